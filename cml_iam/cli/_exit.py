@@ -1,0 +1,53 @@
+"""Exit codes: a contract, tested. `cml-iam help exit-codes` prints this table."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from cml_iam import errors
+
+
+class Exit(IntEnum):
+    """What the process tells its caller."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    FINDINGS = 3
+    CREDENTIALS = 4
+    AWS = 5
+    CHANGES = 6
+    RESUMABLE = 7
+    UNCHECKED = 8
+    INTERRUPTED = 130
+
+
+MEANING = {
+    Exit.OK: "done; nothing found",
+    Exit.INTERNAL: "a fault of cml-iam itself",
+    Exit.USAGE: "wrong usage or input: an option, a file, a value",
+    Exit.FINDINGS: "findings, or an expectation that does not hold",
+    Exit.CREDENTIALS: "no credentials, or AWS does not accept them",
+    Exit.AWS: "AWS refused the call or could not be reached",
+    Exit.CHANGES: "changes are pending (`plan --detailed-exitcode`, `drift`)",
+    Exit.RESUMABLE: "stopped part of the way; run the command it names to go on",
+    Exit.UNCHECKED: "something could not be checked",
+    Exit.INTERRUPTED: "interrupted from the keyboard",
+}
+
+
+def exit_code(error: errors.CmlIamError) -> Exit:
+    """Return the code for *error*: that of the nearest class of its ancestry in the table."""
+    return next(_BY_CLASS[kind] for kind in type(error).__mro__ if kind in _BY_CLASS)
+
+
+_BY_CLASS: dict[type, Exit] = {
+    errors.CmlIamError: Exit.INTERNAL,
+    errors.InputError: Exit.USAGE,
+    errors.UnsupportedError: Exit.UNCHECKED,
+    errors.MissingExtraError: Exit.USAGE,
+    errors.RefusedError: Exit.USAGE,
+    errors.IncompleteError: Exit.RESUMABLE,
+    errors.AwsError: Exit.AWS,
+    errors.CredentialsError: Exit.CREDENTIALS,
+}

@@ -1,0 +1,124 @@
+"""The root command, and the one place where the process ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import NoReturn
+
+import click
+
+from cml_iam import __version__, errors
+from cml_iam.cli._exit import MEANING, Exit, exit_code
+from cml_iam.cli._lazy import LazyGroup
+from cml_iam.cli._settings import all_options
+
+COMMANDS = {
+    "demo": ("cml_iam.cli.demo:demo", "The whole main job in the sandbox, narrated."),
+    "init": ("cml_iam.cli.init:init", "Write a site file."),
+    "policy": ("cml_iam.cli.policy:policy", "Render, lint and verify policies."),
+    "bootstrap": ("cml_iam.cli.bootstrap:bootstrap", "Create the principal and its credential."),
+    "worker": ("cml_iam.cli.worker:worker", "Run the workers."),
+    "health": ("cml_iam.cli.health:health", "Say whether the manager can reach and use EC2."),
+    "sandbox": ("cml_iam.cli.sandbox:sandbox", "An embedded AWS that enforces policies."),
+    "help": ("cml_iam.cli._main:topics", "Exit codes and other topics."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="First five minutes, without an AWS account:  cml-iam demo",
+)
+@click.version_option(__version__, prog_name="cml-iam")
+@all_options
+def cli() -> None:
+    """IAM for CML Cloud Manager: render, prove, provision and use its permissions."""
+
+
+@click.command("help")
+@click.argument("topic", type=click.Choice(["exit-codes"]), default="exit-codes")
+def topics(topic: str) -> None:  # noqa: ARG001 - one topic so far
+    """Print a topic: the exit codes and what each means."""
+    for code, meaning in MEANING.items():
+        click.echo(f"{code.value:>3}  {meaning}")
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line with *arguments*; return the exit code."""
+    try:
+        code = cli.main(arguments, prog_name="cml-iam", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\ninterrupted", err=True)
+        return Exit.INTERRUPTED
+    except errors.CmlIamError as error:
+        return _report(error, arguments)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output left; nothing more to say to it
+        return Exit.OK
+    except Exception as error:  # noqa: BLE001 - the last line of defence of the process
+        return _internal(error, arguments)
+    return code if isinstance(code, int) else Exit.OK
+
+
+def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:
+    code = exit_code(error)
+    if _asks_for_json(arguments):
+        click.echo(json.dumps({"error": _as_json(error, code)}, indent=2), err=True)
+        return code
+    problems = error.problems if isinstance(error, errors.DocumentError) else ()
+    for line in problems or (error.message,):
+        click.echo(f"error: {line}", err=True)
+    if error.remedy:
+        click.echo(f"  fix: {error.remedy}", err=True)
+    return code
+
+
+def _as_json(error: errors.CmlIamError, code: Exit) -> dict[str, object]:
+    said: dict[str, object] = {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "remedy": error.remedy,
+        "exit_code": int(code),
+    }
+    if isinstance(error, errors.DocumentError):
+        said["problems"] = [
+            {
+                "message": each.message,
+                "place": str(each.place) if each.place else None,
+                "remedy": each.remedy,
+            }
+            for each in error.problems
+        ]
+    if isinstance(error, errors.AwsError):
+        said["aws"] = {"code": error.code, "operation": error.operation}
+    return said
+
+
+def _internal(error: Exception, arguments: list[str]) -> Exit:
+    if "--debug" in arguments:
+        import traceback
+
+        traceback.print_exception(error)
+    click.echo(f"internal error: {type(error).__name__}: {error}", err=True)
+    click.echo("  this is a fault of cml-iam; --debug shows where", err=True)
+    return Exit.INTERNAL
+
+
+def _asks_for_json(arguments: list[str]) -> bool:
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return any(
+        word in ("-ojson", "--output=json") or (word in ("-o", "--output") and after == "json")
+        for word, after in pairs
+    )

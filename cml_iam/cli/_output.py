@@ -1,0 +1,119 @@
+"""Printing: answers on stdout, everything else on stderr; colour only where it can be seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cml_iam.cli._settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from rich.console import Console
+    from rich.table import Table
+
+PIPED_WIDTH = 200
+"""Columns of a table that no terminal bounds."""
+
+# A symbol never stands alone: the word beside it says the same.
+OK, BAD, WARN, UNKNOWN, INFO = "✔", "✖", "▲", "?", "•"
+STYLE = {OK: "green", BAD: "red", WARN: "yellow", UNKNOWN: "yellow", INFO: "cyan"}
+
+
+def wants_json() -> bool:
+    """Say whether the answer is to be JSON."""
+    return settings().output == "json"
+
+
+def print_json(value: Any) -> None:
+    """Print *value* as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return rich's console for stdout or stderr: plain and wide where it is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    colour = _colour(stream)
+    return Console(
+        file=stream,
+        force_terminal=True if colour else None,
+        no_color=not colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        soft_wrap=not stream.isatty(),
+        width=None if stream.isatty() else PIPED_WIDTH,
+        emoji=False,
+    )
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Return an empty table with these column headings, in the one look all commands share."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD if sys.stdout.isatty() else None,
+        pad_edge=False,
+        header_style="bold",
+    )
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print *rows* as a table on stdout; cells are plain text, coloured by a leading symbol."""
+    made = table(*columns)
+    for row in rows:
+        made.add_row(*(mark(cell) for cell in row))
+    console().print(made)
+
+
+def mark(text: str) -> Any:
+    """Return *text* coloured by the symbol it begins with."""
+    from rich.text import Text
+
+    return Text(text, style=STYLE.get(text[:1], ""))
+
+
+def say(text: str) -> None:
+    """Print a line on stdout, coloured by the symbol it begins with."""
+    style = STYLE.get(text.lstrip()[:1]) if _colour(sys.stdout) else None
+    click.secho(text, fg=style, color=_colour(sys.stdout))
+
+
+def note(text: str) -> None:
+    """Print a line of progress on stderr, unless --quiet."""
+    if not settings().quiet:
+        style = STYLE.get(text.lstrip()[:1]) if _colour(sys.stderr) else None
+        click.secho(text, err=True, fg=style, color=_colour(sys.stderr))
+
+
+def progress(text: str) -> AbstractContextManager[Any]:
+    """Show that *text* is under way: a spinner on a terminal, one line elsewhere."""
+    from contextlib import nullcontext
+
+    if settings().quiet:
+        return nullcontext()
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        return console(stderr=True).status(text)
+    note(f"{INFO} {text}")
+    return nullcontext()
+
+
+def _colour(stream: Any) -> bool:
+    choice = settings().color
+    if choice != "auto":
+        return choice == "always"
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

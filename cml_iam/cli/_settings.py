@@ -1,0 +1,138 @@
+"""The options every command shares, accepted before the noun or after the verb."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.site import Site
+
+_KEY = "cml_iam.settings"
+DEFAULT_SITE = Path("cml-iam.toml")
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the shared options say; None and False where an option was not given."""
+
+    site: Path | None = None
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+    output: Literal["text", "json"] = "text"
+    color: Literal["auto", "always", "never"] = "auto"
+    quiet: bool = False
+    verbose: int = 0
+    debug: bool = False
+    read_only: bool = False
+    expect_account: str | None = None
+    yes: bool = False
+    dry_run: bool = False
+
+    def load_site(self) -> Site:
+        """Read the site file: the one named, or `cml-iam.toml` in this folder."""
+        from cml_iam.site import load_site
+
+        return load_site(self.site or DEFAULT_SITE)
+
+    def connect(self, region: str | None = None) -> Aws:
+        """Return AWS as the shared options describe it; *region* where they name none."""
+        from cml_iam.aws import connect
+
+        return connect(
+            profile=self.profile,
+            region=self.region or region,
+            endpoint_url=self.endpoint_url,
+            read_only=self.read_only,
+            expect_account=self.expect_account,
+        )
+
+
+def settings() -> Settings:
+    """Return the shared options of the command that is running."""
+    return Settings(**click.get_current_context().meta.get(_KEY, {}))
+
+
+def shared_options(*names: str) -> Callable[[Command], Command]:
+    """Add the shared options *names* to a command; read them with `settings()`."""
+
+    def decorate(command: Command) -> Command:
+        return functools.reduce(lambda made, name: _OPTIONS[name](made), reversed(names), command)
+
+    return decorate
+
+
+def aws_options(command: Command) -> Command:
+    """Add the options of every command that speaks to AWS."""
+    return shared_options("profile", "region", "endpoint_url", "expect_account", "read_only")(
+        command
+    )
+
+
+def all_options(command: Command) -> Command:
+    """Add every shared option: for the root command."""
+    return shared_options(*_OPTIONS)(command)
+
+
+def _store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    given = context.get_parameter_source(parameter.name or "")
+    if given is not None and given.name not in {"DEFAULT", "DEFAULT_MAP"}:
+        context.meta.setdefault(_KEY, {})[parameter.name] = value
+
+
+def _option(*flags: str, **attributes: Any) -> Callable[[Any], Any]:
+    return click.option(*flags, callback=_store, expose_value=False, **attributes)
+
+
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "site": _option(
+        "--site",
+        type=click.Path(path_type=Path),
+        envvar="CML_IAM_SITE",
+        metavar="FILE",
+        help="Site file.  [default: cml-iam.toml]",
+    ),
+    "profile": _option("--profile", metavar="NAME", help="AWS profile.  [env: AWS_PROFILE]"),
+    "region": _option("--region", metavar="NAME", help="AWS region.  [env: AWS_REGION]"),
+    "endpoint_url": _option(
+        "--endpoint-url", metavar="URL", help="Where AWS answers.  [env: AWS_ENDPOINT_URL]"
+    ),
+    "output": _option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json"]),
+        envvar="CML_IAM_OUTPUT",
+        help="Form of the answer.",
+    ),
+    "color": _option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        help="Colour the answer.  [default: auto: on a terminal, unless NO_COLOR is set]",
+    ),
+    "quiet": _option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
+    "verbose": _option("-v", "--verbose", count=True, help="Say more; twice for still more."),
+    "debug": _option(
+        "--debug", is_flag=True, envvar="CML_IAM_DEBUG", help="Trace of an internal fault."
+    ),
+    "read_only": _option(
+        "--read-only",
+        is_flag=True,
+        envvar="CML_IAM_READ_ONLY",
+        help="Refuse every call that would change something.",
+    ),
+    "expect_account": _option(
+        "--expect-account", metavar="ID", help="Stop unless this is the account."
+    ),
+    "yes": _option("--yes", is_flag=True, help="Do not ask."),
+    "dry_run": _option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
+}

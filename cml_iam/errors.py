@@ -1,0 +1,172 @@
+"""What cml-iam refuses to do, and why.
+
+    CmlIamError
+    ├── InputError              something given is wrong: a file, a value, an option
+    │   ├── DocumentError       a document cannot be read or breaks its grammar; lists every problem
+    │   ├── SiteError           the site file is wrong; lists every problem
+    │   └── QuotaError          a document is larger than AWS takes
+    ├── UnsupportedError        an element of the policy language the engine does not know
+    ├── MissingExtraError       a command needs an optional dependency
+    ├── RefusedError            we decline: going on would be unsafe or touch what is not ours
+    ├── IncompleteError         the work stopped part of the way; says what is left
+    └── AwsError                AWS answered with an error, or did not answer
+        ├── CredentialsError    no credentials, or AWS does not accept them
+        ├── DeniedError         the principal lacks a permission
+        ├── NotFoundError       no such user, policy, instance, image …
+        ├── StateError          the resource is in the wrong state for this
+        ├── ProtectedError      the resource is protected against this
+        ├── CapacityError       AWS has no capacity for it here and now
+        ├── LimitError          a quota of the account is used up
+        ├── ThrottledError      too many requests
+        ├── NotOfferedError     not offered in this region, zone or account
+        ├── RequestError        AWS calls a value of the request invalid
+        └── UnreachableError    no answer: wrong endpoint, no network, time out
+
+A class says what remedy applies; the message says what happened, lower case, without a final period.
+Exit codes belong to the command line, which derives them from the class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A position in a file: *line* and *column* count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with something given: what, where, and what to do."""
+
+    message: str
+    place: Place | None = None
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        remedy = f" ({self.remedy})" if self.remedy else ""
+        return f"{where}{self.message}{remedy}"
+
+
+class CmlIamError(Exception):
+    """The root of the tree; *remedy* says what to do about it."""
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class InputError(CmlIamError):
+    """Something given is wrong: a file, a value, an option."""
+
+
+class DocumentError(InputError):
+    """A document cannot be read or breaks its grammar; *problems* lists everything wrong."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class SiteError(DocumentError):
+    """The site file is wrong; *problems* lists everything wrong."""
+
+
+class QuotaError(InputError):
+    """A document is larger than AWS takes."""
+
+
+class UnsupportedError(CmlIamError):
+    """An element of the policy language that the engine does not know; never guessed at."""
+
+
+class MissingExtraError(CmlIamError):
+    """A command needs an optional dependency that is not installed."""
+
+
+class RefusedError(CmlIamError):
+    """We decline: going on would be unsafe or touch what is not ours."""
+
+
+class IncompleteError(CmlIamError):
+    """The work stopped part of the way; the message says what is left to do."""
+
+
+class AwsError(CmlIamError):
+    """AWS answered with an error, or did not answer.
+
+    *code* is AWS's own error code, *operation* the API operation, both empty when unknown.
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "", operation: str = "", remedy: str | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.code = code
+        self.operation = operation
+
+
+class CredentialsError(AwsError):
+    """No credentials, or AWS does not accept them."""
+
+
+class DeniedError(AwsError):
+    """The principal lacks a permission; *action* names it where AWS tells."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        operation: str = "",
+        remedy: str | None = None,
+        action: str = "",
+    ) -> None:
+        super().__init__(message, code=code, operation=operation, remedy=remedy)
+        self.action = action
+
+
+class NotFoundError(AwsError):
+    """There is no such user, policy, instance, image or the like."""
+
+
+class StateError(AwsError):
+    """The resource is in the wrong state for the operation."""
+
+
+class ProtectedError(AwsError):
+    """The resource is protected against the operation."""
+
+
+class CapacityError(AwsError):
+    """AWS has no capacity for this here and now."""
+
+
+class LimitError(AwsError):
+    """A quota of the account is used up."""
+
+
+class ThrottledError(AwsError):
+    """Too many requests."""
+
+
+class NotOfferedError(AwsError):
+    """Not offered in this region, zone or account."""
+
+
+class RequestError(AwsError):
+    """AWS calls a value of the request invalid."""
+
+
+class UnreachableError(AwsError):
+    """No answer: a wrong endpoint, no network, or a time out."""

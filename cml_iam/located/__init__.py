@@ -1,0 +1,18 @@
+"""JSON and TOML read with positions, and checked by JSON Schema in words and with places."""
+
+from cml_iam.located._json import parse_json
+from cml_iam.located._schema import did_you_mean, located_problems, schema_problems
+from cml_iam.located._source import Located, Path, Source, Span
+from cml_iam.located._toml import parse_toml
+
+__all__ = [
+    "Located",
+    "Path",
+    "Source",
+    "Span",
+    "did_you_mean",
+    "located_problems",
+    "parse_json",
+    "parse_toml",
+    "schema_problems",
+]

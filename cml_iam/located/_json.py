@@ -1,0 +1,150 @@
+"""JSON whose every value knows where it stands.
+
+The standard library's parser keeps no positions, and a finding without a place sends its reader
+searching; so policies are read by this one. It is strict JSON (RFC 8259) with one addition:
+a name used twice in one object is an error, as it is for IAM.
+"""
+
+from __future__ import annotations
+
+import re
+from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]
+from typing import Any, Final, NoReturn
+
+from cml_iam.errors import DocumentError, Problem
+from cml_iam.located._source import Located, Path, Source, Span
+
+MAX_DEPTH: Final = 64
+_SPACE: Final = re.compile(r"[ \t\r\n]*")
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_WORDS: Final = {"true": True, "false": False, "null": None}
+_WORD: Final = re.compile(r"true|false|null")
+
+
+def parse_json(text: str, name: str = "<text>") -> Located:
+    """Parse *text*, called *name* in messages.
+
+    Raises DocumentError with the place of the first syntax error, or of every repeated name.
+    """
+    return _Parser(Source(name, text.removeprefix("\ufeff"))).parse()
+
+
+class _Parser:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.text = source.text
+        self.values: dict[Path, Span] = {}
+        self.names: dict[Path, Span] = {}
+        self.repeated: list[Problem] = []
+
+    def parse(self) -> Located:
+        start = self._space(0)
+        if start == len(self.text):
+            self._fail(0, "the document is empty", "a policy is a JSON object with a `Statement`")
+        value, end = self._value(start, ())
+        end = self._space(end)
+        if end != len(self.text):
+            self._fail(end, "text after the end of the document")
+        if self.repeated:
+            raise DocumentError(tuple(self.repeated))
+        return Located(value, self.source, self.values, self.names)
+
+    def _value(self, at: int, path: Path) -> tuple[Any, int]:
+        if len(path) > MAX_DEPTH:
+            self._fail(at, f"nested more than {MAX_DEPTH} levels deep")
+        value: Any
+        first = self.text[at : at + 1]
+        if first == "{":
+            value, end = self._object(at, path)
+        elif first == "[":
+            value, end = self._array(at, path)
+        elif first == '"':
+            value, end = self._string(at)
+        else:
+            value, end = self._scalar(at)
+        self.values[path] = Span(at, end)
+        return value, end
+
+    def _object(self, at: int, path: Path) -> tuple[dict[str, Any], int]:
+        members: dict[str, Any] = {}
+        at = self._space(at + 1)
+        if self.text[at : at + 1] == "}":
+            return members, at + 1
+        while True:
+            if self.text[at : at + 1] != '"':
+                self._fail(at, "expected a name in double quotes", self._hint(at))
+            name, end = self._string(at)
+            if name in members:
+                problem = Problem(f"`{name}` stands twice in one object", self.source.place(at))
+                self.repeated.append(problem)
+            here = (*path, name)
+            self.names[here] = Span(at, end)
+            at = self._space(end)
+            if self.text[at : at + 1] != ":":
+                self._fail(at, f"expected `:` after `{name}`")
+            members[name], end = self._value(self._space(at + 1), here)
+            at, done = self._next(end, "}")
+            if done:
+                return members, at
+
+    def _array(self, at: int, path: Path) -> tuple[list[Any], int]:
+        elements: list[Any] = []
+        at = self._space(at + 1)
+        if self.text[at : at + 1] == "]":
+            return elements, at + 1
+        while True:
+            element, end = self._value(at, (*path, len(elements)))
+            elements.append(element)
+            at, done = self._next(end, "]")
+            if done:
+                return elements, at
+
+    def _next(self, at: int, close: str) -> tuple[int, bool]:
+        """Step over the comma or the closing bracket at *at*; say whether it closed."""
+        at = self._space(at)
+        here = self.text[at : at + 1]
+        if here == close:
+            return at + 1, True
+        if here != ",":
+            self._fail(at, f"expected `,` or `{close}`", self._hint(at))
+        comma, at = at, self._space(at + 1)
+        if self.text[at : at + 1] == close:
+            self._fail(comma, f"a comma before `{close}`", "remove the comma")
+        return at, False
+
+    def _string(self, at: int) -> tuple[str, int]:
+        try:
+            value, end = scanstring(self.text, at + 1, True)  # noqa: FBT003 - positional only
+        except JSONDecodeError as error:
+            self._fail(error.pos, error.msg[:1].lower() + error.msg[1:].removesuffix(" at"))
+        return value, end
+
+    def _scalar(self, at: int) -> tuple[Any, int]:
+        if match := _WORD.match(self.text, at):
+            return _WORDS[match[0]], match.end()
+        if match := _NUMBER.match(self.text, at):
+            return self._number(match[0], at), match.end()
+        self._fail(at, "expected a value", self._hint(at))
+
+    def _number(self, digits: str, at: int) -> int | float:
+        try:
+            return int(digits) if digits.lstrip("-").isdigit() else float(digits)
+        except ValueError:  # Python refuses to convert more than 4,300 digits
+            self._fail(at, "a number with too many digits")
+
+    def _space(self, at: int) -> int:
+        match = _SPACE.match(self.text, at)
+        return match.end() if match else at
+
+    def _hint(self, at: int) -> str | None:
+        here = self.text[at : at + 2]
+        if here[:1] == "'":
+            return "JSON strings stand in double quotes"
+        if here in {"//", "/*"} or here[:1] == "#":
+            return "JSON has no comments"
+        if not here:
+            return "the document ends too early: a bracket or quote is not closed"
+        return None
+
+    def _fail(self, at: int, message: str, remedy: str | None = None) -> NoReturn:
+        raise DocumentError((Problem(message, self.source.place(at), remedy),))

@@ -1,0 +1,150 @@
+"""Say what JSON Schema finds wrong, in words and with the place.
+
+Schemas may carry `x-problem`, the words for a failed combination (`oneOf`, `not`, `pattern` …),
+because "is not valid under any of the given schemas" helps nobody.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from cml_iam.errors import Place, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from cml_iam.located._source import Located, Path
+
+    Locate = Callable[[Path, bool], Place | None]
+    """From a path, and whether its name rather than its value is meant, to a place."""
+
+_JSON_TYPES = {
+    "object": "a table of names and values",
+    "array": "a list",
+    "string": "a string",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+def schema_problems(value: Any, schema: Mapping[str, Any], place: Locate) -> tuple[Problem, ...]:
+    """Return everything *schema* finds wrong with *value*, in the order of the document.
+
+    *place* finds the place of a path (of its name where the second argument is true).
+    """
+    from jsonschema import Draft202012Validator
+
+    errors = Draft202012Validator(schema).iter_errors(value)
+    found = [problem for error in errors for problem in _explain(error, place)]
+    return tuple(sorted(set(found), key=_order))
+
+
+def located_problems(located: Located, schema: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Return everything *schema* finds wrong with a document that was parsed with positions."""
+    return schema_problems(
+        located.value,
+        schema,
+        lambda path, named: located.name_place(path) if named else located.place(path),
+    )
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """Return a remedy naming the closest of *known*, if any is close; case does not count."""
+    by_case = {candidate.lower(): candidate for candidate in known}
+    close = get_close_matches(word.lower(), by_case, n=1, cutoff=0.7)
+    return f"did you mean `{by_case[close[0]]}`?" if close else None
+
+
+def _order(problem: Problem) -> tuple[Place, str]:
+    return problem.place or Place("", 0, 0), problem.message
+
+
+def _explain(error: Any, place: Locate) -> list[Problem]:
+    path: Path = tuple(error.absolute_path)
+    explain = _EXPLAIN.get(error.validator)
+    if "x-problem" in error.schema and error.validator not in _STRUCTURAL:
+        return [Problem(error.schema["x-problem"], place(path, False))]
+    if explain is None:
+        return [Problem(f"{_name(path)}: {error.message}", place(path, False))]
+    problems: list[Problem] = explain(error, path, place)
+    return problems
+
+
+def _unknown(error: Any, path: Path, place: Locate) -> list[Problem]:
+    known = error.schema.get("properties", {})
+    return [
+        Problem(
+            f"`{name}` is not known in {_name(path)}",
+            place((*path, name), True),
+            did_you_mean(name, known) or _one_of(known),
+        )
+        for name in error.instance
+        if name not in known
+    ]
+
+
+def _missing(error: Any, path: Path, place: Locate) -> list[Problem]:
+    missing = [name for name in error.validator_value if name not in error.instance]
+    return [Problem(f"{_name(path)} has no `{name}`", place(path, False)) for name in missing]
+
+
+def _type(error: Any, path: Path, place: Locate) -> list[Problem]:
+    wanted = error.validator_value
+    kinds = [wanted] if isinstance(wanted, str) else wanted
+    words = " or ".join(_JSON_TYPES[kind] for kind in kinds)
+    return [
+        Problem(f"{_name(path)} must be {words}, not {_shown(error.instance)}", place(path, False))
+    ]
+
+
+def _choice(error: Any, path: Path, place: Locate) -> list[Problem]:
+    given, known = error.instance, [str(choice) for choice in error.validator_value]
+    remedy = did_you_mean(str(given), known) or _one_of(known)
+    return [Problem(f"{_name(path)} cannot be {_shown(given)}", place(path, False), remedy)]
+
+
+def _too_few(_: Any, path: Path, place: Locate) -> list[Problem]:
+    return [Problem(f"{_name(path)} must not be empty", place(path, False))]
+
+
+def _repeat(_: Any, path: Path, place: Locate) -> list[Problem]:
+    return [Problem(f"{_name(path)} names something twice", place(path, False))]
+
+
+def _name(path: Path) -> str:
+    if not path:
+        return "the document"
+    return "`" + "".join(_step(step) for step in path).removeprefix(".") + "`"
+
+
+def _step(step: str | int) -> str:
+    return f"[{step}]" if isinstance(step, int) else f".{step}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return _JSON_TYPES["object" if isinstance(value, dict) else "array"]
+    text = repr(value) if isinstance(value, str) else str(value).lower()
+    return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
+
+
+def _one_of(known: Iterable[str]) -> str | None:
+    names = list(known)
+    return f"one of: {', '.join(names)}" if 0 < len(names) <= 12 else None
+
+
+_STRUCTURAL = {"additionalProperties", "required", "type"}
+_EXPLAIN: dict[str, Any] = {
+    "additionalProperties": _unknown,
+    "required": _missing,
+    "type": _type,
+    "enum": _choice,
+    "const": _choice,
+    "minItems": _too_few,
+    "minProperties": _too_few,
+    "minLength": _too_few,
+    "uniqueItems": _repeat,
+}

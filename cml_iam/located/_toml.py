@@ -1,0 +1,162 @@
+"""TOML whose every value knows where it stands.
+
+`tomllib` reads the values and judges the syntax; this walks the same text for the positions.
+So the walk may trust the syntax, and only has to find where things begin.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.errors import DocumentError, Place, Problem
+from cml_iam.located._source import Located, Path, Source, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BLANK: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+_KEY: Final = re.compile(r'[ \t]*("(?:\\.|[^"\\])*"|\'[^\']*\'|[A-Za-z0-9_-]+)[ \t]*')
+_STRING: Final = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}|\'{3}.*?\'{3,5}|"(?:\\.|[^"\\])*"|\'[^\']*\'', re.DOTALL
+)
+_BARE: Final = re.compile(r"[^,\]}#\r\n]+")
+_WHERE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+def parse_toml(text: str, name: str = "<text>") -> Located:
+    """Parse *text*, called *name* in messages.
+
+    Raises DocumentError with the place of the first syntax error.
+    """
+    source = Source(name, text)
+    try:
+        value = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DocumentError((_syntax_problem(error, source),)) from None
+    walk = _Walk(text)
+    walk.document()
+    return Located(value, source, walk.values, walk.names)
+
+
+def _syntax_problem(error: tomllib.TOMLDecodeError, source: Source) -> Problem:
+    message = str(error)
+    where = _WHERE.search(message)
+    words = message[: where.start()] if where else message
+    if where and where[1]:
+        place = Place(source.name, int(where[1]), int(where[2]))
+    else:
+        place = source.place(len(source.text))
+    return Problem(words[:1].lower() + words[1:], place)
+
+
+class _Walk:
+    """Finds the spans; *values* and *names* are filled by `document`."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.values: dict[Path, Span] = {(): Span(0, len(text))}
+        self.names: dict[Path, Span] = {}
+        self.lengths: dict[Path, int] = {}  # elements so far of each array of tables
+
+    def document(self) -> None:
+        table: Path = ()
+        at = self._blank(0)
+        while at < len(self.text):
+            if self.text.startswith("[[", at):
+                table, at = self._header(at + 2, self._new_element)
+                at += 2
+            elif self.text[at] == "[":
+                table, at = self._header(at + 1, self._resolve)
+                at += 1
+            else:
+                at = self._member(at, table)
+            at = self._blank(at)
+
+    def _header(self, at: int, resolve: Callable[[Path], Path]) -> tuple[Path, int]:
+        start = at
+        keys, spans, at = self._keys(at)
+        path = resolve(keys)
+        self._note_names(self._resolve(keys[:-1]), keys[-1:], spans[-1:])
+        self.values.setdefault(path, Span(start - 1, at))
+        return path, at
+
+    def _resolve(self, keys: Path) -> Path:
+        """Return the path *keys* mean here: an array of tables stands for its last element."""
+        path: Path = ()
+        for key in keys:
+            path = (*path, key)
+            if path in self.lengths:
+                path = (*path, self.lengths[path] - 1)
+        return path
+
+    def _new_element(self, keys: Path) -> Path:
+        array = (*self._resolve(keys[:-1]), keys[-1])
+        self.lengths[array] = self.lengths.get(array, 0) + 1
+        return (*array, self.lengths[array] - 1)
+
+    def _member(self, at: int, table: Path) -> int:
+        keys, spans, at = self._keys(at)
+        self._note_names(table, keys, spans)
+        return self._value(self._blank(at + 1), (*table, *keys))
+
+    def _note_names(self, table: Path, keys: Path, spans: list[Span]) -> None:
+        for index, span in enumerate(spans):
+            path = (*table, *keys[: index + 1])
+            self.names.setdefault(path, span)
+            if index < len(spans) - 1:
+                self.values.setdefault(path, span)
+
+    def _keys(self, at: int) -> tuple[Path, list[Span], int]:
+        keys: list[str] = []
+        spans: list[Span] = []
+        while match := _KEY.match(self.text, at):
+            keys.append(_key_text(match[1]))
+            spans.append(Span(match.start(1), match.end(1)))
+            at = match.end()
+            if self.text[at : at + 1] != ".":
+                break
+            at += 1
+        return tuple(keys), spans, at
+
+    def _value(self, at: int, path: Path) -> int:
+        first = self.text[at]
+        if first == "[":
+            end = self._array(at, path)
+        elif first == "{":
+            end = self._inline_table(at, path)
+        elif match := _STRING.match(self.text, at):
+            end = match.end()
+        else:
+            bare = _BARE.match(self.text, at)
+            end = bare.end() if bare else at + 1
+        self.values[path] = Span(at, end)
+        return end
+
+    def _array(self, at: int, path: Path) -> int:
+        index, at = 0, self._blank(at + 1)
+        while self.text[at] != "]":
+            at = self._comma(self._value(at, (*path, index)))
+            index += 1
+        return at + 1
+
+    def _inline_table(self, at: int, path: Path) -> int:
+        at = self._blank(at + 1)
+        while self.text[at] != "}":
+            at = self._comma(self._member(at, path))
+        return at + 1
+
+    def _comma(self, at: int) -> int:
+        at = self._blank(at)
+        return self._blank(at + 1) if self.text[at] == "," else at
+
+    def _blank(self, at: int) -> int:
+        match = _BLANK.match(self.text, at)
+        return match.end() if match else at
+
+
+def _key_text(written: str) -> str:
+    if written[0] in "\"'":
+        return next(iter(tomllib.loads(f"{written} = 0")))
+    return written

@@ -1,0 +1,63 @@
+"""What a policy document is: parsed with positions, compared, measured; ARNs and wildcards."""
+
+from cml_iam.located import (
+    Located,
+    Path,
+    Source,
+    Span,
+    did_you_mean,
+    parse_json,
+    schema_problems,
+)
+from cml_iam.policy._arn import Arn
+from cml_iam.policy._canonical import (
+    MANAGED_POLICY_CHARACTERS,
+    canonical,
+    policy_size,
+    same_meaning,
+)
+from cml_iam.policy._document import (
+    VERSION_2008,
+    VERSION_2012,
+    Condition,
+    Effect,
+    PolicyDocument,
+    Principals,
+    Statement,
+    grammar_problems,
+    load_policy,
+    parse_policy,
+    policy_schema,
+    scalar_text,
+)
+from cml_iam.policy._pattern import pattern_covers, pattern_matches, pattern_regex
+
+__all__ = [
+    "MANAGED_POLICY_CHARACTERS",
+    "VERSION_2008",
+    "VERSION_2012",
+    "Arn",
+    "Condition",
+    "Effect",
+    "Located",
+    "Path",
+    "PolicyDocument",
+    "Principals",
+    "Source",
+    "Span",
+    "Statement",
+    "canonical",
+    "did_you_mean",
+    "grammar_problems",
+    "load_policy",
+    "parse_json",
+    "parse_policy",
+    "pattern_covers",
+    "pattern_matches",
+    "pattern_regex",
+    "policy_schema",
+    "policy_size",
+    "same_meaning",
+    "scalar_text",
+    "schema_problems",
+]

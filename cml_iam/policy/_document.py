@@ -1,0 +1,184 @@
+"""Policy documents as values.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from cml_iam.errors import DocumentError, Place, Problem
+from cml_iam.located import Located, located_problems, parse_json, schema_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cml_iam.located import Path
+
+Effect = Literal["Allow", "Deny"]
+
+VERSION_2012: Final = "2012-10-17"
+VERSION_2008: Final = "2008-10-17"
+"""What a document without `Version` has; policy variables are plain text in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One operator applied to one condition key; *operator* and *key* as written."""
+
+    operator: str
+    key: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Principals:
+    """A `Principal` or `NotPrincipal`: *everyone* for `"*"`, else ids by kind (`AWS` …)."""
+
+    everyone: bool
+    ids: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement; an element it does not have is None. *index* counts from 0."""
+
+    index: int
+    effect: Effect
+    sid: str | None = None
+    action: tuple[str, ...] | None = None
+    not_action: tuple[str, ...] | None = None
+    resource: tuple[str, ...] | None = None
+    not_resource: tuple[str, ...] | None = None
+    principal: Principals | None = None
+    not_principal: Principals | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The Sid, or else the statement's number counted from 1."""
+        return self.sid or f"statement {self.index + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDocument:
+    """A policy document; *name* is where it came from: a file, or a policy's name in IAM.
+
+    *located* holds the parsed text with its positions, if there was a text.
+    """
+
+    statements: tuple[Statement, ...]
+    version: str = VERSION_2008
+    id: str | None = None
+    name: str = "<policy>"
+    located: Located | None = field(default=None, repr=False, compare=False)
+
+    def path(self, statement: Statement) -> Path:
+        """Return the path of *statement* in the parsed text."""
+        single = self.located is not None and isinstance(self.located.value["Statement"], dict)
+        return ("Statement",) if single else ("Statement", statement.index)
+
+    def place(self, statement: Statement, *element: str | int) -> Place | None:
+        """Return where *statement*, or the *element* of it at that path, stands."""
+        if self.located is None:
+            return None
+        path = (*self.path(statement), *element)
+        return self.located.name_place(path) if element else self.located.place(path)
+
+
+def parse_policy(text: str, name: str = "<policy>") -> PolicyDocument:
+    """Read the policy document *text*, called *name* in messages.
+
+    Raises DocumentError with every problem of its grammar and the places.
+    """
+    located = parse_json(text, name)
+    problems = grammar_problems(located)
+    if problems:
+        raise DocumentError(problems)
+    return _build(located.value, name, located)
+
+
+def load_policy(source: PolicyDocument | str | Mapping[str, Any], name: str = "") -> PolicyDocument:
+    """Return *source* as a document, whether it is one, a JSON text, or parsed JSON.
+
+    Raises DocumentError as `parse_policy` does.
+    """
+    if isinstance(source, PolicyDocument):
+        return source
+    if isinstance(source, str):
+        return parse_policy(source, name or "<policy>")
+    problems = schema_problems(source, policy_schema(), lambda path, named: None)  # noqa: ARG005
+    if problems:
+        raise DocumentError(problems)
+    return _build(source, name or "<policy>", None)
+
+
+def grammar_problems(located: Located) -> tuple[Problem, ...]:
+    """Return every way in which the parsed text breaks the grammar of policies."""
+    return located_problems(located, policy_schema())
+
+
+@cache
+def policy_schema() -> dict[str, Any]:
+    """Return the JSON Schema of policy documents."""
+    text = files("cml_iam.policy").joinpath("grammar.schema.json").read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def scalar_text(value: Any) -> str:
+    """Return how IAM reads a JSON scalar as a value: `true` is "true", 10 is "10"."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value)
+
+
+def _build(value: Mapping[str, Any], name: str, located: Located | None) -> PolicyDocument:
+    raw = value["Statement"]
+    statements = raw if isinstance(raw, list) else [raw]
+    return PolicyDocument(
+        statements=tuple(_statement(index, each) for index, each in enumerate(statements)),
+        version=value.get("Version", VERSION_2008),
+        id=value.get("Id"),
+        name=name,
+        located=located,
+    )
+
+
+def _statement(index: int, raw: Mapping[str, Any]) -> Statement:
+    return Statement(
+        index=index,
+        effect=raw["Effect"],
+        sid=raw.get("Sid"),
+        action=_texts(raw.get("Action")),
+        not_action=_texts(raw.get("NotAction")),
+        resource=_texts(raw.get("Resource")),
+        not_resource=_texts(raw.get("NotResource")),
+        principal=_principals(raw.get("Principal")),
+        not_principal=_principals(raw.get("NotPrincipal")),
+        conditions=tuple(
+            Condition(operator, key, _texts(values) or ())
+            for operator, block in raw.get("Condition", {}).items()
+            for key, values in block.items()
+        ),
+    )
+
+
+def _texts(raw: Any) -> tuple[str, ...] | None:
+    if raw is None:
+        return None
+    return tuple(scalar_text(each) for each in (raw if isinstance(raw, list) else [raw]))
+
+
+def _principals(raw: Any) -> Principals | None:
+    if raw is None:
+        return None
+    if isinstance(raw, str):
+        return Principals(everyone=True)
+    return Principals(
+        everyone=False, ids=tuple((kind, _texts(ids) or ()) for kind, ids in raw.items())
+    )

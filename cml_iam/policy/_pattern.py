@@ -1,0 +1,87 @@
+"""IAM's two wildcards: `*` for any text, `?` for one character.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def pattern_regex(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
+    """Return the expression that `fullmatch`es exactly what *pattern* stands for."""
+    parts = (_PART.get(char, re.escape(char)) for char in re.sub(r"\*+", "*", pattern))
+    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+def pattern_matches(pattern: str, text: str, *, ignore_case: bool = False) -> bool:
+    """Say whether *text* is one of the texts *pattern* stands for."""
+    return pattern_regex(pattern, ignore_case=ignore_case).fullmatch(text) is not None
+
+
+def pattern_covers(wide: str, narrow: str) -> bool:
+    """Say whether every text that *narrow* stands for is one that *wide* stands for.
+
+    Both are patterns. Decided exactly, by walking the two together over the sets of positions
+    *wide* may stand at: after a `*` of *narrow*, `wide` must accept whatever text may follow.
+    """
+    start = _closure({0}, wide)
+    return _walk(start, narrow, 0, wide, set())
+
+
+def _walk(
+    at: frozenset[int], narrow: str, index: int, wide: str, seen: set[tuple[frozenset[int], int]]
+) -> bool:
+    """Depth first; *seen* holds the states already found to be covered or under way."""
+    pending = [(at, index)]
+    while pending:
+        state = pending.pop()
+        if state in seen:
+            continue
+        seen.add(state)
+        positions, index = state
+        if not positions:
+            return False
+        if index == len(narrow):
+            if len(wide) not in positions:
+                return False
+            continue
+        char = narrow[index]
+        if char == "*":
+            pending.append((positions, index + 1))
+            pending.extend((_step(positions, c, wide), index) for c in _letters(wide))
+        elif char == "?":
+            pending.extend((_step(positions, c, wide), index + 1) for c in _letters(wide))
+        else:
+            pending.append((_step(positions, char, wide), index + 1))
+    return True
+
+
+def _letters(wide: str) -> set[str]:
+    """Every character *wide* can tell apart, and one that stands for all others."""
+    return {*wide.replace("*", "").replace("?", ""), "\0"}
+
+
+def _step(positions: frozenset[int], char: str, wide: str) -> frozenset[int]:
+    after = set()
+    for position in positions:
+        if position == len(wide):
+            continue
+        if wide[position] == "*":
+            after.add(position)
+        elif wide[position] in ("?", char):
+            after.add(position + 1)
+    return _closure(after, wide)
+
+
+def _closure(positions: set[int], wide: str) -> frozenset[int]:
+    """Add the positions behind every `*`, which may stand for nothing."""
+    reached = set(positions)
+    for position in positions:
+        while position < len(wide) and wide[position] == "*":
+            position += 1  # noqa: PLW2901 - walks on from the element
+            reached.add(position)
+    return frozenset(reached)
+
+
+_PART = {"*": ".*", "?": "."}
