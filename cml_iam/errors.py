@@ -22,7 +22,7 @@
         ├── RequestError        AWS calls a value of the request invalid
         └── UnreachableError    no answer: wrong endpoint, no network, time out
 
-A class says what remedy applies; the message says what happened, lower case, without a final period.
+A class says what remedy applies; the message says what happened, lower case, no final period.
 Exit codes belong to the command line, which derives them from the class.
 """
 

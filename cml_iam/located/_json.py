@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from cml_iam.errors import DocumentError, Problem
 from cml_iam.located._source import Located, Path, Source, Span
@@ -40,18 +40,18 @@ class _Parser:
     def parse(self) -> Located:
         start = self._space(0)
         if start == len(self.text):
-            self._fail(0, "the document is empty", "a policy is a JSON object with a `Statement`")
+            raise self._error(0, "the document is empty")
         value, end = self._value(start, ())
         end = self._space(end)
         if end != len(self.text):
-            self._fail(end, "text after the end of the document")
+            raise self._error(end, "text after the end of the document")
         if self.repeated:
             raise DocumentError(tuple(self.repeated))
         return Located(value, self.source, self.values, self.names)
 
     def _value(self, at: int, path: Path) -> tuple[Any, int]:
         if len(path) > MAX_DEPTH:
-            self._fail(at, f"nested more than {MAX_DEPTH} levels deep")
+            raise self._error(at, f"nested more than {MAX_DEPTH} levels deep")
         value: Any
         first = self.text[at : at + 1]
         if first == "{":
@@ -72,7 +72,7 @@ class _Parser:
             return members, at + 1
         while True:
             if self.text[at : at + 1] != '"':
-                self._fail(at, "expected a name in double quotes", self._hint(at))
+                raise self._error(at, "expected a name in double quotes", self._hint(at))
             name, end = self._string(at)
             if name in members:
                 problem = Problem(f"`{name}` stands twice in one object", self.source.place(at))
@@ -81,7 +81,7 @@ class _Parser:
             self.names[here] = Span(at, end)
             at = self._space(end)
             if self.text[at : at + 1] != ":":
-                self._fail(at, f"expected `:` after `{name}`")
+                raise self._error(at, f"expected `:` after `{name}`")
             members[name], end = self._value(self._space(at + 1), here)
             at, done = self._next(end, "}")
             if done:
@@ -106,17 +106,18 @@ class _Parser:
         if here == close:
             return at + 1, True
         if here != ",":
-            self._fail(at, f"expected `,` or `{close}`", self._hint(at))
+            raise self._error(at, f"expected `,` or `{close}`", self._hint(at))
         comma, at = at, self._space(at + 1)
         if self.text[at : at + 1] == close:
-            self._fail(comma, f"a comma before `{close}`", "remove the comma")
+            raise self._error(comma, f"a comma before `{close}`", "remove the comma")
         return at, False
 
     def _string(self, at: int) -> tuple[str, int]:
         try:
-            value, end = scanstring(self.text, at + 1, True)  # noqa: FBT003 - positional only
+            value, end = scanstring(self.text, at + 1, True)
         except JSONDecodeError as error:
-            self._fail(error.pos, error.msg[:1].lower() + error.msg[1:].removesuffix(" at"))
+            words = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
+            raise self._error(error.pos, words) from None
         return value, end
 
     def _scalar(self, at: int) -> tuple[Any, int]:
@@ -124,13 +125,13 @@ class _Parser:
             return _WORDS[match[0]], match.end()
         if match := _NUMBER.match(self.text, at):
             return self._number(match[0], at), match.end()
-        self._fail(at, "expected a value", self._hint(at))
+        raise self._error(at, "expected a value", self._hint(at))
 
     def _number(self, digits: str, at: int) -> int | float:
         try:
             return int(digits) if digits.lstrip("-").isdigit() else float(digits)
         except ValueError:  # Python refuses to convert more than 4,300 digits
-            self._fail(at, "a number with too many digits")
+            raise self._error(at, "a number with too many digits") from None
 
     def _space(self, at: int) -> int:
         match = _SPACE.match(self.text, at)
@@ -146,5 +147,5 @@ class _Parser:
             return "the document ends too early: a bracket or quote is not closed"
         return None
 
-    def _fail(self, at: int, message: str, remedy: str | None = None) -> NoReturn:
-        raise DocumentError((Problem(message, self.source.place(at), remedy),))
+    def _error(self, at: int, message: str, remedy: str | None = None) -> DocumentError:
+        return DocumentError((Problem(message, self.source.place(at), remedy),))
