@@ -1,0 +1,7 @@
+"""AWS behind one small port; the only room that knows boto3."""
+
+from cml_iam.aws._connect import connect
+from cml_iam.aws._reads import is_read
+from cml_iam.aws.port import Aws, Identity
+
+__all__ = ["Aws", "Identity", "connect", "is_read"]

@@ -1,0 +1,245 @@
+"""The real AWS: one session, one client per service and region, errors by remedy."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from cml_iam import __version__, errors
+from cml_iam.aws._errors import as_error, botocore_errors
+from cml_iam.aws._reads import is_read
+from cml_iam.aws._secrets import redact, silence, unwrap, wrap
+from cml_iam.aws.port import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.secret import Secret
+
+# botocore 1.44 sends 3 times where 1.43 sent 5; stated here so that an upgrade changes nothing.
+ATTEMPTS = 5
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 30.0
+CONNECTIONS = 32
+"""Open connections per client: as many as threads may call at once."""
+
+_GLOBAL_SERVICES = ("iam", "sts")
+_GLOBAL_REGION = "us-east-1"
+
+
+def connect(
+    *,
+    profile: str | None = None,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    read_only: bool = False,
+    expect_account: str | None = None,
+    access_key: str | None = None,
+    secret_key: Secret | None = None,
+    session_token: Secret | None = None,
+    attempts: int = ATTEMPTS,
+    connect_timeout: float = CONNECT_TIMEOUT,
+    read_timeout: float = READ_TIMEOUT,
+) -> Aws:
+    """Return AWS as the credentials found (or given as *access_key* and *secret_key*) see it.
+
+    The region is *region*, else AWS_REGION, else AWS_DEFAULT_REGION, else that of the profile. The
+    endpoint is *endpoint_url*, else AWS_ENDPOINT_URL_<SERVICE>, else AWS_ENDPOINT_URL, else AWS's.
+    A call is sent up to *attempts* times (standard mode); the timeouts are in seconds, per attempt.
+
+    *read_only* refuses every call that would change something, and *expect_account* every call
+    unless the credentials are of that account; both raise RefusedError before anything is sent.
+    Raises CredentialsError for an unknown profile and InputError for an unusable configuration.
+    """
+    session = _session(profile, access_key, secret_key, session_token)
+    return _RealAws(
+        session=session,
+        region=region or _configured_region(session),
+        endpoint_url=endpoint_url,
+        read_only=read_only,
+        expect_account=expect_account,
+        timing={
+            "total_max_attempts": attempts,
+            "connect_timeout": connect_timeout,
+            "read_timeout": read_timeout,
+        },
+    )
+
+
+def _session(
+    profile: str | None,
+    access_key: str | None,
+    secret_key: Secret | None,
+    session_token: Secret | None,
+) -> Any:
+    if (access_key is None) != (secret_key is None):
+        raise errors.InputError("an access key needs both its id and its secret")
+    import botocore.session
+
+    session = botocore.session.Session(profile=profile)
+    if access_key is not None and secret_key is not None:
+        token = session_token.reveal() if session_token else None
+        session.set_credentials(access_key, secret_key.reveal(), token)
+    try:
+        session.get_scoped_config()  # reads the files: a missing profile or a broken file shows
+    except botocore_errors() as error:
+        failure = as_error(error, "", "")
+    else:
+        return session
+    raise failure
+
+
+def _configured_region(session: Any) -> str | None:
+    named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return named or session.get_config_variable("region")
+
+
+@dataclass(slots=True, repr=False)
+class _RealAws:
+    session: Any
+    region: str | None
+    endpoint_url: str | None
+    read_only: bool
+    expect_account: str | None
+    timing: dict[str, Any]
+    _clients: dict[tuple[str, str | None, bool], Any] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+    _account_seen: bool = False
+
+    def call(
+        self,
+        service: str,
+        operation: str,
+        *,
+        region: str | None = None,
+        once: bool = False,
+        **parameters: Any,
+    ) -> dict[str, Any]:
+        """Call *operation* and return the answer; see the port."""
+        self._guard(service, operation, parameters)
+        secrets: list[str] = []
+        plain = unwrap(parameters, secrets)
+        try:
+            answer = getattr(self._client(service, region, once), operation)(**plain)
+        except botocore_errors() as error:
+            failure = as_error(error, service, operation)
+        else:
+            answer.pop("ResponseMetadata", None)
+            return _wrapped(service, operation, answer)
+        # Raised out here so that no botocore exception, which holds the whole request, hangs on.
+        raise _redacted(failure, secrets)
+
+    def pages(
+        self,
+        service: str,
+        operation: str,
+        key: str,
+        *,
+        region: str | None = None,
+        **parameters: Any,
+    ) -> Iterator[Any]:
+        """Yield the elements of *key* of every page; see the port."""
+        self._guard(service, operation, parameters)
+        secrets: list[str] = []
+        plain = unwrap(parameters, secrets)
+        try:
+            client = self._client(service, region, once=False)
+            _check_key(client, operation, key)
+            for page in _answers(client, operation, plain):
+                yield from page.get(key) or ()
+        except botocore_errors() as error:
+            failure = as_error(error, service, operation)
+        else:
+            return
+        raise _redacted(failure, secrets)
+
+    def identity(self) -> Identity:
+        """Ask sts:GetCallerIdentity; see the port."""
+        answer = self.call("sts", "get_caller_identity")
+        return Identity(answer["Account"], answer["Arn"], answer["UserId"])
+
+    def _guard(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
+        if self.read_only and not is_read(service, operation, parameters):
+            raise errors.RefusedError(
+                f"`{service}:{operation}` would change something, and only reading is allowed",
+                remedy="leave --read-only (or CML_IAM_READ_ONLY) away",
+            )
+        if self.expect_account and service != "sts" and not self._account_seen:
+            self._check_account(self.expect_account)
+
+    def _check_account(self, expected: str) -> None:
+        account = self.identity().account
+        if account != expected:
+            raise errors.RefusedError(
+                f"these credentials are of account `{account}`, not of `{expected}`",
+                remedy="use the profile of the account meant, or name this one as expected",
+            )
+        self._account_seen = True
+
+    def _client(self, service: str, region: str | None, once: bool) -> Any:
+        where = region or self.region
+        if where is None and service in _GLOBAL_SERVICES:
+            where = _GLOBAL_REGION
+        key = (service, where, once)
+        # botocore's sessions are not safe for making clients in parallel (boto3 issue 1592).
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._make_client(service, where, once)
+            return self._clients[key]
+
+    def _make_client(self, service: str, region: str | None, once: bool) -> Any:
+        from botocore.config import Config
+
+        attempts = 1 if once else self.timing["total_max_attempts"]
+        config = Config(
+            connect_timeout=self.timing["connect_timeout"],
+            read_timeout=self.timing["read_timeout"],
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            max_pool_connections=CONNECTIONS,
+            user_agent_extra=f"cml-iam/{__version__}",
+        )
+        try:
+            return self.session.create_client(
+                service, region_name=region, endpoint_url=self.endpoint_url, config=config
+            )
+        except botocore_errors():  # some of them are ValueErrors too
+            raise
+        except ValueError as error:  # "Invalid endpoint: …"
+            raise errors.InputError(
+                f"not an endpoint: `{self.endpoint_url or ''}`: {error}",
+                remedy="give a URL such as http://127.0.0.1:4566",
+            ) from None
+        finally:
+            silence()
+
+
+def _answers(client: Any, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if client.can_paginate(operation):
+        yield from client.get_paginator(operation).paginate(**parameters)
+    else:
+        yield getattr(client, operation)(**parameters)
+
+
+def _check_key(client: Any, operation: str, key: str) -> None:
+    """Refuse a misspelt *key*, which would read as an empty list."""
+    name = client.meta.method_to_api_mapping[operation]
+    members = client.meta.service_model.operation_model(name).output_shape.members
+    if key not in members:
+        raise ValueError(f"{name} answers no {key}; it has {', '.join(members)}")
+
+
+def _wrapped(service: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
+    # The large answers are EC2's and CloudWatch's reads, and hold no secret.
+    if service in ("ec2", "cloudwatch") and is_read(service, operation):
+        return answer
+    wrapped: dict[str, Any] = wrap(answer)
+    return wrapped
+
+
+def _redacted(failure: errors.CmlIamError, secrets: list[str]) -> errors.CmlIamError:
+    failure.message = redact(failure.message, secrets)
+    failure.args = (failure.message,)
+    return failure

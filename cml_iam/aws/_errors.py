@@ -1,0 +1,126 @@
+"""From botocore's exceptions to ours, which say what remedy applies."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cml_iam import errors
+from cml_iam.aws._codes import by_remedy
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+_GIVE = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile"
+_SIGN_IN = "sign in again: `aws sso login` or `aws login` with this profile"
+_REACH = "check --endpoint-url, AWS_ENDPOINT_URL, the region, the network and the proxy"
+
+# By the name of botocore's class or of one of its ancestors, so that none is imported here.
+_CREDENTIALS = {
+    "CredentialRetrievalError": "run the profile's credential process by hand to see why",
+    "LoginError": _SIGN_IN,
+    "MetadataRetrievalError": _GIVE,
+    "NoAuthTokenError": _GIVE,
+    "NoCredentialsError": _GIVE,
+    "PartialCredentialsError": _GIVE,
+    "ProfileNotFound": "see `aws configure list-profiles`",
+    "RefreshWithMFAUnsupportedError": _SIGN_IN,
+    "SSOError": _SIGN_IN,
+    "TokenRetrievalError": _SIGN_IN,
+    "UnknownCredentialError": _GIVE,
+}
+_UNREACHABLE = {
+    "ChecksumError": _REACH,
+    "ConnectionError": _REACH,
+    "HTTPClientError": _REACH,
+    "IncompleteReadError": _REACH,
+    "ResponseParserError": "what answers there is not AWS: check --endpoint-url",
+}
+_CONFIGURATION = {
+    "BaseEndpointResolverError": "name a region with --region or AWS_REGION",
+    "ConfigNotFound": "check AWS_CONFIG_FILE",
+    "ConfigParseError": "mend the file, see `aws configure list`",
+    "EndpointProviderError": "check the region and the endpoint",
+    "InvalidConfigError": "mend the profile in ~/.aws/config",
+    "InvalidRegionError": "name a region such as us-east-1",
+    "UnknownRegionError": "name a region such as us-east-1",
+}
+
+_ENCODED = re.compile(r"(Encoded authorization failure message: )(\S{16})(\S+)")
+_ACTION = re.compile(
+    r"(?:not authorized to perform:? |allows the |policy allowing the )"
+    r"([a-z0-9-]+:[A-Za-z0-9*]+)"
+)
+
+
+def botocore_errors() -> tuple[type[Exception], ...]:
+    """Return what a call through botocore may raise, to be caught and mapped."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    return (BotoCoreError, ClientError, ResponseParserError)
+
+
+def as_error(error: Exception, service: str, operation: str) -> errors.CmlIamError:
+    """Return what *error*, raised by botocore in calling *operation*, means for the caller."""
+    from botocore.exceptions import ClientError
+
+    if isinstance(error, ClientError):
+        return _answered(error, service)
+    message = _lower(str(error)).rstrip(".")
+    ancestry = [kind.__name__ for kind in type(error).__mro__]
+    for table, kind in ((_CREDENTIALS, errors.CredentialsError), (_UNREACHABLE, _no_answer)):
+        for name in ancestry:
+            if name in table:
+                return kind(message, operation=operation, remedy=table[name])
+    for name in ancestry:
+        if name in _CONFIGURATION:
+            return errors.InputError(message, remedy=_CONFIGURATION[name])
+    return errors.RequestError(message, operation=operation)
+
+
+def _no_answer(message: str, *, operation: str, remedy: str) -> errors.UnreachableError:
+    return errors.UnreachableError(f"no answer: {message}", operation=operation, remedy=remedy)
+
+
+def _answered(error: ClientError, service: str) -> errors.AwsError:
+    response = error.response
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    message = _ENCODED.sub(_shortened, str(error)).rstrip(". ")
+    name = error.operation_name
+    kind, remedy = by_remedy(code, status)
+    if code == "AuthFailure" and "not authorized for" in message.lower():
+        # EC2's answer for an image nobody shared with this account; the key itself is good.
+        kind, remedy = errors.DeniedError, "have the owner share it with this account"
+    if issubclass(kind, errors.DeniedError):
+        return _denied(message, code, name, service, remedy)
+    return kind(message, code=code, operation=name, remedy=remedy)
+
+
+def _denied(
+    message: str, code: str, operation: str, service: str, remedy: str | None
+) -> errors.DeniedError:
+    told = _ACTION.search(message)
+    action = told.group(1) if told else _action(service, operation)
+    return errors.DeniedError(
+        message,
+        code=code,
+        operation=operation,
+        action=action,
+        remedy=remedy.replace("the permission", f"`{action}`") if remedy else None,
+    )
+
+
+def _action(service: str, operation: str) -> str:
+    # True of every operation of EC2, IAM, STS and CloudWatch but for a few that S3-like services
+    # name otherwise; those say so in their message.
+    return f"{service}:{operation}"
+
+
+def _shortened(match: re.Match[str]) -> str:
+    return f"{match[1]}{match[2]}… ({len(match[2]) + len(match[3])} characters)"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,72 @@
+"""No secret leaves this room by accident: not in an answer, an error or a log."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from cml_iam.secret import Secret
+
+# The members of AWS's answers that are credentials: of iam:CreateAccessKey, sts:AssumeRole,
+# ec2:CreateKeyPair, iam:CreateServiceSpecificCredential and secretsmanager:GetSecretValue.
+_SECRET_MEMBERS = frozenset(
+    {"KeyMaterial", "SecretAccessKey", "SecretString", "ServicePassword", "SessionToken"}
+)
+_LEAKING = ("boto3", "botocore")
+
+
+def wrap(answer: Any) -> Any:
+    """Return *answer* with every secret in it held by a `Secret`."""
+    if isinstance(answer, list):
+        return [wrap(each) for each in answer]
+    if not isinstance(answer, dict):
+        return answer
+    return {
+        name: Secret(value) if name in _SECRET_MEMBERS and isinstance(value, str) else (wrap(value))
+        for name, value in answer.items()
+    }
+
+
+def unwrap(parameters: Any, seen: list[str]) -> Any:
+    """Return *parameters* as AWS takes them, and note in *seen* every secret among them."""
+    if isinstance(parameters, Secret):
+        seen.append(parameters.reveal())
+        return seen[-1]
+    if isinstance(parameters, dict):
+        return {name: unwrap(value, seen) for name, value in parameters.items()}
+    if isinstance(parameters, list | tuple):
+        return [unwrap(each, seen) for each in parameters]
+    return parameters
+
+
+def redact(text: str, secrets: list[str]) -> str:
+    """Return *text* without any of *secrets*: botocore's complaints repeat what was passed."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    return text
+
+
+class _NoDebug(logging.Filter):
+    """Drops DEBUG records: botocore logs whole requests and answers there, secrets included.
+
+    Known and closed as is: https://github.com/boto/botocore/issues/2626
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno > logging.DEBUG
+
+
+_NO_DEBUG = _NoDebug()
+
+
+def silence() -> None:
+    """Keep botocore's DEBUG records out of every log of this process.
+
+    A filter holds where a level would not: `boto3.set_stream_logger` and a later `setLevel` undo a
+    level. It belongs on each logger, since a record passes only the filters of the one it was
+    logged to.
+    """
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in _LEAKING:
+            logging.getLogger(name).addFilter(_NO_DEBUG)
