@@ -1,0 +1,24 @@
+"""Catalogue and site in, concrete requests with the answer each must get out."""
+
+from cml_iam.expectations._derive import UNLISTED_ACTIONS, derive_expectations
+from cml_iam.expectations._expectation import (
+    SITUATIONS,
+    Answer,
+    Expectation,
+    Judgement,
+    Ruling,
+    Verdict,
+    judge,
+)
+
+__all__ = [
+    "SITUATIONS",
+    "UNLISTED_ACTIONS",
+    "Answer",
+    "Expectation",
+    "Judgement",
+    "Ruling",
+    "Verdict",
+    "derive_expectations",
+    "judge",
+]

@@ -1,0 +1,100 @@
+"""What an expectation is, and whether a set of policies meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from cml_iam.engine import Request
+
+Answer = Literal["allowed", "refused"]
+Verdict = Literal["holds", "fails", "unchecked"]
+
+AS_INTENDED: Final = "as intended"
+OTHER_REGION: Final = "other region"
+OTHER_INSTANCE: Final = "foreign instance"
+GUARD_TAG: Final = "guard tag"
+OTHER_TYPE: Final = "other type"
+OTHER_IMAGE: Final = "other image"
+OTHER_RESOURCES: Final = "other resources"
+UNLISTED: Final = "unlisted action"
+
+SITUATIONS: Final = (
+    AS_INTENDED,
+    OTHER_REGION,
+    OTHER_INSTANCE,
+    GUARD_TAG,
+    OTHER_TYPE,
+    OTHER_IMAGE,
+    OTHER_RESOURCES,
+    UNLISTED,
+)
+"""The columns of the permission table, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A call, the authorizations it means, and the answer it must get.
+
+    *violates* names the restrictions of the site that refuse the call; a call that violates none
+    must be allowed. *decisive* are the positions in *requests* of the authorizations that the
+    restriction itself must refuse: in a sound policy each of them is, not merely one of the call's.
+    """
+
+    id: str
+    permission: str
+    situation: str
+    description: str
+    requests: tuple[Request, ...]
+    expected: Answer
+    violates: frozenset[str] = frozenset()
+    decisive: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How an expectation came out.
+
+    *answer* is what the call gets: allowed if each of its authorizations is; None where some
+    authorization could not be decided and none was refused. *statements* name what decided.
+    """
+
+    expectation: Expectation
+    answer: Answer | None
+    statements: tuple[str, ...] = ()
+    refused: tuple[Request, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the expectation holds, fails, or could not be checked."""
+        if self.answer is None:
+            return "unchecked"
+        return "holds" if self.answer == self.expectation.expected else "fails"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The decision of one authorization, and the labels of the statements that decided."""
+
+    allowed: bool | None
+    statements: tuple[str, ...] = ()
+
+
+def judge(
+    expectations: Iterable[Expectation], decide: Callable[[Request], Ruling]
+) -> tuple[Judgement, ...]:
+    """Ask *decide* for every authorization of *expectations* and judge the calls."""
+    return tuple(_judge(each, decide) for each in expectations)
+
+
+def _judge(expectation: Expectation, decide: Callable[[Request], Ruling]) -> Judgement:
+    rulings = [(request, decide(request)) for request in expectation.requests]
+    refused = tuple(request for request, ruling in rulings if ruling.allowed is False)
+    answer: Answer | None = "allowed"
+    if refused:
+        answer = "refused"
+    elif any(ruling.allowed is None for _, ruling in rulings):
+        answer = None
+    statements = dict.fromkeys(label for _, ruling in rulings for label in ruling.statements)
+    return Judgement(expectation, answer, tuple(statements), refused)

@@ -1,0 +1,141 @@
+"""The cast of the expectations: a worker, a foreign instance, another region, another image.
+
+Chosen so that each breaks one restriction of the site and no other; with ids that read as what
+they are, because people see them as witnesses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from cml_iam.authorization import Caller, Image, Instance, Launch
+from cml_iam.policy import pattern_matches
+from cml_iam.site import Site, Tag
+
+FOREIGN_ACCOUNT: Final = "999999999999"
+DEFAULT_TAG: Final = Tag("ManagedBy", "cml-cloud-manager")
+"""The tag that stands for "managed" where the site restricts by none."""
+
+_REGIONS: Final = {
+    "aws": ("eu-central-1", "ap-southeast-2", "sa-east-1", "us-east-1", "eu-west-1"),
+    "aws-cn": ("cn-northwest-1", "cn-north-1"),
+    "aws-us-gov": ("us-gov-east-1", "us-gov-west-1"),
+}
+_TYPES: Final = ("t2.micro", "p5.48xlarge", "u-24tb1.metal", "mac2.metal", "x1e.32xlarge")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the expectations of one site are played with."""
+
+    site: Site
+    caller: Caller
+
+    @classmethod
+    def of(cls, site: Site) -> Stage:
+        """Return the stage of *site*, its principal calling: for a role, a session of it."""
+        return cls(site, Caller(_session_arn(site)))
+
+    @property
+    def tag(self) -> Tag:
+        """The guard tag, or what would be it."""
+        return self.site.restrict.guard_tag or DEFAULT_TAG
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions the manager works in."""
+        return self.site.restrict.regions or (self.site.home_region,)
+
+    @property
+    def launch_regions(self) -> tuple[str, ...]:
+        """The regions in which some image may be launched."""
+        restrict = self.site.restrict
+        if not restrict.images or restrict.image_owners:
+            return self.regions
+        listed = restrict.regions or tuple(restrict.images)
+        return tuple(region for region in listed if region in restrict.images)
+
+    @property
+    def other_regions(self) -> tuple[str, ...]:
+        """Regions of the partition in which the manager does not work."""
+        known = _REGIONS[self.site.partition]
+        return tuple(each for each in known if each not in self.site.restrict.regions)[:1]
+
+    def worker(self, region: str) -> Instance:
+        """Return a running worker in *region*."""
+        return self._instance("i-0a1b2c3d4e5f60001", region, {self.tag.key: self.tag.value})
+
+    def foreign(self, region: str) -> Instance:
+        """Return another team's instance: the guard tag's key with another value."""
+        return self._instance("i-0f0re1900000000002", region, {self.tag.key: "another-team"})
+
+    def untagged(self, region: str) -> Instance:
+        """Return an instance without the guard tag."""
+        return self._instance("i-0bad7a90000000003", region, {"Name": "database"})
+
+    def launch(self, region: str) -> Launch:
+        """Return a launch as the manager does it: allowed image and type, tagged."""
+        tags = {self.tag.key: self.tag.value, "Name": "cml-worker-01"}
+        return Launch(
+            region=region,
+            account=self.site.account,
+            image=self.image(region),
+            instance_type=_concrete(next(iter(self.site.restrict.instance_types), "c5.2xlarge")),
+            tags={"instance": tags, "volume": tags},
+            security_groups=("sg-0a1b2c3d4e5f60001", "sg-0a1b2c3d4e5f60002"),
+        )
+
+    def launches(self, region: str) -> tuple[Launch, ...]:
+        """Return a launch for every instance type and image the site lists, and one with a key."""
+        usual = self.launch(region)
+        types = self.site.restrict.instance_types
+        images = self.site.restrict.images.get(region, ())
+        return (
+            replace(usual, key_name="cml-admin"),
+            *(replace(usual, instance_type=_concrete(each)) for each in types),
+            *(replace(usual, image=Image(each, self.site.account)) for each in images),
+        )
+
+    def image(self, region: str) -> Image:
+        """Return an image that may be launched in *region*."""
+        listed = self.site.restrict.images.get(region)
+        owner = next(iter(self.site.restrict.image_owners), self.site.account)
+        if listed:
+            return Image(listed[0], self.site.account)
+        return Image("ami-0a11009ed00000001", owner)
+
+    def other_images(self, region: str) -> tuple[Image, ...]:
+        """Return images that may not be launched in *region* where images are restricted."""
+        public = Image("ami-0f0re190000000002", FOREIGN_ACCOUNT, public=True)
+        if region in self.site.restrict.images or not self.site.restrict.image_owners:
+            return public, Image("ami-00000000000000003", self.site.account)
+        return (public,)
+
+    @property
+    def other_type(self) -> str | None:
+        """An instance type that the site does not list; None where it lists them all."""
+        patterns = self.site.restrict.instance_types
+        outside = (t for t in _TYPES if not any(pattern_matches(p, t) for p in patterns))
+        return next(outside, None)
+
+    def _instance(self, name: str, region: str, tags: dict[str, str]) -> Instance:
+        kind = self.launch(region).instance_type
+        return Instance(name, region, self.site.account, kind, tags)
+
+
+def _session_arn(site: Site) -> str:
+    if not site.role:
+        return site.principal_arn
+    return f"arn:{site.partition}:sts::{site.account}:assumed-role/{site.role}/cml-cloud-manager"
+
+
+def _concrete(pattern: str) -> str:
+    """Return an instance type that *pattern* matches."""
+    family, _, size = pattern.partition(".")
+    return ".".join(
+        (
+            family.replace("*", "m5").replace("?", "5"),
+            size.replace("*", "large" if size == "*" else "").replace("?", "2"),
+        )
+    )

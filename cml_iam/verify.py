@@ -1,0 +1,223 @@
+"""Ask the expectations of a site: offline of our engine, live of iam:SimulatePrincipalPolicy.
+
+Live, the questions are put in few calls. One call of the API has one context for all of its
+actions and resources, so questions are grouped by context; and because only the keys that some
+policy mentions can matter, the rest are left out first, which makes most contexts equal.
+
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from cml_iam.aws.port import Aws
+from cml_iam.engine import Authorizer, Request, compile_policies
+from cml_iam.errors import AwsError, CredentialsError
+from cml_iam.expectations import Expectation, Judgement, Ruling, judge
+from cml_iam.policy import PolicyDocument
+
+Question = tuple[str, str]
+"""An action and a resource."""
+
+Frame = tuple[tuple[str, str | tuple[str, ...]], ...]
+"""A context as a value: sorted (key, value or values)."""
+
+_ALWAYS: Final = frozenset({"aws:requestedregion", "aws:principalarn"})
+"""Keys sent although no policy of the account mentions them: service control policies may, and
+GetContextKeysForPrincipalPolicy does not list the keys of those."""
+
+_TYPES: Final = {
+    "aws:securetransport": "boolean",
+    "aws:sourceip": "ip",
+    "ec2:encrypted": "boolean",
+    "ec2:ebsoptimized": "boolean",
+    "ec2:public": "boolean",
+    "ec2:volumesize": "numeric",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The judgements of a run; *how* they were made, and how many *calls* it took."""
+
+    how: Literal["offline", "live"]
+    judgements: tuple[Judgement, ...]
+    calls: int = 0
+
+    @property
+    def failed(self) -> tuple[Judgement, ...]:
+        """The expectations that do not hold."""
+        return tuple(each for each in self.judgements if each.verdict == "fails")
+
+    @property
+    def unchecked(self) -> tuple[Judgement, ...]:
+        """The expectations that could not be checked."""
+        return tuple(each for each in self.judgements if each.verdict == "unchecked")
+
+
+def verify_offline(
+    expectations: Iterable[Expectation],
+    identity: Iterable[PolicyDocument],
+    boundary: PolicyDocument | None = None,
+) -> Verification:
+    """Judge *expectations* by our engine, for a principal with these policies."""
+    authorizer = compile_policies(identity=list(identity), boundary=boundary)
+    return Verification("offline", judge(expectations, lambda each: _ruling(authorizer, each)))
+
+
+def verify_live(aws: Aws, principal_arn: str, expectations: Iterable[Expectation]) -> Verification:
+    """Judge *expectations* by what AWS's simulator says of the principal *principal_arn*.
+
+    A question that AWS does not answer is unchecked. Raises DeniedError when the caller may not
+    simulate, NotFoundError when there is no such principal, CredentialsError without credentials.
+    """
+    expectations = tuple(expectations)
+    keys = _mentioned_keys(aws, principal_arn)
+    simulator = _Simulator(aws, principal_arn, keys)
+    simulator.ask(request for each in expectations for request in each.requests)
+    return Verification("live", judge(expectations, simulator.ruling), simulator.calls + 1)
+
+
+def _ruling(authorizer: Authorizer, request: Request) -> Ruling:
+    decision = authorizer.decide(request)
+    return Ruling(decision.allowed, tuple(each.statement.label for each in decision.statements))
+
+
+def _mentioned_keys(aws: Aws, principal_arn: str) -> frozenset[str]:
+    answer = aws.call("iam", "get_context_keys_for_principal_policy", PolicySourceArn=principal_arn)
+    return frozenset(key.lower() for key in answer["ContextKeyNames"]) | _ALWAYS
+
+
+class _Simulator:
+    """Collects the simulator's answers; *calls* counts the requests sent."""
+
+    def __init__(self, aws: Aws, principal_arn: str, keys: frozenset[str]) -> None:
+        self.aws = aws
+        self.principal_arn = principal_arn
+        self.keys = keys
+        self.calls = 0
+        self.answers: dict[tuple[Question, Frame], Ruling] = {}
+
+    def ask(self, requests: Iterable[Request]) -> None:
+        """Ask everything *requests* need, in as few calls as their contexts allow."""
+        groups: dict[Frame, dict[Question, None]] = {}
+        for request in requests:
+            question = (request.action, request.resource)
+            groups.setdefault(self._frame(request), {})[question] = None
+        for frame, questions in groups.items():
+            for actions, resources in _rectangles(questions):
+                self._call(actions, resources, frame)
+
+    def ruling(self, request: Request) -> Ruling:
+        """Return AWS's answer for *request*; unknown when there was none."""
+        question = (request.action, request.resource)
+        return self.answers.get((question, self._frame(request)), Ruling(None))
+
+    def _frame(self, request: Request) -> Frame:
+        return tuple(
+            sorted(
+                (key, value if isinstance(value, str) else tuple(value))
+                for key, value in request.context.items()
+                if key.lower() in self.keys
+            )
+        )
+
+    def _call(self, actions: tuple[str, ...], resources: tuple[str, ...], frame: Frame) -> None:
+        parameters: dict[str, Any] = {
+            "PolicySourceArn": self.principal_arn,
+            "ActionNames": list(actions),
+            "ContextEntries": [_context_entry(key, value) for key, value in frame],
+            "MaxItems": 1000,
+        }
+        if resources != ("*",):
+            parameters["ResourceArns"] = list(resources)
+        self.calls += 1
+        try:
+            results = list(
+                self.aws.pages(
+                    "iam", "simulate_principal_policy", "EvaluationResults", **parameters
+                )
+            )
+        except CredentialsError:
+            raise
+        except AwsError as error:
+            if error.code in _REFUSES_TO_SIMULATE:
+                return  # these questions stay unanswered, and are reported as unchecked
+            raise
+        for question, ruling in _answers(results, resources):
+            self.answers[question, frame] = ruling
+
+
+_REFUSES_TO_SIMULATE: Final = frozenset({"InvalidInput", "PolicyEvaluation"})
+
+
+def _rectangles(
+    questions: Iterable[Question],
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield (actions, resources) whose products are the questions, each asked once.
+
+    The API answers every action for every resource of a call, so actions that are asked of the
+    same resources share one.
+    """
+    by_action: dict[str, list[str]] = {}
+    for action, resource in questions:
+        by_action.setdefault(action, []).append(resource)
+    by_resources: dict[tuple[str, ...], list[str]] = {}
+    for action, resources in by_action.items():
+        # "*" means "no resource given" and cannot stand beside ARNs.
+        stars = tuple(each for each in resources if each == "*")
+        named = tuple(sorted(each for each in resources if each != "*"))
+        for asked in (stars, named):
+            if asked:
+                by_resources.setdefault(asked, []).append(action)
+    for resources_, actions in by_resources.items():
+        yield tuple(actions), resources_
+
+
+def _answers(
+    results: Iterable[Mapping[str, Any]], resources: tuple[str, ...]
+) -> Iterator[tuple[Question, Ruling]]:
+    """Read both shapes of the API: before 2026-07-30 one result for each action and resource,
+    since then one for each action with the resources' own results inside.
+    """  # noqa: D205 - one sentence
+    for result in results:
+        action = result["EvalActionName"]
+        specific = result.get("ResourceSpecificResults") or ()
+        for each in specific:
+            ruling = _live_ruling(result, each["EvalResourceDecision"], each)
+            yield (action, each["EvalResourceName"]), ruling
+        if not specific:
+            name = "*" if resources == ("*",) else result.get("EvalResourceName", "*")
+            yield (action, name), _live_ruling(result, result["EvalDecision"], result)
+
+
+def _live_ruling(result: Mapping[str, Any], decision: str, specific: Mapping[str, Any]) -> Ruling:
+    statements = specific.get("MatchedStatements") or result.get("MatchedStatements") or ()
+    labels = tuple(dict.fromkeys(_label(each) for each in statements))
+    organization = result.get("OrganizationsDecisionDetail", {})
+    if organization.get("AllowedByOrganizations") is False:
+        labels = (*labels, "a service control policy")
+    boundary = specific.get("PermissionsBoundaryDecisionDetail", {})
+    if boundary.get("AllowedByPermissionsBoundary") is False:
+        labels = (*labels, "the permissions boundary")
+    return Ruling(decision == "allowed", labels)
+
+
+def _label(statement: Mapping[str, Any]) -> str:
+    start = statement.get("StartPosition", {})
+    place = f":{start['Line']}:{start['Column']}" if start else ""
+    return f"{statement.get('SourcePolicyId', 'a policy')}{place}"
+
+
+def _context_entry(key: str, value: str | tuple[str, ...]) -> dict[str, Any]:
+    kind = _TYPES.get(key.lower(), "string")
+    if isinstance(value, str):
+        return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": kind}
+    return {
+        "ContextKeyName": key,
+        "ContextKeyValues": list(value),
+        "ContextKeyType": f"{kind}List",
+    }
