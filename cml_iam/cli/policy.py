@@ -1,0 +1,20 @@
+"""`cml-iam policy`: one file for each command below it."""
+
+from __future__ import annotations
+
+import click
+
+from cml_iam.cli._lazy import LazyGroup
+
+COMMANDS = {
+    "render": ("cml_iam.cli.policy_render:render", "Print the policy of a site as JSON."),
+    "lint": ("cml_iam.cli.policy_lint:lint", "Find what is wrong with policy files."),
+    "verify": ("cml_iam.cli.policy_verify:verify", "Prove each permission, offline or live."),
+    "explain": ("cml_iam.cli.policy_explain:explain", "Say why a request is allowed or refused."),
+    "permissions": ("cml_iam.cli.policy_render:permissions", "Print the permission tables."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
+def policy() -> None:
+    """Render, lint, verify and explain policies."""

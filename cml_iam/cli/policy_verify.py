@@ -1,0 +1,191 @@
+"""`cml-iam policy verify`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._files import read_policy
+from cml_iam.cli._output import (
+    BAD,
+    OK,
+    UNKNOWN,
+    print_json,
+    print_table,
+    progress,
+    say,
+    wants_json,
+)
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.errors import InputError
+from cml_iam.expectations import SITUATIONS, Judgement, derive_expectations
+from cml_iam.policy import PolicyDocument
+from cml_iam.render import PROFILES, Profile, render_policy
+from cml_iam.site import Site
+from cml_iam.verify import Verification, verify_live, verify_offline
+
+UNLISTED_ROW = "everything else"
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--boundary", type=click.Path(path_type=Path), help="The permissions boundary.")
+@click.option(
+    "--policy-profile",
+    type=click.Choice(PROFILES),
+    default="hardened",
+    show_default=True,
+    help="Which rendered policy to judge when no FILES are given.",
+)
+@click.option("--live", is_flag=True, help="Ask AWS's simulator about the principal in AWS.")
+@click.option("--principal", metavar="ARN", help="With --live: this principal, not the site's.")
+@shared_options("site", "output", "color", "quiet")
+@aws_options
+@click.pass_context
+def verify(
+    context: click.Context,
+    files: tuple[Path, ...],
+    boundary: Path | None,
+    policy_profile: Profile,
+    live: bool,
+    principal: str | None,
+) -> None:
+    """Prove each permission of the site: what must work does, what must not is refused.
+
+    Without FILES the rendered policy is judged; with them, those policies as if attached together
+    to one principal. --live asks iam:SimulatePrincipalPolicy about the principal in AWS instead.
+
+    Exits with 3 when an expectation does not hold, with 8 when one could not be checked.
+    """
+    site = settings().load_site()
+    if live:
+        if files or boundary:
+            raise InputError("--live judges what is attached in AWS; leave out the files")
+        done = _live(site, principal or site.principal_arn)
+    else:
+        done = verify_offline(
+            derive_expectations(site), _documents(site, files, policy_profile), _read(boundary)
+        )
+    _show(done)
+    context.exit(_code(done))
+
+
+def _live(site: Site, principal: str) -> Verification:
+    aws = settings().connect(site.home_region)
+    with progress(f"asking AWS about {principal}"):
+        return verify_live(aws, principal, derive_expectations(site))
+
+
+def _documents(site: Site, files: Sequence[Path], profile: Profile) -> tuple[PolicyDocument, ...]:
+    if not files:
+        return (render_policy(site, profile).document,)
+    return tuple(read_policy(each) for each in files)
+
+
+def _read(path: Path | None) -> PolicyDocument | None:
+    return read_policy(path) if path else None
+
+
+def _code(done: Verification) -> Exit:
+    if done.failed:
+        return Exit.FINDINGS
+    return Exit.UNCHECKED if done.unchecked else Exit.OK
+
+
+def _show(done: Verification) -> None:
+    if wants_json():
+        print_json(as_json(done))
+        return
+    print_verification(done)
+
+
+def print_verification(done: Verification) -> None:
+    """Print the table of permissions by situations, what fails, and a verdict."""
+    columns = [name for name in SITUATIONS if name in {_situation(j) for j in done.judgements}]
+    print_table(["permission", *columns], _rows(done.judgements, columns))
+    for judgement in (*done.failed, *done.unchecked):
+        say(_line(judgement))
+    say(_verdict(done))
+
+
+def _rows(judgements: Iterable[Judgement], columns: Sequence[str]) -> Iterable[list[str]]:
+    cells: dict[str, dict[str, list[Judgement]]] = defaultdict(lambda: defaultdict(list))
+    for judgement in judgements:
+        situation = _situation(judgement)
+        listed = situation != SITUATIONS[-1]
+        row = judgement.expectation.permission if listed else UNLISTED_ROW
+        cells[row][situation].append(judgement)
+    for row, by_situation in cells.items():
+        yield [row, *(_cell(by_situation.get(column, ())) for column in columns)]
+
+
+def _cell(judgements: Sequence[Judgement]) -> str:
+    """Say what all of a cell's calls got, or what the first wrong one got."""
+    if not judgements:
+        return "-"
+    for verdict, symbol in (("fails", BAD), ("unchecked", UNKNOWN)):
+        wrong = [each for each in judgements if each.verdict == verdict]
+        if wrong:
+            word = (wrong[0].answer or "unchecked").upper()
+            return f"{symbol} {word}" + (f" {len(wrong)}/{len(judgements)}" if wrong[1:] else "")
+    answers = sorted({each.expectation.expected for each in judgements})
+    return f"{OK} {' / '.join(answers)}"
+
+
+def _situation(judgement: Judgement) -> str:
+    return judgement.expectation.situation
+
+
+def _line(judgement: Judgement) -> str:
+    expectation = judgement.expectation
+    by = f" by {', '.join(judgement.statements)}" if judgement.statements else ""
+    if judgement.verdict == "unchecked":
+        return f"{UNKNOWN} could not check: {expectation.description} ({expectation.id})"
+    wanted = f"must be {expectation.expected} ({expectation.id})"
+    return f"{BAD} {judgement.answer}{by}: {expectation.description}, which {wanted}"
+
+
+def _verdict(done: Verification) -> str:
+    total = len(done.judgements)
+    asked = f", {done.calls} calls to AWS" if done.calls else ""
+    if done.failed:
+        return f"{BAD} {len(done.failed)} of {total} expectations do not hold ({done.how}{asked})"
+    if done.unchecked:
+        count = len(done.unchecked)
+        return f"{UNKNOWN} {count} of {total} expectations could not be checked ({done.how}{asked})"
+    return f"{OK} all {total} expectations hold ({done.how}{asked})"
+
+
+def as_json(done: Verification) -> dict[str, Any]:
+    """Return *done* for a program: the counts, and every judgement with its requests."""
+    return {
+        "how": done.how,
+        "calls": done.calls,
+        "expectations": len(done.judgements),
+        "failed": len(done.failed),
+        "unchecked": len(done.unchecked),
+        "judgements": [_judgement_json(each) for each in done.judgements],
+    }
+
+
+def _judgement_json(judgement: Judgement) -> dict[str, Any]:
+    expectation = judgement.expectation
+    return {
+        "id": expectation.id,
+        "permission": expectation.permission,
+        "situation": expectation.situation,
+        "description": expectation.description,
+        "expected": expectation.expected,
+        "answer": judgement.answer,
+        "verdict": judgement.verdict,
+        "statements": list(judgement.statements),
+        "requests": [
+            {"action": each.action, "resource": each.resource, "context": dict(each.context)}
+            for each in expectation.requests
+        ],
+    }
