@@ -30,7 +30,12 @@ from cml_iam.policy._document import (
     policy_schema,
     scalar_text,
 )
-from cml_iam.policy._pattern import pattern_covers, pattern_matches, pattern_regex
+from cml_iam.policy._pattern import (
+    pattern_covers,
+    pattern_matches,
+    pattern_regex,
+    patterns_overlap,
+)
 
 __all__ = [
     "MANAGED_POLICY_CHARACTERS",
@@ -55,6 +60,7 @@ __all__ = [
     "pattern_covers",
     "pattern_matches",
     "pattern_regex",
+    "patterns_overlap",
     "policy_schema",
     "policy_size",
     "same_meaning",

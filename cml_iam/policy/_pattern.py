@@ -6,12 +6,23 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_res
 from __future__ import annotations
 
 import re
+from typing import Final
+
+MAX_STATES: Final = 20_000
 
 
 def pattern_regex(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
-    """Return the expression that `fullmatch`es exactly what *pattern* stands for."""
-    parts = (_PART.get(char, re.escape(char)) for char in re.sub(r"\*+", "*", pattern))
-    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    """Return the expression that `fullmatch`es exactly what *pattern* stands for.
+
+    It takes linear time for each `*` however many there are: the first place where the text
+    between two of them occurs is as good as any later one, so an atomic group never goes back.
+    """
+    first, *rest = ("".join(map(_char, run)) for run in pattern.split("*"))
+    text = first
+    if rest:
+        middle = "".join(f"(?>.*?{run})" for run in rest[:-1] if run)
+        text = f"{first}{middle}.*{rest[-1]}"
+    return re.compile(text, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
 def pattern_matches(pattern: str, text: str, *, ignore_case: bool = False) -> bool:
@@ -19,12 +30,45 @@ def pattern_matches(pattern: str, text: str, *, ignore_case: bool = False) -> bo
     return pattern_regex(pattern, ignore_case=ignore_case).fullmatch(text) is not None
 
 
+def patterns_overlap(one: str, other: str) -> bool:
+    """Say whether some text is one that both patterns stand for."""
+    reached = {(0, 0)}
+    pending = [(0, 0)]
+    while pending:
+        i, j = pending.pop()
+        if i == len(one) and j == len(other):
+            return True
+        for state in _overlap_steps(one, i, other, j):
+            if state not in reached:
+                reached.add(state)
+                pending.append(state)
+    return False
+
+
+def _overlap_steps(one: str, i: int, other: str, j: int) -> list[tuple[int, int]]:
+    """Return where the two may stand after the next character, or after a `*` of nothing."""
+    a, b = one[i : i + 1], other[j : j + 1]
+    steps = []
+    if a == "*":
+        steps += [(i + 1, j), *([(i, j + 1)] if b and b != "*" else [])]
+    if b == "*":
+        steps += [(i, j + 1), *([(i + 1, j)] if a and a != "*" else [])]
+    if a and b and "*" not in (a, b) and (a == b or "?" in (a, b)):
+        steps.append((i + 1, j + 1))
+    return steps
+
+
 def pattern_covers(wide: str, narrow: str) -> bool:
     """Say whether every text that *narrow* stands for is one that *wide* stands for.
 
     Both are patterns. Decided exactly, by walking the two together over the sets of positions
     *wide* may stand at: after a `*` of *narrow*, `wide` must accept whatever text may follow.
+
+    Patterns such as `*a????????????????` have exponentially many such sets; past MAX_STATES the
+    answer is False, "not shown to cover".
     """
+    if wide == narrow:
+        return True
     start = _closure({0}, wide)
     return _walk(start, narrow, 0, wide, set())
 
@@ -39,6 +83,8 @@ def _walk(
         if state in seen:
             continue
         seen.add(state)
+        if len(seen) > MAX_STATES:
+            return False
         positions, index = state
         if not positions:
             return False
@@ -84,4 +130,5 @@ def _closure(positions: set[int], wide: str) -> frozenset[int]:
     return frozenset(reached)
 
 
-_PART = {"*": ".*", "?": "."}
+def _char(char: str) -> str:
+    return "." if char == "?" else re.escape(char)
