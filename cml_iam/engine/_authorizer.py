@@ -1,0 +1,252 @@
+"""Compiled policies, and the decision: the fast path of the engine.
+
+`decide` asks only the statements about the action. They are found once per action, and kept in a
+bucket as plain tuples of functions; no decision is kept, each is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.engine._compile import CompiledStatement, compile_statements
+from cml_iam.engine._decision import ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY, Decision, Outcome
+from cml_iam.engine._index import ActionIndex
+from cml_iam.engine._keys import Keys
+from cml_iam.engine._order import ALWAYS_ALLOWED, Allows, applies, is_allowed
+from cml_iam.engine._principal import Caller, Naming, names_principals, naming
+from cml_iam.policy import PolicyDocument, load_policy
+
+if TYPE_CHECKING:
+    from cml_iam.engine._conditions import ConditionTest
+    from cml_iam.engine._explanation import Explanation
+    from cml_iam.engine._request import Request
+    from cml_iam.engine._resource import PolicyType, ResourceTest
+    from cml_iam.errors import Problem
+
+Document = PolicyDocument | str | Mapping[str, Any]
+"""A policy document: parsed, as JSON text, or as parsed JSON."""
+
+Rule = tuple["ResourceTest | None", tuple["ConditionTest", ...]]
+"""What is left to ask of a statement about the action: the resource, then the conditions."""
+
+MAX_BUCKETS: Final = 4096
+"""So that requests for ever new actions do not fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Policies of one *kind* of which one must allow; *level* counts organization levels from 1."""
+
+    kind: PolicyType
+    statements: tuple[CompiledStatement, ...]
+    index: ActionIndex
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What the policies say about one action.
+
+    *denies* are those of policies without principals; *gates* the Allow rules of each of these
+    types of policy. *keyed* is whether any of them has a condition or a variable.
+    """
+
+    denies: tuple[Rule, ...]
+    gates: tuple[tuple[Rule, ...], ...]
+    keyed: bool
+    about: tuple[tuple[CompiledStatement, ...], ...]
+
+
+class Authorizer:
+    """A set of compiled policies that decides requests; safe to share between threads.
+
+    *problems* lists what in the policies can never match, each with its place.
+    """
+
+    __slots__ = ("_buckets", "_gates", "_keys", "_ordered", "problems")
+
+    def __init__(self, gates: tuple[Gate, ...], keys: Keys) -> None:
+        self._gates = gates
+        self._keys = keys
+        self._buckets: dict[str, Bucket] = {}
+        kinds = {gate.kind for gate in gates}
+        self._ordered = bool(kinds & {"resource", "rcp", "endpoint", "scp"})
+        statements = [each for gate in gates for each in gate.statements]
+        self.problems: tuple[Problem, ...] = tuple(
+            problem for each in statements for problem in each.problems()
+        )
+
+    def decide(self, request: Request) -> Decision:
+        """Decide *request*."""
+        bucket = self._buckets.get(request.action) or self._bucket(request.action)
+        if self._ordered or request.resource_account is not None:
+            return Decision(self._decide_in_order(request, bucket), request, self)
+        resource, context = request.resource, request.context
+        if bucket.keyed:
+            context = self._keys.respell(context)
+        if _one_matches(bucket.denies, resource, context):
+            return Decision(EXPLICIT_DENY, request, self)
+        for rules in bucket.gates:
+            if not _one_matches(rules, resource, context):
+                return Decision(IMPLICIT_DENY, request, self)
+        return Decision(ALLOWED, request, self)
+
+    def explain(self, request: Request) -> Explanation:
+        """Decide *request* and say for every statement why it did or did not apply."""
+        from cml_iam.engine._explanation import explain
+
+        outcome = self.decide(request).outcome
+        return explain(request, outcome, self._gates, self._keys.respell(request.context))
+
+    def _bucket(self, action: str) -> Bucket:
+        bucket = _make_bucket(self._gates, action)
+        if len(self._buckets) < MAX_BUCKETS:
+            self._buckets[action] = bucket
+        return bucket
+
+    def _decide_in_order(self, request: Request, bucket: Bucket) -> Outcome:
+        if request.action.lower() in ALWAYS_ALLOWED:
+            return ALLOWED
+        context = self._keys.respell(request.context)
+        caller = Caller.parse(request.principal)
+        answers = [
+            (gate.kind, _ask(gate, statements, request, context, caller, bounded=self._bounded))
+            for gate, statements in zip(self._gates, bucket.about, strict=True)
+            if applies(gate.kind, caller)
+        ]
+        if any(denied for _, (denied, _) in answers):
+            return EXPLICIT_DENY
+        allows = _allows((kind, allowed) for kind, (_, allowed) in answers)
+        return ALLOWED if is_allowed(request, caller, allows) else IMPLICIT_DENY
+
+    @property
+    def _bounded(self) -> bool:
+        return any(gate.kind == "boundary" for gate in self._gates)
+
+
+def compile_policies(
+    identity: Iterable[Document] = (),
+    *,
+    boundary: Document | Sequence[Document] | None = None,
+    session: Sequence[Document] | None = None,
+    resource: Document | None = None,
+    scps: Sequence[Sequence[Document]] = (),
+    rcps: Sequence[Sequence[Document]] = (),
+    endpoint: Document | Sequence[Document] | None = None,
+) -> Authorizer:
+    """Compile the policies that apply to a principal and a resource.
+
+    *identity* are all policies of the user and its groups, or of the role. *boundary*, *session*
+    (the session policies), *resource* (a bucket's, a key's, a role's trust policy …) and
+    *endpoint* (of the VPC endpoint) are None where there is none, which is not the same as an
+    empty one. *scps* and *rcps* list the policies of each level, from the root to the account.
+
+    Raises DocumentError for a document that is no policy. What is well-formed but can never
+    match, an unknown operator for instance, is listed in `Authorizer.problems`.
+    """
+    keys = Keys()
+
+    def gate(kind: PolicyType, sources: Iterable[Document], level: int | None = None) -> Gate:
+        documents = [_load(source, kind, n) for n, source in enumerate(sources, start=1)]
+        statements = tuple(
+            statement
+            for document in documents
+            for statement in compile_statements(document, kind, keys)
+        )
+        return Gate(kind, statements, ActionIndex(statements), level)
+
+    gates = [gate("identity", identity)]
+    if boundary is not None:
+        gates.append(gate("boundary", _listed(boundary)))
+    if session is not None:
+        gates.append(gate("session", session))
+    gates += [gate("scp", level, number) for number, level in enumerate(scps, start=1)]
+    gates += [gate("rcp", level, number) for number, level in enumerate(rcps, start=1)]
+    if endpoint is not None:
+        gates.append(gate("endpoint", _listed(endpoint)))
+    if resource is not None:
+        gates.append(gate("resource", _listed(resource)))
+    return Authorizer(tuple(gates), keys)
+
+
+def _listed(source: Document | Sequence[Document]) -> Sequence[Document]:
+    if isinstance(source, PolicyDocument | str | Mapping):
+        return (source,)
+    return source
+
+
+def _load(source: Document, kind: PolicyType, number: int) -> PolicyDocument:
+    return load_policy(source, f"{kind} policy {number}")
+
+
+def _make_bucket(gates: Sequence[Gate], action: str) -> Bucket:
+    about = tuple(gate.index.about(action) for gate in gates)
+    if action.lower() in ALWAYS_ALLOWED:
+        return Bucket((), (), keyed=False, about=about)
+    denies = [_rule(each) for found in about for each in found if each.statement.effect == "Deny"]
+    allows = tuple(
+        tuple(_rule(each) for each in found if each.statement.effect == "Allow") for found in about
+    )
+    rules = [*denies, *(rule for found in allows for rule in found)]
+    keyed = any(resource is not None or conditions for resource, conditions in rules)
+    return Bucket(tuple(denies), allows, keyed, about)
+
+
+def _rule(statement: CompiledStatement) -> Rule:
+    return statement.resource, tuple(each.test for each in statement.conditions)
+
+
+def _one_matches(rules: tuple[Rule, ...], resource: str, context: Mapping[str, Any]) -> bool:
+    for test, conditions in rules:
+        if test is None or test(resource, context):
+            for condition in conditions:
+                if not condition(context):
+                    break
+            else:
+                return True
+    return False
+
+
+def _ask(
+    gate: Gate,
+    statements: tuple[CompiledStatement, ...],
+    request: Request,
+    context: Mapping[str, Any],
+    caller: Caller,
+    *,
+    bounded: bool,
+) -> tuple[bool, Naming]:
+    """Say whether one of *statements* denies, and how directly one allows."""
+    allowed = Naming.NOT
+    for each in statements:
+        named = (
+            naming(each.statement, caller, bounded=bounded)
+            if names_principals(gate.kind)
+            else Naming.DIRECTLY
+        )
+        if named and _one_matches((_rule(each),), request.resource, context):
+            if each.statement.effect == "Deny":
+                return True, Naming.NOT
+            allowed = max(allowed, named)
+    return False, allowed
+
+
+def _allows(answers: Iterable[tuple[PolicyType, Naming]]) -> Allows:
+    found: dict[PolicyType, list[Naming]] = {}
+    for kind, allowed in answers:
+        found.setdefault(kind, []).append(allowed)
+
+    def all_of(kind: PolicyType) -> bool | None:
+        return all(found[kind]) if kind in found else None
+
+    return Allows(
+        identity=bool(all_of("identity")),
+        boundary=all_of("boundary"),
+        session=all_of("session"),
+        endpoint=all_of("endpoint"),
+        organization=all_of("scp") is not False,
+        resource_organization=all_of("rcp") is not False,
+        resource=found["resource"][0] if "resource" in found else None,
+    )

@@ -1,0 +1,175 @@
+"""Conditions: an operator, its set qualifier and `IfExists`, applied to one key.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.engine._operators import OPERATORS, Comparison, Context, Operator, Scope
+from cml_iam.engine._request import all_texts, single_text
+from cml_iam.policy import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cml_iam.policy import Condition
+
+ConditionTest = Callable[[Context], bool]
+
+FOR_ALL: Final = "forallvalues"
+FOR_ANY: Final = "foranyvalue"
+IF_EXISTS: Final = "ifexists"
+NULL: Final = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCondition:
+    """A condition ready to be asked; *key* in the one spelling of the authorizer."""
+
+    condition: Condition
+    key: str
+    test: ConditionTest
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorName:
+    """An operator as written, taken apart; *base* and *qualifier* in lower case."""
+
+    base: str
+    qualifier: str = ""
+    if_exists: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> OperatorName:
+        """Take `ForAllValues:StringLikeIfExists` apart; the case does not count."""
+        qualifier, colon, base = text.lower().rpartition(":")
+        if base.endswith(IF_EXISTS):
+            return cls(base.removesuffix(IF_EXISTS), qualifier, if_exists=True)
+        return cls(base, qualifier if colon else "")
+
+    def matches_missing_key(self, *, negated: bool) -> bool:
+        """Say whether the condition holds when the request does not have the key.
+
+        `ForAllValues` holds (of no values, all match), `ForAnyValue` does not, even with
+        `IfExists`. Without a qualifier, `IfExists` and the negated operators hold.
+        """
+        if self.qualifier == FOR_ALL:
+            return True
+        if self.qualifier == FOR_ANY:
+            return False
+        return self.if_exists or negated
+
+
+def compile_condition(condition: Condition, scope: Scope) -> CompiledCondition:
+    """Make *condition* ready to be asked; one with an unknown operator never matches."""
+    key = scope.keys.spell(condition.key)
+    name = OperatorName.parse(condition.operator)
+    unknown = _unknown(name, condition.operator)
+    if unknown:
+        return CompiledCondition(condition, key, _never, (unknown,))
+    if name.base == NULL:
+        return _null(condition, key)
+    operator = OPERATORS[name.base]
+    comparison = operator.prepare(condition.values, scope)
+    test = _bind(key, name, operator, comparison)
+    problems = tuple(f"{condition.operator} {problem}" for problem in comparison.problems)
+    return CompiledCondition(condition, key, test, problems)
+
+
+def _unknown(name: OperatorName, text: str) -> str | None:
+    known = name.base in OPERATORS or (name.base == NULL and not name.if_exists)
+    if known and name.qualifier in {"", FOR_ALL, FOR_ANY}:
+        return None
+    names = [operator.name for operator in OPERATORS.values()]
+    hint = did_you_mean(text.rpartition(":")[2], (*names, "Null"))
+    return f"unknown condition operator `{text}`, so it never matches" + (
+        f"; {hint}" if hint and not known else ""
+    )
+
+
+def _never(context: Context) -> bool:  # noqa: ARG001 - the shape of a condition
+    return False
+
+
+def _null(condition: Condition, key: str) -> CompiledCondition:
+    """`Null` asks whether the key is absent; set qualifiers change nothing."""
+    wanted = {value.lower() for value in condition.values}
+    odd = tuple(
+        f"{condition.operator} `{value}` is neither true nor false"
+        for value in condition.values
+        if value.lower() not in {"true", "false"}
+    )
+    absent, present = "true" in wanted, "false" in wanted
+    return CompiledCondition(
+        condition, key, lambda context: absent if context.get(key) is None else present, odd
+    )
+
+
+def _bind(key: str, name: OperatorName, operator: Operator, found: Comparison) -> ConditionTest:
+    missing = name.matches_missing_key(negated=operator.negated)
+    wanted = not operator.negated
+    if name.qualifier:
+        return _many(
+            key, found, wanted, missing, quantify=all if name.qualifier == FOR_ALL else any
+        )
+    if found.varying is not None:
+        return _one_varying(key, found, wanted, missing)
+    return _one(key, found, wanted, missing)
+
+
+def _one(key: str, found: Comparison, wanted: bool, missing: bool) -> ConditionTest:  # noqa: FBT001
+    """Ask a key with one value; a key with several never matches, whatever the operator."""
+    test = found.plain
+    assert test is not None  # noqa: S101 - one of the two is set
+
+    def condition(context: Context) -> bool:
+        value = context.get(key)
+        if value.__class__ is str:  # by far the most common, so asked first
+            return test(value) is wanted
+        if value is None:
+            return missing
+        text = single_text(value)
+        return text is not None and test(text) is wanted
+
+    return condition
+
+
+def _one_varying(key: str, found: Comparison, wanted: bool, missing: bool) -> ConditionTest:  # noqa: FBT001
+    test = found.varying
+    assert test is not None  # noqa: S101 - one of the two is set
+
+    def condition(context: Context) -> bool:
+        value = context.get(key)
+        if value is None:
+            return missing
+        text = single_text(value)
+        return text is not None and test(text, context) is wanted
+
+    return condition
+
+
+def _many(
+    key: str,
+    found: Comparison,
+    wanted: bool,  # noqa: FBT001
+    missing: bool,  # noqa: FBT001
+    quantify: Callable[[Sequence[bool]], bool],
+) -> ConditionTest:
+    """Ask all values of a key: all of them, or any, must hold; one value is a list of one."""
+    plain, varying = found.plain, found.varying
+
+    def condition(context: Context) -> bool:
+        value = context.get(key)
+        if value is None:
+            return missing
+        if plain is not None:
+            return quantify([plain(text) is wanted for text in all_texts(value)])
+        return quantify([varying(text, context) is wanted for text in all_texts(value)])  # type: ignore[misc]  # the other one is set
+
+    return condition

@@ -1,0 +1,219 @@
+"""Why each statement did or did not apply: values, to be printed or asserted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cml_iam.engine._principal import Caller, Naming, names_principals, naming
+from cml_iam.engine._request import all_texts, single_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cml_iam.engine._authorizer import Gate
+    from cml_iam.engine._compile import CompiledStatement
+    from cml_iam.engine._conditions import CompiledCondition
+    from cml_iam.engine._decision import Outcome
+    from cml_iam.engine._request import Request
+    from cml_iam.engine._resource import PolicyType
+    from cml_iam.errors import Place
+    from cml_iam.policy import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class ElementReason:
+    """Whether one element of a statement fits the request.
+
+    *element* is its name in the policy (`Action`, `NotResource`, `Principal` …), *values* what the
+    policy says, *found* what the request has.
+    """
+
+    element: str
+    matched: bool
+    values: tuple[str, ...]
+    found: str
+
+    def __str__(self) -> str:
+        verb = "names" if self.matched else "does not name"
+        return f"{self.element} {verb} `{self.found}`"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionReason:
+    """Whether one condition holds; *found* is None if the request does not have the *key*.
+
+    *problems* says which of the policy's *values* can never match, if any.
+    """
+
+    operator: str
+    key: str
+    values: tuple[str, ...]
+    found: tuple[str, ...] | None
+    several: bool
+    matched: bool
+    problems: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        has = "is missing" if self.found is None else f"is {_listed(self.found)}"
+        wants = f"{self.operator} {_listed(self.values)}"
+        why = "".join(f" ({problem})" for problem in self.problems)
+        if self.several and not self.matched and ":" not in self.operator:
+            why += (
+                " (the key has several values, so the operator needs ForAllValues or ForAnyValue)"
+            )
+        return f"`{self.key}` {has}, {'as' if self.matched else 'not as'} {wants} asks{why}"
+
+
+@dataclass(frozen=True, slots=True)
+class StatementReason:
+    """Why one statement did or did not apply.
+
+    *policy* is the document's name, *kind* the type of policy, *level* that of an organization's
+    policy, counted from 1 at the root.
+    """
+
+    policy: str
+    kind: PolicyType
+    statement: Statement
+    elements: tuple[ElementReason, ...]
+    conditions: tuple[ConditionReason, ...]
+    level: int | None = None
+    place: Place | None = None
+
+    @property
+    def matched(self) -> bool:
+        """Say whether the statement applies to the request."""
+        return all(each.matched for each in (*self.elements, *self.conditions))
+
+    @property
+    def effect(self) -> str:
+        """`Allow` or `Deny`."""
+        return self.statement.effect
+
+    @property
+    def label(self) -> str:
+        """The Sid, or else the statement's number counted from 1."""
+        return self.statement.label
+
+    @property
+    def reason(self) -> str:
+        """Everything that kept the statement from applying, or that it applies."""
+        failed = [str(each) for each in (*self.elements, *self.conditions) if not each.matched]
+        return "; ".join(failed) or "it applies"
+
+
+@dataclass(frozen=True, slots=True)
+class GateReason:
+    """Whether the policies of one type allow (a Deny aside); *level* as in StatementReason."""
+
+    kind: PolicyType
+    allowed: bool
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision with the reason for each statement of each policy, in the policies' order."""
+
+    request: Request
+    outcome: Outcome
+    statements: tuple[StatementReason, ...]
+    gates: tuple[GateReason, ...]
+
+    @property
+    def deciding(self) -> tuple[StatementReason, ...]:
+        """The statements that decided: all that deny, or else all that allow; may be none."""
+        matched = tuple(each for each in self.statements if each.matched)
+        denies = tuple(each for each in matched if each.effect == "Deny")
+        if denies and self.outcome == "explicitDeny":
+            return denies
+        return matched if self.outcome == "allowed" else ()
+
+
+def explain(
+    request: Request, outcome: Outcome, gates: Sequence[Gate], context: Mapping[str, Any]
+) -> Explanation:
+    """Say why every statement of *gates* did or did not apply; *context* with respelled keys."""
+    caller = Caller.parse(request.principal)
+    bounded = any(gate.kind == "boundary" for gate in gates)
+    asked = _Asked(request, context, caller, bounded)
+    reasons = [
+        (gate, tuple(_statement(each, gate, asked) for each in gate.statements)) for gate in gates
+    ]
+    return Explanation(
+        request,
+        outcome,
+        tuple(reason for _, found in reasons for reason in found),
+        tuple(
+            GateReason(gate.kind, any(r.matched and r.effect == "Allow" for r in found), gate.level)
+            for gate, found in reasons
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    request: Request
+    context: Mapping[str, Any]
+    caller: Caller
+    bounded: bool
+
+
+def _statement(compiled: CompiledStatement, gate: Gate, asked: _Asked) -> StatementReason:
+    return StatementReason(
+        policy=compiled.document.name,
+        kind=gate.kind,
+        statement=compiled.statement,
+        elements=tuple(_elements(compiled, asked)),
+        conditions=tuple(_condition(each, asked.context) for each in compiled.conditions),
+        level=gate.level,
+        place=compiled.document.place(compiled.statement),
+    )
+
+
+def _elements(compiled: CompiledStatement, asked: _Asked) -> Iterator[ElementReason]:
+    statement, request = compiled.statement, asked.request
+    if names_principals(compiled.kind):
+        named = naming(statement, asked.caller, bounded=asked.bounded)
+        element = "Principal" if statement.not_principal is None else "NotPrincipal"
+        found = request.principal or "anonymous"
+        yield ElementReason(element, named is not Naming.NOT, _principals(statement), found)
+    yield ElementReason(
+        "NotAction" if compiled.not_action else "Action",
+        compiled.matches_action(request.action),
+        statement.not_action or statement.action or (),
+        request.action,
+    )
+    if statement.resource is not None or statement.not_resource is not None:
+        test = compiled.resource
+        yield ElementReason(
+            "Resource" if statement.not_resource is None else "NotResource",
+            test is None or test(request.resource, asked.context),
+            statement.not_resource or statement.resource or (),
+            request.resource,
+        )
+
+
+def _principals(statement: Statement) -> tuple[str, ...]:
+    principals = statement.principal or statement.not_principal
+    if principals is None:
+        return ()
+    return ("*",) if principals.everyone else tuple(n for _, names in principals.ids for n in names)
+
+
+def _condition(compiled: CompiledCondition, context: Mapping[str, Any]) -> ConditionReason:
+    value = context.get(compiled.key)
+    return ConditionReason(
+        operator=compiled.condition.operator,
+        key=compiled.condition.key,
+        values=compiled.condition.values,
+        found=None if value is None else all_texts(value),
+        several=value is not None and single_text(value) is None,
+        matched=compiled.test(context),
+        problems=compiled.problems,
+    )
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return " or ".join(f"`{text}`" for text in texts) if texts else "(nothing)"

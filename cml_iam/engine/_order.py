@@ -1,0 +1,113 @@
+"""The order of evaluation: what must hold for a request to be allowed.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
+
+1. A matching Deny anywhere refuses.
+2. Each guardrail present must allow: every level of SCPs and of RCPs, the endpoint policy, the
+   permissions boundary, the session policies.
+3. Then the identity policies or, within one account, the resource policy must allow; across
+   accounts both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.engine._principal import Caller, Naming
+
+if TYPE_CHECKING:
+    from cml_iam.engine._request import Request
+    from cml_iam.engine._resource import PolicyType
+
+ALWAYS_ALLOWED: Final = frozenset({"sts:getcalleridentity"})
+"""No policy, not even a Deny, keeps anyone from asking who they are.
+
+https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Allows:
+    """Which policies allow the request; None for a type of policy that is not there.
+
+    *resource* is how the most direct matching Allow of the resource policy names the caller.
+    """
+
+    identity: bool
+    boundary: bool | None = None
+    session: bool | None = None
+    endpoint: bool | None = None
+    organization: bool = True
+    resource_organization: bool = True
+    resource: Naming | None = None
+
+
+def applies(kind: PolicyType, caller: Caller) -> bool:
+    """Say whether policies of the type *kind* apply to *caller*: organizations' spare some.
+
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
+    """
+    return kind not in {"scp", "rcp"} or not caller.service_linked
+
+
+def is_allowed(request: Request, caller: Caller, allows: Allows) -> bool:
+    """Say whether a request that no statement denies is allowed."""
+    if not (allows.organization and allows.resource_organization):
+        return False
+    if allows.endpoint is False:
+        return False
+    if is_cross_account(request, caller, allows):
+        return _own_account_allows(allows) and bool(allows.resource)
+    if needs_resource_policy(request) and allows.resource is Naming.NOT:
+        return False
+    return _own_account_allows(allows) or _resource_policy_alone_allows(caller, allows)
+
+
+def _own_account_allows(allows: Allows) -> bool:
+    return allows.identity and allows.boundary is not False and allows.session is not False
+
+
+def _resource_policy_alone_allows(caller: Caller, allows: Allows) -> bool:
+    """Say whether the resource policy is enough within one account.
+
+    Naming the account only delegates. Naming the role lets the boundary and the session policies
+    still limit; naming the user, the session or everyone does not: they are then limited by
+    explicit denies only.
+    """
+    if (
+        caller.text is None or caller.arn is None
+    ):  # anonymous, a service: has no policies of its own
+        return allows.resource is Naming.DIRECTLY
+    if allows.resource is Naming.IDENTITY:
+        return allows.boundary is not False and allows.session is not False
+    return allows.resource is Naming.DIRECTLY
+
+
+def is_cross_account(request: Request, caller: Caller, allows: Allows) -> bool:
+    """Say whether the caller's account is not the resource's.
+
+    The account in an ARN counts only beside a resource policy: a shared subnet, for one, has its
+    owner's account in its ARN and no policy that could allow.
+    """
+    if caller.account is None:
+        return False
+    if request.resource_account is not None:
+        return caller.account != request.resource_account
+    if allows.resource is None:
+        return False
+    fields = request.resource.split(":", 5)
+    named = fields[4] if len(fields) == 6 else ""  # noqa: PLR2004 - of an ARN
+    return named.isdigit() and named != caller.account
+
+
+def needs_resource_policy(request: Request) -> bool:
+    """Say whether a resource policy, where there is one, must allow: roles and KMS keys.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
+    """
+    action, resource = request.action.lower(), request.resource
+    if action.startswith("kms:"):
+        return ":key/" in resource
+    return action.startswith(("sts:assumerole", "sts:tagsession")) and ":role/" in resource

@@ -1,0 +1,150 @@
+"""Which resources a statement names.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notresource.html
+
+A request for `*` (an action on no resource in particular) is named by `*` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from cml_iam.engine._arn import FIELDS, Fields, arn_patterns, split_fields
+from cml_iam.engine._text import has_variable
+from cml_iam.engine._variables import MalformedVariableError, Wildcard, resolved, tokens
+
+if TYPE_CHECKING:
+    from cml_iam.engine._keys import Keys
+
+PolicyType = Literal["identity", "boundary", "session", "resource", "scp", "rcp", "endpoint"]
+
+ResourceTest = Callable[[str, Mapping[str, Any]], bool]
+"""Takes the request's resource and its context."""
+
+
+class Short(Enum):
+    """What a type of policy makes of an ARN with fewer than six fields."""
+
+    PAD = "the missing fields are `*`"
+    PAD_IF_WILD = "so with a wildcard in it; else it names nothing"
+    PAD_IF_WILD_AT_END = "so with `*` at its end; else it is invalid"
+    INVALID = "it is invalid"
+
+
+SHORT: Final[Mapping[PolicyType, Short]] = {
+    "identity": Short.PAD,
+    "session": Short.PAD,
+    "boundary": Short.PAD,
+    "resource": Short.PAD_IF_WILD,
+    "endpoint": Short.PAD_IF_WILD,
+    "scp": Short.PAD_IF_WILD_AT_END,
+    "rcp": Short.INVALID,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcePattern:
+    """One element of `Resource` or `NotResource`.
+
+    *fields* is None if nothing can match; *everything* is the pattern `*`. With *spoils* the
+    element cannot be told to be left out either: a `NotResource` that has it matches nothing.
+    """
+
+    text: str
+    fields: Fields | None = None
+    everything: bool = False
+    spoils: bool = False
+    problem: str | None = None
+
+    def matches(self, resource: str, context: Mapping[str, Any]) -> bool | None:
+        """Say whether *resource* is named; None if a variable has no value."""
+        if self.everything:
+            return True
+        if self.fields is None:
+            return False
+        fields = resolve_fields(self.fields, context)
+        return None if fields is None else arn_patterns((fields,)).matches(resource)
+
+
+def resource_pattern(
+    text: str, kind: PolicyType, *, variables: bool, keys: Keys
+) -> ResourcePattern:
+    """Read one element of `Resource` or `NotResource` of a policy of the type *kind*."""
+    try:
+        parts = tokens(text, variables=variables, wildcards=True, keys=keys)
+    except MalformedVariableError as error:
+        return ResourcePattern(text, spoils=True, problem=f"resource `{text}`: {error}")
+    if parts == (Wildcard.MANY,):
+        return ResourcePattern(text, everything=True)
+    fields = split_fields(parts)
+    if fields[0] != ("arn",):
+        problem = f"resource `{text}` is neither an ARN nor `*`, so it never matches"
+        return ResourcePattern(text, spoils=True, problem=problem)
+    return ResourcePattern(text, fields) if len(fields) == FIELDS else _short(text, kind, fields)
+
+
+def _short(text: str, kind: PolicyType, fields: Fields) -> ResourcePattern:
+    rule = SHORT[kind]
+    wild = any(isinstance(part, Wildcard) for field in fields for part in field)
+    at_end = fields[-1][-1:] == (Wildcard.MANY,)
+    pads = (
+        rule is Short.PAD
+        or (rule is Short.PAD_IF_WILD and wild)
+        or (rule is Short.PAD_IF_WILD_AT_END and at_end)
+    )
+    padded = (*fields, *((Wildcard.MANY,) for _ in range(FIELDS - len(fields)))) if pads else None
+    return ResourcePattern(
+        text,
+        padded,
+        spoils=pads or rule is not Short.PAD_IF_WILD,
+        problem=f"resource `{text}` has fewer than six fields",
+    )
+
+
+def resolve_fields(fields: Fields, context: Mapping[str, Any]) -> Fields | None:
+    """Put values for variables; None if one has none, or has a colon where no field takes it."""
+    found = []
+    for index, field in enumerate(fields):
+        literal = resolved(field, context)
+        if literal is None:
+            return None
+        colon = any(isinstance(part, str) and ":" in part for part in literal)
+        if colon and index < FIELDS - 1:
+            return None
+        found.append(literal)
+    return tuple(found)
+
+
+def resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest | None:
+    """Return the test of `Resource`; None if everything matches."""
+    if any(each.everything for each in patterns):
+        return None
+    named = [each for each in patterns if each.fields is not None]
+    plain = arn_patterns(e.fields for e in named if e.fields and not _varies(e))
+    varying = tuple(each for each in named if _varies(each))
+    if varying:
+        return lambda resource, context: (
+            plain.matches(resource) or any(each.matches(resource, context) for each in varying)
+        )
+    if plain.prefixes and not plain.equal and not plain.expressions:
+        prefixes = plain.prefixes[0] if len(plain.prefixes) == 1 else plain.prefixes
+        return lambda resource, _: resource.startswith(prefixes)
+    test = plain.test()
+    return lambda resource, _: test(resource)
+
+
+def not_resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest:
+    """Return the test of `NotResource`: nothing named matches, and every element can be told."""
+    if any(each.everything or each.spoils for each in patterns):
+        return lambda resource, context: False  # noqa: ARG005 - nothing to look at
+    return lambda resource, context: all(
+        each.matches(resource, context) is False for each in patterns
+    )
+
+
+def _varies(pattern: ResourcePattern) -> bool:
+    return pattern.fields is not None and any(has_variable(field) for field in pattern.fields)
