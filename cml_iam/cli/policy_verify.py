@@ -143,11 +143,11 @@ def _situation(judgement: Judgement) -> str:
 
 def _line(judgement: Judgement) -> str:
     expectation = judgement.expectation
-    by = f" by {', '.join(judgement.statements)}" if judgement.statements else ""
     if judgement.verdict == "unchecked":
-        return f"{UNKNOWN} could not check: {expectation.description} ({expectation.id})"
-    wanted = f"must be {expectation.expected} ({expectation.id})"
-    return f"{BAD} {judgement.answer}{by}: {expectation.description}, which {wanted}"
+        return f"{UNKNOWN} {expectation.description}: could not check [{expectation.id}]"
+    by = f" by {', '.join(judgement.statements)}" if judgement.statements else ""
+    wrong = f"must be {expectation.expected}, is {judgement.answer}{by}"
+    return f"{BAD} {expectation.description}: {wrong} [{expectation.id}]"
 
 
 def _verdict(done: Verification) -> str:

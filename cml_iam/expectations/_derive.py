@@ -81,7 +81,7 @@ def _intended(permission: Permission, stage: Stage) -> Iterator[Expectation]:
                     permission.action,
                     AS_INTENDED,
                     f"{region}-{number}",
-                    f"launch a tagged {launch.instance_type} from {launch.image.id} in {region}",
+                    _described(launch),
                     ask.launch(stage.caller, launch),
                 )
         return
@@ -93,6 +93,15 @@ def _intended(permission: Permission, stage: Stage) -> Iterator[Expectation]:
             f"{permission.name} in {region}",
             _use(permission, stage, region),
         )
+
+
+def _described(launch: ask.Launch) -> str:
+    key = f" with the key pair {launch.key_name}" if launch.key_name else ""
+    tagged = ", ".join(launch.tags)
+    return (
+        f"launch a {launch.instance_type} from {launch.image.id} in {launch.region}{key},"
+        f" tagged: {tagged}"
+    )
 
 
 def _elsewhere(permission: Permission, stage: Stage) -> Iterator[Expectation]:

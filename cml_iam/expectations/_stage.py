@@ -49,12 +49,15 @@ class Stage:
 
     @property
     def launch_regions(self) -> tuple[str, ...]:
-        """The regions in which some image may be launched."""
+        """The regions to launch in: with listed images, and without where owners decide."""
         restrict = self.site.restrict
-        if not restrict.images or restrict.image_owners:
-            return self.regions
-        listed = restrict.regions or tuple(restrict.images)
-        return tuple(region for region in listed if region in restrict.images)
+        known = _REGIONS[self.site.partition]
+        regions = restrict.regions or tuple(dict.fromkeys((*restrict.images, *known)))
+        listed = tuple(each for each in regions if each in restrict.images)
+        others = tuple(each for each in regions if each not in restrict.images)
+        if restrict.images and not restrict.image_owners:
+            return listed
+        return listed + (others if restrict.regions else others[:1])
 
     @property
     def other_regions(self) -> tuple[str, ...]:
@@ -93,6 +96,7 @@ class Stage:
         images = self.site.restrict.images.get(region, ())
         return (
             replace(usual, key_name="cml-admin"),
+            replace(usual, tags={**usual.tags, "network-interface": usual.tags["instance"]}),
             *(replace(usual, instance_type=_concrete(each)) for each in types),
             *(replace(usual, image=Image(each, self.site.account)) for each in images),
         )

@@ -1,0 +1,68 @@
+"""What all tests share: sites, and the command line run in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from cml_iam.site import Restrictions, Site, Tag
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED = REPOSITORY.parent / "shared"
+
+RESTRICTED = Restrictions(
+    regions=("us-east-1", "us-west-2"),
+    guard_tag=Tag("ManagedBy", "cml-cloud-manager"),
+    instance_types=("m5zn.metal", "c5.*", "c6i.*", "m5.*"),
+    image_owners=("111122223333",),
+    images=MappingProxyType({"us-east-1": ("ami-0a1b2c3d4e5f60001",)}),
+)
+
+
+@pytest.fixture
+def site() -> Site:
+    """A site with all four restrictions."""
+    return Site(account="111122223333", restrict=RESTRICTED)
+
+
+@pytest.fixture(autouse=True)
+def _no_ambient_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the machine's own AWS configuration or settings."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "CML_IAM_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a run of the command line did."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cml_iam(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[object]:
+    """Run the command line in an empty folder: `cml_iam("policy", "render")`."""
+    from cml_iam.cli._main import run
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> Ran:
+        capfd.readouterr()
+        code = run([str(each) for each in arguments])
+        captured = capfd.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return call

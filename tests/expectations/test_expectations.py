@@ -1,0 +1,139 @@
+"""What the rendered policies must do, they do; and the expectations notice when they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, combinations
+
+import pytest
+
+from cml_iam.catalogue import load_catalogue
+from cml_iam.engine import compile_policies
+from cml_iam.expectations import (
+    SITUATIONS,
+    UNLISTED_ACTIONS,
+    Expectation,
+    Ruling,
+    derive_expectations,
+    judge,
+)
+from cml_iam.policy import PolicyDocument
+from cml_iam.render import render_policy
+from cml_iam.site import RESTRICTIONS, Restrictions, Site
+from tests.conftest import RESTRICTED
+from tests.expectations.mutants import Mutant, mutants
+
+SITE = Site(account="111122223333", restrict=RESTRICTED)
+DROPPED = tuple(chain.from_iterable(combinations(RESTRICTIONS, n) for n in range(5)))
+SUBSETS = tuple(SITE.without(*names) for names in DROPPED)
+
+
+def _name(site: Site) -> str:
+    return "+".join(sorted(site.restrict.active)) or "none"
+
+
+def broken(site: Site, document: PolicyDocument) -> list[str]:
+    """Return the ids of what *document* does otherwise than *site* means, in any authorization."""
+    authorizer = compile_policies(identity=[document])
+    return [each.id for each in derive_expectations(site) if not _met(each, authorizer.decide)]
+
+
+def _met(expectation: Expectation, decide: object) -> bool:
+    allowed = [decide(each).allowed for each in expectation.requests]  # type: ignore[operator]
+    if expectation.expected == "allowed":
+        return all(allowed)
+    # The restriction itself refuses: each authorization it speaks of, not merely one of the call.
+    return not any(allowed[index] for index in expectation.decisive)
+
+
+def test_there_are_sixteen_subsets() -> None:
+    assert len({site.restrict.active for site in SUBSETS}) == 16
+
+
+@pytest.mark.parametrize("site", SUBSETS, ids=_name)
+def test_every_subset_of_restrictions_does_exactly_what_it_means(site: Site) -> None:
+    assert broken(site, render_policy(site).document) == []
+
+
+def _all_mutants() -> Iterator[tuple[Site, Mutant]]:
+    for site in SUBSETS:
+        for mutant in mutants(render_policy(site).text):
+            yield site, mutant
+
+
+def test_taking_anything_away_from_any_hardened_policy_is_noticed() -> None:
+    made = list(_all_mutants())
+
+    missed = [f"{_name(site)}: {m.name}" for site, m in made if not broken(site, m.document)]
+
+    assert missed == []
+    assert len(made) > 500
+
+
+def test_the_base_policy_allows_what_the_restrictions_refuse() -> None:
+    base = render_policy(None, "base").document
+
+    wrong = broken(SITE, base)
+
+    refused = [each for each in derive_expectations(SITE) if each.expected == "refused"]
+    unlisted = {each.id for each in refused if each.permission in UNLISTED_ACTIONS}
+    needs_pass_role = {"RunInstances/other-resources/role"}
+    assert set(wrong) == {each.id for each in refused} - unlisted - needs_pass_role
+
+
+def test_the_base_policy_is_what_a_site_without_restrictions_means() -> None:
+    assert broken(SITE.without(*RESTRICTIONS), render_policy(None, "base").document) == []
+
+
+def test_every_permission_is_expected_to_work_and_every_restriction_to_refuse() -> None:
+    made = derive_expectations(SITE)
+
+    works = {each.permission for each in made if each.expected == "allowed"}
+    assert works == set(load_catalogue().actions)
+    assert {name for each in made for name in each.violates} == set(RESTRICTIONS)
+    assert {each.situation for each in made} == set(SITUATIONS)
+
+
+def test_ids_are_unique() -> None:
+    ids = [each.id for each in derive_expectations(SITE)]
+
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ((True, True), "holds"),
+        ((True, False), "fails"),
+        ((None, False), "fails"),
+        ((None, True), "unchecked"),
+    ],
+)
+def test_a_call_is_allowed_if_all_its_authorizations_are(
+    answers: tuple[bool | None, bool | None], verdict: str
+) -> None:
+    (launch, *_) = derive_expectations(Site(account="111122223333", restrict=Restrictions()))
+    first, second, *_ = launch.requests
+
+    said = {id(first): answers[0], id(second): answers[1]}
+    (judged,) = judge([launch], lambda each: Ruling(said.get(id(each), True)))
+
+    assert judged.verdict == verdict
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+def test_every_partition_keeps_its_promises(partition: str) -> None:
+    regions = {"aws": "eu-west-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+    restrict = Restrictions(
+        regions=(regions[partition],),
+        guard_tag=RESTRICTED.guard_tag,
+        instance_types=("*.metal", "c8i.?xlarge"),
+        images={regions[partition]: ("ami-0a1b2c3d4e5f60001",)},
+    )
+    site = Site(account="111122223333", partition=partition, restrict=restrict)  # type: ignore[arg-type]
+
+    rendered = render_policy(site)
+
+    assert broken(site, rendered.document) == []
+    arns = [arn for s in rendered.document.statements for arn in s.resource or () if arn != "*"]
+    assert all(arn.startswith(f"arn:{partition}:") for arn in arns)

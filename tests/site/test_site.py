@@ -1,0 +1,166 @@
+"""The site file: read, checked with places, written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cml_iam.errors import InputError, SiteError
+from cml_iam.site import Restrictions, Site, Tag, load_site, parse_site, site_text
+
+EXAMPLE = """\
+[account]
+id = "111122223333"
+partition = "aws"                      # default
+
+[principal]
+user = "cml-cloud-manager-service"     # default; role = "..." instead
+policy = "CMLWorkerManagementPolicy"   # default
+
+[restrict]                             # each optional; absent = not restricted
+regions = ["us-east-1", "us-west-2"]
+guard_tag = { ManagedBy = "cml-cloud-manager" }
+instance_types = ["m5zn.metal", "c5.*", "c6i.*", "m5.*"]
+image_owners = ["111122223333"]
+[restrict.images]                      # by region
+us-east-1 = ["ami-0a1b2c3d4e5f60001"]
+"""
+HEAD = '[account]\nid = "111122223333"\n[principal]\n'
+
+
+def test_the_example_is_read_whole(site: Site) -> None:
+    assert parse_site(EXAMPLE) == site
+
+
+def test_what_is_absent_is_not_restricted() -> None:
+    read = parse_site(HEAD)
+
+    assert read.restrict == Restrictions()
+    assert read.restrict.active == frozenset()
+    assert (read.user, read.policy) == ("cml-cloud-manager-service", "CMLWorkerManagementPolicy")
+
+
+def test_a_role_takes_the_place_of_the_user() -> None:
+    read = parse_site(HEAD + 'role = "cml-manager"\n')
+
+    assert (read.user, read.role) == (None, "cml-manager")
+    assert read.principal_arn == "arn:aws:iam::111122223333:role/cml-manager"
+
+
+def test_all_errors_come_at_once_each_with_its_place() -> None:
+    text = """\
+[acount]
+id = "1"
+[account]
+id = 123456789012
+[principal]
+user = "a b"
+[restrict]
+regons = []
+regions = ["us-east-1", "Ohio"]
+guard_tag = { ManagedBy = "*" }
+instance_types = ["C5.large"]
+"""
+    with pytest.raises(SiteError) as caught:
+        parse_site(text, "cml-iam.toml")
+
+    said = [str(problem) for problem in caught.value.problems]
+    assert [line.split(": ")[0] for line in said] == [
+        "cml-iam.toml:1:2",
+        "cml-iam.toml:4:6",
+        "cml-iam.toml:6:8",
+        "cml-iam.toml:8:1",
+        "cml-iam.toml:9:25",
+        "cml-iam.toml:10:27",
+        "cml-iam.toml:11:19",
+    ]
+    assert "did you mean `account`?" in said[0]
+    assert "did you mean `regions`?" in said[3]
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "words"),
+    [
+        ('user = "a"\nrole = "b"', "s:3:1", "both `user` and `role`"),
+        ("[restrict]\nregions = []", "s:5:11", "must not be empty"),
+        ('[restrict]\nregions = ["us-east-1", "us-east-1"]', "s:5:11", "twice"),
+        ('[restrict]\nregions = "us-east-1"', "s:5:11", "must be a list"),
+        ('[restrict]\nregions = ["arn:aws:ec2:us-east-1"]', "s:5:12", "a region is a name"),
+        ('[restrict]\nregions = ["cn-north-1"]', "s:5:12", "not in the partition `aws`"),
+        ('[restrict]\nguard_tag = {A = "1", B = "2"}', "s:5:13", "one key and its value"),
+        (f'[restrict]\nguard_tag = {{{"k" * 129} = "1"}}', "s:5:13", "tag key is 1 to 128"),
+        ('[restrict]\nguard_tag = {"aws:x" = "1"}', "s:5:13", "does not begin with aws:"),
+        ('[restrict]\nguard_tag = {A = "${aws:username}"}', "s:5:18", "guard tag's value"),
+        ('[restrict]\nimage_owners = ["self"]', "s:5:17", "an image owner"),
+        ('[restrict.images]\nus-east-1 = ["ami-1"]', "s:5:14", "an image id"),
+        (
+            '[restrict]\nregions = ["us-east-1"]\n[restrict.images]\nus-west-2 = ["ami-12345678"]',
+            "s:7:1",
+            "not among the allowed regions",
+        ),
+        (
+            '[restrict]\nregions = ["us-east-1", "us-west-2"]\n'
+            '[restrict.images]\nus-east-1 = ["ami-12345678"]',
+            "s:5:25",
+            "no image may be launched in `us-west-2`",
+        ),
+    ],
+)
+def test_a_wrong_value_is_answered_with_place_and_words(body: str, place: str, words: str) -> None:
+    with pytest.raises(SiteError) as caught:
+        parse_site(HEAD + body, "s")
+
+    (problem, *_) = caught.value.problems
+    assert str(problem.place) == place
+    assert words in problem.message
+
+
+def test_broken_toml_is_answered_with_its_place() -> None:
+    with pytest.raises(SiteError) as caught:
+        parse_site("[account]\nid = \n", "cml-iam.toml")
+
+    assert str(caught.value.problems[0].place) == "cml-iam.toml:2:6"
+
+
+def test_an_empty_file_says_what_it_lacks() -> None:
+    with pytest.raises(SiteError) as caught:
+        parse_site("", "s")
+
+    assert [p.message for p in caught.value.problems] == [
+        "the document has no `account`",
+        "the document has no `principal`",
+    ]
+
+
+def test_a_missing_file_is_an_input_error_that_says_how_to_write_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no site file: `.*cml-iam.toml`") as caught:
+        load_site(tmp_path / "cml-iam.toml")
+
+    assert "cml-iam init" in (caught.value.remedy or "")
+
+
+REGIONS = st.sampled_from(["us-east-1", "us-west-2", "eu-central-1", "ap-southeast-2"])
+TAG = st.from_regex(r"[A-Za-z0-9 _.:/=+@-]{1,20}", fullmatch=True)
+
+
+@given(
+    regions=st.lists(REGIONS, unique=True).map(tuple),
+    key=TAG.filter(lambda key: not key.lower().startswith("aws:")),
+    value=TAG,
+    owners=st.lists(st.from_regex(r"[0-9]{12}", fullmatch=True), unique=True).map(tuple),
+)
+def test_what_is_written_reads_back_the_same(
+    regions: tuple[str, ...], key: str, value: str, owners: tuple[str, ...]
+) -> None:
+    text = site_text(
+        account="111122223333", regions=regions, guard_tag=Tag(key, value), image_owners=owners
+    )
+
+    read = parse_site(text)
+
+    assert read.restrict == Restrictions(
+        regions=regions, guard_tag=Tag(key, value), image_owners=owners
+    )
