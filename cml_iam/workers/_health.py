@@ -1,0 +1,276 @@
+"""Whether the manager can do its work: EC2 really asked, each permission really tried."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.catalogue import load_catalogue
+from cml_iam.errors import AwsError, CmlIamError, DeniedError
+from cml_iam.workers._asks import (
+    DRY_RUN_PASSED,
+    Ask,
+    launch_ask,
+    start_ask,
+    stop_ask,
+    tag_ask,
+    terminate_ask,
+    untag_ask,
+)
+from cml_iam.workers._launch import Launch
+from cml_iam.workers._model import Worker, worker_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.workers._tags import GuardTag
+
+PROBE: Final = "cml-iam-probe"
+"""The name and the tag key that dry runs are tried with; nothing ever carries it."""
+
+_NO_WORKER = "no worker carries the guard tag yet, so there is nothing to try it on"
+_NO_LAUNCH = "no image and instance type to try it with"
+
+
+class Verdict(StrEnum):
+    """What is known of a permission."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+    UNCHECKED = "could not check"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Whether *action* is permitted; *detail* says how that is known, or why it is not."""
+
+    action: str
+    verdict: Verdict
+    detail: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the manager can do in *region*; *failure* is why EC2 could not be asked at all."""
+
+    region: str
+    regions: tuple[str, ...]
+    checks: tuple[Check, ...]
+    failure: AwsError | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether EC2 answered with these credentials."""
+        return self.failure is None
+
+    @property
+    def ok(self) -> bool:
+        """Whether EC2 answered and every permission is there."""
+        return self.connected and all(each.verdict is Verdict.ALLOWED for each in self.checks)
+
+    def having(self, verdict: Verdict) -> tuple[Check, ...]:
+        """Return the checks with *verdict*."""
+        return tuple(each for each in self.checks if each.verdict is verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What the probes are tried with."""
+
+    aws: Aws
+    region: str
+    guard: GuardTag
+    now: datetime
+    worker: Worker | None
+    launch: Launch | None
+
+
+def check_health(
+    aws: Aws, region: str, guard: GuardTag, now: datetime, launch: Launch | None
+) -> Health:
+    """Ask for the regions, then try every permission of the catalogue; see the manager."""
+    actions = load_catalogue().actions
+    try:
+        answer = aws.call("ec2", "describe_regions", region=region)
+    except AwsError as failure:
+        return Health(region, (), _after(failure, actions), failure)
+    known = {"ec2:DescribeRegions": _allowed("ec2:DescribeRegions", "asked for the regions")}
+    worker, known["ec2:DescribeInstances"] = _find_worker(aws, region, guard)
+    scene = _Scene(aws, region, guard, now, worker, launch or _like(worker))
+    checks = tuple(known.get(action) or _checked(action, scene) for action in actions)
+    regions = tuple(sorted(each["RegionName"] for each in answer["Regions"]))
+    return Health(region, regions, checks)
+
+
+def health_lines(health: Health) -> tuple[tuple[int, str], ...]:
+    """Return the lines of the log, each with its level, as the documentation prints them."""
+    may_fail = (logging.WARNING, "⚠️ AWS operations may fail at runtime")
+    if health.failure:
+        why = f"Error while verifying access to EC2: {health.failure.message}"
+        return ((logging.WARNING, f"⚠️ AWS EC2 health check failed: {why}"), may_fail)
+    connected = (logging.INFO, "✅ AWS EC2 connection successful")
+    refused = health.having(Verdict.REFUSED)
+    if not refused:
+        return (connected,)
+    missing = ", ".join(each.action for each in refused)
+    return (connected, (logging.WARNING, f"⚠️ AWS permissions refused: {missing}"), may_fail)
+
+
+def log_health(health: Health, logger: logging.Logger) -> None:
+    """Write the lines of *health* to *logger*."""
+    for level, line in health_lines(health):
+        logger.log(level, line)
+
+
+def _after(failure: AwsError, actions: tuple[str, ...]) -> tuple[Check, ...]:
+    """Return the checks when EC2 gave no regions: the one that failed, the rest unchecked."""
+    first = _from_error("ec2:DescribeRegions", failure)
+    rest = "EC2 did not answer the first question"
+    return tuple(
+        first if action == first.action else Check(action, Verdict.UNCHECKED, rest)
+        for action in actions
+    )
+
+
+def _find_worker(aws: Aws, region: str, guard: GuardTag) -> tuple[Worker | None, Check]:
+    """Return a worker to try dry runs on: a permission tied to the tag shows only on one."""
+    action = "ec2:DescribeInstances"
+    states = ["pending", "running", "stopping", "stopped"]
+    try:
+        answer = aws.call(
+            "ec2",
+            "describe_instances",
+            region=region,
+            Filters=[
+                {"Name": f"tag:{guard.key}", "Values": [guard.value]},
+                {"Name": "instance-state-name", "Values": states},
+            ],
+            MaxResults=5,
+        )
+    except AwsError as error:
+        return None, _from_error(action, error)
+    found = [
+        worker_from(raw, region)
+        for reservation in answer.get("Reservations", ())
+        for raw in reservation.get("Instances", ())
+    ]
+    return next(iter(found), None), _allowed(action, "looked for a worker")
+
+
+def _like(worker: Worker | None) -> Launch | None:
+    if worker is None:
+        return None
+    return Launch(
+        PROBE,
+        worker.image_id,
+        worker.instance_type,
+        subnet_id=worker.subnet_id,
+        security_group_ids=worker.security_group_ids,
+    )
+
+
+def _checked(action: str, scene: _Scene) -> Check:
+    if action not in _PROBES:
+        return Check(action, Verdict.UNCHECKED, "no probe is known for it")
+    try:
+        return _PROBES[action](action, scene)
+    except AwsError as error:
+        return _from_error(action, error)
+    except CmlIamError as error:
+        return Check(action, Verdict.UNCHECKED, error.message, error.remedy)
+
+
+def _from_error(action: str, error: AwsError) -> Check:
+    if error.code == DRY_RUN_PASSED:
+        return _allowed(action, "EC2's dry run")
+    if not isinstance(error, DeniedError):
+        return Check(action, Verdict.UNCHECKED, error.message, error.remedy)
+    missing = error.action or action
+    return Check(action, Verdict.REFUSED, error.message, _grant(missing))
+
+
+def _grant(action: str) -> str:
+    """Say which statement of the base policy grants *action*."""
+    for group in load_catalogue().groups:
+        if any(each.action == action for each in group.permissions):
+            return (
+                f"grant `{action}`: statement `{group.sid}` of the base policy does; "
+                "then look for conditions, a boundary and explicit Deny"
+            )
+    return f"grant `{action}`"
+
+
+def _allowed(action: str, how: str) -> Check:
+    return Check(action, Verdict.ALLOWED, how)
+
+
+def _dry_run(action: str, ask: Ask, scene: _Scene) -> Check:
+    ask.try_out(scene.aws, scene.region)
+    return _allowed(action, "EC2's dry run")
+
+
+def _reading(operation: str, **parameters: Any) -> Callable[[str, _Scene], Check]:
+    """Return a probe by the dry run of a read; an answer instead is permission just as well."""
+
+    def probe(action: str, scene: _Scene) -> Check:
+        scene.aws.call("ec2", operation, region=scene.region, DryRun=True, **parameters)
+        return _allowed(action, "EC2 answered")
+
+    return probe
+
+
+def _launching(action: str, scene: _Scene) -> Check:
+    if scene.launch is None:
+        return Check(
+            action,
+            Verdict.UNCHECKED,
+            _NO_LAUNCH,
+            "name an image and an instance type, or create the first worker",
+        )
+    return _dry_run(action, launch_ask(scene.launch, scene.guard), scene)
+
+
+def _on_worker(make: Callable[[_Scene, list[str]], Ask]) -> Callable[[str, _Scene], Check]:
+    def probe(action: str, scene: _Scene) -> Check:
+        if scene.worker is None:
+            return Check(action, Verdict.UNCHECKED, _NO_WORKER, "create the first worker")
+        return _dry_run(action, make(scene, [scene.worker.id]), scene)
+
+    return probe
+
+
+def _metrics(action: str, scene: _Scene) -> Check:
+    """Read one point; CloudWatch has no dry run, and a read without data is permission too."""
+    instance_id = scene.worker.id if scene.worker else "i-00000000"
+    scene.aws.call(
+        "cloudwatch",
+        "get_metric_statistics",
+        region=scene.region,
+        Namespace="AWS/EC2",
+        MetricName="CPUUtilization",
+        Dimensions=[{"Name": "InstanceId", "Value": instance_id}],
+        StartTime=scene.now - timedelta(minutes=5),
+        EndTime=scene.now,
+        Period=300,
+        Statistics=["Average"],
+    )
+    return _allowed(action, "read a metric")
+
+
+_PROBES: Final[dict[str, Callable[[str, _Scene], Check]]] = {
+    "ec2:RunInstances": _launching,
+    "ec2:StartInstances": _on_worker(lambda _, ids: start_ask(ids)),
+    "ec2:StopInstances": _on_worker(lambda _, ids: stop_ask(ids)),
+    "ec2:TerminateInstances": _on_worker(lambda _, ids: terminate_ask(ids)),
+    "ec2:DescribeInstanceStatus": _reading("describe_instance_status"),
+    "ec2:DescribeImages": _reading("describe_images", Owners=["self"]),
+    "ec2:CreateTags": _on_worker(lambda scene, ids: tag_ask(ids, {PROBE: "1"}, scene.guard)),
+    "ec2:DeleteTags": _on_worker(lambda scene, ids: untag_ask(ids, [PROBE], scene.guard)),
+    "ec2:DescribeTags": _reading("describe_tags"),
+    "cloudwatch:GetMetricStatistics": _metrics,
+}

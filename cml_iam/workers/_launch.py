@@ -1,0 +1,125 @@
+"""A worker to be: what RunInstances is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from cml_iam.errors import InputError
+from cml_iam.workers._tags import as_aws, launch_tags
+
+if TYPE_CHECKING:
+    from cml_iam.workers._tags import GuardTag
+
+_MAX_TOKEN = 64
+_MAX_USER_DATA = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The root volume: *size_gib* on *device*, which must be the image's root device."""
+
+    size_gib: int
+    device: str = "/dev/sda1"
+    volume_type: str = "gp3"
+    encrypted: bool = True
+    kms_key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A worker to be launched, exactly one.
+
+    *client_token* makes the request safe to repeat: within a day, the same token with the same
+    request never makes a second worker, from whatever process. It belongs to the value, so passing
+    the same Launch again is passing the same token.
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+
+    *nested* asks for nested virtualization, which only 8th generation Intel types have; a metal
+    type needs none. *user_data* is the text itself, not base64.
+    """
+
+    name: str
+    image_id: str
+    instance_type: str
+    subnet_id: str | None = None
+    security_group_ids: tuple[str, ...] = ()
+    key_name: str | None = None
+    instance_profile: str | None = None
+    disk: Disk | None = None
+    user_data: str | None = None
+    nested: bool = False
+    detailed_monitoring: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+    client_token: str = field(default_factory=lambda: str(uuid4()))
+
+
+def run_instances(launch: Launch, guard: GuardTag) -> dict[str, Any]:
+    """Return the parameters of RunInstances for *launch*, the guard tag with its exact key.
+
+    The tags go with the request, on the instance and its volumes: a policy can demand them at
+    launch, and there is no moment in which the worker exists without them.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+    """
+    _check(launch)
+    tags = as_aws(launch_tags(launch.tags, launch.name, guard))
+    parameters: dict[str, Any] = {
+        "ImageId": launch.image_id,
+        "InstanceType": launch.instance_type,
+        "MinCount": 1,
+        "MaxCount": 1,
+        "ClientToken": launch.client_token,
+        "TagSpecifications": [
+            {"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")
+        ],
+        "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
+    }
+    return {**parameters, **_optional(launch)}
+
+
+def _optional(launch: Launch) -> dict[str, Any]:
+    asked: dict[str, Any] = {
+        "SubnetId": launch.subnet_id,
+        "SecurityGroupIds": list(launch.security_group_ids),
+        "KeyName": launch.key_name,
+        "IamInstanceProfile": _profile(launch.instance_profile),
+        "BlockDeviceMappings": [_root_volume(launch.disk)] if launch.disk else None,
+        "UserData": launch.user_data,
+        "CpuOptions": {"NestedVirtualization": "enabled"} if launch.nested else None,
+        "Monitoring": {"Enabled": True} if launch.detailed_monitoring else None,
+    }
+    return {name: value for name, value in asked.items() if value}
+
+
+def _profile(name_or_arn: str | None) -> dict[str, str] | None:
+    if not name_or_arn:
+        return None
+    return {"Arn" if name_or_arn.startswith("arn:") else "Name": name_or_arn}
+
+
+def _root_volume(disk: Disk) -> dict[str, Any]:
+    volume: dict[str, Any] = {
+        "VolumeSize": disk.size_gib,
+        "VolumeType": disk.volume_type,
+        "Encrypted": disk.encrypted,
+        "DeleteOnTermination": True,
+    }
+    if disk.kms_key_id:
+        volume["KmsKeyId"] = disk.kms_key_id
+    return {"DeviceName": disk.device, "Ebs": volume}
+
+
+def _check(launch: Launch) -> None:
+    if not launch.name:
+        raise InputError("a worker needs a name")
+    if not launch.image_id.startswith("ami-"):
+        raise InputError(f"not an image id: `{launch.image_id}`", remedy="an id begins with `ami-`")
+    token = launch.client_token
+    if not (0 < len(token) <= _MAX_TOKEN and token.isascii()):
+        raise InputError(f"a client token has 1 to {_MAX_TOKEN} ASCII characters: `{token}`")
+    if len((launch.user_data or "").encode()) > _MAX_USER_DATA:
+        raise InputError("user data is longer than 16 KiB, the most EC2 takes")
+    if launch.disk and launch.disk.size_gib < 1:
+        raise InputError(f"a disk has at least 1 GiB: `{launch.disk.size_gib}`")

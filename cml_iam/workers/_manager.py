@@ -1,0 +1,286 @@
+"""The manager with the methods CML Cloud Manager's documentation names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from cml_iam.errors import AwsError, InputError, NotFoundError, RefusedError, UnreachableError
+from cml_iam.workers._asks import (
+    Ask,
+    launch_ask,
+    start_ask,
+    stop_ask,
+    tag_ask,
+    terminate_ask,
+    untag_ask,
+)
+from cml_iam.workers._health import Health, check_health
+from cml_iam.workers._metrics import DEFAULT_WINDOW, Utilization, measure
+from cml_iam.workers._model import (
+    Image,
+    InstanceStatus,
+    StateChange,
+    Worker,
+    change_from,
+    check_id,
+    image_from,
+    status_from,
+    worker_from,
+)
+from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, from_aws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.workers._launch import Launch
+
+PAGE = 1000
+"""Elements per page: EC2's largest. Unpaginated calls draw on a smaller bucket of requests.
+
+https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+"""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class WorkerManager:
+    """Runs the workers of one account, as one principal.
+
+    Every method takes *region*, by default that of *aws*, and raises the AwsError that its failure
+    calls for. Each uses only the permission that the catalogue lists for it. The manager holds no
+    state of the workers; it may be used from many threads.
+    """
+
+    def __init__(
+        self, aws: Aws, *, guard: GuardTag = DEFAULT_GUARD, now: Callable[[], datetime] = _now
+    ) -> None:
+        self._aws = aws
+        self._now = now
+        self.guard = guard
+
+    def create_instance(self, launch: Launch, *, region: str | None = None) -> Worker:
+        """Launch one worker with the guard tag on it and its volumes.
+
+        When no answer comes, the worker may exist all the same: the error's remedy names the client
+        token, with which the same request is safe to repeat.
+        """
+        where = self._region(region)
+        try:
+            answer = launch_ask(launch, self.guard).send(self._aws, where)
+        except UnreachableError as error:
+            raise UnreachableError(
+                error.message,
+                code=error.code,
+                operation=error.operation,
+                remedy="the worker may exist; repeat with the client token "
+                f"`{launch.client_token}`, which never makes a second one",
+            ) from None
+        return worker_from(answer["Instances"][0], where)
+
+    def start_instance(self, instance_id: str, *, region: str | None = None) -> StateChange:
+        """Start a stopped worker."""
+        return self._change(start_ask([instance_id]), "StartingInstances", region)
+
+    def stop_instance(
+        self,
+        instance_id: str,
+        *,
+        region: str | None = None,
+        force: bool = False,
+        hibernate: bool = False,
+    ) -> StateChange:
+        """Stop a running worker; *hibernate* works only if it was launched for it."""
+        ask = stop_ask([instance_id], force=force, hibernate=hibernate)
+        return self._change(ask, "StoppingInstances", region)
+
+    def terminate_instance(self, instance_id: str, *, region: str | None = None) -> StateChange:
+        """Terminate a worker, for ever; raises ProtectedError where it is protected."""
+        return self._change(terminate_ask([instance_id]), "TerminatingInstances", region)
+
+    def get_instance_details(self, instance_id: str, *, region: str | None = None) -> Worker:
+        """Return the worker; raises NotFoundError when EC2 knows no such instance."""
+        found = list(self._instances(region, InstanceIds=[check_id(instance_id)]))
+        if not found:
+            raise NotFoundError(f"EC2 knows no instance `{instance_id}` in {self._region(region)}")
+        return found[0]
+
+    def get_all_instances(
+        self,
+        *,
+        region: str | None = None,
+        managed_only: bool = True,
+        states: Sequence[str] = (),
+        instance_types: Sequence[str] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> tuple[Worker, ...]:
+        """Return every worker, or every instance unless *managed_only*, ordered by name and id.
+
+        *states*, *instance_types* (with * and ?) and *tags* narrow it down; empty means any.
+        """
+        filters = _filters(self.guard if managed_only else None, states, tags or {})
+        narrowed: dict[str, Any] = {"Filters": filters} if filters else {}
+        found = (
+            worker
+            for worker in self._instances(region, MaxResults=PAGE, **narrowed)
+            if not instance_types or _is_one_of(worker.instance_type, instance_types)
+        )
+        return tuple(sorted(found, key=lambda worker: (worker.name, worker.id)))
+
+    def get_instance_status(self, instance_id: str, *, region: str | None = None) -> InstanceStatus:
+        """Return the state and both status checks, of a worker that is not running too."""
+        said = self._aws.pages(
+            "ec2",
+            "describe_instance_status",
+            "InstanceStatuses",
+            region=self._region(region),
+            InstanceIds=[check_id(instance_id)],
+            IncludeAllInstances=True,
+        )
+        for raw in said:
+            return status_from(raw)
+        raise NotFoundError(f"EC2 knows no instance `{instance_id}` in {self._region(region)}")
+
+    def get_ami_ids_by_name(
+        self, name: str, *, region: str | None = None, owners: Sequence[str] = ("self",)
+    ) -> tuple[str, ...]:
+        """Return the ids of the images called *name*, the newest first; see `find_images`."""
+        return tuple(image.id for image in self.find_images(name, region=region, owners=owners))
+
+    def find_images(
+        self, name: str, *, region: str | None = None, owners: Sequence[str] = ("self",)
+    ) -> tuple[Image, ...]:
+        """Return the available images called *name* (with * and ?), the newest first.
+
+        *owners* are accounts, `self`, `amazon` or `aws-marketplace`. Without them anybody's public
+        image of that name would be found, which is refused:
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/finding-an-ami.html
+        """
+        if not owners:
+            raise RefusedError(
+                "images are not searched by name among everybody's: anyone can publish that name",
+                remedy="say whose images are trusted: `self`, or account ids",
+            )
+        found = self._aws.pages(
+            "ec2",
+            "describe_images",
+            "Images",
+            region=self._region(region),
+            Owners=list(owners),
+            Filters=[_filter("name", [name]), _filter("state", ["available"])],
+        )
+        newest_first = sorted(found, key=lambda raw: raw.get("CreationDate", ""), reverse=True)
+        return tuple(image_from(raw) for raw in newest_first)
+
+    def health(self, *, region: str | None = None, probe: Launch | None = None) -> Health:
+        """Ask EC2 for its regions, then whether each permission of the catalogue is there.
+
+        Nothing is changed: EC2 is asked with DryRun, CloudWatch for one point. Launching is tried
+        with *probe*, or with what an existing worker was launched from. Never raises an AwsError;
+        what could not be checked says so.
+        """
+        return check_health(self._aws, self._region(region), self.guard, self._now(), probe)
+
+    def update_instance_tags(
+        self, instance_id: str, tags: Mapping[str, str], *, region: str | None = None
+    ) -> None:
+        """Add *tags*, or change their values; the guard tag and `aws:` keys are refused."""
+        self._send(tag_ask([instance_id], tags, self.guard), region)
+
+    def delete_instance_tags(
+        self, instance_id: str, keys: Sequence[str], *, region: str | None = None
+    ) -> None:
+        """Remove the tags *keys*; the guard tag, `aws:` keys and an empty list are refused."""
+        self._send(untag_ask([instance_id], keys, self.guard), region)
+
+    def get_instance_tags(self, instance_id: str, *, region: str | None = None) -> dict[str, str]:
+        """Return the worker's tags."""
+        said = self._aws.pages(
+            "ec2",
+            "describe_tags",
+            "Tags",
+            region=self._region(region),
+            Filters=[
+                _filter("resource-id", [check_id(instance_id)]),
+                _filter("resource-type", ["instance"]),
+            ],
+            MaxResults=PAGE,
+        )
+        return from_aws(said)
+
+    def get_instance_resources_utilization(
+        self,
+        worker: Worker | str,
+        *,
+        region: str | None = None,
+        window: timedelta = DEFAULT_WINDOW,
+    ) -> Utilization:
+        """Return CPU and memory in percent over the last *window*; unknown has a reason.
+
+        Pass the Worker, not only its id, to have the memory metric found under the dimensions of
+        the CloudWatch agent's default configuration. Raises CredentialsError; every other failure
+        is the reason of the metric it befell.
+        """
+        where = worker.region if isinstance(worker, Worker) else self._region(region)
+        return measure(self._aws, worker, where, window, self._now())
+
+    def permits(self, ask: Ask, *, region: str | None = None) -> None:
+        """Ask EC2 whether *ask* is permitted, changing nothing; raises DeniedError if not."""
+        ask.try_out(self._aws, self._region(region))
+
+    # The names the original's code has for methods the documentation names otherwise.
+    list_instances = get_all_instances
+    get_instance_status_checks = get_instance_status
+    add_tags = update_instance_tags
+    remove_tags = delete_instance_tags
+    get_tags = get_instance_tags
+
+    def _send(self, ask: Ask, region: str | None) -> dict[str, Any]:
+        return ask.send(self._aws, self._region(region))
+
+    def _change(self, ask: Ask, key: str, region: str | None) -> StateChange:
+        changes = [change_from(raw) for raw in self._send(ask, region).get(key, ())]
+        (wanted,) = ask.parameters["InstanceIds"]
+        for change in changes:
+            if change.id == wanted:
+                return change
+        raise AwsError(
+            f"EC2 did not confirm `{ask.operation}` of `{wanted}`", operation=ask.operation
+        )
+
+    def _instances(self, region: str | None, **parameters: Any) -> Iterator[Worker]:
+        where = self._region(region)
+        reservations = self._aws.pages(
+            "ec2", "describe_instances", "Reservations", region=where, **parameters
+        )
+        for reservation in reservations:
+            for raw in reservation.get("Instances", ()):
+                yield worker_from(raw, where)
+
+    def _region(self, region: str | None) -> str:
+        where = region or self._aws.region
+        if where is None:
+            raise InputError("no region", remedy="name one with --region or AWS_REGION")
+        return where
+
+
+def _filters(
+    guard: GuardTag | None, states: Sequence[str], tags: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    asked = [(f"tag:{key}", [value]) for key, value in tags.items()]
+    if guard:
+        asked.append((f"tag:{guard.key}", [guard.value]))
+    asked.append(("instance-state-name", list(states)))
+    return [_filter(name, values) for name, values in asked if values]
+
+
+def _is_one_of(instance_type: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(instance_type, pattern) for pattern in patterns)
+
+
+def _filter(name: str, values: list[str]) -> dict[str, Any]:
+    return {"Name": name, "Values": values}

@@ -1,0 +1,181 @@
+"""What AWS says of a worker, as values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from cml_iam.errors import InputError
+from cml_iam.workers._tags import from_aws
+
+_INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """An EC2 instance; *launched_at* is when it was last started, in UTC.
+
+    *detailed_monitoring* says whether it reports each minute rather than every five.
+    """
+
+    id: str
+    region: str
+    state: str
+    instance_type: str
+    image_id: str
+    name: str = ""
+    zone: str = ""
+    public_ip: str | None = None
+    private_ip: str | None = None
+    launched_at: datetime | None = None
+    detailed_monitoring: bool = False
+    lifecycle: str = "on-demand"
+    state_reason: str | None = None
+    subnet_id: str | None = None
+    vpc_id: str | None = None
+    security_group_ids: tuple[str, ...] = ()
+    key_name: str | None = None
+    instance_profile: str | None = None
+    architecture: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The name with the id, or the id alone, as messages call the worker."""
+        return f"{self.name} ({self.id})" if self.name else self.id
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """What a start, stop or termination did: from state *previous* to *current*."""
+
+    id: str
+    previous: str
+    current: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledEvent:
+    """Something AWS will do to the instance, such as `instance-retirement`."""
+
+    code: str
+    description: str
+    not_before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStatus:
+    """EC2's two status checks; each is ok, impaired, initializing or insufficient-data."""
+
+    id: str
+    state: str
+    system: str
+    instance: str
+    zone: str = ""
+    events: tuple[ScheduledEvent, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the worker runs and both checks pass."""
+        return (self.state, self.system, self.instance) == ("running", "ok", "ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that workers can be launched from; *created_at* is AWS's own text."""
+
+    id: str
+    name: str
+    owner: str
+    created_at: str
+    root_device: str | None = None
+    architecture: str | None = None
+    description: str | None = None
+
+
+def check_id(instance_id: str) -> str:
+    """Return *instance_id*; raises InputError if it cannot be one."""
+    if not is_instance_id(instance_id):
+        raise InputError(
+            f"not an instance id: `{instance_id}`",
+            remedy="an id is `i-` and 8 or 17 hexadecimal digits",
+        )
+    return instance_id
+
+
+def is_instance_id(text: str) -> bool:
+    """Say whether *text* is written like an instance's id."""
+    return _INSTANCE_ID.fullmatch(text) is not None
+
+
+def worker_from(raw: Mapping[str, Any], region: str) -> Worker:
+    """Return the worker that an instance of EC2's answers describes."""
+    tags = from_aws(raw.get("Tags", ()))
+    return Worker(
+        id=raw["InstanceId"],
+        region=region,
+        state=raw.get("State", {}).get("Name", "unknown"),
+        instance_type=raw.get("InstanceType", ""),
+        image_id=raw.get("ImageId", ""),
+        name=tags.get("Name", ""),
+        zone=raw.get("Placement", {}).get("AvailabilityZone", ""),
+        public_ip=raw.get("PublicIpAddress") or None,
+        private_ip=raw.get("PrivateIpAddress") or None,
+        launched_at=in_utc(raw.get("LaunchTime")),
+        # `pending` and `disabling` are on the way; only `enabled` reports each minute.
+        detailed_monitoring=raw.get("Monitoring", {}).get("State") == "enabled",
+        lifecycle=raw.get("InstanceLifecycle") or "on-demand",
+        state_reason=raw.get("StateReason", {}).get("Message") or None,
+        subnet_id=raw.get("SubnetId"),
+        vpc_id=raw.get("VpcId"),
+        security_group_ids=tuple(group["GroupId"] for group in raw.get("SecurityGroups", ())),
+        key_name=raw.get("KeyName"),
+        instance_profile=raw.get("IamInstanceProfile", {}).get("Arn"),
+        architecture=raw.get("Architecture"),
+        tags=tags,
+    )
+
+
+def change_from(raw: Mapping[str, Any]) -> StateChange:
+    """Return the change that an element of EC2's answer describes."""
+    return StateChange(raw["InstanceId"], raw["PreviousState"]["Name"], raw["CurrentState"]["Name"])
+
+
+def status_from(raw: Mapping[str, Any]) -> InstanceStatus:
+    """Return the status that an element of DescribeInstanceStatus describes."""
+    return InstanceStatus(
+        id=raw["InstanceId"],
+        state=raw.get("InstanceState", {}).get("Name", "unknown"),
+        system=raw.get("SystemStatus", {}).get("Status", "unknown"),
+        instance=raw.get("InstanceStatus", {}).get("Status", "unknown"),
+        zone=raw.get("AvailabilityZone", ""),
+        events=tuple(
+            ScheduledEvent(
+                each.get("Code", ""), each.get("Description", ""), in_utc(each.get("NotBefore"))
+            )
+            for each in raw.get("Events", ())
+        ),
+    )
+
+
+def image_from(raw: Mapping[str, Any]) -> Image:
+    """Return the image that an element of DescribeImages describes."""
+    return Image(
+        id=raw["ImageId"],
+        name=raw.get("Name", ""),
+        owner=raw.get("OwnerId", ""),
+        created_at=raw.get("CreationDate", ""),
+        root_device=raw.get("RootDeviceName"),
+        architecture=raw.get("Architecture"),
+        description=raw.get("Description"),
+    )
+
+
+def in_utc(at: datetime | None) -> datetime | None:
+    """Return *at* in UTC; a time without a zone is taken to be in UTC."""
+    if at is None:
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

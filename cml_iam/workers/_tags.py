@@ -1,0 +1,118 @@
+"""The guard tag, and which tags may be set, changed and removed.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.errors import InputError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MAX_TAGS = 50
+_MAX_KEY, _MAX_VALUE = 128, 256
+
+
+@dataclass(frozen=True, slots=True)
+class GuardTag:
+    """The tag that marks a managed worker; key and value are case-sensitive."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+    def marks(self, tags: Mapping[str, str]) -> bool:
+        """Say whether *tags* are those of a managed worker."""
+        return tags.get(self.key) == self.value
+
+    def is_key(self, key: str) -> bool:
+        """Say whether *key* is the guard's, in any spelling.
+
+        IAM compares tag keys in the names of condition keys without regard to case, so `managedby`
+        opens what `ManagedBy` guards.
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+        """
+        return key.casefold() == self.key.casefold()
+
+
+DEFAULT_GUARD: Final = GuardTag("ManagedBy", "cml-cloud-manager")
+
+
+def launch_tags(tags: Mapping[str, str], name: str, guard: GuardTag) -> dict[str, str]:
+    """Return the tags of a new worker: *tags*, its *name*, and the guard tag."""
+    for key, value in tags.items():
+        if guard.is_key(key) and (key, value) != (guard.key, guard.value):
+            raise RefusedError(
+                f"a worker is launched with the guard tag `{guard}`, not with `{key}={value}`",
+                remedy="leave this tag away: it is set by itself",
+            )
+    all_tags = {**tags, "Name": name, guard.key: guard.value}
+    check_tags(all_tags)
+    return all_tags
+
+
+def check_update(tags: Mapping[str, str], guard: GuardTag) -> None:
+    """Raise unless *tags* may be set on a worker that exists."""
+    if not tags:
+        raise InputError("no tag given", remedy="give at least one as KEY=VALUE")
+    _leave_guard_alone(tags, guard)
+    check_tags(tags)
+
+
+def check_removal(keys: Iterable[str], guard: GuardTag) -> None:
+    """Raise unless the tags *keys* may be removed from a worker.
+
+    DeleteTags without a list of tags deletes all of them, the guard tag included.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
+    """
+    named = list(keys)
+    if not named:
+        raise InputError(
+            "no tag given: AWS would delete all of them", remedy="name the tags to remove"
+        )
+    _leave_guard_alone(named, guard)
+    for key in named:
+        _check_key(key)
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Raise InputError for tags that AWS does not take."""
+    if len(tags) > MAX_TAGS:
+        raise InputError(f"{len(tags)} tags: an instance has {MAX_TAGS} at most")
+    for key, value in tags.items():
+        _check_key(key)
+        if len(value) > _MAX_VALUE:
+            raise InputError(f"the value of tag `{key}` is longer than {_MAX_VALUE} characters")
+
+
+def _check_key(key: str) -> None:
+    if not key or len(key) > _MAX_KEY:
+        raise InputError(f"a tag's key has 1 to {_MAX_KEY} characters: `{key[:_MAX_KEY]}`")
+    if key.casefold().startswith("aws:"):
+        raise RefusedError(f"tag `{key}` is AWS's own: keys that begin with `aws:` are reserved")
+
+
+def _leave_guard_alone(keys: Iterable[str], guard: GuardTag) -> None:
+    for key in keys:
+        if guard.is_key(key):
+            raise RefusedError(
+                f"`{key}` is the guard tag: without it as it is, the manager loses the worker "
+                "or takes over one that is not its own",
+                remedy="an administrator sets it, with other credentials",
+            )
+
+
+def as_aws(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return *tags* in the form of AWS's API."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def from_aws(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return tags of AWS's API as a mapping, in the order of their keys."""
+    return {tag["Key"]: tag.get("Value", "") for tag in sorted(tags, key=lambda tag: tag["Key"])}

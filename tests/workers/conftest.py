@@ -1,0 +1,48 @@
+import os
+from collections.abc import Iterator
+from secrets import token_urlsafe
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from cml_iam.aws import Aws, connect
+from cml_iam.secret import Secret
+
+
+@pytest.fixture(autouse=True)
+def no_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Nothing of the machine's own AWS configuration reaches a test."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "CML_IAM_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto_connection(moto_url: str) -> Aws:
+    return connect(
+        endpoint_url=moto_url,
+        region="us-east-1",
+        access_key="AKIAIOSFODNN7EXAMPLE",
+        secret_key=Secret(token_urlsafe(30)),
+    )
+
+
+@pytest.fixture
+def moto(moto_url: str, moto_connection: Aws) -> Aws:
+    """An empty moto, spoken to through our own port."""
+    urlopen(Request(f"{moto_url}/moto-api/reset", method="POST"), timeout=10).close()  # noqa: S310
+    return moto_connection

@@ -1,0 +1,164 @@
+"""Health is what was asked and answered, nothing else."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from cml_iam import errors
+from cml_iam.catalogue import load_catalogue
+from cml_iam.workers import Health, Launch, Verdict, WorkerManager, health_lines, log_health
+from tests.workers.fake import FakeAws, instance
+
+LAUNCH = Launch("probe", "ami-0a1b2c3d4e5f60001", "m5zn.metal")
+DRY = "DryRun"
+
+
+def verdicts(health: Health) -> dict[str, str]:
+    return {each.action: str(each.verdict) for each in health.checks}
+
+
+def test_every_permission_is_really_tried_and_nothing_is_changed() -> None:
+    aws = FakeAws(instances=[instance()])
+
+    health = WorkerManager(aws).health()
+
+    assert health.ok
+    assert set(aws.actions) == set(load_catalogue().actions)
+    really = {action for action, given in aws.calls if not given.get(DRY)}
+    assert really == {
+        "ec2:DescribeRegions",
+        "ec2:DescribeInstances",
+        "cloudwatch:GetMetricStatistics",
+    }
+    assert health.regions == ("us-east-1", "us-west-2")
+
+
+@pytest.mark.parametrize("action", load_catalogue().actions)
+def test_each_missing_permission_is_named(action: str) -> None:
+    aws = FakeAws(instances=[instance()], denied={action})
+
+    health = WorkerManager(aws).health(probe=LAUNCH)
+
+    assert not health.ok
+    refused = {each.action: each for each in health.having(Verdict.REFUSED)}
+    assert set(refused) == {action}
+    group = next(
+        group
+        for group in load_catalogue().groups
+        for permission in group.permissions
+        if permission.action == action
+    )
+    assert f"`{group.sid}`" in (refused[action].remedy or "")
+
+
+def test_without_a_worker_what_needs_one_could_not_be_checked() -> None:
+    aws = FakeAws()
+
+    health = WorkerManager(aws).health(probe=LAUNCH)
+
+    assert {each.action for each in health.having(Verdict.UNCHECKED)} == {
+        "ec2:StartInstances",
+        "ec2:StopInstances",
+        "ec2:TerminateInstances",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    }
+    assert health.having(Verdict.REFUSED) == ()
+    assert not health.ok
+
+
+def test_without_a_worker_or_a_launch_launching_could_not_be_checked() -> None:
+    assert verdicts(WorkerManager(FakeAws()).health())["ec2:RunInstances"] == "could not check"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        errors.NotFoundError("gone", code="InvalidInstanceID.NotFound"),
+        errors.ThrottledError("slow", code="RequestLimitExceeded"),
+        errors.StateError("busy", code="IncorrectInstanceState"),
+    ],
+)
+def test_an_answer_that_is_neither_yes_nor_no_is_no_yes(failure: errors.AwsError) -> None:
+    aws = FakeAws(instances=[instance()], failing={"stop_instances": failure})
+
+    health = WorkerManager(aws).health()
+
+    assert verdicts(health)["ec2:StopInstances"] == "could not check"
+    assert not health.ok
+
+
+def test_bad_credentials_are_the_documented_warning() -> None:
+    refused = errors.CredentialsError(
+        "An error occurred (AuthFailure) when calling the DescribeRegions operation: AWS was not "
+        "able to validate the provided access credentials",
+        code="AuthFailure",
+    )
+    health = WorkerManager(FakeAws(failing={"describe_regions": refused})).health()
+
+    assert not health.connected
+    assert health.failure is refused
+    assert {verdict for _, verdict in verdicts(health).items()} == {"could not check"}
+    (level, first), second = health_lines(health)
+    assert logging.getLevelName(level) == "WARNING"
+    assert first.startswith(
+        "⚠️ AWS EC2 health check failed: Error while verifying access to EC2: "
+        "An error occurred (AuthFailure)"
+    )
+    assert second == (logging.WARNING, "⚠️ AWS operations may fail at runtime")
+
+
+def test_refused_regions_are_refused_and_the_rest_was_not_asked() -> None:
+    aws = FakeAws(denied={"ec2:DescribeRegions"})
+
+    health = WorkerManager(aws).health()
+
+    assert verdicts(health)["ec2:DescribeRegions"] == "refused"
+    assert aws.actions == ["ec2:DescribeRegions"]
+
+
+def test_a_good_connection_is_the_documented_line() -> None:
+    health = WorkerManager(FakeAws(instances=[instance()])).health()
+
+    assert health_lines(health) == ((logging.INFO, "✅ AWS EC2 connection successful"),)
+
+
+def test_a_good_connection_with_a_permission_missing_warns() -> None:
+    aws = FakeAws(instances=[instance()], denied={"ec2:StopInstances", "ec2:DeleteTags"})
+
+    lines = [line for _, line in health_lines(WorkerManager(aws).health())]
+
+    assert lines == [
+        "✅ AWS EC2 connection successful",
+        "⚠️ AWS permissions refused: ec2:StopInstances, ec2:DeleteTags",
+        "⚠️ AWS operations may fail at runtime",
+    ]
+
+
+def test_the_lines_go_to_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    health = WorkerManager(FakeAws(instances=[instance()])).health()
+
+    with caplog.at_level(logging.INFO):
+        log_health(health, logging.getLogger("app"))
+
+    assert caplog.record_tuples == [("app", logging.INFO, "✅ AWS EC2 connection successful")]
+
+
+def test_launching_is_tried_as_the_worker_that_is_there_was_launched() -> None:
+    aws = FakeAws(instances=[instance(ImageId="ami-77777777", InstanceType="c5.metal")])
+
+    WorkerManager(aws).health()
+
+    tried = next(given for action, given in aws.calls if action == "ec2:RunInstances")
+    assert (tried["ImageId"], tried["InstanceType"], tried["SubnetId"]) == (
+        "ami-77777777",
+        "c5.metal",
+        "subnet-1",
+    )
+
+
+def test_a_launch_that_cannot_be_is_unchecked_not_a_crash() -> None:
+    health = WorkerManager(FakeAws()).health(probe=replace(LAUNCH, image_id="nonsense"))
+
+    assert verdicts(health)["ec2:RunInstances"] == "could not check"

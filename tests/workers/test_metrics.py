@@ -1,0 +1,214 @@
+"""How busy a worker is; unknown is None with a reason, never zero."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from cml_iam import errors
+from cml_iam.workers import Metric, Unknown, Utilization, WorkerManager
+from cml_iam.workers._metrics import REMEDY, choose_period
+from tests.workers.fake import NOW, FakeAws, instance
+
+ID = "i-00000000000000001"
+ALONE = {"InstanceId": ID}
+FULL = {**ALONE, "ImageId": "ami-0a1b2c3d4e5f60001", "InstanceType": "m5zn.metal"}
+GROUP = {"Key": "aws:autoscaling:groupName", "Value": "g"}
+
+
+def utilization(aws: FakeAws, window: timedelta = timedelta(minutes=15)) -> Utilization:
+    manager = WorkerManager(aws, now=lambda: NOW)
+    return manager.get_instance_resources_utilization(
+        manager.get_instance_details(ID), window=window
+    )
+
+
+def having(**changed: Any) -> FakeAws:
+    return FakeAws(instances=[instance(**changed)])
+
+
+def test_points_in_disorder_give_the_true_mean_latest_and_maximum() -> None:
+    aws = having(Monitoring={"State": "enabled"})
+    values = [25.0, 20.0, 17.0, 19.0, 22.0, 16.0, 18.0, 15.0, 21.0, 24.0, 14.0, 13.0, 23.0, 12.0]
+    aws.publish("CPUUtilization", ALONE, [*values, 11.0], period=60)
+
+    cpu = utilization(aws).cpu
+
+    assert (cpu.mean, cpu.latest, cpu.maximum, cpu.count) == (18.0, 11.0, 25.0, 15)
+    assert [point.at for point in cpu.points] == sorted(point.at for point in cpu.points)
+
+
+def test_the_maximum_is_of_the_samples_not_of_the_averages() -> None:
+    aws = having()
+    aws.publish("CPUUtilization", ALONE, [10.0, 20.0], peak=30.0)
+
+    assert utilization(aws).cpu.maximum == 50.0
+
+
+def test_a_period_weighs_as_many_samples_as_it_has() -> None:
+    aws = having()
+    aws.publish("CPUUtilization", ALONE, [10.0, 40.0])
+    points = next(iter(aws.metrics.values()))
+    next(point for point in points if point["Average"] == 40.0)["SampleCount"] = 1.0
+
+    assert utilization(aws).cpu.mean == pytest.approx((5 * 10 + 40) / 6)
+
+
+def test_zero_is_a_value() -> None:
+    aws = having()
+    aws.publish("CPUUtilization", ALONE, [0.0, 0.0])
+
+    cpu = utilization(aws).cpu
+
+    assert (cpu.mean, cpu.latest, cpu.maximum, cpu.unknown) == (0.0, 0.0, 0.0, None)
+    assert utilization(aws).avg_cpu_utilization == 0.0
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "tags"),
+    [(FULL, []), (ALONE, []), ({**FULL, "AutoScalingGroupName": "g"}, [GROUP])],
+    ids=["default", "aggregated", "group"],
+)
+def test_memory_is_found_under_each_set_of_the_agents_dimensions(
+    dimensions: dict[str, str], tags: list[dict[str, str]]
+) -> None:
+    aws = having(Tags=tags)
+    aws.publish("mem_used_percent", dimensions, [61.5, 62.5])
+
+    memory = utilization(aws).memory
+
+    assert (memory.mean, dict(memory.dimensions)) == (62.0, dimensions)
+
+
+def test_points_under_other_dimensions_are_not_taken() -> None:
+    aws = having()
+    aws.publish("mem_used_percent", {**FULL, "path": "/"}, [61.5, 62.5])
+
+    memory = utilization(aws).memory
+
+    assert memory.unknown is Unknown.NO_AGENT
+    assert "ImageId, InstanceId, InstanceType; InstanceId" in (memory.detail or "")
+
+
+@pytest.mark.parametrize(
+    ("window", "detailed", "period"),
+    [
+        (timedelta(minutes=15), False, 300),
+        (timedelta(minutes=15), True, 60),
+        (timedelta(hours=24), True, 60),
+        (timedelta(hours=25), True, 300),
+        (timedelta(days=5), False, 300),
+        (timedelta(days=6), False, 900),
+        (timedelta(days=16), True, 3600),
+        (timedelta(days=60), False, 3600),
+        (timedelta(days=400), False, 86400),
+    ],
+)
+def test_the_period_suits_the_monitoring_and_the_window(
+    window: timedelta, detailed: bool, period: int
+) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html"""
+    assert choose_period(window, detailed=detailed) == period
+
+
+@pytest.mark.parametrize("window", [timedelta(seconds=30), timedelta(days=456)])
+def test_a_window_that_cannot_be_answered_is_wrong_input(window: timedelta) -> None:
+    with pytest.raises(errors.InputError):
+        utilization(having(), window)
+
+
+def test_the_window_is_asked_from_the_start_of_a_period() -> None:
+    aws = having()
+    utilization(aws)
+
+    asked = aws.calls[-1][1]
+    assert (NOW - asked["StartTime"], asked["EndTime"]) == (timedelta(minutes=17, seconds=30), NOW)
+
+
+def test_the_worker_alone_by_id_is_asked_under_its_id_only() -> None:
+    aws = having()
+    manager = WorkerManager(aws, now=lambda: NOW)
+
+    used = manager.get_instance_resources_utilization(ID)
+
+    assert (used.cpu.unknown, used.memory.unknown) == (Unknown.NO_DATA, Unknown.NOT_IDENTIFIED)
+    assert set(aws.actions) == {"cloudwatch:GetMetricStatistics"}
+
+
+def failing(error: errors.AwsError) -> FakeAws:
+    return FakeAws(instances=[instance()], failing={"get_metric_statistics": error})
+
+
+def stale() -> FakeAws:
+    aws = having()
+    aws.publish("CPUUtilization", ALONE, [5.0, 6.0], until=NOW - timedelta(minutes=30))
+    aws.publish("mem_used_percent", FULL, [5.0, 6.0], until=NOW - timedelta(minutes=30))
+    return aws
+
+
+HOUR = timedelta(hours=1)
+QUARTER = timedelta(minutes=15)
+REASONS: list[tuple[Unknown, Unknown, FakeAws, timedelta]] = [
+    (Unknown.NOT_RUNNING,) * 2 + (having(State={"Name": "stopped"}), QUARTER),
+    (Unknown.TOO_YOUNG,) * 2 + (having(LaunchTime=NOW - timedelta(minutes=9)), QUARTER),
+    (Unknown.NO_DATA, Unknown.NO_AGENT, having(), QUARTER),
+    (Unknown.WINDOW_TOO_SHORT,) * 2 + (having(), timedelta(minutes=5)),
+    (Unknown.STALE,) * 2 + (stale(), HOUR),
+    (Unknown.NO_PERMISSION,) * 2 + (failing(errors.DeniedError("no")), QUARTER),
+    (Unknown.THROTTLED,) * 2 + (failing(errors.ThrottledError("slow")), QUARTER),
+    (Unknown.NOT_OFFERED,) * 2 + (failing(errors.NotOfferedError("not here")), QUARTER),
+    (Unknown.NO_ANSWER,) * 2 + (failing(errors.UnreachableError("dead")), QUARTER),
+    (Unknown.FAILED,) * 2 + (failing(errors.RequestError("odd")), QUARTER),
+]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory", "aws", "window"), REASONS, ids=[str(each[0]) for each in REASONS]
+)
+def test_unknown_has_its_reason_and_remedy_and_is_never_zero(
+    cpu: Unknown, memory: Unknown, aws: FakeAws, window: timedelta
+) -> None:
+    used = utilization(aws, window)
+
+    assert (used.cpu.unknown, used.memory.unknown) == (cpu, memory)
+    for metric in (used.cpu, used.memory):
+        assert (metric.mean, metric.latest, metric.maximum) == (None, None, None)
+        assert metric.remedy
+        assert metric.detail
+
+
+def test_every_reason_is_produced_in_these_tests_and_has_a_remedy() -> None:
+    produced = {each for row in REASONS for each in row[:2]} | {Unknown.NOT_IDENTIFIED}
+
+    assert produced == set(Unknown) == set(REMEDY)
+
+
+def test_stale_points_stay_to_be_looked_at() -> None:
+    cpu = utilization(stale(), HOUR).cpu
+
+    assert [point.average for point in cpu.points] == [5.0, 6.0]
+
+
+def test_a_worker_that_does_not_run_costs_no_call() -> None:
+    aws = having(State={"Name": "stopped"})
+    utilization(aws)
+
+    assert "cloudwatch:GetMetricStatistics" not in aws.actions
+
+
+def test_refused_credentials_are_raised_not_reported_per_metric() -> None:
+    with pytest.raises(errors.CredentialsError):
+        utilization(failing(errors.CredentialsError("AuthFailure")))
+
+
+def test_one_metric_failing_leaves_the_other() -> None:
+    aws = having()
+    aws.publish("CPUUtilization", ALONE, [10.0, 20.0])
+
+    used = utilization(aws)
+
+    assert (used.cpu.mean, used.memory.unknown) == (15.0, Unknown.NO_AGENT)
+
+
+def test_a_metric_without_points_is_none_even_if_nobody_said_why() -> None:
+    assert Metric("cpu", 300).mean is None
