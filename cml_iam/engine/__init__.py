@@ -8,7 +8,9 @@ One file per concern: `_action`, `_resource`, `_principal`, `_conditions` (missi
 qualifiers), `_operators` (the table), `_variables`, `_order` (of evaluation), `_explanation`.
 """
 
+from cml_iam.engine._attached import AttachedPolicy, PrincipalPolicies
 from cml_iam.engine._authorizer import Authorizer, Document, compile_policies
+from cml_iam.engine._context_keys import context_keys
 from cml_iam.engine._decision import Decision, Outcome
 from cml_iam.engine._explanation import (
     ConditionReason,
@@ -20,9 +22,12 @@ from cml_iam.engine._explanation import (
 from cml_iam.engine._operators import OPERATORS
 from cml_iam.engine._request import Request
 from cml_iam.engine._resource import PolicyType
+from cml_iam.engine._simulate import simulate_custom, simulate_principal
+from cml_iam.engine._simulate_input import Shape, SimulationError
 
 __all__ = [
     "OPERATORS",
+    "AttachedPolicy",
     "Authorizer",
     "ConditionReason",
     "Decision",
@@ -32,7 +37,13 @@ __all__ = [
     "GateReason",
     "Outcome",
     "PolicyType",
+    "PrincipalPolicies",
     "Request",
+    "Shape",
+    "SimulationError",
     "StatementReason",
     "compile_policies",
+    "context_keys",
+    "simulate_custom",
+    "simulate_principal",
 ]

@@ -6,7 +6,7 @@ bucket as plain tuples of functions; no decision is kept, each is computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,13 +62,14 @@ class Bucket:
 class Authorizer:
     """A set of compiled policies that decides requests; safe to share between threads.
 
-    *problems* lists what in the policies can never match, each with its place.
+    *problems* lists what in the policies can never match, each with its place; *gates* are the
+    policies by type.
     """
 
-    __slots__ = ("_buckets", "_gates", "_keys", "_ordered", "problems")
+    __slots__ = ("_buckets", "_keys", "_ordered", "gates", "problems")
 
     def __init__(self, gates: tuple[Gate, ...], keys: Keys) -> None:
-        self._gates = gates
+        self.gates = gates
         self._keys = keys
         self._buckets: dict[str, Bucket] = {}
         kinds = {gate.kind for gate in gates}
@@ -98,10 +99,24 @@ class Authorizer:
         from cml_iam.engine._explanation import explain
 
         outcome = self.decide(request).outcome
-        return explain(request, outcome, self._gates, self._keys.respell(request.context))
+        return explain(request, outcome, self.gates, self._keys.respell(request.context))
+
+    def matched(self, request: Request) -> tuple[tuple[Gate, CompiledStatement], ...]:
+        """Return the statements that apply to *request*, whatever they decide."""
+        bucket = self._buckets.get(request.action) or self._bucket(request.action)
+        context = self._keys.respell(request.context)
+        caller = Caller.parse(request.principal)
+        return tuple(
+            (gate, each)
+            for gate, statements in zip(self.gates, bucket.about, strict=True)
+            if applies(gate.kind, caller)
+            for each in statements
+            if _named(each, caller, bounded=self._bounded)
+            and _one_matches((_rule(each),), request.resource, context)
+        )
 
     def _bucket(self, action: str) -> Bucket:
-        bucket = _make_bucket(self._gates, action)
+        bucket = _make_bucket(self.gates, action)
         if len(self._buckets) < MAX_BUCKETS:
             self._buckets[action] = bucket
         return bucket
@@ -112,8 +127,8 @@ class Authorizer:
         context = self._keys.respell(request.context)
         caller = Caller.parse(request.principal)
         answers = [
-            (gate.kind, _ask(gate, statements, request, context, caller, bounded=self._bounded))
-            for gate, statements in zip(self._gates, bucket.about, strict=True)
+            (gate.kind, _ask(statements, request, context, caller, bounded=self._bounded))
+            for gate, statements in zip(self.gates, bucket.about, strict=True)
             if applies(gate.kind, caller)
         ]
         if any(denied for _, (denied, _) in answers):
@@ -123,7 +138,7 @@ class Authorizer:
 
     @property
     def _bounded(self) -> bool:
-        return any(gate.kind == "boundary" for gate in self._gates)
+        return any(gate.kind == "boundary" for gate in self.gates)
 
 
 def compile_policies(
@@ -210,7 +225,6 @@ def _one_matches(rules: tuple[Rule, ...], resource: str, context: Mapping[str, A
 
 
 def _ask(
-    gate: Gate,
     statements: tuple[CompiledStatement, ...],
     request: Request,
     context: Mapping[str, Any],
@@ -221,16 +235,19 @@ def _ask(
     """Say whether one of *statements* denies, and how directly one allows."""
     allowed = Naming.NOT
     for each in statements:
-        named = (
-            naming(each.statement, caller, bounded=bounded)
-            if names_principals(gate.kind)
-            else Naming.DIRECTLY
-        )
+        named = _named(each, caller, bounded=bounded)
         if named and _one_matches((_rule(each),), request.resource, context):
             if each.statement.effect == "Deny":
                 return True, Naming.NOT
             allowed = max(allowed, named)
     return False, allowed
+
+
+def _named(compiled: CompiledStatement, caller: Caller, *, bounded: bool) -> Naming:
+    """Say how a statement names the caller; a policy attached to it needs no name."""
+    if names_principals(compiled.kind):
+        return naming(compiled.statement, caller, bounded=bounded)
+    return Naming.DIRECTLY
 
 
 def _allows(answers: Iterable[tuple[PolicyType, Naming]]) -> Allows:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cml_iam.engine._keys import Keys
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledStatement:
     """A statement of a policy of the type *kind*; *actions* are of `NotAction` if *not_action*.
 

@@ -70,7 +70,7 @@ def compile_condition(condition: Condition, scope: Scope) -> CompiledCondition:
     """Make *condition* ready to be asked; one with an unknown operator never matches."""
     key = scope.keys.spell(condition.key)
     name = OperatorName.parse(condition.operator)
-    unknown = _unknown(name, condition.operator)
+    unknown = unknown_operator(condition.operator)
     if unknown:
         return CompiledCondition(condition, key, _never, (unknown,))
     if name.base == NULL:
@@ -82,7 +82,9 @@ def compile_condition(condition: Condition, scope: Scope) -> CompiledCondition:
     return CompiledCondition(condition, key, test, problems)
 
 
-def _unknown(name: OperatorName, text: str) -> str | None:
+def unknown_operator(text: str) -> str | None:
+    """Return what is wrong with the operator *text*, or None if it is known."""
+    name = OperatorName.parse(text)
     known = name.base in OPERATORS or (name.base == NULL and not name.if_exists)
     if known and name.qualifier in {"", FOR_ALL, FOR_ANY}:
         return None
@@ -123,7 +125,7 @@ def _bind(key: str, name: OperatorName, operator: Operator, found: Comparison) -
     return _one(key, found, wanted, missing)
 
 
-def _one(key: str, found: Comparison, wanted: bool, missing: bool) -> ConditionTest:  # noqa: FBT001
+def _one(key: str, found: Comparison, wanted: bool, missing: bool) -> ConditionTest:
     """Ask a key with one value; a key with several never matches, whatever the operator."""
     test = found.plain
     assert test is not None  # noqa: S101 - one of the two is set
@@ -140,7 +142,7 @@ def _one(key: str, found: Comparison, wanted: bool, missing: bool) -> ConditionT
     return condition
 
 
-def _one_varying(key: str, found: Comparison, wanted: bool, missing: bool) -> ConditionTest:  # noqa: FBT001
+def _one_varying(key: str, found: Comparison, wanted: bool, missing: bool) -> ConditionTest:
     test = found.varying
     assert test is not None  # noqa: S101 - one of the two is set
 
@@ -157,8 +159,8 @@ def _one_varying(key: str, found: Comparison, wanted: bool, missing: bool) -> Co
 def _many(
     key: str,
     found: Comparison,
-    wanted: bool,  # noqa: FBT001
-    missing: bool,  # noqa: FBT001
+    wanted: bool,
+    missing: bool,
     quantify: Callable[[Sequence[bool]], bool],
 ) -> ConditionTest:
     """Ask all values of a key: all of them, or any, must hold; one value is a list of one."""

@@ -7,7 +7,7 @@ https://www.w3.org/TR/NOTE-datetime
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 NANOSECONDS: Final = 1_000_000_000
@@ -16,7 +16,7 @@ _W3C: Final = re.compile(
     r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:T([0-9]{2}):([0-9]{2})"
     r"(?::([0-9]{2})(?:\.([0-9]{1,9})[0-9]*)?)?(Z|[+-][0-9]{2}:[0-9]{2}))?)?)?"
 )
-_START: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment(text: str) -> int | None:
@@ -42,7 +42,7 @@ def _w3c(match: re.Match[str]) -> int | None:
             int(hour or 0),
             int(minute or 0),
             int(second or 0),
-            tzinfo=timezone.utc,
+            tzinfo=UTC,
         )
     except ValueError:  # the 31st of February, the hour 25
         return None
@@ -57,7 +57,7 @@ def _offset(zone: str | None) -> int | None:
     if zone is None or zone == "Z":
         return 0
     hours, minutes = int(zone[1:3]), int(zone[4:6])
-    if hours > 23 or minutes > 59:  # noqa: PLR2004 - a clock
+    if hours > 23 or minutes > 59:
         return None
     return (hours * 3600 + minutes * 60) * (-1 if zone[0] == "-" else 1)
 

@@ -84,7 +84,13 @@ class StatementReason:
     @property
     def matched(self) -> bool:
         """Say whether the statement applies to the request."""
-        return all(each.matched for each in (*self.elements, *self.conditions))
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[ElementReason | ConditionReason, ...]:
+        """What keeps the statement from applying."""
+        parts: tuple[ElementReason | ConditionReason, ...] = (*self.elements, *self.conditions)
+        return tuple(each for each in parts if not each.matched)
 
     @property
     def effect(self) -> str:
@@ -99,8 +105,7 @@ class StatementReason:
     @property
     def reason(self) -> str:
         """Everything that kept the statement from applying, or that it applies."""
-        failed = [str(each) for each in (*self.elements, *self.conditions) if not each.matched]
-        return "; ".join(failed) or "it applies"
+        return "; ".join(map(str, self.failed)) or "it applies"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def network(text: str) -> Network | None:
     bits = len(found) * 8
     if not slash:
         length = str(bits)
-    if not (length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= bits):  # noqa: PLR2004
+    if not (length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= bits):
         return None
     mask = (1 << bits) - (1 << (bits - int(length)))
     return Network(len(found), mask, int.from_bytes(found, "big") & mask)

@@ -90,14 +90,19 @@ def is_cross_account(request: Request, caller: Caller, allows: Allows) -> bool:
     The account in an ARN counts only beside a resource policy: a shared subnet, for one, has its
     owner's account in its ARN and no policy that could allow.
     """
+    if request.resource_account is None and allows.resource is None:
+        return False
+    return is_across_accounts(request, caller)
+
+
+def is_across_accounts(request: Request, caller: Caller) -> bool:
+    """Say whether the resource's account, told or in its ARN, is not the caller's."""
     if caller.account is None:
         return False
     if request.resource_account is not None:
         return caller.account != request.resource_account
-    if allows.resource is None:
-        return False
     fields = request.resource.split(":", 5)
-    named = fields[4] if len(fields) == 6 else ""  # noqa: PLR2004 - of an ARN
+    named = fields[4] if len(fields) == 6 else ""
     return named.isdigit() and named != caller.account
 
 

@@ -1,4 +1,4 @@
-"""What is asked: may this principal do this action on this resource, in this context?"""
+"""What is asked: whether a principal may do an action on a resource, in a context."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _variable(match: re.Match[str], keys: Keys) -> Token:
     )
 
 
-def _wild(text: str, wildcards: bool) -> Iterable[Token]:  # noqa: FBT001 - private, one caller
+def _wild(text: str, wildcards: bool) -> Iterable[Token]:
     if not wildcards:
         return (text,) if text else ()
     return merged(_WILDCARDS.get(part, part) for part in _WILD.split(text) if part)

@@ -1,0 +1,147 @@
+"""The response of the Simulate* API, in its shape since 2026-07-30 (`new`) and before (`old`).
+
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_EvaluationResult.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.engine._positions import statement_span
+from cml_iam.engine._simulate_input import EVERYTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cml_iam.engine._compile import CompiledStatement
+    from cml_iam.engine._decision import Outcome
+    from cml_iam.engine._resource import PolicyType
+
+Answer = dict[str, Any]
+
+SOURCE_TYPES: Final[Mapping[PolicyType, str]] = {
+    "identity": "IAM Policy",
+    "boundary": "Permissions Boundary Policy",
+    "resource": "Resource Policy",
+}
+"""What the API really answers as SourcePolicyType; its model lists other words."""
+
+RESTRICTIVE: Final[Sequence[Outcome]] = ("explicitDeny", "implicitDeny", "allowed")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer for one action on one resource.
+
+    *organization* and *boundary* are None where there is none; *details* (the decision by type of
+    policy) is None unless the request goes across accounts.
+    """
+
+    resource: str
+    outcome: Outcome
+    matched: tuple[CompiledStatement, ...]
+    organization: bool | None = None
+    boundary: bool | None = None
+    details: Mapping[str, Outcome] | None = None
+
+
+def old_results(
+    action: str, verdicts: Iterable[Verdict], missing: Sequence[str], *, named: bool
+) -> list[Answer]:
+    """Return one result for each resource; *named* is whether the caller named resources."""
+    return [_old_result(action, each, missing, named=named) for each in verdicts]
+
+
+def _old_result(action: str, verdict: Verdict, missing: Sequence[str], *, named: bool) -> Answer:
+    everything = verdict.resource == EVERYTHING
+    result: Answer = {
+        "EvalActionName": action,
+        "EvalResourceName": verdict.resource,
+        "EvalDecision": verdict.outcome,
+        "MatchedStatements": _statements(verdict.matched),
+        "MissingContextValues": list(missing) if everything else [],
+        **_details([verdict], everything=everything),
+    }
+    if named and not everything:
+        result["ResourceSpecificResults"] = [_specific(verdict, missing)]
+    return result
+
+
+def new_result(
+    action: str, template: str, verdicts: Sequence[Verdict], missing: Sequence[str], *, named: bool
+) -> Answer:
+    """Return the one result for *action*: the most restrictive decision over all resources."""
+    outcome = min((each.outcome for each in verdicts), key=RESTRICTIVE.index)
+    contributed = [each for each in verdicts if each.outcome == outcome]
+    everything = all(each.resource == EVERYTHING for each in verdicts)
+    result: Answer = {
+        "EvalActionName": action,
+        "EvalResourceName": template,
+        "EvalDecision": outcome,
+        "MatchedStatements": _statements(s for each in contributed for s in each.matched),
+        "MissingContextValues": list(missing),
+        **_details(verdicts, everything=everything),
+    }
+    if named and not everything:
+        result["ResourceSpecificResults"] = [_specific(each, missing) for each in verdicts]
+    return result
+
+
+def _details(verdicts: Sequence[Verdict], *, everything: bool) -> Answer:
+    """Return what is said about organizations, the boundary and the types of policy."""
+    found: Answer = {}
+    organization = [each.organization for each in verdicts if each.organization is not None]
+    if organization:
+        found["OrganizationsDecisionDetail"] = {"AllowedByOrganizations": all(organization)}
+    if False in organization:
+        return found  # the simulation ends where an SCP refuses
+    boundary = [each.boundary for each in verdicts if each.boundary is not None]
+    if boundary:
+        found["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": all(boundary)}
+    details = [each.details for each in verdicts if each.details is not None]
+    if details:
+        found["EvalDecisionDetails"] = _most_restrictive(details)
+    elif not everything:
+        found["EvalDecisionDetails"] = {}
+    return found
+
+
+def _most_restrictive(details: Sequence[Mapping[str, Outcome]]) -> dict[str, Outcome]:
+    kinds = dict.fromkeys(kind for each in details for kind in each)
+    return {
+        kind: min((each[kind] for each in details if kind in each), key=RESTRICTIVE.index)
+        for kind in kinds
+    }
+
+
+def _specific(verdict: Verdict, missing: Sequence[str]) -> Answer:
+    result: Answer = {
+        "EvalResourceName": verdict.resource,
+        "EvalResourceDecision": verdict.outcome,
+        "MatchedStatements": _statements(verdict.matched),
+        "MissingContextValues": list(missing),
+    }
+    if verdict.boundary is not None and verdict.organization is not False:
+        result["PermissionsBoundaryDecisionDetail"] = {
+            "AllowedByPermissionsBoundary": verdict.boundary
+        }
+    if verdict.details is not None:
+        result["EvalDecisionDetails"] = dict(verdict.details)
+    return result
+
+
+def _statements(compiled: Iterable[CompiledStatement]) -> list[Answer]:
+    """Return references to statements, each once."""
+    references = []
+    for each in dict.fromkeys(compiled):
+        start, end = statement_span(each.document, each.statement)
+        references.append(
+            {
+                "SourcePolicyId": each.document.name,
+                "SourcePolicyType": SOURCE_TYPES[each.kind],
+                "StartPosition": start,
+                "EndPosition": end,
+            }
+        )
+    return references
