@@ -1,0 +1,142 @@
+"""Exit codes are a contract; and every error says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cml_iam import errors
+from cml_iam.cli._exit import MEANING, Exit, exit_code
+
+
+def _classes(root: type[errors.CmlIamError]) -> list[type[errors.CmlIamError]]:
+    return [root, *(each for child in root.__subclasses__() for each in _classes(child))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.CmlIamError, 1),
+        (errors.InputError, 2),
+        (errors.QuotaError, 2),
+        (errors.MissingExtraError, 2),
+        (errors.RefusedError, 2),
+        (errors.AwsError, 5),
+        (errors.DeniedError, 5),
+        (errors.UnreachableError, 5),
+        (errors.ThrottledError, 5),
+        (errors.CredentialsError, 4),
+        (errors.IncompleteError, 7),
+        (errors.UnsupportedError, 8),
+    ],
+)
+def test_each_class_of_error_has_its_code(kind: type[errors.CmlIamError], code: int) -> None:
+    assert exit_code(kind("x")) == code
+
+
+def test_every_error_of_the_tree_has_a_code() -> None:
+    for kind in _classes(errors.CmlIamError):
+        assert any(base in kind.__mro__ for base in (errors.CmlIamError,))
+        assert exit_code(kind.__new__(kind)) in set(Exit)
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn = errors.__doc__ or ""
+
+    for kind in _classes(errors.CmlIamError):
+        assert kind.__name__ in drawn
+
+
+def test_help_explains_every_code(cml_iam: Any) -> None:
+    ran = cml_iam("help", "exit-codes")
+
+    assert [int(line.split()[0]) for line in ran.out.splitlines()] == list(Exit) == list(MEANING)
+
+
+BAD_SITES = {
+    "empty": ("", "the document has no `account`"),
+    "malformed": ("[account\nid=1", "bad.toml:1:9: expected ']'"),
+    "unknown key": ('[account]\nid="111122223333"\n[principal]\nusr="x"', "did you mean `user`?"),
+    "wrong type": ("[account]\nid=111122223333\n[principal]", "must be a string"),
+    "not text": (b"\xff\xfe\x00", "cannot read the site file"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SITES)
+def test_a_bad_site_file_is_usage_with_words(cml_iam: Any, tmp_path: Path, name: str) -> None:
+    content, words = BAD_SITES[name]
+    (tmp_path / "bad.toml").write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    ran = cml_iam("policy", "render", "--site", "bad.toml")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert words in ran.err
+
+
+BAD_POLICIES = {
+    "empty": ("", "base.json:1:1: the document is empty"),
+    "malformed": ('{"Version": "2012-10-17",}', "base.json:1:25: a comma before `}`"),
+    "no policy": ("[1]", "must be a table of names and values"),
+    "unknown element": (
+        '{"Statement": {"Effect": "Allow", "Acton": "*", "Resource": "*"}}',
+        "did you mean `Action`?",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_POLICIES)
+def test_a_bad_policy_file_is_usage_with_its_place(cml_iam: Any, tmp_path: Path, name: str) -> None:
+    from tests.site.test_site import EXAMPLE
+
+    content, words = BAD_POLICIES[name]
+    (tmp_path / "cml-iam.toml").write_text(EXAMPLE)
+    (tmp_path / "base.json").write_text(content)
+
+    ran = cml_iam("policy", "verify", "base.json")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert words in ran.err
+
+
+def test_a_missing_file_is_usage(cml_iam: Any, tmp_path: Path) -> None:
+    from tests.site.test_site import EXAMPLE
+
+    (tmp_path / "cml-iam.toml").write_text(EXAMPLE)
+
+    ran = cml_iam("policy", "verify", "nowhere.json")
+
+    assert ran.code == 2
+    assert "no such file: `nowhere.json`" in ran.err
+
+
+def test_an_unknown_command_names_the_closest(cml_iam: Any) -> None:
+    ran = cml_iam("polcy")
+
+    assert ran.code == 2
+    assert "did you mean `policy`?" in ran.err
+
+
+def test_errors_are_json_where_the_answer_is(cml_iam: Any) -> None:
+    ran = cml_iam("policy", "verify", "-o", "json")
+
+    said = json.loads(ran.err)["error"]
+    assert (said["kind"], said["exit_code"]) == ("InputError", 2)
+    assert "cml-iam init" in said["remedy"]
+
+
+def test_a_fault_of_our_own_is_code_1_without_a_traceback(
+    cml_iam: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("cml_iam.cli.policy_render.load_catalogue", broken)
+
+    ran = cml_iam("policy", "permissions")
+
+    assert ran.code == 1
+    assert "internal error: RuntimeError: boom" in ran.err
+    assert "Traceback" not in ran.err
