@@ -1,5 +1,15 @@
 """The worker manager: EC2 instances that run CML, their life, tags, metrics and health."""
 
+from cml_iam.workers._asks import (
+    Ask,
+    launch_ask,
+    start_ask,
+    stop_ask,
+    tag_ask,
+    terminate_ask,
+    untag_ask,
+)
+from cml_iam.workers._fleet import Listing, Outcome, act, find_workers, list_fleet, statuses
 from cml_iam.workers._health import Check, Health, Verdict, health_lines, log_health
 from cml_iam.workers._launch import Disk, Launch
 from cml_iam.workers._manager import WorkerManager
@@ -9,6 +19,7 @@ from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag
 
 __all__ = [
     "DEFAULT_GUARD",
+    "Ask",
     "Check",
     "Disk",
     "GuardTag",
@@ -16,7 +27,9 @@ __all__ = [
     "Image",
     "InstanceStatus",
     "Launch",
+    "Listing",
     "Metric",
+    "Outcome",
     "Point",
     "ScheduledEvent",
     "StateChange",
@@ -25,6 +38,16 @@ __all__ = [
     "Verdict",
     "Worker",
     "WorkerManager",
+    "act",
+    "find_workers",
     "health_lines",
+    "launch_ask",
+    "list_fleet",
     "log_health",
+    "start_ask",
+    "statuses",
+    "stop_ask",
+    "tag_ask",
+    "terminate_ask",
+    "untag_ask",
 ]

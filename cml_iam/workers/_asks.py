@@ -21,10 +21,11 @@ DRY_RUN_PASSED = "DryRunOperation"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One call to EC2 that changes something."""
+    """One call to EC2 that changes something; *changes* is the answer's list of state changes."""
 
     operation: str
     parameters: Mapping[str, Any]
+    changes: str | None = None
 
     def send(self, aws: Aws, region: str) -> dict[str, Any]:
         """Do it."""
@@ -56,7 +57,7 @@ def launch_ask(launch: Launch, guard: GuardTag) -> Ask:
 
 def start_ask(ids: Sequence[str]) -> Ask:
     """Ask to start stopped workers."""
-    return Ask("start_instances", {"InstanceIds": _checked(ids)})
+    return Ask("start_instances", {"InstanceIds": _checked(ids)}, "StartingInstances")
 
 
 def stop_ask(ids: Sequence[str], *, force: bool = False, hibernate: bool = False) -> Ask:
@@ -65,12 +66,12 @@ def stop_ask(ids: Sequence[str], *, force: bool = False, hibernate: bool = False
         raise InputError("a worker is stopped by force or hibernated, not both")
     options = {"Force": force, "Hibernate": hibernate}
     chosen = {name: True for name, wanted in options.items() if wanted}
-    return Ask("stop_instances", {"InstanceIds": _checked(ids), **chosen})
+    return Ask("stop_instances", {"InstanceIds": _checked(ids), **chosen}, "StoppingInstances")
 
 
 def terminate_ask(ids: Sequence[str]) -> Ask:
     """Ask to terminate workers, for ever."""
-    return Ask("terminate_instances", {"InstanceIds": _checked(ids)})
+    return Ask("terminate_instances", {"InstanceIds": _checked(ids)}, "TerminatingInstances")
 
 
 def tag_ask(ids: Sequence[str], tags: Mapping[str, str], guard: GuardTag) -> Ask:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -94,17 +94,26 @@ def check_health(
     aws: Aws, region: str, guard: GuardTag, now: datetime, launch: Launch | None
 ) -> Health:
     """Ask for the regions, then try every permission of the catalogue; see the manager."""
+    connection = check_connection(aws, region)
     actions = load_catalogue().actions
-    try:
-        answer = aws.call("ec2", "describe_regions", region=region)
-    except AwsError as failure:
-        return Health(region, (), _after(failure, actions), failure)
-    known = {"ec2:DescribeRegions": _allowed("ec2:DescribeRegions", "asked for the regions")}
+    if connection.failure:
+        return replace(connection, checks=_after(connection.checks[0], actions))
+    known = {"ec2:DescribeRegions": connection.checks[0]}
     worker, known["ec2:DescribeInstances"] = _find_worker(aws, region, guard)
     scene = _Scene(aws, region, guard, now, worker, launch or _like(worker))
     checks = tuple(known.get(action) or _checked(action, scene) for action in actions)
+    return replace(connection, checks=checks)
+
+
+def check_connection(aws: Aws, region: str) -> Health:
+    """Ask for the regions, and check nothing else."""
+    action = "ec2:DescribeRegions"
+    try:
+        answer = aws.call("ec2", "describe_regions", region=region)
+    except AwsError as failure:
+        return Health(region, (), (_from_error(action, failure),), failure)
     regions = tuple(sorted(each["RegionName"] for each in answer["Regions"]))
-    return Health(region, regions, checks)
+    return Health(region, regions, (_allowed(action, "asked for the regions"),))
 
 
 def health_lines(health: Health) -> tuple[tuple[int, str], ...]:
@@ -127,9 +136,8 @@ def log_health(health: Health, logger: logging.Logger) -> None:
         logger.log(level, line)
 
 
-def _after(failure: AwsError, actions: tuple[str, ...]) -> tuple[Check, ...]:
-    """Return the checks when EC2 gave no regions: the one that failed, the rest unchecked."""
-    first = _from_error("ec2:DescribeRegions", failure)
+def _after(first: Check, actions: tuple[str, ...]) -> tuple[Check, ...]:
+    """Return the checks when *first* failed: the rest is unchecked."""
     rest = "EC2 did not answer the first question"
     return tuple(
         first if action == first.action else Check(action, Verdict.UNCHECKED, rest)

@@ -16,7 +16,7 @@ from cml_iam.workers._asks import (
     terminate_ask,
     untag_ask,
 )
-from cml_iam.workers._health import Health, check_health
+from cml_iam.workers._health import Health, check_connection, check_health
 from cml_iam.workers._metrics import DEFAULT_WINDOW, Utilization, measure
 from cml_iam.workers._model import (
     Image,
@@ -84,7 +84,7 @@ class WorkerManager:
 
     def start_instance(self, instance_id: str, *, region: str | None = None) -> StateChange:
         """Start a stopped worker."""
-        return self._change(start_ask([instance_id]), "StartingInstances", region)
+        return self.do(start_ask([instance_id]), region=region)[0]
 
     def stop_instance(
         self,
@@ -96,11 +96,11 @@ class WorkerManager:
     ) -> StateChange:
         """Stop a running worker; *hibernate* works only if it was launched for it."""
         ask = stop_ask([instance_id], force=force, hibernate=hibernate)
-        return self._change(ask, "StoppingInstances", region)
+        return self.do(ask, region=region)[0]
 
     def terminate_instance(self, instance_id: str, *, region: str | None = None) -> StateChange:
         """Terminate a worker, for ever; raises ProtectedError where it is protected."""
-        return self._change(terminate_ask([instance_id]), "TerminatingInstances", region)
+        return self.do(terminate_ask([instance_id]), region=region)[0]
 
     def get_instance_details(self, instance_id: str, *, region: str | None = None) -> Worker:
         """Return the worker; raises NotFoundError when EC2 knows no such instance."""
@@ -131,19 +131,42 @@ class WorkerManager:
         )
         return tuple(sorted(found, key=lambda worker: (worker.name, worker.id)))
 
+    def find_instances(
+        self, instance_ids: Sequence[str], *, region: str | None = None
+    ) -> tuple[Worker, ...]:
+        """Return those of *instance_ids* that EC2 knows here; an unknown one is no error."""
+        wanted = [check_id(each) for each in instance_ids]
+        filters = [_filter("instance-id", wanted)]
+        return tuple(self._instances(region, MaxResults=PAGE, Filters=filters))
+
     def get_instance_status(self, instance_id: str, *, region: str | None = None) -> InstanceStatus:
         """Return the state and both status checks, of a worker that is not running too."""
+        for status in self.get_statuses([instance_id], region=region):
+            return status
+        raise NotFoundError(f"EC2 knows no instance `{instance_id}` in {self._region(region)}")
+
+    def get_statuses(
+        self, instance_ids: Sequence[str], *, region: str | None = None
+    ) -> tuple[InstanceStatus, ...]:
+        """Return the status of each of up to 100 workers, in no particular order."""
         said = self._aws.pages(
             "ec2",
             "describe_instance_status",
             "InstanceStatuses",
             region=self._region(region),
-            InstanceIds=[check_id(instance_id)],
+            InstanceIds=[check_id(each) for each in instance_ids],
             IncludeAllInstances=True,
         )
-        for raw in said:
-            return status_from(raw)
-        raise NotFoundError(f"EC2 knows no instance `{instance_id}` in {self._region(region)}")
+        return tuple(status_from(raw) for raw in said)
+
+    def get_image(self, image_id: str, *, region: str | None = None) -> Image:
+        """Return the image; raises NotFoundError when it is not there for this account."""
+        answer = self._aws.call(
+            "ec2", "describe_images", region=self._region(region), ImageIds=[image_id]
+        )
+        for raw in answer.get("Images", ()):
+            return image_from(raw)
+        raise NotFoundError(f"EC2 knows no image `{image_id}` in {self._region(region)}")
 
     def get_ami_ids_by_name(
         self, name: str, *, region: str | None = None, owners: Sequence[str] = ("self",)
@@ -176,26 +199,37 @@ class WorkerManager:
         newest_first = sorted(found, key=lambda raw: raw.get("CreationDate", ""), reverse=True)
         return tuple(image_from(raw) for raw in newest_first)
 
-    def health(self, *, region: str | None = None, probe: Launch | None = None) -> Health:
+    def health(
+        self,
+        *,
+        region: str | None = None,
+        probe: Launch | None = None,
+        permissions: bool = True,
+    ) -> Health:
         """Ask EC2 for its regions, then whether each permission of the catalogue is there.
+
+        Without *permissions* only the regions are asked for, and only that is checked.
 
         Nothing is changed: EC2 is asked with DryRun, CloudWatch for one point. Launching is tried
         with *probe*, or with what an existing worker was launched from. Never raises an AwsError;
         what could not be checked says so.
         """
-        return check_health(self._aws, self._region(region), self.guard, self._now(), probe)
+        where = self._region(region)
+        if not permissions:
+            return check_connection(self._aws, where)
+        return check_health(self._aws, where, self.guard, self._now(), probe)
 
     def update_instance_tags(
         self, instance_id: str, tags: Mapping[str, str], *, region: str | None = None
     ) -> None:
         """Add *tags*, or change their values; the guard tag and `aws:` keys are refused."""
-        self._send(tag_ask([instance_id], tags, self.guard), region)
+        self.do(tag_ask([instance_id], tags, self.guard), region=region)
 
     def delete_instance_tags(
         self, instance_id: str, keys: Sequence[str], *, region: str | None = None
     ) -> None:
         """Remove the tags *keys*; the guard tag, `aws:` keys and an empty list are refused."""
-        self._send(untag_ask([instance_id], keys, self.guard), region)
+        self.do(untag_ask([instance_id], keys, self.guard), region=region)
 
     def get_instance_tags(self, instance_id: str, *, region: str | None = None) -> dict[str, str]:
         """Return the worker's tags."""
@@ -228,6 +262,23 @@ class WorkerManager:
         where = worker.region if isinstance(worker, Worker) else self._region(region)
         return measure(self._aws, worker, where, window, self._now())
 
+    def do(self, ask: Ask, *, region: str | None = None) -> tuple[StateChange, ...]:
+        """Do what *ask* says; return the change of each of its workers, of tags none.
+
+        Raises AwsError when EC2 does not confirm every worker.
+        """
+        answer = ask.send(self._aws, self._region(region))
+        if ask.changes is None:
+            return ()
+        changes = {change.id: change for change in map(change_from, answer.get(ask.changes, ()))}
+        wanted = ask.parameters["InstanceIds"]
+        if missing := [each for each in wanted if each not in changes]:
+            raise AwsError(
+                f"EC2 did not confirm `{ask.operation}` of {', '.join(missing)}",
+                operation=ask.operation,
+            )
+        return tuple(changes[each] for each in wanted)
+
     def permits(self, ask: Ask, *, region: str | None = None) -> None:
         """Ask EC2 whether *ask* is permitted, changing nothing; raises DeniedError if not."""
         ask.try_out(self._aws, self._region(region))
@@ -238,19 +289,6 @@ class WorkerManager:
     add_tags = update_instance_tags
     remove_tags = delete_instance_tags
     get_tags = get_instance_tags
-
-    def _send(self, ask: Ask, region: str | None) -> dict[str, Any]:
-        return ask.send(self._aws, self._region(region))
-
-    def _change(self, ask: Ask, key: str, region: str | None) -> StateChange:
-        changes = [change_from(raw) for raw in self._send(ask, region).get(key, ())]
-        (wanted,) = ask.parameters["InstanceIds"]
-        for change in changes:
-            if change.id == wanted:
-                return change
-        raise AwsError(
-            f"EC2 did not confirm `{ask.operation}` of `{wanted}`", operation=ask.operation
-        )
 
     def _instances(self, region: str | None, **parameters: Any) -> Iterator[Worker]:
         where = self._region(region)

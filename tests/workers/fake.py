@@ -194,5 +194,5 @@ def _has(one: dict[str, Any], wanted: dict[str, Any]) -> bool:
         return any(tag["Key"] == name[4:] and tag["Value"] in values for tag in one.get("Tags", ()))
     return {
         "instance-state-name": one["State"]["Name"],
-        "instance-type": one["InstanceType"],
+        "instance-id": one["InstanceId"],
     }[name] in values

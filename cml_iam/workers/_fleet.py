@@ -1,0 +1,193 @@
+"""Many workers at once: over regions, by name, in batches, each with its own outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from cml_iam.errors import (
+    AwsError,
+    CredentialsError,
+    InputError,
+    ThrottledError,
+    UnreachableError,
+)
+from cml_iam.workers._model import StateChange, Worker, is_instance_id
+
+if TYPE_CHECKING:
+    from cml_iam.workers._asks import Ask
+    from cml_iam.workers._manager import WorkerManager
+    from cml_iam.workers._model import InstanceStatus
+
+BATCH: Final = 50
+"""Workers per call. Starting is limited to 5 calls, then 2 a second; a call with 50 is one call.
+
+https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+"""
+
+STATUS_BATCH: Final = 100
+"""The most ids that DescribeInstanceStatus takes."""
+
+THREADS: Final = 16
+
+# These say nothing of one worker among others, so asking again for fewer would not help.
+_NOT_OF_ONE_WORKER = (CredentialsError, ThrottledError, UnreachableError)
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of what was asked for *worker*: *change*, or *error*; neither for tags."""
+
+    worker: Worker
+    change: StateChange | None = None
+    error: AwsError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The workers found, and by region why one could not be looked into."""
+
+    workers: tuple[Worker, ...]
+    failures: dict[str, AwsError]
+
+
+def list_fleet(regions: Sequence[str], look: Callable[[str], tuple[Worker, ...]]) -> Listing:
+    """Return what *look*, such as `manager.get_all_instances`, finds in each of *regions*.
+
+    Raises CredentialsError; any other failure is the region's.
+    """
+    failures: dict[str, AwsError] = {}
+
+    def safely(region: str) -> tuple[Worker, ...]:
+        try:
+            return look(region)
+        except CredentialsError:
+            raise
+        except AwsError as error:
+            failures[region] = error
+            return ()
+
+    found = [worker for part in in_threads(safely, regions) for worker in part]
+    return Listing(tuple(sorted(found, key=lambda worker: (worker.name, worker.id))), failures)
+
+
+def find_workers(
+    manager: WorkerManager, wanted: Sequence[str], regions: Sequence[str]
+) -> tuple[Worker, ...]:
+    """Return the instances that *wanted*, ids and names of workers, mean, in that order.
+
+    A name means a worker that carries the guard tag and is not terminated. Raises InputError for
+    a name that is unknown or means several, and the AwsError of a region that cannot be looked
+    into: whether the name is unique is then unknown.
+    """
+    ids = [each for each in wanted if is_instance_id(each)]
+    by_id = _everywhere(lambda region: manager.find_instances(ids, region=region), regions, ids)
+    names = [each for each in wanted if not is_instance_id(each)]
+    living = _everywhere(lambda region: manager.get_all_instances(region=region), regions, names)
+    named = [worker for worker in living if worker.state != "terminated"]
+    found = [
+        _by_id(each, by_id, regions) if each in ids else _named(each, named) for each in wanted
+    ]
+    return tuple({worker.id: worker for worker in found}.values())
+
+
+def act(
+    manager: WorkerManager,
+    workers: Sequence[Worker],
+    make: Callable[[Sequence[str]], Ask],
+    *,
+    dry_run: bool = False,
+) -> tuple[Outcome, ...]:
+    """Do what *make* asks for on each of *workers*; return the outcome of each, in their order.
+
+    One call serves up to 50 workers of a region. One that AWS refuses is halved until it is known
+    which workers it was refused for; the others are done. With *dry_run* EC2 is only asked.
+    """
+    by_id = {worker.id: worker for worker in workers}
+    batches = [
+        batch
+        for region in dict.fromkeys(worker.region for worker in workers)
+        for batch in in_batches([w.id for w in by_id.values() if w.region == region], BATCH)
+    ]
+
+    def send(ids: Sequence[str]) -> dict[str, Outcome]:
+        region = by_id[ids[0]].region
+        ask = make(ids)
+        try:
+            if dry_run:
+                manager.permits(ask, region=region)
+                return {each: Outcome(by_id[each]) for each in ids}
+            changes = {change.id: change for change in manager.do(ask, region=region)}
+        except AwsError as error:
+            if len(ids) == 1 or isinstance(error, _NOT_OF_ONE_WORKER):
+                return {each: Outcome(by_id[each], error=error) for each in ids}
+            middle = len(ids) // 2
+            return send(ids[:middle]) | send(ids[middle:])
+        return {each: Outcome(by_id[each], changes.get(each)) for each in ids}
+
+    outcomes: dict[str, Outcome] = {}
+    for part in in_threads(send, batches):
+        outcomes |= part
+    return tuple(outcomes[worker.id] for worker in by_id.values())
+
+
+def statuses(manager: WorkerManager, workers: Sequence[Worker]) -> dict[str, InstanceStatus]:
+    """Return the status of each of *workers* by its id; one that is gone has none."""
+    batches = [
+        (region, batch)
+        for region in dict.fromkeys(worker.region for worker in workers)
+        for batch in in_batches([w.id for w in workers if w.region == region], STATUS_BATCH)
+    ]
+    found = in_threads(lambda each: manager.get_statuses(each[1], region=each[0]), batches)
+    return {status.id: status for part in found for status in part}
+
+
+def in_threads(do: Callable[[In], Out], items: Sequence[In], threads: int = THREADS) -> list[Out]:
+    """Return what *do* returns for each of *items*, in their order, several at a time."""
+    if len(items) < 2:
+        return [do(each) for each in items]
+    with ThreadPoolExecutor(min(threads, len(items))) as pool:
+        return list(pool.map(do, items))
+
+
+def in_batches(items: Sequence[In], size: int) -> Iterator[list[In]]:
+    """Yield *items* in lists of up to *size*."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+def _everywhere(
+    look: Callable[[str], tuple[Worker, ...]], regions: Sequence[str], wanted: Sequence[str]
+) -> list[Worker]:
+    if not wanted:
+        return []
+    return [worker for part in in_threads(look, regions) for worker in part]
+
+
+def _by_id(instance_id: str, found: Iterable[Worker], regions: Sequence[str]) -> Worker:
+    for worker in found:
+        if worker.id == instance_id:
+            return worker
+    raise InputError(
+        f"no instance `{instance_id}` in {', '.join(regions)}", remedy="see `cml-iam worker list`"
+    )
+
+
+def _named(name: str, workers: Sequence[Worker]) -> Worker:
+    found = [worker for worker in workers if worker.name == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(f"{worker.id} ({worker.region})" for worker in found)
+        raise InputError(
+            f"`{name}` is the name of {len(found)} workers", remedy=f"say which: {ids}"
+        )
+    close = get_close_matches(name, [worker.name for worker in workers], n=1)
+    remedy = f"did you mean `{close[0]}`?" if close else "see `cml-iam worker list`"
+    raise InputError(f"no worker is called `{name}`", remedy=remedy)
