@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -61,9 +62,15 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything the manager may do."""
+    """Everything the manager may do; *options* are what a site may grant beyond, by grant."""
 
     groups: tuple[Group, ...]
+    options: tuple[tuple[str, Permission], ...] = ()
+
+    def granted(self, grants: Iterable[str]) -> tuple[Permission, ...]:
+        """Return the permissions beyond the documented ones that these *grants* stand for."""
+        wanted = frozenset(grants)
+        return tuple(permission for grant, permission in self.options if grant in wanted)
 
     @property
     def permissions(self) -> tuple[Permission, ...]:
@@ -76,15 +83,19 @@ class Catalogue:
         return tuple(each.action for each in self.permissions)
 
     def permission(self, action: str) -> Permission:
-        """Return the permission for *action*; raises KeyError for one the manager has not."""
-        return next((e for e in self.permissions if e.action == action), None) or _unknown(action)
+        """Return the permission for *action*; raises KeyError for one that is not listed."""
+        listed = (*self.permissions, *(each for _, each in self.options))
+        return {each.action: each for each in listed}[action]
 
 
 @cache
 def load_catalogue() -> Catalogue:
     """Read the shipped catalogue."""
     raw = tomllib.loads(shipped_text("policies", "permissions.toml"))
-    return Catalogue(tuple(_group(each) for each in raw["group"]))
+    return Catalogue(
+        groups=tuple(_group(each) for each in raw["group"]),
+        options=tuple((each["grant"], _permission(each["permission"])) for each in raw["option"]),
+    )
 
 
 def permission_tables(catalogue: Catalogue) -> str:
@@ -119,7 +130,3 @@ def _permission(raw: dict[str, Any]) -> Permission:
         ),
         any_region=raw.get("any_region", False),
     )
-
-
-def _unknown(action: str) -> Permission:
-    raise KeyError(action)

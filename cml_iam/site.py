@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -17,8 +18,21 @@ Partition = Literal["aws", "aws-cn", "aws-us-gov"]
 
 DEFAULT_USER: Final = "cml-cloud-manager-service"
 DEFAULT_POLICY: Final = "CMLWorkerManagementPolicy"
+DEFAULT_BOUNDARY: Final = "CMLWorkerBoundary"
+DEFAULT_GUARD: Final = "CMLWorkerGuard"
 RESTRICTIONS: Final = ("regions", "guard_tag", "instance_types", "images")
-"""The four restrictions, by their names in the site file; `images` includes `image_owners`."""
+"""The four main restrictions, by their names in the site file; `images` is by id, owner or tag."""
+
+OPTIONS: Final = (
+    "subnets",
+    "security_groups",
+    "source_ips",
+    "imdsv2",
+    "on_demand_only",
+    "encrypted_volumes",
+    "mfa_to_terminate",
+)
+"""Further restrictions, by their names in the site file."""
 
 _REGION_PREFIX: Final = {"aws-cn": ("cn-",), "aws-us-gov": ("us-gov-",)}
 
@@ -42,18 +56,66 @@ class Restrictions:
     guard_tag: Tag | None = None
     instance_types: tuple[str, ...] = ()
     image_owners: tuple[str, ...] = ()
+    image_tag: Tag | None = None
     images: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    source_ips: tuple[str, ...] = ()
+    imdsv2: bool = False
+    on_demand_only: bool = False
+    encrypted_volumes: bool = False
+    mfa_to_terminate: bool = False
 
     @property
     def active(self) -> frozenset[str]:
-        """The restrictions that are present, by their names in `RESTRICTIONS`."""
-        present = {
-            "regions": self.regions,
-            "guard_tag": self.guard_tag,
-            "instance_types": self.instance_types,
-            "images": self.images or self.image_owners,
-        }
+        """The restrictions that are present, by their names in `RESTRICTIONS` and `OPTIONS`."""
+        present = {name: getattr(self, name) for name in (*RESTRICTIONS, *OPTIONS)}
+        present["images"] = self.images or self.other_images
         return frozenset(name for name, value in present.items() if value)
+
+    @property
+    def other_images(self) -> bool:
+        """Whether images are admitted by owner or tag where none is listed for the region."""
+        return bool(self.image_owners or self.image_tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """Permissions beyond the documented twelve; *pass_role* is the name of a role."""
+
+    pass_role: str | None = None
+    metric_data: bool = False
+    detailed_monitoring: bool = False
+    instance_type_details: bool = False
+
+    @property
+    def active(self) -> frozenset[str]:
+        """The grants that are present, by their names in the site file."""
+        return frozenset(name for name in GRANTS if getattr(self, name))
+
+
+GRANTS: Final = ("pass_role", "metric_data", "detailed_monitoring", "instance_type_details")
+
+
+@dataclass(frozen=True, slots=True)
+class Eks:
+    """Where the manager runs on EKS; *oidc_provider* without `https://`."""
+
+    cluster: str
+    region: str
+    oidc_provider: str | None = None
+    namespace: str = "cml-cloud-manager"
+    service_account: str = "cml-cloud-manager"
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The trail and the log group that watch the manager."""
+
+    region: str
+    bucket: str
+    trail: str = "cml-worker-management-audit"
+    log_group: str = "cml-cloudtrail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +127,19 @@ class Site:
     role: str | None = None
     partition: Partition = "aws"
     policy: str = DEFAULT_POLICY
+    boundary: str = DEFAULT_BOUNDARY
+    guard: str = DEFAULT_GUARD
     restrict: Restrictions = field(default_factory=Restrictions)
+    grant: Grants = field(default_factory=Grants)
+    eks: Eks | None = None
+    ecs_region: str | None = None
+    audit_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def audit(self) -> Audit:
+        """The trail's names: those of the site file, or the defaults for this account."""
+        defaults = {"region": self.home_region, "bucket": f"cml-audit-{self.account}"}
+        return Audit(**{**defaults, **self.audit_names})
 
     @property
     def principal_arn(self) -> str:
@@ -76,7 +150,17 @@ class Site:
     @property
     def policy_arn(self) -> str:
         """The ARN of the customer managed policy."""
-        return f"arn:{self.partition}:iam::{self.account}:policy/{self.policy}"
+        return self._policy_arn(self.policy)
+
+    @property
+    def boundary_arn(self) -> str:
+        """The ARN of the permissions boundary policy."""
+        return self._policy_arn(self.boundary)
+
+    @property
+    def guard_arn(self) -> str:
+        """The ARN of the Deny guard policy."""
+        return self._policy_arn(self.guard)
 
     @property
     def home_region(self) -> str:
@@ -89,8 +173,11 @@ class Site:
         empty = Restrictions()
         dropped: dict[str, Any] = {name: getattr(empty, name) for name in names}
         if "images" in names:
-            dropped["image_owners"] = ()
+            dropped |= {"image_owners": (), "image_tag": None}
         return replace(self, restrict=replace(self.restrict, **dropped))
+
+    def _policy_arn(self, name: str) -> str:
+        return f"arn:{self.partition}:iam::{self.account}:policy/{name}"
 
 
 def load_site(path: Path) -> Site:
@@ -133,6 +220,13 @@ def _contradictions(located: Located) -> Iterator[Problem]:
                 located.name_place(path),
                 "set `account.partition`, or name a region of it",
             )
+    yield from _addresses(located, site)
+    if site.user and site.restrict.mfa_to_terminate:
+        yield Problem(
+            "a user's access key never has MFA, so nothing could be terminated",
+            located.name_place(("restrict", "mfa_to_terminate")),
+            "use a `role`, or remove `mfa_to_terminate`",
+        )
     allowed = site.restrict.regions
     for region in site.restrict.images:
         if allowed and region not in allowed:
@@ -154,6 +248,15 @@ def _contradictions(located: Located) -> Iterator[Problem]:
             )
 
 
+def _addresses(located: Located, site: Site) -> Iterator[Problem]:
+    for index, text in enumerate(site.restrict.source_ips):
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            place = located.place(("restrict", "source_ips", index))
+            yield Problem(f"not an address or range: `{text}`", place)
+
+
 def _regions(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     restrict = value.get("restrict", {})
     for index, region in enumerate(restrict.get("regions", ())):
@@ -171,26 +274,46 @@ def _in_partition(region: str, partition: str) -> bool:
 def _site(value: Mapping[str, Any]) -> Site:
     account, principal = value["account"], value["principal"]
     role = principal.get("role")
+    eks = value.get("eks")
     return Site(
         account=account["id"],
         partition=account.get("partition", "aws"),
         role=role,
         user=None if role else principal.get("user", DEFAULT_USER),
         policy=principal.get("policy", DEFAULT_POLICY),
+        boundary=principal.get("boundary", DEFAULT_BOUNDARY),
+        guard=principal.get("guard", DEFAULT_GUARD),
         restrict=_restrictions(value.get("restrict", {})),
+        grant=Grants(**value.get("grant", {})),
+        eks=Eks(**eks) if eks else None,
+        ecs_region=value.get("ecs", {}).get("region"),
+        audit_names=MappingProxyType(value.get("audit", {})),
     )
 
 
 def _restrictions(raw: Mapping[str, Any]) -> Restrictions:
-    tag = next(iter(raw.get("guard_tag", {}).items()), None)
-    images = {region: tuple(ids) for region, ids in raw.get("images", {}).items()}
-    return Restrictions(
-        regions=tuple(raw.get("regions", ())),
-        guard_tag=Tag(*tag) if tag else None,
-        instance_types=tuple(raw.get("instance_types", ())),
-        image_owners=tuple(raw.get("image_owners", ())),
-        images=MappingProxyType(images),
+    lists = (
+        "regions",
+        "instance_types",
+        "image_owners",
+        "subnets",
+        "security_groups",
+        "source_ips",
     )
+    flags = ("imdsv2", "on_demand_only", "encrypted_volumes", "mfa_to_terminate")
+    images = {region: tuple(ids) for region, ids in raw.get("images", {}).items()}
+    values: dict[str, Any] = {name: tuple(raw.get(name, ())) for name in lists}
+    values |= {name: raw.get(name, False) for name in flags}
+    return Restrictions(
+        guard_tag=_tag(raw.get("guard_tag")),
+        image_tag=_tag(raw.get("image_tag")),
+        images=MappingProxyType(images),
+        **values,
+    )
+
+
+def _tag(raw: Mapping[str, str] | None) -> Tag | None:
+    return Tag(*next(iter(raw.items()))) if raw else None
 
 
 def site_text(
