@@ -9,7 +9,15 @@ from cml_iam.workers._asks import (
     terminate_ask,
     untag_ask,
 )
-from cml_iam.workers._fleet import Listing, Outcome, act, find_workers, list_fleet, statuses
+from cml_iam.workers._fleet import (
+    Listing,
+    Outcome,
+    act,
+    find_workers,
+    list_fleet,
+    measure_fleet,
+    statuses,
+)
 from cml_iam.workers._health import Check, Health, Verdict, health_lines, log_health
 from cml_iam.workers._launch import Disk, Launch
 from cml_iam.workers._manager import WorkerManager
@@ -44,6 +52,7 @@ __all__ = [
     "launch_ask",
     "list_fleet",
     "log_health",
+    "measure_fleet",
     "start_ask",
     "statuses",
     "stop_ask",

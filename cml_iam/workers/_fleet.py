@@ -18,8 +18,11 @@ from cml_iam.errors import (
 from cml_iam.workers._model import StateChange, Worker, is_instance_id
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from cml_iam.workers._asks import Ask
     from cml_iam.workers._manager import WorkerManager
+    from cml_iam.workers._metrics import Utilization
     from cml_iam.workers._model import InstanceStatus
 
 BATCH: Final = 50
@@ -146,6 +149,16 @@ def statuses(manager: WorkerManager, workers: Sequence[Worker]) -> dict[str, Ins
     ]
     found = in_threads(lambda each: manager.get_statuses(each[1], region=each[0]), batches)
     return {status.id: status for part in found for status in part}
+
+
+def measure_fleet(
+    manager: WorkerManager, workers: Sequence[Worker], window: timedelta
+) -> dict[str, Utilization]:
+    """Return how busy each of *workers* was in the last *window*, by its id."""
+    used = in_threads(
+        lambda worker: manager.get_instance_resources_utilization(worker, window=window), workers
+    )
+    return {each.id: each for each in used}
 
 
 def in_threads(do: Callable[[In], Out], items: Sequence[In], threads: int = THREADS) -> list[Out]:

@@ -1,0 +1,185 @@
+"""`cml-iam worker start`, `stop`, `terminate`, `tag` and `untag`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from cml_iam.cli._exit import Exit, exit_code
+from cml_iam.cli._output import BAD, OK, WARN, note, print_json, progress, say, wants_json
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli.worker_scene import Scene, scene
+from cml_iam.cli.worker_words import words
+from cml_iam.errors import InputError
+from cml_iam.workers import (
+    Ask,
+    Outcome,
+    Worker,
+    act,
+    start_ask,
+    stop_ask,
+    tag_ask,
+    terminate_ask,
+    untag_ask,
+)
+
+Make = Callable[[Sequence[str]], Ask]
+
+
+def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what all these commands take."""
+    for decorate in (
+        click.pass_context,
+        aws_options,
+        shared_options("site", "output", "color", "quiet", "yes", "dry_run"),
+        click.option("--unmanaged", is_flag=True, help="Take instances without the guard tag too."),
+        click.argument("workers", nargs=-1, required=True),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command()
+@_acting
+def start(context: click.Context, workers: tuple[str, ...], unmanaged: bool) -> None:
+    """Start WORKERS, ids or names. --dry-run asks EC2 whether it is permitted."""
+    here = scene()
+    found = here.find_managed(workers, unmanaged=unmanaged)
+    context.exit(_do(here, found, start_ask, "start"))
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Do not wait for the system to shut down.")
+@click.option("--hibernate", is_flag=True, help="Keep the memory, where launched for it.")
+@_acting
+def stop(
+    context: click.Context, workers: tuple[str, ...], unmanaged: bool, force: bool, hibernate: bool
+) -> None:
+    """Stop WORKERS, ids or names. --dry-run asks EC2 whether it is permitted."""
+    here = scene()
+    found = here.find_managed(workers, unmanaged=unmanaged)
+    _confirm(found, "stop")
+    context.exit(
+        _do(here, found, lambda ids: stop_ask(ids, force=force, hibernate=hibernate), "stop")
+    )
+
+
+@click.command()
+@_acting
+def terminate(context: click.Context, workers: tuple[str, ...], unmanaged: bool) -> None:
+    """Terminate WORKERS, ids or names, for ever. --dry-run asks EC2 whether it is permitted."""
+    here = scene()
+    found = here.find_managed(workers, unmanaged=unmanaged)
+    _confirm(found, "terminate", typed=True)
+    context.exit(_do(here, found, terminate_ask, "terminate"))
+
+
+@click.command()
+@click.option(
+    "-t", "--tag", "tags", metavar="KEY=VALUE", multiple=True, required=True, help="Set this tag."
+)
+@_acting
+def tag(
+    context: click.Context, workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]
+) -> None:
+    """Add tags to WORKERS, ids or names, or change their values."""
+    wanted = words(tags)
+    here = scene()
+    found = here.find_managed(workers, unmanaged=unmanaged)
+    context.exit(_do(here, found, lambda ids: tag_ask(ids, wanted, here.manager.guard), "tag"))
+
+
+@click.command()
+@click.option(
+    "-t", "--tag", "keys", metavar="KEY", multiple=True, required=True, help="Remove this tag."
+)
+@_acting
+def untag(
+    context: click.Context, workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]
+) -> None:
+    """Remove tags from WORKERS, ids or names, whatever the values."""
+    here = scene()
+    found = here.find_managed(workers, unmanaged=unmanaged)
+    context.exit(_do(here, found, lambda ids: untag_ask(ids, keys, here.manager.guard), "untag"))
+
+
+def _confirm(workers: Sequence[Worker], verb: str, *, typed: bool = False) -> None:
+    """Ask on a terminal; elsewhere raise InputError unless --yes."""
+    chosen = settings()
+    if chosen.yes or chosen.dry_run:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(
+            f"will not {verb} {len(workers)} worker(s) unasked where nobody can answer",
+            remedy="add --yes, or --dry-run to see whether it is permitted",
+        )
+    for each in workers:
+        click.echo(f"  {each.label}  {each.instance_type}  {each.state}  {each.region}", err=True)
+    if not typed:
+        click.confirm(f"{verb} {_count(workers)}?", abort=True, err=True)
+        return
+    password = _words_to_type(workers)
+    click.echo(f"{WARN} terminated is for ever: the disks go too", err=True)
+    if click.prompt(f"type `{password}` to go on", err=True) != password:
+        raise InputError("not confirmed; nothing was terminated")
+
+
+def _words_to_type(workers: Sequence[Worker]) -> str:
+    if len(workers) == 1:
+        return workers[0].name or workers[0].id
+    return f"terminate {len(workers)}"
+
+
+def _count(workers: Sequence[Worker]) -> str:
+    return workers[0].label if len(workers) == 1 else f"{len(workers)} workers"
+
+
+def _do(here: Scene, workers: Sequence[Worker], make: Make, verb: str) -> Exit:
+    make([each.id for each in workers])  # what is refused before EC2 is asked, is refused whole
+    dry = settings().dry_run
+    with progress(f"asking EC2 to {verb} {_count(workers)}"):
+        outcomes = act(here.manager, workers, make, dry_run=dry)
+    if wants_json():
+        print_json([_as_json(each, dry=dry) for each in outcomes])
+    else:
+        for each in outcomes:
+            say(_line(each, verb, dry=dry))
+    failed = [each.error for each in outcomes if each.error]
+    for remedy in dict.fromkeys(error.remedy for error in failed if error.remedy):
+        note(f"  fix: {remedy}")
+    if failed and len(outcomes) > 1:
+        note(f"{BAD} {len(failed)} of {len(outcomes)} failed")
+    return exit_code(failed[0]) if failed else Exit.OK
+
+
+def _line(outcome: Outcome, verb: str, *, dry: bool) -> str:
+    label = outcome.worker.label
+    if outcome.error:
+        return f"{BAD} {label}: {outcome.error.message}"
+    if dry:
+        return f"{OK} {label}: {verb} is permitted (nothing was changed)"
+    if outcome.change:
+        return f"{OK} {label}: {outcome.change.previous} -> {outcome.change.current}"
+    return f"{OK} {label}: {verb} done"
+
+
+def _as_json(outcome: Outcome, *, dry: bool) -> dict[str, Any]:
+    change, error = outcome.change, outcome.error
+    return {
+        "id": outcome.worker.id,
+        "name": outcome.worker.name,
+        "region": outcome.worker.region,
+        "dry_run": dry,
+        "previous": change.previous if change else None,
+        "current": change.current if change else None,
+        "error": error
+        and {
+            "kind": type(error).__name__,
+            "code": error.code,
+            "message": error.message,
+            "remedy": error.remedy,
+        },
+    }

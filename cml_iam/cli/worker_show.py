@@ -1,0 +1,220 @@
+"""`cml-iam worker list`, `show` and `status`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+
+import click
+
+from cml_iam.cli._exit import Exit, exit_code
+from cml_iam.cli._output import (
+    BAD,
+    INFO,
+    OK,
+    UNKNOWN,
+    WARN,
+    console,
+    note,
+    print_json,
+    print_table,
+    progress,
+    wants_json,
+)
+from cml_iam.cli._settings import aws_options, shared_options
+from cml_iam.cli.worker_scene import Scene, scene, worker_json
+from cml_iam.cli.worker_words import words
+from cml_iam.workers import InstanceStatus, Listing, Worker, list_fleet, statuses
+
+STATES = ("pending", "running", "shutting-down", "terminated", "stopping", "stopped")
+_STATE_MARK = {"running": OK, "stopped": INFO, "terminated": BAD}
+
+
+@click.command("list")
+@click.option("--all", "everything", is_flag=True, help="Every instance, not only workers.")
+@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="In this state.")
+@click.option("--type", "types", metavar="PATTERN", multiple=True, help="Of this type; * and ?.")
+@click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="With this tag.")
+@click.option("--name", metavar="PATTERN", help="With this name; * and ?.")
+@shared_options("site", "output", "color", "quiet")
+@aws_options
+@click.pass_context
+def list_workers(
+    context: click.Context,
+    everything: bool,
+    states: tuple[str, ...],
+    types: tuple[str, ...],
+    tags: tuple[str, ...],
+    name: str | None,
+) -> None:
+    """List the workers of every region of the site, or of --region."""
+    here = scene()
+    wanted = words(tags)
+    with progress(f"asking EC2 in {', '.join(here.regions)}"):
+        listing = list_fleet(
+            here.regions,
+            lambda region: here.manager.get_all_instances(
+                region=region,
+                managed_only=not everything,
+                states=states,
+                instance_types=types,
+                tags=wanted,
+            ),
+        )
+    found = tuple(each for each in listing.workers if not name or fnmatchcase(each.name, name))
+    _print_list(here, found, everything=everything)
+    context.exit(_report(listing))
+
+
+@click.command()
+@click.argument("worker")
+@shared_options("site", "output", "color", "quiet")
+@aws_options
+def show(worker: str) -> None:
+    """Print everything EC2 says of WORKER, an id or a name."""
+    (found,) = scene().find([worker])
+    if wants_json():
+        print_json(worker_json(found))
+        return
+    said = worker_json(found)
+    tags = said.pop("tags")
+    rows = [[name.replace("_", " "), _text(value)] for name, value in said.items()]
+    print_table(["", ""], [*rows, *([f"tag {key}", value] for key, value in tags.items())])
+
+
+@click.command()
+@click.argument("workers", nargs=-1)
+@shared_options("site", "output", "color", "quiet")
+@aws_options
+@click.pass_context
+def status(context: click.Context, workers: tuple[str, ...]) -> None:
+    """Print the state and EC2's two status checks of WORKERS, ids or names, or of all.
+
+    Exits with 3 when a check of a running worker does not pass.
+    """
+    here = scene()
+    found = wanted_workers(here, workers)
+    by_id = statuses(here.manager, found)
+    if wants_json():
+        print_json([_status_json(each, by_id.get(each.id)) for each in found])
+    else:
+        print_table(
+            ["name", "id", "state", "system check", "instance check", "scheduled"],
+            [_status_row(each, by_id.get(each.id)) for each in found],
+        )
+    context.exit(_status_code(found, by_id))
+
+
+def wanted_workers(here: Scene, workers: Sequence[str]) -> tuple[Worker, ...]:
+    """Return the workers named, or all that are not terminated; fails if a region does."""
+    if workers:
+        return here.find(workers)
+    listing = list_fleet(here.regions, lambda region: here.manager.get_all_instances(region=region))
+    for error in listing.failures.values():
+        raise error
+    return tuple(each for each in listing.workers if each.state != "terminated")
+
+
+def _print_list(here: Scene, found: Sequence[Worker], *, everything: bool) -> None:
+    if wants_json():
+        print_json([worker_json(each) for each in found])
+        return
+    if not found:
+        note(f"{INFO} nothing found in {', '.join(here.regions)}")
+        if not everything:
+            note(f"  only instances with the tag {here.manager.guard} count; --all lists every one")
+        return
+    width = console().width
+    shown = [(heading, cell) for least, heading, cell in _COLUMNS if width >= least]
+    rows = [[cell(each) for _, cell in shown] for each in found]
+    print_table([heading for heading, _ in shown], rows)
+
+
+def _report(listing: Listing) -> Exit:
+    for region, error in listing.failures.items():
+        note(f"{BAD} {region}: {error.message}")
+    return next((exit_code(error) for error in listing.failures.values()), Exit.OK)
+
+
+def state(name: str) -> str:
+    """Return the state *name* with its symbol."""
+    return f"{_STATE_MARK.get(name, WARN)} {name}"
+
+
+def uptime(worker: Worker) -> str:
+    """Return how long *worker* has been running, in the two largest units."""
+    if worker.state != "running" or worker.launched_at is None:
+        return "-"
+    return span(datetime.now(UTC) - worker.launched_at)
+
+
+def span(length: timedelta) -> str:
+    """Return *length* in its two largest units: `2d 3h`, `3h 4m`, `4m`."""
+    minutes = max(0, int(length.total_seconds()) // 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [f"{count}{unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "m"))]
+    first = next((place for place, part in enumerate(parts) if part[0] != "0"), 2)
+    return " ".join(parts[first : first + 2])
+
+
+def _other_tags(worker: Worker) -> str:
+    return " ".join(f"{key}={value}" for key, value in worker.tags.items() if key != "Name")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(each) for each in value) or "-"
+    return str(value) if value not in (None, "") else "-"
+
+
+Cell = Callable[[Worker], str]
+
+# What fits in so many columns: the narrow ones first, in the order they are printed.
+_COLUMNS: tuple[tuple[int, str, Cell], ...] = (
+    (0, "name", lambda worker: worker.name or "-"),
+    (0, "id", lambda worker: worker.id),
+    (0, "state", lambda worker: state(worker.state)),
+    (0, "type", lambda worker: worker.instance_type),
+    (110, "zone", lambda worker: worker.zone),
+    (0, "address", lambda worker: worker.public_ip or worker.private_ip or "-"),
+    (130, "private", lambda worker: worker.private_ip or "-"),
+    (110, "up", uptime),
+    (150, "image", lambda worker: worker.image_id),
+    (180, "tags", _other_tags),
+)
+
+
+def _status_row(worker: Worker, found: InstanceStatus | None) -> list[str]:
+    if found is None:
+        return [worker.name or "-", worker.id, state(worker.state), f"{UNKNOWN} unknown", "", ""]
+    events = "; ".join(event.code for event in found.events)
+    checks = [_check(found.system), _check(found.instance)]
+    return [worker.name or "-", worker.id, state(found.state), *checks, events or "-"]
+
+
+def _check(name: str) -> str:
+    marks = {"ok": OK, "impaired": BAD, "not-applicable": INFO}
+    return f"{marks.get(name, WARN)} {name}"
+
+
+def _status_json(worker: Worker, found: InstanceStatus | None) -> dict[str, object]:
+    said: dict[str, object] = {"id": worker.id, "name": worker.name, "region": worker.region}
+    if found is None:
+        return {**said, "state": worker.state, "status": None}
+    events = [
+        {**asdict(event), "not_before": event.not_before and event.not_before.isoformat()}
+        for event in found.events
+    ]
+    checks = {"system": found.system, "instance": found.instance, "ok": found.ok}
+    return {**said, "state": found.state, "status": {**checks, "events": events}}
+
+
+def _status_code(found: Sequence[Worker], by_id: dict[str, InstanceStatus]) -> Exit:
+    if any(each.id not in by_id for each in found):
+        return Exit.UNCHECKED
+    running = [by_id[each.id] for each in found if by_id[each.id].state == "running"]
+    return Exit.OK if all(each.ok for each in running) else Exit.FINDINGS
