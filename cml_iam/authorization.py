@@ -27,12 +27,16 @@ CREATED: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, and from where; *arn* is an IAM user's, a role session's or the root's."""
+    """Who calls, and from where; *arn* is an IAM user's, a role session's or the root's.
+
+    *mfa* is None for a long-term access key: those have no such key at all.
+    """
 
     arn: str
     user_id: str = "AIDAEXAMPLE"
     source_ip: str = "203.0.113.10"
     tags: Tags = field(default_factory=dict)
+    mfa: bool | None = None
 
     @property
     def partition(self) -> str:
@@ -59,6 +63,8 @@ class Caller:
             "aws:SourceIp": self.source_ip,
             "aws:userid": self.user_id,
         }
+        if self.mfa is not None:
+            known["aws:MultiFactorAuthPresent"] = str(self.mfa).lower()
         if kind == "user":
             known["aws:username"] = name.rpartition("/")[2]
         known.update({f"aws:PrincipalTag/{key}": value for key, value in self.tags.items()})
@@ -85,6 +91,17 @@ class Image:
     id: str
     owner: str
     public: bool = False
+    tags: Tags = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """An EC2 resource of any *kind* (`volume`, `snapshot` …) that exists or, as `*`, is made."""
+
+    kind: str
+    id: str
+    region: str
+    account: str
     tags: Tags = field(default_factory=dict)
 
 
@@ -116,6 +133,9 @@ class Launch:
     encrypted: bool | None = None
     volume_type: str = "gp3"
     volume_size: int = 64
+    tenancy: str = "default"
+    ebs_optimized: bool = False
+    placement_group: str = ""
 
 
 def describe(caller: Caller, action: str, region: str) -> tuple[Request, ...]:
@@ -141,6 +161,32 @@ def retag(
     return (Request(action, instance_arn(caller, instance), caller.arn, context),)
 
 
+def use(
+    caller: Caller, action: str, resource: Resource, keys: Tags | tuple[str, ...] = ()
+) -> tuple[Request, ...]:
+    """Return the authorization of *action* on a *resource* of any kind.
+
+    *keys* are the tags of the request, or the tag keys, as in `retag`.
+    """
+    context = _at(caller, action, resource.region) | resource_tags(resource.tags)
+    return (
+        Request(action, resource_arn(caller, resource), caller.arn, context | tag_request(keys)),
+    )
+
+
+def tag_on_create(
+    caller: Caller, create_action: str, resource: Resource, tags: Tags
+) -> tuple[Request, ...]:
+    """Return the ec2:CreateTags that EC2 asks for while *create_action* makes *resource*.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+    """
+    return tuple(
+        each._replace(context={**each.context, "ec2:CreateAction": create_action})
+        for each in use(caller, "ec2:CreateTags", resource, tags)
+    )
+
+
 def launch(caller: Caller, what: Launch) -> tuple[Request, ...]:
     """Return every authorization of a RunInstances call: all must be allowed."""
     return (
@@ -154,6 +200,13 @@ def launch(caller: Caller, what: Launch) -> tuple[Request, ...]:
 def instance_arn(caller: Caller, instance: Instance) -> str:
     """Return the ARN of *instance*."""
     return f"arn:{caller.partition}:ec2:{instance.region}:{instance.account}:instance/{instance.id}"
+
+
+def resource_arn(caller: Caller, resource: Resource) -> str:
+    """Return the ARN of *resource*; those of images and snapshots name no account."""
+    account = "" if resource.kind in {"image", "snapshot"} else resource.account
+    where = f"arn:{caller.partition}:ec2:{resource.region}:{account}"
+    return f"{where}:{resource.kind}/{resource.id}"
 
 
 def tag_request(tags: Tags | tuple[str, ...]) -> dict[str, str | list[str]]:
@@ -201,6 +254,11 @@ def _launch_existing(caller: Caller, what: Launch) -> list[Request]:
         asked.append(_named(caller, what, "key-pair", what.key_name, what.account, keys))
     if what.launch_template:
         asked.append(_named(caller, what, "launch-template", what.launch_template, what.account))
+    if what.placement_group:
+        name: Context = {"ec2:PlacementGroup": what.placement_group}
+        asked.append(
+            _named(caller, what, "placement-group", what.placement_group, what.account, name)
+        )
     return asked
 
 
@@ -294,9 +352,9 @@ def _new_instance_keys(what: Launch) -> Context:
         "ec2:InstanceType": what.instance_type,
         "ec2:AvailabilityZone": what.zone or f"{what.region}a",
         "ec2:InstanceMarketType": what.market,
-        "ec2:EbsOptimized": "false",
+        "ec2:EbsOptimized": str(what.ebs_optimized).lower(),
         "ec2:RootDeviceType": "ebs",
-        "ec2:Tenancy": "default",
+        "ec2:Tenancy": what.tenancy,
     }
     if what.metadata_tokens:
         known["ec2:MetadataHttpTokens"] = what.metadata_tokens

@@ -9,6 +9,7 @@ from typing import Final
 from cml_iam import authorization as ask
 from cml_iam.catalogue import Catalogue, Permission, load_catalogue
 from cml_iam.engine import Request
+from cml_iam.expectations._builders import CREATE_TAGS, RUN, expect, expect_launch
 from cml_iam.expectations._expectation import (
     AS_INTENDED,
     GUARD_TAG,
@@ -20,11 +21,9 @@ from cml_iam.expectations._expectation import (
     UNLISTED,
     Expectation,
 )
+from cml_iam.expectations._options import derive_options
 from cml_iam.expectations._stage import Stage
 from cml_iam.site import Site
-
-RUN: Final = "ec2:RunInstances"
-CREATE_TAGS: Final = "ec2:CreateTags"
 
 UNLISTED_ACTIONS: Final = {
     "iam:CreateUser": "make itself another principal",
@@ -61,7 +60,8 @@ def derive_expectations(site: Site) -> tuple[Expectation, ...]:
 
 
 def _all(catalogue: Catalogue, stage: Stage) -> Iterator[Expectation]:
-    for permission in catalogue.permissions:
+    granted = catalogue.granted(stage.site.grant.active - {"pass_role"})
+    for permission in (*catalogue.permissions, *granted):
         yield from _intended(permission, stage)
         yield from _elsewhere(permission, stage)
         if permission.resources and permission.action != RUN:
@@ -70,6 +70,7 @@ def _all(catalogue: Catalogue, stage: Stage) -> Iterator[Expectation]:
             yield from _guard_tag_edits(permission, stage)
     yield from _tagging_other_types(stage)
     yield from _launches(stage)
+    yield from derive_options(stage)
     yield from _unlisted(catalogue, stage)
 
 
@@ -77,7 +78,7 @@ def _intended(permission: Permission, stage: Stage) -> Iterator[Expectation]:
     if permission.action == RUN:
         for region in stage.launch_regions:
             for number, launch in enumerate(stage.launches(region), start=1):
-                yield _expect(
+                yield expect(
                     permission.action,
                     AS_INTENDED,
                     f"{region}-{number}",
@@ -86,7 +87,7 @@ def _intended(permission: Permission, stage: Stage) -> Iterator[Expectation]:
                 )
         return
     for region in stage.regions:
-        yield _expect(
+        yield expect(
             permission.action,
             AS_INTENDED,
             region,
@@ -111,7 +112,7 @@ def _elsewhere(permission: Permission, stage: Stage) -> Iterator[Expectation]:
             if permission.action == RUN
             else _use(permission, stage, region)
         )
-        yield _expect(
+        yield expect(
             permission.action,
             OTHER_REGION,
             region,
@@ -134,7 +135,7 @@ def _elsewhere_decisive(stage: Stage, requests: tuple[Request, ...]) -> tuple[in
 def _elsewhere_violates(permission: Permission, stage: Stage, region: str) -> tuple[str, ...]:
     """Return what *permission* violates in *region*: without a listed image, `images` as well."""
     restrict = stage.site.restrict
-    if permission.action == RUN and restrict.images and not restrict.image_owners:
+    if permission.action == RUN and restrict.images and not restrict.other_images:
         return ("regions", "images") if region not in restrict.images else ("regions",)
     return ("regions",)
 
@@ -161,7 +162,7 @@ def _foreign(permission: Permission, stage: Stage) -> Iterator[Expectation]:
             if permission.access == "Tagging"
             else ask.operate(stage.caller, permission.action, instance)
         )
-        yield _expect(
+        yield expect(
             permission.action,
             OTHER_INSTANCE,
             name,
@@ -192,7 +193,7 @@ def _guard_tag_edits(permission: Permission, stage: Stage) -> Iterator[Expectati
         ]
     for name, description, instance, tags in edits:
         requests = ask.retag(stage.caller, permission.action, instance, tags)
-        yield _expect(permission.action, GUARD_TAG, name, description, requests, ("guard_tag",))
+        yield expect(permission.action, GUARD_TAG, name, description, requests, ("guard_tag",))
 
 
 def _tagging_other_types(stage: Stage) -> Iterator[Expectation]:
@@ -204,13 +205,15 @@ def _tagging_other_types(stage: Stage) -> Iterator[Expectation]:
             (request,) = ask.retag(caller, action, worker, {"Approved": "true"})
             account = "" if kind == "image" else stage.site.account
             arn = f"arn:{stage.site.partition}:ec2:{region}:{account}:{kind}/{name}"
-            yield _expect(
+            yield expect(
                 action,
                 OTHER_RESOURCES,
                 kind,
                 f"{action.partition(':')[2]} on an existing {kind}",
                 (request._replace(resource=arn),),
-                ("guard_tag",),
+                ("guard_tag", "images")
+                if kind == "image" and stage.site.restrict.image_tag
+                else ("guard_tag",),
             )
 
 
@@ -234,7 +237,7 @@ def _launches_without_guard_tag(stage: Stage, region: str) -> Iterator[Expectati
     for name, tags in cases:
         launch = replace(usual, tags={"instance": tags} if tags else {})
         words = ", ".join(f"{key}={value}" for key, value in tags.items()) or "no tags"
-        yield _launch(
+        yield expect_launch(
             stage, GUARD_TAG, name, f"launch with {words}", launch, ("guard_tag",), "instance"
         )
 
@@ -244,7 +247,7 @@ def _launches_of_other_types(stage: Stage, region: str) -> Iterator[Expectation]
         return
     launch = replace(stage.launch(region), instance_type=stage.other_type)
     description = f"launch a {stage.other_type}"
-    yield _launch(
+    yield expect_launch(
         stage, OTHER_TYPE, stage.other_type, description, launch, ("instance_types",), "instance"
     )
 
@@ -255,7 +258,7 @@ def _launches_of_other_images(stage: Stage, region: str) -> Iterator[Expectation
         owner = "the account's own" if image.owner == stage.site.account else "a stranger's"
         description = f"launch {owner} unlisted image {image.id} in {region}"
         name = f"{region}-{image.id}"
-        yield _launch(stage, OTHER_IMAGE, name, description, launch, ("images",), "image")
+        yield expect_launch(stage, OTHER_IMAGE, name, description, launch, ("images",), "image")
 
 
 def _launches_with_other_resources(stage: Stage, region: str) -> Iterator[Expectation]:
@@ -285,7 +288,7 @@ def _launches_with_other_resources(stage: Stage, region: str) -> Iterator[Expect
         ),
     ):
         violates = () if name == "role" else split
-        made = _launch(stage, OTHER_RESOURCES, name, description, launch, violates, kind)
+        made = expect_launch(stage, OTHER_RESOURCES, name, description, launch, violates, kind)
         # No restriction is needed to refuse this: iam:PassRole is not in the catalogue.
         yield replace(made, expected="refused") if name == "role" else made
 
@@ -294,48 +297,8 @@ def _unlisted(catalogue: Catalogue, stage: Stage) -> Iterator[Expectation]:
     assert not set(UNLISTED_ACTIONS) & set(catalogue.actions)  # noqa: S101 - an invariant
     for action, purpose in UNLISTED_ACTIONS.items():
         requests = ask.describe(stage.caller, action, stage.regions[0])
-        made = _expect(action, UNLISTED, action, f"{action}: {purpose}", requests)
+        made = expect(action, UNLISTED, action, f"{action}: {purpose}", requests)
         yield replace(made, expected="refused")
-
-
-def _launch(
-    stage: Stage,
-    situation: str,
-    name: str,
-    description: str,
-    launch: ask.Launch,
-    violates: tuple[str, ...],
-    kind: str,
-) -> Expectation:
-    """Return the expectation of a launch that the authorization on *kind* must refuse."""
-    requests = ask.launch(stage.caller, launch)
-    decisive = tuple(
-        index
-        for index, request in enumerate(requests)
-        if request.action != CREATE_TAGS and f":{kind}/" in request.resource
-    )
-    return _expect(RUN, situation, name, description, requests, violates, decisive)
-
-
-def _expect(
-    action: str,
-    situation: str,
-    name: str,
-    description: str,
-    requests: tuple[Request, ...],
-    violates: tuple[str, ...] = (),
-    decisive: tuple[int, ...] = (0,),
-) -> Expectation:
-    return Expectation(
-        id=f"{action.partition(':')[2]}/{situation.replace(' ', '-')}/{name}",
-        permission=action,
-        situation=situation,
-        description=description,
-        requests=requests,
-        expected="allowed",
-        violates=frozenset(violates),
-        decisive=decisive,
-    )
 
 
 def _tags(permission: Permission, key: str) -> ask.Tags | tuple[str, ...]:

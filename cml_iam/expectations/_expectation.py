@@ -18,6 +18,7 @@ GUARD_TAG: Final = "guard tag"
 OTHER_TYPE: Final = "other type"
 OTHER_IMAGE: Final = "other image"
 OTHER_RESOURCES: Final = "other resources"
+OTHER_MANNER: Final = "other manner"
 UNLISTED: Final = "unlisted action"
 
 SITUATIONS: Final = (
@@ -28,6 +29,7 @@ SITUATIONS: Final = (
     OTHER_TYPE,
     OTHER_IMAGE,
     OTHER_RESOURCES,
+    OTHER_MANNER,
     UNLISTED,
 )
 """The columns of the permission table, in order."""

@@ -7,6 +7,7 @@ they are, because people see them as witnesses.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from cml_iam.authorization import Caller, Image, Instance, Launch
@@ -22,6 +23,8 @@ _REGIONS: Final = {
     "aws-cn": ("cn-northwest-1", "cn-north-1"),
     "aws-us-gov": ("us-gov-east-1", "us-gov-west-1"),
 }
+_GROUPS: Final = ("sg-0a1b2c3d4e5f60001", "sg-0a1b2c3d4e5f60002")
+_ADDRESSES: Final = ("198.51.100.66", "192.0.2.66", "8.8.8.8")
 _TYPES: Final = ("t2.micro", "p5.48xlarge", "u-24tb1.metal", "mac2.metal", "x1e.32xlarge")
 
 
@@ -35,7 +38,9 @@ class Stage:
     @classmethod
     def of(cls, site: Site) -> Stage:
         """Return the stage of *site*, its principal calling: for a role, a session of it."""
-        return cls(site, Caller(_session_arn(site)))
+        mfa = site.restrict.mfa_to_terminate or None
+        addresses = _addresses(site) or ("203.0.113.10",)
+        return cls(site, Caller(_session_arn(site), source_ip=addresses[0], mfa=mfa))
 
     @property
     def tag(self) -> Tag:
@@ -55,7 +60,7 @@ class Stage:
         regions = restrict.regions or tuple(dict.fromkeys((*restrict.images, *known)))
         listed = tuple(each for each in regions if each in restrict.images)
         others = tuple(each for each in regions if each not in restrict.images)
-        if restrict.images and not restrict.image_owners:
+        if restrict.images and not restrict.other_images:
             return listed
         return listed + (others if restrict.regions else others[:1])
 
@@ -80,41 +85,79 @@ class Stage:
     def launch(self, region: str) -> Launch:
         """Return a launch as the manager does it: allowed image and type, tagged."""
         tags = {self.tag.key: self.tag.value, "Name": "cml-worker-01"}
+        restrict = self.site.restrict
         return Launch(
             region=region,
             account=self.site.account,
             image=self.image(region),
             instance_type=_concrete(next(iter(self.site.restrict.instance_types), "c5.2xlarge")),
             tags={"instance": tags, "volume": tags},
-            security_groups=("sg-0a1b2c3d4e5f60001", "sg-0a1b2c3d4e5f60002"),
+            subnet=next(iter(restrict.subnets), "subnet-0a1b2c3d4e5f60001"),
+            security_groups=restrict.security_groups or _GROUPS,
+            metadata_tokens="required" if restrict.imdsv2 else "",
+            encrypted=True if restrict.encrypted_volumes else None,
         )
 
     def launches(self, region: str) -> tuple[Launch, ...]:
         """Return a launch for every instance type and image the site lists, and one with a key."""
         usual = self.launch(region)
         types = self.site.restrict.instance_types
-        images = self.site.restrict.images.get(region, ())
         return (
             replace(usual, key_name="cml-admin"),
+            *(replace(usual, subnet=each) for each in self.site.restrict.subnets[1:]),
             replace(usual, tags={**usual.tags, "network-interface": usual.tags["instance"]}),
             *(replace(usual, instance_type=_concrete(each)) for each in types),
-            *(replace(usual, image=Image(each, self.site.account)) for each in images),
+            *(replace(usual, image=each) for each in self.images(region)),
         )
 
     def image(self, region: str) -> Image:
         """Return an image that may be launched in *region*."""
-        listed = self.site.restrict.images.get(region)
-        owner = next(iter(self.site.restrict.image_owners), self.site.account)
+        restrict = self.site.restrict
+        listed = restrict.images.get(region)
         if listed:
             return Image(listed[0], self.site.account)
-        return Image("ami-0a11009ed00000001", owner)
+        owner = next(iter(restrict.image_owners), self.site.account)
+        return Image("ami-0a11009ed00000001", owner, tags=self._image_tags())
+
+    def images(self, region: str) -> tuple[Image, ...]:
+        """Return an image for every way by which one may be launched in *region*."""
+        restrict = self.site.restrict
+        if restrict.images.get(region):
+            return tuple(Image(each, self.site.account) for each in restrict.images[region])
+        owned = tuple(Image("ami-0a11009ed00000001", each) for each in restrict.image_owners)
+        tags = self._image_tags()
+        return owned + (
+            (Image("ami-0a11009ed00000002", FOREIGN_ACCOUNT, tags=tags),) if tags else ()
+        )
 
     def other_images(self, region: str) -> tuple[Image, ...]:
         """Return images that may not be launched in *region* where images are restricted."""
+        restrict = self.site.restrict
         public = Image("ami-0f0re190000000002", FOREIGN_ACCOUNT, public=True)
-        if region in self.site.restrict.images or not self.site.restrict.image_owners:
-            return public, Image("ami-00000000000000003", self.site.account)
+        own = Image("ami-00000000000000003", self.site.account, tags=self._mistagged())
+        if region in restrict.images or self.site.account not in restrict.image_owners:
+            return public, own
         return (public,)
+
+    def _image_tags(self) -> dict[str, str]:
+        tag = self.site.restrict.image_tag
+        return {tag.key: tag.value} if tag else {}
+
+    def _mistagged(self) -> dict[str, str]:
+        tag = self.site.restrict.image_tag
+        return {tag.key: "not-" + tag.value} if tag else {}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """An address in each of the ranges the manager may call from."""
+        return _addresses(self.site)
+
+    @property
+    def other_address(self) -> str | None:
+        """An address the manager may not call from; None where all are allowed."""
+        allowed = [ip_network(each, strict=False) for each in self.site.restrict.source_ips]
+        outside = (a for a in _ADDRESSES if not any(ip_address(a) in each for each in allowed))
+        return next(outside, None)
 
     @property
     def other_type(self) -> str | None:
@@ -126,6 +169,11 @@ class Stage:
     def _instance(self, name: str, region: str, tags: dict[str, str]) -> Instance:
         kind = self.launch(region).instance_type
         return Instance(name, region, self.site.account, kind, tags)
+
+
+def _addresses(site: Site) -> tuple[str, ...]:
+    ranges = (ip_network(each, strict=False) for each in site.restrict.source_ips)
+    return tuple(str(each[0]) for each in ranges)
 
 
 def _session_arn(site: Site) -> str:

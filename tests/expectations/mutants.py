@@ -29,9 +29,10 @@ def mutants(text: str) -> Iterator[Mutant]:
 
 
 def _removable(statement: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    for element in ("Action", "Resource"):
-        if isinstance(statement[element], list) and len(statement[element]) > 1:
-            yield from ((element, position) for position in range(len(statement[element])))
+    for element in ("Action", "NotAction", "Resource", "NotResource"):
+        listed = statement.get(element)
+        if isinstance(listed, list) and len(listed) > 1:
+            yield from ((element, position) for position in range(len(listed)))
     for operator, block in statement.get("Condition", {}).items():
         for key, values in block.items():
             yield ("Condition", operator, key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, combinations
 
 import pytest
@@ -19,11 +20,31 @@ from cml_iam.expectations import (
 )
 from cml_iam.policy import PolicyDocument
 from cml_iam.render import render_policy
-from cml_iam.site import RESTRICTIONS, Restrictions, Site
+from cml_iam.site import OPTIONS, RESTRICTIONS, Grants, Restrictions, Site, Tag
 from tests.conftest import RESTRICTED
 from tests.expectations.mutants import Mutant, mutants
 
 SITE = Site(account="111122223333", restrict=RESTRICTED)
+EVERYTHING = Site(
+    account="111122223333",
+    user=None,
+    role="cml-manager",
+    restrict=replace(
+        RESTRICTED,
+        image_tag=Tag("Approved", "cml"),
+        subnets=("subnet-0a1b2c3d4e5f60007", "subnet-0a1b2c3d4e5f60008"),
+        security_groups=("sg-0a1b2c3d4e5f60007",),
+        source_ips=("192.0.2.0/25", "2001:db8::/32"),
+        imdsv2=True,
+        on_demand_only=True,
+        encrypted_volumes=True,
+        mfa_to_terminate=True,
+    ),
+    grant=Grants("cml-worker-s3-read", True, True, True),
+)
+TAGGED_IMAGES = Site(
+    account="111122223333", restrict=Restrictions(image_tag=Tag("Approved", "cml"))
+)
 DROPPED = tuple(chain.from_iterable(combinations(RESTRICTIONS, n) for n in range(5)))
 SUBSETS = tuple(SITE.without(*names) for names in DROPPED)
 
@@ -91,7 +112,26 @@ def test_every_permission_is_expected_to_work_and_every_restriction_to_refuse() 
     works = {each.permission for each in made if each.expected == "allowed"}
     assert works == set(load_catalogue().actions)
     assert {name for each in made for name in each.violates} == set(RESTRICTIONS)
-    assert {each.situation for each in made} == set(SITUATIONS)
+    options = derive_expectations(EVERYTHING)
+    assert {each.situation for each in (*made, *options)} == set(SITUATIONS)
+
+
+def test_every_option_is_expected_to_refuse_and_every_grant_to_work() -> None:
+    made = derive_expectations(EVERYTHING)
+
+    assert {name for each in made for name in each.violates} == {*RESTRICTIONS, *OPTIONS}
+    granted = {each.action for each in load_catalogue().granted(EVERYTHING.grant.active)}
+    works = {each.permission for each in made if each.expected == "allowed"}
+    assert works == {*load_catalogue().actions, *granted}
+
+
+@pytest.mark.parametrize("site", [EVERYTHING, TAGGED_IMAGES], ids=["everything", "image-tag"])
+def test_options_do_what_they_mean_and_their_loss_is_noticed(site: Site) -> None:
+    rendered = render_policy(site)
+
+    assert broken(site, rendered.document) == []
+    missed = [m.name for m in mutants(rendered.text) if not broken(site, m.document)]
+    assert missed == []
 
 
 def test_ids_are_unique() -> None:
