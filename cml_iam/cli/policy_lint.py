@@ -1,0 +1,161 @@
+"""`cml-iam policy lint`: judge policies, with the place of everything that is wrong."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
+from cml_iam.cli._settings import shared_options
+from cml_iam.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cml_iam.lint import Finding
+
+SYMBOL = {"error": BAD, "warning": WARN, "info": INFO}
+LEVELS = ("error", "warning", "info")
+
+
+@click.command("lint")
+@click.argument("files", nargs=-1, required=True, metavar="FILE|DIR|-...")
+@click.option(
+    "--kind",
+    type=click.Choice(["identity", "boundary", "resource", "trust", "scp"]),
+    default="identity",
+    help="What the policies are for.  [default: identity]",
+)
+@click.option(
+    "--together",
+    is_flag=True,
+    help="Judge all files as attached to one principal; else each by itself.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(LEVELS),
+    default="warning",
+    help="Least severity that makes the exit code 3.  [default: warning]",
+)
+@shared_options("output", "color", "quiet", "debug")
+@click.pass_context
+def lint(
+    ctx: click.Context,
+    files: tuple[str, ...],
+    kind: Any,
+    together: bool,
+    fail_on: str,
+) -> None:
+    r"""Report what is wrong with policies: FILEs, every .json file of a DIR, `-` for stdin.
+
+    Each finding says where, why, what to do, and where it can a request that proves it.
+    Exit code 3 with findings of --fail-on or worse.
+
+    \b
+    cml-iam policy render | cml-iam policy lint -
+    cml-iam policy lint --kind trust trust.json
+    cml-iam policy lint --together base.json extra.json
+    """
+    from cml_iam.lint import Severity, lint_texts
+
+    texts = [(name, text) for given in files for name, text in read(given)]
+    findings = lint_texts(texts, kind=kind, together=together)
+    if wants_json():
+        print_json(as_json(findings, [name for name, _ in texts]))
+    else:
+        show(findings, [name for name, _ in texts])
+    worst = max((each.severity for each in findings), default=0)
+    if worst >= Severity[fail_on.upper()]:
+        ctx.exit(Exit.FINDINGS)
+
+
+def read(given: str) -> list[tuple[str, str]]:
+    """Return the names and texts behind an argument; raises InputError."""
+    if given == "-":
+        return [("<stdin>", decode(sys.stdin.buffer.read(), "<stdin>"))]
+    path = Path(given)
+    if path.is_dir():
+        found = sorted(path.rglob("*.json"))
+        if not found:
+            raise InputError(f"no .json file in `{given}`")
+        return [(str(each), text_of(each)) for each in found]
+    return [(given, text_of(path))]
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file; raises InputError."""
+    try:
+        return decode(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        raise InputError(f"no such file: `{path}`") from None
+    except OSError as error:
+        raise InputError(f"cannot read `{path}`: {error.strerror}") from None
+
+
+def decode(data: bytes, name: str) -> str:
+    """Return *data* as text; raises InputError where it is not UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"`{name}` is not UTF-8 text (byte {error.start})") from None
+
+
+def as_json(findings: Sequence[Finding], names: list[str]) -> dict[str, Any]:
+    """Return the answer as parsed JSON."""
+    return {
+        "files": names,
+        "findings": [each.as_json() for each in findings],
+        "summary": counts(findings),
+    }
+
+
+def counts(findings: Sequence[Finding]) -> dict[str, int]:
+    """Return how many findings there are of each severity."""
+    return {level: sum(1 for f in findings if f.severity.word == level) for level in LEVELS}
+
+
+def show(findings: Sequence[Finding], names: list[str]) -> None:
+    """Print the findings, each with its remedy and its witness, and a line of summary."""
+    from cml_iam.lint import is_complete
+
+    for finding in findings:
+        show_one(finding)
+    for name in names:
+        if not is_complete(findings, name):
+            say(f"{WARN} {name}: mend this first; until then the other rules cannot judge it")
+    say(summary(findings, len(names)))
+
+
+def show_one(finding: Finding) -> None:
+    """Print one finding: place and message; below, in this order, proof, remedy and page."""
+    word = finding.severity.word
+    where = f"{finding.place}: " if finding.place else ""
+    label = f" [{finding.statement}]" if finding.statement else ""
+    say(f"{SYMBOL[word]} {where}{word} {finding.rule} {finding.name}{label}")
+    say(f"    {finding.message}")
+    for number, step in enumerate(finding.witness, start=1):
+        lead = f"{number}. " if len(finding.witness) > 1 else "e.g. "
+        say(f"      {lead}{step.says}: {step.outcome}")
+    if finding.remedy:
+        say(f"    fix: {finding.remedy}")
+    say(f"    see: {finding.page}")
+    say("")
+
+
+def summary(findings: Sequence[Finding], files: int) -> str:
+    """Return the last line: how many findings of each severity, in how many policies."""
+    number = counts(findings)
+    what = f"{files} {'policy' if files == 1 else 'policies'}"
+    if not findings:
+        return f"{OK} {what}: nothing found"
+    parts = [
+        f"{number[level]} {level}{'s' if number[level] != 1 and level != 'info' else ''}"
+        for level in LEVELS
+        if number[level]
+    ]
+    symbol = next(SYMBOL[level] for level in LEVELS if number[level])
+    return f"{symbol} {what}: {', '.join(parts)}"

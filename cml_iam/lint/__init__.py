@@ -1,0 +1,26 @@
+"""Judge policies: what AWS refuses, what has no effect, what lets the caller do more than meant.
+
+    for finding in lint_text(text, "policy.json"):
+        print(finding.place, finding.severity.word, finding.rule, finding.message)
+
+Each rule is a small function in one of these files and a line in the table `RULES`; a new one is
+a function, a line, and its cases under `tests/lint/cases`.
+"""
+
+from cml_iam.lint._finding import KINDS, Finding, Kind, Severity, Step
+from cml_iam.lint._lint import is_complete, lint_policies, lint_text, lint_texts
+from cml_iam.lint._rules import RULES, Rule
+
+__all__ = [
+    "KINDS",
+    "RULES",
+    "Finding",
+    "Kind",
+    "Rule",
+    "Severity",
+    "Step",
+    "is_complete",
+    "lint_policies",
+    "lint_text",
+    "lint_texts",
+]

@@ -1,0 +1,85 @@
+"""What is allowed more widely than it is likely meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cml_iam.lint._arns import arn_pattern, covers
+from cml_iam.lint._effect import listed
+from cml_iam.lint._finding import Found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.lint._subject import Item, Subject
+
+ALL_ROLES = ("arn", "*", "iam", "", "*", "role/*")
+
+
+def unrestricted_write(subject: Subject) -> Iterator[Found]:
+    """Yield changes allowed on every resource, without a condition."""
+    if subject.kind != "identity":
+        return
+    for item in subject.allows:
+        if item.statement.conditions or "*" not in (item.statement.resource or ()):
+            continue
+        names = [
+            each.full
+            for each in item.actions.values()
+            if each.writes and not each.takes_no_resource
+        ]
+        if names:
+            yield Found(
+                f"{listed(names)} {'are' if len(names) > 1 else 'is'} allowed on every resource, "
+                "without a condition",
+                item.place(),
+                "name the resources, or restrict it by tag, region or type "
+                "(`cml-iam policy render --profile hardened`)",
+                item.label,
+            )
+
+
+def everything(subject: Subject) -> Iterator[Found]:
+    """Yield Allows for whatever there is, or for whatever is not listed."""
+    if subject.kind != "identity":
+        return
+    for item in subject.allows:
+        if item.statement.conditions or not _everywhere(item):
+            continue
+        if item.statement.not_action is not None:
+            yield Found(
+                "every action is allowed but those listed, and those AWS adds later too",
+                item.place("NotAction"),
+                "list the actions that are needed in `Action`; or make it a Deny",
+                item.label,
+            )
+        elif any(each.everything for each in item.named):
+            yield Found(
+                "every action on every resource is allowed",
+                item.place("Action"),
+                "list the actions that are needed",
+                item.label,
+            )
+
+
+def _everywhere(item: Item) -> bool:
+    return item.statement.not_resource is not None or "*" in (item.statement.resource or ())
+
+
+def pass_any_role(subject: Subject) -> Iterator[Found]:
+    """Yield iam:PassRole on every role: whoever may launch then has the rights of any of them."""
+    if subject.kind != "identity":
+        return
+    for item in subject.allows:
+        if "iam:PassRole" not in item.actions:
+            continue
+        for index, text in enumerate(item.statement.resource or ()):
+            pattern = arn_pattern(text, variables=item.variables)
+            if pattern and "${" not in text and covers((*pattern[:4], "*", pattern[5]), ALL_ROLES):
+                yield Found(
+                    "every role may be passed to a service: with RunInstances that is the rights "
+                    "of any role that EC2 may assume",
+                    item.place("Resource", index),
+                    "name the one role that is needed",
+                    item.label,
+                )

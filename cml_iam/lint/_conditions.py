@@ -1,0 +1,93 @@
+"""Conditions as rules see them: what an operator is, and what it makes of an absent key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.engine._conditions import FOR_ALL, FOR_ANY, OperatorName, compile_condition
+from cml_iam.engine._keys import Keys
+from cml_iam.engine._operators import OPERATORS, Scope
+
+if TYPE_CHECKING:
+    from cml_iam.policy import Condition
+
+NULL: Final = "null"
+OPERATOR_NAMES: Final = (*(each.name for each in OPERATORS.values()), "Null")
+
+SAME_KEY: Final = {"ec2:region": "aws:requestedregion"}
+"""Keys with two names; for tags of a resource see `same_key`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """An operator taken apart; *base* and *qualifier* in lower case."""
+
+    base: str
+    qualifier: str
+    if_exists: bool
+    negated: bool
+
+    @property
+    def for_all(self) -> bool:
+        """Whether it is `ForAllValues:`."""
+        return self.qualifier == FOR_ALL
+
+    @property
+    def positive_text(self) -> bool:
+        """Whether it demands one of some texts of a key that must be there."""
+        plain = self.base in {"stringequals", "stringlike", "stringequalsignorecase"}
+        return plain and not self.if_exists and not self.for_all
+
+
+@lru_cache(4096)
+def parse_operator(text: str) -> Op | None:
+    """Return *text* taken apart, or None if there is no such operator."""
+    name = OperatorName.parse(text)
+    if name.qualifier not in {"", FOR_ALL, FOR_ANY}:
+        return None
+    if name.base == NULL:
+        return None if name.if_exists else Op(NULL, name.qualifier, if_exists=False, negated=False)
+    known = OPERATORS.get(name.base)
+    return Op(name.base, name.qualifier, name.if_exists, known.negated) if known else None
+
+
+def holds_without_key(condition: Condition) -> bool | None:
+    """Say whether *condition* holds for a request that lacks its key; None: unknown operator."""
+    op = parse_operator(condition.operator)
+    if op is None:
+        return None
+    if op.base == NULL:
+        return any(value.lower() == "true" for value in condition.values)
+    name = OperatorName(op.base, op.qualifier, op.if_exists)
+    return name.matches_missing_key(negated=op.negated)
+
+
+def value_problems(condition: Condition, *, variables: bool) -> tuple[str, ...]:
+    """Return why values of *condition* can never match."""
+    return compile_condition(condition, Scope(variables, Keys())).problems
+
+
+def same_key(key: str) -> str:
+    """Return one name for all names of a condition key, in lower case."""
+    lower = key.lower()
+    prefix, slash, tag = lower.partition("/")
+    if prefix == "ec2:resourcetag" and slash:
+        return f"aws:resourcetag/{tag}"
+    return SAME_KEY.get(lower, lower)
+
+
+def is_region(key: str) -> bool:
+    """Say whether *key* holds the region of the request."""
+    return same_key(key) == "aws:requestedregion"
+
+
+def value_patterns(condition: Condition, op: Op) -> list[str]:
+    """Return the values as patterns: a `*` that *op* takes as a plain character is one no longer.
+
+    It becomes a character that no text has.
+    """
+    if op.base == "stringlike":
+        return list(condition.values)
+    return [value.replace("*", "\ufdd0").replace("?", "\ufdd1") for value in condition.values]

@@ -1,0 +1,108 @@
+"""What a rule says: findings, and the requests that prove them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from cml_iam.engine import Request
+    from cml_iam.errors import Place
+
+Kind = Literal["identity", "boundary", "resource", "trust", "scp"]
+"""What a document is for: attached to a principal, a permissions boundary, a resource's policy,
+a role's trust policy, or a service control policy."""
+
+KINDS: tuple[Kind, ...] = ("identity", "boundary", "resource", "trust", "scp")
+
+
+class Severity(IntEnum):
+    """How bad a finding is; `ERROR` is the highest."""
+
+    INFO = 1
+    WARNING = 2
+    ERROR = 3
+
+    @property
+    def word(self) -> str:
+        """The severity as it is printed: `error`, `warning`, `info`."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request of a witness, and how the documents decide it: `allowed` or `…Deny`.
+
+    *says* tells the step in words.
+    """
+
+    request: Request
+    outcome: str
+    says: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the step as parsed JSON."""
+        return {
+            "says": self.says,
+            "action": self.request.action,
+            "resource": self.request.resource,
+            "context": _plain(self.request.context),
+            "outcome": self.outcome,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a rule's function yields: a finding without what the rule itself says."""
+
+    message: str
+    place: Place | None
+    remedy: str | None = None
+    statement: str | None = None
+    witness: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong with a policy.
+
+    *rule* is the rule's id, which never changes its meaning, and *name* its name. *place* is where
+    it stands, *statement* the label of the statement, *witness* the requests that prove it, decided
+    by the engine; *page* is AWS's page on the matter.
+    """
+
+    rule: str
+    name: str
+    severity: Severity
+    message: str
+    place: Place | None
+    page: str
+    remedy: str | None = None
+    statement: str | None = None
+    witness: tuple[Step, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the finding as parsed JSON."""
+        place = self.place
+        return {
+            "rule": self.rule,
+            "name": self.name,
+            "severity": self.severity.word,
+            "message": self.message,
+            "file": place.file if place else None,
+            "line": place.line if place else None,
+            "column": place.column if place else None,
+            "statement": self.statement,
+            "remedy": self.remedy,
+            "page": self.page,
+            "witness": [step.as_json() for step in self.witness],
+        }
+
+
+def _plain(context: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: list(value) if isinstance(value, list | tuple) else value
+        for key, value in context.items()
+    }

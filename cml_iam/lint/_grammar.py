@@ -1,0 +1,156 @@
+"""What IAM refuses to store, or reads in another way than it was meant."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.lint._finding import Found
+from cml_iam.policy import MANAGED_POLICY_CHARACTERS, VERSION_2012, policy_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.lint._subject import Item, Subject
+    from cml_iam.policy import PolicyDocument
+
+TRUST_POLICY_CHARACTERS: Final = 4096
+"""The largest quota a role's trust policy can be raised to; 2,048 without asking.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+"""
+
+QUOTAS: Final = {
+    "identity": MANAGED_POLICY_CHARACTERS,
+    "boundary": MANAGED_POLICY_CHARACTERS,
+    "trust": TRUST_POLICY_CHARACTERS,
+}
+_SID: Final = re.compile(r"[A-Za-z0-9]*")
+
+
+def size(subject: Subject) -> Iterator[Found]:
+    """Yield documents larger than IAM stores, white space not counted."""
+    quota = QUOTAS.get(subject.kind)
+    for document in subject.documents:
+        if quota is None or document.located is None:
+            continue
+        found = policy_size(document.located.source.text)
+        if found > quota:
+            yield Found(
+                f"{found:,} characters without white space, {found - quota:,} more than the "
+                f"{quota:,} IAM stores",
+                document.located.place(()),
+                "split it into several policies, or use wildcards",
+            )
+
+
+def elements(subject: Subject) -> Iterator[Found]:
+    """Yield elements a policy of this kind cannot have, or lacks."""
+    for item in subject.items:
+        yield from _principal(item, subject)
+        yield from _resource(item, subject)
+
+
+def _principal(item: Item, subject: Subject) -> Iterator[Found]:
+    statement = item.statement
+    name = "NotPrincipal" if statement.principal is None else "Principal"
+    has = statement.principal is not None or statement.not_principal is not None
+    if has and subject.kind in _WITHOUT_PRINCIPAL:
+        yield Found(
+            f"`{name}` cannot stand in {_WITHOUT_PRINCIPAL[subject.kind]}",
+            item.place(name),
+            "remove it; if this is a role's trust policy or a resource's policy, "
+            "say `--kind trust` or `--kind resource`",
+            item.label,
+        )
+    if not has and subject.kind in {"resource", "trust"}:
+        what = "a trust policy" if subject.kind == "trust" else "a resource's policy"
+        yield Found(
+            f"the statement has no `Principal`, which {what} needs",
+            item.place(),
+            "say who it is about: `Principal`",
+            item.label,
+        )
+
+
+def _resource(item: Item, subject: Subject) -> Iterator[Found]:
+    statement = item.statement
+    has = statement.resource is not None or statement.not_resource is not None
+    if subject.kind == "trust" and has:
+        name = "Resource" if statement.resource is not None else "NotResource"
+        yield Found(
+            f"`{name}` cannot stand in a trust policy: its resource is the role itself",
+            item.place(name),
+            "remove it",
+            item.label,
+        )
+    meant_otherwise = statement.principal is not None or statement.not_principal is not None
+    if subject.kind in _WITHOUT_PRINCIPAL and not has and not meant_otherwise:
+        yield Found(
+            "the statement has neither `Resource` nor `NotResource`",
+            item.place(),
+            'say which resources it is about, `"Resource": "*"` for all',
+            item.label,
+        )
+
+
+_WITHOUT_PRINCIPAL: Final = {
+    "identity": "a policy attached to a principal: that principal is who it is about",
+    "boundary": "a permissions boundary: its principal is who it is about",
+    "scp": "a service control policy",
+}
+
+
+def sids(subject: Subject) -> Iterator[Found]:
+    """Yield Sids that are used twice in a document or have characters IAM does not take."""
+    for document in subject.documents:
+        yield from _repeated_sids(document, subject)
+    if subject.kind == "resource":
+        return  # the services that keep such policies differ in what they take
+    for item in subject.items:
+        sid = item.statement.sid
+        if sid is not None and not _SID.fullmatch(sid):
+            yield Found(
+                f"the Sid `{sid}` has characters other than letters and digits",
+                item.place("Sid"),
+                "use letters of the English alphabet and digits only",
+                item.label,
+            )
+
+
+def _repeated_sids(document: PolicyDocument, subject: Subject) -> Iterator[Found]:
+    counts = Counter(each.sid for each in document.statements if each.sid)
+    seen: set[str] = set()
+    for item in (each for each in subject.items if each.document is document):
+        sid = item.statement.sid
+        if sid in seen and counts[sid] > 1:
+            yield Found(
+                f"the Sid `{sid}` stands twice in this document",
+                item.place("Sid"),
+                "give each statement its own Sid",
+                sid,
+            )
+        if sid:
+            seen.add(sid)
+
+
+def variables_version(subject: Subject) -> Iterator[Found]:
+    """Yield policy variables in a document whose version takes them as plain text."""
+    for item in subject.items:
+        if item.document.version == VERSION_2012:
+            continue
+        texts = [
+            *(item.statement.resource or ()),
+            *(item.statement.not_resource or ()),
+            *(value for condition in item.statement.conditions for value in condition.values),
+        ]
+        found = next((text for text in texts if "${" in text), None)
+        if found:
+            yield Found(
+                f"`{found}` is plain text here: a document of Version {item.document.version} "
+                "has no policy variables",
+                item.place(),
+                f'set `"Version": "{VERSION_2012}"`',
+                item.label,
+            )

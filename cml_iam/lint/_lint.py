@@ -1,0 +1,88 @@
+"""Judge policies: texts, or documents attached together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cml_iam.errors import DocumentError, Place
+from cml_iam.lint._finding import KINDS, Finding, Found, Kind
+from cml_iam.lint._rules import GRAMMAR, RULES, SYNTAX, Rule
+from cml_iam.lint._subject import Subject
+from cml_iam.policy import grammar_problems, parse_json, parse_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cml_iam.errors import Problem
+    from cml_iam.policy import PolicyDocument
+
+
+def lint_text(text: str, name: str = "<policy>", *, kind: Kind = "identity") -> tuple[Finding, ...]:
+    """Judge the policy document *text*, called *name* in places.
+
+    A text that is no JSON, or breaks the grammar, is a finding too; then the other rules cannot
+    judge it. Never raises for whatever text.
+    """
+    return lint_texts([(name, text)], kind=kind)
+
+
+def lint_texts(
+    texts: Sequence[tuple[str, str]], *, kind: Kind = "identity", together: bool = False
+) -> tuple[Finding, ...]:
+    """Judge several documents given as (name, text): each by itself, or attached *together*."""
+    read = [_read(name, text) for name, text in texts]
+    found = [finding for problems, _ in read for finding in problems]
+    documents = [document for _, document in read if document is not None]
+    groups = [documents] if together else [[each] for each in documents]
+    for group in groups:
+        if group:
+            found += lint_policies(group, kind=kind)
+    order = {name: position for position, (name, _) in enumerate(texts)}
+    return tuple(sorted(found, key=lambda each: (order.get(_file(each), 0), *_order(each))))
+
+
+def lint_policies(
+    documents: Iterable[PolicyDocument], *, kind: Kind = "identity"
+) -> tuple[Finding, ...]:
+    """Judge *documents* that take effect together: attached to one principal, for instance.
+
+    All are of one *kind*; see KINDS.
+    """
+    assert kind in KINDS  # noqa: S101 - a programming error
+    subject = Subject(tuple(documents), kind)
+    found = [
+        rule.finding(each)
+        for rule in RULES
+        if rule.check is not None
+        for each in rule.check(subject)
+    ]
+    return tuple(sorted(found, key=_order))
+
+
+def is_complete(findings: Iterable[Finding], name: str) -> bool:
+    """Say whether every rule could judge the document *name*: its text could be read."""
+    unread = {SYNTAX.id, GRAMMAR.id}
+    return not any(each.rule in unread and _file(each) == name for each in findings)
+
+
+def _read(name: str, text: str) -> tuple[list[Finding], PolicyDocument | None]:
+    try:
+        located = parse_json(text, name)
+    except DocumentError as error:
+        return _findings(SYNTAX, error.problems), None
+    problems = grammar_problems(located)
+    if problems:
+        return _findings(GRAMMAR, problems), None
+    return [], parse_policy(text, name)
+
+
+def _findings(rule: Rule, problems: Iterable[Problem]) -> list[Finding]:
+    return [rule.finding(Found(each.message, each.place, each.remedy)) for each in problems]
+
+
+def _file(finding: Finding) -> str:
+    return finding.place.file if finding.place else ""
+
+
+def _order(finding: Finding) -> tuple[Place, str, str]:
+    return finding.place or Place("", 0, 0), finding.rule, finding.message

@@ -1,0 +1,258 @@
+"""Names that AWS does not know: services, actions, operators, condition keys; wrong values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.lint import _reference as reference
+from cml_iam.lint._conditions import (
+    NULL,
+    OPERATOR_NAMES,
+    holds_without_key,
+    parse_operator,
+    value_problems,
+)
+from cml_iam.lint._finding import Found
+from cml_iam.policy import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.lint._subject import Item, Subject
+    from cml_iam.policy import Condition
+
+_WHITE: Final = re.compile(r"\s")
+
+
+def actions(subject: Subject) -> Iterator[Found]:
+    """Yield elements of Action and NotAction that name no action there is."""
+    for item in subject.items:
+        for element in ("Action", "NotAction"):
+            texts = item.statement.action if element == "Action" else item.statement.not_action
+            for index, text in enumerate(texts or ()):
+                if problem := _action_problem(text):
+                    message, remedy = problem
+                    yield Found(message, item.place(element, index), remedy, item.label)
+
+
+def _action_problem(text: str) -> tuple[str, str | None] | None:
+    if text in {"*", "*:*"}:
+        return None
+    prefix, colon, name = text.partition(":")
+    if not colon:
+        return (
+            f"`{text}` names no service",
+            "an action is `service:Name`, such as `ec2:RunInstances`",
+        )
+    if not name or _WHITE.search(text):
+        return f"`{text}` is empty or has white space, so it names nothing", None
+    if "*" in prefix or "?" in prefix:
+        return f"`{text}` has a wildcard in its service, so it names nothing", (
+            "name the service; only `*` alone stands for all of them"
+        )
+    return _unknown_action(text, prefix, name)
+
+
+def _unknown_action(text: str, prefix: str, name: str) -> tuple[str, str | None] | None:
+    as_of = f"in AWS's reference of {reference.updated()}"
+    owner = reference.service(prefix)
+    if owner is None:
+        return f"there is no service `{prefix}` {as_of}", did_you_mean(prefix, reference.services())
+    if owner.matching(name):
+        return None
+    if "*" in name or "?" in name:
+        return f"`{text}` stands for no action {as_of}", None
+    known = (f"{owner.name}:{each}" for each in owner.action_names)
+    return f"there is no action `{text}` {as_of}", did_you_mean(text, known)
+
+
+def operators(subject: Subject) -> Iterator[Found]:
+    """Yield condition operators that do not exist."""
+    for item in subject.items:
+        for condition in item.statement.conditions:
+            if parse_operator(condition.operator) is None:
+                yield Found(
+                    f"there is no condition operator `{condition.operator}`",
+                    item.place("Condition", condition.operator),
+                    _operator_hint(condition.operator),
+                    item.label,
+                )
+
+
+def _operator_hint(text: str) -> str | None:
+    qualifier, colon, base = text.rpartition(":")
+    if colon and qualifier.lower() not in {"forallvalues", "foranyvalue"}:
+        return did_you_mean(qualifier, ("ForAllValues", "ForAnyValue"))
+    return did_you_mean(base, OPERATOR_NAMES) or did_you_mean(
+        base.lower().removesuffix("ifexists"), OPERATOR_NAMES
+    )
+
+
+def keys(subject: Subject) -> Iterator[Found]:
+    """Yield condition keys that neither AWS nor a service of it has."""
+    for item in subject.items:
+        for condition in item.statement.conditions:
+            if is_unknown(condition.key):
+                yield Found(
+                    f"there is no condition key `{condition.key}` in AWS's reference of "
+                    f"{reference.updated()}, so {what_follows(condition)}",
+                    item.condition_place(condition),
+                    _key_hint(condition.key),
+                    item.label,
+                )
+
+
+def is_unknown(key: str) -> bool:
+    """Say whether no service has the condition key *key*.
+
+    Keys that begin with the name of a host are those of an identity provider: anybody's.
+    """
+    prefix, colon, _ = key.partition(":")
+    if "." in prefix or (prefix.lower() == "saml" and colon):
+        return False
+    return reference.key_type(key) is None
+
+
+def what_follows(condition: Condition) -> str:
+    """Say what a condition comes to when no request has its key."""
+    return "it always holds" if holds_without_key(condition) else "it never holds"
+
+
+def _key_hint(key: str) -> str | None:
+    prefix, colon, _ = key.partition(":")
+    if not colon:
+        return "a condition key is `aws:…`, or begins with the prefix of a service"
+    candidates = [name.replace("/${TagKey}", "/") for name in reference.known_keys(prefix)]
+    if not candidates:
+        return did_you_mean(prefix, (*reference.services(), "aws"))
+    return did_you_mean(key, candidates)
+
+
+def values(subject: Subject) -> Iterator[Found]:
+    """Yield values that are no number, date, address, boolean or ARN where one is needed."""
+    for item in subject.items:
+        for condition in item.statement.conditions:
+            if parse_operator(condition.operator) is None:
+                continue
+            if not condition.values:
+                yield Found(
+                    f"`{condition.key}` has no values, so it never matches",
+                    item.condition_place(condition),
+                    "give it a value, or remove it",
+                    item.label,
+                )
+            yield from _bad_values(item, condition)
+
+
+def _bad_values(item: Item, condition: Condition) -> Iterator[Found]:
+    for index, value in enumerate(condition.values):
+        single = replace(condition, values=(value,))
+        for problem in value_problems(single, variables=item.variables):
+            yield Found(
+                f"{problem}: {_consequence(condition)}",
+                item.condition_place(condition, index),
+                None,
+                item.label,
+            )
+
+
+def _consequence(condition: Condition) -> str:
+    op = parse_operator(condition.operator)
+    if op and op.base != NULL and (op.negated or len(condition.values) == 1):
+        return "the condition never holds"
+    return "this value never matches"
+
+
+def literal_wildcards(subject: Subject) -> Iterator[Found]:
+    """Yield `*` and `?` in values of operators that take them as plain characters."""
+    for item in subject.items:
+        for condition in item.statement.conditions:
+            op = parse_operator(condition.operator)
+            if op is None or op.base not in _LITERAL or _may_have_star(condition.key):
+                continue
+            for index, value in enumerate(condition.values):
+                if not any(char in _ESCAPED.sub("", value) for char in "*?"):
+                    continue
+                yield Found(
+                    f"{condition.operator} takes the wildcard in `{value}` as a plain character",
+                    item.condition_place(condition, index),
+                    f"use {_LITERAL[op.base]}",
+                    item.label,
+                )
+
+
+def _may_have_star(key: str) -> bool:
+    """Say whether a value of *key* is any text a user makes up."""
+    lower = key.lower()
+    return "tag" in lower or lower in {"aws:useragent", "aws:referer", "s3:prefix", "s3:delimiter"}
+
+
+_LITERAL: Final = {
+    "stringequals": "StringLike",
+    "stringnotequals": "StringNotLike",
+    "stringequalsignorecase": "StringLike, which minds the case",
+    "stringnotequalsignorecase": "StringNotLike, which minds the case",
+}
+_ESCAPED: Final = re.compile(r"\$\{[^}]*\}")
+
+
+def operator_types(subject: Subject) -> Iterator[Found]:
+    """Yield operators that do not fit the type of the key."""
+    for item in subject.items:
+        for condition in item.statement.conditions:
+            op, kind = parse_operator(condition.operator), reference.key_type(condition.key)
+            if op is None or kind is None or op.base == NULL:
+                continue
+            if kind.startswith("ArrayOf") and not op.qualifier:
+                yield Found(
+                    f"`{condition.key}` has several values, and {condition.operator} never holds "
+                    "for several",
+                    item.condition_place(condition),
+                    f"use ForAnyValue:{condition.operator} or ForAllValues:{condition.operator}",
+                    item.label,
+                )
+            elif misfit := _misfit(op.base, kind.removeprefix("ArrayOf"), condition.values):
+                yield Found(
+                    f"`{condition.key}` is {_TYPE_WORDS[kind.removeprefix('ArrayOf')]}, which "
+                    f"{condition.operator} cannot compare",
+                    item.condition_place(condition),
+                    f"use {misfit}",
+                    item.label,
+                )
+
+
+def _misfit(base: str, kind: str, given: tuple[str, ...]) -> str | None:
+    """Return the operator to use for a key of the type *kind*; None where *base* will do."""
+    family = next((each for each in _FAMILIES if each in base), "string")
+    if family in _FITTING.get(kind, _FAMILIES):
+        return None
+    if family == "string" and not (kind == "IPAddress" and any("/" in each for each in given)):
+        return None  # texts of any type can be compared as texts
+    return _BY_TYPE.get(kind)
+
+
+_FAMILIES: Final = ("numeric", "date", "bool", "ipaddress", "arn", "string", "binary")
+_FITTING: Final = {
+    "ARN": ("arn", "string", "binary"),
+    "Bool": ("bool", "string"),
+    "Numeric": ("numeric", "string"),
+    "Date": ("date", "numeric", "string"),
+    "IPAddress": ("ipaddress",),
+}
+_BY_TYPE: Final = {
+    "ARN": "ArnLike",
+    "Bool": "Bool",
+    "Numeric": "NumericEquals and its kin",
+    "Date": "DateLessThan and its kin",
+    "IPAddress": "IpAddress",
+}
+_TYPE_WORDS: Final = {
+    "ARN": "an ARN",
+    "Bool": "true or false",
+    "Numeric": "a number",
+    "Date": "a date",
+    "IPAddress": "an IP address",
+    "String": "a text",
+}

