@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_res
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from cml_iam.policy import pattern_covers, patterns_overlap
@@ -40,11 +41,13 @@ def arn_of_format(text: str) -> ArnPattern:
     return (*fields, *("*" for _ in range(FIELDS - len(fields))))
 
 
+@lru_cache(1 << 16)
 def overlap(one: ArnPattern, other: ArnPattern) -> bool:
     """Say whether some ARN is named by both."""
     return all(map(patterns_overlap, one, other))
 
 
+@lru_cache(1 << 14)
 def covers(wide: ArnPattern, narrow: ArnPattern) -> bool:
     """Say whether every ARN that *narrow* names is named by *wide*."""
     return all(map(pattern_covers, wide, narrow))

@@ -8,7 +8,7 @@ from cml_iam.errors import DocumentError, Place
 from cml_iam.lint._finding import KINDS, Finding, Found, Kind
 from cml_iam.lint._rules import GRAMMAR, RULES, SYNTAX, Rule
 from cml_iam.lint._subject import Subject
-from cml_iam.policy import grammar_problems, parse_json, parse_policy
+from cml_iam.policy import build_policy, grammar_problems, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,7 +73,7 @@ def _read(name: str, text: str) -> tuple[list[Finding], PolicyDocument | None]:
     problems = grammar_problems(located)
     if problems:
         return _findings(GRAMMAR, problems), None
-    return [], parse_policy(text, name)
+    return [], build_policy(located)
 
 
 def _findings(rule: Rule, problems: Iterable[Problem]) -> list[Finding]:

@@ -99,7 +99,12 @@ def parse_policy(text: str, name: str = "<policy>") -> PolicyDocument:
     problems = grammar_problems(located)
     if problems:
         raise DocumentError(problems)
-    return _build(located.value, name, located)
+    return build_policy(located)
+
+
+def build_policy(located: Located) -> PolicyDocument:
+    """Return the document of a parsed text in which `grammar_problems` found nothing."""
+    return _build(located.value, located.source.name, located)
 
 
 def load_policy(source: PolicyDocument | str | Mapping[str, Any], name: str = "") -> PolicyDocument:

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 MAX_STATES: Final = 20_000
+_WILD: Final = re.compile(r"[*?]")
 
 
 def pattern_regex(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
@@ -32,6 +33,10 @@ def pattern_matches(pattern: str, text: str, *, ignore_case: bool = False) -> bo
 
 def patterns_overlap(one: str, other: str) -> bool:
     """Say whether some text is one that both patterns stand for."""
+    if one == other or "*" in (one, other):
+        return True
+    if not _WILD.search(one + other):
+        return False
     reached = {(0, 0)}
     pending = [(0, 0)]
     while pending:
