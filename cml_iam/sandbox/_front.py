@@ -1,0 +1,71 @@
+"""The front: authenticate, read, settle, authorize, and only then execute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cml_iam.errors import CmlIamError
+from cml_iam.sandbox._answers import as_cbor, fault_answer
+from cml_iam.sandbox._call import SERVICES, protocol_of, read_call
+from cml_iam.sandbox._faults import Fault, Unauthenticated, unauthenticated
+from cml_iam.sandbox._guard import authorize
+from cml_iam.sandbox._others import answer_other
+from cml_iam.sandbox._own import OWN
+from cml_iam.sandbox._principals import authenticate
+from cml_iam.sandbox._signature import read_claim
+from cml_iam.sandbox._strict import complete, perform
+
+if TYPE_CHECKING:
+    from cml_iam.sandbox._call import Call
+    from cml_iam.sandbox._principals import Principal
+    from cml_iam.sandbox._signature import Claim
+    from cml_iam.sandbox._wire import Answer, Message
+    from cml_iam.sandbox._world import World
+
+
+def respond(world: World, message: Message) -> Answer:
+    """Answer *message* as AWS would."""
+    with world.lock:
+        try:
+            claim = read_claim(message)
+        except Unauthenticated as error:
+            return fault_answer(unauthenticated(error, "sts"), "query", "sts")
+        service = SERVICES.get(claim.service)
+        if service is None:
+            return answer_other(world, message, claim)
+        protocol = protocol_of(message, service)
+        try:
+            return _respond(world, message, claim)
+        except Unauthenticated as error:
+            return fault_answer(unauthenticated(error, service), protocol, service)
+        except Fault as fault:
+            return fault_answer(fault, protocol, service)
+        except CmlIamError as error:
+            # A policy the engine cannot judge is refused loudly, never let through.
+            broken = Fault("InternalFailure", f"The sandbox cannot judge this: {error}", 500)
+            return fault_answer(broken, protocol, service)
+
+
+def _respond(world: World, message: Message, claim: Claim) -> Answer:
+    principal = authenticate(world, message, claim)
+    if claim.region not in world.regions:
+        raise Unauthenticated("region")
+    call = complete(world, principal, read_call(message, claim))
+    authorize(world, principal, call)
+    if call.params.get("DryRun"):
+        said = "Request would have succeeded, but DryRun flag is set."
+        raise Fault("DryRunOperation", said, 412)
+    return perform(world, principal, call, lambda asked: _execute(world, principal, asked))
+
+
+def _execute(world: World, principal: Principal, call: Call) -> Answer:
+    """Do *call*: by ourselves where we have the operation, else by moto."""
+    own = OWN.get(call.action)
+    answer = own(world, principal, call) if own else None
+    if answer is not None:
+        return answer
+    if call.service in ("iam", "sts"):
+        call = replace(call, region=world.region)
+    answer = world.moto.execute(call, principal.access_key_id)
+    return as_cbor(call, answer) if call.protocol == "cbor" else answer

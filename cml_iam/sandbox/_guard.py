@@ -1,0 +1,171 @@
+"""The decision on every request, by the project's own engine, and the words of a refusal.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.engine import Authorizer, Request, compile_policies
+from cml_iam.policy import load_policy
+from cml_iam.sandbox._asked_ec2 import ec2_asked
+from cml_iam.sandbox._asked_iam import cloudwatch_asked, iam_asked, sts_asked
+from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._principals import policies_of
+
+if TYPE_CHECKING:
+    from cml_iam.engine import Decision
+    from cml_iam.sandbox._call import Call
+    from cml_iam.sandbox._principals import Policies, Principal
+    from cml_iam.sandbox._world import World
+
+_DENIED: Final = 403
+_KINDS: Final = {
+    "identity": ("an", "identity-based policy"),
+    "boundary": ("a", "permissions boundary"),
+    "session": ("a", "session policy"),
+    "resource": ("a", "resource-based policy"),
+}
+_ASKED: Final = {
+    "ec2": ec2_asked,
+    "iam": iam_asked,
+    "sts": sts_asked,
+    "cloudwatch": cloudwatch_asked,
+}
+
+
+def authorize(world: World, principal: Principal, call: Call) -> None:
+    """Raise Fault, in the service's words, unless *principal* may do *call* as a whole."""
+    if call.action == "sts:AssumeRole" and principal.is_root:
+        raise Fault("AccessDenied", "Roles may not be assumed by root accounts.", _DENIED)
+    if principal.is_root:
+        return
+    authorizer = compiled(policies_of(world, principal), _trust(world, call))
+    extra = _moment(world, principal)
+    for request in _ASKED[call.service](world, principal.caller, call):
+        decision = authorizer.decide(request._replace(context={**request.context, **extra}))
+        if not decision.allowed:
+            raise _refusal(world, principal, call, decision)
+
+
+def authorize_action(world: World, principal: Principal, action: str, region: str) -> None:
+    """Raise Fault unless *principal* may do *action* of another service on every resource."""
+    if principal.is_root:
+        return
+    context = principal.caller.context() | {"aws:RequestedRegion": region}
+    request = Request(action, "*", principal.arn, context | _moment(world, principal))
+    decision = compiled(policies_of(world, principal), None).decide(request)
+    if not decision.allowed:
+        raise Fault("AccessDenied", denial(principal.arn, decision), _DENIED)
+
+
+@lru_cache(maxsize=256)
+def compiled(policies: Policies, trust: str | None) -> Authorizer:
+    """Return the authorizer of *policies*, and of a role's *trust* policy where one is asked."""
+    limit = policies.boundary
+    return compile_policies(
+        identity=[load_policy(each.document, each.name) for each in policies.identity],
+        boundary=load_policy(limit.document, limit.name) if limit else None,
+        session=policies.session,
+        resource=trust,
+    )
+
+
+def denial(arn: str, decision: Decision) -> str:
+    """Return IAM's sentence for a refusal."""
+    request = decision.request
+    said = f"User: {arn} is not authorized to perform: {request.action}"
+    if request.resource != "*" or not request.action.startswith("ec2:"):
+        said += f" on resource: {request.resource}"
+    return f"{said} {_because(decision)}"
+
+
+def _because(decision: Decision) -> str:
+    explanation = decision.explanation
+    if decision.outcome == "explicitDeny":
+        article, name = _KINDS[explanation.deciding[0].kind]
+        return f"with an explicit deny in {article} {name}"
+    silent = [each.kind for each in explanation.gates if not each.allowed]
+    # IAM names the limit rather than the missing grant where both are silent.
+    kind = next(
+        (each for each in ("boundary", "session", "identity") if each in silent), "resource"
+    )
+    return f"because no {_KINDS[kind][1]} allows the {decision.request.action} action"
+
+
+def _refusal(world: World, principal: Principal, call: Call, decision: Decision) -> Fault:
+    said = denial(principal.arn, decision)
+    if call.service != "ec2":
+        return Fault("AccessDenied", said, _DENIED)
+    encoded = world.keep_message(json.dumps(_decoded(principal, decision)))
+    return Fault(
+        "UnauthorizedOperation",
+        f"You are not authorized to perform this operation. {said}. "
+        f"Encoded authorization failure message: {encoded}",
+        _DENIED,
+    )
+
+
+def _decoded(principal: Principal, decision: Decision) -> dict[str, Any]:
+    """Return what sts:DecodeAuthorizationMessage tells of a refusal.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html
+    """
+    request = decision.request
+    conditions = [
+        {"key": key, "values": {"items": [{"value": each} for each in _listed(value)]}}
+        for key, value in request.context.items()
+    ]
+    matched = [
+        {"statementId": each.statement.sid or "", "effect": each.effect.upper()}
+        for each in decision.statements
+    ]
+    return {
+        "allowed": False,
+        "explicitDeny": decision.outcome == "explicitDeny",
+        "matchedStatements": {"items": matched},
+        "failures": {"items": []},
+        "context": {
+            "principal": {"id": principal.user_id, "name": principal.name, "arn": principal.arn},
+            "action": request.action,
+            "resource": request.resource,
+            "conditions": {"items": conditions},
+        },
+    }
+
+
+def _trust(world: World, call: Call) -> str | None:
+    """Return the trust policy of the role to assume; a role that is not there trusts nobody."""
+    if call.action != "sts:AssumeRole":
+        return None
+    for role in world.iam.roles.values():
+        if role.arn == call.params["RoleArn"]:
+            return str(role.assume_role_policy_document)
+    return (
+        '{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*", '
+        '"Action": "*"}}'
+    )
+
+
+def _moment(world: World, principal: Principal) -> dict[str, str]:
+    """Return the condition keys of the moment, and of temporary credentials.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    now = world.now()
+    keys = {
+        "aws:CurrentTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "aws:EpochTime": str(int(now.timestamp())),
+        "aws:ViaAWSService": "false",
+    }
+    if principal.session is not None:
+        keys["aws:MultiFactorAuthPresent"] = "false"
+        keys["aws:TokenIssueTime"] = principal.session.issued.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return keys
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]

@@ -1,0 +1,199 @@
+"""What a RunInstances call means: every value it leaves to EC2 is settled before it is judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.authorization import Image, Launch
+from cml_iam.sandbox._faults import Fault
+
+if TYPE_CHECKING:
+    from cml_iam.sandbox._call import Call
+    from cml_iam.sandbox._world import World
+
+_NOT_JUDGED: Final = (
+    "ElasticGpuSpecification",
+    "ElasticInferenceAccelerators",
+    "LicenseSpecifications",
+    "CapacityReservationSpecification",
+    "SecondaryInterfaces",
+)
+"""Parameters that add authorizations the sandbox does not know; refused, never let through."""
+
+_FROM_TEMPLATE: Final = frozenset(
+    {
+        "BlockDeviceMappings",
+        "CpuOptions",
+        "DisableApiStop",
+        "DisableApiTermination",
+        "EbsOptimized",
+        "HibernationOptions",
+        "IamInstanceProfile",
+        "ImageId",
+        "InstanceInitiatedShutdownBehavior",
+        "InstanceMarketOptions",
+        "InstanceType",
+        "KeyName",
+        "MetadataOptions",
+        "Monitoring",
+        "NetworkInterfaces",
+        "Placement",
+        "SecurityGroupIds",
+        "SecurityGroups",
+        "TagSpecifications",
+        "UserData",
+    }
+)
+
+
+def settle(world: World, call: Call) -> Call:
+    """Return *call* with what EC2 would choose: subnet, security group, type, count, template.
+
+    The template's contents become the call's own, so that they are judged like them.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/use-launch-templates-to-control-launching-instances.html
+    """
+    for name in _NOT_JUDGED:
+        if name in call.params:
+            raise Fault("UnsupportedOperation", f"The sandbox does not know {name}.")
+    call = _with_template(world, call)
+    if "ImageId" not in call.params:
+        raise Fault("MissingParameter", "The request must contain the parameter ImageId")
+    call = call.with_params(InstanceType=call.params.get("InstanceType", "m1.small"))
+    if call.params.get("NetworkInterfaces"):
+        return call
+    subnet = _subnet(world, call)
+    if subnet is None:
+        return call
+    pinned = call.with_params(SubnetId=subnet.id)
+    if not call.params.get("SecurityGroupIds") and not call.params.get("SecurityGroups"):
+        group = world.ec2(call.region).get_default_security_group(subnet.vpc_id)
+        if group is not None:
+            pinned = pinned.with_params(SecurityGroupIds=[group.id])
+    return pinned
+
+
+def launches(world: World, call: Call) -> tuple[Launch, ...]:
+    """Return what the settled *call* launches: one Launch for each volume, otherwise alike."""
+    params = call.params
+    placement = params.get("Placement", {})
+    subnet, network = _network(world, call)
+    profile, role = _profile(world, call)
+    template = params.get("LaunchTemplate", {})
+    first = Launch(
+        region=call.region,
+        account=world.account,
+        image=image(world, call.region, params["ImageId"]),
+        instance_type=params["InstanceType"],
+        tags=_tags(call),
+        subnet=subnet.id if subnet else network.get("SubnetId", "*"),
+        subnet_account=subnet.owner_id if subnet else "",
+        vpc=subnet.vpc_id if subnet else "*",
+        zone=subnet.availability_zone if subnet else placement.get("AvailabilityZone", ""),
+        security_groups=_groups(world, call, subnet, network),
+        network_interface=network.get("NetworkInterfaceId", ""),
+        key_name=params.get("KeyName", ""),
+        profile=profile,
+        profile_role=role,
+        snapshots=_snapshots(params),
+        launch_template=template.get("LaunchTemplateId", ""),
+        market=params.get("InstanceMarketOptions", {}).get("MarketType", "on-demand"),
+        metadata_tokens=params.get("MetadataOptions", {}).get("HttpTokens", ""),
+        tenancy=placement.get("Tenancy", "default"),
+        ebs_optimized=bool(params.get("EbsOptimized", False)),
+        placement_group=placement.get("GroupName", ""),
+    )
+    disks = [each["Ebs"] for each in params.get("BlockDeviceMappings", ()) if "Ebs" in each]
+    return tuple(_with_disk(first, disk) for disk in disks) or (first,)
+
+
+def image(world: World, region: str, image_id: str) -> Image:
+    """Return the image as IAM sees it; an unknown one belongs to nobody."""
+    found = world.ec2(region).amis.get(image_id)
+    if found is None:
+        return Image(image_id, "")
+    tags = dict(world.ec2(region).tags.get(image_id, {}))
+    return Image(image_id, found.owner_alias or found.owner_id, found.is_public, tags)
+
+
+def _with_template(world: World, call: Call) -> Call:
+    named = call.params.get("LaunchTemplate")
+    if not named:
+        return call
+    backend = world.ec2(call.region)
+    version = backend._get_template_from_args(named)  # noqa: SLF001 - moto has no other way
+    data = {k: v for k, v in dict(version.data).items() if k in _FROM_TEMPLATE}
+    identified = {"LaunchTemplateId": version.template.id, "Version": str(version.number)}
+    return replace(call, params={**data, **call.params, "LaunchTemplate": identified})
+
+
+def _subnet(world: World, call: Call) -> Any:
+    backend = world.ec2(call.region)
+    named = call.params.get("SubnetId")
+    if named:
+        return next((each for each in backend.describe_subnets() if each.id == named), None)
+    zone = call.params.get("Placement", {}).get("AvailabilityZone")
+    subnets = backend.get_default_subnets()
+    return subnets.get(zone) if zone else next((subnets[z] for z in sorted(subnets)), None)
+
+
+def _network(world: World, call: Call) -> tuple[Any, dict[str, Any]]:
+    """Return the subnet, and the first network interface the call asks for, if any."""
+    interfaces = call.params.get("NetworkInterfaces") or [{}]
+    if len(interfaces) > 1:
+        raise Fault("UnsupportedOperation", "The sandbox launches with one network interface.")
+    network = dict(interfaces[0])
+    backend = world.ec2(call.region)
+    existing = backend.enis.get(network.get("NetworkInterfaceId"))
+    if existing is not None:
+        return existing.subnet, network
+    asked = call.with_params(SubnetId=network.get("SubnetId") or call.params.get("SubnetId"))
+    return _subnet(world, asked), network
+
+
+def _groups(world: World, call: Call, subnet: Any, network: dict[str, Any]) -> tuple[str, ...]:
+    backend = world.ec2(call.region)
+    named = [*call.params.get("SecurityGroupIds", ()), *network.get("Groups", ())]
+    for name in call.params.get("SecurityGroups", ()):
+        found = backend.get_security_group_by_name_or_id(name)
+        named.append(found.id if found else name)
+    if named or network.get("NetworkInterfaceId"):
+        return tuple(named)
+    group = backend.get_default_security_group(subnet.vpc_id) if subnet else None
+    return (group.id,) if group else ()
+
+
+def _profile(world: World, call: Call) -> tuple[str, str]:
+    """Return the ARNs of the instance profile and of its role."""
+    named = call.params.get("IamInstanceProfile")
+    if not named:
+        return "", ""
+    for each in world.iam.instance_profiles.values():
+        if each.arn == named.get("Arn") or each.name == named.get("Name"):
+            if not each.roles:
+                raise Fault("InvalidParameterValue", f"The profile {each.name} has no role.")
+            return each.arn, each.roles[0].arn
+    said = named.get("Name") or named.get("Arn")
+    raise Fault("InvalidParameterValue", f"Invalid IAM Instance Profile {said}")
+
+
+def _tags(call: Call) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for each in call.params.get("TagSpecifications", ()):
+        tags = {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", ())}
+        found.setdefault(each.get("ResourceType", ""), {}).update(tags)
+    return found
+
+
+def _snapshots(params: dict[str, Any]) -> tuple[str, ...]:
+    disks = (each.get("Ebs", {}) for each in params.get("BlockDeviceMappings", ()))
+    return tuple(disk["SnapshotId"] for disk in disks if "SnapshotId" in disk)
+
+
+def _with_disk(what: Launch, disk: dict[str, Any]) -> Launch:
+    return replace(
+        what,
+        encrypted=disk.get("Encrypted"),
+        volume_type=disk.get("VolumeType", what.volume_type),
+        volume_size=disk.get("VolumeSize", what.volume_size),
+    )

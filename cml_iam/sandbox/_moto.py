@@ -1,0 +1,179 @@
+"""Moto: started once, asked only by us, its answers cleaned; the one file that knows its server."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.util import find_spec
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from cml_iam.errors import MissingExtraError
+from cml_iam.sandbox._call import canonical_form, plain
+from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._wire import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cml_iam.sandbox._call import Call
+
+_SWITCHES: Final = {
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+    "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+    "MOTO_ENABLE_AMI_VALIDATION": "true",
+    "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "true",
+    "MOTO_DISABLE_GLOBAL_CORS": "true",
+    "MOTO_ACCOUNT_ID": "",
+}
+"""Read by moto when it is imported or used. The account is told by a header of ours instead."""
+
+_NEEDED: Final = ("moto", "flask")
+_ENDPOINTS: Final = {"cloudwatch": "monitoring"}
+_UNKNOWN: Final = "UnsupportedOperation"
+
+
+class Moto:
+    """Moto's services for one *account*, and the models behind them."""
+
+    def __init__(self, account: str) -> None:
+        missing = [name for name in _NEEDED if find_spec(name) is None]
+        if missing:
+            raise MissingExtraError(
+                f"the sandbox needs {' and '.join(missing)}, not installed here",
+                remedy="pip install 'cml-iam[sandbox]'",
+            )
+        self.account = account
+        self._before = {name: os.environ.get(name) for name in _SWITCHES}
+        for name, value in _SWITCHES.items():
+            _set_variable(name, value or None)
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+        def create(service: Any) -> Any:
+            application = create_backend_app(service)
+            # Registered handlers keep flask from answering with a page of HTML.
+            application.register_error_handler(NotImplementedError, _not_implemented)
+            application.register_error_handler(Exception, _internal)
+            return application
+
+        self._application = DomainDispatcherApplication(create)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: moto's backends are global to the process."""
+        from moto.core.base_backend import BackendDict
+        from moto.core.model_instances import reset_model_data
+
+        BackendDict.reset()
+        reset_model_data()
+
+    def close(self) -> None:
+        """Forget everything and restore the environment."""
+        self.reset()
+        for name, value in self._before.items():
+            _set_variable(name, value)
+
+    def backend(self, service: str, region: str) -> Any:
+        """Return moto's model of *service* in *region*; `aws` for services without regions."""
+        return _backends(service)[self.account][region]
+
+    def regions(self, service: str) -> frozenset[str]:
+        """Return the regions that have *service*."""
+        return frozenset(_backends(service)[self.account].regions)
+
+    def execute(self, call: Call, access_key_id: str) -> Answer:
+        """Have moto do *call*, written anew from its parameters."""
+        service = _ENDPOINTS.get(call.service, call.service)
+        given = {"REQUEST_METHOD": "POST", "PATH_INFO": "/"}
+        if call.protocol in ("json", "cbor"):
+            given |= {
+                "CONTENT_TYPE": "application/x-amz-json-1.0",
+                "HTTP_X_AMZ_TARGET": f"GraniteServiceVersion20100801.{call.operation}",
+            }
+            body = json.dumps(call.params, default=plain)
+        else:
+            given["CONTENT_TYPE"] = "application/x-www-form-urlencoded; charset=utf-8"
+            body = urlencode(canonical_form(call))
+        return self.execute_raw(service, call.region, access_key_id, given, body.encode())
+
+    def execute_raw(
+        self, service: str, region: str, access_key_id: str, given: Mapping[str, str], body: bytes
+    ) -> Answer:
+        """Have moto answer a request in another protocol; *given* completes the environment."""
+        return self._answer(self._environ(service, region, access_key_id) | dict(given), body)
+
+    def _environ(self, service: str, region: str, access_key_id: str) -> dict[str, Any]:
+        """Return the environment of a request that can only mean *service* in *region* here."""
+        return {
+            "SCRIPT_NAME": "",
+            "QUERY_STRING": "",
+            "SERVER_NAME": "sandbox",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "HTTP_HOST": f"{service}.{region}.amazonaws.com",
+            "HTTP_AUTHORIZATION": (
+                f"AWS4-HMAC-SHA256 Credential={access_key_id}/20000101/{region}/{service}"
+                "/aws4_request, SignedHeaders=host, Signature=checked"
+            ),
+            "HTTP_X_MOTO_ACCOUNT_ID": self.account,
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.errors": BytesIO(),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
+
+    def _answer(self, environ: dict[str, Any], body: bytes) -> Answer:
+        environ |= {"CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)}
+        started: list[Any] = []
+
+        def start(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
+            named = {name.lower(): each for name, each in headers}
+            started[:] = [int(status.split(maxsplit=1)[0]), named]
+
+        chunks = self._application(environ, start)
+        try:
+            content = b"".join(chunks)
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
+        status, headers = started
+        kept = {k: v for k, v in headers.items() if k.startswith("x-amz") or k in _KEPT}
+        return Answer(status, content, headers.get("content-type", "text/xml"), kept)
+
+
+_KEPT: Final = frozenset({"etag", "last-modified", "location"})
+
+
+def _backends(service: str) -> Any:
+    from moto import backends
+
+    # Moto declares one overload for each of its services.
+    find: Any = backends.get_backend
+    return find(service)
+
+
+def _not_implemented(error: NotImplementedError) -> Any:
+    raise Fault(_UNKNOWN, f"The sandbox does not implement this: {error}") from error
+
+
+def _internal(error: Exception) -> Any:
+    from werkzeug.exceptions import HTTPException
+
+    if isinstance(error, HTTPException):
+        return error
+    if isinstance(error, Fault):
+        raise error
+    raise Fault(
+        "InternalFailure", f"The sandbox failed: {type(error).__name__}: {error}", 500
+    ) from error
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

@@ -1,0 +1,233 @@
+"""The operations the sandbox answers itself, where moto has none or a weaker one."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.engine import AttachedPolicy
+from cml_iam.errors import CmlIamError
+from cml_iam.policy import MANAGED_POLICY_CHARACTERS, Arn, policy_size
+from cml_iam.sandbox._answers import result_answer
+from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._guard import compiled
+from cml_iam.sandbox._principals import Policies
+from cml_iam.sandbox._simulate import (
+    context_keys_for_custom_policy,
+    context_keys_for_principal_policy,
+    simulate_custom_policy,
+    simulate_principal_policy,
+)
+from cml_iam.sandbox._world import Session, new_key
+from cml_iam.secret import Secret
+
+if TYPE_CHECKING:
+    from cml_iam.sandbox._call import Call
+    from cml_iam.sandbox._principals import Principal
+    from cml_iam.sandbox._wire import Answer
+    from cml_iam.sandbox._world import World
+
+Handler = Callable[["World", "Principal", "Call"], "Answer"]
+
+_SHORTEST: Final = 900
+_DEFAULT: Final = 3600
+_LONGEST_CHAINED: Final = 3600
+_LONGEST_TOKEN: Final = 129_600
+
+
+def get_caller_identity(_: World, principal: Principal, call: Call) -> Answer:
+    """Say who the caller is."""
+    arn = principal.arn
+    known = {"UserId": principal.user_id, "Account": Arn.parse(arn).account, "Arn": arn}
+    return result_answer(call, known)
+
+
+def assume_role(world: World, principal: Principal, call: Call) -> Answer:
+    """Make temporary credentials of a role.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+    """
+    params = call.params
+    role = next(each for each in world.iam.roles.values() if each.arn == params["RoleArn"])
+    longest = int(role.max_session_duration or _DEFAULT)
+    if principal.role is not None:
+        longest = _LONGEST_CHAINED
+    name = params["RoleSessionName"]
+    tags = {each["Key"]: each["Value"] for each in role.tags or ()}
+    tags |= {each["Key"]: each.get("Value", "") for each in params.get("Tags", ())}
+    session = _session(
+        world,
+        _duration(call, _DEFAULT, longest),
+        arn=f"arn:{world.partition}:sts::{world.account}:assumed-role/{role.name}/{name}",
+        user_id=f"{role.id}:{name}",
+        role=role.name,
+        policies=_session_policies(world, call),
+        tags=tags,
+    )
+    assumed = {"AssumedRoleId": session.user_id, "Arn": session.arn}
+    return result_answer(call, {"Credentials": _credentials(session), "AssumedRoleUser": assumed})
+
+
+def get_session_token(world: World, principal: Principal, call: Call) -> Answer:
+    """Make temporary credentials of the calling user."""
+    if principal.name is None or principal.session is not None:
+        raise Fault("AccessDenied", "Cannot call GetSessionToken with session credentials", 403)
+    session = _session(
+        world,
+        _duration(call, 43_200, _LONGEST_TOKEN),
+        arn=principal.arn,
+        user_id=principal.user_id,
+        user=principal.name,
+    )
+    return result_answer(call, {"Credentials": _credentials(session)})
+
+
+def decode_authorization_message(world: World, _: Principal, call: Call) -> Answer:
+    """Tell why a request was refused."""
+    text = world.messages.get(call.params["EncodedMessage"])
+    if text is None:
+        raise Fault("InvalidAuthorizationMessageException", "Message is not valid")
+    return result_answer(call, {"DecodedMessage": text})
+
+
+def get_access_key_info(world: World, _: Principal, call: Call) -> Answer:
+    """Say whose account an access key is of."""
+    return result_answer(call, {"Account": world.account})
+
+
+def get_user(world: World, principal: Principal, call: Call) -> Answer | None:
+    """Answer for the root, who is no user; moto answers for the others."""
+    if principal.is_root and "UserName" not in call.params:
+        created = world.started.replace(tzinfo=None)
+        root = {"UserId": world.account, "Arn": principal.arn, "CreateDate": created, "Path": "/"}
+        return result_answer(call, {"User": {**root, "UserName": "root"}})
+    return None
+
+
+def put_user_permissions_boundary(world: World, _: Principal, call: Call) -> Answer:
+    """Set a user's permissions boundary."""
+    user = find_user(world, call.params["UserName"])
+    set_boundary(world, user, call.params["PermissionsBoundary"])
+    return result_answer(call, {})
+
+
+def delete_user_permissions_boundary(world: World, _: Principal, call: Call) -> Answer:
+    """Take a user's permissions boundary away."""
+    user = find_user(world, call.params["UserName"])
+    if not hasattr(user, "permissions_boundary"):
+        said = f"The user with name {user.name} has no permissions boundary."
+        raise Fault("NoSuchEntity", said, 404)
+    del user.permissions_boundary
+    return result_answer(call, {})
+
+
+def set_boundary(world: World, user: Any, arn: str) -> None:
+    """Keep the boundary *arn* on moto's *user*, where its GetUser finds it too."""
+    check_boundary(world, arn)
+    user.permissions_boundary = {
+        "PermissionsBoundaryType": "Policy",
+        "PermissionsBoundaryArn": arn,
+    }
+
+
+def check_boundary(world: World, arn: str) -> None:
+    """Raise Fault unless there is a managed policy *arn*."""
+    if arn not in world.iam.managed_policies:
+        raise Fault("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
+
+
+def find_user(world: World, name: str) -> Any:
+    """Return moto's user *name*."""
+    user = world.iam.users.get(name)
+    if user is None:
+        raise Fault("NoSuchEntity", f"The user with name {name} cannot be found.", 404)
+    return user
+
+
+def _session(
+    world: World,
+    seconds: int,
+    *,
+    arn: str,
+    user_id: str,
+    role: str | None = None,
+    user: str | None = None,
+    policies: tuple[str, ...] | None = None,
+    tags: dict[str, str] | None = None,
+) -> Session:
+    now = world.now()
+    session = Session(
+        key=new_key("ASIA"),
+        token=Secret(secrets.token_urlsafe(96)),
+        arn=arn,
+        user_id=user_id,
+        role=role,
+        user=user,
+        issued=now,
+        expires=now + timedelta(seconds=seconds),
+        policies=policies,
+        tags=tags or {},
+    )
+    world.sessions[session.key.id] = session
+    return session
+
+
+def _credentials(session: Session) -> dict[str, Any]:
+    return {
+        "AccessKeyId": session.key.id,
+        "SecretAccessKey": session.key.secret.reveal(),
+        "SessionToken": session.token.reveal(),
+        "Expiration": session.expires.replace(tzinfo=None),
+    }
+
+
+def _duration(call: Call, default: int, longest: int) -> int:
+    seconds = int(call.params.get("DurationSeconds", min(default, longest)))
+    if not _SHORTEST <= seconds <= longest:
+        said = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+        raise Fault("ValidationError", said)
+    return seconds
+
+
+def _session_policies(world: World, call: Call) -> tuple[str, ...] | None:
+    """Return the session policies, or None where the session is not limited by any."""
+    found = [call.params["Policy"]] if "Policy" in call.params else []
+    for each in call.params.get("PolicyArns", ()):
+        policy = world.iam.managed_policies.get(each.get("arn"))
+        if policy is None:
+            raise Fault("MalformedPolicyDocument", f"There is no policy {each.get('arn')}.")
+        found.append(next(v.document for v in policy.versions if v.is_default))
+    for text in found:
+        check_document(text)
+    return tuple(found) or None
+
+
+def check_document(text: str, limit: int = MANAGED_POLICY_CHARACTERS) -> None:
+    """Raise Fault unless *text* is a policy the engine understands and AWS would take."""
+    try:
+        authorizer = compiled(Policies((AttachedPolicy("policy", text),)), None)
+    except CmlIamError as error:
+        raise Fault("MalformedPolicyDocument", error.message) from error
+    if authorizer.problems:
+        raise Fault("MalformedPolicyDocument", str(authorizer.problems[0]))
+    if policy_size(text) > limit:
+        raise Fault("LimitExceeded", f"Cannot exceed quota for PolicySize: {limit}", 409)
+
+
+OWN: Final[dict[str, Handler | Callable[..., Answer | None]]] = {
+    "sts:GetCallerIdentity": get_caller_identity,
+    "sts:AssumeRole": assume_role,
+    "sts:GetSessionToken": get_session_token,
+    "sts:DecodeAuthorizationMessage": decode_authorization_message,
+    "sts:GetAccessKeyInfo": get_access_key_info,
+    "iam:GetUser": get_user,
+    "iam:SimulateCustomPolicy": simulate_custom_policy,
+    "iam:SimulatePrincipalPolicy": simulate_principal_policy,
+    "iam:GetContextKeysForCustomPolicy": context_keys_for_custom_policy,
+    "iam:GetContextKeysForPrincipalPolicy": context_keys_for_principal_policy,
+    "iam:PutUserPermissionsBoundary": put_user_permissions_boundary,
+    "iam:DeleteUserPermissionsBoundary": delete_user_permissions_boundary,
+}
+"""By IAM action; None as an answer leaves the call to moto."""

@@ -1,0 +1,189 @@
+"""Who calls: the account's root, a user, or a session; with the policies that apply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from cml_iam.authorization import Caller
+from cml_iam.engine import AttachedPolicy
+from cml_iam.policy import Arn
+from cml_iam.sandbox._faults import Fault, Unauthenticated
+from cml_iam.sandbox._signature import read_claim, verify
+from cml_iam.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cml_iam.sandbox._signature import Claim
+    from cml_iam.sandbox._wire import Message
+    from cml_iam.sandbox._world import Session, World
+
+_TEMPORARY: Final = "ASIA"
+_NOTHING: Final = (
+    '{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policies of a caller; None where there is no such limit."""
+
+    identity: tuple[AttachedPolicy, ...] = ()
+    boundary: AttachedPolicy | None = None
+    session: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller; *name* is a user's name, *session* set for temporary credentials."""
+
+    arn: str
+    user_id: str
+    access_key_id: str
+    source_ip: str
+    name: str | None = None
+    role: str | None = None
+    session: Session | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this is the account's root, whom no identity-based policy limits."""
+        return Arn.parse(self.arn).resource == "root"
+
+    @property
+    def caller(self) -> Caller:
+        """The caller as the authorizations know it."""
+        return Caller(self.arn, self.user_id, self.source_ip, self.tags)
+
+
+def authenticate(world: World, message: Message, claim: Claim | None = None) -> Principal:
+    """Return who sent *message*; raise Unauthenticated if that is not proved."""
+    claim = claim or read_claim(message)
+    principal, secret = _holder(world, claim, message.source_ip)
+    verify(message, claim, secret, world.now())
+    session = principal.session
+    if session is not None and session.expires <= world.now():
+        raise Unauthenticated("expired")
+    return principal
+
+
+def policies_of(world: World, principal: Principal) -> Policies:
+    """Return every policy that applies to *principal* now; the root has none."""
+    if principal.is_root:
+        return Policies()
+    if principal.role is not None:
+        role = find_role(world, principal.role)
+        session = principal.session.policies if principal.session else None
+        return Policies(
+            _own_policies(role), boundary(world, role.permissions_boundary_arn), session
+        )
+    return user_policies(world, principal.name or "")
+
+
+def user_policies(world: World, name: str) -> Policies:
+    """Return the policies of the user *name*, with those of its groups."""
+    user = world.iam.get_user(name)
+    groups = [group for group in world.iam.groups.values() if user in group.users]
+    documents = [_own_policies(owner) for owner in (user, *groups)]
+    return Policies(
+        tuple(each for found in documents for each in found), boundary(world, boundary_arn(user))
+    )
+
+
+def group_policies(world: World, name: str) -> Policies:
+    """Return the policies of the group *name*."""
+    return Policies(_own_policies(world.iam.get_group(name)))
+
+
+def role_policies(world: World, name: str) -> Policies:
+    """Return the policies of the role *name*."""
+    role = find_role(world, name)
+    return Policies(_own_policies(role), boundary(world, role.permissions_boundary_arn))
+
+
+def boundary_arn(user: Any) -> str | None:
+    """Return the ARN of the permissions boundary of moto's *user*, which moto does not know."""
+    held = getattr(user, "permissions_boundary", None)
+    return held["PermissionsBoundaryArn"] if held else None
+
+
+def boundary(world: World, arn: str | None) -> AttachedPolicy | None:
+    """Return the permissions boundary *arn*; one that is not there allows nothing."""
+    if not arn:
+        return None
+    policy = world.iam.managed_policies.get(arn)
+    if policy is None:
+        return AttachedPolicy(arn, _NOTHING, arn=arn)
+    return AttachedPolicy(policy.name, default_document(policy), _type(arn), arn)
+
+
+def default_document(policy: Any) -> str:
+    """Return the text of the default version of moto's managed *policy*."""
+    return str(next(each.document for each in policy.versions if each.is_default))
+
+
+def find_role(world: World, name: str) -> Any:
+    """Return moto's role *name*; a session outlives its role, but may then do nothing."""
+    for role in world.iam.roles.values():
+        if role.name == name:
+            return role
+    raise Fault("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
+
+
+def _own_policies(owner: Any) -> tuple[AttachedPolicy, ...]:
+    attached = [
+        AttachedPolicy(each.name, default_document(each), _type(each.arn), each.arn, owner.arn)
+        for each in owner.managed_policies.values()
+    ]
+    inline = [
+        AttachedPolicy(name, document, "inline", owner=owner.arn)
+        for name, document in owner.policies.items()
+    ]
+    return (*attached, *inline)
+
+
+def _type(arn: str) -> Literal["aws-managed", "user-managed"]:
+    return "aws-managed" if ":iam::aws:" in arn else "user-managed"
+
+
+def _holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secret]:
+    """Return the holder of the access key, and its secret; raise for unknown and inactive keys."""
+    key_id = claim.access_key_id
+    if key_id == world.root.id:
+        arn = f"arn:{world.partition}:iam::{world.account}:root"
+        return Principal(arn, world.account, key_id, source_ip), world.root.secret
+    if key_id.startswith(_TEMPORARY):
+        return _session_holder(world, claim, source_ip)
+    for user in list(world.iam.users.values()):
+        for key in user.access_keys:
+            if key.access_key_id == key_id and key.status == "Active":
+                return _user(user, key_id, source_ip), Secret(key.secret_access_key)
+    raise Unauthenticated("unknown")
+
+
+def _user(user: Any, key_id: str, source_ip: str, session: Session | None = None) -> Principal:
+    tags = {each["Key"]: each["Value"] for each in user.tags or ()}
+    return Principal(user.arn, user.id, key_id, source_ip, user.name, None, session, tags)
+
+
+def _session_holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secret]:
+    session = world.sessions.get(claim.access_key_id)
+    if session is None or claim.token is None or Secret(claim.token) != session.token:
+        raise Unauthenticated("token")
+    if session.user is not None:
+        user = world.iam.users.get(session.user)
+        if user is None:
+            raise Unauthenticated("unknown")
+        return _user(user, claim.access_key_id, source_ip, session), session.key.secret
+    holder = Principal(
+        session.arn,
+        session.user_id,
+        claim.access_key_id,
+        source_ip,
+        role=session.role,
+        session=session,
+        tags=session.tags,
+    )
+    return holder, session.key.secret

@@ -1,0 +1,181 @@
+"""The sandbox as a value: started, used, stopped."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Final, Self
+
+from cml_iam.errors import InputError, RefusedError
+from cml_iam.sandbox._front import respond
+from cml_iam.sandbox._images import register_image, seed
+from cml_iam.sandbox._moto import Moto
+from cml_iam.sandbox._server import Server
+from cml_iam.sandbox._world import AccessKey, World, system_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from types import TracebackType
+
+    from cml_iam.engine import Shape
+
+ACCOUNT: Final = "111122223333"
+REGION: Final = "us-east-1"
+_ONE: Final = Lock()
+"""Held by the sandbox of this process."""
+
+
+class Sandbox:
+    """A running embedded AWS; a context manager that stops it."""
+
+    def __init__(self, world: World, moto: Moto, server: Server) -> None:
+        self._world = world
+        self._moto = moto
+        self._server: Server | None = server
+        self.endpoint_url = server.url
+        """Where it answers, for every service."""
+
+    @property
+    def account(self) -> str:
+        """The id of its one account."""
+        return self._world.account
+
+    @property
+    def region(self) -> str:
+        """The region its environment names; the others work too."""
+        return self._world.region
+
+    @property
+    def root(self) -> AccessKey:
+        """The access key of the account's root: random, and of no use elsewhere."""
+        return self._world.root
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that point AWS's SDKs and command line here, as the root.
+
+        The root's secret is in the clear in them. Variables that would win over these, such as
+        AWS_PROFILE and AWS_ENDPOINT_URL_EC2, are not among them: see `foreign_variable`.
+        """
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.root.id,
+            "AWS_SECRET_ACCESS_KEY": self.root.secret.reveal(),
+        }
+
+    def register_image(
+        self,
+        image_id: str,
+        *,
+        region: str | None = None,
+        owner: str | None = None,
+        name: str = "",
+        public: bool = False,
+    ) -> None:
+        """Make an image that can be launched; *owner* is this account by default."""
+        where = region or self.region
+        if where not in self._world.regions:
+            raise InputError(f"no region `{where}` in the partition `{self._world.partition}`")
+        with self._world.lock:
+            register_image(self._world, image_id, where, owner or self.account, name, public=public)
+
+    def stop(self) -> None:
+        """Stop answering and forget everything; a second time does nothing."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+            self._moto.close()
+            _ONE.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"Sandbox({self.endpoint_url}, account={self.account}, region={self.region})"
+
+
+def start_sandbox(
+    account: str = ACCOUNT,
+    region: str = REGION,
+    port: int = 0,
+    *,
+    simulate_shape: Shape = "new",
+    describes_until_arrived: int = 0,
+    clock: Callable[[], datetime] = system_clock,
+) -> Sandbox:
+    """Start an embedded AWS on the loopback interface, empty but for a few images.
+
+    It has one *account*; *region* is what its environment names, and sets the partition. *port* 0
+    takes a free one. *simulate_shape* is the shape of the Simulate* answers: "new" as of
+    2026-07-30, or "old". An instance shows that it is pending, stopping or shutting down for
+    *describes_until_arrived* DescribeInstances. *clock* tells the time.
+
+    Raises MissingExtraError without moto, RefusedError if this process already runs one, and
+    InputError for an account, a region or a port that cannot be.
+    """
+    if not re.fullmatch(r"\d{12}", account):
+        raise InputError(f"an account id has 12 digits: `{account}`")
+    if not _ONE.acquire(blocking=False):
+        raise RefusedError(
+            "this process already runs a sandbox, and moto's state is global to the process",
+            remedy="stop the other one first, or start this one in a process of its own",
+        )
+    try:
+        moto = Moto(account)
+    except BaseException:
+        _ONE.release()
+        raise
+    try:
+        world = World(
+            moto,
+            account,
+            region,
+            shape=simulate_shape,
+            describes_until_arrived=describes_until_arrived,
+            clock=clock,
+        )
+        if region not in world.regions:
+            raise InputError(f"no such region: `{region}`")
+        seed(world)
+        return Sandbox(world, moto, Server(partial(respond, world), port))
+    except BaseException:
+        moto.close()
+        _ONE.release()
+        raise
+
+
+def foreign_variable(name: str) -> bool:
+    """Say whether the environment variable *name* would lead a command past the sandbox."""
+    return name in _FOREIGN or name.startswith("AWS_ENDPOINT_URL_")
+
+
+_FOREIGN: Final[frozenset[str]] = frozenset(
+    {
+        "AWS_CONFIG_FILE",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_DEFAULT_PROFILE",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        "AWS_PROFILE",
+        "AWS_ROLE_ARN",
+        "AWS_SECURITY_TOKEN",
+        "AWS_SESSION_TOKEN",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_USE_DUALSTACK_ENDPOINT",
+        "AWS_USE_FIPS_ENDPOINT",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    }
+)

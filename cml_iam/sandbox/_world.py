@@ -1,0 +1,134 @@
+"""What the sandbox keeps beside moto's models: who may call, what was answered, what is delayed."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.sandbox._call import Call
+from cml_iam.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cml_iam.engine import Shape
+    from cml_iam.sandbox._moto import Moto
+    from cml_iam.sandbox._wire import Answer
+
+
+def system_clock() -> datetime:
+    """Return the time of this machine."""
+    return datetime.now(UTC)
+
+
+_ALPHABET: Final = string.ascii_uppercase + "234567"
+_SECRET_ALPHABET: Final = string.ascii_letters + string.digits + "+/"
+_MOST_MESSAGES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An access key: its id, and its secret."""
+
+    id: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Temporary credentials, and for whom: *arn* is an assumed role's, or a user's."""
+
+    key: AccessKey
+    token: Secret
+    arn: str
+    user_id: str
+    role: str | None
+    user: str | None
+    issued: datetime
+    expires: datetime
+    policies: tuple[str, ...] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def new_key(prefix: str = "AKIA") -> AccessKey:
+    """Return a random access key."""
+    body = "".join(secrets.choice(_ALPHABET) for _ in range(16))
+    secret = "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
+    return AccessKey(prefix + body, Secret(secret))
+
+
+class World:
+    """One account of the embedded AWS.
+
+    Everything is done under *lock*: what is authorized is the state that is then changed.
+    """
+
+    def __init__(
+        self,
+        moto: Moto,
+        account: str,
+        region: str,
+        *,
+        shape: Shape = "new",
+        describes_until_arrived: int = 0,
+        clock: Callable[[], datetime] = system_clock,
+    ) -> None:
+        self.moto = moto
+        self.shape = shape
+        self.describes_until_arrived = describes_until_arrived
+        self.started = clock()
+        self.account = account
+        self.region = region
+        self.clock = clock
+        self.lock = RLock()
+        self.root = new_key()
+        self.partition = partition_of(region)
+        self.sessions: dict[str, Session] = {}
+        self.launches: dict[tuple[str, str], tuple[Call, Answer]] = {}
+        self.messages: OrderedDict[str, str] = OrderedDict()
+        self.regions = frozenset(
+            each for each in moto.regions("ec2") if partition_of(each) == self.partition
+        )
+        self.delays: dict[str, Delay] = {}
+
+    @property
+    def iam(self) -> Any:
+        """Moto's model of IAM."""
+        return self.moto.backend("iam", self.partition)
+
+    def ec2(self, region: str) -> Any:
+        """Moto's model of EC2 in *region*."""
+        return self.moto.backend("ec2", region)
+
+    def now(self) -> datetime:
+        """Return the time, with its zone."""
+        return self.clock()
+
+    def keep_message(self, text: str) -> str:
+        """Keep the reason of a refusal; return the opaque text that finds it again."""
+        name = secrets.token_urlsafe(96)
+        self.messages[name] = text
+        if len(self.messages) > _MOST_MESSAGES:
+            self.messages.popitem(last=False)
+        return name
+
+
+@dataclass(slots=True)
+class Delay:
+    """An *instance* that has not arrived: it becomes *final* after *left* more describes."""
+
+    instance: Any
+    final: tuple[str, int]
+    left: int
+
+
+def partition_of(region: str) -> str:
+    """Return the partition of *region*."""
+    from moto.utilities.utils import get_partition
+
+    return str(get_partition(region))
