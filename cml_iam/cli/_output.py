@@ -93,6 +93,11 @@ def say(text: str) -> None:
     click.secho(text, fg=style, color=_colour(sys.stdout))
 
 
+def heading(text: str) -> None:
+    """Print a heading on stdout, bold where colour can be seen."""
+    click.secho(text, bold=_colour(sys.stdout), color=_colour(sys.stdout))
+
+
 def note(text: str) -> None:
     """Print a line of progress on stderr, unless --quiet."""
     if not settings().quiet:
@@ -100,15 +105,16 @@ def note(text: str) -> None:
         click.secho(text, err=True, fg=style, color=_colour(sys.stderr))
 
 
-def progress(text: str) -> AbstractContextManager[Any]:
-    """Show that *text* is under way: a spinner on a terminal, one line elsewhere."""
+def progress(text: str, *, only_on_terminal: bool = False) -> AbstractContextManager[Any]:
+    """Show that *text* is under way: a spinner on a terminal, one line elsewhere if at all."""
     from contextlib import nullcontext
 
     if settings().quiet:
         return nullcontext()
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         return console(stderr=True).status(text)
-    note(f"{INFO} {text}")
+    if not only_on_terminal:
+        note(f"{INFO} {text}")
     return nullcontext()
 
 

@@ -1,0 +1,90 @@
+"""`cml-iam demo`: the whole main job, narrated."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._output import BAD, OK, heading, note, print_json, progress, say, wants_json
+from cml_iam.cli._settings import shared_options
+from cml_iam.demo import Check, run_demo
+from cml_iam.errors import InputError
+
+
+@click.command()
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Leave the site file and the .env in this folder.",
+)
+@shared_options("output", "color", "quiet", "debug")
+@click.pass_context
+def demo(context: click.Context, keep: Path | None) -> None:
+    """Run the whole main job in an embedded AWS: no account, no network, under a minute.
+
+    Renders the hardened policy, lints it, bootstraps the user, verifies every permission, runs a
+    worker with the new key, and is refused what the policy forbids. Exits with 3 if anything
+    turned out otherwise.
+    """
+    begun = time.monotonic()
+    teller = _Teller()
+    with _folder(keep) as folder:
+        checks = run_demo(folder, teller)
+    wrong = [each for each in checks if not each.ok]
+    if wants_json():
+        print_json({"checks": [asdict(each) for each in checks], "failed": len(wrong)})
+    else:
+        _summary(checks, wrong, time.monotonic() - begun)
+    context.exit(Exit.FINDINGS if wrong else Exit.OK)
+
+
+class _Teller:
+    """Prints the acts as numbered headings, and each check below its act."""
+
+    def __init__(self) -> None:
+        self.acts = 0
+
+    @contextmanager
+    def act(self, title: str) -> Iterator[None]:
+        self.acts += 1
+        if not wants_json():
+            heading(f"{self.acts}. {title}")
+        with progress(f"{title} …", only_on_terminal=True):
+            yield
+
+    def check(self, check: Check) -> None:
+        if not wants_json():
+            say(f"   {OK if check.ok else BAD} {check.text}")
+        elif not check.ok:
+            note(f"{BAD} {check.text}")
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="cml-iam-demo-") as folder:
+            yield Path(folder)
+        return
+    if keep.exists() and any(keep.iterdir()):
+        raise InputError(f"the folder `{keep}` is not empty", remedy="name a new one")
+    keep.mkdir(parents=True, exist_ok=True)
+    yield keep
+
+
+def _summary(checks: tuple[Check, ...], wrong: list[Check], seconds: float) -> None:
+    say("")
+    if wrong:
+        say(f"{BAD} {len(wrong)} of {len(checks)} checks came out otherwise, {seconds:.0f} s")
+    else:
+        say(f"{OK} all {len(checks)} checks came out as they must, {seconds:.0f} s")
+        say("")
+        say("Next, with your own account:  cml-iam init  ·  cml-iam policy verify  ·")
+        say("cml-iam bootstrap plan")
