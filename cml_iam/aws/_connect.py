@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -85,11 +86,20 @@ def _session(
         session.set_credentials(access_key, secret_key.reveal(), token)
     try:
         session.get_scoped_config()  # reads the files: a missing profile or a broken file shows
+        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     except botocore_errors() as error:
         failure = as_error(error, "", "")
     else:
         return session
     raise failure
+
+
+@cache
+def _loader(data_path: str | None) -> Any:
+    """Return what reads botocore's models: EC2's costs half a second, so once per process."""
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
 
 
 def _configured_region(session: Any) -> str | None:

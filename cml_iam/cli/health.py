@@ -19,8 +19,9 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
+from cml_iam.cli.worker_create import first_type, only_group, only_subnet
 from cml_iam.cli.worker_scene import Scene, scene
-from cml_iam.workers import Check, Health, Launch, Verdict, health_lines
+from cml_iam.workers import PROBE, Check, Disk, Health, Launch, Verdict, health_lines
 
 _MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
 
@@ -50,12 +51,18 @@ def health(context: click.Context, connection_only: bool) -> None:
 
 
 def _probe(here: Scene) -> Launch | None:
-    """Return a launch the site allows, to be tried with DryRun; None if it names none."""
-    if here.site is None:
+    """Return the launch the site's defaults make, to be tried; it may leave values open."""
+    site = here.site
+    if site is None:
         return None
-    images = here.site.restrict.images.get(here.home, ())
-    types = [each for each in here.site.restrict.instance_types if not set("*?") & set(each)]
-    return Launch("cml-iam-probe", images[0], types[0]) if images and types else None
+    return Launch(
+        PROBE,
+        next(iter(site.restrict.images.get(here.home, ())), ""),
+        first_type(site) or "",
+        subnet_id=only_subnet(site),
+        security_group_ids=only_group(site),
+        disk=Disk() if site.restrict.encrypted_volumes else None,
+    )
 
 
 def print_health(found: Health) -> None:

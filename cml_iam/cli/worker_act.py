@@ -119,12 +119,13 @@ def _confirm(workers: Sequence[Worker], verb: str, *, typed: bool = False) -> No
     for each in workers:
         click.echo(f"  {each.label}  {each.instance_type}  {each.state}  {each.region}", err=True)
     if not typed:
-        click.confirm(f"{verb} {_count(workers)}?", abort=True, err=True)
-        return
-    password = _words_to_type(workers)
-    click.echo(f"{WARN} terminated is for ever: the disks go too", err=True)
-    if click.prompt(f"type `{password}` to go on", err=True) != password:
-        raise InputError("not confirmed; nothing was terminated")
+        confirmed = click.confirm(f"{verb} {_count(workers)}?", err=True)
+    else:
+        wanted = _words_to_type(workers)
+        click.echo(f"{WARN} terminated is for ever: the disks go too", err=True)
+        confirmed = click.prompt(f"type `{wanted}` to go on", err=True) == wanted
+    if not confirmed:
+        raise InputError(f"not confirmed: no {verb} was asked for")
 
 
 def _words_to_type(workers: Sequence[Worker]) -> str:

@@ -14,6 +14,7 @@ from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
 from cml_iam.cli.worker_words import words
 from cml_iam.errors import InputError, NotFoundError
+from cml_iam.site import Site
 from cml_iam.workers import Disk, Image, Launch, Worker, launch_ask
 
 
@@ -22,8 +23,14 @@ from cml_iam.workers import Disk, Image, Launch, Worker, launch_ask
 @click.option("--image", metavar="ID", help="[default: the site's image of the region]")
 @click.option("--image-name", metavar="PATTERN", help="The newest image of this name, * and ?.")
 @click.option("--type", "instance_type", metavar="TYPE", help="[default: the site's first type]")
-@click.option("--subnet", metavar="ID", help="[default: the default VPC's]")
-@click.option("--security-group", "groups", metavar="ID", multiple=True, help="May be repeated.")
+@click.option("--subnet", metavar="ID", help="[default: the site's one, or the default VPC's]")
+@click.option(
+    "--security-group",
+    "groups",
+    metavar="ID",
+    multiple=True,
+    help="May be repeated.  [default: the site's one]",
+)
 @click.option("--key-name", metavar="NAME", help="The key pair to sign in with.")
 @click.option("--instance-profile", metavar="NAME|ARN", help="The role of the worker itself.")
 @click.option("--disk", type=int, metavar="GIB", help="An encrypted gp3 root disk of this size.")
@@ -82,8 +89,8 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         name=name,
         image_id=image if isinstance(image, str) else image.id,
         instance_type=given["instance_type"] or _type(here),
-        subnet_id=given["subnet"],
-        security_group_ids=given["groups"],
+        subnet_id=given["subnet"] or only_subnet(here.site),
+        security_group_ids=given["groups"] or only_group(here.site),
         key_name=given["key_name"],
         instance_profile=given["instance_profile"],
         user_data=given["user_data"].read_text("utf-8") if given["user_data"] else None,
@@ -92,13 +99,25 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         tags=words(given["tags"]),
         client_token=given["client_token"] or str(uuid4()),
     )
-    if given["disk"] is None:
+    if given["disk"] is None and not (here.site and here.site.restrict.encrypted_volumes):
         return made
     known = here.manager.get_image(image, region=here.home) if isinstance(image, str) else image
     return replace(made, disk=_disk(given["disk"], known))
 
 
-def _disk(size_gib: int, image: Image) -> Disk:
+def only_subnet(site: Site | None) -> str | None:
+    """Return the subnet of the site, if it allows just one."""
+    allowed = site.restrict.subnets if site else ()
+    return allowed[0] if len(allowed) == 1 else None
+
+
+def only_group(site: Site | None) -> tuple[str, ...]:
+    """Return the security group of the site, if it allows just one."""
+    allowed = site.restrict.security_groups if site else ()
+    return allowed if len(allowed) == 1 else ()
+
+
+def _disk(size_gib: int | None, image: Image) -> Disk:
     if not image.root_device:
         raise InputError(f"image `{image.id}` names no root device", remedy="leave --disk out")
     return Disk(size_gib, image.root_device)
@@ -128,11 +147,16 @@ def _image(here: Scene, image: str | None, pattern: str | None) -> str | Image:
 
 
 def _type(here: Scene) -> str:
-    patterns = here.site.restrict.instance_types if here.site else ()
-    for pattern in patterns:
-        if not set("*?") & set(pattern):
-            return pattern
-    raise InputError("which instance type?", remedy="name one: --type, such as m5zn.metal")
+    named = first_type(here.site)
+    if named is None:
+        raise InputError("which instance type?", remedy="name one: --type, such as m5zn.metal")
+    return named
+
+
+def first_type(site: Site | None) -> str | None:
+    """Return the first instance type the site names in full."""
+    patterns = site.restrict.instance_types if site else ()
+    return next((each for each in patterns if not set("*?") & set(each)), None)
 
 
 def _owners(here: Scene) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from cml_iam.workers._fleet import (
     measure_fleet,
     statuses,
 )
-from cml_iam.workers._health import Check, Health, Verdict, health_lines, log_health
+from cml_iam.workers._health import PROBE, Check, Health, Verdict, health_lines, log_health
 from cml_iam.workers._launch import Disk, Launch
 from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metrics import Metric, Point, Unknown, Utilization
@@ -27,6 +27,7 @@ from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag
 
 __all__ = [
     "DEFAULT_GUARD",
+    "PROBE",
     "Ask",
     "Check",
     "Disk",

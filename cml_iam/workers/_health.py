@@ -100,7 +100,7 @@ def check_health(
         return replace(connection, checks=_after(connection.checks[0], actions))
     known = {"ec2:DescribeRegions": connection.checks[0]}
     worker, known["ec2:DescribeInstances"] = _find_worker(aws, region, guard)
-    scene = _Scene(aws, region, guard, now, worker, launch or _like(worker))
+    scene = _Scene(aws, region, guard, now, worker, _filled(launch, worker))
     checks = tuple(known.get(action) or _checked(action, scene) for action in actions)
     return replace(connection, checks=checks)
 
@@ -170,16 +170,18 @@ def _find_worker(aws: Aws, region: str, guard: GuardTag) -> tuple[Worker | None,
     return next(iter(found), None), _allowed(action, "looked for a worker")
 
 
-def _like(worker: Worker | None) -> Launch | None:
-    if worker is None:
-        return None
-    return Launch(
-        PROBE,
-        worker.image_id,
-        worker.instance_type,
-        subnet_id=worker.subnet_id,
-        security_group_ids=worker.security_group_ids,
-    )
+def _filled(launch: Launch | None, worker: Worker | None) -> Launch | None:
+    """Return *launch* with what it leaves open taken from *worker*; None if that is too little."""
+    asked = launch or Launch(PROBE, "", "")
+    if worker:
+        asked = replace(
+            asked,
+            image_id=asked.image_id or worker.image_id,
+            instance_type=asked.instance_type or worker.instance_type,
+            subnet_id=asked.subnet_id or worker.subnet_id,
+            security_group_ids=asked.security_group_ids or worker.security_group_ids,
+        )
+    return asked if asked.image_id and asked.instance_type else None
 
 
 def _checked(action: str, scene: _Scene) -> Check:

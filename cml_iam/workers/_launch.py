@@ -19,9 +19,9 @@ _MAX_USER_DATA = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The root volume: *size_gib* on *device*, which must be the image's root device."""
+    """The root volume: *device* must be the image's root device; no size means the image's."""
 
-    size_gib: int
+    size_gib: int | None = None
     device: str = "/dev/sda1"
     volume_type: str = "gp3"
     encrypted: bool = True
@@ -101,11 +101,12 @@ def _profile(name_or_arn: str | None) -> dict[str, str] | None:
 
 def _root_volume(disk: Disk) -> dict[str, Any]:
     volume: dict[str, Any] = {
-        "VolumeSize": disk.size_gib,
         "VolumeType": disk.volume_type,
         "Encrypted": disk.encrypted,
         "DeleteOnTermination": True,
     }
+    if disk.size_gib:
+        volume["VolumeSize"] = disk.size_gib
     if disk.kms_key_id:
         volume["KmsKeyId"] = disk.kms_key_id
     return {"DeviceName": disk.device, "Ebs": volume}
@@ -121,5 +122,5 @@ def _check(launch: Launch) -> None:
         raise InputError(f"a client token has 1 to {_MAX_TOKEN} ASCII characters: `{token}`")
     if len((launch.user_data or "").encode()) > _MAX_USER_DATA:
         raise InputError("user data is longer than 16 KiB, the most EC2 takes")
-    if launch.disk and launch.disk.size_gib < 1:
+    if launch.disk and launch.disk.size_gib is not None and launch.disk.size_gib < 1:
         raise InputError(f"a disk has at least 1 GiB: `{launch.disk.size_gib}`")

@@ -211,8 +211,8 @@ class WorkerManager:
         Without *permissions* only the regions are asked for, and only that is checked.
 
         Nothing is changed: EC2 is asked with DryRun, CloudWatch for one point. Launching is tried
-        with *probe*, or with what an existing worker was launched from. Never raises an AwsError;
-        what could not be checked says so.
+        with *probe*, what it leaves open ("" or None) being as an existing worker has it. Never
+        raises an AwsError; what could not be checked says so.
         """
         where = self._region(region)
         if not permissions:

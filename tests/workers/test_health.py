@@ -7,7 +7,7 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.catalogue import load_catalogue
-from cml_iam.workers import Health, Launch, Verdict, WorkerManager, health_lines, log_health
+from cml_iam.workers import Disk, Health, Launch, Verdict, WorkerManager, health_lines, log_health
 from tests.workers.fake import FakeAws, instance
 
 LAUNCH = Launch("probe", "ami-0a1b2c3d4e5f60001", "m5zn.metal")
@@ -162,3 +162,24 @@ def test_a_launch_that_cannot_be_is_unchecked_not_a_crash() -> None:
     health = WorkerManager(FakeAws()).health(probe=replace(LAUNCH, image_id="nonsense"))
 
     assert verdicts(health)["ec2:RunInstances"] == "could not check"
+
+
+def test_what_the_probe_leaves_open_is_as_the_worker_has_it() -> None:
+    aws = FakeAws(instances=[instance()])
+    probe = Launch("probe", "", "c5.metal", disk=Disk())
+
+    WorkerManager(aws).health(probe=probe)
+
+    tried = next(given for action, given in aws.calls if action == "ec2:RunInstances")
+    assert (tried["ImageId"], tried["InstanceType"]) == ("ami-0a1b2c3d4e5f60001", "c5.metal")
+    (disk,) = tried["BlockDeviceMappings"]
+    assert disk["Ebs"]["Encrypted"] is True
+    assert "VolumeSize" not in disk["Ebs"]
+
+
+def test_the_connection_alone_is_one_call() -> None:
+    aws = FakeAws()
+
+    health = WorkerManager(aws).health(permissions=False)
+
+    assert (health.ok, aws.actions) == (True, ["ec2:DescribeRegions"])

@@ -1,0 +1,361 @@
+"""The worker commands, as a user types them, against moto."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+
+import pytest
+
+from cml_iam.aws import Aws
+from cml_iam.cli._main import run
+
+SITE = """
+[account]
+id = "123456789012"
+[principal]
+[restrict]
+regions = ["us-east-1", "us-west-2"]
+guard_tag = { ManagedBy = "cml-cloud-manager" }
+instance_types = ["c5.*", "m5zn.metal"]
+image_owners = ["123456789012"]
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Cli = Callable[..., Said]
+
+
+@pytest.fixture
+def cli(
+    moto: Aws,
+    moto_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> Cli:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", token_urlsafe(30))
+    monkeypatch.chdir(tmp_path)
+    moto.call("ec2", "register_image", Name="cml-2.9")
+    (tmp_path / "cml-iam.toml").write_text(SITE)
+
+    def typed(*words: str, answer: str | None = None) -> Said:
+        stdin = io.StringIO(answer or "")
+        monkeypatch.setattr(stdin, "isatty", lambda: answer is not None)
+        monkeypatch.setattr("sys.stdin", stdin)
+        capsys.readouterr()
+        code = run(list(words))
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    return typed
+
+
+@pytest.fixture
+def lab(cli: Cli) -> str:
+    """A worker called lab; its id."""
+    said = cli("worker", "create", "lab", "--image-name", "cml-*", "-o", "json")
+    assert said.code == 0, said.err
+    return str(said.json["id"])
+
+
+def states(cli: Cli) -> list[str]:
+    return [each["state"] for each in cli("worker", "list", "-o", "json").json]
+
+
+def test_a_worker_is_created_from_the_sites_defaults(cli: Cli) -> None:
+    said = cli("worker", "create", "lab", "--image-name", "cml-*", "--disk", "64", "-t", "a=b=c")
+
+    assert (said.code, said.out.startswith("✔ lab (i-")) == (0, True)
+    (worker,) = cli("worker", "list", "-o", "json").json
+    assert worker["instance_type"] == "m5zn.metal"
+    assert worker["tags"] == {"ManagedBy": "cml-cloud-manager", "Name": "lab", "a": "b=c"}
+
+
+def test_a_dry_run_of_create_makes_nothing(cli: Cli) -> None:
+    said = cli("worker", "create", "lab", "--image-name", "cml-*", "--dry-run")
+
+    assert (said.code, "permitted" in said.out) == (0, True)
+    assert states(cli) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["x"], "which image?"),
+        (["x", "--image", "ami-1", "--image-name", "c"], "not both"),
+        (["x", "--image", "nonsense"], "not an image id"),
+        (["x", "--image", "ami-1", "-t", "novalue"], "not a tag: `novalue`"),
+        (["x", "--image", "ami-1", "-t", "a=1", "-t", "a=2"], "given twice"),
+        (["x", "--image", "ami-1", "-t", "managedby=me"], "guard tag"),
+    ],
+)
+def test_a_create_that_makes_no_sense_is_usage(cli: Cli, words: list[str], error: str) -> None:
+    said = cli("worker", "create", *words)
+
+    assert (said.code, said.out) == (2, "")
+    assert error in said.err
+
+
+def test_no_image_of_that_name_is_aws_saying_no(cli: Cli) -> None:
+    assert cli("worker", "create", "x", "--image-name", "nothing").code == 5
+
+
+def test_an_empty_list_says_what_counts(cli: Cli) -> None:
+    said = cli("worker", "list")
+
+    assert (said.code, said.out) == (0, "")
+    assert "ManagedBy=cml-cloud-manager" in said.err
+    assert cli("worker", "list", "-o", "json").json == []
+
+
+def test_list_narrows_down(cli: Cli, lab: str) -> None:
+    def ids(*words: str) -> list[str]:
+        return [each["id"] for each in cli("worker", "list", "-o", "json", *words).json]
+
+    assert ids() == ids("--state", "running", "--type", "m5zn.*", "--name", "l*") == [lab]
+    assert ids("--name", "x*") == ids("--state", "stopped") == ids("--tag", "a=b") == []
+    assert ids("--region", "us-west-2") == []
+
+
+def test_a_piped_table_has_every_column_and_no_colour(cli: Cli, lab: str) -> None:
+    said = cli("worker", "list")
+
+    assert said.out.splitlines()[0].split() == (
+        ["name", "id", "state", "type", "zone", "address", "private", "up", "image", "tags"]
+    )
+    assert "\x1b" not in said.out
+
+
+def test_show_by_name_and_by_id_is_the_same(cli: Cli, lab: str) -> None:
+    by_name, by_id = cli("worker", "show", "lab", "-o", "json"), cli("worker", "show", lab)
+
+    assert by_name.json["id"] == lab
+    assert "tag ManagedBy" in by_id.out
+
+
+def test_stop_and_terminate_ask_nobody_without_a_terminal(cli: Cli, lab: str) -> None:
+    for verb in ("stop", "terminate"):
+        said = cli("worker", verb, "lab")
+        assert said.code == 2
+        assert "add --yes" in said.err
+
+    assert states(cli) == ["running"]
+
+
+def test_yes_is_enough(cli: Cli, lab: str) -> None:
+    said = cli("worker", "stop", "lab", "--yes")
+
+    assert (said.code, said.out) == (0, f"✔ lab ({lab}): running -> stopping\n")
+    assert cli("worker", "start", lab).code == 0
+    assert states(cli) == ["running"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "code", "state"),
+    [
+        ("stop", "y\n", 0, "stopped"),
+        ("stop", "n\n", 2, "running"),
+        ("stop", "\n", 2, "running"),
+        ("terminate", "lab\n", 0, "terminated"),
+        ("terminate", "y\n", 2, "running"),
+        ("terminate", "", 130, "running"),
+    ],
+)
+def test_a_terminal_is_asked(
+    cli: Cli, lab: str, verb: str, answer: str, code: int, state: str
+) -> None:
+    assert cli("worker", verb, "lab", answer=answer).code == code
+    assert states(cli) == [state]
+
+
+def test_several_are_terminated_by_their_number(cli: Cli, lab: str) -> None:
+    cli("worker", "create", "lab-2", "--image-name", "cml-*")
+
+    assert cli("worker", "terminate", "lab", "lab-2", answer="lab\n").code == 2
+    assert cli("worker", "terminate", "lab", "lab-2", answer="terminate 2\n").code == 0
+    assert states(cli) == ["terminated", "terminated"]
+
+
+def test_a_dry_run_asks_nobody_and_changes_nothing(cli: Cli, lab: str) -> None:
+    said = cli("worker", "terminate", "lab", "--dry-run")
+
+    assert (said.code, "terminate is permitted" in said.out) == (0, True)
+    assert states(cli) == ["running"]
+
+
+def test_a_protected_worker_fails_alone(cli: Cli, moto: Aws, lab: str) -> None:
+    cli("worker", "create", "lab-2", "--image-name", "cml-*")
+    moto.call(
+        "ec2", "modify_instance_attribute", InstanceId=lab, DisableApiTermination={"Value": True}
+    )
+
+    said = cli("worker", "terminate", "lab", "lab-2", "--yes", "-o", "json")
+
+    assert said.code == 5
+    assert [each["error"] and each["error"]["kind"] for each in said.json] == [
+        "ProtectedError",
+        None,
+    ]
+    assert "1 of 2 failed" in said.err
+    assert states(cli) == ["running", "terminated"]
+
+
+def test_an_instance_of_somebody_else_is_left_alone(cli: Cli, moto: Aws) -> None:
+    image = moto.call("ec2", "describe_images", Owners=["self"])["Images"][0]["ImageId"]
+    foreign = moto.call("ec2", "run_instances", ImageId=image, MinCount=1, MaxCount=1)
+    foreign_id = foreign["Instances"][0]["InstanceId"]
+
+    said = cli("worker", "terminate", foreign_id, "--yes")
+
+    assert said.code == 2
+    assert "no worker of ours" in said.err
+    assert len(cli("worker", "list", "--all", "-o", "json").json) == 1
+    assert cli("worker", "stop", foreign_id, "--yes", "--unmanaged").code == 0
+
+
+def test_an_unknown_worker_is_usage_with_a_hint(cli: Cli, lab: str) -> None:
+    said = cli("worker", "start", "leb")
+
+    assert said.code == 2
+    assert "did you mean `lab`?" in said.err
+
+
+def test_tags_come_and_go(cli: Cli, lab: str) -> None:
+    assert cli("worker", "tag", "lab", "-t", "team=core", "-t", "x=").code == 0
+    assert cli("worker", "show", "lab", "-o", "json").json["tags"]["team"] == "core"
+    assert cli("worker", "untag", "lab", "-t", "team").code == 0
+    assert "team" not in cli("worker", "show", "lab", "-o", "json").json["tags"]
+    assert cli("worker", "untag", "lab", "-t", "ManagedBy").code == 2
+    assert cli("worker", "tag", "lab").code == 2
+
+
+def test_status_of_all_and_of_one(cli: Cli, lab: str) -> None:
+    (all_of_them,) = cli("worker", "status", "-o", "json").json
+    said = cli("worker", "status", "lab")
+
+    assert all_of_them["status"] == {
+        "system": "ok",
+        "instance": "ok",
+        "ok": True,
+        "events": [],
+    }
+    assert (said.code, "✔ ok" in said.out) == (0, True)
+
+
+def test_metrics_say_why_they_are_unknown(cli: Cli, lab: str) -> None:
+    said = cli("worker", "metrics", "lab")
+    (as_json,) = cli("worker", "metrics", "-o", "json").json
+
+    assert said.code == 0
+    assert "? too young" in said.out
+    assert "fix: ask again" in said.out
+    assert (as_json["cpu"]["mean"], as_json["cpu"]["unknown"]) == (None, "too young")
+    assert cli("worker", "metrics", "lab", "--window", "ten").code == 2
+    assert cli("worker", "metrics", "lab", "--window", "999d").code == 2
+
+
+def test_images_are_the_sites_owners(cli: Cli) -> None:
+    (image,) = cli("worker", "images", "cml-*", "-o", "json").json
+
+    assert image["name"] == "cml-2.9"
+
+
+def test_health_of_a_fleet_is_the_documented_line_and_every_permission(cli: Cli, lab: str) -> None:
+    said = cli("health")
+
+    assert said.code == 0
+    assert said.out.splitlines()[0] == "INFO  ✅ AWS EC2 connection successful"
+    assert said.out.count("✔ allowed") == 12
+
+
+def test_health_before_the_first_worker_could_not_check_everything(cli: Cli) -> None:
+    said = cli("health")
+
+    assert said.code == 8
+    assert "? could not check" in said.out
+    assert cli("health", "--connection-only").code == 0
+
+
+def test_health_without_an_endpoint_is_the_documented_warning(cli: Cli) -> None:
+    said = cli("health", "--endpoint-url", "http://127.0.0.1:9")
+
+    assert said.code == 5
+    first, second = said.out.splitlines()
+    assert first.startswith(
+        "WARNING  ⚠️ AWS EC2 health check failed: Error while verifying access to EC2: "
+    )
+    assert second == "WARNING  ⚠️ AWS operations may fail at runtime"
+
+
+def test_health_as_json(cli: Cli, lab: str) -> None:
+    said = cli("health", "-o", "json").json
+
+    assert (said["ok"], said["connected"], said["failure"]) == (True, True, None)
+    assert said["log"] == ["INFO  ✅ AWS EC2 connection successful"]
+    assert len(said["permissions"]) == 12
+
+
+def test_read_only_changes_nothing_but_may_look_and_try(cli: Cli, lab: str) -> None:
+    said = cli("worker", "stop", "lab", "--yes", "--read-only")
+
+    assert said.code == 2
+    assert "only reading is allowed" in said.err
+    assert cli("worker", "stop", "lab", "--dry-run", "--read-only").code == 0
+    assert cli("health", "--read-only").code == 0
+    assert states(cli) == ["running"]
+
+
+def test_another_account_than_expected_stops_it(cli: Cli) -> None:
+    said = cli("worker", "list", "--expect-account", "111122223333")
+
+    assert said.code == 2
+    assert "`123456789012`, not of `111122223333`" in said.err
+
+
+def test_no_credentials_is_exit_4(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    assert cli("worker", "list").code == 4
+    assert cli("health").code == 4
+
+
+def test_without_a_site_file_the_environments_region_is_looked_into(
+    cli: Cli, lab: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cml-iam.toml").unlink()
+
+    assert states(cli) == ["running"]
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    assert states(cli) == []
+
+
+def test_a_site_file_with_another_guard_tag_sees_other_workers(
+    cli: Cli, lab: str, tmp_path: Path
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(SITE.replace("cml-cloud-manager", "another"))
+
+    assert states(cli) == []
+
+
+def test_a_broken_site_file_is_said(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "cml-iam.toml").write_text("nonsense")
+
+    assert cli("worker", "list").code == 2
