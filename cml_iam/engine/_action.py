@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_act
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.policy import pattern_regex
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 ALL: Final = frozenset({"*", "*:*"})
 _WHITE: Final = re.compile(r"\s")
+
+
+def _always(name: str) -> bool:  # noqa: ARG001 - nothing to look at
+    return True
+
+
+def _never(name: str) -> bool:  # noqa: ARG001 - nothing to look at
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +38,20 @@ class ActionPattern:
     text: str
     service: str | None = None
     name: str = "*"
+    test: Callable[[str], bool] = field(default=_always, compare=False, repr=False)
     problem: str | None = None
 
     @property
     def exact(self) -> bool:
         """Say whether one action is named, without wildcards."""
-        return self.problem is None and "*" not in self.name and "?" not in self.name
-
-    def test(self) -> Callable[[str], bool]:
-        """Return the test of an action's name, given in lower case without the service."""
-        if self.problem:
-            return lambda name: False  # noqa: ARG005 - nothing to look at
-        if self.exact:
-            return self.name.__eq__
-        fullmatch = pattern_regex(self.name).fullmatch
-        return lambda name: fullmatch(name) is not None
+        return self.problem is None and not _is_wild(self.name)
 
     def matches(self, action: str) -> bool:
         """Say whether *action*, in any case, is one of those named."""
         if self.service is None:
             return self.problem is None
-        service, _, name = action.lower().partition(":")
-        return service == self.service and self.test()(name)
+        service, colon, name = action.lower().partition(":")
+        return bool(colon) and service == self.service and self.test(name)
 
 
 def action_pattern(text: str) -> ActionPattern:
@@ -60,7 +60,18 @@ def action_pattern(text: str) -> ActionPattern:
         return ActionPattern(text)
     service, colon, name = text.lower().partition(":")
     problem = _problem(text, service, colon, name)
-    return ActionPattern(text, service, name, problem)
+    return ActionPattern(text, service, name, _never if problem else _test(name), problem)
+
+
+def _test(name: str) -> Callable[[str], bool]:
+    if not _is_wild(name):
+        return name.__eq__
+    fullmatch = pattern_regex(name).fullmatch
+    return lambda asked: fullmatch(asked) is not None
+
+
+def _is_wild(name: str) -> bool:
+    return "*" in name or "?" in name
 
 
 def _problem(text: str, service: str, colon: str, name: str) -> str | None:
