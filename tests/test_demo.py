@@ -1,0 +1,64 @@
+"""The demo is the main job: it runs by itself, reads plainly, and says when something is off."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cml_iam import demo
+from cml_iam.demo import Check
+
+
+def _run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cml_iam", "demo", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ)
+
+
+def test_the_demo_runs_the_main_job_and_is_plain_when_piped(tmp_path: Path) -> None:
+    ran = _run(folder=tmp_path)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "checks came out as they must" in ran.stdout
+    assert ran.stdout.count("UnauthorizedOperation") == 5
+    assert "\x1b" not in ran.stdout + ran.stderr
+    assert "✖" not in ran.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_keeps_its_files_when_told_and_its_secret_to_itself(tmp_path: Path) -> None:
+    ran = _run("--keep", "kept", folder=tmp_path)
+
+    lines = (tmp_path / "kept" / ".env").read_text().splitlines()
+    (secret,) = [line.split("=", 1)[1] for line in lines if "SECRET" in line]
+    assert ran.returncode == 0
+    assert (tmp_path / "kept" / ".env").stat().st_mode & 0o777 == 0o600
+    assert len(secret) >= 30
+    assert secret not in ran.stdout + ran.stderr
+
+
+class _Silent:
+    def act(self, title: str) -> Any:
+        return nullcontext()
+
+    def check(self, check: Check) -> None:
+        pass
+
+
+def test_a_policy_that_forbids_nothing_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the base policy in place of the hardened one the forbidden attempts succeed."""
+    real = demo.render_policy
+    monkeypatch.setattr(demo, "render_policy", lambda site, profile="base": real(site, "base"))
+
+    checks = demo.run_demo(tmp_path, _Silent())
+
+    wrong = [check.text for check in checks if not check.ok]
+    assert "launch another type: ALLOWED" in wrong
+    assert "terminate another team's instance: ALLOWED" in wrong

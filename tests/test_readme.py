@@ -1,0 +1,99 @@
+"""The README says what is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from cml_iam.catalogue import load_catalogue, permission_tables
+from cml_iam.cli._exit import MEANING
+from cml_iam.cli._lazy import LazyGroup
+from cml_iam.cli._main import cli
+from tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text("utf-8")
+
+
+def test_the_permission_tables_are_the_catalogues() -> None:
+    (between,) = re.findall(r"<!-- permissions.*?-->\n(.*?)<!-- /permissions", README, re.DOTALL)
+
+    assert between == permission_tables(load_catalogue())
+
+
+def test_the_exit_codes_are_those_of_the_command_line() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", README, re.MULTILINE)
+
+    assert [(int(code), meaning) for code, meaning in rows] == [
+        (code.value, meaning) for code, meaning in MEANING.items()
+    ]
+
+
+def test_the_site_file_of_the_readme_is_read() -> None:
+    from cml_iam.site import RESTRICTIONS, parse_site
+
+    (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+
+    assert parse_site(text).restrict.active == set(RESTRICTIONS)
+
+
+def _commands(command: click.Command, name: str) -> list[str]:
+    if not isinstance(command, click.Group):
+        return [name]
+    context = click.Context(command)
+    made = []
+    for child in command.list_commands(context):
+        found = command.get_command(context, child)
+        assert found is not None
+        made += _commands(found, f"{name} {child}")
+    return made
+
+
+EVERY = _commands(cli, "cml-iam")
+
+
+@pytest.mark.parametrize("command", EVERY)
+def test_every_command_stands_in_the_readme_or_the_docs(command: str) -> None:
+    texts = [README, *(page.read_text("utf-8") for page in (REPOSITORY / "docs").glob("*.md"))]
+
+    assert any(command in text for text in texts)
+
+
+def test_every_command_the_readme_shows_exists() -> None:
+    shown = re.findall(r"^\$ (cml-iam [a-z-]+(?: [a-z-]+)?)", README, re.MULTILINE)
+
+    assert shown
+    for line in shown:
+        words = line.split()[1:]
+        assert any(each.split()[1 : len(words) + 1] == words for each in EVERY) or any(
+            each.split()[1] == words[0] and len(each.split()) == 2 for each in EVERY
+        ), line
+
+
+def test_every_lazy_command_has_the_help_the_listing_shows() -> None:
+    def check(group: click.Command) -> None:
+        if isinstance(group, LazyGroup):
+            for name, (_, text) in group.lazy.items():
+                found = group.get_command(click.Context(group), name)
+                assert found is not None
+                assert found.help
+                assert text.endswith(".")
+                check(found)
+
+    check(cli)
+
+
+def test_the_library_example_runs(
+    site: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (toml,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "cml-iam.toml").write_text(toml)
+    monkeypatch.chdir(tmp_path)
+
+    names: dict[str, object] = {"Path": Path}
+    exec(code, names)  # noqa: S102 - the README's own example
+
+    assert names["decision"].outcome == "implicitDeny"  # type: ignore[attr-defined]
