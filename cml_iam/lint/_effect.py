@@ -20,9 +20,8 @@ from cml_iam.policy import patterns_overlap
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.errors import Place
     from cml_iam.lint._reference import Action, Target
-    from cml_iam.lint._subject import Item, Subject
+    from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
 
 SHOWN: Final = 4
@@ -144,16 +143,12 @@ def foreign_resources(subject: Subject) -> Iterator[Found]:
     if subject.kind == "trust":
         return
     for item in subject.items:
-        dead = [
-            each
-            for element in item.named
-            for each in _dead(item, element.actions, exact=element.exact)
-            if not each.takes_no_resource
-        ]
+        elements = _dead_elements(item)
+        dead = [each for each in elements if not _take_no_resource(each)]
         if dead:
             yield _dead_found(item, dead)
-        if item.statement.action is not None:
-            yield from _unused(item, dead)
+        if len(elements) < len(item.named):
+            yield from _unused(item, elements)
 
 
 def needs_any(subject: Subject) -> Iterator[Found]:
@@ -161,55 +156,56 @@ def needs_any(subject: Subject) -> Iterator[Found]:
     if subject.kind == "trust":
         return
     for item in subject.items:
-        dead = [
-            each
-            for element in item.named
-            for each in _dead(item, element.actions, exact=element.exact)
-            if each.takes_no_resource
-        ]
+        dead = [each for each in _dead_elements(item) if _take_no_resource(each)]
         if not dead:
             continue
-        names = list(dict.fromkeys(each.full for each in dead))
+        names = [each.text for each in dead]
         verb = "grants" if item.allows else "refuses"
         yield Found(
-            f'{listed(names)} can be named with `Resource: "*"` only: the statement {verb} '
+            f'{listed(names)} can be named with `"Resource": "*"` only: the statement {verb} '
             f"nothing for {'them' if len(names) > 1 else 'it'}",
-            _element_place(item, dead[0]),
+            item.place("Action", dead[0].index),
             'put such actions into a statement of their own with `"Resource": "*"`',
             item.label,
         )
 
 
-def _dead(item: Item, actions: tuple[Action, ...], *, exact: bool) -> list[Action]:
-    """Return the actions that no resource of the statement leaves room for.
+def _dead_elements(item: Item) -> list[Named]:
+    """Return the elements of Action for which no resource of the statement leaves room.
 
-    Of an element with wildcards, all or none: it stands for whatever it can.
+    One with wildcards stands for whatever it can, so all its actions must lack it.
     """
     if item.statement.resource is None or len(item.resources) < len(item.statement.resource):
         return []  # one of the resources is malformed, which another rule says
-    dead = [each for each in actions if not item.targets(each)]
-    return dead if exact or len(dead) == len(actions) else []
+    return [
+        each
+        for each in item.named
+        if each.actions and not any(item.targets(action) for action in each.actions)
+    ]
 
 
-def _dead_found(item: Item, dead: list[Action]) -> Found:
-    names = list(dict.fromkeys(each.full for each in dead))
+def _take_no_resource(element: Named) -> bool:
+    return all(action.takes_no_resource for action in element.actions)
+
+
+def _dead_found(item: Item, dead: list[Named]) -> Found:
+    names = [each.text for each in dead]
     verb = "grants" if item.allows else "refuses"
-    types = sorted({target.type for each in dead for target in each.targets if target.type})
+    targets = {t.type for each in dead for action in each.actions for t in action.targets}
     return Found(
         f"{listed(names)} {'are' if len(names) > 1 else 'is'} about none of these resources: the "
         f"statement {verb} nothing for {'them' if len(names) > 1 else 'it'}",
-        _element_place(item, dead[0]),
-        f"{'they are' if len(names) > 1 else 'it is'} about {listed(types)}",
+        item.place("Action", dead[0].index),
+        f"{'they are' if len(names) > 1 else 'it is'} about {listed(sorted(targets - {''}))}",
         item.label,
     )
 
 
-def _unused(item: Item, dead: list[Action]) -> Iterator[Found]:
+def _unused(item: Item, dead: list[Named]) -> Iterator[Found]:
     """Yield the resources that no action of the statement is about."""
-    actions = [each for each in item.actions.values() if each not in dead]
-    known = all(element.actions for element in item.named)
-    if not actions or not known:
-        return  # every action is dead, `*`, or unknown: said elsewhere
+    if not all(each.actions for each in item.named):
+        return  # `*`, or an unknown action, which another rule names
+    actions = [action for each in item.named if each not in dead for action in each.actions]
     for index, text in enumerate(item.statement.resource or ()):
         pattern = dict(item.resources).get(text)
         if pattern is None or text == "*":
@@ -228,12 +224,6 @@ def _is_about(targets: tuple[Target, ...], pattern: tuple[str, ...]) -> bool:
         target.type and (not target.arns or any(overlap(pattern, arn) for arn in target.arns))
         for target in targets
     )
-
-
-def _element_place(item: Item, action: Action) -> Place | None:
-    """Return the place of the element of Action that names *action*."""
-    index = next((each.index for each in item.named if action in each.actions), 0)
-    return item.place("Action", index)
 
 
 def contradictions(subject: Subject) -> Iterator[Found]:

@@ -69,7 +69,7 @@ def _denied_launch(subject: Subject, run: Action, refused: list[Target]) -> Foun
     )
     return Found(
         "no instance can be launched: this statement refuses RunInstances on every "
-        f"{listed([each.type for each in refused])}, which a launch needs",
+        f"{listed([each.type for each in refused], most=6)}, which a launch needs",
         item.place(),
         "name the resources it is meant for: an absent condition key makes a negated condition "
         "hold",

@@ -153,9 +153,27 @@ def _bad_values(item: Item, condition: Condition) -> Iterator[Found]:
             yield Found(
                 f"{problem}: {_consequence(condition)}",
                 item.condition_place(condition, index),
-                None,
+                _form_of(condition),
                 item.label,
             )
+
+
+def _form_of(condition: Condition) -> str | None:
+    """Say what a value of the operator looks like."""
+    op = parse_operator(condition.operator)
+    base = op.base if op else ""
+    return next((form for family, form in _FORMS.items() if family in base), None)
+
+
+_FORMS: Final = {
+    "date": "a date is `2026-01-31T12:00:00Z`, or seconds since 1970",
+    "numeric": "a number is `3600` or `0.5`, without a unit",
+    "bool": "write `true` or `false`",
+    "null": "write `true` (the key is absent) or `false` (it is there)",
+    "ipaddress": "an address is `192.0.2.1`, a range `192.0.2.0/24` or `2001:db8::/32`",
+    "arn": "an ARN is `arn:partition:service:region:account:resource`, each with wildcards or not",
+    "string": "a policy variable is `${aws:username}`; for a dollar sign write `${$}`",
+}
 
 
 def _consequence(condition: Condition) -> str:

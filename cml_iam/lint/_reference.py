@@ -112,6 +112,11 @@ class Service:
         }
 
     @cached_property
+    def key_names(self) -> tuple[str, ...]:
+        """The names of all condition keys."""
+        return tuple(_data().conditions.get_condition_keys_for_service(self.name))
+
+    @cached_property
     def action_names(self) -> tuple[str, ...]:
         """The names of all actions."""
         return tuple(raw["name"] for raw in self._raw_actions.values())
@@ -186,7 +191,7 @@ def known_keys(prefix: str) -> tuple[str, ...]:
     if prefix.lower() == "aws":
         return GLOBAL_NAMES
     owner = service(prefix)
-    return tuple(owner.key_types) if owner else ()
+    return owner.key_names if owner else ()
 
 
 def _type_in(types: dict[str, str], lower: str) -> str | None:

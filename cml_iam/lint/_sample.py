@@ -14,6 +14,7 @@ from cml_iam.engine import Request
 from cml_iam.lint import _reference as reference
 from cml_iam.lint._arns import overlap
 from cml_iam.lint._conditions import NULL, is_region, parse_operator, same_key
+from cml_iam.policy import pattern_matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,6 +30,14 @@ MAX_REQUESTS: Final = 4096
 ACCOUNT: Final = "111122223333"
 REGIONS: Final = ("us-east-1", "eu-central-1", "ap-southeast-2")
 """Tried beside those a policy names; at least one is in no list of two."""
+
+KNOWN_REGIONS: Final = (
+    *REGIONS,
+    *("us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1", "eu-west-1"),
+    *("eu-north-1", "ap-northeast-1", "ap-south-1", "me-central-1", "af-south-1", "il-central-1"),
+    *("cn-north-1", "cn-northwest-1", "us-gov-west-1", "us-gov-east-1"),
+)
+"""Examples for patterns of regions such as `us-*`."""
 
 _WILD: Final = re.compile(r"[*?]")
 _IDS: Final = {
@@ -86,8 +95,6 @@ def concerning(subject: Subject, *actions: Action) -> list[Item]:
 def says(item: Item, action: Action) -> bool:
     """Say whether the statement is about *action*."""
     if item.statement.not_action is not None:
-        from cml_iam.policy import pattern_matches
-
         excluded = item.statement.not_action
         return not any(pattern_matches(each, action.full, ignore_case=True) for each in excluded)
     return any(each.everything for each in item.named) or action.full in item.actions
@@ -203,7 +210,7 @@ def other(key: str, named: list[str]) -> str:
 
 def _regions(items: list[Item]) -> list[str]:
     named = [
-        _WILD.sub("1", value)
+        _region(value)
         for item in items
         for condition in item.statement.conditions
         if is_region(condition.key)
@@ -216,6 +223,13 @@ def _regions(items: list[Item]) -> list[str]:
         if pattern[3] and not _WILD.search(pattern[3])
     ]
     return list(dict.fromkeys((*named, *literal, *REGIONS)))
+
+
+def _region(pattern: str) -> str:
+    if not _WILD.search(pattern):
+        return pattern
+    matching = (each for each in KNOWN_REGIONS if pattern_matches(pattern, each))
+    return next(matching, _WILD.sub("1", pattern))
 
 
 def _arns(subject: Subject, items: list[Item], target: Target, region: str) -> list[str]:

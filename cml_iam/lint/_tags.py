@@ -208,8 +208,8 @@ def _wipes(subject: Subject, gate: Gate) -> Iterator[Request]:
     """Yield allowed requests that take the tag from a resource that has it."""
     yield from _allowed(subject, gate, gate.opened, "DeleteTags", {})
     yield from _allowed(subject, gate, gate.opened, "DeleteTags", {"aws:TagKeys": [gate.tag]})
-    changed = _tag_request({gate.tag: OTHER_VALUE})
-    yield from _allowed(subject, gate, gate.opened, "CreateTags", changed)
+    for tags in _with_extras(subject, {gate.tag: OTHER_VALUE}):
+        yield from _allowed(subject, gate, gate.opened, "CreateTags", _tag_request(tags))
 
 
 def _allowed(
@@ -273,7 +273,8 @@ def _opened(subject: Subject, gate: Gate, tagging: Request, tag: str) -> Found:
     spelled = "" if tag == gate.tag else f", spelled `{tag}`: condition keys do not mind the case"
     return Found(
         f"the gate can be opened by its own caller: {_granter(subject, tagging)} lets it set the "
-        f"tag `{gate.tag}={gate.value}` on any {gate.target.type}{spelled}; then {name} is allowed",
+        f"tag `{gate.tag}={gate.value}` on any {gate.target.type} without it{spelled}; then "
+        f"{name} is allowed",
         gate.item.condition_place(gate.condition),
         _guard_remedy(gate),
         gate.item.label,
@@ -297,7 +298,7 @@ def _wiped(subject: Subject, gate: Gate, wipe: Request) -> Found:
     how = _how_wiped(gate, wipe)
     return Found(
         f"the tag `{gate.tag}` can be taken from a managed {gate.target.type}: "
-        f"{_granter(subject, wipe)} allows it, and then {gate.action.full} is refused for good",
+        f"{_granter(subject, wipe)} allows it, and then {gate.action.full} is refused",
         gate.item.condition_place(gate.condition),
         "allow ec2:CreateTags and ec2:DeleteTags only with `Null` on `aws:TagKeys` being `false` "
         f"and `ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.tag}`",

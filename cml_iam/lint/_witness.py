@@ -58,24 +58,18 @@ def _rank(target: Target, item: Item) -> tuple[bool, ...]:
 
 def describe(request: Request, *items: Item) -> str:
     """Tell *request* in words, with the condition keys that *items* ask for."""
-    asked = {same_key(each.key) for item in items for each in item.statement.conditions}
-    lower = {same_key(key): (key, value) for key, value in request.context.items()}
-    parts = []
-    for key in sorted(asked):
-        if key in lower:
-            value = lower[key][1]
-            text = ", ".join(value) if isinstance(value, list) else value
-            parts.append(f"{lower[key][0]}={text}")
-        else:
-            parts.append(f"without {_spelled(key, items)}")
+    asked = {
+        same_key(each.key): each.key
+        for item in reversed(items)
+        for each in item.statement.conditions
+    }
+    known = {same_key(key): value for key, value in request.context.items()}
+    parts = [_part(key, known.get(name)) for name, key in asked.items()]
     where = f" on {request.resource}" if request.resource != "*" else ""
     return f"{request.action}{where}" + (f" ({', '.join(parts)})" if parts else "")
 
 
-def _spelled(key: str, items: tuple[Item, ...]) -> str:
-    return next(
-        each.key
-        for item in items
-        for each in item.statement.conditions
-        if same_key(each.key) == key
-    )
+def _part(key: str, value: str | list[str] | None) -> str:
+    if value is None:
+        return f"without {key}"
+    return f"{key}={', '.join(value) if isinstance(value, list) else value}"
