@@ -1,0 +1,284 @@
+"""One key for one store: decide what is to be done, then do it so that no crash loses a key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from cml_iam.credentials._env_file import open_folder
+from cml_iam.credentials._journal import Journal, end_journal, read_journal, write_journal
+from cml_iam.credentials._keys import (
+    MOST_KEYS,
+    AccessKey,
+    KeyInfo,
+    SignIn,
+    account_of,
+    create_key,
+    delete_key,
+    key_use,
+    list_keys,
+)
+from cml_iam.errors import (
+    CmlIamError,
+    CredentialsError,
+    IncompleteError,
+    RefusedError,
+    UnreachableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.credentials._store import Contents, Store
+
+Verdict = Literal["works", "not known to AWS", "secret does not match", "another principal's"]
+
+PAUSES: Final = (0.5, 1, 1, 2, 2, 4, 4, 8, 8, 15, 15, 15, 15)
+"""Seconds between tries of a new key, in all 90: AWS names no bound, people saw 8."""
+IN_A_ROW: Final = 3
+"""AWS's endpoints learn of a new key one by one: so many successes count as known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where the key goes, and how to try it."""
+
+    store: Store
+    sign_in: SignIn
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlan:
+    """What is to be done about the key of *user* in *store*; holds no secret.
+
+    *key_id* is the key kept, or staged by an interrupted run and to be promoted. *replaces* is the
+    id in the store that will be overwritten. *orphans* are to be removed: made by an interrupted
+    run, in no store, never used. *others* are the user's keys that stay. *unfinished* says that an
+    interrupted run left files behind.
+    """
+
+    action: Literal["keep", "finish", "create"]
+    user: str
+    arn: str
+    store: str
+    key_id: str | None = None
+    replaces: str | None = None
+    orphans: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    unfinished: bool = False
+    words: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is to be done."""
+        return self.action != "keep" or self.unfinished or bool(self.orphans)
+
+
+def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
+    """Decide what is to be done so that the store holds a working key of *user*, the user at *arn*.
+
+    Only reads. Raises RefusedError with the evidence when there is no room for another key, or
+    when it cannot be told whose a key is.
+    """
+    store = delivery.store
+    contents = store.look()
+    journal = _own_journal(store, arn)
+    keys = {key.id: key for key in list_keys(aws, user)}
+    stored = contents.key
+    verdict = _verdict(stored, keys, delivery.sign_in, arn)
+    staged = _finishable(contents, keys, delivery.sign_in, arn)
+    kept = stored.id if stored and verdict is None else None
+    known = {key for key in (kept, staged) if key}
+    orphans = _orphans(aws, journal, keys, known)
+    others = tuple(key for key in keys if key not in known | set(orphans))
+    action: Literal["keep", "finish", "create"]
+    action = "keep" if kept else "finish" if staged else "create"
+    if action == "create" and len(others) >= MOST_KEYS:
+        raise _no_room(aws, user, [keys[key] for key in others], verdict)
+    return KeyPlan(
+        action=action,
+        user=user,
+        arn=arn,
+        store=store.name,
+        key_id=kept or staged,
+        replaces=stored.id if stored and not kept and stored.id != staged else None,
+        orphans=orphans,
+        others=others,
+        unfinished=store.folder.exists(),
+        words=tuple(_words(aws, contents, verdict, [keys[key] for key in others], action)),
+    )
+
+
+def deliver(
+    aws: Aws, plan: KeyPlan, delivery: Delivery, *, pause: Callable[[float], None]
+) -> str | None:
+    """Do what *plan* says and return the id of the key now in the store.
+
+    May be stopped anywhere: the next `plan_key` finds what was left. Raises IncompleteError when
+    another run is needed, RefusedError when the user's keys are no longer those of the plan.
+    """
+    seen = {key.id for key in list_keys(aws, plan.user)}
+    if seen - set(plan.orphans) - {plan.key_id} != set(plan.others):
+        raise RefusedError(
+            f"the keys of `{plan.user}` have changed since the plan was made",
+            remedy="look at a new plan",
+        )
+    for orphan in plan.orphans:
+        delete_key(aws, plan.user, orphan)
+    store = delivery.store
+    key_id = plan.key_id
+    if plan.action == "create":
+        key_id = _create(aws, plan, delivery, pause)
+    elif plan.action == "finish":
+        _promote(plan, delivery, store.look().staged, pause)
+    if plan.changes:
+        store.discard()
+        end_journal(store.folder)
+    return key_id
+
+
+def _create(aws: Aws, plan: KeyPlan, delivery: Delivery, pause: Callable[[float], None]) -> str:
+    store = delivery.store
+    open_folder(store.folder)
+    write_journal(store.folder, Journal(plan.arn, store.name, plan.others))
+    store.discard()
+    store.reserve()
+    try:
+        key = create_key(aws, plan.user, frozenset(plan.others))
+    except UnreachableError as error:
+        raise IncompleteError(
+            f"AWS gave no answer to the wish for a key of `{plan.user}`: {error.message}",
+            remedy="run the same again: it removes a key whose secret was lost",
+        ) from error
+    except CmlIamError:
+        store.discard()
+        end_journal(store.folder)
+        raise
+    try:
+        store.stage(key)
+    except CmlIamError:
+        # Nobody will ever know its secret.
+        delete_key(aws, plan.user, key.id)
+        raise
+    _promote(plan, delivery, key, pause)
+    return key.id
+
+
+def _promote(
+    plan: KeyPlan, delivery: Delivery, key: AccessKey | None, pause: Callable[[float], None]
+) -> None:
+    if key is None:
+        raise RefusedError("the staged key is gone", remedy="look at a new plan")
+    await_key(delivery.sign_in, key, plan.arn, pause=pause)
+    delivery.store.promote()
+
+
+def await_key(sign_in: SignIn, key: AccessKey, arn: str, *, pause: Callable[[float], None]) -> None:
+    """Wait until AWS takes *key* for the principal *arn*, several times in a row.
+
+    Raises IncompleteError when that does not happen.
+    """
+    verdict: Verdict = "not known to AWS"
+    for seconds in (*PAUSES, 0):
+        if all((verdict := try_key(sign_in, key, arn)) == "works" for _ in range(IN_A_ROW)):
+            return
+        if verdict == "another principal's":
+            break
+        pause(seconds)
+    raise IncompleteError(
+        f"the new key `{key.id}` cannot be used yet: {verdict}",
+        remedy="run the same again in some minutes: it goes on with this key",
+    )
+
+
+def try_key(sign_in: SignIn, key: AccessKey, arn: str) -> Verdict:
+    """Say whether *key* makes us the principal *arn*; raises AwsError where nobody can tell."""
+    if not key.secret.reveal():
+        return "secret does not match"
+    try:
+        identity = sign_in(key).identity()
+    except CredentialsError as error:
+        wrong = error.code == "SignatureDoesNotMatch"
+        return "secret does not match" if wrong else "not known to AWS"
+    return "works" if identity.arn == arn else "another principal's"
+
+
+def _own_journal(store: Store, arn: str) -> Journal | None:
+    journal = read_journal(store.folder)
+    if journal and (journal.user, journal.store) != (arn, store.name):
+        raise RefusedError(
+            f"a run for `{journal.user}` and `{journal.store}` was interrupted here",
+            remedy="run that one again first: it cleans up",
+        )
+    return journal
+
+
+def _verdict(
+    stored: AccessKey | None, keys: dict[str, KeyInfo], sign_in: SignIn, arn: str
+) -> str | None:
+    """Return why the stored key is not to be kept; None where it is, or where there is none."""
+    if stored is None:
+        return "none"
+    if stored.id not in keys:
+        return "stale: no key of this user"
+    if not keys[stored.id].active:
+        return "inactive"
+    verdict = try_key(sign_in, stored, arn)
+    # IAM lists it as active, so AWS has not heard of it everywhere yet.
+    return None if verdict in ("works", "not known to AWS") else verdict
+
+
+def _finishable(
+    contents: Contents, keys: dict[str, KeyInfo], sign_in: SignIn, arn: str
+) -> str | None:
+    staged = contents.staged
+    if staged is None or (staged.id in keys and not keys[staged.id].active):
+        return None
+    # A list of IAM may be seconds old; the key itself knows better.
+    if staged.id in keys or try_key(sign_in, staged, arn) == "works":
+        return staged.id
+    return None
+
+
+def _orphans(
+    aws: Aws, journal: Journal | None, keys: dict[str, KeyInfo], known: set[str]
+) -> tuple[str, ...]:
+    if journal is None:
+        return ()
+    unknown = [key for key in keys if key not in {*journal.before, *known}]
+    for key in unknown:
+        use = key_use(aws, key)
+        if use.when is not None:
+            raise RefusedError(
+                f"the key `{key}` was made after an interrupted run began, and somebody uses it: "
+                f"{use}",
+                remedy="find out who holds it; delete it, or store it, by hand",
+            )
+    return tuple(unknown)
+
+
+def _no_room(aws: Aws, user: str, keys: list[KeyInfo], verdict: str | None) -> RefusedError:
+    evidence = "; ".join(_evidence(aws, key) for key in keys)
+    return RefusedError(
+        f"`{user}` has {len(keys)} access keys already, as many as AWS allows, and the store's is "
+        f"not to be used ({verdict}): {evidence}",
+        remedy="delete the one that nobody uses, or go without: --no-key",
+    )
+
+
+def _evidence(aws: Aws, key: KeyInfo) -> str:
+    made = f", made {key.created:%Y-%m-%d}" if key.created else ""
+    return f"`{key.id}` {key.status}{made}, {key_use(aws, key.id)}"
+
+
+def _words(
+    aws: Aws, contents: Contents, verdict: str | None, others: list[KeyInfo], action: str
+) -> list[str]:
+    words = list(contents.words) if action != "keep" else []
+    if contents.key and verdict:
+        account = account_of(contents.key.id)
+        whose = f", of account {account}" if account and verdict.startswith("stale") else ""
+        words.append(f"the store's key `{contents.key.id}` is replaced: {verdict}{whose}")
+    words += [f"left alone: {_evidence(aws, key)}" for key in others]
+    return words

@@ -1,0 +1,144 @@
+"""Access keys in IAM: what there is, made once, removed."""
+
+from __future__ import annotations
+
+from base64 import b32decode
+from binascii import Error as Base32Error
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.errors import AwsError, NotFoundError, ThrottledError, UnreachableError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.secret import Secret
+
+MOST_KEYS: Final = 2
+"""Access keys of one user, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+_UPPER_HALF: Final = "QRSTUVWXYZ234567"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An access key with its secret."""
+
+    id: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """An access key as IAM lists it."""
+
+    id: str
+    status: str
+    created: datetime | None
+
+    @property
+    def active(self) -> bool:
+        """Whether AWS accepts it."""
+        return self.status == "Active"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """When and where a key was last used; *when* is None for a key that never was.
+
+    Of several uses within 15 minutes AWS records the first only.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html
+    """
+
+    when: datetime | None
+    service: str = ""
+    region: str = ""
+
+    def __str__(self) -> str:
+        if self.when is None:
+            return "never used"
+        where = f" in {self.region}" if self.region else ""
+        return f"last used {self.when:%Y-%m-%d %H:%M} UTC for {self.service or 'AWS'}{where}"
+
+
+SignIn = Callable[[AccessKey], "Aws"]
+"""Gives AWS as the holder of a key sees it."""
+
+
+def list_keys(aws: Aws, user: str) -> tuple[KeyInfo, ...]:
+    """Return the access keys of *user*, the oldest first; none for a user that does not exist."""
+    try:
+        found = tuple(
+            KeyInfo(each["AccessKeyId"], each["Status"], each.get("CreateDate"))
+            for each in aws.pages("iam", "list_access_keys", "AccessKeyMetadata", UserName=user)
+        )
+    except NotFoundError:
+        return ()
+    return tuple(sorted(found, key=lambda key: (key.created is None, key.created, key.id)))
+
+
+def key_use(aws: Aws, key_id: str) -> KeyUse:
+    """Return when the key *key_id* was last used."""
+    used: dict[str, Any] = aws.call("iam", "get_access_key_last_used", AccessKeyId=key_id)
+    last = used.get("AccessKeyLastUsed", {})
+    known = {name: value for name, value in last.items() if value != "N/A"}
+    return KeyUse(
+        known.get("LastUsedDate"), known.get("ServiceName") or "", known.get("Region") or ""
+    )
+
+
+def create_key(aws: Aws, user: str, before: frozenset[str]) -> AccessKey:
+    """Create an access key for *user*, whose keys are *before*; the request is sent once.
+
+    Where the answer is lost a key may exist whose secret nobody holds: it is found as the one that
+    was not there before and was never used, and removed. The error of the lost answer is raised
+    all the same.
+    """
+    try:
+        made = aws.call("iam", "create_access_key", once=True, UserName=user)["AccessKey"]
+    except AwsError as error:
+        if _may_have_worked(error):
+            _remove_unknown(aws, user, before, error)
+        raise
+    return AccessKey(made["AccessKeyId"], made["SecretAccessKey"])
+
+
+def delete_key(aws: Aws, user: str, key_id: str) -> None:
+    """Delete the key *key_id* of *user*; one that is gone already is no error."""
+    try:
+        aws.call("iam", "delete_access_key", UserName=user, AccessKeyId=key_id)
+    except NotFoundError:
+        return
+
+
+def account_of(key_id: str) -> str | None:
+    """Return the account that *key_id* belongs to, None where it does not say.
+
+    Key ids issued since 2019 carry the account in base 32: the bits 1 to 40, the first one set.
+    """
+    if len(key_id) != 20 or key_id[4] not in _UPPER_HALF:
+        return None
+    try:
+        number = int.from_bytes(b32decode(key_id[4:])[:6], "big")
+    except Base32Error:
+        return None
+    account = (number & 0x7FFFFFFFFF80) >> 7
+    return f"{account:012d}" if account < 10**12 else None
+
+
+def _may_have_worked(error: AwsError) -> bool:
+    """Say whether the request may have been carried out although the answer is an error."""
+    return isinstance(error, UnreachableError) or (
+        type(error) is AwsError and not isinstance(error, ThrottledError)
+    )
+
+
+def _remove_unknown(aws: Aws, user: str, before: frozenset[str], error: AwsError) -> None:
+    try:
+        for key in list_keys(aws, user):
+            if key.id not in before and key_use(aws, key.id).when is None:
+                delete_key(aws, user, key.id)
+    except AwsError as second:
+        error.add_note(f"the key that may exist could not be looked for: {second.message}")

@@ -1,0 +1,90 @@
+"""What differs between two policy documents, statement by statement and action by action."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cml_iam.policy import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.policy import PolicyDocument, Principals, Statement
+
+
+def document_lines(document: PolicyDocument) -> tuple[str, ...]:
+    """Return lines that say everything *document* says."""
+    return tuple(line for statement in document.statements for line in _summary("+", statement))
+
+
+def difference(old: PolicyDocument, new: PolicyDocument) -> tuple[str, ...]:
+    """Return the lines that say how *new* differs in meaning from *old*: `+`, `-` and `~`.
+
+    Statements are paired by Sid; of those without one, equal ones are paired.
+    """
+    lines: list[str] = []
+    if old.version != new.version:
+        lines += [f"~ Version {old.version} becomes {new.version}"]
+    before, after = _by_label(old), _by_label(new)
+    for label, statement in before.items():
+        if label not in after:
+            lines += _summary("-", statement)
+    for label, statement in after.items():
+        if label not in before:
+            lines += _summary("+", statement)
+        elif _parts(before[label]) != _parts(statement):
+            lines += _changes(statement.label, before[label], statement)
+    return tuple(lines)
+
+
+def _by_label(document: PolicyDocument) -> dict[str, Statement]:
+    return {each.sid or _fingerprint(document, each): each for each in document.statements}
+
+
+def _fingerprint(document: PolicyDocument, statement: Statement) -> str:
+    return canonical(type(document)((statement,), document.version))
+
+
+def _changes(label: str, old: Statement, new: Statement) -> Iterator[str]:
+    before, after = _parts(old), _parts(new)
+    yield f"~ {label}"
+    yield from (f"    - {text}" for part, text in before.items() if part not in after)
+    yield from (f"    + {text}" for part, text in after.items() if part not in before)
+
+
+def _parts(statement: Statement) -> dict[tuple[str, ...], str]:
+    """Return everything *statement* says: how it is compared, and how it is shown."""
+    said: dict[tuple[str, ...], str] = {("Effect", statement.effect): f"Effect {statement.effect}"}
+    for kind, actions in (("Action", statement.action), ("NotAction", statement.not_action)):
+        said |= {(kind, each.lower()): f"{kind} {each}" for each in sorted(actions or ())}
+    for kind, texts in (
+        ("Resource", statement.resource),
+        ("NotResource", statement.not_resource),
+        ("Principal", _principals(statement.principal)),
+        ("NotPrincipal", _principals(statement.not_principal)),
+    ):
+        said |= {(kind, each): f"{kind} {each}" for each in sorted(texts or ())}
+    for each in sorted(statement.conditions, key=str):
+        values = sorted(set(each.values))
+        shown = f"Condition {each.operator} {each.key} {', '.join(values)}"
+        said["Condition", each.operator.lower(), each.key.lower(), *values] = shown
+    return said
+
+
+def _principals(principals: Principals | None) -> tuple[str, ...]:
+    if principals is None:
+        return ()
+    if principals.everyone:
+        return ("*",)
+    return tuple(f"{kind} {each}" for kind, ids in principals.ids for each in ids)
+
+
+def _summary(sign: str, statement: Statement) -> Iterator[str]:
+    """Yield *statement* in full: effect and actions, below them resources and conditions."""
+    actions = statement.action or tuple(f"not {each}" for each in statement.not_action or ())
+    yield f"{sign} {statement.label}: {statement.effect} {', '.join(actions)}"
+    resources = statement.resource or tuple(f"not {each}" for each in statement.not_resource or ())
+    if resources:
+        yield f"    on {', '.join(resources)}"
+    for each in statement.conditions:
+        yield f"    if {each.operator} {each.key} {', '.join(each.values)}"

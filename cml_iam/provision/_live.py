@@ -1,0 +1,137 @@
+"""What is there: the user or role, the policy, the instance profile, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from cml_iam.errors import DeniedError, NotFoundError
+from cml_iam.policy import load_policy
+
+if TYPE_CHECKING:
+    from cml_iam.aws.port import Aws
+    from cml_iam.policy import PolicyDocument
+
+Kind = Literal["user", "role"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A user or role; *trust* is a role's only. *attached* are policy ARNs."""
+
+    arn: str
+    path: str
+    tags: Mapping[str, str]
+    boundary: str | None
+    attached: tuple[str, ...]
+    trust: PolicyDocument | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One of the up to five versions of a managed policy."""
+
+    id: str
+    default: bool
+
+    @property
+    def number(self) -> int:
+        """The number AWS counts up: 10 of `v10`."""
+        return int(self.id.removeprefix("v"))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A customer managed policy with the document of its default version."""
+
+    arn: str
+    tags: Mapping[str, str]
+    default: str
+    document: PolicyDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """An instance profile with the names of its roles (AWS allows one)."""
+
+    roles: tuple[str, ...]
+
+
+def read_principal(aws: Aws, kind: Kind, name: str) -> Principal | None:
+    """Return the user or role *name*, None where there is none."""
+    address = _address(kind, name)
+    try:
+        raw: dict[str, Any] = aws.call("iam", f"get_{kind}", **address)[kind.title()]
+    except NotFoundError:
+        return None
+    attached = aws.pages("iam", f"list_attached_{kind}_policies", "AttachedPolicies", **address)
+    trust = raw.get("AssumeRolePolicyDocument")
+    return Principal(
+        arn=raw["Arn"],
+        path=raw["Path"],
+        tags=_tags(raw),
+        boundary=raw.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
+        attached=tuple(each["PolicyArn"] for each in attached),
+        trust=load_policy(trust, f"the trust policy of {name}") if trust else None,
+    )
+
+
+def read_policy(aws: Aws, arn: str) -> Policy | None:
+    """Return the managed policy at *arn*, None where there is none."""
+    try:
+        raw = aws.call("iam", "get_policy", PolicyArn=arn)["Policy"]
+        default = raw["DefaultVersionId"]
+        version = aws.call("iam", "get_policy_version", PolicyArn=arn, VersionId=default)
+    except NotFoundError:
+        return None
+    document = load_policy(version["PolicyVersion"]["Document"], f"{arn} {default}")
+    return Policy(arn, _tags(raw), default, document)
+
+
+def read_versions(aws: Aws, arn: str) -> tuple[Version, ...]:
+    """Return the versions of the policy at *arn*, the oldest first."""
+    found = [
+        Version(each["VersionId"], each["IsDefaultVersion"])
+        for each in aws.pages("iam", "list_policy_versions", "Versions", PolicyArn=arn)
+    ]
+    return tuple(sorted(found, key=lambda version: version.number))
+
+
+def read_profile(aws: Aws, name: str) -> Profile | None:
+    """Return the instance profile *name*, None where there is none."""
+    try:
+        raw = aws.call("iam", "get_instance_profile", InstanceProfileName=name)["InstanceProfile"]
+    except NotFoundError:
+        return None
+    return Profile(tuple(role["RoleName"] for role in raw["Roles"]))
+
+
+def other_grants(aws: Aws, kind: Kind, name: str) -> tuple[str, ...]:
+    """Return what else gives the principal permissions: inline policies and groups, in words.
+
+    What may not be read is reported as not checked.
+    """
+    wishes = [(f"list_{kind}_policies", "PolicyNames", "inline policy")]
+    if kind == "user":
+        wishes.append(("list_groups_for_user", "Groups", "group"))
+    found: list[str] = []
+    for operation, key, word in wishes:
+        try:
+            names = [
+                each["GroupName"] if key == "Groups" else each
+                for each in aws.pages("iam", operation, key, **_address(kind, name))
+            ]
+        except DeniedError as error:
+            found.append(f"could not check for any {word}: {error.action or error.code} is denied")
+        else:
+            found += [f"{word} `{each}`" for each in names]
+    return tuple(found)
+
+
+def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())}
+
+
+def _address(kind: Kind, name: str) -> dict[str, Any]:
+    return {{"user": "UserName", "role": "RoleName"}[kind]: name}

@@ -1,0 +1,106 @@
+"""A plan as a value: the steps, and the very calls each consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from cml_iam.aws.port import Identity
+    from cml_iam.credentials import Delivery, KeyPlan
+    from cml_iam.site import Site
+
+Mark = Literal["create", "change", "keep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to AWS; with *once* it must not be sent again when no answer comes."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happens to one *resource* called *name*; a step that keeps it makes no call.
+
+    *lines* say what will be there, or what is different about it.
+    """
+
+    mark: Mark
+    resource: str
+    name: str
+    lines: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is to be done."""
+        return self.mark != "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be there: *document* is the policy's text.
+
+    None as *path*, *boundary* (an ARN) means: as it is; *tags* are added to those that are there.
+    """
+
+    site: Site
+    document: str
+    path: str | None = None
+    boundary: str | None = None
+    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What *identity* will do so that *wanted* is there; *principal* is its ARN.
+
+    *warnings* are about what stays as it is. *key* is None for a role, and without a delivery.
+    """
+
+    identity: Identity
+    wanted: Wanted
+    principal: str
+    steps: tuple[Step, ...]
+    key: KeyPlan | None = None
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    delivery: Delivery | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """The steps with that of the access key, in the order they are done."""
+        return (*self.steps, key_step(self.key)) if self.key else self.steps
+
+    @property
+    def changes(self) -> tuple[Step, ...]:
+        """The steps that do something."""
+        return tuple(step for step in self.all_steps if step.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done: the steps, and the id of the key that is in the store now."""
+
+    principal: str
+    done: tuple[Step, ...]
+    key_id: str | None = None
+
+
+def key_step(key: KeyPlan) -> Step:
+    """Return what *key* says as a step; its calls are made by the delivery."""
+    mark: Mark = "create" if key.action == "create" else "change" if key.changes else "keep"
+    lines = [f"delivered to `{key.store}`, private (0600)"] if key.action != "keep" else []
+    if key.action == "finish":
+        lines.append("made by an interrupted run, which is finished now")
+    elif key.unfinished:
+        lines.append("what an interrupted run left is cleaned up")
+    lines += [f"- `{orphan}`: its secret was lost, it is deleted" for orphan in key.orphans]
+    lines += key.words
+    return Step(mark, "access key", key.key_id or f"of {key.user}", tuple(lines))
