@@ -48,15 +48,15 @@ def restricts_nothing(subject: Subject) -> Iterator[Found]:
 
 def redundant(subject: Subject) -> Iterator[Found]:
     """Yield Allows that say only what others say already, without restricting anything."""
-    items = [item for item in subject.allows if item.statement.action is not None]
-    for item in items:
+    order = {id(item): position for position, item in enumerate(subject.items)}
+    for item in subject.allows:
         found = _covers(item, subject)
         if not found or any(cover.narrower or cover.regions for cover in found):
             continue
         if {cover.element.index for cover in found} < {each.index for each in item.named}:
             continue
         wides = list(dict.fromkeys(cover.wide.label for cover in found))
-        if _first_of_twins(item, found, items):
+        if _first_of_twins(item, found, order):
             continue
         yield Found(
             f"{listed(wides)} already allows all that this statement does",
@@ -66,10 +66,10 @@ def redundant(subject: Subject) -> Iterator[Found]:
         )
 
 
-def _first_of_twins(item: Item, found: list[Cover], items: list[Item]) -> bool:
+def _first_of_twins(item: Item, found: list[Cover], order: dict[int, int]) -> bool:
     """Say whether what covers *item* stands behind it and says the same: then that goes."""
     return all(
-        items.index(cover.wide) > items.index(item)
+        order[id(cover.wide)] > order[id(item)]
         and any(back.wide is item for back in _covers_by(cover.wide, item))
         for cover in found
     )
@@ -130,7 +130,7 @@ def _covers_by(item: Item, wide: Item) -> list[Cover]:
     return [
         Cover(wide, element, narrower, regions)
         for element in item.named
-        if _covers_action(element, wide)
+        if (element.actions or element.everything) and _covers_action(element, wide)
     ]
 
 
@@ -163,7 +163,10 @@ def _covers_action(element: Named, wide: Item) -> bool:
         excluded = (each.lower() for each in wide.statement.not_action)
         plain = not any(char in narrow for char in "*?")
         return plain and not any(pattern_covers(each, narrow) for each in excluded)
-    return any(each.everything or pattern_covers(each.text.lower(), narrow) for each in wide.named)
+    return any(
+        each.everything or (each.actions and pattern_covers(each.text.lower(), narrow))
+        for each in wide.named
+    )
 
 
 def _covers_resources(item: Item, wide: Item) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 
 MAX_STATES: Final = 20_000
 _WILD: Final = re.compile(r"[*?]")
+_STARS: Final = re.compile(r"\*+")
 
 
 def pattern_regex(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
@@ -72,7 +73,8 @@ def pattern_covers(wide: str, narrow: str) -> bool:
     Patterns such as `*a????????????????` have exponentially many such sets; past MAX_STATES the
     answer is False, "not shown to cover".
     """
-    if wide == narrow:
+    wide, narrow = _STARS.sub("*", wide), _STARS.sub("*", narrow)
+    if wide in ("*", narrow):
         return True
     start = _closure({0}, wide)
     return _walk(start, narrow, 0, wide, set())

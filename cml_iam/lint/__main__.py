@@ -1,0 +1,7 @@
+"""Print the table of rules, `docs/rules.md`."""
+
+import sys
+
+from cml_iam.lint._page import rules_page
+
+sys.stdout.write(rules_page())

@@ -1,0 +1,250 @@
+"""Whole policies: the documented snippets and their combinations, and policies that are right."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cml_iam.lint import KINDS, Severity, is_complete, lint_text, lint_texts
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared"
+POLICIES = SHARED / "reference" / "policies"
+SPEC = SHARED / "spec" / "aws-iam-setup.md"
+
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="reference policies not here")
+
+BASE = ["EC2InstanceManagement", "EC2TagManagement"]
+REGION = "EC2InstanceManagementRegionRestricted"
+TAG = "EC2InstanceManagementTagRestricted"
+TYPES = "EC2RunInstancesRestricted"
+
+
+def snippets() -> list[dict]:
+    return [json.loads(text) for text in re.findall(r"```json\n(.*?)```", SPEC.read_text(), re.S)]
+
+
+def document(statements: list[dict]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+
+
+def found(text: str) -> list[tuple[str, str | None]]:
+    """Return rule and statement of each finding that is not advice on the base policy."""
+    return [
+        (each.rule, each.statement)
+        for each in lint_text(text)
+        if not (each.rule == "CML601" and each.statement in BASE)
+    ]
+
+
+@needs_shared
+def test_the_base_policy_has_advice_only() -> None:
+    findings = lint_text(document(snippets()[0]["Statement"]))
+
+    assert [(each.rule, each.statement) for each in findings] == [("CML601", sid) for sid in BASE]
+    assert all(each.severity is Severity.INFO for each in findings)
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    "chosen", [c for n in (1, 2, 3) for c in itertools.combinations((REGION, TAG, TYPES), n)]
+)
+def test_each_snippet_beside_the_base_policy_restricts_nothing(chosen: tuple[str, ...]) -> None:
+    base, *rest = snippets()
+    added = [each for each in rest if each.get("Sid") in chosen]
+    text = document(base["Statement"] + added)
+
+    assert found(text) == [("CML301", sid) for sid in chosen]
+    for finding in (each for each in lint_text(text) if each.rule == "CML301"):
+        assert (
+            finding.place.line == 1 + text[: text.index(f'"{finding.statement}"')].count("\n") - 1
+        )
+        assert "`EC2InstanceManagement` (<policy>:4:5)" in finding.message
+        [step] = finding.witness
+        assert step.outcome == "allowed"
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({REGION}, [("CML402", REGION)]),
+        ({TAG}, []),
+        ({TYPES}, [("CML401", TYPES)]),
+        ({REGION, TAG}, [("CML402", REGION), ("CML301", TAG)]),
+        ({REGION, TYPES}, [("CML402", REGION), ("CML301", TYPES)]),
+        ({TAG, TYPES}, [("CML401", TYPES)]),
+        ({REGION, TAG, TYPES}, [("CML402", REGION), ("CML301", TAG), ("CML301", TYPES)]),
+    ],
+)
+def test_the_snippets_without_the_base_policy(chosen: set[str], expected: list) -> None:
+    statements = [each for each in snippets() if each.get("Sid") in chosen]
+
+    assert found(document(statements)) == expected
+
+
+@needs_shared
+def test_the_snippets_instead_of_the_statement_they_restrict() -> None:
+    base, *rest = snippets()
+    statements = base["Statement"][1:] + [s for s in rest if s.get("Sid") in {TAG, TYPES}]
+
+    findings = lint_text(document(statements))
+
+    assert [(f.rule, f.statement) for f in findings if f.rule != "CML601"] == [
+        ("CML501", TAG),
+        ("CML503", TAG),
+        ("CML401", TYPES),
+    ]
+    [gate] = [each for each in findings if each.rule == "CML501"]
+    assert [(s.request.action, s.outcome) for s in gate.witness] == [
+        ("ec2:TerminateInstances", "implicitDeny"),
+        ("ec2:CreateTags", "allowed"),
+        ("ec2:TerminateInstances", "allowed"),
+    ]
+    assert len({step.request.resource for step in gate.witness}) == 1
+
+
+@needs_shared
+def test_the_trust_policy_is_right_as_one_and_wrong_as_an_identity_policy() -> None:
+    text = json.dumps(snippets()[4])
+
+    assert lint_text(text, kind="trust") == ()
+    assert [each.rule for each in lint_text(text)] == ["CML104"]
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("hardened.json", "identity"),
+        ("hardened.json", "boundary"),
+        ("guard_deny.json", "identity"),
+        ("guard_deny.json", "scp"),
+        ("aux_bootstrap_audit.json", "identity"),
+        ("aux_bootstrap_operator.json", "identity"),
+        ("aux_bootstrap_security_admin.json", "identity"),
+        ("aux_cloudtrail_bucket.json", "resource"),
+        ("aux_cloudtrail_to_logs.json", "identity"),
+        ("aux_passrole_optional.json", "identity"),
+        ("aux_trust_cloudtrail_to_logs.json", "trust"),
+        ("aux_trust_ec2.json", "trust"),
+        ("aux_trust_ecs_task.json", "trust"),
+        ("aux_trust_eks_irsa.json", "trust"),
+        ("aux_trust_eks_pod_identity.json", "trust"),
+    ],
+)
+def test_nothing_is_found_in_a_policy_that_is_right(name: str, kind: str) -> None:
+    assert lint_text((POLICIES / name).read_text(), name, kind=kind) == ()
+
+
+@needs_shared
+def test_a_guard_of_denies_closes_the_gates_of_the_base_policy() -> None:
+    texts = [(name, (POLICIES / name).read_text()) for name in ("base.json", "guard_deny.json")]
+
+    findings = lint_texts(texts, together=True)
+
+    assert {each.rule for each in findings} == {"CML601"}
+
+
+def test_statements_of_several_documents_launch_together() -> None:
+    def allow(*kinds: str) -> str:
+        arns = [f"arn:aws:ec2:*:*:{kind}/*" for kind in kinds]
+        return document([{"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": arns}])
+
+    halves = [
+        ("one", allow("instance", "volume", "network-interface")),
+        ("two", allow("image", "subnet", "security-group")),
+    ]
+
+    assert [each.rule for each in lint_texts(halves)] == ["CML401", "CML401"]
+    assert lint_texts(halves, together=True) == ()
+
+
+def test_a_broader_allow_in_another_document_is_named_with_its_place() -> None:
+    wide = document([{"Effect": "Allow", "Action": "ec2:Stop*", "Resource": "*", "Sid": "Wide"}])
+    narrow = document(
+        [
+            {
+                "Effect": "Allow",
+                "Action": "ec2:StopInstances",
+                "Resource": "*",
+                "Condition": {"StringEquals": {"aws:ResourceTag/a": "b"}},
+            }
+        ]
+    )
+
+    findings = lint_texts([("wide.json", wide), ("narrow.json", narrow)], together=True)
+
+    [finding] = [each for each in findings if each.rule == "CML301"]
+    assert str(finding.place) == "narrow.json:4:5"
+    assert "`Wide` (wide.json:4:5)" in finding.message
+
+
+def test_findings_stand_in_the_order_of_the_files_and_their_lines() -> None:
+    bad = document([{"Effect": "Allow", "Action": ["x", "y"], "Resource": "z"}])
+
+    findings = lint_texts([("b.json", bad), ("a.json", "{"), ("c.json", bad)])
+
+    places = [each.place for each in findings]
+    assert [place.file for place in places] == ["b.json"] * 3 + ["a.json"] + ["c.json"] * 3
+    assert [place.line for place in places[:3]] == [7, 8, 10]
+
+
+def test_a_document_that_cannot_be_read_is_not_called_complete() -> None:
+    findings = lint_texts([("bad.json", "{"), ("good.json", document([]))])
+
+    assert not is_complete(findings, "bad.json")
+    assert not is_complete(findings, "good.json")  # no statements: breaks the grammar
+    assert is_complete(lint_text("{}", "other.json"), "good.json")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(), st.sampled_from(KINDS))
+def test_no_text_makes_it_raise(text: str, kind: str) -> None:
+    lint_text(text, kind=kind)
+
+
+TEXTS = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(
+        ["*", "ec2:*", "ec2:RunInstances", "arn:aws:ec2:*:*:instance/*", "${aws:username}", "arn:"]
+    ),
+)
+VALUES = st.one_of(TEXTS, st.lists(TEXTS, max_size=3), st.booleans(), st.integers())
+CONDITIONS = st.dictionaries(
+    st.one_of(st.sampled_from(["StringEquals", "Null", "ForAllValues:StringLike"]), TEXTS),
+    st.dictionaries(
+        st.sampled_from(["aws:TagKeys", "aws:ResourceTag/a", "ec2:Region", "x"]), VALUES
+    ),
+    max_size=2,
+)
+STATEMENTS = st.fixed_dictionaries(
+    {"Effect": st.sampled_from(["Allow", "Deny"])},
+    optional={
+        "Sid": TEXTS,
+        "Action": VALUES,
+        "NotAction": VALUES,
+        "Resource": VALUES,
+        "NotResource": VALUES,
+        "Principal": VALUES,
+        "Condition": CONDITIONS,
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STATEMENTS, max_size=3), st.sampled_from(KINDS))
+def test_no_policy_makes_it_raise(statements: list[dict], kind: str) -> None:
+    text = document(statements)
+
+    for finding in lint_text(text, "p.json", kind=kind):
+        assert finding.place is not None
+        assert finding.place.file == "p.json"
+        assert 1 <= finding.place.line <= text.count("\n") + 1
+        json.dumps(finding.as_json())

@@ -1,0 +1,123 @@
+"""`cml-iam policy lint` as its users meet it."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cml_iam.cli._main import run
+
+CASES = Path(__file__).parent / "cases"
+GOOD = str(CASES / "CML301-restricts-nothing" / "good-hardened.json")
+BAD = str(CASES / "CML301-restricts-nothing" / "bad-spec-beside-base.json")
+ADVICE = str(CASES / "CML601-unrestricted-write" / "bad.json")
+
+
+def lint(*arguments: str) -> int:
+    return run(["policy", "lint", *arguments])
+
+
+def test_a_right_policy_is_exit_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lint(GOOD) == 0
+    assert capsys.readouterr().out == "✔ 1 policy: nothing found\n"
+
+
+def test_findings_are_exit_3_with_place_remedy_proof_and_page(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert lint(BAD) == 3
+    out = capsys.readouterr().out
+    assert f"▲ {BAD}:37:5: warning CML301 restricts-nothing [EC2InstanceManagementRegion" in out
+    assert "    fix: put the restriction into `EC2InstanceManagement`" in out
+    assert "      e.g. ec2:RunInstances on arn:aws:ec2:eu-central-1:" in out
+    assert "    see: https://docs.aws.amazon.com/" in out
+    assert out.splitlines()[-1] == "▲ 1 policy: 3 warnings, 2 info"
+
+
+def test_advice_is_exit_0_unless_asked_for() -> None:
+    assert lint(ADVICE) == 0
+    assert lint(ADVICE, "--fail-on", "info") == 3
+    assert lint(BAD, "--fail-on", "error") == 0
+
+
+def test_json_holds_everything_and_the_exit_code_is_the_same(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert lint(BAD, GOOD, "-o", "json") == 3
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["files"] == [BAD, GOOD]
+    assert answer["summary"] == {"error": 0, "warning": 3, "info": 2}
+    [first] = [each for each in answer["findings"] if each["line"] == 37]
+    assert first["rule"] == "CML301"
+    assert first["file"] == BAD
+    assert first["witness"][0]["outcome"] == "allowed"
+    assert first["witness"][0]["context"]["ec2:Region"] == "eu-central-1"
+
+
+def test_a_folder_stands_for_its_json_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lint(str(CASES / "CML502-tag-gate-case")) == 3
+    assert "3 policies" in capsys.readouterr().out  # bad, good and expected.json
+
+
+def test_a_file_that_is_no_json_does_not_hide_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+
+    assert lint(str(broken), BAD) == 3
+    out = capsys.readouterr().out
+    assert "error CML101" in out
+    assert "warning CML301" in out
+    assert "until then the other rules cannot judge it" in out
+
+
+def test_stdin_is_read_by_a_dash(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+
+    assert lint("-") == 3
+    assert "<stdin>:1:1: error CML101 syntax" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), (b"\xff\xfe", "is not UTF-8 text (byte 0)")],
+)
+def test_a_file_that_cannot_be_read_is_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, message: str
+) -> None:
+    path = tmp_path / "policy.json"
+    if content is not None:
+        path.write_bytes(content)
+
+    assert lint(str(path)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_exit_2(tmp_path: Path) -> None:
+    assert lint(str(tmp_path)) == 2
+
+
+def test_a_trust_policy_is_judged_as_one() -> None:
+    path = str(CASES / "CML104-element" / "good-trust.trust.json")
+
+    assert lint(path) == 3
+    assert lint("--kind", "trust", path) == 0
+
+
+def test_it_needs_neither_boto3_nor_rich_nor_jinja2() -> None:
+    code = (
+        "import sys; from cml_iam.cli._main import run; run(['policy', 'lint', sys.argv[1]]);"
+        "print({'boto3', 'botocore', 'rich', 'jinja2', 'moto'} & set(sys.modules))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code, GOOD], capture_output=True, text=True)
+
+    assert done.stdout.splitlines()[-1] == "set()"

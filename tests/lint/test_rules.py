@@ -1,0 +1,90 @@
+"""A rule is its examples: `cases/ID-NAME/{bad,good}*.json`, the same loader for all.
+
+`bad-x.kind.json` is judged as a policy of that kind, others as identity policies. The folder's
+`expected.json` says what each bad one must report: line and message of every finding of the rule.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cml_iam.lint import KINDS, RULES, Finding, Severity, lint_text
+from cml_iam.lint._page import rules_page
+
+CASES = Path(__file__).parent / "cases"
+ROOT = Path(__file__).parents[2]
+
+
+def cases(beginning: str) -> list[pytest.param]:
+    return [
+        pytest.param(path, id=f"{path.parent.name}/{path.name}")
+        for path in sorted(CASES.glob(f"*/{beginning}*.json"))
+    ]
+
+
+def judged(path: Path) -> tuple[Finding, ...]:
+    parts = path.name.split(".")
+    kind = parts[1] if len(parts) == 3 else "identity"
+    assert kind in KINDS
+    return lint_text(path.read_text("utf-8"), path.name, kind=kind)
+
+
+@pytest.mark.parametrize("path", cases("bad"))
+def test_a_bad_example_has_exactly_the_expected_findings(path: Path) -> None:
+    rule = path.parent.name.partition("-")[0]
+    expected = json.loads((path.parent / "expected.json").read_text("utf-8"))[path.name]
+
+    found = [
+        {"line": each.place.line, "says": each.message}
+        for each in judged(path)
+        if each.rule == rule
+    ]
+
+    assert found == expected
+    assert found
+
+
+@pytest.mark.parametrize("path", cases("good"))
+def test_a_good_example_has_no_finding_of_the_rule_nor_any_that_counts(path: Path) -> None:
+    rule = path.parent.name.partition("-")[0]
+
+    found = [each for each in judged(path) if each.rule == rule or each.severity > Severity.INFO]
+
+    assert found == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.label)
+def test_every_rule_has_good_and_bad_examples_and_a_page(rule) -> None:
+    folder = CASES / rule.label
+
+    assert list(folder.glob("bad*.json"))
+    assert list(folder.glob("good*.json"))
+    assert rule.page.startswith("https://docs.aws.amazon.com/")
+
+
+def test_every_folder_of_examples_belongs_to_a_rule() -> None:
+    assert {path.name for path in CASES.iterdir()} == {rule.label for rule in RULES}
+
+
+def test_ids_and_names_are_unique_and_in_order() -> None:
+    ids = [rule.id for rule in RULES]
+
+    assert ids == sorted(set(ids))
+    assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_the_documented_table_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "rules.md").read_text("utf-8") == rules_page()
+
+
+@pytest.mark.parametrize("path", cases("bad"))
+def test_every_witness_is_decided_by_the_engine_as_it_says(path: Path) -> None:
+    from cml_iam.engine import compile_policies
+
+    for finding in judged(path):
+        for step in finding.witness:
+            text = path.read_text("utf-8")
+            assert compile_policies(identity=[text]).decide(step.request).outcome == step.outcome
