@@ -30,9 +30,9 @@ def _never(name: str) -> bool:  # noqa: ARG001 - nothing to look at
 class ActionPattern:
     """One element of `Action` or `NotAction`; *service* and *name* in lower case.
 
-    *service* is None for `*`, which names the actions of every service. *problem* says why the
-    pattern names no action at all; such a one never matches, so inside `NotAction` it excludes
-    nothing.
+    *service* is None for `*`, which names the actions of every service. *test* takes an action's
+    name in lower case, without its service. *problem* says why the pattern names no action at
+    all; such a one never matches, so inside `NotAction` it excludes nothing.
     """
 
     text: str

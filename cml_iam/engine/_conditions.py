@@ -10,13 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.engine._operators import OPERATORS, Comparison, Context, Operator, Scope
+from cml_iam.engine._operators import (
+    OPERATORS,
+    Comparison,
+    Context,
+    Operator,
+    PlainTest,
+    Scope,
+    VaryingTest,
+)
 from cml_iam.engine._request import all_texts, single_text
 from cml_iam.policy import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cml_iam.engine._keys import Keys
     from cml_iam.policy import Condition
 
 ConditionTest = Callable[[Context], bool]
@@ -33,6 +42,7 @@ class CompiledCondition:
 
     condition: Condition
     key: str
+    keys: Keys
     test: ConditionTest
     problems: tuple[str, ...] = ()
 
@@ -72,14 +82,14 @@ def compile_condition(condition: Condition, scope: Scope) -> CompiledCondition:
     name = OperatorName.parse(condition.operator)
     unknown = unknown_operator(condition.operator)
     if unknown:
-        return CompiledCondition(condition, key, _never, (unknown,))
+        return CompiledCondition(condition, key, scope.keys, _never, (unknown,))
     if name.base == NULL:
-        return _null(condition, key)
+        return _null(condition, key, scope.keys)
     operator = OPERATORS[name.base]
     comparison = operator.prepare(condition.values, scope)
-    test = _bind(key, name, operator, comparison)
+    test = _bind(_Asked(key, scope.keys, name, operator), comparison)
     problems = tuple(f"{condition.operator} {problem}" for problem in comparison.problems)
-    return CompiledCondition(condition, key, test, problems)
+    return CompiledCondition(condition, key, scope.keys, test, problems)
 
 
 def unknown_operator(text: str) -> str | None:
@@ -99,7 +109,7 @@ def _never(context: Context) -> bool:  # noqa: ARG001 - the shape of a condition
     return False
 
 
-def _null(condition: Condition, key: str) -> CompiledCondition:
+def _null(condition: Condition, key: str, keys: Keys) -> CompiledCondition:
     """`Null` asks whether the key is absent; set qualifiers change nothing."""
     wanted = {value.lower() for value in condition.values}
     odd = tuple(
@@ -109,45 +119,57 @@ def _null(condition: Condition, key: str) -> CompiledCondition:
     )
     absent, present = "true" in wanted, "false" in wanted
     return CompiledCondition(
-        condition, key, lambda context: absent if context.get(key) is None else present, odd
+        condition,
+        key,
+        keys,
+        lambda context: absent if keys.get(context, key) is None else present,
+        odd,
     )
 
 
-def _bind(key: str, name: OperatorName, operator: Operator, found: Comparison) -> ConditionTest:
-    missing = name.matches_missing_key(negated=operator.negated)
-    wanted = not operator.negated
-    if name.qualifier:
-        return _many(
-            key, found, wanted, missing, quantify=all if name.qualifier == FOR_ALL else any
-        )
+class _Asked:
+    """What a condition asks besides the values: the key, and what holds when it is missing."""
+
+    __slots__ = ("key", "keys", "missing", "qualifier", "wanted")
+
+    def __init__(self, key: str, keys: Keys, name: OperatorName, operator: Operator) -> None:
+        self.key, self.keys, self.qualifier = key, keys, name.qualifier
+        self.missing = name.matches_missing_key(negated=operator.negated)
+        self.wanted = not operator.negated
+
+
+def _bind(asked: _Asked, found: Comparison) -> ConditionTest:
+    if asked.qualifier:
+        return _many(asked, found, all if asked.qualifier == FOR_ALL else any)
     if found.varying is not None:
-        return _one_varying(key, found, wanted, missing)
-    return _one(key, found, wanted, missing)
+        return _one_varying(asked, found.varying)
+    assert found.plain is not None  # noqa: S101 - one of the two is set
+    return _one(asked, found.plain)
 
 
-def _one(key: str, found: Comparison, wanted: bool, missing: bool) -> ConditionTest:
+def _one(asked: _Asked, test: PlainTest) -> ConditionTest:
     """Ask a key with one value; a key with several never matches, whatever the operator."""
-    test = found.plain
-    assert test is not None  # noqa: S101 - one of the two is set
+    key, wanted, missing, search = asked.key, asked.wanted, asked.missing, asked.keys.search
 
     def condition(context: Context) -> bool:
         value = context.get(key)
         if value.__class__ is str:  # by far the most common, so asked first
             return test(value) is wanted
         if value is None:
-            return missing
+            value = search(context, key)
+            if value is None:
+                return missing
         text = single_text(value)
         return text is not None and test(text) is wanted
 
     return condition
 
 
-def _one_varying(key: str, found: Comparison, wanted: bool, missing: bool) -> ConditionTest:
-    test = found.varying
-    assert test is not None  # noqa: S101 - one of the two is set
+def _one_varying(asked: _Asked, test: VaryingTest) -> ConditionTest:
+    key, wanted, missing, get = asked.key, asked.wanted, asked.missing, asked.keys.get
 
     def condition(context: Context) -> bool:
-        value = context.get(key)
+        value = get(context, key)
         if value is None:
             return missing
         text = single_text(value)
@@ -157,17 +179,14 @@ def _one_varying(key: str, found: Comparison, wanted: bool, missing: bool) -> Co
 
 
 def _many(
-    key: str,
-    found: Comparison,
-    wanted: bool,
-    missing: bool,
-    quantify: Callable[[Sequence[bool]], bool],
+    asked: _Asked, found: Comparison, quantify: Callable[[Sequence[bool]], bool]
 ) -> ConditionTest:
     """Ask all values of a key: all of them, or any, must hold; one value is a list of one."""
+    key, wanted, missing, get = asked.key, asked.wanted, asked.missing, asked.keys.get
     plain, varying = found.plain, found.varying
 
     def condition(context: Context) -> bool:
-        value = context.get(key)
+        value = get(context, key)
         if value is None:
             return missing
         if plain is not None:

@@ -136,13 +136,11 @@ class Explanation:
         return matched if self.outcome == "allowed" else ()
 
 
-def explain(
-    request: Request, outcome: Outcome, gates: Sequence[Gate], context: Mapping[str, Any]
-) -> Explanation:
-    """Say why every statement of *gates* did or did not apply; *context* with respelled keys."""
+def explain(request: Request, outcome: Outcome, gates: Sequence[Gate]) -> Explanation:
+    """Say why every statement of *gates* did or did not apply."""
     caller = Caller.parse(request.principal)
     bounded = any(gate.kind == "boundary" for gate in gates)
-    asked = _Asked(request, context, caller, bounded)
+    asked = _Asked(request, caller, bounded)
     reasons = [
         (gate, tuple(_statement(each, gate, asked) for each in gate.statements)) for gate in gates
     ]
@@ -160,7 +158,6 @@ def explain(
 @dataclass(frozen=True, slots=True)
 class _Asked:
     request: Request
-    context: Mapping[str, Any]
     caller: Caller
     bounded: bool
 
@@ -171,7 +168,7 @@ def _statement(compiled: CompiledStatement, gate: Gate, asked: _Asked) -> Statem
         kind=gate.kind,
         statement=compiled.statement,
         elements=tuple(_elements(compiled, asked)),
-        conditions=tuple(_condition(each, asked.context) for each in compiled.conditions),
+        conditions=tuple(_condition(each, asked.request.context) for each in compiled.conditions),
         level=gate.level,
         place=compiled.document.place(compiled.statement),
     )
@@ -194,7 +191,7 @@ def _elements(compiled: CompiledStatement, asked: _Asked) -> Iterator[ElementRea
         test = compiled.resource
         yield ElementReason(
             "Resource" if statement.not_resource is None else "NotResource",
-            test is None or test(request.resource, asked.context),
+            test is None or test(request.resource, asked.request.context),
             statement.not_resource or statement.resource or (),
             request.resource,
         )
@@ -208,7 +205,7 @@ def _principals(statement: Statement) -> tuple[str, ...]:
 
 
 def _condition(compiled: CompiledCondition, context: Mapping[str, Any]) -> ConditionReason:
-    value = context.get(compiled.key)
+    value = compiled.keys.get(context, compiled.key)
     return ConditionReason(
         operator=compiled.condition.operator,
         key=compiled.condition.key,

@@ -5,22 +5,16 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_con
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_pton
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(NamedTuple):
     """A range of addresses; *size* is 4 or 16 bytes: the two families have nothing in common."""
 
     size: int
     mask: int
-    value: int
-
-    def __contains__(self, address: bytes) -> bool:
-        return (
-            len(address) == self.size and int.from_bytes(address, "big") & self.mask == self.value
-        )
+    base: int
 
 
 def address(text: str) -> bytes | None:
@@ -29,6 +23,18 @@ def address(text: str) -> bytes | None:
         return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
     except (OSError, ValueError):  # ValueError: a character no address can have
         return None
+
+
+def inside(text: str, networks: tuple[Network, ...]) -> bool | None:
+    """Say whether the address *text* is in one of *networks*; None if it is no address."""
+    found = address(text)
+    if found is None:
+        return None
+    size, value = len(found), int.from_bytes(found, "big")
+    for wanted, mask, base in networks:  # noqa: SIM110 - a loop takes a third of the time of any()
+        if size == wanted and value & mask == base:
+            return True
+    return False
 
 
 def network(text: str) -> Network | None:

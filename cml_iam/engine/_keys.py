@@ -1,7 +1,8 @@
 """Condition keys, whose case does not count, looked up at the price of exact ones.
 
-The first spelling a policy uses becomes the only one inside an authorizer. A request whose keys
-are all known to be spelled so, or not to be asked for, is used as it is; any other is respelled.
+The first spelling a policy uses becomes the only one inside an authorizer. A key that a request
+does not have in that spelling is searched for in others, unless all of the request's keys are
+known to be spelled so or not to be asked for.
 """
 
 from __future__ import annotations
@@ -28,14 +29,25 @@ class Keys:
         """Return the one spelling of *key*; for use while compiling."""
         return self._by_lower.setdefault(key.lower(), key)
 
-    def respell(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return *context* with every key that policies ask for in its one spelling."""
-        if context.keys() <= self._known:
-            return context
-        respelled = {}
-        for key, value in context.items():
-            spelling = self._by_lower.get(key.lower(), key)
-            respelled[spelling] = value
-            if spelling == key and len(self._known) < MAX_KNOWN:
-                self._known.add(key)
-        return respelled
+    def get(self, context: Mapping[str, Any], key: str) -> Any:
+        """Return the value of *key*, in its one spelling; None if it is absent."""
+        value = context.get(key)
+        return self.search(context, key) if value is None else value
+
+    def search(self, context: Mapping[str, Any], key: str) -> Any:
+        """Return the value of *key* under another spelling; None if it is absent."""
+        known = self._known
+        if known.issuperset(context):
+            return None
+        found = None
+        for name, value in context.items():
+            if name not in known and self._spelling(name) == key:
+                found = value
+        return found
+
+    def _spelling(self, name: str) -> str:
+        """Return the one spelling of *name*; remember a name that is right or not asked for."""
+        spelling = self._by_lower.get(name.lower(), name)
+        if spelling == name and len(self._known) < MAX_KNOWN:
+            self._known.add(name)
+        return spelling

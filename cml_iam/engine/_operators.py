@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine._arn import FIELDS, Fields, arn_patterns, is_arn, split_fields
 from cml_iam.engine._dates import moment
-from cml_iam.engine._ip import address, network
+from cml_iam.engine._ip import inside, network
 from cml_iam.engine._numbers import number
 from cml_iam.engine._resource import resolve_fields
 from cml_iam.engine._text import has_variable, patterns
@@ -237,25 +237,15 @@ def _dates(compare: Callable[[Any, Any], bool]) -> Prepare:
     return _ordered(moment, compare, "a date")
 
 
-def _inside(found: bytes, value: Any) -> bool:
-    return found in value
-
-
 def _addresses(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here
     """Compare an address with ranges; an IPv6 address is in no IPv4 range, and vice versa."""
     ranges = [(value, network(value)) for value in values]
     odd = tuple(f"`{value}` is no IP address or range" for value, found in ranges if found is None)
     networks = tuple(found for _, found in ranges if found is not None)
-    otherwise = None if odd else False
 
     def test(text: str) -> bool | None:
-        found = address(text)
-        if found is None:
-            return None
-        for each in networks:
-            if found in each:
-                return True
-        return otherwise
+        found = inside(text, networks)
+        return None if odd and not found else found
 
     return Comparison(plain=test, problems=odd)
 

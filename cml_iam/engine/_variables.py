@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.ht
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,11 +32,12 @@ class Variable:
     """A place for the value of the condition key *key*; *default* stands in for an absent one."""
 
     key: str
+    keys: Keys = field(compare=False, repr=False)
     default: str | None = None
 
     def value(self, context: Mapping[str, Any]) -> str | None:
         """Return what stands here; None if the key is absent or has several values."""
-        found = context.get(self.key)
+        found = self.keys.get(context, self.key)
         text = None if found is None else single_text(found)
         return self.default if text is None else text
 
@@ -102,9 +103,8 @@ def _variable(match: re.Match[str], keys: Keys) -> Token:
     key = match["key"]
     if key in _ESCAPES:
         return key
-    return Variable(
-        keys.spell(key), match["single"] if match["double"] is None else match["double"]
-    )
+    default = match["single"] if match["double"] is None else match["double"]
+    return Variable(keys.spell(key), keys, default)
 
 
 def _wild(text: str, wildcards: bool) -> Iterable[Token]:
