@@ -204,7 +204,7 @@ def _session_policies(world: World, call: Call) -> tuple[str, ...] | None:
     return tuple(found) or None
 
 
-def check_document(text: str, limit: int = MANAGED_POLICY_CHARACTERS) -> None:
+def check_document(text: str, limit: int | None = MANAGED_POLICY_CHARACTERS) -> None:
     """Raise Fault unless *text* is a policy the engine understands and AWS would take."""
     try:
         authorizer = compiled(Policies((AttachedPolicy("policy", text),)), None)
@@ -212,7 +212,7 @@ def check_document(text: str, limit: int = MANAGED_POLICY_CHARACTERS) -> None:
         raise Fault("MalformedPolicyDocument", error.message) from error
     if authorizer.problems:
         raise Fault("MalformedPolicyDocument", str(authorizer.problems[0]))
-    if policy_size(text) > limit:
+    if limit is not None and policy_size(text) > limit:
         raise Fault("LimitExceeded", f"Cannot exceed quota for PolicySize: {limit}", 409)
 
 

@@ -58,8 +58,6 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_version = "cml-iam-sandbox"
-    sys_version = ""
     timeout = _PATIENCE
     wbufsize = -1
     disable_nagle_algorithm = True
@@ -93,6 +91,10 @@ class _Handler(BaseHTTPRequestHandler):
             key = name.lower()
             headers[key] = f"{headers[key]},{value}" if key in headers else value
         return Message(self.command, self.path, headers, body, self.client_address[0])
+
+    def version_string(self) -> str:
+        """Return what the Server header says."""
+        return "cml-iam-sandbox"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's own
         """Write nothing: what is of interest is in the answers."""
