@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 from cml_iam.catalogue import load_catalogue, permission_tables
-from cml_iam.cli._output import WARN, note, print_json, wants_json
+from cml_iam.cli._output import INFO, OK, WARN, note, print_json, print_table, wants_json
 from cml_iam.cli._settings import settings, shared_options
-from cml_iam.render import PROFILES, Profile, render_policy
+from cml_iam.errors import InputError
+from cml_iam.render import DOCUMENTS, PROFILES, Profile, render_document, render_policy
 
 
 @click.command()
@@ -20,17 +22,51 @@ from cml_iam.render import PROFILES, Profile, render_policy
     show_default=True,
     help="base: everything, everywhere. hardened: within the site's restrictions.",
 )
+@click.option(
+    "--document",
+    type=click.Choice(list(DOCUMENTS)),
+    metavar="NAME",
+    help="Another document of the site; `policy documents` lists them.",
+)
+@click.option(
+    "--all",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write every document the site file has the values for into this folder.",
+)
 @shared_options("site", "quiet")
-def render(profile: Profile) -> None:
+def render(profile: Profile, document: str | None, folder: Path | None) -> None:
     """Print the policy document on stdout, and nothing else.
 
     The hardened document replaces the base: attached beside it, it would restrict nothing.
     """
-    site = settings().load_site() if profile == "hardened" else None
-    rendered = render_policy(site, profile)
-    if site and not site.restrict.active:
+    name = document or profile
+    if folder:
+        _write_all(folder)
+        return
+    if name == "base":
+        click.echo(render_policy(None, "base").text, nl=False)
+        return
+    site = settings().load_site()
+    rendered = render_document(site, name)
+    if name == "hardened" and not site.restrict.active:
         note(f"{WARN} the site file has no [restrict]: this permits what the base policy permits")
     click.echo(rendered.text, nl=False)
+
+
+@click.command()
+@shared_options("output", "color")
+def documents() -> None:
+    """List the documents that `policy render --document` prints, and what each is for."""
+    if wants_json():
+        forms = DOCUMENTS.values()
+        print_json([{"name": e.name, "kind": e.kind, "title": e.title} for e in forms])
+    else:
+        print_table(
+            ("document", "kind", "what it is for"),
+            ((each.name, each.kind, each.title) for each in DOCUMENTS.values()),
+        )
 
 
 @click.command()
@@ -42,3 +78,18 @@ def permissions() -> None:
         print_json([asdict(each) for each in catalogue.permissions])
     else:
         click.echo(permission_tables(catalogue), nl=False)
+
+
+def _write_all(folder: Path) -> None:
+    """Write what can be rendered; say of the rest what the site file lacks."""
+    site = settings().load_site()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in DOCUMENTS:
+        try:
+            text = render_document(site, name).text
+        except InputError as error:
+            note(f"{INFO} {name}: left out, {error.message}")
+            continue
+        path = folder / f"{name}.json"
+        path.write_text(text, "utf-8")
+        note(f"{OK} {path}")

@@ -200,7 +200,12 @@ def _tagging_other_types(stage: Stage) -> Iterator[Expectation]:
     """Tags on what no launch is making: disks and images that policies may go by."""
     region, caller = stage.regions[0], stage.caller
     worker = stage.worker(region)
-    for kind, name in (("volume", "vol-0f0re190000000001"), ("image", "ami-0f0re190000000002")):
+    existing = {
+        "volume": "vol-0f0re190000000001",
+        "network-interface": "eni-0f0re190000000001",
+        "image": "ami-0f0re190000000002",
+    }
+    for kind, name in existing.items():
         for action in (CREATE_TAGS, "ec2:DeleteTags"):
             (request,) = ask.retag(caller, action, worker, {"Approved": "true"})
             account = "" if kind == "image" else stage.site.account

@@ -71,6 +71,15 @@ def _passed_role(stage: Stage, region: str) -> Iterator[Expectation]:
     requests = ask.launch(stage.caller, launch)
     yield expect("iam:PassRole", AS_INTENDED, name, f"launch with the role {name}", requests)
     *_, passing = requests
+    # IAM is a global service: nothing says which region it takes the handing over to be in.
+    anywhere = {**passing.context, "aws:RequestedRegion": "aws-global"}
+    yield expect(
+        "iam:PassRole",
+        AS_INTENDED,
+        f"{name}-anywhere",
+        f"hand over the role {name}, wherever IAM takes that to be",
+        (passing._replace(context=anywhere),),
+    )
     elsewhere = {**passing.context, "iam:PassedToService": "lambda.amazonaws.com"}
     made = expect(
         "iam:PassRole",

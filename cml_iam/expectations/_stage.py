@@ -123,7 +123,8 @@ class Stage:
         """Return an image for every way by which one may be launched in *region*."""
         restrict = self.site.restrict
         if restrict.images.get(region):
-            return tuple(Image(each, self.site.account) for each in restrict.images[region])
+            # Whoever owns it: a listed image needs no listed owner.
+            return tuple(Image(each, FOREIGN_ACCOUNT) for each in restrict.images[region])
         owned = tuple(Image("ami-0a11009ed00000001", each) for each in restrict.image_owners)
         tags = self._image_tags()
         return owned + (

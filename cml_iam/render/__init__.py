@@ -1,5 +1,23 @@
 """Catalogue and site in, policy documents out."""
 
-from cml_iam.render._policy import PROFILES, Profile, RenderedPolicy, render_policy
+from cml_iam.render._policies import (
+    DOCUMENTS,
+    PROFILES,
+    DocumentForm,
+    Kind,
+    Profile,
+    RenderedPolicy,
+    render_document,
+    render_policy,
+)
 
-__all__ = ["PROFILES", "Profile", "RenderedPolicy", "render_policy"]
+__all__ = [
+    "DOCUMENTS",
+    "PROFILES",
+    "DocumentForm",
+    "Kind",
+    "Profile",
+    "RenderedPolicy",
+    "render_document",
+    "render_policy",
+]

@@ -25,7 +25,8 @@ def mutants(text: str) -> Iterator[Mutant]:
     for index, statement in enumerate(policy["Statement"]):
         for path in _removable(statement):
             yield _without(policy, index, path)
-        yield _without(policy, index, ())
+        if len(policy["Statement"]) > 1:
+            yield _without(policy, index, ())
 
 
 def _removable(statement: dict[str, Any]) -> Iterator[tuple[Any, ...]]:

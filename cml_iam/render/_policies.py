@@ -1,0 +1,240 @@
+"""Render the base and the hardened policy, and every other document a site needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from cml_iam.catalogue import load_catalogue
+from cml_iam.errors import CmlIamError, DocumentError, InputError, QuotaError
+from cml_iam.policy import MANAGED_POLICY_CHARACTERS, PolicyDocument, parse_policy, policy_size
+from cml_iam.render import _values as values_of
+from cml_iam.render._environment import environment
+from cml_iam.site import Site
+
+Profile = Literal["base", "hardened"]
+PROFILES: Final[tuple[Profile, ...]] = ("base", "hardened")
+
+Kind = Literal["identity", "boundary", "resource", "trust", "scp"]
+"""What a document is for; the words are those of `policy lint --kind`."""
+
+TRUST_CHARACTERS: Final = 2048
+SCP_CHARACTERS: Final = 5120
+BUCKET_CHARACTERS: Final = 20480
+"""Quotas: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html and
+https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html"""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentForm:
+    """A document that can be rendered: its template, its values, what it is for, and its quota."""
+
+    name: str
+    title: str
+    kind: Kind
+    template: str
+    values: Callable[[Site], Mapping[str, Any]]
+    quota: int = MANAGED_POLICY_CHARACTERS
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPolicy:
+    """A rendered document: its JSON *text*, the same parsed, and what it is called."""
+
+    profile: str
+    text: str
+    document: PolicyDocument
+    kind: Kind = "identity"
+
+    @property
+    def size(self) -> int:
+        """The characters that count towards IAM's quota."""
+        return policy_size(self.text)
+
+
+def render_policy(site: Site | None, profile: Profile = "hardened") -> RenderedPolicy:
+    """Render *profile* for *site*; the base profile needs no site.
+
+    The hardened document replaces the base and enforces the restrictions of the site, those and
+    no others. The same input gives the same bytes. Raises InputError when the site is missing,
+    QuotaError when the document is larger than a managed policy may be.
+    """
+    if profile == "base":
+        text = _render("base.json.j2", {"catalogue": load_catalogue()})
+        return _rendered(DOCUMENTS["base"], text)
+    if site is None:
+        raise InputError("the hardened policy needs a site file")
+    return render_document(site, profile)
+
+
+def render_document(site: Site, name: str) -> RenderedPolicy:
+    """Render the document *name*, one of `DOCUMENTS`, for *site*.
+
+    Raises InputError when the site file does not say what the document needs, or when it would
+    hold nothing; QuotaError when it is larger than AWS takes.
+    """
+    form = DOCUMENTS[name]
+    return _rendered(form, _render(form.template, form.values(site)))
+
+
+def _render(template: str, values: Mapping[str, Any]) -> str:
+    """Return the template's JSON, laid out, without empty conditions and null statements."""
+    value = json.loads(environment().get_template(template).render(values))
+    value["Statement"] = [_tidy(each) for each in value["Statement"] if each is not None]
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _tidy(statement: dict[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in statement.items() if (name, each) != ("Condition", {})}
+
+
+def _rendered(form: DocumentForm, text: str) -> RenderedPolicy:
+    if not json.loads(text)["Statement"]:
+        raise InputError(
+            f"the site restricts nothing, so the document `{form.name}` would be empty",
+            remedy="add a restriction to [restrict]",
+        )
+    try:
+        document = parse_policy(text, form.name)
+    except DocumentError as error:
+        raise CmlIamError(f"the template of `{form.name}` makes no policy: {error}") from error
+    rendered = RenderedPolicy(form.name, text, document, form.kind)
+    if rendered.size > form.quota:
+        raise QuotaError(
+            f"the {form.name} policy has {rendered.size} characters; AWS takes {form.quota}",
+            remedy="list fewer regions, instance types or images, or restrict images by owner",
+        )
+    return rendered
+
+
+def _base(site: Site) -> Mapping[str, Any]:
+    return {"catalogue": load_catalogue(), "site": site}
+
+
+def _hardened(site: Site) -> Mapping[str, Any]:
+    return values_of.policy_values(site, load_catalogue())
+
+
+def _guard(site: Site) -> Mapping[str, Any]:
+    return values_of.guard_values(site, load_catalogue(), for_organization=False)
+
+
+def _scp(site: Site) -> Mapping[str, Any]:
+    return values_of.guard_values(site, load_catalogue(), for_organization=True)
+
+
+_FORMS: Final = (
+    DocumentForm(
+        "base", "The documented policy: everything, everywhere", "identity", "base.json.j2", _base
+    ),
+    DocumentForm(
+        "hardened",
+        "The policy within the site's restrictions; replaces the base",
+        "identity",
+        "hardened.json.j2",
+        _hardened,
+    ),
+    DocumentForm(
+        "boundary",
+        "The same as permissions boundary, for where the base stays attached",
+        "boundary",
+        "hardened.json.j2",
+        _hardened,
+    ),
+    DocumentForm(
+        "guard",
+        "Denies that hold beside the base policy or AdministratorAccess",
+        "identity",
+        "guard.json.j2",
+        _guard,
+    ),
+    DocumentForm(
+        "scp",
+        "The same Denies for the manager in every account of an organization",
+        "scp",
+        "guard.json.j2",
+        _scp,
+        SCP_CHARACTERS,
+    ),
+    DocumentForm(
+        "trust-ec2",
+        "Who may assume the role: EC2 instances",
+        "trust",
+        "trust-ec2.json.j2",
+        values_of.trust_values,
+        TRUST_CHARACTERS,
+    ),
+    DocumentForm(
+        "trust-ecs",
+        "Who may assume the role: ECS tasks of the account",
+        "trust",
+        "trust-ecs.json.j2",
+        values_of.ecs_values,
+        TRUST_CHARACTERS,
+    ),
+    DocumentForm(
+        "trust-irsa",
+        "Who may assume the role: a Kubernetes service account, by OIDC",
+        "trust",
+        "trust-irsa.json.j2",
+        values_of.irsa_values,
+        TRUST_CHARACTERS,
+    ),
+    DocumentForm(
+        "trust-pod-identity",
+        "Who may assume the role: a Kubernetes service account, by Pod Identity",
+        "trust",
+        "trust-pod-identity.json.j2",
+        values_of.eks_values,
+        TRUST_CHARACTERS,
+    ),
+    DocumentForm(
+        "bootstrap-security-admin",
+        "For who owns the boundary and the guard",
+        "identity",
+        "bootstrap-security-admin.json.j2",
+        values_of.bootstrap_values,
+    ),
+    DocumentForm(
+        "bootstrap-operator",
+        "For who runs `cml-iam bootstrap` and `key`",
+        "identity",
+        "bootstrap-operator.json.j2",
+        values_of.bootstrap_values,
+    ),
+    DocumentForm(
+        "bootstrap-audit",
+        "For who sets up the trail and the alarms",
+        "identity",
+        "bootstrap-audit.json.j2",
+        values_of.audit_values,
+    ),
+    DocumentForm(
+        "cloudtrail-bucket",
+        "The trail's bucket: who may write to it",
+        "resource",
+        "cloudtrail-bucket.json.j2",
+        values_of.audit_values,
+        BUCKET_CHARACTERS,
+    ),
+    DocumentForm(
+        "cloudtrail-to-logs",
+        "What the trail's role may do",
+        "identity",
+        "cloudtrail-to-logs.json.j2",
+        values_of.audit_values,
+    ),
+    DocumentForm(
+        "trust-cloudtrail-to-logs",
+        "Who may assume the trail's role",
+        "trust",
+        "trust-cloudtrail-to-logs.json.j2",
+        values_of.audit_values,
+        TRUST_CHARACTERS,
+    ),
+)
+
+DOCUMENTS: Final = {form.name: form for form in _FORMS}
+"""Every document that can be rendered, by name."""
