@@ -79,13 +79,16 @@ def measure(path: Path, which: int, peers: Path, repeats: int) -> dict[str, dict
 
 def show(title: str, result: dict[str, dict]) -> None:
     print(f"\n{title}")
-    print(f"{'':14}{'decisions per CPU-second':>25}{'lowest':>12}{'highest':>12}{'ours is':>10}   decides as ours")
+    print(
+        f"{'':14}{'decisions per CPU-second':>25}{'lowest':>12}{'highest':>12}{'ours is':>10}   decides as ours"
+    )
     ours = result[OURS]["median"]
     for name, each in result.items():
         ratio = "" if name == OURS else f"{ours / each['median']:.1f} x"
         print(
             f"{name:14}{each['median']:>25,.0f}{min(each['rates']):>12,.0f}"
-            f"{max(each['rates']):>12,.0f}{ratio:>10}   {each['same_decisions']} of {each['requests']}"
+            f"{max(each['rates']):>12,.0f}{ratio:>10}"
+            f"   {each['same_decisions']} of {each['requests']}"
         )
 
 

@@ -1,6 +1,6 @@
 """Compare the engine with the reference evaluator on random policies and requests.
 
-    python -m tests.engine.differential [PAIRS] [SEED]
+python -m tests.engine.differential [PAIRS] [SEED]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ REQUESTS_PER_POLICIES = 5
 
 def mismatches(pairs, seed):
     """Yield (policies, request, engine's outcome, reference's outcome); count the outcomes."""
-    random = Random(seed)
+    random = Random(seed)  # noqa: S311 - repeatable, not secret
     for _ in range(pairs // REQUESTS_PER_POLICIES):
         policies = random_cases.policies(random)
         authorizer = compile_policies(**policies)

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-ACTIONS = ["ec2:StopInstances", "ec2:StartInstances", "s3:GetObject", "kms:Decrypt", "sts:AssumeRole"]
+ACTIONS = [
+    "ec2:StopInstances",
+    "ec2:StartInstances",
+    "s3:GetObject",
+    "kms:Decrypt",
+    "sts:AssumeRole",
+]
 ACTION_PATTERNS = [
-    *ACTIONS, "*", "*:*", "ec2:*", "EC2:Stop*", "ec2:St?pInstances", "s3:Get*", "s3:*Object", "kms:*",
-    "sts:Assume*", "ec2:", "e*:StopInstances", "ec2", "s3:Get Object", "ec2:*t*s", "sts:GetCallerIdentity",
-]  # fmt: skip
+    *ACTIONS,
+    "*",
+    "*:*",
+    "ec2:*",
+    "EC2:Stop*",
+    "ec2:St?pInstances",
+    "s3:Get*",
+    "s3:*Object",
+    "kms:*",
+    "sts:Assume*",
+    "ec2:",
+    "e*:StopInstances",
+    "ec2",
+    "s3:Get Object",
+    "ec2:*t*s",
+    "sts:GetCallerIdentity",
+]
+ODD_ACTIONS = ["ec2", "sts:GetCallerIdentity", "ec2:"]
 ACCOUNT, OTHER = "111122223333", "444455556666"
 RESOURCES = [
     "*",
@@ -21,45 +42,163 @@ RESOURCES = [
     "not-an-arn",
 ]
 RESOURCE_PATTERNS = [
-    *RESOURCES, "*", "**", f"arn:aws:ec2:*:{ACCOUNT}:instance/*", "arn:aws:ec2:*:*:instance/i-?",
-    "arn:aws:s3:::bucket/*", "arn:aws:s3:::bucket/${aws:username}/*", "arn:aws:s3:::*/file",
-    "arn:aws:s3:::bucket/${aws:username, 'alice'}/file", "arn:aws:ec2:${aws:RequestedRegion}:*:*",
-    "arn:aws:ec2", "arn:aws:s3:*", f"arn:aws:ec2:eu-west-1:{ACCOUNT}", "arn:aws:ec2:us-*", "arn:*",
-    "arn:aws:s3:::bucket/${", "arn:aws:s3:::bucket/a:b${*}c", "arn:a?s:s3:::b*t*", "arn:aws:*:*:*:*",
-    "arn:aws:s3:::bucket/${aws:tags}", f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/*", "", "${aws:username}",
-    "arn:aws:s3:::bucket/${aws:USERNAME}/*i*", f"arn:aws:iam::*:role/*", "arn:aws:s3:::*:*",
-]  # fmt: skip
-KEYS = ["aws:username", "aws:RequestedRegion", "aws:tags", "aws:SourceIp", "aws:Time", "aws:Size", "aws:Arn"]
+    *RESOURCES,
+    "*",
+    "**",
+    f"arn:aws:ec2:*:{ACCOUNT}:instance/*",
+    "arn:aws:ec2:*:*:instance/i-?",
+    "arn:aws:s3:::bucket/*",
+    "arn:aws:s3:::bucket/${aws:username}/*",
+    "arn:aws:s3:::*/file",
+    "arn:aws:s3:::bucket/${aws:username, 'alice'}/file",
+    "arn:aws:ec2:${aws:RequestedRegion}:*:*",
+    "arn:aws:ec2",
+    "arn:aws:s3:*",
+    f"arn:aws:ec2:eu-west-1:{ACCOUNT}",
+    "arn:aws:ec2:us-*",
+    "arn:*",
+    "arn:aws:s3:::bucket/${",
+    "arn:aws:s3:::bucket/a:b${*}c",
+    "arn:a?s:s3:::b*t*",
+    "arn:aws:*:*:*:*",
+    "arn:aws:s3:::bucket/${aws:tags}",
+    f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/*",
+    "",
+    "${aws:username}",
+    "arn:aws:s3:::bucket/${aws:USERNAME}/*i*",
+    "arn:aws:iam::*:role/*",
+    "arn:aws:s3:::*:*",
+]
+KEYS = [
+    "aws:username",
+    "aws:RequestedRegion",
+    "aws:tags",
+    "aws:SourceIp",
+    "aws:Time",
+    "aws:Size",
+    "aws:Arn",
+]
 VALUES = {
-    "aws:username": ["alice", "bob", "Alice", "*", "a*", "${aws:username}", "", "alice/../x", "a:b"],
+    "aws:username": [
+        "alice",
+        "bob",
+        "Alice",
+        "*",
+        "a*",
+        "${aws:username}",
+        "",
+        "alice/../x",
+        "a:b",
+    ],
     "aws:RequestedRegion": ["eu-west-1", "us-east-1", "EU-WEST-1", "eu-*"],
     "aws:tags": ["Owner", "Team", "team", "true", "TRUE", "false", "YWJj"],
-    "aws:SourceIp": ["10.1.2.3", "10.0.0.0", "203.0.113.9", "::1", "2001:db8::5", "2001:0DB8:0::5", "x", "01.2.3.4"],
-    "aws:Time": ["2026-01-01", "2026-01-01T00:00:00Z", "1767225600", "2026-01-01T02:00:00+02:00", "2026",
-                 "2025-12-31T23:59:59.5Z", "1767225599.5", "2026-02-30", "later", "-1", "2026-01-01T00:00Z"],
+    "aws:SourceIp": [
+        "10.1.2.3",
+        "10.0.0.0",
+        "203.0.113.9",
+        "::1",
+        "2001:db8::5",
+        "2001:0DB8:0::5",
+        "x",
+        "01.2.3.4",
+    ],
+    "aws:Time": [
+        "2026-01-01",
+        "2026-01-01T00:00:00Z",
+        "1767225600",
+        "2026-01-01T02:00:00+02:00",
+        "2026",
+        "2025-12-31T23:59:59.5Z",
+        "1767225599.5",
+        "2026-02-30",
+        "later",
+        "-1",
+        "2026-01-01T00:00Z",
+    ],
     "aws:Size": ["10", "10.0", "1e1", "-3", "+3", "9", "11", "ten", "", "0010", "1_0", "10."],
-    "aws:Arn": ["arn:aws:iam::111122223333:role/admin", "arn:aws:iam::111122223333:user/bob", "arn:aws:iam",
-                "arn:aws:iam::444455556666:role/path/admin", "arn:aws:s3:::a:b"],
-}  # fmt: skip
+    "aws:Arn": [
+        "arn:aws:iam::111122223333:role/admin",
+        "arn:aws:iam::111122223333:user/bob",
+        "arn:aws:iam",
+        "arn:aws:iam::444455556666:role/path/admin",
+        "arn:aws:s3:::a:b",
+    ],
+}
 POLICY_VALUES = {
     **VALUES,
-    "aws:SourceIp": ["10.0.0.0/8", "10.1.2.3", "0.0.0.0/0", "::/0", "2001:db8::/32", "10.1.2.3/33", "10.9.9.9/8", "x", "10.0.0.0/", "1.2.3.4/08"],
-    "aws:Arn": [*VALUES["aws:Arn"], "arn:aws:iam::*:role/*", "arn:*:*:*:*:*", "*", "arn:aws:iam::${aws:Account}:*",
-                "arn:aws:iam::111122223333:*/${aws:username}", "*:aws:iam::*:role/*", "arn:aws:*", "arn:aws:iam:${"],
-}  # fmt: skip
-TEXTS = ["${aws:username}", "${aws:username, 'alice'}", '${ aws:Username ,"bob" }', "al*", "?lice", "*", "${*}",
-         "${aws:tags}", "${aws:missing}", "${", "${}", "${aws:username", "a${$}b", "x${aws:username}*", "A*", "${a,b}"]  # fmt: skip
+    "aws:SourceIp": [
+        "10.0.0.0/8",
+        "10.1.2.3",
+        "0.0.0.0/0",
+        "::/0",
+        "2001:db8::/32",
+        "10.1.2.3/33",
+        "10.9.9.9/8",
+        "x",
+        "10.0.0.0/",
+        "1.2.3.4/08",
+    ],
+    "aws:Arn": [
+        *VALUES["aws:Arn"],
+        "arn:aws:iam::*:role/*",
+        "arn:*:*:*:*:*",
+        "*",
+        "arn:aws:iam::${aws:Account}:*",
+        "arn:aws:iam::111122223333:*/${aws:username}",
+        "*:aws:iam::*:role/*",
+        "arn:aws:*",
+        "arn:aws:iam:${",
+    ],
+}
+TEXTS = [
+    "${aws:username}",
+    "${aws:username, 'alice'}",
+    '${ aws:Username ,"bob" }',
+    "al*",
+    "?lice",
+    "*",
+    "${*}",
+    "${aws:tags}",
+    "${aws:missing}",
+    "${",
+    "${}",
+    "${aws:username",
+    "a${$}b",
+    "x${aws:username}*",
+    "A*",
+    "${a,b}",
+]
 BASES = {
-    "StringEquals": None, "StringNotEquals": None, "StringEqualsIgnoreCase": None,
-    "StringNotEqualsIgnoreCase": None, "StringLike": None, "StringNotLike": None, "Bool": "aws:tags",
-    "BinaryEquals": None, "Null": None, "IpAddress": "aws:SourceIp", "NotIpAddress": "aws:SourceIp",
-    "NumericEquals": "aws:Size", "NumericNotEquals": "aws:Size", "NumericLessThan": "aws:Size",
-    "NumericLessThanEquals": "aws:Size", "NumericGreaterThan": "aws:Size",
-    "NumericGreaterThanEquals": "aws:Size", "DateEquals": "aws:Time", "DateNotEquals": "aws:Time",
-    "DateLessThan": "aws:Time", "DateLessThanEquals": "aws:Time", "DateGreaterThan": "aws:Time",
-    "DateGreaterThanEquals": "aws:Time", "ArnEquals": "aws:Arn", "ArnLike": "aws:Arn",
-    "ArnNotEquals": "aws:Arn", "ArnNotLike": "aws:Arn", "StringEqual": None, "Numeric": None,
-}  # fmt: skip
+    "StringEquals": None,
+    "StringNotEquals": None,
+    "StringEqualsIgnoreCase": None,
+    "StringNotEqualsIgnoreCase": None,
+    "StringLike": None,
+    "StringNotLike": None,
+    "Bool": "aws:tags",
+    "BinaryEquals": None,
+    "Null": None,
+    "IpAddress": "aws:SourceIp",
+    "NotIpAddress": "aws:SourceIp",
+    "NumericEquals": "aws:Size",
+    "NumericNotEquals": "aws:Size",
+    "NumericLessThan": "aws:Size",
+    "NumericLessThanEquals": "aws:Size",
+    "NumericGreaterThan": "aws:Size",
+    "NumericGreaterThanEquals": "aws:Size",
+    "DateEquals": "aws:Time",
+    "DateNotEquals": "aws:Time",
+    "DateLessThan": "aws:Time",
+    "DateLessThanEquals": "aws:Time",
+    "DateGreaterThan": "aws:Time",
+    "DateGreaterThanEquals": "aws:Time",
+    "ArnEquals": "aws:Arn",
+    "ArnLike": "aws:Arn",
+    "ArnNotEquals": "aws:Arn",
+    "ArnNotLike": "aws:Arn",
+    "StringEqual": None,
+    "Numeric": None,
+}
 PRINCIPALS = [
     f"arn:aws:iam::{ACCOUNT}:user/bob",
     f"arn:aws:iam::{ACCOUNT}:role/path/worker",
@@ -71,11 +210,19 @@ PRINCIPALS = [
     None,
 ]
 NAMED = [
-    {"AWS": "*"}, "*", {"AWS": [ACCOUNT]}, {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
-    *({"AWS": each} for each in PRINCIPALS[:5]), {"AWS": [OTHER, f"arn:aws:iam::{ACCOUNT}:user/bob"]},
-    {"Service": "ec2.amazonaws.com"}, {"Federated": "x"},
-    {"AWS": f"arn:aws:iam::{ACCOUNT}:role/path/worker", "Service": ["ec2.amazonaws.com", "s3.amazonaws.com"]},
-]  # fmt: skip
+    {"AWS": "*"},
+    "*",
+    {"AWS": [ACCOUNT]},
+    {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+    *({"AWS": each} for each in PRINCIPALS[:5]),
+    {"AWS": [OTHER, f"arn:aws:iam::{ACCOUNT}:user/bob"]},
+    {"Service": "ec2.amazonaws.com"},
+    {"Federated": "x"},
+    {
+        "AWS": f"arn:aws:iam::{ACCOUNT}:role/path/worker",
+        "Service": ["ec2.amazonaws.com", "s3.amazonaws.com"],
+    },
+]
 
 
 def some(random, values, most=3):
@@ -91,14 +238,20 @@ def condition(random):
     operator = random.choice(["", "", "", "ForAllValues:", "ForAnyValue:"]) + base
     operator += "IfExists" if random.random() < 0.25 else ""
     if random.random() < 0.03:
-        operator = random.choice(["ForSomeValues:StringEquals", operator.upper(), operator.lower(), ":Bool"])
+        operator = random.choice(
+            ["ForSomeValues:StringEquals", operator.upper(), operator.lower(), ":Bool"]
+        )
     values = POLICY_VALUES[key] if random.random() < 0.75 else TEXTS
     if base == "Null" or (base == "Bool" and random.random() < 0.7):
         values = ["true", "false", True, False, "TRUE", "maybe"]
     if random.random() < 0.05:
         values = [10, 10.0, True, 0.5]
     found = some(random, values)
-    return operator, (key if random.random() < 0.9 else key.upper()), ([] if random.random() < 0.01 else found)
+    return (
+        operator,
+        (key if random.random() < 0.9 else key.upper()),
+        ([] if random.random() < 0.01 else found),
+    )
 
 
 def statement(random, *, principal):
@@ -125,7 +278,10 @@ def document(random, *, principal=False, most=3):
     return made
 
 
-FULL = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}}
+FULL = {
+    "Version": "2012-10-17",
+    "Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"},
+}
 
 WIDE = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 
@@ -174,7 +330,9 @@ def context(random):
 def request(random):
     action = random.choice(ACTIONS)
     return {
-        "action": action if random.random() < 0.9 else random.choice([action.upper(), "ec2", "sts:GetCallerIdentity", "ec2:"]),
+        "action": action
+        if random.random() < 0.9
+        else random.choice([action.upper(), "ec2", "sts:GetCallerIdentity", "ec2:"]),
         "resource": random.choice(RESOURCES),
         "principal": random.choice(PRINCIPALS),
         "context": context(random),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 STAR, ONE = object(), object()
@@ -17,11 +17,11 @@ ANY_CONTEXT = object()
 """A context in which every key has a value: to take a text apart without a request."""
 
 
-class Unresolvable(Exception):
+class UnresolvableError(Exception):
     """A variable has no value, or is malformed: the whole text matches nothing."""
 
 
-class Malformed(Exception):
+class MalformedError(Exception):
     """A `${` begins no variable."""
 
 
@@ -67,19 +67,19 @@ def variable(text, i, context):
         i += 1
     name = text[start:i].strip()
     if not name or i == len(text) or text[i] == "{":
-        raise Unresolvable
+        raise UnresolvableError
     default = None
     if text[i] == ",":
         default, i = quoted(text, i + 1)
     if i >= len(text) or text[i] != "}":
-        raise Unresolvable
+        raise UnresolvableError
     if name in ("*", "?", "$"):
         return name, i + 1
     value = lookup(context, name)
     if isinstance(value, str):
         return value, i + 1
     if default is None:
-        raise Unresolvable
+        raise UnresolvableError
     return default, i + 1
 
 
@@ -89,7 +89,7 @@ def quoted(text, i):
     quote = text[i : i + 1]
     end = text.find(quote, i + 1) if quote in ("'", '"') else -1
     if not quote or end < 0:
-        raise Unresolvable
+        raise UnresolvableError
     value, i = text[i + 1 : end], end + 1
     while i < len(text) and text[i].isspace():
         i += 1
@@ -129,9 +129,7 @@ def action_matches(pattern, action):
     wanted = action.lower().split(":", 1)
     if not name or len(wanted) != 2 or "*" in service or "?" in service:
         return False
-    return service == wanted[0] and glob(
-        read(name, {}, variables=False, wildcards=True), wanted[1]
-    )
+    return service == wanted[0] and glob(read(name, {}, variables=False, wildcards=True), wanted[1])
 
 
 def colons_outside_variables(text, variables):
@@ -154,8 +152,8 @@ def colons_outside_variables(text, variables):
 def end_of_variable(text, i):
     try:
         _, end = variable(text, i, ANY_CONTEXT)
-    except Unresolvable as error:
-        raise Malformed from error
+    except UnresolvableError as error:
+        raise MalformedError from error
     return end
 
 
@@ -165,7 +163,7 @@ def resource_matches(pattern, kind, resource, context, variables):
         return True
     try:
         fields = colons_outside_variables(pattern, variables)
-    except Malformed:
+    except MalformedError:
         return None
     if fields[0] != "arn":
         return None
@@ -200,7 +198,7 @@ def has_wildcard(text, variables):
 def fields_match(fields, resource, context, variables):
     try:
         parts = [read(field, context, variables=variables, wildcards=True) for field in fields]
-    except Unresolvable:
+    except UnresolvableError:
         return None
     if any(":" in part for part in parts[:5]):
         return None
@@ -262,15 +260,10 @@ def condition_matches(operator, key, values, context, variables):
         return any(answer is True for answer in answers)
 
     if found is None:
-        if qualifier == "forallvalues":
-            return True
-        if qualifier == "foranyvalue":
-            return False
-        return if_exists or negated
-    if qualifier == "forallvalues":
-        return all(holds(scalar(text)) for text in listed(found))
-    if qualifier == "foranyvalue":
-        return any(holds(scalar(text)) for text in listed(found))
+        return {"forallvalues": True, "foranyvalue": False}.get(qualifier, if_exists or negated)
+    if qualifier:
+        quantify = all if qualifier == "forallvalues" else any
+        return quantify(holds(scalar(text)) for text in listed(found))
     return not isinstance(found, list) and holds(scalar(found))
 
 
@@ -293,7 +286,7 @@ def text_compare(wildcards=False, fold=False, variables_allowed=True):
             parts = read(
                 value, context, variables=variables and variables_allowed, wildcards=wildcards
             )
-        except Unresolvable:
+        except UnresolvableError:
             return None
         if fold:
             return "".join(parts).lower() == text.lower()
@@ -311,7 +304,9 @@ def ordered(convert, test):
 
 
 def to_number(text):
-    match = re.fullmatch(r"([+-]?)([0-9]{1,300})(?:\.([0-9]{0,300}))?(?:[eE]([+-]?[0-9]{1,3}))?", text)
+    match = re.fullmatch(
+        r"([+-]?)([0-9]{1,300})(?:\.([0-9]{0,300}))?(?:[eE]([+-]?[0-9]{1,3}))?", text
+    )
     if not match:
         return None
     sign, whole, fraction, exponent = match.groups()
@@ -320,7 +315,7 @@ def to_number(text):
     return -value if sign == "-" else value
 
 
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_date(text):
@@ -339,9 +334,7 @@ def to_date(text):
     if match:
         minute, second, fraction, zone = match.groups()
         try:
-            moment = datetime.strptime(
-                minute + (second or ":00") + "+0000", "%Y-%m-%dT%H:%M:%S%z"
-            )
+            moment = datetime.strptime(minute + (second or ":00") + "+0000", "%Y-%m-%dT%H:%M:%S%z")
         except ValueError:
             return None
         if second == ":60" or second == ":61":
@@ -388,7 +381,7 @@ def arn_compare(text, value, context, variables):
         if len(fields) != 6 or (variables and "${" in fields[0]):
             return None
         parts = [read(field, context, variables=variables, wildcards=True) for field in fields]
-    except (Unresolvable, Malformed):
+    except (UnresolvableError, MalformedError):
         return None
     if any(":" in part for part in parts[:5]) or not glob(parts[0], "arn"):
         return None
@@ -399,7 +392,7 @@ def arn_compare(text, value, context, variables):
 def bool_compare(text, value, context, variables):
     try:
         value = "".join(read(value, context, variables=variables, wildcards=False))
-    except Unresolvable:
+    except UnresolvableError:
         return None
     left, right = text.lower(), value.lower()
     return left == right if {left, right} <= {"true", "false"} else None
