@@ -10,6 +10,7 @@ from cml_iam.sandbox._answers import as_cbor, fault_answer
 from cml_iam.sandbox._call import SERVICES, protocol_of, read_call
 from cml_iam.sandbox._faults import Fault, Unauthenticated, unauthenticated
 from cml_iam.sandbox._guard import authorize
+from cml_iam.sandbox._moto import model_fault, model_faults
 from cml_iam.sandbox._others import answer_other
 from cml_iam.sandbox._own import OWN
 from cml_iam.sandbox._principals import authenticate
@@ -17,7 +18,7 @@ from cml_iam.sandbox._signature import read_claim
 from cml_iam.sandbox._strict import complete, perform
 
 if TYPE_CHECKING:
-    from cml_iam.sandbox._call import Call
+    from cml_iam.sandbox._call import Call, Protocol
     from cml_iam.sandbox._principals import Principal
     from cml_iam.sandbox._signature import Claim
     from cml_iam.sandbox._wire import Answer, Message
@@ -26,28 +27,40 @@ if TYPE_CHECKING:
 
 def respond(world: World, message: Message) -> Answer:
     """Answer *message* as AWS would."""
-    with world.lock:
-        try:
-            claim = read_claim(message)
-        except Unauthenticated as error:
-            return fault_answer(unauthenticated(error, "sts"), "query", "sts")
-        service = SERVICES.get(claim.service)
-        if service is None:
-            return answer_other(world, message, claim)
-        protocol = protocol_of(message, service)
-        try:
-            return _respond(world, message, claim)
-        except Unauthenticated as error:
-            return fault_answer(unauthenticated(error, service), protocol, service)
-        except Fault as fault:
-            return fault_answer(fault, protocol, service)
-        except CmlIamError as error:
-            # A policy the engine cannot judge is refused loudly, never let through.
-            broken = Fault("InternalFailure", f"The sandbox cannot judge this: {error}", 500)
-            return fault_answer(broken, protocol, service)
+    service, protocol = _spoken(message)
+    try:
+        with world.lock:
+            return _respond(world, message, read_claim(message))
+    except Unauthenticated as error:
+        fault = unauthenticated(error, service)
+    except Fault as error:
+        fault = error
+    except CmlIamError as error:
+        # A policy the engine cannot judge is refused loudly, never let through.
+        fault = Fault("InternalFailure", f"The sandbox cannot judge this: {error}", 500)
+    except model_faults() as error:
+        fault = model_fault(error)
+    except Exception as error:  # noqa: BLE001 - a thread of the server has nobody to tell
+        fault = Fault(
+            "InternalFailure", f"The sandbox failed: {type(error).__name__}: {error}", 500
+        )
+    return fault_answer(fault, protocol, service)
+
+
+def _spoken(message: Message) -> tuple[str, Protocol]:
+    """Return the service a request is meant for and its protocol, for the form of an error."""
+    try:
+        scope = read_claim(message).service
+    except Unauthenticated:
+        scope = "sts"
+    if scope in SERVICES:
+        return SERVICES[scope], protocol_of(message, SERVICES[scope])
+    return scope, "json" if "x-amz-target" in message.headers else "query"
 
 
 def _respond(world: World, message: Message, claim: Claim) -> Answer:
+    if claim.service not in SERVICES:
+        return answer_other(world, message, claim)
     principal = authenticate(world, message, claim)
     if claim.region not in world.regions:
         raise Unauthenticated("region")

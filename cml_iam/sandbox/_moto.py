@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,7 @@ _SWITCHES: Final = {
 
 _NEEDED: Final = ("moto", "flask")
 _ENDPOINTS: Final = {"cloudwatch": "monitoring"}
+_SERVICE: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _UNKNOWN: Final = "UnsupportedOperation"
 
 
@@ -66,9 +68,10 @@ class Moto:
         from moto.core.model_instances import reset_model_data
 
         # Moto's own reset builds every backend anew first, which takes half a second.
-        for backend in BackendDict._instances:  # noqa: SLF001 - moto offers no other way
+        started: list[Any] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001 - no other way
+        for backend in started:
             backend.clear()
-        BackendDict._instances.clear()  # noqa: SLF001 - as above
+        started.clear()
         reset_model_data()
 
     def close(self) -> None:
@@ -84,6 +87,14 @@ class Moto:
     def regions(self, service: str) -> frozenset[str]:
         """Return the regions that have *service*."""
         return frozenset(_backends(service)[self.account].regions)
+
+    def has(self, service: str) -> bool:
+        """Say whether there is *service*, by its name in a credential scope."""
+        hosts = (f"http://{service}.us-east-1.amazonaws.com", f"http://{service}.amazonaws.com")
+        patterns = [pattern for _, pattern in self._application.backend_url_patterns]
+        return _SERVICE.fullmatch(service) is not None and any(
+            pattern.match(host) for pattern in patterns for host in hosts
+        )
 
     def execute(self, call: Call, access_key_id: str) -> Answer:
         """Have moto do *call*, written anew from its parameters."""
@@ -149,6 +160,19 @@ class Moto:
 
 
 _KEPT: Final = frozenset({"etag", "last-modified", "location"})
+
+
+def model_faults() -> tuple[type[Exception], ...]:
+    """Return the errors that moto's models raise, with a code and a message of AWS."""
+    from moto.core.exceptions import ServiceException
+
+    return (ServiceException,)
+
+
+def model_fault(error: Any) -> Fault:
+    """Return the answer for an error of moto's models."""
+    missing = error.code == "NoSuchEntity"
+    return Fault(error.code, str(error.message), 404 if missing else 400)
 
 
 def _backends(service: str) -> Any:

@@ -9,14 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote
 
-from cml_iam.errors import CmlIamError
-from cml_iam.sandbox._answers import fault_answer
-from cml_iam.sandbox._faults import Fault, Unauthenticated, unauthenticated
+from cml_iam.sandbox._faults import Fault, Unauthenticated
 from cml_iam.sandbox._guard import authorize_action
 from cml_iam.sandbox._principals import authenticate
 
 if TYPE_CHECKING:
-    from cml_iam.sandbox._call import Protocol
     from cml_iam.sandbox._signature import Claim
     from cml_iam.sandbox._wire import Answer, Message
     from cml_iam.sandbox._world import World
@@ -24,25 +21,22 @@ if TYPE_CHECKING:
 _PREFIXES: Final = {"email": "ses", "sso": "sso", "states": "states"}
 """IAM's prefix where it is not the name in the credential scope."""
 
+_CLOSED: Final = ("moto-api", "latest", "favicon.ico")
+"""Paths of moto's own pages, which show everything to everybody."""
+
 _PASSED_ON: Final = ("content-type", "x-amz-target", "content-encoding", "content-md5", "accept")
 
 
 def answer_other(world: World, message: Message, claim: Claim) -> Answer:
-    """Answer a request to a service of which only the operation is known."""
-    protocol: Protocol = "json" if "x-amz-target" in message.headers else "query"
-    try:
-        return _answer(world, message, claim)
-    except Unauthenticated as error:
-        return fault_answer(unauthenticated(error, claim.service), protocol, claim.service)
-    except Fault as fault:
-        return fault_answer(fault, protocol, claim.service)
-    except CmlIamError as error:
-        broken = Fault("InternalFailure", f"The sandbox cannot judge this: {error}", 500)
-        return fault_answer(broken, protocol, claim.service)
+    """Answer a request to a service of which only the operation is known.
 
-
-def _answer(world: World, message: Message, claim: Claim) -> Answer:
+    Raises Fault and Unauthenticated.
+    """
     principal = authenticate(world, message, claim)
+    path = unquote(message.path, encoding="latin-1")
+    if path.lower().lstrip("/").startswith(_CLOSED) or not world.moto.has(claim.service):
+        said = f"The sandbox has no service {claim.service} at this path."
+        raise Fault("UnknownOperationException", said, 404)
     if claim.region not in world.regions:
         raise Unauthenticated("region")
     operation = _operation(message)
@@ -54,7 +48,7 @@ def _answer(world: World, message: Message, claim: Claim) -> Answer:
         authorize_action(world, principal, f"{prefix}:{operation}", claim.region)
     given: dict[str, Any] = {
         "REQUEST_METHOD": message.method,
-        "PATH_INFO": unquote(message.path, encoding="latin-1"),
+        "PATH_INFO": path,
         "QUERY_STRING": message.query,
     }
     for name in _PASSED_ON:

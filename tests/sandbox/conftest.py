@@ -136,11 +136,19 @@ def send(
     credentials = Credentials(identity.key, identity.secret, identity.token)
     SigV4Auth(credentials, service, region).add_auth(request)
     signed = dict(request.prepare().headers.items()) | (unsigned or {})
-    connection = HTTPConnection(url.removeprefix("http://"), timeout=10)
+    return fetch(url + target, method, body, signed)
+
+
+def fetch(
+    url: str, method: str = "GET", body: str = "", headers: dict[str, str] | None = None
+) -> tuple[int, str]:
+    """Send a plain request; return the status, and the headers with the body."""
+    place, _, target = url.removeprefix("http://").partition("/")
+    connection = HTTPConnection(place, timeout=10)
     try:
-        connection.request(method, target, body.encode(), signed)
+        connection.request(method, f"/{target}", body.encode(), headers or {})
         answer = connection.getresponse()
-        return answer.status, answer.read().decode(errors="replace")
+        return answer.status, f"{answer.headers}{answer.read().decode(errors='replace')}"
     finally:
         connection.close()
 

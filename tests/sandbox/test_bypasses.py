@@ -1,0 +1,212 @@
+"""What is authorized is what is executed: no request means one thing to us, another to moto."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cml_iam.sandbox import Sandbox
+from cml_iam.sandbox._call import Call, canonical_form, operation_model
+from tests.sandbox.conftest import Identity, fetch, launch, send
+from tests.sandbox.documents import IMAGE, allow, document
+
+HERE = {"aws:RequestedRegion": "us-east-1"}
+LOOK = "Action=DescribeInstances&Version=2016-11-15"
+
+
+@pytest.fixture(scope="module")
+def local(user: Callable[..., Identity]) -> Identity:
+    """A user who may look at instances, in one region only."""
+    return user(document(allow("ec2:DescribeInstances", StringEquals=HERE)))
+
+
+@pytest.fixture(scope="module")
+def elsewhere(root: Identity, sandbox: Sandbox) -> str:
+    """An instance in another region."""
+    sandbox.register_image(IMAGE, region="eu-west-1")
+    return launch(root.client("ec2", "eu-west-1"), tags={})
+
+
+@pytest.mark.parametrize(
+    "unsigned",
+    [
+        {"User-Agent": "Boto3/1.44 region/eu-west-1"},
+        {"x-moto-account-id": "999988887777"},
+        {"X-Forwarded-Host": "ec2.eu-west-1.amazonaws.com"},
+    ],
+)
+def test_no_header_moves_a_request_to_another_region_or_account(
+    unsigned: dict[str, str], local: Identity, elsewhere: str
+) -> None:
+    status, body = send(local, "ec2", LOOK, unsigned=unsigned)
+
+    assert status == 200
+    assert elsewhere not in body
+
+
+def test_a_signed_host_does_not_either(local: Identity, elsewhere: str) -> None:
+    headers = {"Host": "ec2.eu-west-1.amazonaws.com"}
+    status, body = send(local, "ec2", LOOK, headers=headers)
+
+    assert status == 200
+    assert elsewhere not in body
+    status, body = send(local, "ec2", LOOK, region="eu-west-1")
+    assert (status, "UnauthorizedOperation" in body) == (403, True)
+
+
+def test_an_account_header_shows_no_other_account(root: Identity) -> None:
+    headers = {"x-moto-account-id": "999988887777"}
+    status, body = send(root, "iam", "Action=CreateUser&UserName=a", headers=headers)
+
+    assert (status, "999988887777" in body) == (200, False)
+
+
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        (f"/?{LOOK}", "Action=TerminateInstances&InstanceId.1=i-0a1b2c3d4e5f60001"),
+        ("/?Action=TerminateInstances&InstanceId.1=i-0a1b2c3d4e5f60001", LOOK),
+        ("/?Region=eu-west-1", LOOK),
+        ("/", f"{LOOK}&Action=TerminateInstances"),
+        ("/", f"Action=TerminateInstances&{LOOK}"),
+        ("/", f"{LOOK}&Filter.1.Name=a&Filter.1.Name=b"),
+        ("/us-east-1/", LOOK),
+        ("/?X-Amz-Target=x", LOOK + "&InstanceId.1=i-1&InstanceId.1=i-2"),
+    ],
+)
+def test_parameters_stand_in_one_place_and_once(target: str, body: str, root: Identity) -> None:
+    status, answer = send(root, "ec2", body, target=target)
+
+    assert status in (400, 404)
+    assert "<Code>" in answer
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("Version=2016-11-15", "MissingAction"),
+        ("Action=Nonesuch", "InvalidAction"),
+        ("Action=__class__", "InvalidAction"),
+        ("Action=RunInstances&ImageId=ami-1", "MissingParameter"),
+        (f"{LOOK}&Nonesuch=1", "UnknownParameter"),
+        (f"{LOOK}&InstanceId.2=i-0a1b2c3d4e5f60001", "UnknownParameter"),
+        (f"{LOOK}&MaxResults=many", "InvalidParameterValue"),
+        ("Action=AcceptTransitGatewayPeeringAttachment", "MissingParameter"),
+    ],
+)
+def test_what_is_no_call_is_an_error_of_aws_not_a_page(
+    body: str, code: str, root: Identity
+) -> None:
+    status, answer = send(root, "ec2", body)
+
+    assert (status, f"<Code>{code}</Code>" in answer) == (400, True)
+
+
+def test_what_moto_lacks_is_an_error_of_aws(root: Identity) -> None:
+    status, answer = send(root, "ec2", "Action=DescribeAggregateIdFormat")
+    assert (status, "<Code>UnsupportedOperation</Code>" in answer) == (400, True)
+    status, answer = send(root, "iam", "Action=ListOrganizationsFeatures")
+    assert (status, "<Code>UnsupportedOperation</Code>" in answer) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/moto-api/data.json",
+        "/moto-api/reset",
+        "/moto-api/",
+        "/latest/meta-data/iam/security-credentials/",
+        "/latest/api/token",
+        "/%6doto-api/data.json",
+        "/MOTO-API/data.json",
+        "//moto-api/data.json",
+        "/favicon.ico",
+    ],
+)
+def test_motos_own_pages_are_closed(target: str, sandbox: Sandbox, root: Identity) -> None:
+    nobody = Identity(sandbox, "AKIAIOSFODNN7EXAMPLE", "none")
+    for identity in (root, nobody):
+        for service in ("ec2", "iam", "moto_api", "instance_metadata", "s3", "ssm"):
+            status, answer = send(identity, service, target=target, method="GET")
+            assert status >= 400
+            assert "SecretAccessKey" not in answer
+            assert root.secret not in answer
+
+
+def test_only_the_loopback_interface_listens(sandbox: Sandbox) -> None:
+    assert sandbox.endpoint_url.startswith("http://127.0.0.1:")
+
+
+def test_no_answer_invites_other_origins(root: Identity) -> None:
+    _, answer = fetch(
+        root.sandbox.endpoint_url, "OPTIONS", headers={"Origin": "http://evil.example"}
+    )
+    _, signed = send(root, "ec2", LOOK, unsigned={"Origin": "http://evil.example"})
+
+    assert "access-control" not in (answer + signed).lower()
+
+
+_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=8)
+_TAGS = st.lists(
+    st.fixed_dictionaries({"Key": _TEXT.filter(bool), "Value": _TEXT}), min_size=1, max_size=3
+)
+
+
+@given(
+    image=_TEXT,
+    most=st.integers(1, 9),
+    dry=st.booleans(),
+    groups=st.lists(_TEXT.filter(bool), min_size=1, max_size=3),
+    tags=_TAGS,
+    disk=st.fixed_dictionaries({"Encrypted": st.booleans(), "VolumeSize": st.integers(1, 99)}),
+)
+def test_a_call_written_anew_is_read_as_the_same_call(
+    image: str,
+    most: int,
+    dry: bool,
+    groups: list[str],
+    tags: list[dict[str, str]],
+    disk: dict[str, object],
+) -> None:
+    from moto.core.parse import PROTOCOL_PARSERS
+
+    params = {
+        "ImageId": image,
+        "MinCount": 1,
+        "MaxCount": most,
+        "DryRun": dry,
+        "SecurityGroupIds": groups,
+        "TagSpecifications": [{"ResourceType": "instance", "Tags": tags}],
+        "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": disk}],
+    }
+    call = Call("ec2", "RunInstances", "us-east-1", "ec2", params)
+    form = dict(canonical_form(call))
+    model = operation_model("ec2", "RunInstances")
+
+    assert form.pop("Action") == "RunInstances"
+    assert PROTOCOL_PARSERS["ec2"](model).parse({"values": form}) == params
+
+
+@given(tags=_TAGS, names=st.lists(_TEXT.filter(bool), min_size=1, max_size=3))
+def test_an_iam_call_written_anew_is_read_as_the_same_call(
+    tags: list[dict[str, str]], names: list[str]
+) -> None:
+    from moto.core.parse import PROTOCOL_PARSERS
+
+    params = {
+        "PolicySourceArn": quote(names[0]),
+        "ActionNames": names,
+        "ContextEntries": [
+            {"ContextKeyName": each["Key"], "ContextKeyValues": [each["Value"]]} for each in tags
+        ],
+    }
+    call = Call("iam", "SimulatePrincipalPolicy", "us-east-1", "query", params)
+    form = dict(canonical_form(call))
+    model = operation_model("iam", "SimulatePrincipalPolicy")
+    form.pop("Action")
+
+    assert PROTOCOL_PARSERS["query"](model).parse({"values": form}) == params
