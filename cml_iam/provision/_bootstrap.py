@@ -182,6 +182,8 @@ def _call(aws: Aws, call: Call, pause: Callable[[float], None]) -> dict[str, Any
         except (NotFoundError, StateError) as error:
             # IAM is eventually consistent: what an earlier step made may not be seen yet.
             # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
+            if call.operation.startswith("delete_") and isinstance(error, NotFoundError):
+                return {}  # gone: that is what was wanted
             if error.code not in _NOT_YET:
                 raise
             pause(seconds)

@@ -38,7 +38,13 @@ def difference(old: PolicyDocument, new: PolicyDocument) -> tuple[str, ...]:
 
 
 def _by_label(document: PolicyDocument) -> dict[str, Statement]:
-    return {each.sid or _fingerprint(document, each): each for each in document.statements}
+    found: dict[str, Statement] = {}
+    for each in document.statements:
+        label = each.sid or _fingerprint(document, each)
+        while label in found:  # the same statement once more
+            label += " again"
+        found[label] = each
+    return found
 
 
 def _fingerprint(document: PolicyDocument, statement: Statement) -> str:
@@ -80,9 +86,12 @@ def _principals(principals: Principals | None) -> tuple[str, ...]:
 
 
 def _summary(sign: str, statement: Statement) -> Iterator[str]:
-    """Yield *statement* in full: effect and actions, below them resources and conditions."""
+    """Yield *statement* in full: effect and actions, and below them everything else."""
     actions = statement.action or tuple(f"not {each}" for each in statement.not_action or ())
     yield f"{sign} {statement.label}: {statement.effect} {', '.join(actions)}"
+    for who, principals in (("", statement.principal), ("not ", statement.not_principal)):
+        if principals is not None:
+            yield f"    by {who}{', '.join(_principals(principals))}"
     resources = statement.resource or tuple(f"not {each}" for each in statement.not_resource or ())
     if resources:
         yield f"    on {', '.join(resources)}"
