@@ -78,7 +78,7 @@ def launches(world: World, call: Call) -> tuple[Launch, ...]:
     params = call.params
     placement = params.get("Placement", {})
     subnet, network = _network(world, call)
-    profile, role = _profile(world, call)
+    profile, role = profile_and_role(world, call)
     template = params.get("LaunchTemplate", {})
     first = Launch(
         region=call.region,
@@ -120,11 +120,30 @@ def _with_template(world: World, call: Call) -> Call:
     named = call.params.get("LaunchTemplate")
     if not named:
         return call
-    backend = world.ec2(call.region)
-    version = backend._get_template_from_args(named)  # noqa: SLF001 - moto has no other way
-    data = {k: v for k, v in dict(version.data).items() if k in _FROM_TEMPLATE}
-    identified = {"LaunchTemplateId": version.template.id, "Version": str(version.number)}
+    template = _template(world, call.region, named)
+    version = template.get_version(named.get("Version", template.default_version_number))
+    data = {k: v for k, v in dict(version.data).items() if k in _FROM_TEMPLATE and v is not None}
+    if "UserData" in data:
+        data["UserData"] = str(data["UserData"])
+    identified = {"LaunchTemplateId": template.id, "Version": str(version.number)}
     return replace(call, params={**data, **call.params, "LaunchTemplate": identified})
+
+
+def _template(world: World, region: str, named: dict[str, str]) -> Any:
+    backend = world.ec2(region)
+    name, template_id = named.get("LaunchTemplateName"), named.get("LaunchTemplateId")
+    if (name is None) == (template_id is None):
+        said = "A launch template is named either by its id or by its name."
+        raise Fault("InvalidParameterCombination", said)
+    found = backend.launch_templates.get(
+        template_id or backend.launch_template_name_to_ids.get(name)
+    )
+    if found is None:
+        code = "InvalidLaunchTemplateId.NotFound"
+        if name is not None:
+            code = "InvalidLaunchTemplateName.NotFoundException"
+        raise Fault(code, f"There is no launch template {name or template_id}.")
+    return found
 
 
 def _subnet(world: World, call: Call) -> Any:
@@ -163,7 +182,7 @@ def _groups(world: World, call: Call, subnet: Any, network: dict[str, Any]) -> t
     return (group.id,) if group else ()
 
 
-def _profile(world: World, call: Call) -> tuple[str, str]:
+def profile_and_role(world: World, call: Call) -> tuple[str, str]:
     """Return the ARNs of the instance profile and of its role."""
     named = call.params.get("IamInstanceProfile")
     if not named:

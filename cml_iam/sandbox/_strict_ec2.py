@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._asked_ec2 import KINDS
 from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._launch import profile_and_role
 from cml_iam.sandbox._world import Delay
 
 if TYPE_CHECKING:
@@ -39,6 +40,16 @@ _ARRIVALS: Final = {
     "StopInstances": ("stopping", 64),
     "TerminateInstances": ("shutting-down", 32),
 }
+_THERE: Final[dict[str, tuple[Any, str]]] = {
+    "i": (lambda ec2: {each.id for each in ec2.all_instances()}, "InvalidInstanceID.NotFound"),
+    "ami": (lambda ec2: ec2.amis, "InvalidAMIID.NotFound"),
+    "eni": (lambda ec2: ec2.enis, "InvalidNetworkInterfaceID.NotFound"),
+    "snap": (lambda ec2: ec2.snapshots, "InvalidSnapshot.NotFound"),
+    "vol": (lambda ec2: ec2.volumes, "InvalidVolume.NotFound"),
+    "vpc": (lambda ec2: ec2.vpcs, "InvalidVpcID.NotFound"),
+}
+"""How to tell whether a resource is there, by the prefix of its id, and the code if it is not."""
+
 _LOOKS: Final = frozenset({"DescribeInstances", "DescribeInstanceStatus"})
 
 
@@ -65,6 +76,8 @@ def perform_ec2(
     """Do the authorized *call* by *execute*, with what moto leaves out before and after."""
     if call.operation == "RunInstances":
         return _run(world, call, execute)
+    if call.operation in ("CreateTags", "DeleteTags"):
+        _check_there(world, call)
     if call.operation == "DeleteTags" and not call.params.get("Tags"):
         return _wipe(world, call)
     if call.operation in _LOOKS:
@@ -88,8 +101,10 @@ def _run(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
     _check_launch(world, call)
     backend = world.ec2(call.region)
     before = {each.id for each in backend.all_instances()}
-    # Moto launches the minimum; EC2, whose capacity here has no end, the maximum.
-    answer = execute(call.with_params(MinCount=call.params["MaxCount"]))
+    # Moto launches the minimum; EC2, whose capacity here has no end, the maximum. The contents of
+    # the launch template are parameters of the call by now: moto is not to add them once more.
+    asked = call.with_params(MinCount=call.params["MaxCount"], LaunchTemplate=None)
+    answer = execute(asked)
     if answer.ok:
         made = [each for each in backend.all_instances() if each.id not in before]
         for each in made:
@@ -111,9 +126,10 @@ def _check_launch(world: World, call: Call) -> None:
     if not offered(params["InstanceType"], call.region):
         said = f"Invalid value '{params['InstanceType']}' for InstanceType."
         raise Fault("InvalidParameterValue", said)
-    if "KeyName" in params and params["KeyName"] not in backend.keypairs:
+    if "KeyName" in params and params["KeyName"] not in backend.key_pairs:
         said = f"The key pair '{params['KeyName']}' does not exist"
         raise Fault("InvalidKeyPair.NotFound", said)
+    profile_and_role(world, call)
     subnets = {each.id for each in backend.describe_subnets()}
     if "SubnetId" in params and params["SubnetId"] not in subnets:
         said = f"The subnet ID '{params['SubnetId']}' does not exist"
@@ -130,6 +146,15 @@ def offered(instance_type: str, region: str) -> bool:
 
     offers = INSTANCE_TYPE_OFFERINGS["region"].get(region, ())
     return any(each["InstanceType"] == instance_type for each in offers)
+
+
+def _check_there(world: World, call: Call) -> None:
+    """Raise Fault unless there are the resources to tag."""
+    backend = world.ec2(call.region)
+    for each in call.params.get("Resources", ()):
+        known, code = _THERE.get(each.split("-")[0], (None, ""))
+        if known is not None and each not in known(backend):
+            raise Fault(code, f"The ID '{each}' does not exist")
 
 
 def _wipe(world: World, call: Call) -> Answer:

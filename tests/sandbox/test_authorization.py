@@ -390,7 +390,12 @@ def test_a_launch_template_is_judged_by_its_contents(
 ) -> None:
     made = root.client("ec2").create_launch_template(
         LaunchTemplateName="t",
-        LaunchTemplateData={"ImageId": UBUNTU_IMAGE, "InstanceType": "c5.large"},
+        LaunchTemplateData={
+            "ImageId": UBUNTU_IMAGE,
+            "InstanceType": "c5.large",
+            "UserData": "aGVsbG8=",
+            "TagSpecifications": [{"ResourceType": "instance", "Tags": tag_list({"of": "t"})}],
+        },
     )["LaunchTemplate"]["LaunchTemplateId"]
     named = {"LaunchTemplate": {"LaunchTemplateId": made}, "MinCount": 1, "MaxCount": 1}
     everything_but = document(
@@ -402,6 +407,11 @@ def test_a_launch_template_is_judged_by_its_contents(
     assert f"image/{UBUNTU_IMAGE}" in answer.message
     launched = user(BASE).client("ec2").run_instances(**named)["Instances"][0]
     assert (launched["ImageId"], launched["InstanceType"]) == (UBUNTU_IMAGE, "c5.large")
+    assert launched["Tags"] == tag_list({"of": "t"})
+    data = root.client("ec2").describe_instance_attribute(
+        InstanceId=launched["InstanceId"], Attribute="userData"
+    )
+    assert data["UserData"]["Value"] == "aGVsbG8="
 
 
 def test_other_services_need_the_action_on_every_resource(user: Callable[..., Identity]) -> None:
