@@ -16,6 +16,7 @@ COMMANDS = {
     "tag": ("cml_iam.cli.worker_act:tag", "Add tags to workers, or change them."),
     "untag": ("cml_iam.cli.worker_act:untag", "Remove tags from workers."),
     "status": ("cml_iam.cli.worker_show:status", "Print EC2's status checks of workers."),
+    "wait": ("cml_iam.cli.worker_wait:wait", "Wait until workers are where they should be."),
     "metrics": ("cml_iam.cli.worker_metrics:metrics", "Print CPU and memory of workers."),
     "images": ("cml_iam.cli.worker_create:images", "Find images by name, the newest first."),
 }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import click
@@ -12,11 +15,14 @@ from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._output import BAD, OK, WARN, note, print_json, progress, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene
+from cml_iam.cli.worker_wait import wait_code, wait_options, wait_until, waited_json
 from cml_iam.cli.worker_words import words
 from cml_iam.errors import InputError
 from cml_iam.workers import (
     Ask,
+    Goal,
     Outcome,
+    Waited,
     Worker,
     act,
     start_ask,
@@ -44,37 +50,60 @@ def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @_acting
-def start(context: click.Context, workers: tuple[str, ...], unmanaged: bool) -> None:
+@wait_options
+def start(
+    context: click.Context,
+    workers: tuple[str, ...],
+    unmanaged: bool,
+    wait: bool,
+    timeout: timedelta | None,
+) -> None:
     """Start WORKERS, ids or names. --dry-run asks EC2 whether it is permitted."""
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
-    context.exit(_do(here, found, start_ask, "start"))
+    patience = _Patience(Goal.RUNNING, timeout) if wait else None
+    context.exit(_do(here, found, start_ask, "start", patience))
 
 
 @click.command()
 @click.option("--force", is_flag=True, help="Do not wait for the system to shut down.")
 @click.option("--hibernate", is_flag=True, help="Keep the memory, where launched for it.")
 @_acting
+@wait_options
 def stop(
-    context: click.Context, workers: tuple[str, ...], unmanaged: bool, force: bool, hibernate: bool
+    context: click.Context,
+    workers: tuple[str, ...],
+    unmanaged: bool,
+    force: bool,
+    hibernate: bool,
+    wait: bool,
+    timeout: timedelta | None,
 ) -> None:
     """Stop WORKERS, ids or names. --dry-run asks EC2 whether it is permitted."""
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
     _confirm(found, "stop")
-    context.exit(
-        _do(here, found, lambda ids: stop_ask(ids, force=force, hibernate=hibernate), "stop")
-    )
+    patience = _Patience(Goal.STOPPED, timeout) if wait else None
+    make = partial(stop_ask, force=force, hibernate=hibernate)
+    context.exit(_do(here, found, make, "stop", patience))
 
 
 @click.command()
 @_acting
-def terminate(context: click.Context, workers: tuple[str, ...], unmanaged: bool) -> None:
+@wait_options
+def terminate(
+    context: click.Context,
+    workers: tuple[str, ...],
+    unmanaged: bool,
+    wait: bool,
+    timeout: timedelta | None,
+) -> None:
     """Terminate WORKERS, ids or names, for ever. --dry-run asks EC2 whether it is permitted."""
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
     _confirm(found, "terminate", typed=True)
-    context.exit(_do(here, found, terminate_ask, "terminate"))
+    patience = _Patience(Goal.TERMINATED, timeout) if wait else None
+    context.exit(_do(here, found, terminate_ask, "terminate", patience))
 
 
 @click.command()
@@ -138,16 +167,41 @@ def _count(workers: Sequence[Worker]) -> str:
     return workers[0].label if len(workers) == 1 else f"{len(workers)} workers"
 
 
-def _do(here: Scene, workers: Sequence[Worker], make: Make, verb: str) -> Exit:
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """What --wait waits for, and how long."""
+
+    goal: Goal
+    timeout: timedelta | None
+
+
+def _do(
+    here: Scene,
+    workers: Sequence[Worker],
+    make: Make,
+    verb: str,
+    patience: _Patience | None = None,
+) -> Exit:
     make([each.id for each in workers])  # what is refused before EC2 is asked, is refused whole
     dry = settings().dry_run
     with progress(f"asking EC2 to {verb} {_count(workers)}"):
         outcomes = act(here.manager, workers, make, dry_run=dry)
-    if wants_json():
-        print_json([_as_json(each, dry=dry) for each in outcomes])
-    else:
+    if not wants_json():
         for each in outcomes:
             say(_line(each, verb, dry=dry))
+    code = _failures(outcomes)
+    ended: tuple[Waited, ...] = ()
+    if patience and not dry:
+        changed = [each.worker for each in outcomes if not each.error]
+        ended = wait_until(here, changed, patience.goal, patience.timeout) if changed else ()
+    if wants_json():
+        by_id = {each.worker.id: each for each in ended}
+        print_json([_as_json(each, by_id.get(each.worker.id), dry=dry) for each in outcomes])
+    return code or wait_code(ended)
+
+
+def _failures(outcomes: Sequence[Outcome]) -> Exit:
+    """Say on stderr what to do about those that failed; return the exit code."""
     failed = [each.error for each in outcomes if each.error]
     for remedy in dict.fromkeys(error.remedy for error in failed if error.remedy):
         note(f"  fix: {remedy}")
@@ -167,7 +221,7 @@ def _line(outcome: Outcome, verb: str, *, dry: bool) -> str:
     return f"{OK} {label}: {verb} done"
 
 
-def _as_json(outcome: Outcome, *, dry: bool) -> dict[str, Any]:
+def _as_json(outcome: Outcome, ended: Waited | None, *, dry: bool) -> dict[str, Any]:
     change, error = outcome.change, outcome.error
     return {
         "id": outcome.worker.id,
@@ -176,6 +230,7 @@ def _as_json(outcome: Outcome, *, dry: bool) -> dict[str, Any]:
         "dry_run": dry,
         "previous": change.previous if change else None,
         "current": change.current if change else None,
+        "waited": ended and {"state": ended.worker.state, **waited_json(ended)},
         "error": error
         and {
             "kind": type(error).__name__,

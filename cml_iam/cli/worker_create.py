@@ -9,13 +9,15 @@ from uuid import uuid4
 
 import click
 
+from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import OK, note, print_json, print_table, progress, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
+from cml_iam.cli.worker_wait import wait_code, wait_options, wait_until
 from cml_iam.cli.worker_words import words
 from cml_iam.errors import InputError, NotFoundError
 from cml_iam.site import Site
-from cml_iam.workers import Disk, Image, Launch, Worker, launch_ask
+from cml_iam.workers import Disk, Goal, Image, Launch, launch_ask
 
 
 @click.command()
@@ -43,9 +45,11 @@ from cml_iam.workers import Disk, Image, Launch, Worker, launch_ask
 @click.option("--detailed-monitoring", is_flag=True, help="Metrics each minute; costs extra.")
 @click.option("-t", "--tag", "tags", metavar="KEY=VALUE", multiple=True, help="May be repeated.")
 @click.option("--client-token", metavar="TEXT", help="The same text never makes a second worker.")
+@wait_options
 @shared_options("site", "output", "color", "quiet", "dry_run")
 @aws_options
-def create(name: str, **given: Any) -> None:
+@click.pass_context
+def create(context: click.Context, /, name: str, **given: Any) -> None:
     """Launch a worker called NAME, with the guard tag on it and its volumes.
 
     --dry-run asks EC2 whether it is permitted. When no answer comes, the worker may exist all the
@@ -60,7 +64,15 @@ def create(name: str, **given: Any) -> None:
     note(f"  client token {launch.client_token}")
     with progress(f"asking EC2 for {name}, {launch.instance_type} in {here.home}"):
         made = here.manager.create_instance(launch, region=here.home)
-    _say_made(made)
+    if not wants_json():
+        say(f"{OK} {made.label}: {made.state}, {made.instance_type} in {made.zone or made.region}")
+    code = Exit.OK
+    if given["wait"]:
+        (ended,) = wait_until(here, [made], Goal.RUNNING, given["timeout"])
+        made, code = ended.worker, wait_code([ended])
+    if wants_json():
+        print_json(worker_json(made))
+    context.exit(code)
 
 
 @click.command()
@@ -171,10 +183,3 @@ def _say_permitted(here: Scene, launch: Launch) -> None:
         f"{OK} {launch.name}: permitted: {launch.instance_type} from {launch.image_id} "
         f"in {here.home} (nothing was made)"
     )
-
-
-def _say_made(made: Worker) -> None:
-    if wants_json():
-        print_json(worker_json(made))
-        return
-    say(f"{OK} {made.label}: {made.state}, {made.instance_type} in {made.zone or made.region}")

@@ -24,13 +24,16 @@ from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metrics import Metric, Point, Unknown, Utilization
 from cml_iam.workers._model import Image, InstanceStatus, ScheduledEvent, StateChange, Worker
 from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag
+from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
 
 __all__ = [
     "DEFAULT_GUARD",
+    "DEFAULT_TIMEOUT",
     "PROBE",
     "Ask",
     "Check",
     "Disk",
+    "Goal",
     "GuardTag",
     "Health",
     "Image",
@@ -45,6 +48,7 @@ __all__ = [
     "Unknown",
     "Utilization",
     "Verdict",
+    "Waited",
     "Worker",
     "WorkerManager",
     "act",
@@ -60,4 +64,5 @@ __all__ = [
     "tag_ask",
     "terminate_ask",
     "untag_ask",
+    "wait_for",
 ]

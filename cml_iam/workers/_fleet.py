@@ -34,6 +34,9 @@ https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 STATUS_BATCH: Final = 100
 """The most ids that DescribeInstanceStatus takes."""
 
+FILTER_VALUES: Final = 200
+"""The most values that a filter of EC2 takes."""
+
 THREADS: Final = 16
 
 # These say nothing of one worker among others, so asking again for fewer would not help.
@@ -113,11 +116,7 @@ def act(
     which workers it was refused for; the others are done. With *dry_run* EC2 is only asked.
     """
     by_id = {worker.id: worker for worker in workers}
-    batches = [
-        batch
-        for region in dict.fromkeys(worker.region for worker in workers)
-        for batch in in_batches([w.id for w in by_id.values() if w.region == region], BATCH)
-    ]
+    batches = [ids for _, ids in by_region(list(by_id.values()), BATCH)]
 
     def send(ids: Sequence[str]) -> dict[str, Outcome]:
         region = by_id[ids[0]].region
@@ -142,11 +141,7 @@ def act(
 
 def statuses(manager: WorkerManager, workers: Sequence[Worker]) -> dict[str, InstanceStatus]:
     """Return the status of each of *workers* by its id; one that is gone has none."""
-    batches = [
-        (region, batch)
-        for region in dict.fromkeys(worker.region for worker in workers)
-        for batch in in_batches([w.id for w in workers if w.region == region], STATUS_BATCH)
-    ]
+    batches = list(by_region(workers, STATUS_BATCH))
     found = in_threads(lambda each: manager.get_statuses(each[1], region=each[0]), batches)
     return {status.id: status for part in found for status in part}
 
@@ -169,10 +164,14 @@ def in_threads(do: Callable[[In], Out], items: Sequence[In], threads: int = THRE
         return list(pool.map(do, items))
 
 
-def in_batches(items: Sequence[In], size: int) -> Iterator[list[In]]:
-    """Yield *items* in lists of up to *size*."""
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])
+def by_region(
+    workers: Sequence[Worker], size: int = FILTER_VALUES
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield each region with the ids of its workers, up to *size* at a time."""
+    for region in dict.fromkeys(worker.region for worker in workers):
+        ids = [worker.id for worker in workers if worker.region == region]
+        for start in range(0, len(ids), size):
+            yield region, ids[start : start + size]
 
 
 def _everywhere(

@@ -270,3 +270,13 @@ def test_the_names_of_the_original_code_mean_the_same() -> None:
 
     for old, new in pairs.items():
         assert getattr(WorkerManager, old) is getattr(WorkerManager, new)
+
+
+def test_only_workers_are_asked_for_unless_every_instance_is_wanted(aws: FakeAws) -> None:
+    guard = {"Name": "tag:ManagedBy", "Values": ["cml-cloud-manager"]}
+    manager = WorkerManager(aws)
+
+    manager.get_all_instances(states=["running"], tags={"team": "core"})
+    assert guard in aws.calls[-1][1]["Filters"]
+    manager.get_all_instances(managed_only=False)
+    assert "Filters" not in aws.calls[-1][1]

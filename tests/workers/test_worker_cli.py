@@ -359,3 +359,25 @@ def test_a_broken_site_file_is_said(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "cml-iam.toml").write_text("nonsense")
 
     assert cli("worker", "list").code == 2
+
+
+def test_create_stop_start_and_terminate_wait_until_it_is_so(cli: Cli) -> None:
+    made = cli("worker", "create", "lab", "--image-name", "cml-*", "--wait", "-o", "json")
+    assert (made.code, made.json["state"]) == (0, "running")
+
+    stopped = cli("worker", "stop", "lab", "--yes", "--wait")
+    assert stopped.code == 0
+    assert stopped.out.splitlines()[1].endswith("stopped after 0 s")
+    (started,) = cli("worker", "start", "lab", "--wait", "-o", "json").json
+    assert started["waited"] == {"state": "running", "reached": True, "detail": None}
+    assert cli("worker", "terminate", "lab", "--yes", "--wait").code == 0
+
+
+def test_wait_ends_with_what_became_of_it(cli: Cli, lab: str) -> None:
+    assert cli("worker", "wait", "lab").code == 0
+    late = cli("worker", "wait", "lab", "--for", "stopped", "--timeout", "0m")
+    assert (late.code, "still running" in late.out) == (7, True)
+    cli("worker", "terminate", "lab", "--yes")
+    (never,) = cli("worker", "wait", lab, "--for", "running", "-o", "json").json
+    assert never["reached"] is False
+    assert cli("worker", "wait", lab, "--for", "running").code == 3
