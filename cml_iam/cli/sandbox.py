@@ -53,11 +53,14 @@ def start(
 
     The printed key is that of the sandbox's root: random, and worth nothing elsewhere.
     """
+    from cml_iam.sandbox import foreign_variable
+
+    in_the_way = sorted(name for name in os.environ if foreign_variable(name))
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with _started(account, simulate_shape, state_delay, port) as running:
-        _print_environment(running)
+        _print_environment(running, in_the_way)
         note(f"the sandbox answers at {running.endpoint_url}; interrupt it to end it")
         ended.wait()
     return 0
@@ -98,15 +101,12 @@ def _started(
     )
 
 
-def _print_environment(running: Sandbox) -> None:
+def _print_environment(running: Sandbox, in_the_way: list[str]) -> None:
     """Print the environment: the one place where a secret is shown, that of a throw-away root."""
-    from cml_iam.sandbox import foreign_variable
-
     environment = running.environment()
     if wants_json():
         print_json(environment)
         return
-    in_the_way = sorted(name for name in os.environ if foreign_variable(name))
     if in_the_way:
         click.echo(f"unset {' '.join(in_the_way)}")
     for name, value in environment.items():

@@ -27,8 +27,13 @@ _SWITCHES: Final = {
     "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "true",
     "MOTO_DISABLE_GLOBAL_CORS": "true",
     "MOTO_ACCOUNT_ID": "",
+    "AWS_PROFILE": "",
+    "AWS_DEFAULT_PROFILE": "",
 }
-"""Read by moto when it is imported or used. The account is told by a header of ours instead."""
+"""Variables as moto is to find them while the sandbox runs; those without a value are hidden.
+
+The account is told by a header of ours instead. A profile would stop moto, which makes a session.
+"""
 
 _NEEDED: Final = ("moto", "flask")
 _ENDPOINTS: Final = {"cloudwatch": "monitoring"}
