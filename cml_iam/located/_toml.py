@@ -78,7 +78,11 @@ class _Walk:
         start = at
         keys, spans, at = self._keys(at)
         path = resolve(keys)
-        self._note_names(self._resolve(keys[:-1]), keys[-1:], spans[-1:])
+        for index, span in enumerate(spans):
+            named = (*self._resolve(keys[:index]), keys[index])
+            self.names.setdefault(named, span)
+            if named != path:  # a table, or an array of tables, that this header implies
+                self.values.setdefault(named, span)
         self.values.setdefault(path, Span(start - 1, at))
         return path, at
 
