@@ -53,7 +53,7 @@ def everything(subject: Subject) -> Iterator[Found]:
                 "list the actions that are needed in `Action`; or make it a Deny",
                 item.label,
             )
-        elif any(each.everything for each in item.named):
+        elif item.everything:
             yield Found(
                 "every action on every resource is allowed",
                 item.place("Action"),

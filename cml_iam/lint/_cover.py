@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cml_iam.lint._arns import arn_pattern, covers
-from cml_iam.lint._conditions import NULL, Op, is_region, parse_operator, same_key, value_patterns
+from cml_iam.lint._conditions import (
+    NULL,
+    Op,
+    holds_without_key,
+    is_region,
+    parse_operator,
+    same_key,
+    value_patterns,
+)
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found
 from cml_iam.lint._witness import forbidden_but_allowed
@@ -141,7 +149,8 @@ def _principals_agree(item: Item, wide: Item) -> bool:
 
 def _only_region(condition: Condition) -> bool:
     op = parse_operator(condition.operator)
-    return bool(op and op.positive_text and not op.qualifier and is_region(condition.key))
+    plain = op is not None and op.positive_text and not op.qualifier
+    return plain and is_region(condition.key) and bool(condition.values)
 
 
 def _restricted_otherwise(item: Item) -> bool:
@@ -158,15 +167,24 @@ def _as_narrow(item: Item, wide: Item) -> bool:
 
 
 def _covers_action(element: Named, wide: Item) -> bool:
+    """Say whether *wide* names all that *element* names, and can match requests for it."""
+    return _names_as_much(element, wide) and all(
+        holds_without_key(condition) or any(each.has_key(condition.key) for each in element.actions)
+        for condition in wide.statement.conditions
+    )
+
+
+def _names_as_much(element: Named, wide: Item) -> bool:
     narrow = element.text.lower()
     if wide.statement.not_action is not None:
         excluded = (each.lower() for each in wide.statement.not_action)
-        plain = not any(char in narrow for char in "*?")
-        return plain and not any(pattern_covers(each, narrow) for each in excluded)
-    return any(
-        each.everything or (each.actions and pattern_covers(each.text.lower(), narrow))
-        for each in wide.named
-    )
+        return element.exact and not any(pattern_covers(each, narrow) for each in excluded)
+    if wide.everything:
+        return True
+    if element.exact:
+        return all(each.full in wide.actions for each in element.actions)
+    service = narrow.partition(":")[0]
+    return any(pattern_covers(each, narrow) for each in wide.patterns.get(service, ()))
 
 
 def _covers_resources(item: Item, wide: Item) -> bool:

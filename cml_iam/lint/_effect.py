@@ -14,7 +14,7 @@ from cml_iam.lint._conditions import (
     value_patterns,
 )
 from cml_iam.lint._finding import Found
-from cml_iam.lint._names import is_unknown
+from cml_iam.lint._names import OTHER_PREFIXES, is_unknown
 from cml_iam.policy import patterns_overlap
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def foreign_keys(subject: Subject) -> Iterator[Found]:
 
 def _is_provider_key(key: str) -> bool:
     prefix = key.partition(":")[0]
-    return "." in prefix or prefix.lower() == "saml"
+    return "." in prefix or prefix.lower() in OTHER_PREFIXES
 
 
 def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
@@ -261,6 +261,8 @@ def _contradict(one: Condition, other: Condition) -> str | None:
     if second.qualifier or any("${" in value for value in (*one.values, *other.values)):
         return None
     ours, theirs = value_patterns(one, first), value_patterns(other, second)
+    if not ours or not theirs:
+        return None  # said by the rule about values
     if "stringequalsignorecase" in (first.base, second.base):
         ours, theirs = [each.lower() for each in ours], [each.lower() for each in theirs]
     if any(patterns_overlap(a, b) for a in ours for b in theirs):
@@ -287,6 +289,8 @@ def _other_region(item: Item) -> Iterator[Found]:
         op = parse_operator(condition.operator)
         if not is_region(condition.key) or op is None or not op.positive_text or op.qualifier:
             continue
+        if not condition.values:
+            continue  # said by the rule about values
         wanted = value_patterns(condition, op)
         if any("${" in value for value in condition.values):
             continue

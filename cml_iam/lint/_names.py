@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import Condition
 
+OTHER_PREFIXES: Final = frozenset({"saml", "catalog", "identitycenter"})
+"""Prefixes of condition keys that are no service's: the reference does not list all their keys."""
+
 _WHITE: Final = re.compile(r"\s")
 
 
@@ -110,7 +113,7 @@ def is_unknown(key: str) -> bool:
     Keys that begin with the name of a host are those of an identity provider: anybody's.
     """
     prefix, colon, _ = key.partition(":")
-    if "." in prefix or (prefix.lower() == "saml" and colon):
+    if "." in prefix or (prefix.lower() in OTHER_PREFIXES and colon):
         return False
     return reference.key_type(key) is None
 
@@ -223,7 +226,7 @@ def operator_types(subject: Subject) -> Iterator[Found]:
             op, kind = parse_operator(condition.operator), reference.key_type(condition.key)
             if op is None or kind is None or op.base == NULL:
                 continue
-            if kind.startswith("ArrayOf") and not op.qualifier:
+            if condition.key.lower() in reference.SEVERAL_VALUES and not op.qualifier:
                 yield Found(
                     f"`{condition.key}` has several values, and {condition.operator} never holds "
                     "for several",

@@ -20,13 +20,16 @@ from cml_iam.policy import pattern_matches, pattern_regex
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+SHARED_PREFIXES: Final = frozenset({"elasticloadbalancing"})
+"""Prefixes of two services, whose actions and resource types the reference does not keep apart."""
+
 EXACT_SERVICES: Final = frozenset({"ec2"})
 """Services whose action table names the keys of each resource type of each action.
 
 Elsewhere the keys of a resource type stand in the table of resource types alone.
 """
 
-_PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}|<[^>]*>")
+_PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}|<[^>]*>|(?<=/)tag-key$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,11 @@ class Service:
     def _action(self, raw: dict[str, Any]) -> Action:
         own = frozenset(map(_key_pattern, raw["conditionKeys"]))
         targets = tuple(self._target(entry, own) for entry in raw["resourceTypes"])
+        if self.name in SHARED_PREFIXES:
+            everything = Target(
+                "any", (), Keys(frozenset(self.key_types) | GLOBAL_KEYS), required=False
+            )
+            targets = (*targets, everything)
         if not any(target.required for target in targets):
             # With no type at all, or only optional ones, the action may be asked for on nothing.
             targets = (*targets, Target("", (), Keys(own | GLOBAL_KEYS), required=not targets))
@@ -258,6 +266,7 @@ _GLOBAL: Final = {
     ),
     "Bool": (
         "aws:AssumedRoot",
+        "aws:IsMcpServiceAction",
         "aws:MultiFactorAuthPresent",
         "aws:PrincipalIsAWSService",
         "aws:SecureTransport",
@@ -300,3 +309,8 @@ GLOBAL_TYPES: Final = {
     **{_key_pattern(name): kind for kind, names in _GLOBAL.items() for name in names},
     **_TAG_TYPES,
 }
+
+SEVERAL_VALUES: Final = frozenset(
+    key for key, kind in GLOBAL_TYPES.items() if kind.startswith("ArrayOf")
+)
+"""Global keys that always come as a list; of services' keys the reference is not that sure."""

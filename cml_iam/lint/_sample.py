@@ -97,7 +97,7 @@ def says(item: Item, action: Action) -> bool:
     if item.statement.not_action is not None:
         excluded = item.statement.not_action
         return not any(pattern_matches(each, action.full, ignore_case=True) for each in excluded)
-    return any(each.everything for each in item.named) or action.full in item.actions
+    return item.everything or action.full in item.actions
 
 
 def requests(

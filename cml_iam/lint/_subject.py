@@ -22,17 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """One element of `Action`: the actions it names that exist; *everything* for `*`."""
+    """One element of `Action`: the actions it names that exist.
+
+    *everything* for `*`; *exact* if it names one action, without wildcards.
+    """
 
     index: int
     text: str
     actions: tuple[Action, ...]
     everything: bool
-
-    @property
-    def exact(self) -> bool:
-        """Whether it names one action, without wildcards."""
-        return not any(char in self.text for char in "*?")
+    exact: bool
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,21 @@ class Item:
     def actions(self) -> dict[str, Action]:
         """Every existing action that `Action` names by itself (not by `*`), by its full name."""
         return {each.full: each for element in self.named for each in element.actions}
+
+    @cached_property
+    def everything(self) -> bool:
+        """Whether `Action` names every action."""
+        return any(each.everything for each in self.named)
+
+    @cached_property
+    def patterns(self) -> dict[str, tuple[str, ...]]:
+        """The elements of `Action` with wildcards that name something, by service."""
+        found: dict[str, tuple[str, ...]] = {}
+        for each in self.named:
+            if each.actions and not each.exact:
+                service = each.actions[0].service
+                found[service] = (*found.get(service, ()), each.text.lower())
+        return found
 
     @cached_property
     def resources(self) -> tuple[tuple[str, ArnPattern], ...]:
@@ -151,7 +165,9 @@ def names(text: str, pattern: ArnPattern, target: Target) -> bool:
 
 def _named(index: int, text: str) -> Named:
     if text in {"*", "*:*"}:
-        return Named(index, text, (), everything=True)
+        return Named(index, text, (), everything=True, exact=False)
     prefix, _, name = text.partition(":")
     owner = reference.service(prefix)
-    return Named(index, text, owner.matching(name) if owner and name else (), everything=False)
+    exact = "*" not in text and "?" not in text
+    actions = owner.matching(name) if owner and name else ()
+    return Named(index, text, actions, everything=False, exact=exact)

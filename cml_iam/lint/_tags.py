@@ -93,7 +93,10 @@ def twin_of(tag: str) -> str:
 
 
 def _conditions(subject: Subject) -> Iterator[tuple[Item, Condition]]:
-    """Yield the conditions that make a tag of the resource a gate."""
+    """Yield the conditions that make a tag of the resource a gate.
+
+    Nobody can set or remove a tag whose key begins with `aws:`.
+    """
     if not subject.attached:
         return
     for item in subject.items:
@@ -102,7 +105,8 @@ def _conditions(subject: Subject) -> Iterator[tuple[Item, Condition]]:
             if op is None or not same_key(condition.key).startswith(PREFIX):
                 continue
             gates = op.positive_text if item.allows else op.negated and op.base in _NEGATED
-            if gates and not op.qualifier and _values(condition):
+            reserved = same_key(condition.key).startswith(f"{PREFIX}aws:")
+            if gates and not op.qualifier and not reserved and _values(condition):
                 yield item, condition
 
 
@@ -180,7 +184,7 @@ def _gated_actions(item: Item) -> list[Action]:
     ec2 = reference.service("ec2")
     if ec2 is None:
         return []
-    if item.statement.action is None or any(each.everything for each in item.named):
+    if item.statement.action is None or item.everything:
         known = (ec2.action(name) for name in LIFECYCLE)
         return [each for each in known if each and says(item, each)]
     found = [

@@ -186,6 +186,12 @@ def test_a_broader_allow_in_another_document_is_named_with_its_place() -> None:
     assert "`Wide` (wide.json:4:5)" in finding.message
 
 
+def test_a_broader_allow_that_can_never_match_undoes_nothing() -> None:
+    path = Path(__file__).parent / "cases/CML302-key-not-of-action/bad-beside-a-live-one.json"
+
+    assert [each.rule for each in lint_text(path.read_text())] == ["CML302"]
+
+
 def test_findings_stand_in_the_order_of_the_files_and_their_lines() -> None:
     bad = document([{"Effect": "Allow", "Action": ["x", "y"], "Resource": "z"}])
 
