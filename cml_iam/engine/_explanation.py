@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
+from cml_iam.engine._order import applies
 from cml_iam.engine._principal import Caller, Naming, names_principals, naming
 from cml_iam.engine._request import all_texts, single_text
 
@@ -21,20 +22,26 @@ if TYPE_CHECKING:
     from cml_iam.policy import Statement
 
 
+SPARED: Final = "do not apply to service-linked roles"
+
+
 @dataclass(frozen=True, slots=True)
 class ElementReason:
     """Whether one element of a statement fits the request.
 
     *element* is its name in the policy (`Action`, `NotResource`, `Principal` …), *values* what the
-    policy says, *found* what the request has.
+    policy says, *found* what the request has, *note* what else there is to say.
     """
 
     element: str
     matched: bool
     values: tuple[str, ...]
     found: str
+    note: str = ""
 
     def __str__(self) -> str:
+        if self.note:
+            return self.note
         verb = "names" if self.matched else "does not name"
         return f"{self.element} {verb} `{self.found}`"
 
@@ -130,10 +137,8 @@ class Explanation:
     def deciding(self) -> tuple[StatementReason, ...]:
         """The statements that decided: all that deny, or else all that allow; may be none."""
         matched = tuple(each for each in self.statements if each.matched)
-        denies = tuple(each for each in matched if each.effect == "Deny")
-        if denies and self.outcome == "explicitDeny":
-            return denies
-        return matched if self.outcome == "allowed" else ()
+        effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(self.outcome)
+        return tuple(each for each in matched if each.effect == effect)
 
 
 def explain(request: Request, outcome: Outcome, gates: Sequence[Gate]) -> Explanation:
@@ -176,6 +181,9 @@ def _statement(compiled: CompiledStatement, gate: Gate, asked: _Asked) -> Statem
 
 def _elements(compiled: CompiledStatement, asked: _Asked) -> Iterator[ElementReason]:
     statement, request = compiled.statement, asked.request
+    if not applies(compiled.kind, asked.caller):
+        found = request.principal or ""
+        yield ElementReason("Principal", False, (), found, f"{compiled.kind.upper()}s {SPARED}")
     if names_principals(compiled.kind):
         named = naming(statement, asked.caller, bounded=asked.bounded)
         element = "Principal" if statement.not_principal is None else "NotPrincipal"

@@ -43,6 +43,17 @@ if TYPE_CHECKING:
     from cml_iam.engine._compile import CompiledStatement
     from cml_iam.policy import PolicyDocument
 
+LISTED: Final = {
+    "iam:listusers": "user/",
+    "iam:listroles": "role/",
+    "iam:listgroups": "group/",
+    "iam:listinstanceprofiles": "instance-profile/",
+}
+"""What IAM asks about, in the principal's account, when these are called for no resource.
+
+Published for users (of 2021); the others are what live IAM names where it refuses.
+"""
+
 TRUST_ACTIONS: Final = "sts:assume"
 """The simulator ignores ResourcePolicy for these actions."""
 
@@ -85,6 +96,7 @@ def simulate_principal(
         policies=(*attached, *given.policies),
         boundary=given.boundary or attached_boundary,
         caller=caller,
+        source=source,
         organization=_organization(principal, shape),
     )
     return _answer(request, given, shape)
@@ -151,18 +163,28 @@ def _results(given: SimulationInput, shape: Shape) -> list[Answer]:
     missing = [key for key in context_keys(documents) if key.lower() not in provided]
     authorizer = _authorizer(given, with_resource_policy=True)
     trusting = _authorizer(given, with_resource_policy=False)
-    resources, named = given.resources or (EVERYTHING,), bool(given.resources)
     results: list[Answer] = []
     for action in given.actions:
         ignores = action.lower().startswith(TRUST_ACTIONS)
         by = trusting if ignores else authorizer
+        resources = given.resources or (_unnamed(action, given, shape),)
         verdicts = [_verdict(by, _request(given, action, each), given) for each in resources]
+        named = bool(given.resources)
         if shape == "old":
             results += old_results(action, verdicts, missing, named=named)
         else:
             template = arn_template(action, given.resources)
             results.append(new_result(action, template, verdicts, missing, named=named))
     return results
+
+
+def _unnamed(action: str, given: SimulationInput, shape: Shape) -> str:
+    """Return what is asked about when no resource is named."""
+    listed = LISTED.get(action.lower())
+    if shape == "new" or listed is None or given.source is None:
+        return EVERYTHING
+    _, partition, _, _, account, _ = given.source.split(":", 5)
+    return f"arn:{partition}:iam::{account}:{listed}"
 
 
 def _authorizer(given: SimulationInput, *, with_resource_policy: bool) -> Authorizer:

@@ -95,7 +95,11 @@ def invalid(message: str) -> SimulationError:
 
 @dataclass(frozen=True, slots=True)
 class SimulationInput:
-    """What both calls take; *resources* is empty if none were named."""
+    """What both calls take.
+
+    *resources* is empty if none were named; *source* is the ARN of the principal whose own
+    policies are simulated, if any.
+    """
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
@@ -108,6 +112,7 @@ class SimulationInput:
     max_items: int
     marker: str | None
     organization: tuple[tuple[PolicyDocument, ...], ...] | None = None
+    source: str | None = None
 
 
 def read_input(request: Mapping[str, Any], known: frozenset[str], shape: Shape) -> SimulationInput:

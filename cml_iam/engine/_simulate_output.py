@@ -54,7 +54,7 @@ def old_results(
 
 
 def _old_result(action: str, verdict: Verdict, missing: Sequence[str], *, named: bool) -> Answer:
-    everything = verdict.resource == EVERYTHING
+    everything = not named or verdict.resource == EVERYTHING
     result: Answer = {
         "EvalActionName": action,
         "EvalResourceName": verdict.resource,
@@ -63,7 +63,7 @@ def _old_result(action: str, verdict: Verdict, missing: Sequence[str], *, named:
         "MissingContextValues": list(missing) if everything else [],
         **_details([verdict], everything=everything),
     }
-    if named and not everything:
+    if not everything:
         result["ResourceSpecificResults"] = [_specific(verdict, missing)]
     return result
 
