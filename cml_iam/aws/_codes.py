@@ -21,7 +21,10 @@ _CAPACITY = "try another availability zone or instance type, or the same again l
 _SLOWER = "send fewer requests at once, and try again shortly"
 _ELSEWHERE = "choose a region, zone or instance type that offers it"
 _OPT_IN = "enable the region or subscribe to the product in the AWS account first"
-_POLICY = "add the permission to the policy, and look for an explicit Deny or a boundary"
+_POLICY = (
+    "have the policy allow the permission for this request: look at its conditions (region, tag, "
+    "type, image), an explicit Deny and a boundary"
+)
 
 CREDENTIALS = {
     "AuthFailure": _CHECK_KEY,

@@ -21,7 +21,7 @@ from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import scene
 from cml_iam.cli.worker_show import wanted_workers
 from cml_iam.cli.worker_words import length
-from cml_iam.workers import Metric, Unknown, Utilization, Worker, measure_fleet
+from cml_iam.workers import Metric, Unknown, Utilization, Worker
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 
@@ -49,7 +49,8 @@ def metrics(context: click.Context, workers: tuple[str, ...], window: timedelta)
     here = scene()
     found = wanted_workers(here, workers)
     with progress(f"asking CloudWatch about {len(found)} worker(s)"):
-        used = measure_fleet(here.manager, found, window)
+        granted = here.site is not None and here.site.grant.metric_data
+        used = here.manager.get_utilization_of(found, window=window, metric_data=granted)
     if wants_json():
         print_json([_as_json(each, used[each.id]) for each in found])
     else:

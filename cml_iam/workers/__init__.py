@@ -15,13 +15,12 @@ from cml_iam.workers._fleet import (
     act,
     find_workers,
     list_fleet,
-    measure_fleet,
     statuses,
 )
 from cml_iam.workers._health import PROBE, Check, Health, Verdict, health_lines, log_health
 from cml_iam.workers._launch import Disk, Launch
 from cml_iam.workers._manager import WorkerManager
-from cml_iam.workers._metrics import Metric, Point, Unknown, Utilization
+from cml_iam.workers._metric import Metric, Point, Unknown, Utilization
 from cml_iam.workers._model import Image, InstanceStatus, ScheduledEvent, StateChange, Worker
 from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
@@ -57,7 +56,6 @@ __all__ = [
     "launch_ask",
     "list_fleet",
     "log_health",
-    "measure_fleet",
     "start_ask",
     "statuses",
     "stop_ask",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import (
     AwsError,
@@ -16,13 +15,11 @@ from cml_iam.errors import (
     UnreachableError,
 )
 from cml_iam.workers._model import StateChange, Worker, is_instance_id
+from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from cml_iam.workers._asks import Ask
     from cml_iam.workers._manager import WorkerManager
-    from cml_iam.workers._metrics import Utilization
     from cml_iam.workers._model import InstanceStatus
 
 BATCH: Final = 50
@@ -37,13 +34,8 @@ STATUS_BATCH: Final = 100
 FILTER_VALUES: Final = 200
 """The most values that a filter of EC2 takes."""
 
-THREADS: Final = 16
-
 # These say nothing of one worker among others, so asking again for fewer would not help.
 _NOT_OF_ONE_WORKER = (CredentialsError, ThrottledError, UnreachableError)
-
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,24 +136,6 @@ def statuses(manager: WorkerManager, workers: Sequence[Worker]) -> dict[str, Ins
     batches = list(by_region(workers, STATUS_BATCH))
     found = in_threads(lambda each: manager.get_statuses(each[1], region=each[0]), batches)
     return {status.id: status for part in found for status in part}
-
-
-def measure_fleet(
-    manager: WorkerManager, workers: Sequence[Worker], window: timedelta
-) -> dict[str, Utilization]:
-    """Return how busy each of *workers* was in the last *window*, by its id."""
-    used = in_threads(
-        lambda worker: manager.get_instance_resources_utilization(worker, window=window), workers
-    )
-    return {each.id: each for each in used}
-
-
-def in_threads(do: Callable[[In], Out], items: Sequence[In], threads: int = THREADS) -> list[Out]:
-    """Return what *do* returns for each of *items*, in their order, several at a time."""
-    if len(items) < 2:
-        return [do(each) for each in items]
-    with ThreadPoolExecutor(min(threads, len(items))) as pool:
-        return list(pool.map(do, items))
 
 
 def by_region(

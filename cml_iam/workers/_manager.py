@@ -6,7 +6,14 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.errors import AwsError, InputError, NotFoundError, RefusedError, UnreachableError
+from cml_iam.errors import (
+    AwsError,
+    DeniedError,
+    InputError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
 from cml_iam.workers._asks import (
     Ask,
     launch_ask,
@@ -17,7 +24,9 @@ from cml_iam.workers._asks import (
     untag_ask,
 )
 from cml_iam.workers._health import Health, check_connection, check_health
-from cml_iam.workers._metrics import DEFAULT_WINDOW, Utilization, measure
+from cml_iam.workers._metric import Point, Utilization
+from cml_iam.workers._metric_data import Series, batches, data_of, known_points
+from cml_iam.workers._metrics import DEFAULT_WINDOW, measure, statistics_of, wanted_of, window_of
 from cml_iam.workers._model import (
     Image,
     InstanceStatus,
@@ -30,6 +39,7 @@ from cml_iam.workers._model import (
     worker_from,
 )
 from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, from_aws
+from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -260,7 +270,7 @@ class WorkerManager:
         is the reason of the metric it befell.
         """
         where = worker.region if isinstance(worker, Worker) else self._region(region)
-        return measure(self._aws, worker, where, window, self._now())
+        return measure(statistics_of(self._aws), worker, where, window, self._now())
 
     def do(self, ask: Ask, *, region: str | None = None) -> tuple[StateChange, ...]:
         """Do what *ask* says; return the change of each of its workers, of tags none.
@@ -278,6 +288,41 @@ class WorkerManager:
                 operation=ask.operation,
             )
         return tuple(changes[each] for each in wanted)
+
+    def get_utilization_of(
+        self,
+        workers: Sequence[Worker],
+        *,
+        window: timedelta = DEFAULT_WINDOW,
+        metric_data: bool = False,
+    ) -> dict[str, Utilization]:
+        """Return how busy each of *workers* was in the last *window*, by its id.
+
+        With *metric_data* in few calls, by the permission `cloudwatch:GetMetricData`; where that
+        is refused, or without it, by a call for each metric, several at a time.
+        """
+        now, source = self._now(), statistics_of(self._aws)
+        if metric_data:
+            source = known_points(self._metric_data(workers, window, now), source)
+        used = in_threads(lambda each: measure(source, each, each.region, window, now), workers)
+        return {each.id: each for each in used}
+
+    def _metric_data(
+        self, workers: Sequence[Worker], window: timedelta, now: datetime
+    ) -> dict[Series, tuple[Point, ...] | AwsError]:
+        wanted = [
+            Series(metric, dimensions, worker.region, frame)
+            for worker in workers
+            if worker.state == "running"
+            for frame in (window_of(window, now, detailed=worker.detailed_monitoring),)
+            for metric in wanted_of(worker.id, worker)
+            for dimensions in metric.dimension_sets
+        ]
+        try:
+            found = in_threads(lambda batch: data_of(self._aws, batch), list(batches(wanted)))
+        except DeniedError:
+            return {}
+        return {series: points for part in found for series, points in part.items()}
 
     def permits(self, ask: Ask, *, region: str | None = None) -> None:
         """Ask EC2 whether *ask* is permitted, changing nothing; raises DeniedError if not."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import errors
+from cml_iam.workers._metric import Dimensions, Metric, Point, Unknown, Utilization
 from cml_iam.workers._model import Worker, check_id, in_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cml_iam.aws.port import Aws
 
 DEFAULT_WINDOW: Final = timedelta(minutes=15)
@@ -29,43 +28,6 @@ _PERIODS = (60, 300, 900, 3600, 21600, 86400)
 # Points of one minute are kept for 15 days, of five minutes for 63, of an hour for 455.
 _KEPT = ((timedelta(days=63), 3600), (timedelta(days=15), 300))
 
-Dimensions = tuple[tuple[str, str], ...]
-
-
-class Unknown(StrEnum):
-    """Why a metric is unknown."""
-
-    NOT_RUNNING = "not running"
-    TOO_YOUNG = "too young"
-    NO_PERMISSION = "no permission"
-    NO_AGENT = "no agent"
-    NOT_IDENTIFIED = "not identified"
-    WINDOW_TOO_SHORT = "window too short"
-    STALE = "stale"
-    NO_DATA = "no data"
-    THROTTLED = "throttled"
-    NOT_OFFERED = "not offered"
-    NO_ANSWER = "no answer"
-    FAILED = "failed"
-
-
-REMEDY: Final = {
-    Unknown.NOT_RUNNING: "start the worker; EC2 reports only on running instances",
-    Unknown.TOO_YOUNG: "ask again in ten minutes: the first points come after two periods",
-    Unknown.NO_PERMISSION: "grant `cloudwatch:GetMetricStatistics`, for this region too",
-    Unknown.NO_AGENT: "install the CloudWatch agent on the worker, give the worker's role "
-    "CloudWatchAgentServerPolicy, and have it collect mem_used_percent",
-    Unknown.NOT_IDENTIFIED: "give the worker as `get_instance_details` returns it: the agent's "
-    "default dimensions hold its image and type",
-    Unknown.WINDOW_TOO_SHORT: "ask for a longer window, or enable detailed monitoring",
-    Unknown.STALE: "look whether the worker or its agent hangs; the last point is too old",
-    Unknown.NO_DATA: "check the region and the endpoint, and CloudWatch's health in the region",
-    Unknown.THROTTLED: "ask less often",
-    Unknown.NOT_OFFERED: "check that CloudWatch is available in the region",
-    Unknown.NO_ANSWER: "check the region, the endpoint and the network",
-    Unknown.FAILED: "see what AWS said",
-}
-
 _BY_ERROR: Final = (
     (errors.DeniedError, Unknown.NO_PERMISSION),
     (errors.ThrottledError, Unknown.THROTTLED),
@@ -76,111 +38,47 @@ _BY_ERROR: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One period: its start in UTC, its average and maximum, and of how many samples."""
+class Window:
+    """Whole periods of *period* seconds that cover the *asked* length of time before *end*."""
 
-    at: datetime
-    average: float
-    maximum: float
-    samples: float
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric in percent over a window of *period* seconds a point, oldest point first.
-
-    When *unknown* is set, `mean`, `latest` and `maximum` are None, never 0; stale *points* are kept
-    for the eye. *dimensions* are those under which the points were found.
-    """
-
-    name: str
-    period: int
-    points: tuple[Point, ...] = ()
-    dimensions: Dimensions = ()
-    unknown: Unknown | None = None
-    detail: str | None = None
-
-    @property
-    def mean(self) -> float | None:
-        """The mean over the window, each period weighted by its samples."""
-        if self.unknown or not self.points:
-            return None
-        samples = sum(point.samples for point in self.points)
-        return sum(point.average * point.samples for point in self.points) / samples
-
-    @property
-    def latest(self) -> float | None:
-        """The average of the last period."""
-        return None if self.unknown or not self.points else self.points[-1].average
-
-    @property
-    def maximum(self) -> float | None:
-        """The highest value within any period."""
-        if self.unknown or not self.points:
-            return None
-        return max(point.maximum for point in self.points)
-
-    @property
-    def count(self) -> int:
-        """The number of points."""
-        return len(self.points)
-
-    @property
-    def remedy(self) -> str | None:
-        """What to do about it being unknown."""
-        return REMEDY[self.unknown] if self.unknown else None
-
-
-@dataclass(frozen=True, slots=True)
-class Utilization:
-    """A worker's CPU and memory between *start* and *end*."""
-
-    id: str
-    region: str
-    start: datetime
-    end: datetime
-    cpu: Metric
-    memory: Metric
-
-    @property
-    def avg_cpu_utilization(self) -> float | None:
-        """The mean of the CPU in percent, or None when unknown."""
-        return self.cpu.mean
-
-    @property
-    def avg_memory_utilization(self) -> float | None:
-        """The mean of the memory in percent, or None when unknown."""
-        return self.memory.mean
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
     start: datetime
     end: datetime
     period: int
     asked: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A metric, and the sets of dimensions under which it may be found, in this order."""
+
+    name: str
+    namespace: str
+    metric: str
+    dimension_sets: tuple[Dimensions, ...]
+
+
+Source = Callable[[Wanted, Dimensions, str, Window], tuple[Point, ...]]
+"""Gives the points of a metric under exactly these dimensions, in a region and a window."""
+
+
 def measure(
-    aws: Aws, worker: Worker | str, region: str, window: timedelta, now: datetime
+    source: Source, worker: Worker | str, region: str, window: timedelta, now: datetime
 ) -> Utilization:
-    """Return how busy *worker* was in the last *window* before *now*.
+    """Return how busy *worker* was in the last *window* before *now*, by the points of *source*.
 
     Raises CredentialsError, and InputError for a window CloudWatch cannot answer.
     """
     known = worker if isinstance(worker, Worker) else None
     instance_id = known.id if known else check_id(str(worker))
-    frame = _window(window, now, detailed=known is not None and known.detailed_monitoring)
-    identity: Dimensions = (("InstanceId", instance_id),)
-    cpu = _Wanted("cpu", "AWS/EC2", "CPUUtilization", (identity,))
-    memory = _Wanted("memory", "CWAgent", "mem_used_percent", agent_dimensions(instance_id, known))
+    frame = window_of(window, now, detailed=known is not None and known.detailed_monitoring)
+    cpu, memory = wanted_of(instance_id, known)
     return Utilization(
         instance_id,
         region,
         frame.start,
         frame.end,
-        cpu=_metric(aws, cpu, known, region, frame),
-        memory=_metric(aws, memory, known, region, frame),
+        cpu=_metric(source, cpu, known, region, frame),
+        memory=_metric(source, memory, known, region, frame),
     )
 
 
@@ -218,15 +116,16 @@ def choose_period(window: timedelta, *, detailed: bool) -> int:
     raise errors.InputError("the window is longer than CloudWatch keeps points: 455 days")
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    name: str
-    namespace: str
-    metric: str
-    dimension_sets: tuple[Dimensions, ...]
+def wanted_of(instance_id: str, worker: Worker | None) -> tuple[Wanted, Wanted]:
+    """Return the CPU's and the memory's metrics of an instance."""
+    identity: Dimensions = (("InstanceId", instance_id),)
+    return (
+        Wanted("cpu", "AWS/EC2", "CPUUtilization", (identity,)),
+        Wanted("memory", "CWAgent", "mem_used_percent", agent_dimensions(instance_id, worker)),
+    )
 
 
-def _window(window: timedelta, now: datetime, *, detailed: bool) -> _Window:
+def window_of(window: timedelta, now: datetime, *, detailed: bool) -> Window:
     if window < timedelta(minutes=1):
         raise errors.InputError(
             "the window is shorter than a minute", remedy="EC2 reports every minute at the finest"
@@ -236,11 +135,11 @@ def _window(window: timedelta, now: datetime, *, detailed: bool) -> _Window:
     period = choose_period(window, detailed=detailed)
     # From the start of a period on, so that the first point is a whole one.
     start = int((now - window).timestamp()) // period * period
-    return _Window(datetime.fromtimestamp(start, UTC), now, period, window)
+    return Window(datetime.fromtimestamp(start, UTC), now, period, window)
 
 
 def _metric(
-    aws: Aws, wanted: _Wanted, worker: Worker | None, region: str, window: _Window
+    source: Source, wanted: Wanted, worker: Worker | None, region: str, window: Window
 ) -> Metric:
     if worker and worker.state != "running":
         return Metric(
@@ -251,7 +150,7 @@ def _metric(
         )
     try:
         for dimensions in wanted.dimension_sets:
-            points = _points(aws, wanted, dimensions, region, window)
+            points = source(wanted, dimensions, region, window)
             if points:
                 return _judged(wanted, dimensions, points, window)
     except errors.CredentialsError:
@@ -262,23 +161,34 @@ def _metric(
     return _missing(wanted, worker, window)
 
 
-def _points(
-    aws: Aws, wanted: _Wanted, dimensions: Dimensions, region: str, window: _Window
-) -> tuple[Point, ...]:
-    answer = aws.call(
-        "cloudwatch",
-        "get_metric_statistics",
-        region=region,
-        Namespace=wanted.namespace,
-        MetricName=wanted.metric,
-        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions],
-        StartTime=window.start,
-        EndTime=window.end,
-        Period=window.period,
-        Statistics=["Average", "Maximum", "SampleCount"],
-    )
-    # AWS says that it returns the points in no particular order.
-    return tuple(sorted(map(_point, answer.get("Datapoints", ())), key=lambda point: point.at))
+def statistics_of(aws: Aws) -> Source:
+    """Return the source that asks GetMetricStatistics for each metric."""
+
+    def points(
+        wanted: Wanted, dimensions: Dimensions, region: str, window: Window
+    ) -> tuple[Point, ...]:
+        answer = aws.call(
+            "cloudwatch",
+            "get_metric_statistics",
+            region=region,
+            Namespace=wanted.namespace,
+            MetricName=wanted.metric,
+            Dimensions=as_aws(dimensions),
+            StartTime=window.start,
+            EndTime=window.end,
+            Period=window.period,
+            Statistics=["Average", "Maximum", "SampleCount"],
+        )
+        # AWS says that it returns the points in no particular order.
+        found = map(_point, answer.get("Datapoints", ()))
+        return tuple(sorted(found, key=lambda point: point.at))
+
+    return points
+
+
+def as_aws(dimensions: Dimensions) -> list[dict[str, str]]:
+    """Return *dimensions* in the form of CloudWatch's API."""
+    return [{"Name": name, "Value": value} for name, value in dimensions]
 
 
 def _point(raw: dict[str, Any]) -> Point:
@@ -292,7 +202,7 @@ def _point(raw: dict[str, Any]) -> Point:
 
 
 def _judged(
-    wanted: _Wanted, dimensions: Dimensions, points: Sequence[Point], window: _Window
+    wanted: Wanted, dimensions: Dimensions, points: Sequence[Point], window: Window
 ) -> Metric:
     made = Metric(wanted.name, window.period, tuple(points), dimensions)
     silent_since = points[-1].at + timedelta(seconds=window.period)
@@ -308,12 +218,12 @@ def _judged(
     )
 
 
-def _missing(wanted: _Wanted, worker: Worker | None, window: _Window) -> Metric:
+def _missing(wanted: Wanted, worker: Worker | None, window: Window) -> Metric:
     reason, detail = _why_missing(wanted, worker, window)
     return Metric(wanted.name, window.period, unknown=reason, detail=detail)
 
 
-def _why_missing(wanted: _Wanted, worker: Worker | None, window: _Window) -> tuple[Unknown, str]:
+def _why_missing(wanted: Wanted, worker: Worker | None, window: Window) -> tuple[Unknown, str]:
     two_periods = timedelta(seconds=2 * window.period)
     if worker and worker.launched_at and window.end - worker.launched_at < two_periods:
         age = int((window.end - worker.launched_at).total_seconds())

@@ -52,6 +52,7 @@ class FakeAws:
     )
     denied: set[str] = field(default_factory=set)
     failing: dict[str, errors.AwsError] = field(default_factory=dict)
+    data_status: str = "Complete"
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def identity(self) -> Identity:
@@ -186,6 +187,36 @@ class FakeAws:
                 if given["StartTime"] <= point["Timestamp"] < given["EndTime"]
             ]
         }
+
+    def _get_metric_data(self, given: Any) -> dict[str, Any]:
+        queries = given["MetricDataQueries"]
+        assert len(queries) <= 500
+        assert len({query["Id"] for query in queries}) == len(queries)
+        periods = {query["MetricStat"]["Period"] for query in queries}
+        length = (given["EndTime"] - given["StartTime"]).total_seconds()
+        assert len(queries) * length / min(periods) <= 100_800
+        pieces = []
+        for query in queries:
+            stat = query["MetricStat"]
+            named = frozenset(
+                (each["Name"], each["Value"]) for each in stat["Metric"]["Dimensions"]
+            )
+            points = [
+                (point["Timestamp"], point[stat["Stat"]])
+                for point in self.metrics.get((stat["Metric"]["MetricName"], named), [])
+                if given["StartTime"] <= point["Timestamp"] < given["EndTime"]
+            ]
+            # Over the pages of an answer, a result comes in pieces.
+            pieces += [
+                {
+                    "Id": query["Id"],
+                    "StatusCode": self.data_status,
+                    "Timestamps": [at for at, _ in part],
+                    "Values": [value for _, value in part],
+                }
+                for part in (points[:1], points[1:])
+            ]
+        return {"MetricDataResults": pieces}
 
 
 def _has(one: dict[str, Any], wanted: dict[str, Any]) -> bool:

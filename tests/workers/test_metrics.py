@@ -7,7 +7,8 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.workers import Metric, Unknown, Utilization, WorkerManager
-from cml_iam.workers._metrics import REMEDY, choose_period
+from cml_iam.workers._metric import REMEDY
+from cml_iam.workers._metrics import choose_period
 from tests.workers.fake import NOW, FakeAws, instance
 
 ID = "i-00000000000000001"
@@ -212,3 +213,76 @@ def test_one_metric_failing_leaves_the_other() -> None:
 
 def test_a_metric_without_points_is_none_even_if_nobody_said_why() -> None:
     assert Metric("cpu", 300).mean is None
+
+
+def of_fleet(aws: FakeAws, *, metric_data: bool) -> dict[str, Utilization]:
+    manager = WorkerManager(aws, now=lambda: NOW)
+    workers = manager.get_all_instances()
+    aws.calls.clear()
+    return manager.get_utilization_of(workers, metric_data=metric_data)
+
+
+def busy_fleet(size: int) -> FakeAws:
+    aws = FakeAws(instances=[instance(number) for number in range(1, size + 1)])
+    for each in aws.instances[: size // 2]:
+        identity = {"InstanceId": each["InstanceId"]}
+        aws.publish("CPUUtilization", identity, [10.0, 20.0, 30.0], peak=5.0)
+        aws.publish("mem_used_percent", {**FULL, **identity}, [61.0, 63.0])
+    return aws
+
+
+def test_metric_data_tells_the_same_as_statistics_in_few_calls() -> None:
+    aws = busy_fleet(120)
+
+    one_by_one = of_fleet(aws, metric_data=False)
+    assert len(aws.calls) == 120 + 60 + 60 * 2
+    together = of_fleet(aws, metric_data=True)
+
+    assert together == one_by_one
+    assert aws.actions == ["cloudwatch:GetMetricData"] * 3
+
+
+def test_metric_data_that_is_refused_is_asked_for_one_by_one() -> None:
+    aws = busy_fleet(4)
+    aws.denied.add("cloudwatch:GetMetricData")
+
+    used = of_fleet(aws, metric_data=True)
+
+    assert used[ID].cpu.mean == 20.0
+    assert "cloudwatch:GetMetricStatistics" in aws.actions
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [("Forbidden", Unknown.NO_PERMISSION), ("InternalError", Unknown.FAILED)],
+)
+def test_a_result_without_an_answer_has_its_reason(status: str, reason: Unknown) -> None:
+    aws = busy_fleet(2)
+    aws.data_status = status
+
+    assert of_fleet(aws, metric_data=True)[ID].cpu.unknown is reason
+
+
+def test_detailed_and_basic_monitoring_are_asked_apart() -> None:
+    aws = FakeAws(instances=[instance(1), instance(2, Monitoring={"State": "enabled"})])
+    aws.publish("CPUUtilization", {"InstanceId": "i-00000000000000002"}, [7.0], period=60)
+
+    used = of_fleet(aws, metric_data=True)
+
+    assert used["i-00000000000000002"].cpu.mean == 7.0
+    periods = [
+        {query["MetricStat"]["Period"] for query in given["MetricDataQueries"]}
+        for _, given in aws.calls
+    ]
+    assert sorted(periods, key=min) == [{60}, {300}]
+
+
+def test_a_long_window_of_many_workers_stays_within_the_points_of_a_call() -> None:
+    aws = busy_fleet(100)
+    manager = WorkerManager(aws, now=lambda: NOW)
+
+    manager.get_utilization_of(
+        manager.get_all_instances(), window=timedelta(days=4), metric_data=True
+    )
+
+    assert len(aws.calls) > 3
