@@ -16,14 +16,14 @@ from cml_iam.authorization import (
     tag_on_create,
     use,
 )
+from cml_iam.engine import Request
 from cml_iam.sandbox._faults import Fault
-from cml_iam.sandbox._launch import launches
+from cml_iam.sandbox._launch import launches, profile_and_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.authorization import Caller, Tags
-    from cml_iam.engine import Request
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._world import World
 
@@ -135,7 +135,7 @@ def _others(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
         return describe(caller, call.action, call.region)
     tags = _specified_tags(call)
     named = [resource(world, call.region, each) for each in _ids(call.params)]
-    named = [each for each in named if each.kind in kinds]
+    named = [each for each in (*named, *_named(world, call)) if each.kind in kinds]
     missing = {kind for kind, required in kinds.items() if required} - {e.kind for e in named}
     made = [Resource(kind, CREATED, call.region, world.account) for kind in sorted(missing)]
     asked = [request for each in named for request in use(caller, call.action, each)]
@@ -143,7 +143,34 @@ def _others(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
         asked += use(caller, call.action, each, tags.get(each.kind, {}))
         if tags.get(each.kind):
             asked += tag_on_create(caller, call.operation, each, tags[each.kind])
+    asked += _passing(world, caller, call)
     return tuple(asked) or describe(caller, call.action, call.region)
+
+
+def _named(world: World, call: Call) -> Iterator[Resource]:
+    """Yield the resources that the call names by name, not by id."""
+    params, backend = call.params, world.ec2(call.region)
+    if "KeyName" in params:
+        tags = dict(backend.tags.get(params["KeyName"], {}))
+        yield Resource("key-pair", params["KeyName"], call.region, world.account, tags)
+    template = backend.launch_template_name_to_ids.get(params.get("LaunchTemplateName"))
+    if template is not None:
+        yield resource(world, call.region, template)
+    if "GroupName" in params:
+        group = backend.get_security_group_by_name_or_id(params["GroupName"])
+        if group is not None:
+            yield resource(world, call.region, group.id)
+
+
+def _passing(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
+    """Return the iam:PassRole of a call that gives an instance a role."""
+    if "IamInstanceProfile" not in call.params:
+        return ()
+    _, role = profile_and_role(world, call)
+    context = caller.context() | {"aws:RequestedRegion": call.region}
+    service = "ec2.amazonaws.com.cn" if caller.partition == "aws-cn" else "ec2.amazonaws.com"
+    passed = {**context, "iam:PassedToService": service}
+    return (Request("iam:PassRole", role, caller.arn, passed),)
 
 
 def resource_types(service: str, operation: str) -> dict[str, bool]:

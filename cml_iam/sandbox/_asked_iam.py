@@ -145,10 +145,21 @@ def _resources(world: World, call: Call) -> list[str]:
             named.append(call.params[_ARNS[kind]])
         elif _NAMES.get(kind) in call.params and not _is_inline(call, kind):
             named.append(_arn(world, kind, call.params[_NAMES[kind]], call.params.get("Path")))
+    for kind, renamed in (("user", "NewUserName"), ("group", "NewGroupName")):
+        if renamed in call.params:
+            # Renaming needs the permission on the old name and on the new.
+            named.append(_arn(world, kind, call.params[renamed], call.params.get("NewPath")))
+    if call.operation == "GetAccessKeyLastUsed":
+        named += _key_holder(world, call.params["AccessKeyId"])
     if named:
         return named
     wanted = [kind for kind, required in kinds.items() if required] or list(kinds)[:1]
     return [_prefix(world, kind) + "*" for kind in wanted]
+
+
+def _key_holder(world: World, key_id: str) -> list[str]:
+    users = world.iam.users.values()
+    return [user.arn for user in users if any(k.access_key_id == key_id for k in user.access_keys)]
 
 
 def _is_inline(call: Call, kind: str) -> bool:

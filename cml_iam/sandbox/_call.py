@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import zlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -29,6 +30,9 @@ SERVICES: Final = {"ec2": "ec2", "iam": "iam", "sts": "sts", "monitoring": "clou
 _CBOR_PATH: Final = "/service/GraniteServiceVersion20100801/operation/"
 _JSON_TARGET: Final = "GraniteServiceVersion20100801."
 _FORM: Final = "application/x-www-form-urlencoded"
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""The longest body."""
+
 _PLUMBING: Final = frozenset({"Action", "Version"})
 
 
@@ -69,6 +73,7 @@ def read_call(message: Message, claim: Claim) -> Call:
     """Return the call *message* makes; raise Fault if it is none."""
     service = SERVICES[claim.service]
     protocol = protocol_of(message, service)
+    message = replace(message, body=_inflated(message))
     match protocol:
         case "cbor":
             operation, given = _cbor_operation(message)
@@ -137,6 +142,20 @@ def _cbor_operation(message: Message) -> tuple[str, Any]:
     except (ValueError, OverflowError) as error:
         raise Fault("SerializationException", f"The body is not CBOR: {error}.") from error
     return message.path.removeprefix(_CBOR_PATH), given
+
+
+def _inflated(message: Message) -> bytes:
+    """Return the body, which SDKs compress when it is long; the signature was over that."""
+    if message.headers.get("content-encoding") != "gzip":
+        return message.body
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        body = reader.decompress(message.body, MOST_BYTES)
+    except zlib.error as error:
+        raise Fault("SerializationException", "The body is not gzip.") from error
+    if reader.unconsumed_tail or not reader.eof:
+        raise Fault("SerializationException", "The body is too long, or cut short.")
+    return body
 
 
 def _check_bare(message: Message) -> None:

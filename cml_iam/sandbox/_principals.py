@@ -151,6 +151,8 @@ def _type(arn: str) -> Literal["aws-managed", "user-managed"]:
 def _holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secret]:
     """Return the holder of the access key, and its secret; raise for unknown and inactive keys."""
     key_id = claim.access_key_id
+    if claim.token is not None and not key_id.startswith(_TEMPORARY):
+        raise Unauthenticated("token")
     if key_id == world.root.id:
         arn = f"arn:{world.partition}:iam::{world.account}:root"
         return Principal(arn, world.account, key_id, source_ip), world.root.secret
@@ -174,9 +176,11 @@ def _session_holder(world: World, claim: Claim, source_ip: str) -> tuple[Princip
         raise Unauthenticated("token")
     if session.user is not None:
         user = world.iam.users.get(session.user)
-        if user is None:
+        if user is None or user.id != session.user_id:
             raise Unauthenticated("unknown")
         return _user(user, claim.access_key_id, source_ip, session), session.key.secret
+    if not any(session.user_id.startswith(f"{role}:") for role in world.iam.roles):
+        raise Unauthenticated("unknown")
     holder = Principal(
         session.arn,
         session.user_id,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from cml_iam.errors import InputError
+from cml_iam.sandbox._call import MOST_BYTES
 from cml_iam.sandbox._wire import Answer, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOOPBACK: Final = "127.0.0.1"
-MOST_BYTES: Final = 16 * 1024 * 1024
-"""The largest body taken."""
-
 _PATIENCE: Final = 60.0
 """Seconds a connection may be silent."""
 
@@ -77,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> Answer:
         length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or not length.isdigit():
+        if "Transfer-Encoding" in self.headers or not re.fullmatch("[0-9]{1,12}", length):
             self.close_connection = True
             return Answer(411, b"a request needs its Content-Length", "text/plain")
         if int(length) > MOST_BYTES:

@@ -167,6 +167,23 @@ def test_a_role_session_has_the_roles_permissions_and_no_others(
     assert fresh.code == "RequestExpired"
 
 
+def test_a_session_ends_with_its_role_and_a_key_takes_no_token(
+    user: Callable[..., Identity], root: Identity
+) -> None:
+    someone, iam = user(), root.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"AWS": someone.arn}}
+    arn = role(root, "brief", trust)
+    session = assumed(someone, arn)
+    call(session, "sts")()
+    iam.delete_role(RoleName="brief")
+
+    assert refused(call(session, "sts")).code == UNKNOWN
+    role(root, "brief", trust)
+    assert refused(call(session, "sts")).code == UNKNOWN
+    left_over = Identity(someone.sandbox, someone.key, someone.secret, session.token)
+    assert refused(call(left_over, "sts")).code == UNKNOWN
+
+
 def test_a_session_policy_limits_a_role_session(
     user: Callable[..., Identity], root: Identity
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -104,6 +105,88 @@ def test_what_is_no_call_is_an_error_of_aws_not_a_page(
     status, answer = send(root, "ec2", body)
 
     assert (status, f"<Code>{code}</Code>" in answer) == (400, True)
+
+
+SMUGGLED = "&Action=DescribeAlarms&Version=2010-08-01&"
+
+
+@pytest.mark.parametrize("place", ["MetricName", "Namespace"])
+def test_no_form_is_found_inside_json(
+    place: str, user: Callable[..., Identity], root: Identity
+) -> None:
+    root.client("cloudwatch").put_metric_alarm(
+        AlarmName="secret",
+        Namespace="Mine",
+        MetricName="m",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1.0,
+        Statistic="Sum",
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    someone = user(document(allow("cloudwatch:GetMetricStatistics")))
+    question = {
+        "Namespace": "Mine",
+        "MetricName": "m",
+        "StartTime": 0,
+        "EndTime": 600,
+        "Period": 60,
+        "Statistics": ["Sum"],
+    }
+    status, body = send(
+        someone,
+        "monitoring",
+        json.dumps(question | {place: SMUGGLED}),
+        headers={
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": "GraniteServiceVersion20100801.GetMetricStatistics",
+        },
+    )
+
+    assert (status, "secret" in body) == (200, False)
+
+
+def test_no_form_is_found_inside_the_json_of_other_services(
+    user: Callable[..., Identity], root: Identity
+) -> None:
+    root.client("ssm").put_parameter(Name="x", Value="kept", Type="String")
+    someone = user(document(allow("ssm:GetParameters")))
+    headers = {
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": "AmazonSSM.GetParameters",
+    }
+    smuggled = {"Names": ["x"], "Name": "x", "Pad": "&Action=DeleteParameter&"}
+    status, body = send(someone, "ssm", json.dumps(smuggled), headers=headers)
+
+    assert (status, "kept" in body) == (200, True)
+    assert root.client("ssm").get_parameters(Names=["x"])["Parameters"]
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "target", "headers"),
+    [
+        ("s3", "PUT", "/bucket", {"X-Amz-Target": "S3.ListBuckets"}),
+        ("s3", "GET", "/", {"X-Amz-Target": "S3.ListBuckets"}),
+        ("ssm", "POST", "/?Action=DeleteParameter", {"X-Amz-Target": "AmazonSSM.GetParameters"}),
+        ("ssm", "POST", "/", {"X-Amz-Target": "AmazonSSM.Nonesuch"}),
+        ("ssm", "POST", "/", {"X-Amz-Target": "Other.GetParameters"}),
+        ("sns", "POST", "/?Action=ListTopics", {}),
+    ],
+)
+def test_an_operation_that_cannot_be_told_is_the_roots_alone(
+    service: str,
+    method: str,
+    target: str,
+    headers: dict[str, str],
+    user: Callable[..., Identity],
+) -> None:
+    someone = user(document(allow(f"{service}:*")))
+    kind = {"Content-Type": "application/x-amz-json-1.1"} if headers else {}
+    status, body = send(
+        someone, service, "{}" if kind else "", target=target, method=method, headers=headers | kind
+    )
+
+    assert (status, "cannot tell the operation" in body) == (403, True)
 
 
 def test_what_moto_lacks_is_an_error_of_aws(root: Identity) -> None:

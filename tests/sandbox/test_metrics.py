@@ -139,6 +139,24 @@ def test_1440_points_are_taken(instance: str, cloudwatch: Any) -> None:
     assert 287 <= len(points) <= 289
 
 
+def test_many_values_at_once_come_compressed_and_are_kept(cloudwatch: Any) -> None:
+    values = [
+        {"MetricName": "many", "Value": 1.0, "Timestamp": NOW - timedelta(minutes=5)}
+        for _ in range(300)
+    ]
+    cloudwatch.put_metric_data(Namespace="CML", MetricData=values)
+    answer = cloudwatch.get_metric_statistics(
+        **asked(
+            "i",
+            {"Namespace": "CML", "MetricName": "many"},
+            Dimensions=[],
+            Statistics=["SampleCount"],
+        )
+    )
+
+    assert [each["SampleCount"] for each in answer["Datapoints"]] == [300.0]
+
+
 def test_ones_own_metrics_are_kept_and_those_of_aws_are_not_ones_own(cloudwatch: Any) -> None:
     value = [{"MetricName": "labs", "Value": 3.0, "Timestamp": NOW - timedelta(minutes=5)}]
     cloudwatch.put_metric_data(Namespace="CML", MetricData=value)
