@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from cml_iam.lint._arns import arn_pattern, covers
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found
+from cml_iam.lint._sample import says
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cml_iam.lint._reference import Action
     from cml_iam.lint._subject import Item, Subject
 
 ALL_ROLES = ("arn", "*", "iam", "", "*", "role/*")
@@ -26,7 +28,7 @@ def unrestricted_write(subject: Subject) -> Iterator[Found]:
         names = [
             each.full
             for each in item.actions.values()
-            if each.writes and not each.takes_no_resource
+            if each.writes and not each.takes_no_resource and not _denied(subject, each)
         ]
         if names:
             yield Found(
@@ -44,7 +46,7 @@ def everything(subject: Subject) -> Iterator[Found]:
     if subject.kind != "identity":
         return
     for item in subject.allows:
-        if item.statement.conditions or not _everywhere(item):
+        if item.statement.conditions or not _everywhere(item) or _capped(subject):
             continue
         if item.statement.not_action is not None:
             yield Found(
@@ -60,6 +62,21 @@ def everything(subject: Subject) -> Iterator[Found]:
                 "list the actions that are needed",
                 item.label,
             )
+
+
+def _denied(subject: Subject, action: Action) -> bool:
+    """Say whether a Deny beside it may restrict *action*."""
+    return any(says(item, action) for item in subject.denies)
+
+
+def _capped(subject: Subject) -> bool:
+    """Say whether a Deny refuses whatever is not listed."""
+    return any(
+        item.statement.not_action is not None
+        and _everywhere(item)
+        and not item.statement.conditions
+        for item in subject.denies
+    )
 
 
 def _everywhere(item: Item) -> bool:

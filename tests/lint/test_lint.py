@@ -145,11 +145,35 @@ def test_nothing_is_found_in_a_policy_that_is_right(name: str, kind: str) -> Non
 
 @needs_shared
 def test_a_guard_of_denies_closes_the_gates_of_the_base_policy() -> None:
-    texts = [(name, (POLICIES / name).read_text()) for name in ("base.json", "guard_deny.json")]
+    guard = (POLICIES / "guard_deny.json").read_text()
+    everything = document([{"Effect": "Allow", "Action": "*", "Resource": "*"}])
 
-    findings = lint_texts(texts, together=True)
+    for wide in ((POLICIES / "base.json").read_text(), everything):
+        assert lint_texts([("wide", wide), ("guard", guard)], together=True) == ()
 
-    assert {each.rule for each in findings} == {"CML601"}
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("sid", "operator", "key", "rules"),
+    [
+        ("TagOnlyAtLaunch", "StringEquals", "ec2:CreateAction", {"CML301", "CML501", "CML503"}),
+        ("RetagManagedInstances", "Null", "aws:TagKeys", {"CML503"}),
+        (
+            "RetagManagedInstances",
+            "ForAllValues:StringNotEqualsIgnoreCase",
+            "aws:TagKeys",
+            {"CML503"},
+        ),
+    ],
+)
+def test_a_condition_that_guards_the_tag_is_missed(
+    sid: str, operator: str, key: str, rules: set[str]
+) -> None:
+    hardened = json.loads((POLICIES / "hardened.json").read_text())
+    [statement] = [each for each in hardened["Statement"] if each["Sid"] == sid]
+    del statement["Condition"][operator][key]
+
+    assert {each.rule for each in lint_text(json.dumps(hardened))} == rules
 
 
 def test_statements_of_several_documents_launch_together() -> None:
@@ -254,3 +278,30 @@ def test_no_policy_makes_it_raise(statements: list[dict], kind: str) -> None:
         assert finding.place.file == "p.json"
         assert 1 <= finding.place.line <= text.count("\n") + 1
         json.dumps(finding.as_json())
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_nothing_is_found_in_what_is_rendered_hardened(count: int) -> None:
+    from cml_iam.render import render_policy
+    from cml_iam.site import RESTRICTIONS, Restrictions, Site, Tag
+
+    site = Site(
+        "111122223333",
+        restrict=Restrictions(
+            regions=("us-east-1", "us-west-2"),
+            guard_tag=Tag("ManagedBy", "cml-cloud-manager"),
+            instance_types=("m5zn.metal", "c5.*"),
+            images={
+                "us-east-1": ("ami-0a1b2c3d4e5f60001",),
+                "us-west-2": ("ami-0a1b2c3d4e5f60002",),
+            },
+        ),
+    )
+    for absent in itertools.combinations(RESTRICTIONS, count):
+        rendered = render_policy(site.without(*absent), "hardened")
+
+        findings = lint_text(rendered.text, "rendered")
+
+        assert [each for each in findings if each.severity > Severity.INFO] == []
+        if "guard_tag" not in absent:
+            assert findings == ()
