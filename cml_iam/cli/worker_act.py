@@ -58,7 +58,7 @@ def start(
     wait: bool,
     timeout: timedelta | None,
 ) -> None:
-    """Start WORKERS, ids or names. --dry-run asks EC2 whether it is permitted."""
+    """Start WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
     patience = _Patience(Goal.RUNNING, timeout) if wait else None
@@ -79,7 +79,7 @@ def stop(
     wait: bool,
     timeout: timedelta | None,
 ) -> None:
-    """Stop WORKERS, ids or names. --dry-run asks EC2 whether it is permitted."""
+    """Stop WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
     _confirm(found, "stop")
@@ -98,7 +98,7 @@ def terminate(
     wait: bool,
     timeout: timedelta | None,
 ) -> None:
-    """Terminate WORKERS, ids or names, for ever. --dry-run asks EC2 whether it is permitted."""
+    """Terminate WORKERS, ids or names (* and ?), for ever. --dry-run asks EC2 whether it is permitted."""
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
     _confirm(found, "terminate", typed=True)
@@ -114,7 +114,7 @@ def terminate(
 def tag(
     context: click.Context, workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]
 ) -> None:
-    """Add tags to WORKERS, ids or names, or change their values."""
+    """Add tags to WORKERS, ids or names (* and ?), or change their values."""
     wanted = words(tags)
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
@@ -129,7 +129,7 @@ def tag(
 def untag(
     context: click.Context, workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]
 ) -> None:
-    """Remove tags from WORKERS, ids or names, whatever the values."""
+    """Remove tags from WORKERS, ids or names (* and ?), whatever the values."""
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
     context.exit(_do(here, found, lambda ids: untag_ask(ids, keys, here.manager.guard), "untag"))

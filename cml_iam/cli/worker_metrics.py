@@ -40,7 +40,7 @@ _LEVELS = "▁▂▃▄▅▆▇█"
 @aws_options
 @click.pass_context
 def metrics(context: click.Context, workers: tuple[str, ...], window: timedelta) -> None:
-    """Print how busy WORKERS, ids or names, or all, were: CPU and memory in percent.
+    """Print how busy WORKERS, ids or names (* and ?), or all, were: CPU and memory in percent.
 
     What is unknown is never printed as 0: it has a reason, and what to do about it. Exits with 8
     when CloudWatch could not be asked; a worker that is stopped, young or without the agent is no

@@ -26,6 +26,7 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
 from cml_iam.cli.worker_words import words
+from cml_iam.errors import InputError
 from cml_iam.workers import InstanceStatus, Listing, Worker, list_fleet, statuses
 
 STATES = ("pending", "running", "shutting-down", "terminated", "stopping", "stopped")
@@ -74,7 +75,9 @@ def list_workers(
 @aws_options
 def show(worker: str) -> None:
     """Print everything EC2 says of WORKER, an id or a name."""
-    (found,) = scene().find([worker])
+    found, *more = scene().find([worker])
+    if more:
+        raise InputError(f"`{worker}` means {len(more) + 1} workers", remedy="name one")
     if wants_json():
         print_json(worker_json(found))
         return
@@ -90,7 +93,7 @@ def show(worker: str) -> None:
 @aws_options
 @click.pass_context
 def status(context: click.Context, workers: tuple[str, ...]) -> None:
-    """Print the state and EC2's two status checks of WORKERS, ids or names, or of all.
+    """Print the state and EC2's two status checks of WORKERS, ids or names (* and ?), or of all.
 
     Exits with 3 when a check of a running worker does not pass.
     """

@@ -47,7 +47,7 @@ def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def wait(
     context: click.Context, workers: tuple[str, ...], goal: str, timeout: timedelta | None
 ) -> None:
-    """Wait until WORKERS, ids or names, are where they should be.
+    """Wait until WORKERS, ids or names (* and ?), are where they should be.
 
     Exits with 3 when one cannot get there any more, with 7 when the time is over.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import (
@@ -80,9 +81,9 @@ def find_workers(
 ) -> tuple[Worker, ...]:
     """Return the instances that *wanted*, ids and names of workers, mean, in that order.
 
-    A name means a worker that carries the guard tag and is not terminated. Raises InputError for
-    a name that is unknown or means several, and the AwsError of a region that cannot be looked
-    into: whether the name is unique is then unknown.
+    A name means a worker that carries the guard tag and is not terminated; one with * or ? means
+    all that fit. Raises InputError for a name that is unknown or means several, and the AwsError
+    of a region that cannot be looked into: whether the name is unique is then unknown.
     """
     ids = [each for each in wanted if is_instance_id(each)]
     by_id = _everywhere(lambda region: manager.find_instances(ids, region=region), regions, ids)
@@ -90,7 +91,9 @@ def find_workers(
     living = _everywhere(lambda region: manager.get_all_instances(region=region), regions, names)
     named = [worker for worker in living if worker.state != "terminated"]
     found = [
-        _by_id(each, by_id, regions) if each in ids else _named(each, named) for each in wanted
+        worker
+        for each in wanted
+        for worker in ([_by_id(each, by_id, regions)] if each in ids else _named(each, named))
     ]
     return tuple({worker.id: worker for worker in found}.values())
 
@@ -165,10 +168,11 @@ def _by_id(instance_id: str, found: Iterable[Worker], regions: Sequence[str]) ->
     )
 
 
-def _named(name: str, workers: Sequence[Worker]) -> Worker:
-    found = [worker for worker in workers if worker.name == name]
-    if len(found) == 1:
-        return found[0]
+def _named(name: str, workers: Sequence[Worker]) -> list[Worker]:
+    pattern = bool(set("*?") & set(name))
+    found = [w for w in workers if w.name == name or (pattern and fnmatchcase(w.name, name))]
+    if len(found) == 1 or (found and pattern):
+        return found
     if found:
         ids = ", ".join(f"{worker.id} ({worker.region})" for worker in found)
         raise InputError(

@@ -188,3 +188,19 @@ def test_refused_credentials_end_a_listing() -> None:
 
     with pytest.raises(errors.CredentialsError):
         list_fleet(HERE, look)
+
+
+def test_a_pattern_means_all_that_fit_and_at_least_one() -> None:
+    _, manager, workers = fleet(12)
+
+    found = find_workers(manager, ["worker-1?", "worker-1"], HERE)
+
+    assert sorted(worker.name for worker in found) == [
+        "worker-1",
+        "worker-10",
+        "worker-11",
+        "worker-12",
+    ]
+    assert len(find_workers(manager, ["*"], HERE)) == len(workers)
+    with pytest.raises(errors.InputError):
+        find_workers(manager, ["lab-*"], HERE)
