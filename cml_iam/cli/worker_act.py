@@ -98,7 +98,10 @@ def terminate(
     wait: bool,
     timeout: timedelta | None,
 ) -> None:
-    """Terminate WORKERS, ids or names (* and ?), for ever. --dry-run asks EC2 whether it is permitted."""
+    """Terminate WORKERS, ids or names (* and ?), for ever.
+
+    --dry-run asks EC2 whether it is permitted.
+    """
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
     _confirm(found, "terminate", typed=True)
