@@ -135,7 +135,7 @@ class Stage:
         """Return images that may not be launched in *region* where images are restricted."""
         restrict = self.site.restrict
         public = Image("ami-0f0re190000000002", FOREIGN_ACCOUNT, public=True)
-        own = Image("ami-00000000000000003", self.site.account, tags=self._mistagged())
+        own = Image("ami-0un1i57ed00000003", self.site.account, tags=self._mistagged())
         if region in restrict.images or self.site.account not in restrict.image_owners:
             return public, own
         return (public,)

@@ -8,6 +8,7 @@ from cml_iam.render._policies import (
     Profile,
     RenderedPolicy,
     render_document,
+    render_parts,
     render_policy,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "Profile",
     "RenderedPolicy",
     "render_document",
+    "render_parts",
     "render_policy",
 ]

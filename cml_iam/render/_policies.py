@@ -12,6 +12,7 @@ from cml_iam.errors import CmlIamError, DocumentError, InputError, QuotaError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, PolicyDocument, parse_policy, policy_size
 from cml_iam.render import _values as values_of
 from cml_iam.render._environment import environment
+from cml_iam.render._parts import split_policy
 from cml_iam.site import Site
 
 Profile = Literal["base", "hardened"]
@@ -79,6 +80,18 @@ def render_document(site: Site, name: str) -> RenderedPolicy:
     return _rendered(form, _render(form.template, form.values(site)))
 
 
+def render_parts(site: Site | None, profile: Profile = "hardened") -> tuple[RenderedPolicy, ...]:
+    """Render *profile* as one or more managed policies that together mean the one document.
+
+    Raises QuotaError when ten would not do.
+    """
+    form = DOCUMENTS[profile]
+    if site is None:
+        return (render_policy(site, profile),)
+    texts = split_policy(_render(form.template, form.values(site)))
+    return tuple(_rendered(form, text) for text in texts)
+
+
 def _render(template: str, values: Mapping[str, Any]) -> str:
     """Return the template's JSON, laid out, without empty conditions and null statements."""
     value = json.loads(environment().get_template(template).render(values))
@@ -104,7 +117,8 @@ def _rendered(form: DocumentForm, text: str) -> RenderedPolicy:
     if rendered.size > form.quota:
         raise QuotaError(
             f"the {form.name} policy has {rendered.size} characters; AWS takes {form.quota}",
-            remedy="list fewer regions, instance types or images, or restrict images by owner",
+            remedy="list fewer regions, instance types or images, restrict images by owner, or"
+            " take it in parts: --parts",
         )
     return rendered
 
