@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.engine._conditions import unknown_operator
 from cml_iam.engine._order import applies
 from cml_iam.engine._principal import Caller, Naming, names_principals, naming
 from cml_iam.engine._request import all_texts, single_text
@@ -62,6 +63,8 @@ class ConditionReason:
     problems: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if unknown_operator(self.operator):
+            return self.problems[0]
         has = "is missing" if self.found is None else f"is {_listed(self.found)}"
         wants = f"{self.operator} {_listed(self.values)}"
         why = "".join(f" ({problem})" for problem in self.problems)

@@ -20,8 +20,9 @@ class Request(NamedTuple):
     in particular. *principal* is an ARN, a service name, a federated provider or a canonical user
     id; None is an anonymous caller. *context* maps condition keys (any case) to a text, or to a
     list or tuple of texts for a key with several values; numbers and booleans are read as IAM
-    reads them in JSON, and None is a key that is absent. *resource_account* owns the resource;
-    None supposes the principal's own, or with a resource policy the account in the ARN.
+    reads them in JSON, and None is a key that is absent. No key may stand there in two spellings.
+    *resource_account* owns the resource; None supposes the principal's own, or with a resource
+    policy the account in the ARN.
 
     A named tuple because millions of them are made; do not change *context* after asking.
     """

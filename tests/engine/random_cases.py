@@ -323,6 +323,7 @@ def context(random):
                 else random.choice(values)
             )
     if random.random() < 0.05:
+        made = {key: value for key, value in made.items() if key.lower() != "aws:size"}
         made["aws:Size"] = random.choice([10, 10.0, True, None])
     return made
 

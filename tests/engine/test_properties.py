@@ -17,6 +17,7 @@ from tests.engine import random_cases, reference
 from tests.engine.differential import mismatches
 
 ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+LEISURELY = settings(deadline=None, max_examples=150)
 PATTERNS = st.text("ab*?:", max_size=12)
 TEXTS = st.text("ab:", max_size=12)
 
@@ -33,6 +34,7 @@ def test_the_engine_decides_as_the_reference_does():
     assert wrong == []
 
 
+@LEISURELY
 @given(PATTERNS, TEXTS)
 def test_a_pattern_matches_what_the_slow_matcher_says(pattern, text):
     parts = tokens(pattern, variables=True, wildcards=True, keys=Keys())
@@ -42,6 +44,7 @@ def test_a_pattern_matches_what_the_slow_matcher_says(pattern, text):
     assert patterns([parts]).test()(text) is slow
 
 
+@LEISURELY
 @given(st.lists(PATTERNS, max_size=4), TEXTS)
 def test_of_several_patterns_one_must_match(several, text):
     parts = [tokens(each, variables=True, wildcards=True, keys=Keys()) for each in several]
@@ -50,6 +53,7 @@ def test_of_several_patterns_one_must_match(several, text):
     assert patterns(parts).test()(text) is any(alone)
 
 
+@LEISURELY
 @given(st.text(max_size=30))
 def test_any_text_can_be_a_value_of_a_condition(text):
     operators = ["StringLike", "NumericEquals", "DateEquals", "IpAddress", "ArnLike", "Bool"]
@@ -62,7 +66,7 @@ def test_any_text_can_be_a_value_of_a_condition(text):
     }
 
 
-@settings(max_examples=300)
+@LEISURELY
 @given(st.integers(0, 2**32))
 def test_one_more_deny_never_allows_and_one_more_allow_never_denies(seed):
     random = Random(seed)  # noqa: S311 - repeatable
@@ -80,7 +84,7 @@ def test_one_more_deny_never_allows_and_one_more_allow_never_denies(seed):
             assert after == "allowed" or after == before
 
 
-@settings(max_examples=300)
+@LEISURELY
 @given(st.integers(0, 2**32))
 def test_the_explanation_agrees_with_the_decision(seed):
     random = Random(seed)  # noqa: S311 - repeatable
@@ -102,7 +106,7 @@ def test_the_explanation_agrees_with_the_decision(seed):
     assert all(each.reason for each in decision.reasons)
 
 
-@settings(max_examples=200)
+@LEISURELY
 @given(st.integers(0, 2**32))
 def test_a_decision_does_not_depend_on_what_was_asked_before(seed):
     """Compiled policies learn spellings and actions on the way; that must not show."""

@@ -1,0 +1,234 @@
+"""`cml-iam policy explain`: the decision on one request, and why each statement did its part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cml_iam.cli._files import read_policy
+from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
+from cml_iam.cli._settings import settings, shared_options
+from cml_iam.engine import Request, compile_policies
+from cml_iam.policy import load_policy
+from cml_iam.render import render_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cml_iam.engine import (
+        Authorizer,
+        ConditionReason,
+        ElementReason,
+        Explanation,
+        StatementReason,
+    )
+    from cml_iam.errors import Problem
+    from cml_iam.policy import PolicyDocument
+
+WORDS = {
+    "allowed": (OK, "allowed"),
+    "explicitDeny": (BAD, "explicitly denied"),
+    "implicitDeny": (BAD, "implicitly denied"),
+}
+KINDS = {
+    "identity": "identity policy",
+    "boundary": "permissions boundary",
+    "session": "session policy",
+    "resource": "resource policy",
+    "scp": "service control policy",
+    "rcp": "resource control policy",
+    "endpoint": "endpoint policy",
+}
+_FILE = click.Path(path_type=Path)
+
+
+EXAMPLE = (
+    "Example:  cml-iam policy explain ec2:StopInstances"
+    " --resource arn:aws:ec2:us-east-1:111122223333:instance/i-0a1b2c3d"
+    " --context aws:ResourceTag/ManagedBy=cml-cloud-manager"
+)
+
+
+@click.command(epilog=EXAMPLE)
+@click.argument("action")
+@click.option("--resource", default="*", show_default=True, metavar="ARN", help="What is acted on.")
+@click.option("--principal", metavar="ARN", help="Who acts; matters to a resource policy.")
+@click.option(
+    "--context",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A condition key. Repeat one for several values; KEY[]=VALUE is a list of one.",
+)
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    type=_FILE,
+    metavar="FILE",
+    help="An identity policy; repeat for more.  [default: the site's hardened policy]",
+)
+@click.option("--boundary", type=_FILE, metavar="FILE", help="The permissions boundary.")
+@click.option("--session", multiple=True, type=_FILE, metavar="FILE", help="A session policy.")
+@click.option("--resource-policy", type=_FILE, metavar="FILE", help="The resource's own policy.")
+@click.option(
+    "--scp", multiple=True, type=_FILE, metavar="FILE", help="An SCP; each is a level, root first."
+)
+@shared_options("site", "output", "color", "verbose")
+def explain(
+    action: str,
+    resource: str,
+    principal: str | None,
+    pairs: tuple[str, ...],
+    policies: tuple[Path, ...],
+    boundary: Path | None,
+    session: tuple[Path, ...],
+    resource_policy: Path | None,
+    scp: tuple[Path, ...],
+) -> None:
+    """Say whether ACTION is allowed, and why each statement did or did not apply.
+
+    Statements about other actions take one line each; -v shows all their elements too.
+    """
+    authorizer = compile_policies(
+        [read_policy(path) for path in policies] or [_own_policy()],
+        boundary=read_policy(boundary) if boundary else None,
+        session=[read_policy(path) for path in session] or None,
+        resource=read_policy(resource_policy) if resource_policy else None,
+        scps=[[read_policy(path)] for path in scp],
+    )
+    request = Request(action, resource, principal, read_context(pairs))
+    explanation = authorizer.explain(request)
+    if wants_json():
+        print_json(_as_json(explanation, authorizer))
+    else:
+        _print(explanation, authorizer)
+
+
+def read_context(pairs: Iterable[str]) -> dict[str, str | list[str]]:
+    """Read `KEY=VALUE` pairs; a key given twice, or as `KEY[]`, has a list of values."""
+    context: dict[str, str | list[str]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        key = name.removesuffix("[]")
+        if not equals or not key:
+            raise click.UsageError(f"--context wants KEY=VALUE, not `{pair}`")
+        before = context.get(key)
+        if before is None:
+            context[key] = [value] if name.endswith("[]") else value
+        else:
+            context[key] = [*(before if isinstance(before, list) else [before]), value]
+    return context
+
+
+def _own_policy() -> PolicyDocument:
+    return load_policy(render_policy(settings().load_site()).text, "the site's hardened policy")
+
+
+def _print(explanation: Explanation, authorizer: Authorizer) -> None:
+    request = explanation.request
+    symbol, words = WORDS[explanation.outcome]
+    say(f"{symbol} {words}: {request.action} on {request.resource}")
+    if explanation.outcome == "implicitDeny":
+        say(f"  nothing allows it in the {_silent(explanation)}")
+    heading = None
+    for reason in explanation.statements:
+        if heading != (heading := _heading(reason)):
+            say(f"\n{heading}")
+        for line in _statement(reason):
+            say(line)
+    problems = dict.fromkeys(authorizer.problems)
+    if problems:
+        say("\ncan never match:")
+    for problem in problems:
+        say(f"  {WARN} {problem}")
+
+
+def _silent(explanation: Explanation) -> str:
+    silent = [gate for gate in explanation.gates if not gate.allowed]
+    return ", ".join(dict.fromkeys(KINDS[gate.kind] for gate in silent)) or "right account"
+
+
+def _heading(reason: StatementReason) -> str:
+    level = f", level {reason.level}" if reason.level else ""
+    return f"{KINDS[reason.kind]}{level}: {reason.policy}"
+
+
+def _statement(reason: StatementReason) -> Iterator[str]:
+    """Yield the lines of one statement: what became of it, and each of its parts."""
+    title = f"{reason.effect} {reason.label}"
+    if reason.matched:
+        symbol, verb = (BAD, "denies") if reason.effect == "Deny" else (OK, "allows")
+        yield f"  {symbol} {title}: {verb}"
+    else:
+        other = any(not e.matched and e.element.endswith("Action") for e in reason.elements)
+        if other and not settings().verbose:
+            yield f"  {INFO} {title}: about other actions"
+            return
+        yield f"  {INFO} {title}: does not apply"
+    parts: tuple[ElementReason | ConditionReason, ...] = (*reason.elements, *reason.conditions)
+    for part in parts:
+        yield f"      {OK if part.matched else BAD} {part}"
+
+
+def _as_json(explanation: Explanation, authorizer: Authorizer) -> dict[str, Any]:
+    request = explanation.request
+    deciding = set(map(id, explanation.deciding))
+    return {
+        "outcome": explanation.outcome,
+        "allowed": explanation.outcome == "allowed",
+        "request": {
+            "action": request.action,
+            "resource": request.resource,
+            "principal": request.principal,
+            "context": dict(request.context),
+        },
+        "gates": [
+            {"type": gate.kind, "level": gate.level, "allows": gate.allowed}
+            for gate in explanation.gates
+        ],
+        "statements": [
+            {**_reason_as_json(each), "decides": id(each) in deciding}
+            for each in explanation.statements
+        ],
+        "problems": [_problem_as_json(each) for each in authorizer.problems],
+    }
+
+
+def _reason_as_json(reason: StatementReason) -> dict[str, Any]:
+    return {
+        "policy": reason.policy,
+        "type": reason.kind,
+        "level": reason.level,
+        "place": str(reason.place) if reason.place else None,
+        "statement": reason.label,
+        "effect": reason.effect,
+        "applies": reason.matched,
+        "reason": reason.reason,
+        "elements": [
+            {
+                "element": each.element,
+                "matched": each.matched,
+                "values": list(each.values),
+                "found": each.found,
+            }
+            for each in reason.elements
+        ],
+        "conditions": [
+            {
+                "operator": each.operator,
+                "key": each.key,
+                "values": list(each.values),
+                "found": None if each.found is None else list(each.found),
+                "matched": each.matched,
+            }
+            for each in reason.conditions
+        ],
+    }
+
+
+def _problem_as_json(problem: Problem) -> dict[str, Any]:
+    place = str(problem.place) if problem.place else None
+    return {"message": problem.message, "place": place, "remedy": problem.remedy}

@@ -1,0 +1,225 @@
+"""Why each statement did or did not apply; what can never match, with its place; the command."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cml_iam.engine import Request, compile_policies
+from cml_iam.errors import InputError
+
+ARN = "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"
+TEXT = """{
+  "Version": "2012-10-17",
+  "Statement": [
+    {"Sid": "Mine", "Effect": "Allow", "Action": ["ec2:Start*", "ec2:Stop*"],
+     "Resource": "arn:aws:ec2:eu-west-1:111122223333:instance/*",
+     "Condition": {"StringEquals": {"aws:ResourceTag/Owner": ["me", "us"]}}},
+    {"Effect": "Allow", "NotAction": "ec2:*", "NotResource": "arn:aws:s3:::secret"},
+    {"Sid": "Net", "Effect": "Deny", "Action": "*", "Resource": "*",
+     "Condition": {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
+  ]
+}"""
+CONTEXT = {"AWS:resourcetag/owner": "me", "aws:SourceIp": "10.1.2.3"}
+
+
+def decide(context=CONTEXT, **request):
+    given = {"action": "ec2:StopInstances", "resource": ARN, "context": context, **request}
+    return compile_policies([TEXT]).decide(Request(**given))
+
+
+def test_the_deciding_statement_of_an_allowed_request():
+    decision = decide()
+
+    assert decision.allowed
+    assert [each.label for each in decision.statements] == ["Mine"]
+    assert decision.statements[0].reason == "it applies"
+
+
+def test_the_deciding_statement_of_a_denied_request():
+    decision = decide({**CONTEXT, "aws:SourceIp": "192.0.2.1"})
+
+    assert decision.outcome == "explicitDeny"
+    assert [each.label for each in decision.statements] == ["Net"]
+
+
+def test_nothing_decides_an_implicit_deny():
+    assert decide({"aws:SourceIp": "10.1.2.3"}).statements == ()
+
+
+def test_the_reason_names_the_key_its_value_and_what_was_wanted():
+    reasons = {each.label: each.reason for each in decide({"aws:SourceIp": "10.1.2.3"}).reasons}
+
+    assert reasons["Mine"] == (
+        "`aws:ResourceTag/Owner` is missing, not as StringEquals `me` or `us` asks"
+    )
+    assert reasons["statement 2"] == "NotAction does not name `ec2:StopInstances`"
+    assert reasons["Net"] == "`aws:SourceIp` is `10.1.2.3`, not as NotIpAddress `10.0.0.0/8` asks"
+
+
+def test_the_reason_says_when_a_key_has_too_many_values():
+    (mine, *_) = decide({"aws:ResourceTag/Owner": ["me"]}).explanation.statements
+
+    assert "needs ForAllValues or ForAnyValue" in mine.reason
+
+
+def test_every_statement_has_its_place_and_elements():
+    mine, other, net = decide().explanation.statements
+
+    assert [str(each.place) for each in (mine, other, net)] == [
+        "identity policy 1:4:5",
+        "identity policy 1:7:5",
+        "identity policy 1:8:5",
+    ]
+    assert [(each.element, each.matched) for each in other.elements] == [
+        ("NotAction", False),
+        ("NotResource", True),
+    ]
+    assert mine.conditions[0].found == ("me",)
+
+
+def test_the_gates_say_which_policies_allow():
+    boundary = {"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
+    authorizer = compile_policies([TEXT], boundary=boundary, scps=[[boundary], [boundary]])
+    explanation = authorizer.explain(Request("ec2:StopInstances", ARN, None, CONTEXT))
+
+    assert [(each.kind, each.level, each.allowed) for each in explanation.gates] == [
+        ("identity", None, True),
+        ("boundary", None, False),
+        ("scp", 1, False),
+        ("scp", 2, False),
+    ]
+
+
+def test_a_resource_policy_shows_the_principal():
+    policy = {
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::111122223333:user/eve"},
+            "Action": "*",
+            "Resource": "*",
+        }
+    }
+    bob = "arn:aws:iam::111122223333:user/bob"
+    (reason,) = compile_policies(resource=policy).decide(Request("a:b", principal=bob)).reasons
+
+    assert reason.reason == f"Principal does not name `{bob}`"
+
+
+def test_a_context_value_of_another_type_is_an_error():
+    with pytest.raises(InputError, match="cannot be of the type `dict`"):
+        decide({**CONTEXT, "aws:SourceIp": {}})
+
+
+BROKEN = """{
+  "Version": "2012-10-17",
+  "Statement": {
+    "Effect": "Allow",
+    "Action": ["ec2:*", "ec2", "*:Stop*", "ec2: "],
+    "Resource": ["*", "bucket", "arn:aws:s3", "arn:aws:s3:::${"],
+    "Condition": {
+      "StringEqual": {"aws:a": "x"},
+      "ForSomeValues:Bool": {"aws:a": "true"},
+      "NumericEquals": {"aws:a": ["1", "one"]},
+      "DateLessThan": {"aws:a": "tomorrow"},
+      "IpAddress": {"aws:a": "10.0.0.0/33"},
+      "ArnLike": {"aws:a": "arn:aws"},
+      "Bool": {"aws:a": "yes"},
+      "Null": {"aws:a": "maybe"},
+      "StringLike": {"aws:a": "${aws:x"}
+    }
+  }
+}"""
+
+
+def test_what_can_never_match_is_reported_with_its_place():
+    found = [
+        (each.place.line, each.place.column, each.message)
+        for each in compile_policies([BROKEN]).problems
+    ]
+
+    assert found == [
+        (5, 25, "action `ec2` names no service, so it never matches"),
+        (5, 32, "action `*:Stop*` has a wildcard in its service, so it never matches"),
+        (5, 43, "action `ec2: ` is empty or has white space, so it never matches"),
+        (6, 23, "resource `bucket` is neither an ARN nor `*`, so it never matches"),
+        (6, 33, "resource `arn:aws:s3` has fewer than six fields"),
+        (6, 47, "resource `arn:aws:s3:::${`: `${` does not begin a variable"),
+        (
+            8,
+            23,
+            "unknown condition operator `StringEqual`, so it never matches; "
+            "did you mean `StringEquals`?",
+        ),
+        (9, 30, "unknown condition operator `ForSomeValues:Bool`, so it never matches"),
+        (10, 25, "NumericEquals `one` is not a number"),
+        (11, 24, "DateLessThan `tomorrow` is not a date"),
+        (12, 21, "IpAddress `10.0.0.0/33` is no IP address or range"),
+        (13, 19, "ArnLike `arn:aws` is not an ARN"),
+        (14, 16, "Bool `yes` is neither true nor false"),
+        (15, 16, "Null `maybe` is neither true nor false"),
+        (16, 22, "StringLike `${aws:x`: `${` does not begin a variable"),
+    ]
+
+
+# --- the command -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def policy_file(tmp_path):
+    path = tmp_path / "policy.json"
+    path.write_text(TEXT)
+    return path
+
+
+def test_the_command_shows_a_tree_with_symbols_and_words(cml_iam, policy_file):
+    ran = cml_iam(
+        "policy", "explain", "ec2:StopInstances", "--resource", ARN, "--policy", policy_file,
+        "--context", "aws:ResourceTag/Owner=you", "--context", "aws:SourceIp=10.1.2.3",
+    )  # fmt: skip
+
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        f"✖ implicitly denied: ec2:StopInstances on {ARN}",
+        "  nothing allows it in the identity policy",
+        "",
+        f"identity policy: {policy_file}",
+        "  • Allow Mine: does not apply",
+        "      ✔ Action names `ec2:StopInstances`",
+        f"      ✔ Resource names `{ARN}`",
+        "      ✖ `aws:ResourceTag/Owner` is `you`, not as StringEquals `me` or `us` asks",
+        "  • Allow statement 2: about other actions",
+        "  • Deny Net: does not apply",
+        "      ✔ Action names `ec2:StopInstances`",
+        f"      ✔ Resource names `{ARN}`",
+        "      ✖ `aws:SourceIp` is `10.1.2.3`, not as NotIpAddress `10.0.0.0/8` asks",
+    ]
+
+
+def test_the_command_says_it_as_json(cml_iam, policy_file):
+    ran = cml_iam(
+        "policy", "explain", "ec2:StopInstances", "--policy", policy_file, "-o", "json",
+        "--context", "aws:TagKeys=a", "--context", "aws:TagKeys=b", "--context", "aws:x[]=c",
+    )  # fmt: skip
+    said = json.loads(ran.out)
+
+    assert said["outcome"] == "explicitDeny"
+    assert said["request"]["context"] == {"aws:TagKeys": ["a", "b"], "aws:x": ["c"]}
+    assert [each["decides"] for each in said["statements"]] == [False, False, True]
+    assert said["statements"][2]["conditions"][0]["found"] is None
+    assert said["statements"][0]["place"] == f"{policy_file}:4:5"
+
+
+def test_the_command_reports_what_can_never_match(cml_iam, tmp_path):
+    (tmp_path / "broken.json").write_text(BROKEN)
+    ran = cml_iam("policy", "explain", "ec2:StopInstances", "--policy", "broken.json")
+
+    assert "▲ broken.json:8:23: unknown condition operator `StringEqual`" in ran.out
+
+
+def test_a_malformed_pair_is_wrong_usage(cml_iam, policy_file):
+    ran = cml_iam("policy", "explain", "a:b", "--policy", policy_file, "--context", "aws:x")
+
+    assert ran.code == 2
+    assert "KEY=VALUE" in ran.err
