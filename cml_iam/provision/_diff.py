@@ -32,7 +32,7 @@ def difference(old: PolicyDocument, new: PolicyDocument) -> tuple[str, ...]:
     for label, statement in after.items():
         if label not in before:
             lines += _summary("+", statement)
-        elif _parts(before[label]) != _parts(statement):
+        elif _parts(before[label]).keys() != _parts(statement).keys():
             lines += _changes(statement.label, before[label], statement)
     return tuple(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,12 @@ from tests.provision.fake_iam import ACCOUNT, FakeIam
 from tests.provision.worlds import BASE, OTHER, World, document, fake_world
 
 ROLE = Site(account=ACCOUNT, user=None, role="cml-manager")
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed process loses nothing that the system has taken; only a loss of power does."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def fresh(folder: Path) -> tuple[FakeIam, World]:

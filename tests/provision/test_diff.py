@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cml_iam.policy import load_policy, same_meaning
@@ -47,6 +47,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": draw(st.permutations(listed))}
 
 
+@settings(deadline=None, max_examples=300)
 @given(documents(), documents())
 def test_there_is_a_difference_exactly_where_the_meaning_differs(
     one: dict[str, Any], other: dict[str, Any]
