@@ -20,7 +20,18 @@ from cml_iam.credentials._keys import (
     delete_key,
     key_use,
     list_keys,
+    update_key,
 )
+from cml_iam.credentials._proof import prove_key
+from cml_iam.credentials._rotation import (
+    Outcome,
+    Rotator,
+    Schedule,
+    resume,
+    rollback,
+    rotate,
+)
+from cml_iam.credentials._rotation_state import Rotation, read_user
 from cml_iam.credentials._store import Contents, Store
 
 __all__ = [
@@ -31,6 +42,10 @@ __all__ = [
     "KeyInfo",
     "KeyPlan",
     "KeyUse",
+    "Outcome",
+    "Rotation",
+    "Rotator",
+    "Schedule",
     "SignIn",
     "Store",
     "account_of",
@@ -42,5 +57,11 @@ __all__ = [
     "list_keys",
     "locked",
     "plan_key",
+    "prove_key",
+    "read_user",
+    "resume",
+    "rollback",
+    "rotate",
     "try_key",
+    "update_key",
 ]

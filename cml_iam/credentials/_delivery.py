@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -27,8 +28,6 @@ from cml_iam.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cml_iam.aws.port import Aws
     from cml_iam.credentials._store import Contents, Store
 
@@ -42,10 +41,15 @@ IN_A_ROW: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where the key goes, and how to try it."""
+    """Where the key goes, and how to try it.
+
+    *prove*, where given, must raise a CmlIamError unless a new key can do its work; AWS knows the
+    key by then, and it is not in use yet.
+    """
 
     store: Store
     sign_in: SignIn
+    prove: Callable[[AccessKey], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,9 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
     staged = _finishable(contents, keys, delivery.sign_in, arn)
     kept = stored.id if stored and verdict is None else None
     known = {key for key in (kept, staged) if key}
-    orphans = _orphans(aws, journal, keys, known)
+    # What an interrupted run staged is not needed where the key in use works.
+    superseded = (staged,) if kept and staged and staged != kept else ()
+    orphans = (*_orphans(aws, journal, keys, known), *superseded)
     others = tuple(key for key in keys if key not in known | set(orphans))
     action: Literal["keep", "finish", "create"]
     action = "keep" if kept else "finish" if staged else "create"
@@ -139,16 +145,33 @@ def deliver(
 
 
 def _create(aws: Aws, plan: KeyPlan, delivery: Delivery, pause: Callable[[float], None]) -> str:
+    journal = Journal(plan.arn, delivery.store.name, plan.others)
+    return make_key(aws, plan.user, journal, delivery, pause=pause)
+
+
+def make_key(
+    aws: Aws,
+    user: str,
+    journal: Journal,
+    delivery: Delivery,
+    *,
+    pause: Callable[[float], None],
+) -> str:
+    """Make a key for *user* and deliver it, as *journal* says; return its id.
+
+    The journal is kept, and ended only where nothing came of it. Raises IncompleteError where
+    another run is needed.
+    """
     store = delivery.store
     open_folder(store.folder)
-    write_journal(store.folder, Journal(plan.arn, store.name, plan.others))
+    write_journal(store.folder, journal)
     store.discard()
     store.reserve()
     try:
-        key = create_key(aws, plan.user, frozenset(plan.others))
+        key = create_key(aws, user, frozenset(journal.before))
     except UnreachableError as error:
         raise IncompleteError(
-            f"AWS gave no answer to the wish for a key of `{plan.user}`: {error.message}",
+            f"AWS gave no answer to the wish for a key of `{user}`: {error.message}",
             remedy="run the same again: it removes a key whose secret was lost",
         ) from error
     except CmlIamError:
@@ -159,9 +182,9 @@ def _create(aws: Aws, plan: KeyPlan, delivery: Delivery, pause: Callable[[float]
         store.stage(key)
     except CmlIamError:
         # Nobody will ever know its secret.
-        delete_key(aws, plan.user, key.id)
+        delete_key(aws, user, key.id)
         raise
-    _promote(plan, delivery, key, pause)
+    promote_key(journal.user, delivery, key, pause=pause)
     return key.id
 
 
@@ -170,7 +193,16 @@ def _promote(
 ) -> None:
     if key is None:
         raise RefusedError("the staged key is gone", remedy="look at a new plan")
-    await_key(delivery.sign_in, key, plan.arn, pause=pause)
+    promote_key(plan.arn, delivery, key, pause=pause)
+
+
+def promote_key(
+    arn: str, delivery: Delivery, key: AccessKey, *, pause: Callable[[float], None]
+) -> None:
+    """Put the staged *key* to use once AWS knows it, and it is proved to do its work."""
+    await_key(delivery.sign_in, key, arn, pause=pause)
+    if delivery.prove is not None:
+        delivery.prove(key)
     delivery.store.promote()
 
 
@@ -210,6 +242,11 @@ def _own_journal(store: Store, arn: str) -> Journal | None:
         raise RefusedError(
             f"a run for `{journal.user}` and `{journal.store}` was interrupted here",
             remedy="run that one again first: it cleans up",
+        )
+    if journal and journal.rotation:
+        raise RefusedError(
+            "a rotation of this key was interrupted",
+            remedy="finish it with `cml-iam key resume`, or undo it with `cml-iam key rollback`",
         )
     return journal
 

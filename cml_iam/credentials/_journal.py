@@ -19,11 +19,15 @@ NAME: Final = "journal.json"
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A key is being made for the *user* (an ARN) and *store*, whose keys were *before*."""
+    """A key is being made for the *user* (an ARN) and *store*, whose keys were *before*.
+
+    *rotation* is the token of the rotation it is part of, None where it is not.
+    """
 
     user: str
     store: str
     before: tuple[str, ...]
+    rotation: str | None = None
 
 
 def read_journal(folder: Path) -> Journal | None:
@@ -39,7 +43,8 @@ def read_journal(folder: Path) -> Journal | None:
         raw = json.loads(found.data)
         if raw["version"] != VERSION:
             raise ValueError(f"version {raw['version']}")
-        return Journal(str(raw["user"]), str(raw["store"]), tuple(map(str, raw["before"])))
+        before = tuple(map(str, raw["before"]))
+        return Journal(str(raw["user"]), str(raw["store"]), before, raw.get("rotation"))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"cannot read the journal `{path}`: {type(error).__name__}: {error}",
@@ -54,6 +59,7 @@ def write_journal(folder: Path, journal: Journal) -> None:
         "user": journal.user,
         "store": journal.store,
         "before": journal.before,
+        "rotation": journal.rotation,
     }
     data = json.dumps(raw, indent=2).encode()
     _files.replace_file(folder / NAME, data, spare=folder / f"{NAME}.new")

@@ -113,6 +113,12 @@ def delete_key(aws: Aws, user: str, key_id: str) -> None:
         return
 
 
+def update_key(aws: Aws, user: str, key_id: str, *, active: bool) -> None:
+    """Make the key *key_id* of *user* active or inactive."""
+    status = "Active" if active else "Inactive"
+    aws.call("iam", "update_access_key", UserName=user, AccessKeyId=key_id, Status=status)
+
+
 def account_of(key_id: str) -> str | None:
     """Return the account that *key_id* belongs to, None where it does not say.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cml_iam.credentials._dotenv import HEADER, ID, SECRET, variables, with_pair
@@ -75,6 +75,7 @@ lines = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(lines, st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_whatever_the_file_both_are_set_and_other_variables_stay(
     parts: list[str], newline: str, ended: bool

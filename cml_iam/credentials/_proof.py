@@ -1,0 +1,53 @@
+"""Prove that a new key does the manager's work, before anything depends on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cml_iam.errors import IncompleteError, RefusedError
+from cml_iam.workers import GuardTag, Launch, Verdict, WorkerManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cml_iam.credentials._keys import AccessKey, SignIn
+    from cml_iam.site import Site
+
+
+def prove_key(
+    sign_in: SignIn, key: AccessKey, site: Site, *, report: Callable[[str], None]
+) -> None:
+    """Use *key* for everything the manager does: STS in every region, EC2 by DryRun, CloudWatch.
+
+    What could not be tried is told to *report*. Raises RefusedError when a permission is refused,
+    IncompleteError when EC2 cannot be asked.
+    """
+    aws = sign_in(key)
+    for region in site.restrict.regions or (site.home_region,):
+        aws.call("sts", "get_caller_identity", region=region)
+    tag = site.restrict.guard_tag
+    manager = WorkerManager(aws, guard=GuardTag(tag.key, tag.value)) if tag else WorkerManager(aws)
+    health = manager.health(region=site.home_region, probe=_probe(site))
+    if health.failure:
+        raise IncompleteError(
+            f"EC2 cannot be asked with the new key `{key.id}`: {health.failure.message}",
+            remedy=health.failure.remedy or "run the same again",
+        )
+    for check in health.having(Verdict.UNCHECKED):
+        report(f"{check.action} could not be tried: {check.detail}")
+    refused = health.having(Verdict.REFUSED)
+    if refused:
+        raise RefusedError(
+            f"the new key `{key.id}` is not put to use, it may not: "
+            f"{', '.join(check.action for check in refused)}",
+            remedy="mend the policy and run the same again, or undo it: `cml-iam key rollback`",
+        )
+
+
+def _probe(site: Site) -> Launch | None:
+    """Return a launch the site allows, None where it names no image to try."""
+    images = site.restrict.images.get(site.home_region, ())
+    kinds = [kind.replace("*", "large") for kind in site.restrict.instance_types]
+    if not images:
+        return None
+    return Launch("cml-iam-probe", images[0], kinds[0] if kinds else "c5.large")

@@ -1,0 +1,400 @@
+"""Rotate a key: make, deliver, observe, deactivate, observe, delete; stop and go on anywhere.
+
+AWS's own order: https://docs.aws.amazon.com/IAM/latest/UserGuide/id-credentials-access-keys-update.html
+Until the new key is in the store a journal beside the store says what is under way; from then on
+tags of the user do, so that any machine may go on.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from cml_iam.credentials._delivery import Delivery, make_key, promote_key, try_key
+from cml_iam.credentials._env_file import open_folder
+from cml_iam.credentials._files import locked
+from cml_iam.credentials._journal import Journal, end_journal, read_journal, write_journal
+from cml_iam.credentials._keys import (
+    AccessKey,
+    KeyInfo,
+    delete_key,
+    key_use,
+    list_keys,
+    update_key,
+)
+from cml_iam.credentials._rotation_state import (
+    Lock,
+    Rotation,
+    read_user,
+    write_lock,
+    write_rotation,
+)
+from cml_iam.errors import CmlIamError, RefusedError
+
+if TYPE_CHECKING:
+    from cml_iam.aws.port import Aws
+
+OVERLAP: Final = timedelta(days=1)
+COOL_OFF: Final = timedelta(days=7)
+MAX_AGE: Final = timedelta(days=90)
+STALE_LOCK: Final = timedelta(hours=1)
+"""A rotation makes and delivers its key within minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long both keys are active (*overlap*), and the old one inactive (*cool_off*).
+
+    Nothing that was recorded for less than 20 minutes proves that a key is not used: of several
+    uses within 15 minutes AWS records the first. *max_age* is the age no active key may reach.
+    """
+
+    overlap: timedelta = OVERLAP
+    cool_off: timedelta = COOL_OFF
+    max_age: timedelta = MAX_AGE
+
+    def due(self, key: KeyInfo) -> datetime | None:
+        """Return when the rotation of *key* must begin, so that it is gone in time."""
+        if key.created is None:
+            return None
+        return key.created + self.max_age - self.overlap - self.cool_off
+
+
+@dataclass(frozen=True, slots=True)
+class Rotator:
+    """Everything a rotation of *user*'s key works with; *report* is told of each step done."""
+
+    aws: Aws
+    user: str
+    delivery: Delivery
+    schedule: Schedule
+    clock: Callable[[], datetime]
+    pause: Callable[[float], None]
+    report: Callable[[str], None] = lambda text: None  # noqa: ARG005 - the default does nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a rotation has come to.
+
+    `done`: one key is left, the one in the store. `waiting`: nothing to do before *until*.
+    `in use`: somebody still uses the old key, *evidence* says when and for what.
+    """
+
+    state: Literal["done", "waiting", "in use"]
+    rotation: Rotation
+    until: datetime | None = None
+    evidence: str = ""
+
+
+def rotate(rotator: Rotator) -> Outcome:
+    """Begin a rotation, or go on with the one under way, as far as it can go now.
+
+    Raises RefusedError where it cannot be told which key is in use, with the evidence, and while
+    another machine is making a key; IncompleteError where another run is needed.
+    """
+    with locked(rotator.delivery.store.folder.parent):
+        if not _under_way(rotator):
+            _begin(rotator)
+        return _go_on(rotator)
+
+
+def resume(rotator: Rotator) -> Outcome:
+    """Go on with the rotation under way, as far as it can go now; raises as `rotate` does."""
+    with locked(rotator.delivery.store.folder.parent):
+        return _go_on(rotator)
+
+
+def rollback(rotator: Rotator) -> str:
+    """Undo the rotation under way as far as that is possible, and say in words what was done.
+
+    Before the new key is in use it is deleted. Afterwards the old one is active again, and both
+    work. Raises RefusedError when nothing is under way.
+    """
+    store = rotator.delivery.store
+    with locked(store.folder.parent):
+        user = read_user(rotator.aws, rotator.user)
+        journal = _journal(rotator, user.arn)
+        if journal is not None and not _promoted(rotator, journal):
+            return _forget(rotator, journal)
+        if journal is not None:
+            _settle(rotator, journal)
+            user = read_user(rotator.aws, rotator.user)
+        rotation = user.rotation
+        if rotation.phase == "idle" or rotation.old is None:
+            raise RefusedError("no rotation is under way", remedy="see `cml-iam key status`")
+        if rotation.phase == "deactivated":
+            update_key(rotator.aws, rotator.user, rotation.old, active=True)
+            back = replace(rotation, phase="observing", since=rotator.clock())
+            write_rotation(rotator.aws, rotator.user, back)
+            return f"`{rotation.old}` is active again, beside `{rotation.new}`"
+        return f"`{rotation.old}` and `{rotation.new}` are both active; nothing to undo"
+
+
+def _under_way(rotator: Rotator) -> bool:
+    user = read_user(rotator.aws, rotator.user)
+    return _journal(rotator, user.arn) is not None or user.rotation.phase != "idle"
+
+
+def _journal(rotator: Rotator, arn: str) -> Journal | None:
+    store = rotator.delivery.store
+    journal = read_journal(store.folder)
+    if journal and (journal.rotation is None or journal.user != arn or journal.store != store.name):
+        raise RefusedError(
+            f"a run for `{journal.user}` and `{journal.store}` was interrupted here",
+            remedy="run that one again first: `cml-iam bootstrap apply`, or the other rotation",
+        )
+    return journal
+
+
+def _begin(rotator: Rotator) -> None:
+    """Write down that a new key is to be made, and take the lock of the user."""
+    aws, store = rotator.aws, rotator.delivery.store
+    contents = store.look()
+    user = read_user(aws, rotator.user)
+    _make_room(rotator, list_keys(aws, rotator.user), contents.key)
+    before = tuple(key.id for key in list_keys(aws, rotator.user))
+    journal = Journal(user.arn, store.name, before, secrets.token_hex(8))
+    open_folder(store.folder)
+    write_journal(store.folder, journal)
+    try:
+        _take_lock(rotator, journal)
+    except RefusedError:
+        end_journal(store.folder)
+        raise
+
+
+def _make_room(rotator: Rotator, keys: tuple[KeyInfo, ...], stored: AccessKey | None) -> None:
+    """Delete the inactive one of two keys that nobody has used for long; refuse otherwise."""
+    others = [key for key in keys if stored is None or key.id != stored.id]
+    if len(keys) < 2:
+        return
+    idle = [key for key in others if not key.active and _quiet(rotator, key.id)]
+    if len(others) < len(keys) and idle:
+        rotator.report(f"delete `{idle[0].id}`: inactive and not used")
+        delete_key(rotator.aws, rotator.user, idle[0].id)
+        return
+    evidence = "; ".join(f"`{key.id}` {key.status}, {_use(rotator, key.id)}" for key in keys)
+    held = f"the store holds `{stored.id}`" if stored else "the store holds none"
+    raise RefusedError(
+        f"`{rotator.user}` has two keys, and there is no room for a third: {evidence}; {held}",
+        remedy="find out who uses the other one, then `cml-iam key revoke ID`",
+    )
+
+
+def _take_lock(rotator: Rotator, journal: Journal) -> None:
+    """Hold the lock of the user; raises RefusedError when another run does, or was quicker."""
+    token = journal.rotation or ""
+    held = read_user(rotator.aws, rotator.user).lock
+    if held is not None and held.token != token and rotator.clock() - held.since < STALE_LOCK:
+        raise _busy(held)
+    if held is None or held.token != token:
+        write_lock(rotator.aws, rotator.user, Lock(token, rotator.clock()))
+    _check_lock(rotator, journal)
+
+
+def _check_lock(rotator: Rotator, journal: Journal) -> None:
+    held = read_user(rotator.aws, rotator.user).lock
+    if held is not None and held.token != journal.rotation:
+        raise _busy(held)
+
+
+def _free_lock(rotator: Rotator, journal: Journal) -> None:
+    held = read_user(rotator.aws, rotator.user).lock
+    if held is not None and held.token == journal.rotation:
+        write_lock(rotator.aws, rotator.user, None)
+
+
+def _busy(held: Lock) -> RefusedError:
+    return RefusedError(
+        f"another run has been making a key of this user since {held.since:%Y-%m-%d %H:%M} UTC",
+        remedy="wait for it; an interrupted one counts for an hour",
+    )
+
+
+def _go_on(rotator: Rotator) -> Outcome:
+    user = read_user(rotator.aws, rotator.user)
+    journal = _journal(rotator, user.arn)
+    if journal is not None:
+        if not _promoted(rotator, journal):
+            _replace(rotator, journal)
+        _settle(rotator, journal)
+    elif rotator.delivery.store.folder.exists():
+        end_journal(rotator.delivery.store.folder)  # killed before it began, or after its end
+    rotation = read_user(rotator.aws, rotator.user).rotation
+    if rotation.phase == "observing":
+        outcome = _retire(rotator, rotation)
+        if outcome is not None:
+            return outcome
+        rotation = read_user(rotator.aws, rotator.user).rotation
+    if rotation.phase == "deactivated":
+        return _delete(rotator, rotation)
+    return Outcome("done", rotation)
+
+
+def _promoted(rotator: Rotator, journal: Journal) -> bool:
+    """Say whether the key made by this rotation is the one in the store."""
+    stored = rotator.delivery.store.look().key
+    ids = {key.id for key in list_keys(rotator.aws, rotator.user)}
+    return stored is not None and stored.id not in journal.before and stored.id in ids
+
+
+def _replace(rotator: Rotator, journal: Journal) -> None:
+    """Deliver the staged key; where there is none, remove what was lost and make one."""
+    _take_lock(rotator, journal)
+    staged = rotator.delivery.store.look().staged
+    keys = list_keys(rotator.aws, rotator.user)
+    delivery = _guarded(rotator, journal)
+    if staged is not None and _alive(rotator, staged, keys, journal.user):
+        promote_key(journal.user, delivery, staged, pause=rotator.pause)
+        rotator.report(f"`{staged.id}` is in use")
+        return
+    _remove_orphans(rotator, journal, keys)
+    try:
+        made = make_key(rotator.aws, rotator.user, journal, delivery, pause=rotator.pause)
+    except CmlIamError:
+        if read_journal(rotator.delivery.store.folder) is None:  # nothing came of it
+            _free_lock(rotator, journal)
+        raise
+    rotator.report(f"`{made}` is made, proved and in use")
+
+
+def _guarded(rotator: Rotator, journal: Journal) -> Delivery:
+    """Return the delivery, which does not put a key to use after the lock is lost."""
+    prove = rotator.delivery.prove
+
+    def checked(key: AccessKey) -> None:
+        _check_lock(rotator, journal)
+        if prove is not None:
+            prove(key)
+
+    return replace(rotator.delivery, prove=checked)
+
+
+def _alive(rotator: Rotator, staged: AccessKey, keys: tuple[KeyInfo, ...], arn: str) -> bool:
+    # A list of IAM may be seconds old; the key itself knows better.
+    listed = any(key.id == staged.id and key.active for key in keys)
+    return listed or try_key(rotator.delivery.sign_in, staged, arn) == "works"
+
+
+def _remove_orphans(rotator: Rotator, journal: Journal, keys: tuple[KeyInfo, ...]) -> None:
+    for key in keys:
+        if key.id in journal.before:
+            continue
+        use = key_use(rotator.aws, key.id)
+        if use.when is not None:
+            raise RefusedError(
+                f"the key `{key.id}` was made after this rotation began, and somebody uses it: "
+                f"{use}",
+                remedy="find out who holds it, then `cml-iam key revoke ID`",
+            )
+        delete_key(rotator.aws, rotator.user, key.id)
+        rotator.report(f"`{key.id}` is deleted: its secret was lost")
+
+
+def _settle(rotator: Rotator, journal: Journal) -> None:
+    """Hand over from the journal to the tag: the new key is in the store."""
+    store = rotator.delivery.store
+    stored = store.look().key
+    present = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
+    old = next((key for key in journal.before if key in present), None)
+    now = rotator.clock()
+    if stored is None:
+        raise RefusedError("the store has lost its key", remedy="run `cml-iam bootstrap apply`")
+    state = Rotation("observing", now, old, stored.id) if old else Rotation("idle", now)
+    write_rotation(rotator.aws, rotator.user, state)
+    _free_lock(rotator, journal)
+    store.discard()
+    end_journal(store.folder)
+
+
+def _forget(rotator: Rotator, journal: Journal) -> str:
+    """Delete the key that is not in use yet, and every trace of the rotation."""
+    store = rotator.delivery.store
+    staged = store.look().staged
+    gone = []
+    for key in list_keys(rotator.aws, rotator.user):
+        if key.id in journal.before:
+            continue
+        use = key_use(rotator.aws, key.id)
+        if use.when is not None and (staged is None or staged.id != key.id):
+            raise RefusedError(
+                f"the key `{key.id}` was made after this rotation began, and somebody uses it: "
+                f"{use}",
+                remedy="find out who holds it, then `cml-iam key revoke ID`",
+            )
+        delete_key(rotator.aws, rotator.user, key.id)
+        gone.append(f"`{key.id}`")
+    _free_lock(rotator, journal)
+    store.discard()
+    end_journal(store.folder)
+    return f"the rotation is undone; deleted: {', '.join(gone) or 'nothing'}"
+
+
+def _retire(rotator: Rotator, rotation: Rotation) -> Outcome | None:
+    """Deactivate the old key when it has been quiet long enough; else say what to wait for."""
+    old, new, since = rotation.old, rotation.new, rotation.since
+    if old is None or new is None or since is None:
+        raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
+    if all(key.id != old for key in list_keys(rotator.aws, rotator.user)):
+        write_rotation(rotator.aws, rotator.user, Rotation("idle", rotator.clock()))
+        return None
+    _check_new(rotator, new, since)
+    until = since + rotator.schedule.overlap
+    use = key_use(rotator.aws, old)
+    if use.when is not None and use.when > since:
+        until = max(until, use.when + rotator.schedule.overlap)
+        if rotator.clock() < until:
+            return Outcome("in use", rotation, until, f"`{old}` was {use}")
+    if rotator.clock() < until:
+        return Outcome("waiting", rotation, until)
+    update_key(rotator.aws, rotator.user, old, active=False)
+    after = replace(rotation, phase="deactivated", since=rotator.clock())
+    write_rotation(rotator.aws, rotator.user, after)
+    rotator.report(f"`{old}` is inactive")
+    return None
+
+
+def _check_new(rotator: Rotator, new: str, since: datetime) -> None:
+    """Refuse to take the old key away unless the new one is in the store here, or used."""
+    stored = rotator.delivery.store.look().key
+    if stored is not None and stored.id == new:
+        arn = read_user(rotator.aws, rotator.user).arn
+        if try_key(rotator.delivery.sign_in, stored, arn) == "works":
+            return
+        raise RefusedError(
+            f"the key `{new}` in the store does not work, so the old one stays",
+            remedy="see `cml-iam key status`; `cml-iam bootstrap apply` delivers a working one",
+        )
+    use = key_use(rotator.aws, new)
+    if use.when is None or use.when < since:
+        raise RefusedError(
+            f"the new key `{new}` is not in `{rotator.delivery.store.name}`, and nobody has used "
+            "it, so the old one stays",
+            remedy="go on where the key was delivered to, or start using it",
+        )
+
+
+def _delete(rotator: Rotator, rotation: Rotation) -> Outcome:
+    if rotation.old is None or rotation.since is None:
+        raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
+    until = rotation.since + rotator.schedule.cool_off
+    if rotator.clock() < until:
+        return Outcome("waiting", rotation, until)
+    delete_key(rotator.aws, rotator.user, rotation.old)
+    done = Rotation("idle", rotator.clock())
+    write_rotation(rotator.aws, rotator.user, done)
+    rotator.report(f"`{rotation.old}` is deleted")
+    return Outcome("done", done)
+
+
+def _quiet(rotator: Rotator, key_id: str) -> bool:
+    when = key_use(rotator.aws, key_id).when
+    return when is None or rotator.clock() - when >= rotator.schedule.overlap
+
+
+def _use(rotator: Rotator, key_id: str) -> str:
+    return str(key_use(rotator.aws, key_id))

@@ -1,0 +1,99 @@
+"""A rotation killed at any moment: the file always holds a working key, and no key is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from cml_iam import errors
+from cml_iam.credentials import resume, rotate
+from tests.credentials.crashes import Bomb, Killed, ticking
+from tests.credentials.rotations import STARTS, Scene
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed process loses nothing that the system has taken; only a loss of power does."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+class Unsound(BaseException):
+    """What must never be so was so."""
+
+
+def killed_at(moment: int, scene: Scene) -> bool:
+    """Rotate, be killed at *moment*, and look at every moment before."""
+    bomb = Bomb(moment)
+
+    def watched() -> None:
+        unsound = scene.unsound()
+        if unsound:
+            raise Unsound(f"{unsound} at {bomb.moments} of {moment}")
+        bomb.tick()
+
+    scene.iam.tick = watched
+    watching = Bomb()
+    watching.tick = watched  # type: ignore[method-assign] # the same clock for disk and AWS
+    try:
+        with ticking(watching):
+            rotate(scene.rotator())
+    except Killed:
+        return True
+    finally:
+        scene.iam.tick = lambda: None
+    return False
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_killed_at_any_moment_the_next_run_converges(tmp_path: Path, start: str) -> None:
+    moment = 0
+    while True:
+        moment += 1
+        scene = STARTS[start](tmp_path / f"{start}{moment}")
+        if not killed_at(moment, scene):
+            break
+        assert scene.unsound() is None, moment
+        resume(scene.rotator())
+        assert scene.unsound() is None, moment
+        assert not scene.start or scene.unfinished() is None or start == "two", moment
+        assert rotate(scene.rotator()).state == "done", moment
+        assert scene.unfinished() is None, moment
+    assert moment > 150
+
+
+def test_killed_again_and_again_it_never_becomes_unsound(tmp_path: Path) -> None:
+    chance = random.Random(8)  # noqa: S311 - repeatable
+    for run in range(60):
+        start = chance.choice(list(STARTS))
+        scene = STARTS[start](tmp_path / str(run))
+        for _ in range(5):
+            killed_at(chance.randrange(1, 200), scene)
+            assert scene.unsound() is None, (run, start)
+        assert rotate(scene.rotator()).state == "done", (run, start)
+        assert scene.unfinished() is None, (run, start)
+
+
+def test_faults_by_chance_never_make_it_unsound(tmp_path: Path) -> None:
+    chance = random.Random(9)  # noqa: S311 - repeatable
+    kinds = ["lost", "unreachable", "throttled", "denied"]
+    for run in range(120):
+        scene = STARTS[chance.choice(list(STARTS))](tmp_path / str(run))
+        scene.iam.faults = {
+            at: chance.choice(kinds) for at in range(1, 900) if chance.random() < 0.05
+        }
+        for _ in range(60):
+            created = scene.iam.calls.count("create_access_key")
+            try:
+                rotate(scene.rotator())
+            except (errors.AwsError, errors.IncompleteError, errors.RefusedError):
+                assert scene.unsound() is None, run
+            else:
+                break
+            finally:
+                assert scene.iam.calls.count("create_access_key") <= created + 1, run
+        scene.iam.faults.clear()
+        assert rotate(scene.rotator()).state == "done", run
+        assert scene.unfinished() is None, run
