@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine._compile import CompiledStatement, compile_statements
+from cml_iam.engine._compile import CompiledStatement, Rule, compile_statements
 from cml_iam.engine._decision import ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY, Decision, Outcome
 from cml_iam.engine._index import ActionIndex
 from cml_iam.engine._keys import Keys
@@ -19,17 +19,13 @@ from cml_iam.engine._principal import Caller, Naming, names_principals, naming
 from cml_iam.policy import PolicyDocument, load_policy
 
 if TYPE_CHECKING:
-    from cml_iam.engine._conditions import ConditionTest
     from cml_iam.engine._explanation import Explanation
     from cml_iam.engine._request import Request
-    from cml_iam.engine._resource import PolicyType, ResourceTest
+    from cml_iam.engine._resource import PolicyType
     from cml_iam.errors import Problem
 
 Document = PolicyDocument | str | Mapping[str, Any]
 """A policy document: parsed, as JSON text, or as parsed JSON."""
-
-Rule = tuple["ResourceTest | None", tuple["ConditionTest", ...]]
-"""What is left to ask of a statement about the action: the resource, then the conditions."""
 
 _decision: Final = tuple.__new__
 """Makes a named tuple in half the time of calling its class."""
@@ -68,13 +64,15 @@ class Authorizer:
     policies by type.
     """
 
-    __slots__ = ("_buckets", "_ordered", "gates", "problems")
+    __slots__ = ("_bounded", "_buckets", "_ordered", "_organized", "gates", "problems")
 
     def __init__(self, gates: tuple[Gate, ...]) -> None:
         self.gates = gates
         self._buckets: dict[str, Bucket] = {}
         kinds = {gate.kind for gate in gates}
-        self._ordered = bool(kinds & {"resource", "rcp", "endpoint", "scp"})
+        self._ordered = bool(kinds & {"resource", "rcp", "endpoint"})
+        self._organized = "scp" in kinds
+        self._bounded = "boundary" in kinds
         statements = [each for gate in gates for each in gate.statements]
         self.problems: tuple[Problem, ...] = tuple(
             problem for each in statements for problem in each.problems()
@@ -82,9 +80,13 @@ class Authorizer:
 
     def decide(self, request: Request) -> Decision:
         """Decide *request*."""
-        action, resource, _, context, account = request
+        action, resource, principal, context, account = request
         bucket = self._buckets.get(action) or self._bucket(action)
-        if self._ordered or account is not None:
+        if (
+            self._ordered
+            or account is not None
+            or (self._organized and Caller.parse(principal).service_linked)
+        ):
             return _decision(Decision, (self._decide_in_order(request, bucket), request, self))
         if bucket.denies and _one_matches(bucket.denies, resource, context):
             return _decision(Decision, (EXPLICIT_DENY, request, self))
@@ -110,7 +112,7 @@ class Authorizer:
             if applies(gate.kind, caller)
             for each in statements
             if _named(each, caller, bounded=self._bounded)
-            and _one_matches((_rule(each),), request.resource, request.context)
+            and _one_matches((each.rule,), request.resource, request.context)
         )
 
     def _bucket(self, action: str) -> Bucket:
@@ -132,10 +134,6 @@ class Authorizer:
             return EXPLICIT_DENY
         allows = _allows((kind, allowed) for kind, (_, allowed) in answers)
         return ALLOWED if is_allowed(request, caller, allows) else IMPLICIT_DENY
-
-    @property
-    def _bounded(self) -> bool:
-        return any(gate.kind == "boundary" for gate in self.gates)
 
 
 def compile_policies(
@@ -197,15 +195,11 @@ def _make_bucket(gates: Sequence[Gate], action: str) -> Bucket:
     about = tuple(gate.index.about(action) for gate in gates)
     if action.lower() in ALWAYS_ALLOWED:
         return Bucket((), (), about)
-    denies = [_rule(each) for found in about for each in found if each.statement.effect == "Deny"]
+    denies = [each.rule for found in about for each in found if each.statement.effect == "Deny"]
     allows = tuple(
-        tuple(_rule(each) for each in found if each.statement.effect == "Allow") for found in about
+        tuple(each.rule for each in found if each.statement.effect == "Allow") for found in about
     )
     return Bucket(tuple(denies), allows, about)
-
-
-def _rule(statement: CompiledStatement) -> Rule:
-    return statement.resource, tuple(each.test for each in statement.conditions)
 
 
 def _one_matches(rules: tuple[Rule, ...], resource: str, context: Mapping[str, Any]) -> bool:
@@ -230,7 +224,7 @@ def _ask(
     allowed = Naming.NOT
     for each in statements:
         named = _named(each, caller, bounded=bounded)
-        if named and _one_matches((_rule(each),), request.resource, request.context):
+        if named and _one_matches((each.rule,), request.resource, request.context):
             if each.statement.effect == "Deny":
                 return True, Naming.NOT
             allowed = max(allowed, named)

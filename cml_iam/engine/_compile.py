@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cml_iam.engine._action import ActionPattern, action_pattern
-from cml_iam.engine._conditions import CompiledCondition, compile_condition
+from cml_iam.engine._conditions import CompiledCondition, ConditionTest, compile_condition
 from cml_iam.engine._operators import Scope
 from cml_iam.engine._resource import (
     PolicyType,
@@ -25,11 +25,16 @@ if TYPE_CHECKING:
     from cml_iam.engine._keys import Keys
 
 
+Rule = tuple["ResourceTest | None", tuple["ConditionTest", ...]]
+"""The test of the resource (None if every one matches), then those of the conditions."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledStatement:
     """A statement of a policy of the type *kind*; *actions* are of `NotAction` if *not_action*.
 
-    *resource* is None if every resource matches.
+    *resource* is None if every resource matches. *rule* is what is left to ask once the statement
+    is known to be about the action.
     """
 
     document: PolicyDocument
@@ -40,6 +45,7 @@ class CompiledStatement:
     resources: tuple[ResourcePattern, ...]
     resource: ResourceTest | None
     conditions: tuple[CompiledCondition, ...]
+    rule: Rule
 
     def matches_action(self, action: str) -> bool:
         """Say whether the statement is about *action*."""
@@ -79,6 +85,8 @@ def _compile(
         for text in named or ()
     )
     not_action = statement.not_action is not None
+    resource = _resource(statement, resources)
+    conditions = tuple(compile_condition(each, scope) for each in statement.conditions)
     return CompiledStatement(
         document=document,
         kind=kind,
@@ -86,8 +94,9 @@ def _compile(
         actions=tuple(map(action_pattern, (statement.not_action or statement.action or ()))),
         not_action=not_action,
         resources=resources,
-        resource=_resource(statement, resources),
-        conditions=tuple(compile_condition(each, scope) for each in statement.conditions),
+        resource=resource,
+        conditions=conditions,
+        rule=(resource, tuple(each.test for each in conditions)),
     )
 
 
