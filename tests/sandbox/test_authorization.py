@@ -383,6 +383,11 @@ def test_an_instance_profile_needs_pass_role(user: Callable[..., Identity], root
     answer = refused(launch, ec2=user(BASE).client("ec2"), **profile)
     assert f"iam:PassRole on resource: {arn}" in answer.message
     launch(user(BASE, document(passing)).client("ec2"), **profile)
+    giving = document(allow("ec2:*"))
+    asked = {"InstanceId": launch(root.client("ec2")), **profile}
+    answer = refused(user(giving).client("ec2").associate_iam_instance_profile, **asked)
+    assert f"iam:PassRole on resource: {arn}" in answer.message
+    user(giving, document(passing)).client("ec2").associate_iam_instance_profile(**asked)
 
 
 def test_a_launch_template_is_judged_by_its_contents(

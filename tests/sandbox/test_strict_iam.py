@@ -77,25 +77,40 @@ def test_a_document_that_is_no_policy_is_refused(text: str, iam: Any) -> None:
     assert answer.code == "MalformedPolicyDocument"
 
 
-def test_a_user_is_deleted_only_when_nothing_hangs_on_it(
-    iam: Any, policy: str, user: Callable[..., Identity]
-) -> None:
-    someone = user()
-    name = someone.name
-    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=BASE)
-    iam.attach_user_policy(UserName=name, PolicyArn=policy)
-    iam.create_group(GroupName=f"of-{name}")
-    iam.add_user_to_group(GroupName=f"of-{name}", UserName=name)
-    untie: list[Callable[[], Any]] = [
-        lambda: iam.delete_access_key(UserName=name, AccessKeyId=someone.key),
-        lambda: iam.delete_user_policy(UserName=name, PolicyName="p"),
-        lambda: iam.detach_user_policy(UserName=name, PolicyArn=policy),
-        lambda: iam.remove_user_from_group(GroupName=f"of-{name}", UserName=name),
-    ]
-    for each in untie:
-        answer = refused(iam.delete_user, UserName=name)
-        assert (answer.code, answer.status) == ("DeleteConflict", 409)
-        each()
+@pytest.mark.parametrize("tie", ["access key", "inline", "attached", "group", "password"])
+def test_a_user_is_deleted_only_when_nothing_hangs_on_it(tie: str, iam: Any, policy: str) -> None:
+    name = f"tied-{next(_NUMBERS)}"
+    iam.create_user(UserName=name)
+    if tie == "group":
+        iam.create_group(GroupName=f"of-{name}")
+    key = {}
+    ties: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+        "access key": (
+            lambda: key.update(iam.create_access_key(UserName=name)["AccessKey"]),
+            lambda: iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"]),
+        ),
+        "inline": (
+            lambda: iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=BASE),
+            lambda: iam.delete_user_policy(UserName=name, PolicyName="p"),
+        ),
+        "attached": (
+            lambda: iam.attach_user_policy(UserName=name, PolicyArn=policy),
+            lambda: iam.detach_user_policy(UserName=name, PolicyArn=policy),
+        ),
+        "group": (
+            lambda: iam.add_user_to_group(GroupName=f"of-{name}", UserName=name),
+            lambda: iam.remove_user_from_group(GroupName=f"of-{name}", UserName=name),
+        ),
+        "password": (
+            lambda: iam.create_login_profile(UserName=name, Password="Not-a-secret-1"),
+            lambda: iam.delete_login_profile(UserName=name),
+        ),
+    }
+    tied, untie = ties[tie]
+    tied()
+    answer = refused(iam.delete_user, UserName=name)
+    assert (answer.code, answer.status) == ("DeleteConflict", 409)
+    untie()
     iam.delete_user(UserName=name)
     assert refused(iam.get_user, UserName=name).code == "NoSuchEntity"
 
