@@ -79,9 +79,8 @@ def measure(path: Path, which: int, peers: Path, repeats: int) -> dict[str, dict
 
 def show(title: str, result: dict[str, dict]) -> None:
     print(f"\n{title}")
-    print(
-        f"{'':14}{'decisions per CPU-second':>25}{'lowest':>12}{'highest':>12}{'ours is':>10}   decides as ours"
-    )
+    heads = f"{'decisions per CPU-second':>25}{'lowest':>12}{'highest':>12}{'ours is':>10}"
+    print(f"{'':14}{heads}   decides as ours")
     ours = result[OURS]["median"]
     for name, each in result.items():
         ratio = "" if name == OURS else f"{ours / each['median']:.1f} x"
