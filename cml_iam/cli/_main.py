@@ -18,6 +18,7 @@ COMMANDS = {
     "init": ("cml_iam.cli.init:init", "Write a site file."),
     "policy": ("cml_iam.cli.policy:policy", "Render, lint and verify policies."),
     "bootstrap": ("cml_iam.cli.bootstrap:bootstrap", "Create the principal and its credential."),
+    "key": ("cml_iam.cli.key:key", "List, rotate and revoke access keys."),
     "worker": ("cml_iam.cli.worker:worker", "Run the workers."),
     "health": ("cml_iam.cli.health:health", "Say whether the manager can reach and use EC2."),
     "sandbox": ("cml_iam.cli.sandbox:sandbox", "An embedded AWS that enforces policies."),

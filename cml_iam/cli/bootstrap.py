@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.cli._delivery import agreed, delivery_to, env_store, file_options
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import INFO, OK, WARN, note, print_json, print_table, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
@@ -16,11 +16,8 @@ from cml_iam.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cml_iam.credentials import AccessKey, Delivery, EnvFile
     from cml_iam.provision import Plan
     from cml_iam.site import Site
-
-DEFAULT_ENV = Path(".env")
 
 
 def _wanted_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,17 +31,8 @@ def _wanted_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 show_default=True,
                 help="Which policy: everything everywhere, or within the site's restrictions.",
             ),
-            click.option(
-                "--env-file",
-                type=click.Path(path_type=Path),
-                default=DEFAULT_ENV,
-                show_default=True,
-                help="Where a user's access key goes.",
-            ),
+            file_options,
             click.option("--no-key", is_flag=True, help="Leave access keys alone."),
-            click.option(
-                "--allow-tracked", is_flag=True, help="Let git see the file that holds the key."
-            ),
             click.option("--path", metavar="PATH", help="IAM path of a new user or role."),
             click.option("--boundary", metavar="ARN", help="Permissions boundary to put on."),
             click.option(
@@ -102,7 +90,7 @@ def apply(**wanted: Any) -> None:
         if wants_json():
             print_json(plan_data(made))
         return
-    if made.changes and not _agreed():
+    if made.changes and not agreed("apply?"):
         note(f"{WARN} nothing was changed")
         click.get_current_context().exit(Exit.CHANGES)
     done = apply_plan(aws, made, report=lambda step: note(f"{INFO} {step.resource}: {step.name}"))
@@ -126,7 +114,7 @@ def status(**wanted: Any) -> None:
     from cml_iam.provision import key_data, read_status, summary
 
     site, document = _site_and_document(wanted["policy_profile"])
-    store = None if wanted["no_key"] else _store(wanted["env_file"], wanted["allow_tracked"])
+    store = None if wanted["no_key"] else env_store(wanted["env_file"], wanted["allow_tracked"])
     found = read_status(settings().connect(site.home_region), site, document, store)
     if wants_json():
         steps = [
@@ -187,14 +175,6 @@ def _say_done(made: Plan, key_id: str | None) -> None:
         say(f"{OK} access key {key_id} is in {made.key.store}")
 
 
-def _agreed() -> bool:
-    if settings().yes:
-        return True
-    if not sys.stdin.isatty():
-        raise InputError("this changes the account, and there is nobody to ask", remedy="add --yes")
-    return click.confirm("apply?", err=True)
-
-
 def _plan(
     policy_profile: str,
     env_file: Path,
@@ -216,7 +196,7 @@ def _plan(
         path=path,
         boundary=boundary,
         tags=dict(_pair(tag) for tag in tags),
-        delivery=_delivery(site, env_file, allow_tracked) if with_key else None,
+        delivery=delivery_to(site, env_file, allow_tracked) if with_key else None,
     )
     return aws, made
 
@@ -226,30 +206,6 @@ def _site_and_document(profile: str) -> tuple[Site, str]:
 
     site = settings().load_site()
     return site, render_policy(site, "base" if profile == "base" else "hardened").text
-
-
-def _store(path: Path, allow_tracked: bool) -> EnvFile:
-    from cml_iam.credentials import EnvFile
-
-    return EnvFile(path.absolute(), allow_tracked=allow_tracked)
-
-
-def _delivery(site: Site, path: Path, allow_tracked: bool) -> Delivery:
-    from cml_iam.aws import connect
-    from cml_iam.credentials import Delivery
-
-    given = settings()
-
-    def sign_in(key: AccessKey) -> Any:
-        return connect(
-            profile=given.profile,
-            region=given.region or site.home_region,
-            endpoint_url=given.endpoint_url,
-            access_key=key.id,
-            secret_key=key.secret,
-        )
-
-    return Delivery(_store(path, allow_tracked), sign_in)
 
 
 def _pair(text: str) -> tuple[str, str]:

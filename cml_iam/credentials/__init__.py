@@ -23,6 +23,7 @@ from cml_iam.credentials._keys import (
     update_key,
 )
 from cml_iam.credentials._proof import prove_key
+from cml_iam.credentials._revocation import Revoked, revoke
 from cml_iam.credentials._rotation import (
     Outcome,
     Rotator,
@@ -43,6 +44,7 @@ __all__ = [
     "KeyPlan",
     "KeyUse",
     "Outcome",
+    "Revoked",
     "Rotation",
     "Rotator",
     "Schedule",
@@ -60,6 +62,7 @@ __all__ = [
     "prove_key",
     "read_user",
     "resume",
+    "revoke",
     "rollback",
     "rotate",
     "try_key",

@@ -33,8 +33,10 @@ def prove_key(
             f"EC2 cannot be asked with the new key `{key.id}`: {health.failure.message}",
             remedy=health.failure.remedy or "run the same again",
         )
-    for check in health.having(Verdict.UNCHECKED):
-        report(f"{check.action} could not be tried: {check.detail}")
+    unchecked = health.having(Verdict.UNCHECKED)
+    for why in dict.fromkeys(check.detail for check in unchecked):
+        actions = ", ".join(check.action for check in unchecked if check.detail == why)
+        report(f"could not be tried with the new key: {actions}: {why}")
     refused = health.having(Verdict.REFUSED)
     if refused:
         raise RefusedError(

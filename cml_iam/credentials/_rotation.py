@@ -81,23 +81,29 @@ class Outcome:
     """What a rotation has come to.
 
     `done`: one key is left, the one in the store. `waiting`: nothing to do before *until*.
-    `in use`: somebody still uses the old key, *evidence* says when and for what.
+    `in use`: somebody still uses the old key, *evidence* says when and for what. `not due`: the
+    key is young enough, and a rotation was wanted only if due.
     """
 
-    state: Literal["done", "waiting", "in use"]
+    state: Literal["done", "waiting", "in use", "not due"]
     rotation: Rotation
     until: datetime | None = None
     evidence: str = ""
 
 
-def rotate(rotator: Rotator) -> Outcome:
+def rotate(rotator: Rotator, *, if_due: bool = False) -> Outcome:
     """Begin a rotation, or go on with the one under way, as far as it can go now.
+
+    With *if_due* none is begun while the key in the store is young enough by the schedule.
 
     Raises RefusedError where it cannot be told which key is in use, with the evidence, and while
     another machine is making a key; IncompleteError where another run is needed.
     """
     with locked(rotator.delivery.store.folder.parent):
         if not _under_way(rotator):
+            due = _due(rotator) if if_due else None
+            if due is not None and rotator.clock() < due:
+                return Outcome("not due", Rotation(), due)
             _begin(rotator)
         return _go_on(rotator)
 
@@ -132,6 +138,15 @@ def rollback(rotator: Rotator) -> str:
             write_rotation(rotator.aws, rotator.user, back)
             return f"`{rotation.old}` is active again, beside `{rotation.new}`"
         return f"`{rotation.old}` and `{rotation.new}` are both active; nothing to undo"
+
+
+def _due(rotator: Rotator) -> datetime | None:
+    """Return when the key in the store is due, None where that is not known or it is none."""
+    stored = rotator.delivery.store.look().key
+    keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
+    if stored is None or stored.id not in keys:
+        return None
+    return rotator.schedule.due(keys[stored.id])
 
 
 def _under_way(rotator: Rotator) -> bool:

@@ -1,0 +1,135 @@
+"""The commands as they are typed, on moto behind the real connection."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Ran
+
+Run = Callable[..., Ran]
+
+SITE = """
+[account]
+id = "123456789012"
+[principal]
+"""
+
+
+@pytest.fixture
+def run(cml_iam: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    from moto import mock_aws
+
+    (tmp_path / "cml-iam.toml").write_text(SITE)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    with mock_aws():
+        assert cml_iam("bootstrap", "apply", "--yes").code == 0
+        yield cml_iam
+
+
+def stored(path: Path) -> tuple[str, str]:
+    values = dict(line.split("=", 1) for line in path.read_text().splitlines() if "AWS_" in line)
+    return values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"]
+
+
+def test_a_rotation_waits_with_7_and_ends_with_0(run: Run, tmp_path: Path) -> None:
+    old, _ = stored(tmp_path / ".env")
+
+    begun = run("key", "rotate", "--yes")
+    new, _ = stored(tmp_path / ".env")
+    assert begun.code == 7
+    assert "observing until" in begun.out
+    shown = json.loads(run("key", "status", "-o", "json").out)
+    assert (shown["phase"], shown["old"], shown["new"]) == ("observing", old, new)
+
+    assert run("key", "resume", "--overlap", "0").code == 7
+    assert "active again" in run("key", "rollback").out
+    done = run("key", "resume", "--overlap", "0", "--cool-off", "0")
+    assert done.code == 0
+    listed = json.loads(run("key", "list", "-o", "json").out)
+    assert [(key["id"], key["stored"]) for key in listed["keys"]] == [(new, True)]
+
+
+def test_rotating_needs_yes_without_a_terminal(run: Run, tmp_path: Path) -> None:
+    before = (tmp_path / ".env").read_bytes()
+
+    refused = run("key", "rotate")
+
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert (tmp_path / ".env").read_bytes() == before
+
+
+def test_a_young_key_is_not_due_and_nothing_happens(run: Run, tmp_path: Path) -> None:
+    before = (tmp_path / ".env").read_bytes()
+
+    ran = run("key", "rotate", "--if-due")
+
+    assert (ran.code, ran.out[:14]) == (0, "✔ not due befo")
+    assert (tmp_path / ".env").read_bytes() == before
+    due = run("key", "rotate", "--if-due", "--max-age", "0", "--overlap", "0", "--cool-off", "0")
+    assert due.code == 0
+    assert (tmp_path / ".env").read_bytes() != before
+
+
+def test_the_list_shows_age_use_and_due_date(run: Run) -> None:
+    shown = run("key", "list", "--max-age", "0")
+
+    assert shown.code == 0
+    assert "0 days" in shown.out
+    assert "▲ now" in shown.out
+
+
+def test_revoking_replaces_the_stored_key(run: Run, tmp_path: Path) -> None:
+    old, _ = stored(tmp_path / ".env")
+
+    ran = run("key", "revoke", old, "--yes")
+
+    assert ran.code == 0
+    assert stored(tmp_path / ".env")[0] != old
+    assert "36 hours" in ran.out
+
+
+@pytest.mark.parametrize("span", ["1", "d", "1w", "-1d", "1.5h", "99999d"])
+def test_a_length_of_time_that_is_none_is_refused(run: Run, span: str) -> None:
+    refused = run("key", "list", f"--max-age={span}")
+
+    assert refused.code == 2
+    assert "90d, 12h, 20m or 0" in refused.err
+
+
+def test_a_role_has_no_keys(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "cml-iam.toml").write_text(SITE + 'role = "x"\n')
+
+    refused = run("key", "list")
+
+    assert refused.code == 2
+    assert "role `x`" in refused.err
+
+
+def test_no_secret_is_said_by_any_of_them(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secrets = {stored(tmp_path / ".env")[1]}
+    said = ""
+    for arguments in (
+        ("rotate", "--yes", "--overlap", "0", "--debug"),
+        ("status", "-o", "json"),
+        ("list", "-o", "json"),
+        ("rollback",),
+        ("resume", "--overlap", "0", "--cool-off", "0"),
+        ("rotate", "--yes", "-o", "json", "--overlap", "0", "--cool-off", "0"),
+    ):
+        ran = run("key", *arguments)
+        said += ran.out + ran.err
+        secrets.add(stored(tmp_path / ".env")[1])
+    said += "\n".join(f"{each.getMessage()} {each.args}" for each in caplog.records)
+
+    assert len(secrets) == 3
+    assert not [secret for secret in secrets if secret in said]
