@@ -175,8 +175,8 @@ def _canonical(message: Message, claim: Claim) -> str:
 def _canonical_path(path: str, service: str) -> str:
     if service == "s3":
         return path
-    tail = "/" if path.endswith("/") and path != "/" else ""
     normal = posixpath.normpath(path).replace("//", "/") if path else "/"
+    tail = "/" if path.endswith("/") and not normal.endswith("/") else ""
     return quote(normal + tail, safe="/-_.~")
 
 

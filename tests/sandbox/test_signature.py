@@ -9,7 +9,7 @@ import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cml_iam.sandbox._faults import Unauthenticated
@@ -134,6 +134,8 @@ def test_a_header_that_steers_has_to_be_signed(dropped: str) -> None:
     body=st.binary(max_size=40),
     path=st.text("abcXYZ0189-._~/", max_size=12),
 )
+@example(query={}, body=b"", path="./")
+@example(query={}, body=b"", path="a/../b/")
 def test_what_botocore_signs_is_verified(query: dict[str, str], body: bytes, path: str) -> None:
     pairs = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in query.items())
     target = f"/{path.replace('//', '/').lstrip('/')}" + (f"?{pairs}" if pairs else "")
