@@ -11,6 +11,7 @@ import pytest
 from cml_iam import errors
 from cml_iam.credentials import resume, rotate
 from tests.credentials.crashes import Bomb, Killed, ticking
+from tests.credentials.kill_harness import one_run
 from tests.credentials.rotations import STARTS, Scene
 
 
@@ -97,3 +98,9 @@ def test_faults_by_chance_never_make_it_unsound(tmp_path: Path) -> None:
         scene.iam.faults.clear()
         assert rotate(scene.rotator()).state == "done", run
         assert scene.unfinished() is None, run
+
+
+def test_killed_for_good_in_a_process_of_its_own_it_still_converges(tmp_path: Path) -> None:
+    chance = random.Random(10)  # noqa: S311 - repeatable
+    kills = sum(one_run(chance, tmp_path / str(run))[1] for run in range(40))
+    assert kills > 20
