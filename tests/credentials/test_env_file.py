@@ -251,3 +251,22 @@ def test_without_git_a_work_tree_cannot_be_checked_and_is_refused(
 
     with pytest.raises(errors.RefusedError, match="cannot read"):
         EnvFile(tree / ".env").look()
+
+
+def test_a_leftover_open_to_others_is_private_before_anything_is_written_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EnvFile(tmp_path / ".env")
+    store.reserve()
+    (store.folder / ".env.reserved").chmod(0o666)
+    seen = []
+    write = os.write
+
+    def watched(descriptor: int, data: bytes) -> int:
+        seen.append(os.fstat(descriptor).st_mode & 0o777)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", watched)
+    store.stage(KEY)
+
+    assert seen == [0o600]

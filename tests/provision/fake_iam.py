@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
+from threading import RLock
 from typing import Any
 
 from cml_iam import errors
@@ -92,6 +93,7 @@ class FakeIam:
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     before_call: Callable[[str], None] = lambda name: None
     tick: Callable[[], None] = lambda: None
+    guard: RLock = field(default_factory=RLock)
 
     def admin(self) -> FakeAws:
         return FakeAws(self, Identity(ACCOUNT, ADMIN, "AIDAADMIN"))
@@ -188,11 +190,12 @@ class FakeAws:
         return answer
 
     def _counted(self, operation: str, work: Callable[[], Any]) -> Any:
-        self.iam.now += timedelta(seconds=1)
-        answer = work()
-        if not operation.startswith(("get_", "list_")):
-            self.iam.writes.append(operation)
-        return answer
+        with self.iam.guard:
+            self.iam.now += timedelta(seconds=1)
+            answer = work()
+            if not operation.startswith(("get_", "list_")):
+                self.iam.writes.append(operation)
+            return answer
 
 
 def _tags(raw: list[dict[str, str]]) -> dict[str, str]:

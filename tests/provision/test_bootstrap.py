@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -439,3 +441,23 @@ def test_a_full_quota_met_on_the_way_leaves_nothing_behind(tmp_path: Path) -> No
 
     assert list(tmp_path.iterdir()) == []
     assert len(iam.keys) == 2
+
+
+def test_with_a_full_disk_no_key_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    iam = FakeIam()
+    world = fake_world(tmp_path, iam)
+    world.apply(delivery=None)
+    write = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        if len(data) > 300:  # the journal is smaller, the coming file larger
+            raise OSError(errno.ENOSPC, "full")
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(errors.InputError, match="no space left"):
+        world.apply()
+
+    assert "create_access_key" not in iam.calls
+    monkeypatch.undo()
+    assert world.apply().key_id == stored_id(world)
