@@ -11,7 +11,18 @@ from cml_iam.catalogue import load_catalogue, permission_tables
 from cml_iam.cli._output import INFO, OK, WARN, note, print_json, print_table, wants_json
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.errors import InputError
-from cml_iam.render import DOCUMENTS, PROFILES, Profile, render_document, render_policy
+from cml_iam.render import (
+    DOCUMENTS,
+    FORMS,
+    PROFILES,
+    Form,
+    Profile,
+    render_document,
+    render_form,
+    render_parts,
+    render_policy,
+)
+from cml_iam.site import Site
 
 
 @click.command()
@@ -29,6 +40,13 @@ from cml_iam.render import DOCUMENTS, PROFILES, Profile, render_document, render
     help="Another document of the site; `policy documents` lists them.",
 )
 @click.option(
+    "--form",
+    type=click.Choice(FORMS),
+    default="json",
+    show_default=True,
+    help="Terraform, CloudFormation (fit for a StackSet), AWS CLI commands, Markdown.",
+)
+@click.option(
     "--all",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -36,7 +54,7 @@ from cml_iam.render import DOCUMENTS, PROFILES, Profile, render_document, render
     help="Write every document the site file has the values for into this folder.",
 )
 @shared_options("site", "quiet")
-def render(profile: Profile, document: str | None, folder: Path | None) -> None:
+def render(profile: Profile, document: str | None, form: Form, folder: Path | None) -> None:
     """Print the policy document on stdout, and nothing else.
 
     The hardened document replaces the base: attached beside it, it would restrict nothing.
@@ -44,6 +62,11 @@ def render(profile: Profile, document: str | None, folder: Path | None) -> None:
     name = document or profile
     if folder:
         _write_all(folder)
+        return
+    if form != "json":
+        if document:
+            raise InputError("--form is for the policy itself; leave out --document")
+        click.echo(render_form(settings().load_site(), form, profile), nl=False)
         return
     if name == "base":
         click.echo(render_policy(None, "base").text, nl=False)
@@ -86,10 +109,18 @@ def _write_all(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in DOCUMENTS:
         try:
-            text = render_document(site, name).text
+            texts = _texts(site, name)
         except InputError as error:
             note(f"{INFO} {name}: left out, {error.message}")
             continue
-        path = folder / f"{name}.json"
-        path.write_text(text, "utf-8")
-        note(f"{OK} {path}")
+        for number, text in enumerate(texts, start=1):
+            path = folder / (f"{name}.json" if len(texts) == 1 else f"{name}-{number}.json")
+            path.write_text(text, "utf-8")
+            note(f"{OK} {path}")
+
+
+def _texts(site: Site, name: str) -> tuple[str, ...]:
+    """Return the document *name*; the policy itself in parts where it is too large for one."""
+    if name == "hardened":
+        return tuple(part.text for part in render_parts(site))
+    return (render_document(site, name).text,)

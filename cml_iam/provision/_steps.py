@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import RefusedError
 from cml_iam.policy import load_policy, policy_size, same_meaning
 from cml_iam.provision._diff import difference, document_lines
 from cml_iam.provision._plan import Call, Step
+from cml_iam.render import render_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +23,6 @@ MOST_VERSIONS: Final = 5
 
 _TAKEN_OVER = "~ not made by cml-iam: taken over"
 _NAME: Final = {"user": "UserName", "role": "RoleName"}
-_SERVICE: Final = {"aws-cn": "ec2.amazonaws.com.cn"}
 
 
 def tags_wanted(wanted: Wanted) -> dict[str, str]:
@@ -175,17 +174,8 @@ def profile_step(name: str, live: Profile | None, wanted: Wanted) -> Step:
 
 
 def trust(wanted: Wanted) -> str:
-    """Return the trust policy of a role that EC2 instances use.
-
-    Without aws:SourceArn: EC2 does not send it, and the condition would lock every instance out.
-    """
-    mark: str = _SERVICE.get(wanted.site.partition, "ec2.amazonaws.com")
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": mark},
-        "Action": "sts:AssumeRole",
-    }
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=2)
+    """Return the trust policy of a role that EC2 instances use."""
+    return render_document(wanted.site, "trust-ec2").text
 
 
 def _pairs(wanted: Wanted) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """Catalogue and site in, policy documents out."""
 
+from cml_iam.render._forms import FORMS, Form, render_form
 from cml_iam.render._policies import (
     DOCUMENTS,
     PROFILES,
@@ -14,12 +15,15 @@ from cml_iam.render._policies import (
 
 __all__ = [
     "DOCUMENTS",
+    "FORMS",
     "PROFILES",
     "DocumentForm",
+    "Form",
     "Kind",
     "Profile",
     "RenderedPolicy",
     "render_document",
+    "render_form",
     "render_parts",
     "render_policy",
 ]

@@ -118,7 +118,7 @@ def _rendered(form: DocumentForm, text: str) -> RenderedPolicy:
         raise QuotaError(
             f"the {form.name} policy has {rendered.size} characters; AWS takes {form.quota}",
             remedy="list fewer regions, instance types or images, restrict images by owner, or"
-            " take it in parts: --parts",
+            " write it in parts: `policy render --all DIR`",
         )
     return rendered
 
