@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cml_iam.engine._action import ActionPattern, action_pattern
+from cml_iam.engine._comparison import Scope
 from cml_iam.engine._conditions import CompiledCondition, ConditionTest, compile_condition
-from cml_iam.engine._operators import Scope
 from cml_iam.engine._resource import (
     PolicyType,
     ResourcePattern,

@@ -10,15 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.engine._operators import (
-    OPERATORS,
-    Comparison,
-    Context,
-    Operator,
-    PlainTest,
-    Scope,
-    VaryingTest,
-)
+from cml_iam.engine._comparison import Comparison, Context, PlainTest, Scope, VaryingTest
+from cml_iam.engine._operators import OPERATORS, Operator
 from cml_iam.engine._request import all_texts, single_text
 from cml_iam.policy import did_you_mean
 

@@ -1,284 +1,72 @@
-"""The condition operators: what each makes of the policy's values, in one table.
+"""The condition operators, in one table.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
-
-An operator compares one text of the request with the policy's values and answers True when one of
-them matches, False when none does, and None when it cannot be told: the request's text or one of
-the policy's is no number, date, address, boolean or ARN, or a variable has no value. Such a
-condition does not match, and a negated one does not either.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from cml_iam.engine._arn import FIELDS, Fields, arn_patterns, is_arn, split_fields
-from cml_iam.engine._dates import moment
-from cml_iam.engine._ip import inside, network
-from cml_iam.engine._numbers import number
-from cml_iam.engine._resource import resolve_fields
-from cml_iam.engine._text import has_variable, patterns
-from cml_iam.engine._variables import MalformedVariableError, Token, resolved, tokens
+from cml_iam.engine._comparison import (
+    Prepare,
+    Scope,
+    addresses,
+    arns,
+    booleans,
+    dates,
+    numbers,
+    texts,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping
 
-    from cml_iam.engine._keys import Keys
-
-Context = Mapping[str, Any]
-PlainTest = Callable[[str], "bool | None"]
-VaryingTest = Callable[[str, Context], "bool | None"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What the values of a document share: *variables* is whether it has any; its *keys*."""
-
-    variables: bool
-    keys: Keys = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The policy's values made ready: *plain* takes the request's text, *varying* also its context.
-
-    Exactly one of them is set. *problems* says which values can never match.
-    """
-
-    plain: PlainTest | None = None
-    varying: VaryingTest | None = None
-    problems: tuple[str, ...] = ()
-
-
-Prepare = Callable[["Sequence[str]", Scope], Comparison]
+__all__ = ["OPERATORS", "Operator", "Scope"]
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A condition operator; a *negated* one holds when no value of the policy matches."""
+    """A condition operator; a *negated* one holds when no value of the policy matches.
+
+    *prepare* makes the policy's values ready for the comparison.
+    """
 
     name: str
     prepare: Prepare
     negated: bool = False
 
 
-def _texts(*, wildcards: bool = False, any_case: bool = False, variables: bool = True) -> Prepare:
-    """Compare as texts; *wildcards* for `*` and `?`."""
-
-    def prepare(values: Sequence[str], scope: Scope) -> Comparison:
-        parsed, problems = [], []
-        for value in values:
-            try:
-                parts = tokens(
-                    value,
-                    variables=scope.variables and variables,
-                    wildcards=wildcards,
-                    keys=scope.keys,
-                )
-            except MalformedVariableError as error:
-                problems.append(f"`{value}`: {error}")
-            else:
-                parsed.append(_lower(parts) if any_case else parts)
-        return _text_comparison(parsed, tuple(problems), any_case=any_case)
-
-    return prepare
-
-
-def _text_comparison(
-    parsed: Sequence[tuple[Token, ...]], problems: tuple[str, ...], *, any_case: bool
-) -> Comparison:
-    plain = patterns(parts for parts in parsed if not has_variable(parts)).test()
-    varying = [parts for parts in parsed if has_variable(parts)]
-    otherwise = None if problems else False
-    if not varying and not problems:
-        return Comparison(plain=(lambda text: plain(text.lower())) if any_case else plain)
-
-    def test(text: str, context: Context) -> bool | None:
-        wanted = text.lower() if any_case else text
-        if plain(wanted):
-            return True
-        answer: bool | None = otherwise
-        for parts in varying:
-            literal = resolved(parts, context)
-            if literal is None:
-                answer = None
-            elif patterns((_lower(literal) if any_case else literal,)).matches(wanted):
-                return True
-        return answer
-
-    return Comparison(varying=test, problems=problems)
-
-
-def _lower(parts: Iterable[Token]) -> tuple[Token, ...]:
-    return tuple(part.lower() if isinstance(part, str) else part for part in parts)
-
-
-def _arns(values: Sequence[str], scope: Scope) -> Comparison:
-    """Compare as ARNs, field by field; `ArnEquals` takes wildcards as `ArnLike` does."""
-    parsed, problems = [], []
-    for value in values:
-        fields = _arn_fields(value, scope)
-        if fields is None:
-            problems.append(f"`{value}` is not an ARN")
-        else:
-            parsed.append(fields)
-    plain = arn_patterns(fields for fields in parsed if not _varies(fields)).test()
-    varying = [fields for fields in parsed if _varies(fields)]
-    otherwise = None if problems else False
-
-    def simple(text: str) -> bool | None:
-        return (plain(text) or otherwise) if is_arn(text) else None
-
-    def test(text: str, context: Context) -> bool | None:
-        answer = simple(text)
-        if answer or not is_arn(text):
-            return answer
-        for fields in varying:
-            literal = resolve_fields(fields, context)
-            if literal is None:
-                answer = None
-            elif arn_patterns((literal,)).matches(text):
-                return True
-        return answer
-
-    if varying:
-        return Comparison(varying=test, problems=tuple(problems))
-    return Comparison(plain=simple, problems=tuple(problems))
-
-
-def _arn_fields(value: str, scope: Scope) -> Fields | None:
-    try:
-        parts = tokens(value, variables=scope.variables, wildcards=True, keys=scope.keys)
-    except MalformedVariableError:
-        return None
-    fields = split_fields(parts)
-    if len(fields) != FIELDS or has_variable(fields[0]):
-        return None
-    return fields if patterns(fields[:1]).matches("arn") else None
-
-
-def _varies(fields: Fields) -> bool:
-    return any(has_variable(field) for field in fields)
-
-
-def _booleans(values: Sequence[str], scope: Scope) -> Comparison:
-    """Compare true and false, in any case of letters."""
-    inner = _texts(any_case=True)(values, scope)
-    if inner.varying is not None:
-        return Comparison(varying=_boolean_varying(values, scope), problems=inner.problems)
-    wanted = {value.lower() for value in values}
-    odd = tuple(f"`{value}` is neither true nor false" for value in values if not _boolean(value))
-    answers = {text: text in wanted or (None if odd else False) for text in _BOOLEANS}
-    return Comparison(plain=lambda text: answers.get(text.lower()), problems=odd)
-
-
-def _boolean_varying(values: Sequence[str], scope: Scope) -> VaryingTest:
-    parsed = []
-    for value in values:
-        try:
-            parsed.append(tokens(value, variables=True, wildcards=False, keys=scope.keys))
-        except MalformedVariableError:
-            parsed.append(("",))  # no boolean either
-
-    def test(text: str, context: Context) -> bool | None:
-        if not _boolean(text):
-            return None
-        answer: bool | None = False
-        for parts in parsed:
-            literal = resolved(parts, context)
-            value = "".join(map(str, literal or ()))
-            if not _boolean(value):
-                answer = None
-            elif value.lower() == text.lower():
-                return True
-        return answer
-
-    return test
-
-
-_BOOLEANS: Final = ("true", "false")
-
-
-def _boolean(text: str) -> bool:
-    return text.lower() in _BOOLEANS
-
-
-def _ordered(read: Callable[[str], Any], compare: Callable[[Any, Any], bool], what: str) -> Prepare:
-    """Compare what *read* makes of both sides; it answers None for a text it cannot read."""
-
-    def prepare(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here
-        wanted = [(value, read(value)) for value in values]
-        odd = tuple(f"`{value}` is not {what}" for value, found in wanted if found is None)
-        readable = tuple(found for _, found in wanted if found is not None)
-        otherwise = None if odd else False
-
-        def test(text: str) -> bool | None:
-            found = read(text)
-            if found is None:
-                return None
-            for value in readable:
-                if compare(found, value):
-                    return True
-            return otherwise
-
-        return Comparison(plain=test, problems=odd)
-
-    return prepare
-
-
-def _numbers(compare: Callable[[Any, Any], bool]) -> Prepare:
-    return _ordered(number, compare, "a number")
-
-
-def _dates(compare: Callable[[Any, Any], bool]) -> Prepare:
-    return _ordered(moment, compare, "a date")
-
-
-def _addresses(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here
-    """Compare an address with ranges; an IPv6 address is in no IPv4 range, and vice versa."""
-    ranges = [(value, network(value)) for value in values]
-    odd = tuple(f"`{value}` is no IP address or range" for value, found in ranges if found is None)
-    networks = tuple(found for _, found in ranges if found is not None)
-
-    def test(text: str) -> bool | None:
-        found = inside(text, networks)
-        return None if odd and not found else found
-
-    return Comparison(plain=test, problems=odd)
-
-
 OPERATORS: Final[Mapping[str, Operator]] = {
     each.name.lower(): each
     for each in (
-        Operator("StringEquals", _texts()),
-        Operator("StringNotEquals", _texts(), negated=True),
-        Operator("StringEqualsIgnoreCase", _texts(any_case=True)),
-        Operator("StringNotEqualsIgnoreCase", _texts(any_case=True), negated=True),
-        Operator("StringLike", _texts(wildcards=True)),
-        Operator("StringNotLike", _texts(wildcards=True), negated=True),
-        Operator("NumericEquals", _numbers(operator.eq)),
-        Operator("NumericNotEquals", _numbers(operator.eq), negated=True),
-        Operator("NumericLessThan", _numbers(operator.lt)),
-        Operator("NumericLessThanEquals", _numbers(operator.le)),
-        Operator("NumericGreaterThan", _numbers(operator.gt)),
-        Operator("NumericGreaterThanEquals", _numbers(operator.ge)),
-        Operator("DateEquals", _dates(operator.eq)),
-        Operator("DateNotEquals", _dates(operator.eq), negated=True),
-        Operator("DateLessThan", _dates(operator.lt)),
-        Operator("DateLessThanEquals", _dates(operator.le)),
-        Operator("DateGreaterThan", _dates(operator.gt)),
-        Operator("DateGreaterThanEquals", _dates(operator.ge)),
-        Operator("Bool", _booleans),
-        Operator("BinaryEquals", _texts(variables=False)),
-        Operator("IpAddress", _addresses),
-        Operator("NotIpAddress", _addresses, negated=True),
-        Operator("ArnEquals", _arns),
-        Operator("ArnLike", _arns),
-        Operator("ArnNotEquals", _arns, negated=True),
-        Operator("ArnNotLike", _arns, negated=True),
+        Operator("StringEquals", texts()),
+        Operator("StringNotEquals", texts(), negated=True),
+        Operator("StringEqualsIgnoreCase", texts(any_case=True)),
+        Operator("StringNotEqualsIgnoreCase", texts(any_case=True), negated=True),
+        Operator("StringLike", texts(wildcards=True)),
+        Operator("StringNotLike", texts(wildcards=True), negated=True),
+        Operator("NumericEquals", numbers(operator.eq)),
+        Operator("NumericNotEquals", numbers(operator.eq), negated=True),
+        Operator("NumericLessThan", numbers(operator.lt)),
+        Operator("NumericLessThanEquals", numbers(operator.le)),
+        Operator("NumericGreaterThan", numbers(operator.gt)),
+        Operator("NumericGreaterThanEquals", numbers(operator.ge)),
+        Operator("DateEquals", dates(operator.eq)),
+        Operator("DateNotEquals", dates(operator.eq), negated=True),
+        Operator("DateLessThan", dates(operator.lt)),
+        Operator("DateLessThanEquals", dates(operator.le)),
+        Operator("DateGreaterThan", dates(operator.gt)),
+        Operator("DateGreaterThanEquals", dates(operator.ge)),
+        Operator("Bool", booleans),
+        Operator("BinaryEquals", texts(variables=False)),
+        Operator("IpAddress", addresses),
+        Operator("NotIpAddress", addresses, negated=True),
+        Operator("ArnEquals", arns),
+        Operator("ArnLike", arns),
+        Operator("ArnNotEquals", arns, negated=True),
+        Operator("ArnNotLike", arns, negated=True),
     )
 }
 """By name in lower case; `Null` is not here: it asks for the key and not for its value."""

@@ -13,7 +13,7 @@ from random import Random
 from cml_iam.engine import Request, compile_policies
 from tests.engine import random_cases, reference
 
-REQUESTS_PER_POLICIES = 5
+REQUESTS_PER_POLICIES = 20
 
 
 def mismatches(pairs, seed):
