@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 NULL: Final = "null"
 OPERATOR_NAMES: Final = (*(each.name for each in OPERATORS.values()), "Null")
 
-SAME_KEY: Final = {"ec2:region": "aws:requestedregion"}
-"""Keys with two names; for tags of a resource see `same_key`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Op:
@@ -67,20 +64,6 @@ def holds_without_key(condition: Condition) -> bool | None:
 def value_problems(condition: Condition, *, variables: bool) -> tuple[str, ...]:
     """Return why values of *condition* can never match."""
     return compile_condition(condition, Scope(variables, Keys())).problems
-
-
-def same_key(key: str) -> str:
-    """Return one name for all names of a condition key, in lower case."""
-    lower = key.lower()
-    prefix, slash, tag = lower.partition("/")
-    if prefix == "ec2:resourcetag" and slash:
-        return f"aws:resourcetag/{tag}"
-    return SAME_KEY.get(lower, lower)
-
-
-def is_region(key: str) -> bool:
-    """Say whether *key* holds the region of the request."""
-    return same_key(key) == "aws:requestedregion"
 
 
 def value_patterns(condition: Condition, op: Op) -> list[str]:

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.lint._arns import overlap
-from cml_iam.lint._conditions import (
-    NULL,
-    holds_without_key,
-    is_region,
-    parse_operator,
-    same_key,
-    value_patterns,
-)
+from cml_iam.lint._conditions import NULL, holds_without_key, parse_operator, value_patterns
 from cml_iam.lint._finding import Found
 from cml_iam.lint._names import OTHER_PREFIXES, is_unknown
 from cml_iam.policy import patterns_overlap
+from cml_iam.reference import is_region, overlap, same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.lint._reference import Action, Target
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
+    from cml_iam.reference import Action, Target
 
 SHOWN: Final = 4
 """Names listed before `and N more`."""

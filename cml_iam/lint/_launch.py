@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.lint import _reference as reference
-from cml_iam.lint._arns import arn_pattern, covers, overlap
-from cml_iam.lint._conditions import holds_without_key, is_region, parse_operator
+from cml_iam import reference
+from cml_iam.lint._conditions import holds_without_key, parse_operator
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found, Step
 from cml_iam.lint._sample import base_context, requests, says
+from cml_iam.reference import arn_pattern, covers, is_region, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.errors import Place
-    from cml_iam.lint._reference import Action, Target
     from cml_iam.lint._subject import Item, Subject
+    from cml_iam.reference import Action, Target
 
 EBS_ROOT: Final = "volume"
 """Optional in the reference, because of instance store; but a launch from an EBS image needs it."""

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.lint import _reference as reference
+from cml_iam import reference
 from cml_iam.lint._conditions import (
     NULL,
     OPERATOR_NAMES,

@@ -10,19 +10,18 @@ import re
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam import reference
 from cml_iam.engine import Request
-from cml_iam.lint import _reference as reference
-from cml_iam.lint._arns import overlap
-from cml_iam.lint._conditions import NULL, is_region, parse_operator, same_key
+from cml_iam.lint._conditions import NULL, parse_operator
 from cml_iam.policy import pattern_matches
+from cml_iam.reference import is_region, overlap, same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cml_iam.lint._arns import ArnPattern
-    from cml_iam.lint._reference import Action, Target
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import Condition
+    from cml_iam.reference import Action, ArnPattern, Target
 
 Context = dict[str, Any]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cml_iam.lint import _reference as reference
-from cml_iam.lint._arns import ArnPattern, arn_pattern, overlap
+from cml_iam import reference
 from cml_iam.policy import VERSION_2012
+from cml_iam.reference import ArnPattern, arn_pattern, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cml_iam.engine import Authorizer
     from cml_iam.errors import Place
     from cml_iam.lint._finding import Kind
-    from cml_iam.lint._reference import Action, Target
     from cml_iam.policy import Condition, PolicyDocument, Statement
+    from cml_iam.reference import Action, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.lint import _reference as reference
-from cml_iam.lint._conditions import parse_operator, same_key
+from cml_iam import reference
+from cml_iam.lint._conditions import parse_operator
 from cml_iam.lint._finding import Found, Step
 from cml_iam.lint._sample import concerning, filled, requests, resource_tag, says
+from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cml_iam.engine import Request
     from cml_iam.errors import Place
-    from cml_iam.lint._reference import Action, Target
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import Condition
+    from cml_iam.reference import Action, Target
 
 TAGGING: Final = frozenset({"ec2:CreateTags", "ec2:DeleteTags"})
 PREFIX: Final = "aws:resourcetag/"

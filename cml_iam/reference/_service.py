@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.lint._arns import ArnPattern, arn_of_format
 from cml_iam.policy import pattern_matches, pattern_regex
+from cml_iam.reference._arns import ArnPattern, arn_of_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

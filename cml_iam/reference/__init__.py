@@ -1,0 +1,56 @@
+"""What exists in IAM: services, actions, resource types, condition keys; ARNs as patterns."""
+
+from cml_iam.reference._arns import (
+    ANY,
+    FIELDS,
+    ArnPattern,
+    arn_of_format,
+    arn_pattern,
+    covers,
+    overlap,
+)
+from cml_iam.reference._keys import is_region, same_key
+from cml_iam.reference._service import (
+    EXACT_SERVICES,
+    GLOBAL_KEYS,
+    GLOBAL_NAMES,
+    GLOBAL_TYPES,
+    SEVERAL_VALUES,
+    SHARED_PREFIXES,
+    Action,
+    Keys,
+    Service,
+    Target,
+    key_type,
+    known_keys,
+    service,
+    services,
+    updated,
+)
+
+__all__ = [
+    "ANY",
+    "EXACT_SERVICES",
+    "FIELDS",
+    "GLOBAL_KEYS",
+    "GLOBAL_NAMES",
+    "GLOBAL_TYPES",
+    "SEVERAL_VALUES",
+    "SHARED_PREFIXES",
+    "Action",
+    "ArnPattern",
+    "Keys",
+    "Service",
+    "Target",
+    "arn_of_format",
+    "arn_pattern",
+    "covers",
+    "is_region",
+    "key_type",
+    "known_keys",
+    "overlap",
+    "same_key",
+    "service",
+    "services",
+    "updated",
+]
