@@ -1,0 +1,1 @@
+"""Compares policies by what they mean."""
