@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-
-import click
 
 from cml_iam.errors import InputError
 from cml_iam.policy import PolicyDocument, parse_policy
@@ -13,7 +12,7 @@ from cml_iam.policy import PolicyDocument, parse_policy
 def read_text(path: Path) -> str:
     """Return the text of *path*, of standard input for `-`; raises InputError."""
     if str(path) == "-":
-        return click.get_text_stream("stdin").read()
+        return sys.stdin.read()
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
