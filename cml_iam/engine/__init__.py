@@ -8,24 +8,48 @@ One file per concern: `_action`, `_resource`, `_principal`, `_conditions` (missi
 qualifiers), `_operators` (the table), `_variables`, `_order` (of evaluation), `_explanation`.
 """
 
-from cml_iam.engine._attached import AttachedPolicy, PrincipalPolicies
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from cml_iam.engine._authorizer import Authorizer, Document, compile_policies
-from cml_iam.engine._context_keys import context_keys
+from cml_iam.engine._conditions import FOR_ALL, FOR_ANY, OperatorName
 from cml_iam.engine._decision import Decision, Outcome
-from cml_iam.engine._explanation import (
-    ConditionReason,
-    ElementReason,
-    Explanation,
-    GateReason,
-    StatementReason,
-)
 from cml_iam.engine._operators import OPERATORS
 from cml_iam.engine._request import Request
 from cml_iam.engine._resource import PolicyType
-from cml_iam.engine._simulate import simulate_custom, simulate_principal
-from cml_iam.engine._simulate_input import Shape, SimulationError
+
+if TYPE_CHECKING:
+    from cml_iam.engine._attached import AttachedPolicy, PrincipalPolicies
+    from cml_iam.engine._context_keys import context_keys
+    from cml_iam.engine._explanation import (
+        ConditionReason,
+        ElementReason,
+        Explanation,
+        GateReason,
+        StatementReason,
+    )
+    from cml_iam.engine._simulate import simulate_custom, simulate_principal
+    from cml_iam.engine._simulate_input import Shape, SimulationError
+
+_LATER: Final = {
+    "AttachedPolicy": "_attached",
+    "PrincipalPolicies": "_attached",
+    "context_keys": "_context_keys",
+    "ConditionReason": "_explanation",
+    "ElementReason": "_explanation",
+    "Explanation": "_explanation",
+    "GateReason": "_explanation",
+    "StatementReason": "_explanation",
+    "simulate_custom": "_simulate",
+    "simulate_principal": "_simulate",
+    "Shape": "_simulate_input",
+    "SimulationError": "_simulate_input",
+}
+"""Names that deciding does not need, by file: imported when asked for, because starting counts."""
 
 __all__ = [
+    "FOR_ALL",
+    "FOR_ANY",
     "OPERATORS",
     "AttachedPolicy",
     "Authorizer",
@@ -35,6 +59,7 @@ __all__ = [
     "ElementReason",
     "Explanation",
     "GateReason",
+    "OperatorName",
     "Outcome",
     "PolicyType",
     "PrincipalPolicies",
@@ -47,3 +72,11 @@ __all__ = [
     "simulate_custom",
     "simulate_principal",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.engine._conditions import FOR_ALL, FOR_ANY, OperatorName, compile_condition
-from cml_iam.engine._keys import Keys
-from cml_iam.engine._operators import OPERATORS, Scope
+from cml_iam.engine import FOR_ALL, FOR_ANY, OPERATORS, OperatorName, compile_policies
+from cml_iam.policy import VERSION_2008, VERSION_2012, PolicyDocument, Statement
 
 if TYPE_CHECKING:
     from cml_iam.policy import Condition
@@ -63,7 +62,10 @@ def holds_without_key(condition: Condition) -> bool | None:
 
 def value_problems(condition: Condition, *, variables: bool) -> tuple[str, ...]:
     """Return why values of *condition* can never match."""
-    return compile_condition(condition, Scope(variables, Keys())).problems
+    statement = Statement(0, "Allow", action=("*",), resource=("*",), conditions=(condition,))
+    document = PolicyDocument((statement,), VERSION_2012 if variables else VERSION_2008)
+    problems = compile_policies(identity=[document]).problems
+    return tuple(problem.message for problem in problems)
 
 
 def value_patterns(condition: Condition, op: Op) -> list[str]:
