@@ -6,10 +6,10 @@ because "is not valid under any of the given schemas" helps nobody.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from cml_iam.errors import Place, Problem
+from cml_iam.located._accepts import accepts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -35,6 +35,8 @@ def schema_problems(value: Any, schema: Mapping[str, Any], place: Locate) -> tup
 
     *place* finds the place of a path (of its name where the second argument is true).
     """
+    if accepts(value, schema):
+        return ()
     from jsonschema import Draft202012Validator
 
     errors = Draft202012Validator(schema).iter_errors(value)
@@ -53,6 +55,8 @@ def located_problems(located: Located, schema: Mapping[str, Any]) -> tuple[Probl
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return a remedy naming the closest of *known*, if any is close; case does not count."""
+    from difflib import get_close_matches
+
     by_case = {candidate.lower(): candidate for candidate in known}
     close = get_close_matches(word.lower(), by_case, n=1, cutoff=0.7)
     return f"did you mean `{by_case[close[0]]}`?" if close else None

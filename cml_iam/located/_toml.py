@@ -7,13 +7,13 @@ So the walk may trust the syntax, and only has to find where things begin.
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DocumentError, Place, Problem
 from cml_iam.located._source import Located, Path, Source, Span
 
 if TYPE_CHECKING:
+    import tomllib
     from collections.abc import Callable
 
 _BLANK: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
@@ -30,6 +30,8 @@ def parse_toml(text: str, name: str = "<text>") -> Located:
 
     Raises DocumentError with the place of the first syntax error.
     """
+    import tomllib
+
     source = Source(name, text)
     try:
         value = tomllib.loads(text)
@@ -162,5 +164,7 @@ class _Walk:
 
 def _key_text(written: str) -> str:
     if written[0] in "\"'":
+        import tomllib
+
         return next(iter(tomllib.loads(f"{written} = 0")))
     return written

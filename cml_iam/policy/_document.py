@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.errors import DocumentError, Place, Problem
@@ -130,7 +130,7 @@ def grammar_problems(located: Located) -> tuple[Problem, ...]:
 @cache
 def policy_schema() -> dict[str, Any]:
     """Return the JSON Schema of policy documents."""
-    text = files("cml_iam.policy").joinpath("grammar.schema.json").read_text("utf-8")
+    text = FilePath(__file__).with_name("grammar.schema.json").read_text("utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema
 

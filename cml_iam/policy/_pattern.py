@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_res
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 MAX_STATES: Final = 20_000
@@ -13,6 +14,7 @@ _WILD: Final = re.compile(r"[*?]")
 _STARS: Final = re.compile(r"\*+")
 
 
+@lru_cache(1 << 13)
 def pattern_regex(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
     """Return the expression that `fullmatch`es exactly what *pattern* stands for.
 

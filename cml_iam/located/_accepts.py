@@ -1,0 +1,152 @@
+"""Say yes to a value that a JSON Schema accepts, in a fraction of the time of `jsonschema`.
+
+Most documents are right, and for those nothing has to be explained; importing `jsonschema` alone
+takes longer than all else a command does. What this does not know is left to `jsonschema`, as is
+every no.
+https://json-schema.org/draft/2020-12/json-schema-validation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+Schema = Mapping[str, Any]
+
+
+class _UnknownError(Exception):
+    """The schema says something that is not known here."""
+
+
+def accepts(value: Any, schema: Schema) -> bool:
+    """Say whether *schema* certainly accepts *value*; False is "no" or "cannot tell"."""
+    try:
+        return _accepts(value, schema, schema)
+    except _UnknownError:
+        return False
+
+
+def _accepts(value: Any, schema: Schema, root: Schema) -> bool:
+    for keyword, argument in schema.items():
+        if keyword in _SAY_NOTHING:
+            continue
+        check = _CHECKS.get(keyword)
+        if check is None:
+            raise _UnknownError
+        if not check(value, argument, schema, root):
+            return False
+    return True
+
+
+def _is_type(value: Any, name: str) -> bool:
+    found = _TYPES.get(name)
+    if found is None:
+        raise _UnknownError
+    return isinstance(value, found) and (name == "boolean" or not isinstance(value, bool))
+
+
+_TYPES: Final[dict[str, Any]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "number": (int, float),
+}
+
+
+def _type(value: Any, wanted: Any, _: Schema, __: Schema) -> bool:
+    names = [wanted] if isinstance(wanted, str) else wanted
+    return any(_is_type(value, name) for name in names)
+
+
+def _enum(value: Any, known: list[Any], _: Schema, __: Schema) -> bool:
+    if not all(isinstance(each, str) for each in known):
+        raise _UnknownError  # JSON tells 1 from true, Python does not
+    return isinstance(value, str) and value in known
+
+
+def _const(value: Any, wanted: Any, schema: Schema, root: Schema) -> bool:
+    return _enum(value, [wanted], schema, root)
+
+
+def _required(value: Any, names: list[str], _: Schema, __: Schema) -> bool:
+    return not isinstance(value, dict) or all(name in value for name in names)
+
+
+def _properties(value: Any, known: Schema, _: Schema, root: Schema) -> bool:
+    return not isinstance(value, dict) or all(
+        _accepts(value[name], inner, root) for name, inner in known.items() if name in value
+    )
+
+
+def _additional(value: Any, inner: Any, schema: Schema, root: Schema) -> bool:
+    if not isinstance(value, dict):
+        return True
+    if "patternProperties" in schema:
+        raise _UnknownError
+    known = schema.get("properties", {})
+    others = (member for name, member in value.items() if name not in known)
+    return all(_accepts_any_schema(member, inner, root) for member in others)
+
+
+def _accepts_any_schema(value: Any, schema: Any, root: Schema) -> bool:
+    return schema if isinstance(schema, bool) else _accepts(value, schema, root)
+
+
+def _items(value: Any, inner: Any, _: Schema, root: Schema) -> bool:
+    return not isinstance(value, list) or all(
+        _accepts_any_schema(each, inner, root) for each in value
+    )
+
+
+def _min_items(value: Any, least: int, _: Schema, __: Schema) -> bool:
+    return not isinstance(value, list) or len(value) >= least
+
+
+def _min_properties(value: Any, least: int, _: Schema, __: Schema) -> bool:
+    return not isinstance(value, dict) or len(value) >= least
+
+
+def _ref(value: Any, target: str, _: Schema, root: Schema) -> bool:
+    prefix, _hash, name = target.rpartition("/")
+    if prefix != "#/$defs" or name not in root.get("$defs", {}):
+        raise _UnknownError
+    return _accepts(value, root["$defs"][name], root)
+
+
+def _all_of(value: Any, schemas: list[Schema], _: Schema, root: Schema) -> bool:
+    return all(_accepts(value, each, root) for each in schemas)
+
+
+def _one_of(value: Any, schemas: list[Schema], _: Schema, root: Schema) -> bool:
+    return sum(_accepts(value, each, root) for each in schemas) == 1
+
+
+def _not(value: Any, schema: Schema, _: Schema, root: Schema) -> bool:
+    return not _accepts(value, schema, root)
+
+
+def _if(value: Any, test: Schema, schema: Schema, root: Schema) -> bool:
+    chosen = schema.get("then" if _accepts(value, test, root) else "else", True)
+    return _accepts_any_schema(value, chosen, root)
+
+
+_SAY_NOTHING: Final = frozenset(
+    {"$schema", "$comment", "$defs", "title", "description", "x-problem", "then", "else"}
+)
+_CHECKS: Final[dict[str, Callable[[Any, Any, Schema, Schema], bool]]] = {
+    "type": _type,
+    "enum": _enum,
+    "const": _const,
+    "required": _required,
+    "properties": _properties,
+    "additionalProperties": _additional,
+    "items": _items,
+    "minItems": _min_items,
+    "minProperties": _min_properties,
+    "$ref": _ref,
+    "allOf": _all_of,
+    "oneOf": _one_of,
+    "not": _not,
+    "if": _if,
+}
