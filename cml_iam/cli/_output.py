@@ -77,7 +77,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     made = table(*columns)
     for row in rows:
         made.add_row(*(mark(cell) for cell in row))
-    console().print(made)
+    out = console()
+    with out.capture() as captured:
+        out.print(made)
+    # rich fills every line up to the table's width; what is piped should not end in spaces.
+    lines = captured.get().splitlines()
+    click.echo("\n".join(line.rstrip() for line in lines), color=_colour(sys.stdout))
 
 
 def mark(text: str) -> Any:
