@@ -60,6 +60,7 @@ def holds_without_key(condition: Condition) -> bool | None:
     return name.matches_missing_key(negated=op.negated)
 
 
+@lru_cache(4096)
 def value_problems(condition: Condition, *, variables: bool) -> tuple[str, ...]:
     """Return why values of *condition* can never match."""
     statement = Statement(0, "Allow", action=("*",), resource=("*",), conditions=(condition,))

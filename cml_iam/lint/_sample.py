@@ -27,6 +27,7 @@ Context = dict[str, Any]
 
 MAX_REQUESTS: Final = 4096
 ACCOUNT: Final = "111122223333"
+PARTITION: Final = "aws"
 REGIONS: Final = ("us-east-1", "eu-central-1", "ap-southeast-2")
 """Tried beside those a policy names; at least one is in no list of two."""
 
@@ -50,31 +51,13 @@ _IDS: Final = {
 }
 
 
-def account_of(subject: Subject) -> str:
-    """Return the account that the documents' ARNs name, or AWS's example account."""
-    for item in subject.items:
-        for _, pattern in item.resources:
-            if re.fullmatch(r"[0-9]{12}", pattern[4]):
-                return pattern[4]
-    return ACCOUNT
-
-
-def partition_of(subject: Subject) -> str:
-    """Return the partition that the documents' ARNs name, or `aws`."""
-    for item in subject.items:
-        for _, pattern in item.resources:
-            if re.fullmatch(r"aws[a-z-]*", pattern[1]):
-                return pattern[1]
-    return "aws"
-
-
 def base_context(subject: Subject, action: Action, region: str) -> Context:
     """Return the condition keys every request for *action* has."""
-    account = account_of(subject)
+    account = subject.account or ACCOUNT
     context: Context = {
         "aws:CurrentTime": "2026-01-01T12:00:00Z",
         "aws:PrincipalAccount": account,
-        "aws:PrincipalArn": f"arn:{partition_of(subject)}:iam::{account}:user/example",
+        "aws:PrincipalArn": f"arn:{subject.partition or PARTITION}:iam::{account}:user/example",
         "aws:PrincipalType": "User",
         "aws:RequestedRegion": region,
         "aws:SecureTransport": "true",
@@ -234,7 +217,7 @@ def _region(pattern: str) -> str:
 def _arns(subject: Subject, items: list[Item], target: Target, region: str) -> list[str]:
     if not target.type:
         return ["*"]
-    patterns = [pattern for item in items for _, pattern in item.resources]
+    patterns = dict.fromkeys(pattern for item in items for _, pattern in item.resources)
     made = [
         arn
         for wanted in target.arns
@@ -249,7 +232,10 @@ def _arns(subject: Subject, items: list[Item], target: Target, region: str) -> l
 def _arn(
     subject: Subject, pattern: ArnPattern, wanted: ArnPattern, target: Target, region: str
 ) -> str:
-    defaults = ("arn", partition_of(subject), "", region, account_of(subject))
+    defaults = (
+        *("arn", subject.partition or PARTITION, ""),
+        *(region, subject.account or ACCOUNT),
+    )
     fields = [
         _field(mine, theirs, default)
         for mine, theirs, default in zip(pattern[:5], wanted[:5], defaults, strict=True)

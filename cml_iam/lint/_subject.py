@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cml_iam import reference
 from cml_iam.policy import VERSION_2012
@@ -105,13 +106,28 @@ class Item:
 
     def reaches(self, target: Target) -> bool:
         """Say whether the statement's resources leave room for *target*."""
-        if self.statement.resource is None:
-            return True
-        return any(names(text, pattern, target) for text, pattern in self.resources)
+        key = target.type, target.arns
+        if key not in self._reached:
+            self._reached[key] = self.statement.resource is None or any(
+                names(text, pattern, target) for text, pattern in self.resources
+            )
+        return self._reached[key]
 
-    def targets(self, action: Action) -> list[Target]:
+    @cached_property
+    def _reached(self) -> dict[tuple[str, tuple[ArnPattern, ...]], bool]:
+        """What `reaches` answered: rules ask again and again."""
+        return {}
+
+    def targets(self, action: Action) -> tuple[Target, ...]:
         """Return what *action* may be authorized on as far as the resources leave room."""
-        return [target for target in action.targets if self.reaches(target)]
+        if action.full not in self._targets:
+            found = tuple(target for target in action.targets if self.reaches(target))
+            self._targets[action.full] = found
+        return self._targets[action.full]
+
+    @cached_property
+    def _targets(self) -> dict[str, tuple[Target, ...]]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -144,6 +160,26 @@ class Subject:
     def attached(self) -> bool:
         """Whether the documents are about what one principal may do."""
         return self.kind in {"identity", "boundary"}
+
+    @cached_property
+    def account(self) -> str | None:
+        """The first account that an ARN of the documents names."""
+        return self._named_in_arns(4, r"[0-9]{12}")
+
+    @cached_property
+    def partition(self) -> str | None:
+        """The first partition that an ARN of the documents names."""
+        return self._named_in_arns(1, r"aws[a-z-]*")
+
+    def _named_in_arns(self, field: int, expression: str) -> str | None:
+        patterns = (pattern for item in self.items for _, pattern in item.resources)
+        named = (pattern[field] for pattern in patterns)
+        return next((text for text in named if re.fullmatch(expression, text)), None)
+
+    @cached_property
+    def found(self) -> dict[Any, Any]:
+        """What a rule found out about these documents and another may ask again."""
+        return {}
 
     @cached_property
     def authorizer(self) -> Authorizer:

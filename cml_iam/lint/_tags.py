@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam import reference
 from cml_iam.lint._conditions import parse_operator
 from cml_iam.lint._finding import Found, Step
+from cml_iam.lint._replayed import Replayed
 from cml_iam.lint._sample import concerning, filled, requests, resource_tag, says
 from cml_iam.reference import same_key
 
@@ -124,15 +125,28 @@ def _values(condition: Condition) -> list[str]:
 def _first_way(
     subject: Subject, item: Item, condition: Condition, *, twin: bool
 ) -> tuple[Gate, Request] | None:
-    ways = (
-        (gate, request)
-        for gate in _gates(subject, item, condition)
-        for request in _taggings(subject, gate, twin_of(gate.tag) if twin else gate.tag)
-    )
-    return next(ways, None)
+    key = ("first way", id(item), condition, twin)
+    if key not in subject.found:
+        ways = (
+            (gate, request)
+            for gate in _gates(subject, item, condition)
+            for request in _taggings(subject, gate, twin_of(gate.tag) if twin else gate.tag)
+        )
+        subject.found[key] = next(ways, None)
+    found: tuple[Gate, Request] | None = subject.found[key]
+    return found
 
 
-def _gates(subject: Subject, item: Item, condition: Condition) -> Iterator[Gate]:
+def _gates(subject: Subject, item: Item, condition: Condition) -> Iterable[Gate]:
+    """Return where *condition* stands in the way; looked for once."""
+    key = ("gates", id(item), condition)
+    if key not in subject.found:
+        subject.found[key] = Replayed(_all_gates(subject, item, condition))
+    found: Iterable[Gate] = subject.found[key]
+    return found
+
+
+def _all_gates(subject: Subject, item: Item, condition: Condition) -> Iterator[Gate]:
     """Yield where *condition* stands in the way and nothing else does.
 
     For each action and kind of resource one for each region and account the documents tell apart.
@@ -219,8 +233,27 @@ def _wipes(subject: Subject, gate: Gate) -> Iterator[Request]:
 
 def _allowed(
     subject: Subject, gate: Gate, like: Request, name: str, request_keys: dict[str, Any]
+) -> Iterable[Request]:
+    """Return allowed requests to change tags of the resource of *like*, by the same caller.
+
+    What the action behind the gate is makes no difference, so they are looked for once.
+    """
+    kept = {key: value for key, value in like.context.items() if _stays(key)}
+    key = (name, gate.target.type, like.resource, str((sorted(kept.items()), request_keys)))
+    if key not in subject.found:
+        subject.found[key] = Replayed(_all_allowed(subject, gate, like, name, kept, request_keys))
+    found: Iterable[Request] = subject.found[key]
+    return found
+
+
+def _all_allowed(
+    subject: Subject,
+    gate: Gate,
+    like: Request,
+    name: str,
+    kept: dict[str, Any],
+    request_keys: dict[str, Any],
 ) -> Iterator[Request]:
-    """Yield allowed requests to change tags of the resource of *like*, by the same caller."""
     ec2 = reference.service("ec2")
     action = ec2.action(name) if ec2 else None
     target = (
@@ -228,7 +261,6 @@ def _allowed(
     )
     if action is None or target is None:
         return
-    kept = {key: value for key, value in like.context.items() if _stays(key)}
     # What the request sends is fixed: keys it does not send are absent.
     left_out = SERVICE_SET | {"aws:tagkeys"} | _tag_keys(subject)
     for made in requests(
