@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PIPED_WIDTH = 200
 """Columns of a table that no terminal bounds."""
 
+GAP = 3
+"""Columns between two of a table's."""
+
 # A symbol never stands alone: the word beside it says the same.
 OK, BAD, WARN, UNKNOWN, INFO = "✔", "✖", "▲", "?", "•"
 STYLE = {OK: "green", BAD: "red", WARN: "yellow", UNKNOWN: "yellow", INFO: "cyan"}
@@ -83,6 +86,34 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     # rich fills every line up to the table's width; what is piped should not end in spaces.
     lines = captured.get().splitlines()
     click.echo("\n".join(line.rstrip() for line in lines), color=_colour(sys.stdout))
+
+
+def print_matrix(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table too wide for the terminal as several, each with the first column.
+
+    A row that says nothing in one of them (only `-`) is left out of it.
+    """
+    rows = [list(row) for row in rows]
+    widths = [max(map(len, cells)) + GAP for cells in zip(columns, *rows, strict=True)]
+    for group in _groups(widths, console().width):
+        shown = [[row[0], *(row[index] for index in group)] for row in rows]
+        print_table(
+            [columns[0], *(columns[index] for index in group)],
+            [row for row in shown if set(row[1:]) != {"-"}],
+        )
+
+
+def _groups(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Share the columns after the first out in groups that fit into *room* beside the first."""
+    groups: list[list[int]] = []
+    used = room
+    for index, width in enumerate(widths[1:], start=1):
+        if used + width > room:
+            groups.append([])
+            used = widths[0]
+        groups[-1].append(index)
+        used += width
+    return groups
 
 
 def mark(text: str) -> Any:

@@ -16,7 +16,7 @@ from cml_iam.cli._output import (
     OK,
     UNKNOWN,
     print_json,
-    print_table,
+    print_matrix,
     progress,
     say,
     wants_json,
@@ -107,7 +107,7 @@ def _show(done: Verification) -> None:
 def print_verification(done: Verification) -> None:
     """Print the table of permissions by situations, what fails, and a verdict."""
     columns = [name for name in SITUATIONS if name in {_situation(j) for j in done.judgements}]
-    print_table(["permission", *columns], _rows(done.judgements, columns))
+    print_matrix(["permission", *columns], _rows(done.judgements, columns))
     for judgement in (*done.failed, *done.unchecked):
         say(_line(judgement))
     say(_verdict(done))
