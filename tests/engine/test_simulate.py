@@ -480,6 +480,7 @@ def inline(kind="group", name="admins", policy="inline"):
         (inline(), {"a:managed"}),
         (inline(name="adm*"), {"a:managed"}),
         (inline(kind="user"), {"a:inline", "a:managed"}),
+        (inline(policy="another"), {"a:inline", "a:managed"}),
     ],
 )
 def test_excluded_policies_do_not_count(exclusion, allowed):
