@@ -10,11 +10,11 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from cml_iam.aws.port import Aws
-from cml_iam.engine import Authorizer, Request, compile_policies
+from cml_iam.engine import Authorizer, Request, StatementReason, compile_policies
 from cml_iam.errors import AwsError, CredentialsError
 from cml_iam.expectations import Expectation, Judgement, Ruling, judge
 from cml_iam.policy import PolicyDocument
@@ -65,7 +65,8 @@ def verify_offline(
 ) -> Verification:
     """Judge *expectations* by our engine, for a principal with these policies."""
     authorizer = compile_policies(identity=list(identity), boundary=boundary)
-    return Verification("offline", judge(expectations, lambda each: _ruling(authorizer, each)))
+    judgements = judge(expectations, lambda each: _ruling(authorizer, each))
+    return Verification("offline", tuple(_hinted(authorizer, each) for each in judgements))
 
 
 def verify_live(aws: Aws, principal_arn: str, expectations: Iterable[Expectation]) -> Verification:
@@ -84,6 +85,27 @@ def verify_live(aws: Aws, principal_arn: str, expectations: Iterable[Expectation
 def _ruling(authorizer: Authorizer, request: Request) -> Ruling:
     decision = authorizer.decide(request)
     return Ruling(decision.allowed, tuple(each.statement.label for each in decision.statements))
+
+
+def _hinted(authorizer: Authorizer, judgement: Judgement) -> Judgement:
+    """Add what would have to change, where a needed call is refused for want of an Allow."""
+    if judgement.verdict != "fails" or not judgement.refused or judgement.statements:
+        return judgement
+    request = judgement.refused[0]
+    asked = f"{request.action} on {request.resource}"
+    reasons = authorizer.explain(request).statements
+    closest = min(
+        (each for each in reasons if each.effect == "Allow" and _names_action(each)),
+        key=lambda each: len(each.failed),
+        default=None,
+    )
+    if closest is None:
+        return replace(judgement, hint=f"no statement allows {asked}")
+    return replace(judgement, hint=f"{asked}: closest is {closest.label}, but {closest.reason}")
+
+
+def _names_action(reason: StatementReason) -> bool:
+    return not any("Action" in getattr(each, "element", "") for each in reason.failed)
 
 
 def _mentioned_keys(aws: Aws, principal_arn: str) -> frozenset[str]:

@@ -147,7 +147,8 @@ def _line(judgement: Judgement) -> str:
         return f"{UNKNOWN} {expectation.description}: could not check [{expectation.id}]"
     by = f" by {', '.join(judgement.statements)}" if judgement.statements else ""
     wrong = f"must be {expectation.expected}, is {judgement.answer}{by}"
-    return f"{BAD} {expectation.description}: {wrong} [{expectation.id}]"
+    hint = f"\n    {judgement.hint}" if judgement.hint else ""
+    return f"{BAD} {expectation.description}: {wrong} [{expectation.id}]{hint}"
 
 
 def _verdict(done: Verification) -> str:
@@ -184,6 +185,7 @@ def _judgement_json(judgement: Judgement) -> dict[str, Any]:
         "answer": judgement.answer,
         "verdict": judgement.verdict,
         "statements": list(judgement.statements),
+        "hint": judgement.hint or None,
         "requests": [
             {"action": each.action, "resource": each.resource, "context": dict(each.context)}
             for each in expectation.requests

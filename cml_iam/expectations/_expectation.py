@@ -59,13 +59,15 @@ class Judgement:
     """How an expectation came out.
 
     *answer* is what the call gets: allowed if each of its authorizations is; None where some
-    authorization could not be decided and none was refused. *statements* name what decided.
+    authorization could not be decided and none was refused. *statements* name what decided;
+    *hint* says which statement comes closest to allowing what is refused for want of one.
     """
 
     expectation: Expectation
     answer: Answer | None
     statements: tuple[str, ...] = ()
     refused: tuple[Request, ...] = ()
+    hint: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -98,5 +100,7 @@ def _judge(expectation: Expectation, decide: Callable[[Request], Ruling]) -> Jud
         answer = "refused"
     elif any(ruling.allowed is None for _, ruling in rulings):
         answer = None
-    statements = dict.fromkeys(label for _, ruling in rulings for label in ruling.statements)
+    # Of a refused call only what refused it: the other authorizations may well be allowed.
+    telling = [ruling for _, ruling in rulings if not (refused and ruling.allowed)]
+    statements = dict.fromkeys(label for ruling in telling for label in ruling.statements)
     return Judgement(expectation, answer, tuple(statements), refused)

@@ -106,6 +106,18 @@ def test_a_boundary_narrows_the_base(cml_iam: Any, site_file: Path, base_file: P
     assert ran.code == 0
 
 
+def test_verify_says_which_statement_would_have_to_change(
+    cml_iam: Any, site_file: Path, tmp_path: Path
+) -> None:
+    narrowed = cml_iam("policy", "render").out.replace('"m5zn.metal"', '"m5zn.huge"')
+    (tmp_path / "narrow.json").write_text(narrowed)
+
+    ran = cml_iam("policy", "verify", "narrow.json")
+
+    assert ran.code == 3
+    assert "closest is LaunchInstance, but `ec2:InstanceType` is `m5zn.metal`" in ran.out
+
+
 def test_verify_live_takes_no_files(cml_iam: Any, site_file: Path, base_file: Path) -> None:
     ran = cml_iam("policy", "verify", "--live", base_file)
 
