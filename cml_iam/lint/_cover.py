@@ -56,7 +56,7 @@ def redundant(subject: Subject) -> Iterator[Found]:
         if {cover.element.index for cover in found} < {each.index for each in item.named}:
             continue
         wides = list(dict.fromkeys(cover.wide.label for cover in found))
-        if _first_of_twins(item, found, order):
+        if _first_of_twins(item, found, order, subject):
             continue
         yield Found(
             f"{listed(wides)} already allows all that this statement does",
@@ -66,11 +66,13 @@ def redundant(subject: Subject) -> Iterator[Found]:
         )
 
 
-def _first_of_twins(item: Item, found: list[Cover], order: dict[int, int]) -> bool:
+def _first_of_twins(
+    item: Item, found: list[Cover], order: dict[int, int], subject: Subject
+) -> bool:
     """Say whether what covers *item* stands behind it and says the same: then that goes."""
     return all(
         order[id(cover.wide)] > order[id(item)]
-        and any(back.wide is item for back in _covers_by(cover.wide, item))
+        and any(back.wide is item for back in _covers_by(cover.wide, item, subject))
         for cover in found
     )
 
@@ -106,7 +108,7 @@ def _covers(item: Item, subject: Subject) -> list[Cover]:
     """
     found = []
     others = [each for each in subject.allows if each is not item]
-    by_other = [_covers_by(item, other) for other in others]
+    by_other = [_covers_by(item, other, subject) for other in others]
     for element in item.named:
         mine = [c for covers_ in by_other for c in covers_ if c.element is element]
         mine.sort(key=lambda cover: (not cover.narrower, cover.regions is not None))
@@ -114,7 +116,23 @@ def _covers(item: Item, subject: Subject) -> list[Cover]:
     return found
 
 
-def _covers_by(item: Item, wide: Item) -> list[Cover]:
+def _covers_by(item: Item, wide: Item, subject: Subject) -> list[Cover]:
+    """Return what `_all_covers_by` does, looked for once."""
+    key = "covers", id(item), id(wide)
+    if key not in subject.found:
+        subject.found[key] = _all_covers_by(item, wide)
+    found: list[Cover] = subject.found[key]
+    return found
+
+
+def _all_covers_by(item: Item, wide: Item) -> list[Cover]:
+    named = [
+        element
+        for element in item.named
+        if (element.actions or element.everything) and _covers_action(element, wide)
+    ]
+    if not named:
+        return []
     if item.statement.action is None or not _principals_agree(item, wide):
         return []
     if not _covers_resources(item, wide):
@@ -127,11 +145,7 @@ def _covers_by(item: Item, wide: Item) -> list[Cover]:
             return []
         regions = left[0]
     narrower = regions is not None or not _as_narrow(item, wide)
-    return [
-        Cover(wide, element, narrower, regions)
-        for element in item.named
-        if (element.actions or element.everything) and _covers_action(element, wide)
-    ]
+    return [Cover(wide, element, narrower, regions) for element in named]
 
 
 def _principals_agree(item: Item, wide: Item) -> bool:

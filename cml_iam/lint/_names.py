@@ -146,7 +146,8 @@ def values(subject: Subject) -> Iterator[Found]:
                     "give it a value, or remove it",
                     item.label,
                 )
-            yield from _bad_values(item, condition)
+            if subject.authorizer.problems:
+                yield from _bad_values(item, condition)
 
 
 def _bad_values(item: Item, condition: Condition) -> Iterator[Found]:

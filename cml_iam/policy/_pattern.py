@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Final
 
 MAX_STATES: Final = 20_000
-_WILD: Final = re.compile(r"[*?]")
 _STARS: Final = re.compile(r"\*+")
 
 
@@ -34,11 +33,12 @@ def pattern_matches(pattern: str, text: str, *, ignore_case: bool = False) -> bo
     return pattern_regex(pattern, ignore_case=ignore_case).fullmatch(text) is not None
 
 
+@lru_cache(1 << 15)
 def patterns_overlap(one: str, other: str) -> bool:
     """Say whether some text is one that both patterns stand for."""
     if one == other or "*" in (one, other):
         return True
-    if not _WILD.search(one + other):
+    if _apart(one, other) or _apart(one[::-1], other[::-1]):
         return False
     reached = {(0, 0)}
     pending = [(0, 0)]
@@ -51,6 +51,17 @@ def patterns_overlap(one: str, other: str) -> bool:
                 reached.add(state)
                 pending.append(state)
     return False
+
+
+def _apart(one: str, other: str) -> bool:
+    """Say whether a character before the first wildcard of either tells the two apart."""
+    for a, b in zip(one, other, strict=False):
+        if a in "*?" or b in "*?":
+            return False
+        if a != b:
+            return True
+    shorter, longer = sorted((one, other), key=len)
+    return len(shorter) < len(longer) and longer[len(shorter)] != "*"
 
 
 def _overlap_steps(one: str, i: int, other: str, j: int) -> list[tuple[int, int]]:

@@ -41,10 +41,9 @@ def arn_of_format(text: str) -> ArnPattern:
     return (*fields, *("*" for _ in range(FIELDS - len(fields))))
 
 
-@lru_cache(1 << 16)
 def overlap(one: ArnPattern, other: ArnPattern) -> bool:
-    """Say whether some ARN is named by both."""
-    return all(map(patterns_overlap, one, other))
+    """Say whether some ARN is named by both; the last field most often tells them apart."""
+    return patterns_overlap(one[-1], other[-1]) and all(map(patterns_overlap, one, other))
 
 
 @lru_cache(1 << 14)

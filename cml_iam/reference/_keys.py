@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 SAME_KEY: Final = {"ec2:region": "aws:requestedregion"}
 """Keys with two names; for tags of a resource see `same_key`."""
 
 
+@lru_cache(1 << 13)
 def same_key(key: str) -> str:
     """Return one name for all names of a condition key, in lower case."""
     lower = key.lower()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.policy import pattern_matches, pattern_regex
@@ -40,10 +40,14 @@ class Keys:
 
     def has(self, key: str) -> bool:
         """Say whether *key*, in any case, is one of them."""
-        plain = key.lower()
-        return plain in self.patterns or any(
-            "*" in each and pattern_matches(each, plain) for each in self.patterns
-        )
+        return _has(self.patterns, key.lower())
+
+
+@lru_cache(1 << 14)
+def _has(patterns: frozenset[str], plain: str) -> bool:
+    return plain in patterns or any(
+        "*" in each and pattern_matches(each, plain) for each in patterns
+    )
 
 
 @dataclass(frozen=True, slots=True)
