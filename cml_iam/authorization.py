@@ -127,6 +127,7 @@ class Launch:
     profile_role: str = ""
     profile: str = ""
     snapshots: tuple[str, ...] = ()
+    snapshot_tags: Tags = field(default_factory=dict)
     launch_template: str = ""
     market: str = "on-demand"
     metadata_tokens: str = ""
@@ -245,7 +246,7 @@ def _launch_existing(caller: Caller, what: Launch) -> list[Request]:
             for group in what.security_groups
         ),
         *(
-            _named(caller, what, "snapshot", each, "", {"ec2:SnapshotID": each})
+            _named(caller, what, "snapshot", each, "", _snapshot_keys(what, each))
             for each in what.snapshots
         ),
     ]
@@ -372,6 +373,11 @@ def _image_keys(what: Launch) -> Context:
         "ec2:RootDeviceType": "ebs",
     }
     return known | resource_tags(what.image.tags)
+
+
+def _snapshot_keys(what: Launch, snapshot: str) -> Context:
+    known = {"ec2:SnapshotID": snapshot, "ec2:Owner": what.account}
+    return {**known, **resource_tags(what.snapshot_tags)}
 
 
 def _subnet_keys(caller: Caller, what: Launch, owner: str) -> Context:

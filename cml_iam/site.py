@@ -34,6 +34,20 @@ OPTIONS: Final = (
 )
 """Further restrictions, by their names in the site file."""
 
+LAUNCH_RESTRICTIONS: Final = frozenset(
+    {
+        "guard_tag",
+        "instance_types",
+        "images",
+        "subnets",
+        "security_groups",
+        "imdsv2",
+        "on_demand_only",
+        "encrypted_volumes",
+    }
+)
+"""The restrictions on one resource type of a launch: with any, RunInstances is split by type."""
+
 _REGION_PREFIX: Final = {"aws-cn": ("cn-",), "aws-us-gov": ("us-gov-",)}
 
 

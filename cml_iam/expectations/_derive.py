@@ -19,11 +19,13 @@ from cml_iam.expectations._expectation import (
     OTHER_RESOURCES,
     OTHER_TYPE,
     UNLISTED,
+    UNTAGGED,
     Expectation,
 )
 from cml_iam.expectations._options import derive_options
+from cml_iam.expectations._other_account import derive_other_account
 from cml_iam.expectations._stage import Stage
-from cml_iam.site import Site
+from cml_iam.site import LAUNCH_RESTRICTIONS, Site
 
 UNLISTED_ACTIONS: Final = {
     "iam:CreateUser": "make itself another principal",
@@ -70,6 +72,7 @@ def _all(catalogue: Catalogue, stage: Stage) -> Iterator[Expectation]:
             yield from _guard_tag_edits(permission, stage)
     yield from _tagging_other_types(stage)
     yield from _launches(stage)
+    yield from derive_other_account(stage)
     yield from derive_options(stage)
     yield from _unlisted(catalogue, stage)
 
@@ -153,22 +156,19 @@ def _use(permission: Permission, stage: Stage, region: str) -> tuple[Request, ..
 
 def _foreign(permission: Permission, stage: Stage) -> Iterator[Expectation]:
     region = stage.regions[0]
-    for name, instance in (
-        ("foreign", stage.foreign(region)),
-        ("untagged", stage.untagged(region)),
+    for situation, instance in (
+        (OTHER_INSTANCE, stage.foreign(region)),
+        (UNTAGGED, stage.untagged(region)),
     ):
         requests = (
             ask.retag(stage.caller, permission.action, instance, _tags(permission, "Owner"))
             if permission.access == "Tagging"
             else ask.operate(stage.caller, permission.action, instance)
         )
+        article = "a" if situation == OTHER_INSTANCE else "an"
+        description = f"{permission.name} on {article} {situation}"
         yield expect(
-            permission.action,
-            OTHER_INSTANCE,
-            name,
-            f"{permission.name} on {'a foreign' if name == 'foreign' else 'an untagged'} instance",
-            requests,
-            ("guard_tag",),
+            permission.action, situation, instance.id, description, requests, ("guard_tag",)
         )
 
 
@@ -226,6 +226,7 @@ def _launches(stage: Stage) -> Iterator[Expectation]:
     for region in stage.launch_regions[:1]:
         yield from _launches_without_guard_tag(stage, region)
         yield from _launches_of_other_types(stage, region)
+    for region in dict.fromkeys((*stage.launch_regions[:1], *stage.launch_regions[-1:])):
         yield from _launches_with_other_resources(stage, region)
     for region in stage.launch_regions:
         yield from _launches_of_other_images(stage, region)
@@ -269,12 +270,16 @@ def _launches_of_other_images(stage: Stage, region: str) -> Iterator[Expectation
 def _launches_with_other_resources(stage: Stage, region: str) -> Iterator[Expectation]:
     """Once a launch is restricted resource by resource, only what the manager uses is left."""
     usual = stage.launch(region)
-    split = ("guard_tag", "instance_types", "images")
+    split = tuple(sorted(LAUNCH_RESTRICTIONS))
     for name, description, launch, kind in (
         (
             "snapshot",
             "launch with a disk made from any snapshot",
-            replace(usual, snapshots=("snap-0f0re19000000001",)),
+            replace(
+                usual,
+                snapshots=("snap-0f0re19000000001",),
+                snapshot_tags={**stage.image_tags, stage.tag.key: stage.tag.value},
+            ),
             "snapshot",
         ),
         (
@@ -293,7 +298,8 @@ def _launches_with_other_resources(stage: Stage, region: str) -> Iterator[Expect
         ),
     ):
         violates = () if name == "role" else split
-        made = expect_launch(stage, OTHER_RESOURCES, name, description, launch, violates, kind)
+        label, words = f"{region}-{name}", f"{description} in {region}"
+        made = expect_launch(stage, OTHER_RESOURCES, label, words, launch, violates, kind)
         # No restriction is needed to refuse this: iam:PassRole is not in the catalogue.
         yield replace(made, expected="refused") if name == "role" else made
 

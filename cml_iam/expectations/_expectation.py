@@ -14,6 +14,7 @@ Verdict = Literal["holds", "fails", "unchecked"]
 AS_INTENDED: Final = "as intended"
 OTHER_REGION: Final = "other region"
 OTHER_INSTANCE: Final = "foreign instance"
+UNTAGGED: Final = "untagged instance"
 GUARD_TAG: Final = "guard tag"
 OTHER_TYPE: Final = "other type"
 OTHER_IMAGE: Final = "other image"
@@ -25,6 +26,7 @@ SITUATIONS: Final = (
     AS_INTENDED,
     OTHER_REGION,
     OTHER_INSTANCE,
+    UNTAGGED,
     GUARD_TAG,
     OTHER_TYPE,
     OTHER_IMAGE,

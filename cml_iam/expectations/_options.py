@@ -16,7 +16,7 @@ from cml_iam.expectations._expectation import (
     OTHER_RESOURCES,
     Expectation,
 )
-from cml_iam.expectations._stage import Stage
+from cml_iam.expectations._stage import FOREIGN_ACCOUNT, Stage
 
 
 def derive_options(stage: Stage) -> Iterator[Expectation]:
@@ -80,15 +80,18 @@ def _passed_role(stage: Stage, region: str) -> Iterator[Expectation]:
         f"hand over the role {name}, wherever IAM takes that to be",
         (passing._replace(context=anywhere),),
     )
-    elsewhere = {**passing.context, "iam:PassedToService": "lambda.amazonaws.com"}
-    made = expect(
-        "iam:PassRole",
-        OTHER_MANNER,
-        "lambda",
-        f"hand the role {name} to another service",
-        (passing._replace(context=elsewhere),),
-    )
-    yield replace(made, expected="refused")
+    service = {**passing.context, "iam:PassedToService": "lambda.amazonaws.com"}
+    foreign = arn.replace(stage.site.account, FOREIGN_ACCOUNT)
+    for manner, words, request in (
+        ("lambda", f"hand the role {name} to another service", passing._replace(context=service)),
+        (
+            "other-account",
+            "hand over a role of another account",
+            passing._replace(resource=foreign),
+        ),
+    ):
+        made = expect("iam:PassRole", OTHER_MANNER, manner, words, (request,))
+        yield replace(made, expected="refused")
 
 
 def _other_network(stage: Stage) -> Iterator[Expectation]:

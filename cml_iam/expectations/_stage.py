@@ -117,7 +117,7 @@ class Stage:
         if listed:
             return Image(listed[0], self.site.account)
         owner = next(iter(restrict.image_owners), self.site.account)
-        return Image("ami-0a11009ed00000001", owner, tags=self._image_tags())
+        return Image("ami-0a11009ed00000001", owner, tags=self.image_tags)
 
     def images(self, region: str) -> tuple[Image, ...]:
         """Return an image for every way by which one may be launched in *region*."""
@@ -126,7 +126,7 @@ class Stage:
             # Whoever owns it: a listed image needs no listed owner.
             return tuple(Image(each, FOREIGN_ACCOUNT) for each in restrict.images[region])
         owned = tuple(Image("ami-0a11009ed00000001", each) for each in restrict.image_owners)
-        tags = self._image_tags()
+        tags = self.image_tags
         return owned + (
             (Image("ami-0a11009ed00000002", FOREIGN_ACCOUNT, tags=tags),) if tags else ()
         )
@@ -140,7 +140,9 @@ class Stage:
             return public, own
         return (public,)
 
-    def _image_tags(self) -> dict[str, str]:
+    @property
+    def image_tags(self) -> dict[str, str]:
+        """The tag that admits an image, if one does."""
         tag = self.site.restrict.image_tag
         return {tag.key: tag.value} if tag else {}
 

@@ -1,6 +1,7 @@
 """Catalogue and site in, policy documents out."""
 
 from cml_iam.render._forms import FORMS, Form, render_form
+from cml_iam.render._parts import MOST_PARTS, part_name
 from cml_iam.render._policies import (
     DOCUMENTS,
     PROFILES,
@@ -16,12 +17,14 @@ from cml_iam.render._policies import (
 __all__ = [
     "DOCUMENTS",
     "FORMS",
+    "MOST_PARTS",
     "PROFILES",
     "DocumentForm",
     "Form",
     "Kind",
     "Profile",
     "RenderedPolicy",
+    "part_name",
     "render_document",
     "render_form",
     "render_parts",

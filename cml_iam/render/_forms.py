@@ -18,6 +18,7 @@ from cml_iam.policy import (
     Principals,
     Statement,
 )
+from cml_iam.render._parts import part_name
 from cml_iam.render._policies import RenderedPolicy, render_document, render_parts
 from cml_iam.shipped import shipped_text
 from cml_iam.site import Site
@@ -56,16 +57,14 @@ def render_form(site: Site, form: Form, profile: Literal["base", "hardened"] = "
 
 
 def _parts(site: Site, profile: Literal["base", "hardened"]) -> tuple[Part, ...]:
-    rendered = render_parts(site, profile)
-    numbers = [""] + [f"-{number}" for number in range(2, len(rendered) + 1)]
     return tuple(
         Part(
-            name=f"{site.policy}{number}",
-            arn=f"{site.policy_arn}{number}",
-            label=f"{profile}{number.replace('-', '_')}",
+            name=part_name(site.policy, number),
+            arn=part_name(site.policy_arn, number),
+            label=part_name(profile, number).replace("-", "_"),
             rendered=each,
         )
-        for number, each in zip(numbers, rendered, strict=True)
+        for number, each in enumerate(render_parts(site, profile), start=1)
     )
 
 

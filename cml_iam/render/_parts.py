@@ -24,6 +24,11 @@ _FRAME: Final = policy_size(json.dumps({"Version": "2012-10-17", "Statement": []
 _ROOM: Final = MANAGED_POLICY_CHARACTERS - _FRAME
 
 
+def part_name(name: str, number: int) -> str:
+    """Return what the part *number*, from 1, of the policy *name* is called."""
+    return name if number == 1 else f"{name}-{number}"
+
+
 def split_policy(text: str) -> tuple[str, ...]:
     """Return *text* as one or more documents of at most 6,144 characters each.
 

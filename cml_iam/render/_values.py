@@ -5,26 +5,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from cml_iam.catalogue import Catalogue, Permission
 from cml_iam.errors import InputError
 from cml_iam.shipped import shipped_text
-from cml_iam.site import Restrictions, Site
-
-LAUNCH_RESTRICTIONS: Final = frozenset(
-    {
-        "guard_tag",
-        "instance_types",
-        "images",
-        "subnets",
-        "security_groups",
-        "imdsv2",
-        "on_demand_only",
-        "encrypted_volumes",
-    }
-)
-"""The restrictions on one resource type of a launch: with any, RunInstances is split by type."""
+from cml_iam.site import LAUNCH_RESTRICTIONS, Restrictions, Site
 
 
 def policy_values(site: Site, catalogue: Catalogue) -> dict[str, Any]:
@@ -70,7 +56,8 @@ def guard_values(site: Site, catalogue: Catalogue, *, for_organization: bool) ->
     launch = [
         *(resource.every(kind) for kind in ("image", "instance", "key-pair", "network-interface")),
         *resource.listed("security-group", restrict.security_groups),
-        *resource.listed("subnet", restrict.subnets),
+        # Listed subnets may be shared by the account that owns them.
+        *(values["subnets"] or [resource.every("subnet")]),
         resource.every("volume"),
     ]
     operations = [e.action for e in permissions if e.access == "Write" and e.name != "RunInstances"]

@@ -108,7 +108,7 @@ def test_the_base_policy_allows_what_the_restrictions_refuse() -> None:
 
     refused = [each for each in derive_expectations(SITE) if each.expected == "refused"]
     unlisted = {each.id for each in refused if each.permission in UNLISTED_ACTIONS}
-    needs_pass_role = {"RunInstances/other-resources/role"}
+    needs_pass_role = {each.id for each in refused if each.id.endswith("-role")}
     assert set(wrong) == {each.id for each in refused} - unlisted - needs_pass_role
 
 
@@ -121,7 +121,7 @@ def test_every_permission_is_expected_to_work_and_every_restriction_to_refuse() 
 
     works = {each.permission for each in made if each.expected == "allowed"}
     assert works == set(load_catalogue().actions)
-    assert {name for each in made for name in each.violates} == set(RESTRICTIONS)
+    assert {name for each in made for name in each.violates} >= set(RESTRICTIONS)
     options = derive_expectations(EVERYTHING)
     assert {each.situation for each in (*made, *options)} == set(SITUATIONS)
 

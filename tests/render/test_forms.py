@@ -17,7 +17,7 @@ import pytest
 
 from cml_iam.policy import PolicyDocument, load_policy, parse_policy, same_meaning
 from cml_iam.provision import plan_bootstrap
-from cml_iam.provision._steps import OUR_TAG
+from cml_iam.provision._tags import OUR_TAG
 from cml_iam.render import Form, render_form, render_parts, render_policy
 from cml_iam.render._forms import TAGS, hcl
 from cml_iam.site import Site, Tag
