@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format clean lock
+.PHONY: demo test check format clean lock bench fuzz kills
 
 demo: $(READY)  ## the main job, end to end, in the embedded AWS
 	@$(BIN)/cml-iam demo
@@ -21,6 +21,20 @@ check: $(READY)  ## format, lint, types, layers
 format: $(READY)  ## put the sources in the one format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+# The long runs: not part of the tests, which run smaller ones. COUNT=… for other sizes.
+COUNT ?= 1000000
+
+bench: $(READY)  ## the engine's cost as policies grow; beside others with PEERS=FOLDER
+	@$(BIN)/python benchmarks/engine/growth.py
+	@if [ -n "$(PEERS)" ]; then $(BIN)/python benchmarks/engine/run.py --peers "$(PEERS)"; fi
+
+fuzz: $(READY)  ## a million mutated policies; a million decisions beside the reference
+	@$(BIN)/python fuzz/engine.py $(COUNT)
+	@$(BIN)/python -m tests.engine.differential $(COUNT)
+
+kills: $(READY)  ## ten thousand rotations killed by SIGKILL
+	@$(BIN)/python -m tests.credentials.kill_harness 10000
 
 clean:  ## remove everything that was made here
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
