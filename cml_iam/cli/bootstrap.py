@@ -113,9 +113,9 @@ def status(**wanted: Any) -> None:
     """Show how the account differs from the site, and the user's access keys."""
     from cml_iam.provision import key_data, read_status, summary
 
-    site, document = _site_and_document(wanted["policy_profile"])
+    site, documents = _site_and_documents(wanted["policy_profile"])
     store = None if wanted["no_key"] else env_store(wanted["env_file"], wanted["allow_tracked"])
-    found = read_status(settings().connect(site.home_region), site, document, store)
+    found = read_status(settings().connect(site.home_region), site, documents, store)
     if wants_json():
         steps = [
             {"mark": step.mark, "resource": step.resource, "name": step.name}
@@ -186,13 +186,13 @@ def _plan(
 ) -> tuple[Any, Plan]:
     from cml_iam.provision import plan_bootstrap
 
-    site, document = _site_and_document(policy_profile)
+    site, documents = _site_and_documents(policy_profile)
     aws = settings().connect(site.home_region)
     with_key = site.user is not None and not no_key
     made = plan_bootstrap(
         aws,
         site,
-        document,
+        documents,
         path=path,
         boundary=boundary,
         tags=dict(_pair(tag) for tag in tags),
@@ -201,11 +201,12 @@ def _plan(
     return aws, made
 
 
-def _site_and_document(profile: str) -> tuple[Site, str]:
-    from cml_iam.render import render_policy
+def _site_and_documents(profile: str) -> tuple[Site, tuple[str, ...]]:
+    from cml_iam.render import render_parts
 
     site = settings().load_site()
-    return site, render_policy(site, "base" if profile == "base" else "hardened").text
+    parts = render_parts(site, "base" if profile == "base" else "hardened")
+    return site, tuple(part.text for part in parts)
 
 
 def _pair(text: str) -> tuple[str, str]:

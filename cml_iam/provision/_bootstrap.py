@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from cml_iam.credentials import Delivery, deliver, locked, plan_key
-from cml_iam.errors import (
-    AwsError,
-    IncompleteError,
-    InputError,
-    NotFoundError,
-    QuotaError,
-    RefusedError,
-    StateError,
-)
+from cml_iam.credentials import deliver, locked, plan_key
+from cml_iam.errors import InputError, QuotaError, RefusedError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
 from cml_iam.provision import _steps
+from cml_iam.provision._apply import do_steps
 from cml_iam.provision._live import (
+    NAME,
     Kind,
     Policy,
     Principal,
@@ -26,39 +20,68 @@ from cml_iam.provision._live import (
     read_policy,
     read_principal,
     read_profile,
-    read_versions,
 )
-from cml_iam.provision._plan import Applied, Call, Plan, Step, Wanted, key_step
+from cml_iam.provision._plan import (
+    PRINCIPAL,
+    Applied,
+    Piece,
+    Plan,
+    Step,
+    Trust,
+    Wanted,
+    key_step,
+)
+from cml_iam.provision._policies import (
+    Managed,
+    attachment_step,
+    boundary_of,
+    guard_of,
+    leftovers,
+    parts_of,
+    policy_step,
+)
+from cml_iam.provision._tags import tag_step
+from cml_iam.render import MOST_PARTS, part_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from cml_iam.aws.port import Aws, Identity
+    from cml_iam.credentials import Delivery
     from cml_iam.site import Site
 
-PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between tries of a call that does not see yet what the call before it made."""
+Planned = tuple[tuple[Step, ...], tuple[str, ...]]
+"""Steps, and warnings."""
 
 
 def plan_bootstrap(
     aws: Aws,
     site: Site,
-    document: str,
+    documents: str | Sequence[str],
     *,
     path: str | None = None,
     boundary: str | None = None,
     tags: Mapping[str, str] | None = None,
     delivery: Delivery | None = None,
+    trust: Trust = "ec2",
+    pieces: Collection[Piece] = PRINCIPAL,
 ) -> Plan:
-    """Return what is to be done so that the principal of *site* has the policy *document*.
+    """Return what is to be done so that the principal of *site* has the policy *documents*.
 
-    Only reads. *path* and *boundary* (a policy's ARN) are left as they are where None is given;
-    *tags* are added. The key of a user goes to *delivery*; without one no key is looked at.
+    Only reads. *documents* is the policy, or the parts it is in where it is too large for one.
+    *path* and *boundary* (a policy's ARN) are left as they are where None is given; *tags* are
+    added. *trust* says who may use a role. *pieces* says what is made: with "boundary" and "guard"
+    these policies of the site, too. The key of a user goes to *delivery*; without one no key is
+    looked at.
 
     Raises RefusedError for credentials of another account than the site's, and where going on would
     be unsafe; QuotaError for a document larger than AWS takes; DocumentError for one that is none.
     """
-    return _plan(aws, Wanted(site, document, path, boundary, dict(tags or {})), delivery)
+    texts = (documents,) if isinstance(documents, str) else tuple(documents)
+    if "boundary" in pieces:
+        boundary = site.boundary_arn
+    wanted = Wanted(site, texts, path, boundary, dict(tags or {}), trust, frozenset(pieces))
+    return make_plan(aws, wanted, delivery if "principal" in pieces else None)
 
 
 def apply_plan(
@@ -75,15 +98,13 @@ def apply_plan(
     """
     store = plan.delivery.store if plan.delivery and plan.key else None
     with locked(store.folder.parent) if store else nullcontext():
-        if _plan(aws, plan.wanted, plan.delivery) != plan:
+        if make_plan(aws, plan.wanted, plan.delivery) != plan:
             raise RefusedError(
                 "the account or the store has changed since the plan was made",
                 remedy="look at a new plan",
             )
-        for step in plan.steps:
-            if step.changes:
-                report(step)
-                _do(aws, plan, step, pause)
+        steps = [step for step in plan.steps if step.changes]
+        do_steps(aws, steps, lambda: make_plan(aws, plan.wanted, None).steps, report, pause)
         return Applied(plan.principal, plan.changes, _deliver(aws, plan, report, pause))
 
 
@@ -97,14 +118,15 @@ def check_account(identity: Identity, site: Site) -> None:
         )
 
 
-def _plan(aws: Aws, wanted: Wanted, delivery: Delivery | None) -> Plan:
+def make_plan(aws: Aws, wanted: Wanted, delivery: Delivery | None) -> Plan:
+    """Look, and return the plan for what is *wanted*; only reads."""
     identity = aws.identity()
     check_account(identity, wanted.site)
-    _check_size(wanted.document)
-    kind, name = _principal_of(wanted.site)
+    for document in wanted.documents:
+        _check_size(document)
+    kind, name = principal_of(wanted.site)
     principal = read_principal(aws, kind, name)
-    policy = read_policy(aws, wanted.site.policy_arn)
-    steps = tuple(_steps_of(aws, kind, name, principal, policy, wanted))
+    steps, warnings = _planned(aws, kind, name, principal, wanted)
     arn = principal.arn if principal else _arn(wanted, kind, name)
     key = plan_key(aws, name, arn, delivery) if delivery and kind == "user" else None
     return Plan(
@@ -113,28 +135,88 @@ def _plan(aws: Aws, wanted: Wanted, delivery: Delivery | None) -> Plan:
         principal=arn,
         steps=steps,
         key=key,
-        warnings=tuple(_warnings(aws, kind, name, principal, wanted)),
+        warnings=warnings,
         delivery=delivery,
     )
 
 
-def _steps_of(
-    aws: Aws,
-    kind: Kind,
-    name: str,
-    principal: Principal | None,
-    policy: Policy | None,
-    wanted: Wanted,
-) -> Iterator[Step]:
-    yield _steps.principal_step(kind, name, principal, wanted)
-    step = _steps.policy_step(policy, (), wanted)
-    if policy is not None and step.changes:  # only then the versions matter
-        step = _steps.policy_step(policy, read_versions(aws, policy.arn), wanted)
-    yield step
-    yield _steps.attachment_step(kind, name, principal, wanted)
-    yield from _steps.tag_steps(kind, name, principal, policy, wanted)
-    if kind == "role":
-        yield _steps.profile_step(name, read_profile(aws, name), wanted)
+def _planned(
+    aws: Aws, kind: Kind, name: str, principal: Principal | None, wanted: Wanted
+) -> Planned:
+    return bootstrap_steps(aws, kind, name, principal, wanted)
+
+
+def bootstrap_steps(
+    aws: Aws, kind: Kind, name: str, principal: Principal | None, wanted: Wanted
+) -> Planned:
+    """Return the steps that make the pieces that are wanted, and what to warn of."""
+    account = _Account(aws, kind, name, principal, wanted)
+    steps: list[Step] = []
+    warnings: tuple[str, ...] = ()
+    if "boundary" in wanted.pieces:
+        steps.append(account.policy(boundary_of(wanted.site)))
+    steps += account.principal()
+    if "guard" in wanted.pieces:
+        steps += account.attached_policies((guard_of(wanted.site),))
+    if "principal" in wanted.pieces:
+        steps += account.attached_policies(parts_of(wanted))
+        removals, warnings = leftovers(aws, kind, name, principal, wanted)
+        steps += removals
+        warnings += tuple(_warnings(aws, kind, name, principal, wanted))
+    steps += account.tags()
+    if "principal" in wanted.pieces and kind == "role" and wanted.trust == "ec2":
+        steps.append(_steps.profile_step(name, read_profile(aws, name), wanted))
+    return tuple(steps), warnings
+
+
+class _Account:
+    """Reads what is there, and says in steps what is to be done about it."""
+
+    def __init__(
+        self, aws: Aws, kind: Kind, name: str, principal: Principal | None, wanted: Wanted
+    ) -> None:
+        self.aws, self.kind, self.name = aws, kind, name
+        self.live, self.wanted = principal, wanted
+        self.policies: list[tuple[Managed, Policy]] = []
+
+    def policy(self, managed: Managed) -> Step:
+        live = read_policy(self.aws, managed.arn)
+        if live is not None:
+            self.policies.append((managed, live))
+        return policy_step(self.aws, managed, live, self.wanted)
+
+    def principal(self) -> Iterator[Step]:
+        if "principal" in self.wanted.pieces:
+            yield _steps.principal_step(self.kind, self.name, self.live, self.wanted)
+        if self.live is not None and self.wanted.boundary is not None:
+            yield _steps.boundary_step(self.kind, self.name, self.live, self.wanted.boundary)
+
+    def attached_policies(self, wanted: tuple[Managed, ...]) -> Iterator[Step]:
+        """Yield the steps for policies and their attachments.
+
+        New ones are attached before those in force change, so that what is allowed now and then
+        is allowed in between, and what is denied is denied.
+        """
+        held = self.live.attached if self.live else ()
+        steps = {each.arn: self.policy(each) for each in wanted}
+        yield from (steps[each.arn] for each in wanted if each.arn not in held)
+        if "principal" in self.wanted.pieces:
+            yield from self._attachments(each for each in wanted if each.arn not in held)
+        yield from (steps[each.arn] for each in wanted if each.arn in held)
+        yield from self._attachments(each for each in wanted if each.arn in held)
+
+    def _attachments(self, wanted: Iterator[Managed]) -> Iterator[Step]:
+        for each in wanted:
+            yield attachment_step(self.kind, self.name, self.live, each)
+
+    def tags(self) -> Iterator[Step]:
+        """Yield a step for each resource that is there; new ones are made with their tags."""
+        if self.live is not None and "principal" in self.wanted.pieces:
+            address = {NAME[self.kind]: self.name}
+            yield tag_step(self.kind, self.name, self.live.tags, address, self.wanted)
+        for managed, live in self.policies:
+            address = {"PolicyArn": live.arn}
+            yield tag_step("policy", managed.name, live.tags, address, self.wanted)
 
 
 def _warnings(
@@ -142,55 +224,17 @@ def _warnings(
 ) -> Iterator[str]:
     if principal is None:
         return
-    others = [f"policy `{arn}`" for arn in principal.attached if arn != wanted.site.policy_arn]
-    for other in (*others, *other_grants(aws, kind, name)):
-        if other.startswith("could not check"):
-            yield other
-        else:
-            yield f"the {kind} also has the {other}: what that allows is allowed"
+    others = [f"policy `{arn}`" for arn in foreign_policies(principal, wanted.site)]
+    grants = other_grants(aws, kind, name)
+    for other in (*others, *grants.found):
+        yield f"the {kind} also has the {other}: what that allows is allowed"
+    yield from grants.unchecked
 
 
-def _do(aws: Aws, plan: Plan, step: Step, pause: Callable[[float], None]) -> None:
-    try:
-        for call in step.calls:
-            _call(aws, call, pause)
-    except AwsError as error:
-        # The work may be done all the same: the answer was lost, or boto3 sent the call twice and
-        # the second one failed on what the first had made.
-        if not _settled(aws, plan, step, error):
-            raise
-
-
-def _settled(aws: Aws, plan: Plan, step: Step, error: AwsError) -> bool:
-    try:
-        now = _plan(aws, plan.wanted, None)
-    except AwsError as second:
-        raise IncompleteError(
-            f"stopped at the {step.resource} `{step.name}`: {error.message}; and nobody can tell "
-            f"whether it worked: {second.message}",
-            remedy="run the same again",
-        ) from error
-    # Of a resource made just now the tags have a step of their own, which is not in the plan.
-    same = [each for each in now.steps if (each.resource, each.name) == (step.resource, step.name)]
-    return all(not each.changes for each in same)
-
-
-def _call(aws: Aws, call: Call, pause: Callable[[float], None]) -> dict[str, Any]:
-    for seconds in PAUSES:
-        try:
-            return aws.call(call.service, call.operation, once=call.once, **call.parameters)
-        except (NotFoundError, StateError) as error:
-            # IAM is eventually consistent: what an earlier step made may not be seen yet.
-            # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
-            if call.operation.startswith("delete_") and isinstance(error, NotFoundError):
-                return {}  # gone: that is what was wanted
-            if error.code not in _NOT_YET:
-                raise
-            pause(seconds)
-    return aws.call(call.service, call.operation, once=call.once, **call.parameters)
-
-
-_NOT_YET: Final = frozenset({"NoSuchEntity", "EntityTemporarilyUnmodifiable"})
+def foreign_policies(principal: Principal, site: Site) -> tuple[str, ...]:
+    """Return the ARNs of the attached policies that are none of the site's."""
+    known = {site.guard_arn, *(part_name(site.policy_arn, n) for n in range(1, MOST_PARTS + 1))}
+    return tuple(arn for arn in principal.attached if arn not in known)
 
 
 def _deliver(
@@ -203,7 +247,8 @@ def _deliver(
     return deliver(aws, plan.key, plan.delivery, pause=pause)
 
 
-def _principal_of(site: Site) -> tuple[Kind, str]:
+def principal_of(site: Site) -> tuple[Kind, str]:
+    """Return what the site's principal is, and its name; raises InputError without one."""
     if site.role:
         return "role", site.role
     if site.user:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.errors import DeniedError, NotFoundError
 from cml_iam.policy import load_policy
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cml_iam.policy import PolicyDocument
 
 Kind = Literal["user", "role"]
+NAME: Final[Mapping[Kind, str]] = {"user": "UserName", "role": "RoleName"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Profile:
     """An instance profile with the names of its roles (AWS allows one)."""
 
     roles: tuple[str, ...]
+    tags: Mapping[str, str]
 
 
 def read_principal(aws: Aws, kind: Kind, name: str) -> Principal | None:
@@ -89,6 +91,22 @@ def read_policy(aws: Aws, arn: str) -> Policy | None:
     return Policy(arn, _tags(raw), default, document)
 
 
+def read_tags(aws: Aws, arn: str) -> dict[str, str]:
+    """Return the tags of the policy at *arn*; raises NotFoundError where there is none."""
+    return _tags(aws.call("iam", "get_policy", PolicyArn=arn)["Policy"])
+
+
+def read_holders(aws: Aws, arn: str) -> tuple[str, ...]:
+    """Return who has the policy at *arn* attached or as boundary, as `user NAME`."""
+    kinds = (("PolicyUsers", "user"), ("PolicyGroups", "group"), ("PolicyRoles", "role"))
+    found = [
+        f"{kind} {each[f'{kind.title()}Name']}"
+        for key, kind in kinds
+        for each in aws.pages("iam", "list_entities_for_policy", key, PolicyArn=arn)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
 def read_versions(aws: Aws, arn: str) -> tuple[Version, ...]:
     """Return the versions of the policy at *arn*, the oldest first."""
     found = [
@@ -104,11 +122,19 @@ def read_profile(aws: Aws, name: str) -> Profile | None:
         raw = aws.call("iam", "get_instance_profile", InstanceProfileName=name)["InstanceProfile"]
     except NotFoundError:
         return None
-    return Profile(tuple(role["RoleName"] for role in raw["Roles"]))
+    return Profile(tuple(role["RoleName"] for role in raw["Roles"]), _tags(raw))
 
 
-def other_grants(aws: Aws, kind: Kind, name: str) -> tuple[str, ...]:
-    """Return what else gives the principal permissions: inline policies and groups, in words.
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What else gives a principal permissions, in words, and what could not be checked."""
+
+    found: tuple[str, ...]
+    unchecked: tuple[str, ...]
+
+
+def other_grants(aws: Aws, kind: Kind, name: str) -> Grants:
+    """Return what else gives the principal permissions: inline policies and groups.
 
     What may not be read is reported as not checked.
     """
@@ -116,6 +142,7 @@ def other_grants(aws: Aws, kind: Kind, name: str) -> tuple[str, ...]:
     if kind == "user":
         wishes.append(("list_groups_for_user", "Groups", "group"))
     found: list[str] = []
+    unchecked: list[str] = []
     for operation, key, word in wishes:
         try:
             names = [
@@ -123,10 +150,11 @@ def other_grants(aws: Aws, kind: Kind, name: str) -> tuple[str, ...]:
                 for each in aws.pages("iam", operation, key, **_address(kind, name))
             ]
         except DeniedError as error:
-            found.append(f"could not check for any {word}: {error.action or error.code} is denied")
+            said = f"could not check for any {word}: {error.action or error.code} is denied"
+            unchecked.append(said)
         else:
             found += [f"{word} `{each}`" for each in names]
-    return tuple(found)
+    return Grants(tuple(found), tuple(unchecked))
 
 
 def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
@@ -134,4 +162,4 @@ def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _address(kind: Kind, name: str) -> dict[str, Any]:
-    return {{"user": "UserName", "role": "RoleName"}[kind]: name}
+    return {NAME[kind]: name}

@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Identity
     from cml_iam.credentials import Delivery, KeyPlan
     from cml_iam.site import Site
 
-Mark = Literal["create", "change", "keep"]
+Mark = Literal["create", "change", "keep", "delete"]
+Task = Literal["bootstrap", "adopt", "rollback", "destroy"]
+Trust = Literal["ec2", "ecs", "irsa", "pod-identity"]
+TRUSTS: Final[tuple[Trust, ...]] = ("ec2", "ecs", "irsa", "pod-identity")
+Piece = Literal["principal", "boundary", "guard", "audit"]
+PIECES: Final[tuple[Piece, ...]] = ("principal", "boundary", "guard", "audit")
+PRINCIPAL: Final[frozenset[Piece]] = frozenset({"principal"})
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to AWS; with *once* it must not be sent again when no answer comes."""
+    """One call to AWS; with *once* it must not be sent again when no answer comes.
+
+    *region* is None for the services that have none, and for the one of the connection.
+    """
 
     service: str
     operation: str
     parameters: Mapping[str, Any]
     once: bool = False
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +56,22 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be there: *document* is the policy's text.
+    """What is to be there: *documents* are the texts of the policy, one for each part of it.
 
     None as *path*, *boundary* (an ARN) means: as it is; *tags* are added to those that are there.
+    *pieces* are what is made; nothing else is touched. *trust* says who may use a role. *target*
+    is the policy to roll back, by its name.
     """
 
     site: Site
-    document: str
+    documents: tuple[str, ...]
     path: str | None = None
     boundary: str | None = None
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    trust: Trust = "ec2"
+    pieces: frozenset[Piece] = PRINCIPAL
+    task: Task = "bootstrap"
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
     from cml_iam.provision._plan import Plan, Step
 
-_MARK: Final = {"create": "+ create", "change": "~ change", "keep": "= unchanged"}
+_MARK: Final = {
+    "create": "+ create",
+    "change": "~ change",
+    "keep": "= unchanged",
+    "delete": "- delete",
+}
 _INDENT: Final = " " * 14
 
 
@@ -40,7 +45,8 @@ def summary(plan: Plan) -> str:
     if not plan.changes:
         return f"nothing to do: {len(marks)} unchanged"
     counts = f"{marks.count('create')} to create, {marks.count('change')} to change"
-    return f"plan: {counts}, {marks.count('keep')} unchanged"
+    deleted = f", {marks.count('delete')} to delete" if "delete" in marks else ""
+    return f"plan: {counts}{deleted}, {marks.count('keep')} unchanged"
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:
@@ -66,6 +72,7 @@ def step_data(step: Step) -> dict[str, Any]:
             {
                 "service": call.service,
                 "operation": call.operation,
+                "region": call.region,
                 "parameters": dict(call.parameters),
             }
             for call in step.calls

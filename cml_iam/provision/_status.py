@@ -9,6 +9,8 @@ from cml_iam.credentials import KeyInfo, KeyUse, key_use, list_keys
 from cml_iam.provision._bootstrap import plan_bootstrap
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cml_iam.aws.port import Aws
     from cml_iam.credentials import Store
     from cml_iam.provision._plan import Plan
@@ -38,7 +40,7 @@ class Status:
         return self.stored_id is not None and not any(key.stored for key in self.keys)
 
 
-def read_status(aws: Aws, site: Site, document: str, store: Store | None) -> Status:
+def read_status(aws: Aws, site: Site, document: str | Sequence[str], store: Store | None) -> Status:
     """Return how things stand; only reads. Raises as `plan_bootstrap` does."""
     plan = plan_bootstrap(aws, site, document)
     key = store.look().key if store and site.user else None

@@ -20,6 +20,7 @@ from cml_iam.secret import Secret
 
 ACCOUNT = "111122223333"
 ADMIN = f"arn:aws:iam::{ACCOUNT}:user/admin"
+OURS = [{"Key": "cml-iam:managed", "Value": "true"}]
 SECRET_LETTERS = string.ascii_letters + string.digits + "+/"
 
 
@@ -341,6 +342,9 @@ class _Operations:
         self.iam.policies[arn] = Policy(PolicyName, _tags(Tags), versions, "v1")
         return {}
 
+    def list_policies(self, Scope: str) -> dict[str, Any]:
+        return {"Policies": [{"PolicyName": each.name} for each in self.iam.policies.values()]}
+
     def get_policy_version(self, PolicyArn: str, VersionId: str) -> dict[str, Any]:
         versions = self._policy(PolicyArn).versions
         if VersionId not in versions:
@@ -414,11 +418,53 @@ class _Operations:
     def list_groups_for_user(self, UserName: str) -> dict[str, Any]:
         return {"Groups": [{"GroupName": g} for g in self._found("user", UserName).groups]}
 
+    def list_entities_for_policy(self, PolicyArn: str) -> dict[str, Any]:
+        self._policy(PolicyArn)
+
+        def holds(each: Principal) -> bool:
+            return PolicyArn in (*each.attached, each.boundary)
+
+        return {
+            "PolicyUsers": [{"UserName": n} for n, u in self.iam.users.items() if holds(u)],
+            "PolicyRoles": [{"RoleName": n} for n, r in self.iam.roles.items() if holds(r)],
+            "PolicyGroups": [],
+        }
+
+    def detach_user_policy(self, UserName: str, PolicyArn: str) -> dict[str, Any]:
+        return self._detach("user", UserName, PolicyArn)
+
+    def detach_role_policy(self, RoleName: str, PolicyArn: str) -> dict[str, Any]:
+        return self._detach("role", RoleName, PolicyArn)
+
+    def _detach(self, kind: str, name: str, arn: str) -> dict[str, Any]:
+        found = self._found(kind, name)
+        if arn not in found.attached:
+            raise _missing(f"{arn} is not attached")
+        found.attached.remove(arn)
+        return {}
+
+    def set_default_policy_version(self, PolicyArn: str, VersionId: str) -> dict[str, Any]:
+        found = self._policy(PolicyArn)
+        if VersionId not in found.versions:
+            raise _missing(f"no version {VersionId}")
+        found.default = VersionId
+        return {}
+
+    def delete_policy(self, PolicyArn: str) -> dict[str, Any]:
+        found = self._policy(PolicyArn)
+        everybody = (*self.iam.users.values(), *self.iam.roles.values())
+        if any(PolicyArn in (*each.attached, each.boundary) for each in everybody):
+            raise _conflict(f"{PolicyArn} is attached")
+        if len(found.versions) > 1:
+            raise _conflict(f"{PolicyArn} has more than one version")
+        del self.iam.policies[PolicyArn]
+        return {}
+
     # instance profiles
 
     def get_instance_profile(self, InstanceProfileName: str) -> dict[str, Any]:
         roles = self._profile(InstanceProfileName)
-        return {"InstanceProfile": {"Roles": [{"RoleName": role} for role in roles]}}
+        return {"InstanceProfile": {"Roles": [{"RoleName": role} for role in roles], "Tags": OURS}}
 
     def _profile(self, name: str) -> list[str]:
         if name not in self.iam.profiles:

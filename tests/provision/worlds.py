@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,14 +69,14 @@ class World:
     def delivery(self) -> Delivery:
         return Delivery(EnvFile(self.env), self.sign_in)
 
-    def plan(self, text: str = BASE, **options: Any) -> Plan:
+    def plan(self, text: str | Sequence[str] = BASE, **options: Any) -> Plan:
         options = {"delivery": self.delivery, **options}
         return plan_bootstrap(self.aws, options.pop("site", self.site), text, **options)
 
-    def apply(self, text: str = BASE, **options: Any) -> Applied:
+    def apply(self, text: str | Sequence[str] = BASE, **options: Any) -> Applied:
         return apply_plan(self.aws, self.plan(text, **options), pause=self.pauses.append)
 
-    def again(self, text: str = BASE, **options: Any) -> list[str]:
+    def again(self, text: str | Sequence[str] = BASE, **options: Any) -> list[str]:
         """Apply again and return the writing calls that took."""
         self.aws.writes.clear()
         self.apply(text, **options)

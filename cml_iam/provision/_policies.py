@@ -1,0 +1,176 @@
+"""The managed policies of a site: the parts of its policy, the guard and the boundary, in steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.errors import DeniedError, NotFoundError
+from cml_iam.policy import load_policy, policy_size, same_meaning
+from cml_iam.provision._diff import difference, document_lines
+from cml_iam.provision._live import NAME, read_holders, read_tags, read_versions
+from cml_iam.provision._plan import Call, Step
+from cml_iam.provision._tags import ours, tag_lines, tag_pairs, tags_wanted
+from cml_iam.render import MOST_PARTS, part_name, render_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.provision._live import Kind, Policy, Principal, Version
+    from cml_iam.provision._plan import Wanted
+    from cml_iam.site import Site
+
+MOST_VERSIONS: Final = 5
+"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """A managed policy as it is wanted: its *name* and *arn*, and its document as *text*."""
+
+    name: str
+    arn: str
+    text: str
+
+
+def parts_of(wanted: Wanted) -> tuple[Managed, ...]:
+    """Return the managed policies that together are the site's policy."""
+    site = wanted.site
+    return tuple(
+        Managed(part_name(site.policy, number), part_name(site.policy_arn, number), text)
+        for number, text in enumerate(wanted.documents, start=1)
+    )
+
+
+def boundary_of(site: Site) -> Managed:
+    """Return the boundary of *site*; raises what `render_document` raises."""
+    return Managed(site.boundary, site.boundary_arn, render_document(site, "boundary").text)
+
+
+def guard_of(site: Site) -> Managed:
+    """Return the guard of *site*; raises what `render_document` raises."""
+    return Managed(site.guard, site.guard_arn, render_document(site, "guard").text)
+
+
+def policy_step(aws: Aws, managed: Managed, live: Policy | None, wanted: Wanted) -> Step:
+    """Return the step that makes the managed policy mean what is wanted."""
+    if live is None:
+        return _create(managed, wanted)
+    if same_meaning(live.document, load_policy(managed.text)):
+        return Step("keep", "policy", managed.name, (f"{live.default} means the same",))
+    return _change(managed, live, read_versions(aws, managed.arn))
+
+
+def _create(managed: Managed, wanted: Wanted) -> Step:
+    document = load_policy(managed.text, "the wanted document")
+    parameters = {
+        "PolicyName": managed.name,
+        "PolicyDocument": managed.text,
+        "Tags": tag_pairs(wanted),
+    }
+    size = f"{policy_size(managed.text)} characters"
+    lines = (size, *tag_lines(tags_wanted(wanted)), *document_lines(document))
+    return Step(
+        "create", "policy", managed.name, lines, (Call("iam", "create_policy", parameters),)
+    )
+
+
+def _change(managed: Managed, live: Policy, versions: tuple[Version, ...]) -> Step:
+    """Return the step that makes a new default version.
+
+    The former default stays, as the highest version below the new one: that is where a rollback
+    goes. So what lies above it, rolled back from, is deleted; and of five versions the oldest.
+    """
+    lines = [*difference(live.document, load_policy(managed.text))]
+    calls: list[Call] = []
+    for version, why in _making_room(versions):
+        parameters = {"PolicyArn": managed.arn, "VersionId": version.id}
+        calls.append(Call("iam", "delete_policy_version", parameters))
+        lines.append(f"- version {version.id}, {why}")
+    lines.append(f"the version in use now, {live.default}, stays to go back to")
+    wanted = {"PolicyArn": managed.arn, "PolicyDocument": managed.text, "SetAsDefault": True}
+    calls.append(Call("iam", "create_policy_version", wanted, once=True))
+    return Step("change", "policy", managed.name, tuple(lines), tuple(calls))
+
+
+def _making_room(versions: tuple[Version, ...]) -> Iterator[tuple[Version, str]]:
+    default = next(version for version in versions if version.default)
+    above = [version for version in versions if version.number > default.number]
+    yield from ((version, "which was rolled back from") for version in above)
+    if len(versions) - len(above) >= MOST_VERSIONS:
+        oldest = next(version for version in versions if not version.default)
+        yield oldest, f"the oldest of {len(versions)}, makes room"
+
+
+def attachment_step(kind: Kind, name: str, live: Principal | None, managed: Managed) -> Step:
+    """Return the step that attaches the policy."""
+    label = f"{managed.name} to {name}"
+    if live is not None and managed.arn in live.attached:
+        return Step("keep", "attachment", label)
+    parameters = {NAME[kind]: name, "PolicyArn": managed.arn}
+    return Step(
+        "create", "attachment", label, (), (Call("iam", f"attach_{kind}_policy", parameters),)
+    )
+
+
+def detachment_step(kind: Kind, name: str, arn: str) -> Step:
+    """Return the step that takes the policy at *arn* off the principal."""
+    parameters = {NAME[kind]: name, "PolicyArn": arn}
+    call = Call("iam", f"detach_{kind}_policy", parameters)
+    return Step("delete", "attachment", f"{arn.rpartition('/')[2]} to {name}", (), (call,))
+
+
+def removal_step(aws: Aws, arn: str) -> Step:
+    """Return the step that deletes the policy at *arn*; its other versions go first.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html
+    """
+    address = {"PolicyArn": arn}
+    calls = [
+        Call("iam", "delete_policy_version", {**address, "VersionId": version.id})
+        for version in read_versions(aws, arn)
+        if not version.default
+    ]
+    lines = (f"with {len(calls)} former versions",) if calls else ()
+    calls.append(Call("iam", "delete_policy", address))
+    return Step("delete", "policy", arn.rpartition("/")[2], lines, tuple(calls))
+
+
+def leftovers(
+    aws: Aws, kind: Kind, name: str, live: Principal | None, wanted: Wanted
+) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """Return the steps that remove parts no longer needed, the last first, and warnings.
+
+    Parts are numbered without a gap, so that the first number nobody has ends the search.
+    """
+    steps: list[Step] = []
+    warnings: list[str] = []
+    for number in range(len(wanted.documents) + 1, MOST_PARTS + 1):
+        arn = part_name(wanted.site.policy_arn, number)
+        try:
+            tags = read_tags(aws, arn)
+        except NotFoundError:
+            break
+        except DeniedError as error:
+            warnings.append(
+                f"could not check whether a part `{arn}` is left over: "
+                f"{error.action or error.code} is denied"
+            )
+            break
+        found = _leftover(aws, kind, name, live, arn, tags)
+        steps[:0], warnings = found[0], [*warnings, *found[1]]
+    return tuple(steps), tuple(warnings)
+
+
+def _leftover(
+    aws: Aws, kind: Kind, name: str, live: Principal | None, arn: str, tags: dict[str, str]
+) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    if not ours(tags):
+        return (), (f"the policy `{arn}` is named like a part, but not ours: it is left",)
+    attached = live is not None and arn in live.attached
+    steps = [detachment_step(kind, name, arn)] if attached else []
+    others = [each for each in read_holders(aws, arn) if each != f"{kind} {name}"]
+    if others:
+        return tuple(steps), (f"the policy `{arn}` is left: {', '.join(others)} has it too",)
+    return (*steps, removal_step(aws, arn)), ()
