@@ -1,0 +1,46 @@
+"""Which authorizations AWS makes for a call, with which resource and which context.
+
+IAM never sees an API call, only the authorizations the service asks for: RunInstances is one for
+each resource it uses or makes, each with the condition keys of that resource's type. A call goes
+through if all of its authorizations are allowed.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+"""
+
+from cml_iam.authorization._caller import Caller, Context, Tags
+from cml_iam.authorization._calls import describe, operate, retag, tag_on_create, use
+from cml_iam.authorization._launch import launch
+from cml_iam.authorization._resources import (
+    CREATED,
+    Image,
+    Instance,
+    Launch,
+    Resource,
+    instance_arn,
+    resource_arn,
+    resource_tags,
+    tag_request,
+)
+
+__all__ = [
+    "CREATED",
+    "Caller",
+    "Context",
+    "Image",
+    "Instance",
+    "Launch",
+    "Resource",
+    "Tags",
+    "describe",
+    "instance_arn",
+    "launch",
+    "operate",
+    "resource_arn",
+    "resource_tags",
+    "retag",
+    "tag_on_create",
+    "tag_request",
+    "use",
+]
