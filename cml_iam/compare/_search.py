@@ -1,0 +1,158 @@
+"""Search one place for requests that tell two sets of policies apart.
+
+Every test of a statement depends on one axis, so the requests that fit a statement are a box: for
+each axis a set of choices. What one statement matches and others do not is found by taking the
+others in turn and leaving their box through one of its sides; this looks at all combinations of
+the choices without listing them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cml_iam.compare._axes import Axis, axes_of, joined, without_region
+from cml_iam.compare._clauses import Clause, Test
+from cml_iam.compare._places import Place
+from cml_iam.engine import Request
+from cml_iam.reference import same_key
+
+MAX_STEPS: Final = 4000
+
+Box = tuple[int, ...]
+"""For each axis the choices left, as bits."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A place with its axes, and the box of every statement that can fit there.
+
+    *complete* says whether every combination of choices can be reached.
+    """
+
+    place: Place
+    axes: tuple[Axis, ...]
+    boxes: Mapping[Clause, Box]
+    base: Mapping[str, Any]
+    complete: bool = True
+
+    def request(self, box: Box) -> Request:
+        """Return the first request in *box*."""
+        return self.request_at(tuple(_lowest(bits) for bits in box))
+
+    def request_at(self, indices: tuple[int, ...]) -> Request:
+        """Return the request with these choices."""
+        context = dict(self.base)
+        for axis, index in zip(self.axes, indices, strict=True):
+            context.update(axis.choices[index])
+        return self.place.request(context)
+
+    def neighbours(self) -> Iterator[Request]:
+        """Yield for each statement a request that fits, and all that differ from it in one axis."""
+        starts = [self.whole, *self.boxes.values()]
+        seen: set[tuple[int, ...]] = set()
+        for box in starts:
+            start = tuple(_lowest(bits) for bits in box)
+            for number, axis in enumerate(self.axes):
+                for index in range(len(axis.choices)):
+                    seen.add((*start[:number], index, *start[number + 1 :]))
+            seen.add(start)
+        for indices in sorted(seen):
+            yield self.request_at(indices)
+
+    @property
+    def whole(self) -> Box:
+        """The box of all requests."""
+        return tuple((1 << len(axis.choices)) - 1 for axis in self.axes)
+
+
+def field_of(place: Place, clauses: tuple[Clause, ...], *, unusual: bool = False) -> Field:
+    """Return *place* with the boxes of those of *clauses* that can fit there."""
+    probe = place.request(place.base)
+    reaching = tuple(each for each in clauses if each.reach.keys or each.reach.holds(probe))
+    axes = axes_of(reaching, place.target.keys.has, place.base)
+    if unusual:
+        axes = (*axes, _region_or_none(place))
+    tests = [test for clause in reaching for test in _tests(clause)]
+    axes, complete = joined(axes, tests)
+    covered = frozenset().union(*(axis.keys for axis in axes))
+    base = {k: v for k, v in place.base.items() if not _is_covered(k, covered)}
+    bare = Field(place, axes, {}, base, complete)
+    boxes = {each: box for each in reaching if (box := _box(bare, each)) is not None}
+    return Field(place, axes, boxes, base, complete)
+
+
+def leaving(box: Box, others: Iterable[Box]) -> tuple[Box | None, bool]:
+    """Return a part of *box* that is outside all *others*, or None; and whether that is certain."""
+    # Those that are hardest to leave come first, so that dead ends are short.
+    ordered = sorted(
+        others, key=lambda other: sum(a & ~b != 0 for a, b in zip(box, other, strict=True))
+    )
+    steps = 0
+    pending = [(box, 0)]
+    while pending:
+        here, index = pending.pop()
+        steps += 1
+        if steps > MAX_STEPS:
+            return None, False
+        while index < len(ordered) and meet(here, ordered[index]) is None:
+            index += 1
+        if index == len(ordered):
+            return here, True
+        pending.extend((part, index + 1) for part in _outside(here, ordered[index]))
+    return None, True
+
+
+def meet(one: Box, other: Box) -> Box | None:
+    """Return what two boxes have in common, if anything."""
+    both = tuple(a & b for a, b in zip(one, other, strict=True))
+    return both if all(both) else None
+
+
+def _outside(box: Box, other: Box) -> Iterator[Box]:
+    for number, (mine, theirs) in enumerate(zip(box, other, strict=True)):
+        rest = mine & ~theirs
+        if rest:
+            yield (*box[:number], rest, *box[number + 1 :])
+
+
+def _box(field: Field, clause: Clause) -> Box | None:
+    """Return the choices that fit every test of *clause*; None where no request can."""
+    box = list(field.whole)
+    first = tuple(0 for _ in field.axes)
+    for test in _tests(clause):
+        touched = [n for n, axis in enumerate(field.axes) if axis.keys & test.keys]
+        if not touched:
+            if not test.holds(field.request_at(first)):
+                return None
+            continue
+        (number,) = touched
+        box[number] &= _bits(field, test, number, first)
+    return tuple(box) if all(box) else None
+
+
+def _bits(field: Field, test: Test, number: int, first: tuple[int, ...]) -> int:
+    bits = 0
+    for index in range(len(field.axes[number].choices)):
+        if test.holds(field.request_at((*first[:number], index, *first[number + 1 :]))):
+            bits |= 1 << index
+    return bits
+
+
+def _tests(clause: Clause) -> tuple[Test, ...]:
+    return (clause.reach, *(test for _, test in clause.conditions))
+
+
+def _region_or_none(place: Place) -> Axis:
+    region = {k: v for k, v in place.base.items() if k in ("aws:RequestedRegion", "ec2:Region")}
+    absent = without_region()
+    return Axis(absent.keys, (region, *absent.choices))
+
+
+def _is_covered(key: str, covered: frozenset[str]) -> bool:
+    return same_key(key) in covered
+
+
+def _lowest(bits: int) -> int:
+    return (bits & -bits).bit_length() - 1
