@@ -235,6 +235,7 @@ def _contradictions(located: Located) -> Iterator[Problem]:
                 "set `account.partition`, or name a region of it",
             )
     yield from _addresses(located, site)
+    yield from _images_twice(located, site)
     if site.user and site.restrict.mfa_to_terminate:
         yield Problem(
             "a user's access key never has MFA, so nothing could be terminated",
@@ -260,6 +261,20 @@ def _contradictions(located: Located) -> Iterator[Problem]:
                 located.place(("restrict", "regions", allowed.index(region))),
                 f"add `{region}` to [restrict.images], or remove it from `regions`",
             )
+
+
+def _images_twice(located: Located, site: Site) -> Iterator[Problem]:
+    """Yield images listed for a second region: an image has another id in each."""
+    first: dict[str, str] = {}
+    for region, images in site.restrict.images.items():
+        for index, image in enumerate(images):
+            if first.setdefault(image, region) != region:
+                yield Problem(
+                    f"image `{image}` is listed for `{first[image]}` already, and an image has"
+                    " another id in every region",
+                    located.place(("restrict", "images", region, index)),
+                    f"give the id it has in `{region}`",
+                )
 
 
 def _addresses(located: Located, site: Site) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""AWS behind one small port; the only room that knows boto3."""
+"""AWS behind one small port; the only room that knows botocore."""
 
 from cml_iam.aws._connect import connect
 from cml_iam.aws._reads import is_read

@@ -97,6 +97,14 @@ instance_types = ["C5.large"]
         ('[restrict]\nimage_owners = ["self"]', "s:5:17", "an image owner"),
         ('[restrict.images]\nus-east-1 = ["ami-1"]', "s:5:14", "an image id"),
         (
+            '[restrict.images]\nus-east-1 = ["ami-12345678"]\nus-west-2 = ["ami-12345678"]',
+            "s:6:14",
+            "listed for `us-east-1` already",
+        ),
+        ('[restrict.images]\n"arn:aws:ec2:us-east-1" = []', "s:4:1", "a region is a name"),
+        ('[restrict]\nsource_ips = ["300.1.1.1/8"]', "s:5:15", "not an address or range"),
+        ("[restrict]\nmfa_to_terminate = true", "s:5:1", "never has MFA"),
+        (
             '[restrict]\nregions = ["us-east-1"]\n[restrict.images]\nus-west-2 = ["ami-12345678"]',
             "s:7:1",
             "not among the allowed regions",
