@@ -1,8 +1,10 @@
-"""What the commands that deliver a key share: the file, how to try a key, and asking first."""
+"""What the commands that deliver a key share: the stores, how to try a key, and asking first."""
 
 from __future__ import annotations
 
+import functools
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +18,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cml_iam.aws.port import Aws
-    from cml_iam.credentials import AccessKey, Delivery, EnvFile
+    from cml_iam.credentials import AccessKey, Delivery, EnvFile, Store
     from cml_iam.site import Site
 
 DEFAULT_ENV = Path(".env")
+STORE_HELP = (
+    "A store of the key, repeatable: env:PATH, profile:NAME, k8s:FILE[#[NAMESPACE/]NAME], "
+    "secretsmanager:NAME, ssm:NAME.  [default: the --env-file]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which stores a command was given: *to*, or else the *env_file*."""
+
+    env_file: Path
+    allow_tracked: bool
+    to: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The stores as they are written."""
+        return self.to or (f"env:{self.env_file}",)
 
 
 def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,6 +57,17 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return file(tracked(command))
 
 
+def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name the stores; the command gets them as *where*."""
+
+    @functools.wraps(command)
+    def called(*, env_file: Path, allow_tracked: bool, to: tuple[str, ...], **others: Any) -> Any:
+        return command(where=Where(env_file, allow_tracked, to), **others)
+
+    to = click.option("--to", multiple=True, metavar="STORE", help=STORE_HELP)
+    return file_options(to(called))
+
+
 def env_store(path: Path, allow_tracked: bool) -> EnvFile:
     """Return the file at *path* as a store."""
     from cml_iam.credentials import EnvFile
@@ -44,10 +75,31 @@ def env_store(path: Path, allow_tracked: bool) -> EnvFile:
     return EnvFile(path.absolute(), allow_tracked=allow_tracked)
 
 
+def stores_from(where: Where, aws: Aws) -> Store:
+    """Return the stores of *where* as one; *aws* reads and changes those inside AWS."""
+    from cml_iam.credentials import Together, open_store
+
+    found = [
+        open_store(text, lambda: aws, allow_tracked=where.allow_tracked) for text in where.texts
+    ]
+    return found[0] if len(found) == 1 else Together(tuple(found))
+
+
 def delivery_to(site: Site, path: Path, allow_tracked: bool, *, proved: bool = False) -> Delivery:
     """Return the delivery to the file at *path*; with *proved* a new key must do its work first."""
+    return delivery_of(site, env_store(path, allow_tracked), proved=proved)
+
+
+def delivery_of(
+    site: Site, store: Store, *, proved: bool = False, health_url: str | None = None
+) -> Delivery:
+    """Return the delivery to *store*.
+
+    With *proved* a new key must do its work before it is used, and the application at *health_url*
+    must be well.
+    """
     from cml_iam.aws import connect
-    from cml_iam.credentials import Delivery, prove_key
+    from cml_iam.credentials import Delivery, ask_health, prove_key
 
     given = settings()
 
@@ -62,8 +114,10 @@ def delivery_to(site: Site, path: Path, allow_tracked: bool, *, proved: bool = F
 
     def prove(key: AccessKey) -> None:
         prove_key(sign_in, key, site, report=lambda text: note(f"{INFO} {text}"))
+        if health_url is not None:
+            ask_health(health_url)
 
-    return Delivery(env_store(path, allow_tracked), sign_in, prove if proved else None)
+    return Delivery(store, sign_in, prove if proved else None)
 
 
 def agreed(question: str) -> bool:

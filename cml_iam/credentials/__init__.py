@@ -1,5 +1,6 @@
 """Access keys: made once, delivered to a store, and never lost on the way."""
 
+from cml_iam.credentials._app_health import ask_health
 from cml_iam.credentials._delivery import (
     Delivery,
     KeyPlan,
@@ -22,6 +23,11 @@ from cml_iam.credentials._keys import (
     list_keys,
     update_key,
 )
+from cml_iam.credentials._manifest import Manifest, ManifestFile
+from cml_iam.credentials._parameter import Parameter
+from cml_iam.credentials._places import open_store
+from cml_iam.credentials._process import child_environment, export_lines, process_answer
+from cml_iam.credentials._profile_file import ProfileFile
 from cml_iam.credentials._proof import prove_key
 from cml_iam.credentials._revocation import Revoked, revoke
 from cml_iam.credentials._rotation import (
@@ -33,9 +39,13 @@ from cml_iam.credentials._rotation import (
     rotate,
 )
 from cml_iam.credentials._rotation_state import Rotation, read_user
+from cml_iam.credentials._secrets_manager import SecretsManager
 from cml_iam.credentials._store import Contents, Store
+from cml_iam.credentials._together import Together, folders_of, parts_of, store_locked
+from cml_iam.credentials._units import KINDS, Timetable, schedule_text
 
 __all__ = [
+    "KINDS",
     "AccessKey",
     "Contents",
     "Delivery",
@@ -43,28 +53,44 @@ __all__ = [
     "KeyInfo",
     "KeyPlan",
     "KeyUse",
+    "Manifest",
+    "ManifestFile",
     "Outcome",
+    "Parameter",
+    "ProfileFile",
     "Revoked",
     "Rotation",
     "Rotator",
     "Schedule",
+    "SecretsManager",
     "SignIn",
     "Store",
+    "Timetable",
+    "Together",
     "account_of",
+    "ask_health",
     "await_key",
+    "child_environment",
     "create_key",
     "delete_key",
     "deliver",
+    "export_lines",
+    "folders_of",
     "key_use",
     "list_keys",
     "locked",
+    "open_store",
+    "parts_of",
     "plan_key",
+    "process_answer",
     "prove_key",
     "read_user",
     "resume",
     "revoke",
     "rollback",
     "rotate",
+    "schedule_text",
+    "store_locked",
     "try_key",
     "update_key",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from cml_iam.credentials._env_file import open_folder
+from cml_iam.credentials._file_store import open_folder
 from cml_iam.credentials._journal import Journal, end_journal, read_journal, write_journal
 from cml_iam.credentials._keys import (
     MOST_KEYS,
@@ -19,10 +19,13 @@ from cml_iam.credentials._keys import (
     key_use,
     list_keys,
 )
+from cml_iam.credentials._rotation_state import read_user
+from cml_iam.credentials._together import folders_of
 from cml_iam.errors import (
     CmlIamError,
     CredentialsError,
     IncompleteError,
+    NotFoundError,
     RefusedError,
     UnreachableError,
 )
@@ -56,7 +59,8 @@ class Delivery:
 class KeyPlan:
     """What is to be done about the key of *user* in *store*; holds no secret.
 
-    *key_id* is the key kept, or staged by an interrupted run and to be promoted. *replaces* is the
+    *key_id* is the key kept, or to be promoted: staged by an interrupted run, or in use in some of
+    several stores. *replaces* is the
     id in the store that will be overwritten. *orphans* are to be removed: made by an interrupted
     run, in no store, never used. *others* are the user's keys that stay. *unfinished* says that an
     interrupted run left files behind.
@@ -89,17 +93,21 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
     contents = store.look()
     journal = _own_journal(store, arn)
     keys = {key.id: key for key in list_keys(aws, user)}
+    if contents.staged and journal is None:
+        _refuse_while_locked(aws, user, store)
     stored = contents.key
     verdict = _verdict(stored, keys, delivery.sign_in, arn)
-    staged = _finishable(contents, keys, delivery.sign_in, arn)
     kept = stored.id if stored and verdict is None else None
-    known = {key for key in (kept, staged) if key}
-    # What an interrupted run staged is not needed where the key in use works.
-    superseded = (staged,) if kept and staged and staged != kept else ()
+    shared = None if kept else _shared(contents, keys, delivery.sign_in, arn)
+    staged = _finishable(contents, keys, delivery.sign_in, arn)
+    wanted = kept or shared or staged
+    known = {key for key in (wanted, staged) if key}
+    # What an interrupted run staged is not needed where a key in use works.
+    superseded = (staged,) if staged and staged != wanted else ()
     orphans = (*_orphans(aws, journal, keys, known), *superseded)
     others = tuple(key for key in keys if key not in known | set(orphans))
     action: Literal["keep", "finish", "create"]
-    action = "keep" if kept else "finish" if staged else "create"
+    action = "keep" if kept else "finish" if wanted else "create"
     if action == "create" and len(others) >= MOST_KEYS:
         raise _no_room(aws, user, [keys[key] for key in others], verdict)
     return KeyPlan(
@@ -107,12 +115,16 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
         user=user,
         arn=arn,
         store=store.name,
-        key_id=kept or staged,
-        replaces=stored.id if stored and not kept and stored.id != staged else None,
+        key_id=wanted,
+        replaces=stored.id if stored and not kept and stored.id != wanted else None,
         orphans=orphans,
         others=others,
-        unfinished=store.folder.exists(),
-        words=tuple(_words(aws, contents, verdict, [keys[key] for key in others], action)),
+        unfinished=contents.staged is not None
+        or any(folder.exists() for folder in folders_of(store)),
+        words=(
+            *((f"`{shared}` is in some of the stores, and goes to the others",) if shared else ()),
+            *_words(aws, contents, verdict, [keys[key] for key in others], action),
+        ),
     )
 
 
@@ -137,7 +149,10 @@ def deliver(
     if plan.action == "create":
         key_id = _create(aws, plan, delivery, pause)
     elif plan.action == "finish":
-        _promote(plan, delivery, store.look().staged, pause)
+        contents = store.look()
+        store.reserve()  # one of several may be new
+        found = (key for key in (contents.staged, *contents.keys) if key and key.id == key_id)
+        _promote(plan, delivery, next(found, None), pause)
     if plan.changes:
         store.discard()
         end_journal(store.folder)
@@ -203,7 +218,7 @@ def promote_key(
     await_key(delivery.sign_in, key, arn, pause=pause)
     if delivery.prove is not None:
         delivery.prove(key)
-    delivery.store.promote()
+    delivery.store.promote(key)
 
 
 def await_key(sign_in: SignIn, key: AccessKey, arn: str, *, pause: Callable[[float], None]) -> None:
@@ -264,6 +279,28 @@ def _verdict(
     verdict = try_key(sign_in, stored, arn)
     # IAM lists it as active, so AWS has not heard of it everywhere yet.
     return None if verdict in ("works", "not known to AWS") else verdict
+
+
+def _refuse_while_locked(aws: Aws, user: str, store: Store) -> None:
+    """Leave alone what a rotation on another machine has staged."""
+    try:
+        lock = read_user(aws, user).lock
+    except NotFoundError:
+        return
+    if lock is not None:
+        raise RefusedError(
+            f"a rotation begun elsewhere at {lock.since:%Y-%m-%d %H:%M} UTC has staged a key in "
+            f"`{store.name}`",
+            remedy="wait for it; an hour after its begin `cml-iam key rotate` takes it over",
+        )
+
+
+def _shared(contents: Contents, keys: dict[str, KeyInfo], sign_in: SignIn, arn: str) -> str | None:
+    """Return the first key in use in some of several stores that works."""
+    for key in contents.held:
+        if key != contents.key and _verdict(key, keys, sign_in, arn) is None:
+            return key.id
+    return None
 
 
 def _finishable(

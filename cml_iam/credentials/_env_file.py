@@ -2,172 +2,58 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.credentials import _dotenv, _files
-from cml_iam.credentials._git import refuse_in_git
-from cml_iam.credentials._keys import AccessKey
-from cml_iam.credentials._store import Contents
-from cml_iam.errors import CmlIamError, InputError, RefusedError
-from cml_iam.secret import Secret
+from cml_iam.credentials import _dotenv
+from cml_iam.credentials._file_store import FileStore, known_key
+from cml_iam.credentials._mounts import mounted_elsewhere
+from cml_iam.errors import RefusedError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from cml_iam.credentials._keys import AccessKey
 
-    from cml_iam.credentials._files import Found
-
-STATE_FOLDER: Final = ".cml-iam"
-LONGEST: Final = 128
-"""Characters of an access key's id; a secret has 40.
-
-https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
-"""
-_ID: Final = re.compile(r"[A-Z0-9]{16,128}")
-_SECRET: Final = re.compile(r"[A-Za-z0-9/+=]{16,128}")
-_PRIVATE: Final = 0o700
+COMPOSE_FILES: Final = (
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+)
+"""https://docs.docker.com/compose/intro/compose-application-model/#the-compose-file"""
 
 
 @dataclass(frozen=True, slots=True)
-class EnvFile:
-    """The file at *path*, which must be absolute; what it needs meanwhile is in `.cml-iam`.
+class EnvFile(FileStore):
+    """A file of environment variables, such as Docker Compose reads."""
 
-    *allow_tracked* lets it be a file that git does not ignore.
-    """
+    def afterwards(self) -> tuple[str, ...]:
+        """Return that services are to be created anew, and which hold the old file mounted.
 
-    path: Path
-    allow_tracked: bool = False
+        `docker compose restart` does not read the file again:
+        https://docs.docker.com/reference/cli/docker/compose/restart/
+        """
+        held = mounted_elsewhere(self.path)
+        words = [
+            f"`{self.path}` is mounted as a single file and the old one is still seen there: "
+            f"process {', '.join(held)}; create the container again, and mount the folder instead"
+        ]
+        compose = [name for name in COMPOSE_FILES if (self.path.parent / name).is_file()]
+        if not compose:
+            return tuple(words if held else ())
+        command = "docker compose up -d --force-recreate"
+        again = f"services of `{compose[0]}` keep the old key until `{command}` (not `restart`)"
+        return (*(words if held else ()), again)
 
-    @property
-    def name(self) -> str:
-        """The path."""
-        return str(self.path)
+    def _read(self, text: str) -> AccessKey | None:
+        values = _dotenv.variables(text)
+        return known_key(values.get(_dotenv.ID, ""), values.get(_dotenv.SECRET, ""))
 
-    @property
-    def folder(self) -> Path:
-        """The private folder beside the file; git ignores all of it."""
-        return self.path.parent / STATE_FOLDER
+    def _write(self, text: str, key: AccessKey) -> str:
+        return _dotenv.with_pair(text, key.id, key.secret.reveal())
 
-    def look(self) -> Contents:
-        """Return the key in the file and the staged one; see the protocol."""
-        _check_folder(self.path.parent)
-        if not self.allow_tracked:
-            refuse_in_git(self.path)
-        found = _files.read_file(self.path)
-        if found is None:
-            return Contents(None, self._staged_key())
-        _check_file(self.path, found)
-        words = (f"`{self.path}` is open to others ({found.mode:04o}); it becomes private",)
-        text = _text(found)
-        return Contents(_key(text), self._staged_key(), words if found.mode & 0o077 else ())
-
-    def reserve(self) -> None:
-        """Make the folder, and a file as large as the coming one, of characters no key has."""
-        open_folder(self.folder)
-        blank = AccessKey("x" * LONGEST, Secret("x" * LONGEST))
-        _files.write_file(self._reserved, self._merged(blank)[0])
-
-    def stage(self, key: AccessKey) -> None:
-        """Write the coming file over the reserved room, then give it its name: whole or absent."""
-        data, found = self._merged(key)
-        owner = (found.owner, found.group) if found else None
-        _files.write_file(self._reserved, data, mode=_mode(found), owner=owner)
-        _files.move_file(self._reserved, self._staged)
-
-    def promote(self) -> None:
-        """Rename the staged file to the real name; made anew if the real one changed meanwhile."""
-        key = self._staged_key()
-        if key is None:
-            raise CmlIamError(f"nothing is staged for `{self.path}`")
-        staged = _files.read_file(self._staged)
-        if staged is None or staged.data != self._merged(key)[0]:
-            self.stage(key)
-        _files.move_file(self._staged, self.path)
-        stored = _files.read_file(self.path)
-        if stored is None or _key(_text(stored)) != key:
-            raise CmlIamError(f"`{self.path}` does not hold what was written to it")
-
-    def discard(self) -> None:
-        """Remove the reserved and the staged file."""
-        _files.remove_file(self._reserved)
-        _files.remove_file(self._staged)
-
-    @property
-    def _reserved(self) -> Path:
-        return self.folder / f"{self.path.name}.reserved"
-
-    @property
-    def _staged(self) -> Path:
-        return self.folder / f"{self.path.name}.staged"
-
-    def _staged_key(self) -> AccessKey | None:
-        found = _files.read_file(self._staged)
-        return _key(_text(found)) if found else None
-
-    def _merged(self, key: AccessKey) -> tuple[bytes, Found | None]:
-        found = _files.read_file(self.path)
-        text = _text(found) if found else ""
-        return _bytes(_dotenv.with_pair(text, key.id, key.secret.reveal())), found
-
-
-def open_folder(folder: Path) -> None:
-    """Make the private *folder* and have git ignore all of it."""
-    _files.make_folder(folder)
-    _files.write_file(folder / ".gitignore", b"*\n")
-
-
-def close_folder(folder: Path) -> None:
-    """Remove the private *folder* when nothing is left in it."""
-    if not folder.is_dir() or {each.name for each in folder.iterdir()} - {".gitignore"}:
-        return
-    _files.remove_file(folder / ".gitignore")
-    _files.remove_folder(folder)
-
-
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise InputError(f"no folder `{folder}`", remedy="make it, or name another file")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"the folder `{folder}` may not be written to")
-
-
-def _check_file(path: Path, found: Found) -> None:
-    if found.names > 1:
-        raise RefusedError(
-            f"`{path}` has {found.names} names (hard links); the others would keep the old key",
-            remedy="remove the other names, or name another file",
-        )
-    if found.owner != os.geteuid() and os.geteuid() != 0:
-        raise RefusedError(
-            f"`{path}` belongs to another user, and would not after it is replaced",
-            remedy="run as its owner, or name another file",
-        )
-    if _dotenv.TOKEN in _dotenv.variables(_text(found)):
-        raise RefusedError(
-            f"`{path}` sets {_dotenv.TOKEN}, with which no long-term key works",
-            remedy="remove that line: it belongs to a temporary credential",
-        )
-
-
-def _mode(found: Found | None) -> int:
-    """Return the permission bits of the coming file: the owner's kept, nobody else's."""
-    return _files.PRIVATE_FILE if found is None else found.mode & _PRIVATE | 0o400
-
-
-def _key(text: str) -> AccessKey | None:
-    values = _dotenv.variables(text)
-    key_id, secret = values.get(_dotenv.ID, ""), values.get(_dotenv.SECRET, "")
-    if not _ID.fullmatch(key_id):
-        return None
-    # A damaged secret is as good as none, and is compared with nothing.
-    return AccessKey(key_id, Secret(secret if _SECRET.fullmatch(secret) else ""))
-
-
-def _text(found: Found) -> str:
-    return found.data.decode("utf-8", "surrogateescape")
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    def _check(self, text: str) -> None:
+        if _dotenv.TOKEN in _dotenv.variables(text):
+            raise RefusedError(
+                f"`{self.path}` sets {_dotenv.TOKEN}, with which no long-term key works",
+                remedy="remove that line: it belongs to a temporary credential",
+            )

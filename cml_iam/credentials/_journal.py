@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials import _files
-from cml_iam.credentials._env_file import close_folder
+from cml_iam.credentials._file_store import close_folder
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cml_iam.credentials._delivery import deliver, plan_key
-from cml_iam.credentials._files import locked
 from cml_iam.credentials._keys import KeyUse, key_use, list_keys, update_key
 from cml_iam.credentials._rotation_state import read_user
+from cml_iam.credentials._together import store_locked
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def revoke(rotator: Rotator, key_id: str) -> Revoked:
     where there is no room for another.
     """
     store = rotator.delivery.store
-    with locked(store.folder.parent):
+    with store_locked(store):
         keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
         if key_id not in keys:
             known = ", ".join(f"`{key}`" for key in keys) or "none"
@@ -47,8 +47,7 @@ def revoke(rotator: Rotator, key_id: str) -> Revoked:
             update_key(rotator.aws, rotator.user, key_id, active=False)
             rotator.report(f"`{key_id}` is inactive")
         use = key_use(rotator.aws, key_id)
-        stored = store.look().key
-        if stored is None or stored.id != key_id:
+        if all(stored.id != key_id for stored in store.look().keys):
             return Revoked(key_id, use, None)
         arn = read_user(rotator.aws, rotator.user).arn
         plan = plan_key(rotator.aws, rotator.user, arn, rotator.delivery)

@@ -14,8 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.credentials._delivery import Delivery, make_key, promote_key, try_key
-from cml_iam.credentials._env_file import open_folder
-from cml_iam.credentials._files import locked
+from cml_iam.credentials._file_store import close_folder, open_folder
 from cml_iam.credentials._journal import Journal, end_journal, read_journal, write_journal
 from cml_iam.credentials._keys import (
     AccessKey,
@@ -25,13 +24,17 @@ from cml_iam.credentials._keys import (
     list_keys,
     update_key,
 )
+from cml_iam.credentials._mounts import holders
 from cml_iam.credentials._rotation_state import (
     Lock,
     Rotation,
+    UserTags,
     read_user,
     write_lock,
     write_rotation,
 )
+from cml_iam.credentials._store import Contents
+from cml_iam.credentials._together import folders_of, parts_of, store_locked
 from cml_iam.errors import CmlIamError, RefusedError
 
 if TYPE_CHECKING:
@@ -99,7 +102,7 @@ def rotate(rotator: Rotator, *, if_due: bool = False) -> Outcome:
     Raises RefusedError where it cannot be told which key is in use, with the evidence, and while
     another machine is making a key; IncompleteError where another run is needed.
     """
-    with locked(rotator.delivery.store.folder.parent):
+    with store_locked(rotator.delivery.store):
         if not _under_way(rotator):
             due = _due(rotator) if if_due else None
             if due is not None and rotator.clock() < due:
@@ -110,7 +113,7 @@ def rotate(rotator: Rotator, *, if_due: bool = False) -> Outcome:
 
 def resume(rotator: Rotator) -> Outcome:
     """Go on with the rotation under way, as far as it can go now; raises as `rotate` does."""
-    with locked(rotator.delivery.store.folder.parent):
+    with store_locked(rotator.delivery.store):
         return _go_on(rotator)
 
 
@@ -121,7 +124,7 @@ def rollback(rotator: Rotator) -> str:
     work. Raises RefusedError when nothing is under way.
     """
     store = rotator.delivery.store
-    with locked(store.folder.parent):
+    with store_locked(store):
         user = read_user(rotator.aws, rotator.user)
         journal = _journal(rotator, user.arn)
         if journal is not None and not _promoted(rotator, journal):
@@ -170,8 +173,10 @@ def _begin(rotator: Rotator) -> None:
     aws, store = rotator.aws, rotator.delivery.store
     contents = store.look()
     user = read_user(aws, rotator.user)
-    _make_room(rotator, list_keys(aws, rotator.user), contents.key)
-    before = tuple(key.id for key in list_keys(aws, rotator.user))
+    keys = list_keys(aws, rotator.user)
+    lost = _lost(rotator, user, keys, contents)
+    _make_room(rotator, tuple(key for key in keys if key.id not in lost), contents)
+    before = tuple(key.id for key in list_keys(aws, rotator.user) if key.id not in lost)
     journal = Journal(user.arn, store.name, before, secrets.token_hex(8))
     open_folder(store.folder)
     write_journal(store.folder, journal)
@@ -182,9 +187,33 @@ def _begin(rotator: Rotator) -> None:
         raise
 
 
-def _make_room(rotator: Rotator, keys: tuple[KeyInfo, ...], stored: AccessKey | None) -> None:
+def _lost(
+    rotator: Rotator, user: UserTags, keys: tuple[KeyInfo, ...], contents: Contents
+) -> set[str]:
+    """Return the keys that a run elsewhere made and never put to use, now that its lock is old.
+
+    Such a key is in no store and was never used, or is staged still; so this rotation goes on with
+    it or removes it, as if it had made it.
+    """
+    lock = user.lock
+    if lock is None or rotator.clock() - lock.since < STALE_LOCK:
+        return set()
+    staged = contents.staged.id if contents.staged else None
+    in_use = {key.id for key in contents.keys}
+    return {
+        key.id
+        for key in keys
+        if key.created is not None
+        and key.created >= lock.since
+        and key.id not in in_use
+        and (key.id == staged or key_use(rotator.aws, key.id).when is None)
+    }
+
+
+def _make_room(rotator: Rotator, keys: tuple[KeyInfo, ...], contents: Contents) -> None:
     """Delete the inactive one of two keys that nobody has used for long; refuse otherwise."""
-    others = [key for key in keys if stored is None or key.id != stored.id]
+    in_use = {key.id for key in contents.keys}
+    others = [key for key in keys if key.id not in in_use]
     if len(keys) < 2:
         return
     idle = [key for key in others if not key.active and _quiet(rotator, key.id)]
@@ -193,7 +222,8 @@ def _make_room(rotator: Rotator, keys: tuple[KeyInfo, ...], stored: AccessKey | 
         delete_key(rotator.aws, rotator.user, idle[0].id)
         return
     evidence = "; ".join(f"`{key.id}` {key.status}, {_use(rotator, key.id)}" for key in keys)
-    held = f"the store holds `{stored.id}`" if stored else "the store holds none"
+    stored = ", ".join(f"`{key.id}`" for key in contents.keys) or "none"
+    held = f"the store holds {stored}"
     raise RefusedError(
         f"`{rotator.user}` has two keys, and there is no room for a third: {evidence}; {held}",
         remedy="find out who uses the other one, then `cml-iam key revoke ID`",
@@ -237,8 +267,8 @@ def _go_on(rotator: Rotator) -> Outcome:
         if not _promoted(rotator, journal):
             _replace(rotator, journal)
         _settle(rotator, journal)
-    elif rotator.delivery.store.folder.exists():
-        end_journal(rotator.delivery.store.folder)  # killed before it began, or after its end
+    else:
+        _tidy(rotator)  # killed before it began, or after its end
     rotation = read_user(rotator.aws, rotator.user).rotation
     if rotation.phase == "observing":
         outcome = _retire(rotator, rotation)
@@ -248,6 +278,14 @@ def _go_on(rotator: Rotator) -> Outcome:
     if rotation.phase == "deactivated":
         return _delete(rotator, rotation)
     return Outcome("done", rotation)
+
+
+def _tidy(rotator: Rotator) -> None:
+    first, *rest = folders_of(rotator.delivery.store)
+    if first.exists():
+        end_journal(first)
+    for folder in rest:
+        close_folder(folder)
 
 
 def _promoted(rotator: Rotator, journal: Journal) -> bool:
@@ -260,13 +298,17 @@ def _promoted(rotator: Rotator, journal: Journal) -> bool:
 def _replace(rotator: Rotator, journal: Journal) -> None:
     """Deliver the staged key; where there is none, remove what was lost and make one."""
     _take_lock(rotator, journal)
-    staged = rotator.delivery.store.look().staged
+    contents = rotator.delivery.store.look()
     keys = list_keys(rotator.aws, rotator.user)
     delivery = _guarded(rotator, journal)
-    if staged is not None and _alive(rotator, staged, keys, journal.user):
-        promote_key(journal.user, delivery, staged, pause=rotator.pause)
-        rotator.report(f"`{staged.id}` is in use")
-        return
+    # Of several stores some may have it in use already, and none staged any more.
+    started = [key for key in contents.keys if key.id not in journal.before]
+    for key in filter(None, (contents.staged, *started)):
+        if _alive(rotator, key, keys, journal.user):
+            promote_key(journal.user, delivery, key, pause=rotator.pause)
+            rotator.report(f"`{key.id}` is in use")
+            _tell_readers(rotator, journal)
+            return
     _remove_orphans(rotator, journal, keys)
     try:
         made = make_key(rotator.aws, rotator.user, journal, delivery, pause=rotator.pause)
@@ -275,6 +317,17 @@ def _replace(rotator: Rotator, journal: Journal) -> None:
             _free_lock(rotator, journal)
         raise
     rotator.report(f"`{made}` is made, proved and in use")
+    _tell_readers(rotator, journal)
+
+
+def _tell_readers(rotator: Rotator, journal: Journal) -> None:
+    """Report who will not see the new key by itself."""
+    for word in rotator.delivery.store.afterwards():
+        rotator.report(word)
+    for old in journal.before:
+        held = holders(old)
+        if held:
+            rotator.report(f"`{old}` is in the environment of: {', '.join(held)}; restart them")
 
 
 def _guarded(rotator: Rotator, journal: Journal) -> Delivery:
@@ -329,7 +382,15 @@ def _settle(rotator: Rotator, journal: Journal) -> None:
 def _forget(rotator: Rotator, journal: Journal) -> str:
     """Delete the key that is not in use yet, and every trace of the rotation."""
     store = rotator.delivery.store
-    staged = store.look().staged
+    contents = store.look()
+    staged = contents.staged
+    present = {key.id for key in list_keys(rotator.aws, rotator.user)}
+    started = [key.id for key in contents.keys if key.id in present - set(journal.before)]
+    if started:
+        raise RefusedError(
+            f"`{started[0]}` is in use in some of the stores already, so it is not deleted",
+            remedy="finish with `cml-iam key resume`: the old key works on for --overlap",
+        )
     gone = []
     for key in list_keys(rotator.aws, rotator.user):
         if key.id in journal.before:
@@ -357,7 +418,7 @@ def _retire(rotator: Rotator, rotation: Rotation) -> Outcome | None:
     if all(key.id != old for key in list_keys(rotator.aws, rotator.user)):
         write_rotation(rotator.aws, rotator.user, Rotation("idle", rotator.clock()))
         return None
-    _check_new(rotator, new, since)
+    _check_new(rotator, old, new, since)
     until = since + rotator.schedule.overlap
     use = key_use(rotator.aws, old)
     if use.when is not None and use.when > since:
@@ -373,9 +434,20 @@ def _retire(rotator: Rotator, rotation: Rotation) -> Outcome | None:
     return None
 
 
-def _check_new(rotator: Rotator, new: str, since: datetime) -> None:
+def _check_new(rotator: Rotator, old: str, new: str, since: datetime) -> None:
     """Refuse to take the old key away unless the new one is in the store here, or used."""
-    stored = rotator.delivery.store.look().key
+    contents = rotator.delivery.store.look()
+    behind = [
+        part.name
+        for part in parts_of(rotator.delivery.store)
+        if any(key.id == old for key in part.look().keys)
+    ]
+    if behind:
+        raise RefusedError(
+            f"`{behind[0]}` still holds the old key `{old}`, so that one stays",
+            remedy="deliver the new one there: `cml-iam key deliver --from STORE --to STORE`",
+        )
+    stored = contents.key
     if stored is not None and stored.id == new:
         arn = read_user(rotator.aws, rotator.user).arn
         if try_key(rotator.delivery.sign_in, stored, arn) == "works":

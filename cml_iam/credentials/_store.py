@@ -15,12 +15,20 @@ if TYPE_CHECKING:
 class Contents:
     """What a store holds: the key in use, and one staged but not in use yet.
 
-    *words* are for the user: what will be different about the store after a delivery.
+    *words* are for the user: what will be different about the store after a delivery. Of several
+    stores taken as one, *key* is the one that all of them hold, and *held* every key that some
+    hold.
     """
 
     key: AccessKey | None
     staged: AccessKey | None = None
     words: tuple[str, ...] = ()
+    held: tuple[AccessKey, ...] = ()
+
+    @property
+    def keys(self) -> tuple[AccessKey, ...]:
+        """Every key in use."""
+        return self.held or ((self.key,) if self.key else ())
 
 
 class Store(Protocol):
@@ -49,8 +57,14 @@ class Store(Protocol):
     def stage(self, key: AccessKey) -> None:
         """Keep *key* durably beside the one in use."""
 
-    def promote(self) -> None:
-        """Put the staged key in the place of the one in use, in one instant."""
+    def promote(self, key: AccessKey) -> None:
+        """Put *key* in the place of the one in use, in one instant, and read it back.
+
+        It is staged first where it is not.
+        """
 
     def discard(self) -> None:
         """Forget what is reserved or staged."""
+
+    def afterwards(self) -> tuple[str, ...]:
+        """Return what is still to be done, by whom reads it, before a new key is seen."""

@@ -24,7 +24,7 @@ def deliver(store: EnvFile) -> None:
     store.look()
     store.reserve()
     store.stage(KEY)
-    store.promote()
+    store.promote(KEY)
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o277])
@@ -37,7 +37,7 @@ def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.usefixtures("_umask")
 def test_under_any_umask_everything_is_private_at_every_moment(tmp_path: Path) -> None:
     store = EnvFile(tmp_path / ".env")
-    for step in (store.reserve, lambda: store.stage(KEY), store.promote):
+    for step in (store.reserve, lambda: store.stage(KEY), lambda: store.promote(KEY)):
         step()
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
         assert [mode(path) for path in files] == [0o600] * len(files)
@@ -162,7 +162,7 @@ def test_a_change_made_between_staging_and_promotion_is_kept(tmp_path: Path) -> 
     store.stage(KEY)
     path.write_text("A=2\nNEW=1\n")
 
-    store.promote()
+    store.promote(KEY)
 
     assert path.read_text().startswith("A=2\nNEW=1\n")
     assert store.look().key == KEY

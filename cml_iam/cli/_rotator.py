@@ -1,0 +1,83 @@
+"""What the commands about keys share: spans of time, and the rotator of the site's user."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from cml_iam.cli._delivery import delivery_of, store_options, stores_from
+from cml_iam.cli._output import INFO, note
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cml_iam.cli._delivery import Where
+    from cml_iam.credentials import Rotator
+    from cml_iam.site import Site
+
+_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+def span(context: click.Context, parameter: click.Parameter, value: str) -> timedelta:
+    """Return *value*, such as `90d`, `12h`, `20m` or `0`, as a length of time."""
+    match = re.fullmatch(r"([0-9]{1,4})([mhd])|0", value)
+    if match is None:
+        raise click.BadParameter(
+            f"not a length of time: `{value}` (write 90d, 12h, 20m or 0)", context, parameter
+        )
+    return int(match[1]) * _UNITS[match[2]] if match[1] else timedelta(0)
+
+
+def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of every command about keys."""
+    shared = shared_options("site", "output", "color", "quiet", "debug")
+    return store_options(aws_options(shared(command)))
+
+
+def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how long each phase lasts."""
+    for flag, default, text in (
+        ("--max-age", "90d", "The age no active key may reach."),
+        ("--cool-off", "7d", "How long the old key stays inactive before it is deleted."),
+        ("--overlap", "1d", "How long both keys work, and the old one must be quiet."),
+    ):
+        command = click.option(
+            flag, callback=span, default=default, show_default=True, metavar="TIME", help=text
+        )(command)
+    return command
+
+
+def user_of(site: Site) -> str:
+    """Return the name of the site's user; raises InputError for a role."""
+    if site.user is None:
+        raise InputError(
+            f"the site's principal is the role `{site.role}`, which has no access keys"
+        )
+    return site.user
+
+
+def rotator_of(
+    where: Where, spans: dict[str, timedelta] | None = None, health_url: str | None = None
+) -> Rotator:
+    """Return the rotator of the site's user for the stores of *where*."""
+    from cml_iam.credentials import Rotator, Schedule
+
+    site = settings().load_site()
+    user = user_of(site)
+    aws = settings().connect(site.home_region)
+    store = stores_from(where, aws)
+    return Rotator(
+        aws=aws,
+        user=user,
+        delivery=delivery_of(site, store, proved=True, health_url=health_url),
+        schedule=Schedule(**(spans or {})),
+        clock=lambda: datetime.now(UTC),
+        pause=time.sleep,
+        report=lambda text: note(f"{INFO} {text}"),
+    )
