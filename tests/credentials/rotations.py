@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from cml_iam.credentials import AccessKey, Delivery, EnvFile, Rotator, Schedule, create_key
-from cml_iam.credentials._dotenv import ID, SECRET, variables
+from cml_iam.aws.port import Aws
+from cml_iam.credentials import AccessKey, Delivery, Rotator, Schedule, Store, create_key, parts_of
+from cml_iam.credentials._dotenv import ID, SECRET
+from cml_iam.credentials._rotation_state import Lock, write_lock
+from tests.credentials.fake_cloud import Cloud, CloudAws
+from tests.credentials.stores import EVERY, readers_see
 from tests.provision.fake_iam import FakeIam, Principal
 from tests.provision.worlds import USER
 
+FILE_NAMES = {".env", "credentials", "secret.yaml"}
 AT_ONCE = Schedule(overlap=timedelta(0), cool_off=timedelta(0))
 
 
 @dataclass
 class Scene:
-    """An account, a `.env` in *folder*, and the key that was in it at the start."""
+    """An account, stores in *folder* and in *cloud*, and the key in them at the start."""
 
     iam: FakeIam
     folder: Path
     start: AccessKey | None = None
+    kind: str = "env"
+    cloud: Cloud = field(default_factory=Cloud)
 
     @property
-    def store(self) -> EnvFile:
-        return EnvFile(self.folder / ".env")
+    def store(self) -> Store:
+        return self.store_on(self.admin())
+
+    def store_on(self, aws: Aws) -> Store:
+        return EVERY[self.kind](self.folder, aws)
+
+    def admin(self) -> Aws:
+        return CloudAws(self.cloud, self.iam.admin())
 
     def rotator(
         self,
@@ -44,16 +58,24 @@ class Scene:
         )
 
     def deliver(self, key: AccessKey) -> None:
-        text = f"A=1\n{ID}={key.id}\n{SECRET}={key.secret.reveal()}\n"
-        (self.folder / ".env").write_text(text)
-        (self.folder / ".env").chmod(0o600)
+        if self.kind == "env":
+            text = f"A=1\n{ID}={key.id}\n{SECRET}={key.secret.reveal()}\n"
+            (self.folder / ".env").write_text(text)
+            (self.folder / ".env").chmod(0o600)
+            return
+        for part in parts_of(self.store):
+            part.reserve()
+            part.promote(key)
+            part.discard()
+        shutil.rmtree(self.folder / ".cml-iam", ignore_errors=True)
 
     def stored_works(self) -> bool:
-        """Whether the key in the file is active and its secret right; asks nobody."""
-        with (self.folder / ".env").open(encoding="utf-8") as file:
-            values = variables(file.read())
-        key = self.iam.keys.get(values.get(ID, ""))
-        return key is not None and key.status == "Active" and key.secret == values[SECRET]
+        """Whether every reader gets a key that is active, with its secret; asks nobody."""
+        return all(self._works(*pair) for pair in readers_see(self.kind, self.folder, self.cloud))
+
+    def _works(self, key_id: str, secret: str) -> bool:
+        key = self.iam.keys.get(key_id)
+        return key is not None and key.status == "Active" and key.secret == secret
 
     def unsound(self) -> str | None:
         """Return what must never be so and is, None where all is well."""
@@ -65,8 +87,11 @@ class Scene:
 
     def unfinished(self) -> str | None:
         """Return what must not be left at the end and is, None where all is well."""
-        if sorted(each.name for each in self.folder.iterdir()) != [".env"]:
-            return f"left behind: {[each.name for each in self.folder.iterdir()]}"
+        strange = {each.name for each in self.folder.iterdir()} - FILE_NAMES
+        if strange or any(name.endswith("pending") for name in self.cloud.parameters):
+            return f"left behind: {strange or 'a pending parameter'}"
+        if any("AWSPENDING" in labels for labels in self.cloud.labels.values()):
+            return "left behind: AWSPENDING"
         if not self.stored_works():
             return "the file holds a key that does not work"
         if len(self.iam.keys) != 1:
@@ -79,23 +104,23 @@ class Scene:
         return None
 
 
-def empty(folder: Path) -> Scene:
+def empty(folder: Path, kind: str = "env") -> Scene:
     """No key at all, and no file."""
     folder.mkdir()
-    return Scene(FakeIam(users={USER: Principal(USER, "/", {}, None)}), folder)
+    return Scene(FakeIam(users={USER: Principal(USER, "/", {}, None)}), folder, kind=kind)
 
 
-def one(folder: Path) -> Scene:
+def one(folder: Path, kind: str = "env") -> Scene:
     """One key, in the file."""
-    scene = empty(folder)
+    scene = empty(folder, kind)
     scene.start = create_key(scene.iam.admin(), USER, frozenset())
     scene.deliver(scene.start)
     return scene
 
 
-def two(folder: Path) -> Scene:
+def two(folder: Path, kind: str = "env") -> Scene:
     """One key in the file, and an inactive one that nobody uses."""
-    scene = empty(folder)
+    scene = empty(folder, kind)
     other = create_key(scene.iam.admin(), USER, frozenset())
     scene.iam.keys[other.id].status = "Inactive"
     scene.start = create_key(scene.iam.admin(), USER, frozenset())
@@ -103,9 +128,9 @@ def two(folder: Path) -> Scene:
     return scene
 
 
-def stale(folder: Path) -> Scene:
+def stale(folder: Path, kind: str = "env") -> Scene:
     """One key, and another one in the file that is gone from the account."""
-    scene = one(folder)
+    scene = one(folder, kind)
     assert scene.start is not None
     del scene.iam.keys[scene.start.id]
     scene.start = None
@@ -113,4 +138,13 @@ def stale(folder: Path) -> Scene:
     return scene
 
 
-STARTS = {start.__name__: start for start in (empty, one, two, stale)}
+def orphan(folder: Path, kind: str = "env") -> Scene:
+    """One key in the file, and one that another machine made two hours ago and lost."""
+    scene = one(folder, kind)
+    write_lock(scene.iam.admin(), USER, Lock("lost", scene.iam.now))
+    create_key(scene.iam.admin(), USER, frozenset())
+    scene.iam.now += timedelta(hours=2)
+    return scene
+
+
+STARTS = {start.__name__: start for start in (empty, one, two, stale, orphan)}
