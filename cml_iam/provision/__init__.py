@@ -1,27 +1,62 @@
 """The principal and its policy: planned by reading, applied step by step, repeatable."""
 
-from cml_iam.provision._bootstrap import apply_plan, check_account, plan_bootstrap
+from cml_iam.provision._bootstrap import (
+    apply_plan,
+    check_account,
+    plan_adoption,
+    plan_bootstrap,
+    plan_destruction,
+    plan_rollback,
+)
 from cml_iam.provision._diff import difference
-from cml_iam.provision._plan import Applied, Call, Plan, Step, Wanted
+from cml_iam.provision._drift import Drift, drift_data, read_drift
+from cml_iam.provision._plan import (
+    PIECES,
+    PRINCIPAL,
+    TRUSTS,
+    Applied,
+    Call,
+    Piece,
+    Plan,
+    Step,
+    Trust,
+    Wanted,
+)
+from cml_iam.provision._saved import SavedPlan, check_fresh, load_plan, save_plan
 from cml_iam.provision._show import plan_data, plan_lines, step_data, step_lines, summary
 from cml_iam.provision._status import KeyStatus, Status, key_data, read_status
 
 __all__ = [
+    "PIECES",
+    "PRINCIPAL",
+    "TRUSTS",
     "Applied",
     "Call",
+    "Drift",
     "KeyStatus",
+    "Piece",
     "Plan",
+    "SavedPlan",
     "Status",
     "Step",
+    "Trust",
     "Wanted",
     "apply_plan",
     "check_account",
+    "check_fresh",
     "difference",
+    "drift_data",
     "key_data",
+    "load_plan",
+    "plan_adoption",
     "plan_bootstrap",
     "plan_data",
+    "plan_destruction",
     "plan_lines",
+    "plan_rollback",
+    "read_drift",
     "read_status",
+    "save_plan",
     "step_data",
     "step_lines",
     "summary",

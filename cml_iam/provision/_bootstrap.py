@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cml_iam.credentials import deliver, locked, plan_key
@@ -11,8 +12,10 @@ from cml_iam.errors import InputError, QuotaError, RefusedError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
 from cml_iam.provision import _steps
 from cml_iam.provision._apply import do_steps
+from cml_iam.provision._destroy import destroy_steps
 from cml_iam.provision._live import (
     NAME,
+    Grants,
     Kind,
     Policy,
     Principal,
@@ -24,6 +27,7 @@ from cml_iam.provision._live import (
 from cml_iam.provision._plan import (
     PRINCIPAL,
     Applied,
+    Found,
     Piece,
     Plan,
     Step,
@@ -39,9 +43,10 @@ from cml_iam.provision._policies import (
     leftovers,
     parts_of,
     policy_step,
+    site_policies,
 )
+from cml_iam.provision._rollback import rollback_steps, version_to
 from cml_iam.provision._tags import tag_step
-from cml_iam.render import MOST_PARTS, part_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -49,9 +54,6 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws, Identity
     from cml_iam.credentials import Delivery
     from cml_iam.site import Site
-
-Planned = tuple[tuple[Step, ...], tuple[str, ...]]
-"""Steps, and warnings."""
 
 
 def plan_bootstrap(
@@ -82,6 +84,34 @@ def plan_bootstrap(
         boundary = site.boundary_arn
     wanted = Wanted(site, texts, path, boundary, dict(tags or {}), trust, frozenset(pieces))
     return make_plan(aws, wanted, delivery if "principal" in pieces else None)
+
+
+def plan_adoption(aws: Aws, plan: Plan) -> Plan:
+    """Return of the bootstrap *plan* the part that takes over what is there, by its tags alone.
+
+    Raises RefusedError where there is nothing to take over.
+    """
+    return make_plan(aws, replace(plan.wanted, task="adopt"), None)
+
+
+def plan_rollback(
+    aws: Aws, site: Site, policy: str | None = None, version: str | None = None
+) -> Plan:
+    """Return how the *policy*, by name the site's own, goes back to *version*, by default the last.
+
+    Raises RefusedError where there is none, where it was rolled back already, or is not ours.
+    """
+    check_account(aws.identity(), site)
+    target = version_to(aws, site, policy, version)
+    return make_plan(aws, Wanted(site, (), task="rollback", target=target), None)
+
+
+def plan_destruction(aws: Aws, site: Site, pieces: Collection[Piece] = PRINCIPAL) -> Plan:
+    """Return what is to be done so that the principal and its policies are gone.
+
+    Raises RefusedError for a principal that cml-iam neither made nor took over.
+    """
+    return make_plan(aws, Wanted(site, (), pieces=frozenset(pieces), task="destroy"), None)
 
 
 def apply_plan(
@@ -126,33 +156,55 @@ def make_plan(aws: Aws, wanted: Wanted, delivery: Delivery | None) -> Plan:
         _check_size(document)
     kind, name = principal_of(wanted.site)
     principal = read_principal(aws, kind, name)
-    steps, warnings = _planned(aws, kind, name, principal, wanted)
+    found = _look(aws, kind, name, principal, wanted, identity)
     arn = principal.arn if principal else _arn(wanted, kind, name)
     key = plan_key(aws, name, arn, delivery) if delivery and kind == "user" else None
     return Plan(
         identity=identity,
         wanted=wanted,
         principal=arn,
-        steps=steps,
+        steps=found.steps,
         key=key,
-        warnings=warnings,
+        warnings=found.warnings,
+        unchecked=found.unchecked,
+        later=found.later,
         delivery=delivery,
     )
 
 
-def _planned(
-    aws: Aws, kind: Kind, name: str, principal: Principal | None, wanted: Wanted
-) -> Planned:
-    return bootstrap_steps(aws, kind, name, principal, wanted)
+def _look(
+    aws: Aws, kind: Kind, name: str, principal: Principal | None, wanted: Wanted, me: Identity
+) -> Found:
+    match wanted.task:
+        case "bootstrap":
+            return _bootstrap_steps(aws, kind, name, principal, wanted)
+        case "adopt":
+            return _adoption(_bootstrap_steps(aws, kind, name, principal, wanted))
+        case "rollback":
+            return rollback_steps(aws, wanted)
+        case "destroy":
+            if principal is not None and me.arn == principal.arn:
+                raise RefusedError(f"`{me.arn}` cannot destroy itself", remedy="use other keys")
+            return destroy_steps(aws, kind, name, principal, wanted)
 
 
-def bootstrap_steps(
+def _adoption(found: Found) -> Found:
+    """Return of *found* the tags that say: ours; the rest is for later."""
+    steps = tuple(step for step in found.steps if step.resource.endswith(" tags"))
+    if not steps:
+        raise RefusedError("there is nothing to take over", remedy="make it: `bootstrap apply`")
+    later = tuple(step for step in found.steps if step.changes and step not in steps)
+    return Found(steps, found.warnings, found.unchecked, later)
+
+
+def _bootstrap_steps(
     aws: Aws, kind: Kind, name: str, principal: Principal | None, wanted: Wanted
-) -> Planned:
+) -> Found:
     """Return the steps that make the pieces that are wanted, and what to warn of."""
     account = _Account(aws, kind, name, principal, wanted)
     steps: list[Step] = []
     warnings: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
     if "boundary" in wanted.pieces:
         steps.append(account.policy(boundary_of(wanted.site)))
     steps += account.principal()
@@ -160,13 +212,15 @@ def bootstrap_steps(
         steps += account.attached_policies((guard_of(wanted.site),))
     if "principal" in wanted.pieces:
         steps += account.attached_policies(parts_of(wanted))
-        removals, warnings = leftovers(aws, kind, name, principal, wanted)
-        steps += removals
-        warnings += tuple(_warnings(aws, kind, name, principal, wanted))
+        rest = leftovers(aws, kind, name, principal, wanted)
+        steps += rest.steps
+        others = other_grants(aws, kind, name) if principal else Grants((), ())
+        warnings = (*rest.warnings, *_warnings(kind, principal, others, wanted))
+        unchecked = (*rest.unchecked, *others.unchecked)
     steps += account.tags()
     if "principal" in wanted.pieces and kind == "role" and wanted.trust == "ec2":
         steps.append(_steps.profile_step(name, read_profile(aws, name), wanted))
-    return tuple(steps), warnings
+    return Found(tuple(steps), warnings, unchecked)
 
 
 class _Account:
@@ -220,21 +274,13 @@ class _Account:
 
 
 def _warnings(
-    aws: Aws, kind: Kind, name: str, principal: Principal | None, wanted: Wanted
+    kind: Kind, principal: Principal | None, others: Grants, wanted: Wanted
 ) -> Iterator[str]:
-    if principal is None:
-        return
-    others = [f"policy `{arn}`" for arn in foreign_policies(principal, wanted.site)]
-    grants = other_grants(aws, kind, name)
-    for other in (*others, *grants.found):
+    known = {arn for _, arn in site_policies(wanted.site)}
+    attached = principal.attached if principal else ()
+    foreign = [f"policy `{arn}`" for arn in attached if arn not in known]
+    for other in (*foreign, *others.found):
         yield f"the {kind} also has the {other}: what that allows is allowed"
-    yield from grants.unchecked
-
-
-def foreign_policies(principal: Principal, site: Site) -> tuple[str, ...]:
-    """Return the ARNs of the attached policies that are none of the site's."""
-    known = {site.guard_arn, *(part_name(site.policy_arn, n) for n in range(1, MOST_PARTS + 1))}
-    return tuple(arn for arn in principal.attached if arn not in known)
 
 
 def _deliver(

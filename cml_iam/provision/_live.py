@@ -84,11 +84,16 @@ def read_policy(aws: Aws, arn: str) -> Policy | None:
     try:
         raw = aws.call("iam", "get_policy", PolicyArn=arn)["Policy"]
         default = raw["DefaultVersionId"]
-        version = aws.call("iam", "get_policy_version", PolicyArn=arn, VersionId=default)
+        document = read_document(aws, arn, default)
     except NotFoundError:
         return None
-    document = load_policy(version["PolicyVersion"]["Document"], f"{arn} {default}")
     return Policy(arn, _tags(raw), default, document)
+
+
+def read_document(aws: Aws, arn: str, version: str) -> PolicyDocument:
+    """Return what the *version* of the policy at *arn* says."""
+    raw = aws.call("iam", "get_policy_version", PolicyArn=arn, VersionId=version)
+    return load_policy(raw["PolicyVersion"]["Document"], f"{arn} {version}")
 
 
 def read_tags(aws: Aws, arn: str) -> dict[str, str]:

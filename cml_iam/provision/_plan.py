@@ -60,7 +60,7 @@ class Wanted:
 
     None as *path*, *boundary* (an ARN) means: as it is; *tags* are added to those that are there.
     *pieces* are what is made; nothing else is touched. *trust* says who may use a role. *target*
-    is the policy to roll back, by its name.
+    is the ARN of the policy to roll back, with the version to go back to.
     """
 
     site: Site
@@ -71,14 +71,28 @@ class Wanted:
     trust: Trust = "ec2"
     pieces: frozenset[Piece] = PRINCIPAL
     task: Task = "bootstrap"
-    target: str | None = None
+    target: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is to be done, by looking at the account: *steps*, and for the reader the rest.
+
+    *later* are steps that are not part of it.
+    """
+
+    steps: tuple[Step, ...]
+    warnings: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    later: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What *identity* will do so that *wanted* is there; *principal* is its ARN.
 
-    *warnings* are about what stays as it is. *key* is None for a role, and without a delivery.
+    *warnings* are about what stays as it is, *unchecked* about what nobody can tell. *key* is None
+    for a role, and without a delivery. *later* are steps that are not part of the plan.
     """
 
     identity: Identity
@@ -87,6 +101,8 @@ class Plan:
     steps: tuple[Step, ...]
     key: KeyPlan | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    unchecked: tuple[str, ...] = field(default=(), compare=False)
+    later: tuple[Step, ...] = field(default=(), compare=False)
     delivery: Delivery | None = field(default=None, repr=False, compare=False)
 
     @property

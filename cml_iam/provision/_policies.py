@@ -9,7 +9,7 @@ from cml_iam.errors import DeniedError, NotFoundError
 from cml_iam.policy import load_policy, policy_size, same_meaning
 from cml_iam.provision._diff import difference, document_lines
 from cml_iam.provision._live import NAME, read_holders, read_tags, read_versions
-from cml_iam.provision._plan import Call, Step
+from cml_iam.provision._plan import Call, Found, Step
 from cml_iam.provision._tags import ours, tag_lines, tag_pairs, tags_wanted
 from cml_iam.render import MOST_PARTS, part_name, render_document
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cml_iam.aws.port import Aws
     from cml_iam.provision._live import Kind, Policy, Principal, Version
-    from cml_iam.provision._plan import Wanted
+    from cml_iam.provision._plan import Piece, Wanted
     from cml_iam.site import Site
 
 MOST_VERSIONS: Final = 5
@@ -41,6 +41,14 @@ def parts_of(wanted: Wanted) -> tuple[Managed, ...]:
         Managed(part_name(site.policy, number), part_name(site.policy_arn, number), text)
         for number, text in enumerate(wanted.documents, start=1)
     )
+
+
+def site_policies(site: Site) -> Iterator[tuple[Piece, str]]:
+    """Yield the ARN of every policy a site may have, the parts from the last, the boundary last."""
+    for number in range(MOST_PARTS, 0, -1):
+        yield "principal", part_name(site.policy_arn, number)
+    yield "guard", site.guard_arn
+    yield "boundary", site.boundary_arn
 
 
 def boundary_of(site: Site) -> Managed:
@@ -137,10 +145,8 @@ def removal_step(aws: Aws, arn: str) -> Step:
     return Step("delete", "policy", arn.rpartition("/")[2], lines, tuple(calls))
 
 
-def leftovers(
-    aws: Aws, kind: Kind, name: str, live: Principal | None, wanted: Wanted
-) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    """Return the steps that remove parts no longer needed, the last first, and warnings.
+def leftovers(aws: Aws, kind: Kind, name: str, live: Principal | None, wanted: Wanted) -> Found:
+    """Return the steps that remove parts no longer needed, the last first.
 
     Parts are numbered without a gap, so that the first number nobody has ends the search.
     """
@@ -153,14 +159,13 @@ def leftovers(
         except NotFoundError:
             break
         except DeniedError as error:
-            warnings.append(
-                f"could not check whether a part `{arn}` is left over: "
-                f"{error.action or error.code} is denied"
+            said = f"could not check whether a part `{arn}` is left over: "
+            return Found(
+                tuple(steps), tuple(warnings), (f"{said}{error.action or error.code} is denied",)
             )
-            break
         found = _leftover(aws, kind, name, live, arn, tags)
         steps[:0], warnings = found[0], [*warnings, *found[1]]
-    return tuple(steps), tuple(warnings)
+    return Found(tuple(steps), tuple(warnings))
 
 
 def _leftover(

@@ -29,6 +29,12 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield from step_lines(step)
     for warning in plan.warnings:
         yield f"▲ warning: {warning}"
+    yield from (f"? {text}" for text in plan.unchecked)
+    if plan.later:
+        yield ""
+        yield "not part of this; apply would then"
+        for step in plan.later:
+            yield from step_lines(step)
     yield ""
     yield summary(plan)
 
@@ -58,6 +64,8 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "steps": [step_data(step) for step in plan.all_steps],
         "key": asdict(plan.key) if plan.key else None,
         "warnings": list(plan.warnings),
+        "unchecked": list(plan.unchecked),
+        "later": [step_data(step) for step in plan.later],
     }
 
 

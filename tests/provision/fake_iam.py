@@ -61,6 +61,7 @@ class Principal:
     attached: list[str] = field(default_factory=list)
     inline: dict[str, str] = field(default_factory=dict)
     groups: list[str] = field(default_factory=list)
+    held: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -309,7 +310,7 @@ class _Operations:
     def delete_user(self, UserName: str) -> dict[str, Any]:
         found = self._found("user", UserName)
         held = any(key.user == UserName for key in self.iam.keys.values())
-        if found.attached or found.inline or found.groups or held:
+        if found.attached or found.inline or found.groups or held or any(found.held.values()):
             raise _conflict(f"{UserName} has subordinate entities")
         del self.iam.users[UserName]
         return {}
@@ -458,6 +459,102 @@ class _Operations:
         if len(found.versions) > 1:
             raise _conflict(f"{PolicyArn} has more than one version")
         del self.iam.policies[PolicyArn]
+        return {}
+
+    # what else a user holds
+
+    def get_login_profile(self, UserName: str) -> dict[str, Any]:
+        if "password" not in self._found("user", UserName).held:
+            raise _missing("no login profile")
+        return {"LoginProfile": {}}
+
+    def delete_login_profile(self, UserName: str) -> dict[str, Any]:
+        if self._found("user", UserName).held.pop("password", None) is None:
+            raise _missing("no login profile")
+        return {}
+
+    def _held(self, user: str, kind: str, answer: str, name: str) -> dict[str, Any]:
+        return {answer: [{name: each} for each in self._found("user", user).held.get(kind, ())]}
+
+    def _drop(self, user: str, kind: str, each: str) -> dict[str, Any]:
+        held = self._found("user", user).held.get(kind, [])
+        if each not in held:
+            raise _missing(f"no {kind} {each}")
+        held.remove(each)
+        return {}
+
+    def list_mfa_devices(self, UserName: str) -> dict[str, Any]:
+        return self._held(UserName, "mfa", "MFADevices", "SerialNumber")
+
+    def deactivate_mfa_device(self, UserName: str, SerialNumber: str) -> dict[str, Any]:
+        return self._drop(UserName, "mfa", SerialNumber)
+
+    def delete_virtual_mfa_device(self, SerialNumber: str) -> dict[str, Any]:
+        if any(SerialNumber in user.held.get("mfa", ()) for user in self.iam.users.values()):
+            raise _conflict("the device is in use")
+        return {}
+
+    def list_signing_certificates(self, UserName: str) -> dict[str, Any]:
+        return self._held(UserName, "certificate", "Certificates", "CertificateId")
+
+    def delete_signing_certificate(self, UserName: str, CertificateId: str) -> dict[str, Any]:
+        return self._drop(UserName, "certificate", CertificateId)
+
+    def list_ssh_public_keys(self, UserName: str) -> dict[str, Any]:
+        return self._held(UserName, "ssh", "SSHPublicKeys", "SSHPublicKeyId")
+
+    def delete_ssh_public_key(self, UserName: str, SSHPublicKeyId: str) -> dict[str, Any]:
+        return self._drop(UserName, "ssh", SSHPublicKeyId)
+
+    def list_service_specific_credentials(self, UserName: str) -> dict[str, Any]:
+        name = "ServiceSpecificCredentialId"
+        return self._held(UserName, "service", "ServiceSpecificCredentials", name)
+
+    def delete_service_specific_credential(
+        self, UserName: str, ServiceSpecificCredentialId: str
+    ) -> dict[str, Any]:
+        return self._drop(UserName, "service", ServiceSpecificCredentialId)
+
+    def delete_user_policy(self, UserName: str, PolicyName: str) -> dict[str, Any]:
+        if self._found("user", UserName).inline.pop(PolicyName, None) is None:
+            raise _missing(f"no inline policy {PolicyName}")
+        return {}
+
+    def delete_role_policy(self, RoleName: str, PolicyName: str) -> dict[str, Any]:
+        if self._found("role", RoleName).inline.pop(PolicyName, None) is None:
+            raise _missing(f"no inline policy {PolicyName}")
+        return {}
+
+    def remove_user_from_group(self, UserName: str, GroupName: str) -> dict[str, Any]:
+        if GroupName not in self._found("user", UserName).groups:
+            raise _missing(f"{UserName} is not in {GroupName}")
+        self._found("user", UserName).groups.remove(GroupName)
+        return {}
+
+    def list_instance_profiles_for_role(self, RoleName: str) -> dict[str, Any]:
+        profiles = self.iam.profiles.items()
+        found = [{"InstanceProfileName": name} for name, roles in profiles if RoleName in roles]
+        return {"InstanceProfiles": found}
+
+    def remove_role_from_instance_profile(
+        self, InstanceProfileName: str, RoleName: str
+    ) -> dict[str, Any]:
+        if RoleName not in self._profile(InstanceProfileName):
+            raise _missing(f"{RoleName} is not in {InstanceProfileName}")
+        self._profile(InstanceProfileName).remove(RoleName)
+        return {}
+
+    def delete_instance_profile(self, InstanceProfileName: str) -> dict[str, Any]:
+        if self._profile(InstanceProfileName):
+            raise _conflict("the profile holds a role")
+        del self.iam.profiles[InstanceProfileName]
+        return {}
+
+    def delete_role(self, RoleName: str) -> dict[str, Any]:
+        found = self._found("role", RoleName)
+        if found.attached or found.inline or any(RoleName in r for r in self.iam.profiles.values()):
+            raise _conflict(f"{RoleName} has subordinate entities")
+        del self.iam.roles[RoleName]
         return {}
 
     # instance profiles

@@ -333,8 +333,8 @@ def test_what_may_not_be_read_is_said_to_be_unchecked(tmp_path: Path) -> None:
     iam.calls.clear()
     iam.faults[at] = "denied"
 
-    assert plain.warnings == ()
-    assert world.plan().warnings == (
+    assert plain.unchecked == ()
+    assert world.plan().unchecked == (
         "could not check for any inline policy: iam:list_user_policies is denied",
     )
 

@@ -124,6 +124,94 @@ def test_another_policy_profile_is_a_change_shown_by_statement(run: Run) -> None
     assert "v1, stays to go back to" in planned.out
 
 
+def test_drift_tells_by_its_exit_code(run: Run) -> None:
+    assert run("bootstrap", "drift").code == 6
+    run("bootstrap", "apply", "--yes", "--no-key")
+
+    same = run("bootstrap", "drift")
+    other = run("bootstrap", "drift", "--policy-profile", "base", "-o", "json")
+
+    assert same.code == 0
+    assert "as the site says" in same.out
+    assert other.code == 6
+    assert json.loads(other.out)["differs"] is True
+
+
+def test_a_saved_plan_is_done_or_refused(run: Run, tmp_path: Path) -> None:
+    saved = run("bootstrap", "plan", "--tag", "a=b", "--save", "plan.json")
+    assert saved.code == 0
+    assert (tmp_path / "plan.json").stat().st_mode & 0o777 == 0o600
+
+    mixed = run("bootstrap", "apply", "plan.json", "--yes", "--tag", "c=d")
+    done = run("bootstrap", "apply", "plan.json", "--yes")
+    again = run("bootstrap", "apply", "plan.json", "--yes")
+
+    assert (mixed.code, done.code, again.code) == (2, 0, 2)
+    assert "`--tags`" in mixed.err
+    assert "is stale: the account has changed" in again.err
+    assert "a=b" in (tmp_path / "plan.json").read_text()
+    assert secret_of(tmp_path / ".env") not in (tmp_path / "plan.json").read_text()
+
+
+def test_a_saved_plan_of_another_site_is_refused(run: Run, tmp_path: Path) -> None:
+    run("bootstrap", "plan", "--save", "plan.json")
+    (tmp_path / "cml-iam.toml").write_text(
+        SITE + '[restrict.images]\nus-east-1 = ["ami-0a1b2c3d4e5f60001"]\n'
+    )
+
+    refused = run("bootstrap", "apply", "plan.json", "--yes")
+
+    assert refused.code == 2
+    assert "the site has changed" in refused.err
+
+
+def test_boundary_and_guard_of_the_site_are_made_and_put_on(run: Run) -> None:
+    done = run("bootstrap", "apply", "--yes", "--no-key", "--boundary", "--guard")
+    again = run("bootstrap", "plan", "--boundary", "--guard", "--no-key", "--detailed-exitcode")
+
+    assert done.code == 0, done.err
+    assert "policy: CMLWorkerBoundary" in done.err
+    assert "attachment: CMLWorkerGuard to" in done.err
+    assert run("bootstrap", "plan", "--boundary", "nonsense").code == 2
+    # moto forgets a user's boundary, so that putting it on is pending for ever
+    assert again.code == 6
+    assert "1 to change" in again.out
+
+
+def test_only_makes_that_and_nothing_else(run: Run) -> None:
+    planned = run("bootstrap", "plan", "--only", "boundary", "--only", "guard", "-o", "json")
+
+    steps = json.loads(planned.out)["steps"]
+    assert [step["name"] for step in steps] == ["CMLWorkerBoundary", "CMLWorkerGuard"]
+
+
+def test_a_user_is_trusted_by_nobody(run: Run) -> None:
+    refused = run("bootstrap", "plan", "--trust", "ecs")
+
+    assert refused.code == 2
+    assert "only a role" in refused.err
+
+
+def test_adopt_tags_and_shows_what_apply_would_do(run: Run) -> None:
+    assert run("bootstrap", "adopt", "--yes").code == 2
+    run("bootstrap", "apply", "--yes", "--no-key")
+
+    adopted = run("bootstrap", "adopt", "--yes", "--tag", "team=net", "--policy-profile", "base")
+
+    assert adopted.code == 0
+    assert "not part of this; apply would then" in adopted.err
+    assert "2 done" in adopted.out
+
+
+def test_after_a_rollback_the_former_policy_is_in_force(run: Run) -> None:
+    run("bootstrap", "apply", "--yes")
+    assert run("bootstrap", "rollback", "--yes").code == 2
+    run("bootstrap", "apply", "--yes", "--policy-profile", "base")
+
+    assert run("bootstrap", "rollback", "--yes").code == 0
+    assert run("bootstrap", "drift").code == 0
+
+
 def test_a_tag_that_is_none_is_refused(run: Run) -> None:
     refused = run("bootstrap", "plan", "--tag", "nothing")
 

@@ -6,6 +6,7 @@ import os
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,7 +102,7 @@ def test_killed_again_and_again_it_still_ends_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", ["lost", "unreachable", "throttled", "denied"])
 @pytest.mark.parametrize("role", [False, True])
 def test_a_fault_at_any_call_is_survived(tmp_path: Path, fault: str, role: bool) -> None:
-    options = {"site": ROLE, "delivery": None} if role else {}
+    options: dict[str, Any] = {"site": ROLE, "delivery": None} if role else {}
     iam, world = fresh(tmp_path / "reference")
     world.apply(**options)
     wanted, calls = iam.snapshot(), len(iam.calls)

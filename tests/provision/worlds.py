@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cml_iam import errors
 from cml_iam.aws import Aws, Identity, connect, is_read
 from cml_iam.credentials import AccessKey, Delivery, EnvFile, SignIn
 from cml_iam.provision import Applied, Plan, apply_plan, plan_bootstrap
@@ -39,7 +40,10 @@ class Recorded:
     region: str | None = "us-east-1"
 
     def call(self, service: str, operation: str, **rest: Any) -> dict[str, Any]:
-        answer = self.aws.call(service, operation, **rest)
+        try:
+            answer = self.aws.call(service, operation, **rest)
+        except NotImplementedError as error:  # moto's word, inside this process
+            raise errors.NotOfferedError(str(error), code="NotImplemented") from None
         if not is_read(service, operation):
             self.writes.append(operation)
         return answer

@@ -1,0 +1,162 @@
+"""What the bootstrap commands share: the options that say what is wanted, and the plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cml_iam.cli._delivery import agreed, delivery_to, file_options
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.provision import Applied, Piece, Plan
+    from cml_iam.site import Site
+
+SITES_OWN = "site"
+"""What `--boundary` without a value says: the one of the site."""
+
+_OPTIONS = (
+    click.option(
+        "--policy-profile",
+        type=click.Choice(["base", "hardened"]),
+        default="hardened",
+        show_default=True,
+        help="Which policy: everything everywhere, or within the site's restrictions.",
+    ),
+    file_options,
+    click.option("--no-key", is_flag=True, help="Leave access keys alone."),
+    click.option("--path", metavar="PATH", help="IAM path of a new user or role."),
+    click.option(
+        "--boundary",
+        metavar="[ARN]",
+        is_flag=False,
+        flag_value=SITES_OWN,
+        help="Put the policy at ARN on as permissions boundary; without ARN, make the site's.",
+    ),
+    click.option("--guard", is_flag=True, help="Make the site's Deny guard and attach it, too."),
+    click.option(
+        "--trust",
+        type=click.Choice(["ec2", "ecs", "irsa", "pod-identity"]),
+        default="ec2",
+        show_default=True,
+        help="Who may use the role.",
+    ),
+    click.option(
+        "--only",
+        type=click.Choice(["principal", "boundary", "guard"]),
+        multiple=True,
+        help="Make this and nothing else; repeatable. For who may do no more.",
+    ),
+    click.option(
+        "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag to add; repeatable."
+    ),
+)
+
+
+def wanted_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what is to be there, and those of every command on AWS."""
+    command = shared_options("site", "output", "color", "quiet", "debug")(command)
+    command = aws_options(command)
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def acting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a command that changes the account without saying what is wanted."""
+    shared = shared_options("site", "output", "color", "quiet", "debug", "yes", "dry_run")
+    decorated: Callable[..., Any] = aws_options(shared(command))
+    return decorated
+
+
+def site_and_documents(profile: str) -> tuple[Site, tuple[str, ...]]:
+    """Return the site, and the policy of this profile in as many parts as it takes."""
+    from cml_iam.render import render_parts
+
+    site = settings().load_site()
+    parts = render_parts(site, "base" if profile == "base" else "hardened")
+    return site, tuple(part.text for part in parts)
+
+
+def wishes(site: Site, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options *wanted* as `plan_bootstrap` takes them, but for the delivery."""
+    boundary = wanted["boundary"]
+    if boundary not in (None, SITES_OWN) and not boundary.startswith("arn:"):
+        raise InputError(f"not the ARN of a policy: `{boundary}`")
+    if wanted["trust"] != "ec2" and not site.role:
+        raise InputError("only a role is trusted by somebody", remedy="name a `role` in the site")
+    return {
+        "path": wanted["path"],
+        "boundary": site.boundary_arn if boundary == SITES_OWN else boundary,
+        "tags": dict(_pair(tag) for tag in wanted["tags"]),
+        "trust": wanted["trust"],
+        "pieces": _pieces(wanted),
+    }
+
+
+def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:
+    """Return the connection, and the plan for the options *wanted*."""
+    from cml_iam.provision import plan_bootstrap
+
+    site, documents = site_and_documents(wanted["policy_profile"])
+    aws = settings().connect(site.home_region)
+    delivery = None
+    if site.user is not None and not wanted["no_key"]:
+        delivery = delivery_to(site, Path(wanted["env_file"]), wanted["allow_tracked"])
+    return aws, plan_bootstrap(aws, site, documents, delivery=delivery, **wishes(site, wanted))
+
+
+def carry_out(aws: Aws, plan: Plan, agree: Callable[[str], bool] = agreed) -> Applied | None:
+    """Show *plan*, ask, and do it; None when nothing was done. Prints the answer."""
+    from cml_iam.provision import apply_plan, plan_data, plan_lines
+
+    for line in plan_lines(plan):
+        click.echo(line, err=True)
+    if settings().dry_run:
+        if wants_json():
+            print_json(plan_data(plan))
+        return None
+    if plan.changes and not agree("apply?"):
+        note(f"{WARN} nothing was changed")
+        click.get_current_context().exit(Exit.CHANGES)
+    done = apply_plan(aws, plan, report=lambda step: note(f"{INFO} {step.resource}: {step.name}"))
+    if wants_json():
+        print_json(
+            {
+                "principal": done.principal,
+                "done": [f"{step.mark} {step.resource} {step.name}" for step in done.done],
+                "key_id": done.key_id,
+                "store": plan.key.store if plan.key else None,
+            }
+        )
+    elif not plan.changes:
+        say(f"{OK} nothing to do")
+    else:
+        say(f"{OK} {plan.principal}: {len(plan.changes)} done")
+    return done
+
+
+def _pieces(wanted: Mapping[str, Any]) -> frozenset[Piece]:
+    if wanted["only"]:
+        return frozenset(wanted["only"])
+    pieces: set[Piece] = {"principal"}
+    if wanted["boundary"] == SITES_OWN:
+        pieces.add("boundary")
+    if wanted["guard"]:
+        pieces.add("guard")
+    return frozenset(pieces)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise InputError(f"not a tag: `{text}`", remedy="write KEY=VALUE")
+    return key, value

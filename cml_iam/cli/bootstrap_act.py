@@ -1,0 +1,75 @@
+"""`cml-iam bootstrap adopt`, `rollback` and `destroy`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cml_iam.cli._bootstrap import acting_options, carry_out, planned, wanted_options
+from cml_iam.cli._output import WARN, note
+from cml_iam.cli._settings import settings, shared_options
+from cml_iam.errors import InputError
+
+if TYPE_CHECKING:
+    from cml_iam.provision import Piece
+
+
+@click.command()
+@wanted_options
+@shared_options("yes", "dry_run")
+def adopt(**wanted: Any) -> None:
+    """Take over a user, role or policy that is there: tag it, and show what apply would change."""
+    from cml_iam.provision import plan_adoption
+
+    aws, made = planned({**wanted, "no_key": True})
+    carry_out(aws, plan_adoption(aws, made))
+
+
+@click.command()
+@click.option("--policy", metavar="NAME", help="Which policy.  [default: the site's]")
+@click.option("--to", "version", metavar="VERSION", help="Which version.  [default: the former]")
+@acting_options
+def rollback(policy: str | None, version: str | None) -> None:
+    """Put the version of the policy in force again that was before, in one call.
+
+    The next apply makes the site's policy again: change the site first.
+    """
+    from cml_iam.provision import plan_rollback
+
+    site = settings().load_site()
+    aws = settings().connect(site.home_region)
+    carry_out(aws, plan_rollback(aws, site, policy, version))
+
+
+@click.command()
+@click.option("--guard", is_flag=True, help="Delete the site's guard, too.")
+@click.option("--boundary", is_flag=True, help="Delete the site's boundary, too.")
+@acting_options
+def destroy(guard: bool, boundary: bool) -> None:
+    """Delete the user or role, its keys and its policies; asks for the name on a terminal.
+
+    Touches nothing that cml-iam neither made nor took over, and no trail, bucket or alarm.
+    """
+    from cml_iam.provision import plan_destruction
+
+    site = settings().load_site()
+    aws = settings().connect(site.home_region)
+    pieces: set[Piece] = {"principal"}
+    pieces |= {"guard"} if guard else set()
+    pieces |= {"boundary"} if boundary else set()
+    made = plan_destruction(aws, site, pieces)
+    done = carry_out(aws, made, lambda _: _typed(str(site.role or site.user)))
+    if done and done.done and site.user:
+        note(f"{WARN} a file that holds the user's key holds a key of nobody now")
+
+
+def _typed(name: str) -> bool:
+    """Have the user type *name*, unless --yes was given."""
+    if settings().yes:
+        return True
+    if not sys.stdin.isatty():
+        raise InputError("this deletes, and there is nobody to ask", remedy="add --yes")
+    given: str = click.prompt(f"type {name} to delete it", default="", show_default=False, err=True)
+    return given == name

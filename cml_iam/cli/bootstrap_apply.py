@@ -1,0 +1,87 @@
+"""`cml-iam bootstrap plan` and `apply`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cml_iam.cli._bootstrap import carry_out, planned, wanted_options
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._output import INFO, OK, note, print_json, say, wants_json
+from cml_iam.cli._settings import shared_options
+from cml_iam.errors import InputError
+
+
+@click.command()
+@wanted_options
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 6 when changes are pending.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep the plan, private (0600), for `apply FILE`.",
+)
+def plan(detailed_exitcode: bool, save: Path | None, **wanted: Any) -> None:
+    """Show what apply would do; changes nothing."""
+    from cml_iam.provision import plan_data, plan_lines, save_plan
+
+    _, made = planned(wanted)
+    if wants_json():
+        print_json(plan_data(made))
+    else:
+        for line in plan_lines(made):
+            say(line)
+    if save is not None:
+        save_plan(made, _kept(wanted), save)
+        note(f"{INFO} saved: `cml-iam bootstrap apply {save}` does exactly this, or nothing")
+    if detailed_exitcode and made.changes:
+        click.get_current_context().exit(Exit.CHANGES)
+
+
+@click.command()
+@click.argument("plan_file", required=False, type=click.Path(path_type=Path), metavar="[PLAN]")
+@wanted_options
+@shared_options("yes", "dry_run")
+def apply(plan_file: Path | None, **wanted: Any) -> None:
+    """Do what plan shows; asks first on a terminal, needs --yes elsewhere.
+
+    With PLAN, a file from `plan --save`, do what that says, unless something has changed since.
+    The access key goes into the file and is never printed. A second run changes nothing, and a run
+    that was interrupted is finished by the next one.
+    """
+    from cml_iam.provision import check_fresh, load_plan
+
+    saved = None
+    if plan_file is not None:
+        _refuse_others(wanted)
+        saved = load_plan(plan_file)
+        wanted = {**wanted, **saved.options}
+    aws, made = planned(wanted)
+    if saved is not None:
+        check_fresh(saved, made)
+    done = carry_out(aws, made)
+    if done and done.key_id and made.key and not wants_json():
+        say(f"{OK} access key {done.key_id} is in {made.key.store}")
+
+
+def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the options as a file holds them; the file for the key wherever we are then."""
+    lists = {name: list(value) for name, value in wanted.items() if isinstance(value, tuple)}
+    return {**wanted, **lists, "env_file": str(Path(wanted["env_file"]).absolute())}
+
+
+def _refuse_others(wanted: dict[str, Any]) -> None:
+    context = click.get_current_context()
+    given = [
+        name
+        for name in wanted
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    if given:
+        option = given[0].replace("_", "-")
+        raise InputError(
+            f"a saved plan says what is wanted, and so does `--{option}`",
+            remedy="leave one of them away",
+        )

@@ -1,0 +1,126 @@
+"""`cml-iam bootstrap status` and `drift`: how things stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cml_iam.cli._bootstrap import site_and_documents, wanted_options, wishes
+from cml_iam.cli._delivery import env_store
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._output import OK, UNKNOWN, WARN, print_json, print_table, say, wants_json
+from cml_iam.cli._settings import settings
+
+if TYPE_CHECKING:
+    from cml_iam.provision import Drift
+
+
+@click.command()
+@wanted_options
+def status(**wanted: Any) -> None:
+    """Show how the account differs from the site, and the user's access keys."""
+    from cml_iam.provision import key_data, read_status, summary
+
+    site, documents = site_and_documents(wanted["policy_profile"])
+    store = None if wanted["no_key"] else env_store(wanted["env_file"], wanted["allow_tracked"])
+    found = read_status(settings().connect(site.home_region), site, documents, store)
+    if wants_json():
+        steps = [
+            {"mark": step.mark, "resource": step.resource, "name": step.name}
+            for step in found.plan.all_steps
+        ]
+        keys = [key_data(key) for key in found.keys]
+        print_json(
+            {
+                "principal": found.plan.principal,
+                "steps": steps,
+                "keys": keys,
+                "stored_id": found.stored_id,
+                "stale": found.stale,
+                "warnings": list(found.plan.warnings),
+                "unchecked": list(found.plan.unchecked),
+            }
+        )
+        return
+    _say_status(found, summary(found.plan))
+
+
+def _say_status(found: Any, summary: str) -> None:
+    say(f"principal  {found.plan.principal}")
+    say("")
+    marks = {
+        "create": f"{WARN} missing",
+        "change": f"{WARN} differs",
+        "delete": f"{WARN} left over",
+        "keep": f"{OK} as wanted",
+    }
+    print_table(
+        ("state", "resource", "name"),
+        [(marks[step.mark], step.resource, step.name) for step in found.plan.all_steps],
+    )
+    if found.keys:
+        say("")
+        print_table(
+            ("access key", "state", "made", "use", "stored"),
+            [
+                (
+                    key.info.id,
+                    key.info.status,
+                    f"{key.info.created:%Y-%m-%d}" if key.info.created else "?",
+                    str(key.use),
+                    "yes" if key.stored else "no",
+                )
+                for key in found.keys
+            ],
+        )
+    if found.stale:
+        say(f"{WARN} the file holds `{found.stored_id}`, which is no key of this user")
+    _say_rest(found.plan.warnings, found.plan.unchecked)
+    say(summary)
+
+
+@click.command()
+@wanted_options
+def drift(**wanted: Any) -> None:
+    """Say how the account differs from the site, by meaning, and what else the principal has.
+
+    Exits with 6 when something differs, and with 8 when nothing does but something could not be
+    checked. The site's boundary and guard are compared where they are on.
+    """
+    from cml_iam.provision import drift_data, read_drift
+
+    site, documents = site_and_documents(wanted["policy_profile"])
+    aws = settings().connect(site.home_region)
+    found = read_drift(aws, site, documents, **wishes(site, wanted))
+    if wants_json():
+        print_json(drift_data(found))
+    else:
+        _say_drift(found)
+    if found.differs:
+        click.get_current_context().exit(Exit.CHANGES)
+    if found.unchecked:
+        click.get_current_context().exit(Exit.UNCHECKED)
+
+
+def _say_drift(found: Drift) -> None:
+    from cml_iam.provision import step_lines
+
+    say(f"principal  {found.plan.principal}")
+    say("")
+    for step in found.plan.changes:
+        for line in step_lines(step):
+            say(line)
+    _say_rest(found.also, found.unchecked)
+    if found.differs:
+        say(f"{WARN} differs: {len(found.plan.changes)} from the site, {len(found.also)} beside it")
+    else:
+        checked = len(found.plan.steps) - len(found.plan.changes)
+        say(f"{OK} as the site says: {checked} compared")
+
+
+def _say_rest(warnings: tuple[str, ...], unchecked: tuple[str, ...]) -> None:
+    for text in warnings:
+        say(f"{WARN} {text}")
+    for text in unchecked:
+        say(f"{UNKNOWN} {text}")

@@ -1,0 +1,113 @@
+"""A plan kept in a file, to be applied later if nothing has changed meanwhile.
+
+What is applied is a plan made anew: the file is only compared with it, so that nobody can make
+cml-iam do something by writing into the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.errors import InputError, RefusedError
+from cml_iam.provision._show import plan_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cml_iam.aws.port import Identity
+    from cml_iam.provision._plan import Plan
+    from cml_iam.site import Site
+
+_FORMAT: Final = "cml-iam plan 1"
+_WHAT: Final = {
+    "account": "the credentials are of another account",
+    "identity": "somebody else is acting",
+    "site": "the site has changed",
+    "steps": "the account has changed",
+    "key": "the access keys or the file for them have changed",
+    "warnings": "what else the principal has is changed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """A plan from a file: *options* as they were given, and what was planned."""
+
+    path: Path
+    options: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+def save_plan(plan: Plan, options: Mapping[str, Any], path: Path) -> None:
+    """Write *plan* with the *options* that led to it into *path*, private (0600); no secret in it.
+
+    Raises InputError when that cannot be done.
+    """
+    text = json.dumps({"format": _FORMAT, "options": options, "plan": _facts(plan)}, indent=2)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".plan-", dir=path.absolute().parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"cannot write `{path}`: {error.strerror}") from None
+
+
+def load_plan(path: Path) -> SavedPlan:
+    """Read the plan in *path*; raises InputError for a file that holds none."""
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+        if raw["format"] != _FORMAT:
+            raise InputError(f"`{path}` is a plan of another version of cml-iam")
+        return SavedPlan(path, dict(raw["options"]), dict(raw["plan"]))
+    except OSError as error:
+        raise InputError(f"cannot read `{path}`: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"`{path}` is no plan: make one with `bootstrap plan --save`") from None
+
+
+def check_fresh(saved: SavedPlan, plan: Plan) -> None:
+    """Raise RefusedError unless *plan*, made just now, is the one that was saved."""
+    now = _facts(plan)
+    changed = [words for name, words in _WHAT.items() if saved.facts.get(name) != now[name]]
+    if changed:
+        raise RefusedError(
+            f"the plan in `{saved.path}` is stale: {'; '.join(changed)}",
+            remedy="look at a new plan",
+        )
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    data = plan_data(plan)
+    key = data["key"] and {name: value for name, value in data["key"].items() if name != "words"}
+    steps = data["steps"][: len(plan.steps)]
+    facts = {
+        "account": plan.identity.account,
+        "identity": _acting(plan.identity),
+        "site": _fingerprint(plan.wanted.site),
+        "steps": steps,
+        "key": key,
+        "warnings": [*plan.warnings, *plan.unchecked],
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(facts, default=str))
+    return plain
+
+
+def _acting(identity: Identity) -> str:
+    """Return who acts; the name of a role's session, new at each sign-in, is no part of it."""
+    arn = identity.arn
+    return arn.rpartition("/")[0] if ":assumed-role/" in arn else arn
+
+
+def _fingerprint(site: Site) -> str:
+    return hashlib.sha256(repr(site).encode()).hexdigest()

@@ -1,0 +1,65 @@
+"""Destroy as it is typed: the name on a terminal, --yes elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Ran
+
+Run = Callable[..., Ran]
+SITE = '[account]\nid = "111122223333"\n[principal]\n[restrict]\nregions = ["us-east-1"]\n'
+USER = "cml-cloud-manager-service"
+
+
+@pytest.fixture
+def run(cml_iam: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    from cml_iam.sandbox import start_sandbox
+
+    (tmp_path / "cml-iam.toml").write_text(SITE)
+    with start_sandbox() as sandbox:
+        for name, value in sandbox.environment().items():
+            monkeypatch.setenv(name, value)
+        assert cml_iam("bootstrap", "apply", "--yes", "--boundary", "--guard").code == 0
+        yield cml_iam
+
+
+def test_without_a_terminal_destroy_needs_yes(run: Run) -> None:
+    refused = run("bootstrap", "destroy")
+
+    assert refused.code == 2
+    assert "--yes" in refused.err
+
+
+def test_destroy_leaves_what_is_not_named_and_says_so(run: Run) -> None:
+    done = run("bootstrap", "destroy", "--yes")
+
+    assert done.code == 0, done.err
+    assert "--guard deletes it, too" in done.err
+    assert "key of nobody" in done.err
+    rest = run("bootstrap", "destroy", "--yes", "--guard", "--boundary")
+    assert "2 done" in rest.out
+    assert "nothing to do" in run("bootstrap", "destroy", "--yes").out
+
+
+@pytest.mark.parametrize(("typed", "code"), [("yes", 6), (USER, 0)])
+def test_on_a_terminal_the_name_must_be_typed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, typed: str, code: int
+) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal: Any = Terminal(f"{typed}\n")
+    monkeypatch.setattr("sys.stdin", terminal)
+
+    assert run("bootstrap", "destroy").code == code
+
+
+def test_after_boundary_and_guard_nothing_is_pending(run: Run) -> None:
+    assert run("bootstrap", "plan", "--boundary", "--guard", "--detailed-exitcode").code == 0
+    assert run("bootstrap", "drift").code == 0
