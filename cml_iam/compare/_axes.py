@@ -8,7 +8,7 @@ from itertools import chain, combinations, product
 from typing import Any, Final
 
 from cml_iam.compare._clauses import Clause, Test
-from cml_iam.compare._values import EXAMPLE, filled, singles_of, values_of
+from cml_iam.compare._values import EXAMPLE, family, filled, singles_of, values_of
 from cml_iam.policy import Condition
 from cml_iam.reference import is_region, same_key
 
@@ -33,9 +33,16 @@ class Axis:
 
 
 def axes_of(
-    clauses: Iterable[Clause], has_key: Callable[[str], bool], base: Mapping[str, Any]
+    clauses: Iterable[Clause],
+    has_key: Callable[[str], bool],
+    base: Mapping[str, Any],
+    *,
+    unusual: bool = False,
 ) -> tuple[Axis, ...]:
-    """Return the axes for what *clauses* ask of a request that can have the keys *has_key*."""
+    """Return the axes for what *clauses* ask of a request that can have the keys *has_key*.
+
+    *unusual* takes keys apart that no request of AWS has one without the other.
+    """
     clauses = tuple(clauses)
     asked = _asked(clauses)
     usual = {same_key(key): value for key, value in base.items()}
@@ -45,7 +52,7 @@ def axes_of(
         if not is_region(name) and name != TAG_KEYS and not name.startswith(REQUEST_TAG)
     }
     tags = _request_tags(asked, has_key)
-    axes = [tags] if tags else []
+    axes = [_taken_apart(tags) if unusual else tags] if tags else []
     for name, (key, conditions) in plain.items():
         spellings = [each for each in _spellings(key, name) if has_key(each)]
         if spellings:
@@ -57,9 +64,11 @@ def axes_of(
     return tuple(axes)
 
 
-def without_region() -> Axis:
-    """Return the axis of a request that may lack its region, which none of AWS's does."""
-    return Axis(frozenset({"aws:requestedregion"}), ({},))
+def regions_of(base: Mapping[str, Any]) -> Axis:
+    """Return the axis of a request whose region is absent, or spelled as AWS never does."""
+    here = {key: value for key, value in base.items() if is_region(key)}
+    spelt = {key: value.swapcase() for key, value in here.items()}
+    return Axis(frozenset({"aws:requestedregion"}), (here, spelt, {}))
 
 
 def joined(axes: Iterable[Axis], tests: Iterable[Test]) -> tuple[tuple[Axis, ...], bool]:
@@ -127,6 +136,17 @@ def _request_tags(
     return Axis(names, tuple(known)) if known != [{}] else None
 
 
+def _taken_apart(tags: Axis) -> Axis:
+    """Return *tags* and the same with the tags' keys only, and with their values only."""
+    parts: list[Choice] = list(tags.choices)
+    for choice in tags.choices:
+        for listed in (True, False):
+            part = {k: v for k, v in choice.items() if (k == "aws:TagKeys") is listed}
+            if part not in parts:
+                parts.append(part)
+    return Axis(tags.keys, tuple(parts))
+
+
 def _tags_by_key(
     asked: Mapping[str, tuple[str, list[Condition]]],
 ) -> dict[str, list[tuple[str, str]]]:
@@ -134,7 +154,8 @@ def _tags_by_key(
     spelled: dict[str, list[str]] = {}
     values: dict[str, list[str]] = {}
     for condition in asked.get(TAG_KEYS, ("", []))[1]:
-        for key in chain.from_iterable(filled(value) for value in condition.values):
+        values_named = () if family(condition.operator) == "null" else condition.values
+        for key in chain.from_iterable(map(filled, values_named)):
             spelled.setdefault(key.lower(), []).append(key)
     for name, (key, conditions) in asked.items():
         if name.startswith(REQUEST_TAG):

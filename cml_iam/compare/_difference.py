@@ -39,8 +39,8 @@ class Difference:
     *witness* is one of them, *actions* are all of theirs (*alike* counts those that wildcards
     stand for besides), *requests* how many there were. *missed* is the statement nearest to the
     deciding one on the side where none decided that way: what keeps it from applying is the
-    difference; *found* are the values it met. *unusual* marks requests with condition keys that
-    the service reference does not know for the action.
+    difference; *found* are the values it met. *unusual* marks requests that AWS, by its service
+    reference, does not make: with other condition keys or resources than the action has.
     """
 
     change: Change

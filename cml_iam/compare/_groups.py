@@ -11,8 +11,8 @@ from cml_iam.compare._difference import CHANGES, Answered, Change, Difference
 from cml_iam.compare._sides import Side, Sides
 from cml_iam.engine import ConditionReason, ElementReason, Request, StatementReason
 
-MAX_EXPLAINED: Final = 60
-"""Requests explained for each action and set of deciding statements; the rest are counted."""
+MAX_EXPLAINED: Final = 80
+"""Requests explained of each action, resource and set of statements; others are counted."""
 
 MAX_FOUND: Final = 8
 
@@ -41,7 +41,7 @@ class Groups:
         old = self._sides.old.matching(told.request)
         new = self._sides.new.matching(told.request)
         self.resolved.update(old, new)
-        rough = (told.change, told.request.action, old, new)
+        rough = (told.change, told.request.action, told.request.resource, old, new)
         self._seen[rough] += 1
         if self._seen[rough] <= MAX_EXPLAINED:
             made = _difference(self._sides, told)
@@ -116,7 +116,7 @@ def _found(missed: StatementReason | None) -> tuple[str | None, ...]:
         return ()
     (part,) = missed.failed
     if isinstance(part, ConditionReason):
-        return (None if part.found is None else ", ".join(part.found),)
+        return (None if part.found is None else " + ".join(part.found),)
     return (part.found,)
 
 
@@ -141,12 +141,14 @@ def _together(one: Difference, other: Difference) -> Difference:
 
 def _adds_to(one: Difference, other: Difference) -> bool:
     """Say whether *one* has the causes of *other* and more, so that it tells nothing new."""
-    return (
-        one.change == other.change
-        and _deciders(one) == _deciders(other)
-        and one.missed is not None
-        and other.missed is not None
-        and one.missed.label == other.missed.label
-        and set(one.actions) <= set(other.actions)
-        and _failed_parts(other.missed) < _failed_parts(one.missed)
-    )
+    same = one.change == other.change and set(one.actions) <= set(other.actions)
+    if not same or one.missed is None or other.missed is None:
+        return False
+    if one.missed.label != other.missed.label:
+        return False
+    mine, theirs = _causes(one), _causes(other)
+    return all(a >= b for a, b in zip(mine, theirs, strict=True)) and mine != theirs
+
+
+def _causes(made: Difference) -> tuple[frozenset[str], frozenset[str]]:
+    return frozenset(_deciders(made)), _failed_parts(made.missed)

@@ -211,12 +211,12 @@ class World:
 def places(world: World, *, unusual: bool = False) -> Iterator[Place]:
     """Yield the places of *world*, one for each way that statements can fit action and resource.
 
-    *unusual* are requests with condition keys that the service reference does not know of.
+    *unusual* are requests with condition keys or resources that the service reference does not
+    know for the action.
     """
     for name, alike in world.actions.items():
-        for target in targets_of(name):
-            wanted = Target(target.type, target.arns, _EVERY_KEY, required=False)
-            yield from _places_on(world, name, wanted if unusual else target, alike)
+        for target in (_any_target(),) if unusual else targets_of(name):
+            yield from _places_on(world, name, target, alike)
 
 
 def _places_on(world: World, name: str, target: Target, alike: int) -> Iterator[Place]:

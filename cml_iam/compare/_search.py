@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cml_iam.compare._axes import Axis, axes_of, joined, without_region
+from cml_iam.compare._axes import Axis, axes_of, joined, regions_of
 from cml_iam.compare._clauses import Clause, Test
 from cml_iam.compare._places import Place
 from cml_iam.engine import Request
@@ -71,9 +71,9 @@ def field_of(place: Place, clauses: tuple[Clause, ...], *, unusual: bool = False
     """Return *place* with the boxes of those of *clauses* that can fit there."""
     probe = place.request(place.base)
     reaching = tuple(each for each in clauses if each.reach.keys or each.reach.holds(probe))
-    axes = axes_of(reaching, place.target.keys.has, place.base)
+    axes = axes_of(reaching, place.target.keys.has, place.base, unusual=unusual)
     if unusual:
-        axes = (*axes, _region_or_none(place))
+        axes = (*axes, regions_of(place.base))
     tests = [test for clause in reaching for test in _tests(clause)]
     axes, complete = joined(axes, tests)
     covered = frozenset().union(*(axis.keys for axis in axes))
@@ -142,12 +142,6 @@ def _bits(field: Field, test: Test, number: int, first: tuple[int, ...]) -> int:
 
 def _tests(clause: Clause) -> tuple[Test, ...]:
     return (clause.reach, *(test for _, test in clause.conditions))
-
-
-def _region_or_none(place: Place) -> Axis:
-    region = {k: v for k, v in place.base.items() if k in ("aws:RequestedRegion", "ec2:Region")}
-    absent = without_region()
-    return Axis(absent.keys, (region, *absent.choices))
 
 
 def _is_covered(key: str, covered: frozenset[str]) -> bool:

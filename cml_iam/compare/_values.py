@@ -115,12 +115,20 @@ def _value(match: re.Match[str], known: dict[str, Any]) -> str:
 def _named(condition: Condition) -> Iterator[str]:
     kind = family(condition.operator)
     make: Callable[[str], Iterator[str]] | None = _RANGES.get(kind)
+    if condition.key.lower() == "ec2:instancetype":
+        make = _types
     for value in condition.values:
         for text in substituted(value):
             if kind == "null":
                 continue
             with suppress(ValueError, OverflowError):
                 yield from make(text) if make else (text,)
+
+
+def _types(pattern: str) -> Iterator[str]:
+    """Yield instance types that exist, or could, for *pattern*."""
+    yield pattern.replace("?", "2").replace(".*", ".large").replace("*", "m5")
+    yield from filled(pattern)
 
 
 def _numbers(text: str) -> Iterator[str]:
