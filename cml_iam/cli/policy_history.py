@@ -1,0 +1,90 @@
+"""`cml-iam policy history`: the versions of the policy, and the way from one to the current."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cml_iam.cli._output import INFO, OK, print_json, print_table, say, wants_json
+from cml_iam.cli._settings import shared_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cml_iam.compare import PolicyVersion, Upgrade
+
+
+@click.command()
+@click.option(
+    "--from",
+    "start",
+    metavar="VERSION",
+    help="What to grant, and what may be taken away, to go from VERSION to the current one.",
+)
+@shared_options("output", "color")
+def history(start: str | None) -> None:
+    """List the versions of the policy, or what to change to leave one of them behind."""
+    from cml_iam.compare import load_history, upgrade
+
+    if start is None:
+        _show_versions(load_history())
+    else:
+        _show_upgrade(upgrade(start))
+
+
+def _show_versions(versions: Sequence[PolicyVersion]) -> None:
+    if wants_json():
+        print_json([version_json(each) for each in versions])
+        return
+    print_table(
+        ("version", "date", "grants", "changes"),
+        ((e.version, str(e.date), _granted(e), e.changes) for e in versions),
+    )
+
+
+def _granted(version: PolicyVersion) -> str:
+    more = f" and {len(version.optional)} on request" if version.optional else ""
+    return f"{len(version.actions)} actions{more}"
+
+
+def _show_upgrade(way: Upgrade) -> None:
+    if wants_json():
+        print_json(upgrade_json(way))
+        return
+    for each in way.grant:
+        say(f"+ grant {each}")
+    for each in way.revoke:
+        say(f"- may be taken away: {each}")
+    for name, each in way.optional.items():
+        say(f"{INFO} on request, by `{name}` in [grant]: {each}")
+    say(_verdict(way))
+
+
+def _verdict(way: Upgrade) -> str:
+    step = f"from {way.start.version} to {way.end.version}"
+    if not way.grant and not way.revoke:
+        return f"{OK} {step}: nothing to grant, nothing to take away"
+    return f"{INFO} {step}: {len(way.grant)} to grant, {len(way.revoke)} may be taken away"
+
+
+def version_json(version: PolicyVersion) -> dict[str, Any]:
+    """Return *version* for a program."""
+    return {
+        "version": version.version,
+        "date": str(version.date),
+        "changes": version.changes,
+        "actions": list(version.actions),
+        "optional": dict(version.optional),
+    }
+
+
+def upgrade_json(way: Upgrade) -> dict[str, Any]:
+    """Return *way* for a program."""
+    return {
+        "from": way.start.version,
+        "to": way.end.version,
+        "grant": list(way.grant),
+        "revoke": list(way.revoke),
+        "optional": dict(way.optional),
+    }

@@ -1,0 +1,66 @@
+"""The history of the policy ends with what is rendered now."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from cml_iam.catalogue import load_catalogue
+from cml_iam.compare import PolicyVersion, load_history, upgrade
+from cml_iam.errors import InputError
+
+DAY = date(2026, 1, 1)
+
+
+def test_the_last_entry_is_the_catalogue() -> None:
+    """A change of policies/permissions.toml needs an entry in policies/history.toml."""
+    current, catalogue = load_history()[-1], load_catalogue()
+
+    assert current.actions == catalogue.actions
+    assert dict(current.optional) == {grant: each.action for grant, each in catalogue.options}
+
+
+def test_the_first_entry_is_the_documented_one() -> None:
+    first = load_history()[0]
+
+    assert (first.version, first.date) == ("1.0", date(2025, 11, 16))
+    assert first.changes == "Initial policy with EC2 and CloudWatch permissions"
+    assert len(first.actions) == 12
+    assert first.optional == {}
+
+
+def test_versions_and_dates_rise() -> None:
+    history = load_history()
+
+    numbers = [tuple(map(int, each.version.split("."))) for each in history]
+    assert numbers == sorted(set(numbers))
+    assert [each.date for each in history] == sorted(each.date for each in history)
+
+
+def test_from_1_0_nothing_must_be_granted() -> None:
+    way = upgrade("1.0")
+
+    assert way.grant == ()
+    assert way.revoke == ()
+    assert set(way.optional) == set(load_history()[-1].optional)
+
+
+def test_what_is_new_must_be_granted_and_what_is_gone_may_be_taken_away() -> None:
+    history = (
+        PolicyVersion("1.0", DAY, "", ("a:Kept", "a:Gone", "a:NowOptional"), {"x": "a:Old"}),
+        PolicyVersion("1.1", DAY, "", ("a:Kept",), {}),
+        PolicyVersion("2.0", DAY, "", ("a:Kept", "a:New"), {"y": "a:NowOptional", "z": "a:Free"}),
+    )
+
+    way = upgrade("1.0", history=history)
+
+    assert way.grant == ("a:New",)
+    assert way.revoke == ("a:Gone", "a:Old")
+    assert way.optional == {"z": "a:Free"}
+    assert upgrade("1.0", "1.1", history).end.version == "1.1"
+
+
+def test_an_unknown_version_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError, match=r"`0\.9`"):
+        upgrade("0.9")
