@@ -151,8 +151,10 @@ def deliver(
     elif plan.action == "finish":
         contents = store.look()
         store.reserve()  # one of several may be new
-        found = (key for key in (contents.staged, *contents.keys) if key and key.id == key_id)
-        _promote(plan, delivery, next(found, None), pause)
+        found = [key for key in (contents.staged, *contents.keys) if key and key.id == key_id]
+        # A store may hold a damaged copy.
+        sound = (key for key in found if try_key(delivery.sign_in, key, plan.arn) == "works")
+        _promote(plan, delivery, next(sound, found[0] if found else None), pause)
     if plan.changes:
         store.discard()
         end_journal(store.folder)
@@ -161,7 +163,14 @@ def deliver(
 
 def _create(aws: Aws, plan: KeyPlan, delivery: Delivery, pause: Callable[[float], None]) -> str:
     journal = Journal(plan.arn, delivery.store.name, plan.others)
-    return make_key(aws, plan.user, journal, delivery, pause=pause)
+    return make_key(
+        aws,
+        plan.user,
+        journal,
+        delivery,
+        pause=pause,
+        give_up=lambda: end_journal(delivery.store.folder),
+    )
 
 
 def make_key(
@@ -171,11 +180,12 @@ def make_key(
     delivery: Delivery,
     *,
     pause: Callable[[float], None],
+    give_up: Callable[[], None],
 ) -> str:
     """Make a key for *user* and deliver it, as *journal* says; return its id.
 
-    The journal is kept, and ended only where nothing came of it. Raises IncompleteError where
-    another run is needed.
+    The journal is kept; where nothing came of it *give_up* is to end it. Raises IncompleteError
+    where another run is needed.
     """
     store = delivery.store
     open_folder(store.folder)
@@ -191,7 +201,7 @@ def make_key(
         ) from error
     except CmlIamError:
         store.discard()
-        end_journal(store.folder)
+        give_up()
         raise
     try:
         store.stage(key)

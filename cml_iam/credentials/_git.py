@@ -38,7 +38,9 @@ def _check_ignore(path: Path) -> int | None:
     git = shutil.which("git")
     if git is None:
         return None
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    # Its own variables would change the answer, and AWS's hold the operator's secret.
+    foreign = ("GIT_", "AWS_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     try:
         done = subprocess.run(  # noqa: S603 - no shell; the path stands after `--`
             [git, "-C", str(path.parent), "check-ignore", "--quiet", "--", path.name],

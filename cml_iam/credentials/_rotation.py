@@ -35,7 +35,7 @@ from cml_iam.credentials._rotation_state import (
 )
 from cml_iam.credentials._store import Contents
 from cml_iam.credentials._together import folders_of, parts_of, store_locked
-from cml_iam.errors import CmlIamError, RefusedError
+from cml_iam.errors import RefusedError
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
@@ -173,6 +173,8 @@ def _begin(rotator: Rotator) -> None:
     aws, store = rotator.aws, rotator.delivery.store
     contents = store.look()
     user = read_user(aws, rotator.user)
+    if user.lock is not None and rotator.clock() - user.lock.since < STALE_LOCK:
+        raise _busy(user.lock)
     keys = list_keys(aws, rotator.user)
     lost = _lost(rotator, user, keys, contents)
     _make_room(rotator, tuple(key for key in keys if key.id not in lost), contents)
@@ -310,12 +312,15 @@ def _replace(rotator: Rotator, journal: Journal) -> None:
             _tell_readers(rotator, journal)
             return
     _remove_orphans(rotator, journal, keys)
-    try:
-        made = make_key(rotator.aws, rotator.user, journal, delivery, pause=rotator.pause)
-    except CmlIamError:
-        if read_journal(rotator.delivery.store.folder) is None:  # nothing came of it
-            _free_lock(rotator, journal)
-        raise
+
+    def give_up() -> None:
+        # In this order: whoever has the journal can free the lock, and nobody else.
+        _free_lock(rotator, journal)
+        end_journal(rotator.delivery.store.folder)
+
+    made = make_key(
+        rotator.aws, rotator.user, journal, delivery, pause=rotator.pause, give_up=give_up
+    )
     rotator.report(f"`{made}` is made, proved and in use")
     _tell_readers(rotator, journal)
 
