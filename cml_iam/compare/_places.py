@@ -82,6 +82,7 @@ class World:
 
     clauses: tuple[Clause, ...]
     _known: dict[Any, bool] = field(default_factory=dict, repr=False)
+    _bases: dict[Any, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def partition(self) -> str:
@@ -174,6 +175,13 @@ class World:
         key = (id(test), place.resource, place.principal, region, "ec2:Region" in place.base)
         return self._remembered(key, test, place.request(place.base))
 
+    def base(self, action: str, region: str, principal: str | None) -> Mapping[str, Any]:
+        """Return the condition keys that every request for *action* has."""
+        key = (action.lower().startswith("ec2:"), region, principal)
+        if key not in self._bases:
+            self._bases[key] = base_context(self, action, region, principal)
+        return self._bases[key]
+
     def _about(self, action: str) -> tuple[bool, ...]:
         request = Request(action)
         return tuple(
@@ -222,10 +230,11 @@ def places(world: World, *, unusual: bool = False) -> Iterator[Place]:
 def _places_on(world: World, name: str, target: Target, alike: int) -> Iterator[Place]:
     seen = set()
     clauses = world.concerning(name)
-    for region in world.regions:
-        for arn in arns_of(world, target, region):
-            for principal in world.principals:
-                base = base_context(world, name, region, principal)
+    for region in world.regions if clauses else world.regions[:1]:
+        arns = arns_of(world, target, region)
+        for principal in world.principals:
+            base = world.base(name, region, principal)
+            for arn in arns:
                 place = Place(name, target, arn, principal, base, alike)
                 known = _fits(world, clauses, place)
                 if known not in seen:

@@ -61,7 +61,7 @@ def _confirm(old: PolicyDocument, new: PolicyDocument, found: Comparison) -> Non
         assert each.old.outcome != each.new.outcome
 
 
-EVERY: Final = {"base": 1, "hardened": 5}
+EVERY: Final = {"base": 1, "hardened": 9}
 """Which mutants are asked here: each comparison of hardened policies takes a third of a second."""
 
 
@@ -89,7 +89,7 @@ def test_adding_or_widening_anything_makes_a_difference(name: str) -> None:
 
 def test_changing_the_guard_makes_a_difference() -> None:
     """A sample of each kind: the guard's Denies reach every action, so each takes seconds."""
-    some = [m for n, m in enumerate(mutants(GUARD)) if n % 35 == 0]
+    some = [m for n, m in enumerate(mutants(GUARD)) if n % 60 == 0]
 
     assert [m.name for m in some if not compared(GUARD, m.document).differences] == []
 
@@ -188,7 +188,7 @@ def _every_request() -> list[Request]:
 EVERY_REQUEST = _every_request()
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(POLICIES, POLICIES)
 def test_what_listing_all_requests_finds_is_found(old: PolicyDocument, new: PolicyDocument) -> None:
     found = compare_policies([old], [new])
@@ -200,7 +200,7 @@ def test_what_listing_all_requests_finds_is_found(old: PolicyDocument, new: Poli
     assert found.complete
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(POLICIES, st.integers(0, 9))
 def test_no_difference_is_made_up(old: PolicyDocument, seed: int) -> None:
     written = {
