@@ -11,6 +11,8 @@ COMMANDS = {
     "lint": ("cml_iam.cli.policy_lint:lint", "Find what is wrong with policy files."),
     "verify": ("cml_iam.cli.policy_verify:verify", "Prove each permission, offline or live."),
     "explain": ("cml_iam.cli.policy_explain:explain", "Say why a request is allowed or refused."),
+    "diff": ("cml_iam.cli.policy_diff:diff", "Say what a policy means that another does not."),
+    "history": ("cml_iam.cli.policy_history:history", "List the versions of the policy."),
     "documents": ("cml_iam.cli.policy_render:documents", "List the documents of a site."),
     "permissions": ("cml_iam.cli.policy_render:permissions", "Print the permission tables."),
 }
