@@ -46,7 +46,7 @@ def test_a_wider_policy_on_the_principal_is_found(live: Any) -> None:
     ran = live("policy", "verify", "--live")
 
     assert ran.code == 3
-    assert "[TerminateInstances/foreign-instance/]" in ran.out
+    assert "[TerminateInstances/foreign-instance/" in ran.out
     assert "CMLWorkerManagementPolicy:" in ran.out
 
 
