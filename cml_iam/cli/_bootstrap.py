@@ -9,7 +9,7 @@ import click
 
 from cml_iam.cli._delivery import agreed, delivery_to, file_options
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
+from cml_iam.cli._output import BAD, INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.errors import InputError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cml_iam.aws.port import Aws
-    from cml_iam.provision import Applied, Piece, Plan
+    from cml_iam.provision import Applied, Piece, Plan, Watch
     from cml_iam.site import Site
 
 SITES_OWN = "site"
@@ -51,10 +51,28 @@ _OPTIONS = (
     ),
     click.option(
         "--only",
-        type=click.Choice(["principal", "boundary", "guard"]),
+        type=click.Choice(["principal", "boundary", "guard", "audit"]),
         multiple=True,
         help="Make this and nothing else; repeatable. For who may do no more.",
     ),
+    click.option(
+        "--with",
+        "extras",
+        type=click.Choice(["audit"]),
+        multiple=True,
+        help="Make this, too: audit is a trail that logs, and alarms.",
+    ),
+    click.option(
+        "--timezone", default="UTC", metavar="ZONE", help="Time zone of the hours of work.  [UTC]"
+    ),
+    click.option(
+        "--hours",
+        default="mon-fri 07:00-18:00",
+        show_default=True,
+        metavar="HOURS",
+        help="Hours of work: terminating an instance outside of them is an alarm.",
+    ),
+    click.option("--alert-email", metavar="ADDRESS", help="Who is told of alarms."),
     click.option(
         "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag to add; repeatable."
     ),
@@ -99,6 +117,7 @@ def wishes(site: Site, wanted: Mapping[str, Any]) -> dict[str, Any]:
         "tags": dict(_pair(tag) for tag in wanted["tags"]),
         "trust": wanted["trust"],
         "pieces": _pieces(wanted),
+        "watch": _watch(wanted) if "audit" in _pieces(wanted) else None,
     }
 
 
@@ -141,7 +160,21 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[str], bool] = agreed) -> Ap
         say(f"{OK} nothing to do")
     else:
         say(f"{OK} {plan.principal}: {len(plan.changes)} done")
+    if "audit" in plan.wanted.pieces and plan.wanted.task == "bootstrap":
+        _say_trail(aws, plan)
     return done
+
+
+def _say_trail(aws: Aws, plan: Plan) -> None:
+    """Look whether the trail really logs; exit with 3 when it does not."""
+    from cml_iam.provision import trail_problems
+
+    problems = trail_problems(aws, plan.wanted.site)
+    for text in problems:
+        note(f"{BAD} {text}")
+    if problems:
+        click.get_current_context().exit(Exit.FINDINGS)
+    note(f"{OK} the trail {plan.wanted.site.audit.trail} is logging")
 
 
 def _pieces(wanted: Mapping[str, Any]) -> frozenset[Piece]:
@@ -152,7 +185,16 @@ def _pieces(wanted: Mapping[str, Any]) -> frozenset[Piece]:
         pieces.add("boundary")
     if wanted["guard"]:
         pieces.add("guard")
-    return frozenset(pieces)
+    return frozenset(pieces | set(wanted["extras"]))
+
+
+def _watch(wanted: Mapping[str, Any]) -> Watch:
+    from datetime import UTC, datetime
+
+    from cml_iam.provision import Watch, parse_hours
+
+    hours = parse_hours(wanted["hours"], wanted["timezone"])
+    return Watch(datetime.now(UTC).year, hours, wanted["alert_email"])
 
 
 def _pair(text: str) -> tuple[str, str]:

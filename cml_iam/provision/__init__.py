@@ -1,5 +1,6 @@
 """The principal and its policy: planned by reading, applied step by step, repeatable."""
 
+from cml_iam.provision._audit import trail_problems
 from cml_iam.provision._bootstrap import (
     apply_plan,
     check_account,
@@ -10,6 +11,7 @@ from cml_iam.provision._bootstrap import (
 )
 from cml_iam.provision._diff import difference
 from cml_iam.provision._drift import Drift, drift_data, read_drift
+from cml_iam.provision._hours import Hours, parse_hours
 from cml_iam.provision._plan import (
     PIECES,
     PRINCIPAL,
@@ -25,6 +27,7 @@ from cml_iam.provision._plan import (
 from cml_iam.provision._saved import SavedPlan, check_fresh, load_plan, save_plan
 from cml_iam.provision._show import plan_data, plan_lines, step_data, step_lines, summary
 from cml_iam.provision._status import KeyStatus, Status, key_data, read_status
+from cml_iam.provision._watch import Watch
 
 __all__ = [
     "PIECES",
@@ -33,6 +36,7 @@ __all__ = [
     "Applied",
     "Call",
     "Drift",
+    "Hours",
     "KeyStatus",
     "Piece",
     "Plan",
@@ -41,6 +45,7 @@ __all__ = [
     "Step",
     "Trust",
     "Wanted",
+    "Watch",
     "apply_plan",
     "check_account",
     "check_fresh",
@@ -48,6 +53,7 @@ __all__ = [
     "drift_data",
     "key_data",
     "load_plan",
+    "parse_hours",
     "plan_adoption",
     "plan_bootstrap",
     "plan_data",
@@ -60,4 +66,5 @@ __all__ = [
     "step_data",
     "step_lines",
     "summary",
+    "trail_problems",
 ]

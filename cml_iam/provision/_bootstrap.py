@@ -12,6 +12,7 @@ from cml_iam.errors import InputError, QuotaError, RefusedError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
 from cml_iam.provision import _steps
 from cml_iam.provision._apply import do_steps
+from cml_iam.provision._audit import audit_steps
 from cml_iam.provision._destroy import destroy_steps
 from cml_iam.provision._live import (
     NAME,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
     from cml_iam.aws.port import Aws, Identity
     from cml_iam.credentials import Delivery
+    from cml_iam.provision._watch import Watch
     from cml_iam.site import Site
 
 
@@ -67,13 +69,15 @@ def plan_bootstrap(
     delivery: Delivery | None = None,
     trust: Trust = "ec2",
     pieces: Collection[Piece] = PRINCIPAL,
+    watch: Watch | None = None,
 ) -> Plan:
     """Return what is to be done so that the principal of *site* has the policy *documents*.
 
     Only reads. *documents* is the policy, or the parts it is in where it is too large for one.
     *path* and *boundary* (a policy's ARN) are left as they are where None is given; *tags* are
     added. *trust* says who may use a role. *pieces* says what is made: with "boundary" and "guard"
-    these policies of the site, too. The key of a user goes to *delivery*; without one no key is
+    these policies of the site, too; with "audit" the trail and the alarms, set as *watch* says. The
+    key of a user goes to *delivery*; without one no key is
     looked at.
 
     Raises RefusedError for credentials of another account than the site's, and where going on would
@@ -82,7 +86,8 @@ def plan_bootstrap(
     texts = (documents,) if isinstance(documents, str) else tuple(documents)
     if "boundary" in pieces:
         boundary = site.boundary_arn
-    wanted = Wanted(site, texts, path, boundary, dict(tags or {}), trust, frozenset(pieces))
+    given = (path, boundary, dict(tags or {}), trust, frozenset(pieces))
+    wanted = Wanted(site, texts, *given, watch=watch)
     return make_plan(aws, wanted, delivery if "principal" in pieces else None)
 
 
@@ -155,7 +160,8 @@ def make_plan(aws: Aws, wanted: Wanted, delivery: Delivery | None) -> Plan:
     for document in wanted.documents:
         _check_size(document)
     kind, name = principal_of(wanted.site)
-    principal = read_principal(aws, kind, name)
+    # Who sets up the trail may not read the principal, and need not.
+    principal = read_principal(aws, kind, name) if wanted.pieces != {"audit"} else None
     found = _look(aws, kind, name, principal, wanted, identity)
     arn = principal.arn if principal else _arn(wanted, kind, name)
     key = plan_key(aws, name, arn, delivery) if delivery and kind == "user" else None
@@ -220,6 +226,10 @@ def _bootstrap_steps(
     steps += account.tags()
     if "principal" in wanted.pieces and kind == "role" and wanted.trust == "ec2":
         steps.append(_steps.profile_step(name, read_profile(aws, name), wanted))
+    if "audit" in wanted.pieces:
+        audit = audit_steps(aws, wanted)
+        steps += audit.steps
+        warnings += audit.warnings
     return Found(tuple(steps), warnings, unchecked)
 
 

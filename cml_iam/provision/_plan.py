@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from cml_iam.aws.port import Identity
     from cml_iam.credentials import Delivery, KeyPlan
+    from cml_iam.provision._watch import Watch
     from cml_iam.site import Site
 
 Mark = Literal["create", "change", "keep", "delete"]
@@ -60,7 +61,8 @@ class Wanted:
 
     None as *path*, *boundary* (an ARN) means: as it is; *tags* are added to those that are there.
     *pieces* are what is made; nothing else is touched. *trust* says who may use a role. *target*
-    is the ARN of the policy to roll back, with the version to go back to.
+    is the ARN of the policy to roll back, with the version to go back to. *watch* is how the alarms
+    are set.
     """
 
     site: Site
@@ -72,6 +74,7 @@ class Wanted:
     pieces: frozenset[Piece] = PRINCIPAL
     task: Task = "bootstrap"
     target: tuple[str, str] | None = None
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from cml_iam.render._policies import (
     render_parts,
     render_policy,
 )
+from cml_iam.render._values import audit_values
 
 __all__ = [
     "DOCUMENTS",
@@ -24,6 +25,7 @@ __all__ = [
     "Kind",
     "Profile",
     "RenderedPolicy",
+    "audit_values",
     "part_name",
     "render_document",
     "render_form",

@@ -16,7 +16,22 @@ def test_a_command_is_described(name: str) -> None:
     assert f"`bootstrap {name}" in PAGE.read_text("utf-8")
 
 
-@pytest.mark.parametrize("option", ["boundary", "guard", "trust", "only", "save", "to", "policy"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "boundary",
+        "guard",
+        "trust",
+        "only",
+        "save",
+        "to",
+        "policy",
+        "with",
+        "hours",
+        "timezone",
+        "alert-email",
+    ],
+)
 def test_an_option_is_described(option: str) -> None:
     assert f"--{option}" in PAGE.read_text("utf-8")
 

@@ -1,7 +1,8 @@
-"""Destroy as it is typed: the name on a terminal, --yes elsewhere."""
+"""The commands in the sandbox: destroy by name, boundary and guard, the trail."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -63,3 +64,18 @@ def test_on_a_terminal_the_name_must_be_typed(
 def test_after_boundary_and_guard_nothing_is_pending(run: Run) -> None:
     assert run("bootstrap", "plan", "--boundary", "--guard", "--detailed-exitcode").code == 0
     assert run("bootstrap", "drift").code == 0
+
+
+def test_with_audit_the_trail_logs(run: Run) -> None:
+    done = run("bootstrap", "apply", "--yes", "--only", "audit", "--timezone", "Europe/Berlin")
+    assert done.code == 0, done.err
+    assert "is logging" in done.err
+
+    again = run("bootstrap", "plan", "--with", "audit", "--timezone", "Europe/Berlin", "-o", "json")
+
+    assert json.loads(again.out)["changes"] == 0
+    other = run("bootstrap", "drift", "--with", "audit", "--hours", "mon-sat 07:00-18:00")
+    assert other.code == 6
+    assert "cml-terminate-out-of-hours" in other.out
+    refused = run("bootstrap", "plan", "--with", "audit", "--timezone", "Nowhere/Town")
+    assert refused.code == 2

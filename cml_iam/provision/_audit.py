@@ -1,0 +1,377 @@
+"""The surroundings: a trail that really logs, its bucket and log group, filters and alarms.
+
+https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-create-and-update-a-trail-by-using-the-aws-cli-create-trail.html
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.errors import AwsError, InputError, RefusedError
+from cml_iam.policy import load_policy, same_meaning
+from cml_iam.provision._diff import difference
+from cml_iam.provision._plan import Call, Found, Step
+from cml_iam.provision._watch import alarm_parameters, filter_parameters, watched
+from cml_iam.render import audit_values, render_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.provision._plan import Wanted
+    from cml_iam.provision._watch import Watch, Watched
+    from cml_iam.site import Site
+
+RETENTION: Final = 365
+"""Days that the log group keeps events, where nobody has set another number."""
+
+DELIVERY: Final = "deliver-to-logs"
+"""The inline policy of the trail's role."""
+
+OLDER_CLOCKS: Final = 2
+"""An alarm made so many years ago knows the changes of the clock long enough."""
+
+_BLOCK: Final = dict.fromkeys(
+    ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+)
+_MISSING: Final = frozenset(
+    {
+        "NoSuchBucket",
+        "NoSuchBucketPolicy",
+        "NoSuchPublicAccessBlockConfiguration",
+        "NoSuchEntity",
+        "NotFound",
+        "NotFoundException",
+        "ResourceNotFoundException",
+        "TrailNotFoundException",
+    }
+)
+
+
+def audit_steps(aws: Aws, wanted: Wanted) -> Found:
+    """Return the steps that make the trail and the alarms, and what to warn of; only reads.
+
+    Raises InputError without a watch, RefusedError for a bucket that serves somebody else.
+    """
+    if wanted.watch is None:
+        raise InputError("the alarms need to know the hours of work")
+    audit = _Audit(aws, wanted.site, wanted.watch)
+    steps = (*audit.bucket(), *audit.logs(), *audit.topic(), *audit.trail(), *audit.alarms())
+    return Found(steps, audit.warnings())
+
+
+def trail_problems(aws: Aws, site: Site) -> tuple[str, ...]:
+    """Return what keeps the trail of *site* from logging, in words; nothing when it logs."""
+    status = _Audit(aws, site, None).status()
+    if status is None:
+        return ("there is no trail",)
+    problems = [] if status.get("IsLogging") else ["the trail is not logging"]
+    for name, where in (
+        ("LatestDeliveryError", "the bucket"),
+        ("LatestCloudWatchLogsDeliveryError", "the log group"),
+    ):
+        if status.get(name):
+            problems.append(f"the trail could not deliver to {where}: {status[name]}")
+    return tuple(problems)
+
+
+class _Audit:
+    """Reads what is there, and says in steps what is to be done about it."""
+
+    def __init__(self, aws: Aws, site: Site, watch: Watch | None) -> None:
+        self.aws, self.site, self.watch = aws, site, watch
+        self.names = site.audit
+        self.arns = audit_values(site)
+        self.subscribed = False
+
+    def _read(self, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:
+        """Return the answer, None where what is asked for is not there."""
+        try:
+            return self.aws.call(service, operation, region=self._region(service), **parameters)
+        except AwsError as error:
+            if error.code in _MISSING:
+                return None
+            raise
+
+    def _pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
+        try:
+            region = self._region(service)
+            return list(self.aws.pages(service, operation, key, region=region, **parameters))
+        except AwsError as error:
+            if error.code in _MISSING:
+                return []
+            raise
+
+    def _call(self, service: str, operation: str, **parameters: Any) -> Call:
+        return Call(service, operation, parameters, region=self._region(service))
+
+    def _region(self, service: str) -> str | None:
+        return None if service == "iam" else self.names.region
+
+    # the bucket
+
+    def bucket(self) -> Iterator[Step]:
+        name = self.names.bucket
+        address = {"Bucket": name, "ExpectedBucketOwner": self.site.account}
+        there = self._read("s3", "get_bucket_location", **address) is not None
+        if there:
+            yield Step("keep", "bucket", name)
+        else:
+            where = {}
+            if self.names.region != "us-east-1":
+                where["CreateBucketConfiguration"] = {"LocationConstraint": self.names.region}
+            yield Step(
+                "create",
+                "bucket",
+                name,
+                (),
+                (self._call("s3", "create_bucket", Bucket=name, **where),),
+            )
+        block = self._read("s3", "get_public_access_block", **address) if there else None
+        closed = (block or {}).get("PublicAccessBlockConfiguration") == _BLOCK
+        call = self._call(
+            "s3", "put_public_access_block", **address, PublicAccessBlockConfiguration=_BLOCK
+        )
+        yield _step(closed, "bucket", f"{name} closed to the public", (), call)
+        versions = self._read("s3", "get_bucket_versioning", **address) if there else None
+        kept = (versions or {}).get("Status") == "Enabled"
+        setting = {"Status": "Enabled"}
+        call = self._call("s3", "put_bucket_versioning", **address, VersioningConfiguration=setting)
+        yield _step(kept, "bucket", f"{name} keeps versions", (), call)
+        yield self._bucket_policy(address, there)
+
+    def _bucket_policy(self, address: Mapping[str, str], there: bool) -> Step:
+        name = self.names.bucket
+        wanted = render_document(self.site, "cloudtrail-bucket")
+        raw = self._read("s3", "get_bucket_policy", **address) if there else None
+        live = load_policy(raw["Policy"], f"the policy of {name}") if raw else None
+        if live is not None:
+            ours = {each.sid for each in wanted.document.statements}
+            others = [each.label for each in live.statements if each.sid not in ours]
+            if others:
+                raise RefusedError(
+                    f"the bucket `{name}` serves something else, too: {', '.join(others)}",
+                    remedy="name a bucket of its own: `bucket` in [audit]",
+                )
+        call = self._call("s3", "put_bucket_policy", **address, Policy=wanted.text)
+        same = live is not None and same_meaning(live, wanted.document)
+        lines = difference(live, wanted.document) if live is not None else ()
+        return _step(same, "bucket", f"{name} open to the trail alone", lines, call)
+
+    # the log group and the role that writes to it
+
+    def logs(self) -> Iterator[Step]:
+        name = self.names.log_group
+        groups = self._pages("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=name)
+        live = next((each for each in groups if each["logGroupName"] == name), None)
+        keep = self._call(
+            "logs", "put_retention_policy", logGroupName=name, retentionInDays=RETENTION
+        )
+        line = f"events are kept for {RETENTION} days"
+        if live is None:
+            make = self._call("logs", "create_log_group", logGroupName=name)
+            yield Step("create", "log group", name, (line,), (make, keep))
+        elif "retentionInDays" not in live:
+            yield Step("change", "log group", name, (line,), (keep,))
+        else:
+            yield Step("keep", "log group", name)
+        yield from self._role()
+
+    def _role(self) -> Iterator[Step]:
+        name = self._role_name()
+        trust = render_document(self.site, "trust-cloudtrail-to-logs")
+        raw = self._read("iam", "get_role", RoleName=name)
+        if raw is None:
+            parameters = {"RoleName": name, "AssumeRolePolicyDocument": trust.text}
+            make = self._call("iam", "create_role", **parameters)
+            yield Step("create", "role", name, ("trusted by CloudTrail for this trail",), (make,))
+        else:
+            live = load_policy(raw["Role"]["AssumeRolePolicyDocument"], f"the trust of {name}")
+            update = self._call(
+                "iam", "update_assume_role_policy", RoleName=name, PolicyDocument=trust.text
+            )
+            lines = difference(live, trust.document)
+            yield _step(same_meaning(live, trust.document), "role", name, lines, update, "change")
+        yield self._delivery(name, raw is not None)
+
+    def _delivery(self, name: str, there: bool) -> Step:
+        wanted = render_document(self.site, "cloudtrail-to-logs")
+        address = {"RoleName": name, "PolicyName": DELIVERY}
+        raw = self._read("iam", "get_role_policy", **address) if there else None
+        live = load_policy(raw["PolicyDocument"], f"{name} {DELIVERY}") if raw else None
+        same = live is not None and same_meaning(live, wanted.document)
+        put = self._call("iam", "put_role_policy", **address, PolicyDocument=wanted.text)
+        lines = difference(live, wanted.document) if live is not None else ()
+        return _step(same, "inline policy", f"{DELIVERY} of {name}", lines, put)
+
+    def _role_name(self) -> str:
+        return str(self.arns["delivery_role_arn"]).rpartition("/")[2]
+
+    # who is told
+
+    def topic(self) -> Iterator[Step]:
+        arn = str(self.arns["topic_arn"])
+        name = arn.rpartition(":")[2]
+        there = self._read("sns", "get_topic_attributes", TopicArn=arn) is not None
+        yield _step(there, "topic", name, (), self._call("sns", "create_topic", Name=name))
+        listed = (
+            self._pages("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn)
+            if there
+            else []
+        )
+        email = self.watch.email if self.watch else None
+        self.subscribed = bool(listed or email)
+        if email:
+            told = any((e["Protocol"], e["Endpoint"]) == ("email", email) for e in listed)
+            call = self._call("sns", "subscribe", TopicArn=arn, Protocol="email", Endpoint=email)
+            line = f"{email} must confirm it by the link in a mail"
+            yield _step(told, "subscription", f"{email} to {name}", (line,), call)
+
+    def warnings(self) -> tuple[str, ...]:
+        found = [] if self.subscribed else ["nobody is told of alarms: give --alert-email"]
+        status = self.status() or {}
+        found += [
+            f"{name}: {status[name]}"
+            for name in ("LatestDeliveryError", "LatestCloudWatchLogsDeliveryError")
+            if status.get(name)
+        ]
+        return tuple(found)
+
+    # the trail
+
+    def status(self) -> dict[str, Any] | None:
+        return self._read("cloudtrail", "get_trail_status", Name=self.arns["trail_arn"])
+
+    def trail(self) -> Iterator[Step]:
+        name, arn = self.names.trail, self.arns["trail_arn"]
+        group = f"{self.arns['log_group_arn']}:*"
+        wanted = {
+            "S3BucketName": self.names.bucket,
+            "IsMultiRegionTrail": True,
+            "IncludeGlobalServiceEvents": True,
+            "CloudWatchLogsLogGroupArn": group,
+            "CloudWatchLogsRoleArn": self.arns["delivery_role_arn"],
+        }
+        raw = self._read("cloudtrail", "get_trail", Name=arn)
+        parameters = {"Name": name, **wanted, "EnableLogFileValidation": True}
+        if raw is None:
+            line = "all regions, with validation of log files"
+            make = self._call("cloudtrail", "create_trail", **parameters)
+            yield Step("create", "trail", name, (line,), (make,))
+        else:
+            live, settings = raw["Trail"], {**wanted, "LogFileValidationEnabled": True}
+            lines = tuple(
+                f"~ {key} {live.get(key)} → {value}"
+                for key, value in settings.items()
+                if live.get(key) != value
+            )
+            update = self._call("cloudtrail", "update_trail", **parameters)
+            yield _step(not lines, "trail", name, lines, update, "change")
+        yield self._events(name, raw is not None)
+        status = self.status() if raw is not None else None
+        start = self._call("cloudtrail", "start_logging", Name=arn)
+        yield _step(bool((status or {}).get("IsLogging")), "trail", f"{name} logs", (), start)
+
+    def _events(self, name: str, there: bool) -> Step:
+        """Return the step that has every management event logged, as a new trail does."""
+        arn = self.arns["trail_arn"]
+        raw = self._read("cloudtrail", "get_event_selectors", TrailName=arn) if there else None
+        label = f"{name} records every management event"
+        if raw is None or _logs_management(raw):
+            return Step("keep", "trail", label)
+        selector = {"ReadWriteType": "All", "IncludeManagementEvents": True}
+        call = self._call(
+            "cloudtrail", "put_event_selectors", TrailName=arn, EventSelectors=[selector]
+        )
+        return Step("change", "trail", label, (), (call,))
+
+    # filters and alarms
+
+    def alarms(self) -> Iterator[Step]:
+        everything = watched(self.site)
+        group = self.names.log_group
+        listed = self._pages("logs", "describe_metric_filters", "metricFilters", logGroupName=group)
+        filters = {each["filterName"]: each for each in listed}
+        for each in everything:
+            wanted = filter_parameters(each, group)
+            live = filters.get(each.filter)
+            call = self._call("logs", "put_metric_filter", **wanted)
+            mark = "change" if live is not None else "create"
+            same = live is not None and _within(wanted, live)
+            yield _step(same, "metric filter", each.filter, (), call, mark)
+        names = [each.alarm for each in everything]
+        raw = self._read("cloudwatch", "describe_alarms", AlarmNames=names) or {}
+        alarms = {each["AlarmName"]: each for each in raw.get("MetricAlarms", ())}
+        for each in everything:
+            yield self._alarm(each, alarms.get(each.alarm))
+
+    def _alarm(self, each: Watched, live: dict[str, Any] | None) -> Step:
+        assert self.watch is not None  # noqa: S101 - `audit_steps` has one
+        topic, year = str(self.arns["topic_arn"]), self.watch.year
+        wanted = alarm_parameters(each, self.watch, topic, year)
+        if live is None:
+            call = self._call("cloudwatch", "put_metric_alarm", **wanted)
+            return Step("create", "alarm", each.alarm, (each.words,), (call,))
+        actions = list(live.get("AlarmActions", ()))
+        wanted["AlarmActions"] = [*actions, *([topic] if topic not in actions else ())]
+        good = (
+            {
+                **alarm_parameters(each, self.watch, topic, year - age),
+                "AlarmActions": wanted["AlarmActions"],
+            }
+            for age in range(OLDER_CLOCKS + 1)
+        )
+        call = self._call("cloudwatch", "put_metric_alarm", **wanted)
+        same = any(_within(one, live) for one in good)
+        return _step(same, "alarm", each.alarm, (each.words,), call, "change")
+
+
+def _step(
+    same: bool,
+    resource: str,
+    name: str,
+    lines: tuple[str, ...],
+    call: Call,
+    mark: Any = "create",
+) -> Step:
+    return Step("keep", resource, name) if same else Step(mark, resource, name, lines, (call,))
+
+
+def _logs_management(raw: Mapping[str, Any]) -> bool:
+    """Whether the selectors leave no management event out.
+
+    https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_AdvancedEventSelector.html
+    """
+    simple, advanced = raw.get("EventSelectors") or [], raw.get("AdvancedEventSelectors") or []
+    if not simple and not advanced:
+        return True
+    plain = any(
+        each.get("IncludeManagementEvents", True)
+        and each.get("ReadWriteType", "All") == "All"
+        and not each.get("ExcludeManagementEventSources")
+        for each in simple
+    )
+    return plain or any(
+        [(e["Field"], e.get("Equals")) for e in each["FieldSelectors"]]
+        == [("eventCategory", ["Management"])]
+        for each in advanced
+    )
+
+
+def _within(wanted: Any, live: Any) -> bool:
+    """Whether *live* says everything that *wanted* says; AWS adds defaults of its own."""
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(
+            key in live and _within(value, live[key]) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        if not isinstance(live, list) or len(live) != len(wanted):
+            return False
+        pairs = zip(sorted(wanted, key=_order), sorted(live, key=_order), strict=True)
+        return all(_within(one, other) for one, other in pairs)
+    return bool(wanted == live)
+
+
+def _order(value: Any) -> str:
+    return str(value.get("Id", "")) if isinstance(value, dict) else json.dumps(value)
