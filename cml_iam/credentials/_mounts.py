@@ -45,6 +45,7 @@ def mounted_elsewhere(path: Path) -> tuple[str, ...]:
         return ()
     # Of two mounts at one point the later one is seen.
     home = max(enumerate(ours), key=lambda each: (len(each[1].point.parts), each[0]))[1]
+    # A file that was replaced, and lives on where it is mounted, is shown as `PATH//deleted`.
     inside = home.root / real.relative_to(home.point)
     seen: dict[str, str] = {}
     for process in _processes():
@@ -54,7 +55,7 @@ def mounted_elsewhere(path: Path) -> tuple[str, ...]:
         points = [
             mount.point
             for mount in _mounts(process)
-            if mount.device == home.device and mount.root == inside
+            if mount.device == home.device and mount.root in (inside, inside / "deleted")
         ]
         seen[namespace] = f"{process.name} at {points[0]}" if points else ""
     return tuple(filter(None, seen.values()))

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from cml_iam import errors
-from cml_iam.credentials import EnvFile, _mounts, rotate
+from cml_iam.credentials import AccessKey, EnvFile, _mounts, rotate
 from cml_iam.credentials._mounts import holders, is_mounted, mounted_elsewhere
+from cml_iam.secret import Secret
 from tests.conftest import REPOSITORY
 from tests.credentials.rotations import one
 
+KEY = AccessKey("AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))
 LINUX = pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="no /proc here")
 _UNSHARE = ["unshare", "--mount", "--map-root-user"]
 
@@ -56,8 +58,14 @@ def test_a_process_that_has_the_file_mounted_alone_is_found(tmp_path: Path) -> N
     with container(file, tmp_path / "inside") as process:
         assert mounted_elsewhere(file) == (f"{process.pid} at {tmp_path / 'inside'}",)
         assert mounted_elsewhere(tmp_path / "other") == ()
+        EnvFile(file).promote(KEY)
         (said,) = EnvFile(file).afterwards()
+        held = subprocess.run(
+            ["nsenter", "--mount", "--user", f"--target={process.pid}", "cat", tmp_path / "inside"],
+            capture_output=True,
+        )
     assert "the old one is still seen there" in said
+    assert (held.returncode, held.stdout) == (0, b"")  # and that is true
 
 
 @MOUNTS

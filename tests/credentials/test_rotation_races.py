@@ -46,6 +46,30 @@ def test_on_one_machine_no_third_key_is_made(tmp_path: Path, attempt: int) -> No
     assert scene.unsound() is None
 
 
+@pytest.mark.parametrize("kind", ["three files", "two profiles", "both in AWS", "all"])
+def test_with_several_stores_one_wins_too(tmp_path: Path, kind: str) -> None:
+    scene = one(tmp_path / "x", kind)
+
+    said = at_once([lambda: rotate(scene.rotator(Schedule())).state] * MANY)
+
+    assert "waiting" in said
+    assert all(each == "waiting" or "another cml-iam is at work" in each for each in said)
+    assert scene.iam.writes.count("create_access_key") == 2
+    assert scene.unsound() is None
+
+
+def test_stores_that_overlap_wait_for_each_other(tmp_path: Path) -> None:
+    scene = one(tmp_path / "x", "all")
+    kinds = ["env", "profile", "three files", "all"] * 5
+    scenes = [Scene(scene.iam, scene.folder, scene.start, kind, scene.cloud) for kind in kinds]
+
+    at_once([lambda each=each: rotate(each.rotator(Schedule())).state for each in scenes])
+
+    assert len(scene.iam.keys) <= 2
+    assert scene.unsound() is None
+    assert scene.stored_works()
+
+
 @pytest.mark.parametrize("attempt", range(5))
 def test_on_twenty_machines_one_new_key_is_made(tmp_path: Path, attempt: int) -> None:
     scene = one(tmp_path / "first")
