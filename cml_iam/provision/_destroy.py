@@ -108,7 +108,7 @@ def destroy_steps(
         steps += [detachment_step(kind, name, arn) for arn in principal.attached]
         call = Call("iam", f"delete_{kind}", {NAME[kind]: name})
         steps.append(Step("delete", kind, name, (), (call,)))
-    policies, warnings = _policy_steps(aws, kind, name, wanted)
+    policies, warnings = _policy_steps(aws, kind, name, wanted, unchecked)
     return Found((*steps, *policies), warnings, tuple(unchecked))
 
 
@@ -181,7 +181,7 @@ def _role_steps(aws: Aws, name: str, _: Principal, __: list[str]) -> Iterator[St
 
 
 def _policy_steps(
-    aws: Aws, kind: Kind, name: str, wanted: Wanted
+    aws: Aws, kind: Kind, name: str, wanted: Wanted, unchecked: list[str]
 ) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """Return the steps that delete the policies, the parts from the last, and what stays."""
     steps: list[Step] = []
@@ -190,6 +190,9 @@ def _policy_steps(
         try:
             tags = read_tags(aws, arn)
         except NotFoundError:
+            continue
+        except DeniedError as error:
+            unchecked.append(f"could not check for the policy `{arn}` ({error.code})")
             continue
         others = [each for each in read_holders(aws, arn) if each != f"{kind} {name}"]
         if piece not in wanted.pieces:
