@@ -25,6 +25,7 @@ class Cloud:
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, dict[str, str]] = field(default_factory=dict)
     versions: int = 0
 
     def current(self, secret: str) -> dict[str, str]:
@@ -94,11 +95,16 @@ class Cloud:
         return {"Parameter": {"Type": "SecureString", "Value": self.parameters[Name]}}
 
     def describe_parameters(self, ParameterFilters: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"Parameters": []}
+        (name,) = ParameterFilters[0]["Values"]
+        return {"Parameters": [self.kept[name]] if name in self.kept else []}
 
-    def put_parameter(self, Name: str, Value: Secret, Type: str, Overwrite: bool) -> dict[str, Any]:
+    def put_parameter(
+        self, Name: str, Value: Secret, Type: str, Overwrite: bool, **kept: str
+    ) -> dict[str, Any]:
         assert Type == "SecureString"
         self.parameters[Name] = Value.reveal()
+        # What is not said again is set back to the default.
+        self.kept[Name] = {"KeyId": "alias/aws/ssm", "Tier": "Standard", **kept}
         return {}
 
     def delete_parameter(self, Name: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from cml_iam import errors
 from cml_iam.credentials import (
     AccessKey,
+    ProfileFile,
     Schedule,
     Store,
     Together,
@@ -139,6 +141,28 @@ def test_a_rotation_of_other_stores_does_not_meddle(tmp_path: Path) -> None:
     assert resume(scene.rotator(SLOW)).state == "waiting"
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_stores_in_several_folders_leave_none_behind(tmp_path: Path, stopped: bool) -> None:
+    scene = one(tmp_path / "a", "env")
+    (tmp_path / "b").mkdir()
+    store = Together((scene.store, ProfileFile(tmp_path / "b" / "credentials")))
+
+    def prove(key: AccessKey) -> None:
+        if stopped:
+            raise Stopped
+
+    rotator = scene.rotator(prove=prove)
+    rotator = replace(rotator, delivery=replace(rotator.delivery, store=store))
+    if stopped:
+        with pytest.raises(Stopped):
+            rotate(rotator)
+        assert (tmp_path / "b" / ".cml-iam").exists()
+        rollback(rotator)
+    else:
+        rotate(rotator)
+    assert list(tmp_path.rglob(".cml-iam")) == []
+
+
 # delivery
 
 
@@ -146,7 +170,7 @@ def give(scene: Scene, kind: str) -> Store:
     """Deliver as `key deliver` does to the stores of *kind*."""
     store = EVERY[kind](scene.folder, scene.admin())
     delivery = scene.rotator().delivery
-    delivery = type(delivery)(store, delivery.sign_in)
+    delivery = replace(delivery, store=store, prove=None)
     plan = plan_key(scene.iam.admin(), USER, ARN, delivery)
     deliver(scene.iam.admin(), plan, delivery, pause=lambda seconds: None)
     return store

@@ -120,6 +120,28 @@ def test_a_key_that_is_staged_nowhere_is_staged_and_promoted(store: Store) -> No
     assert store.look().key == NEXT
 
 
+@pytest.mark.parametrize("kind", STORES)
+def test_what_does_not_read_back_is_an_error(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = Cloud()
+    store = STORES[kind](tmp_path, CloudAws(cloud, FakeIam().admin()))
+    deliver(store)
+    store.stage(NEXT)
+    put = cloud.put_parameter
+    # The last step is accepted, and nothing comes of it.
+    monkeypatch.setattr("cml_iam.credentials._files.move_file", lambda source, target: None)
+    monkeypatch.setattr(cloud, "update_secret_version_stage", lambda **given: {})
+    monkeypatch.setattr(
+        cloud,
+        "put_parameter",
+        lambda **given: put(**given) if given["Name"].endswith("pending") else {},
+    )
+
+    with pytest.raises(errors.CmlIamError, match="does not hold what was written"):
+        store.promote(NEXT)
+
+
 def test_no_word_of_a_store_holds_a_secret(store: Store) -> None:
     deliver(store)
     said = f"{store!r} {store.name} {store.look()!r} {store.afterwards()}"
@@ -162,7 +184,8 @@ def _pair(tmp_path: Path) -> tuple[Together, EnvFile, ProfileFile]:
     return Together((one, two)), one, two
 
 
-def test_no_store_is_promoted_before_all_hold_the_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("staged", ["everywhere", "in the first"])
+def test_no_store_is_promoted_before_all_hold_the_key(tmp_path: Path, staged: str) -> None:
     both, one, _ = _pair(tmp_path)
     deliver(both)
     seen = []
@@ -175,7 +198,7 @@ def test_no_store_is_promoted_before_all_hold_the_key(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ProfileFile, "stage", stage)
         both.reserve()
-        both.stage(NEXT)
+        (both if staged == "everywhere" else one).stage(NEXT)
         both.promote(NEXT)
 
     assert seen == [(KEY, NEXT)]
@@ -247,21 +270,14 @@ def test_a_temporary_credential_in_a_secret_is_refused(tmp_path: Path) -> None:
         Parameter(aws, "x", tmp_path).look()
 
 
-def test_a_parameter_keeps_its_key_of_kms_and_its_tier(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from moto import mock_aws
+def test_a_parameter_keeps_its_key_of_kms_and_its_tier(tmp_path: Path) -> None:
+    mine = {"KeyId": "alias/mine", "Tier": "Advanced"}
+    cloud = Cloud(parameters={"/x": "{}"}, kept={"/x": mine})
 
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY.id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY.secret.reveal())
-    with mock_aws():
-        aws = connect(region="us-east-1")
-        given = {"Name": "/x", "Value": "{}", "KeyId": "alias/mine", "Tier": "Advanced"}
-        aws.call("ssm", "put_parameter", Type="SecureString", **given)
-        deliver(Parameter(aws, "/x", tmp_path / ".cml-iam"))
-        (found,) = aws.call("ssm", "describe_parameters")["Parameters"]
+    deliver(Parameter(CloudAws(cloud, FakeIam().admin()), "/x", tmp_path / ".cml-iam"))
 
-    assert (found["Name"], found["KeyId"], found["Tier"]) == ("/x", "alias/mine", "Advanced")
+    assert cloud.kept["/x"] == mine
+    assert cloud.kept["/x-cml-iam-pending"] == mine  # staged under the same key
 
 
 def test_a_parameter_that_is_not_encrypted_is_refused(
