@@ -64,6 +64,22 @@ def everything(subject: Subject) -> Iterator[Found]:
             )
 
 
+def service_wide(subject: Subject) -> Iterator[Found]:
+    """Yield Allows of every action of a service."""
+    if subject.kind != "identity" or _capped(subject):
+        return
+    for item in subject.allows:
+        for element in item.named:
+            if element.actions and not element.text.partition(":")[2].strip("*"):
+                service = element.actions[0].service
+                yield Found(
+                    f"every action of `{service}` is allowed, and those AWS adds later too",
+                    item.place("Action", element.index),
+                    "list the actions that are needed",
+                    item.label,
+                )
+
+
 def _denied(subject: Subject, action: Action) -> bool:
     """Say whether a Deny beside it may restrict *action*."""
     return any(says(item, action) for item in subject.denies)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from cml_iam.lint._conditions import NULL, Op, holds_without_key, parse_operator, value_patterns
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found
-from cml_iam.lint._witness import forbidden_but_allowed
-from cml_iam.policy import pattern_covers
+from cml_iam.lint._witness import allowed_but_denied, forbidden_but_allowed
+from cml_iam.policy import pattern_covers, patterns_overlap
 from cml_iam.reference import arn_pattern, covers, is_region, same_key
 
 if TYPE_CHECKING:
@@ -64,6 +64,33 @@ def redundant(subject: Subject) -> Iterator[Found]:
             "remove it",
             item.label,
         )
+
+
+def shadowed(subject: Subject) -> Iterator[Found]:
+    """Yield Allows of what a Deny refuses wholly."""
+    for item in subject.allows:
+        found: dict[int, Cover] = {}
+        for deny in subject.denies:
+            for cover in _covers_by(item, deny, subject):
+                if cover.regions is None:
+                    found.setdefault(cover.element.index, cover)
+        if found:
+            yield _shadowed(item, [found[index] for index in sorted(found)], subject)
+
+
+def _shadowed(item: Item, found: list[Cover], subject: Subject) -> Found:
+    names = [cover.element.text for cover in found]
+    whole = len(found) == len(item.named)
+    what = "this statement allows nothing" if whole else f"{listed(names)}: not allowed"
+    wides = {id(cover.wide): cover.wide for cover in found}
+    return Found(
+        f"{what}: {_place_of(found)} {'refuse' if len(wides) > 1 else 'refuses'} it wherever this "
+        "statement allows it, and a Deny always wins",
+        item.place() if whole else item.place("Action", found[0].element.index),
+        "remove it, or except it from the Deny",
+        item.label,
+        allowed_but_denied(item, [(cover.wide, cover.element) for cover in found], subject),
+    )
 
 
 def _first_of_twins(
@@ -239,6 +266,9 @@ def _implies_texts(own: Condition, ours: Op, condition: Condition, theirs: Op) -
         return False
     if NULL in (ours.base, theirs.base):
         return False
+    if theirs.base in _NOT and ours.base in _TEXTS and not ours.qualifier and not ours.if_exists:
+        unwanted, mine = value_patterns(condition, theirs), value_patterns(own, ours)
+        return not any(patterns_overlap(one, other) for one in mine for other in unwanted)
     if ours.negated and ours.base == theirs.base and ours.base in _NEGATED_TEXTS:
         return set(condition.values) <= set(own.values)
     if ours.base not in _TEXTS or theirs.base not in _TEXTS:
@@ -247,5 +277,6 @@ def _implies_texts(own: Condition, ours: Op, condition: Condition, theirs: Op) -
     return all(any(pattern_covers(w, mine) for w in wide) for mine in value_patterns(own, ours))
 
 
+_NOT = {"stringnotequals", "stringnotlike"}
 _TEXTS = {"stringequals", "stringlike"}
 _NEGATED_TEXTS = {"stringnotequals", "stringnotlike", "stringnotequalsignorecase"}

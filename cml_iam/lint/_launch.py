@@ -11,7 +11,7 @@ from cml_iam import reference
 from cml_iam.lint._conditions import holds_without_key, parse_operator
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found, Step
-from cml_iam.lint._sample import base_context, requests, says
+from cml_iam.lint._sample import base_context, concerning, requests, says
 from cml_iam.reference import arn_pattern, covers, is_region, overlap
 
 if TYPE_CHECKING:
@@ -165,8 +165,6 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
     restricted = [item for item in subject.allows if _operates(item) and _region_place(item)]
     if not restricted or describe is None:
         return
-    from cml_iam.engine import Request
-
     named = {
         value
         for item in restricted
@@ -179,10 +177,12 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
         for region in ("eu-central-1", "ap-southeast-2", "sa-east-1", "xx-none-1")
         if region not in named
     )
-    request = Request(describe.full, "*", None, base_context(subject, describe, outside))
-    decision = subject.authorizer.decide(request)
-    if not decision.allowed:
-        item = restricted[0]
+    there = base_context(subject, describe, outside)
+    about = concerning(subject, describe)
+    asked = list(requests(subject, describe, describe.targets[0], about, fixed=there))
+    if not any(subject.authorizer.decide(request).allowed for request in asked):
+        item, request = restricted[0], asked[0]
+        decision = subject.authorizer.decide(request)
         yield Found(
             "the health check is locked out: ec2:DescribeRegions is not allowed in every region, "
             "and the check may run in any",

@@ -16,8 +16,10 @@ from cml_iam.lint import (
     _arnrules,
     _cover,
     _effect,
+    _escalation,
     _grammar,
     _launch,
+    _launchtags,
     _names,
     _tags,
 )
@@ -220,6 +222,14 @@ RULES: Final = (
         _effect.contradictions,
     ),
     Rule(
+        "CML307",
+        "shadowed",
+        Severity.WARNING,
+        "an Allow of what a Deny refuses wholly",
+        f"{_IAM}/reference_policies_evaluation-logic.html",
+        _cover.shadowed,
+    ),
+    Rule(
         "CML401",
         "cannot-launch",
         Severity.ERROR,
@@ -260,6 +270,22 @@ RULES: Final = (
         _tags.tag_wiped,
     ),
     Rule(
+        "CML504",
+        "launch-tag-case",
+        Severity.WARNING,
+        "a tag demanded at launch that can be spelled in another case",
+        f"{_IAM}/access_tags.html",
+        _launchtags.launched_by_case,
+    ),
+    Rule(
+        "CML505",
+        "escalation",
+        Severity.WARNING,
+        "actions that together let their holder take any right",
+        f"{_IAM}/access_policies_boundaries.html",
+        _escalation.escalates,
+    ),
+    Rule(
         "CML601",
         "unrestricted-write",
         Severity.INFO,
@@ -282,5 +308,13 @@ RULES: Final = (
         "every role may be passed to a service",
         f"{_IAM}/id_roles_use_passrole.html",
         _advice.pass_any_role,
+    ),
+    Rule(
+        "CML604",
+        "service-wide",
+        Severity.INFO,
+        "every action of a service allowed",
+        f"{_IAM}/best-practices.html",
+        _advice.service_wide,
     ),
 )

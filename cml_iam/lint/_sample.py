@@ -53,6 +53,11 @@ _IDS: Final = {
 
 def base_context(subject: Subject, action: Action, region: str) -> Context:
     """Return the condition keys every request for *action* has."""
+    return base_context_of(subject, action.service, region)
+
+
+def base_context_of(subject: Subject, service: str, region: str) -> Context:
+    """Return the condition keys every request to *service* has."""
     account = subject.account or ACCOUNT
     context: Context = {
         "aws:CurrentTime": "2026-01-01T12:00:00Z",
@@ -64,9 +69,15 @@ def base_context(subject: Subject, action: Action, region: str) -> Context:
         "aws:SourceIp": "203.0.113.10",
         "aws:username": "example",
     }
-    if action.service == "ec2":
+    if service == "ec2":
         context["ec2:Region"] = region
     return context
+
+
+def granting(subject: Subject, request: Request) -> Item | None:
+    """Return a statement that decides *request*."""
+    deciding = {id(each.statement) for each in subject.authorizer.decide(request).statements}
+    return next((item for item in subject.items if id(item.statement) in deciding), None)
 
 
 def concerning(subject: Subject, *actions: Action) -> list[Item]:
@@ -146,6 +157,8 @@ def _domain(key: str, conditions: list[Condition]) -> list[Any]:
         for value in condition.values[:3]
         if "${" not in value
     ]
+    if (reference.key_type(key) or "").endswith("IPAddress"):
+        named = [value.partition("/")[0] for value in named]  # an address of the range
     values: list[Any] = [other(key, named), *dict.fromkeys(named)]
     if several:
         values = [[value] for value in values]

@@ -13,14 +13,13 @@ from cml_iam import reference
 from cml_iam.lint._conditions import parse_operator
 from cml_iam.lint._finding import Found, Step
 from cml_iam.lint._replayed import Replayed
-from cml_iam.lint._sample import concerning, filled, requests, resource_tag, says
+from cml_iam.lint._sample import concerning, filled, granting, requests, resource_tag, says
 from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cml_iam.engine import Request
-    from cml_iam.errors import Place
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import Condition
     from cml_iam.reference import Action, Target
@@ -106,16 +105,17 @@ def _conditions(subject: Subject) -> Iterator[tuple[Item, Condition]]:
             op = parse_operator(condition.operator)
             if op is None or not same_key(condition.key).startswith(PREFIX):
                 continue
-            gates = op.positive_text if item.allows else op.negated and op.base in _NEGATED
+            gates = op.positive_text if item.allows else op.negated and op.base in NEGATED
             reserved = same_key(condition.key).startswith(f"{PREFIX}aws:")
-            if gates and not op.qualifier and not reserved and _values(condition):
+            if gates and not op.qualifier and not reserved and values_of(condition):
                 yield item, condition
 
 
-_NEGATED: Final = frozenset({"stringnotequals", "stringnotlike", "stringnotequalsignorecase"})
+NEGATED: Final = frozenset({"stringnotequals", "stringnotlike", "stringnotequalsignorecase"})
 
 
-def _values(condition: Condition) -> list[str]:
+def values_of(condition: Condition) -> list[str]:
+    """Return texts that the values of *condition* stand for, without those that have variables."""
     op = parse_operator(condition.operator)
     like = op is not None and "like" in op.base
     plain = (value for value in condition.values if "${" not in value)
@@ -151,7 +151,7 @@ def _all_gates(subject: Subject, item: Item, condition: Condition) -> Iterator[G
 
     For each action and kind of resource one for each region and account the documents tell apart.
     """
-    tag, value = condition.key.partition("/")[2], _values(condition)[0]
+    tag, value = condition.key.partition("/")[2], values_of(condition)[0]
     for action in _gated_actions(item):
         for target in item.targets(action):
             if target.type and target.keys.has(condition.key):
@@ -219,7 +219,7 @@ def _tag_actions() -> list[Action]:
 def _taggings(subject: Subject, gate: Gate, tag: str) -> Iterator[Request]:
     """Yield allowed CreateTags requests that give the shut resource the tag."""
     for tags in _with_extras(subject, {tag: gate.value}):
-        fixed = _tag_request(tags)
+        fixed = tag_request(tags)
         yield from _allowed(subject, gate, gate.shut, "CreateTags", fixed)
 
 
@@ -228,7 +228,7 @@ def _wipes(subject: Subject, gate: Gate) -> Iterator[Request]:
     yield from _allowed(subject, gate, gate.opened, "DeleteTags", {})
     yield from _allowed(subject, gate, gate.opened, "DeleteTags", {"aws:TagKeys": [gate.tag]})
     for tags in _with_extras(subject, {gate.tag: OTHER_VALUE}):
-        yield from _allowed(subject, gate, gate.opened, "CreateTags", _tag_request(tags))
+        yield from _allowed(subject, gate, gate.opened, "CreateTags", tag_request(tags))
 
 
 def _allowed(
@@ -286,18 +286,19 @@ def _tag_keys(subject: Subject) -> frozenset[str]:
 def _with_extras(subject: Subject, tags: dict[str, str]) -> Iterable[dict[str, str]]:
     """Return *tags* alone, and with the other tags that conditions of CreateTags ask for."""
     extras = {
-        condition.key.partition("/")[2]: _values(condition)[0]
+        condition.key.partition("/")[2]: values_of(condition)[0]
         for item in concerning(subject, *_tag_actions()[:1])
         if item.allows
         for condition in item.statement.conditions
-        if condition.key.lower().startswith("aws:requesttag/") and _values(condition)
+        if condition.key.lower().startswith("aws:requesttag/") and values_of(condition)
     }
     wanted = {key.lower() for key in tags}
     more = {key: value for key, value in extras.items() if key.lower() not in wanted}
     return [tags, {**tags, **more}] if more else [tags]
 
 
-def _tag_request(tags: dict[str, str]) -> dict[str, Any]:
+def tag_request(tags: dict[str, str]) -> dict[str, Any]:
+    """Return the condition keys of a request that sends *tags*."""
     return {
         "aws:TagKeys": list(tags),
         **{f"aws:RequestTag/{key}": value for key, value in tags.items()},
@@ -316,9 +317,9 @@ def _opened(subject: Subject, gate: Gate, tagging: Request, tag: str) -> Found:
         _guard_remedy(gate),
         gate.item.label,
         (
-            _step(subject, gate.shut, f"{name} on {gate.shut.resource}, without the tag"),
-            _step(subject, tagging, f"ec2:CreateTags {tag}={gate.value} on it"),
-            _step(subject, opened, f"{name} on it"),
+            step(subject, gate.shut, f"{name} on {gate.shut.resource}, without the tag"),
+            step(subject, tagging, f"ec2:CreateTags {tag}={gate.value} on it"),
+            step(subject, opened, f"{name} on it"),
         ),
     )
 
@@ -341,8 +342,8 @@ def _wiped(subject: Subject, gate: Gate, wipe: Request) -> Found:
         f"and `ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.tag}`",
         gate.item.label,
         (
-            _step(subject, wipe, how),
-            _step(subject, gate.shut, f"{gate.action.full} on it, now without the tag"),
+            step(subject, wipe, how),
+            step(subject, gate.shut, f"{gate.action.full} on it, now without the tag"),
         ),
     )
 
@@ -356,14 +357,13 @@ def _how_wiped(gate: Gate, wipe: Request) -> str:
 
 def _granter(subject: Subject, request: Request) -> str:
     """Name the statement that allows *request*, and where it stands."""
-    reasons = subject.authorizer.decide(request).statements
-    granted = {id(each.statement) for each in reasons}
-    for item in subject.items:
-        if id(item.statement) in granted:
-            place: Place | None = item.place()
-            return f"`{item.label}`" + (f" ({place})" if place else "")
-    return "the policy"
+    item = granting(subject, request)
+    if item is None:
+        return "the policy"
+    place = item.place()
+    return f"`{item.label}`" + (f" ({place})" if place else "")
 
 
-def _step(subject: Subject, request: Request, says_: str) -> Step:
+def step(subject: Subject, request: Request, says_: str) -> Step:
+    """Return *request* as a step of a witness, decided."""
     return Step(request, subject.authorizer.decide(request).outcome, says_)

@@ -27,6 +27,19 @@ def forbidden_but_allowed(
     item: Item, covers: list[tuple[Item, Named]], subject: Subject
 ) -> tuple[Step, ...]:
     """Return a request that *item* seems to forbid and the documents allow; or nothing."""
+    return _decided_otherwise(item, covers, subject, alone_allows=False)
+
+
+def allowed_but_denied(
+    item: Item, covers: list[tuple[Item, Named]], subject: Subject
+) -> tuple[Step, ...]:
+    """Return a request that *item* seems to allow and the documents refuse; or nothing."""
+    return _decided_otherwise(item, covers, subject, alone_allows=True)
+
+
+def _decided_otherwise(
+    item: Item, covers: list[tuple[Item, Named]], subject: Subject, *, alone_allows: bool
+) -> tuple[Step, ...]:
     only = alone(item)
     for wide, element in covers:
         for action in element.actions[:8]:
@@ -35,13 +48,14 @@ def forbidden_but_allowed(
                     (
                         request
                         for request in requests(subject, action, target, [item, wide])
-                        if not only.decide(request).allowed
-                        and subject.authorizer.decide(request).allowed
+                        if only.decide(request).allowed is alone_allows
+                        and subject.authorizer.decide(request).allowed is not alone_allows
                     ),
                     None,
                 )
                 if found:
-                    return (Step(found, "allowed", describe(found, item, wide)),)
+                    outcome = subject.authorizer.decide(found).outcome
+                    return (Step(found, outcome, describe(found, item, wide)),)
     return ()
 
 
