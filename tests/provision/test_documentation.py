@@ -13,7 +13,7 @@ PAGE = REPOSITORY / "docs" / "bootstrap.md"
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_described(name: str) -> None:
-    assert f"`bootstrap {name}" in PAGE.read_text("utf-8")
+    assert f"`cml-iam bootstrap {name}" in PAGE.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
