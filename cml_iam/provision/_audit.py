@@ -83,7 +83,6 @@ class _Audit:
         self.aws, self.site, self.watch = aws, site, watch
         self.names = site.audit
         self.arns = audit_values(site)
-        self.subscribed = False
 
     def _read(self, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:
         """Return the answer, None where what is asked for is not there."""
@@ -214,14 +213,15 @@ class _Audit:
         arn = str(self.arns["topic_arn"])
         name = arn.rpartition(":")[2]
         there = self._read("sns", "get_topic_attributes", TopicArn=arn) is not None
-        yield _step(there, "topic", name, (), self._call("sns", "create_topic", Name=name))
         listed = (
             self._pages("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn)
             if there
             else []
         )
         email = self.watch.email if self.watch else None
-        self.subscribed = bool(listed or email)
+        lines = () if listed or email else ("nobody is told of alarms yet: give --alert-email",)
+        call = self._call("sns", "create_topic", Name=name)
+        yield Step("keep" if there else "create", "topic", name, lines, () if there else (call,))
         if email:
             told = any((e["Protocol"], e["Endpoint"]) == ("email", email) for e in listed)
             call = self._call("sns", "subscribe", TopicArn=arn, Protocol="email", Endpoint=email)
@@ -229,14 +229,12 @@ class _Audit:
             yield _step(told, "subscription", f"{email} to {name}", (line,), call)
 
     def warnings(self) -> tuple[str, ...]:
-        found = [] if self.subscribed else ["nobody is told of alarms: give --alert-email"]
         status = self.status() or {}
-        found += [
-            f"{name}: {status[name]}"
+        return tuple(
+            f"the trail could not deliver: {name} {status[name]}"
             for name in ("LatestDeliveryError", "LatestCloudWatchLogsDeliveryError")
             if status.get(name)
-        ]
-        return tuple(found)
+        )
 
     # the trail
 

@@ -105,7 +105,9 @@ def destroy_steps(
                 remedy="take it over first: `cml-iam bootstrap adopt`",
             )
         steps += (_user_steps if kind == "user" else _role_steps)(aws, name, principal, unchecked)
-        steps += [detachment_step(kind, name, arn) for arn in principal.attached]
+        # The guard goes last: a role's sessions go on, and what it denies must stay denied.
+        attached = sorted(principal.attached, key=lambda arn: arn == wanted.site.guard_arn)
+        steps += [detachment_step(kind, name, arn) for arn in attached]
         call = Call("iam", f"delete_{kind}", {NAME[kind]: name})
         steps.append(Step("delete", kind, name, (), (call,)))
     policies, warnings = _policy_steps(aws, kind, name, wanted, unchecked)

@@ -169,14 +169,18 @@ def test_a_bucket_that_serves_something_else_is_refused(world: World) -> None:
         world.plan(**wanted())
 
 
-def test_nobody_told_is_a_warning_until_somebody_subscribes(world: World) -> None:
-    assert "nobody is told" in world.plan(**wanted()).warnings[0]
+def _topic_lines(world: World) -> tuple[str, ...]:
+    return next(e for e in world.plan(**wanted()).steps if e.resource == "topic").lines
+
+
+def test_that_nobody_is_told_is_said_until_somebody_subscribes(world: World) -> None:
+    assert "nobody is told" in _topic_lines(world)[0]
     told = wanted(watch=replace(WATCH, email="operator@example.com"))
 
     world.apply(**told)
 
     assert world.again(**told) == []
-    assert world.plan(**wanted()).warnings == ()
+    assert _topic_lines(world) == ()
 
 
 def test_another_action_of_an_alarm_stays(world: World) -> None:

@@ -119,9 +119,12 @@ def test_guard_and_boundary_stay_until_they_are_named(tmp_path: Path) -> None:
     site = replace(world.site, restrict=replace(world.site.restrict, regions=("us-east-1",)))
     world.apply(site=site, pieces=["principal", "boundary", "guard"], delivery=None)
 
-    warnings = plan_destruction(world.aws, site).warnings
+    plan = plan_destruction(world.aws, site)
+    warnings = plan.warnings
+    detached = [step.name for step in plan.steps if step.resource == "attachment"]
     destroy(world, site)
 
+    assert detached == [f"{POLICY} to {USER}", f"{site.guard} to {USER}"]
     assert [each.rpartition("; ")[2] for each in warnings] == [
         "--guard deletes it, too",
         "--boundary deletes it, too",

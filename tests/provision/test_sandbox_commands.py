@@ -74,6 +74,8 @@ def test_with_audit_the_trail_logs(run: Run) -> None:
     again = run("bootstrap", "plan", "--with", "audit", "--timezone", "Europe/Berlin", "-o", "json")
 
     assert json.loads(again.out)["changes"] == 0
+    same = run("bootstrap", "drift", "--with", "audit", "--timezone", "Europe/Berlin")
+    assert same.code == 0, same.out
     other = run("bootstrap", "drift", "--with", "audit", "--hours", "mon-sat 07:00-18:00")
     assert other.code == 6
     assert "cml-terminate-out-of-hours" in other.out
