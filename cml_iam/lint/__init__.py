@@ -4,9 +4,11 @@
         print(finding.place, finding.severity.word, finding.rule, finding.message)
 
 Each rule is a small function in one of these files and a line in the table `RULES`; a new one is
-a function, a line, and its cases under `tests/lint/cases`.
+a function, a line, its cases under `tests/lint/cases`, and what `policy rules ID` prints: a text in
+`explanations.json` and two documents in `examples`.
 """
 
+from cml_iam.lint._explained import Example, Explained, explain_rule
 from cml_iam.lint._finding import KINDS, Finding, Kind, Severity, Step
 from cml_iam.lint._lint import is_complete, lint_policies, lint_text, lint_texts
 from cml_iam.lint._rules import RULES, Rule
@@ -14,11 +16,14 @@ from cml_iam.lint._rules import RULES, Rule
 __all__ = [
     "KINDS",
     "RULES",
+    "Example",
+    "Explained",
     "Finding",
     "Kind",
     "Rule",
     "Severity",
     "Step",
+    "explain_rule",
     "is_complete",
     "lint_policies",
     "lint_text",

@@ -104,8 +104,8 @@ def _asked(subject: Subject, wanted: Wanted) -> Iterator[Request]:
     if wanted.resource is not None:
         region = "" if name in GLOBAL else REGION
         account, partition = subject.account or ACCOUNT, subject.partition or PARTITION
-        owner = "iam" if name in GLOBAL else name
-        arn = f"arn:{partition}:{owner}:{region}:{account}:{wanted.resource}"
+        prefix = "iam" if name in GLOBAL else name
+        arn = f"arn:{partition}:{prefix}:{region}:{account}:{wanted.resource}"
         context = base_context_of(subject, name, REGION) | _keys(subject, wanted)
         yield Request(wanted.action, arn, None, context)
         return

