@@ -25,15 +25,19 @@ from cml_iam.credentials._keys import (
     update_key,
 )
 from cml_iam.credentials._mounts import holders
+from cml_iam.credentials._rotation_lock import (
+    STALE_LOCK,
+    busy,
+    check_lock,
+    free_lock,
+    take_lock,
+)
+from cml_iam.credentials._rotation_room import lost_keys, make_room
 from cml_iam.credentials._rotation_state import (
-    Lock,
     Rotation,
-    UserTags,
     read_user,
-    write_lock,
     write_rotation,
 )
-from cml_iam.credentials._store import Contents
 from cml_iam.credentials._together import folders_of, parts_of, store_locked
 from cml_iam.errors import RefusedError
 
@@ -43,8 +47,6 @@ if TYPE_CHECKING:
 OVERLAP: Final = timedelta(days=1)
 COOL_OFF: Final = timedelta(days=7)
 MAX_AGE: Final = timedelta(days=90)
-STALE_LOCK: Final = timedelta(hours=1)
-"""A rotation makes and delivers its key within minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,92 +176,19 @@ def _begin(rotator: Rotator) -> None:
     contents = store.look()
     user = read_user(aws, rotator.user)
     if user.lock is not None and rotator.clock() - user.lock.since < STALE_LOCK:
-        raise _busy(user.lock)
+        raise busy(user.lock)
     keys = list_keys(aws, rotator.user)
-    lost = _lost(rotator, user, keys, contents)
-    _make_room(rotator, tuple(key for key in keys if key.id not in lost), contents)
+    lost = lost_keys(rotator, user, keys, contents)
+    make_room(rotator, tuple(key for key in keys if key.id not in lost), contents)
     before = tuple(key.id for key in list_keys(aws, rotator.user) if key.id not in lost)
     journal = Journal(user.arn, store.name, before, secrets.token_hex(8))
     open_folder(store.folder)
     write_journal(store.folder, journal)
     try:
-        _take_lock(rotator, journal)
+        take_lock(rotator, journal)
     except RefusedError:
         end_journal(store.folder)
         raise
-
-
-def _lost(
-    rotator: Rotator, user: UserTags, keys: tuple[KeyInfo, ...], contents: Contents
-) -> set[str]:
-    """Return the keys that a run elsewhere made and never put to use, now that its lock is old.
-
-    Such a key is in no store and was never used, or is staged still; so this rotation goes on with
-    it or removes it, as if it had made it.
-    """
-    lock = user.lock
-    if lock is None or rotator.clock() - lock.since < STALE_LOCK:
-        return set()
-    staged = contents.staged.id if contents.staged else None
-    in_use = {key.id for key in contents.keys}
-    return {
-        key.id
-        for key in keys
-        if key.created is not None
-        and key.created >= lock.since
-        and key.id not in in_use
-        and (key.id == staged or key_use(rotator.aws, key.id).when is None)
-    }
-
-
-def _make_room(rotator: Rotator, keys: tuple[KeyInfo, ...], contents: Contents) -> None:
-    """Delete the inactive one of two keys that nobody has used for long; refuse otherwise."""
-    in_use = {key.id for key in contents.keys}
-    others = [key for key in keys if key.id not in in_use]
-    if len(keys) < 2:
-        return
-    idle = [key for key in others if not key.active and _quiet(rotator, key.id)]
-    if len(others) < len(keys) and idle:
-        rotator.report(f"delete `{idle[0].id}`: inactive and not used")
-        delete_key(rotator.aws, rotator.user, idle[0].id)
-        return
-    evidence = "; ".join(f"`{key.id}` {key.status}, {_use(rotator, key.id)}" for key in keys)
-    stored = ", ".join(f"`{key.id}`" for key in contents.keys) or "none"
-    held = f"the store holds {stored}"
-    raise RefusedError(
-        f"`{rotator.user}` has two keys, and there is no room for a third: {evidence}; {held}",
-        remedy="find out who uses the other one, then `cml-iam key revoke ID`",
-    )
-
-
-def _take_lock(rotator: Rotator, journal: Journal) -> None:
-    """Hold the lock of the user; raises RefusedError when another run does, or was quicker."""
-    token = journal.rotation or ""
-    held = read_user(rotator.aws, rotator.user).lock
-    if held is not None and held.token != token and rotator.clock() - held.since < STALE_LOCK:
-        raise _busy(held)
-    if held is None or held.token != token:
-        write_lock(rotator.aws, rotator.user, Lock(token, rotator.clock()))
-    _check_lock(rotator, journal)
-
-
-def _check_lock(rotator: Rotator, journal: Journal) -> None:
-    held = read_user(rotator.aws, rotator.user).lock
-    if held is not None and held.token != journal.rotation:
-        raise _busy(held)
-
-
-def _free_lock(rotator: Rotator, journal: Journal) -> None:
-    held = read_user(rotator.aws, rotator.user).lock
-    if held is not None and held.token == journal.rotation:
-        write_lock(rotator.aws, rotator.user, None)
-
-
-def _busy(held: Lock) -> RefusedError:
-    return RefusedError(
-        f"another run has been making a key of this user since {held.since:%Y-%m-%d %H:%M} UTC",
-        remedy="wait for it; an interrupted one counts for an hour",
-    )
 
 
 def _go_on(rotator: Rotator) -> Outcome:
@@ -299,7 +228,7 @@ def _promoted(rotator: Rotator, journal: Journal) -> bool:
 
 def _replace(rotator: Rotator, journal: Journal) -> None:
     """Deliver the staged key; where there is none, remove what was lost and make one."""
-    _take_lock(rotator, journal)
+    take_lock(rotator, journal)
     contents = rotator.delivery.store.look()
     keys = list_keys(rotator.aws, rotator.user)
     delivery = _guarded(rotator, journal)
@@ -315,7 +244,7 @@ def _replace(rotator: Rotator, journal: Journal) -> None:
 
     def give_up() -> None:
         # In this order: whoever has the journal can free the lock, and nobody else.
-        _free_lock(rotator, journal)
+        free_lock(rotator, journal)
         end_journal(rotator.delivery.store.folder)
 
     made = make_key(
@@ -340,7 +269,7 @@ def _guarded(rotator: Rotator, journal: Journal) -> Delivery:
     prove = rotator.delivery.prove
 
     def checked(key: AccessKey) -> None:
-        _check_lock(rotator, journal)
+        check_lock(rotator, journal)
         if prove is not None:
             prove(key)
 
@@ -379,7 +308,7 @@ def _settle(rotator: Rotator, journal: Journal) -> None:
         raise RefusedError("the store has lost its key", remedy="run `cml-iam bootstrap apply`")
     state = Rotation("observing", now, old, stored.id) if old else Rotation("idle", now)
     write_rotation(rotator.aws, rotator.user, state)
-    _free_lock(rotator, journal)
+    free_lock(rotator, journal)
     store.discard()
     end_journal(store.folder)
 
@@ -409,7 +338,7 @@ def _forget(rotator: Rotator, journal: Journal) -> str:
             )
         delete_key(rotator.aws, rotator.user, key.id)
         gone.append(f"`{key.id}`")
-    _free_lock(rotator, journal)
+    free_lock(rotator, journal)
     store.discard()
     end_journal(store.folder)
     return f"the rotation is undone; deleted: {', '.join(gone) or 'nothing'}"
@@ -481,12 +410,3 @@ def _delete(rotator: Rotator, rotation: Rotation) -> Outcome:
     write_rotation(rotator.aws, rotator.user, done)
     rotator.report(f"`{rotation.old}` is deleted")
     return Outcome("done", done)
-
-
-def _quiet(rotator: Rotator, key_id: str) -> bool:
-    when = key_use(rotator.aws, key_id).when
-    return when is None or rotator.clock() - when >= rotator.schedule.overlap
-
-
-def _use(rotator: Rotator, key_id: str) -> str:
-    return str(key_use(rotator.aws, key_id))
