@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
@@ -132,6 +133,32 @@ class Audit:
     log_group: str = "cml-cloudtrail"
 
 
+Virtualization = Literal["metal", "nested"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProfile:
+    """What a worker is launched as: types and subnets (by zone) in order of preference.
+
+    *image* is an id or a name with * and ?; *disk* is in GiB; *user_data* is the path of a file,
+    relative to the site file.
+    """
+
+    name: str
+    instance_types: tuple[str, ...]
+    image: str
+    region: str | None = None
+    owners: tuple[str, ...] = ()
+    subnets: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    security_groups: tuple[str, ...] = ()
+    key_name: str | None = None
+    disk: int | None = None
+    instance_profile: str | None = None
+    virtualization: Virtualization | None = None
+    user_data: str | None = None
+    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """One installation: its account, its principal, and its restrictions."""
@@ -148,6 +175,7 @@ class Site:
     eks: Eks | None = None
     ecs_region: str | None = None
     audit_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    workers: Mapping[str, WorkerProfile] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def audit(self) -> Audit:
@@ -242,6 +270,7 @@ def _contradictions(located: Located) -> Iterator[Problem]:
             located.name_place(("restrict", "mfa_to_terminate")),
             "use a `role`, or remove `mfa_to_terminate`",
         )
+    yield from _refused_profiles(located, site)
     allowed = site.restrict.regions
     for region in site.restrict.images:
         if allowed and region not in allowed:
@@ -277,6 +306,42 @@ def _images_twice(located: Located, site: Site) -> Iterator[Problem]:
                 )
 
 
+def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
+    """Yield what a worker profile asks for and the site's own policy would refuse."""
+    restrict = site.restrict
+    for name, profile in site.workers.items():
+        at: tuple[str | int, ...] = ("workers", name)
+        asked: list[tuple[str, tuple[str | int, ...], str, tuple[str, ...]]] = [
+            ("instance_types", ("instance_types", index), each, restrict.instance_types)
+            for index, each in enumerate(profile.instance_types)
+        ]
+        asked += [
+            ("security_groups", ("security_groups", index), each, restrict.security_groups)
+            for index, each in enumerate(profile.security_groups)
+        ]
+        asked += [
+            ("subnets", ("subnets", zone), each, restrict.subnets)
+            for zone, each in profile.subnets.items()
+        ]
+        if profile.region:
+            asked.append(("regions", ("region",), profile.region, restrict.regions))
+        for restriction, place, each, allowed in asked:
+            if allowed and not any(fnmatchcase(each, pattern) for pattern in allowed):
+                yield Problem(
+                    f"worker profile `{name}`: `{each}` is not among `restrict.{restriction}`, "
+                    "so the policy refuses it",
+                    located.place((*at, *place)),
+                    f"add it to `restrict.{restriction}`, or take another",
+                )
+        for index, each in enumerate(profile.instance_types):
+            if profile.virtualization == "metal" and ".metal" not in each:
+                yield Problem(
+                    f"worker profile `{name}`: `{each}` is no metal type",
+                    located.place((*at, "instance_types", index)),
+                    "take a metal one, or remove `virtualization`",
+                )
+
+
 def _addresses(located: Located, site: Site) -> Iterator[Problem]:
     for index, text in enumerate(site.restrict.source_ips):
         try:
@@ -292,6 +357,9 @@ def _regions(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], 
         yield ("restrict", "regions", index), region
     for region in restrict.get("images", ()):
         yield ("restrict", "images", region), region
+    for name, profile in value.get("workers", {}).items():
+        if "region" in profile:
+            yield ("workers", name, "region"), profile["region"]
 
 
 def _in_partition(region: str, partition: str) -> bool:
@@ -317,6 +385,9 @@ def _site(value: Mapping[str, Any]) -> Site:
         eks=Eks(**eks) if eks else None,
         ecs_region=value.get("ecs", {}).get("region"),
         audit_names=MappingProxyType(value.get("audit", {})),
+        workers=MappingProxyType(
+            {name: _worker_profile(name, raw) for name, raw in value.get("workers", {}).items()}
+        ),
     )
 
 
@@ -339,6 +410,15 @@ def _restrictions(raw: Mapping[str, Any]) -> Restrictions:
         images=MappingProxyType(images),
         **values,
     )
+
+
+def _worker_profile(name: str, raw: Mapping[str, Any]) -> WorkerProfile:
+    def frozen(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return MappingProxyType(dict(value))
+        return tuple(value) if isinstance(value, list) else value
+
+    return WorkerProfile(name, **{key: frozen(value) for key, value in raw.items()})
 
 
 def _tag(raw: Mapping[str, str] | None) -> Tag | None:

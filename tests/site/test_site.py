@@ -172,3 +172,47 @@ def test_what_is_written_reads_back_the_same(
     assert read.restrict == Restrictions(
         regions=regions, guard_tag=Tag(key, value), image_owners=owners
     )
+
+
+PROFILE = """
+[workers.lab]
+instance_types = ["m5zn.metal", "c5.metal"]
+image = "cml-2.9-*"
+owners = ["self"]
+subnets = { us-east-1b = "subnet-0a1b2c3d4e5f60002", us-east-1a = "subnet-0a1b2c3d4e5f60001" }
+security_groups = ["sg-0a1b2c3d4e5f60001"]
+disk = 64
+virtualization = "metal"
+tags = { Team = "core" }
+"""
+
+
+def test_a_worker_profile_keeps_the_order_of_preference() -> None:
+    profile = parse_site(EXAMPLE + PROFILE).workers["lab"]
+
+    assert profile.instance_types == ("m5zn.metal", "c5.metal")
+    assert list(profile.subnets) == ["us-east-1b", "us-east-1a"]
+    assert (profile.image, profile.disk, profile.virtualization) == ("cml-2.9-*", 64, "metal")
+    assert dict(profile.tags) == {"Team": "core"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"c5.metal"', '"t3.micro"', "`t3.micro` is not among `restrict.instance_types`"),
+        ('"c5.metal"', '"c5.large"', "`c5.large` is no metal type"),
+        ('"c5.metal"', '"c5.*"', "a family and a size in full"),
+        ("disk = 64", "disk = 0", "disk"),
+        ("us-east-1b", "us-east-1", "an availability zone is a region and a letter"),
+        ('"metal"\n', '"none"\n', "virtualization"),
+        ("[workers.lab]", '[workers.lab]\nregion = "eu-west-1"', "among `restrict.regions`"),
+    ],
+)
+def test_a_profile_that_cannot_be_launched_is_said_with_its_place(
+    old: str, new: str, words: str
+) -> None:
+    with pytest.raises(SiteError) as raised:
+        parse_site(EXAMPLE + PROFILE.replace(old, new), "site.toml")
+
+    assert words in str(raised.value)
+    assert raised.value.problems[0].place
