@@ -234,7 +234,7 @@ def _covers_resources(item: Item, wide: Item) -> bool:
 def _covers_resource(text: str, item: Item, other: str, wide: Item) -> bool:
     if other in ("*", text):
         return True
-    if text == "*" or "${" in other:
+    if "${" in other:
         return False
     narrow = arn_pattern(text, variables=item.variables)
     broad = arn_pattern(other, variables=wide.variables)

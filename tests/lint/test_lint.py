@@ -305,3 +305,30 @@ def test_nothing_is_found_in_what_is_rendered_hardened(count: int) -> None:
         assert [each for each in findings if each.severity > Severity.INFO] == []
         if "guard_tag" not in absent:
             assert findings == ()
+
+
+@pytest.mark.parametrize(
+    ("resource", "condition"),
+    [
+        ("*", {"StringEquals": {"aws:username": []}, "StringLike": {"aws:username": "a*"}}),
+        ("*", {"StringLike": {"aws:username": "a*"}, "StringEquals": {"aws:username": []}}),
+        (
+            "arn:aws:ec2:us-east-1:111122223333:instance/*",
+            {"StringEquals": {"aws:RequestedRegion": []}},
+        ),
+    ],
+)
+def test_a_condition_without_values_is_said_to_have_none_and_contradicts_nothing(
+    resource: str, condition: dict
+) -> None:
+    statement = {
+        "Effect": "Allow",
+        "Action": "ec2:StopInstances",
+        "Resource": resource,
+        "Condition": condition,
+    }
+
+    rules = {each.rule for each in lint_text(document([statement]))}
+
+    assert "CML204" in rules
+    assert "CML306" not in rules
