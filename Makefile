@@ -10,7 +10,7 @@ demo: $(READY)  ## the main job, end to end, in the embedded AWS
 	@$(BIN)/cml-iam demo
 
 test: $(READY)  ## all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .
@@ -33,8 +33,9 @@ fuzz: $(READY)  ## a million mutated policies; a million decisions beside the re
 	@$(BIN)/python fuzz/engine.py $(COUNT)
 	@$(BIN)/python -m tests.engine.differential $(COUNT)
 
-kills: $(READY)  ## ten thousand rotations killed by SIGKILL
+kills: $(READY)  ## ten thousand rotations killed by SIGKILL, ten thousand under faults
 	@$(BIN)/python -m tests.credentials.kill_harness 10000
+	@$(BIN)/python -m tests.credentials.fault_harness 10000
 
 clean:  ## remove everything that was made here
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

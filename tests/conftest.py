@@ -9,8 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from hypothesis import settings
 
 from cml_iam.site import Restrictions, Site, Tag
+
+# How long an example takes depends on what else the machine does; no test depends on time.
+settings.register_profile("cml-iam", deadline=None)
+settings.load_profile("cml-iam")
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"

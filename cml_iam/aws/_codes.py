@@ -56,7 +56,13 @@ _DENIED = {
     "UnauthorizedException",
     "UnauthorizedOperation",
 }
-_NOT_FOUND = {"NoSuchEntity", "NoSuchEntityException", "NotFoundException", "ResourceNotFound"}
+_NOT_FOUND = {
+    "NoSuchEntity",
+    "NoSuchEntityException",
+    "NotFoundException",
+    "ParameterNotFound",
+    "ResourceNotFound",
+}
 _STATE = {
     "ConcurrentModification",
     "DeleteConflict",

@@ -9,6 +9,7 @@ from cml_iam.cli._lazy import LazyGroup
 COMMANDS = {
     "render": ("cml_iam.cli.policy_render:render", "Print the policy of a site as JSON."),
     "lint": ("cml_iam.cli.policy_lint:lint", "Find what is wrong with policy files."),
+    "rules": ("cml_iam.cli.policy_rules:rules", "Explain the rules of lint, offline."),
     "verify": ("cml_iam.cli.policy_verify:verify", "Prove each permission, offline or live."),
     "explain": ("cml_iam.cli.policy_explain:explain", "Say why a request is allowed or refused."),
     "diff": ("cml_iam.cli.policy_diff:diff", "Say what a policy means that another does not."),
