@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,18 +12,34 @@ from uuid import uuid4
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import OK, note, print_json, print_table, progress, say, wants_json
-from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._files import read_text
+from cml_iam.cli._output import INFO, OK, note, print_json, print_table, progress, say, wants_json
+from cml_iam.cli._settings import DEFAULT_SITE, aws_options, settings, shared_options
+from cml_iam.cli.worker_refused import explained
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
 from cml_iam.cli.worker_wait import wait_code, wait_options, wait_until
 from cml_iam.cli.worker_words import words
 from cml_iam.errors import InputError, NotFoundError
-from cml_iam.site import Site
-from cml_iam.workers import Disk, Goal, Image, Launch, launch_ask
+from cml_iam.site import Site, WorkerProfile
+from cml_iam.workers import (
+    Disk,
+    Goal,
+    Image,
+    Launch,
+    PendingLaunches,
+    Place,
+    Worker,
+    create_worker,
+    is_image_id,
+    launch_ask,
+    places,
+    profile_launch,
+)
 
 
 @click.command()
 @click.argument("name")
+@click.option("--worker-profile", metavar="NAME", help="A [workers.NAME] of the site file.")
 @click.option("--image", metavar="ID", help="[default: the site's image of the region]")
 @click.option("--image-name", metavar="PATTERN", help="The newest image of this name, * and ?.")
 @click.option("--type", "instance_type", metavar="TYPE", help="[default: the site's first type]")
@@ -52,20 +70,21 @@ from cml_iam.workers import Disk, Goal, Image, Launch, launch_ask
 def create(context: click.Context, /, name: str, **given: Any) -> None:
     """Launch a worker called NAME, with the guard tag on it and its volumes.
 
-    --dry-run asks EC2 whether it is permitted. When no answer comes, the worker may exist all the
-    same: repeat with the --client-token of the error message, which never makes a second one.
+    EC2 is first asked whether it is permitted; --dry-run stops there. A worker profile is tried in
+    each of its zones, then as its next type, until there is capacity. When no answer comes, the
+    worker may exist all the same: repeat the command, which never makes a second one.
     """
-    here = scene()
-    launch = _launch(here, name, given)
-    if settings().dry_run:
+    here, tries, launch = _asked(name, given)
+    with explained(here, launch):
         here.manager.permits(launch_ask(launch, here.manager.guard), region=here.home)
-        _say_permitted(here, launch)
-        return
-    note(f"  client token {launch.client_token}")
-    with progress(f"asking EC2 for {name}, {launch.instance_type} in {here.home}"):
-        made = here.manager.create_instance(launch, region=here.home)
+        if settings().dry_run:
+            _say_permitted(here, launch)
+            return
+        with progress(f"asking EC2 for {name}, {tries[0]} of {here.home}"):
+            made = _create(here, launch, tries, keep_token=bool(given["client_token"]))
     if not wants_json():
         say(f"{OK} {made.label}: {made.state}, {made.instance_type} in {made.zone or made.region}")
+    launches().forget(_key(here, name))
     code = Exit.OK
     if given["wait"]:
         (ended,) = wait_until(here, [made], Goal.RUNNING, given["timeout"])
@@ -93,6 +112,99 @@ def images(pattern: str, owners: tuple[str, ...]) -> None:
         ["id", "name", "created", "owner"],
         [[each.id, each.name, each.created_at[:10], each.owner] for each in found],
     )
+
+
+def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Place, ...], Launch]:
+    """Return where to create, the places to try there, and the launch in the first of them."""
+    here = scene()
+    if given["worker_profile"] is None:
+        launch = _launch(here, name, given)
+        return here, (Place(launch.instance_type, launch.subnet_id),), launch
+    profile = _profile(here, given)
+    if profile.region and not settings().region:
+        here = replace(here, home=profile.region)
+    owners = profile.owners or _owners(here)
+    image = _profile_image(here, profile, owners)
+    launch = profile_launch(profile, name, image, _user_data(profile))
+    tries = places(profile, here.home)
+    return (
+        here,
+        tries,
+        replace(
+            launch,
+            subnet_id=tries[0].subnet_id,
+            detailed_monitoring=given["detailed_monitoring"],
+            tags={**launch.tags, **words(given["tags"])},
+        ),
+    )
+
+
+_OF_A_PROFILE = {
+    "image": "--image",
+    "image_name": "--image-name",
+    "instance_type": "--type",
+    "subnet": "--subnet",
+    "groups": "--security-group",
+    "key_name": "--key-name",
+    "instance_profile": "--instance-profile",
+    "disk": "--disk",
+    "user_data": "--user-data",
+    "nested": "--nested",
+    "client_token": "--client-token",
+}
+
+
+def _profile(here: Scene, given: dict[str, Any]) -> WorkerProfile:
+    doubled = [option for name, option in _OF_A_PROFILE.items() if given[name]]
+    if doubled:
+        raise click.UsageError(f"{', '.join(doubled)}: the worker profile says it")
+    known = here.site.workers if here.site else {}
+    if given["worker_profile"] not in known:
+        raise InputError(
+            f"the site file has no worker profile `{given['worker_profile']}`",
+            remedy=f"it has: {', '.join(known)}" if known else "add [workers.NAME] to it",
+        )
+    return known[given["worker_profile"]]
+
+
+def _profile_image(here: Scene, profile: WorkerProfile, owners: tuple[str, ...]) -> Image:
+    if is_image_id(profile.image):
+        return here.manager.get_image(profile.image, region=here.home)
+    return _newest(here, profile.image, owners)
+
+
+def _user_data(profile: WorkerProfile) -> str | None:
+    if profile.user_data is None:
+        return None
+    return read_text((settings().site or DEFAULT_SITE).parent / profile.user_data)
+
+
+def _create(here: Scene, launch: Launch, tries: tuple[Place, ...], *, keep_token: bool) -> Worker:
+    if keep_token:
+        return here.manager.create_instance(launch, region=here.home)
+    return create_worker(
+        here.manager,
+        launch,
+        tries,
+        region=here.home,
+        key=_key(here, launch.name),
+        pending=launches(),
+        now=lambda: datetime.now(UTC),
+        tell=lambda text: note(f"{INFO} {text}"),
+    )
+
+
+def launches() -> PendingLaunches:
+    """Return the launches whose answer is not known, of all sites of this user."""
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return PendingLaunches(Path(state) / "cml-iam" / "launches")
+
+
+def _key(here: Scene, name: str) -> str:
+    """Return what makes a launch the same one when the command is repeated."""
+    account = here.site.account if here.site else ""
+    endpoint = settings().endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
+    return "\n".join((account, here.home, name, endpoint))
 
 
 def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
@@ -142,20 +254,26 @@ def _image(here: Scene, image: str | None, pattern: str | None) -> str | Image:
         return image
     allowed = here.site.restrict.images.get(here.home, ()) if here.site else ()
     if pattern:
-        found = here.manager.find_images(pattern, region=here.home, owners=_owners(here))
-        fitting = [each for each in found if not allowed or each.id in allowed]
-        if not fitting:
-            raise NotFoundError(
-                f"no image called `{pattern}` in {here.home}",
-                remedy="see `cml-iam worker images`; only trusted owners' and allowed ones count",
-            )
-        return fitting[0]
+        return _newest(here, pattern, _owners(here))
     if len(allowed) == 1:
         return allowed[0]
     raise InputError(
         f"which image? the site file lists {len(allowed)} for {here.home}",
         remedy="name one: --image or --image-name",
     )
+
+
+def _newest(here: Scene, pattern: str, owners: tuple[str, ...]) -> Image:
+    """Return the newest image called *pattern* of *owners*, of those the site allows."""
+    allowed = here.site.restrict.images.get(here.home, ()) if here.site else ()
+    found = here.manager.find_images(pattern, region=here.home, owners=owners)
+    fitting = [each for each in found if not allowed or each.id in allowed]
+    if not fitting:
+        raise NotFoundError(
+            f"no image called `{pattern}` in {here.home}",
+            remedy="see `cml-iam worker images`; only trusted owners' and allowed ones count",
+        )
+    return fitting[0]
 
 
 def _type(here: Scene) -> str:

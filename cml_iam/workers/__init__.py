@@ -9,6 +9,7 @@ from cml_iam.workers._asks import (
     terminate_ask,
     untag_ask,
 )
+from cml_iam.workers._create import Patience, Place, create_worker, places, profile_launch
 from cml_iam.workers._fleet import (
     Listing,
     Outcome,
@@ -21,7 +22,15 @@ from cml_iam.workers._health import PROBE, Check, Health, Verdict, health_lines,
 from cml_iam.workers._launch import Disk, Launch
 from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metric import Metric, Point, Unknown, Utilization
-from cml_iam.workers._model import Image, InstanceStatus, ScheduledEvent, StateChange, Worker
+from cml_iam.workers._model import (
+    Image,
+    InstanceStatus,
+    ScheduledEvent,
+    StateChange,
+    Worker,
+    is_image_id,
+)
+from cml_iam.workers._pending import PendingLaunch, PendingLaunches
 from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
 
@@ -41,6 +50,10 @@ __all__ = [
     "Listing",
     "Metric",
     "Outcome",
+    "Patience",
+    "PendingLaunch",
+    "PendingLaunches",
+    "Place",
     "Point",
     "ScheduledEvent",
     "StateChange",
@@ -51,11 +64,15 @@ __all__ = [
     "Worker",
     "WorkerManager",
     "act",
+    "create_worker",
     "find_workers",
     "health_lines",
+    "is_image_id",
     "launch_ask",
     "list_fleet",
     "log_health",
+    "places",
+    "profile_launch",
     "start_ask",
     "statuses",
     "stop_ask",

@@ -27,9 +27,9 @@ class Ask:
     parameters: Mapping[str, Any]
     changes: str | None = None
 
-    def send(self, aws: Aws, region: str) -> dict[str, Any]:
-        """Do it."""
-        return aws.call("ec2", self.operation, region=region, **self.parameters)
+    def send(self, aws: Aws, region: str, *, once: bool = False) -> dict[str, Any]:
+        """Do it; with *once* without sending it again when no answer comes."""
+        return aws.call("ec2", self.operation, region=region, once=once, **self.parameters)
 
     def try_out(self, aws: Aws, region: str) -> None:
         """Ask whether it is permitted, changing nothing; raises DeniedError where it is not.

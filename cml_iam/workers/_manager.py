@@ -73,15 +73,17 @@ class WorkerManager:
         self._now = now
         self.guard = guard
 
-    def create_instance(self, launch: Launch, *, region: str | None = None) -> Worker:
-        """Launch one worker with the guard tag on it and its volumes.
+    def create_instance(
+        self, launch: Launch, *, region: str | None = None, once: bool = False
+    ) -> Worker:
+        """Launch one worker with the guard tag on it and its volumes; *once* sends no retry.
 
         When no answer comes, the worker may exist all the same: the error's remedy names the client
         token, with which the same request is safe to repeat.
         """
         where = self._region(region)
         try:
-            answer = launch_ask(launch, self.guard).send(self._aws, where)
+            answer = launch_ask(launch, self.guard).send(self._aws, where, once=once)
         except UnreachableError as error:
             raise UnreachableError(
                 error.message,
@@ -148,6 +150,11 @@ class WorkerManager:
         wanted = [check_id(each) for each in instance_ids]
         filters = [_filter("instance-id", wanted)]
         return tuple(self._instances(region, MaxResults=PAGE, Filters=filters))
+
+    def find_by_client_token(self, token: str, *, region: str | None = None) -> Worker | None:
+        """Return the instance that was launched with the client token *token*, if there is one."""
+        asked = [_filter("client-token", [token])]
+        return next(self._instances(region, MaxResults=PAGE, Filters=asked), None)
 
     def get_instance_status(self, instance_id: str, *, region: str | None = None) -> InstanceStatus:
         """Return the state and both status checks, of a worker that is not running too."""

@@ -12,6 +12,7 @@ from cml_iam.errors import InputError
 from cml_iam.workers._tags import from_aws
 
 _INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
+_IMAGE_ID = re.compile(r"ami-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,11 @@ def check_id(instance_id: str) -> str:
 def is_instance_id(text: str) -> bool:
     """Say whether *text* is written like an instance's id."""
     return _INSTANCE_ID.fullmatch(text) is not None
+
+
+def is_image_id(text: str) -> bool:
+    """Say whether *text* is written like an image's id."""
+    return _IMAGE_ID.fullmatch(text) is not None
 
 
 def worker_from(raw: Mapping[str, Any], region: str) -> Worker:

@@ -381,3 +381,43 @@ def test_wait_ends_with_what_became_of_it(cli: Cli, lab: str) -> None:
     (never,) = cli("worker", "wait", lab, "--for", "running", "-o", "json").json
     assert never["reached"] is False
     assert cli("worker", "wait", lab, "--for", "running").code == 3
+
+
+PROFILE = """
+[workers.metal]
+instance_types = ["m5zn.metal", "c5.metal"]
+image = "cml-*"
+user_data = "cloud-init.yaml"
+disk = 64
+tags = { Team = "core" }
+"""
+
+
+def test_a_worker_is_created_from_a_profile(cli: Cli, moto: Aws, tmp_path: Path) -> None:
+    (tmp_path / "cml-iam.toml").write_text(SITE + PROFILE)
+    (tmp_path / "cloud-init.yaml").write_text("#cloud-config")
+
+    said = cli("worker", "create", "lab", "--worker-profile", "metal", "-o", "json")
+
+    assert said.code == 0, said.err
+    assert said.json["instance_type"] == "m5zn.metal"
+    assert said.json["tags"]["Team"] == "core"
+    assert list((tmp_path / "state").rglob("*.json")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--worker-profile", "mettle"], "it has: metal"),
+        (["--worker-profile", "metal", "--type", "c5.large"], "--type: the worker profile says"),
+    ],
+)
+def test_a_profile_that_makes_no_sense_is_usage(
+    cli: Cli, tmp_path: Path, words: list[str], error: str
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(SITE + PROFILE)
+
+    said = cli("worker", "create", "lab", *words)
+
+    assert said.code == 2
+    assert error in said.err

@@ -1,0 +1,229 @@
+"""Create one worker: over zones and types where there is no capacity, never two for one request.
+
+A launch that has no answer may have made a worker. What was asked is therefore kept on disk until
+the answer is known, each request is sent by us (not by botocore, whose retries hide that the first
+attempt had no answer), and repeating is repeating the same request with the same client token.
+https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from cml_iam.errors import (
+    AwsError,
+    CapacityError,
+    IncompleteError,
+    InputError,
+    NotOfferedError,
+    ThrottledError,
+    UnreachableError,
+)
+from cml_iam.workers._launch import Disk, Launch
+from cml_iam.workers._pending import PendingLaunch, PendingLaunches
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cml_iam.site import WorkerProfile
+    from cml_iam.workers._manager import WorkerManager
+    from cml_iam.workers._model import Image, Worker
+
+ATTEMPTS: Final = 5
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 20.0
+
+SETTLED: Final = timedelta(minutes=5)
+"""After this an instance that was made is seen by everyone who describes it.
+
+https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+"""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and as what to try: an instance type, and a subnet (None: EC2 chooses)."""
+
+    instance_type: str
+    subnet_id: str | None = None
+    zone: str = ""
+
+    def __str__(self) -> str:
+        where = self.zone or self.subnet_id
+        return f"{self.instance_type} in {where}" if where else self.instance_type
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often one request is sent when it has no answer or is throttled, and how to wait."""
+
+    attempts: int = ATTEMPTS
+    sleep: Callable[[float], None] = time.sleep
+
+
+def profile_launch(
+    profile: WorkerProfile, name: str, image: Image, user_data: str | None = None
+) -> Launch:
+    """Return the launch of a worker called *name* as *profile* says, in its first place."""
+    disk = None
+    if image.root_device:
+        disk = Disk(profile.disk, image.root_device)
+    elif profile.disk:
+        raise InputError(
+            f"image `{image.id}` names no root device", remedy="remove `disk` from the profile"
+        )
+    return Launch(
+        name=name,
+        image_id=image.id,
+        instance_type=profile.instance_types[0],
+        security_group_ids=profile.security_groups,
+        key_name=profile.key_name,
+        instance_profile=profile.instance_profile,
+        disk=disk,
+        user_data=user_data,
+        nested=profile.virtualization == "nested",
+        tags=dict(profile.tags),
+    )
+
+
+def places(profile: WorkerProfile, region: str) -> tuple[Place, ...]:
+    """Return where to try in *region*: each type in every zone before the next type."""
+    subnets = {zone: each for zone, each in profile.subnets.items() if zone[:-1] == region}
+    if profile.subnets and not subnets:
+        raise InputError(
+            f"worker profile `{profile.name}` has no subnet in `{region}`",
+            remedy=f"name a region of {', '.join(profile.subnets)}, or add a subnet",
+        )
+    if not subnets:
+        return tuple(Place(each) for each in profile.instance_types)
+    return tuple(
+        Place(each, subnet, zone)
+        for each in profile.instance_types
+        for zone, subnet in subnets.items()
+    )
+
+
+def create_worker(
+    manager: WorkerManager,
+    launch: Launch,
+    tries: Sequence[Place],
+    *,
+    region: str,
+    key: str,
+    pending: PendingLaunches,
+    now: Callable[[], datetime],
+    patience: Patience | None = None,
+    tell: Tell = lambda _: None,
+) -> Worker:
+    """Launch one worker as *launch* says, in the first of *tries* with capacity.
+
+    What is under way as *key* is finished first, and its worker is returned: no second one is made.
+    When the worker was told to the user, `pending.forget(key)`.
+
+    Raises IncompleteError when the answer is not known (repeating is safe), CapacityError when no
+    place has capacity, and any other AwsError as EC2 answered it: then nothing was made.
+    """
+    made = _Creation(manager, region, key, pending, now, patience or Patience(), tell)
+    before = pending.find(key, launch.user_data)
+    resumed = None
+    if before is not None:
+        worker, resumed = made.resume(before)
+        if worker is not None:
+            return worker
+    refusals: list[str] = [] if resumed is None else [resumed[1]]
+    for each in _places_after(tries, resumed[0] if resumed else None):
+        asked = replace(
+            launch,
+            instance_type=each.instance_type,
+            subnet_id=each.subnet_id,
+            client_token=str(uuid4()),
+        )
+        try:
+            return made.ask(PendingLaunch(asked, region, now()))
+        except (CapacityError, NotOfferedError) as error:
+            refusals.append(f"{each}: {error.code or error.message}")
+            tell(f"{each}: {error.message}")
+    raise CapacityError(
+        f"no capacity for `{launch.name}` anywhere: {'; '.join(refusals)}",
+        operation="RunInstances",
+        remedy="add zones or types to the worker profile, or repeat later",
+    )
+
+
+def _places_after(tries: Sequence[Place], failed: Place | None) -> Iterator[Place]:
+    """Yield *tries* without the one that was just found to have no capacity."""
+    for each in tries:
+        known = (each.instance_type, each.subnet_id)
+        if failed is None or known != (failed.instance_type, failed.subnet_id):
+            yield each
+
+
+@dataclass(frozen=True, slots=True)
+class _Creation:
+    manager: WorkerManager
+    region: str
+    key: str
+    pending: PendingLaunches
+    now: Callable[[], datetime]
+    patience: Patience
+    tell: Tell
+
+    def resume(self, before: PendingLaunch) -> tuple[Worker | None, tuple[Place, str] | None]:
+        """Finish *before*: return its worker, or the place without capacity, or neither."""
+        launch = before.launch
+        where = Place(launch.instance_type, launch.subnet_id)
+        self.tell(
+            f"a launch of {before.since:%Y-%m-%d %H:%M} UTC has no known answer: asking for it "
+            f"again ({where}) rather than for another worker"
+        )
+        if self.now() - before.since > SETTLED:
+            worker = self.manager.find_by_client_token(launch.client_token, region=before.region)
+            if worker is None:  # everybody would see it by now: it was never made
+                self.pending.forget(self.key)
+            return worker, None
+        try:
+            return self.ask(before, kept=True), None
+        except (CapacityError, NotOfferedError) as error:
+            return None, (where, f"{where}: {error.code or error.message}")
+
+    def ask(self, asked: PendingLaunch, *, kept: bool = False) -> Worker:
+        """Send *asked* until the answer is known; raises what EC2 answered."""
+        asked = replace(asked, since=self.now())
+        if kept:
+            self.pending.change(self.key, asked)
+        else:
+            asked = self.pending.keep(self.key, asked)
+        unanswered, pause = asked.unanswered, _FIRST_PAUSE
+        for attempt in range(1, self.patience.attempts + 1):
+            try:
+                return self.manager.create_instance(asked.launch, region=asked.region, once=True)
+            except (UnreachableError, ThrottledError) as error:
+                if isinstance(error, UnreachableError):
+                    unanswered = True
+                    late = replace(asked, unanswered=True, since=self.now())
+                    self.pending.change(self.key, late)
+                if attempt == self.patience.attempts:
+                    self._give_up(error, unanswered=unanswered)
+                self.patience.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311 - no secret
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            except AwsError as error:
+                self._give_up(error, unanswered=unanswered)
+        raise InputError("a launch is sent at least once")
+
+    def _give_up(self, error: AwsError, *, unanswered: bool) -> None:
+        """Raise *error*; where an earlier attempt may have made the worker, that it is unknown."""
+        if not unanswered:
+            self.pending.forget(self.key)
+            raise error
+        raise IncompleteError(
+            f"whether the worker was made is not known: {error.message}",
+            remedy="repeat the same command: it asks for the same worker, never for a second one; "
+            f"{int(SETTLED.total_seconds()) // 60} minutes after the first attempt it can tell",
+        ) from None

@@ -1,0 +1,48 @@
+"""A refused launch names the statement that would have to allow it."""
+
+from types import MappingProxyType
+
+import pytest
+
+from cml_iam.cli.worker_refused import refused_by
+from cml_iam.site import Restrictions, Site, Tag
+from cml_iam.workers import DEFAULT_GUARD, Disk, Image, Launch
+
+SITE = Site(
+    account="111122223333",
+    restrict=Restrictions(
+        regions=("us-east-1",),
+        guard_tag=Tag("ManagedBy", "cml-cloud-manager"),
+        instance_types=("m5zn.metal",),
+        image_owners=("111122223333",),
+        images=MappingProxyType({}),
+        encrypted_volumes=True,
+    ),
+)
+OWN = Image("ami-0a1b2c3d4e5f60001", "cml", "111122223333", "")
+
+
+def refused(kind: str = "m5zn.metal", region: str = "us-east-1", image: Image = OWN) -> str:
+    launch = Launch("lab", image.id, kind, disk=Disk(64))
+    return "; ".join(refused_by(SITE, launch, image, region, DEFAULT_GUARD))
+
+
+def test_what_the_site_allows_is_not_refused() -> None:
+    assert refused() == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "sid", "key"),
+    [
+        (refused(kind="c5.large"), "LaunchInstance", "ec2:InstanceType"),
+        (refused(region="us-west-2"), "LaunchInstance", "aws:RequestedRegion"),
+        (
+            refused(image=Image("ami-0a1b2c3d4e5f60002", "x", "999988887777", "")),
+            "LaunchFromOwnersImage",
+            "ec2:Owner",
+        ),
+    ],
+)
+def test_the_statement_and_its_condition_are_named(said: str, sid: str, key: str) -> None:
+    assert f"statement `{sid}` does not allow it" in said
+    assert f"`{key}` is" in said
