@@ -21,6 +21,7 @@ COMMANDS = {
     "key": ("cml_iam.cli.key:key", "List, rotate and revoke access keys."),
     "worker": ("cml_iam.cli.worker:worker", "Run the workers."),
     "health": ("cml_iam.cli.health:health", "Say whether the manager can reach and use EC2."),
+    "serve": ("cml_iam.cli.serve:serve", "Answer GET /health and /metrics."),
     "sandbox": ("cml_iam.cli.sandbox:sandbox", "An embedded AWS that enforces policies."),
     "help": ("cml_iam.cli._main:topics", "Exit codes and other topics."),
 }

@@ -41,7 +41,7 @@ def health(context: click.Context, connection_only: bool) -> None:
     here = scene()
     with progress(f"asking EC2 in {here.home}"):
         found = here.manager.health(
-            region=here.home, probe=_probe(here), permissions=not connection_only
+            region=here.home, probe=probe_of(here), permissions=not connection_only
         )
     if wants_json():
         print_json(as_json(found))
@@ -50,7 +50,7 @@ def health(context: click.Context, connection_only: bool) -> None:
     context.exit(_code(found))
 
 
-def _probe(here: Scene) -> Launch | None:
+def probe_of(here: Scene) -> Launch | None:
     """Return the launch the site's defaults make, to be tried; it may leave values open."""
     site = here.site
     if site is None:

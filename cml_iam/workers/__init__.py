@@ -30,6 +30,7 @@ from cml_iam.workers._model import (
     Worker,
     is_image_id,
 )
+from cml_iam.workers._monitor import Monitor, Report
 from cml_iam.workers._pending import PendingLaunch, PendingLaunches
 from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
@@ -49,12 +50,14 @@ __all__ = [
     "Launch",
     "Listing",
     "Metric",
+    "Monitor",
     "Outcome",
     "Patience",
     "PendingLaunch",
     "PendingLaunches",
     "Place",
     "Point",
+    "Report",
     "ScheduledEvent",
     "StateChange",
     "Unknown",

@@ -1,0 +1,183 @@
+"""`serve` answers truthfully, and in time, whatever AWS does."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from cml_iam import errors
+from cml_iam.cli.serve import make_server
+from cml_iam.workers import Monitor, WorkerManager
+from cml_iam.workers._kept import Kept
+from tests.workers.fake import NOW, FakeAws, instance
+
+
+def monitor(aws: FakeAws, patience: float = 4.0) -> Monitor:
+    return Monitor(
+        WorkerManager(aws, now=lambda: NOW), ["us-east-1"], "us-east-1", patience=patience
+    )
+
+
+@contextmanager
+def serving(watched: Monitor, token: str | None = None) -> Iterator[Any]:
+    server = make_server(watched, "127.0.0.1", 0, token)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+
+    def get(path: str, **headers: str) -> tuple[int, str]:
+        connection = HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        said = answer.read().decode()
+        connection.close()
+        return answer.status, said
+
+    yield get
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def wait_for_permissions(watched: Monitor) -> None:
+    watched.report()
+    watched._permissions.get(10.0)
+
+
+def test_health_is_200_when_ec2_answers(caplog: pytest.LogCaptureFixture) -> None:
+    watched = monitor(FakeAws(instances=[instance()]))
+    with caplog.at_level(logging.INFO), serving(watched) as get:
+        wait_for_permissions(watched)
+        status, said = get("/health")
+
+    assert (status, json.loads(said)["status"]) == (200, "ok")
+    assert [each.message for each in caplog.records] == ["✅ AWS EC2 connection successful"]
+
+
+def test_health_is_503_with_the_reason_when_credentials_are_wrong(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refused = errors.CredentialsError("An error occurred (AuthFailure)", code="AuthFailure")
+    with serving(monitor(FakeAws(failing={"describe_regions": refused}))) as get:
+        first, second = get("/health"), get("/health")
+
+    assert first == second
+    assert first[0] == 503
+    assert "AuthFailure" in json.loads(first[1])["reasons"][0]
+    assert [each.message for each in caplog.records] == [
+        "⚠️ AWS EC2 health check failed: Error while verifying access to EC2: "
+        "An error occurred (AuthFailure)",
+        "⚠️ AWS operations may fail at runtime",
+    ]
+
+
+def test_health_is_503_with_the_reason_when_aws_hangs() -> None:
+    go_on = threading.Event()
+
+    class Hanging(FakeAws):
+        def _describe_regions(self, given: Any) -> dict[str, Any]:
+            go_on.wait(10)
+            return super()._describe_regions(given)
+
+    aws = Hanging()
+    with serving(monitor(aws, patience=0.05)) as get:
+        answers = [get("/health") for _ in range(3)]
+        go_on.set()
+
+    assert {status for status, _ in answers} == {503}
+    assert "no answer within 0.05 s" in answers[0][1]
+    assert len(aws.calls) == 1
+
+
+def test_a_refused_permission_is_503() -> None:
+    watched = monitor(FakeAws(instances=[instance()], denied={"ec2:StopInstances"}))
+    with serving(watched) as get:
+        wait_for_permissions(watched)
+        status, said = get("/health")
+
+    assert status == 503
+    assert [each.split(":")[1] for each in json.loads(said)["reasons"]] == ["StopInstances"]
+
+
+def test_metrics_are_in_prometheus_format_and_unknown_is_absent() -> None:
+    odd = [{"Key": "Name", "Value": 'a"b'}, *instance()["Tags"][:1]]
+    aws = FakeAws(instances=[instance(), instance(2, Tags=odd)])
+    aws.publish("CPUUtilization", {"InstanceId": instance()["InstanceId"]}, [10.0, 20.0])
+    watched = monitor(aws)
+    with serving(watched) as get:
+        wait_for_permissions(watched)
+        watched._usage.get(10.0)
+        status, said = get("/metrics")
+
+    lines = said.splitlines()
+    assert status == 200
+    assert "cml_iam_up 1" in lines
+    assert 'cml_iam_permission{action="ec2:StopInstances"} 1' in lines
+    assert 'cml_iam_workers{region="us-east-1",state="running"} 2' in lines
+    cpu = [each for each in lines if each.startswith("cml_iam_worker_cpu_percent{")]
+    assert len(cpu) == 1
+    assert cpu[0].endswith(" 15")
+    assert not [each for each in lines if each.startswith("cml_iam_worker_memory_percent{")]
+
+
+def test_a_browser_is_shown_a_page_without_scripts() -> None:
+    name = [{"Key": "Name", "Value": "<script>"}, *instance()["Tags"][:1]]
+    with serving(monitor(FakeAws(instances=[instance(Tags=name)]))) as get:
+        _, said = get("/", Accept="text/html")
+
+    assert "&lt;script&gt;" in said
+    assert "<script" not in said
+
+
+def test_without_the_token_only_the_status_is_told() -> None:
+    with serving(monitor(FakeAws()), token="abc") as get:
+        assert json.loads(get("/health")[1]) == {"status": "ok"}
+        assert get("/metrics")[0] == 401
+        assert get("/metrics", Authorization="Bearer abc")[0] == 200
+
+
+def test_a_foreign_name_and_an_unknown_path_are_refused() -> None:
+    with serving(monitor(FakeAws())) as get:
+        assert get("/health", Host="evil.example")[0] == 421
+        assert get("/health", Host="localhost:8030")[0] == 200
+        assert get("/etc")[0] == 404
+
+
+def test_an_answer_is_kept_for_its_time_and_a_stale_one_says_why() -> None:
+    clock, made = [0.0], iter([1, errors.InputError("no"), 3])
+
+    def make() -> int:
+        value = next(made)
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    kept = Kept(make, 10.0, lambda: clock[0])
+
+    assert kept.get(5.0).value == kept.get(5.0).value == 1
+    clock[0] = 11.0
+    late = kept.get(5.0)
+    assert (late.value, late.age, str(late.error)) == (1, 11.0, "no")
+    assert str(kept.get(5.0).error) == "no"
+    clock[0] = 22.0
+    assert kept.get(5.0).value == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--host", "0.0.0.0"], "without a token"),  # noqa: S104 - refused
+        (["--token", "x"], "on the command line"),
+    ],
+)
+def test_serve_is_not_opened_to_others_by_accident(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from cml_iam.cli._main import run
+
+    assert run(["serve", *words]) == 2
+    assert said in capsys.readouterr().err
