@@ -1,8 +1,9 @@
 """Lint mutated policies and fail on any exception: `python fuzz/lint_mutants.py [COUNT] [SEED]`.
 
 Each mutant is a shipped or test policy with a few changes to its structure (members dropped,
-copied, swapped, replaced by values of other types) or to its text. Prints the number of mutants,
-how many were refused by grammar, and the slowest; ends with 1 and the mutant if lint raised.
+copied, swapped, replaced by values of other types) or to its text; what has certain corrections is
+mended too. Prints the number of mutants, the slowest and how many had each rule's findings; ends
+with 1 and the mutant if anything raised.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from cml_iam.lint import KINDS, lint_text
+from cml_iam.lint import KINDS, fix_text, lint_text
 
 ROOT = Path(__file__).parents[1]
 LARGE = 8_000
@@ -44,12 +45,16 @@ def main() -> int:
     chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
     seeds = parsed(policies())
     found: Counter[str] = Counter()
+    mended = 0
     slowest, started = 0.0, time.perf_counter()
     for number in range(count):
         text, kind = mutant(chance, seeds), chance.choice(KINDS)
         before = time.perf_counter()
         try:
             findings = lint_text(text, "mutant.json", kind=kind)
+            corrections = [each.as_json() for each in findings if each.correction]
+            if corrections:
+                mended += bool(fix_text(text, "mutant.json", kind=kind).applied)
         except Exception as error:
             sys.stdout.write(f"mutant {number} of seed {seed}, kind {kind}: {error!r}\n{text!r}\n")
             raise
@@ -57,7 +62,8 @@ def main() -> int:
         found.update({each.rule for each in findings} or {"none"})
     seconds = time.perf_counter() - started
     sys.stdout.write(
-        f"{count} mutants in {seconds:.0f} s, none raised; slowest {slowest * 1000:.0f} ms\n"
+        f"{count} mutants in {seconds:.0f} s, none raised; "
+        f"slowest {slowest * 1000:.0f} ms; {mended} mended\n"
     )
     for rule, number in sorted(found.items()):
         sys.stdout.write(f"  {rule}: {number}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from cml_iam.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cml_iam.lint import Finding
+    from cml_iam.lint import Finding, Kind
 
 SYMBOL = {"error": BAD, "warning": WARN, "info": INFO}
 LEVELS = ("error", "warning", "info")
@@ -36,6 +37,11 @@ LEVELS = ("error", "warning", "info")
     help="Judge all files as attached to one principal; else each by itself.",
 )
 @click.option(
+    "--fix",
+    is_flag=True,
+    help="Write the corrections that are certain into the files; then report what is left.",
+)
+@click.option(
     "--fail-on",
     type=click.Choice(LEVELS),
     default="warning",
@@ -48,6 +54,7 @@ def lint(
     files: tuple[str, ...],
     kind: Any,
     together: bool,
+    fix: bool,
     fail_on: str,
 ) -> None:
     r"""Report what is wrong with policies: FILEs, every .json file of a DIR, `-` for stdin.
@@ -59,18 +66,76 @@ def lint(
     cml-iam policy render | cml-iam policy lint -
     cml-iam policy lint --kind trust trust.json
     cml-iam policy lint --together base.json extra.json
+    cml-iam policy lint --fix policies/
     """
     from cml_iam.lint import Severity, lint_texts
 
+    if fix and "-" in files:
+        raise click.UsageError("--fix writes files, and `-` is none")
     texts = [(name, text) for given in files for name, text in read(given)]
+    applied: list[Finding] = []
+    if fix:
+        texts, applied = fixed(texts, kind)
     findings = lint_texts(texts, kind=kind, together=together)
     if wants_json():
-        print_json(as_json(findings, [name for name, _ in texts]))
+        answer = as_json(findings, [name for name, _ in texts])
+        print_json(answer | ({"fixed": [each.as_json() for each in applied]} if fix else {}))
     else:
+        show_fixed(applied)
         show(findings, [name for name, _ in texts])
     worst = max((each.severity for each in findings), default=0)
     if worst >= Severity[fail_on.upper()]:
         ctx.exit(Exit.FINDINGS)
+
+
+def fixed(texts: list[tuple[str, str]], kind: Kind) -> tuple[list[tuple[str, str]], list[Finding]]:
+    """Write the files of *texts* with every certain correction; return them and what was mended."""
+    from cml_iam.lint import fix_text
+
+    after: list[tuple[str, str]] = []
+    applied: list[Finding] = []
+    for name, text in texts:
+        result = fix_text(text, name, kind=kind)
+        if result.text != text:
+            write(Path(name), result.text)
+        after.append((name, result.text))
+        applied += result.applied
+    return after, applied
+
+
+def write(path: Path, text: str) -> None:
+    """Put *text* into a file that is there, all of it or nothing; raises InputError.
+
+    Its mode stays, and so does a symbolic link to it.
+    """
+    import os
+    import tempfile
+
+    path = path.resolve()
+    try:
+        mode = path.stat().st_mode
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(text.encode("utf-8"))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(mode & 0o7777)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"cannot write `{path}`: {error.strerror}") from None
+
+
+def show_fixed(applied: Sequence[Finding]) -> None:
+    """Print what was mended, and where it stood."""
+    for finding in applied:
+        where = f"{finding.place}: " if finding.place else ""
+        say(f"{OK} {where}mended {finding.rule} {finding.name}: {finding.message}")
+    if applied:
+        say("")
 
 
 def read(given: str) -> list[tuple[str, str]]:
@@ -142,6 +207,10 @@ def show_one(finding: Finding) -> None:
         say(f"      {lead}{step.says}: {step.outcome}")
     if finding.remedy:
         say(f"    fix: {finding.remedy}")
+    if finding.correction:
+        say("    corrected (`--fix` writes it):")
+        for line in json.dumps(finding.correction.as_json(), indent=2).splitlines():
+            say(f"      {line}")
     say(f"    see: {finding.page}")
     say("")
 

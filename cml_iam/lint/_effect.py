@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.lint._conditions import NULL, holds_without_key, parse_operator, value_patterns
+from cml_iam.lint._corrections import any_resource, other_key
 from cml_iam.lint._finding import Found
 from cml_iam.lint._names import OTHER_PREFIXES, is_unknown
 from cml_iam.policy import patterns_overlap
@@ -13,6 +14,7 @@ from cml_iam.reference import is_region, overlap, same_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cml_iam.lint._edits import Correction
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
     from cml_iam.reference import Action, Target
@@ -102,6 +104,7 @@ def _never(item: Item, condition: Condition, lacking: list[Action], *, all_lack:
         item.condition_place(condition),
         _other_key(condition.key, all_lack=all_lack),
         item.label,
+        correction=_every_region(item, condition),
     )
 
 
@@ -120,7 +123,14 @@ def _always(item: Item, condition: Condition, lacking: list[Action], *, all_lack
         item.condition_place(condition),
         _other_key(condition.key, all_lack=all_lack),
         item.label,
+        correction=_every_region(item, condition),
     )
+
+
+def _every_region(item: Item, condition: Condition) -> Correction | None:
+    if not is_region(condition.key):
+        return None
+    return other_key(item, condition, "aws:RequestedRegion")
 
 
 def _other_key(key: str, *, all_lack: bool) -> str:
@@ -160,6 +170,7 @@ def needs_any(subject: Subject) -> Iterator[Found]:
             item.place("Action", dead[0].index),
             'put such actions into a statement of their own with `"Resource": "*"`',
             item.label,
+            correction=any_resource(item),
         )
 
 

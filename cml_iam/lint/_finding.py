@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from cml_iam.engine import Request
     from cml_iam.errors import Place
+    from cml_iam.lint._edits import Correction
 
 Kind = Literal["identity", "boundary", "resource", "trust", "scp"]
 """What a document is for: attached to a principal, a permissions boundary, a resource's policy,
@@ -62,6 +63,7 @@ class Found:
     remedy: str | None = None
     statement: str | None = None
     witness: tuple[Step, ...] = ()
+    correction: Correction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class Finding:
 
     *rule* is the rule's id, which never changes its meaning, and *name* its name. *place* is where
     it stands, *statement* the label of the statement, *witness* the requests that prove it, decided
-    by the engine; *page* is AWS's page on the matter.
+    by the engine; *page* is AWS's page on the matter. *correction* is the one certain way to mend
+    it, where there is one.
     """
 
     rule: str
@@ -82,6 +85,7 @@ class Finding:
     remedy: str | None = None
     statement: str | None = None
     witness: tuple[Step, ...] = ()
+    correction: Correction | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the finding as parsed JSON."""
@@ -98,6 +102,7 @@ class Finding:
             "remedy": self.remedy,
             "page": self.page,
             "witness": [step.as_json() for step in self.witness],
+            "corrected": self.correction.as_json() if self.correction else None,
         }
 
 

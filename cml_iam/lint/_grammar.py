@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from cml_iam.lint._corrections import latest_version
 from cml_iam.lint._finding import Found
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, VERSION_2012, policy_size
 
@@ -153,4 +154,5 @@ def variables_version(subject: Subject) -> Iterator[Found]:
                 item.place(),
                 f'set `"Version": "{VERSION_2012}"`',
                 item.label,
+                correction=latest_version(item),
             )

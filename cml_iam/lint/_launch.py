@@ -5,10 +5,11 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import reference
 from cml_iam.lint._conditions import holds_without_key, parse_operator
+from cml_iam.lint._corrections import further_statement
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found, Step
 from cml_iam.lint._sample import base_context, concerning, requests, says
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.errors import Place
+    from cml_iam.lint._edits import Correction
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.reference import Action, Target
 
@@ -60,7 +62,35 @@ def _incomplete_launch(subject: Subject, run: Action, item: Item, missing: list[
         "do not have",
         item.label,
         _refusals(subject, run, missing),
+        _completed_launch(subject, item, missing),
     )
+
+
+def _completed_launch(subject: Subject, item: Item, missing: list[Target]) -> Correction | None:
+    """Allow the rest of the launch; which instances may be launched is nobody's guess."""
+    if any(target.type == "instance" for target in missing):
+        return None
+    return further_statement(item, _rest_of_launch(subject, item, missing))
+
+
+def _rest_of_launch(subject: Subject, item: Item, missing: list[Target]) -> dict[str, Any]:
+    """Return a statement that allows a launch on the *missing* types, in the regions of *item*."""
+    partition, account = subject.partition or "aws", subject.account or "*"
+    arns = [
+        f"arn:{partition}:ec2:*:{account if pattern[4] else ''}:{pattern[5]}"
+        for target in missing
+        for pattern in target.arns
+    ]
+    regions: dict[str, dict[str, list[str]]] = {}
+    for condition in item.statement.conditions:
+        if is_region(condition.key):
+            regions.setdefault(condition.operator, {})[condition.key] = list(condition.values)
+    statement: dict[str, Any] = {
+        "Effect": "Allow",
+        "Action": "ec2:RunInstances",
+        "Resource": arns,
+    }
+    return statement | ({"Condition": regions} if regions else {})
 
 
 def _denied_launch(subject: Subject, run: Action, refused: list[Target]) -> Found:

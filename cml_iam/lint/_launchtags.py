@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam import reference
 from cml_iam.lint._conditions import parse_operator
+from cml_iam.lint._corrections import spelled_tag
 from cml_iam.lint._finding import Found
 from cml_iam.lint._sample import concerning, requests
 from cml_iam.lint._tags import NEGATED, step, tag_request, twin_of, values_of
@@ -97,4 +98,5 @@ def _launched(
             step(subject, without, f"{launch.action} on {launch.resource}, without the tag"),
             step(subject, launch, f"{launch.action} on it, with the tag {twin}={value}"),
         ),
+        spelled_tag(item, tag),
     )

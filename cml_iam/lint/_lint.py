@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cml_iam.errors import DocumentError, Place
+from cml_iam.lint._corrections import grammar_corrections
 from cml_iam.lint._finding import KINDS, Finding, Found, Kind
 from cml_iam.lint._rules import GRAMMAR, RULES, SYNTAX, Rule
 from cml_iam.lint._subject import Subject
 from cml_iam.policy import build_policy, grammar_problems, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cml_iam.errors import Problem
+    from cml_iam.lint._edits import Correction
     from cml_iam.policy import PolicyDocument
 
 
@@ -72,12 +74,25 @@ def _read(name: str, text: str) -> tuple[list[Finding], PolicyDocument | None]:
         return _findings(SYNTAX, error.problems), None
     problems = grammar_problems(located)
     if problems:
-        return _findings(GRAMMAR, problems), None
+        return _findings(GRAMMAR, problems, grammar_corrections(located)), None
     return [], build_policy(located)
 
 
-def _findings(rule: Rule, problems: Iterable[Problem]) -> list[Finding]:
-    return [rule.finding(Found(each.message, each.place, each.remedy)) for each in problems]
+def _findings(
+    rule: Rule, problems: Iterable[Problem], corrections: Mapping[Place, Correction] | None = None
+) -> list[Finding]:
+    certain = corrections or {}
+    return [
+        rule.finding(
+            Found(
+                each.message,
+                each.place,
+                each.remedy,
+                correction=certain.get(each.place) if each.place else None,
+            )
+        )
+        for each in problems
+    ]
 
 
 def _file(finding: Finding) -> str:

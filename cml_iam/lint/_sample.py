@@ -77,7 +77,8 @@ def base_context_of(subject: Subject, service: str, region: str) -> Context:
 def granting(subject: Subject, request: Request) -> Item | None:
     """Return a statement that decides *request*."""
     deciding = {id(each.statement) for each in subject.authorizer.decide(request).statements}
-    return next((item for item in subject.items if id(item.statement) in deciding), None)
+    found = (item for each, item in subject.by_statement.items() if each in deciding)
+    return next(found, None)
 
 
 def concerning(subject: Subject, *actions: Action) -> list[Item]:

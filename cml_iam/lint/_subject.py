@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -186,7 +186,32 @@ class Subject:
         """The engine on these documents."""
         from cml_iam.engine import compile_policies
 
-        return compile_policies(identity=list(self.documents))
+        return compile_policies(identity=self._as_attached)
+
+    @cached_property
+    def _as_attached(self) -> list[PolicyDocument]:
+        return [
+            replace(document, statements=tuple(map(as_attached, document.statements)))
+            for document in self.documents
+        ]
+
+    @cached_property
+    def by_statement(self) -> dict[int, Item]:
+        """The items by the identity of what the authorizer calls their statements."""
+        asked = (each for document in self._as_attached for each in document.statements)
+        return {id(each): item for each, item in zip(asked, self.items, strict=True)}
+
+
+def as_attached(statement: Statement) -> Statement:
+    """Return *statement* as one of a principal's policy, whatever kind it is of.
+
+    The engine refuses one that says who it is about, or no resource; a rule of its own says so.
+    """
+    if statement.principal is not None or statement.not_principal is not None:
+        statement = replace(statement, principal=None, not_principal=None)
+    if statement.resource is None and statement.not_resource is None:
+        statement = replace(statement, resource=("*",))
+    return statement
 
 
 def names(text: str, pattern: ArnPattern, target: Target) -> bool:

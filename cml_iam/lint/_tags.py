@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import reference
 from cml_iam.lint._conditions import parse_operator
+from cml_iam.lint._corrections import guarded_tag
 from cml_iam.lint._finding import Found, Step
 from cml_iam.lint._replayed import Replayed
 from cml_iam.lint._sample import concerning, filled, granting, requests, resource_tag, says
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cml_iam.engine import Request
+    from cml_iam.lint._edits import Correction
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import Condition
     from cml_iam.reference import Action, Target
@@ -321,6 +323,7 @@ def _opened(subject: Subject, gate: Gate, tagging: Request, tag: str) -> Found:
             step(subject, tagging, f"ec2:CreateTags {tag}={gate.value} on it"),
             step(subject, opened, f"{name} on it"),
         ),
+        _guarded(subject, tagging, gate),
     )
 
 
@@ -345,7 +348,34 @@ def _wiped(subject: Subject, gate: Gate, wipe: Request) -> Found:
             step(subject, wipe, how),
             step(subject, gate.shut, f"{gate.action.full} on it, now without the tag"),
         ),
+        _guarded(subject, wipe, gate),
     )
+
+
+def _guarded(subject: Subject, request: Request, gate: Gate) -> Correction | None:
+    """Return how to keep the statement that allows *request* from the tag of *gate*.
+
+    One that also lets a launch set the tag cannot be guarded so: then no launch could.
+    """
+    item = granting(subject, request)
+    if item is None:
+        return None
+    run, create = _ec2_action("RunInstances"), _ec2_action("CreateTags")
+    launches = any(run and says(each, run) for each in subject.allows)
+    others = (each for each in subject.allows if each is not item and create)
+    elsewhere = any(create and says(each, create) and _only_at_launch(each) for each in others)
+    if _only_at_launch(item) or (launches and "ec2:CreateTags" in item.actions and not elsewhere):
+        return None
+    return guarded_tag(item, gate.tag)
+
+
+def _only_at_launch(item: Item) -> bool:
+    return any(each.key.lower() == "ec2:createaction" for each in item.statement.conditions)
+
+
+def _ec2_action(name: str) -> Action | None:
+    ec2 = reference.service("ec2")
+    return ec2.action(name) if ec2 else None
 
 
 def _how_wiped(gate: Gate, wipe: Request) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cml_iam.lint._finding import Step
 from cml_iam.lint._sample import requests
+from cml_iam.lint._subject import as_attached
 from cml_iam.policy import PolicyDocument
 from cml_iam.reference import same_key
 
@@ -19,7 +20,9 @@ def alone(item: Item) -> Authorizer:
     """Return the engine on one statement and nothing else."""
     from cml_iam.engine import compile_policies
 
-    document = PolicyDocument((item.statement,), item.document.version, name=item.document.name)
+    document = PolicyDocument(
+        (as_attached(item.statement),), item.document.version, name=item.document.name
+    )
     return compile_policies(identity=[document])
 
 

@@ -1,0 +1,255 @@
+"""The certain corrections of what rules find, as edits of the text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam import reference
+from cml_iam.lint._certain import certain
+from cml_iam.lint._conditions import OPERATOR_NAMES
+from cml_iam.lint._edits import Correction, Edit
+from cml_iam.policy import VERSION_2012, policy_schema
+
+if TYPE_CHECKING:
+    from cml_iam.errors import Place
+    from cml_iam.lint._subject import Item
+    from cml_iam.policy import Condition, Located
+
+TAG_KEYS: Final = "aws:TagKeys"
+GUARD: Final = "ForAllValues:StringNotEqualsIgnoreCase"
+WEAK_GUARD: Final = "ForAllValues:StringNotEquals"
+SPELLED: Final = "ForAnyValue:StringEquals"
+
+
+def correction(item: Item, *edits: Edit) -> Correction | None:
+    """Return *edits* of the document of *item*; None without any, or without a text to edit."""
+    located = item.document.located
+    if located is None or not edits:
+        return None
+    return Correction(edits, located, item.document.path(item.statement))
+
+
+def other_value(item: Item, element: str, index: int, value: str | None) -> Correction | None:
+    """Put *value* in the place of an element of a list, or of the bare text that stands for one."""
+    located = item.document.located
+    if located is None or value is None:
+        return None
+    path = (*item.document.path(item.statement), element, index)
+    return correction(
+        item, Edit("replace", path if path in located.values else path[:-1], value=value)
+    )
+
+
+def known_action(item: Item, element: str, index: int, text: str) -> Correction | None:
+    """Spell an action as it is spelled, where there is no doubt which one is meant."""
+    prefix, _, name = text.partition(":")
+    owner = reference.service(prefix)
+    if owner is None or not name or "*" in text or "?" in text:
+        return None
+    meant = certain(name, owner.action_names)
+    return other_value(item, element, index, f"{owner.name}:{meant}" if meant else None)
+
+
+def known_operator(item: Item, operator: str) -> Correction | None:
+    """Spell a condition operator as it is spelled."""
+    qualifier, colon, base = operator.rpartition(":")
+    meant = certain(base, (*OPERATOR_NAMES, *(f"{each}IfExists" for each in OPERATOR_NAMES)))
+    asked = certain(qualifier, ("ForAllValues", "ForAnyValue")) if colon else ""
+    if meant is None or asked is None or meant == "NullIfExists":
+        return None
+    return other_operator(item, operator, f"{asked}{colon}{meant}")
+
+
+def other_operator(item: Item, operator: str, name: str) -> Correction | None:
+    """Rename a condition operator; None if the statement has one of that name."""
+    taken = {each.operator.lower() for each in item.statement.conditions}
+    if name.lower() in taken and name.lower() != operator.lower():
+        return None
+    path = (*item.document.path(item.statement), "Condition", operator)
+    return correction(item, Edit("rename", path, name))
+
+
+def known_key(item: Item, condition: Condition) -> Correction | None:
+    """Spell a condition key as it is spelled."""
+    prefix = condition.key.partition(":")[0]
+    head, slash, tail = condition.key.partition("/")
+    heads = [
+        name.partition("/")[0]
+        for name in reference.known_keys(prefix)
+        if ("/" in name) is bool(slash)
+    ]
+    meant = certain(head, heads)
+    return other_key(item, condition, f"{meant}{slash}{tail}") if meant else None
+
+
+def other_key(item: Item, condition: Condition, name: str) -> Correction | None:
+    """Rename a condition key; None if its operator has that one too."""
+    taken = {
+        each.key.lower()
+        for each in item.statement.conditions
+        if each.operator.lower() == condition.operator.lower()
+    }
+    if name.lower() in taken:
+        return None
+    return correction(item, Edit("rename", _path_of(item, condition), name))
+
+
+def with_wildcards(item: Item, condition: Condition, operator: str) -> Correction | None:
+    """Use the operator that knows wildcards, where no other key of the same one has any."""
+    others = (
+        each
+        for each in item.statement.conditions
+        if each.operator == condition.operator and each.key != condition.key
+    )
+    if any(char in value for each in others for value in each.values for char in "*?"):
+        return None
+    return other_operator(item, condition.operator, operator)
+
+
+def latest_version(item: Item) -> Correction | None:
+    """Make the document one of the version that has variables."""
+    located = item.document.located
+    if located is None:
+        return None
+    if "Version" in located.value:
+        edit = Edit("replace", ("Version",), "Version", VERSION_2012)
+    else:
+        edit = Edit("begin", (), "Version", VERSION_2012)
+    return Correction((edit,), located)
+
+
+def any_resource(item: Item) -> Correction | None:
+    """Put `*` in the place of the resources, where no action of the statement takes one."""
+    if item.statement.resource is None or item.statement.action is None:
+        return None
+    actions = [action for element in item.named for action in element.actions]
+    unknown = any(not element.actions for element in item.named)
+    if unknown or not all(action.takes_no_resource for action in actions):
+        return None
+    path = (*item.document.path(item.statement), "Resource")
+    return correction(item, Edit("replace", path, value="*"))
+
+
+def further_statement(item: Item, statement: dict[str, Any]) -> Correction | None:
+    """Put *statement* last into the document of *item*, if that has a list of them."""
+    located = item.document.located
+    if located is None or not isinstance(located.value["Statement"], list):
+        return None
+    return correction(item, Edit("append", ("Statement",), value=statement))
+
+
+def guarded_tag(item: Item, tag: str) -> Correction | None:
+    """Let *item*, about tagging only, neither touch *tag* in any spelling nor name no tag."""
+    names = {each.text.lower() for each in item.named}
+    if not item.allows or not names <= {"ec2:createtags", "ec2:deletetags"}:
+        return None
+    blocks = _blocks(item)
+    edits = []
+    if "null" not in {each.lower() for each in blocks}:
+        edits.append(("Null", "false"))
+    path = (*item.document.path(item.statement), "Condition")
+    made = _add_conditions(item, edits)
+    if WEAK_GUARD in blocks and GUARD not in blocks:
+        if _keys_of(item, WEAK_GUARD) != [TAG_KEYS.lower()]:
+            return None
+        rename = Edit("rename", (*path, WEAK_GUARD), GUARD)
+        return correction(item, rename, *made)
+    if GUARD in blocks:
+        return correction(item, *made)
+    return correction(item, *_add_conditions(item, [(GUARD, [tag]), *edits]))
+
+
+def spelled_tag(item: Item, tag: str) -> Correction | None:
+    """Let *item*, an Allow, demand that the tag's key is spelled *tag*."""
+    if not item.allows or SPELLED in _blocks(item):
+        return None
+    return correction(item, *_add_conditions(item, [(SPELLED, [tag])]))
+
+
+def _add_conditions(item: Item, wanted: list[tuple[str, Any]]) -> tuple[Edit, ...]:
+    """Return the edits that add operators on aws:TagKeys to the conditions of *item*."""
+    here = item.document.path(item.statement)
+    blocks = {operator: {TAG_KEYS: value} for operator, value in wanted}
+    if not blocks:
+        return ()
+    if not item.statement.conditions and not _blocks(item):
+        raw = _raw(item)
+        if "Condition" not in raw:
+            return (Edit("add", here, "Condition", blocks),)
+    return tuple(Edit("add", (*here, "Condition"), name, block) for name, block in blocks.items())
+
+
+def _blocks(item: Item) -> list[str]:
+    """Return the operators of the statement as they stand in the text."""
+    return list(_raw(item).get("Condition", {}))
+
+
+def _keys_of(item: Item, operator: str) -> list[str]:
+    return [key.lower() for key in _raw(item)["Condition"][operator]]
+
+
+def _raw(item: Item) -> dict[str, Any]:
+    located = item.document.located
+    if located is None:
+        return {}
+    raw: Any = located.value
+    for part in item.document.path(item.statement):
+        raw = raw[part]
+    found: dict[str, Any] = raw
+    return found
+
+
+def _path_of(item: Item, condition: Condition) -> tuple[str | int, ...]:
+    path = item.document.path(item.statement)
+    return (*path, "Condition", condition.operator, condition.key)
+
+
+def grammar_corrections(located: Located) -> dict[Place, Correction]:
+    """Return for names of elements and effects that are misspelt what is meant, by their place."""
+    schema = policy_schema()
+    found: dict[Place, Correction] = {}
+    if not isinstance(located.value, dict):
+        return found
+    _names_in(located, (), list(schema["properties"]), found)
+    statements = located.value.get("Statement")
+    single = isinstance(statements, dict)
+    if not isinstance(statements, list):
+        statements = [statements]
+    for index, each in enumerate(statements):
+        path = ("Statement",) if single else ("Statement", index)
+        if isinstance(each, dict):
+            _names_in(located, path, list(schema["$defs"]["statement"]["properties"]), found)
+            _effect_in(located, path, each.get("Effect"), found)
+    return found
+
+
+def _names_in(
+    located: Located,
+    path: tuple[str | int, ...],
+    known: list[str],
+    found: dict[Place, Correction],
+) -> None:
+    value: Any = located.value
+    for part in path:
+        value = value[part]
+    for name in value:
+        meant = certain(name, known) if name not in known else None
+        if meant and meant not in value:
+            here = (*path, name)
+            edits = (Edit("rename", here, meant),)
+            found[located.name_place(here)] = Correction(edits, located, path)
+
+
+def _effect_in(
+    located: Located,
+    path: tuple[str | int, ...],
+    effect: Any,
+    found: dict[Place, Correction],
+) -> None:
+    if not isinstance(effect, str) or effect in {"Allow", "Deny"}:
+        return
+    meant = {"allow": "Allow", "deny": "Deny"}.get(effect.lower())
+    if meant:
+        here = (*path, "Effect")
+        edits = (Edit("replace", here, value=meant),)
+        found[located.place(here)] = Correction(edits, located, path)

@@ -1,0 +1,114 @@
+"""Changes to the text of a document that leave everything else where it stands.
+
+An edit names a place by its path; spans of the parsed text say where that is, and the white space
+around its neighbours how to lay out what is put in.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from cml_iam.policy import Located, parse_json
+
+if TYPE_CHECKING:
+    from cml_iam.policy import Path
+
+INDENT: Final = 2
+"""Columns of a level, in what is put into a document of several lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change.
+
+    `replace` puts *value* in the place of the value at *path*; `rename` gives the member at *path*
+    the *name*; `add` puts the member *name*: *value* last into the object at *path*, `begin` first;
+    `append` puts *value* last into the array there.
+    """
+
+    kind: Literal["replace", "rename", "add", "begin", "append"]
+    path: Path
+    name: str = ""
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The one certain way to mend a finding; *path* leads to the statement it corrects."""
+
+    edits: tuple[Edit, ...]
+    located: Located = field(repr=False, compare=False)
+    path: Path = ()
+
+    def as_json(self) -> Any:
+        """Return what the edits make of the statement, or the member of the document they set."""
+        last = self.edits[-1]
+        if last.kind == "append":
+            return last.value
+        if not self.path and len(last.path) <= 1:
+            return {last.name: last.value} if last.value else {last.name: "…"}
+        shown = parse_json(apply_edits(self.located.source.text, self.edits)).value
+        for part in self.path:
+            shown = shown[part]
+        return shown
+
+
+def apply_edits(text: str, edits: tuple[Edit, ...]) -> str:
+    """Return the JSON *text* after *edits*, one after the other.
+
+    Raises KeyError for a path that is not there, DocumentError for a text that is no JSON.
+    """
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    for edit in edits:
+        located = parse_json(text)
+        start, end, put_in = _change(located, edit)
+        plain = located.source.text
+        text = plain[:start] + put_in + plain[end:]
+    return mark + text.removeprefix("\ufeff")
+
+
+def _change(located: Located, edit: Edit) -> tuple[int, int, str]:
+    """Return the span to replace, and by what."""
+    if edit.kind == "rename":
+        span = located.names[edit.path]
+        return span.start, span.end, json.dumps(edit.name, ensure_ascii=False)
+    span = located.values[edit.path]
+    if edit.kind == "replace":
+        return span.start, span.end, _laid_out(edit.value, located, span.start)
+    inside = [each for each in located.values if each[:-1] == edit.path and each]
+    if not inside:
+        return span.start + 1, span.end - 1, _member(edit, located, span.start)
+    names = located.values if edit.kind == "append" else located.names
+    first, last = names[inside[0]].start, located.values[inside[-1]].end
+    gap = located.source.text[span.start + 1 : first]
+    put_in = _member(edit, located, first, one_line="\n" not in gap)
+    if edit.kind == "begin":
+        return first, first, f"{put_in},{gap or ' '}"
+    return last, last, f",{gap or ' '}{put_in}"
+
+
+def _member(edit: Edit, located: Located, at: int, *, one_line: bool = False) -> str:
+    value = _plain(edit.value) if one_line else _laid_out(edit.value, located, at)
+    name = json.dumps(edit.name, ensure_ascii=False)
+    return value if edit.kind == "append" else f"{name}: {value}"
+
+
+def _laid_out(value: Any, located: Located, at: int) -> str:
+    """Return *value* as JSON: over several lines if the document is, indented as the line of *at*.
+
+    Only objects take several lines.
+    """
+    text = located.source.text
+    if "\n" not in text.strip() or not isinstance(value, dict):
+        return _plain(value)
+    line = text[text.rfind("\n", 0, at) + 1 : at]
+    indent = line[: len(line) - len(line.lstrip())]
+    ending = "\r\n" if "\r\n" in text else "\n"
+    step = "\t" if indent.startswith("\t") else INDENT
+    return json.dumps(value, indent=step, ensure_ascii=False).replace("\n", ending + indent)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
