@@ -264,6 +264,12 @@ def _contradictions(located: Located) -> Iterator[Problem]:
             )
     yield from _addresses(located, site)
     yield from _images_twice(located, site)
+    if site.restrict.guard_tag and site.restrict.guard_tag.key.lower() == "name":
+        yield Problem(
+            "the guard tag cannot be `Name`: every worker has a name of its own",
+            located.place(("restrict", "guard_tag")),
+            'choose another key, such as { ManagedBy = "cml-cloud-manager" }',
+        )
     if site.user and site.restrict.mfa_to_terminate:
         yield Problem(
             "a user's access key never has MFA, so nothing could be terminated",
@@ -369,7 +375,7 @@ def _in_partition(region: str, partition: str) -> bool:
 
 
 def _site(value: Mapping[str, Any]) -> Site:
-    account, principal = value["account"], value["principal"]
+    account, principal = value["account"], value.get("principal", {})
     role = principal.get("role")
     eks = value.get("eks")
     return Site(

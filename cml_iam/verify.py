@@ -15,9 +15,9 @@ from typing import Any, Final, Literal
 
 from cml_iam.aws.port import Aws
 from cml_iam.engine import Authorizer, Request, StatementReason, compile_policies
-from cml_iam.errors import AwsError, CredentialsError
+from cml_iam.errors import AwsError, CredentialsError, DocumentError
 from cml_iam.expectations import Expectation, Judgement, Ruling, judge
-from cml_iam.policy import PolicyDocument
+from cml_iam.policy import PolicyDocument, attachment_problems
 
 Question = tuple[str, str]
 """An action and a resource."""
@@ -63,8 +63,16 @@ def verify_offline(
     identity: Iterable[PolicyDocument],
     boundary: PolicyDocument | None = None,
 ) -> Verification:
-    """Judge *expectations* by our engine, for a principal with these policies."""
-    authorizer = compile_policies(identity=list(identity), boundary=boundary)
+    """Judge *expectations* by our engine, for a principal with these policies.
+
+    Raises DocumentError for a policy that IAM would not attach: there is nothing to judge.
+    """
+    identity = list(identity)
+    attached = [*identity, *([boundary] if boundary else [])]
+    problems = tuple(problem for each in attached for problem in attachment_problems(each))
+    if problems:
+        raise DocumentError(problems)
+    authorizer = compile_policies(identity=identity, boundary=boundary)
     judgements = judge(expectations, lambda each: _ruling(authorizer, each))
     return Verification("offline", tuple(_hinted(authorizer, each) for each in judgements))
 

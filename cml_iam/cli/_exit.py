@@ -29,7 +29,7 @@ MEANING = {
     Exit.FINDINGS: "findings, or an expectation that does not hold",
     Exit.CREDENTIALS: "no credentials, or AWS does not accept them",
     Exit.AWS: "AWS refused the call or could not be reached",
-    Exit.CHANGES: "changes are pending (`plan --detailed-exitcode`, `drift`), or policies differ (`diff`)",
+    Exit.CHANGES: "changes are pending (`plan`, `drift`), or policies differ (`diff`)",
     Exit.RESUMABLE: "stopped part of the way; run the command it names to go on",
     Exit.UNCHECKED: "something could not be checked",
     Exit.INTERRUPTED: "interrupted from the keyboard",

@@ -11,7 +11,8 @@ from cml_iam.cli._files import read_policy
 from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.engine import Request, compile_policies
-from cml_iam.policy import load_policy
+from cml_iam.errors import DocumentError, InputError
+from cml_iam.policy import attachment_problems, load_policy
 from cml_iam.render import render_policy
 
 if TYPE_CHECKING:
@@ -93,13 +94,13 @@ def explain(
     Statements about other actions take one line each; -v shows all their elements too.
     """
     authorizer = compile_policies(
-        [read_policy(path) for path in policies] or [_own_policy()],
-        boundary=read_policy(boundary) if boundary else None,
-        session=[read_policy(path) for path in session] or None,
+        [_attached(path) for path in policies] or [_own_policy()],
+        boundary=_attached(boundary) if boundary else None,
+        session=[_attached(path) for path in session] or None,
         resource=read_policy(resource_policy) if resource_policy else None,
-        scps=[[read_policy(path)] for path in scp],
+        scps=[[_attached(path)] for path in scp],
     )
-    request = Request(action, resource, principal, read_context(pairs))
+    request = Request(_one_action(action), resource, principal, read_context(pairs))
     explanation = authorizer.explain(request)
     if wants_json():
         print_json(_as_json(explanation, authorizer))
@@ -121,6 +122,24 @@ def read_context(pairs: Iterable[str]) -> dict[str, str | list[str]]:
         else:
             context[key] = [*(before if isinstance(before, list) else [before]), value]
     return context
+
+
+def _attached(path: Path) -> PolicyDocument:
+    """Read a policy of a principal; raises DocumentError for one that IAM would not attach."""
+    document = read_policy(path)
+    if problems := attachment_problems(document):
+        raise DocumentError(problems)
+    return document
+
+
+def _one_action(action: str) -> str:
+    """Return *action*; a typing error must not read as a decision."""
+    service, colon, name = action.partition(":")
+    if not (service and colon and name) or set("*? ") & set(action):
+        raise InputError(
+            f"not an action: `{action}`", remedy="name one, without wildcards: ec2:StopInstances"
+        )
+    return action
 
 
 def _own_policy() -> PolicyDocument:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
@@ -39,7 +42,14 @@ _STATE_MARK = {"running": OK, "stopped": INFO, "terminated": BAD}
 @click.option("--type", "types", metavar="PATTERN", multiple=True, help="Of this type; * and ?.")
 @click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="With this tag.")
 @click.option("--name", metavar="PATTERN", help="With this name; * and ?.")
-@shared_options("site", "output", "color", "quiet")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["text", "json", "csv"]),
+    help="Form of the answer.",
+)
+@shared_options("site", "color", "quiet")
 @aws_options
 @click.pass_context
 def list_workers(
@@ -49,6 +59,7 @@ def list_workers(
     types: tuple[str, ...],
     tags: tuple[str, ...],
     name: str | None,
+    form: str | None,
 ) -> None:
     """List the workers of every region of the site, or of --region."""
     here = scene()
@@ -65,7 +76,8 @@ def list_workers(
             ),
         )
     found = tuple(each for each in listing.workers if not name or fnmatchcase(each.name, name))
-    _print_list(here, found, everything=everything)
+    answered = [region for region in here.regions if region not in listing.failures]
+    _print_list(here, found, answered, everything=everything)
     context.exit(_report(listing))
 
 
@@ -120,12 +132,16 @@ def wanted_workers(here: Scene, workers: Sequence[str]) -> tuple[Worker, ...]:
     return tuple(each for each in listing.workers if each.state != "terminated")
 
 
-def _print_list(here: Scene, found: Sequence[Worker], *, everything: bool) -> None:
+def _print_list(
+    here: Scene, found: Sequence[Worker], answered: Sequence[str], *, everything: bool
+) -> None:
     if wants_json():
         print_json([worker_json(each) for each in found])
         return
     if not found:
-        note(f"{INFO} nothing found in {', '.join(here.regions)}")
+        if not answered:
+            return  # nothing is known of any region; the report says why
+        note(f"{INFO} nothing found in {', '.join(answered)}")
         if not everything:
             note(f"  only instances with the tag {here.manager.guard} count; --all lists every one")
         return
@@ -135,9 +151,22 @@ def _print_list(here: Scene, found: Sequence[Worker], *, everything: bool) -> No
     print_table([heading for heading, _ in shown], rows)
 
 
+def as_csv(workers: Sequence[Worker]) -> str:
+    """Return *workers* as CSV with a header (RFC 4180): lists by spaces, tags as JSON."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Worker)])
+    writer.writeheader()
+    for each in workers:
+        said = worker_json(each)
+        groups = " ".join(each.security_group_ids)
+        tags = json.dumps(said["tags"], ensure_ascii=False)
+        writer.writerow({**said, "security_group_ids": groups, "tags": tags})
+    return text.getvalue()
+
+
 def _report(listing: Listing) -> Exit:
     for region, error in listing.failures.items():
-        note(f"{BAD} {region}: {error.message}")
+        click.echo(f"{BAD} {region}: could not be asked: {error.message}", err=True)
     return next((exit_code(error) for error in listing.failures.values()), Exit.OK)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -39,11 +41,14 @@ class Keys:
         known = self._known
         if known.issuperset(context):
             return None
-        found = None
-        for name, value in context.items():
-            if name not in known and self._spelling(name) == key:
-                found = value
-        return found
+        found = [
+            value
+            for name, value in context.items()
+            if name not in known and self._spelling(name) == key
+        ]
+        if len(found) > 1:
+            raise InputError(f"the context has `{key}` in several spellings")
+        return found[0] if found else None
 
     def _spelling(self, name: str) -> str:
         """Return the one spelling of *name*; remember a name that is right or not asked for."""

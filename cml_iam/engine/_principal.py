@@ -113,6 +113,9 @@ def _aws(name: str, caller: Caller) -> Naming:
         return Naming.DIRECTLY
     if caller.arn is None:
         return Naming.NOT
+    if name == caller.account and caller.arn.resource == "root":
+        # An account's id means the ARN of its root, and this caller is the root itself.
+        return Naming.DIRECTLY
     if name == caller.text:
         return Naming.IDENTITY if caller.arn.resource.startswith("role/") else Naming.DIRECTLY
     if name in {caller.account, f"arn:{caller.arn.partition}:iam::{caller.account}:root"}:

@@ -201,9 +201,9 @@ def _tagging_other_types(stage: Stage) -> Iterator[Expectation]:
     region, caller = stage.regions[0], stage.caller
     worker = stage.worker(region)
     existing = {
-        "volume": "vol-0f0re190000000001",
-        "network-interface": "eni-0f0re190000000001",
-        "image": "ami-0f0re190000000002",
+        "volume": "vol-0f04e190000000001",
+        "network-interface": "eni-0f04e190000000001",
+        "image": "ami-0f04e190000000002",
     }
     for kind, name in existing.items():
         for action in (CREATE_TAGS, "ec2:DeleteTags"):
@@ -277,7 +277,7 @@ def _launches_with_other_resources(stage: Stage, region: str) -> Iterator[Expect
             "launch with a disk made from any snapshot",
             replace(
                 usual,
-                snapshots=("snap-0f0re19000000001",),
+                snapshots=("snap-0f04e190000000001",),
                 snapshot_tags={**stage.image_tags, stage.tag.key: stage.tag.value},
             ),
             "snapshot",
@@ -285,7 +285,7 @@ def _launches_with_other_resources(stage: Stage, region: str) -> Iterator[Expect
         (
             "launch-template",
             "launch through a launch template",
-            replace(usual, launch_template="lt-0f0re190000000001"),
+            replace(usual, launch_template="lt-0f04e190000000001"),
             "launch-template",
         ),
         (

@@ -30,19 +30,19 @@ def derive_options(stage: Stage) -> Iterator[Expectation]:
 
 def _launch_options(stage: Stage, region: str) -> Iterator[Expectation]:
     usual = stage.launch(region)
-    foreign = "subnet-0f0re190000000001"
+    foreign = "subnet-0f04e190000000001"
     cases = (
         ("subnets", "into another subnet", replace(usual, subnet=foreign), "subnet"),
         (
             "subnets",
             "with an interface that lies in another subnet",
-            replace(usual, subnet=foreign, network_interface="eni-0f0re190000000001"),
+            replace(usual, subnet=foreign, network_interface="eni-0f04e190000000001"),
             "network-interface",
         ),
         (
             "security_groups",
             "with another security group",
-            replace(usual, security_groups=("sg-0f0re190000000001",)),
+            replace(usual, security_groups=("sg-0f04e190000000001",)),
             "security-group",
         ),
         ("imdsv2", "without IMDSv2", replace(usual, metadata_tokens="optional"), "instance"),

@@ -76,7 +76,7 @@ class Stage:
 
     def foreign(self, region: str) -> Instance:
         """Return another team's instance: the guard tag's key with another value."""
-        return self._instance("i-0f0re1900000000002", region, {self.tag.key: "another-team"})
+        return self._instance("i-0f04e190000000002", region, {self.tag.key: "another-team"})
 
     def untagged(self, region: str) -> Instance:
         """Return an instance without the guard tag."""
@@ -134,8 +134,8 @@ class Stage:
     def other_images(self, region: str) -> tuple[Image, ...]:
         """Return images that may not be launched in *region* where images are restricted."""
         restrict = self.site.restrict
-        public = Image("ami-0f0re190000000002", FOREIGN_ACCOUNT, public=True)
-        own = Image("ami-0un1i57ed00000003", self.site.account, tags=self._mistagged())
+        public = Image("ami-0f04e190000000002", FOREIGN_ACCOUNT, public=True)
+        own = Image("ami-00bad0bad0bad0003", self.site.account, tags=self._mistagged())
         if region in restrict.images or self.site.account not in restrict.image_owners:
             return public, own
         return (public,)

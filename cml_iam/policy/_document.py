@@ -187,3 +187,22 @@ def _principals(raw: Any) -> Principals | None:
     return Principals(
         everyone=False, ids=tuple((kind, _texts(ids) or ()) for kind, ids in raw.items())
     )
+
+
+def attachment_problems(document: PolicyDocument) -> tuple[Problem, ...]:
+    """Return why IAM would not attach *document* to a principal, as policy or as boundary.
+
+    What a principal may do names no principal and says on which resources.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+    """
+    found: list[Problem] = []
+    for statement in document.statements:
+        if statement.principal is not None or statement.not_principal is not None:
+            name = "NotPrincipal" if statement.principal is None else "Principal"
+            message = f"`{name}` cannot stand in a policy of a user or role"
+            found.append(Problem(message, document.place(statement, name), "remove it"))
+        if statement.resource is None and statement.not_resource is None:
+            message = f"{statement.label} has neither `Resource` nor `NotResource`"
+            found.append(Problem(message, document.place(statement), 'add `"Resource": "*"`'))
+    return tuple(found)

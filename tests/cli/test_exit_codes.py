@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +143,70 @@ def test_a_fault_of_our_own_is_code_1_without_a_traceback(
     assert ran.code == 1
     assert "internal error: RuntimeError: boom" in ran.err
     assert "Traceback" not in ran.err
+
+
+def _shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = f'cml-iam() {{ {shlex.quote(sys.executable)} -m cml_iam "$@"; }}; {script}'
+    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True)
+
+
+def test_a_reader_that_leaves_is_no_fault(tmp_path: Path) -> None:
+    ran = _shell("set -o pipefail; cml-iam policy permissions | head -1", tmp_path)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_closed_stdout_is_no_fault(tmp_path: Path) -> None:
+    assert _shell("cml-iam policy permissions >&-", tmp_path).returncode == 0
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    ran = _shell("cml-iam policy permissions > /dev/full", tmp_path)
+
+    assert "internal error" not in ran.stderr
+    assert ran.returncode != 0
+
+
+def test_an_encoding_without_our_symbols_gets_them_escaped(tmp_path: Path) -> None:
+    from tests.site.test_site import EXAMPLE
+
+    (tmp_path / "cml-iam.toml").write_text(EXAMPLE)
+
+    ran = _shell("PYTHONIOENCODING=latin-1 cml-iam policy verify", tmp_path)
+
+    assert ran.returncode == 0
+    assert "\\u2714 all" in ran.stdout
+
+
+def test_a_folder_that_is_not_there_is_usage(cml_iam: Any) -> None:
+    ran = cml_iam("--site", "nowhere/cml-iam.toml", "init", "--account", "111122223333")
+
+    assert ran.code == 2
+    assert "`nowhere/cml-iam.toml`: No such file" in ran.err
+
+
+def test_a_policy_iam_would_not_attach_is_not_judged(cml_iam: Any, tmp_path: Path) -> None:
+    from tests.site.test_site import EXAMPLE
+
+    (tmp_path / "cml-iam.toml").write_text(EXAMPLE)
+    (tmp_path / "p.json").write_text(
+        '{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*"}}'
+    )
+
+    for command in (("verify", "p.json"), ("explain", "s3:GetObject", "--policy", "p.json")):
+        ran = cml_iam("policy", *command)
+        assert ran.code == 2
+        assert "p.json:1:35: `Principal` cannot stand in a policy of a user or role" in ran.err
+        assert "neither `Resource` nor `NotResource`" in ran.err
+
+
+@pytest.mark.parametrize("action", ["garbage", "ec2:Stop*", "ec2:", ""])
+def test_explain_takes_an_action_only(cml_iam: Any, tmp_path: Path, action: str) -> None:
+    (tmp_path / "p.json").write_text(
+        '{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
+    )
+
+    ran = cml_iam("policy", "explain", action, "--policy", "p.json")
+
+    assert ran.code == 2
+    assert "not an action" in ran.err

@@ -103,6 +103,7 @@ instance_types = ["C5.large"]
         ),
         ('[restrict.images]\n"arn:aws:ec2:us-east-1" = []', "s:4:1", "a region is a name"),
         ('[restrict]\nsource_ips = ["300.1.1.1/8"]', "s:5:15", "not an address or range"),
+        ('[restrict]\nguard_tag = { Name = "x" }', "s:5:13", "cannot be `Name`"),
         ("[restrict]\nmfa_to_terminate = true", "s:5:1", "never has MFA"),
         (
             '[restrict]\nregions = ["us-east-1"]\n[restrict.images]\nus-west-2 = ["ami-12345678"]',
@@ -137,10 +138,13 @@ def test_an_empty_file_says_what_it_lacks() -> None:
     with pytest.raises(SiteError) as caught:
         parse_site("", "s")
 
-    assert [p.message for p in caught.value.problems] == [
-        "the document has no `account`",
-        "the document has no `principal`",
-    ]
+    assert [p.message for p in caught.value.problems] == ["the document has no `account`"]
+
+
+def test_the_account_is_all_a_site_must_say() -> None:
+    read = parse_site('[account]\nid = "111122223333"\n')
+
+    assert read == parse_site(HEAD)
 
 
 def test_a_missing_file_is_an_input_error_that_says_how_to_write_one(tmp_path: Path) -> None:
