@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from typing import NoReturn
 
@@ -49,7 +51,17 @@ def topics(topic: str) -> None:  # noqa: ARG001 - one topic so far
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    _prepare_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _prepare_streams() -> None:
+    """Let every answer be written: to a closed stream nowhere, to a poor encoding escaped."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the process's life
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: list[str]) -> int:
@@ -66,9 +78,13 @@ def run(arguments: list[str]) -> int:
         return Exit.INTERRUPTED
     except errors.CmlIamError as error:
         return _report(error, arguments)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left; nothing more to say to it
+    except (BrokenPipeError, SystemExit):
+        # The reader of our output left (click ends the process for it); nothing more to say to it.
         return Exit.OK
+    except OSError as error:
+        where = f"`{error.filename}`: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        return Exit.USAGE
     except Exception as error:  # noqa: BLE001 - the last line of defence of the process
         return _internal(error, arguments)
     return code if isinstance(code, int) else Exit.OK
