@@ -46,7 +46,7 @@ ELSEWHERE: Final = "xx-nowhere-1"
 
 _IDS: Final = {
     "instance": "i-0a1b2c3d4e5f60001",
-    "image": "ami-0f0re190000000002",
+    "image": "ami-0f04e190000000002",
     "volume": "vol-0a1b2c3d4e5f60001",
     "network-interface": "eni-0a1b2c3d4e5f60001",
     "security-group": "sg-0a1b2c3d4e5f60001",

@@ -33,6 +33,7 @@ PROBE: Final = "cml-iam-probe"
 """The name and the tag key that dry runs are tried with; nothing ever carries it."""
 
 _NO_WORKER = "no worker carries the guard tag yet, so there is nothing to try it on"
+_NOT_FOUND_OUT = "no worker to try it on could be looked for: see ec2:DescribeInstances"
 _NO_LAUNCH = "no image and instance type to try it with"
 
 
@@ -87,6 +88,7 @@ class _Scene:
     guard: GuardTag
     now: datetime
     worker: Worker | None
+    looked: Check
     launch: Launch | None
 
 
@@ -99,8 +101,9 @@ def check_health(
     if connection.failure:
         return replace(connection, checks=_after(connection.checks[0], actions))
     known = {"ec2:DescribeRegions": connection.checks[0]}
-    worker, known["ec2:DescribeInstances"] = _find_worker(aws, region, guard)
-    scene = _Scene(aws, region, guard, now, worker, _filled(launch, worker))
+    worker, looked = _find_worker(aws, region, guard)
+    known[looked.action] = looked
+    scene = _Scene(aws, region, guard, now, worker, looked, _filled(launch, worker))
     checks = tuple(known.get(action) or _checked(action, scene) for action in actions)
     return replace(connection, checks=checks)
 
@@ -247,6 +250,8 @@ def _launching(action: str, scene: _Scene) -> Check:
 
 def _on_worker(make: Callable[[_Scene, list[str]], Ask]) -> Callable[[str, _Scene], Check]:
     def probe(action: str, scene: _Scene) -> Check:
+        if scene.worker is None and scene.looked.verdict is not Verdict.ALLOWED:
+            return Check(action, Verdict.UNCHECKED, _NOT_FOUND_OUT)
         if scene.worker is None:
             return Check(action, Verdict.UNCHECKED, _NO_WORKER, "create the first worker")
         return _dry_run(action, make(scene, [scene.worker.id]), scene)

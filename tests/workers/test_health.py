@@ -68,6 +68,17 @@ def test_without_a_worker_what_needs_one_could_not_be_checked() -> None:
     assert not health.ok
 
 
+def test_a_worker_that_could_not_be_looked_for_is_not_said_to_be_missing() -> None:
+    aws = FakeAws(instances=[instance()], denied={"ec2:DescribeInstances"})
+
+    health = WorkerManager(aws).health(probe=LAUNCH)
+
+    stop = next(each for each in health.checks if each.action == "ec2:StopInstances")
+    assert stop.verdict is Verdict.UNCHECKED
+    assert "no worker carries" not in stop.detail
+    assert "see ec2:DescribeInstances" in stop.detail
+
+
 def test_without_a_worker_or_a_launch_launching_could_not_be_checked() -> None:
     assert verdicts(WorkerManager(FakeAws()).health())["ec2:RunInstances"] == "could not check"
 
