@@ -15,7 +15,13 @@ from typing import Any, Final, Literal
 
 from cml_iam.aws.port import Aws
 from cml_iam.engine import Authorizer, Request, StatementReason, compile_policies
-from cml_iam.errors import AwsError, CredentialsError, DocumentError
+from cml_iam.errors import (
+    AwsError,
+    CredentialsError,
+    DeniedError,
+    DocumentError,
+    NotFoundError,
+)
 from cml_iam.expectations import Expectation, Judgement, Ruling, judge
 from cml_iam.policy import PolicyDocument, attachment_problems
 
@@ -117,7 +123,25 @@ def _names_action(reason: StatementReason) -> bool:
 
 
 def _mentioned_keys(aws: Aws, principal_arn: str) -> frozenset[str]:
-    answer = aws.call("iam", "get_context_keys_for_principal_policy", PolicySourceArn=principal_arn)
+    operation = "get_context_keys_for_principal_policy"
+    try:
+        answer = aws.call("iam", operation, PolicySourceArn=principal_arn)
+    except NotFoundError as error:
+        raise NotFoundError(
+            error.message,
+            code=error.code,
+            operation=error.operation,
+            remedy=f"check that `{principal_arn}` is there, in the account of these credentials:"
+            " `cml-iam bootstrap apply` makes the site's principal",
+        ) from None
+    except DeniedError as error:
+        raise DeniedError(
+            error.message,
+            code=error.code,
+            operation=error.operation,
+            action=error.action,
+            remedy="ask as an administrator: the manager itself should not hold this permission",
+        ) from None
     return frozenset(key.lower() for key in answer["ContextKeyNames"]) | _ALWAYS
 
 

@@ -57,6 +57,7 @@ def test_a_principal_that_is_not_there_is_said(live: Any) -> None:
 
     assert ran.code == 5
     assert "NoSuchEntity" in ran.err
+    assert "cml-iam bootstrap apply" in ran.err
 
 
 def test_a_site_of_another_account_stops_before_anything(live: Any, tmp_path: Path) -> None:
