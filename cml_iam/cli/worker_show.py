@@ -26,7 +26,7 @@ from cml_iam.cli._output import (
     progress,
     wants_json,
 )
-from cml_iam.cli._settings import aws_options, shared_options
+from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
 from cml_iam.cli.worker_words import words
 from cml_iam.errors import InputError
@@ -77,7 +77,13 @@ def list_workers(
         )
     found = tuple(each for each in listing.workers if not name or fnmatchcase(each.name, name))
     answered = [region for region in here.regions if region not in listing.failures]
-    _print_list(here, found, answered, everything=everything)
+    chosen = form or settings().output
+    if chosen == "json":
+        print_json([worker_json(each) for each in found])
+    elif chosen == "csv":
+        click.echo(as_csv(found), nl=False)
+    else:
+        _print_list(here, found, answered, everything=everything)
     context.exit(_report(listing))
 
 
@@ -135,9 +141,6 @@ def wanted_workers(here: Scene, workers: Sequence[str]) -> tuple[Worker, ...]:
 def _print_list(
     here: Scene, found: Sequence[Worker], answered: Sequence[str], *, everything: bool
 ) -> None:
-    if wants_json():
-        print_json([worker_json(each) for each in found])
-        return
     if not found:
         if not answered:
             return  # nothing is known of any region; the report says why

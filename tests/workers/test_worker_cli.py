@@ -1,5 +1,6 @@
 """The worker commands, as a user types them, against moto."""
 
+import csv
 import io
 import json
 from collections.abc import Callable
@@ -421,3 +422,15 @@ def test_a_profile_that_makes_no_sense_is_usage(
 
     assert said.code == 2
     assert error in said.err
+
+
+def test_a_list_as_csv_is_read_back_whole(cli: Cli, lab: str) -> None:
+    cli("worker", "tag", lab, "-t", 'odd=a,"b"')
+
+    (row,) = csv.DictReader(io.StringIO(cli("worker", "list", "-o", "csv").out))
+    (as_json,) = cli("worker", "list", "-o", "json").json
+
+    assert row["id"] == lab
+    assert set(row) == set(as_json)
+    assert json.loads(row["tags"]) == as_json["tags"]
+    assert cli("-o", "json", "worker", "list").json == [as_json]
