@@ -8,6 +8,7 @@ import sys
 from hmac import compare_digest
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import click
@@ -73,7 +74,7 @@ def serve(context: click.Context, host: str, port: int, token: str | None) -> No
     logging.getLogger("cml_iam").setLevel(logging.INFO)
     server = make_server(monitor, host, port, token)
     note(f"• http://{host}:{server.server_address[1]}/health and /metrics; ^C ends it")
-    monitor.report()
+    Thread(target=monitor.report, daemon=True).start()  # the log tells before the first reader asks
     try:
         server.serve_forever()
     finally:
