@@ -29,8 +29,9 @@ bench: $(READY)  ## the engine's cost as policies grow; beside others with PEERS
 	@$(BIN)/python benchmarks/engine/growth.py
 	@if [ -n "$(PEERS)" ]; then $(BIN)/python benchmarks/engine/run.py --peers "$(PEERS)"; fi
 
-fuzz: $(READY)  ## a million mutated policies; a million decisions beside the reference
+fuzz: $(READY)  ## mutated policies and random decisions; workers and lint under mutation
 	@$(BIN)/python fuzz/engine.py $(COUNT)
+	@$(BIN)/python fuzz/worker_faults.py 10000
 	@$(BIN)/python -m tests.engine.differential $(COUNT)
 
 kills: $(READY)  ## ten thousand rotations killed by SIGKILL, ten thousand under faults

