@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 @click.argument("rule", required=False, metavar="[ID]")
 @shared_options("output", "color", "debug")
 def rules(rule: str | None) -> None:
-    r"""List the rules of `policy lint`, or explain the one with this ID (or name).
+    """List the rules of `policy lint`, or explain the one with this ID (or name).
 
     \b
     cml-iam policy rules
     cml-iam policy rules CML501
-    """
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.lint import RULES, explain_rule
 
     if rule is not None:
