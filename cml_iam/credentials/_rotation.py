@@ -355,7 +355,7 @@ def _retire(rotator: Rotator, rotation: Rotation) -> Outcome | None:
     _check_new(rotator, old, new, since)
     until = since + rotator.schedule.overlap
     use = key_use(rotator.aws, old)
-    if use.when is not None and use.when > since:
+    if use.when is not None and _second(use.when) > _second(since):
         until = max(until, use.when + rotator.schedule.overlap)
         if rotator.clock() < until:
             return Outcome("in use", rotation, until, f"`{old}` was {use}")
@@ -366,6 +366,11 @@ def _retire(rotator: Rotator, rotation: Rotation) -> Outcome | None:
     write_rotation(rotator.aws, rotator.user, after)
     rotator.report(f"`{old}` is inactive")
     return None
+
+
+def _second(when: datetime) -> datetime:
+    """Return *when* as the tag and AWS keep it: the rotation's own use falls in that second."""
+    return when.replace(microsecond=0)
 
 
 def _check_new(rotator: Rotator, old: str, new: str, since: datetime) -> None:
@@ -391,7 +396,7 @@ def _check_new(rotator: Rotator, old: str, new: str, since: datetime) -> None:
             remedy="see `cml-iam key status`; `cml-iam bootstrap apply` delivers a working one",
         )
     use = key_use(rotator.aws, new)
-    if use.when is None or use.when < since:
+    if use.when is None or _second(use.when) < _second(since):
         raise RefusedError(
             f"the new key `{new}` is not in `{rotator.delivery.store.name}`, and nobody has used "
             "it, so the old one stays",
