@@ -1,0 +1,41 @@
+"""The audit: everything the toolkit knows, asked of files or of an account; one report."""
+
+from cml_iam.audit._report import (
+    GROUPS,
+    Account,
+    Ask,
+    AuditFinding,
+    Cell,
+    Changed,
+    Check,
+    Conclusion,
+    Input,
+    KeyLine,
+    Matrix,
+    Report,
+    Since,
+    Spot,
+    State,
+    Unused,
+    Waiver,
+)
+
+__all__ = [
+    "GROUPS",
+    "Account",
+    "Ask",
+    "AuditFinding",
+    "Cell",
+    "Changed",
+    "Check",
+    "Conclusion",
+    "Input",
+    "KeyLine",
+    "Matrix",
+    "Report",
+    "Since",
+    "Spot",
+    "State",
+    "Unused",
+    "Waiver",
+]

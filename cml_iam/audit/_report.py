@@ -1,0 +1,269 @@
+"""The report of an audit: what was asked, what was found, and what could not be checked.
+
+A report is made of plain values only, so that it can be written, read again and compared. Its order
+is part of it: the same account gives the same report, byte for byte, at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Final, Literal
+
+from cml_iam.lint import Severity
+
+State = Literal["passed", "failed", "not checked"]
+"""How a check came out. What could not be asked is `not checked`, never passed."""
+
+Conclusion = Literal["clean", "findings", "incomplete"]
+
+Answer = Literal["allowed", "refused", "unknown"]
+
+Group = Literal["documents", "permissions", "principal", "keys", "surroundings", "waivers"]
+GROUPS: Final[tuple[Group, ...]] = (
+    "documents",
+    "permissions",
+    "principal",
+    "keys",
+    "surroundings",
+    "waivers",
+)
+"""What checks are about, in the order of the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a finding is: a place in a file, or the ARN (or id) of something in an account.
+
+    *line* and *column* count from 1; *statement* is the label of the statement.
+    """
+
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    resource: str | None = None
+    statement: str | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, how it was decided, and what it shows, in words.
+
+    *statements* are the labels of those that decided.
+    """
+
+    says: str
+    action: str
+    resource: str
+    outcome: str
+    context: Mapping[str, str | tuple[str, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    statements: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A finding accepted on purpose: why, by whom, until when.
+
+    *finding* is the rule's id; *place* a pattern with * over the finding's place as it is printed.
+    """
+
+    finding: str
+    place: str
+    reason: str
+    owner: str
+    expires: date
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFinding:
+    """One thing wrong.
+
+    *rule* is the id, which never changes its meaning; *fingerprint* stays the same while the
+    finding does, whatever line it moves to.
+    """
+
+    rule: str
+    name: str
+    severity: Severity
+    message: str
+    spot: Spot
+    check: str
+    fingerprint: str
+    remedy: str | None = None
+    page: str | None = None
+    witness: tuple[Ask, ...] = ()
+    waiver: Waiver | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something the audit asks: its *state*, and for `not checked` the *reason* and *remedy*.
+
+    *asked* counts the single questions (expectations, documents, keys); *detail* says in a few
+    words what was seen. *account* is the account asked, None for files.
+    """
+
+    id: str
+    title: str
+    group: Group
+    state: State
+    asked: int = 0
+    detail: str = ""
+    reason: str | None = None
+    remedy: str | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place of the permission matrix: a permission in a situation, and what decides it.
+
+    *met* says whether the answer is the *expected* one; None where it is unknown. *asks* are the
+    requests behind it, at least one.
+    """
+
+    permission: str
+    situation: str
+    expected: Answer
+    answer: Answer
+    met: bool | None
+    asks: tuple[Ask, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Permissions (rows) by situations (columns); *how* it was decided. Cells may be absent."""
+
+    how: Literal["offline", "live"]
+    permissions: tuple[str, ...]
+    situations: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLine:
+    """One access key; the secret is nowhere. Ages in days at the time of the report.
+
+    *last_used* None means that AWS knows of no use; *service* and *region* are of the last use.
+    """
+
+    id: str
+    status: str
+    created: datetime
+    age: int
+    last_used: datetime | None = None
+    service: str | None = None
+    region: str | None = None
+    user: str | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A difference by meaning between the rendered and the live document (see `policy diff`)."""
+
+    document: str
+    change: str
+    actions: tuple[str, ...]
+    before: Ask
+    after: Ask
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A permission of the policy and when it was last used, with the methods that would use it.
+
+    *last_used* None: not within what AWS tracks. https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html
+    """
+
+    permission: str
+    methods: tuple[str, ...]
+    last_used: datetime | None
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What was read: a file with its *sha256*, or a live document by its ARN."""
+
+    name: str
+    kind: str
+    sha256: str
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account that was audited live, as whom, and in how many calls; or why it was not.
+
+    *state* is `audited`, or `not checked` with the *reason*.
+    """
+
+    id: str
+    name: str | None = None
+    caller: str | None = None
+    principal: str | None = None
+    calls: int = 0
+    state: Literal["audited", "not checked"] = "audited"
+    reason: str | None = None
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What changed since an earlier report, by fingerprint, and the checks that changed state.
+
+    *checks* are (id, account, state before, state now).
+    """
+
+    time: datetime
+    new: tuple[str, ...]
+    gone: tuple[AuditFinding, ...]
+    checks: tuple[tuple[str, str | None, State, State], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything an audit has to say. *time* is when it was made, in UTC, to the second.
+
+    *tools* are the versions behind it (cml-iam, the service reference); *site* is the name of the
+    site file.
+    """
+
+    time: datetime
+    tools: Mapping[str, str]
+    site: str | None = None
+    inputs: tuple[Input, ...] = ()
+    accounts: tuple[Account, ...] = ()
+    checks: tuple[Check, ...] = ()
+    findings: tuple[AuditFinding, ...] = ()
+    matrices: tuple[Matrix, ...] = ()
+    keys: tuple[KeyLine, ...] = ()
+    changes: tuple[Changed, ...] = ()
+    unused: tuple[Unused, ...] = ()
+    since: Since | None = None
+
+    @property
+    def open(self) -> tuple[AuditFinding, ...]:
+        """The findings that no waiver covers."""
+        return tuple(each for each in self.findings if each.waiver is None)
+
+    @property
+    def unchecked(self) -> tuple[Check, ...]:
+        """The checks that could not be made."""
+        return tuple(each for each in self.checks if each.state == "not checked")
+
+    def conclusion(self, fail_on: Severity = Severity.WARNING) -> Conclusion:
+        """Return the verdict; what is incomplete comes first, for more may be wrong than is known."""
+        if self.unchecked or any(each.state == "not checked" for each in self.accounts):
+            return "incomplete"
+        if any(each.severity >= fail_on for each in self.open):
+            return "findings"
+        return "clean"

@@ -1,0 +1,1 @@
+"""Proof: what policies can ever permit, over all requests, with a witness."""
