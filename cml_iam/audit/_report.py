@@ -261,7 +261,7 @@ class Report:
         return tuple(each for each in self.checks if each.state == "not checked")
 
     def conclusion(self, fail_on: Severity = Severity.WARNING) -> Conclusion:
-        """Return the verdict; what is incomplete comes first, for more may be wrong than is known."""
+        """Return the verdict; incomplete comes first: more may be wrong than is known."""
         if self.unchecked or any(each.state == "not checked" for each in self.accounts):
             return "incomplete"
         if any(each.severity >= fail_on for each in self.open):
