@@ -1,0 +1,78 @@
+"""A Site made of what a site file holds, which the schema has accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from cml_iam.site._model import (
+    DEFAULT_BOUNDARY,
+    DEFAULT_GUARD,
+    DEFAULT_POLICY,
+    DEFAULT_USER,
+    Eks,
+    Grants,
+    Restrictions,
+    Site,
+    Tag,
+    WorkerProfile,
+)
+
+
+def site_from(value: Mapping[str, Any]) -> Site:
+    """Return the site that *value* describes."""
+    account, principal = value["account"], value.get("principal", {})
+    role = principal.get("role")
+    eks = value.get("eks")
+    return Site(
+        account=account["id"],
+        partition=account.get("partition", "aws"),
+        role=role,
+        user=None if role else principal.get("user", DEFAULT_USER),
+        policy=principal.get("policy", DEFAULT_POLICY),
+        boundary=principal.get("boundary", DEFAULT_BOUNDARY),
+        guard=principal.get("guard", DEFAULT_GUARD),
+        restrict=_restrictions(value.get("restrict", {})),
+        grant=Grants(**value.get("grant", {})),
+        eks=Eks(**eks) if eks else None,
+        ecs_region=value.get("ecs", {}).get("region"),
+        audit_names=MappingProxyType(value.get("audit", {})),
+        workers=MappingProxyType(
+            {name: _worker_profile(name, raw) for name, raw in value.get("workers", {}).items()}
+        ),
+    )
+
+
+def _restrictions(raw: Mapping[str, Any]) -> Restrictions:
+    lists = (
+        "regions",
+        "instance_types",
+        "image_owners",
+        "subnets",
+        "security_groups",
+        "source_ips",
+    )
+    flags = ("imdsv2", "on_demand_only", "encrypted_volumes", "mfa_to_terminate")
+    images = {region: tuple(ids) for region, ids in raw.get("images", {}).items()}
+    values: dict[str, Any] = {name: tuple(raw.get(name, ())) for name in lists}
+    values |= {name: raw.get(name, False) for name in flags}
+    return Restrictions(
+        guard_tag=_tag(raw.get("guard_tag")),
+        image_tag=_tag(raw.get("image_tag")),
+        images=MappingProxyType(images),
+        **values,
+    )
+
+
+def _worker_profile(name: str, raw: Mapping[str, Any]) -> WorkerProfile:
+    def frozen(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return MappingProxyType(dict(value))
+        return tuple(value) if isinstance(value, list) else value
+
+    return WorkerProfile(name, **{key: frozen(value) for key, value in raw.items()})
+
+
+def _tag(raw: Mapping[str, str] | None) -> Tag | None:
+    return Tag(*next(iter(raw.items()))) if raw else None

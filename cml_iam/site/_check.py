@@ -1,0 +1,137 @@
+"""What the schema of a site file cannot see: values that do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from ipaddress import ip_network
+from typing import Any, Final
+
+from cml_iam.errors import Problem
+from cml_iam.located import Located
+from cml_iam.site._build import site_from
+from cml_iam.site._model import Site
+
+_REGION_PREFIX: Final = {"aws-cn": ("cn-",), "aws-us-gov": ("us-gov-",)}
+
+
+def contradictions(located: Located) -> Iterator[Problem]:
+    """Yield what the schema cannot see: values that do not go together."""
+    site = site_from(located.value)
+    for path, region in _regions(located.value):
+        if not _in_partition(region, site.partition):
+            yield Problem(
+                f"region `{region}` is not in the partition `{site.partition}`",
+                located.name_place(path),
+                "set `account.partition`, or name a region of it",
+            )
+    yield from _addresses(located, site)
+    yield from _images_twice(located, site)
+    if site.restrict.guard_tag and site.restrict.guard_tag.key.lower() == "name":
+        yield Problem(
+            "the guard tag cannot be `Name`: every worker has a name of its own",
+            located.place(("restrict", "guard_tag")),
+            'choose another key, such as { ManagedBy = "cml-cloud-manager" }',
+        )
+    if site.user and site.restrict.mfa_to_terminate:
+        yield Problem(
+            "a user's access key never has MFA, so nothing could be terminated",
+            located.name_place(("restrict", "mfa_to_terminate")),
+            "use a `role`, or remove `mfa_to_terminate`",
+        )
+    yield from _refused_profiles(located, site)
+    allowed = site.restrict.regions
+    for region in site.restrict.images:
+        if allowed and region not in allowed:
+            yield Problem(
+                f"images for `{region}`, which is not among the allowed regions",
+                located.name_place(("restrict", "images", region)),
+                "add it to `restrict.regions`, or remove these images",
+            )
+    for region in allowed:
+        if (
+            site.restrict.images
+            and not site.restrict.image_owners
+            and region not in (site.restrict.images)
+        ):
+            yield Problem(
+                f"no image may be launched in `{region}`: it has none in `restrict.images`",
+                located.place(("restrict", "regions", allowed.index(region))),
+                f"add `{region}` to [restrict.images], or remove it from `regions`",
+            )
+
+
+def _images_twice(located: Located, site: Site) -> Iterator[Problem]:
+    """Yield images listed for a second region: an image has another id in each."""
+    first: dict[str, str] = {}
+    for region, images in site.restrict.images.items():
+        for index, image in enumerate(images):
+            if first.setdefault(image, region) != region:
+                yield Problem(
+                    f"image `{image}` is listed for `{first[image]}` already, and an image has"
+                    " another id in every region",
+                    located.place(("restrict", "images", region, index)),
+                    f"give the id it has in `{region}`",
+                )
+
+
+def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
+    """Yield what a worker profile asks for and the site's own policy would refuse."""
+    restrict = site.restrict
+    for name, profile in site.workers.items():
+        at: tuple[str | int, ...] = ("workers", name)
+        asked: list[tuple[str, tuple[str | int, ...], str, tuple[str, ...]]] = [
+            ("instance_types", ("instance_types", index), each, restrict.instance_types)
+            for index, each in enumerate(profile.instance_types)
+        ]
+        asked += [
+            ("security_groups", ("security_groups", index), each, restrict.security_groups)
+            for index, each in enumerate(profile.security_groups)
+        ]
+        asked += [
+            ("subnets", ("subnets", zone), each, restrict.subnets)
+            for zone, each in profile.subnets.items()
+        ]
+        if profile.region:
+            asked.append(("regions", ("region",), profile.region, restrict.regions))
+        for restriction, place, each, allowed in asked:
+            if allowed and not any(fnmatchcase(each, pattern) for pattern in allowed):
+                yield Problem(
+                    f"worker profile `{name}`: `{each}` is not among `restrict.{restriction}`, "
+                    "so the policy refuses it",
+                    located.place((*at, *place)),
+                    f"add it to `restrict.{restriction}`, or take another",
+                )
+        for index, each in enumerate(profile.instance_types):
+            if profile.virtualization == "metal" and ".metal" not in each:
+                yield Problem(
+                    f"worker profile `{name}`: `{each}` is no metal type",
+                    located.place((*at, "instance_types", index)),
+                    "take a metal one, or remove `virtualization`",
+                )
+
+
+def _addresses(located: Located, site: Site) -> Iterator[Problem]:
+    for index, text in enumerate(site.restrict.source_ips):
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            place = located.place(("restrict", "source_ips", index))
+            yield Problem(f"not an address or range: `{text}`", place)
+
+
+def _regions(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    restrict = value.get("restrict", {})
+    for index, region in enumerate(restrict.get("regions", ())):
+        yield ("restrict", "regions", index), region
+    for region in restrict.get("images", ()):
+        yield ("restrict", "images", region), region
+    for name, profile in value.get("workers", {}).items():
+        if "region" in profile:
+            yield ("workers", name, "region"), profile["region"]
+
+
+def _in_partition(region: str, partition: str) -> bool:
+    if partition in _REGION_PREFIX:
+        return region.startswith(_REGION_PREFIX[partition])
+    return not region.startswith(tuple(p for ps in _REGION_PREFIX.values() for p in ps))

@@ -1,0 +1,212 @@
+"""What a site file says, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+Partition = Literal["aws", "aws-cn", "aws-us-gov"]
+
+DEFAULT_USER: Final = "cml-cloud-manager-service"
+DEFAULT_POLICY: Final = "CMLWorkerManagementPolicy"
+DEFAULT_BOUNDARY: Final = "CMLWorkerBoundary"
+DEFAULT_GUARD: Final = "CMLWorkerGuard"
+RESTRICTIONS: Final = ("regions", "guard_tag", "instance_types", "images")
+"""The four main restrictions, by their names in the site file; `images` is by id, owner or tag."""
+
+OPTIONS: Final = (
+    "subnets",
+    "security_groups",
+    "source_ips",
+    "imdsv2",
+    "on_demand_only",
+    "encrypted_volumes",
+    "mfa_to_terminate",
+)
+"""Further restrictions, by their names in the site file."""
+
+LAUNCH_RESTRICTIONS: Final = frozenset(
+    {
+        "guard_tag",
+        "instance_types",
+        "images",
+        "subnets",
+        "security_groups",
+        "imdsv2",
+        "on_demand_only",
+        "encrypted_volumes",
+    }
+)
+"""The restrictions on one resource type of a launch: with any, RunInstances is split by type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag: a key and its value, both case-sensitive."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """What is restricted, and to what; empty or None means not restricted."""
+
+    regions: tuple[str, ...] = ()
+    guard_tag: Tag | None = None
+    instance_types: tuple[str, ...] = ()
+    image_owners: tuple[str, ...] = ()
+    image_tag: Tag | None = None
+    images: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    source_ips: tuple[str, ...] = ()
+    imdsv2: bool = False
+    on_demand_only: bool = False
+    encrypted_volumes: bool = False
+    mfa_to_terminate: bool = False
+
+    @property
+    def active(self) -> frozenset[str]:
+        """The restrictions that are present, by their names in `RESTRICTIONS` and `OPTIONS`."""
+        present = {name: getattr(self, name) for name in (*RESTRICTIONS, *OPTIONS)}
+        present["images"] = self.images or self.other_images
+        return frozenset(name for name, value in present.items() if value)
+
+    @property
+    def other_images(self) -> bool:
+        """Whether images are admitted by owner or tag where none is listed for the region."""
+        return bool(self.image_owners or self.image_tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """Permissions beyond the documented twelve; *pass_role* is the name of a role."""
+
+    pass_role: str | None = None
+    metric_data: bool = False
+    detailed_monitoring: bool = False
+    instance_type_details: bool = False
+
+    @property
+    def active(self) -> frozenset[str]:
+        """The grants that are present, by their names in the site file."""
+        return frozenset(name for name in GRANTS if getattr(self, name))
+
+
+GRANTS: Final = ("pass_role", "metric_data", "detailed_monitoring", "instance_type_details")
+
+
+@dataclass(frozen=True, slots=True)
+class Eks:
+    """Where the manager runs on EKS; *oidc_provider* without `https://`."""
+
+    cluster: str
+    region: str
+    oidc_provider: str | None = None
+    namespace: str = "cml-cloud-manager"
+    service_account: str = "cml-cloud-manager"
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The trail and the log group that watch the manager."""
+
+    region: str
+    bucket: str
+    trail: str = "cml-worker-management-audit"
+    log_group: str = "cml-cloudtrail"
+
+
+Virtualization = Literal["metal", "nested"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProfile:
+    """What a worker is launched as: types and subnets (by zone) in order of preference.
+
+    *image* is an id or a name with * and ?; *disk* is in GiB; *user_data* is the path of a file,
+    relative to the site file.
+    """
+
+    name: str
+    instance_types: tuple[str, ...]
+    image: str
+    region: str | None = None
+    owners: tuple[str, ...] = ()
+    subnets: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    security_groups: tuple[str, ...] = ()
+    key_name: str | None = None
+    disk: int | None = None
+    instance_profile: str | None = None
+    virtualization: Virtualization | None = None
+    user_data: str | None = None
+    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One installation: its account, its principal, and its restrictions."""
+
+    account: str
+    user: str | None = DEFAULT_USER
+    role: str | None = None
+    partition: Partition = "aws"
+    policy: str = DEFAULT_POLICY
+    boundary: str = DEFAULT_BOUNDARY
+    guard: str = DEFAULT_GUARD
+    restrict: Restrictions = field(default_factory=Restrictions)
+    grant: Grants = field(default_factory=Grants)
+    eks: Eks | None = None
+    ecs_region: str | None = None
+    audit_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    workers: Mapping[str, WorkerProfile] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def audit(self) -> Audit:
+        """The trail's names: those of the site file, or the defaults for this account."""
+        defaults = {"region": self.home_region, "bucket": f"cml-audit-{self.account}"}
+        return Audit(**{**defaults, **self.audit_names})
+
+    @property
+    def principal_arn(self) -> str:
+        """The ARN of the user or role."""
+        kind, name = ("role", self.role) if self.role else ("user", self.user)
+        return f"arn:{self.partition}:iam::{self.account}:{kind}/{name}"
+
+    @property
+    def policy_arn(self) -> str:
+        """The ARN of the customer managed policy."""
+        return self._policy_arn(self.policy)
+
+    @property
+    def boundary_arn(self) -> str:
+        """The ARN of the permissions boundary policy."""
+        return self._policy_arn(self.boundary)
+
+    @property
+    def guard_arn(self) -> str:
+        """The ARN of the Deny guard policy."""
+        return self._policy_arn(self.guard)
+
+    @property
+    def home_region(self) -> str:
+        """The region to use where none is named: the first allowed one."""
+        defaults = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+        return self.restrict.regions[0] if self.restrict.regions else defaults[self.partition]
+
+    def without(self, *names: str) -> Site:
+        """Return this site without the restrictions *names* (of `RESTRICTIONS`)."""
+        empty = Restrictions()
+        dropped: dict[str, Any] = {name: getattr(empty, name) for name in names}
+        if "images" in names:
+            dropped |= {"image_owners": (), "image_tag": None}
+        return replace(self, restrict=replace(self.restrict, **dropped))
+
+    def _policy_arn(self, name: str) -> str:
+        return f"arn:{self.partition}:iam::{self.account}:policy/{name}"

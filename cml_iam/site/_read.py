@@ -1,0 +1,43 @@
+"""The site file read: its text in, a Site or every problem with its place out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cml_iam.errors import DocumentError, InputError, SiteError
+from cml_iam.located import located_problems, parse_toml
+from cml_iam.shipped import shipped_text
+from cml_iam.site._build import site_from
+from cml_iam.site._check import contradictions
+from cml_iam.site._model import Site
+
+
+def load_site(path: Path) -> Site:
+    """Read the site file at *path*.
+
+    Raises SiteError with every problem and its place, InputError when there is no such file.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"no site file: `{path}`", remedy="write one with `cml-iam init`, or name it: --site"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the site file `{path}`: {error}") from None
+    return parse_site(text, str(path))
+
+
+def parse_site(text: str, name: str = "<site>") -> Site:
+    """Read the site from the TOML *text*, called *name* in messages; raises SiteError."""
+    try:
+        located = parse_toml(text, name)
+    except DocumentError as error:
+        raise SiteError(error.problems) from None
+    problems = located_problems(located, json.loads(shipped_text("policies", "site.schema.json")))
+    if not problems:
+        problems = tuple(contradictions(located))
+    if problems:
+        raise SiteError(problems)
+    return site_from(located.value)

@@ -1,0 +1,60 @@
+"""A site file written, explained by comments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cml_iam.site._model import DEFAULT_POLICY, DEFAULT_USER, Tag
+
+
+def site_text(
+    *,
+    account: str,
+    partition: str = "aws",
+    user: str | None = None,
+    role: str | None = None,
+    policy: str = DEFAULT_POLICY,
+    regions: tuple[str, ...] = (),
+    guard_tag: Tag | None = None,
+    instance_types: tuple[str, ...] = (),
+    image_owners: tuple[str, ...] = (),
+    images: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> str:
+    """Return the text of a site file with these values, explained by comments."""
+    principal = f"role = {_toml(role)}" if role else f"user = {_toml(user or DEFAULT_USER)}"
+    lines = [
+        "# Where CML Cloud Manager may do what it must. Read by `cml-iam`.",
+        "",
+        "[account]",
+        f"id = {_toml(account)}",
+        f"partition = {_toml(partition)}",
+        "",
+        "[principal]",
+        principal,
+        f"policy = {_toml(policy)}",
+        "",
+        "# Each line is optional; a restriction that is absent does not restrict.",
+        "[restrict]",
+    ]
+    if regions:
+        lines.append(f"regions = {_toml(regions)}")
+    if guard_tag:
+        tag = f"{_toml(guard_tag.key)} = {_toml(guard_tag.value)}"
+        lines.append(f"guard_tag = {{ {tag} }}  # only what carries it may be operated")
+    if instance_types:
+        lines.append(f"instance_types = {_toml(instance_types)}")
+    if image_owners:
+        lines.append(f"image_owners = {_toml(image_owners)}  # where no image is listed")
+    if images:
+        lines += ["", "[restrict.images]  # by region; there, no others"]
+        lines += [f"{_toml(region)} = {_toml(ids)}" for region, ids in images.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: str | tuple[str, ...]) -> str:
+    """Return *value* in TOML; its basic strings escape as JSON's do, but for DEL."""
+    if isinstance(value, str):
+        return json.dumps(value).replace("\x7f", "\\u007f")
+    return "[" + ", ".join(_toml(each) for each in value) + "]"
