@@ -234,7 +234,8 @@ class Report:
     """Everything an audit has to say. *time* is when it was made, in UTC, to the second.
 
     *tools* are the versions behind it (cml-iam, the service reference); *site* is the name of the
-    site file.
+    site file. *skipped* are the ids of the checks that were left out on request (`--skip`): they
+    are no checks of this report, and a reader is told so.
     """
 
     time: datetime
@@ -249,6 +250,7 @@ class Report:
     changes: tuple[Changed, ...] = ()
     unused: tuple[Unused, ...] = ()
     since: Since | None = None
+    skipped: tuple[str, ...] = ()
 
     @property
     def open(self) -> tuple[AuditFinding, ...]:
