@@ -121,7 +121,10 @@ class CredentialsError(AwsError):
 
 
 class DeniedError(AwsError):
-    """The principal lacks a permission; *action* names it where AWS tells."""
+    """The principal lacks a permission; *action* names it where AWS tells.
+
+    *encoded* is EC2's encoded message, whole, for sts:DecodeAuthorizationMessage.
+    """
 
     def __init__(
         self,
@@ -131,9 +134,11 @@ class DeniedError(AwsError):
         operation: str = "",
         remedy: str | None = None,
         action: str = "",
+        encoded: str = "",
     ) -> None:
         super().__init__(message, code=code, operation=operation, remedy=remedy)
         self.action = action
+        self.encoded = encoded
 
 
 class NotFoundError(AwsError):

@@ -1,7 +1,18 @@
 """AWS behind one small port; the only room that knows botocore."""
 
 from cml_iam.aws._connect import connect
+from cml_iam.aws._greeting import Greeting, greet
 from cml_iam.aws._reads import is_read
+from cml_iam.aws._source import Source, find_source
 from cml_iam.aws.port import Aws, Identity
 
-__all__ = ["Aws", "Identity", "connect", "is_read"]
+__all__ = [
+    "Aws",
+    "Greeting",
+    "Identity",
+    "Source",
+    "connect",
+    "find_source",
+    "greet",
+    "is_read",
+]

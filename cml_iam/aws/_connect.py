@@ -55,7 +55,7 @@ def connect(
     unless the credentials are of that account; both raise RefusedError before anything is sent.
     Raises CredentialsError for an unknown profile and InputError for an unusable configuration.
     """
-    session = _session(profile, access_key, secret_key, session_token)
+    session = make_session(profile, access_key, secret_key, session_token)
     return _RealAws(
         session=session,
         region=region or _configured_region(session),
@@ -70,12 +70,13 @@ def connect(
     )
 
 
-def _session(
-    profile: str | None,
-    access_key: str | None,
-    secret_key: Secret | None,
-    session_token: Secret | None,
+def make_session(
+    profile: str | None = None,
+    access_key: str | None = None,
+    secret_key: Secret | None = None,
+    session_token: Secret | None = None,
 ) -> Any:
+    """Return botocore's session; see `connect` for what it raises."""
     if (access_key is None) != (secret_key is None):
         raise errors.InputError("an access key needs both its id and its secret")
     import botocore.session

@@ -87,6 +87,7 @@ def _answered(error: ClientError, service: str) -> errors.AwsError:
     response = error.response
     code = str(response.get("Error", {}).get("Code", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    encoded = _ENCODED.search(str(error))
     message = _ENCODED.sub(_shortened, str(error)).rstrip(". ")
     name = error.operation_name
     kind, remedy = by_remedy(code, status)
@@ -94,7 +95,9 @@ def _answered(error: ClientError, service: str) -> errors.AwsError:
         # EC2's answer for an image nobody shared with this account; the key itself is good.
         kind, remedy = errors.DeniedError, "have the owner share it with this account"
     if issubclass(kind, errors.DeniedError):
-        return _denied(message, code, name, service, remedy)
+        denied = _denied(message, code, name, service, remedy)
+        denied.encoded = encoded[2] + encoded[3] if encoded else ""
+        return denied
     return kind(message, code=code, operation=name, remedy=remedy)
 
 

@@ -9,6 +9,7 @@ from cml_iam.credentials._delivery import (
     plan_key,
     try_key,
 )
+from cml_iam.credentials._dotenv import variables
 from cml_iam.credentials._env_file import EnvFile
 from cml_iam.credentials._files import locked
 from cml_iam.credentials._keys import (
@@ -93,4 +94,5 @@ __all__ = [
     "store_locked",
     "try_key",
     "update_key",
+    "variables",
 ]

@@ -148,7 +148,7 @@ def start_sandbox(
         if region not in world.regions:
             raise InputError(f"no such region: `{region}`")
         seed(world)
-        return Sandbox(world, moto, Server(partial(respond, world), port))
+        return Sandbox(world, moto, Server(partial(respond, world), port, clock))
     except BaseException:
         moto.close()
         _ONE.release()

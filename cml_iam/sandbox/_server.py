@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -19,11 +20,21 @@ _PATIENCE: Final = 60.0
 """Seconds a connection may be silent."""
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Server:
     """Answers requests by *respond* until `stop`; port 0 takes any free one."""
 
-    def __init__(self, respond: Callable[[Message], Answer], port: int = 0) -> None:
-        handler = type("Handler", (_Handler,), {"respond": staticmethod(respond)})
+    def __init__(
+        self,
+        respond: Callable[[Message], Answer],
+        port: int = 0,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        made = {"respond": staticmethod(respond), "clock": staticmethod(clock or _now)}
+        handler = type("Handler", (_Handler,), made)
         try:
             self._server = _Server((LOOPBACK, port), handler)
         except (OSError, OverflowError) as error:
@@ -61,6 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     disable_nagle_algorithm = True
     respond: ClassVar[Callable[[Message], Answer]]
+    clock: ClassVar[Callable[[], datetime]]
 
     def _handle(self) -> None:
         answer = self._answer()
@@ -90,6 +102,12 @@ class _Handler(BaseHTTPRequestHandler):
             key = name.lower()
             headers[key] = f"{headers[key]},{value}" if key in headers else value
         return Message(self.command, self.path, headers, body, self.client_address[0])
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return what the Date header says: the time of the sandbox, not of this machine."""
+        return super().date_time_string(
+            int(type(self).clock().timestamp() if timestamp is None else timestamp)
+        )
 
     def version_string(self) -> str:
         """Return what the Server header says."""

@@ -1,0 +1,94 @@
+"""What answers at an endpoint, and what time it is there: asked without any credential."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from cml_iam import errors
+from cml_iam.aws._connect import CONNECT_TIMEOUT, make_session
+from cml_iam.aws._errors import as_error, botocore_errors
+
+# Any answer will do, and the refusal of an unsigned request is one.
+_QUESTIONS: Final = {
+    "cloudwatch": "list_metrics",
+    "ec2": "describe_regions",
+    "sts": "get_caller_identity",
+}
+_READ_TIMEOUT: Final = 10.0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """The answer of *url*: which *server*, and how far this machine's clock is *ahead* of it.
+
+    *ahead* is negative where the clock is behind, None where the answer has no date, and right to
+    a second or so.
+    """
+
+    service: str
+    url: str
+    server: str
+    ahead: timedelta | None
+
+
+def greet(
+    service: str,
+    region: str,
+    *,
+    profile: str | None = None,
+    endpoint_url: str | None = None,
+    now: Callable[[], datetime] = _now,
+) -> Greeting:
+    """Ask *service* anything, unsigned and once.
+
+    Raises UnreachableError where nothing, or not AWS, answers.
+    """
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+
+    config = Config(
+        signature_version=UNSIGNED,
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=_READ_TIMEOUT,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    )
+    operation = _QUESTIONS[service]
+    try:
+        client = make_session(profile).create_client(
+            service, region_name=region, endpoint_url=endpoint_url, config=config
+        )
+        before = now()
+        try:
+            answer = getattr(client, operation)()
+        except ClientError as error:
+            answer = error.response
+        middle = before + (now() - before) / 2
+    except botocore_errors() as error:
+        failure = as_error(error, service, operation)
+    except ValueError as error:  # "Invalid endpoint: …"
+        failure = errors.InputError(
+            f"not an endpoint: {error}", remedy="give a URL such as http://127.0.0.1:4566"
+        )
+    else:
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        server, url = headers.get("server", ""), client.meta.endpoint_url
+        return Greeting(service, url, server, _ahead(headers, middle))
+    raise failure
+
+
+def _ahead(headers: dict[str, Any], here: datetime) -> timedelta | None:
+    try:
+        there = parsedate_to_datetime(headers["date"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    # The header names whole seconds: on average it is half of one behind.
+    return here - there - timedelta(seconds=0.5)
