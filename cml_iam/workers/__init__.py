@@ -18,7 +18,15 @@ from cml_iam.workers._fleet import (
     list_fleet,
     statuses,
 )
-from cml_iam.workers._health import PROBE, Check, Health, Verdict, health_lines, log_health
+from cml_iam.workers._health import (
+    PROBE,
+    Check,
+    Health,
+    Verdict,
+    granting,
+    health_lines,
+    log_health,
+)
 from cml_iam.workers._launch import Disk, Launch
 from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metric import Metric, Point, Unknown, Utilization
@@ -69,6 +77,7 @@ __all__ = [
     "act",
     "create_worker",
     "find_workers",
+    "granting",
     "health_lines",
     "is_image_id",
     "launch_ask",

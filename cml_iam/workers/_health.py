@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -47,22 +47,31 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Whether *action* is permitted; *detail* says how that is known, or why it is not."""
+    """Whether *action* is permitted; *detail* says how that is known, or why it is not.
+
+    *error* is what AWS answered where it did not simply permit it.
+    """
 
     action: str
     verdict: Verdict
     detail: str
     remedy: str | None = None
+    error: AwsError | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the manager can do in *region*; *failure* is why EC2 could not be asked at all."""
+    """What the manager can do in *region*; *failure* is why EC2 could not be asked at all.
+
+    *worker* and *launch* are what the permissions were tried with, where there was one.
+    """
 
     region: str
     regions: tuple[str, ...]
     checks: tuple[Check, ...]
     failure: AwsError | None = None
+    worker: Worker | None = None
+    launch: Launch | None = None
 
     @property
     def connected(self) -> bool:
@@ -103,9 +112,10 @@ def check_health(
     known = {"ec2:DescribeRegions": connection.checks[0]}
     worker, looked = _find_worker(aws, region, guard)
     known[looked.action] = looked
-    scene = _Scene(aws, region, guard, now, worker, looked, _filled(launch, worker))
+    tried = _filled(launch, worker)
+    scene = _Scene(aws, region, guard, now, worker, looked, tried)
     checks = tuple(known.get(action) or _checked(action, scene) for action in actions)
-    return replace(connection, checks=checks)
+    return replace(connection, checks=checks, worker=worker, launch=tried)
 
 
 def check_connection(aws: Aws, region: str) -> Health:
@@ -202,12 +212,12 @@ def _from_error(action: str, error: AwsError) -> Check:
     if error.code == DRY_RUN_PASSED:
         return _allowed(action, "EC2's dry run")
     if not isinstance(error, DeniedError):
-        return Check(action, Verdict.UNCHECKED, error.message, error.remedy)
+        return Check(action, Verdict.UNCHECKED, error.message, error.remedy, error)
     missing = error.action or action
-    return Check(action, Verdict.REFUSED, error.message, _grant(missing))
+    return Check(action, Verdict.REFUSED, error.message, granting(missing), error)
 
 
-def _grant(action: str) -> str:
+def granting(action: str) -> str:
     """Say which statement of the base policy grants *action*."""
     for group in load_catalogue().groups:
         if any(each.action == action for each in group.permissions):
