@@ -1,5 +1,6 @@
 """The principal and its policy: planned by reading, applied step by step, repeatable."""
 
+from cml_iam.clock import Hours, parse_hours
 from cml_iam.provision._audit import trail_problems
 from cml_iam.provision._bootstrap import (
     apply_plan,
@@ -11,7 +12,6 @@ from cml_iam.provision._bootstrap import (
 )
 from cml_iam.provision._diff import difference
 from cml_iam.provision._drift import Drift, drift_data, read_drift
-from cml_iam.provision._hours import Hours, parse_hours
 from cml_iam.provision._plan import (
     PIECES,
     PRINCIPAL,

@@ -5,47 +5,19 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.errors import InputError
+from cml_iam.clock import Hours, time_zone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from zoneinfo import ZoneInfo
 
-DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 YEARS: Final = 5
 """For how many years changes to and from summer time are written down."""
 
 _DAY: Final = 86400
-_TEXT: Final = re.compile(r"([a-z]{3})-([a-z]{3}) (\d\d):(\d\d)-(\d\d):(\d\d)")
-
-
-@dataclass(frozen=True, slots=True)
-class Hours:
-    """The hours of work: *opens* and *closes* in minutes of the day, *days* from Monday, 0."""
-
-    zone: str = "UTC"
-    opens: int = 7 * 60
-    closes: int = 18 * 60
-    days: tuple[int, ...] = (0, 1, 2, 3, 4)
-
-
-def parse_hours(text: str, zone: str) -> Hours:
-    """Read hours such as `mon-fri 07:00-18:00` in the time zone *zone*; raises InputError."""
-    found = _TEXT.fullmatch(text.strip().lower())
-    if not found or not {found[1], found[2]} <= set(DAYS):
-        raise InputError(f"not hours of work: `{text}`", remedy="write `mon-fri 07:00-18:00`")
-    first, last = DAYS.index(found[1]), DAYS.index(found[2])
-    days = tuple(sorted((first + n) % 7 for n in range((last - first) % 7 + 1)))
-    opens, closes = (int(found[n]) * 60 + int(found[n + 1]) for n in (3, 5))
-    if not opens < closes <= 24 * 60 or int(found[4]) > 59 or int(found[6]) > 59:
-        raise InputError(f"work ends after it begins: `{text}`")
-    _zone(zone)
-    return Hours(zone, opens, closes, days)
 
 
 def closed_queries(metric: dict[str, Any], hours: Hours, year: int) -> list[dict[str, Any]]:
@@ -54,7 +26,7 @@ def closed_queries(metric: dict[str, Any], hours: Hours, year: int) -> list[dict
     Changes of the clock are known from *year* on for `YEARS` years. Every id is of one query.
     """
     rest = sorted(set(range(7)) - set(hours.days))
-    base, changes = _clock(_zone(hours.zone), year)
+    base, changes = _clock(time_zone(hours.zone), year)
     if base == 0 and not changes:
         minute = "HOUR(m1) * 60 + MINUTE(m1)"
         closed = [f"DAY(m1) == {day + 1}" for day in rest]
@@ -110,14 +82,3 @@ def _moment(zone: ZoneInfo, before: datetime, after: datetime) -> int:
 def _offset(zone: ZoneInfo, moment: datetime) -> int:
     offset = moment.astimezone(zone).utcoffset()
     return int(offset.total_seconds()) if offset is not None else 0
-
-
-def _zone(name: str) -> ZoneInfo:
-    from zoneinfo import ZoneInfo
-
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        raise InputError(
-            f"no time zone `{name}`", remedy="name one as Europe/Berlin, or UTC"
-        ) from None

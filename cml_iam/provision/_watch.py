@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.provision._hours import Hours, closed_queries
+from cml_iam.clock import Hours
+from cml_iam.provision._hours import closed_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

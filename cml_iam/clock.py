@@ -1,0 +1,171 @@
+"""Hours of work on the clock of a time zone, and lengths of time as people write them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.errors import InputError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+_DAY_MINUTES: Final = 24 * 60
+_TEXT: Final = re.compile(r"([a-z+-]+) (\d\d):(\d\d)-(\d\d):(\d\d)")
+_LENGTH: Final = re.compile(r"([0-9]{1,5})\s*([mhd])")
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """The hours of work: *opens* and *closes* in minutes of the day, *days* from Monday, 0."""
+
+    zone: str = "UTC"
+    opens: int = 7 * 60
+    closes: int = 18 * 60
+    days: tuple[int, ...] = (0, 1, 2, 3, 4)
+
+    def __str__(self) -> str:
+        return f"{_days_text(self.days)} {_at(self.opens)}-{_at(self.closes)} {self.zone}"
+
+
+def parse_hours(text: str, zone: str) -> Hours:
+    """Read hours such as `mon-fri 07:00-18:00` in the time zone *zone*; raises InputError.
+
+    Days are one (`sat`), a range, or several of these joined by `+`.
+    """
+    found = _TEXT.fullmatch(" ".join(text.lower().split()))
+    days = _days(found[1]) if found else None
+    if not found or days is None:
+        raise InputError(f"not hours of work: `{text}`", remedy="write `mon-fri 07:00-18:00`")
+    opens, closes = (int(found[n]) * 60 + int(found[n + 1]) for n in (2, 4))
+    if not opens < closes <= _DAY_MINUTES or int(found[3]) > 59 or int(found[5]) > 59:
+        raise InputError(f"work ends after it begins: `{text}`")
+    time_zone(zone)
+    return Hours(zone, opens, closes, days)
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """Return the time zone called *name*; raises InputError where the system knows none."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise InputError(
+            f"no time zone `{name}`", remedy="name one as Europe/Berlin, or UTC"
+        ) from None
+
+
+def parse_length(text: str) -> timedelta:
+    """Return the length of time that *text* says: `15m`, `1h`, `7d`; raises InputError."""
+    found = _LENGTH.fullmatch(text.strip())
+    if not found:
+        raise InputError(f"not a length of time: `{text}`", remedy="write 15m, 1h or 7d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def is_open(hours: Hours, moment: datetime) -> bool:
+    """Say whether *moment* lies in *hours*, by the clock on the wall of their zone.
+
+    Where a clock that is put back shows an hour twice, work goes on from the first opening to the
+    last closing; what a clock put forward skips begins and ends with the jump.
+    """
+    zone = time_zone(hours.zone)
+    spans = (_span(hours, zone, day) for day in _days_around(moment.astimezone(zone).date(), 1))
+    return any(span is not None and span[0] <= moment < span[1] for span in spans)
+
+
+def next_change(hours: Hours, moment: datetime) -> datetime | None:
+    """Return when after *moment* work next begins or ends, in UTC; None if it never ends.
+
+    Days that touch, such as `mon-sun 00:00-24:00`, are one.
+    """
+    zone = time_zone(hours.zone)
+    today = moment.astimezone(zone).date()
+    spans = [span for day in _days_around(today, 9) if (span := _span(hours, zone, day))]
+    edges = [edge for span in _joined(spans) for edge in span]
+    # The end of the last one is where the look ended.
+    return next((edge for edge in edges[:-1] if edge > moment), None)
+
+
+def _joined(spans: list[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    made: list[tuple[datetime, datetime]] = []
+    for start, end in spans:
+        if made and start <= made[-1][1]:
+            made[-1] = (made[-1][0], max(end, made[-1][1]))
+        else:
+            made.append((start, end))
+    return made
+
+
+def _days(text: str) -> tuple[int, ...] | None:
+    found: set[int] = set()
+    for part in text.split("+"):
+        first, dash, last = part.partition("-")
+        if not {first, last if dash else first} <= set(DAYS):
+            return None
+        begin, end = DAYS.index(first), DAYS.index(last if dash else first)
+        found |= {(begin + n) % 7 for n in range((end - begin) % 7 + 1)}
+    return tuple(sorted(found))
+
+
+def _days_text(days: tuple[int, ...]) -> str:
+    runs: list[list[int]] = []
+    for day in days:
+        if runs and runs[-1][-1] == day - 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    names = (DAYS[run[0]] if len(run) == 1 else f"{DAYS[run[0]]}-{DAYS[run[-1]]}" for run in runs)
+    return "+".join(names)
+
+
+def _at(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def _days_around(day: date, ahead: int) -> list[date]:
+    return [day + timedelta(days=n) for n in range(-1, ahead + 1)]
+
+
+def _span(hours: Hours, zone: ZoneInfo, day: date) -> tuple[datetime, datetime] | None:
+    """Return when work begins and ends on *day*, in UTC; None where it does not."""
+    if day.weekday() not in hours.days:
+        return None
+    start = _instant(zone, day, hours.opens, fold=0)
+    # The day ends when the next one begins, the first time it does.
+    end = _instant(zone, day, hours.closes, fold=0 if hours.closes == _DAY_MINUTES else 1)
+    return (start, end) if start < end else None
+
+
+def _instant(zone: ZoneInfo, day: date, minutes: int, *, fold: int) -> datetime:
+    """Return when the wall shows *minutes* of *day*: the first or (*fold* 1) the last time.
+
+    Where it never does, when the clock jumps over it.
+    """
+    day, minutes = day + timedelta(days=minutes // _DAY_MINUTES), minutes % _DAY_MINUTES
+    wall = datetime.combine(day, time(minutes // 60, minutes % 60, fold=fold), zone)
+    moment = wall.astimezone(UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None):
+        return moment
+    # PEP 495: in a gap fold 0 counts by the offset before it, fold 1 by the one after it, so that
+    # the jump lies between the two.
+    early, late = sorted(wall.replace(fold=each).astimezone(UTC) for each in (0, 1))
+    return _jump(zone, early, late)
+
+
+def _jump(zone: ZoneInfo, early: datetime, late: datetime) -> datetime:
+    """Return the second at which the offset becomes that of *late*."""
+    before = early.astimezone(zone).utcoffset()
+    while late - early > timedelta(seconds=1):
+        middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
+        if middle.astimezone(zone).utcoffset() == before:
+            early = middle
+        else:
+            late = middle
+    return late
