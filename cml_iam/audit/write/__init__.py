@@ -1,0 +1,20 @@
+"""The report of an audit in the forms that people and machines read.
+
+text = write_report(report, form_of("report.sarif"))
+since = compare_reports(report, read_report(earlier, "earlier.json"))
+"""
+
+from cml_iam.audit.write._forms import FORMS, Form, form_of, write_report
+from cml_iam.audit.write._json import read_report
+from cml_iam.audit.write._since import compare_reports
+from cml_iam.audit.write._words import place
+
+__all__ = [
+    "FORMS",
+    "Form",
+    "compare_reports",
+    "form_of",
+    "place",
+    "read_report",
+    "write_report",
+]

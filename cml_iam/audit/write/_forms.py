@@ -1,0 +1,72 @@
+"""The forms a report is written in, and which one a file's name asks for."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final, Literal
+
+from cml_iam.errors import InputError
+from cml_iam.lint import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+
+    from cml_iam.audit._report import Report
+
+Form = Literal["text", "json", "sarif", "junit", "markdown", "html"]
+FORMS: Final[tuple[Form, ...]] = ("text", "json", "sarif", "junit", "markdown", "html")
+
+EXTENSIONS: Final[dict[str, Form]] = {
+    ".txt": "text",
+    ".json": "json",
+    ".sarif": "sarif",
+    ".xml": "junit",
+    ".md": "markdown",
+    ".html": "html",
+}
+
+
+def form_of(path: str | PathLike[str]) -> Form:
+    """Return the form that the name of *path* asks for; raises InputError for no known one.
+
+    `report.sarif.json` is SARIF, as code scanning services name it.
+    """
+    name = PurePath(path)
+    if [each.lower() for each in name.suffixes[-2:]] == [".sarif", ".json"]:
+        return "sarif"
+    form = EXTENSIONS.get(name.suffix.lower())
+    if form is None:
+        raise InputError(
+            f"cannot tell the form of the report from the name `{path}`",
+            remedy=f"end it in one of {', '.join(EXTENSIONS)}",
+        )
+    return form
+
+
+def write_report(
+    report: Report,
+    form: Form,
+    *,
+    fail_on: Severity = Severity.WARNING,
+    width: int | None = None,
+) -> str:
+    """Return *report* in *form*; the same report gives the same text, byte for byte.
+
+    *fail_on* is the least severity that makes the verdict `findings`; *width* the columns of the
+    terminal, for the text alone.
+    """
+    if form == "text" and width is not None:
+        from cml_iam.audit.write._text import text_report
+
+        return text_report(report, fail_on, width)
+    return _writer(form)(report, fail_on)
+
+
+def _writer(form: Form) -> Callable[[Report, Severity], str]:
+    """Return the function that writes *form*, importing that one alone."""
+    from importlib import import_module
+
+    module = import_module(f"cml_iam.audit.write._{form}")
+    writer: Callable[[Report, Severity], str] = getattr(module, f"{form}_report")
+    return writer

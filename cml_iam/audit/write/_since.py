@@ -1,0 +1,47 @@
+"""What changed since an earlier report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cml_iam.audit._report import Since
+
+if TYPE_CHECKING:
+    from cml_iam.audit._report import AuditFinding, Report, State
+
+Asked = tuple[str, str | None]
+"""A check and the account it was asked of."""
+
+
+def compare_reports(now: Report, earlier: Report) -> Since:
+    """Return what changed between two reports: findings by fingerprint, checks by their state.
+
+    New is what is open now and was not; gone is what was open and was looked for again, in vain. A
+    finding whose check could not be made this time, or was not asked, is neither: nobody knows.
+    """
+    before = {each.fingerprint for each in earlier.open}
+    present = {each.fingerprint for each in now.findings}
+    states, past = _states(now), _states(earlier)
+    looked = {asked for asked, state in states.items() if state != "not checked"}
+    return Since(
+        time=earlier.time,
+        new=tuple(dict.fromkeys(e.fingerprint for e in now.open if e.fingerprint not in before)),
+        gone=tuple(
+            each
+            for each in earlier.open
+            if each.fingerprint not in present and _asked(each) in looked
+        ),
+        checks=tuple(
+            (*asked, past[asked], state)
+            for asked, state in states.items()
+            if asked in past and past[asked] != state
+        ),
+    )
+
+
+def _states(report: Report) -> dict[Asked, State]:
+    return {(each.id, each.account): each.state for each in report.checks}
+
+
+def _asked(finding: AuditFinding) -> Asked:
+    return finding.check, finding.spot.account

@@ -1,0 +1,208 @@
+"""The words of a report, the same in every form: verdict, counts, places, symbols."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.audit.write._codec import date_text
+from cml_iam.lint import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cml_iam.audit._report import (
+        Account,
+        Ask,
+        AuditFinding,
+        Cell,
+        Check,
+        Conclusion,
+        KeyLine,
+        Report,
+        Since,
+        Spot,
+    )
+
+# A symbol never stands alone: the word beside it says the same.
+PASSED, FAILED, WARNED, UNKNOWN, NOTED, WAIVED = "✔", "✖", "▲", "?", "•", "○"
+
+SYMBOL: Final[Mapping[Severity, str]] = {
+    Severity.ERROR: FAILED,
+    Severity.WARNING: WARNED,
+    Severity.INFO: NOTED,
+}
+OF_STATE: Final = {"passed": PASSED, "failed": FAILED, "not checked": UNKNOWN}
+OF_CONCLUSION: Final = {"clean": PASSED, "findings": FAILED, "incomplete": UNKNOWN}
+SEVERITIES: Final = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+
+ROTATE_AFTER: Final = 90
+"""Days: the age at which the setup guide wants an access key rotated."""
+
+TITLES: Final = {
+    "documents": "Documents",
+    "permissions": "Permissions",
+    "principal": "Principal",
+    "keys": "Keys",
+    "surroundings": "Surroundings",
+    "waivers": "Waivers",
+}
+"""What the groups of checks are called."""
+
+
+def counts(report: Report) -> dict[str, int]:
+    """Return how many open findings of each severity, waived ones, and checks of each state."""
+    severities = Counter(each.severity for each in report.open)
+    states = Counter(each.state for each in report.checks)
+    return {
+        **{each.word: severities[each] for each in SEVERITIES},
+        "waived": len(report.findings) - len(report.open),
+        "passed": states["passed"],
+        "failed": states["failed"],
+        "not checked": states["not checked"],
+        "accounts not checked": len(lost_accounts(report)),
+    }
+
+
+def lost_accounts(report: Report) -> tuple[Account, ...]:
+    """Return the accounts that could not be audited."""
+    return tuple(each for each in report.accounts if each.state == "not checked")
+
+
+def verdict(report: Report, fail_on: Severity) -> tuple[Conclusion, str]:
+    """Return the conclusion and the sentence that says it."""
+    concluded = report.conclusion(fail_on)
+    parts = [*_found(report), *_lost(report)]
+    if concluded == "clean":
+        asked = plural(len(report.checks), "check")
+        return concluded, f"Clean: {asked} made" + (f"; {listed(parts)}" if parts else "")
+    lead = "Incomplete" if concluded == "incomplete" else "Findings"
+    return concluded, f"{lead}: {listed(parts)}"
+
+
+def _found(report: Report) -> list[str]:
+    number = counts(report)
+    found = [plural(number[each.word], each.word) for each in SEVERITIES if number[each.word]]
+    return [*found, *([f"{number['waived']} waived"] if number["waived"] else [])]
+
+
+def _lost(report: Report) -> list[str]:
+    checks, accounts = len(report.unchecked), len(lost_accounts(report))
+    lost = [(checks, "check"), (accounts, "account")]
+    return [f"{plural(number, word)} not made" for number, word in lost[:1] if number] + [
+        f"{plural(number, word)} not audited" for number, word in lost[1:] if number
+    ]
+
+
+def plural(number: int, word: str) -> str:
+    """Return `1 error`, `2 errors`; `info` has no plural."""
+    return f"{number} {word}" + ("s" if number != 1 and word != "info" else "")
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Return *parts* with commas between, and `and` before the last."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def place(spot: Spot) -> str:
+    """Return where a finding is, as it is printed and as waivers name it.
+
+    `file:line:column`, or the ARN or id in the account; after it the statement in brackets.
+    """
+    position = [str(each) for each in (spot.line, spot.column) if each is not None]
+    where = ":".join([spot.file, *position]) if spot.file else spot.resource or spot.account or ""
+    if spot.statement:
+        where = f"{where} [{spot.statement}]".lstrip()
+    return where
+
+
+def elsewhere(spot: Spot) -> str:
+    """Return the place, and the account where the place does not name it."""
+    where = place(spot)
+    if spot.account and spot.account not in where:
+        return f"{where} in account {spot.account}" if where else f"account {spot.account}"
+    return where
+
+
+def request(ask: Ask) -> str:
+    """Return one request in one line: action, resource and context."""
+    context = ", ".join(f"{key}={values(ask.context[key])}" for key in sorted(ask.context))
+    return f"{ask.action} on {ask.resource}" + (f" with {context}" if context else "")
+
+
+def values(value: str | tuple[str, ...]) -> str:
+    """Return a context key's value or values as text."""
+    return value if isinstance(value, str) else " | ".join(value)
+
+
+def decided(ask: Ask) -> str:
+    """Return the outcome, and the statements that decided."""
+    by = f" by {', '.join(ask.statements)}" if ask.statements else ""
+    return outcome(ask.outcome) + by
+
+
+def outcome(word: str) -> str:
+    """Return the engine's word for an outcome as people say it."""
+    return _OUTCOMES.get(word, word)
+
+
+_OUTCOMES: Final = {
+    "allowed": "allowed",
+    "explicitDeny": "denied by a statement",
+    "implicitDeny": "not allowed by any statement",
+}
+
+
+def cell(found: Cell) -> tuple[str, str]:
+    """Return a cell's symbol and words: what is so, and where it is wrong what should be."""
+    if found.met is None or found.answer == "unknown":
+        return UNKNOWN, "not checked"
+    if found.met:
+        return PASSED, found.answer
+    return FAILED, found.answer.upper()
+
+
+def by_severity(
+    findings: Iterable[AuditFinding],
+) -> list[tuple[Severity, list[AuditFinding]]]:
+    """Return the findings by severity, the worst first, otherwise in the order given."""
+    found = list(findings)
+    groups = ((each, [one for one in found if one.severity is each]) for each in SEVERITIES)
+    return [(severity, group) for severity, group in groups if group]
+
+
+def seen(check: Check) -> str:
+    """Return what a check says of itself: what it saw, or why it could not look."""
+    return (check.reason or "no reason given") if check.state == "not checked" else check.detail
+
+
+def waived_words(finding: AuditFinding) -> str:
+    """Return by whom a finding is waived, why, and until when; empty where it is not."""
+    waiver = finding.waiver
+    if waiver is None:
+        return ""
+    return f"waived by {waiver.owner} until {waiver.expires.isoformat()}: {waiver.reason}"
+
+
+def since(change: Since) -> str:
+    """Return in one line what changed since the earlier report."""
+    parts = [
+        f"{len(change.new)} new",
+        f"{len(change.gone)} gone",
+        f"{plural(len(change.checks), 'check')} came out otherwise",
+    ]
+    return f"since {date_text(change.time)}: {listed(parts)}"
+
+
+def last_use(key: KeyLine) -> str:
+    """Return when and for what a key was last used, as far as AWS knows."""
+    if key.last_used is None:
+        return "no use known"
+    where = " ".join(filter(None, (key.service, key.region)))
+    return date_text(key.last_used)[:10] + (f" {where}" if where else "")
+
+
+def left_out(report: Report) -> str:
+    """Return which checks were left out on request."""
+    return f"left out on request: {listed(report.skipped)}"
