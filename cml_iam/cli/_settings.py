@@ -43,7 +43,9 @@ class Settings:
         """Read the site file: the one named, or `cml-iam.toml` in this folder."""
         from cml_iam.site import load_site
 
-        return load_site(self.site or DEFAULT_SITE)
+        site = load_site(self.site or DEFAULT_SITE)
+        _tell(site)
+        return site
 
     def connect(self, region: str | None = None) -> Aws:
         """Return AWS as the shared options describe it; *region* where they name none."""
@@ -56,6 +58,17 @@ class Settings:
             read_only=self.read_only,
             expect_account=self.expect_account,
         )
+
+
+def _tell(site: Site) -> None:
+    """Say on stderr what is doubtful in the site file, once for each command."""
+    from cml_iam.cli._output import WARN, note
+
+    told: set[str] = click.get_current_context().meta.setdefault(f"{_KEY}.told", set())
+    for doubt in site.doubts:
+        if str(doubt) not in told:
+            told.add(str(doubt))
+            note(f"{WARN} {doubt}")
 
 
 def settings() -> Settings:

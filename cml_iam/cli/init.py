@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from cml_iam.cli._output import OK, note, say
+from cml_iam.cli._output import OK, WARN, note, say
 from cml_iam.cli._settings import DEFAULT_SITE, settings, shared_options
 from cml_iam.errors import InputError, RefusedError, SiteError
-from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Tag, parse_site, site_text
+from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, site_text
 
 
 @click.command()
@@ -63,8 +63,10 @@ def init(
         image_owners=owners,
         images=_images(images),
     )
-    _check(text)
+    site = _check(text)
     path.write_text(text, "utf-8")
+    for doubt in site.doubts:
+        note(f"{WARN} {doubt.message}" + (f" ({doubt.remedy})" if doubt.remedy else ""))
     say(f"{OK} wrote {path}")
     note("next: cml-iam policy render, cml-iam policy verify, cml-iam bootstrap plan")
 
@@ -105,10 +107,10 @@ def _images(pairs: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return images
 
 
-def _check(text: str) -> None:
+def _check(text: str) -> Site:
     """Refuse to write what could not be read back; the answers are at fault, not the file."""
     try:
-        parse_site(text)
+        return parse_site(text)
     except SiteError as error:
         message = "; ".join(problem.message for problem in error.problems)
         raise InputError(message) from None

@@ -6,6 +6,7 @@ because "is not valid under any of the given schemas" helps nobody.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from cml_iam.errors import Place, Problem
@@ -106,8 +107,16 @@ def _type(error: Any, path: Path, place: Locate) -> list[Problem]:
 
 def _choice(error: Any, path: Path, place: Locate) -> list[Problem]:
     given, known = error.instance, [str(choice) for choice in error.validator_value]
-    remedy = did_you_mean(str(given), known) or _one_of(known)
+    remedy = did_you_mean(_written(given).strip('"'), known) or _one_of(known)
     return [Problem(f"{_name(path)} cannot be {_shown(given)}", place(path, False), remedy)]
+
+
+def _out_of_bounds(error: Any, path: Path, place: Locate) -> list[Problem]:
+    words = "at least" if error.validator == "minimum" else "at most"
+    bound = f"{words} {error.validator_value}"
+    return [
+        Problem(f"{_name(path)} must be {bound}, not {_shown(error.instance)}", place(path, False))
+    ]
 
 
 def _too_few(_: Any, path: Path, place: Locate) -> list[Problem]:
@@ -131,8 +140,15 @@ def _step(step: str | int) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return _JSON_TYPES["object" if isinstance(value, dict) else "array"]
-    text = repr(value) if isinstance(value, str) else str(value).lower()
+    text = _written(value)
     return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
+
+
+def _written(value: Any) -> str:
+    """Return *value* as JSON and TOML write it, which is not always as Python does."""
+    if value is None or isinstance(value, str | bool):
+        return json.dumps(value, ensure_ascii=False)
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _one_of(known: Iterable[str]) -> str | None:
@@ -151,4 +167,6 @@ _EXPLAIN: dict[str, Any] = {
     "minProperties": _too_few,
     "minLength": _too_few,
     "uniqueItems": _repeat,
+    "minimum": _out_of_bounds,
+    "maximum": _out_of_bounds,
 }

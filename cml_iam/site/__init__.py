@@ -6,12 +6,15 @@ from cml_iam.site._model import (
     DEFAULT_POLICY,
     DEFAULT_USER,
     GRANTS,
+    IDLE_RULES,
     LAUNCH_RESTRICTIONS,
     OPTIONS,
     RESTRICTIONS,
     Audit,
     Eks,
+    Fleet,
     Grants,
+    Idle,
     Partition,
     Restrictions,
     Site,
@@ -20,6 +23,7 @@ from cml_iam.site._model import (
     WorkerProfile,
 )
 from cml_iam.site._read import load_site, parse_site
+from cml_iam.site._regions import known_regions
 from cml_iam.site._write import site_text
 
 __all__ = [
@@ -28,18 +32,22 @@ __all__ = [
     "DEFAULT_POLICY",
     "DEFAULT_USER",
     "GRANTS",
+    "IDLE_RULES",
     "LAUNCH_RESTRICTIONS",
     "OPTIONS",
     "RESTRICTIONS",
     "Audit",
     "Eks",
+    "Fleet",
     "Grants",
+    "Idle",
     "Partition",
     "Restrictions",
     "Site",
     "Tag",
     "Virtualization",
     "WorkerProfile",
+    "known_regions",
     "load_site",
     "parse_site",
     "site_text",

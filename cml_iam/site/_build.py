@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from cml_iam.clock import parse_length
 from cml_iam.site._model import (
     DEFAULT_BOUNDARY,
     DEFAULT_GUARD,
     DEFAULT_POLICY,
     DEFAULT_USER,
+    IDLE_RULES,
     Eks,
+    Fleet,
     Grants,
+    Idle,
     Restrictions,
     Site,
     Tag,
@@ -41,6 +45,8 @@ def site_from(value: Mapping[str, Any]) -> Site:
         workers=MappingProxyType(
             {name: _worker_profile(name, raw) for name, raw in value.get("workers", {}).items()}
         ),
+        idle=_idle(value.get("idle", {})),
+        fleet=Fleet(**value.get("fleet", {})),
     )
 
 
@@ -63,6 +69,16 @@ def _restrictions(raw: Mapping[str, Any]) -> Restrictions:
         images=MappingProxyType(images),
         **values,
     )
+
+
+def _idle(raw: Mapping[str, Any]) -> Idle:
+    values = {name: raw[name] for name in IDLE_RULES.values() if name in raw}
+    if "window" in raw:
+        values["window"] = parse_length(raw["window"])
+    left_out = {
+        IDLE_RULES[rule]: None for rule in set(IDLE_RULES) - set(raw.get("rules", IDLE_RULES))
+    }
+    return Idle(**{**values, **left_out})
 
 
 def _worker_profile(name: str, raw: Mapping[str, Any]) -> WorkerProfile:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from ipaddress import ip_network
-from typing import Any, Final
+from typing import Final
 
 from cml_iam.errors import Problem
 from cml_iam.located import Located
 from cml_iam.site._build import site_from
 from cml_iam.site._model import Site
+from cml_iam.site._regions import named_regions
 
 _REGION_PREFIX: Final = {"aws-cn": ("cn-",), "aws-us-gov": ("us-gov-",)}
 
@@ -18,7 +19,7 @@ _REGION_PREFIX: Final = {"aws-cn": ("cn-",), "aws-us-gov": ("us-gov-",)}
 def contradictions(located: Located) -> Iterator[Problem]:
     """Yield what the schema cannot see: values that do not go together."""
     site = site_from(located.value)
-    for path, region in _regions(located.value):
+    for path, region in named_regions(located.value):
         if not _in_partition(region, site.partition):
             yield Problem(
                 f"region `{region}` is not in the partition `{site.partition}`",
@@ -118,17 +119,6 @@ def _addresses(located: Located, site: Site) -> Iterator[Problem]:
         except ValueError:
             place = located.place(("restrict", "source_ips", index))
             yield Problem(f"not an address or range: `{text}`", place)
-
-
-def _regions(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    restrict = value.get("restrict", {})
-    for index, region in enumerate(restrict.get("regions", ())):
-        yield ("restrict", "regions", index), region
-    for region in restrict.get("images", ()):
-        yield ("restrict", "images", region), region
-    for name, profile in value.get("workers", {}).items():
-        if "region" in profile:
-            yield ("workers", name, "region"), profile["region"]
 
 
 def _in_partition(region: str, partition: str) -> bool:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
+
+from cml_iam.errors import Problem
 
 Partition = Literal["aws", "aws-cn", "aws-us-gov"]
 
@@ -150,8 +153,37 @@ class WorkerProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class Idle:
+    """When a running worker counts as idle: when each rule holds over the whole *window*.
+
+    *cpu_percent* and *network_kib* (KiB a second, in and out together) bound the average of every
+    period; *cml_nodes* bounds the nodes that run in CML's labs now. None leaves a rule out.
+    """
+
+    window: timedelta = timedelta(hours=2)
+    cpu_percent: float | None = 5.0
+    network_kib: float | None = 20.0
+    cml_nodes: int | None = 0
+
+
+IDLE_RULES: Final = {"cpu": "cpu_percent", "network": "network_kib", "cml": "cml_nodes"}
+"""The rules of `Idle` by their names in the site file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The tags by which people steer the workers: that a worker is let be, and its hours."""
+
+    hold_tag: str = "cml-iam:hold"
+    schedule_tag: str = "cml-iam:schedule"
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
-    """One installation: its account, its principal, and its restrictions."""
+    """One installation: its account, its principal, and its restrictions.
+
+    *doubts* are what is no error in the site file and looks like one.
+    """
 
     account: str
     user: str | None = DEFAULT_USER
@@ -166,6 +198,9 @@ class Site:
     ecs_region: str | None = None
     audit_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     workers: Mapping[str, WorkerProfile] = field(default_factory=lambda: MappingProxyType({}))
+    idle: Idle = field(default_factory=Idle)
+    fleet: Fleet = field(default_factory=Fleet)
+    doubts: tuple[Problem, ...] = field(default=(), compare=False)
 
     @property
     def audit(self) -> Audit:

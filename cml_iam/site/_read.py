@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from cml_iam.errors import DocumentError, InputError, SiteError
@@ -11,6 +12,7 @@ from cml_iam.shipped import shipped_text
 from cml_iam.site._build import site_from
 from cml_iam.site._check import contradictions
 from cml_iam.site._model import Site
+from cml_iam.site._regions import doubtful_regions
 
 
 def load_site(path: Path) -> Site:
@@ -24,13 +26,22 @@ def load_site(path: Path) -> Site:
         raise InputError(
             f"no site file: `{path}`", remedy="write one with `cml-iam init`, or name it: --site"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the site file `{path}`: {error}") from None
+    except IsADirectoryError:
+        raise InputError(
+            f"the site file `{path}` is a folder", remedy=f"name the file in it: --site {path}/…"
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(f"the site file `{path}` is not text in UTF-8") from None
+    except OSError as error:
+        raise InputError(f"cannot read the site file `{path}`: {error.strerror}") from None
     return parse_site(text, str(path))
 
 
 def parse_site(text: str, name: str = "<site>") -> Site:
-    """Read the site from the TOML *text*, called *name* in messages; raises SiteError."""
+    """Read the site from the TOML *text*, called *name* in messages; raises SiteError.
+
+    What is no error but looks like one is in the site's `doubts`.
+    """
     try:
         located = parse_toml(text, name)
     except DocumentError as error:
@@ -40,4 +51,5 @@ def parse_site(text: str, name: str = "<site>") -> Site:
         problems = tuple(contradictions(located))
     if problems:
         raise SiteError(problems)
-    return site_from(located.value)
+    site = site_from(located.value)
+    return replace(site, doubts=tuple(doubtful_regions(located, site.partition)))

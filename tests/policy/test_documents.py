@@ -117,7 +117,7 @@ def test_every_breach_of_the_grammar_is_reported_with_its_place() -> None:
         parse_policy(text, "p")
 
     assert [str(each) for each in raised.value.problems] == [
-        "p:1:13: `Version` cannot be `'2012'` (one of: 2012-10-17, 2008-10-17)",
+        'p:1:13: `Version` cannot be `"2012"` (one of: 2012-10-17, 2008-10-17)',
         "p:2:15: a statement needs exactly one of `Action` and `NotAction`",
         "p:2:47: `Statement[0].Resource` must be a string or a list, not `1`",
         "p:3:1: `Statement[1]` has no `Effect`",

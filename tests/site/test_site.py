@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cml_iam.errors import InputError, SiteError
-from cml_iam.site import Restrictions, Site, Tag, load_site, parse_site, site_text
+from cml_iam.site import (
+    Idle,
+    Restrictions,
+    Site,
+    Tag,
+    known_regions,
+    load_site,
+    parse_site,
+    site_text,
+)
 
 EXAMPLE = """\
 [account]
@@ -93,7 +103,14 @@ instance_types = ["C5.large"]
         ('[restrict]\nguard_tag = {A = "1", B = "2"}', "s:5:13", "one key and its value"),
         (f'[restrict]\nguard_tag = {{{"k" * 129} = "1"}}', "s:5:13", "tag key is 1 to 128"),
         ('[restrict]\nguard_tag = {"aws:x" = "1"}', "s:5:13", "does not begin with aws:"),
-        ('[restrict]\nguard_tag = {A = "${aws:username}"}', "s:5:18", "guard tag's value"),
+        ('[restrict]\nguard_tag = {A = "${aws:username}"}', "s:5:18", "a tag's value"),
+        ('[restrict]\nguard_tag = {A = " "}', "s:5:18", "spaces (not at its ends)"),
+        ('[restrict]\nguard_tag = {A = "b "}', "s:5:18", "spaces (not at its ends)"),
+        ('[restrict]\nguard_tag = {" A" = "b"}', "s:5:13", "spaces (not at its ends)"),
+        ('[idle]\nwindow = "2 weeks"', "s:5:10", "a length of time"),
+        ("[idle]\ncpu_percent = 101", "s:5:15", "at most 100, not `101`"),
+        ('[idle]\nrules = ["cpus"]', "s:5:10", "cannot be"),
+        ('[fleet]\nhold_tag = "aws:x"', "s:5:12", "does not begin with aws:"),
         ('[restrict]\nimage_owners = ["self"]', "s:5:17", "an image owner"),
         ('[restrict.images]\nus-east-1 = ["ami-1"]', "s:5:14", "an image id"),
         (
@@ -220,3 +237,76 @@ def test_a_profile_that_cannot_be_launched_is_said_with_its_place(
 
     assert words in str(raised.value)
     assert raised.value.problems[0].place
+
+
+def test_a_guard_tag_may_hold_spaces_within() -> None:
+    read = parse_site(HEAD + '[restrict]\nguard_tag = { "Managed By" = "the manager" }')
+
+    assert read.restrict.guard_tag == Tag("Managed By", "the manager")
+
+
+def test_rules_left_out_bound_nothing() -> None:
+    read = parse_site(
+        HEAD + '[idle]\nwindow = "90m"\nrules = ["cpu"]\ncpu_percent = 3\ncml_nodes = 2'
+    )
+
+    assert read.idle == Idle(timedelta(minutes=90), 3, None, None)
+    assert parse_site(HEAD).idle == Idle()
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "words"),
+    [
+        ('[restrict]\nregions = ["us-east-1", "us-east-11"]', None, ""),
+        ('[restrict]\nregions = ["us-esat-1"]', "s:5:12", "did you mean `us-east-1`?"),
+        ('[restrict]\nregions = ["qz-polar-9"]', "s:5:12", "a new region is no error"),
+        ('[eks]\ncluster = "c"\nregion = "eu-cental-1"', "s:6:1", "`eu-central-1`"),
+        (
+            '[workers.a]\ninstance_types = ["c5.metal"]\nimage = "x"\n'
+            'subnets = { us-eats-1a = "subnet-12345678" }',
+            "s:7:13",
+            "`us-east-1`",
+        ),
+    ],
+)
+def test_a_region_nobody_knows_is_doubted_with_its_place_and_taken(
+    body: str, place: str | None, words: str
+) -> None:
+    if place is None:
+        with pytest.raises(SiteError, match="a region is a name"):
+            parse_site(HEAD + body, "s")
+        return
+
+    (doubt,) = parse_site(HEAD + body, "s").doubts
+
+    assert str(doubt.place) == place
+    assert words in (doubt.remedy or "")
+
+
+def test_known_regions_are_not_doubted() -> None:
+    for partition in ("aws", "aws-cn", "aws-us-gov"):
+        regions = ", ".join(f'"{each}"' for each in known_regions(partition))
+        body = f'[account]\nid = "111122223333"\npartition = "{partition}"\n'
+        assert parse_site(f"{body}[restrict]\nregions = [{regions}]").doubts == ()
+
+
+def test_the_known_regions_are_botocores() -> None:
+    import botocore.session
+
+    session = botocore.session.Session()
+    for partition in ("aws", "aws-cn", "aws-us-gov"):
+        offered = session.get_available_regions("ec2", partition)
+        assert set(known_regions(partition)) <= set(offered)
+
+
+def test_a_folder_is_no_site_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        load_site(tmp_path)
+
+
+def test_a_file_that_is_no_text_is_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "cml-iam.toml"
+    path.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(InputError, match="not text in UTF-8"):
+        load_site(path)
