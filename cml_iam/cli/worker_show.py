@@ -161,9 +161,9 @@ def as_csv(workers: Sequence[Worker]) -> str:
     writer.writeheader()
     for each in workers:
         said = worker_json(each)
-        groups = " ".join(each.security_group_ids)
+        lists = {name: " ".join(value) for name, value in said.items() if isinstance(value, tuple)}
         tags = json.dumps(said["tags"], ensure_ascii=False)
-        writer.writerow({**said, "security_group_ids": groups, "tags": tags})
+        writer.writerow({**said, **lists, "tags": tags})
     return text.getvalue()
 
 

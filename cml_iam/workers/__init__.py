@@ -29,7 +29,16 @@ from cml_iam.workers._health import (
 )
 from cml_iam.workers._launch import Disk, Launch
 from cml_iam.workers._manager import WorkerManager
-from cml_iam.workers._metric import Metric, Point, Unknown, Utilization
+from cml_iam.workers._metric import (
+    EVERY,
+    NOT_ASKED,
+    USAGE,
+    Measure,
+    Metric,
+    Point,
+    Unknown,
+    Utilization,
+)
 from cml_iam.workers._model import (
     Image,
     InstanceStatus,
@@ -46,7 +55,10 @@ from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
 __all__ = [
     "DEFAULT_GUARD",
     "DEFAULT_TIMEOUT",
+    "EVERY",
+    "NOT_ASKED",
     "PROBE",
+    "USAGE",
     "Ask",
     "Check",
     "Disk",
@@ -57,6 +69,7 @@ __all__ = [
     "InstanceStatus",
     "Launch",
     "Listing",
+    "Measure",
     "Metric",
     "Monitor",
     "Outcome",

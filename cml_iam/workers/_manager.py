@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from cml_iam.errors import (
     AwsError,
-    DeniedError,
     InputError,
     NotFoundError,
     RefusedError,
@@ -24,9 +23,12 @@ from cml_iam.workers._asks import (
     untag_ask,
 )
 from cml_iam.workers._health import Health, check_connection, check_health
-from cml_iam.workers._metric import Point, Utilization
-from cml_iam.workers._metric_data import Series, batches, data_of, known_points
-from cml_iam.workers._metrics import DEFAULT_WINDOW, measure, statistics_of, wanted_of, window_of
+from cml_iam.workers._metric import EVERY, USAGE, Measure, Utilization
+from cml_iam.workers._metric_data import by_data
+from cml_iam.workers._metric_places import Found
+from cml_iam.workers._metric_series import by_statistics
+from cml_iam.workers._metric_window import DEFAULT_WINDOW
+from cml_iam.workers._metrics import measure, subject_of
 from cml_iam.workers._model import (
     Image,
     InstanceStatus,
@@ -39,7 +41,6 @@ from cml_iam.workers._model import (
     worker_from,
 )
 from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, from_aws
-from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,7 +64,7 @@ class WorkerManager:
 
     Every method takes *region*, by default that of *aws*, and raises the AwsError that its failure
     calls for. Each uses only the permission that the catalogue lists for it. The manager holds no
-    state of the workers; it may be used from many threads.
+    state of the workers but where their metrics were last found; it may be used from many threads.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class WorkerManager:
     ) -> None:
         self._aws = aws
         self._now = now
+        self._found = Found()
         self.guard = guard
 
     def create_instance(
@@ -269,15 +271,19 @@ class WorkerManager:
         *,
         region: str | None = None,
         window: timedelta = DEFAULT_WINDOW,
+        measures: Sequence[Measure] = EVERY,
     ) -> Utilization:
-        """Return CPU and memory in percent over the last *window*; unknown has a reason.
+        """Return CPU, memory, network and disk over the last *window*; unknown has a reason.
 
-        Pass the Worker, not only its id, to have the memory metric found under the dimensions of
-        the CloudWatch agent's default configuration. Raises CredentialsError; every other failure
-        is the reason of the metric it befell.
+        Pass the Worker, not only its id: where the memory and the disk metrics are depends on its
+        image, type and volumes. Raises CredentialsError; every other failure is the reason of the
+        metric it befell.
         """
-        where = worker.region if isinstance(worker, Worker) else self._region(region)
-        return measure(statistics_of(self._aws), worker, where, window, self._now())
+        subject = subject_of(
+            worker, worker.region if isinstance(worker, Worker) else self._region(region)
+        )
+        ask = by_statistics(self._aws)
+        return measure(ask, [subject], measures, window, self._now(), self._found)[0]
 
     def do(self, ask: Ask, *, region: str | None = None) -> tuple[StateChange, ...]:
         """Do what *ask* says; return the change of each of its workers, of tags none.
@@ -301,35 +307,20 @@ class WorkerManager:
         workers: Sequence[Worker],
         *,
         window: timedelta = DEFAULT_WINDOW,
+        measures: Sequence[Measure] = USAGE,
         metric_data: bool = False,
     ) -> dict[str, Utilization]:
-        """Return how busy each of *workers* was in the last *window*, by its id.
+        """Return *measures* of each of *workers* in the last *window*, by its id.
 
         With *metric_data* in few calls, by the permission `cloudwatch:GetMetricData`; where that
-        is refused, or without it, by a call for each metric, several at a time.
+        is refused, or without it, by a call for each metric, many at a time.
         """
-        now, source = self._now(), statistics_of(self._aws)
+        ask = by_statistics(self._aws)
         if metric_data:
-            source = known_points(self._metric_data(workers, window, now), source)
-        used = in_threads(lambda each: measure(source, each, each.region, window, now), workers)
+            ask = by_data(self._aws, ask)
+        subjects = [subject_of(each, each.region) for each in workers]
+        used = measure(ask, subjects, measures, window, self._now(), self._found)
         return {each.id: each for each in used}
-
-    def _metric_data(
-        self, workers: Sequence[Worker], window: timedelta, now: datetime
-    ) -> dict[Series, tuple[Point, ...] | AwsError]:
-        wanted = [
-            Series(metric, dimensions, worker.region, frame)
-            for worker in workers
-            if worker.state == "running"
-            for frame in (window_of(window, now, detailed=worker.detailed_monitoring),)
-            for metric in wanted_of(worker.id, worker)
-            for dimensions in metric.dimension_sets
-        ]
-        try:
-            found = in_threads(lambda batch: data_of(self._aws, batch), list(batches(wanted)))
-        except DeniedError:
-            return {}
-        return {series: points for part in found for series, points in part.items()}
 
     def permits(self, ask: Ask, *, region: str | None = None) -> None:
         """Ask EC2 whether *ask* is permitted, changing nothing; raises DeniedError if not."""

@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 Dimensions = tuple[tuple[str, str], ...]
+
+
+class Measure(StrEnum):
+    """What is measured of a worker: the first two in percent, the others in bytes per second."""
+
+    CPU = "cpu"
+    MEMORY = "memory"
+    NETWORK_IN = "network_in"
+    NETWORK_OUT = "network_out"
+    DISK_READ = "disk_read"
+    DISK_WRITE = "disk_write"
+
+    @property
+    def words(self) -> str:
+        """The name as people read it: `network in`."""
+        return self.value.replace("_", " ")
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether it is in bytes per second, not in percent."""
+        return self not in (Measure.CPU, Measure.MEMORY)
+
+    @property
+    def unit(self) -> str:
+        """`percent` or `bytes/s`."""
+        return "bytes/s" if self.is_rate else "percent"
+
+
+USAGE: Final = (Measure.CPU, Measure.MEMORY)
+"""What the documentation asks of a worker: its CPU and its memory."""
+
+EVERY: Final = tuple(Measure)
 
 
 class Unknown(StrEnum):
@@ -17,6 +50,7 @@ class Unknown(StrEnum):
     TOO_YOUNG = "too young"
     NO_PERMISSION = "no permission"
     NO_AGENT = "no agent"
+    OTHER_DIMENSIONS = "other dimensions"
     NOT_IDENTIFIED = "not identified"
     WINDOW_TOO_SHORT = "window too short"
     STALE = "stale"
@@ -33,8 +67,11 @@ REMEDY: Final = {
     Unknown.NO_PERMISSION: "grant `cloudwatch:GetMetricStatistics`, for this region too",
     Unknown.NO_AGENT: "install the CloudWatch agent on the worker, give the worker's role "
     "CloudWatchAgentServerPolicy, and have it collect mem_used_percent",
-    Unknown.NOT_IDENTIFIED: "give the worker as `get_instance_details` returns it: the agent's "
-    "default dimensions hold its image and type",
+    Unknown.OTHER_DIMENSIONS: "have the agent report by worker too: "
+    '"aggregation_dimensions": [["InstanceId"]] in its configuration, with "append_dimensions" '
+    'of "InstanceId": "${aws:InstanceId}"',
+    Unknown.NOT_IDENTIFIED: "give the worker as `get_instance_details` returns it: where its "
+    "points are depends on its image, type and volumes",
     Unknown.WINDOW_TOO_SHORT: "ask for a longer window, or enable detailed monitoring",
     Unknown.STALE: "look whether the worker or its agent hangs; the last point is too old",
     Unknown.NO_DATA: "check the region and the endpoint, and CloudWatch's health in the region",
@@ -44,10 +81,24 @@ REMEDY: Final = {
     Unknown.FAILED: "see what AWS said",
 }
 
+NOT_ASKED: Final = frozenset(
+    {
+        Unknown.NO_PERMISSION,
+        Unknown.THROTTLED,
+        Unknown.NOT_OFFERED,
+        Unknown.NO_ANSWER,
+        Unknown.FAILED,
+    }
+)
+"""The reasons that say nothing of the worker: CloudWatch could not be asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One period: its start in UTC, its average and maximum, and of how many samples."""
+    """One period: its start in UTC, its average and maximum, and of how many samples.
+
+    Of a rate, average and maximum are both the period's bytes divided by its seconds.
+    """
 
     at: datetime
     average: float
@@ -57,10 +108,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric in percent over a window of *period* seconds a point, oldest point first.
+    """A metric in *unit* over a window of *period* seconds a point, oldest point first.
 
     When *unknown* is set, `mean`, `latest` and `maximum` are None, never 0; stale *points* are kept
-    for the eye. *dimensions* are those under which the points were found.
+    for the eye. *source* is CloudWatch's namespace and metric, *dimensions* those under which the
+    points were found; where several volumes are summed, those of the first.
     """
 
     name: str
@@ -69,6 +121,8 @@ class Metric:
     dimensions: Dimensions = ()
     unknown: Unknown | None = None
     detail: str | None = None
+    unit: str = "percent"
+    source: str = ""
 
     @property
     def mean(self) -> float | None:
@@ -85,7 +139,7 @@ class Metric:
 
     @property
     def maximum(self) -> float | None:
-        """The highest value within any period."""
+        """The highest value within any period; of a rate, the highest period."""
         if self.unknown or not self.points:
             return None
         return max(point.maximum for point in self.points)
@@ -100,17 +154,56 @@ class Metric:
         """What to do about it being unknown."""
         return REMEDY[self.unknown] if self.unknown else None
 
+    def slots(self, start: datetime, end: datetime) -> list[float | None]:
+        """Return the average of each period from *start* to *end*, None where there is no point."""
+        known = {point.at: point.average for point in self.points}
+        step = timedelta(seconds=self.period)
+        count = max(0, -((start - end) // step))
+        return [known.get(start + step * number) for number in range(count)]
+
 
 @dataclass(frozen=True, slots=True)
 class Utilization:
-    """A worker's CPU and memory between *start* and *end*."""
+    """What was measured of a worker between *start* and *end*, by measure: those asked for.
+
+    `cpu` and the others raise KeyError for a measure that was not asked for.
+    """
 
     id: str
     region: str
     start: datetime
     end: datetime
-    cpu: Metric
-    memory: Metric
+    metrics: Mapping[Measure, Metric] = field(default_factory=dict)
+
+    @property
+    def cpu(self) -> Metric:
+        """The CPU, in percent."""
+        return self.metrics[Measure.CPU]
+
+    @property
+    def memory(self) -> Metric:
+        """The memory in use, in percent, as the CloudWatch agent reports it."""
+        return self.metrics[Measure.MEMORY]
+
+    @property
+    def network_in(self) -> Metric:
+        """What came in over all interfaces, in bytes per second."""
+        return self.metrics[Measure.NETWORK_IN]
+
+    @property
+    def network_out(self) -> Metric:
+        """What went out over all interfaces, in bytes per second."""
+        return self.metrics[Measure.NETWORK_OUT]
+
+    @property
+    def disk_read(self) -> Metric:
+        """What was read from all EBS volumes, in bytes per second."""
+        return self.metrics[Measure.DISK_READ]
+
+    @property
+    def disk_write(self) -> Metric:
+        """What was written to all EBS volumes, in bytes per second."""
+        return self.metrics[Measure.DISK_WRITE]
 
     @property
     def avg_cpu_utilization(self) -> float | None:

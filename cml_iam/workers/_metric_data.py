@@ -6,57 +6,40 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricDa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.errors import AwsError, DeniedError
-from cml_iam.workers._metric import Dimensions, Point
-from cml_iam.workers._metrics import Source, Wanted, Window, as_aws
-from cml_iam.workers._model import in_utc
+from cml_iam.errors import AwsError, CredentialsError, DeniedError
+from cml_iam.workers._metric_series import Answer, AskFor, Series
+from cml_iam.workers._metric_window import Window
+from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
 
 MAX_QUERIES: Final = 500
 MAX_POINTS: Final = 100_800
-STATISTICS: Final = ("Average", "Maximum", "SampleCount")
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One metric under one set of dimensions, in a region and a window."""
+def by_data(aws: Aws, otherwise: AskFor) -> AskFor:
+    """Return what asks GetMetricData in batches, and *otherwise* where that is refused."""
 
-    wanted: Wanted
-    dimensions: Dimensions
-    region: str
-    window: Window
+    def answer(batch: Sequence[Series]) -> Mapping[Series, Answer]:
+        try:
+            return _data_of(aws, batch)
+        except DeniedError:
+            return otherwise(batch)
+        except CredentialsError:
+            raise
+        except AwsError as error:
+            return dict.fromkeys(batch, error)
 
+    def ask(wanted: Sequence[Series]) -> Mapping[Series, Answer]:
+        parts = in_threads(answer, list(batches(wanted)))
+        return {series: points for part in parts for series, points in part.items()}
 
-def data_of(aws: Aws, batch: Sequence[Series]) -> dict[Series, tuple[Point, ...] | AwsError]:
-    """Ask for all of *batch*, of one region and one window, in one call (and its further pages)."""
-    series = {f"q{number}": each for number, each in enumerate(batch)}
-    first = batch[0]
-    results = aws.pages(
-        "cloudwatch",
-        "get_metric_data",
-        "MetricDataResults",
-        region=first.region,
-        MetricDataQueries=[
-            _query(f"{name}_{statistic.lower()}", each, statistic)
-            for name, each in series.items()
-            for statistic in STATISTICS
-        ],
-        StartTime=first.window.start,
-        EndTime=first.window.end,
-        ScanBy="TimestampAscending",
-    )
-    values, failures = _merged(results)
-    return {
-        each: failures[name] if name in failures else _points(values[name])
-        for name, each in series.items()
-    }
+    return ask
 
 
 def batches(series: Iterable[Series]) -> Iterator[list[Series]]:
@@ -66,40 +49,60 @@ def batches(series: Iterable[Series]) -> Iterator[list[Series]]:
         groups[each.region, each.window].append(each)
     for (_, window), group in groups.items():
         length = (window.end - window.start).total_seconds()
-        points = int(length // window.period + 1)
-        size = max(1, min(MAX_QUERIES, MAX_POINTS // points) // len(STATISTICS))
-        for start in range(0, len(group), size):
-            yield group[start : start + size]
+        room = min(MAX_QUERIES, MAX_POINTS // int(length // window.period + 1))
+        yield from _filled(group, room)
 
 
-def known_points(known: dict[Series, tuple[Point, ...] | AwsError], otherwise: Source) -> Source:
-    """Return the source that has *known* already; what is not there it asks of *otherwise*."""
+def _filled(group: Sequence[Series], room: int) -> Iterator[list[Series]]:
+    """Yield *group* in parts of up to *room* statistics each."""
+    batch: list[Series] = []
+    used = 0
+    for each in group:
+        if batch and used + len(each.statistics) > room:
+            yield batch
+            batch, used = [], 0
+        batch.append(each)
+        used += len(each.statistics)
+    yield batch
 
-    def points(
-        wanted: Wanted, dimensions: Dimensions, region: str, window: Window
-    ) -> tuple[Point, ...]:
-        found = known.get(Series(wanted, dimensions, region, window))
-        if isinstance(found, AwsError):
-            raise found
-        return otherwise(wanted, dimensions, region, window) if found is None else found
 
-    return points
-
-
-def _query(name: str, series: Series, statistic: str) -> dict[str, Any]:
-    metric = {
-        "Namespace": series.wanted.namespace,
-        "MetricName": series.wanted.metric,
-        "Dimensions": as_aws(series.dimensions),
+def _data_of(aws: Aws, batch: Sequence[Series]) -> dict[Series, Answer]:
+    """Ask for all of *batch*, of one region and one window, in one call (and its further pages)."""
+    named = {f"q{number}": each for number, each in enumerate(batch)}
+    window = batch[0].window
+    results = aws.pages(
+        "cloudwatch",
+        "get_metric_data",
+        "MetricDataResults",
+        region=batch[0].region,
+        MetricDataQueries=[
+            {
+                "Id": f"{name}_{statistic.lower()}",
+                "MetricStat": {
+                    "Metric": each.as_aws(),
+                    "Period": window.period,
+                    "Stat": statistic,
+                },
+            }
+            for name, each in named.items()
+            for statistic in each.statistics
+        ],
+        StartTime=window.start,
+        EndTime=window.end,
+        ScanBy="TimestampAscending",
+    )
+    values, failures = _merged(results)
+    return {
+        each: failures[name] if name in failures else each.points(_periods(values[name]))
+        for name, each in named.items()
     }
-    stat = {"Metric": metric, "Period": series.window.period, "Stat": statistic}
-    return {"Id": name, "MetricStat": stat, "ReturnData": True}
 
 
-Values = dict[datetime, dict[str, float]]
+Values = dict[datetime, dict[str, Any]]
+_NAMES: Final = {each.lower(): each for each in ("Average", "Maximum", "SampleCount", "Sum")}
 
 
-def _merged(results: Iterable[dict[str, Any]]) -> tuple[dict[str, Values], dict[str, AwsError]]:
+def _merged(results: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Values], dict[str, AwsError]]:
     """Return the values by series, time and statistic, and the series that AWS did not answer.
 
     A result may come in pieces, over several pages.
@@ -111,19 +114,15 @@ def _merged(results: Iterable[dict[str, Any]]) -> tuple[dict[str, Values], dict[
         if result.get("StatusCode") in ("Forbidden", "InternalError"):
             failures[name] = _failure(result)
         for at, value in zip(result.get("Timestamps", ()), result.get("Values", ()), strict=True):
-            values[name][in_utc(at) or at][statistic] = float(value)
+            values[name][at][_NAMES[statistic]] = value
     return values, failures
 
 
-def _failure(result: dict[str, Any]) -> AwsError:
+def _periods(values: Values) -> list[dict[str, Any]]:
+    return [{"Timestamp": at, **one} for at, one in values.items()]
+
+
+def _failure(result: Mapping[str, Any]) -> AwsError:
     said = "; ".join(each.get("Value", "") for each in result.get("Messages", ()))
     kind = DeniedError if result["StatusCode"] == "Forbidden" else AwsError
     return kind(f"CloudWatch answered {result['StatusCode']}: {said}", operation="GetMetricData")
-
-
-def _points(values: Values) -> tuple[Point, ...]:
-    return tuple(
-        Point(at, one["average"], one.get("maximum", one["average"]), one.get("samplecount") or 1.0)
-        for at, one in sorted(values.items())
-        if "average" in one
-    )

@@ -1,32 +1,25 @@
-"""How busy a worker is, from CloudWatch; where that is unknown, why, and what to do about it."""
+"""How busy workers are, from CloudWatch; where that is unknown, why, and what to do about it.
+
+Places where a metric may be are tried in rounds: in each, everything still unknown is asked for at
+once, of GetMetricStatistics in threads or of GetMetricData in batches.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from cml_iam import errors
-from cml_iam.workers._metric import Dimensions, Metric, Point, Unknown, Utilization
-from cml_iam.workers._model import Worker, check_id, in_utc
+from cml_iam.workers._metric import Measure, Metric, Point, Unknown, Utilization
+from cml_iam.workers._metric_places import Found, Place, Wanted, wanted_of
+from cml_iam.workers._metric_series import Answer, AskFor, Series
+from cml_iam.workers._metric_window import Window, window_of
+from cml_iam.workers._model import Worker, check_id
 
 if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
-
-DEFAULT_WINDOW: Final = timedelta(minutes=15)
-"""Three periods of basic monitoring: in a shorter window there is often no point at all."""
-
-BASIC_PERIOD, DETAILED_PERIOD = 300, 60
-MAX_POINTS = 1440
-"""The most that one GetMetricStatistics answers.
-
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html
-"""
-
-_PERIODS = (60, 300, 900, 3600, 21600, 86400)
-# Points of one minute are kept for 15 days, of five minutes for 63, of an hour for 455.
-_KEPT = ((timedelta(days=63), 3600), (timedelta(days=15), 300))
+    from collections.abc import Iterator
 
 _BY_ERROR: Final = (
     (errors.DeniedError, Unknown.NO_PERMISSION),
@@ -37,204 +30,206 @@ _BY_ERROR: Final = (
 )
 
 
+@dataclass(slots=True)
+class _Search:
+    """One measure of one worker: the places still to try, and what was found so far."""
+
+    id: str
+    region: str
+    window: Window
+    wanted: Wanted
+    worker: Worker | None
+    places: list[Place]
+    stale: Metric | None = None
+    metric: Metric | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.metric is None and bool(self.places)
+
+    def series(self, place: Place) -> list[Series]:
+        rate = self.wanted.measure.is_rate
+        return [
+            Series(place.namespace, place.metric, part, rate, self.region, self.window)
+            for part in place.parts
+        ]
+
+    def made(self, **given: object) -> Metric:
+        measure = self.wanted.measure
+        made = Metric(measure.value, self.window.period, unit=measure.unit)
+        return replace(made, **given)  # type: ignore[arg-type] # the fields of Metric
+
+
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Whole periods of *period* seconds that cover the *asked* length of time before *end*."""
+class Subject:
+    """Whom to measure: *worker*, or where only that is known an *id* in a *region*."""
 
-    start: datetime
-    end: datetime
-    period: int
-    asked: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A metric, and the sets of dimensions under which it may be found, in this order."""
-
-    name: str
-    namespace: str
-    metric: str
-    dimension_sets: tuple[Dimensions, ...]
+    id: str
+    region: str
+    worker: Worker | None = field(default=None, compare=False)
 
 
-Source = Callable[[Wanted, Dimensions, str, Window], tuple[Point, ...]]
-"""Gives the points of a metric under exactly these dimensions, in a region and a window."""
+def subject_of(worker: Worker | str, region: str) -> Subject:
+    """Return *worker*, or the instance of that id in *region*, as whom to measure."""
+    if isinstance(worker, Worker):
+        return Subject(worker.id, worker.region, worker)
+    return Subject(check_id(worker), region)
 
 
 def measure(
-    source: Source, worker: Worker | str, region: str, window: timedelta, now: datetime
-) -> Utilization:
-    """Return how busy *worker* was in the last *window* before *now*, by the points of *source*.
+    ask: AskFor,
+    subjects: Sequence[Subject],
+    measures: Sequence[Measure],
+    window: timedelta,
+    now: datetime,
+    found: Found,
+) -> list[Utilization]:
+    """Return how busy each of *subjects* was in the last *window* before *now*, by *ask*.
 
     Raises CredentialsError, and InputError for a window CloudWatch cannot answer.
     """
-    known = worker if isinstance(worker, Worker) else None
-    instance_id = known.id if known else check_id(str(worker))
-    frame = window_of(window, now, detailed=known is not None and known.detailed_monitoring)
-    cpu, memory = wanted_of(instance_id, known)
-    return Utilization(
-        instance_id,
-        region,
-        frame.start,
-        frame.end,
-        cpu=_metric(source, cpu, known, region, frame),
-        memory=_metric(source, memory, known, region, frame),
-    )
-
-
-def agent_dimensions(instance_id: str, worker: Worker | None) -> tuple[Dimensions, ...]:
-    """Return the sets of dimensions under which the CloudWatch agent may report a worker.
-
-    Each set is a metric of its own, and asking for one finds no point of another. The agent's
-    wizard appends image, id and type, and the group's name in an Auto Scaling group;
-    `aggregation_dimensions` of `[["InstanceId"]]` makes the other common one.
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch-Agent-Configuration-File-Details.html
-    """
-    alone: Dimensions = (("InstanceId", instance_id),)
-    if worker is None:
-        return (alone,)
-    full: Dimensions = (
-        ("ImageId", worker.image_id),
-        ("InstanceId", instance_id),
-        ("InstanceType", worker.instance_type),
-    )
-    group = worker.tags.get("aws:autoscaling:groupName")
-    grouped: Dimensions = (("AutoScalingGroupName", group or ""), *full)
-    return (full, alone, *([grouped] if group else []))
-
-
-def choose_period(window: timedelta, *, detailed: bool) -> int:
-    """Return the seconds of a point: as fine as the monitoring, few enough, and still kept."""
-    seconds = window.total_seconds()
-    least = DETAILED_PERIOD if detailed else BASIC_PERIOD
-    for age, kept in _KEPT:
-        if window > age:
-            least = max(least, kept)
-    for period in _PERIODS:
-        if period >= least and seconds / period <= MAX_POINTS:
-            return period
-    raise errors.InputError("the window is longer than CloudWatch keeps points: 455 days")
-
-
-def wanted_of(instance_id: str, worker: Worker | None) -> tuple[Wanted, Wanted]:
-    """Return the CPU's and the memory's metrics of an instance."""
-    identity: Dimensions = (("InstanceId", instance_id),)
-    return (
-        Wanted("cpu", "AWS/EC2", "CPUUtilization", (identity,)),
-        Wanted("memory", "CWAgent", "mem_used_percent", agent_dimensions(instance_id, worker)),
-    )
-
-
-def window_of(window: timedelta, now: datetime, *, detailed: bool) -> Window:
-    if window < timedelta(minutes=1):
-        raise errors.InputError(
-            "the window is shorter than a minute", remedy="EC2 reports every minute at the finest"
+    frames = {
+        detailed: window_of(window, now, detailed=detailed)
+        for detailed in {_is_detailed(each) for each in subjects}
+    }
+    searches = {
+        (subject.id, each): _search(subject, each, frames[_is_detailed(subject)], found)
+        for subject in subjects
+        for each in measures
+    }
+    while opened := [each for each in searches.values() if each.open]:
+        _try_next(ask, opened, found)
+    _explain(ask, list(searches.values()))
+    return [
+        Utilization(
+            subject.id,
+            subject.region,
+            frames[_is_detailed(subject)].start,
+            now,
+            {each: _metric_of(searches[subject.id, each]) for each in measures},
         )
-    if window > timedelta(days=455):
-        raise errors.InputError("the window is longer than CloudWatch keeps points: 455 days")
-    period = choose_period(window, detailed=detailed)
-    # From the start of a period on, so that the first point is a whole one.
-    start = int((now - window).timestamp()) // period * period
-    return Window(datetime.fromtimestamp(start, UTC), now, period, window)
+        for subject in subjects
+    ]
 
 
-def _metric(
-    source: Source, wanted: Wanted, worker: Worker | None, region: str, window: Window
-) -> Metric:
+def _is_detailed(subject: Subject) -> bool:
+    return subject.worker is not None and subject.worker.detailed_monitoring
+
+
+def _search(subject: Subject, asked: Measure, window: Window, found: Found) -> _Search:
+    wanted = wanted_of(asked, subject.id, subject.worker)
+    places = list(found.ordered(subject.id, asked, wanted.places))
+    made = _Search(subject.id, subject.region, window, wanted, subject.worker, places)
+    worker = subject.worker
     if worker and worker.state != "running":
-        return Metric(
-            wanted.name,
-            window.period,
-            unknown=Unknown.NOT_RUNNING,
-            detail=f"the worker is {worker.state}",
-        )
-    try:
-        for dimensions in wanted.dimension_sets:
-            points = source(wanted, dimensions, region, window)
-            if points:
-                return _judged(wanted, dimensions, points, window)
-    except errors.CredentialsError:
-        raise
-    except errors.AwsError as error:
-        reason = next(reason for kind, reason in _BY_ERROR if isinstance(error, kind))
-        return Metric(wanted.name, window.period, unknown=reason, detail=error.message)
-    return _missing(wanted, worker, window)
+        made.metric = made.made(unknown=Unknown.NOT_RUNNING, detail=f"the worker is {worker.state}")
+    return made
 
 
-def statistics_of(aws: Aws) -> Source:
-    """Return the source that asks GetMetricStatistics for each metric."""
-
-    def points(
-        wanted: Wanted, dimensions: Dimensions, region: str, window: Window
-    ) -> tuple[Point, ...]:
-        answer = aws.call(
-            "cloudwatch",
-            "get_metric_statistics",
-            region=region,
-            Namespace=wanted.namespace,
-            MetricName=wanted.metric,
-            Dimensions=as_aws(dimensions),
-            StartTime=window.start,
-            EndTime=window.end,
-            Period=window.period,
-            Statistics=["Average", "Maximum", "SampleCount"],
-        )
-        # AWS says that it returns the points in no particular order.
-        found = map(_point, answer.get("Datapoints", ()))
-        return tuple(sorted(found, key=lambda point: point.at))
-
-    return points
+def _try_next(ask: AskFor, searches: Sequence[_Search], found: Found) -> None:
+    """Ask for the next place of each of *searches*, all at once."""
+    tried = [(each, each.places.pop(0)) for each in searches]
+    answers = ask([series for each, place in tried for series in each.series(place)])
+    for each, place in tried:
+        points = _summed([answers[series] for series in each.series(place)])
+        if isinstance(points, errors.AwsError):
+            reason = next(reason for kind, reason in _BY_ERROR if isinstance(points, kind))
+            each.metric = each.made(unknown=reason, detail=points.message)
+        elif points:
+            _take(each, place, points)
+            found.note(each.id, each.wanted.measure, place)
 
 
-def as_aws(dimensions: Dimensions) -> list[dict[str, str]]:
-    """Return *dimensions* in the form of CloudWatch's API."""
-    return [{"Name": name, "Value": value} for name, value in dimensions]
-
-
-def _point(raw: dict[str, Any]) -> Point:
-    at = in_utc(raw["Timestamp"])
-    if at is None:
-        raise errors.AwsError("a point of CloudWatch has no time", operation="GetMetricStatistics")
-    average = float(raw["Average"])
-    return Point(
-        at, average, float(raw.get("Maximum", average)), float(raw.get("SampleCount") or 1.0)
+def _take(search: _Search, place: Place, points: tuple[Point, ...]) -> None:
+    """Note *points* as the answer, or as a stale one that another place may better."""
+    window = search.window
+    made = search.made(
+        points=points, dimensions=place.parts[0], source=f"{place.namespace} {place.metric}"
     )
-
-
-def _judged(
-    wanted: Wanted, dimensions: Dimensions, points: Sequence[Point], window: Window
-) -> Metric:
-    made = Metric(wanted.name, window.period, tuple(points), dimensions)
     silent_since = points[-1].at + timedelta(seconds=window.period)
     if window.end - silent_since <= timedelta(seconds=2 * window.period):
-        return made
-    return Metric(
-        wanted.name,
-        window.period,
-        tuple(points),
-        dimensions,
-        unknown=Unknown.STALE,
-        detail=f"the last point is of {points[-1].at:%Y-%m-%d %H:%M} UTC",
+        search.metric = made
+        return
+    last = f"the last point is of {points[-1].at:%Y-%m-%d %H:%M} UTC"
+    if search.stale is None or search.stale.points[-1].at < points[-1].at:
+        search.stale = replace(made, unknown=Unknown.STALE, detail=last)
+
+
+def _summed(answers: Sequence[Answer]) -> Answer:
+    """Return the sum of *answers* where all of them have a point; the first error, if any."""
+    by_time: list[Mapping[datetime, Point]] = []
+    for each in answers:
+        if isinstance(each, errors.AwsError):
+            return each
+        by_time.append({point.at: point for point in each})
+    if len(by_time) == 1:
+        return answers[0]
+    shared = sorted(set.intersection(*map(set, by_time)))
+    return tuple(
+        Point(
+            at,
+            sum(each[at].average for each in by_time),
+            sum(each[at].maximum for each in by_time),
+            min(each[at].samples for each in by_time),
+        )
+        for at in shared
     )
 
 
-def _missing(wanted: Wanted, worker: Worker | None, window: Window) -> Metric:
-    reason, detail = _why_missing(wanted, worker, window)
-    return Metric(wanted.name, window.period, unknown=reason, detail=detail)
+def _metric_of(search: _Search) -> Metric:
+    if search.metric or search.stale:
+        return search.metric or search.stale or search.made()
+    reason, detail = _why_missing(search)
+    return search.made(unknown=reason, detail=detail)
 
 
-def _why_missing(wanted: Wanted, worker: Worker | None, window: Window) -> tuple[Unknown, str]:
+def _why_missing(search: _Search) -> tuple[Unknown, str]:
+    worker, window = search.worker, search.window
     two_periods = timedelta(seconds=2 * window.period)
     if worker and worker.launched_at and window.end - worker.launched_at < two_periods:
         age = int((window.end - worker.launched_at).total_seconds())
         return Unknown.TOO_YOUNG, f"started {age} s ago, and a period has {window.period} s"
     if window.asked < two_periods:
         return Unknown.WINDOW_TOO_SHORT, f"the window holds fewer than two of {window.period} s"
-    if wanted.namespace == "AWS/EC2":
-        return Unknown.NO_DATA, "EC2 reported nothing in the window"
+    if search.wanted.measure is not Measure.MEMORY:
+        tried = " or ".join(f"{each.namespace} {each.metric}" for each in search.wanted.places)
+        return Unknown.NO_DATA, f"no {tried} in the window"
     if worker is None:
         return Unknown.NOT_IDENTIFIED, "only the dimension InstanceId could be tried"
-    tried = "; ".join(
-        ", ".join(name for name, _ in dimensions) for dimensions in wanted.dimension_sets
-    )
-    return Unknown.NO_AGENT, f"no {wanted.metric} under the dimensions: {tried}"
+    tried = "; ".join(_names(place) for place in search.wanted.places)
+    return Unknown.NO_AGENT, f"no mem_used_percent under the dimensions: {tried}"
+
+
+def _explain(ask: AskFor, searches: Sequence[_Search]) -> None:
+    """Look whether what is missing is reported where no single worker can be told.
+
+    Few calls: workers of one image, type or group share them.
+    """
+    missing = [
+        each
+        for each in searches
+        if each.wanted.others and not (each.metric or each.stale)
+        and _why_missing(each)[0] is Unknown.NO_AGENT
+    ]  # fmt: skip
+    asked = {one: place for each in missing for place, one in _others(each)}
+    answers = ask(list(asked)) if asked else {}
+    for each in missing:
+        there = [_names(place) for place, one in _others(each) if _has_points(answers[one])]
+        if there:
+            each.metric = each.made(
+                unknown=Unknown.OTHER_DIMENSIONS,
+                detail="mem_used_percent is there under these dimensions only, and so is no single "
+                f"worker's: {'; '.join(there)}",
+            )
+
+
+def _others(search: _Search) -> Iterator[tuple[Place, Series]]:
+    return ((place, one) for place in search.wanted.others for one in search.series(place))
+
+
+def _has_points(answer: Answer) -> bool:
+    return not isinstance(answer, errors.AwsError) and bool(answer)
+
+
+def _names(place: Place) -> str:
+    return ", ".join(name for name, _ in place.parts[0]) or "none"

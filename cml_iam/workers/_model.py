@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from cml_iam.errors import InputError
+from cml_iam.visible import visible
 from cml_iam.workers._tags import from_aws
 
 _INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
@@ -41,12 +42,14 @@ class Worker:
     key_name: str | None = None
     instance_profile: str | None = None
     architecture: str | None = None
+    private_dns_name: str | None = None
+    volume_ids: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         """The name with the id, or the id alone, as messages call the worker."""
-        return f"{self.name} ({self.id})" if self.name else self.id
+        return f"{visible(self.name)} ({self.id})" if self.name else self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +144,16 @@ def worker_from(raw: Mapping[str, Any], region: str) -> Worker:
         key_name=raw.get("KeyName"),
         instance_profile=raw.get("IamInstanceProfile", {}).get("Arn"),
         architecture=raw.get("Architecture"),
+        private_dns_name=raw.get("PrivateDnsName") or None,
+        volume_ids=tuple(_volumes(raw)),
         tags=tags,
     )
+
+
+def _volumes(raw: Mapping[str, Any]) -> Iterator[str]:
+    for each in raw.get("BlockDeviceMappings", ()):
+        if "VolumeId" in each.get("Ebs", {}):
+            yield each["Ebs"]["VolumeId"]
 
 
 def change_from(raw: Mapping[str, Any]) -> StateChange:

@@ -97,6 +97,7 @@ class FakeAws:
                 "Average": value,
                 "Maximum": value + options.get("peak", 0.0),
                 "SampleCount": options.get("samples", 5.0),
+                "Sum": value * options.get("samples", 5.0),
             }
             for age, value in enumerate(reversed(values))
         ]

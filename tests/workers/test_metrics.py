@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from cml_iam import errors
-from cml_iam.workers import Metric, Unknown, Utilization, WorkerManager
+from cml_iam.workers import Measure, Metric, Point, Unknown, Utilization, WorkerManager
 from cml_iam.workers._metric import REMEDY
-from cml_iam.workers._metrics import choose_period
+from cml_iam.workers._metric_window import choose_period
 from tests.workers.fake import NOW, FakeAws, instance
 
 ID = "i-00000000000000001"
@@ -65,15 +65,25 @@ def test_zero_is_a_value() -> None:
     assert utilization(aws).avg_cpu_utilization == 0.0
 
 
+HOST = "ip-10-0-0-5.eu-west-1.compute.internal"
+
+
 @pytest.mark.parametrize(
     ("dimensions", "tags"),
-    [(FULL, []), (ALONE, []), ({**FULL, "AutoScalingGroupName": "g"}, [GROUP])],
-    ids=["default", "aggregated", "group"],
+    [
+        (FULL, []),
+        (ALONE, []),
+        ({**FULL, "AutoScalingGroupName": "g"}, [GROUP]),
+        ({"host": HOST}, []),
+        ({"host": "ip-10-0-0-5"}, []),
+        ({**ALONE, "InstanceType": "m5zn.metal"}, []),
+    ],
+    ids=["wizard", "aggregated", "group", "default, full name", "default, short name", "by type"],
 )
 def test_memory_is_found_under_each_set_of_the_agents_dimensions(
     dimensions: dict[str, str], tags: list[dict[str, str]]
 ) -> None:
-    aws = having(Tags=tags)
+    aws = having(Tags=tags, PrivateDnsName=HOST)
     aws.publish("mem_used_percent", dimensions, [61.5, 62.5])
 
     memory = utilization(aws).memory
@@ -147,12 +157,19 @@ def stale() -> FakeAws:
     return aws
 
 
+def elsewhere() -> FakeAws:
+    aws = having()
+    aws.publish("mem_used_percent", {"ImageId": FULL["ImageId"]}, [50.0, 60.0])
+    return aws
+
+
 HOUR = timedelta(hours=1)
 QUARTER = timedelta(minutes=15)
 REASONS: list[tuple[Unknown, Unknown, FakeAws, timedelta]] = [
     (Unknown.NOT_RUNNING,) * 2 + (having(State={"Name": "stopped"}), QUARTER),
     (Unknown.TOO_YOUNG,) * 2 + (having(LaunchTime=NOW - timedelta(minutes=9)), QUARTER),
     (Unknown.NO_DATA, Unknown.NO_AGENT, having(), QUARTER),
+    (Unknown.NO_DATA, Unknown.OTHER_DIMENSIONS, elsewhere(), QUARTER),
     (Unknown.WINDOW_TOO_SHORT,) * 2 + (having(), timedelta(minutes=5)),
     (Unknown.STALE,) * 2 + (stale(), HOUR),
     (Unknown.NO_PERMISSION,) * 2 + (failing(errors.DeniedError("no")), QUARTER),
@@ -235,11 +252,13 @@ def test_metric_data_tells_the_same_as_statistics_in_few_calls() -> None:
     aws = busy_fleet(120)
 
     one_by_one = of_fleet(aws, metric_data=False)
-    assert len(aws.calls) == 120 + 60 + 60 * 2
+    places, shared = 3, 3
+    assert len(aws.calls) == 120 + 60 + 60 * places + shared
     together = of_fleet(aws, metric_data=True)
 
     assert together == one_by_one
-    assert aws.actions == ["cloudwatch:GetMetricData"] * 3
+    assert set(aws.actions) == {"cloudwatch:GetMetricData"}
+    assert len(aws.calls) == 2 + (places - 1) + 1
 
 
 def test_metric_data_that_is_refused_is_asked_for_one_by_one() -> None:
@@ -274,7 +293,8 @@ def test_detailed_and_basic_monitoring_are_asked_apart() -> None:
         {query["MetricStat"]["Period"] for query in given["MetricDataQueries"]}
         for _, given in aws.calls
     ]
-    assert sorted(periods, key=min) == [{60}, {300}]
+    assert all(len(each) == 1 for each in periods)
+    assert set.union(*periods) == {60, 300}
 
 
 def test_a_long_window_of_many_workers_stays_within_the_points_of_a_call() -> None:
@@ -286,3 +306,118 @@ def test_a_long_window_of_many_workers_stays_within_the_points_of_a_call() -> No
     )
 
     assert len(aws.calls) > 3
+
+
+def test_metric_data_that_is_throttled_is_a_reason_and_no_exception() -> None:
+    aws = busy_fleet(4)
+    aws.failing["get_metric_data"] = errors.ThrottledError("slow")
+
+    assert of_fleet(aws, metric_data=True)[ID].cpu.unknown is Unknown.THROTTLED
+
+
+def test_where_a_metric_was_found_it_is_looked_for_first() -> None:
+    aws = having()
+    aws.publish("mem_used_percent", {**ALONE, "InstanceType": "m5zn.metal"}, [61.0, 63.0])
+    manager = WorkerManager(aws, now=lambda: NOW)
+    worker = manager.get_instance_details(ID)
+
+    def calls() -> int:
+        aws.calls.clear()
+        used = manager.get_instance_resources_utilization(worker, measures=[Measure.MEMORY])
+        assert used.memory.mean == 62.0
+        return len(aws.calls)
+
+    assert (calls(), calls()) == (3, 1)
+
+
+def test_where_most_workers_have_it_a_new_one_is_looked_for_first() -> None:
+    aws = FakeAws(instances=[instance(1), instance(2), instance(3)])
+    for each in aws.instances:
+        aws.publish("mem_used_percent", {"InstanceId": each["InstanceId"]}, [61.0, 63.0])
+    manager = WorkerManager(aws, now=lambda: NOW)
+    first, second, new = manager.get_all_instances()
+    manager.get_utilization_of([first, second])
+    aws.calls.clear()
+
+    assert manager.get_utilization_of([new])[new.id].memory.mean == 62.0
+    assert len(aws.calls) == 2
+
+
+def test_points_that_go_on_elsewhere_are_preferred_to_stale_ones() -> None:
+    aws = stale()
+    aws.publish("mem_used_percent", ALONE, [7.0, 8.0])
+
+    assert utilization(aws, HOUR).memory.latest == 8.0
+
+
+BYTES = 300.0 * 1024
+VOLUMES = [{"Ebs": {"VolumeId": "vol-1"}}, {"Ebs": {"VolumeId": "vol-2"}}, {"DeviceName": "x"}]
+
+
+def test_network_is_bytes_of_a_period_by_its_seconds() -> None:
+    aws = having()
+    aws.publish("NetworkIn", ALONE, [BYTES, 3 * BYTES], samples=1.0)
+    aws.publish("NetworkOut", ALONE, [0.0, 0.0], samples=1.0)
+
+    used = utilization(aws)
+
+    network = used.network_in
+    assert (network.mean, network.latest, network.maximum) == (2048.0, 3072.0, 3072.0)
+    assert (network.unit, network.count, network.source) == ("bytes/s", 2, "AWS/EC2 NetworkIn")
+    assert used.network_out.mean == 0.0
+
+
+def test_a_period_that_has_not_ended_is_no_point_of_a_rate() -> None:
+    aws = having()
+    aws.publish("NetworkIn", ALONE, [BYTES, BYTES], until=NOW + timedelta(minutes=5), samples=1.0)
+
+    assert utilization(aws).network_in.count == 1
+
+
+def test_the_disks_of_bare_metal_are_the_sum_of_its_volumes() -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html"""
+    aws = having(BlockDeviceMappings=VOLUMES)
+    aws.publish("VolumeReadBytes", {"VolumeId": "vol-1"}, [BYTES, BYTES], samples=1.0)
+    aws.publish("VolumeReadBytes", {"VolumeId": "vol-2"}, [BYTES, 2 * BYTES], samples=1.0)
+
+    disk = utilization(aws).disk_read
+
+    assert (disk.mean, disk.latest, disk.source) == (2560.0, 3072.0, "AWS/EBS VolumeReadBytes")
+
+
+def test_one_volume_without_points_leaves_the_sum_unknown() -> None:
+    aws = having(BlockDeviceMappings=VOLUMES)
+    aws.publish("VolumeReadBytes", {"VolumeId": "vol-1"}, [BYTES, BYTES], samples=1.0)
+
+    assert utilization(aws).disk_read.unknown is Unknown.NO_DATA
+
+
+def test_the_disks_of_others_are_the_instances_own_sum() -> None:
+    aws = having(InstanceType="c8i.4xlarge", BlockDeviceMappings=VOLUMES)
+    aws.publish("EBSWriteBytes", ALONE, [BYTES, BYTES], samples=1.0)
+
+    assert utilization(aws).disk_write.mean == 1024.0
+
+
+def test_rates_are_the_same_by_metric_data() -> None:
+    aws = busy_fleet(3)
+    aws.publish("NetworkIn", ALONE, [BYTES, 3 * BYTES], samples=1.0)
+    manager = WorkerManager(aws, now=lambda: NOW)
+    workers = manager.get_all_instances()
+
+    by_data, by_statistics = (
+        manager.get_utilization_of(workers, measures=list(Measure), metric_data=granted)
+        for granted in (True, False)
+    )
+
+    assert by_data == by_statistics
+    assert by_data[ID].network_in.mean == 2048.0
+
+
+def test_a_period_without_a_point_is_a_gap() -> None:
+    start = NOW - timedelta(minutes=17, seconds=30)
+    points = [Point(start + timedelta(minutes=at), 1.0, 1.0, 1.0) for at in (0, 10)]
+
+    slots = Metric("cpu", 300, tuple(points)).slots(start, NOW)
+
+    assert slots == [1.0, None, 1.0, None]
