@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 SITES_OWN = "site"
 """What `--boundary` without a value says: the one of the site."""
 
+_WATCH_OPTIONS = (
+    click.option(
+        "--timezone", default="UTC", metavar="ZONE", help="Time zone of the hours of work.  [UTC]"
+    ),
+    click.option(
+        "--hours",
+        default="mon-fri 07:00-18:00",
+        show_default=True,
+        metavar="HOURS",
+        help="Hours of work: terminating an instance outside of them is an alarm.",
+    ),
+    click.option("--alert-email", metavar="ADDRESS", help="Who is told of alarms."),
+)
 _OPTIONS = (
     click.option(
         "--policy-profile",
@@ -62,17 +75,7 @@ _OPTIONS = (
         multiple=True,
         help="Make this, too: audit is a trail that logs, and alarms.",
     ),
-    click.option(
-        "--timezone", default="UTC", metavar="ZONE", help="Time zone of the hours of work.  [UTC]"
-    ),
-    click.option(
-        "--hours",
-        default="mon-fri 07:00-18:00",
-        show_default=True,
-        metavar="HOURS",
-        help="Hours of work: terminating an instance outside of them is an alarm.",
-    ),
-    click.option("--alert-email", metavar="ADDRESS", help="Who is told of alarms."),
+    *_WATCH_OPTIONS,
     click.option(
         "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag to add; repeatable."
     ),
@@ -84,6 +87,13 @@ def wanted_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = shared_options("site", "output", "color", "quiet", "debug")(command)
     command = aws_options(command)
     for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def watch_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how the alarms are set."""
+    for option in reversed(_WATCH_OPTIONS):
         command = option(command)
     return command
 
@@ -117,7 +127,7 @@ def wishes(site: Site, wanted: Mapping[str, Any]) -> dict[str, Any]:
         "tags": dict(_pair(tag) for tag in wanted["tags"]),
         "trust": wanted["trust"],
         "pieces": _pieces(wanted),
-        "watch": _watch(wanted) if "audit" in _pieces(wanted) else None,
+        "watch": watch_of(wanted) if "audit" in _pieces(wanted) else None,
     }
 
 
@@ -188,7 +198,8 @@ def _pieces(wanted: Mapping[str, Any]) -> frozenset[Piece]:
     return frozenset(pieces | set(wanted["extras"]))
 
 
-def _watch(wanted: Mapping[str, Any]) -> Watch:
+def watch_of(wanted: Mapping[str, Any]) -> Watch:
+    """Return how the options *wanted* set the alarms."""
     from datetime import UTC, datetime
 
     from cml_iam.provision import Watch, parse_hours

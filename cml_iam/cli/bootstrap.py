@@ -11,6 +11,10 @@ COMMANDS = {
     "apply": ("cml_iam.cli.bootstrap_apply:apply", "Do what plan shows."),
     "status": ("cml_iam.cli.bootstrap_show:status", "Show how things stand, and the access keys."),
     "drift": ("cml_iam.cli.bootstrap_show:drift", "Say whether the account is as the site says."),
+    "render": (
+        "cml_iam.cli.bootstrap_show:render",
+        "Print the trail and alarms as Terraform, CloudFormation.",
+    ),
     "adopt": ("cml_iam.cli.bootstrap_act:adopt", "Take over what is there already."),
     "rollback": ("cml_iam.cli.bootstrap_act:rollback", "Put the former policy in force again."),
     "destroy": ("cml_iam.cli.bootstrap_act:destroy", "Delete the principal and its policies."),

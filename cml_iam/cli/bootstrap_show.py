@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._bootstrap import site_and_documents, wanted_options, wishes
+from cml_iam.cli._bootstrap import (
+    site_and_documents,
+    wanted_options,
+    watch_of,
+    watch_options,
+    wishes,
+)
 from cml_iam.cli._delivery import env_store
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import OK, UNKNOWN, WARN, print_json, print_table, say, wants_json
-from cml_iam.cli._settings import settings
+from cml_iam.cli._settings import settings, shared_options
 
 if TYPE_CHECKING:
-    from cml_iam.provision import Drift
+    from cml_iam.provision import AuditForm, Drift
 
 
 @click.command()
@@ -101,6 +107,26 @@ def drift(**wanted: Any) -> None:
         click.get_current_context().exit(Exit.CHANGES)
     if found.unchecked:
         click.get_current_context().exit(Exit.UNCHECKED)
+
+
+@click.command()
+@click.option(
+    "--form",
+    type=click.Choice(["terraform", "cloudformation"]),
+    default="terraform",
+    show_default=True,
+    help="In which form.",
+)
+@watch_options
+@shared_options("site", "quiet")
+def render(form: AuditForm, **wanted: Any) -> None:
+    """Print the trail and the alarms of --with audit for another tool; asks AWS nothing.
+
+    The principal and its policy: `cml-iam policy render --form`.
+    """
+    from cml_iam.provision import render_audit
+
+    click.echo(render_audit(settings().load_site(), watch_of(wanted), form), nl=False)
 
 
 def _say_drift(found: Drift) -> None:

@@ -17,6 +17,7 @@ from cml_iam.render import (
     PROFILES,
     Form,
     Profile,
+    TrustForm,
     render_document,
     render_form,
     render_parts,
@@ -47,6 +48,13 @@ from cml_iam.site import Site
     help="Terraform, CloudFormation (fit for a StackSet), AWS CLI commands, Markdown.",
 )
 @click.option(
+    "--trust",
+    type=click.Choice(["ec2", "ecs", "irsa", "pod-identity"]),
+    default="ec2",
+    show_default=True,
+    help="Who may use the role, where the form makes one.",
+)
+@click.option(
     "--all",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -54,7 +62,9 @@ from cml_iam.site import Site
     help="Write every document the site file has the values for into this folder.",
 )
 @shared_options("site", "quiet")
-def render(profile: Profile, document: str | None, form: Form, folder: Path | None) -> None:
+def render(
+    profile: Profile, document: str | None, form: Form, trust: TrustForm, folder: Path | None
+) -> None:
     """Print the policy document on stdout, and nothing else.
 
     The hardened document replaces the base: attached beside it, it would restrict nothing.
@@ -66,7 +76,12 @@ def render(profile: Profile, document: str | None, form: Form, folder: Path | No
     if form != "json":
         if document:
             raise InputError("--form is for the policy itself; leave out --document")
-        click.echo(render_form(settings().load_site(), form, profile), nl=False)
+        site = settings().load_site()
+        if trust != "ec2" and not site.role:
+            raise InputError(
+                "only a role is trusted by somebody", remedy="name a `role` in the site"
+            )
+        click.echo(render_form(site, form, profile, trust), nl=False)
         return
     if name == "base":
         click.echo(render_policy(None, "base").text, nl=False)

@@ -2,6 +2,7 @@
 
 from cml_iam.clock import Hours, parse_hours
 from cml_iam.provision._audit import trail_problems
+from cml_iam.provision._audit_forms import AuditForm, render_audit
 from cml_iam.provision._bootstrap import (
     apply_plan,
     check_account,
@@ -34,6 +35,7 @@ __all__ = [
     "PRINCIPAL",
     "TRUSTS",
     "Applied",
+    "AuditForm",
     "Call",
     "Drift",
     "Hours",
@@ -62,6 +64,7 @@ __all__ = [
     "plan_rollback",
     "read_drift",
     "read_status",
+    "render_audit",
     "save_plan",
     "step_data",
     "step_lines",

@@ -32,9 +32,11 @@ DELIVERY: Final = "deliver-to-logs"
 OLDER_CLOCKS: Final = 2
 """An alarm made so many years ago knows the changes of the clock long enough."""
 
-_BLOCK: Final = dict.fromkeys(
+BLOCK: Final = dict.fromkeys(
     ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
 )
+"""A bucket that nobody can open to the public."""
+
 _MISSING: Final = frozenset(
     {
         "NoSuchBucket",
@@ -128,9 +130,9 @@ class _Audit:
                 (self._call("s3", "create_bucket", Bucket=name, **where),),
             )
         block = self._read("s3", "get_public_access_block", **address) if there else None
-        closed = (block or {}).get("PublicAccessBlockConfiguration") == _BLOCK
+        closed = (block or {}).get("PublicAccessBlockConfiguration") == BLOCK
         call = self._call(
-            "s3", "put_public_access_block", **address, PublicAccessBlockConfiguration=_BLOCK
+            "s3", "put_public_access_block", **address, PublicAccessBlockConfiguration=BLOCK
         )
         yield _step(closed, "bucket", f"{name} closed to the public", (), call)
         versions = self._read("s3", "get_bucket_versioning", **address) if there else None

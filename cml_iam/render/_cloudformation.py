@@ -1,0 +1,103 @@
+"""The policy and its principal as a CloudFormation template."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.render._pages import DESCRIPTION, TAGS
+from cml_iam.render._policies import render_document
+
+if TYPE_CHECKING:
+    from cml_iam.render._pages import Part, TrustForm
+    from cml_iam.site import Site
+
+
+def as_cloudformation(site: Site, parts: tuple[Part, ...], trust: TrustForm) -> str:
+    """Return a template that means the same in any account and partition.
+
+    Account and partition are CloudFormation's own pseudo parameters, so that one template serves a
+    StackSet of many accounts.
+    """
+    principal = _cfn_role(site, trust) if site.role else _cfn_user(site)
+    logical = {part.label: f"Policy{number}" for number, part in enumerate(parts, start=1)}
+    attached = {"Ref": "Role" if site.role else "User"}
+    resources: dict[str, Any] = dict(principal)
+    for part in parts:
+        resources[logical[part.label]] = {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Properties": {
+                "ManagedPolicyName": part.name,
+                "Description": DESCRIPTION,
+                "PolicyDocument": anywhere(json.loads(part.rendered.text), site),
+                "Roles" if site.role else "Users": [attached],
+            },
+        }
+    template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": f"{DESCRIPTION}. Written by cml-iam; fit for a StackSet, in one region.",
+        "Parameters": {
+            "PermissionsBoundary": {
+                "Type": "String",
+                "Default": "",
+                "Description": "ARN of a permissions boundary to put on the principal.",
+            }
+        },
+        "Conditions": {
+            "HasBoundary": {"Fn::Not": [{"Fn::Equals": [{"Ref": "PermissionsBoundary"}, ""]}]}
+        },
+        "Resources": resources,
+        "Outputs": {
+            "PrincipalArn": {"Value": {"Fn::GetAtt": [attached["Ref"], "Arn"]}},
+            "PolicyArns": {
+                "Value": {"Fn::Join": [",", [{"Ref": name} for name in logical.values()]]}
+            },
+        },
+    }
+    return json.dumps(template, indent=2) + "\n"
+
+
+_BOUNDARY: Final = {
+    "Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]
+}
+_CFN_TAGS: Final = [{"Key": key, "Value": value} for key, value in TAGS.items()]
+
+
+def _cfn_user(site: Site) -> dict[str, Any]:
+    properties = {"UserName": site.user, "PermissionsBoundary": _BOUNDARY, "Tags": _CFN_TAGS}
+    return {"User": {"Type": "AWS::IAM::User", "Properties": properties}}
+
+
+def _cfn_role(site: Site, trust: TrustForm) -> dict[str, Any]:
+    document = json.loads(render_document(site, f"trust-{trust}").text)
+    properties = {
+        "RoleName": site.role,
+        "AssumeRolePolicyDocument": anywhere(document, site),
+        "PermissionsBoundary": _BOUNDARY,
+        "Tags": _CFN_TAGS,
+    }
+    made: dict[str, Any] = {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}
+    if trust == "ec2":
+        profile = {"InstanceProfileName": site.role, "Roles": [{"Ref": "Role"}]}
+        made["InstanceProfile"] = {"Type": "AWS::IAM::InstanceProfile", "Properties": profile}
+    return made
+
+
+def anywhere(value: Any, site: Site, region: str | None = None) -> Any:
+    """Return *value* with account and partition, and *region*, as pseudo parameters in its ARNs."""
+    if isinstance(value, dict):
+        return {key: _member(key, each, site, region) for key, each in value.items()}
+    if isinstance(value, list):
+        return [anywhere(each, site, region) for each in value]
+    if not isinstance(value, str) or not value.startswith(f"arn:{site.partition}:"):
+        return value
+    text = value.replace("${", "${!").replace(f":{site.account}:", ":${AWS::AccountId}:")
+    if region:
+        text = text.replace(f":{region}:", ":${AWS::Region}:")
+    return {"Fn::Sub": "arn:${AWS::Partition}:" + text.removeprefix(f"arn:{site.partition}:")}
+
+
+def _member(key: str, value: Any, site: Site, region: str | None) -> Any:
+    if key == "aws:SourceAccount" and value == site.account:
+        return {"Ref": "AWS::AccountId"}
+    return anywhere(value, site, region)
