@@ -1,6 +1,7 @@
 """The principal and its policy: planned by reading, applied step by step, repeatable."""
 
 from cml_iam.clock import Hours, parse_hours
+from cml_iam.provision._alarms import alarm_problems
 from cml_iam.provision._audit import trail_problems
 from cml_iam.provision._audit_forms import AuditForm, render_audit
 from cml_iam.provision._bootstrap import (
@@ -48,6 +49,7 @@ __all__ = [
     "Trust",
     "Wanted",
     "Watch",
+    "alarm_problems",
     "apply_plan",
     "check_account",
     "check_fresh",
