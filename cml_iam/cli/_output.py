@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from cml_iam.cli._settings import settings
+from cml_iam.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +28,9 @@ GAP = 3
 
 # A symbol never stands alone: the word beside it says the same.
 OK, BAD, WARN, UNKNOWN, INFO = "✔", "✖", "▲", "?", "•"
+_OBEYED: Final = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""What JSON may hold as it is, and a terminal obeys or does not show."""
+
 STYLE = {OK: "green", BAD: "red", WARN: "yellow", UNKNOWN: "yellow", INFO: "cyan"}
 
 
@@ -35,8 +40,17 @@ def wants_json() -> bool:
 
 
 def print_json(value: Any) -> None:
-    """Print *value* as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print *value* as JSON on stdout; what a terminal would obey is written by its number."""
+    click.echo(_OBEYED.sub(_as_escape, json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
+
+
+def shown(text: str) -> str:
+    """Return *text* with what cannot be seen written out, line by line."""
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -120,25 +134,25 @@ def mark(text: str) -> Any:
     """Return *text* coloured by the symbol it begins with."""
     from rich.text import Text
 
-    return Text(text, style=STYLE.get(text[:1], ""))
+    return Text(shown(text), style=STYLE.get(text[:1], ""))
 
 
 def say(text: str) -> None:
     """Print a line on stdout, coloured by the symbol it begins with."""
     style = STYLE.get(text.lstrip()[:1]) if _colour(sys.stdout) else None
-    click.secho(text, fg=style, color=_colour(sys.stdout))
+    click.secho(shown(text), fg=style, color=_colour(sys.stdout))
 
 
 def heading(text: str) -> None:
     """Print a heading on stdout, bold where colour can be seen."""
-    click.secho(text, bold=_colour(sys.stdout), color=_colour(sys.stdout))
+    click.secho(shown(text), bold=_colour(sys.stdout), color=_colour(sys.stdout))
 
 
 def note(text: str) -> None:
     """Print a line of progress on stderr, unless --quiet."""
     if not settings().quiet:
         style = STYLE.get(text.lstrip()[:1]) if _colour(sys.stderr) else None
-        click.secho(text, err=True, fg=style, color=_colour(sys.stderr))
+        click.secho(shown(text), err=True, fg=style, color=_colour(sys.stderr))
 
 
 def progress(text: str, *, only_on_terminal: bool = False) -> AbstractContextManager[Any]:
@@ -148,7 +162,7 @@ def progress(text: str, *, only_on_terminal: bool = False) -> AbstractContextMan
     if settings().quiet:
         return nullcontext()
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        return console(stderr=True).status(text)
+        return console(stderr=True).status(mark(text))
     if not only_on_terminal:
         note(f"{INFO} {text}")
     return nullcontext()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from cml_iam.errors import InputError
-from cml_iam.workers._tags import as_aws, launch_tags
+from cml_iam.visible import visible
+from cml_iam.workers._tags import as_aws, check_name, launch_tags
 
 if TYPE_CHECKING:
     from cml_iam.workers._tags import GuardTag
@@ -113,10 +114,11 @@ def _root_volume(disk: Disk) -> dict[str, Any]:
 
 
 def _check(launch: Launch) -> None:
-    if not launch.name:
-        raise InputError("a worker needs a name")
+    check_name(launch.name)
     if not launch.image_id.startswith("ami-"):
-        raise InputError(f"not an image id: `{launch.image_id}`", remedy="an id begins with `ami-`")
+        raise InputError(
+            f"not an image id: `{visible(launch.image_id)}`", remedy="an id begins with `ami-`"
+        )
     token = launch.client_token
     if not (0 < len(token) <= _MAX_TOKEN and token.isascii()):
         raise InputError(f"a client token has 1 to {_MAX_TOKEN} ASCII characters: `{token}`")

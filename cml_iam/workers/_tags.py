@@ -5,16 +5,19 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrict
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import InputError, RefusedError
+from cml_iam.visible import unseen, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MAX_TAGS = 50
 _MAX_KEY, _MAX_VALUE = 128, 256
+_LIKE_AN_ID: Final = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,41 @@ def check_tags(tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
         _check_key(key)
         if len(value) > _MAX_VALUE:
-            raise InputError(f"the value of tag `{key}` is longer than {_MAX_VALUE} characters")
+            raise InputError(
+                f"the value of tag `{visible(key)}` is longer than {_MAX_VALUE} characters"
+            )
+        _check_seen(key, f"the key of tag `{visible(key)}`")
+        _check_seen(value, f"the value of tag `{visible(key)}`")
+
+
+def check_name(name: str) -> None:
+    """Raise unless a new worker may be called *name*: one that can be typed, and means only it."""
+    if not name.strip():
+        raise InputError("a worker needs a name")
+    _check_seen(name, "the name")
+    if name != name.strip():
+        raise InputError(f"a name begins and ends with no space: `{name}`")
+    if set("*?") & set(name):
+        raise RefusedError(
+            f"`{name}` would mean other workers too: * and ? stand for any characters",
+            remedy="leave them out of the name",
+        )
+    if _LIKE_AN_ID.fullmatch(name):
+        raise RefusedError(f"`{name}` would be taken for an instance's id", remedy="another name")
+
+
+def _check_seen(text: str, what: str) -> None:
+    if found := unseen(text):
+        raise InputError(
+            f"{what} has characters that cannot be seen: {', '.join(found)}",
+            remedy="leave out line ends, control and formatting characters",
+        )
 
 
 def _check_key(key: str) -> None:
     if not key or len(key) > _MAX_KEY:
-        raise InputError(f"a tag's key has 1 to {_MAX_KEY} characters: `{key[:_MAX_KEY]}`")
+        shown = visible(key[:_MAX_KEY])
+        raise InputError(f"a tag's key has 1 to {_MAX_KEY} characters: `{shown}`")
     if key.casefold().startswith("aws:"):
         raise RefusedError(f"tag `{key}` is AWS's own: keys that begin with `aws:` are reserved")
 

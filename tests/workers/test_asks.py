@@ -1,5 +1,6 @@
 """What is asked of EC2, and what is refused before anything is asked."""
 
+import dataclasses
 import re
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from cml_iam import errors
 from cml_iam.workers import Disk, Launch, WorkerManager
 from cml_iam.workers._asks import stop_ask
+from cml_iam.workers._model import worker_from
 from tests.workers.fake import FakeAws, instance
 
 ID = "i-00000000000000001"
@@ -280,3 +282,56 @@ def test_only_workers_are_asked_for_unless_every_instance_is_wanted(aws: FakeAws
     assert guard in aws.calls[-1][1]["Filters"]
     manager.get_all_instances(managed_only=False)
     assert "Filters" not in aws.calls[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", "needs a name"),
+        ("   ", "needs a name"),
+        ("lab\n", r"cannot be seen: \n"),
+        ("la\x1b[2Jb", r"cannot be seen: \x1b"),
+        ("lab\u202e1", r"cannot be seen: \u202e"),
+        (" lab", "no space"),
+        ("lab*", "would mean other workers too"),
+        ("i-00000000000000001", "taken for an instance's id"),
+    ],
+)
+def test_a_name_that_cannot_be_typed_or_means_others_is_refused(
+    aws: FakeAws, name: str, words: str
+) -> None:
+    with pytest.raises((errors.InputError, errors.RefusedError)) as raised:
+        asked(aws, dataclasses.replace(LAUNCH, name=name))
+
+    assert words in raised.value.message
+    assert aws.calls == []
+
+
+@pytest.mark.parametrize("name", ["lab 1", "Prüfstand", "i-abc", "a=b, (c)"])
+def test_any_other_name_is_taken(aws: FakeAws, name: str) -> None:
+    tags = asked(aws, dataclasses.replace(LAUNCH, name=name))["TagSpecifications"][0]["Tags"]
+
+    assert {"Key": "Name", "Value": name} in tags
+
+
+@pytest.mark.parametrize("tags", [{"a": "b\nc"}, {"a\x7f": "b"}, {"a": "\x9b"}, {"a\u200bb": ""}])
+def test_a_tag_with_what_cannot_be_seen_is_refused(aws: FakeAws, tags: dict[str, str]) -> None:
+    manager = WorkerManager(aws)
+
+    with pytest.raises(errors.InputError, match="cannot be seen"):
+        manager.update_instance_tags(ID, tags)
+    with pytest.raises(errors.InputError, match="cannot be seen"):
+        manager.create_instance(dataclasses.replace(LAUNCH, tags=tags))
+    assert aws.calls == []
+
+
+def test_a_tag_of_somebody_else_that_cannot_be_seen_can_be_removed(aws: FakeAws) -> None:
+    WorkerManager(aws).delete_instance_tags(ID, ["a\x1b"])
+
+    assert aws.actions == ["ec2:DeleteTags"]
+
+
+def test_a_label_shows_what_a_terminal_would_obey() -> None:
+    name = {"Key": "Name", "Value": "lab\x1b[2J"}
+
+    assert worker_from(instance(Tags=[name]), "us-east-1").label == rf"lab\x1b[2J ({ID})"

@@ -1,0 +1,35 @@
+"""Text from elsewhere made fit to be shown: what cannot be seen is written out."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Control, formatting and surrogate characters, and the separators that end a line.
+
+https://www.unicode.org/reports/tr44/#General_Category_Values
+"""
+
+
+def visible(text: str) -> str:
+    r"""Return *text* with what cannot be seen written as `\x1b`, `\n` or `\u202e`.
+
+    A terminal obeys control characters: a tag could clear the screen, or show one id as another.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_written(each) for each in text)
+
+
+def unseen(text: str) -> tuple[str, ...]:
+    """Return the characters of *text* that cannot be seen, written out, each once."""
+    return tuple(dict.fromkeys(_written(each) for each in text if _is_unseen(each)))
+
+
+def _written(character: str) -> str:
+    return ascii(character)[1:-1] if _is_unseen(character) else character
+
+
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character) in _UNSEEN
