@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cml_iam.errors import NotFoundError
+from cml_iam.errors import AwsError
 from cml_iam.provision._watch import watched
 
 if TYPE_CHECKING:
@@ -47,5 +47,7 @@ def _filters(aws: Aws, site: Site) -> frozenset[str]:
                 logGroupName=names.log_group,
             )
         )
-    except NotFoundError:
-        return frozenset()  # no log group, no filters
+    except AwsError as error:
+        if error.code == "ResourceNotFoundException":
+            return frozenset()  # no log group, no filters
+        raise
