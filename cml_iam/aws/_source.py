@@ -90,10 +90,10 @@ def _source(
         config=f"`{session.get_config_variable('config_file')}`",
     )
     kind = "flag" if profile else _KINDS.get(method, method)
-    return Source(kind, method, said, key_id, temporary, _unused(session, method, profile))
+    return Source(kind, method, said, key_id, temporary, _unused(method, profile))
 
 
-def _unused(session: Any, method: str, profile: str | None) -> tuple[str, ...]:
+def _unused(method: str, profile: str | None) -> tuple[str, ...]:
     """Return the places that hold a credential too: what somebody may believe to be in use."""
     found = []
     if method != "env" and os.environ.get("AWS_ACCESS_KEY_ID"):

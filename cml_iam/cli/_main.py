@@ -13,6 +13,7 @@ import click
 from cml_iam import __version__, errors
 from cml_iam.cli._exit import MEANING, Exit, exit_code
 from cml_iam.cli._lazy import LazyGroup
+from cml_iam.cli._output import shown
 from cml_iam.cli._settings import all_options
 
 COMMANDS = {
@@ -24,6 +25,7 @@ COMMANDS = {
     "worker": ("cml_iam.cli.worker:worker", "Run the workers."),
     "health": ("cml_iam.cli.health:health", "Say whether the manager can reach and use EC2."),
     "serve": ("cml_iam.cli.serve:serve", "Answer GET /health and /metrics."),
+    "doctor": ("cml_iam.cli.doctor:doctor", "Find what keeps the manager from its work."),
     "sandbox": ("cml_iam.cli.sandbox:sandbox", "An embedded AWS that enforces policies."),
     "help": ("cml_iam.cli._main:topics", "Exit codes and other topics."),
 }
@@ -97,9 +99,9 @@ def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:
         return code
     problems = error.problems if isinstance(error, errors.DocumentError) else ()
     for line in problems or (error.message,):
-        click.echo(f"error: {line}", err=True)
+        click.echo(f"error: {shown(str(line))}", err=True)
     if error.remedy:
-        click.echo(f"  fix: {error.remedy}", err=True)
+        click.echo(f"  fix: {shown(error.remedy)}", err=True)
     return code
 
 

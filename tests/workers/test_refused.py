@@ -44,5 +44,5 @@ def test_what_the_site_allows_is_not_refused() -> None:
     ],
 )
 def test_the_statement_and_its_condition_are_named(said: str, sid: str, key: str) -> None:
-    assert f"statement `{sid}` does not allow it" in said
+    assert f"statement `{sid}` of `hardened` does not allow it" in said
     assert f"`{key}` is" in said

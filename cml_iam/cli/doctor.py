@@ -1,0 +1,133 @@
+"""`cml-iam doctor`: what keeps the manager from its work."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._output import (
+    BAD,
+    OK,
+    UNKNOWN,
+    WARN,
+    note,
+    print_json,
+    print_table,
+    progress,
+    say,
+    wants_json,
+)
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.doctor import Area, Diagnosis, State, examine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cml_iam.doctor import Scene
+
+_MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: UNKNOWN}
+
+
+@click.command()
+@click.argument("areas", nargs=-1, type=click.Choice([each.value for each in Area]))
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    default=Path(".env"),
+    show_default=True,
+    help="The file the application reads its key from.",
+)
+@click.option(
+    "--admin-profile",
+    metavar="NAME",
+    help="AWS profile that may read IAM: tells a deleted key from an inactive one, its age, and "
+    "the policies attached.",
+)
+@shared_options("site", "output", "color", "quiet")
+@aws_options
+@click.pass_context
+def doctor(
+    context: click.Context, areas: tuple[str, ...], env_file: Path, admin_profile: str | None
+) -> None:
+    """Find what keeps the manager from its work, and say what to do about it.
+
+    Looks at the AREAS named, or at all: what answers at the endpoint, the clock, the files of
+    credentials, the credential, the regions, every permission in every region (by DryRun), the
+    metrics of every worker, and the age of the data. Changes nothing.
+
+    Exits with 3 when something was found, with 8 when something could not be checked.
+    """
+    with progress("looking at the manager"):
+        here = _scene(env_file, admin_profile)
+        found = tuple(examine(here, [Area(each) for each in areas] or tuple(Area)))
+    if wants_json():
+        print_json({"state": _worst(found), "diagnoses": [asdict(each) for each in found]})
+    else:
+        _print(found)
+    context.exit(_code(found))
+
+
+def _scene(env_file: Path, admin_profile: str | None) -> Scene:
+    from cml_iam.aws import connect
+    from cml_iam.cli.health import probe_of
+    from cml_iam.cli.worker_scene import scene
+    from cml_iam.doctor import Scene
+
+    here, chosen = scene(), settings()
+    admin = None
+    if admin_profile:
+        admin = connect(
+            profile=admin_profile,
+            region=here.home,
+            endpoint_url=chosen.endpoint_url,
+            read_only=True,
+        )
+    return Scene(
+        aws=chosen.connect(here.home),
+        manager=here.manager,
+        regions=here.regions,
+        home=here.home,
+        site=here.site,
+        now=lambda: datetime.now(UTC),
+        admin=admin,
+        profile=chosen.profile,
+        endpoint_url=chosen.endpoint_url,
+        env_file=env_file,
+        probe=probe_of(here),
+    )
+
+
+def _print(found: Sequence[Diagnosis]) -> None:
+    print_table(
+        ["what", "state", "found"],
+        [
+            [f"{each.area}: {each.subject}", f"{_MARK[each.state]} {each.state}", each.said]
+            for each in found
+        ],
+    )
+    fixes: dict[str, list[Diagnosis]] = {}
+    for each in found:
+        if each.remedy and each.state is not State.OK:
+            fixes.setdefault(each.remedy, []).append(each)
+    for remedy, cured in fixes.items():
+        subjects = dict.fromkeys(f"{each.area}: {each.subject}" for each in cured)
+        say(f"{_MARK[cured[0].state]} {', '.join(subjects)}")
+        click.echo(f"  fix: {remedy}")
+    counts = {state: sum(each.state is state for each in found) for state in State}
+    note(f"  {', '.join(f'{count} {state}' for state, count in counts.items() if count)}")
+
+
+def _worst(found: Sequence[Diagnosis]) -> State:
+    ranked = (State.FINDING, State.UNCHECKED, State.ADVICE)
+    return next((each for each in ranked if any(one.state is each for one in found)), State.OK)
+
+
+def _code(found: Sequence[Diagnosis]) -> Exit:
+    return {State.FINDING: Exit.FINDINGS, State.UNCHECKED: Exit.UNCHECKED}.get(
+        _worst(found), Exit.OK
+    )
