@@ -5,9 +5,21 @@
 
 Moto's services behind a front of ours: `_signature` and `_principals` know who calls, `_call`
 reads what is asked, `_guard` asks the engine, and only then moto does it, from a request written
-anew out of what was authorized. `_strict_*`, `_metrics` and `_own` are what moto leaves out.
+anew out of what was authorized. `_strict_*`, `_metrics` and `_own` are what moto leaves out,
+`_conditions` what a sandbox can be told to suffer: delays, request limits, refusals.
 """
 
+from cml_iam.sandbox._conditions import (
+    AS_AWS,
+    Bucket,
+    Buckets,
+    Conditions,
+    Refusal,
+    Seconds,
+    Shortage,
+    load_conditions,
+    parse_conditions,
+)
 from cml_iam.sandbox._images import CANONICAL, OWN_IMAGE, UBUNTU_IMAGE
 from cml_iam.sandbox._run import (
     NOT_EXECUTABLE,
@@ -26,6 +38,7 @@ from cml_iam.sandbox._world import AccessKey
 
 __all__ = [
     "ACCOUNT",
+    "AS_AWS",
     "CANONICAL",
     "NOT_EXECUTABLE",
     "NOT_FOUND",
@@ -33,9 +46,17 @@ __all__ = [
     "REGION",
     "UBUNTU_IMAGE",
     "AccessKey",
+    "Bucket",
+    "Buckets",
+    "Conditions",
+    "Refusal",
     "Sandbox",
+    "Seconds",
+    "Shortage",
     "command_environment",
     "foreign_variable",
+    "load_conditions",
+    "parse_conditions",
     "run_command",
     "start_sandbox",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.authorization import Caller
@@ -70,9 +71,11 @@ def authenticate(world: World, message: Message, claim: Claim | None = None) -> 
 
 
 def policies_of(world: World, principal: Principal) -> Policies:
-    """Return every policy that applies to *principal* now; the root has none."""
+    """Return every policy that is in force for *principal* now; the root has none."""
     if principal.is_root:
         return Policies()
+    if world.conditions.seconds.policy_change:
+        return _policies_then(world, principal)
     if principal.role is not None:
         role = find_role(world, principal.role)
         session = principal.session.policies if principal.session else None
@@ -80,6 +83,30 @@ def policies_of(world: World, principal: Principal) -> Policies:
             _own_policies(role), boundary(world, role.permissions_boundary_arn), session
         )
     return user_policies(world, principal.name or "")
+
+
+def note_policies(world: World) -> None:
+    """Note what applies to every user and role from now on, where changes take time."""
+    if not world.conditions.seconds.policy_change:
+        return
+    applied = {user.arn: user_policies(world, user.name) for user in world.iam.users.values()}
+    applied |= {role.arn: role_policies(world, role.name) for role in world.iam.roles.values()}
+    for arn, policies in applied.items():
+        noted = world.policies_then.setdefault(arn, [])
+        if not noted or noted[-1][1] != policies:
+            noted.append((world.now(), policies))
+
+
+def _policies_then(world: World, principal: Principal) -> Policies:
+    """Return what applied to *principal* as long ago as a change takes; nothing before it was."""
+    if principal.role is not None:
+        arn = find_role(world, principal.role).arn
+    else:
+        arn = world.iam.get_user(principal.name or "").arn
+    then = world.now() - timedelta(seconds=world.conditions.seconds.policy_change)
+    known = [policies for since, policies in world.policies_then.get(arn, ()) if since <= then]
+    found = known[-1] if known else Policies()
+    return replace(found, session=principal.session.policies if principal.session else None)
 
 
 def user_policies(world: World, name: str) -> Policies:
@@ -161,6 +188,8 @@ def _holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secr
     for user in list(world.iam.users.values()):
         for key in user.access_keys:
             if key.access_key_id == key_id and key.status == "Active":
+                if world.now() < world.key_known.get(key_id, world.started):
+                    raise Unauthenticated("unknown")
                 return _user(user, key_id, source_ip), Secret(key.secret_access_key)
     raise Unauthenticated("unknown")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from cml_iam.engine import Shape
+    from cml_iam.sandbox._conditions import Conditions
 
 ACCOUNT: Final = "111122223333"
 REGION: Final = "us-east-1"
@@ -112,6 +113,7 @@ def start_sandbox(
     *,
     simulate_shape: Shape = "new",
     describes_until_arrived: int = 0,
+    conditions: Conditions | None = None,
     clock: Callable[[], datetime] = system_clock,
 ) -> Sandbox:
     """Start an embedded AWS on the loopback interface, empty but for a few images.
@@ -119,7 +121,8 @@ def start_sandbox(
     It has one *account*; *region* is what its environment names, and sets the partition. *port* 0
     takes a free one. *simulate_shape* is the shape of the Simulate* answers: "new" as of
     2026-07-30, or "old". An instance shows that it is pending, stopping or shutting down for
-    *describes_until_arrived* DescribeInstances. *clock* tells the time.
+    *describes_until_arrived* DescribeInstances. *conditions* are the delays, limits and refusals
+    of the real AWS it suffers: none by default, `AS_AWS` those of AWS. *clock* tells the time.
 
     Raises MissingExtraError without moto, RefusedError if this process already runs one, and
     InputError for an account, a region or a port that cannot be.
@@ -143,6 +146,7 @@ def start_sandbox(
             region,
             shape=simulate_shape,
             describes_until_arrived=describes_until_arrived,
+            conditions=conditions,
             clock=clock,
         )
         if region not in world.regions:

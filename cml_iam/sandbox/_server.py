@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -76,6 +77,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         answer = self._answer()
+        if answer.seconds:
+            time.sleep(answer.seconds)
+        if answer.lost:
+            self.close_connection = True
+            return
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         for name, value in answer.headers.items():

@@ -6,16 +6,20 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._asked_ec2 import KINDS
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._launch import profile_and_role
-from cml_iam.sandbox._world import Delay
+from cml_iam.sandbox._pages import check_page, in_pages
+from cml_iam.sandbox._status import check_status, instance_status
+from cml_iam.sandbox._transitions import CHANGES, arrive, change, launched, only, seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
@@ -32,14 +36,6 @@ _MALFORMED: Final = {
     "SecurityGroupIds": ("InvalidGroupId.Malformed", "sg"),
 }
 _TOKEN_LENGTH: Final = 64
-_START: Final = frozenset({"stopped", "running", "pending"})
-_STOP: Final = frozenset({"running", "stopped", "stopping"})
-_ARRIVALS: Final = {
-    "RunInstances": ("pending", 0),
-    "StartInstances": ("pending", 0),
-    "StopInstances": ("stopping", 64),
-    "TerminateInstances": ("shutting-down", 32),
-}
 _THERE: Final[dict[str, tuple[Any, str]]] = {
     "i": (lambda ec2: {each.id for each in ec2.all_instances()}, "InvalidInstanceID.NotFound"),
     "ami": (lambda ec2: ec2.amis, "InvalidAMIID.NotFound"),
@@ -51,6 +47,13 @@ _THERE: Final[dict[str, tuple[Any, str]]] = {
 """How to tell whether a resource is there, by the prefix of its id, and the code if it is not."""
 
 _LOOKS: Final = frozenset({"DescribeInstances", "DescribeInstanceStatus"})
+_OURS: Final[dict[str, Callable[[Any], str]]] = {
+    "client-token": lambda instance: instance.client_token or "",
+    "instance-state-code": lambda instance: str(instance.state_code),
+}
+"""The filters of DescribeInstances that moto lacks: what they look at."""
+
+_STOPPED_ONLY: Final = ("InstanceType", "UserData", "EbsOptimized", "Kernel", "Ramdisk")
 
 
 def check_ec2(call: Call) -> None:
@@ -63,6 +66,8 @@ def check_ec2(call: Call) -> None:
     if params.get("MaxResults") and params.get("InstanceIds"):
         said = "The parameter instancesSet cannot be used with the parameter maxResults"
         raise Fault("InvalidParameterCombination", said)
+    check_page(call)
+    check_status(call)
     _check_tags(params.get("Tags", ()) if call.operation == "CreateTags" else ())
     for specification in params.get("TagSpecifications", ()):
         _check_tags(specification.get("Tags", ()))
@@ -76,15 +81,35 @@ def perform_ec2(
     """Do the authorized *call* by *execute*, with what moto leaves out before and after."""
     if call.operation == "RunInstances":
         return _run(world, call, execute)
-    if call.operation in ("CreateTags", "DeleteTags"):
-        _check_there(world, call)
-    if call.operation == "DeleteTags" and not call.params.get("Tags"):
-        return _wipe(world, call)
     if call.operation in _LOOKS:
-        _tick(world)
-    if call.operation in _ARRIVALS:
-        return _change_state(world, call, execute)
-    return execute(call)
+        arrive(world, look=True)
+    wanted = seen(world, call.region)
+    if wanted is None:
+        return _perform(world, call, execute)
+    with only(world.ec2(call.region), wanted):
+        return _perform(world, call, execute)
+
+
+def _perform(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
+    """Do *call* upon the instances that are seen."""
+    match call.operation:
+        case "CreateTags" | "DeleteTags":
+            _check_there(world, call)
+            if call.operation == "DeleteTags" and not call.params.get("Tags"):
+                return _wipe(world, call)
+        case "StopInstances" if call.params.get("Hibernate"):
+            _check_hibernation(world, call)
+        case "DescribeInstanceStatus":
+            return in_pages(world, call, lambda asked: instance_status(world, asked))
+        case "DescribeInstances":
+            return _described(world, call, execute)
+        case "ModifyInstanceAttribute":
+            _check_attribute(world, call)
+        case "MonitorInstances" | "UnmonitorInstances":
+            return _monitor(world, call)
+    if call.operation in CHANGES:
+        return change(world, call, execute)
+    return in_pages(world, call, execute)
 
 
 def _run(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
@@ -109,7 +134,9 @@ def _run(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
         made = [each for each in backend.all_instances() if each.id not in before]
         for each in made:
             each.disable_api_termination = bool(call.params.get("DisableApiTermination"))
-        _delay(world, call.operation, made)
+            each.hibernation_options = {"Configured": _hibernates(call)}
+            each.client_token = token
+        launched(world, call.region, made)
         if token:
             world.launches[(call.region, token)] = (call, answer)
     return answer
@@ -138,6 +165,98 @@ def _check_launch(world: World, call: Call) -> None:
     for each in params.get("SecurityGroupIds", ()):
         if each not in groups:
             raise Fault("InvalidGroup.NotFound", f"The security group '{each}' does not exist")
+    if _hibernates(call):
+        _check_hibernates(call)
+    _check_capacity(world, call)
+
+
+def _check_capacity(world: World, call: Call) -> None:
+    """Raise Fault where the conditions leave no capacity for the launch."""
+    kind = call.params["InstanceType"]
+    subnets = {each.id: each for each in world.ec2(call.region).describe_subnets()}
+    subnet = subnets.get(call.params.get("SubnetId"))
+    placed = call.params.get("Placement", {}).get("AvailabilityZone", "")
+    zone = subnet.availability_zone if subnet else placed
+    for each in world.conditions.no_capacity:
+        if fnmatchcase(kind, each.instance_type) and fnmatchcase(zone, each.zone):
+            said = f"We currently do not have sufficient {kind} capacity in the Availability Zone "
+            raise Fault("InsufficientInstanceCapacity", f"{said}you requested ({zone}).", 500)
+
+
+def _hibernates(call: Call) -> bool:
+    return bool(call.params.get("HibernationOptions", {}).get("Configured"))
+
+
+def _check_hibernates(call: Call) -> None:
+    """Raise Fault for a launch that cannot hibernate: bare metal, or a disk in the clear.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
+    """
+    disks = call.params.get("BlockDeviceMappings", ())
+    encrypted = any(each.get("Ebs", {}).get("Encrypted") for each in disks)
+    if ".metal" in call.params["InstanceType"]:
+        said = f"Hibernation is not supported for {call.params['InstanceType']}."
+        raise Fault("UnsupportedHibernationConfiguration", said)
+    if not encrypted:
+        said = "Hibernation needs an encrypted root volume."
+        raise Fault("UnsupportedHibernationConfiguration", said)
+
+
+def _check_hibernation(world: World, call: Call) -> None:
+    """Raise Fault where an instance to hibernate was not launched so."""
+    for each in call.params.get("InstanceIds", ()):
+        found = world.ec2(call.region).get_instance_by_id(each)
+        if found is not None and not (found.hibernation_options or {}).get("Configured"):
+            said = "The instance can't be hibernated because it was not configured at launch for "
+            raise Fault("UnsupportedHibernationConfiguration", f"{said}hibernation: {each}")
+
+
+def _described(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
+    """Describe the instances: by id in one answer, and by the filters that moto lacks too."""
+    backend = world.ec2(call.region)
+    ids = frozenset(call.params.get("InstanceIds", ()))
+    if ids:
+        backend.get_multi_instances_by_id(sorted(ids))
+    filters = call.params.get("Filters", ())
+    ours = [each for each in filters if each.get("Name") in _OURS]
+    theirs = [each for each in filters if each not in ours] or None
+
+    def wanted(instance: Any) -> bool:
+        named = not ids or instance.id in ids
+        return named and all(
+            any(fnmatchcase(_OURS[each["Name"]](instance), value) for value in each["Values"])
+            for each in ours
+        )
+
+    with only(backend, wanted):
+        return in_pages(
+            world, call, lambda asked: execute(asked.with_params(Filters=theirs, InstanceIds=None))
+        )
+
+
+def _check_attribute(world: World, call: Call) -> None:
+    """Raise Fault for an attribute that only a stopped instance can change."""
+    found = world.ec2(call.region).get_instance_by_id(call.params.get("InstanceId", ""))
+    named = call.params.get("Attribute", "")
+    changed = [n for n in _STOPPED_ONLY if n in call.params or named.lower() == n.lower()]
+    if found is not None and changed and found.state != "stopped":
+        said = f"The instance '{found.id}' is not in the 'stopped' state."
+        raise Fault("IncorrectInstanceState", said)
+
+
+def _monitor(world: World, call: Call) -> Answer:
+    """Switch detailed monitoring on or off; moto has neither."""
+    backend = world.ec2(call.region)
+    found = backend.get_multi_instances_by_id(call.params.get("InstanceIds", ()))
+    on = call.operation == "MonitorInstances"
+    listed = []
+    for each in found:
+        shown = each.monitoring_state
+        if each.monitored != on:
+            shown = "pending" if on else "disabling"
+        each.monitoring_state = "enabled" if on else "disabled"
+        listed.append({"InstanceId": each.id, "Monitoring": {"State": shown}})
+    return result_answer(call, {"InstanceMonitorings": listed})
 
 
 def offered(instance_type: str, region: str) -> bool:
@@ -164,52 +283,6 @@ def _wipe(world: World, call: Call) -> Answer:
         kept = {k: v for k, v in backend.tags.get(each, {}).items() if k.startswith("aws:")}
         backend.tags[each] = kept
     return result_answer(call, {})
-
-
-def _change_state(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
-    backend = world.ec2(call.region)
-    found = [backend.get_instance_by_id(each) for each in call.params.get("InstanceIds", ())]
-    named = [each for each in found if each is not None]
-    allowed = {"StartInstances": _START, "StopInstances": _STOP}.get(call.operation)
-    if len(named) == len(found) and allowed is not None:
-        for each in named:
-            if each.state not in allowed:
-                verb = "started" if call.operation == "StartInstances" else "stopped"
-                said = f"The instance '{each.id}' is not in a state from which it can be {verb}."
-                raise Fault("IncorrectInstanceState", said)
-    moving = [each for each in named if not _is_there(each, call.operation)]
-    answer = execute(call)
-    if answer.ok:
-        _delay(world, call.operation, moving)
-    return answer
-
-
-def _is_there(instance: Any, operation: str) -> bool:
-    final = {"StartInstances": "running", "StopInstances": "stopped"}.get(operation, "terminated")
-    return bool(instance.state == final)
-
-
-def _delay(world: World, operation: str, instances: Iterable[Any]) -> None:
-    """Show *instances* on their way for as many describes as the sandbox was told."""
-    if not world.describes_until_arrived:
-        return
-    for each in instances:
-        final = (each._state.name, each._state.code)  # noqa: SLF001 - moto has no setter
-        state = _ARRIVALS[operation]
-        world.delays[each.id] = Delay(each, final, world.describes_until_arrived)
-        _show(each, state)
-
-
-def _tick(world: World) -> None:
-    for instance_id, delay in list(world.delays.items()):
-        if delay.left == 0:
-            _show(delay.instance, delay.final)
-            del world.delays[instance_id]
-        delay.left -= 1
-
-
-def _show(instance: Any, state: tuple[str, int]) -> None:
-    instance._state.name, instance._state.code = state  # noqa: SLF001 - moto has no setter
 
 
 def _check_tags(tags: Iterable[dict[str, str]]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
@@ -14,7 +15,7 @@ from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._call import operation_model
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._own import check_boundary, check_document, find_user, set_boundary
-from cml_iam.sandbox._principals import boundary_arn
+from cml_iam.sandbox._principals import boundary_arn, note_policies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _MOST_ATTACHED: Final = 10
+_READS: Final = ("Get", "List", "Simulate", "Generate")
 _INLINE: Final = {
     "PutUserPolicy": ("users", "UserName", 2048),
     "PutGroupPolicy": ("groups", "GroupName", 5120),
@@ -68,14 +70,25 @@ def perform_iam(
     if guard is not None:
         guard(world, call)
     answer = execute(call)
-    if call.operation == "CreateUser" and answer.ok:
+    if answer.ok and call.operation == "CreateUser":
         user = find_user(world, call.params["UserName"])
         if "PermissionsBoundary" in call.params:
             set_boundary(world, user, call.params["PermissionsBoundary"])
-        return result_answer(call, {"User": user})
+        answer = result_answer(call, {"User": user})
+    if answer.ok and call.operation == "CreateAccessKey":
+        _note_keys(world, call.params["UserName"])
+    if answer.ok and not call.operation.startswith(_READS):
+        note_policies(world)
     if call.operation == "ListUsers":
         return replace(answer, body=_BOUNDARY_ELEMENT.sub(b"", answer.body))
     return answer
+
+
+def _note_keys(world: World, name: str) -> None:
+    """Note from when on the newest access key of a user is known."""
+    known = world.now() + timedelta(seconds=world.conditions.seconds.new_access_key)
+    for each in find_user(world, name).access_keys:
+        world.key_known.setdefault(each.access_key_id, known)
 
 
 def _check_inline(world: World, call: Call) -> None:

@@ -35,12 +35,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP response."""
+    """An HTTP response, sent after *seconds*; a *lost* one is never sent."""
 
     status: int
     body: bytes
     content_type: str = "text/xml;charset=UTF-8"
     headers: Mapping[str, str] = field(default_factory=dict)
+    lost: bool = False
+    seconds: float = 0.0
 
     @property
     def ok(self) -> bool:

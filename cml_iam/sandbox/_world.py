@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.sandbox._call import Call
+from cml_iam.sandbox._conditions import Conditions
+from cml_iam.sandbox._throttle import Throttle
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from cml_iam.engine import Shape
     from cml_iam.sandbox._moto import Moto
+    from cml_iam.sandbox._principals import Policies
+    from cml_iam.sandbox._transitions import Delay
     from cml_iam.sandbox._wire import Answer
 
 
@@ -76,6 +80,7 @@ class World:
         *,
         shape: Shape = "new",
         describes_until_arrived: int = 0,
+        conditions: Conditions | None = None,
         clock: Callable[[], datetime] = system_clock,
     ) -> None:
         self.moto = moto
@@ -94,7 +99,23 @@ class World:
         self.regions = frozenset(
             each for each in moto.regions("ec2") if partition_of(each) == self.partition
         )
+        self.conditions = conditions or Conditions()
+        self.throttle = Throttle(self.conditions.buckets) if self.conditions.throttle else None
+        self.befallen: Counter[int] = Counter()
+        """How many calls came by each refusal of the conditions, by its number."""
         self.delays: dict[str, Delay] = {}
+        self.healthy: dict[str, datetime] = {}
+        """From when on the status checks of an instance are passed."""
+        self.unseen: dict[str, tuple[str, datetime]] = {}
+        """The instances nobody sees yet: where, and until when."""
+        self.ended: dict[str, tuple[str, datetime]] = {}
+        """The terminated instances: where, and since when."""
+        self.key_known: dict[str, datetime] = {}
+        """From when on a new access key is known."""
+        self.policies_then: dict[str, list[tuple[datetime, Policies]]] = {}
+        """What applied to a user or role from when on, by its ARN, if changes take time."""
+        self.pages: OrderedDict[str, tuple[object, int]] = OrderedDict()
+        """What a NextToken continues: the call, and where."""
 
     @property
     def iam(self) -> Any:
@@ -116,15 +137,6 @@ class World:
         if len(self.messages) > _MOST_MESSAGES:
             self.messages.popitem(last=False)
         return name
-
-
-@dataclass(slots=True)
-class Delay:
-    """An *instance* that has not arrived: it becomes *final* after *left* more describes."""
-
-    instance: Any
-    final: tuple[str, int]
-    left: int
 
 
 def partition_of(region: str) -> str:

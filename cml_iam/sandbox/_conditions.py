@@ -1,0 +1,214 @@
+"""What a sandbox can be told to suffer: the pace, the delays and the refusals of the real AWS.
+
+A sandbox without any is as quick and as consistent as it can be. The values come from a file:
+
+    throttle = true                    # EC2's token buckets
+    metrics_since_launch = true        # no point older than the instance
+    [seconds]                          # how long things take
+    pending = 10
+    [buckets]                          # instead of EC2's own: size and refill per second
+    StartInstances = { requests = [5, 2], resources = [1000, 2] }
+    [[no_capacity]]
+    instance_type = "m5zn.metal"
+    zone = "us-east-1a"
+    [[refuse]]
+    operation = "ec2:StopInstances"
+    code = "InternalError"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SERVICES: Final = ("ec2", "iam", "sts", "cloudwatch")
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """How long things take, in seconds of the sandbox's clock.
+
+    *pending*, *stopping* and *shutting_down* are an instance's; *status_checks* what both checks
+    take after it runs. The rest is eventual consistency: until a *new_instance* is found by who
+    describes it, until a *new_access_key* is known, until a *policy_change* is in force.
+    https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+    """
+
+    pending: float = 0.0
+    status_checks: float = 0.0
+    stopping: float = 0.0
+    shutting_down: float = 0.0
+    new_instance: float = 0.0
+    new_access_key: float = 0.0
+    policy_change: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket of *size* tokens that gets *refill* back every second."""
+
+    size: float
+    refill: float
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """What a call takes from: a token of *requests*, and one of *resources* for each instance."""
+
+    requests: Bucket
+    resources: Bucket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """No capacity for an *instance_type* in a *zone*; both may hold wildcards."""
+
+    instance_type: str = "*"
+    zone: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What befalls calls of *operation* (`ec2:RunInstances`, `ec2:*`).
+
+    The first *after* calls are let through, the next *times* are affected, None all of them. With
+    a *code* the call is refused before it does anything. *lost* does it and closes the connection
+    without an answer. *seconds* is how long the answer, or its loss, takes.
+    """
+
+    operation: str
+    code: str = ""
+    message: str = "Refused as the sandbox was told."
+    status: int = 400
+    after: int = 0
+    times: int | None = None
+    lost: bool = False
+    seconds: float = 0.0
+
+    def befalls(self, action: str, earlier: int) -> bool:
+        """Say whether this befalls a call of *action* that *earlier* ones came before."""
+        late = self.times is not None and earlier >= self.after + self.times
+        return fnmatchcase(action, self.operation) and earlier >= self.after and not late
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Everything a sandbox is told to suffer; by default nothing."""
+
+    throttle: bool = False
+    metrics_since_launch: bool = False
+    seconds: Seconds = Seconds()
+    buckets: Mapping[str, Buckets] = field(default_factory=lambda: MappingProxyType({}))
+    no_capacity: tuple[Shortage, ...] = ()
+    refuse: tuple[Refusal, ...] = ()
+
+
+AS_AWS: Final = Conditions(
+    throttle=True,
+    metrics_since_launch=True,
+    seconds=Seconds(
+        pending=10,
+        status_checks=60,
+        stopping=20,
+        shutting_down=20,
+        new_instance=2,
+        new_access_key=5,
+        policy_change=5,
+    ),
+)
+"""As slow and as busy as AWS: buckets by its pages, times of the order its pages and users name."""
+
+
+def load_conditions(path: Path) -> Conditions:
+    """Read the conditions of a sandbox from the TOML file *path*; raises InputError."""
+    try:
+        return parse_conditions(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read `{path}`: {error}") from error
+
+
+def parse_conditions(text: str, name: str = "faults") -> Conditions:
+    """Return the conditions the TOML *text* called *name* describes; raises InputError."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{name} is not TOML: {error}") from error
+    reader = _Reader(name)
+    given = reader.members(raw, Conditions, "the file")
+    if "seconds" in given:
+        given["seconds"] = Seconds(**reader.members(given["seconds"], Seconds, "[seconds]"))
+    if "buckets" in given:
+        given["buckets"] = reader.buckets(given["buckets"])
+    for key, kind in (("no_capacity", Shortage), ("refuse", Refusal)):
+        listed = given.get(key, [])
+        reader.check(isinstance(listed, list), f"[[{key}]] is a list of tables")
+        given[key] = tuple(kind(**reader.members(each, kind, f"[[{key}]]")) for each in listed)
+    for each in given["refuse"]:
+        reader.check_refusal(each)
+    return Conditions(**given)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Checks what the file *name* says."""
+
+    name: str
+
+    def check(self, held: bool, said: str) -> None:
+        if not held:
+            raise InputError(f"{self.name}: {said}", remedy="see docs/sandbox.md")
+
+    def members(self, raw: Any, kind: type[Any], where: str) -> dict[str, Any]:
+        """Return the members of the table *raw*, each of the type *kind* declares."""
+        self.check(isinstance(raw, dict), f"{where} is a table")
+        known = {each.name: str(each.type) for each in fields(kind)}
+        for key, value in raw.items():
+            self.check(key in known, f"{where} has no `{key}`; it has {', '.join(known)}")
+            wanted = known[key]
+            if wanted == "bool":
+                self.check(isinstance(value, bool), f"`{key}` is true or false")
+            elif wanted in ("float", "int", "int | None"):
+                numbers = (int, float) if wanted == "float" else (int,)
+                number = isinstance(value, numbers) and not isinstance(value, bool)
+                self.check(number and value >= 0, f"`{key}` is a number from 0")
+            elif wanted == "str":
+                self.check(isinstance(value, str), f"`{key}` is a text")
+        missing = "operation" in known and "operation" not in raw
+        self.check(not missing, f"{where} needs its `operation`")
+        return dict(raw)
+
+    def buckets(self, raw: Any) -> Mapping[str, Buckets]:
+        """Return the buckets of the table *raw*, by operation."""
+        self.check(isinstance(raw, dict), "[buckets] is a table")
+        return MappingProxyType({name: self._of(name, each) for name, each in raw.items()})
+
+    def _of(self, name: str, raw: Any) -> Buckets:
+        given = {k: self._bucket(name, v) for k, v in self.members(raw, Buckets, name).items()}
+        self.check("requests" in given, f"the buckets of `{name}` need `requests`")
+        return Buckets(**given)
+
+    def _bucket(self, name: str, raw: Any) -> Bucket:
+        pair = isinstance(raw, list) and len(raw) == 2
+        numbers = pair and all(type(each) in (int, float) and each >= 0 for each in raw)
+        self.check(numbers, f"a bucket of `{name}` is its size and its refill: [5, 2]")
+        return Bucket(float(raw[0]), float(raw[1]))
+
+    def check_refusal(self, refusal: Refusal) -> None:
+        """Refuse what could befall nothing, and what would do nothing."""
+        service = refusal.operation.partition(":")[0]
+        self.check(
+            service in _SERVICES and ":" in refusal.operation,
+            f"`{refusal.operation}` is no operation of {', '.join(_SERVICES)}: `ec2:RunInstances`",
+        )
+        does = bool(refusal.code) or refusal.lost or refusal.seconds > 0
+        self.check(does, f"what befalls `{refusal.operation}`? `code`, `lost` or `seconds`")
+        self.check(400 <= refusal.status < 600, "`status` is that of an error in HTTP: 400 to 599")

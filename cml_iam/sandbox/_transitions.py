@@ -1,0 +1,275 @@
+"""An instance's way from one state to the next, in the time the sandbox's conditions give it.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.sandbox._answers import result_answer
+from cml_iam.sandbox._faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from cml_iam.sandbox._call import Call
+    from cml_iam.sandbox._wire import Answer
+    from cml_iam.sandbox._world import World
+
+STATES: Final = {
+    "pending": 0,
+    "running": 16,
+    "shutting-down": 32,
+    "terminated": 48,
+    "stopping": 64,
+    "stopped": 80,
+}
+"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html"""
+
+SHOWN_TERMINATED: Final = timedelta(hours=1)
+"""How long a terminated instance is still described."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an operation does to an instance: over *way* to *final*, if it is in one of *allowed*.
+
+    *members* is the name of the list in the answer; None stands for every state.
+    """
+
+    members: str
+    way: str
+    final: str
+    allowed: frozenset[str] | None
+    verb: str
+
+
+CHANGES: Final = {
+    "StartInstances": Change(
+        "StartingInstances",
+        "pending",
+        "running",
+        frozenset({"stopped", "running", "pending"}),
+        "started",
+    ),
+    "StopInstances": Change(
+        "StoppingInstances",
+        "stopping",
+        "stopped",
+        frozenset({"running", "stopped", "stopping"}),
+        "stopped",
+    ),
+    "TerminateInstances": Change(
+        "TerminatingInstances", "shutting-down", "terminated", None, "terminated"
+    ),
+}
+
+
+@dataclass(slots=True)
+class Delay:
+    """An *instance* on its way to *final*: there after *left* more looks, and not before *due*."""
+
+    instance: Any
+    final: str
+    left: int
+    due: datetime
+
+
+def arrive(world: World, *, look: bool = False) -> None:
+    """Let everything arrive that is due; a *look* counts for those that wait for looks."""
+    now = world.now()
+    for instance_id, delay in list(world.delays.items()):
+        if delay.left <= 0 and now >= delay.due:
+            _arrived(world, delay)
+            del world.delays[instance_id]
+        elif look:
+            delay.left -= 1
+    for instance_id, (region, since) in list(world.ended.items()):
+        if now - since > SHOWN_TERMINATED:
+            _forget(world.ec2(region), instance_id)
+            del world.ended[instance_id]
+
+
+def launched(world: World, region: str, instances: Sequence[Any]) -> None:
+    """Send new *instances* on their way, unseen at first where the conditions say so."""
+    unseen = timedelta(seconds=world.conditions.seconds.new_instance)
+    for each in instances:
+        each.launch_time = _naive(world)
+        if unseen:
+            world.unseen[each.id] = (region, world.now() + unseen)
+        _depart(world, each, "pending", "running")
+
+
+def change(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
+    """Do the StartInstances, StopInstances or TerminateInstances *call* as a whole or not at all.
+
+    Only a termination is done in part: where one instance is protected, those of its zone stay.
+    """
+    ids = list(dict.fromkeys(call.params.get("InstanceIds", ())))
+    backend = world.ec2(call.region)
+    found = [backend.get_instance_by_id(each) for each in ids]
+    if not ids or None in found:
+        return execute(call)
+    what = CHANGES[call.operation]
+    _check_states(found, what)
+    wanted, protected = _by_protection(call, found)
+    changes = [_changed(world, call, each, what) for each in wanted]
+    if protected:
+        raise _protection(call, protected[0])
+    return result_answer(call, {what.members: changes})
+
+
+def status_of(world: World, instance: Any) -> str:
+    """Return what both status checks of *instance* say."""
+    if instance.state != "running":
+        return "not-applicable"
+    since = world.healthy.get(instance.id)
+    return "initializing" if since is not None and world.now() < since else "ok"
+
+
+@contextmanager
+def only(backend: Any, wanted: Callable[[Any], bool]) -> Iterator[None]:
+    """Let moto's *backend* know only the instances *wanted*, for the time of one call."""
+    from copy import copy
+
+    before = backend.reservations
+    kept = before.__class__()
+    for name, reservation in before.items():
+        instances = [each for each in reservation.instances if wanted(each)]
+        if instances:
+            kept[name] = copy(reservation)
+            kept[name].instances = instances
+    backend.reservations = kept
+    try:
+        yield
+    finally:
+        backend.reservations = before
+
+
+def seen(world: World, region: str) -> Callable[[Any], bool] | None:
+    """Return what tells the instances that are seen by now; None where all of them are."""
+    now = world.now()
+    for instance_id, (_, since) in list(world.unseen.items()):
+        if now >= since:
+            del world.unseen[instance_id]
+    hidden = {each for each, (where, _) in world.unseen.items() if where == region}
+    return (lambda instance: instance.id not in hidden) if hidden else None
+
+
+def _changed(world: World, call: Call, instance: Any, what: Change) -> dict[str, Any]:
+    """Change one instance; return the state it was in and the one it is in now."""
+    before = instance.state
+    on_its_way = world.delays.get(instance.id)
+    if before != what.final and (on_its_way is None or on_its_way.final != what.final):
+        if what.final == "running":
+            instance.launch_time = _naive(world)
+        _act(world, call, instance)
+        _depart(world, instance, what.way, what.final)
+    shown = instance.state if before in (what.final, what.way) else what.way
+    return {
+        "InstanceId": instance.id,
+        "PreviousState": {"Name": before, "Code": STATES[before]},
+        "CurrentState": {"Name": shown, "Code": STATES[shown]},
+    }
+
+
+def _act(world: World, call: Call, instance: Any) -> None:
+    match call.operation:
+        case "StartInstances":
+            instance.start()
+        case "StopInstances":
+            instance.stop()
+            if call.params.get("Hibernate"):
+                code = "Client.UserInitiatedHibernate"
+                instance.state_reason.code = code
+                instance.state_reason.message = f"{code}: User initiated hibernate"
+        case _:
+            instance.terminate()
+            world.ended[instance.id] = (call.region, world.now())
+
+
+def _depart(world: World, instance: Any, way: str, final: str) -> None:
+    """Show *instance* on its *way* to *final*, or there at once if that takes no time."""
+    seconds: float = getattr(world.conditions.seconds, way.replace("-", "_"))
+    delay = Delay(
+        instance, final, world.describes_until_arrived, world.now() + timedelta(seconds=seconds)
+    )
+    if not world.describes_until_arrived and not seconds:
+        world.delays.pop(instance.id, None)
+        _arrived(world, delay)
+        return
+    world.delays[instance.id] = delay
+    _show(instance, way)
+    if way == "pending":
+        # The public address comes with the state `running`.
+        for each in instance.nics.values():
+            each.stop()
+
+
+def _arrived(world: World, delay: Delay) -> None:
+    instance = delay.instance
+    _show(instance, delay.final)
+    if delay.final != "running":
+        world.healthy.pop(instance.id, None)
+        return
+    checks = timedelta(seconds=world.conditions.seconds.status_checks)
+    # From when it arrived, not from when somebody looked.
+    world.healthy[instance.id] = delay.due + checks
+    for each in instance.nics.values():
+        if not each.public_ip:
+            each.start()
+
+
+def _show(instance: Any, state: str) -> None:
+    instance._state.name, instance._state.code = state, STATES[state]  # noqa: SLF001 - no setter
+
+
+def _check_states(instances: Iterable[Any], what: Change) -> None:
+    for each in instances:
+        if what.allowed is not None and each.state not in what.allowed:
+            said = f"The instance '{each.id}' is not in a state from which it can be {what.verb}."
+            raise Fault("IncorrectInstanceState", said)
+
+
+def _by_protection(call: Call, instances: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the instances that are changed, and those whose protection refuses it.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-stop-protection.html
+    """
+    if call.operation == "StartInstances":
+        return list(instances), []
+    ends = call.operation == "TerminateInstances"
+    protected = [
+        each
+        for each in instances
+        if each.disable_api_stop is True or (ends and each.disable_api_termination is True)
+    ]
+    protected = [each for each in protected if each.state != "terminated"]
+    if protected and not ends:
+        raise _protection(call, protected[0])
+    zones = {each.availability_zone for each in protected}
+    return [each for each in instances if each.availability_zone not in zones], protected
+
+
+def _protection(call: Call, instance: Any) -> Fault:
+    verb = CHANGES[call.operation].verb
+    name = "disableApiStop" if instance.disable_api_stop is True else "disableApiTermination"
+    said = f"The instance '{instance.id}' may not be {verb}. Modify its '{name}' instance attribute"
+    return Fault("OperationNotPermitted", f"{said} and try again.")
+
+
+def _forget(backend: Any, instance_id: str) -> None:
+    for name, reservation in list(backend.reservations.items()):
+        reservation.instances = [each for each in reservation.instances if each.id != instance_id]
+        if not reservation.instances:
+            del backend.reservations[name]
+
+
+def _naive(world: World) -> datetime:
+    """Return the time as moto keeps it: UTC, without its zone."""
+    return world.now().astimezone(UTC).replace(tzinfo=None)
