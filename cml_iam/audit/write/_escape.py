@@ -12,12 +12,21 @@ _UNSEEN: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ufffe\uffff\ud800-\udfff]"
 )
+_COMMANDS: Final = re.compile(r"(?:(?<=\s)|\A)::|##\[")
 _SPACES: Final = re.compile(r"[ \t\r\n]+")
 
 
 def shown(text: str) -> str:
     r"""Return *text* on one line, what cannot be seen written out, such as `\x1b`."""
     return _UNSEEN.sub(_written, _SPACES.sub(" ", text))
+
+
+def inert(line: str) -> str:
+    """Return a line of a job's log with nothing that its runner takes for a command of the job.
+
+    GitHub's reads `::name::` where a line begins with it, and `##[name]` anywhere.
+    """
+    return _COMMANDS.sub(lambda match: "\\".join(match[0]), line)
 
 
 def _written(match: re.Match[str]) -> str:

@@ -81,7 +81,7 @@ def _schema(kind: Any, defs: dict[str, Schema]) -> Schema:
     if origin is Literal:
         return {"enum": list(inner)}
     if is_dataclass(kind):
-        name = kind.__name__  # type: ignore[attr-defined] # a class, never an instance
+        name = str(getattr(kind, "__name__", kind))
         if name not in defs:
             defs[name] = {}
             defs[name] = _dataclass(kind, defs)

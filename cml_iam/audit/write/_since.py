@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cml_iam.audit._report import Since
+from cml_iam.audit.write._words import belongs
 
 if TYPE_CHECKING:
     from cml_iam.audit._report import AuditFinding, Report, State
@@ -22,14 +23,13 @@ def compare_reports(now: Report, earlier: Report) -> Since:
     before = {each.fingerprint for each in earlier.open}
     present = {each.fingerprint for each in now.findings}
     states, past = _states(now), _states(earlier)
-    looked = {asked for asked, state in states.items() if state != "not checked"}
     return Since(
         time=earlier.time,
         new=tuple(dict.fromkeys(e.fingerprint for e in now.open if e.fingerprint not in before)),
         gone=tuple(
             each
             for each in earlier.open
-            if each.fingerprint not in present and _asked(each) in looked
+            if each.fingerprint not in present and _looked_for(each, now)
         ),
         checks=tuple(
             (*asked, past[asked], state)
@@ -43,5 +43,6 @@ def _states(report: Report) -> dict[Asked, State]:
     return {(each.id, each.account): each.state for each in report.checks}
 
 
-def _asked(finding: AuditFinding) -> Asked:
-    return finding.check, finding.spot.account
+def _looked_for(finding: AuditFinding, now: Report) -> bool:
+    checks = [each for each in now.checks if belongs(finding, each)]
+    return bool(checks) and all(each.state != "not checked" for each in checks)

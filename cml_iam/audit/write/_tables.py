@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit.write import _words as words
-from cml_iam.audit.write._escape import shown
+from cml_iam.audit.write._escape import inert, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: in
 
     Where that is wider than *width*, each row is told in lines of its own.
     """
-    clean = [[shown(cell) for cell in row] for row in (columns, *rows)]
+    clean = [[inert(shown(cell)) for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, cells)) for cells in zip(*clean, strict=True)]
     if sum(widths) + len(GAP) * (len(widths) - 1) > width:
         return [line for row in clean[1:] for line in _told(clean[0], row)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.audit._report import GROUPS
 from cml_iam.audit.write import _words as words
 from cml_iam.audit.write._codec import date_text
-from cml_iam.audit.write._escape import shown
+from cml_iam.audit.write._escape import inert, shown
 from cml_iam.audit.write._tables import matrix_tables, plain_table
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _body(finding: AuditFinding, width: int) -> Iterator[str]:
     if finding.remedy:
         yield from _line(f"fix: {finding.remedy}", width, 4)
     if finding.page:
-        yield f"    see: {shown(finding.page)}"
+        yield f"    see: {inert(shown(finding.page))}"
 
 
 def _unchecked(report: Report, width: int) -> Iterator[str]:
@@ -218,7 +218,7 @@ def _line(text: str, width: int, indent: int = 0, hang: int | None = None) -> li
     if hang is None:
         hang = 2 if indent else 4
     return wrap(
-        shown(text),
+        inert(shown(text)),
         width=max(width, indent + 20),
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent + hang),

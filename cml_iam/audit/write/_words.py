@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit.write._codec import date_text
@@ -206,3 +206,16 @@ def last_use(key: KeyLine) -> str:
 def left_out(report: Report) -> str:
     """Return which checks were left out on request."""
     return f"left out on request: {listed(report.skipped)}"
+
+
+def belongs(finding: AuditFinding, check: Check) -> bool:
+    """Say whether *finding* came of *check*; one without an account, of that check anywhere."""
+    return finding.check == check.id and finding.spot.account in (check.account, None)
+
+
+def by_check(report: Report) -> dict[str, list[AuditFinding]]:
+    """Return the findings by the id of their check."""
+    made: dict[str, list[AuditFinding]] = defaultdict(list)
+    for each in report.findings:
+        made[each.check].append(each)
+    return made

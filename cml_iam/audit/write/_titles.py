@@ -1,0 +1,25 @@
+"""What the rules behind findings are called, be they lint's or the audit's own."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from cml_iam.audit._rules import AUDIT_RULES
+from cml_iam.lint import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cml_iam.audit._report import AuditFinding
+
+
+def title(finding: AuditFinding) -> str:
+    """Return what the rule of *finding* finds, in words; its name where the rule is not known."""
+    return _titles().get(finding.rule, finding.name)
+
+
+@cache
+def _titles() -> Mapping[str, str]:
+    lint = {each.id: each.title for each in RULES}
+    return lint | {each.id: each.title for each in AUDIT_RULES.values()}
