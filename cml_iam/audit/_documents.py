@@ -1,0 +1,269 @@
+"""The audit of documents, offline: lint, secrets, drift from the rendered ones, expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.audit._drift import drift
+from cml_iam.audit._expected import asks_offline, expectation_findings, matrix_of
+from cml_iam.audit._given import Given, Policy, policies_in
+from cml_iam.audit._part import Part, add_up, linted
+from cml_iam.audit._report import Check, Input, Spot
+from cml_iam.audit._secrets import SECRETS, secrets_in
+from cml_iam.audit._sizes import open_sizes
+from cml_iam.errors import DocumentError, InputError, QuotaError
+from cml_iam.lint import Severity, lint_texts
+from cml_iam.policy import attachment_problems, parse_policy
+from cml_iam.render import DOCUMENTS, render_document, render_parts
+
+if TYPE_CHECKING:
+    from cml_iam.audit._report import AuditFinding, State
+    from cml_iam.expectations import Judgement
+    from cml_iam.lint import Kind
+    from cml_iam.policy import PolicyDocument
+    from cml_iam.render import Profile
+    from cml_iam.site import Site
+
+LINT: Final = "lint"
+DRIFT: Final = "file-drift"
+EXPECTATIONS: Final = "expectations"
+
+RENDERED: Final = ("boundary", "guard")
+"""What is judged of a site without files, beside its policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """What is asked for: the files, the site, which of its policies is in force.
+
+    *together*: the identity-based policies are judged as attached to one principal.
+    """
+
+    given: tuple[Given, ...] = ()
+    site: Site | None = None
+    profile: Profile = "hardened"
+    together: bool = False
+
+
+def audit_documents(asked: Offline) -> Part:
+    """Audit the files, or without any the documents the site renders; speaks to nobody.
+
+    Raises InputError where there is neither a file with a policy nor a site.
+    """
+    policies = [
+        each
+        for given in asked.given
+        for each in policies_in(given, asked.site, alone=len(asked.given) == 1)
+    ]
+    if asked.site is None and not asked.given:
+        raise InputError("nothing to audit", remedy="give FILES, or a site file: --site")
+    inputs = tuple(Input(each.name, "file", each.sha256) for each in asked.given)
+    judged = policies or (_rendered(asked.site, asked.profile) if asked.site else [])
+    lint = _lint(judged, asked)
+    compared = _drift(policies, asked)
+    expected = _expectations(policies, asked, lint.findings, compared.findings)
+    kept = _unexplained(lint.findings, compared, expected, asked)
+    parts = [Part(inputs=inputs), replace(lint, findings=kept), compared, expected]
+    return _with_states(add_up([*parts, _secrets(asked.given)]))
+
+
+def read_policies(policies: Sequence[Policy]) -> tuple[PolicyDocument, ...]:
+    """Return the documents of *policies* that can be read; lint reports the rest."""
+    read = []
+    for each in policies:
+        try:
+            document = parse_policy(each.text, each.name)
+        except DocumentError:
+            continue
+        if not attachment_problems(document):
+            read.append(document)
+    return tuple(read)
+
+
+def _rendered(site: Site, profile: Profile) -> list[Policy]:
+    """Return the policy of the site, in its parts, and what bounds it."""
+    parts = render_parts(site, profile)
+    name = f"{profile} (rendered)"
+    found = [
+        Policy(name if len(parts) == 1 else f"{name} {number}", each.text, each.kind, profile)
+        for number, each in enumerate(parts, start=1)
+    ]
+    for role in RENDERED if site.restrict.active else ():
+        try:
+            rendered = render_document(site, role)
+        except QuotaError:
+            continue  # a boundary cannot be had in parts
+        found.append(Policy(f"{role} (rendered)", rendered.text, rendered.kind, role))
+    return found
+
+
+def _lint(policies: Sequence[Policy], asked: Offline) -> Part:
+    findings: list[AuditFinding] = []
+    kinds: dict[Kind, list[Policy]] = {}
+    for each in policies:
+        kinds.setdefault(each.kind, []).append(each)
+    for kind, group in kinds.items():
+        texts = [(each.name, each.text) for each in group]
+        together = asked.together and kind == "identity"
+        found = lint_texts(texts, kind=kind, together=together)
+        findings += [linted(each, LINT, texts[0][0]) for each in found]
+    order = {each.name: number for number, each in enumerate(policies)}
+    findings += [each for policy in policies for each in open_sizes(policy, LINT)]
+    findings.sort(key=lambda each: (order.get(each.spot.file or "", 0), each.spot.line or 0))
+    many = f"{len(policies)} {'policies' if policies[1:] else 'policy'}"
+    title = "What the policies say has the effect it is meant to have"
+    check = Check(LINT, title, "documents", "passed", len(policies), many)
+    return Part(checks=(check,) if policies else (), findings=tuple(findings))
+
+
+def _secrets(given: Sequence[Given]) -> Part:
+    if not given:
+        return Part()
+    findings = tuple(each for file in given for each in secrets_in(file))
+    title = "No file holds an access key"
+    many = f"{len(given)} file{'s' if given[1:] else ''}"
+    check = Check(SECRETS, title, "documents", "passed", len(given), many)
+    return Part(checks=(check,), findings=findings)
+
+
+def _drift(policies: Sequence[Policy], asked: Offline) -> Part:
+    """Compare each file that is named as a document of the site with the rendered one."""
+    site = asked.site
+    if site is None:
+        return Part()
+    parts: list[Part] = []
+    roles = dict.fromkeys(each.role for each in policies if each.role)
+    for role in roles:
+        files = [each for each in policies if each.role == role]
+        there = read_policies(files)
+        wanted = _wanted(site, asked.profile if role == "policy" else role)
+        if len(there) < len(files) or not wanted:
+            continue  # lint says why it cannot be read; or the site does not render it
+        spot = Spot(file=files[0].name)
+        parts.append(drift(wanted, there, site, spot, DRIFT, _named(files)))
+    if not roles:
+        return Part()
+    title = "Files named as documents of the site mean what the site renders"
+    many = f"{len(roles)} compared: {', '.join(map(str, roles))}"
+    check = Check(DRIFT, title, "documents", "passed", len(roles), many)
+    return add_up([Part(checks=(check,)), *parts])
+
+
+def _wanted(site: Site, role: str) -> tuple[PolicyDocument, ...]:
+    try:
+        if role in ("base", "hardened"):
+            return tuple(each.document for each in render_parts(site, role))  # type: ignore[arg-type] # one of the two
+        return (render_document(site, role).document,)
+    except InputError:
+        return ()
+
+
+def _named(files: Sequence[Policy]) -> str:
+    return ", ".join(f"`{each.name}`" for each in files)
+
+
+def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
+    """Return the files that are the manager's policy: by name, or the only one there is."""
+    for roles in (("policy",), (profile,), ("hardened", "base")):
+        named = [each for each in policies if each.role in roles[:1]]
+        named = named or [each for each in policies if each.role in roles]
+        if named:
+            return [*named, *(each for each in policies if each.role == "guard")]
+    identity = [each for each in policies if each.kind == "identity" and each.role is None]
+    return identity if len(identity) == 1 else []
+
+
+def _expectations(
+    policies: Sequence[Policy],
+    asked: Offline,
+    lint: Sequence[AuditFinding],
+    drifted: Sequence[AuditFinding],
+) -> Part:
+    """Ask the expectations of the site of the manager's policy; say what nothing else explains."""
+    site = asked.site
+    if site is None:
+        return Part()
+    from cml_iam.engine import compile_policies
+    from cml_iam.expectations import derive_expectations
+    from cml_iam.verify import verify_offline
+
+    title = "Every permission of the site works, and nothing beyond"
+    files = in_force(policies, asked.profile)
+    documents = read_policies(files) if files else _wanted(site, asked.profile)
+    if files and len(documents) < len(files):
+        reason, remedy = "the policy cannot be read", "mend what lint found in it"
+        check = Check(EXPECTATIONS, title, "permissions", "not checked", 0, "", reason, remedy)
+        return Part(checks=(check,))
+    asker = asks_offline(compile_policies(identity=documents))
+    done = verify_offline(derive_expectations(site), documents)
+    name = files[0].name if files else f"{asked.profile} (rendered)"
+    whose = _named(files) if files else f"the {asked.profile} policy the site renders"
+    explained = any(each.spot.file == name for each in drifted)
+    failed = [] if explained else [each for each in done.failed if not _by_lint(each, lint, name)]
+    detail = f"{len(done.judgements)} asked of {whose}, {len(done.failed)} do not hold"
+    state: State = "failed" if done.failed else "passed"
+    check = Check(EXPECTATIONS, title, "permissions", state, len(done.judgements), detail)
+    return Part(
+        checks=(check,),
+        findings=expectation_findings(failed, asker, Spot(file=name), EXPECTATIONS),
+        matrices=(matrix_of(done.judgements, asker, "offline"),),
+    )
+
+
+def _by_lint(judgement: Judgement, lint: Sequence[AuditFinding], name: str) -> bool:
+    """Say whether something lint found, not merely advised, in the document is the reason."""
+    action = judgement.expectation.permission
+    return any(
+        each.severity > Severity.INFO
+        and each.spot.file == name
+        and any(ask.action == action for ask in each.witness)
+        for each in lint
+    )
+
+
+def _unexplained(
+    lint: Sequence[AuditFinding], compared: Part, expected: Part, asked: Offline
+) -> tuple[AuditFinding, ...]:
+    """Leave out what lint says of statements whose fault another finding tells already.
+
+    A changed statement of ours is one fault, that it was changed; and advice on a statement is no
+    second fault where it breaks an expectation.
+    """
+    drifted = {each.spot.file for each in compared.findings}
+    ours = _sids(asked) if drifted else frozenset()
+    broken = {
+        (each.spot.file, label)
+        for each in expected.findings
+        for ask in each.witness
+        for label in ask.statements
+    }
+    return tuple(
+        each
+        for each in lint
+        if not (each.spot.file in drifted and each.spot.statement in ours)
+        and not (each.severity is Severity.INFO and (each.spot.file, each.spot.statement) in broken)
+    )
+
+
+def _sids(asked: Offline) -> frozenset[str | None]:
+    assert asked.site is not None  # noqa: S101 - only a site has documents to drift from
+    names = [name for name in DOCUMENTS if name != "base" or asked.profile == "base"]
+    return frozenset(
+        statement.sid
+        for name in names
+        for document in _wanted(asked.site, name)
+        for statement in document.statements
+        if statement.sid
+    )
+
+
+def _with_states(part: Part) -> Part:
+    """Let each check that found something say so."""
+    failed = {each.check for each in part.findings if each.severity > Severity.INFO}
+    checks = tuple(
+        replace(each, state="failed") if each.id in failed and each.state == "passed" else each
+        for each in part.checks
+    )
+    return replace(part, checks=checks)

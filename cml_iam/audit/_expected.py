@@ -1,0 +1,148 @@
+"""The expectations of a site as a matrix, and what of their failures is a fault of its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, Literal
+
+from cml_iam.audit._part import ask_of, decided, found
+from cml_iam.audit._report import Cell, Matrix
+from cml_iam.expectations import SITUATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from cml_iam.audit._report import Answer, Ask, AuditFinding, Spot
+    from cml_iam.engine import Authorizer, Request
+    from cml_iam.expectations import Expectation, Judgement
+
+REST: Final = "everything else"
+"""The row of the actions that the catalogue does not have."""
+
+MOST_WITNESSES: Final = 5
+"""Requests shown for one finding; the message counts the rest."""
+
+
+def matrix_of(
+    judgements: Iterable[Judgement],
+    asker: Callable[[Judgement], tuple[Ask, ...]],
+    how: Literal["offline", "live"],
+    account: str | None = None,
+) -> Matrix:
+    """Return *judgements* as permissions by situations; *asker* gives the requests of one."""
+    cells: dict[tuple[str, str], list[Judgement]] = defaultdict(list)
+    for each in judgements:
+        cells[_row(each.expectation), each.expectation.situation].append(each)
+    situations = {situation for _, situation in cells}
+    return Matrix(
+        how=how,
+        permissions=tuple(dict.fromkeys(row for row, _ in cells)),
+        situations=tuple(each for each in SITUATIONS if each in situations),
+        cells=tuple(_cell(place, each, asker) for place, each in cells.items()),
+        account=account,
+    )
+
+
+def asks_offline(authorizer: Authorizer) -> Callable[[Judgement], tuple[Ask, ...]]:
+    """Return what gives the requests of a judgement as *authorizer* decides them."""
+
+    def asks(judgement: Judgement) -> tuple[Ask, ...]:
+        says = judgement.expectation.description
+        return tuple(
+            decided(authorizer.decide(each), says=says) for each in telling_requests(judgement)
+        )
+
+    return asks
+
+
+def asks_live(judgement: Judgement) -> tuple[Ask, ...]:
+    """Return the requests of a judgement that AWS's simulator made."""
+    outcomes = {"allowed": "allowed", "refused": "refused", None: "unknown"}
+    outcome, says = outcomes[judgement.answer], judgement.expectation.description
+    return tuple(
+        ask_of(each, outcome, judgement.statements, says=says)
+        for each in telling_requests(judgement)
+    )
+
+
+def telling_requests(judgement: Judgement) -> tuple[Request, ...]:
+    """Return the authorizations that decide the call: those refused, or all where it is allowed.
+
+    Of an allowed call that should be refused, those that the restriction is to refuse.
+    """
+    expectation = judgement.expectation
+    if judgement.refused:
+        return judgement.refused[:1]
+    if expectation.expected == "refused" and expectation.decisive:
+        return tuple(expectation.requests[index] for index in expectation.decisive)[:1]
+    return expectation.requests
+
+
+def expectation_findings(
+    failed: Sequence[Judgement],
+    asker: Callable[[Judgement], tuple[Ask, ...]],
+    spot: Spot,
+    check: str,
+) -> tuple[AuditFinding, ...]:
+    """Return the failures that nothing else explains: one finding for what is refused, and one
+    for each set of statements that allow what they should not.
+    """  # noqa: D205 - one sentence
+    refused = [each for each in failed if each.answer == "refused"]
+    allowed: dict[tuple[str, ...], list[Judgement]] = defaultdict(list)
+    for each in failed:
+        if each.answer == "allowed":
+            allowed[each.statements].append(each)
+    findings = []
+    if refused:
+        hints = tuple(dict.fromkeys(each.hint for each in refused if each.hint))
+        why = f": {hints[0]}" if hints else ""
+        said = f"{_count(refused)} that must be allowed {_are(refused)} refused{why}"
+        findings.append(found("CML701", said, spot, check, witness=_witness(refused, asker)))
+    for statements, group in allowed.items():
+        by = f" by {', '.join(statements)}" if statements else ""
+        said = f"{_count(group)} that must be refused {_are(group)} allowed{by}"
+        witness = _witness(group, asker)
+        about = ",".join(statements)
+        findings.append(found("CML702", said, spot, check, about=about, witness=witness))
+    return tuple(findings)
+
+
+def _witness(
+    group: Sequence[Judgement], asker: Callable[[Judgement], tuple[Ask, ...]]
+) -> tuple[Ask, ...]:
+    """Return a request of each situation first, then of others, not too many."""
+    first = {each.expectation.situation: each for each in reversed(group)}
+    chosen = dict.fromkeys([*reversed(first.values()), *group])
+    return tuple(ask for each in list(chosen)[:MOST_WITNESSES] for ask in asker(each)[:1])
+
+
+def _count(group: Sequence[Judgement]) -> str:
+    permissions = list(dict.fromkeys(each.expectation.permission for each in group))
+    named = ", ".join(f"`{each}`" for each in permissions[:4])
+    more = f" and {len(permissions) - 4} more" if permissions[4:] else ""
+    return f"{len(group)} call{'s' if group[1:] else ''} ({named}{more})"
+
+
+def _are(group: Sequence[Judgement]) -> str:
+    return "are" if group[1:] else "is"
+
+
+def _row(expectation: Expectation) -> str:
+    return REST if expectation.situation == SITUATIONS[-1] else expectation.permission
+
+
+def _cell(
+    place: tuple[str, str],
+    judgements: Sequence[Judgement],
+    asker: Callable[[Judgement], tuple[Ask, ...]],
+) -> Cell:
+    """Return a cell: of several calls the first that is wrong tells, then one that is unknown."""
+    by_verdict = sorted(judgements, key=lambda each: _ORDER[each.verdict])
+    telling = by_verdict[0]
+    met = {"holds": True, "fails": False, "unchecked": None}[telling.verdict]
+    answer: Answer = telling.answer or "unknown"
+    asks = tuple(ask for each in by_verdict for ask in asker(each)[:1])
+    return Cell(*place, telling.expectation.expected, answer, met, asks)
+
+
+_ORDER: Final = {"fails": 0, "unchecked": 1, "holds": 2}

@@ -1,0 +1,171 @@
+"""The files an audit is given: policies, Markdown with policies in it, and texts with secrets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.errors import InputError
+from cml_iam.render import DOCUMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cml_iam.lint import Kind
+    from cml_iam.site import Site
+
+TEXTS: Final = frozenset(
+    {".md", ".env", ".txt", ".toml", ".ini", ".cfg", ".yaml", ".yml", ".sh", ".tf", ".tfvars", ""}
+)
+"""Suffixes of the files of a folder that are looked through for secrets, beside .json."""
+
+PASSED_OVER: Final = frozenset({".git", ".venv", "node_modules", "__pycache__", ".terraform"})
+MOST_BYTES: Final = 1_000_000
+"""A file of a folder that is longer is no text somebody wrote."""
+
+_BLOCK: Final = re.compile(r"^([ \t]*)```json[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+_PART: Final = re.compile(r"(.+)-[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A file: its *name* as given and its *text*."""
+
+    name: str
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy in a file: *text* has it where it stands there; *role* is what the site calls it.
+
+    *role* is a name of `render.DOCUMENTS`, `policy` for what carries the name of the site's policy,
+    or None.
+    """
+
+    name: str
+    text: str
+    kind: Kind
+    role: str | None
+
+
+def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
+    """Read *paths*, files and folders; raises InputError for what cannot be read.
+
+    Of a folder every .json file is read and every text in which a secret could stand, whatever the
+    depth.
+    """
+    read: dict[str, Given] = {}
+    for path in paths:
+        found = sorted(_files(path)) if path.is_dir() else [path]
+        for each in found:
+            text = _text(each, must=each is path)
+            if text is not None:
+                read.setdefault(str(each), Given(str(each), text))
+    return tuple(read.values())
+
+
+def policies_in(given: Given, site: Site | None, *, alone: bool) -> tuple[Policy, ...]:
+    """Return the policies of a file; of one that is not *alone*, JSON that is none is passed over.
+
+    In Markdown each block of JSON is one, and a block with a statement alone is read as a policy
+    with this statement.
+    """
+    if given.name.endswith((".md", ".markdown")):
+        return tuple(_blocks(given))
+    if not given.name.endswith(".json"):
+        return ()
+    value = _value(given.text)
+    if not alone and value is not None and not _looks_like_policy(value):
+        return ()
+    role = _role(Path(given.name).stem, site)
+    return (Policy(given.name, given.text, _kind(value, role), role),)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.is_symlink() or path.name in PASSED_OVER:
+            continue
+        if path.is_dir():
+            yield from _files(path)
+        elif path.suffix == ".json" or (path.suffix in TEXTS and path.stat().st_size <= MOST_BYTES):
+            yield path
+
+
+def _text(path: Path, *, must: bool) -> str | None:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise InputError(f"no such file: `{path}`") from None
+    except UnicodeDecodeError as error:
+        if not must and path.suffix != ".json":
+            return None
+        raise InputError(f"`{path}` is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise InputError(f"cannot read `{path}`: {error.strerror}") from None
+
+
+def _blocks(given: Given) -> Iterator[Policy]:
+    for match in _BLOCK.finditer(given.text):
+        value = _value(match[2])
+        if not isinstance(value, dict):
+            continue
+        # The lines before keep their number, so that places are those in the file.
+        before = "\n" * (given.text.count("\n", 0, match.start(2)) - 1)
+        if "Effect" in value:
+            opened = f'{before}{{"Version": "2012-10-17", "Statement": [\n'
+            yield Policy(given.name, f"{opened}{match[2]}]}}", _kind(value, None), None)
+        elif _looks_like_policy(value):
+            yield Policy(given.name, f"{before}\n{match[2]}", _kind(value, None), None)
+
+
+def _value(text: str) -> Any:
+    """Return the JSON of *text*, None where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _looks_like_policy(value: Any) -> bool:
+    return isinstance(value, dict) and (
+        "Statement" in value or value.get("Version") in ("2012-10-17", "2008-10-17")
+    )
+
+
+def _kind(value: Any, role: str | None) -> Kind:
+    """Return what a policy is for: by its name, else by whether it says who it is about."""
+    if role in DOCUMENTS:
+        return DOCUMENTS[role].kind
+    statements = value.get("Statement", value) if isinstance(value, dict) else ()
+    listed = [statements] if isinstance(statements, dict) else statements
+    named = [
+        each
+        for each in (listed if isinstance(listed, list) else ())
+        if isinstance(each, dict) and not each.keys().isdisjoint(("Principal", "NotPrincipal"))
+    ]
+    if not named:
+        return "identity"
+    actions = [str(each.get("Action", "")).lower() for each in named]
+    return "trust" if any("sts:assume" in each for each in actions) else "resource"
+
+
+def _role(stem: str, site: Site | None) -> str | None:
+    match = _PART.fullmatch(stem)
+    for name in (stem, match[1] if match else stem):
+        if name in DOCUMENTS:
+            return name
+        if site is not None:
+            named = {site.policy: "policy", site.boundary: "boundary", site.guard: "guard"}
+            if name in named:
+                return named[name]
+    return None

@@ -1,0 +1,140 @@
+"""Permissions granted and not used, action by action, as IAM keeps track of it.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.audit._asking import Question
+from cml_iam.audit._part import Part, found
+from cml_iam.audit._report import Spot, Unused
+from cml_iam.catalogue import load_catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cml_iam.audit._report import AuditFinding
+    from cml_iam.aws.port import Aws
+    from cml_iam.catalogue import Permission
+    from cml_iam.site import Site
+
+USAGE: Final = Question("last-accessed", "What is granted is used", "permissions")
+
+MOST_DAYS: Final = 90
+"""Days without use after which a permission counts as unused."""
+
+PATIENCE: Final = 20.0
+"""Seconds to wait for IAM to have the answer ready."""
+
+_PAUSE: Final = 0.5
+
+
+def usage_of(
+    aws: Aws,
+    site: Site,
+    account: str,
+    now: datetime,
+    pause: Callable[[float], None] = time.sleep,
+) -> Part:
+    """Return which permissions of the site were not used for 90 days, in two calls or little more.
+
+    IAM tracks only some actions one by one; of the others nothing is said, but how many there are.
+    Attempts that were refused count as use there.
+    """
+    arn = site.principal_arn
+    job = aws.call(
+        "iam", "generate_service_last_accessed_details", Arn=arn, Granularity="ACTION_LEVEL"
+    )["JobId"]
+    services = _answer(aws, job, pause)
+    if services is None:
+        reason = f"IAM did not have it ready within {PATIENCE:.0f} seconds"
+        return USAGE.unchecked(account, reason, "ask again")
+    used = dict(_tracked(services))
+    granted = _granted(site)
+    known = [each for each in granted if each.action in used]
+    unused = tuple(
+        Unused(each.action, each.methods, used[each.action], account)
+        for each in known
+        if _is_unused(used[each.action], now)
+    )
+    untracked = len(granted) - len(known)
+    detail = f"{len(known)} of {len(granted)} permissions tracked by AWS, {len(unused)} not used"
+    if not known:
+        return USAGE.unchecked(
+            account,
+            "AWS tracks none of the permissions for this principal, or knows of none yet",
+            "ask again some hours after the policy was attached",
+        )
+    if untracked:
+        detail += f"; {untracked} AWS does not track one by one"
+    check = USAGE.passed(account, len(known), detail)
+    return Part(checks=(check,), findings=_idle_grants(site, unused, account), unused=unused)
+
+
+def _answer(
+    aws: Aws, job: str, pause: Callable[[float], None]
+) -> tuple[Mapping[str, Any], ...] | None:
+    """Return the services of the finished job, None where it does not finish in time."""
+    waited = 0.0
+    services: list[Mapping[str, Any]] = []
+    marker: dict[str, Any] = {}
+    while waited < PATIENCE:
+        answer = aws.call("iam", "get_service_last_accessed_details", JobId=job, **marker)
+        if answer["JobStatus"] == "FAILED":
+            return None
+        if answer["JobStatus"] == "IN_PROGRESS":
+            pause(_PAUSE)
+            waited += _PAUSE
+            continue
+        services += answer["ServicesLastAccessed"]
+        if not answer.get("IsTruncated"):
+            return tuple(services)
+        marker = {"Marker": answer["Marker"]}
+    return None
+
+
+def _tracked(services: Sequence[Mapping[str, Any]]) -> list[tuple[str, datetime | None]]:
+    return [
+        (f"{each['ServiceNamespace']}:{action['ActionName']}", _utc(action.get("LastAccessedTime")))
+        for each in services
+        for action in each.get("TrackedActionsLastAccessed", ())
+    ]
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC).replace(microsecond=0) if moment else None
+
+
+def _granted(site: Site) -> tuple[Permission, ...]:
+    catalogue = load_catalogue()
+    return (*catalogue.permissions, *catalogue.granted(site.grant.active))
+
+
+def _is_unused(used: datetime | None, now: datetime) -> bool:
+    return used is None or now - used > timedelta(days=MOST_DAYS)
+
+
+def _idle_grants(site: Site, unused: Sequence[Unused], account: str) -> tuple[AuditFinding, ...]:
+    """Return a finding for each unused permission that a site may do without.
+
+    The documented permissions are what the manager is made for; that nobody terminated a worker
+    lately is no fault, so they only stand in the list.
+    """
+    optional = {each.action for each in load_catalogue().granted(site.grant.active)}
+    spot = Spot(resource=site.principal_arn, account=account)
+    return tuple(
+        found(
+            "CML714",
+            f"`{each.permission}`, for {', '.join(f'{name}()' for name in each.methods)}, "
+            + (f"was last used on {each.last_used:%Y-%m-%d}" if each.last_used else "is not used"),
+            spot,
+            USAGE.id,
+            about=each.permission,
+        )
+        for each in unused
+        if each.permission in optional
+    )
