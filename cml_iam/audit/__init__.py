@@ -1,5 +1,22 @@
-"""The audit: everything the toolkit knows, asked of files or of an account; one report."""
+"""The audit: everything the toolkit knows, asked of files or of an account; one report.
 
+    part = audit_documents(Offline(read_given([Path("policies")]), site))
+    account, live = audit_account(aws, Live(site, now))
+    report = make_report(now, [part, live], accounts=[account])
+
+A part is made by the files that are named for what they ask, and only then put in order, waived
+and compared; `write` has the forms in which a report is written.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.audit._audit import make_report
+from cml_iam.audit._documents import Offline, audit_documents
+from cml_iam.audit._given import read_given
+from cml_iam.audit._part import Part
 from cml_iam.audit._report import (
     GROUPS,
     Account,
@@ -19,23 +36,50 @@ from cml_iam.audit._report import (
     Unused,
     Waiver,
 )
+from cml_iam.audit._rules import AUDIT_RULES, AuditRule
+from cml_iam.audit._waivers import Waivers, read_waivers
+
+if TYPE_CHECKING:
+    from cml_iam.audit._live import Live, audit_account
+
+_LATER: Final = {"Live": "_live", "audit_account": "_live"}
+"""Names that an offline audit does not need, by file: they bring the rooms that speak to AWS."""
 
 __all__ = [
+    "AUDIT_RULES",
     "GROUPS",
     "Account",
     "Ask",
     "AuditFinding",
+    "AuditRule",
     "Cell",
     "Changed",
     "Check",
     "Conclusion",
     "Input",
     "KeyLine",
+    "Live",
     "Matrix",
+    "Offline",
+    "Part",
     "Report",
     "Since",
     "Spot",
     "State",
     "Unused",
     "Waiver",
+    "Waivers",
+    "audit_account",
+    "audit_documents",
+    "make_report",
+    "read_given",
+    "read_waivers",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

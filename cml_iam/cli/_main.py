@@ -22,6 +22,7 @@ COMMANDS = {
     "policy": ("cml_iam.cli.policy:policy", "Render, lint and verify policies."),
     "bootstrap": ("cml_iam.cli.bootstrap:bootstrap", "Create the principal and its credential."),
     "key": ("cml_iam.cli.key:key", "List, rotate and revoke access keys."),
+    "audit": ("cml_iam.cli.audit:audit", "One report on files and accounts, for CI and auditors."),
     "worker": ("cml_iam.cli.worker:worker", "Run the workers."),
     "health": ("cml_iam.cli.health:health", "Say whether the manager can reach and use EC2."),
     "serve": ("cml_iam.cli.serve:serve", "Answer GET /health and /metrics."),

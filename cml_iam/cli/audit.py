@@ -1,0 +1,283 @@
+"""`cml-iam audit`: everything asked of files or of accounts, in one report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._files import read_text
+from cml_iam.cli._output import OK, console, note, print_json, print_table, progress, say
+from cml_iam.cli._settings import DEFAULT_SITE, aws_options, settings, shared_options
+from cml_iam.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cml_iam.audit import Account, Part, Report, Waivers
+    from cml_iam.lint import Severity
+    from cml_iam.site import Site
+
+FORMS = ("text", "json", "sarif", "junit", "markdown", "html")
+LEVELS = ("error", "warning", "info")
+CODES = {"clean": Exit.OK, "findings": Exit.FINDINGS, "incomplete": Exit.UNCHECKED}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command's own options say."""
+
+    files: tuple[Path, ...]
+    live: bool
+    together: bool
+    profile: Literal["base", "hardened"]
+    manager_profile: str | None
+    skip: tuple[str, ...]
+
+
+@click.command()
+@click.argument("files", nargs=-1, metavar="[FILE|DIR]...", type=click.Path(path_type=Path))
+@click.option("--live", is_flag=True, help="Audit the account of the credentials, too.")
+@click.option(
+    "--out",
+    "outs",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the report into FILE as well; its ending says the form. Repeatable."
+    "  [.json .sarif .xml (JUnit) .md .html .txt]",
+)
+@click.option("-o", "--output", "form", type=click.Choice(FORMS), help="Form of the answer.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(LEVELS),
+    default="warning",
+    show_default=True,
+    help="Least severity that makes the exit code 3.",
+)
+@click.option(
+    "--earlier",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A report in JSON; say what changed since.",
+)
+@click.option("--together", is_flag=True, help="Judge all policies as attached to one principal.")
+@click.option(
+    "--policy-profile",
+    type=click.Choice(["base", "hardened"]),
+    default="hardened",
+    show_default=True,
+    help="Which of the site's policies is in force.",
+)
+@click.option(
+    "--manager-profile",
+    metavar="NAME",
+    help="With --live: the AWS profile of the manager itself, to use its permissions by DryRun.",
+)
+@click.option(
+    "--skip",
+    multiple=True,
+    metavar="CHECK",
+    help="Leave this check out; the report says so. Repeatable.",
+)
+@click.option("--rules", "list_rules", is_flag=True, help="List every finding there can be.")
+@shared_options("site", "color", "quiet", "debug")
+@aws_options
+@click.pass_context
+def audit(
+    context: click.Context,
+    /,
+    outs: tuple[Path, ...],
+    form: Any,
+    fail_on: str,
+    earlier: Path | None,
+    policy_profile: Any,
+    list_rules: bool,
+    **wanted: Any,
+) -> None:
+    """Ask of policies and accounts everything cml-iam knows, in one report.
+
+    FILEs are policies, Markdown with policies in it, or any text (looked through for access keys);
+    of a DIR every one. Without files the documents that the site renders are judged. Only --live
+    speaks to AWS, and only to read.
+
+    Exits with 0 when nothing is found, 3 with findings of --fail-on or worse, 4 and 5 when AWS
+    does not know the credentials or does not answer, and 8 when something could not be checked,
+    findings or not: more may be wrong than is known.
+
+    \b
+    cml-iam audit policies/ --out report.sarif --out report.html
+    cml-iam audit --live --manager-profile cml-manager --earlier last-week.json
+    """  # noqa: D301 - click reads the backspace as "do not fill"
+    from cml_iam.lint import Severity
+
+    if list_rules:
+        show_rules(form or settings().output)
+        return
+    wish = Wish(profile=policy_profile, **wanted)
+    report = _audited(wish, earlier)
+    severity = Severity[fail_on.upper()]
+    for path in outs:
+        write_to(path, report, severity)
+    show(report, form or settings().output, severity)
+    context.exit(CODES[report.conclusion(severity)])
+
+
+def _audited(wish: Wish, earlier: Path | None) -> Report:
+    """Make the report, compared with the earlier one if there is one."""
+    from dataclasses import replace
+
+    from cml_iam.audit import make_report
+
+    before = _earlier(earlier) if earlier else None
+    site, waivers = _site(wish)
+    now = moment()
+    accounts, parts = _parts(wish, site, now)
+    report = make_report(
+        now,
+        parts,
+        site=waivers.file if waivers else None,
+        accounts=accounts,
+        waivers=waivers,
+        skipped=wish.skip,
+    )
+    if before is None:
+        return report
+    from cml_iam.audit.write import compare_reports
+
+    return replace(report, since=compare_reports(report, before))
+
+
+def _parts(wish: Wish, site: Site | None, now: datetime) -> tuple[list[Account], list[Part]]:
+    from cml_iam.audit import Offline, audit_documents, read_given
+
+    parts = []
+    if wish.files or not wish.live:
+        given = read_given(wish.files)
+        with progress("judging the documents", only_on_terminal=True):
+            parts.append(audit_documents(Offline(given, site, wish.profile, wish.together)))
+    if not wish.live:
+        return [], parts
+    account, part = _live(wish, site, now)
+    return [account], [*parts, part]
+
+
+def _live(wish: Wish, site: Site | None, now: datetime) -> tuple[Account, Part]:
+    from cml_iam.audit import Live, audit_account
+
+    if site is None:
+        raise InputError(
+            f"no site file: `{DEFAULT_SITE}`",
+            remedy="write one with `cml-iam init`, or name it: --site",
+        )
+    chosen = settings()
+    manager = None
+    if wish.manager_profile:
+        from cml_iam.aws import connect
+
+        manager = connect(
+            profile=wish.manager_profile,
+            region=site.home_region,
+            endpoint_url=chosen.endpoint_url,
+            read_only=True,
+        )
+    asked = Live(site, now, wish.profile, manager, frozenset(wish.skip))
+    with progress(f"auditing account {site.account}"):
+        return audit_account(chosen.connect(site.home_region), asked)
+
+
+def _site(wish: Wish) -> tuple[Site | None, Waivers | None]:
+    """Return the site where one is named or lies here, and its waivers; a site may be missing
+    only where files are given.
+    """  # noqa: D205 - one sentence
+    from cml_iam.audit import read_waivers
+    from cml_iam.located import parse_toml
+
+    chosen = settings()
+    path = chosen.site or DEFAULT_SITE
+    if wish.files and not chosen.site and not path.exists():
+        return None, None
+    site = chosen.load_site()
+    return site, read_waivers(parse_toml(read_text(path), str(path)), str(path))
+
+
+def _earlier(path: Path) -> Report:
+    from cml_iam.audit.write import read_report
+
+    return read_report(read_text(path), str(path))
+
+
+def moment() -> datetime:
+    """Return the time of the report: now, or that of SOURCE_DATE_EPOCH, to make it anew.
+
+    https://reproducible-builds.org/specs/source-date-epoch/
+    """
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is None:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromtimestamp(int(given), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise InputError(f"SOURCE_DATE_EPOCH is no number of seconds: `{given}`") from None
+
+
+def write_to(path: Path, report: Report, fail_on: Severity) -> None:
+    """Write *report* into *path*, in the form its name asks for; raises InputError."""
+    from cml_iam.audit.write import form_of, write_report
+
+    text = write_report(report, form_of(path), fail_on=fail_on)
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write `{path}`: {error.strerror}") from None
+    note(f"{OK} {path}")
+
+
+def show(report: Report, form: Any, fail_on: Severity) -> None:
+    """Print *report* on stdout."""
+    from cml_iam.audit.write import write_report
+
+    width = console().width if form == "text" and sys.stdout.isatty() else None
+    text = write_report(report, form, fail_on=fail_on, width=width)
+    if form != "text":
+        click.echo(text, nl=False)
+        return
+    for line in text.splitlines():
+        say(line)
+
+
+def show_rules(form: str) -> None:
+    """Print every finding there can be: the rules of lint, then those of the audit."""
+    from cml_iam.audit import AUDIT_RULES
+    from cml_iam.cli.policy_lint import SYMBOL
+    from cml_iam.lint import RULES
+
+    rules: Sequence[Any] = (*RULES, *AUDIT_RULES.values())
+    if form == "json":
+        print_json(
+            [
+                {
+                    "id": each.id,
+                    "name": each.name,
+                    "severity": each.severity.word,
+                    "title": each.title,
+                    "page": each.page,
+                    "remedy": getattr(each, "remedy", None),
+                }
+                for each in rules
+            ]
+        )
+        return
+    print_table(
+        ("rule", "severity", "name", "what it finds"),
+        (
+            (each.id, f"{SYMBOL[each.severity.word]} {each.severity.word}", each.name, each.title)
+            for each in rules
+        ),
+    )
