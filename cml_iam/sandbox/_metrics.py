@@ -1,22 +1,25 @@
-"""The measurements of running instances, which moto does not have.
+"""CloudWatch's metrics: its limits, and its answers in no order, in periods and in pages.
 
-Deterministic: a value depends on the instance, the metric and the moment. A running instance has
-them for the whole window asked for, as if it had been running all along, so that a worker a few
-seconds old can be read; a stopped one has none.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from math import ceil, sin
+import re
+from datetime import datetime, timedelta
+from itertools import groupby
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._pages import keep_place, place_of
+from cml_iam.sandbox._series import Metric, Sample, metrics_of, number_of, rounded, samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
@@ -24,123 +27,245 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._world import World
 
 MOST_POINTS: Final = 1440
-"""https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html"""
+"""The most points one GetMetricStatistics may ask for."""
 
-BASIC, DETAILED = 300, 60
-"""Seconds between two values, by the instance's monitoring."""
+MOST_QUERIES: Final = 500
+MOST_DATA: Final = 100_800
+"""The most queries of one GetMetricData, and the most points of one page of its answer."""
 
-_MEASURED: Final = {("AWS/EC2", "CPUUtilization"): 12.0, ("CWAgent", "mem_used_percent"): 38.0}
-"""The metrics there are, and the mean around which each swings."""
+LISTED: Final = 500
+"""The metrics of one page of ListMetrics."""
 
 _HIGH_RESOLUTION: Final = frozenset({1, 5, 10, 20, 30})
+_KEPT: Final = (
+    (timedelta(hours=3), 60),
+    (timedelta(days=15), 300),
+    (timedelta(days=63), 3600),
+)
+"""Beyond which age only points of how many seconds are kept."""
+
+_LONGEST_KEPT: Final = timedelta(days=455)
+_ID: Final = re.compile(r"[a-z][a-zA-Z0-9_]*")
+_PERCENTILE: Final = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?|100)")
+_STATISTICS: Final = ("Average", "Minimum", "Maximum", "Sum", "SampleCount")
 
 
 def check_cloudwatch(call: Call) -> None:
     """Raise Fault for the values CloudWatch refuses."""
-    if call.operation == "PutMetricData" and call.params["Namespace"].startswith("AWS/"):
-        said = f"The value {call.params['Namespace']} for parameter Namespace is invalid."
-        raise Fault("InvalidParameterValue", said)
-    if call.operation == "GetMetricStatistics":
-        _check_statistics(call.params)
+    match call.operation:
+        case "PutMetricData" if call.params["Namespace"].startswith("AWS/"):
+            said = f"The value {call.params['Namespace']} for parameter Namespace is invalid."
+            raise Fault("InvalidParameterValue", said)
+        case "GetMetricStatistics":
+            _check_statistics(call.params)
+        case "GetMetricData":
+            _check_data(call.params)
 
 
 def perform_cloudwatch(
     world: World, _: Principal, call: Call, execute: Callable[[Call], Answer]
 ) -> Answer:
-    """Do the authorized *call*, by *execute* unless it asks for what is measured here."""
-    if call.operation != "GetMetricStatistics":
-        return execute(call)
-    measured = (call.params["Namespace"], call.params["MetricName"])
-    instance = _instance(world, call)
-    if measured not in _MEASURED or instance is None:
-        return execute(call)
-    points = _points(world, call, instance) if instance.state == "running" else []
-    return result_answer(call, {"Label": measured[1], "Datapoints": points})
+    """Do the authorized *call*, by *execute* unless it asks for metrics."""
+    match call.operation:
+        case "GetMetricStatistics":
+            return _get_metric_statistics(world, call)
+        case "GetMetricData":
+            return _get_metric_data(world, call)
+        case "ListMetrics":
+            return _list_metrics(world, call)
+    return execute(call)
 
 
-def _check_statistics(params: dict[str, Any]) -> None:
-    period = params["Period"]
-    if period <= 0 or (period % 60 and period not in _HIGH_RESOLUTION):
-        said = "The parameter Period has to be 1, 5, 10, 20, 30 or a multiple of 60."
-        raise Fault("InvalidParameterValue", said)
-    if period % 60 and params["Namespace"].startswith("AWS/"):
-        said = f"{params['Namespace']} has no metrics of high resolution: Period must be a multiple"
-        raise Fault("InvalidParameterValue", f"{said} of 60.")
-    if not params.get("Statistics") and not params.get("ExtendedStatistics"):
+def _check_statistics(params: Mapping[str, Any]) -> None:
+    named = [*params.get("Statistics", ()), *params.get("ExtendedStatistics", ())]
+    if not named:
         said = "At least one of the parameters Statistics and ExtendedStatistics must be specified."
         raise Fault("InvalidParameterCombination", said)
-    seconds = (params["EndTime"] - params["StartTime"]).total_seconds()
-    if seconds <= 0:
-        said = "The parameter StartTime must be less than the parameter EndTime."
-        raise Fault("InvalidParameterCombination", said)
-    if (points := ceil(seconds / period)) > MOST_POINTS:
+    for each in named:
+        _check_statistic(each, "InvalidParameterValue")
+    _check_period(params["Period"], params["Namespace"], "InvalidParameterValue")
+    seconds = _seconds(params, "InvalidParameterCombination")
+    if (points := ceil(seconds / params["Period"])) > MOST_POINTS:
         said = f"You have requested up to {points:,} datapoints, which exceeds the limit of 1,440. "
         more = "You may reduce the datapoints requested by increasing Period, or decreasing the "
         raise Fault("InvalidParameterCombination", f"{said}{more}time range.")
 
 
-def _instance(world: World, call: Call) -> Any:
-    """Return the instance the dimensions name, if they are exactly those of the metric."""
-    given = {each["Name"]: each["Value"] for each in call.params.get("Dimensions", ())}
-    found = world.ec2(call.region).get_instance_by_id(given.get("InstanceId", ""))
-    if found is None:
-        return None
-    own = {"InstanceId": found.id}
-    if call.params["Namespace"] == "CWAgent":
-        # What the agent's wizard appends; each combination of dimensions is a metric of its own.
-        own |= {"ImageId": found.image_id, "InstanceType": found.instance_type}
-    return found if given == own else None
+def _check_data(params: Mapping[str, Any]) -> None:
+    queries = params["MetricDataQueries"]
+    if len(queries) > MOST_QUERIES:
+        said = "The collection MetricDataQueries must not have a size greater than 500."
+        raise Fault("ValidationError", said)
+    _seconds(params, "ValidationError")
+    if not 1 <= params.get("MaxDatapoints", MOST_DATA) <= MOST_DATA:
+        raise Fault("ValidationError", f"MaxDatapoints has to be 1 to {MOST_DATA}.")
+    ids = [each.get("Id", "") for each in queries]
+    for each in ids:
+        if not _ID.fullmatch(each) or len(each) > 255:
+            said = "must start with a lower case letter, and have only letters, digits and _"
+            raise Fault("ValidationError", f"The id '{each}' {said}.")
+    if len(set(ids)) != len(ids):
+        raise Fault("ValidationError", "The ids of MetricDataQueries have to be unique.")
+    for each in queries:
+        _check_query(each)
 
 
-def _points(world: World, call: Call, instance: Any) -> list[dict[str, Any]]:
-    """Return the datapoints, in no order of time, as CloudWatch returns them."""
+def _check_query(query: Mapping[str, Any]) -> None:
+    asked = query.get("MetricStat")
+    if (asked is None) == ("Expression" not in query):
+        said = "A query has either a MetricStat or an Expression."
+        raise Fault("ValidationError", said)
+    if asked is None:
+        raise Fault("UnsupportedOperation", "The sandbox computes no expressions.")
+    for name in ("Metric", "Period", "Stat"):
+        if name not in asked:
+            raise Fault("ValidationError", f"A MetricStat needs its {name}.")
+    _check_period(asked["Period"], asked["Metric"].get("Namespace", ""), "ValidationError")
+    _check_statistic(asked["Stat"], "ValidationError")
+
+
+def _check_period(period: int, namespace: str, code: str) -> None:
+    if period <= 0 or (period % 60 and period not in _HIGH_RESOLUTION):
+        said = "The parameter Period has to be 1, 5, 10, 20, 30 or a multiple of 60."
+        raise Fault(code, said)
+    if period % 60 and namespace.startswith("AWS/"):
+        said = f"{namespace} has no metrics of high resolution: Period must be a multiple of 60."
+        raise Fault(code, said)
+
+
+def _check_statistic(name: str, code: str) -> None:
+    if name not in _STATISTICS and not _PERCENTILE.fullmatch(name):
+        raise Fault(code, f"The value {name} for a statistic is not supported.")
+
+
+def _seconds(params: Mapping[str, Any], code: str) -> float:
+    seconds: float = (params["EndTime"] - params["StartTime"]).total_seconds()
+    if seconds <= 0:
+        said = "The parameter StartTime must be less than the parameter EndTime."
+        raise Fault(code, said)
+    return seconds
+
+
+def _get_metric_statistics(world: World, call: Call) -> Answer:
+    """Answer the points in no order of time, as CloudWatch does."""
     params = call.params
-    period = timedelta(seconds=params["Period"])
-    every = timedelta(seconds=DETAILED if instance.monitored else BASIC)
-    end = min(params["EndTime"], world.now().replace(tzinfo=None))
-    unit = {"Unit": "Percent"}
+    plain = tuple(params.get("Statistics", ()))
+    extended = tuple(params.get("ExtendedStatistics", ()))
     points = []
-    start = _rounded(params["StartTime"], period)
-    while start < end:
-        moments = _moments(start, min(start + period, end), every)
-        if moments:
-            values = [_value(call, instance.id, moment) for moment in moments]
-            kept = {k: v for k, v in _statistics(values).items() if k in params["Statistics"]}
-            points.append({"Timestamp": start, **kept, **unit})
-        start += period
-    return sorted(points, key=lambda point: _hash(str(point["Timestamp"])))
+    for at, unit, found in _periods(world, call, params, params["Period"], params.get("Unit")):
+        point: dict[str, Any] = {"Timestamp": at, "Unit": unit or "None"}
+        point |= {name: _statistic(found, name) for name in plain}
+        if extended:
+            point["ExtendedStatistics"] = {name: _statistic(found, name) for name in extended}
+        points.append(point)
+    points.sort(key=lambda point: number_of(str(point["Timestamp"])))
+    return result_answer(call, {"Label": params["MetricName"], "Datapoints": points})
 
 
-def _moments(start: datetime, end: datetime, every: timedelta) -> list[datetime]:
-    first = _rounded(start, every)
-    first = first if first >= start else first + every
-    return [first + every * n for n in range(max(0, ceil((end - first) / every)))]
+def _get_metric_data(world: World, call: Call) -> Answer:
+    """Answer a page of the queries' values, each query's in order of time."""
+    start = place_of(world, call, "InvalidNextToken")
+    size = call.params.get("MaxDatapoints", MOST_DATA)
+    results, passed = [], 0
+    for query in call.params["MetricDataQueries"]:
+        if not query.get("ReturnData", True):
+            continue
+        values = _queried(world, call, query)
+        first, last = max(0, start - passed), min(len(values), start + size - passed)
+        # A query without values stands on the first page.
+        if first < last or (not values and not start):
+            results.append(_result(query, values[first:last], whole=last >= len(values)))
+        passed += len(values)
+    answer: dict[str, Any] = {"MetricDataResults": results, "Messages": []}
+    if passed > start + size:
+        answer["NextToken"] = keep_place(world, call, start + size)
+    return result_answer(call, answer)
 
 
-def _statistics(values: list[float]) -> dict[str, float]:
-    total = sum(values)
+def _queried(world: World, call: Call, query: Mapping[str, Any]) -> list[tuple[datetime, float]]:
+    asked = query["MetricStat"]
+    periods = _periods(world, call, asked["Metric"], asked["Period"], asked.get("Unit"))
+    values = [(at, _statistic(found, asked["Stat"])) for at, _, found in periods]
+    ascending = call.params.get("ScanBy") == "TimestampAscending"
+    return sorted(values, reverse=not ascending)
+
+
+def _result(
+    query: Mapping[str, Any], values: Sequence[tuple[datetime, float]], *, whole: bool
+) -> dict[str, Any]:
     return {
-        "Average": total / len(values),
-        "Minimum": min(values),
-        "Maximum": max(values),
-        "Sum": total,
-        "SampleCount": float(len(values)),
+        "Id": query["Id"],
+        "Label": query.get("Label", query["MetricStat"]["Metric"]["MetricName"]),
+        "Timestamps": [at for at, _ in values],
+        "Values": [value for _, value in values],
+        "StatusCode": "Complete" if whole else "PartialData",
     }
 
 
-def _value(call: Call, instance_id: str, moment: datetime) -> float:
-    mean = _MEASURED[(call.params["Namespace"], call.params["MetricName"])]
-    own = _hash(instance_id + call.params["MetricName"]) % 1000 / 100
-    return round(mean + own + 3 * sin(moment.replace(tzinfo=UTC).timestamp() / 900), 3)
+def _list_metrics(world: World, call: Call) -> Answer:
+    """Answer a page of the metrics; a dimension without a value stands for every value."""
+    wanted = [(each["Name"], each.get("Value")) for each in call.params.get("Dimensions", ())]
+    found = []
+    for each in metrics_of(world, call.region):
+        own = dict(each.dimensions)
+        if (
+            call.params.get("Namespace", each.namespace) == each.namespace
+            and call.params.get("MetricName", each.name) == each.name
+            and all(name in own and value in (None, own[name]) for name, value in wanted)
+        ):
+            found.append(_listed(each))
+    start = place_of(world, call, "InvalidParameterValue")
+    answer: dict[str, Any] = {"Metrics": found[start : start + LISTED]}
+    if len(found) > start + LISTED:
+        answer["NextToken"] = keep_place(world, call, start + LISTED)
+    return result_answer(call, answer)
 
 
-def _rounded(moment: datetime, step: timedelta) -> datetime:
-    """Return *moment* rounded down to a multiple of *step*, at least to the minute."""
-    whole = max(step, timedelta(seconds=60)) if step.total_seconds() >= 60 else step
-    seconds = whole.total_seconds()
-    epoch = moment.replace(tzinfo=UTC).timestamp()
-    return datetime.fromtimestamp(epoch // seconds * seconds, UTC).replace(tzinfo=None)
+def _listed(metric: Metric) -> dict[str, Any]:
+    dimensions = [{"Name": name, "Value": value} for name, value in sorted(metric.dimensions)]
+    return {
+        "Namespace": metric.namespace,
+        "MetricName": metric.name,
+        "Dimensions": dimensions,
+    }
 
 
-def _hash(text: str) -> int:
-    return int.from_bytes(sha256(text.encode()).digest()[:4], "big")
+def _periods(
+    world: World, call: Call, named: Mapping[str, Any], seconds: int, unit: str | None
+) -> Iterable[tuple[datetime, str | None, list[Sample]]]:
+    """Yield each period of a metric that has samples, from its start."""
+    period = timedelta(seconds=seconds)
+    now = world.now().replace(tzinfo=None)
+    start, end = rounded(call.params["StartTime"], period), call.params["EndTime"]
+    found = samples(world, call.region, Metric.of(named), start, end)
+    found = [each for each in found if unit in (None, each.unit)]
+    found.sort(key=lambda each: each.at)
+    for at, grouped in groupby(
+        found, key=lambda each: start + (each.at - start) // period * period
+    ):
+        listed = list(grouped)
+        if _is_kept(now - at, seconds):
+            yield at, listed[-1].unit, listed
+
+
+def _is_kept(age: timedelta, seconds: int) -> bool:
+    """Say whether CloudWatch still has points of *seconds* that are of this *age*."""
+    fine = all(seconds % least == 0 for limit, least in _KEPT if age > limit)
+    return fine and age <= _LONGEST_KEPT
+
+
+def _statistic(found: Sequence[Sample], name: str) -> float:
+    total, count = sum(each.sum for each in found), sum(each.count for each in found)
+    match name:
+        case "Average":
+            return total / count if count else 0.0
+        case "Minimum":
+            return min(each.minimum for each in found)
+        case "Maximum":
+            return max(each.maximum for each in found)
+        case "Sum":
+            return total
+        case "SampleCount":
+            return count
+    rank = ceil(float(name.removeprefix("p")) / 100 * len(found))
+    return sorted(each.maximum for each in found)[max(0, rank - 1)]

@@ -53,7 +53,7 @@ def in_pages(world: World, call: Call, execute: Callable[[Call], Answer]) -> Ans
     if call.operation not in _PAGED:
         return execute(call)
     whole = call.with_params(NextToken=None, MaxResults=None)
-    start = _start(world, whole, call.params.get("NextToken"))
+    start = place_of(world, call, "InvalidNextToken")
     # Moto makes pages of its own; this one is never full.
     asked = whole.with_params(MaxResults=10**9) if call.operation == "DescribeInstances" else whole
     answer = execute(asked)
@@ -63,13 +63,30 @@ def in_pages(world: World, call: Call, execute: Callable[[Call], Answer]) -> Ans
     return _page(world, whole, answer, start, size)
 
 
-def _start(world: World, whole: Call, token: str | None) -> int:
+def place_of(world: World, call: Call, code: str) -> int:
+    """Return where the answer to *call* goes on, 0 without a token; raise the Fault *code*."""
+    token = call.params.get("NextToken")
     if token is None:
         return 0
     asked, start = world.pages.get(token, (None, 0))
-    if asked != (whole.operation, whole.region, whole.params):
-        raise Fault("InvalidNextToken", "The specified NextToken is not valid.")
+    if asked != _question(call):
+        raise Fault(code, "The specified NextToken is not valid.")
     return start
+
+
+def keep_place(world: World, call: Call, start: int) -> str:
+    """Return the token by which the same *call* goes on at *start*."""
+    token = secrets.token_urlsafe(48)
+    world.pages[token] = (_question(call), start)
+    if len(world.pages) > _MOST_TOKENS:
+        world.pages.popitem(last=False)
+    return token
+
+
+def _question(call: Call) -> object:
+    """Return what has to be the same for every page of an answer."""
+    whole = call.with_params(NextToken=None, MaxResults=None)
+    return whole.operation, whole.region, whole.params
 
 
 def _page(world: World, whole: Call, answer: Answer, start: int, size: int) -> Answer:
@@ -86,19 +103,11 @@ def _page(world: World, whole: Call, answer: Answer, start: int, size: int) -> A
         root.remove(each)
     if len(entries) > start + size:
         token = ET.SubElement(root, f"{prefix}nextToken")
-        token.text = _keep(world, whole, start + size)
+        token.text = keep_place(world, whole, start + size)
     body = ET.tostring(
         root, "utf-8", xml_declaration=True, default_namespace=match[1] if match else None
     )
     return replace(answer, body=body)
-
-
-def _keep(world: World, whole: Call, start: int) -> str:
-    token = secrets.token_urlsafe(48)
-    world.pages[token] = ((whole.operation, whole.region, whole.params), start)
-    if len(world.pages) > _MOST_TOKENS:
-        world.pages.popitem(last=False)
-    return token
 
 
 def _list_name(call: Call) -> str:

@@ -126,6 +126,10 @@ class World:
         """Moto's model of EC2 in *region*."""
         return self.moto.backend("ec2", region)
 
+    def cloudwatch(self, region: str) -> Any:
+        """Moto's model of CloudWatch in *region*."""
+        return self.moto.backend("cloudwatch", region)
+
     def now(self) -> datetime:
         """Return the time, with its zone."""
         return self.clock()

@@ -1,0 +1,172 @@
+"""The samples of a metric: those put there, and the measurements of running instances.
+
+Moto has no measurements. Ours are deterministic: a value depends on the instance, the metric and
+the moment. A running instance has them for the whole window asked for, as if it had been running
+all along, so that a worker a few seconds old can be read; with `metrics_since_launch` only from its
+launch on. One that does not run has none.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from math import ceil, sin
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cml_iam.sandbox._world import World
+
+BASIC, DETAILED = 300, 60
+"""Seconds between two values, by the instance's monitoring."""
+
+Dimensions = frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric under exactly these dimensions."""
+
+    namespace: str
+    name: str
+    dimensions: Dimensions
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Metric:
+        """Return the metric that parameters of CloudWatch's API name."""
+        pairs = ((each["Name"], each["Value"]) for each in given.get("Dimensions") or ())
+        return cls(given["Namespace"], given["MetricName"], frozenset(pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value, or several summed up."""
+
+    at: datetime
+    minimum: float
+    maximum: float
+    sum: float
+    count: float
+    unit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Around which *mean* a measurement swings, how far, and how far apart instances are."""
+
+    mean: float
+    apart: float
+    swing: float
+    unit: str
+
+
+_MEASURED: Final[Mapping[tuple[str, str], _Measured]] = {
+    ("AWS/EC2", "CPUUtilization"): _Measured(12.0, 10.0, 3.0, "Percent"),
+    ("AWS/EC2", "NetworkIn"): _Measured(4e6, 1e6, 1e6, "Bytes"),
+    ("AWS/EC2", "NetworkOut"): _Measured(9e6, 1e6, 2e6, "Bytes"),
+    ("AWS/EC2", "NetworkPacketsIn"): _Measured(4e3, 1e3, 1e3, "Count"),
+    ("AWS/EC2", "NetworkPacketsOut"): _Measured(8e3, 1e3, 1e3, "Count"),
+    ("AWS/EC2", "EBSReadBytes"): _Measured(5e5, 1e5, 2e5, "Bytes"),
+    ("AWS/EC2", "EBSWriteBytes"): _Measured(7e6, 1e6, 2e6, "Bytes"),
+    ("AWS/EC2", "EBSReadOps"): _Measured(60.0, 10.0, 20.0, "Count"),
+    ("AWS/EC2", "EBSWriteOps"): _Measured(400.0, 50.0, 90.0, "Count"),
+    ("AWS/EC2", "StatusCheckFailed"): _Measured(0.0, 0.0, 0.0, "Count"),
+    ("AWS/EC2", "StatusCheckFailed_Instance"): _Measured(0.0, 0.0, 0.0, "Count"),
+    ("AWS/EC2", "StatusCheckFailed_System"): _Measured(0.0, 0.0, 0.0, "Count"),
+    ("CWAgent", "mem_used_percent"): _Measured(38.0, 10.0, 3.0, "Percent"),
+}
+
+
+def samples(
+    world: World, region: str, metric: Metric, start: datetime, end: datetime
+) -> list[Sample]:
+    """Return the samples of *metric* from *start* to before *end*, both UTC without a zone."""
+    found = [each for each in _stored(world, region, metric) if start <= each.at < end]
+    measured = _MEASURED.get((metric.namespace, metric.name))
+    instance = _instance(world, region, metric) if measured else None
+    if measured is not None and instance is not None and instance.state == "running":
+        every = timedelta(seconds=DETAILED if instance.monitored else BASIC)
+        if world.conditions.metrics_since_launch:
+            start = max(start, instance.launch_time)
+        end = min(end, world.now().replace(tzinfo=None))
+        for moment in _moments(start, end, every):
+            value = _value(measured, metric.name, instance.id, moment)
+            found.append(Sample(moment, value, value, value, 1.0, measured.unit))
+    return found
+
+
+def metrics_of(world: World, region: str) -> Iterator[Metric]:
+    """Yield every metric there is in *region*: those of running instances, and those put there."""
+    for instance in world.ec2(region).all_instances():
+        if instance.state == "running":
+            for namespace, name in _MEASURED:
+                yield Metric(namespace, name, _own_dimensions(namespace, instance))
+    seen = set()
+    for each in world.cloudwatch(region).get_all_metrics():
+        metric = _metric_of(each)
+        if metric not in seen:
+            seen.add(metric)
+            yield metric
+
+
+def rounded(moment: datetime, step: timedelta) -> datetime:
+    """Return *moment* rounded down to a multiple of *step*, at least to the minute."""
+    whole = max(step, timedelta(seconds=60)) if step.total_seconds() >= 60 else step
+    seconds = whole.total_seconds()
+    epoch = moment.replace(tzinfo=UTC).timestamp()
+    return datetime.fromtimestamp(epoch // seconds * seconds, UTC).replace(tzinfo=None)
+
+
+def number_of(text: str) -> int:
+    """Return a number that is the same for *text* in every run."""
+    return int.from_bytes(sha256(text.encode()).digest()[:4], "big")
+
+
+def _stored(world: World, region: str, metric: Metric) -> Iterator[Sample]:
+    for each in world.cloudwatch(region).get_all_metrics():
+        if each.namespace == metric.namespace and _metric_of(each) == metric:
+            value = getattr(each, "value", None)
+            if value is not None:
+                yield Sample(each.timestamp, value, value, value, 1.0, each.unit)
+            else:
+                yield Sample(
+                    each.timestamp, each.min, each.max, each.sum, each.sample_count, each.unit
+                )
+
+
+def _metric_of(datum: Any) -> Metric:
+    pairs = frozenset((each.name, each.value) for each in datum.dimensions)
+    return Metric(datum.namespace, datum.name, pairs)
+
+
+def _instance(world: World, region: str, metric: Metric) -> Any:
+    """Return the instance the dimensions name, if they are exactly those of its metric."""
+    named = dict(metric.dimensions).get("InstanceId", "")
+    found = world.ec2(region).get_instance_by_id(named)
+    if found is None or _own_dimensions(metric.namespace, found) != metric.dimensions:
+        return None
+    return found
+
+
+def _own_dimensions(namespace: str, instance: Any) -> Dimensions:
+    own = {"InstanceId": instance.id}
+    if namespace == "CWAgent":
+        # What the agent's wizard appends; each combination of dimensions is a metric of its own.
+        own |= {"ImageId": instance.image_id, "InstanceType": instance.instance_type}
+    return frozenset(own.items())
+
+
+def _moments(start: datetime, end: datetime, every: timedelta) -> Sequence[datetime]:
+    first = rounded(start, every)
+    first = first if first >= start else first + every
+    return [first + every * n for n in range(max(0, ceil((end - first) / every)))]
+
+
+def _value(measured: _Measured, name: str, instance_id: str, moment: datetime) -> float:
+    apart = number_of(instance_id + name) % 1000 / 1000 * measured.apart
+    swing = measured.swing * sin(moment.replace(tzinfo=UTC).timestamp() / 900)
+    return round(measured.mean + apart + swing, 3)
