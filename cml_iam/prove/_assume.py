@@ -1,0 +1,181 @@
+"""What may be assumed of requests at a place, applied to values and checked on witnesses.
+
+A question is first asked of requests of which nothing is assumed. Only when the witness found is
+one that AWS never sends is what it breaks assumed, and the question asked again; so a proof lists
+what it needs and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from cml_iam.prove._callers import (
+    PRINCIPAL_ACCOUNT,
+    PRINCIPAL_ARN,
+    principal_account,
+    principal_arn,
+)
+from cml_iam.prove._globs import Glob
+from cml_iam.prove._known import (
+    OPERATORS,
+    REGION,
+    REQUEST_TAG,
+    TAG_KEYS,
+    Assumption,
+    known_key,
+    never_with,
+    region_is_of_resource,
+)
+from cml_iam.prove._statements import CALLER, FIELD_KEYS, Given
+from cml_iam.prove._values import base_type, can_be_typed, is_whole, well_formed
+
+if TYPE_CHECKING:
+    from cml_iam.prove._axes import Gathered
+
+CALLER_KEYS = {PRINCIPAL_ARN: principal_arn, PRINCIPAL_ACCOUNT: principal_account}
+"""Keys that say who the caller is."""
+
+TAGGING = (
+    "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
+    "reference_policies_condition-keys.html#condition-keys-tagkeys"
+)
+
+
+class Assumptions:
+    """The *active* assumptions at one place, and those that could be made."""
+
+    def __init__(self, gathered: Gathered, active: frozenset[Assumption] = frozenset()) -> None:
+        self._gathered, self.active = gathered, active
+        self._kinds: dict[str, set[str]] = {}
+        for each in active:
+            self._kinds.setdefault(each.about, set()).add(each.kind)
+
+    @property
+    def region_tied(self) -> bool:
+        """Whether the region of the resource's ARN is the request's."""
+        return "region" in self._kinds.get(REGION, ())
+
+    def possible(self) -> Iterator[Assumption]:
+        """Yield all that may be assumed here."""
+        for key in self._gathered.conditions:
+            yield from self._of_key(key)
+        yield from self._ties()
+
+    def _of_key(self, key: str) -> Iterator[Assumption]:
+        spelt, place = self._gathered.spelt[key], self._gathered.place
+        never = never_with(spelt, place.action, place.keys)
+        if never:
+            yield never
+            return
+        known = known_key(key)
+        if known and known.always:
+            yield Assumption("always", key, f"{known.name} is in every request", known.page)
+        if known and known.signed:
+            text = f"{known.name} is in every signed request"
+            yield Assumption("signed", key, text, known.page)
+        if known and known.filled:
+            yield Assumption("filled", key, f"{known.name} is never an empty list", known.page)
+        if known and known.whole:
+            yield Assumption("whole", key, f"{known.name} is a whole number", known.page)
+        if can_be_typed(key, self._gathered.conditions[key]):
+            kind = base_type(key)
+            yield Assumption("typed", key, f"{spelt} is of its type, {kind}", OPERATORS)
+
+    def _ties(self) -> Iterator[Assumption]:
+        place, conditions = self._gathered.place, self._gathered.conditions
+        tags = [key for key in conditions if key.startswith(REQUEST_TAG)]
+        if tags and TAG_KEYS in conditions:
+            text = "aws:TagKeys lists the key of every aws:RequestTag"
+            yield Assumption("tags", TAG_KEYS, text, TAGGING)
+        if place.fields is not None and REGION in conditions and not place.loose:
+            page = region_is_of_resource(place.action)
+            wild = place.fields[2].plain is None
+            if page and wild:
+                text = f"the region in the ARN is the request's ({place.action})"
+                yield Assumption("region", REGION, text, page)
+
+    def violated(self, given: Given) -> frozenset[Assumption]:
+        """Return those that may be made and that the request *given* breaks."""
+        return frozenset(
+            each
+            for each in self.possible()
+            if each not in self.active and not self._respects(each, given)
+        )
+
+    def _respects(self, each: Assumption, given: Given) -> bool:
+        if each.kind == "tags":
+            return self._tags_agree(given)
+        value = given.get(self._gathered.names(each.about)[0])
+        if each.kind == "region":
+            return bool(value == given[FIELD_KEYS[3]])
+        if each.kind == "signed" and given.get(CALLER, "") is None:
+            return True
+        return _CHECKS[each.kind](each.about, value)
+
+    def keeps(self, key: str, value: Any) -> bool:
+        """Say whether the active assumptions leave *value* to *key*."""
+        kinds = self._kinds.get(key, set()) - {"tags", "region", "signed"}
+        if "signed" in self._kinds.get(key, ()) and not self._gathered.principals and value is None:
+            return False
+        return all(_CHECKS[kind](key, value) for kind in kinds)
+
+    def extra(self, key: str) -> Iterator[Glob]:
+        """Yield patterns that the values of *key* have to be told apart by, besides conditions."""
+        if key == TAG_KEYS and "tags" in self._kinds.get(TAG_KEYS, ()):
+            for name in self._gathered.conditions:
+                if name.startswith(REQUEST_TAG):
+                    yield Glob(tuple(name.removeprefix(REQUEST_TAG)), fold=True)
+
+    def ties(self, keys: Iterable[str]) -> list[set[str]]:
+        """Return which of *keys* belong together."""
+        keys = set(keys)
+        found = []
+        if "tags" in self._kinds.get(TAG_KEYS, ()):
+            found.append({k for k in keys if k == TAG_KEYS or k.startswith(REQUEST_TAG)})
+        if self.region_tied:
+            found.append({REGION, FIELD_KEYS[3]})
+        if CALLER in keys:
+            found.append({CALLER, *(keys & CALLER_KEYS.keys())})
+            signed = {k for k in keys if "signed" in self._kinds.get(k, ())}
+            found.append({CALLER, *signed})
+        return found
+
+    def caller_keys(self, key: str, given: Given) -> list[str | None] | None:
+        """Return the values of *key* that the caller determines; None if it does not."""
+        if CALLER not in given or key not in CALLER_KEYS:
+            return None
+        return [CALLER_KEYS[key](given[CALLER])]
+
+    def admits(self, given: Given) -> bool:
+        """Say whether a choice for tied keys can be."""
+        for each in self.active:
+            if each.kind == "tags" and not self._tags_agree(given):
+                return False
+            if each.kind == "signed" and given.get(CALLER) is not None:
+                if each.about not in CALLER_KEYS and not given.get(
+                    self._gathered.names(each.about)[0]
+                ):
+                    return False
+        return True
+
+    def _tags_agree(self, given: Given) -> bool:
+        listed = {each.lower() for each in given.get(self._tag_keys_name(), None) or ()}
+        for key in self._gathered.conditions:
+            if key.startswith(REQUEST_TAG) and self._gathered.names(key)[0] in given:
+                if key.removeprefix(REQUEST_TAG) not in listed:
+                    return False
+        return True
+
+    def _tag_keys_name(self) -> str:
+        return self._gathered.names(TAG_KEYS)[0] if TAG_KEYS in self._gathered.spelt else TAG_KEYS
+
+
+_CHECKS = {
+    "always": lambda key, value: value is not None,
+    "signed": lambda key, value: value is not None,
+    "absent": lambda key, value: value is None,
+    "filled": lambda key, value: value != [],
+    "whole": lambda key, value: is_whole(value),
+    "typed": well_formed,
+}

@@ -1,0 +1,219 @@
+"""The axes of a place: for each key of a request the choices that the statements tell apart.
+
+Keys are independent unless a policy variable or a fact about AWS ties them; tied ones make one
+axis, whose choices are those combinations that can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cml_iam.prove._assume import Assumptions
+from cml_iam.prove._callers import callers_of
+from cml_iam.prove._globs import Glob, representatives
+from cml_iam.prove._hints import field_hints
+from cml_iam.prove._known import REGION, REQUEST_TAG, RESOURCE_TAG, TAG_KEYS
+from cml_iam.prove._places import Place
+from cml_iam.prove._statements import CALLER, FIELD_KEYS, FieldPattern, Given, Part, Test
+from cml_iam.prove._values import Asked, Query, Values, fits, values_of
+from cml_iam.prove._variables import variable_hints
+from cml_iam.reference import same_key
+
+MAX_CHOICES: Final = 4_000
+"""Combinations of values of keys that are tied together."""
+
+EC2_NAMES: Final = {REGION: "ec2:Region"}
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The *choices* for some keys, each a mapping from key to value."""
+
+    keys: frozenset[str]
+    choices: tuple[Given, ...]
+
+
+@dataclass
+class Gathered:
+    """What the statements about one place ask, key by key."""
+
+    place: Place
+    parts: Sequence[Part]
+    conditions: dict[str, list[Asked]] = field(default_factory=dict)
+    fields: dict[str, list[FieldPattern]] = field(default_factory=dict)
+    spelt: dict[str, str] = field(default_factory=dict)
+    needs: dict[str, set[str]] = field(default_factory=dict)
+    principals: bool = False
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            self.principals = self.principals or part.principal() is not None
+            for each in part.asked:
+                name = same_key(each.condition.key)
+                self.spelt.setdefault(name, each.condition.key)
+                self.conditions.setdefault(name, []).append(each)
+                self._need(name, each.needs())
+            if self.place.fields is None:
+                self._all_needed(part.needs)
+                continue
+            for pattern in part.patterns:
+                for each_field in pattern:
+                    self.fields.setdefault(each_field.key, []).append(each_field)
+                    self._need(each_field.key, each_field.needs)
+
+    def _need(self, name: str, needed: Iterable[str]) -> None:
+        self.needs.setdefault(name, set()).update(needed)
+        self._all_needed(needed)
+
+    def _all_needed(self, needed: Iterable[str]) -> None:
+        for each in needed:
+            self.conditions.setdefault(each, [])
+            self.spelt.setdefault(each, each)
+
+    @property
+    def keys(self) -> list[str]:
+        """Every key something is asked of."""
+        fields = [key for key in FIELD_KEYS[1:] if self.place.fields is not None]
+        caller = [CALLER] if self.principals else []
+        return [*caller, *self.conditions, *fields]
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """Return the spellings of a condition key that a request has it in."""
+        spelt = self.spelt[key]
+        in_ec2 = self.place.prefix in {"ec2", "example"}
+        if key.startswith(RESOURCE_TAG):
+            tag = spelt.partition("/")[2]
+            plain = f"aws:ResourceTag/{tag}"
+            return (plain, f"ec2:ResourceTag/{tag}") if in_ec2 else (plain,)
+        if key == REGION:
+            return ("aws:RequestedRegion", "ec2:Region") if in_ec2 else ("aws:RequestedRegion",)
+        return (spelt,)
+
+
+class AxisMaker:
+    """Makes the axes of one place under some assumptions; says what could not be made whole."""
+
+    def __init__(self, gathered: Gathered, assumed: Assumptions) -> None:
+        self.gathered, self.assumed = gathered, assumed
+        self.incomplete: list[str] = []
+        self._tied = assumed.region_tied
+
+    def axes(self, tests: Iterable[Test]) -> tuple[Axis, ...]:
+        """Return the axes; every one of *tests* depends on one of them."""
+        groups = self._groups(tests)
+        return tuple(self._axis(group) for group in groups)
+
+    def _groups(self, tests: Iterable[Test]) -> list[list[str]]:
+        keys = self.gathered.keys
+        links = [set(test.keys) for test in tests]
+        links += [{key, *needed} for key, needed in self.gathered.needs.items()]
+        links += self.assumed.ties(keys)
+        groups = [{key} for key in keys]
+        for link in links:
+            touched = [each for each in groups if each & link]
+            if len(touched) > 1:
+                groups = [each for each in groups if each not in touched]
+                groups.append(set().union(*touched))
+        return [[key for key in keys if key in group] for group in groups]
+
+    def _axis(self, group: list[str]) -> Axis:
+        choices: list[Given] = [{}]
+        for key in self._ordered(group):
+            longer: list[Given] = []
+            for given in choices:
+                longer += [{**given, **made} for made in self._choices(key, given)]
+                if len(longer) > MAX_CHOICES:
+                    self.incomplete.append(f"more than {MAX_CHOICES} combinations of {', '.join(group)}")
+                    longer = longer[:MAX_CHOICES]
+                    break
+            choices = longer
+        kept = [each for each in choices if self.assumed.admits(each)]
+        return Axis(frozenset(group), tuple(kept))
+
+    def _ordered(self, group: list[str]) -> list[str]:
+        """Return *group* with keys that variables name before those whose patterns have them."""
+        left, done = list(group), list[str]()
+        if CALLER in left:
+            left.remove(CALLER)
+            done.append(CALLER)
+        if self._tied and REGION in left and FIELD_KEYS[3] in left:
+            left.remove(FIELD_KEYS[3])
+        while left:
+            free = [k for k in left if not self.gathered.needs.get(k, set()) & set(left) - {k}]
+            if not free:
+                self.incomplete.append(f"policy variables of {left[0]} that name one another")
+                free = left[:1]
+            done += free
+            left = [k for k in left if k not in free]
+        return done
+
+    def _choices(self, key: str, given: Given) -> Iterator[Given]:
+        if key == CALLER:
+            callers, complete = callers_of(self.gathered.parts)
+            if not complete:
+                self.incomplete.append("the patterns of the caller's ARN")
+            yield from ({CALLER: each} for each in callers)
+            return
+        if key in FIELD_KEYS:
+            yield from ({key: text} for text in self._field_texts(key, given))
+            return
+        known = self.assumed.caller_keys(key, given)
+        names = self.gathered.names(key)
+        if known is not None:
+            yield from (dict.fromkeys(names, v) if v is not None else {} for v in known)
+            return
+        for value in self._values(key, names, given).values:
+            if not self.assumed.keeps(key, value):
+                continue
+            made: dict[str, Any] = {} if value is None else dict.fromkeys(names, value)
+            if key == REGION and self._tied:
+                if not self._is_region(value):
+                    continue
+                made[FIELD_KEYS[3]] = value
+            yield made
+
+    def _values(self, key: str, names: tuple[str, ...], given: Given) -> Values:
+        asked = self.gathered.conditions[key]
+        extra = list(self.assumed.extra(key))
+        hints: list[str] = []
+        if key == REGION and self._tied:
+            extra += [*self._field_globs(FIELD_KEYS[3], given), self._regions]
+            hints += field_hints(self.gathered.place, 3, extra)
+        drawn, complete = variable_hints(self.gathered, key)
+        if not complete:
+            self.incomplete.append(f"the policy variable ${{{names[0]}}}")
+        found = values_of(Query(names, asked, given, tuple(hints), tuple(extra)))
+        if not found.complete:
+            self.incomplete.append(found.reason)
+        if drawn:
+            more = [each for each in drawn if each not in found.values]
+            return Values((*more, *found.values), found.complete, found.reason)
+        return found
+
+    @property
+    def _regions(self) -> Glob:
+        """The pattern that the region in the resource's ARN fits."""
+        fields = self.gathered.place.fields
+        assert fields is not None  # noqa: S101 - asked of ARNs only
+        return fields[2]
+
+    def _is_region(self, value: Any) -> bool:
+        return isinstance(value, str) and fits(self._regions, value)
+
+    def _field_globs(self, key: str, given: Given) -> list[Glob]:
+        patterns = self.gathered.fields.get(key, ())
+        return [g for each in patterns if (g := each.glob(given)) is not None]
+
+    def _field_texts(self, key: str, given: Given) -> list[str]:
+        place = self.gathered.place
+        index = FIELD_KEYS.index(key)
+        assert place.fields is not None  # noqa: S101 - asked of ARNs only
+        globs = self._field_globs(key, given)
+        universe = place.fields[index - 1]
+        hints = field_hints(place, index, globs)
+        texts, complete = representatives(globs, hints, universe)
+        if not complete:
+            self.incomplete.append(f"the patterns of the resource's {key}")
+        return texts

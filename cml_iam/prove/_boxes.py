@@ -1,0 +1,118 @@
+"""Boxes of requests: for each axis a set of choices; finding what is in one and in no other.
+
+Every test of a statement depends on one axis, so the requests that fit a statement are a box, or
+a few. What one statement matches and others do not is found by taking the others in turn and
+leaving their box through one of its sides. That covers all combinations of the choices without
+listing them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+MAX_STEPS: Final = 20_000
+"""Boxes looked at before a search gives up."""
+
+MAX_BOXES: Final = 2_000
+"""Boxes one statement may be made of."""
+
+Box = tuple[int, ...]
+"""For each axis the choices left, as bits."""
+
+
+def leaving(
+    box: Box, others: Iterable[Box], steps: int = MAX_STEPS
+) -> tuple[Box | None, bool]:
+    """Return a part of *box* that is outside all *others*, or None; and whether that is certain."""
+    left = [steps]
+    found = _leave(box, list(others), left)
+    return found, found is not None or left[0] > 0
+
+
+def _leave(box: Box, others: list[Box], left: list[int]) -> Box | None:
+    """Search depth first, always leaving the box that leaves the fewest ways out."""
+    pending = [(box, others)]
+    while pending:
+        here, remaining = pending.pop()
+        left[0] -= 1
+        if left[0] <= 0:
+            return None
+        met, tightest, ways = _meeting(here, remaining)
+        if tightest is None:
+            return here
+        if ways:
+            rest = [each for each in met if each is not tightest]
+            pending.extend((part, rest) for part in _outside(here, tightest))
+    return None
+
+
+def _meeting(here: Box, others: list[Box]) -> tuple[list[Box], Box | None, int]:
+    """Return those of *others* that meet *here*, the one with the fewest ways out, and how many."""
+    met: list[Box] = []
+    tightest, fewest = None, len(here) + 1
+    for other in others:
+        ways = 0
+        for mine, theirs in zip(here, other, strict=True):
+            if not mine & theirs:
+                break
+            if mine & ~theirs:
+                ways += 1
+        else:
+            met.append(other)
+            if ways < fewest:
+                tightest, fewest = other, ways
+                if not ways:
+                    break
+    return met, tightest, fewest
+
+
+def meet(one: Box, other: Box) -> Box | None:
+    """Return what two boxes have in common, if anything."""
+    both = tuple(a & b for a, b in zip(one, other, strict=True))
+    return both if all(both) else None
+
+
+def _outside(box: Box, other: Box) -> Iterator[Box]:
+    """Yield parts of *box* that together are all of it outside *other*; no two of them meet."""
+    kept = list(box)
+    for number, theirs in enumerate(other):
+        rest = kept[number] & ~theirs
+        if rest:
+            yield (*kept[:number], rest, *box[number + 1 :])
+            kept[number] &= theirs
+
+
+def complement(whole: Box, boxes: Iterable[Box]) -> list[Box] | None:
+    """Return boxes that together are all of *whole* outside *boxes*; None if they are too many."""
+    left = [whole]
+    for box in merged(boxes):
+        parts: list[Box] = []
+        for each in left:
+            parts.extend(_outside(each, box) if meet(each, box) else (each,))
+        left = merged(parts)
+        if len(left) > MAX_BOXES:
+            return None
+    return left
+
+
+def merged(boxes: Iterable[Box]) -> list[Box]:
+    """Return the same requests in fewer boxes: those that differ in one axis only become one."""
+    found = [box for box in dict.fromkeys(boxes) if all(box)]
+    changed = len(found) > 1
+    while changed:
+        changed = False
+        for number in range(len(found[0])):
+            groups: dict[Box, int] = {}
+            for box in found:
+                rest = (*box[:number], 0, *box[number + 1 :])
+                groups[rest] = groups.get(rest, 0) | box[number]
+            if len(groups) < len(found):
+                changed = True
+                found = [(*r[:number], bits, *r[number + 1 :]) for r, bits in groups.items()]
+    return found
+
+
+def lowest(bits: int) -> int:
+    """Return the number of the first choice of *bits*."""
+    return (bits & -bits).bit_length() - 1

@@ -1,0 +1,92 @@
+"""Readable texts for the fields of a resource's ARN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.prove._globs import Glob, Wild
+
+if TYPE_CHECKING:
+    from cml_iam.prove._places import Place
+
+ACCOUNT: Final = "111122223333"
+OTHER_ACCOUNT: Final = "999999999999"
+REGIONS: Final = (
+    "sa-east-1",
+    "us-east-1",
+    "us-west-2",
+    "eu-central-1",
+    "eu-west-1",
+    "us-east-2",
+    "us-west-1",
+    "ap-southeast-2",
+    "ap-northeast-1",
+    "ap-south-1",
+    "eu-west-2",
+    "eu-north-1",
+    "ca-central-1",
+    "cn-north-1",
+    "us-gov-west-1",
+)
+_IDS: Final = {
+    "instance": "i-0foreign000000001",
+    "image": "ami-0foreign000000001",
+    "volume": "vol-0foreign000000001",
+    "network-interface": "eni-0foreign000000001",
+    "security-group": "sg-0foreign000000001",
+    "subnet": "subnet-0foreign000000001",
+    "snapshot": "snap-0foreign000000001",
+    "key-pair": "foreign-key",
+    "bucket": "foreign-bucket",
+    "object": "foreign-object",
+    "user": "foreign-user",
+    "role": "foreign-role",
+    "policy": "foreign-policy",
+}
+
+
+def field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
+    """Return texts that read well in the field *index* of the ARN of a resource of *place*."""
+    globs = tuple(globs)
+    name = _IDS.get(place.type, "foreign")
+    own = {
+        1: ["aws", "aws-cn", "aws-us-gov"],
+        2: [place.prefix, "s3", "ec2", "iam"],
+        3: list(REGIONS),
+        4: [OTHER_ACCOUNT, ACCOUNT, "444455556666"],
+        5: [],
+    }[index]
+    made = [*own]
+    if place.fields is not None:
+        made += _filled(place.fields[index - 1], name)
+    for each in globs:
+        made += _filled(each, name)
+    if index == 3:
+        made.append("")
+    return made
+
+
+def _filled(pattern: Glob, name: str) -> Iterator[str]:
+    for filler in (name, "", "1"):
+        yield "".join(_texts(pattern, filler))
+
+
+def _texts(pattern: Glob, filler: str) -> Iterator[str]:
+    """Yield the texts of *pattern*; `?*`, some text, becomes one filler."""
+    before: object = None
+    for symbol in pattern.symbols:
+        if not isinstance(symbol, Wild):
+            yield symbol
+        elif symbol in {Wild.MANY, Wild.MANY_INSIDE}:
+            if before not in {Wild.ONE, Wild.ONE_INSIDE}:
+                yield filler
+        else:
+            following = filler or "x"
+            yield following if _starts_many(pattern, symbol) else "0"
+        before = symbol
+
+
+def _starts_many(pattern: Glob, symbol: Wild) -> bool:
+    number = pattern.symbols.index(symbol)
+    return pattern.symbols[number + 1 : number + 2] in {(Wild.MANY,), (Wild.MANY_INSIDE,)}

@@ -1,0 +1,111 @@
+"""What AWS puts into requests: the data of `policies/condition-keys.toml`, and what it lets assume.
+
+A wrong line there makes a false proof, so each has its page and every verdict lists those it used.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, Literal
+
+from cml_iam.reference import EXACT_SERVICES, Keys, same_key, updated
+from cml_iam.shipped import shipped_text
+
+Kind = Literal[
+    "always", "signed", "absent", "filled", "whole", "typed", "resource", "region", "tags", "listed"
+]
+
+REFERENCE: Final = (
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/"
+    "reference_policies_actions-resources-contextkeys.html"
+)
+OPERATORS: Final = (
+    "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
+    "reference_policies_elements_condition_operators.html"
+)
+TAG_KEYS: Final = "aws:tagkeys"
+REQUEST_TAG: Final = "aws:requesttag/"
+RESOURCE_TAG: Final = "aws:resourcetag/"
+REGION: Final = "aws:requestedregion"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Assumption:
+    """Something taken for granted of all requests, which a verdict rests on; *page* says why."""
+
+    kind: Kind
+    about: str
+    text: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What is known of a condition key."""
+
+    name: str
+    page: str
+    always: bool = False
+    signed: bool = False
+    whole: bool = False
+    filled: bool = False
+    actions: tuple[str, ...] = ()
+
+
+def known_key(key: str) -> KnownKey | None:
+    """Return what is known of *key* (in any spelling), or None."""
+    return _known().get(same_key(key))
+
+
+def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
+    """Return why requests for *action* never have *key*, or None if they may.
+
+    *keys* are those of the resource type, where the service reference is exact.
+    """
+    name = same_key(key)
+    known = _known().get(name)
+    if known and known.actions and action.lower() not in {a.lower() for a in known.actions}:
+        text = f"requests for {action} have no {known.name}"
+        return Assumption("absent", name, text, known.page)
+    prefix = action.partition(":")[0].lower()
+    if keys is None or prefix not in EXACT_SERVICES or not _of_service(name, prefix):
+        return None
+    if keys.has(key) or keys.has(name):
+        return None
+    text = f"requests for {action} have no {key} (service reference of {updated()})"
+    return Assumption("absent", name, text, REFERENCE)
+
+
+def region_is_of_resource(action: str) -> str | None:
+    """Return the page by which the region in a resource's ARN is the request's, if it is."""
+    for entry in _data()["region"]:
+        if action.partition(":")[0].lower() == entry["service"]:
+            apart = {each.lower() for each in entry["except"]}
+            return None if action.lower() in apart else str(entry["page"])
+    return None
+
+
+def _of_service(name: str, prefix: str) -> bool:
+    tags = name == TAG_KEYS or name.startswith((REQUEST_TAG, RESOURCE_TAG))
+    return tags or name.startswith(f"{prefix}:")
+
+
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(shipped_text("policies", "condition-keys.toml"))
+
+
+@cache
+def _known() -> Mapping[str, KnownKey]:
+    data = _data()
+    found = {}
+    for entry in (*data["key"], *data["only"]):
+        fields: dict[str, Any] = dict(entry)
+        anchor = fields.pop("anchor", None)
+        page = fields.pop("page", None) or f"{data['page']}#{anchor}"
+        fields["actions"] = tuple(fields.get("actions", ()))
+        found[same_key(fields["name"])] = KnownKey(page=page, **fields)
+    return found

@@ -1,0 +1,223 @@
+"""The slices of a question: classes of actions, and what each is asked about.
+
+Statements tell actions apart into few classes. Of each class a loose slice is searched first: one
+action, on any resource at all. What holds there holds for every action of the class, and no
+knowledge of AWS is needed. Only where it does not are the actions taken one by one, each with the
+resource types and condition keys that AWS's service reference gives it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cml_iam.engine._action import ActionPattern
+from cml_iam.prove._globs import Glob, Wild, glob, representatives
+from cml_iam.prove._statements import Part
+from cml_iam.reference import FIELDS, Action, Keys, Service, Target, service
+
+POPULAR: Final = (
+    "s3:GetObject",
+    "s3:ListBucket",
+    "ec2:TerminateInstances",
+    "ec2:DescribeInstances",
+    "iam:PassRole",
+    "iam:ListUsers",
+    "dynamodb:GetItem",
+    "sts:AssumeRole",
+    "lambda:InvokeFunction",
+    "sqs:SendMessage",
+    "kms:Decrypt",
+)
+"""Actions that stand for those of all services that no policy names."""
+
+FRESH: Final = "example:SomethingElse"
+MANY_INSIDE: Final = Glob((Wild.MANY_INSIDE,))
+MANY: Final = Glob((Wild.MANY,))
+FILLED_INSIDE: Final = Glob((Wild.ONE_INSIDE, Wild.MANY_INSIDE))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Requests for one action; *fields* are the patterns the fields of the resource's ARN fit.
+
+    *fields* is None for the resource `*`. *keys* are the condition keys the service reference
+    knows there; None for a *loose* place, where anything goes.
+    """
+
+    action: str
+    fields: tuple[Glob, ...] | None
+    type: str = ""
+    keys: Keys | None = None
+
+    @property
+    def loose(self) -> bool:
+        """Whether this is any resource."""
+        return self.keys is None
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of the action's service."""
+        return self.action.partition(":")[0].lower()
+
+
+@dataclass(frozen=True)
+class Class:
+    """Actions about which the same statements are: *bits*, by their numbers.
+
+    *known* are those of the service reference; *unlisted* is one it does not know, or one that was
+    named; *others* whether the actions of all services that are not named belong here.
+    """
+
+    bits: int
+    known: tuple[Action, ...]
+    unlisted: str | None
+    named: bool = False
+    others: bool = False
+
+    @property
+    def example(self) -> str:
+        """One of the actions."""
+        return self.known[0].full if self.known else self.unlisted or FRESH
+
+
+def loose_places(action: str) -> tuple[Place, ...]:
+    """Return any resource, and none."""
+    return (
+        Place(action, (MANY_INSIDE, MANY_INSIDE, MANY_INSIDE, MANY_INSIDE, MANY)),
+        Place(action, None),
+    )
+
+
+def typed_places(action: Action) -> Iterator[Place]:
+    """Yield what AWS asks *action* about, by its service reference."""
+    for target in action.targets:
+        if not target.type:
+            yield Place(action.full, None, "", target.keys)
+        elif target.arns:
+            for arn in target.arns:
+                fields = tuple(_field(text, n) for n, text in enumerate(arn) if n)
+                yield Place(action.full, fields, target.type, target.keys)
+        else:
+            yield from _of_any_type(action, target)
+
+
+def _of_any_type(action: Action, target: Target) -> Iterator[Place]:
+    for each in loose_places(action.full):
+        yield Place(action.full, each.fields, target.type, target.keys)
+
+
+def _field(text: str, index: int) -> Glob:
+    """Return the pattern of one field of a format; what a placeholder stands for is not empty."""
+    last = index == FIELDS - 1
+    symbols = [s for c in text for s in ((Wild.ONE, Wild.MANY) if c == "*" else (c,))]
+    inside = {Wild.ONE: Wild.ONE_INSIDE, Wild.MANY: Wild.MANY_INSIDE}
+    return Glob(tuple(symbols if last else (inside.get(s, s) for s in symbols)))  # type: ignore[call-overload,misc]  # a character is its own default
+
+
+def classes(parts: Sequence[Part]) -> list[Class]:
+    """Return the classes of actions that *parts* tell apart."""
+    naming = _Naming(parts)
+    return [*naming.of_services(), naming.rest()]
+
+
+class _Naming:
+    """Which statements name which actions, as bits."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._negated = self._everything = 0
+        self._patterns: dict[str, list[tuple[int, ActionPattern]]] = defaultdict(list)
+        for number, part in enumerate(parts):
+            bit = 1 << number
+            if part.compiled.not_action:
+                self._negated |= bit
+            for pattern in part.compiled.actions:
+                if pattern.problem is not None:
+                    continue
+                if pattern.service is None:
+                    self._everything |= bit
+                else:
+                    self._patterns[pattern.service].append((bit, pattern))
+
+    def rest(self) -> Class:
+        """Return the class of all actions no statement names, of any service."""
+        known = [a for name in POPULAR if (a := _action(name)) and a.service not in self._patterns]
+        return Class(self._bits(0), tuple(known), FRESH, others=True)
+
+    def of_services(self) -> Iterator[Class]:
+        """Yield the classes of the actions of the services that are named."""
+        for prefix, patterns in self._patterns.items():
+            yield from self._of_service(prefix, patterns)
+
+    def _of_service(
+        self, prefix: str, patterns: list[tuple[int, ActionPattern]]
+    ) -> Iterator[Class]:
+        owner = service(prefix)
+        hits: dict[str, int] = defaultdict(int)
+        exact: dict[str, str] = {}
+        for bit, pattern in patterns:
+            if pattern.exact:
+                exact.setdefault(pattern.name, pattern.text.partition(":")[2])
+                hits[pattern.name] |= bit
+            for action in owner.matching(pattern.name) if owner and not pattern.exact else ():
+                hits[action.name.lower()] |= bit
+        for name in exact:
+            for bit, pattern in patterns:
+                if pattern.test(name):
+                    hits[name] |= bit
+        groups: dict[int, list[str]] = defaultdict(list)
+        for name in sorted(hits, key=lambda each: each not in exact):
+            groups[self._bits(hits[name])].append(name)
+        untouched = self._bits(0)
+        if owner and untouched:
+            names = (each.lower() for each in owner.action_names)
+            groups[untouched] += [each for each in names if each not in hits]
+        for bits, names in groups.items():
+            yield _class(prefix, owner, bits, names, exact)
+        yield from self._unlisted(prefix, patterns, set(groups))
+
+    def _unlisted(
+        self, prefix: str, patterns: list[tuple[int, ActionPattern]], known: set[int]
+    ) -> Iterator[Class]:
+        """Yield classes of which AWS has no action, but could."""
+        wild = [each for _, each in patterns if not each.exact]
+        if not wild:
+            return
+        globs = [glob(each.name) for _, each in patterns]
+        names, _ = representatives(globs, _filled(wild), FILLED_INSIDE)
+        for name in names:
+            bits = 0
+            for bit, pattern in patterns:
+                bits |= bit if pattern.test(name) else 0
+            if self._bits(bits) not in known:
+                known.add(self._bits(bits))
+                yield Class(self._bits(bits), (), f"{prefix}:{name}")
+
+    def _bits(self, hits: int) -> int:
+        return (hits | self._everything) ^ self._negated
+
+
+def _class(
+    prefix: str, owner: Service | None, bits: int, names: Iterable[str], exact: dict[str, str]
+) -> Class:
+    known, unlisted = [], None
+    for name in names:
+        action = owner.action(name) if owner else None
+        if action:
+            known.append(action)
+        elif unlisted is None:
+            unlisted = f"{prefix}:{exact[name]}"
+    return Class(bits, tuple(known), unlisted, named=unlisted is not None)
+
+
+def _filled(patterns: Iterable[ActionPattern]) -> Iterator[str]:
+    for each in patterns:
+        yield each.name.replace("*", "somethingelse").replace("?", "x")
+
+
+def _action(full: str) -> Action | None:
+    prefix, _, name = full.partition(":")
+    owner = service(prefix)
+    return owner.action(name) if owner else None

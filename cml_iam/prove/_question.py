@@ -1,0 +1,205 @@
+"""The questions: is one side within another, is a kind of request never, or always, allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from cml_iam.engine import Authorizer, Request, compile_policies
+from cml_iam.errors import InputError
+from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement
+from cml_iam.prove._answers import Answered, Policies, Shape, Verdict, Witness, documents
+from cml_iam.prove._known import REFERENCE, Assumption
+from cml_iam.prove._places import Class, Place, classes, loose_places, typed_places
+from cml_iam.prove._slices import Found, Goal, search
+from cml_iam.prove._statements import Part, Side, side_of
+from cml_iam.reference import Action, updated
+
+ALWAYS_ALLOWED: Final = "sts:getcalleridentity"
+MAX_SLICES: Final = 3_000
+"""Slices searched for one question; beyond them it is undecided."""
+
+
+def within(candidate: Policies, reference: Policies) -> Verdict:
+    """Say whether *candidate* allows nothing that *reference* does not.
+
+    Raises InputError where one side is the policy of a resource and the other is not.
+    """
+    mine, theirs = side_of(candidate), side_of(reference)
+    if mine.of_resource != theirs.of_resource:
+        raise InputError(
+            "one side names principals and the other does not",
+            remedy="compare identity policies with each other, and resource or trust policies",
+        )
+    goal = Goal(mine.gates, mine.denies, theirs.denies, theirs.gates)
+    return _Question(goal, mine, theirs).verdict()
+
+
+def equivalent(one: Policies, other: Policies) -> Verdict:
+    """Say whether both sides allow the same; the candidate of a witness is the wider one."""
+    first = within(one, other)
+    if first.answer == "broken":
+        return first
+    second = within(other, one)
+    both = tuple(dict.fromkeys((*first.assumptions, *second.assumptions)))
+    worse = second if second.answer != "holds" or first.answer == "holds" else first
+    return replace(worse, assumptions=both, slices=first.slices + second.slices)
+
+
+def never(policies: Policies, shape: Shape) -> Verdict:
+    """Say whether no request of *shape* is allowed by *policies*."""
+    side = side_of(policies)
+    kind = _shape_side(shape)
+    goal = Goal((*kind.gates, *side.gates), side.denies)
+    return _Question(goal, side, None, kind).verdict()
+
+
+def always(policies: Policies, shape: Shape) -> Verdict:
+    """Say whether every request of *shape* is allowed by *policies*."""
+    side = side_of(policies)
+    kind = _shape_side(shape)
+    goal = Goal(kind.gates, (), side.denies, side.gates)
+    return _Question(goal, kind, side).verdict()
+
+
+def _shape_side(shape: Shape) -> Side:
+    document = PolicyDocument((_statement(shape),), VERSION_2012, name="the shape of requests")
+    return side_of(Policies(identity=(document,)))
+
+
+def _statement(shape: Shape) -> Statement:
+    negated, outside = shape.not_actions, shape.not_resources
+    return Statement(
+        0,
+        "Allow",
+        "Shape",
+        action=None if negated is not None else tuple(shape.actions),
+        not_action=None if negated is None else tuple(negated),
+        resource=None if outside is not None else tuple(shape.resources),
+        not_resource=None if outside is None else tuple(outside),
+        conditions=tuple(
+            Condition(operator, key, (values,) if isinstance(values, str) else tuple(values))
+            for operator, block in shape.conditions.items()
+            for key, values in block.items()
+        ),
+    )
+
+
+@dataclass
+class _Question:
+    """A goal searched slice by slice; *kind*, if any, is what requests must also match."""
+
+    goal: Goal
+    candidate: Side
+    reference: Side | None
+    kind: Side | None = None
+    used: set[Assumption] = field(default_factory=set)
+    incomplete: list[str] = field(default_factory=list)
+    slices: int = 0
+    _seen: dict[object, Found] = field(default_factory=dict)
+
+    def verdict(self) -> Verdict:
+        """Search every class of actions."""
+        parts = self.goal.parts()
+        numbers = {part: 1 << n for n, part in enumerate(parts)}
+        for each in sorted(classes(parts), key=lambda each: (each.others, not each.known)):
+            goal = _about(self.goal, numbers, each.bits)
+            found = self._in_class(each, goal) if goal else None
+            if found is not None:
+                return self._broken(found, each)
+        used = tuple(sorted(self.used))
+        if self.incomplete:
+            reason = "; ".join(dict.fromkeys(self.incomplete))
+            return Verdict("undecided", None, used, reason, self.slices)
+        return Verdict("holds", None, used, "", self.slices)
+
+    def _in_class(self, group: Class, goal: Goal) -> Request | None:
+        """Return a request for one of the actions of *group*, if one is to be found."""
+        if group.example.lower() == ALWAYS_ALLOWED and not self._decided_by_policies():
+            return None
+        loose = [self._search(place, goal) for place in loose_places(group.example)]
+        if all(each.request is None for each in loose):
+            self._note(loose)
+            return None
+        for action in group.known:
+            request = self._of_action(action, goal)
+            if request is not None:
+                return request
+        if group.named or group.others or not group.known:
+            unlisted = group.unlisted or group.example
+            return self._on_unlisted(unlisted, goal)
+        return None
+
+    def _decided_by_policies(self) -> bool:
+        return self.candidate.of_resource
+
+    def _of_action(self, action: Action, goal: Goal) -> Request | None:
+        for place in typed_places(action):
+            found = self._search(place, goal)
+            if found.request is not None:
+                return found.request
+            self._note([found])
+        text = f"{action.full} is asked about no other types (service reference of {updated()})"
+        self.used.add(Assumption("resource", action.full, text, REFERENCE))
+        return None
+
+    def _on_unlisted(self, action: str, goal: Goal) -> Request | None:
+        for place in loose_places(action):
+            found = self._search(place, goal)
+            if found.request is not None:
+                return found.request
+            self._note([found])
+        return None
+
+    def _search(self, place: Place, goal: Goal) -> Found:
+        self.slices += 1
+        if self.slices > MAX_SLICES:
+            return Found(None, incomplete=(f"more than {MAX_SLICES} slices",))
+        return search(place, goal)
+
+    def _note(self, found: Sequence[Found]) -> None:
+        for each in found:
+            self.used |= each.used
+            self.incomplete += each.incomplete
+
+    def _broken(self, request: Request, group: Class) -> Verdict:
+        """Ask the engine again; what it does not confirm is a fault of ours, and undecided."""
+        mine = self.candidate.outcome(request)
+        theirs = self.reference.outcome(request) if self.reference else None
+        fits = self.kind is None or self.kind.outcome(request) == "allowed"
+        if mine != "allowed" or theirs == "allowed" or not fits:
+            reason = f"the engine does not confirm the witness {request}"
+            return Verdict("undecided", None, (), reason, self.slices)
+        known = {action.full for action in group.known}
+        witness = Witness(
+            request,
+            _answered(self.candidate, request),
+            _answered(self.reference, request) if self.reference else None,
+            unlisted=request.action not in known,
+        )
+        return Verdict("broken", witness, (), "", self.slices)
+
+
+def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:
+    """Return *goal* with the statements about a class of actions; None if nothing is allowed."""
+
+    def about(parts: Sequence[Part]) -> tuple[Part, ...]:
+        return tuple(each for each in parts if numbers[each] & bits)
+
+    allowed = tuple(map(about, goal.allowed))
+    refused, denied = about(goal.refused), about(goal.or_denied)
+    gates = tuple(map(about, goal.or_not))
+    if len(gates) == 1 and {d.meaning for d in denied} <= {d.meaning for d in refused}:
+        # What a statement of the reference repeats word for word is allowed there as well.
+        known = {each.meaning for each in gates[0]}
+        allowed = tuple(tuple(p for p in gate if p.meaning not in known) for gate in allowed)
+        denied = ()
+    return Goal(allowed, refused, denied, gates) if all(allowed) else None
+
+
+def _answered(side: Side, request: Request) -> Answered:
+    outcome = side.outcome(request)
+    reasons = side.authorizer.explain(request).statements
+    effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(outcome)
+    return Answered(outcome, tuple(r for r in reasons if r.matched and r.effect == effect))

@@ -1,0 +1,208 @@
+"""One slice of a question: a place, the statements about it as boxes, and the search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from cml_iam.engine import Request
+from cml_iam.prove._assume import Assumptions
+from cml_iam.prove._axes import Axis, AxisMaker, Gathered
+from cml_iam.prove._boxes import Box, complement, leaving, lowest, meet, merged
+from cml_iam.prove._known import Assumption
+from cml_iam.prove._places import Place
+from cml_iam.prove._statements import CALLER, FIELD_KEYS, Given, Part, Test
+
+MAX_MEETS = 4_000
+"""Combinations of statements of several gates that are looked at."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is looked for, in statements: a request for which one of each of *allowed* matches and
+    none of *refused*; and then either one of *or_denied* matches, or for one of *or_not* none does.
+
+    Without *or_not* nothing more is asked.
+    """
+
+    allowed: tuple[tuple[Part, ...], ...]
+    refused: tuple[Part, ...]
+    or_denied: tuple[Part, ...] = ()
+    or_not: tuple[tuple[Part, ...], ...] = ()
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return every statement there is."""
+        groups = (*self.allowed, self.refused, self.or_denied, *self.or_not)
+        return tuple(dict.fromkeys(part for group in groups for part in group))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of a slice: a *request* with the choice it was made of, or none.
+
+    *incomplete* says what kept the search from being exhaustive.
+    """
+
+    request: Request | None = None
+    used: frozenset[Assumption] = frozenset()
+    incomplete: tuple[str, ...] = ()
+
+
+def search(place: Place, goal: Goal) -> Found:
+    """Look for a request at *place* that AWS can send; assume only what keeps others out."""
+    active: frozenset[Assumption] = frozenset()
+    gathered = Gathered(place, goal.parts())
+    while True:
+        assumed = Assumptions(gathered, active)
+        slice_ = _Slice(gathered, assumed)
+        given = slice_.first(goal)
+        if given is None:
+            return Found(None, active, tuple(dict.fromkeys(slice_.incomplete)))
+        broken = assumed.violated(given)
+        if not broken:
+            return Found(slice_.request(given), active)
+        active |= broken
+
+
+class _Slice:
+    """The axes of a place, and its statements as boxes."""
+
+    def __init__(self, gathered: Gathered, assumed: Assumptions) -> None:
+        self._gathered = gathered
+        self._place = gathered.place
+        maker = AxisMaker(gathered, assumed)
+        self._tests: dict[Part, list[Test]] = {}
+        tests = [test for part in gathered.parts for test in self._all_tests(part)]
+        self.axes = maker.axes(tests)
+        self.incomplete = maker.incomplete
+        self._of_key = {key: n for n, axis in enumerate(self.axes) for key in axis.keys}
+        self._bits: dict[Any, int] = {}
+        self._boxes: dict[Part, list[Box]] = {}
+        self._whole: Box = tuple((1 << len(axis.choices)) - 1 for axis in self.axes)
+
+    def first(self, goal: Goal) -> Given | None:
+        """Return the first choice for *goal*; None if there is none, or the search gave up."""
+        if not all(self._whole):
+            return None
+        for box, outside in self._aims(goal):
+            found, certain = leaving(box, outside)
+            if found is not None:
+                return self._choice(found)
+            if not certain:
+                self.incomplete.append("the search looked at too many boxes")
+        return None
+
+    def request(self, given: Given) -> Request:
+        """Return the request of a choice."""
+        resource = "*"
+        if self._place.fields is not None:
+            resource = ":".join(("arn", *(given[key] for key in FIELD_KEYS[1:])))
+        context = {k: v for k, v in given.items() if k not in FIELD_KEYS and k != CALLER}
+        return Request(self._place.action, resource, given.get(CALLER), context)
+
+    def _aims(self, goal: Goal) -> Iterator[tuple[Box, list[Box]]]:
+        """Yield boxes, each with those to be outside of."""
+        refused = self._all_boxes(goal.refused)
+        starts = self._meets(goal.allowed)
+        if not goal.or_not:
+            yield from ((box, refused) for box in starts)
+            return
+        for box in starts:
+            for gate in goal.or_not:
+                yield box, [*refused, *self._all_boxes(gate)]
+        for box in starts:
+            for denied in self._all_boxes(goal.or_denied):
+                both = meet(box, denied)
+                if both:
+                    yield both, refused
+
+    def _meets(self, gates: Sequence[Sequence[Part]]) -> list[Box]:
+        found = [self._whole]
+        for gate in gates:
+            boxes = self._all_boxes(gate)
+            met = (meet(a, b) for a, b in product(found, boxes))
+            found = list(dict.fromkeys(each for each in met if each))
+            if len(found) > MAX_MEETS:
+                self.incomplete.append("too many combinations of statements")
+                found = found[:MAX_MEETS]
+        return found
+
+    def _all_boxes(self, parts: Iterable[Part]) -> list[Box]:
+        return [box for part in parts for box in self._boxes_of(part)]
+
+    def _boxes_of(self, part: Part) -> list[Box]:
+        if part not in self._boxes:
+            self._boxes[part] = self._made(part)
+        return self._boxes[part]
+
+    def _made(self, part: Part) -> list[Box]:
+        box: Box | None = self._whole
+        for test in self._plain_tests(part):
+            box = box and self._narrowed(box, test)
+        if box is None:
+            return []
+        if self._place.fields is None or part.compiled.resource is None:
+            return [box]
+        if part.statement.not_resource is not None:
+            return self._outside(part, box)
+        named = (self._pattern_box(box, each) for each in part.patterns)
+        return merged(each for each in named if each)
+
+    def _outside(self, part: Part, box: Box) -> list[Box]:
+        if part.spoilt:
+            return []
+        for test in part.resolves():
+            narrowed = self._narrowed(box, test)
+            if narrowed is None:
+                return []
+            box = narrowed
+        named = [n for each in part.patterns if (n := self._pattern_box(box, each))]
+        left = complement(box, named)
+        if left is None:
+            self.incomplete.append("a NotResource of too many parts")
+            return []
+        return left
+
+    def _pattern_box(self, box: Box | None, fields: Iterable[Any]) -> Box | None:
+        for each in fields:
+            box = box and self._narrowed(box, each.test(), (each.index, each.parts))
+        return box
+
+    def _narrowed(self, box: Box, test: Test, key: Any = None) -> Box | None:
+        if not test.keys:
+            return box if test.holds({}) else None
+        number = self._of_key[next(iter(test.keys))]
+        bits = self._bits.get(key) if key else None
+        if bits is None:
+            bits = 0
+            for index, choice in enumerate(self.axes[number].choices):
+                if test.holds(choice):
+                    bits |= 1 << index
+            if key:
+                self._bits[key] = bits
+        left = box[number] & bits
+        return (*box[:number], left, *box[number + 1 :]) if left else None
+
+    def _choice(self, box: Box) -> Given:
+        made: dict[str, Any] = {}
+        for axis, bits in zip(self.axes, box, strict=True):
+            made.update(axis.choices[lowest(bits)])
+        return made
+
+    def _plain_tests(self, part: Part) -> list[Test]:
+        """Return the tests that all hold where *part* matches, but for those of an ARN."""
+        if part not in self._tests:
+            found = [test for _, test in part.conditions()]
+            principal = part.principal()
+            found += [principal] if principal else []
+            found += [part.on_nothing()] if self._place.fields is None else []
+            self._tests[part] = found
+        return self._tests[part]
+
+    def _all_tests(self, part: Part) -> Iterator[Test]:
+        yield from self._plain_tests(part)
+        if self._place.fields is not None:
+            yield from (field.test() for each in part.patterns for field in each)
+            yield from part.resolves()

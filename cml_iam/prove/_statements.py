@@ -1,0 +1,258 @@
+"""Statements as tests, each of which depends on few keys of a request and is the engine's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any, Final
+
+from cml_iam.engine import Authorizer, Outcome, Request, compile_policies
+from cml_iam.engine._arn import FIELDS, Fields, arn_patterns
+from cml_iam.engine._compile import CompiledStatement
+from cml_iam.engine._principal import Caller, Naming, naming
+from cml_iam.engine._resource import ResourcePattern
+from cml_iam.engine._text import has_variable
+from cml_iam.engine._variables import Token, Variable, Wildcard, resolved
+from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
+from cml_iam.prove._answers import Policies
+from cml_iam.prove._globs import Glob
+from cml_iam.prove._values import Asked, field_symbols
+from cml_iam.reference import same_key
+
+FIELD_KEYS: Final = ("arn", "arn:partition", "arn:service", "arn:region", "arn:account", "arn:id")
+"""Names of the fields of the resource's ARN, among the condition keys."""
+
+CALLER: Final = "caller"
+
+Given = Mapping[str, Any]
+"""A choice: values by condition key, by field of the resource's ARN, and the caller."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Test:
+    """Part of a statement; whether it holds depends on *keys* alone (as `same_key`)."""
+
+    keys: frozenset[str]
+    holds: Callable[[Given], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPattern:
+    """One field of an element of Resource or NotResource."""
+
+    index: int
+    parts: tuple[Token, ...]
+
+    @property
+    def key(self) -> str:
+        """The name of the field."""
+        return FIELD_KEYS[self.index]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The keys of its policy variables."""
+        return frozenset(same_key(p.key) for p in self.parts if isinstance(p, Variable))
+
+    def glob(self, context: Given) -> Glob | None:
+        """Return the pattern of the field's text; None if a variable has no value."""
+        literal = resolved(self.parts, context)
+        if literal is None:
+            return None
+        if self.index < FIELDS - 1 and any(isinstance(p, str) and ":" in p for p in literal):
+            return None
+        return Glob(field_symbols(literal, self.index))
+
+    def test(self) -> Test:
+        """Return the engine's test of this field alone."""
+        keys = frozenset({self.key}) | self.needs
+        if self.needs:
+            alone = ResourcePattern("", _only(self.index, self.parts))
+            return Test(
+                keys,
+                lambda given: alone.matches(_arn_with(self.index, given[self.key]), given) is True,
+            )
+        plain = _field_test(self.index, self.parts)
+        return Test(keys, lambda given: plain(_arn_with(self.index, given[self.key])))
+
+
+def _only(index: int, parts: tuple[Token, ...]) -> Fields:
+    fields: list[tuple[Token, ...]] = [("arn",), *((Wildcard.MANY,) for _ in range(FIELDS - 1))]
+    fields[index] = parts
+    return tuple(fields)
+
+
+@lru_cache(1 << 12)
+def _field_test(index: int, parts: tuple[Token, ...]) -> Callable[[str], bool]:
+    return arn_patterns((_only(index, parts),)).test()
+
+
+def _arn_with(index: int, text: str) -> str:
+    fields = ["arn", "x", "x", "x", "x", "x"]
+    fields[index] = text
+    return ":".join(fields)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A statement of one side, made ready by the engine."""
+
+    compiled: CompiledStatement
+
+    @property
+    def statement(self) -> Statement:
+        """The statement as written."""
+        return self.compiled.statement
+
+    @property
+    def variables(self) -> bool:
+        """Whether the document has policy variables."""
+        return self.compiled.document.version == VERSION_2012
+
+    @cached_property
+    def asked(self) -> tuple[Asked, ...]:
+        """Its conditions."""
+        return tuple(
+            Asked(each.condition, each.test, self.variables) for each in self.compiled.conditions
+        )
+
+    @cached_property
+    def patterns(self) -> tuple[tuple[FieldPattern, ...], ...]:
+        """The elements of Resource or NotResource that can match, by their restricting fields."""
+        return tuple(
+            tuple(
+                FieldPattern(index, parts)
+                for index, parts in enumerate(each.fields or ())
+                if index and parts != (Wildcard.MANY,)
+            )
+            for each in self.compiled.resources
+            if each.everything or each.fields is not None
+        )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The keys of the policy variables in its resources."""
+        return frozenset(k for each in self.patterns for field in each for k in field.needs)
+
+    def conditions(self) -> Iterator[tuple[Asked, Test]]:
+        """Yield each condition with the test of it."""
+        for each in self.asked:
+            keys = frozenset({same_key(each.condition.key)}) | each.needs()
+            yield each, Test(keys, each.test)
+
+    def principal(self) -> Test | None:
+        """Return the test of the caller; None where the statement names none."""
+        statement = self.statement
+        if statement.principal is None and statement.not_principal is None:
+            return None
+        return Test(
+            frozenset({CALLER}),
+            lambda given: _named(statement, given[CALLER]),
+        )
+
+    def on_nothing(self) -> Test:
+        """Return the test of the resource `*`."""
+        resource = self.compiled.resource
+        return Test(self.needs, lambda given: resource is None or resource("*", given))
+
+    def resolves(self) -> Iterator[Test]:
+        """Yield for each element of NotResource whether its variables have values."""
+        for each in self.compiled.resources:
+            if each.fields is not None and any(map(has_variable, each.fields)):
+                needs = frozenset(
+                    same_key(p.key) for f in each.fields for p in f if isinstance(p, Variable)
+                )
+                yield Test(needs, _resolves(each))
+
+    @property
+    def spoilt(self) -> bool:
+        """Whether NotResource has an element that leaves nothing to match."""
+        return any(each.everything or each.spoils for each in self.compiled.resources)
+
+    @cached_property
+    def meaning(self) -> tuple[Any, ...]:
+        """One value for all statements that say the same in another order."""
+        said = self.statement
+        texts = (said.resource, said.not_resource, *(c.values for c in said.conditions))
+        varies = any("${" in text for group in texts for text in group or ())
+        return (
+            said.effect,
+            _lower(said.action),
+            _lower(said.not_action),
+            _set(said.resource),
+            _set(said.not_resource),
+            said.principal,
+            said.not_principal,
+            frozenset(
+                (c.operator.lower(), c.key.lower(), frozenset(c.values)) for c in said.conditions
+            ),
+            self.variables and varies,
+        )
+
+
+def _named(statement: Statement, caller: str | None) -> bool:
+    return naming(statement, Caller.parse(caller), bounded=False) is not Naming.NOT
+
+
+def _resolves(pattern: ResourcePattern) -> Callable[[Given], bool]:
+    return lambda given: pattern.matches("arn:x:x:x:x:x", given) is not None
+
+
+def _set(texts: tuple[str, ...] | None) -> frozenset[str] | None:
+    return None if texts is None else frozenset(texts)
+
+
+def _lower(texts: tuple[str, ...] | None) -> frozenset[str] | None:
+    return None if texts is None else frozenset(each.lower() for each in texts)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side: the engine on its policies, and their statements by what they must do.
+
+    One of each of *gates* must allow, and none of *denies* may match.
+    """
+
+    policies: Policies
+    authorizer: Authorizer
+    gates: tuple[tuple[Part, ...], ...]
+    denies: tuple[Part, ...]
+
+    @property
+    def of_resource(self) -> bool:
+        """Whether this is the policy of a resource."""
+        return self.policies.resource is not None
+
+    def outcome(self, request: Request) -> Outcome:
+        """Decide *request*; a resource's policy by what it says to the caller."""
+        if not self.of_resource:
+            return self.authorizer.decide(request).outcome
+        effects = {each.statement.effect for _, each in self.authorizer.matched(request)}
+        if "Deny" in effects:
+            return "explicitDeny"
+        return "allowed" if effects else "implicitDeny"
+
+
+def side_of(policies: Policies) -> Side:
+    """Compile *policies*."""
+    if policies.resource is not None:
+        authorizer = compile_policies(resource=policies.resource)
+    else:
+        authorizer = compile_policies(identity=policies.identity, boundary=policies.boundary)
+    gates, denies = [], []
+    for gate in authorizer.gates:
+        if gate.kind == "identity" and policies.resource is not None:
+            continue
+        parts = [Part(each) for each in gate.statements]
+        gates.append(tuple(each for each in parts if each.statement.effect == "Allow"))
+        denies += [each for each in parts if each.statement.effect == "Deny"]
+    return Side(policies, authorizer, tuple(gates), tuple(denies))
+
+
+def joined(documents: tuple[PolicyDocument, ...]) -> PolicyDocument:
+    """Return one document with the statements of all."""
+    first, *_ = documents
+    statements = [each for document in documents for each in document.statements]
+    return replace(
+        first, statements=tuple(replace(each, index=n) for n, each in enumerate(statements))
+    )

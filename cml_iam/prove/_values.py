@@ -1,0 +1,461 @@
+"""Values of a condition key: one for each way in which all conditions on it together can answer.
+
+Conditions on a key divide its values into classes. Text patterns are run side by side
+(`_globs`); numbers, dates and addresses are cut at every bound that a condition names; lists are
+put together from single values until no new answer appears. The engine then answers for each
+value, and of those with the same answers one is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+from itertools import pairwise
+from typing import Any, Final
+
+from cml_iam.engine import OperatorName
+from cml_iam.engine._arn import FIELDS, is_arn, split_fields
+from cml_iam.engine._dates import NANOSECONDS, moment
+from cml_iam.engine._ip import address, network
+from cml_iam.engine._keys import Keys
+from cml_iam.engine._numbers import number
+from cml_iam.engine._variables import (
+    MalformedVariableError,
+    Token,
+    Variable,
+    Wildcard,
+    resolved,
+    tokens,
+)
+from cml_iam.policy import Condition
+from cml_iam.prove._globs import INSIDE, Glob, Machine, Symbol, Wild, representatives
+from cml_iam.reference import key_type, same_key
+
+MAX_LISTS: Final = 600
+"""Lists of one key that conditions tell apart; beyond them it is undecided."""
+
+ARN: Final = Glob(
+    tuple("arn:")
+    + (Wild.MANY_INSIDE, ":", Wild.MANY_INSIDE, ":", Wild.MANY_INSIDE, ":", Wild.MANY_INSIDE, ":")
+    + (Wild.MANY,)
+)
+_WILD: Final = {Wildcard.MANY: Wild.MANY, Wildcard.ONE: Wild.ONE}
+_FAMILY_OF: Final = {"Numeric": "numeric", "Date": "date", "IPAddress": "ip"}
+_MALFORMED: Final = ("something-else", "unlisted")
+_TEXTS: Final = frozenset({"string", "arn", "bool", "binary", "null"})
+_FAMILIES: Final = ("string", "numeric", "date", "bool", "binary", "arn", "null")
+
+Context = Mapping[str, Any]
+ConditionTest = Callable[[Context], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A condition as the engine made it ready; *variables* is whether its document has any."""
+
+    condition: Condition
+    test: ConditionTest
+    variables: bool
+
+    @property
+    def operator(self) -> OperatorName:
+        """The operator taken apart."""
+        return OperatorName.parse(self.condition.operator)
+
+    @property
+    def family(self) -> str:
+        """What the operator compares: `string`, `numeric`, `null` …"""
+        base = self.operator.base
+        if base in {"ipaddress", "notipaddress"}:
+            return "ip"
+        return next((each for each in _FAMILIES if base.startswith(each)), "null")
+
+    def parsed(self) -> list[tuple[Token, ...]]:
+        """Return the values taken apart; those that can never match are left out."""
+        family, base = self.family, self.operator.base
+        wild = family == "arn" or base in {"stringlike", "stringnotlike"}
+        takes = self.variables and family in {"string", "arn", "bool"}
+        found = []
+        for value in self.condition.values:
+            try:
+                found.append(tokens(value, variables=takes, wildcards=wild, keys=Keys()))
+            except MalformedVariableError:
+                continue
+        return found
+
+    def needs(self) -> frozenset[str]:
+        """Return the keys of the policy variables in the values, by `same_key`."""
+        return frozenset(same_key(p.key) for v in self.parsed() for p in v if _varies(p))
+
+    def globs(self, context: Context) -> list[Glob]:
+        """Return the patterns of texts this tells apart, with *context* for the variables."""
+        if self.family not in _TEXTS or self.family == "null":
+            return []
+        fold = "ignorecase" in self.operator.base or self.family == "bool"
+        found = [ARN] if self.family == "arn" else []
+        for parts in self.parsed():
+            literal = resolved(parts, context)
+            if literal is None:
+                continue
+            if self.family == "arn":
+                found.extend(_arn_glob(literal))
+            else:
+                found.append(Glob(tuple(symbols(literal)), fold))
+        return found
+
+
+def _varies(part: Token) -> bool:
+    return isinstance(part, Variable)
+
+
+def symbols(parts: Iterable[Token]) -> Iterable[Symbol]:
+    """Yield the characters and wildcards of a pattern without variables."""
+    for part in parts:
+        if isinstance(part, Wildcard):
+            yield _WILD[part]
+        else:
+            yield from str(part)
+
+
+def field_symbols(parts: Iterable[Token], index: int) -> tuple[Symbol, ...]:
+    """Return those of the field *index* of an ARN: in all but the last no wildcard takes a colon."""
+    made = symbols(parts)
+    if index == FIELDS - 1:
+        return tuple(made)
+    return tuple(INSIDE.get(s, s) if isinstance(s, Wild) else s for s in made)
+
+
+def _arn_glob(literal: tuple[Token, ...]) -> Iterable[Glob]:
+    fields = split_fields(literal)
+    if len(fields) == FIELDS:
+        found: list[Symbol] = []
+        for index, field in enumerate(fields):
+            found.extend([":"] if index else [])
+            found.extend(field_symbols(field, index))
+        yield Glob(tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Values of a key; None is an absent one. *complete*: every class has one."""
+
+    values: tuple[Any, ...]
+    complete: bool
+    reason: str = ""
+
+
+def takes_list(key: str, asked: Iterable[Asked]) -> tuple[bool, bool]:
+    """Say whether *key* comes as a single value, and whether as a list.
+
+    By its type; where that is unknown, as a list too if a condition asks for one.
+    """
+    kind = key_type(key)
+    if kind is not None:
+        several = kind.startswith("ArrayOf")
+        return not several, several
+    return True, any(each.operator.qualifier for each in asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked of a key: *names* are its spellings, all of which have the same value.
+
+    *context* holds the values that policy variables take. *extra* are patterns that must be told
+    apart too, and *hints* texts to try first.
+    """
+
+    names: tuple[str, ...]
+    asked: Sequence[Asked]
+    context: Context
+    hints: tuple[str, ...] = ()
+    extra: tuple[Glob, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The key's first name."""
+        return self.names[0]
+
+    def answer(self, value: Any) -> tuple[Any, ...]:
+        """Return all that can be told of *value*."""
+        context = {**self.context, **dict.fromkeys(self.names, value)}
+        return (
+            *(each.test(context) for each in self.asked),
+            *(fits(each, value) for each in self.extra),
+            well_formed(self.key, value),
+            is_whole(value),
+            value == [],
+        )
+
+
+def values_of(query: Query) -> Values:
+    """Return values of a key, one at least for each way that its conditions can answer."""
+    singles, complete, reason = _singles(query)
+    single, several = takes_list(query.key, query.asked)
+    found: list[Any] = list(singles) if single else []
+    if several:
+        lists, all_there = _lists(query, singles)
+        found += lists
+        complete = complete and all_there
+        reason = reason or ("" if all_there else f"lists of {query.key}")
+    told: dict[tuple[Any, ...], Any] = {}
+    for value in found:
+        told.setdefault(query.answer(value), value)
+    return Values((*told.values(), None), complete, reason)
+
+
+def fits(pattern: Glob, value: Any) -> bool:
+    """Say whether a text, or one of a list, is one that *pattern* stands for."""
+    if isinstance(value, list):
+        return any(fits(pattern, each) for each in value)
+    machine = _machine(pattern)
+    return isinstance(value, str) and machine.accepts(machine.run(value)) == 1
+
+
+@lru_cache(1 << 10)
+def _machine(pattern: Glob) -> Machine:
+    return Machine([pattern])
+
+
+def _lists(query: Query, singles: list[str]) -> tuple[list[Any], bool]:
+    """Return lists of *singles*, one for each answer that conditions on lists can give."""
+    answer = query.answer
+    known: dict[tuple[Any, ...], list[str]] = {}
+    for text in singles:
+        known.setdefault(answer([text]), [text])
+    pending = list(known.values())
+    elements = [each[0] for each in pending]
+    while pending and len(known) <= MAX_LISTS:
+        here = pending.pop(0)
+        for text in elements:
+            if text not in here:
+                made = [*here, text]
+                told = answer(made)
+                if told not in known:
+                    known[told] = made
+                    pending.append(made)
+    return [*known.values(), []], not pending
+
+
+def well_formed(key: str, value: Any) -> bool:
+    """Say whether *value* is of the type of *key*; one of unknown type always is."""
+    kind = base_type(key)
+    check = _FORMED.get(kind)
+    if check is None or value is None:
+        return True
+    return all(map(check, value)) if isinstance(value, list) else check(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Say whether *value* is no number with a fraction."""
+    found = number(value) if isinstance(value, str) else None
+    return found is None or found == float("inf") or Fraction(found).denominator == 1
+
+
+_FORMED: Final[Mapping[str, Callable[[str], bool]]] = {
+    "Numeric": lambda text: number(text) is not None,
+    "Date": lambda text: moment(text) is not None,
+    "Bool": lambda text: text.lower() in {"true", "false"},
+    "IPAddress": lambda text: address(text) is not None,
+    "ARN": is_arn,
+}
+
+
+def _singles(query: Query) -> tuple[list[str], bool, str]:
+    key = query.key
+    families = {each.family for each in query.asked}
+    globs = [*(g for each in query.asked for g in each.globs(query.context)), *query.extra]
+    plain = [t for each in globs if (t := each.plain) is not None]
+    wild = any(each.plain is None for each in globs)
+    kind = base_type(key)
+    hints = [*query.hints, *hints_for(key, globs)]
+    texts, complete = representatives([*globs, *_formed_globs(kind)], hints)
+    ordered = [each for each in _MAKE if each in families]
+    by_type = _FAMILY_OF.get(kind)
+    found = [*plain]
+    for family in dict.fromkeys((*ordered, *([by_type] if by_type else []))):
+        named = [v for each in query.asked if each.family == family for v in each.condition.values]
+        found += _MAKE[family]([*named, *plain])
+    if ordered:
+        found += [each for each in _MALFORMED if each not in plain]
+    found += texts
+    if len(ordered) > 1 or (ordered and wild):
+        return _unique(found), False, f"{key} is compared as {ordered[0]} and in another way"
+    return _unique(found), complete, "" if complete else f"the patterns of {key}"
+
+
+def can_be_typed(key: str, asked: Iterable[Asked]) -> bool:
+    """Say whether the values made for *key* tell those of its type from others.
+
+    With patterns of texts on a number, a date or an address they do not.
+    """
+    if base_type(key) not in _FAMILY_OF:
+        return base_type(key) in _FORMED
+    return all(g.plain is not None for each in asked for g in each.globs({}))
+
+
+def base_type(key: str) -> str:
+    """Return the type of *key*, or of its values if it has several; empty if unknown."""
+    return (key_type(key) or "").removeprefix("ArrayOf")
+
+
+def _formed_globs(kind: str) -> Iterable[Glob]:
+    """Yield what tells well-formed texts of the type *kind* from others."""
+    if kind == "ARN":
+        yield ARN
+    if kind == "Bool":
+        yield Glob(tuple("true"), fold=True)
+        yield Glob(tuple("false"), fold=True)
+
+
+def hints_for(key: str, globs: Iterable[Glob]) -> list[str]:
+    """Return texts that read well as values of *key*."""
+    name = same_key(key)
+    kind = base_type(key)
+    filled = [text for each in globs if each.plain is None for text in _filled(each, name)]
+    return [*_HINTS.get(name, ()), *filled, *_BY_TYPE.get(kind, ()), *_OTHER]
+
+
+def _filled(pattern: Glob, name: str) -> Iterable[str]:
+    """Yield *pattern* with something readable for its wildcards."""
+    many = "large" if name == "ec2:instancetype" else "example"
+    for filler in (many, "", "1"):
+        chars = []
+        for symbol in pattern.symbols:
+            if isinstance(symbol, Wild):
+                chars.append(filler if symbol in {Wild.MANY, Wild.MANY_INSIDE} else "2")
+            else:
+                chars.append(symbol)
+        yield "".join(chars)
+        if pattern.fold:
+            yield "".join(chars).swapcase()
+
+
+_OTHER: Final = ("something-else", "other", "unlisted", "example")
+_HINTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "ec2:instancetype": (
+        "x2iedn.32xlarge", "c5.large", "c5.metal", "m5.large", "m5zn.metal", "c8i.2xlarge",
+        "c8i.metal-96xl", "t3.micro", "u-24tb1.metal", "m5.24xlarge", "p5.48xlarge",
+    ),
+    "aws:requestedregion": (
+        "sa-east-1", "us-east-1", "us-west-2", "eu-central-1", "us-east-2", "us-west-1",
+        "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "eu-south-1", "ap-northeast-1",
+        "ap-southeast-1", "ap-southeast-2", "ap-south-1", "ca-central-1", "me-central-1",
+        "cn-north-1", "us-gov-west-1",
+    ),
+    "aws:principalaccount": ("999999999999", "111122223333"),
+    "aws:resourceaccount": ("999999999999", "111122223333"),
+    "aws:username": ("example", "admin"),
+    "ec2:createaction": ("RunInstances", "CreateVolume"),
+    "aws:tagkeys": ("Owner", "Name"),
+}  # fmt: skip
+_BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
+    "Bool": ("true", "false"),
+    "ARN": (
+        "arn:aws:iam::999999999999:role/other",
+        "arn:aws:iam::111122223333:role/other",
+        "arn:aws:iam::999999999999:user/other",
+    ),
+    "Numeric": ("10",),
+    "Date": ("2026-01-01T12:00:00Z",),
+    "IPAddress": ("198.51.100.99", "2001:db8::99"),
+}
+
+
+def _numbers(named: Iterable[str]) -> list[str]:
+    """Return every number of *named*, one between each two, and one beyond either end."""
+    exact = sorted({Fraction(n) for v in named if (n := number(v)) is not None and _finite(n)})
+    found: list[str] = []
+    for low, high in pairwise(exact):
+        found += _between(low, high)
+    if exact:
+        found += [_decimal(Fraction(exact[0].__floor__() - 1))]
+        found += [_decimal(Fraction(exact[-1].__ceil__() + 1))]
+    return [*(spelt for each in exact for spelt in _spelt(each)), *found, "10"]
+
+
+def _finite(found: float) -> bool:
+    return abs(found) != float("inf")
+
+
+def _between(low: Fraction, high: Fraction) -> list[str]:
+    whole = Fraction(low.__floor__() + 1)
+    if low < whole < high:
+        return [_decimal(whole)]
+    text = _decimal((low + high) / 2)
+    read = number(text)
+    return [text] if read is not None and low < Fraction(read) < high else []
+
+
+def _spelt(value: Fraction) -> list[str]:
+    text = _decimal(value)
+    return [text, f"{text}.0" if value.denominator == 1 else f"{text}0"]
+
+
+def _decimal(value: Fraction) -> str:
+    """Return the shortest spelling that the engine reads as just this number."""
+    if value.denominator == 1:
+        return str(value.numerator)
+    return repr(float(value)) if Fraction(float(value)) == value else str(float(value))
+
+
+def _dates(named: Iterable[str]) -> list[str]:
+    """Return every moment of *named*, one between each two, and one beyond either end."""
+    exact = sorted({n for v in named if (n := moment(v)) is not None})
+    found = [text for each in exact for text in _moment_texts(each)]
+    for low, high in pairwise(exact):
+        second = (low // NANOSECONDS + 1) * NANOSECONDS
+        middle = second if second < high else (low + high) // 2
+        if low < middle < high:
+            found += _moment_texts(middle)
+    if exact:
+        found += _moment_texts((exact[0] // NANOSECONDS - 1) * NANOSECONDS)
+        found += _moment_texts((exact[-1] // NANOSECONDS + 1) * NANOSECONDS)
+    return [*found, "2026-01-01T12:00:00Z"]
+
+
+def _moment_texts(nanoseconds: int) -> list[str]:
+    seconds, rest = divmod(nanoseconds, NANOSECONDS)
+    fraction = f".{rest:09d}".rstrip("0") if rest else ""
+    try:
+        date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        made = [date.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + each for each in
+                (f"{fraction}Z", f"{fraction or '.0'}0Z")]
+    except OverflowError:
+        made = [f"{seconds}{fraction}"]
+    return [each for each in made if moment(each) == nanoseconds]
+
+
+def _addresses(named: Iterable[str]) -> list[str]:
+    """Return one address of every range that the ends of *named* networks leave."""
+    found = ["198.51.100.99", "2001:db8::99"]
+    for size, make in ((4, IPv4Address), (16, IPv6Address)):
+        starts = {0}
+        for value in named:
+            read = network(value)
+            if read is not None and read.size == size:
+                starts |= {read.base, read.base + _width(read.mask, size)}
+        top = 1 << (size * 8)
+        bounds = [*sorted(each for each in starts if each < top), top]
+        for low, high in pairwise(bounds):
+            found += [str(make(each)) for each in dict.fromkeys((low, min(low + 1, high - 1),
+                                                                 high - 1))]
+    return found
+
+
+def _width(mask: int, size: int) -> int:
+    return (1 << (size * 8)) - mask
+
+
+_MAKE: Final[Mapping[str, Callable[[Iterable[str]], list[str]]]] = {
+    "numeric": lambda named: _numbers(list(named)),
+    "date": lambda named: _dates(list(named)),
+    "ip": lambda named: _addresses(list(named)),
+}
+
+
+def _unique(found: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(found))
