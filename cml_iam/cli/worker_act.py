@@ -15,7 +15,14 @@ from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._output import BAD, OK, WARN, note, print_json, progress, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene
-from cml_iam.cli.worker_wait import wait_code, wait_options, wait_until, waited_json
+from cml_iam.cli.worker_wait import (
+    cml_wait_option,
+    start_goal,
+    wait_code,
+    wait_options,
+    wait_until,
+    waited_json,
+)
 from cml_iam.cli.worker_words import words
 from cml_iam.errors import InputError
 from cml_iam.workers import (
@@ -51,6 +58,7 @@ def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @_acting
 @wait_options
+@cml_wait_option
 def start(
     context: click.Context,
     workers: tuple[str, ...],
@@ -59,9 +67,10 @@ def start(
     timeout: timedelta | None,
 ) -> None:
     """Start WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
+    goal = start_goal(waiting=wait)
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
-    patience = _Patience(Goal.RUNNING, timeout) if wait else None
+    patience = _Patience(goal, timeout) if wait else None
     context.exit(_do(here, found, start_ask, "start", patience))
 
 

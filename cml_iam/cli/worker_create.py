@@ -17,13 +17,18 @@ from cml_iam.cli._output import INFO, OK, note, print_json, print_table, progres
 from cml_iam.cli._settings import DEFAULT_SITE, aws_options, settings, shared_options
 from cml_iam.cli.worker_refused import explained
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
-from cml_iam.cli.worker_wait import wait_code, wait_options, wait_until
+from cml_iam.cli.worker_wait import (
+    cml_wait_option,
+    start_goal,
+    wait_code,
+    wait_options,
+    wait_until,
+)
 from cml_iam.cli.worker_words import words
 from cml_iam.errors import InputError, NotFoundError
 from cml_iam.site import Site, WorkerProfile
 from cml_iam.workers import (
     Disk,
-    Goal,
     Image,
     Launch,
     PendingLaunches,
@@ -64,6 +69,7 @@ from cml_iam.workers import (
 @click.option("-t", "--tag", "tags", metavar="KEY=VALUE", multiple=True, help="May be repeated.")
 @click.option("--client-token", metavar="TEXT", help="The same text never makes a second worker.")
 @wait_options
+@cml_wait_option
 @shared_options("site", "output", "color", "quiet", "dry_run")
 @aws_options
 @click.pass_context
@@ -74,6 +80,7 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
     each of its zones, then as its next type, until there is capacity. When no answer comes, the
     worker may exist all the same: repeat the command, which never makes a second one.
     """
+    goal = start_goal(waiting=given["wait"])
     here, tries, launch = _asked(name, given)
     with explained(here, launch):
         here.manager.permits(launch_ask(launch, here.manager.guard), region=here.home)
@@ -87,7 +94,7 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
     launches().forget(_key(here, name))
     code = Exit.OK
     if given["wait"]:
-        (ended,) = wait_until(here, [made], Goal.RUNNING, given["timeout"])
+        (ended,) = wait_until(here, [made], goal, given["timeout"])
         made, code = ended.worker, wait_code([ended])
     if wants_json():
         print_json(worker_json(made))

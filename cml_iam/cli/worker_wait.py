@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,7 +16,8 @@ from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, note, print_json, progre
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
 from cml_iam.cli.worker_words import length
-from cml_iam.workers import DEFAULT_TIMEOUT, Goal, Waited, Worker, wait_for
+from cml_iam.errors import InputError
+from cml_iam.workers import DEFAULT_TIMEOUT, CmlAccess, Goal, Waited, Worker, wait_for
 
 timeout_option = click.option(
     "--timeout",
@@ -24,10 +27,79 @@ timeout_option = click.option(
 )
 
 
+_KEY = "cml_iam.cml"
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value:
+        context.meta.setdefault(_KEY, {})[parameter.name] = value
+
+
+_kept: dict[str, Any] = {"callback": _keep, "expose_value": False}
+
+
 def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --wait and --timeout to a command that changes the state of workers."""
     waiting = click.option("--wait", is_flag=True, help="Wait until it is done, telling how far.")
     return waiting(timeout_option(command))
+
+
+def cml_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add how CML is asked, to a command that may wait for it; `cml_access` reads them."""
+    for option in (
+        click.option(
+            "--cml-private", is_flag=True, help="Ask CML at the private address.", **_kept
+        ),
+        click.option(
+            "--insecure",
+            is_flag=True,
+            help="Do not check the certificate CML shows: anybody could answer in its place.",
+            **_kept,
+        ),
+        click.option(
+            "--cml-ca",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Trust the certificates in FILE, CML's own or its authority's, in PEM.",
+            **_kept,
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def cml_wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --cml with how CML is asked, to a command that starts workers; see `start_goal`."""
+    wanted = click.option(
+        "--cml", is_flag=True, help="With --wait: wait until CML is ready too.", **_kept
+    )
+    return wanted(cml_options(command))
+
+
+def start_goal(*, waiting: bool) -> Goal:
+    """Return what --wait waits for after a start; raises InputError for --cml without it."""
+    if not _given().get("cml"):
+        return Goal.RUNNING
+    if not waiting:
+        raise InputError("--cml says what is waited for", remedy="add --wait")
+    return Goal.CML_READY
+
+
+def cml_access() -> CmlAccess:
+    """Return how the options say that CML is asked; raises InputError where they contradict."""
+    given = _given()
+    ca_file, insecure = given.get("cml_ca"), bool(given.get("insecure"))
+    if ca_file and insecure:
+        raise InputError(
+            "--cml-ca says what to trust, --insecure that nothing is checked",
+            remedy="give one of them",
+        )
+    return CmlAccess(ca_file, insecure=insecure, private=bool(given.get("cml_private")))
+
+
+def _given() -> dict[str, Any]:
+    found: dict[str, Any] = click.get_current_context().meta.get(_KEY, {})
+    return found
 
 
 @click.command("wait")
@@ -38,9 +110,10 @@ def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Choice([goal.value for goal in Goal]),
     default=Goal.OK.value,
     show_default=True,
-    help="ok: running, and both of EC2's checks passed.",
+    help="ok: running, and both of EC2's checks passed; cml-ready: CML says so too.",
 )
 @timeout_option
+@cml_options
 @shared_options("site", "output", "color", "quiet")
 @aws_options
 @click.pass_context
@@ -62,18 +135,23 @@ def wait_until(
     here: Scene, workers: Sequence[Worker], goal: Goal, timeout: timedelta | None
 ) -> tuple[Waited, ...]:
     """Wait, telling each change on stderr, and print how it ended for each worker."""
-    started = time.monotonic()
+    started, access = time.monotonic(), cml_access()
     with progress(f"waiting for {len(workers)} worker(s) to be {goal}"):
         ended = wait_for(
             here.manager,
             workers,
             goal,
             timeout=DEFAULT_TIMEOUT if timeout is None else timeout,
-            tell=lambda worker, where: note(f"{INFO} {worker.label}: {where}"),
+            tell=lambda worker, where: note(
+                f"{INFO} {time.monotonic() - started:>4.0f} s  {worker.label}: {where}"
+            ),
+            cml=access.ask,
         )
     if not wants_json():
         for each in ended:
             say(_line(each, goal, time.monotonic() - started))
+    for remedy in dict.fromkeys(each.cml.remedy for each in ended if each.cml and each.cml.remedy):
+        note(f"  fix: {remedy}")
     return ended
 
 
@@ -85,13 +163,16 @@ def wait_code(ended: Sequence[Waited]) -> Exit:
 
 
 def waited_json(ended: Waited) -> dict[str, Any]:
-    """Return how it *ended* for a program."""
-    return {"reached": ended.reached, "detail": ended.detail or None}
+    """Return how it *ended* for a program; what CML said only where it was asked."""
+    said = {"reached": ended.reached, "detail": ended.detail or None}
+    return said | ({"cml": asdict(ended.cml)} if ended.cml else {})
 
 
 def _line(ended: Waited, goal: Goal, seconds: float) -> str:
     label = ended.worker.label
     if ended.reached:
+        if ended.cml:
+            return f"{OK} {label}: {ended.cml.said} after {seconds:.0f} s, {ended.cml.address}"
         address = ended.worker.public_ip if goal in (Goal.RUNNING, Goal.OK) else None
         at = f", {address}" if address else ""
         return f"{OK} {label}: {goal} after {seconds:.0f} s{at}"

@@ -1,7 +1,9 @@
 """The worker manager: EC2 instances that run CML, their life, tags, metrics and health."""
 
+from cml_iam.workers._activity import Activity, CmlLogin, cml_activity
 from cml_iam.workers._asks import (
     Ask,
+    adopt_ask,
     launch_ask,
     start_ask,
     stop_ask,
@@ -9,6 +11,8 @@ from cml_iam.workers._asks import (
     terminate_ask,
     untag_ask,
 )
+from cml_iam.workers._cml import CmlAccess, CmlAnswer
+from cml_iam.workers._cost import NOT_COUNTED, Amount, Cost, cost_of, costs_of, total
 from cml_iam.workers._create import Patience, Place, create_worker, places, profile_launch
 from cml_iam.workers._fleet import (
     Listing,
@@ -27,6 +31,8 @@ from cml_iam.workers._health import (
     health_lines,
     log_health,
 )
+from cml_iam.workers._hold import held
+from cml_iam.workers._idle import Evidence, Judged, Use, check_rules, find_idle
 from cml_iam.workers._launch import Disk, Launch
 from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metric import (
@@ -48,7 +54,10 @@ from cml_iam.workers._model import (
     is_image_id,
 )
 from cml_iam.workers._monitor import Monitor, Report
+from cml_iam.workers._orphans import Looks, Orphan, check_adoption, find_orphans
 from cml_iam.workers._pending import PendingLaunch, PendingLaunches
+from cml_iam.workers._prices import Prices, load_prices, parse_prices
+from cml_iam.workers._schedule import Planned, Step, parse_schedule, plan_schedule
 from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
 
@@ -57,52 +66,81 @@ __all__ = [
     "DEFAULT_TIMEOUT",
     "EVERY",
     "NOT_ASKED",
+    "NOT_COUNTED",
     "PROBE",
     "USAGE",
+    "Activity",
+    "Amount",
     "Ask",
     "Check",
+    "CmlAccess",
+    "CmlAnswer",
+    "CmlLogin",
+    "Cost",
     "Disk",
+    "Evidence",
     "Goal",
     "GuardTag",
     "Health",
     "Image",
     "InstanceStatus",
+    "Judged",
     "Launch",
     "Listing",
+    "Looks",
     "Measure",
     "Metric",
     "Monitor",
+    "Orphan",
     "Outcome",
     "Patience",
     "PendingLaunch",
     "PendingLaunches",
     "Place",
+    "Planned",
     "Point",
+    "Prices",
     "Report",
     "ScheduledEvent",
     "StateChange",
+    "Step",
     "Unknown",
+    "Use",
     "Utilization",
     "Verdict",
     "Waited",
     "Worker",
     "WorkerManager",
     "act",
+    "adopt_ask",
+    "check_adoption",
+    "check_rules",
+    "cml_activity",
+    "cost_of",
+    "costs_of",
     "create_worker",
+    "find_idle",
+    "find_orphans",
     "find_workers",
     "granting",
     "health_lines",
+    "held",
     "is_image_id",
     "launch_ask",
     "list_fleet",
+    "load_prices",
     "log_health",
+    "parse_prices",
+    "parse_schedule",
     "places",
+    "plan_schedule",
     "profile_launch",
     "start_ask",
     "statuses",
     "stop_ask",
     "tag_ask",
     "terminate_ask",
+    "total",
     "untag_ask",
     "wait_for",
 ]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import ThrottledError, UnreachableError
+from cml_iam.workers._cml import CmlAccess, CmlAnswer
 from cml_iam.workers._fleet import by_region, statuses
+from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
     from cml_iam.workers._manager import WorkerManager
@@ -27,10 +29,11 @@ _GRACE: Final = 30.0
 
 
 class Goal(StrEnum):
-    """Where workers are wanted: in a state, or running with both status checks passed."""
+    """Where workers are wanted: in a state, with both status checks passed, or with CML ready."""
 
     RUNNING = "running"
     OK = "ok"
+    CML_READY = "cml-ready"
     STOPPED = "stopped"
     TERMINATED = "terminated"
 
@@ -38,20 +41,39 @@ class Goal(StrEnum):
 _LOST: Final = {
     Goal.RUNNING: {"shutting-down", "terminated"},
     Goal.OK: {"shutting-down", "terminated"},
+    Goal.CML_READY: {"shutting-down", "terminated"},
     Goal.STOPPED: {"shutting-down", "terminated"},
     Goal.TERMINATED: set[str](),
 }
-_FALLEN_BACK: Final = {Goal.RUNNING: {"stopped"}, Goal.OK: {"stopped"}}
+_FALLEN_BACK: Final = {
+    Goal.RUNNING: {"stopped"},
+    Goal.OK: {"stopped"},
+    Goal.CML_READY: {"stopped"},
+}
+_CHECKED: Final = (Goal.OK, Goal.CML_READY)
 
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How it ended for *worker*, as last seen; *detail* says why it is not where it should be."""
+    """How it ended for *worker*, as last seen; *detail* says why it is not where it should be.
+
+    *cml* is CML's last answer, where it was asked.
+    """
 
     worker: Worker
     reached: bool
     detail: str = ""
     given_up: bool = False
+    cml: CmlAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A worker as it is now; *cml* only where both status checks pass and CML is wanted."""
+
+    worker: Worker
+    status: InstanceStatus | None = None
+    cml: CmlAnswer | None = None
 
 
 Tell = Callable[["Worker", str], None]
@@ -64,42 +86,44 @@ def wait_for(
     *,
     timeout: timedelta = DEFAULT_TIMEOUT,
     tell: Tell = lambda _worker, _where: None,
+    cml: Callable[[Worker], CmlAnswer] | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[Waited, ...]:
     """Wait until each of *workers* has reached *goal*, cannot any more, or *timeout* is over.
 
-    *tell* hears of each change on the way. No answer and throttling are waited out; every other
-    AwsError is raised.
+    *tell* hears of each change on the way; *cml* asks CML, by default as CmlAccess does. No answer
+    and throttling are waited out; every other AwsError is raised.
     """
     started, pause = clock(), _FIRST_PAUSE
-    last = {worker.id: worker for worker in workers}
+    ask = cml or CmlAccess().ask
+    last = {worker.id: _Seen(worker) for worker in workers}
     told: dict[str, str] = {}
     done: dict[str, Waited] = {}
     while True:
         elapsed = clock() - started
-        for worker, status in _look(manager, [last[each] for each in last if each not in done]):
-            last[worker.id] = worker
-            where = _where(worker, status, goal)
-            if told.get(worker.id) != where:
-                told[worker.id] = where
-                tell(worker, where)
-            if ended := _ended(worker, status, goal, elapsed):
-                done[worker.id] = ended
+        left_over = [last[each].worker for each in last if each not in done]
+        for seen in _asked(_look(manager, left_over), goal, ask):
+            last[seen.worker.id] = seen
+            where = _where(seen, goal)
+            if told.get(seen.worker.id) != where:
+                told[seen.worker.id] = where
+                tell(seen.worker, where)
+            if ended := _ended(seen, goal, elapsed):
+                done[seen.worker.id] = ended
         left = timeout.total_seconds() - (clock() - started)
         if len(done) == len(last) or left <= 0:
             break
         sleep(min(pause, left))
         pause = min(pause * 1.5, _LONGEST_PAUSE)
     return tuple(
-        done.get(each) or Waited(last[each], False, f"still {told.get(each, 'unseen')}")
-        for each in last
+        done.get(each)
+        or Waited(seen.worker, False, f"still {told.get(each, 'unseen')}", cml=seen.cml)
+        for each, seen in last.items()
     )
 
 
-def _look(
-    manager: WorkerManager, workers: Sequence[Worker]
-) -> list[tuple[Worker, InstanceStatus | None]]:
+def _look(manager: WorkerManager, workers: Sequence[Worker]) -> list[_Seen]:
     """Return what EC2 says of *workers* now; of those it does not answer for, nothing."""
     try:
         found = [
@@ -110,25 +134,46 @@ def _look(
         checks = statuses(manager, [each for each in found if each.state == "running"])
     except (UnreachableError, ThrottledError):
         return []
-    return [(worker, checks.get(worker.id)) for worker in found]
+    return [_Seen(worker, checks.get(worker.id)) for worker in found]
 
 
-def _where(worker: Worker, status: InstanceStatus | None, goal: Goal) -> str:
-    if goal is Goal.OK and worker.state == "running" and status:
-        return f"running, system check {status.system}, instance check {status.instance}"
-    return worker.state
+def _asked(found: list[_Seen], goal: Goal, ask: Callable[[Worker], CmlAnswer]) -> list[_Seen]:
+    """Ask CML on those whose status checks pass, several at a time."""
+    if goal is not Goal.CML_READY:
+        return found
+
+    def asked(seen: _Seen) -> _Seen:
+        up = seen.status is not None and seen.status.ok
+        return replace(seen, cml=ask(seen.worker)) if up else seen
+
+    return in_threads(asked, found)
 
 
-def _ended(
-    worker: Worker, status: InstanceStatus | None, goal: Goal, elapsed: float
-) -> Waited | None:
-    if goal is Goal.OK:
-        if status and status.ok:
-            return Waited(worker, True)
-    elif worker.state == goal.value:
-        return Waited(worker, True)
+def _where(seen: _Seen, goal: Goal) -> str:
+    status = seen.status
+    if goal not in _CHECKED or seen.worker.state != "running" or status is None:
+        return seen.worker.state
+    if seen.cml:
+        return f"running, status 2/2, {seen.cml.said}"
+    return f"running, system check {status.system}, instance check {status.instance}"
+
+
+def _ended(seen: _Seen, goal: Goal, elapsed: float) -> Waited | None:
+    worker, cml = seen.worker, seen.cml
+    if _arrived(seen, goal):
+        return Waited(worker, True, cml=cml)
+    if cml and cml.hopeless:
+        return Waited(worker, False, cml.said, given_up=True, cml=cml)
     fallen = worker.state in _FALLEN_BACK.get(goal, ()) and elapsed > _GRACE
     if worker.state in _LOST[goal] or fallen:
         reason = f": {worker.state_reason}" if worker.state_reason else ""
         return Waited(worker, False, f"it is {worker.state}{reason}", given_up=True)
     return None
+
+
+def _arrived(seen: _Seen, goal: Goal) -> bool:
+    if goal is Goal.CML_READY:
+        return seen.cml is not None and seen.cml.ready
+    if goal is Goal.OK:
+        return seen.status is not None and seen.status.ok
+    return seen.worker.state == goal.value
