@@ -33,7 +33,7 @@ from cml_iam.engine._simulate_input import (
 )
 from cml_iam.engine._simulate_output import SOURCE_TYPES, Answer, Verdict, new_result, old_results
 from cml_iam.engine._templates import arn_template
-from cml_iam.errors import DocumentError
+from cml_iam.errors import DocumentError, InputError
 from cml_iam.policy import parse_policy
 
 if TYPE_CHECKING:
@@ -61,8 +61,10 @@ TRUST_ACTIONS: Final = "sts:assume"
 def simulate_custom(request: Mapping[str, Any], *, shape: Shape = "new") -> Answer:
     """Answer SimulateCustomPolicy's parameters *request* in the API's words.
 
-    Raises SimulationError, whose `code` and `status` are the API's.
+    Raises SimulationError, whose `code` and `status` are the API's; InputError for a *shape* that
+    there never was.
     """
+    _check_shape(shape)
     if "PolicyInputList" not in request:
         raise invalid("missing parameter: `PolicyInputList`")
     given = read_input(request, CUSTOM[shape], shape)
@@ -77,8 +79,10 @@ def simulate_principal(
     """Answer SimulatePrincipalPolicy's parameters *request* in the API's words.
 
     *principal* is what PolicySourceArn names, with its policies; None if there is no such one.
-    Raises SimulationError, whose `code` and `status` are the API's.
+    Raises SimulationError, whose `code` and `status` are the API's; InputError for a *shape* that
+    there never was.
     """
+    _check_shape(shape)
     source = _source(request)
     if principal is None or principal.arn != source:
         raise SimulationError("NoSuchEntity", f"the entity `{source}` cannot be found")
@@ -100,6 +104,13 @@ def simulate_principal(
         organization=_organization(principal, shape),
     )
     return _answer(request, given, shape)
+
+
+def _check_shape(shape: str) -> None:
+    if shape not in CUSTOM:
+        raise InputError(
+            f"the Simulate calls have no shape `{shape}`", remedy=f"one of {', '.join(CUSTOM)}"
+        )
 
 
 def _source(request: Mapping[str, Any]) -> str:

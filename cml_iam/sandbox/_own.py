@@ -7,13 +7,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine import AttachedPolicy
-from cml_iam.errors import CmlIamError
-from cml_iam.policy import MANAGED_POLICY_CHARACTERS, Arn, policy_size
+from cml_iam.policy import Arn
 from cml_iam.sandbox._answers import result_answer
+from cml_iam.sandbox._documents import check_document
 from cml_iam.sandbox._faults import Fault
-from cml_iam.sandbox._guard import compiled
-from cml_iam.sandbox._principals import Policies
 from cml_iam.sandbox._simulate import (
     context_keys_for_custom_policy,
     context_keys_for_principal_policy,
@@ -202,18 +199,6 @@ def _session_policies(world: World, call: Call) -> tuple[str, ...] | None:
     for text in found:
         check_document(text)
     return tuple(found) or None
-
-
-def check_document(text: str, limit: int | None = MANAGED_POLICY_CHARACTERS) -> None:
-    """Raise Fault unless *text* is a policy the engine understands and AWS would take."""
-    try:
-        authorizer = compiled(Policies((AttachedPolicy("policy", text),)), None)
-    except CmlIamError as error:
-        raise Fault("MalformedPolicyDocument", error.message) from error
-    if authorizer.problems:
-        raise Fault("MalformedPolicyDocument", str(authorizer.problems[0]))
-    if limit is not None and policy_size(text) > limit:
-        raise Fault("LimitExceeded", f"Cannot exceed quota for PolicySize: {limit}", 409)
 
 
 OWN: Final[dict[str, Handler | Callable[..., Answer | None]]] = {

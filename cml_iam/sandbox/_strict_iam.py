@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._call import operation_model
+from cml_iam.sandbox._documents import check_document, check_trust
 from cml_iam.sandbox._faults import Fault
-from cml_iam.sandbox._own import check_boundary, check_document, find_user, set_boundary
+from cml_iam.sandbox._own import check_boundary, find_user, set_boundary
 from cml_iam.sandbox._principals import boundary_arn, note_policies
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ def check_iam(world: World, call: Call) -> None:
         raise Fault("ValidationError", f"{said}characters and/or the following: +=,.@_-")
     if call.operation in ("CreatePolicy", "CreatePolicyVersion"):
         check_document(params["PolicyDocument"], MANAGED_POLICY_CHARACTERS)
+    if call.operation == "CreateRole":
+        check_trust(params["AssumeRolePolicyDocument"])
+    if call.operation == "UpdateAssumeRolePolicy":
+        check_trust(params["PolicyDocument"])
     if call.operation in _INLINE:
         _check_inline(world, call)
 
