@@ -12,6 +12,7 @@ _UNSEEN: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ufffe\uffff\ud800-\udfff]"
 )
+_PAGE: Final = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9./#_-]*")
 _COMMANDS: Final = re.compile(r"(?:(?<=\s)|\A)::|##\[")
 _SPACES: Final = re.compile(r"[ \t\r\n]+")
 
@@ -19,6 +20,11 @@ _SPACES: Final = re.compile(r"[ \t\r\n]+")
 def shown(text: str) -> str:
     r"""Return *text* on one line, what cannot be seen written out, such as `\x1b`."""
     return _UNSEEN.sub(_written, _SPACES.sub(" ", text))
+
+
+def page_link(page: str) -> bool:
+    """Say whether *page* is an address that may stand as a link: HTTPS, and plain characters."""
+    return bool(_PAGE.fullmatch(page))
 
 
 def inert(line: str) -> str:

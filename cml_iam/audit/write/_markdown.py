@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit.write import _words as words
 from cml_iam.audit.write._codec import date_text
-from cml_iam.audit.write._escape import shown
+from cml_iam.audit.write._escape import page_link, shown
 from cml_iam.audit.write._tables import matrix_rows
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _LONGEST: Final = 2_000
 """Characters of one text: a message of any length must leave room for the next."""
 
 _ACTIVE: Final = re.compile(r"[&<>|*_`~\[\]\\@#$!]|:(?=//)|(?<=www)\.")
-_PAGE: Final = re.compile(r"https://[A-Za-z0-9./#-]+")
 Section = tuple[str, str, "Iterable[str]"]
 """A heading, what stands before the rows, and the rows."""
 
@@ -136,8 +135,9 @@ def _behind(finding: AuditFinding) -> Iterator[str]:
         )
         yield f"<details><summary>How it is done</summary><ol>{steps}</ol></details>"
     if finding.page:
-        known = _PAGE.fullmatch(finding.page)
-        link = f'<a href="{finding.page}">{finding.page}</a>' if known else _code(finding.page)
+        link = _code(finding.page)
+        if page_link(finding.page):
+            link = f'<a href="{finding.page}">{finding.page}</a>'
         yield f"<sub>{link}</sub>"
 
 
