@@ -40,8 +40,13 @@ def wants_json() -> bool:
 
 
 def print_json(value: Any) -> None:
-    """Print *value* as JSON on stdout; what a terminal would obey is written by its number."""
-    click.echo(_OBEYED.sub(_as_escape, json.dumps(value, indent=2, ensure_ascii=False)))
+    """Print *value* as JSON on stdout."""
+    click.echo(json_text(value, indent=2))
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return *value* as JSON; what a terminal would obey is written by its number."""
+    return _OBEYED.sub(_as_escape, json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def _as_escape(found: re.Match[str]) -> str:

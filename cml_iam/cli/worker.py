@@ -18,6 +18,11 @@ COMMANDS = {
     "status": ("cml_iam.cli.worker_show:status", "Print EC2's status checks of workers."),
     "wait": ("cml_iam.cli.worker_wait:wait", "Wait until workers are where they should be."),
     "metrics": ("cml_iam.cli.worker_metrics:metrics", "Print CPU and memory of workers."),
+    "idle": ("cml_iam.cli.worker_idle:idle", "Find running workers that nobody uses."),
+    "cost": ("cml_iam.cli.worker_cost:cost", "Print what the workers cost."),
+    "orphans": ("cml_iam.cli.worker_orphans:orphans", "Find CML instances that are no workers."),
+    "adopt": ("cml_iam.cli.worker_adopt:adopt", "Put the guard tag on instances."),
+    "schedule": ("cml_iam.cli.worker_schedule:schedule", "Start and stop workers by their hours."),
     "images": ("cml_iam.cli.worker_create:images", "Find images by name, the newest first."),
 }
 

@@ -91,7 +91,7 @@ def stop(
     """Stop WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
-    _confirm(found, "stop")
+    confirm(found, "stop")
     patience = _Patience(Goal.STOPPED, timeout) if wait else None
     make = partial(stop_ask, force=force, hibernate=hibernate)
     context.exit(_do(here, found, make, "stop", patience))
@@ -113,7 +113,7 @@ def terminate(
     """
     here = scene()
     found = here.find_managed(workers, unmanaged=unmanaged)
-    _confirm(found, "terminate", typed=True)
+    confirm(found, "terminate", typed=True)
     patience = _Patience(Goal.TERMINATED, timeout) if wait else None
     context.exit(_do(here, found, terminate_ask, "terminate", patience))
 
@@ -147,7 +147,7 @@ def untag(
     context.exit(_do(here, found, lambda ids: untag_ask(ids, keys, here.manager.guard), "untag"))
 
 
-def _confirm(workers: Sequence[Worker], verb: str, *, typed: bool = False) -> None:
+def confirm(workers: Sequence[Worker], verb: str, *, typed: bool = False) -> None:
     """Ask on a terminal; elsewhere raise InputError unless --yes."""
     chosen = settings()
     if chosen.yes or chosen.dry_run:
@@ -200,19 +200,19 @@ def _do(
         outcomes = act(here.manager, workers, make, dry_run=dry)
     if not wants_json():
         for each in outcomes:
-            say(_line(each, verb, dry=dry))
-    code = _failures(outcomes)
+            say(outcome_line(each, verb, dry=dry))
+    code = failures(outcomes)
     ended: tuple[Waited, ...] = ()
     if patience and not dry:
         changed = [each.worker for each in outcomes if not each.error]
         ended = wait_until(here, changed, patience.goal, patience.timeout) if changed else ()
     if wants_json():
         by_id = {each.worker.id: each for each in ended}
-        print_json([_as_json(each, by_id.get(each.worker.id), dry=dry) for each in outcomes])
+        print_json([outcome_json(each, by_id.get(each.worker.id), dry=dry) for each in outcomes])
     return code or wait_code(ended)
 
 
-def _failures(outcomes: Sequence[Outcome]) -> Exit:
+def failures(outcomes: Sequence[Outcome]) -> Exit:
     """Say on stderr what to do about those that failed; return the exit code."""
     failed = [each.error for each in outcomes if each.error]
     for remedy in dict.fromkeys(error.remedy for error in failed if error.remedy):
@@ -222,7 +222,8 @@ def _failures(outcomes: Sequence[Outcome]) -> Exit:
     return exit_code(failed[0]) if failed else Exit.OK
 
 
-def _line(outcome: Outcome, verb: str, *, dry: bool) -> str:
+def outcome_line(outcome: Outcome, verb: str, *, dry: bool) -> str:
+    """Return a line that says what became of one worker."""
     label = outcome.worker.label
     if outcome.error:
         return f"{BAD} {label}: {outcome.error.message}"
@@ -233,7 +234,8 @@ def _line(outcome: Outcome, verb: str, *, dry: bool) -> str:
     return f"{OK} {label}: {verb} done"
 
 
-def _as_json(outcome: Outcome, ended: Waited | None, *, dry: bool) -> dict[str, Any]:
+def outcome_json(outcome: Outcome, ended: Waited | None, *, dry: bool) -> dict[str, Any]:
+    """Return what became of one worker for a program."""
     change, error = outcome.change, outcome.error
     return {
         "id": outcome.worker.id,

@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cml_iam.cli._settings import DEFAULT_SITE, settings
 from cml_iam.errors import RefusedError
 from cml_iam.site import Site
 from cml_iam.workers import DEFAULT_GUARD, GuardTag, Worker, WorkerManager, find_workers
 
+if TYPE_CHECKING:
+    from cml_iam.aws.port import Aws
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The manager, the regions commands look into, and the one they create in."""
+    """The manager, the regions commands look into, the one they create in, and AWS itself."""
 
     manager: WorkerManager
     regions: tuple[str, ...]
     home: str
     site: Site | None
+    aws: Aws
 
     def find(self, wanted: Sequence[str]) -> tuple[Worker, ...]:
         """Return the instances that *wanted*, ids and names, mean."""
@@ -46,7 +50,7 @@ def scene() -> Scene:
     aws = chosen.connect(_home(site))
     home = aws.region or "us-east-1"
     regions = (chosen.region,) if chosen.region else site.restrict.regions if site else ()
-    return Scene(WorkerManager(aws, guard=_guard(site)), regions or (home,), home, site)
+    return Scene(WorkerManager(aws, guard=_guard(site)), regions or (home,), home, site, aws)
 
 
 def _home(site: Site | None) -> str | None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
@@ -12,6 +9,7 @@ from fnmatch import fnmatchcase
 
 import click
 
+from cml_iam.cli._csv import as_csv
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._output import (
     BAD,
@@ -20,6 +18,7 @@ from cml_iam.cli._output import (
     UNKNOWN,
     WARN,
     console,
+    json_text,
     note,
     print_json,
     print_table,
@@ -81,10 +80,10 @@ def list_workers(
     if chosen == "json":
         print_json([worker_json(each) for each in found])
     elif chosen == "csv":
-        click.echo(as_csv(found), nl=False)
+        click.echo(workers_csv(found), nl=False)
     else:
         _print_list(here, found, answered, everything=everything)
-    context.exit(_report(listing))
+    context.exit(report_failures(listing))
 
 
 @click.command()
@@ -154,20 +153,24 @@ def _print_list(
     print_table([heading for heading, _ in shown], rows)
 
 
-def as_csv(workers: Sequence[Worker]) -> str:
-    """Return *workers* as CSV with a header (RFC 4180): lists by spaces, tags as JSON."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Worker)])
-    writer.writeheader()
-    for each in workers:
-        said = worker_json(each)
-        lists = {name: " ".join(value) for name, value in said.items() if isinstance(value, tuple)}
-        tags = json.dumps(said["tags"], ensure_ascii=False)
-        writer.writerow({**said, **lists, "tags": tags})
-    return text.getvalue()
+def workers_csv(workers: Sequence[Worker]) -> str:
+    """Return *workers* as CSV: lists by spaces, tags as JSON."""
+    columns = [field.name for field in fields(Worker)]
+    return as_csv(
+        columns, [[_csv_text(worker_json(each)[name]) for name in columns] for each in workers]
+    )
 
 
-def _report(listing: Listing) -> Exit:
+def _csv_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    if isinstance(value, dict | bool):
+        return json_text(value)
+    return "" if value is None else str(value)
+
+
+def report_failures(listing: Listing) -> Exit:
+    """Say on stderr which regions could not be asked; return the exit code."""
     for region, error in listing.failures.items():
         click.echo(f"{BAD} {region}: could not be asked: {error.message}", err=True)
     return next((exit_code(error) for error in listing.failures.values()), Exit.OK)

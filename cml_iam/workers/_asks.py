@@ -80,6 +80,17 @@ def tag_ask(ids: Sequence[str], tags: Mapping[str, str], guard: GuardTag) -> Ask
     return Ask("create_tags", {"Resources": _checked(ids), "Tags": as_aws(tags)})
 
 
+def adopt_ask(ids: Sequence[str], guard: GuardTag) -> Ask:
+    """Ask to put the guard tag on instances, which makes workers of them.
+
+    The hardened policy refuses it to the manager by design: whoever may set the guard tag may take
+    any instance over.
+    """
+    return Ask(
+        "create_tags", {"Resources": _checked(ids), "Tags": as_aws({guard.key: guard.value})}
+    )
+
+
 def untag_ask(ids: Sequence[str], keys: Sequence[str], guard: GuardTag) -> Ask:
     """Ask to remove the tags *keys* from workers, whatever their values."""
     check_removal(keys, guard)

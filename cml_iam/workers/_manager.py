@@ -187,6 +187,19 @@ class WorkerManager:
             return image_from(raw)
         raise NotFoundError(f"EC2 knows no image `{image_id}` in {self._region(region)}")
 
+    def find_images_by_id(
+        self, image_ids: Sequence[str], *, region: str | None = None
+    ) -> tuple[Image, ...]:
+        """Return those of up to 200 *image_ids* that are still there for this account."""
+        found = self._aws.pages(
+            "ec2",
+            "describe_images",
+            "Images",
+            region=self._region(region),
+            Filters=[_filter("image-id", list(image_ids))],
+        )
+        return tuple(image_from(raw) for raw in found)
+
     def get_ami_ids_by_name(
         self, name: str, *, region: str | None = None, owners: Sequence[str] = ("self",)
     ) -> tuple[str, ...]:

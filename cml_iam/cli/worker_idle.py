@@ -1,0 +1,210 @@
+"""`cml-iam worker idle`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._output import INFO, OK, UNKNOWN, WARN, note, print_json, progress, say, wants_json
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
+from cml_iam.cli.worker_scene import Scene, scene
+from cml_iam.cli.worker_show import span, wanted_workers
+from cml_iam.cli.worker_wait import cml_access, cml_options
+from cml_iam.cli.worker_words import length
+from cml_iam.secret import Secret
+from cml_iam.site import IDLE_RULES, Fleet, Idle
+from cml_iam.workers import (
+    Activity,
+    CmlLogin,
+    Judged,
+    Outcome,
+    Use,
+    Worker,
+    act,
+    check_rules,
+    cml_activity,
+    find_idle,
+    stop_ask,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_USER, _PASSWORD = "CML_IAM_CML_USER", "CML_IAM_CML_PASSWORD"
+_MARK = {Use.IDLE: WARN, Use.BUSY: OK, Use.UNKNOWN: UNKNOWN, Use.HELD: INFO}
+
+
+@click.command()
+@click.argument("workers", nargs=-1)
+@click.option(
+    "--window", type=length, metavar="LENGTH", help="How far back: 2h, 1d.  [default: site, or 2h]"
+)
+@click.option(
+    "--cpu",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="No period's CPU is above it.  [default: site, or 5]",
+)
+@click.option(
+    "--network",
+    type=click.FloatRange(0),
+    metavar="KIB",
+    help="No period's KiB/s, in and out together, are above it.  [default: site, or 20]",
+)
+@click.option(
+    "--cml-nodes",
+    type=click.IntRange(0),
+    metavar="N",
+    help="No more nodes run in CML's labs now.  [default: site, or 0]",
+)
+@click.option(
+    "--without",
+    "left_out",
+    type=click.Choice(list(IDLE_RULES)),
+    multiple=True,
+    help="Leave this rule out. Without cml, quiet labs count as idle.",
+)
+@click.option("--stop", is_flag=True, help="Stop the idle ones, after asking.")
+@cml_options
+@shared_options("site", "output", "color", "quiet", "yes", "dry_run")
+@aws_options
+@click.pass_context
+def idle(
+    context: click.Context,
+    workers: tuple[str, ...],
+    window: timedelta | None,
+    cpu: float | None,
+    network: float | None,
+    cml_nodes: int | None,
+    left_out: tuple[str, ...],
+    stop: bool,
+) -> None:
+    """Find which of WORKERS, ids or names (* and ?), or of all, run and are used by nobody.
+
+    A worker is idle when every rule says so over the whole window: CPU, network, and the nodes that
+    run in CML's labs. It is busy when one rule says so, and unknown when one lacks its data: an
+    unknown worker is never stopped. Nor is one with the hold tag. CML is asked as CML_IAM_CML_USER
+    with CML_IAM_CML_PASSWORD.
+
+    Exits with 8 when a rule could not be asked; a worker younger than the window is no failure.
+    """
+    here = scene()
+    given = {"window": window, "cpu_percent": cpu, "network_kib": network, "cml_nodes": cml_nodes}
+    rules = _rules(here, given, left_out)
+    check_rules(rules)
+    found = here.find_managed(workers, unmanaged=False) if workers else wanted_workers(here, ())
+    judged = _judge(here, found, rules)
+    outcomes = _stop(here, judged) if stop else ()
+    if wants_json():
+        print_json([_as_json(each, outcomes) for each in judged])
+    else:
+        _print(judged, rules)
+        for outcome in outcomes:
+            say(outcome_line(outcome, "stop", dry=settings().dry_run))
+    context.exit(failures(outcomes) or _code(judged))
+
+
+def hold_tag(here: Scene) -> str:
+    """Return the tag that has a worker let be: the site's, or the default."""
+    return here.site.fleet.hold_tag if here.site else Fleet().hold_tag
+
+
+def _rules(here: Scene, given: dict[str, Any], left_out: Sequence[str]) -> Idle:
+    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen |= {IDLE_RULES[rule]: None for rule in left_out}
+    return replace(here.site.idle if here.site else Idle(), **chosen)
+
+
+def _judge(here: Scene, workers: Sequence[Worker], rules: Idle) -> tuple[Judged, ...]:
+    asking = "CloudWatch and CML" if rules.cml_nodes is not None else "CloudWatch"
+    with progress(f"asking {asking} about {len(workers)} worker(s)"):
+        return find_idle(
+            here.manager,
+            workers,
+            rules,
+            hold_tag(here),
+            ask_cml=_ask_cml(),
+            now=datetime.now(UTC),
+            metric_data=here.site is not None and here.site.grant.metric_data,
+        )
+
+
+def _ask_cml() -> Callable[[Worker], Activity]:
+    user, password = os.environ.get(_USER), os.environ.get(_PASSWORD)
+    if not user or not password:
+        missing = Activity(
+            unknown="CML was not asked: no user and password",
+            remedy=f"set {_USER} and {_PASSWORD}, or leave the rule out: --without cml",
+        )
+        return lambda _: missing
+    access, login = cml_access(), CmlLogin(user, Secret(password))
+    return lambda worker: cml_activity(worker, access, login)
+
+
+def _stop(here: Scene, judged: Sequence[Judged]) -> tuple[Outcome, ...]:
+    unused = [each.worker for each in judged if each.use is Use.IDLE]
+    if not unused:
+        note(f"{INFO} none is idle: nothing to stop")
+        return ()
+    if not wants_json() and not settings().yes:
+        for each in judged:
+            if each.use is Use.IDLE:
+                note("\n".join(_lines(each)))
+    confirm(unused, "stop")
+    with progress(f"asking EC2 to stop {len(unused)} worker(s)"):
+        return act(here.manager, unused, stop_ask, dry_run=settings().dry_run)
+
+
+def _print(judged: Sequence[Judged], rules: Idle) -> None:
+    if not judged:
+        note(f"{INFO} no worker runs")
+        return
+    for each in judged:
+        for line in _lines(each):
+            say(line)
+    counts = {use: sum(each.use is use for each in judged) for use in Use}
+    say(", ".join(f"{count} {use}" for use, count in counts.items() if count))
+    note(f"  over the last {span(rules.window)}; --stop stops the idle ones")
+    remedies = [item.remedy for each in judged for item in each.evidence if item.remedy]
+    for remedy in dict.fromkeys(remedies):
+        note(f"  fix: {remedy}")
+
+
+def _lines(judged: Judged) -> list[str]:
+    worker = judged.worker
+    about = f"{worker.instance_type}, {worker.region}"
+    lines = [f"{_MARK[judged.use]} {judged.use}: {worker.label}, {about}"]
+    if judged.hold:
+        lines.append(f"    held: {judged.hold}")
+    return lines + [f"    {each.rule}: {each.use}: {each.words}" for each in judged.evidence]
+
+
+def _as_json(judged: Judged, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    by_id = {each.worker.id: each for each in outcomes}
+    outcome = by_id.get(judged.worker.id)
+    return {
+        "id": judged.worker.id,
+        "name": judged.worker.name,
+        "region": judged.worker.region,
+        "instance_type": judged.worker.instance_type,
+        "use": judged.use,
+        "hold": judged.hold,
+        "evidence": [
+            {"rule": each.rule, "use": each.use, "words": each.words, "remedy": each.remedy}
+            for each in judged.evidence
+        ],
+        "stopped": outcome and outcome_json(outcome, None, dry=settings().dry_run),
+    }
+
+
+def _code(judged: Sequence[Judged]) -> Exit:
+    unknown = [each for each in judged if each.use is Use.UNKNOWN]
+    young = [each for each in unknown if any(item.rule == "uptime" for item in each.evidence)]
+    return Exit.OK if len(unknown) == len(young) else Exit.UNCHECKED

@@ -1,0 +1,213 @@
+"""Which running workers nobody uses: every rule must say so, and none may lack its data.
+
+CPU and network alone cannot tell an idle worker from one with quiet labs: nodes that wait need
+little of either. So CML itself is asked which nodes run, unless that rule is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.errors import InputError
+from cml_iam.workers._activity import Activity
+from cml_iam.workers._hold import held
+from cml_iam.workers._metric import Measure, Metric, Utilization
+from cml_iam.workers._threads import in_threads
+
+if TYPE_CHECKING:
+    from cml_iam.site import Idle
+    from cml_iam.workers._manager import WorkerManager
+    from cml_iam.workers._model import Worker
+
+LATE: Final = 2
+"""Periods at the end of a window that CloudWatch may not have yet."""
+
+KIB: Final = 1024
+
+
+class Use(StrEnum):
+    """Whether somebody uses a worker, by one rule or by all."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+    UNKNOWN = "unknown"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one *rule* found, in words; *remedy* where it is unknown."""
+
+    rule: str
+    use: Use
+    words: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A running worker and whether it is idle; *hold* says why it is let be."""
+
+    worker: Worker
+    use: Use
+    evidence: tuple[Evidence, ...]
+    hold: str | None = None
+
+
+def find_idle(
+    manager: WorkerManager,
+    workers: Sequence[Worker],
+    rules: Idle,
+    hold_tag: str,
+    *,
+    ask_cml: Callable[[Worker], Activity],
+    now: datetime,
+    metric_data: bool = False,
+) -> tuple[Judged, ...]:
+    """Judge those of *workers* that run, in their order; *ask_cml* where there is a rule for it."""
+    check_rules(rules)
+    running = [each for each in workers if each.state == "running"]
+    measures = measures_of(rules)
+    used: dict[str, Utilization] = {}
+    if measures:
+        used = manager.get_utilization_of(
+            running, window=rules.window, measures=measures, metric_data=metric_data
+        )
+    said: list[Activity | None] = [None] * len(running)
+    if rules.cml_nodes is not None:
+        said = list(in_threads(ask_cml, running))
+    return tuple(
+        judge(each, used.get(each.id), activity, rules, hold_tag, now)
+        for each, activity in zip(running, said, strict=True)
+    )
+
+
+def check_rules(rules: Idle) -> None:
+    """Raise InputError for rules that would call every worker idle."""
+    if rules.cpu_percent is None and rules.network_kib is None and rules.cml_nodes is None:
+        raise InputError("no rule is left: every worker would count as idle")
+    if rules.window < timedelta(minutes=15):
+        raise InputError(
+            "the window is shorter than 15 minutes",
+            remedy="EC2 reports every five minutes, so that a shorter one proves nothing",
+        )
+
+
+def measures_of(rules: Idle) -> tuple[Measure, ...]:
+    """Return what CloudWatch is asked for."""
+    cpu = (Measure.CPU,) if rules.cpu_percent is not None else ()
+    network = (Measure.NETWORK_IN, Measure.NETWORK_OUT) if rules.network_kib is not None else ()
+    return cpu + network
+
+
+def judge(
+    worker: Worker,
+    used: Utilization | None,
+    activity: Activity | None,
+    rules: Idle,
+    hold_tag: str,
+    now: datetime,
+) -> Judged:
+    """Judge a running *worker*: busy by any rule, idle by all, else unknown."""
+    evidence: list[Evidence] = []
+    if used is not None and rules.cpu_percent is not None:
+        evidence.append(_cpu(used, rules.cpu_percent))
+    if used is not None and rules.network_kib is not None:
+        evidence.append(_network(used, rules.network_kib))
+    if activity is not None and rules.cml_nodes is not None:
+        evidence.append(_cml(activity, rules.cml_nodes))
+    young = _too_young(worker, rules.window, now)
+    if young:
+        evidence.append(young)
+    hold = held(worker, hold_tag, now)
+    return Judged(worker, Use.HELD if hold else _together(evidence), tuple(evidence), hold)
+
+
+def _together(evidence: Sequence[Evidence]) -> Use:
+    found = {each.use for each in evidence}
+    for use in (Use.BUSY, Use.UNKNOWN, Use.IDLE):
+        if use in found:
+            return use
+    return Use.UNKNOWN
+
+
+def _too_young(worker: Worker, window: timedelta, now: datetime) -> Evidence | None:
+    if worker.launched_at is None:
+        return Evidence("uptime", Use.UNKNOWN, "EC2 does not say since when it runs")
+    age = now - worker.launched_at
+    if age >= window:
+        return None
+    return Evidence(
+        "uptime",
+        Use.UNKNOWN,
+        f"started {_minutes(age)} ago, and the window is {_minutes(window)}",
+        "ask again later, or for a shorter window",
+    )
+
+
+def _cpu(used: Utilization, limit: float) -> Evidence:
+    metric = used.cpu
+    bound = f"limit {limit:g} %"
+    if missing := _missing("cpu", metric, used):
+        busy = _above(metric, limit)
+        return missing if busy is None else Evidence("cpu", Use.BUSY, f"{busy:.1f} %, {bound}")
+    worst = max(point.average for point in metric.points)
+    words = f"at most {worst:.1f} % in any {metric.period // 60} min, {bound}"
+    return Evidence("cpu", Use.IDLE if worst <= limit else Use.BUSY, words)
+
+
+def _network(used: Utilization, limit: float) -> Evidence:
+    both = (used.network_in, used.network_out)
+    bound = f"limit {limit:g} KiB/s"
+    if missing := next(
+        (found for each in both if (found := _missing("network", each, used))), None
+    ):
+        busy = max((over for each in both if (over := _above(each, limit * KIB))), default=None)
+        words = f"{(busy or 0) / KIB:.1f} KiB/s one way, {bound}"
+        return missing if busy is None else Evidence("network", Use.BUSY, words)
+    total: dict[datetime, float] = {}
+    for metric in both:
+        for point in metric.points:
+            total[point.at] = total.get(point.at, 0.0) + point.average
+    worst = max(total.values()) / KIB
+    words = f"at most {worst:.1f} KiB/s in any {both[0].period // 60} min, {bound}"
+    return Evidence("network", Use.IDLE if worst <= limit else Use.BUSY, words)
+
+
+def _above(metric: Metric, limit: float) -> float | None:
+    """Return the highest average above *limit*: that somebody used it needs no other point."""
+    return max((each.average for each in metric.points if each.average > limit), default=None)
+
+
+def _missing(rule: str, metric: Metric, used: Utilization) -> Evidence | None:
+    """Return why *metric* decides nothing, None where every whole period has its point."""
+    name = metric.name.replace("_", " ")
+    if metric.unknown:
+        words = f"{name} {metric.unknown}: {metric.detail}"
+        return Evidence(rule, Use.UNKNOWN, words, metric.remedy)
+    slots = metric.slots(used.start, used.end)
+    gaps = sum(each is None for each in slots[: max(1, len(slots) - LATE)])
+    if not gaps:
+        return None
+    return Evidence(
+        rule,
+        Use.UNKNOWN,
+        f"{name}: {gaps} of {len(slots)} periods have no point",
+        "ask again later, or look why EC2 did not report",
+    )
+
+
+def _cml(activity: Activity, limit: int) -> Evidence:
+    if activity.nodes is None:
+        return Evidence("cml", Use.UNKNOWN, activity.unknown or "not asked", activity.remedy)
+    words = f"{activity.nodes} node(s) run in labs, limit {limit}"
+    return Evidence("cml", Use.IDLE if activity.nodes <= limit else Use.BUSY, words)
+
+
+def _minutes(length: timedelta) -> str:
+    minutes = max(0, int(length.total_seconds()) // 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,135 @@
+"""Instances that look like CML workers and do not carry the guard tag: nobody operates them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.errors import RefusedError
+from cml_iam.visible import visible
+from cml_iam.workers._fleet import FILTER_VALUES
+
+if TYPE_CHECKING:
+    from cml_iam.workers._manager import WorkerManager
+    from cml_iam.workers._model import Image, Worker
+    from cml_iam.workers._tags import GuardTag
+
+_WORDS: Final = re.compile(
+    r"(?<![a-z])(cml2?|virl2?|cisco[ _-]?modeling[ _-]?labs?)(?![a-z])", re.I
+)
+"""What CML's images and installers call themselves."""
+
+_GONE: Final = ("shutting-down", "terminated")
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """An instance without the guard tag, and the *reasons* to take it for a worker.
+
+    *likely* with a reason of its own; its type alone makes it possible, no more. *twin* is a tag
+    that the guard tag would be taken for.
+    """
+
+    worker: Worker
+    reasons: tuple[str, ...]
+    likely: bool
+    twin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What workers of this site look like: types (with * and ?) and the ids of images."""
+
+    types: tuple[str, ...] = ()
+    images: frozenset[str] = frozenset()
+
+
+def find_orphans(
+    manager: WorkerManager, instances: Sequence[Worker], looks: Looks
+) -> tuple[Orphan, ...]:
+    """Return those of *instances* that look like workers and are none, the likely ones first."""
+    others = [
+        each for each in instances if not manager.guard.marks(each.tags) and each.state not in _GONE
+    ]
+    images = _images_of(manager, others)
+    found = [
+        _judged(each, images.get((each.region, each.image_id)), looks, manager.guard)
+        for each in others
+    ]
+    return tuple(sorted((each for each in found if each.reasons), key=lambda each: not each.likely))
+
+
+def check_adoption(workers: Sequence[Worker], guard: GuardTag) -> tuple[Worker, ...]:
+    """Return those of *workers* that lack the guard tag; raises RefusedError for what must not be.
+
+    Two tags whose keys differ by case only are one to IAM, and which of them counts is undefined.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    for each in workers:
+        if each.state in _GONE:
+            raise RefusedError(f"{each.label} is {each.state}: nothing is left to adopt")
+        if twin := _twin(each, guard):
+            raise RefusedError(
+                f"{each.label} has the tag `{visible(twin)}`, which IAM does not tell from "
+                f"`{guard.key}`",
+                remedy="remove that tag first, with the same credentials",
+            )
+        if guard.key in each.tags and not guard.marks(each.tags):
+            value = visible(each.tags[guard.key])
+            raise RefusedError(
+                f"{each.label} belongs to somebody else: `{guard.key}={value}`",
+                remedy="ask them; whoever manages it would lose it",
+            )
+    return tuple(each for each in workers if not guard.marks(each.tags))
+
+
+def _images_of(
+    manager: WorkerManager, workers: Sequence[Worker]
+) -> Mapping[tuple[str, str], Image]:
+    """Return the images of *workers* by region and id; those that are gone are missing."""
+    found: dict[tuple[str, str], Image] = {}
+    for region in dict.fromkeys(each.region for each in workers):
+        ids = sorted({each.image_id for each in workers if each.region == region})
+        for start in range(0, len(ids), FILTER_VALUES):
+            batch = ids[start : start + FILTER_VALUES]
+            images = manager.find_images_by_id(batch, region=region)
+            found |= {(region, image.id): image for image in images}
+    return found
+
+
+def _judged(worker: Worker, image: Image | None, looks: Looks, guard: GuardTag) -> Orphan:
+    reasons = []
+    if _WORDS.search(worker.name):
+        reasons.append(f"its name is `{visible(worker.name)}`")
+    if image is not None and (_WORDS.search(image.name) or _WORDS.search(image.description or "")):
+        reasons.append(f"its image is called `{visible(image.name)}`")
+    elif worker.image_id in looks.images:
+        reasons.append(f"its image {worker.image_id} is one of the site's")
+    reasons += _told_by_tags(worker, guard)
+    likely = bool(reasons)
+    if pattern := next(
+        (each for each in looks.types if fnmatchcase(worker.instance_type, each)), None
+    ):
+        like = "" if pattern == worker.instance_type else f" (`{pattern}`)"
+        reasons.append(f"its type {worker.instance_type} is one of the site's{like}")
+    return Orphan(worker, tuple(reasons), likely, _twin(worker, guard))
+
+
+def _told_by_tags(worker: Worker, guard: GuardTag) -> list[str]:
+    reasons = []
+    for key, value in worker.tags.items():
+        if key == "Name":
+            continue
+        shown = f"`{visible(key)}={visible(value)}`"
+        if guard.is_key(key) and value.strip().casefold() == guard.value.casefold():
+            reasons.append(f"its tag {shown} is almost the guard tag `{guard}`")
+        elif _WORDS.search(key) or _WORDS.search(value):
+            reasons.append(f"its tag {shown}")
+    return reasons
+
+
+def _twin(worker: Worker, guard: GuardTag) -> str | None:
+    return next((key for key in worker.tags if guard.is_key(key) and key != guard.key), None)
