@@ -8,6 +8,7 @@ https://json-schema.org/draft/2020-12/json-schema-validation
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -39,6 +40,8 @@ def _accepts(value: Any, schema: Schema, root: Schema) -> bool:
 
 
 def _is_type(value: Any, name: str) -> bool:
+    if name == "integer":
+        return _is_number(value) and float(value).is_integer()
     found = _TYPES.get(name)
     if found is None:
         raise _UnknownError
@@ -57,6 +60,10 @@ _TYPES: Final[dict[str, Any]] = {
 def _type(value: Any, wanted: Any, _: Schema, __: Schema) -> bool:
     names = [wanted] if isinstance(wanted, str) else wanted
     return any(_is_type(value, name) for name in names)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _enum(value: Any, known: list[Any], _: Schema, __: Schema) -> bool:
@@ -103,8 +110,38 @@ def _min_items(value: Any, least: int, _: Schema, __: Schema) -> bool:
     return not isinstance(value, list) or len(value) >= least
 
 
+def _unique_items(value: Any, wanted: bool, _: Schema, __: Schema) -> bool:
+    if not wanted or not isinstance(value, list):
+        return True
+    if not all(isinstance(each, str) for each in value):
+        raise _UnknownError  # JSON tells 1 from true, Python does not
+    return len(set(value)) == len(value)
+
+
 def _min_properties(value: Any, least: int, _: Schema, __: Schema) -> bool:
     return not isinstance(value, dict) or len(value) >= least
+
+
+def _max_properties(value: Any, most: int, _: Schema, __: Schema) -> bool:
+    return not isinstance(value, dict) or len(value) <= most
+
+
+def _property_names(value: Any, inner: Any, _: Schema, root: Schema) -> bool:
+    return not isinstance(value, dict) or all(
+        _accepts_any_schema(name, inner, root) for name in value
+    )
+
+
+def _pattern(value: Any, expression: str, _: Schema, __: Schema) -> bool:
+    return not isinstance(value, str) or re.search(expression, value) is not None
+
+
+def _minimum(value: Any, least: float, _: Schema, __: Schema) -> bool:
+    return not _is_number(value) or bool(value >= least)
+
+
+def _maximum(value: Any, most: float, _: Schema, __: Schema) -> bool:
+    return not _is_number(value) or bool(value <= most)
 
 
 def _ref(value: Any, target: str, _: Schema, root: Schema) -> bool:
@@ -132,7 +169,17 @@ def _if(value: Any, test: Schema, schema: Schema, root: Schema) -> bool:
 
 
 _SAY_NOTHING: Final = frozenset(
-    {"$schema", "$comment", "$defs", "title", "description", "x-problem", "then", "else"}
+    {
+        "$schema",
+        "$comment",
+        "$defs",
+        "default",
+        "title",
+        "description",
+        "x-problem",
+        "then",
+        "else",
+    }
 )
 _CHECKS: Final[dict[str, Callable[[Any, Any, Schema, Schema], bool]]] = {
     "type": _type,
@@ -143,7 +190,13 @@ _CHECKS: Final[dict[str, Callable[[Any, Any, Schema, Schema], bool]]] = {
     "additionalProperties": _additional,
     "items": _items,
     "minItems": _min_items,
+    "uniqueItems": _unique_items,
     "minProperties": _min_properties,
+    "maxProperties": _max_properties,
+    "propertyNames": _property_names,
+    "pattern": _pattern,
+    "minimum": _minimum,
+    "maximum": _maximum,
     "$ref": _ref,
     "allOf": _all_of,
     "oneOf": _one_of,

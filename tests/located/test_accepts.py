@@ -79,6 +79,25 @@ def test_the_quick_yes_to_a_policy_is_that_of_jsonschema(value: object) -> None:
         ("x", {"if": {"type": "string"}, "then": {"const": "*"}}, False),
         (1, {"if": {"type": "string"}, "then": {"const": "*"}}, True),
         (1, {"$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}}, False),
+        (1, {"type": "integer"}, True),
+        (1.0, {"type": "integer"}, True),
+        (1.5, {"type": "integer"}, False),
+        (True, {"type": "integer"}, False),
+        ("ab", {"pattern": "b"}, True),
+        ("ab", {"pattern": "^b"}, False),
+        (1, {"pattern": "^b"}, True),
+        ("x", {"not": {"pattern": "y"}}, True),
+        (["a", "b"], {"uniqueItems": True}, True),
+        (["a", "a"], {"uniqueItems": True}, False),
+        (["a", "a"], {"uniqueItems": False}, True),
+        ({"a": 1}, {"maxProperties": 0}, False),
+        ({"ab": 1}, {"propertyNames": {"pattern": "^a"}}, True),
+        ({"ba": 1}, {"propertyNames": {"pattern": "^a"}}, False),
+        (1, {"minimum": 1, "maximum": 1}, True),
+        (0, {"minimum": 1}, False),
+        (2, {"maximum": 1}, False),
+        (True, {"minimum": 2}, True),
+        ("x", {"minimum": 2, "default": 3}, True),
     ],
 )
 def test_a_keyword_means_what_it_means(value: object, schema: dict, accepted: bool) -> None:
@@ -89,10 +108,10 @@ def test_a_keyword_means_what_it_means(value: object, schema: dict, accepted: bo
 @pytest.mark.parametrize(
     ("value", "schema"),
     [
-        ("x", {"pattern": "x"}),
-        ("x", {"not": {"pattern": "y"}}),
+        ("x", {"format": "date"}),
+        ("x", {"not": {"maxLength": 0}}),
         (1, {"enum": [1, 2]}),
-        (1, {"type": "integer"}),
+        ([1, 2], {"uniqueItems": True}),
         ({"x": 1}, {"patternProperties": {"x": {}}, "additionalProperties": False}),
         ({"x": 1}, {"additionalProperties": False, "patternProperties": {"x": {}}}),
         ("x", {"$ref": "#/properties/x"}),
@@ -102,6 +121,20 @@ def test_what_is_not_known_is_left_to_jsonschema(value: object, schema: dict) ->
     assert not accepts(value, schema)
     if "$ref" not in schema:
         assert schema_problems(value, schema, lambda path, named: None) == ()
+
+
+def test_a_right_site_file_is_read_without_jsonschema() -> None:
+    code = (
+        "import sys; from cml_iam.site import parse_site;"
+        'parse_site(\'[account]\\nid = "111122223333"\\n[restrict]\\nregions = ["us-east-1"]\\n\''
+        '\'guard_tag = {ManagedBy = "cml"}\\n[workers.a]\\ninstance_types = ["c5.large"]\\n\''
+        "'image = \"x\"\\ndisk = 9\\n');"
+        "print('jsonschema' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_a_right_policy_is_read_without_jsonschema() -> None:
