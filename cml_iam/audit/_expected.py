@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Literal
 
-from cml_iam.audit._part import ask_of, decided, found
+from cml_iam.audit._part import ask_of, decided, deciding_labels, found
 from cml_iam.audit._report import Cell, Matrix
-from cml_iam.expectations import SITUATIONS
+from cml_iam.expectations import SITUATIONS, Ruling, derive_expectations, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -15,12 +15,32 @@ if TYPE_CHECKING:
     from cml_iam.audit._report import Answer, Ask, AuditFinding, Spot
     from cml_iam.engine import Authorizer, Request
     from cml_iam.expectations import Expectation, Judgement
+    from cml_iam.policy import PolicyDocument
+    from cml_iam.site import Site
 
 REST: Final = "everything else"
 """The row of the actions that the catalogue does not have."""
 
 MOST_WITNESSES: Final = 5
 """Requests shown for one finding; the message counts the rest."""
+
+
+def judged(
+    authorizer: Authorizer, site: Site, documents: Sequence[PolicyDocument]
+) -> tuple[Judgement, ...]:
+    """Return the judgements of the expectations of *site*, with hints where some fail."""
+    expectations = derive_expectations(site)
+
+    def ruling(request: Request) -> Ruling:
+        decision = authorizer.decide(request)
+        return Ruling(decision.allowed, deciding_labels(decision))
+
+    judgements = judge(expectations, ruling)
+    if all(each.verdict == "holds" for each in judgements):
+        return judgements
+    from cml_iam.verify import verify_offline  # which works out reasons, and takes its time
+
+    return verify_offline(expectations, documents).judgements
 
 
 def matrix_of(

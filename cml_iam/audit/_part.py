@@ -13,7 +13,7 @@ from cml_iam.audit._rules import AUDIT_RULES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cml_iam.audit._report import Changed, Check, Input, KeyLine, Matrix, Unused
+    from cml_iam.audit._report import Cell, Changed, Check, Input, KeyLine, Matrix, Unused
     from cml_iam.engine import Decision, Request
     from cml_iam.lint import Finding, Severity
 
@@ -116,8 +116,57 @@ def ask_of(
 
 def decided(decision: Decision, *, says: str = "") -> Ask:
     """Return what the engine decided, with the statements that did."""
-    labels = dict.fromkeys(each.label for each in decision.statements)
-    return ask_of(decision.request, decision.outcome, labels, says=says)
+    return ask_of(decision.request, decision.outcome, deciding_labels(decision), says=says)
+
+
+def deciding_labels(decision: Decision) -> tuple[str, ...]:
+    """Return the labels of the statements that decided, without working out why others did not."""
+    effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(decision.outcome)
+    matched = decision.authorizer.matched(decision.request)
+    found = (each.statement for _, each in matched)
+    return tuple(dict.fromkeys(each.label for each in found if each.effect == effect))
+
+
+AMBIENT = frozenset(
+    {
+        "aws:currenttime",
+        "aws:epochtime",
+        "aws:principalaccount",
+        "aws:principalarn",
+        "aws:principaltype",
+        "aws:securetransport",
+        "aws:sourceip",
+        "aws:tokenissuetime",
+        "aws:userid",
+        "aws:username",
+        "aws:viaawsservice",
+    }
+)
+"""Condition keys that every request has; they tell something only where a policy asks for them."""
+
+
+def trimmed(part: Part, policies: str) -> Part:
+    """Return *part* without the ambient keys of requests that the text of *policies* never asks."""
+    asked = policies.lower()
+    dropped = frozenset(each for each in AMBIENT if each not in asked)
+
+    def ask(one: Ask) -> Ask:
+        kept = {key: value for key, value in one.context.items() if key.lower() not in dropped}
+        return replace(one, context=kept)
+
+    def cell(one: Cell) -> Cell:
+        return replace(one, asks=tuple(map(ask, one.asks)))
+
+    return replace(
+        part,
+        findings=tuple(
+            replace(each, witness=tuple(map(ask, each.witness))) for each in part.findings
+        ),
+        matrices=tuple(replace(each, cells=tuple(map(cell, each.cells))) for each in part.matrices),
+        changes=tuple(
+            replace(each, before=ask(each.before), after=ask(each.after)) for each in part.changes
+        ),
+    )
 
 
 def told_apart(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:

@@ -85,6 +85,7 @@ def _template() -> Template:
         ),
     )
     made.filters["prose"] = _prose
+    made.filters["lines"] = _lines
     made.filters["capital"] = lambda text: text[:1].upper() + text[1:]
     made.globals.update(
         by_severity=words.by_severity,
@@ -109,7 +110,16 @@ def _prose(text: str) -> Markup:
     """Return foreign *text* escaped, what stands in backticks as code."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escape(shown(text))))  # noqa: S704 - escaped
+    # Of a plain text: Markup would escape what is put in.
+    safe = str(escape(shown(text)))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", safe))  # noqa: S704 - escaped above
+
+
+def _lines(texts: Iterable[str]) -> Markup:
+    """Return foreign *texts* escaped, each on a line of its own."""
+    from markupsafe import Markup
+
+    return Markup("\n").join(shown(each) for each in texts)
 
 
 def _common_context(asks: Iterable[Ask]) -> list[str]:
