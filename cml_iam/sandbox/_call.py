@@ -84,7 +84,7 @@ def read_call(message: Message, claim: Claim) -> Call:
     model = operation_model(service, operation)
     if model is None:
         raise Fault("InvalidAction", f"The action {operation} is not valid for this web service.")
-    params = _params(model, protocol, given)
+    params = params_of(model, protocol, given)
     call = Call(service, operation, claim.region, protocol, params)
     _check_required(call, model)
     if protocol == "ec2":
@@ -187,7 +187,8 @@ def _signs(name: str) -> bool:
     return name.startswith("X-Amz-")
 
 
-def _params(model: Any, protocol: Protocol, given: Any) -> dict[str, Any]:
+def params_of(model: Any, protocol: Protocol, given: Any) -> dict[str, Any]:
+    """Return what was *given*, by the names of the *model* of an operation; raises Fault."""
     from moto.core import parse
 
     parsers: dict[str, Any] = parse.PROTOCOL_PARSERS

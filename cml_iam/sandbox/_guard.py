@@ -9,7 +9,7 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine import Authorizer, Request, compile_policies
+from cml_iam.engine import Authorizer, compile_policies
 from cml_iam.policy import load_policy
 from cml_iam.sandbox._asked_ec2 import ec2_asked
 from cml_iam.sandbox._asked_iam import cloudwatch_asked, iam_asked, sts_asked
@@ -17,7 +17,9 @@ from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._principals import policies_of
 
 if TYPE_CHECKING:
-    from cml_iam.engine import Decision
+    from collections.abc import Iterable
+
+    from cml_iam.engine import Decision, Request
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Policies, Principal
     from cml_iam.sandbox._world import World
@@ -51,26 +53,29 @@ def authorize(world: World, principal: Principal, call: Call) -> None:
             raise _refusal(world, principal, call, decision)
 
 
-def authorize_action(world: World, principal: Principal, action: str, region: str) -> None:
-    """Raise Fault unless *principal* may do *action* of another service on every resource."""
+def authorize_all(
+    world: World, principal: Principal, asked: Iterable[Request], resource: str | None = None
+) -> None:
+    """Raise Fault unless *principal* may do everything *asked*; *resource* is the policy there."""
     if principal.is_root:
         return
-    context = principal.caller.context() | {"aws:RequestedRegion": region}
-    request = Request(action, "*", principal.arn, context | _moment(world, principal))
-    decision = compiled(policies_of(world, principal), None).decide(request)
-    if not decision.allowed:
-        raise Fault("AccessDenied", denial(principal.arn, decision), _DENIED)
+    authorizer = compiled(policies_of(world, principal), resource)
+    extra = _moment(world, principal)
+    for request in asked:
+        decision = authorizer.decide(request._replace(context={**request.context, **extra}))
+        if not decision.allowed:
+            raise Fault("AccessDenied", denial(principal.arn, decision), _DENIED)
 
 
 @lru_cache(maxsize=256)
-def compiled(policies: Policies, trust: str | None) -> Authorizer:
-    """Return the authorizer of *policies*, and of a role's *trust* policy where one is asked."""
+def compiled(policies: Policies, resource: str | None) -> Authorizer:
+    """Return the authorizer of *policies*, and of a resource's policy where one is asked."""
     limit = policies.boundary
     return compile_policies(
         identity=[load_policy(each.document, each.name) for each in policies.identity],
         boundary=load_policy(limit.document, limit.name) if limit else None,
         session=policies.session,
-        resource=trust,
+        resource=resource,
     )
 
 

@@ -76,6 +76,8 @@ class Moto:
         # Moto's own reset builds every backend anew first, which takes half a second.
         started: list[Any] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001 - no other way
         for backend in started:
+            if backend.service_name == "s3":
+                _close_files(backend)
             backend.clear()
         started.clear()
         reset_model_data()
@@ -163,6 +165,13 @@ class Moto:
         status, headers = started
         kept = {k: v for k, v in headers.items() if k.startswith("x-amz") or k in _KEPT}
         return Answer(status, content, headers.get("content-type", "text/xml"), kept)
+
+
+def _close_files(backend: Any) -> None:
+    """Close what moto's S3 holds open: a temporary file for every object."""
+    for accounts in backend.values():
+        for each in accounts.values():
+            each.reset()
 
 
 _KEPT: Final = frozenset({"etag", "last-modified", "location"})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from cml_iam.aws import connect
 from cml_iam.credentials import Delivery, EnvFile
 from cml_iam.provision import (
     PIECES,
+    Hours,
+    Watch,
     apply_plan,
     plan_adoption,
     plan_bootstrap,
@@ -21,8 +25,9 @@ from cml_iam.provision import (
     plan_rollback,
     read_drift,
     read_status,
+    trail_problems,
 )
-from cml_iam.render import render_document, render_parts
+from cml_iam.render import audit_values, render_document, render_parts
 from cml_iam.site import Site
 from tests.conftest import RESTRICTED
 from tests.provision.worlds import Recorded
@@ -66,6 +71,118 @@ def who(sandbox: Any, request: pytest.FixtureRequest) -> Who:
         return Recorded(_connect(sandbox, key["AccessKeyId"], key["SecretAccessKey"]))
 
     return make
+
+
+AUDITED = {
+    "user": USER,
+    "role": ROLE,
+    "elsewhere": replace(USER, audit_names=MappingProxyType({"region": "eu-central-1"})),
+}
+WATCH = Watch(2026, Hours("Europe/Berlin"), "operator@example.com")
+
+
+@pytest.fixture
+def account() -> Iterator[Any]:
+    """A sandbox of its own: the trail, and what belongs to it, is there once for an account."""
+    from cml_iam.sandbox import start_sandbox
+
+    with start_sandbox() as running:
+        yield running
+
+
+def _somebody(sandbox: Any, name: str, text: str) -> Recorded:
+    """Return the port of a new user who may do what *text* says, and nothing else."""
+    root = _connect(sandbox, sandbox.root.id, sandbox.root.secret)
+    root.call("iam", "create_user", UserName=name)
+    made = root.call("iam", "create_policy", PolicyName=name, PolicyDocument=text)
+    root.call("iam", "attach_user_policy", UserName=name, PolicyArn=made["Policy"]["Arn"])
+    key = root.call("iam", "create_access_key", UserName=name)["AccessKey"]
+    return Recorded(_connect(sandbox, key["AccessKeyId"], key["SecretAccessKey"]))
+
+
+def _spoil(root: Any, site: Site) -> None:
+    """Undo, as the root, what apply then has to put right by calls that change."""
+    arns, region = audit_values(site), site.audit.region
+
+    def call(service: str, operation: str, **parameters: Any) -> None:
+        root.call(service, operation, region=region, **parameters)
+
+    selector = {"ReadWriteType": "ReadOnly", "IncludeManagementEvents": True}
+    trail = {"Name": arns["trail_arn"]}
+    call("cloudtrail", "update_trail", **trail, IsMultiRegionTrail=False)
+    call(
+        "cloudtrail", "put_event_selectors", TrailName=arns["trail_arn"], EventSelectors=[selector]
+    )
+    call("cloudtrail", "stop_logging", **trail)
+    call("logs", "delete_retention_policy", logGroupName=site.audit.log_group)
+    trust = json.loads(render_document(site, "trust-cloudtrail-to-logs").text)
+    trust["Statement"][0]["Condition"] = {}
+    name = str(arns["delivery_role_arn"]).rpartition("/")[2]
+    root.call("iam", "update_assume_role_policy", RoleName=name, PolicyDocument=json.dumps(trust))
+
+
+def _audit(aws: Recorded, site: Site) -> list[str]:
+    return _apply(aws, site, documents="", pieces=["audit"], watch=WATCH)
+
+
+@pytest.mark.parametrize("name", AUDITED)
+def test_the_auditor_sets_up_the_trail_and_keeps_it_right(name: str, account: Any) -> None:
+    site = AUDITED[name]
+    root = _connect(account, account.root.id, account.root.secret)
+    auditor = _somebody(account, "auditor", render_document(site, "bootstrap-audit").text)
+
+    made = _audit(auditor, site)
+
+    assert {"create_trail", "put_bucket_policy", "subscribe", "put_metric_alarm"} <= set(made)
+    assert trail_problems(auditor, site) == ()
+    assert _audit(auditor, site) == []
+    _spoil(root, site)
+    assert {"update_trail", "put_event_selectors", "start_logging"} <= set(_audit(auditor, site))
+    assert _audit(auditor, site) == []
+
+
+def _statements(site: Site) -> list[dict[str, Any]]:
+    document = json.loads(render_document(site, "bootstrap-audit").text)
+    return list(document["Statement"])
+
+
+@pytest.mark.parametrize("missing", [each["Sid"] for each in _statements(USER)])
+def test_without_any_one_statement_the_auditor_fails_at_what_it_allowed(
+    missing: str, account: Any
+) -> None:
+    statements = {each["Sid"]: each for each in _statements(USER)}
+    kept = [each for sid, each in statements.items() if sid != missing]
+    text = json.dumps({"Version": "2012-10-17", "Statement": kept})
+    auditor = _somebody(account, "auditor", text)
+
+    with pytest.raises(errors.DeniedError) as caught:
+        _audit(auditor, USER)
+
+    allowed = statements[missing]["Action"]
+    assert caught.value.action in ([allowed] if isinstance(allowed, str) else allowed)
+    assert caught.value.action in str(caught.value)
+
+
+def test_the_auditor_cannot_take_the_trail_away(account: Any) -> None:
+    auditor = _somebody(account, "auditor", render_document(USER, "bootstrap-audit").text)
+    _audit(auditor, USER)
+    names, arns = USER.audit, audit_values(USER)
+    destructive: list[tuple[str, str, dict[str, Any]]] = [
+        ("cloudtrail", "stop_logging", {"Name": arns["trail_arn"]}),
+        ("cloudtrail", "delete_trail", {"Name": arns["trail_arn"]}),
+        ("s3", "delete_bucket", {"Bucket": names.bucket}),
+        ("s3", "delete_bucket_policy", {"Bucket": names.bucket}),
+        ("s3", "list_objects_v2", {"Bucket": names.bucket}),
+        ("logs", "delete_log_group", {"logGroupName": names.log_group}),
+        ("cloudwatch", "delete_alarms", {"AlarmNames": ["cml-run-instances"]}),
+        ("sns", "delete_topic", {"TopicArn": arns["topic_arn"]}),
+        ("iam", "create_user", {"UserName": "another"}),
+        ("secretsmanager", "list_secrets", {}),
+    ]
+    for service, operation, parameters in destructive:
+        with pytest.raises(errors.DeniedError):
+            auditor.call(service, operation, **parameters)
+    assert trail_problems(auditor, USER) == ()
 
 
 def _documents(site: Site) -> list[str]:

@@ -203,8 +203,8 @@ def test_what_is_not_listed_is_refused(
     service: str, operation: str, parameters: dict[str, Any], manager: Identity
 ) -> None:
     answer = refused(getattr(manager.client(service), operation), **parameters)
-    code = "UnauthorizedOperation" if service == "ec2" else "AccessDenied"
-    assert (answer.code, answer.status) == (code, 403)
+    words = {"ec2": ("UnauthorizedOperation", 403), "ssm": ("AccessDeniedException", 400)}
+    assert (answer.code, answer.status) == words.get(service, ("AccessDenied", 403))
 
 
 def test_a_user_without_policies_may_only_ask_who_it_is(user: Callable[..., Identity]) -> None:
@@ -419,10 +419,12 @@ def test_a_launch_template_is_judged_by_its_contents(
     assert data["UserData"]["Value"] == "aGVsbG8="
 
 
-def test_other_services_need_the_action_on_every_resource(user: Callable[..., Identity]) -> None:
-    name = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/x"
-    narrow = user(document(allow("ssm:GetParameters", on=name)))
-    wide = user(document(allow("ssm:GetParameters")))
+def test_what_is_not_understood_needs_the_action_on_every_resource(
+    user: Callable[..., Identity],
+) -> None:
+    name = f"arn:aws:ssm:us-east-1:{ACCOUNT}:document/x"
+    narrow = user(document(allow("ssm:ListDocuments", on=name)))
+    wide = user(document(allow("ssm:ListDocuments")))
 
-    assert refused(narrow.client("ssm").get_parameters, Names=["x"]).code == "AccessDenied"
-    assert wide.client("ssm").get_parameters(Names=["x"])["InvalidParameters"] == ["x"]
+    assert refused(narrow.client("ssm").list_documents).code == "AccessDeniedException"
+    assert "DocumentIdentifiers" in wide.client("ssm").list_documents()
