@@ -53,8 +53,9 @@ def usage_of(
     if services is None:
         reason = f"IAM did not have it ready within {PATIENCE:.0f} seconds"
         return USAGE.unchecked(account, reason, "ask again")
-    used = dict(_tracked(services))
+    used, idle = dict(_tracked(services)), _idle_services(services)
     granted = _granted(site)
+    used |= {each.action: None for each in granted if each.service in idle}
     known = [each for each in granted if each.action in used]
     unused = tuple(
         Unused(each.action, each.methods, used[each.action], account)
@@ -103,6 +104,15 @@ def _tracked(services: Sequence[Mapping[str, Any]]) -> list[tuple[str, datetime 
         for each in services
         for action in each.get("TrackedActionsLastAccessed", ())
     ]
+
+
+def _idle_services(services: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the services that were not used at all: then AWS lists none of their actions."""
+    return frozenset(
+        each["ServiceNamespace"]
+        for each in services
+        if each.get("LastAuthenticated") is None and not each.get("TrackedActionsLastAccessed")
+    )
 
 
 def _utc(moment: datetime | None) -> datetime | None:

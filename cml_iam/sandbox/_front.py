@@ -11,6 +11,7 @@ from cml_iam.sandbox._answers import as_cbor, fault_answer
 from cml_iam.sandbox._call import SERVICES, protocol_of, read_call
 from cml_iam.sandbox._faults import Fault, Unauthenticated, unauthenticated
 from cml_iam.sandbox._guard import authorize
+from cml_iam.sandbox._last_accessed import note_use
 from cml_iam.sandbox._moto import model_fault, model_faults
 from cml_iam.sandbox._others import answer_other
 from cml_iam.sandbox._own import OWN
@@ -84,6 +85,7 @@ def _respond(world: World, message: Message, claim: Claim) -> Answer:
 def _done(world: World, principal: Principal, read: Call) -> Answer:
     """Complete what was *read*, authorize it, and do it."""
     call = complete(world, principal, read)
+    note_use(world, principal, call)
     authorize(world, principal, call)
     if call.params.get("DryRun"):
         said = "Request would have succeeded, but DryRun flag is set."

@@ -11,6 +11,7 @@ from cml_iam.policy import Arn
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._documents import check_document
 from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._last_accessed import generate_details, get_details
 from cml_iam.sandbox._simulate import (
     context_keys_for_custom_policy,
     context_keys_for_principal_policy,
@@ -212,6 +213,8 @@ OWN: Final[dict[str, Handler | Callable[..., Answer | None]]] = {
     "iam:SimulatePrincipalPolicy": simulate_principal_policy,
     "iam:GetContextKeysForCustomPolicy": context_keys_for_custom_policy,
     "iam:GetContextKeysForPrincipalPolicy": context_keys_for_principal_policy,
+    "iam:GenerateServiceLastAccessedDetails": generate_details,
+    "iam:GetServiceLastAccessedDetails": get_details,
     "iam:PutUserPermissionsBoundary": put_user_permissions_boundary,
     "iam:DeleteUserPermissionsBoundary": delete_user_permissions_boundary,
 }

@@ -116,6 +116,10 @@ class World:
         """What applied to a user or role from when on, by its ARN, if changes take time."""
         self.pages: OrderedDict[str, tuple[object, int]] = OrderedDict()
         """What a NextToken continues: the call, and where."""
+        self.accessed: dict[str, dict[str, tuple[datetime, str]]] = {}
+        """When and where each user and role last tried an action, by its ARN."""
+        self.access_jobs: dict[str, tuple[str, str]] = {}
+        """Whose use of what was asked for, and how finely, by the job."""
 
     @property
     def iam(self) -> Any:
