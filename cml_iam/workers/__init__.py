@@ -27,6 +27,7 @@ from cml_iam.workers._health import (
     Check,
     Health,
     Verdict,
+    fleet_lines,
     granting,
     health_lines,
     log_health,
@@ -53,12 +54,12 @@ from cml_iam.workers._model import (
     Worker,
     is_image_id,
 )
-from cml_iam.workers._monitor import Monitor, Report
+from cml_iam.workers._monitor import Monitor, Report, Watched
 from cml_iam.workers._orphans import Looks, Orphan, check_adoption, find_orphans
 from cml_iam.workers._pending import PendingLaunch, PendingLaunches
 from cml_iam.workers._prices import Prices, load_prices, parse_prices
 from cml_iam.workers._schedule import Planned, Step, parse_schedule, plan_schedule
-from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag
+from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, check_name
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
 
 __all__ = [
@@ -109,11 +110,13 @@ __all__ = [
     "Utilization",
     "Verdict",
     "Waited",
+    "Watched",
     "Worker",
     "WorkerManager",
     "act",
     "adopt_ask",
     "check_adoption",
+    "check_name",
     "check_rules",
     "cml_activity",
     "cost_of",
@@ -122,6 +125,7 @@ __all__ = [
     "find_idle",
     "find_orphans",
     "find_workers",
+    "fleet_lines",
     "granting",
     "health_lines",
     "held",

@@ -24,7 +24,7 @@ from cml_iam.workers._launch import Launch
 from cml_iam.workers._model import Worker, worker_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cml_iam.aws.port import Aws
     from cml_iam.workers._tags import GuardTag
@@ -141,6 +141,26 @@ def health_lines(health: Health) -> tuple[tuple[int, str], ...]:
         return (connected,)
     missing = ", ".join(each.action for each in refused)
     return (connected, (logging.WARNING, f"⚠️ AWS permissions refused: {missing}"), may_fail)
+
+
+def fleet_lines(found: Sequence[Health]) -> tuple[tuple[int, str], ...]:
+    """Return the lines of the log for several regions: one of success, and each that is wrong."""
+    if len(found) == 1:
+        return health_lines(found[0])
+    warnings: list[tuple[int, str]] = []
+    for health in found:
+        refused = ", ".join(each.action for each in health.having(Verdict.REFUSED))
+        if health.failure:
+            why = f"Error while verifying access to EC2: {health.failure.message}"
+            said = f"⚠️ AWS EC2 health check failed in {health.region}: {why}"
+            warnings.append((logging.WARNING, said))
+        elif refused:
+            said = f"⚠️ AWS permissions refused in {health.region}: {refused}"
+            warnings.append((logging.WARNING, said))
+    connected = any(each.connected for each in found)
+    success = [(logging.INFO, "✅ AWS EC2 connection successful")] if connected else []
+    may_fail = [(logging.WARNING, "⚠️ AWS operations may fail at runtime")] if warnings else []
+    return (*success, *warnings, *may_fail)
 
 
 def log_health(health: Health, logger: logging.Logger) -> None:

@@ -57,7 +57,7 @@ class Kept(Generic[Value]):
         try:
             value, _ = future.result(timeout=patience)
         except NoResult:
-            failure: CmlIamError = IncompleteError(f"no answer within {patience:g} s")
+            failure: CmlIamError = IncompleteError(f"no answer within {patience:.2g} s")
         except CancelledError:
             failure = IncompleteError("a fault of cml-iam itself: its log shows it")
         except CmlIamError as error:

@@ -1,22 +1,24 @@
-"""What `serve` answers: health, and the fleet in Prometheus' text format."""
+"""What `serve` answers: health, and the fleet as it was last seen."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from cml_iam.errors import CmlIamError
+from cml_iam.workers._container import Container
 from cml_iam.workers._fleet import Listing, list_fleet
-from cml_iam.workers._health import Health, Verdict, health_lines
-from cml_iam.workers._kept import Kept
+from cml_iam.workers._health import Health, Verdict, fleet_lines, health_lines
+from cml_iam.workers._kept import Answer, Kept
+from cml_iam.workers._manager import WorkerManager
+from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
     from cml_iam.workers._launch import Launch
-    from cml_iam.workers._manager import WorkerManager
     from cml_iam.workers._metric import Utilization
 
 PATIENCE: Final = 4.0
@@ -28,6 +30,14 @@ FLEET_SECONDS: Final = 30.0
 USAGE_SECONDS: Final = 300.0
 """How long answers are kept. A dry run of RunInstances draws on a bucket of 5 calls, and metrics
 have a point every five minutes: asking more often says nothing new."""
+
+REGISTERED: Final = "✅ AWS EC2 Client registered in DI container"
+
+Value = TypeVar("Value")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +61,30 @@ class Report:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """All that is known at one moment; a time is None where nothing was ever answered.
+
+    *regions* are those looked into, *why_unlisted* says why there is no *fleet*.
+    """
+
+    report: Report
+    regions: tuple[str, ...]
+    permissions: tuple[Health, ...]
+    fleet: Listing | None
+    usage: Mapping[str, Utilization]
+    checked_at: datetime
+    listed_at: datetime | None = None
+    measured_at: datetime | None = None
+    why_unlisted: str = ""
+
+
 class Monitor:
-    """Watches one manager for any number of readers, with few calls however many there are."""
+    """Watches one manager for any number of readers, with few calls however many there are.
+
+    *prober* asks whether EC2 answers; its connection should give up within *patience*, so that the
+    reason is known by then. *manager* does the rest, once EC2 has answered the prober.
+    """
 
     def __init__(
         self,
@@ -64,61 +96,95 @@ class Monitor:
         metric_data: bool = False,
         logger: logging.Logger | None = None,
         patience: float = PATIENCE,
+        prober: WorkerManager | None = None,
+        now: Callable[[], datetime] = _now,
     ) -> None:
         self.home = home
+        self.regions = tuple(regions)
+        self.container = Container()
+        self._manager = manager
+        self._now = now
         self._patience = patience
         self._logger = logger or logging.getLogger("cml_iam.health")
         self._logged: tuple[tuple[int, str], ...] = ()
         self._lock = Lock()
         self._metric_data = metric_data
-        self._manager = manager
+        asked = prober or manager
         self._connection = Kept(
-            lambda: manager.health(region=home, permissions=False), CONNECTION_SECONDS
+            lambda: asked.health(region=home, permissions=False), CONNECTION_SECONDS
         )
-        self._permissions = Kept(
-            lambda: manager.health(region=home, probe=probe), PERMISSION_SECONDS
-        )
-        self._fleet = Kept(
-            lambda: list_fleet(regions, lambda each: manager.get_all_instances(region=each)),
-            FLEET_SECONDS,
-        )
+        self._permissions = Kept(lambda: self._try_all(probe), PERMISSION_SECONDS)
+        self._fleet = Kept(self._list, FLEET_SECONDS)
         self._usage = Kept(self._measure, USAGE_SECONDS)
 
     def report(self) -> Report:
         """Return whether the manager can work; never takes much longer than the patience."""
-        connection = self._connection.get(self._patience)
+        return self._report(time.monotonic() + self._patience)[0]
+
+    def watch(self) -> Watched:
+        """Return all that is known; never takes much longer than the patience either."""
+        until = time.monotonic() + self._patience
+        report, age = self._report(until)
+        fleet = self._fleet.get(_left(until) if report.connected else 0.0)
+        usage = self._usage.get(0.0)
+        permissions = self._permissions.get(0.0).value if report.connected else None
+        return Watched(
+            report,
+            self.regions,
+            permissions or (),
+            fleet.value,
+            usage.value or {},
+            self._now() - timedelta(seconds=age),
+            self._at(fleet),
+            self._at(usage),
+            fleet.error.message if fleet.error else "",
+        )
+
+    def _at(self, answer: Answer[Value]) -> datetime | None:
+        return None if answer.value is None else self._now() - timedelta(seconds=answer.age)
+
+    def _report(self, until: float) -> tuple[Report, float]:
+        connection = self._connection.get(_left(until))
         if connection.value is None or connection.error:
             why = connection.error.message if connection.error else "not asked yet"
             self._log(_hanging(why))
-            return Report(False, False, self.home, (f"EC2 in {self.home}: {why}",))
+            return Report(False, False, self.home, (f"EC2 in {self.home}: {why}",)), 0.0
         if connection.value.failure:
             self._log(health_lines(connection.value))
-            return Report(False, False, self.home, (connection.value.failure.message,))
+            reasons = (connection.value.failure.message,)
+            return Report(False, False, self.home, reasons), connection.age
+        self._register(connection.value)
         # They are tried in the background: nobody's probe waits for a dozen calls.
         permissions = self._permissions.get(0.0)
-        known = permissions.value or connection.value
-        self._log(health_lines(known))
-        return _report(self.home, known, permissions.error)
+        known = permissions.value or (connection.value,)
+        self._log(fleet_lines(known))
+        return _report(self.home, known, _untold(permissions)), connection.age
 
-    def metrics(self) -> str:
-        """Return what is known in Prometheus' text format, 0.0.4.
+    def _register(self, connection: Health) -> None:
+        """Hand the manager out once EC2 has answered, and say so as the documentation does."""
+        with self._lock:
+            if WorkerManager in self.container:
+                return
+            self.container.register(WorkerManager, self._manager)
+            self._logged = health_lines(connection)
+        for level, line in (*health_lines(connection), (logging.INFO, REGISTERED)):
+            self._logger.log(level, line)
 
-        https://prometheus.io/docs/instrumenting/exposition_formats/
-        """
-        report = self.report()
-        fleet = self._fleet.get(self._patience if report.connected else 0.0)
-        usage = self._usage.get(0.0)
-        permissions = self._permissions.get(0.0).value
-        return "".join(_exposition(report, permissions, fleet.value, usage.value or {}))
+    def _try_all(self, probe: Launch | None) -> tuple[Health, ...]:
+        manager = self.container.get(WorkerManager)
+        return tuple(
+            in_threads(lambda each: manager.health(region=each, probe=probe), self.regions)
+        )
 
-    def fleet(self) -> Listing | None:
-        """Return the workers as last seen, None where they could not be listed."""
-        return self._fleet.get(self._patience).value
+    def _list(self) -> Listing:
+        manager = self.container.get(WorkerManager)
+        return list_fleet(self.regions, lambda each: manager.get_all_instances(region=each))
 
     def _measure(self) -> Mapping[str, Utilization]:
         found = self._fleet.get(self._patience).value
         running = [each for each in found.workers if each.state == "running"] if found else []
-        return self._manager.get_utilization_of(running, metric_data=self._metric_data)
+        manager = self.container.get(WorkerManager)
+        return manager.get_utilization_of(running, metric_data=self._metric_data)
 
     def _log(self, lines: tuple[tuple[int, str], ...]) -> None:
         """Write *lines* when they are news."""
@@ -130,76 +196,34 @@ class Monitor:
             self._logger.log(level, line)
 
 
+def _left(until: float) -> float:
+    return max(0.0, until - time.monotonic())
+
+
 def _hanging(why: str) -> tuple[tuple[int, str], ...]:
     failed = f"⚠️ AWS EC2 health check failed: Error while verifying access to EC2: {why}"
     return (logging.WARNING, failed), (logging.WARNING, "⚠️ AWS operations may fail at runtime")
 
 
-def _report(home: str, health: Health, error: CmlIamError | None) -> Report:
-    if health.failure:
-        return Report(False, False, home, (health.failure.message,))
-    refused = tuple(f"{each.action}: {each.detail}" for each in health.having(Verdict.REFUSED))
-    unchecked = [f"{each.action}: {each.detail}" for each in health.having(Verdict.UNCHECKED)]
-    if error:
-        unchecked.append(f"permissions: {error.message}")
-    return Report(not refused, True, home, refused, tuple(unchecked))
+def _untold(permissions: Answer[Any]) -> str:
+    """Return why nothing, or nothing new, is known of the permissions; empty where it is."""
+    if permissions.value is None:
+        return "they are being tried for the first time"
+    late = permissions.age > 2 * PERMISSION_SECONDS
+    return permissions.error.message if permissions.error and late else ""
 
 
-Sample = tuple[Mapping[str, str], float]
-
-
-def _exposition(
-    report: Report,
-    permissions: Health | None,
-    fleet: Listing | None,
-    usage: Mapping[str, Utilization],
-) -> Iterator[str]:
-    yield _family("up", "Whether EC2 answers with these credentials.", [({}, report.connected)])
-    yield _family("healthy", "Whether EC2 answers and refuses nothing.", [({}, report.ok)])
-    checks = permissions.checks if permissions else ()
-    known = [each for each in checks if each.verdict is not Verdict.UNCHECKED]
-    yield _family(
-        "permission",
-        "Whether the permission is there; absent where it could not be checked.",
-        [({"action": each.action}, each.verdict is Verdict.ALLOWED) for each in known],
-    )
-    if fleet is None:
-        return
-    counts = Counter((each.region, each.state) for each in fleet.workers)
-    yield _family(
-        "workers",
-        "Workers by region and state.",
-        [({"region": region, "state": state}, n) for (region, state), n in sorted(counts.items())],
-    )
-    yield _family(
-        "region_failed",
-        "Regions whose workers could not be listed.",
-        [({"region": region}, 1) for region in sorted(fleet.failures)],
-    )
-    for name in ("cpu", "memory"):
-        means = [
-            ({"id": each.id, "name": each.name, "region": each.region}, mean)
-            for each in fleet.workers
-            if each.id in usage
-            for mean in (getattr(usage[each.id], name).mean,)
-            if mean is not None
-        ]
-        said = f"Mean {name} of the worker in percent; absent where it is unknown."
-        yield _family(f"worker_{name}_percent", said, means)
-
-
-def _family(name: str, said: str, samples: Iterable[Sample]) -> str:
-    full = f"cml_iam_{name}"
-    lines = [f"# HELP {full} {said}", f"# TYPE {full} gauge"]
-    lines += [f"{full}{_labels(labels)} {float(value):g}" for labels, value in samples]
-    return "\n".join(lines) + "\n"
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _report(home: str, found: Sequence[Health], untold: str) -> Report:
+    several = len(found) > 1
+    reasons, unchecked = [], []
+    for health in found:
+        where = f"{health.region}: " if several else ""
+        if health.failure:
+            reasons.append(where + health.failure.message)
+            continue
+        refused, untried = health.having(Verdict.REFUSED), health.having(Verdict.UNCHECKED)
+        reasons += [f"{where}{each.action}: {each.detail}" for each in refused]
+        unchecked += [f"{where}{each.action}: {each.detail}" for each in untried]
+    if untold:
+        unchecked.append(f"permissions: {untold}")
+    return Report(not reasons, True, home, tuple(reasons), tuple(unchecked))

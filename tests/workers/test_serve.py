@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cml_iam import errors
-from cml_iam.cli.serve import make_server
 from cml_iam.workers import Monitor, WorkerManager
+from cml_iam.workers._http import make_server
 from cml_iam.workers._kept import Kept
 from tests.workers.fake import NOW, FakeAws, instance
 
@@ -55,7 +55,10 @@ def test_health_is_200_when_ec2_answers(caplog: pytest.LogCaptureFixture) -> Non
         status, said = get("/health")
 
     assert (status, json.loads(said)["status"]) == (200, "ok")
-    assert [each.message for each in caplog.records] == ["✅ AWS EC2 connection successful"]
+    assert [each.message for each in caplog.records] == [
+        "✅ AWS EC2 connection successful",
+        "✅ AWS EC2 Client registered in DI container",
+    ]
 
 
 def test_health_is_503_with_the_reason_when_credentials_are_wrong(
@@ -116,7 +119,7 @@ def test_metrics_are_in_prometheus_format_and_unknown_is_absent() -> None:
     lines = said.splitlines()
     assert status == 200
     assert "cml_iam_up 1" in lines
-    assert 'cml_iam_permission{action="ec2:StopInstances"} 1' in lines
+    assert 'cml_iam_permission{action="ec2:StopInstances",region="us-east-1"} 1' in lines
     assert 'cml_iam_workers{region="us-east-1",state="running"} 2' in lines
     cpu = [each for each in lines if each.startswith("cml_iam_worker_cpu_percent{")]
     assert len(cpu) == 1

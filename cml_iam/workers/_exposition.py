@@ -1,0 +1,99 @@
+"""The fleet in Prometheus' text format, 0.0.4. What is unknown is absent, never 0.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cml_iam.workers._health import Verdict
+
+if TYPE_CHECKING:
+    from cml_iam.workers._fleet import Listing
+    from cml_iam.workers._metric import Utilization
+    from cml_iam.workers._monitor import Watched
+
+Sample = tuple[Mapping[str, str], float]
+
+
+def exposition(seen: Watched) -> str:
+    """Return *seen* in Prometheus' text format."""
+    return "".join(_families(seen))
+
+
+def _families(seen: Watched) -> Iterator[str]:
+    report = seen.report
+    yield _family("up", "Whether EC2 answers with these credentials.", [({}, report.connected)])
+    yield _family("healthy", "Whether EC2 answers and refuses nothing.", [({}, report.ok)])
+    times = {"connection": seen.checked_at, "fleet": seen.listed_at, "usage": seen.measured_at}
+    yield _family(
+        "checked_timestamp_seconds",
+        "When it was last answered, in Unix time; absent before the first answer.",
+        _times(times),
+    )
+    yield _family(
+        "permission",
+        "Whether the permission is there; absent where it could not be checked.",
+        [
+            ({"action": each.action, "region": health.region}, each.verdict is Verdict.ALLOWED)
+            for health in seen.permissions
+            for each in health.checks
+            if each.verdict is not Verdict.UNCHECKED
+        ],
+    )
+    if seen.fleet is not None:
+        yield from _of_fleet(seen.fleet, seen.usage)
+
+
+def _times(times: Mapping[str, datetime | None]) -> list[Sample]:
+    return [({"what": what}, round(at.timestamp())) for what, at in times.items() if at]
+
+
+def _of_fleet(fleet: Listing, usage: Mapping[str, Utilization]) -> Iterator[str]:
+    counts = Counter((each.region, each.state) for each in fleet.workers)
+    yield _family(
+        "workers",
+        "Workers by region and state.",
+        [({"region": region, "state": state}, n) for (region, state), n in sorted(counts.items())],
+    )
+    yield _family(
+        "region_failed",
+        "Regions whose workers could not be listed.",
+        [({"region": region}, 1) for region in sorted(fleet.failures)],
+    )
+    for name in ("cpu", "memory"):
+        means = [
+            ({"id": each.id, "name": each.name, "region": each.region}, mean)
+            for each in fleet.workers
+            if each.id in usage
+            for mean in (getattr(usage[each.id], name).mean,)
+            if mean is not None
+        ]
+        said = f"Mean {name} of the worker in percent; absent where it is unknown."
+        yield _family(f"worker_{name}_percent", said, means)
+
+
+def _family(name: str, said: str, samples: Iterable[Sample]) -> str:
+    full = f"cml_iam_{name}"
+    lines = [f"# HELP {full} {said}", f"# TYPE {full} gauge"]
+    lines += [f"{full}{_labels(labels)} {_number(value)}" for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    # `g` would write a time of ten digits as 1.79e+09.
+    return str(int(value)) if float(value).is_integer() else f"{float(value):.6g}"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
