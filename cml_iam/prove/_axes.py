@@ -206,7 +206,7 @@ class AxisMaker:
         patterns = self.gathered.fields.get(key, ())
         return [g for each in patterns if (g := each.glob(given)) is not None]
 
-    def _field_texts(self, key: str, given: Given) -> list[str]:
+    def _field_texts(self, key: str, given: Given) -> Iterable[str]:
         place = self.gathered.place
         index = FIELD_KEYS.index(key)
         assert place.fields is not None  # noqa: S101 - asked of ARNs only

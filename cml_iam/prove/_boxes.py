@@ -89,7 +89,7 @@ def complement(whole: Box, boxes: Iterable[Box]) -> list[Box] | None:
     for box in merged(boxes):
         parts: list[Box] = []
         for each in left:
-            parts.extend(_outside(each, box) if meet(each, box) else (each,))
+            parts.extend((each,) if meet(each, box) is None else _outside(each, box))
         left = merged(parts)
         if len(left) > MAX_BOXES:
             return None

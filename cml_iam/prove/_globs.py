@@ -12,9 +12,10 @@ others; `K` for kelvin, whose lower case is the letter k, is therefore none of t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 MAX_STATES: Final = 20_000
@@ -66,80 +67,80 @@ def glob(text: str, *, inside: bool = False) -> Glob:
     return Glob(tuple(symbols))
 
 
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """What one pattern does at each character, as bits of positions."""
+class Machine:
+    """All of *globs* run side by side: a state is the set of positions in them, as bits."""
 
-    start: int
-    final: int
-    moves: dict[str, int]
-    stays: dict[str, int]
-    skips: int
+    def __init__(self, globs: Sequence[Glob]) -> None:
+        self.alphabet, self.other = _alphabet(globs)
+        self._moves = dict.fromkeys(self.alphabet, 0)
+        self._stays = dict.fromkeys(self.alphabet, 0)
+        self._skips = self.start = at = 0
+        self.finals: list[int] = []
+        for each in globs:
+            self.start |= 1 << at
+            self._add(each, at)
+            at += len(each.symbols) + 1
+            self.finals.append(1 << (at - 1))
+        self._final = sum(self.finals)
+        self.start = self._closed(self.start)
+        usual = self._moves[self.other], self._stays[self.other]
+        self._own = [
+            (char, self._moves[char] & ~usual[0], self._stays[char] != usual[1])
+            for char in self.alphabet[1:]
+        ]
+
+    def _add(self, pattern: Glob, at: int) -> None:
+        for position, symbol in enumerate(pattern.symbols, start=at):
+            bit = 1 << position
+            if not isinstance(symbol, Wild):
+                for char in _cases(symbol) if pattern.fold else (symbol,):
+                    self._moves[char] |= bit
+                continue
+            table = self._stays if symbol in _MANY else self._moves
+            self._skips |= bit if symbol in _MANY else 0
+            for char in self.alphabet:
+                if char != ":" or symbol not in _INSIDE:
+                    table[char] |= bit
 
     def step(self, state: int, char: str) -> int:
-        moved = ((state & self.moves[char]) << 1) | (state & self.stays[char])
-        return self.closed(moved)
+        """Return the state after one more character."""
+        moved = ((state & self._moves[char]) << 1) | (state & self._stays[char])
+        return self._closed(moved) if moved & self._skips else moved
 
-    def closed(self, state: int) -> int:
-        more = state | ((state & self.skips) << 1)
+    def _closed(self, state: int) -> int:
+        more = state | ((state & self._skips) << 1)
         while more != state:
-            state, more = more, more | ((more & self.skips) << 1)
+            state, more = more, more | ((more & self._skips) << 1)
         return state
 
-
-State = tuple[int, ...]
-
-
-class Machine:
-    """All of *globs* run side by side."""
-
-    def __init__(self, globs: Sequence[Glob], extra: Iterable[str] = ()) -> None:
-        named = {c for each in globs for c in each.symbols if isinstance(c, str)} | set(extra)
-        for each in globs:
-            if each.fold:
-                named |= {v for c in each.symbols if isinstance(c, str) for v in _cases(c)}
-            if _INSIDE.intersection(s for s in each.symbols if isinstance(s, Wild)):
-                named.add(":")
-        self.other = next((c for c in OTHERS if c not in named), "\x7f")
-        self.alphabet = (self.other, *sorted(named))
-        self._steps = tuple(_steps(each, self.alphabet) for each in globs)
-        self.start: State = tuple(each.closed(each.start) for each in self._steps)
-        self._finals = tuple(each.final for each in self._steps)
-        self._memo: dict[tuple[State, str], State] = {}
-
-    def step(self, state: State, char: str) -> State:
-        """Return the state after one more character."""
-        return tuple(
-            each.step(s, char) if s else 0 for each, s in zip(self._steps, state, strict=True)
-        )
-
-    def run(self, text: str, state: State | None = None) -> State:
+    def run(self, text: str, state: int | None = None) -> int:
         """Return the state after *text*."""
         state = self.start if state is None else state
         for char in text:
-            state = self.step(state, char if char in self.alphabet else self.other)
+            if not state:
+                break
+            state = self.step(state, char if char in self._moves else self.other)
         return state
 
-    def accepts(self, state: State) -> int:
-        """Return as bits which patterns a text that ends here fits."""
-        bits = 0
-        for number, (mine, final) in enumerate(zip(state, self._finals, strict=True)):
-            if mine & final:
-                bits |= 1 << number
-        return bits
+    def accepts(self, state: int) -> int:
+        """Return which patterns a text that ends here fits, as bits of `finals`."""
+        return state & self._final
 
-    def reachable(
-        self, start: State | None = None, limit: int = MAX_STATES
-    ) -> tuple[dict[State, str], bool]:
+    def steps(self, state: int) -> Iterator[tuple[str, int]]:
+        """Yield every different step from *state*, each with one character."""
+        yield self.other, self.step(state, self.other)
+        for char, own, stays in self._own:
+            if stays or state & own:
+                yield char, self.step(state, char)
+
+    def reachable(self, limit: int = MAX_STATES) -> tuple[dict[int, str], bool]:
         """Return every state with a shortest text that leads to it, and whether that is all."""
-        start = self.start if start is None else start
-        found = {start: ""}
-        pending = deque([start])
+        found = {self.start: ""}
+        pending = deque([self.start])
         while pending:
             state = pending.popleft()
             text = found[state]
-            for char in self.alphabet:
-                after = self.step(state, char)
+            for char, after in self.steps(state):
                 if after not in found:
                     if len(found) >= limit:
                         return found, False
@@ -147,7 +148,7 @@ class Machine:
                     pending.append(after)
         return found, True
 
-    def words(self, states: Iterable[State], wanted: int) -> Iterator[str]:
+    def words(self, states: Iterable[int], wanted: int) -> Iterator[str]:
         """Yield the texts of the class *wanted*, few letters after one another; maybe endlessly."""
         distance = self._distances(states, wanted)
         pending = [(self.start, "")] if self.start in distance else []
@@ -160,12 +161,12 @@ class Machine:
             reaching.sort(key=lambda each: -each[0])
             pending.extend((s, text + c) for _, s, c in reaching)
 
-    def _distances(self, states: Iterable[State], wanted: int) -> dict[State, int]:
-        before: dict[State, list[State]] = {}
+    def _distances(self, states: Iterable[int], wanted: int) -> dict[int, int]:
+        before: dict[int, list[int]] = {}
         states = list(states)
         for state in states:
-            for char in self.alphabet:
-                before.setdefault(self.step(state, char), []).append(state)
+            for _, after in self.steps(state):
+                before.setdefault(after, []).append(state)
         distance = {state: 0 for state in states if self.accepts(state) == wanted}
         pending = deque(distance)
         while pending:
@@ -179,40 +180,42 @@ class Machine:
 
 def representatives(
     globs: Iterable[Glob], hints: Iterable[str] = (), universe: Glob | None = None
-) -> tuple[list[str], bool]:
+) -> tuple[tuple[str, ...], bool]:
     """Return texts of *universe*, at least one of each class that *globs* tell apart.
 
     *hints* are tried first, for they read better than shortest texts. Also says whether the
     classes are all: there can be too many to walk through.
     """
-    globs = tuple(dict.fromkeys(globs))
-    literals = list(dict.fromkeys(t for each in globs if (t := each.plain) is not None))
+    return _representatives(tuple(dict.fromkeys(globs)), tuple(dict.fromkeys(hints)), universe)
+
+
+@lru_cache(1 << 11)
+def _representatives(
+    globs: tuple[Glob, ...], hints: tuple[str, ...], universe: Glob | None
+) -> tuple[tuple[str, ...], bool]:
+    literals = dict.fromkeys(t for each in globs if (t := each.plain) is not None)
     wild = [each for each in globs if each.plain is None]
-    watched = [*wild, *([universe] if universe else [])]
-    machine = Machine(watched)
-    inside = 1 << len(wild) if universe else 0
-    known = set(literals)
+    machine = Machine([*wild, *([universe] if universe else [])])
+    inside = machine.finals[-1] if universe else 0
     found: dict[int, str] = {}
     for text in hints:
-        if text not in known:
+        if text not in literals:
             found.setdefault(machine.accepts(machine.run(text)), text)
     states, complete = machine.reachable()
     for state, text in states.items():
         kind = machine.accepts(state)
         if kind in found or (inside and not kind & inside):
             continue
-        if text in known:
-            another = next((t for t in _few(machine.words(states, kind), known)), None)
-            if another is None:
-                continue
-            text = another
-        found[kind] = text
+        words = _few(machine.words(states, kind), literals) if text in literals else iter((text,))
+        chosen = next(words, None)
+        if chosen is not None:
+            found[kind] = chosen
     texts = [text for kind, text in found.items() if not inside or kind & inside]
-    mine = [t for t in literals if not inside or machine.accepts(machine.run(t)) & inside]
-    return [*mine, *texts], complete
+    mine = [t for t in literals if not inside or machine.run(t) & inside]
+    return (*mine, *texts), complete
 
 
-def _few(words: Iterator[str], known: set[str]) -> Iterator[str]:
+def _few(words: Iterator[str], known: Mapping[str, None]) -> Iterator[str]:
     """Yield those of *words* that are not *known*; of more than all known, one is not."""
     for count, word in enumerate(words):
         if word not in known:
@@ -222,20 +225,17 @@ def _few(words: Iterator[str], known: set[str]) -> Iterator[str]:
             return
 
 
-def _steps(pattern: Glob, alphabet: Sequence[str]) -> _Steps:
-    moves, stays, skips = dict.fromkeys(alphabet, 0), dict.fromkeys(alphabet, 0), 0
-    for position, symbol in enumerate(pattern.symbols):
-        bit = 1 << position
-        if isinstance(symbol, Wild):
-            table = stays if symbol in _MANY else moves
-            skips |= bit if symbol in _MANY else 0
-            for char in alphabet:
-                if symbol not in _INSIDE or char != ":":
-                    table[char] |= bit
-        else:
-            for char in _cases(symbol) if pattern.fold else (symbol,):
-                moves[char] |= bit
-    return _Steps(1, 1 << len(pattern.symbols), moves, stays, skips)
+def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], str]:
+    """Return the characters to walk with, first the one that stands for those not named."""
+    named: set[str] = set()
+    for each in globs:
+        for symbol in each.symbols:
+            if isinstance(symbol, Wild):
+                named |= {":"} if symbol in _INSIDE else set()
+            else:
+                named |= set(_cases(symbol)) if each.fold else {symbol}
+    other = next((c for c in OTHERS if c not in named), "\x7f")
+    return (other, *sorted(named)), other
 
 
 def _cases(char: str) -> tuple[str, ...]:

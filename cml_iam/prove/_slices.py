@@ -115,7 +115,7 @@ class _Slice:
         for box in starts:
             for denied in self._all_boxes(goal.or_denied):
                 both = meet(box, denied)
-                if both:
+                if both is not None:
                     yield both, refused
 
     def _meets(self, gates: Sequence[Sequence[Part]]) -> list[Box]:
@@ -123,7 +123,7 @@ class _Slice:
         for gate in gates:
             boxes = self._all_boxes(gate)
             met = (meet(a, b) for a, b in product(found, boxes))
-            found = list(dict.fromkeys(each for each in met if each))
+            found = list(dict.fromkeys(each for each in met if each is not None))
             if len(found) > MAX_MEETS:
                 self.incomplete.append("too many combinations of statements")
                 found = found[:MAX_MEETS]
@@ -140,7 +140,7 @@ class _Slice:
     def _made(self, part: Part) -> list[Box]:
         box: Box | None = self._whole
         for test in self._plain_tests(part):
-            box = box and self._narrowed(box, test)
+            box = None if box is None else self._narrowed(box, test)
         if box is None:
             return []
         if self._place.fields is None or part.compiled.resource is None:
@@ -148,7 +148,7 @@ class _Slice:
         if part.statement.not_resource is not None:
             return self._outside(part, box)
         named = (self._pattern_box(box, each) for each in part.patterns)
-        return merged(each for each in named if each)
+        return merged(each for each in named if each is not None)
 
     def _outside(self, part: Part, box: Box) -> list[Box]:
         if part.spoilt:
@@ -158,7 +158,8 @@ class _Slice:
             if narrowed is None:
                 return []
             box = narrowed
-        named = [n for each in part.patterns if (n := self._pattern_box(box, each))]
+        boxes = (self._pattern_box(box, each) for each in part.patterns)
+        named = [each for each in boxes if each is not None]
         left = complement(box, named)
         if left is None:
             self.incomplete.append("a NotResource of too many parts")
@@ -167,7 +168,8 @@ class _Slice:
 
     def _pattern_box(self, box: Box | None, fields: Iterable[Any]) -> Box | None:
         for each in fields:
-            box = box and self._narrowed(box, each.test(), (each.index, each.parts))
+            if box is not None:
+                box = self._narrowed(box, each.test(), (each.index, each.parts))
         return box
 
     def _narrowed(self, box: Box, test: Test, key: Any = None) -> Box | None:

@@ -212,7 +212,7 @@ def fits(pattern: Glob, value: Any) -> bool:
     if isinstance(value, list):
         return any(fits(pattern, each) for each in value)
     machine = _machine(pattern)
-    return isinstance(value, str) and machine.accepts(machine.run(value)) == 1
+    return isinstance(value, str) and machine.accepts(machine.run(value)) != 0
 
 
 @lru_cache(1 << 10)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine._variables import Token, Variable
-from cml_iam.prove._globs import Glob, Machine, State
+from cml_iam.prove._globs import Glob, Machine
 from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:
     users = [name for name, needed in gathered.needs.items() if key in needed]
     if not users:
         return [], True
-    starts: list[tuple[Machine, State]] = []
+    starts: list[tuple[Machine, int]] = []
     complete = True
     for user in users:
         patterns = list(_patterns(gathered, user))
@@ -80,7 +80,7 @@ def _apart(texts: Sequence[str]) -> bool:
     return not any(a != b and b.startswith(a) for a in texts for b in texts)
 
 
-def _walk(starts: Sequence[tuple[Machine, State]]) -> tuple[list[str], bool]:
+def _walk(starts: Sequence[tuple[Machine, int]]) -> tuple[list[str], bool]:
     """Return a text for each set of states that the machines can be led to together."""
     letters = sorted({char for machine, _ in starts for char in machine.alphabet})
     begin = tuple(state for _, state in starts)
