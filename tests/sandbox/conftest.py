@@ -33,6 +33,19 @@ class Clock:
         return datetime.now(UTC) + self.shift
 
 
+class StoppedClock:
+    """A time that goes on only when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go_on(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
 @dataclass(frozen=True)
 class Identity:
     """An access key, and clients that use it."""

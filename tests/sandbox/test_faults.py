@@ -1,0 +1,205 @@
+"""What a sandbox is told to suffer: by a file, and by the command line."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+
+from cml_iam.errors import InputError
+from cml_iam.sandbox import (
+    AS_AWS,
+    Bucket,
+    Buckets,
+    Conditions,
+    Refusal,
+    Seconds,
+    Shortage,
+    load_conditions,
+    parse_conditions,
+    start_sandbox,
+)
+from tests.conftest import REPOSITORY
+from tests.sandbox.conftest import Identity, launch, refused
+
+COMMAND = [sys.executable, "-m", "cml_iam", "sandbox", "run"]
+
+
+def test_a_file_says_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "faults.toml"
+    path.write_text(
+        """
+        throttle = true
+        metrics_since_launch = true
+        [seconds]
+        pending = 1.5
+        policy_change = 2
+        [buckets]
+        StartInstances = { requests = [5, 2], resources = [60, 0.5] }
+        DescribeRegions = { requests = [1, 1] }
+        [[no_capacity]]
+        instance_type = "m5zn.*"
+        [[refuse]]
+        operation = "ec2:Stop*"
+        code = "InternalError"
+        status = 500
+        after = 1
+        times = 2
+        [[refuse]]
+        operation = "iam:CreateUser"
+        lost = true
+        seconds = 0.5
+        """
+    )
+
+    assert load_conditions(path) == Conditions(
+        throttle=True,
+        metrics_since_launch=True,
+        seconds=Seconds(pending=1.5, policy_change=2),
+        buckets={
+            "StartInstances": Buckets(Bucket(5, 2), Bucket(60, 0.5)),
+            "DescribeRegions": Buckets(Bucket(1, 1)),
+        },
+        no_capacity=(Shortage("m5zn.*"),),
+        refuse=(
+            Refusal("ec2:Stop*", "InternalError", status=500, after=1, times=2),
+            Refusal("iam:CreateUser", lost=True, seconds=0.5),
+        ),
+    )
+    assert parse_conditions("") == Conditions()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("throttle", "is not TOML"),
+        ("throttel = true", "the file has no `throttel`; it has throttle, "),
+        ("throttle = 1", "`throttle` is true or false"),
+        ("seconds = 3", "[seconds] is a table"),
+        ("[seconds]\nrunning = 3", "[seconds] has no `running`"),
+        ("[seconds]\npending = -1", "`pending` is a number from 0"),
+        ("[seconds]\npending = true", "`pending` is a number from 0"),
+        ("[seconds]\npending = '1'", "`pending` is a number from 0"),
+        ("[buckets]\nX = 3", "X is a table"),
+        ("[buckets]\nX = {}", "the buckets of `X` need `requests`"),
+        ("[buckets]\nX = {requests = [1]}", "a bucket of `X` is its size and its refill"),
+        ("[buckets]\nX = {requests = ['a', 1]}", "a bucket of `X`"),
+        ("refuse = 1", "[[refuse]] is a list of tables"),
+        ("[[refuse]]\ncode = 'X'", "[[refuse]] needs its `operation`"),
+        ("[[refuse]]\noperation = 3", "`operation` is a text"),
+        ("[[refuse]]\noperation = 'StopInstances'\ncode = 'X'", "is no operation of ec2, iam"),
+        ("[[refuse]]\noperation = 's3:GetObject'\ncode = 'X'", "is no operation of ec2, iam"),
+        ("[[refuse]]\noperation = 'ec2:*'", "what befalls `ec2:*`?"),
+        ("[[refuse]]\noperation = 'ec2:*'\ncode = 'X'\nstatus = 200", "`status` is that of"),
+        ("[[no_capacity]]\nregion = 'x'", "[[no_capacity]] has no `region`"),
+    ],
+)
+def test_a_file_that_says_something_else_is_wrong_input(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        parse_conditions(text)
+
+
+def test_a_file_that_is_not_there_is_wrong_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read"):
+        load_conditions(tmp_path / "none.toml")
+
+
+def test_the_file_of_the_docs_is_one() -> None:
+    page = (REPOSITORY / "docs" / "sandbox.md").read_text("utf-8")
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    found = parse_conditions(text)
+
+    assert (found.throttle, found.seconds) == (AS_AWS.throttle, AS_AWS.seconds)
+    assert len(found.refuse) == 2
+
+
+def root_under(conditions: Conditions, work: Callable[[Identity], None]) -> None:
+    with start_sandbox(conditions=conditions) as running:
+        work(Identity(running, running.root.id, running.root.secret.reveal()))
+
+
+def test_calls_are_refused_as_often_as_told() -> None:
+    def work(root: Identity) -> None:
+        ec2 = root.client("ec2")
+        made = launch(ec2)
+        ec2.stop_instances(InstanceIds=[made])
+        for _ in range(2):
+            answer = refused(ec2.stop_instances, InstanceIds=[made])
+            assert (answer.code, answer.status) == ("InternalError", 500)
+        ec2.stop_instances(InstanceIds=[made])
+
+    root_under(
+        Conditions(refuse=(Refusal("ec2:Stop*", "InternalError", status=500, after=1, times=2),)),
+        work,
+    )
+
+
+def test_a_lost_answer_is_of_something_done() -> None:
+    def work(root: Identity) -> None:
+        ec2 = root.client("ec2")
+        with pytest.raises(ConnectionClosedError):
+            launch(ec2, ClientToken="mine")
+        again = launch(ec2, ClientToken="mine")
+        found = ec2.describe_instances()["Reservations"]
+        assert [each["Instances"][0]["InstanceId"] for each in found] == [again]
+
+    root_under(Conditions(refuse=(Refusal("ec2:RunInstances", lost=True, times=1),)), work)
+
+
+def test_an_answer_comes_late_and_others_need_not_wait_for_it() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def work(root: Identity) -> None:
+        ec2, iam = root.client("ec2"), root.client("iam")
+        with ThreadPoolExecutor(1) as pool:
+            began = monotonic()
+            late = pool.submit(ec2.describe_regions)
+            iam.list_users()
+            quick = monotonic() - began
+            late.result()
+        assert quick < 2 <= monotonic() - began
+
+    root_under(Conditions(refuse=(Refusal("ec2:DescribeRegions", seconds=2),)), work)
+
+
+@pytest.mark.parametrize(
+    ("options", "throttled"),
+    [(["--throttle"], True), (["--strict"], True), (["--faults", "FILE"], True), ([], False)],
+)
+def test_the_command_line_takes_them(options: list[str], throttled: bool, tmp_path: Path) -> None:
+    path = tmp_path / "faults.toml"
+    path.write_text("throttle = true")
+    script = (
+        "import boto3\n"
+        "from botocore.config import Config\n"
+        "ec2 = boto3.client('ec2', config=Config(retries={'total_max_attempts': 1}))\n"
+        "codes = []\n"
+        "for _ in range(8):\n"
+        "    try: ec2.start_instances(InstanceIds=['i-0a1b2c3d4e5f6ffff'])\n"
+        "    except ec2.exceptions.ClientError as e: codes.append(e.response['Error']['Code'])\n"
+        "print('RequestLimitExceeded' in codes)\n"
+    )
+    given = [str(path) if each == "FILE" else each for each in options]
+    ran = run(*given, "--", sys.executable, "-c", script)
+
+    assert (ran.returncode, ran.stdout.strip()) == (0, str(throttled)), ran.stderr
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60)
+
+
+def test_two_that_say_it_and_a_file_that_is_wrong_are_usage(tmp_path: Path) -> None:
+    path = tmp_path / "faults.toml"
+    path.write_text("nonsense = 1")
+
+    assert run("--strict", "--faults", str(path), "--", "true").returncode == 2
+    wrong: Any = run("--faults", str(path), "--", "true")
+    assert (wrong.returncode, "`nonsense`" in wrong.stderr) == (2, True)
