@@ -86,6 +86,7 @@ def _template() -> Template:
     )
     made.filters["prose"] = _prose
     made.filters["lines"] = _lines
+    made.filters["breakable"] = _breakable
     made.filters["capital"] = lambda text: text[:1].upper() + text[1:]
     made.globals.update(
         by_severity=words.by_severity,
@@ -113,6 +114,14 @@ def _prose(text: str) -> Markup:
     # Of a plain text: Markup would escape what is put in.
     safe = str(escape(shown(text)))
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", safe))  # noqa: S704 - escaped above
+
+
+def _breakable(text: str) -> Markup:
+    """Return foreign *text* escaped, with places where an action's name may go on below."""
+    from markupsafe import Markup, escape
+
+    safe = str(escape(shown(text)))
+    return Markup(re.sub("(?<=[a-z:])(?=[A-Z])", "<wbr>", safe))  # noqa: S704 - escaped above
 
 
 def _lines(texts: Iterable[str]) -> Markup:

@@ -51,10 +51,11 @@ def _stations(steps: tuple[Ask, ...], links: list[str]) -> Iterator[PathStep]:
 
 
 def _result(step: Ask, *, last: bool) -> tuple[str, str]:
-    """Return the outcome in a word; to be refused is how it should be."""
-    if step.outcome != "allowed":
-        return f"{PASSED} refused", "fine"
-    return (f"{FAILED} allowed", "bad") if last else (f"{NOTED} allowed", "plain")
+    """Return the outcome in a word; whatever it is, the *last* is what must not come to pass."""
+    word = "allowed" if step.outcome == "allowed" else "refused"
+    if last:
+        return f"{FAILED} {word}", "bad"
+    return (f"{NOTED} {word}", "plain") if word == "allowed" else (f"{PASSED} {word}", "fine")
 
 
 def _tag(first: Ask, second: Ask) -> str:

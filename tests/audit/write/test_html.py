@@ -1,0 +1,283 @@
+"""The report as a page: nothing runs, nothing is loaded, everything can be read and reached."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import replace
+from hashlib import sha256
+from html.parser import HTMLParser
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from cml_iam.audit import Ask, Cell, Matrix, Report
+from cml_iam.audit.write import write_report
+from cml_iam.audit.write._html import _style
+from cml_iam.audit.write._path import path_of
+from cml_iam.expectations import SITUATIONS, derive_expectations
+from cml_iam.site import Site
+from tests.audit.write import samples
+from tests.audit.write.browser import CHROMIUM, browser
+
+VOID = {"meta", "path", "rect", "line", "use", "br", "wbr"}
+
+
+class Page(HTMLParser):
+    """The tags of a page, as a browser would see them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.style = ""
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "style":
+            self.style += data
+        else:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+REPORTS = {
+    "full": samples.COMPARED,
+    "clean": samples.CLEAN,
+    "empty": samples.EMPTY,
+    "hostile": samples.hostile(),
+}
+
+
+def page(report: Report) -> Page:
+    return Page(write_report(report, "html"))
+
+
+def hardened(site: Site) -> Matrix:
+    """Every permission of a restricted site in every situation, as wide as cells get."""
+    cells: dict[tuple[str, str], list[Ask]] = {}
+    for each in derive_expectations(site):
+        asks = cells.setdefault((each.permission, each.situation), [])
+        request = each.requests[0]
+        context = {
+            key: value if isinstance(value, str) else tuple(value)
+            for key, value in request.context.items()
+        }
+        asks.append(
+            Ask(each.description, request.action, request.resource, "allowed", context, ("Sid",))
+        )
+    return Matrix(
+        "offline",
+        tuple(dict.fromkeys(permission for permission, _ in cells)),
+        SITUATIONS,
+        tuple(
+            Cell(*place, "allowed", "allowed", True, tuple(asks)) for place, asks in cells.items()
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", REPORTS)
+class TestEveryPage:
+    def test_the_policy_allows_the_one_style_sheet_and_nothing_else(self, name: str) -> None:
+        found = page(REPORTS[name])
+        (policy,) = (e["content"] for e in found.all("meta") if "http-equiv" in e)
+
+        digest = b64encode(sha256(found.style.encode()).digest()).decode()
+        assert policy == (
+            f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        )
+
+    def test_nothing_is_loaded_and_nothing_runs(self, name: str) -> None:
+        found = page(REPORTS[name])
+        tags = {tag for tag, _ in found.tags}
+
+        assert not tags & {"script", "img", "iframe", "link", "object", "base", "form", "image"}
+        for tag, attributes in found.tags:
+            assert not {"src", "style", "srcset"} & attributes.keys()
+            assert not [each for each in attributes if each.startswith("on")]
+            if "href" in attributes:
+                assert attributes["href"].startswith(("#", "https://docs.aws.amazon.com/")), tag
+        assert "url(" not in found.style
+        assert "@import" not in found.style
+
+    def test_every_link_leads_somewhere_and_no_id_stands_twice(self, name: str) -> None:
+        found = page(REPORTS[name])
+        ids = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
+        links = {e["href"][1:] for e in found.all("a") if e["href"].startswith("#")}
+
+        assert len(ids) == len(set(ids))
+        assert links <= set(ids)
+
+
+def test_the_page_of_a_hardened_site_with_a_hundred_findings_is_small(site: Site) -> None:
+    report = replace(samples.large(100), matrices=(hardened(site),))
+
+    assert len(write_report(report, "html").encode()) < 300_000
+
+
+def test_foreign_text_is_text() -> None:
+    found = page(samples.hostile())
+
+    assert "<img src=x onerror=alert(1)>]]>&amp;|" in found.text
+    assert "{{ 7*7 }}" in found.text
+
+
+def test_every_cell_leads_to_the_statement_and_the_request_behind_it() -> None:
+    text = write_report(samples.COMPARED, "html")
+    found = Page(text)
+    cells = [e["href"][1:] for e in found.all("a") if e.get("href", "").startswith("#w0")]
+
+    assert len(cells) == len(samples.MATRIX.cells)
+    (behind,) = re.findall(r'id="w0-2".*?</ol>', text, re.DOTALL)
+    assert "Must be refused, is allowed." in behind
+    assert "allowed by EC2TagManagement" in behind
+    assert "aws:TagKeys = ManagedBy" in behind
+
+
+def test_symbol_and_word_stand_together_in_every_cell() -> None:
+    text = write_report(samples.COMPARED, "html")
+
+    said = re.findall(r'href="#w0-\d+">(.*?)</a>', text)
+    assert said == ["✔ allowed", "✔ refused", "✖ ALLOWED", "? not checked"]
+
+
+def test_the_page_tells_what_changed_and_what_was_not_checked_before_the_findings() -> None:
+    text = write_report(samples.COMPARED, "html")
+
+    places = [text.index(f'<section id="{each}"') for each in ("since", "unchecked", "findings")]
+    assert places == sorted(places)
+    assert "✔ gone" in text
+
+
+def test_an_escalation_is_a_path_from_the_tag_to_the_action() -> None:
+    stations = [(each.head, each.result) for each in path_of(samples.GATE)]
+
+    assert stations == [
+        ("ec2:CreateTags", "• allowed"),
+        ("ManagedBy=cml-cloud-manager", "• matches"),
+        ("ec2:TerminateInstances", "✖ allowed"),
+    ]
+    assert 'class="path"' in write_report(samples.FULL, "html")
+
+
+def test_requests_that_are_no_steps_are_no_path() -> None:
+    assert path_of(replace(samples.OLD_KEY, witness=(samples.STOP, samples.REFUSED))) == ()
+
+
+def test_a_key_past_its_day_crosses_the_line() -> None:
+    text = write_report(samples.FULL, "html")
+    bars = re.findall(r'width="(\d+)" height="10" fill="var\(--(bar|bar-late)\)"', text)
+    lines = set(re.findall(r'<line x1="(\d+)"', text))
+
+    assert bars == [("1000", "bar-late"), ("361", "bar")]
+    assert lines == {"612"}
+
+
+def test_matrices_that_are_as_expected_are_a_line_where_there_are_several(site: Site) -> None:
+    matrix = hardened(site)
+    one = write_report(replace(samples.CLEAN, matrices=(matrix,)), "html")
+    many = replace(
+        samples.CLEAN, matrices=tuple(replace(matrix, account=f"{n:012}") for n in range(200))
+    )
+
+    assert len(write_report(many, "html")) < len(one) + 200 * 200
+
+
+def _colours(style: str) -> list[dict[str, str]]:
+    """Return the colours on light ground and on dark ground."""
+    blocks = re.findall(r":root \{([^}]*)\}", style)
+    made = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in blocks[:2]]
+    return [made[0], made[0] | made[1]]
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+PAIRS = [
+    *product(("ink", "muted", "link", "error", "warning", "good", "note"), ("paper", "raised")),
+    *((each, f"{each}-soft") for each in ("error", "warning", "good", "note")),
+    ("ink", "error-soft"),
+    *product(("ink-met",), ("met-allowed", "met-refused")),
+    ("ink-wrong", "wrong"),
+    ("ink-unknown", "unknown"),
+]
+
+
+@pytest.mark.parametrize("ground", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize(("ink", "paper"), PAIRS)
+def test_ink_stands_out_from_its_ground(ground: int, ink: str, paper: str) -> None:
+    """AA of WCAG 2.2, https://www.w3.org/TR/WCAG22/#contrast-minimum."""
+    colours = _colours(_style())[ground]
+    light, dark = sorted((_luminance(colours[ink]), _luminance(colours[paper])), reverse=True)
+
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+class TestInABrowser:
+    def test_it_opens_without_complaint_or_request_and_every_cell_is_reached_by_keyboard(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "report.html"
+        path.write_text(write_report(samples.COMPARED, "html"), "utf-8")
+        with browser(tmp_path) as seen:
+            seen.open(path.as_uri())
+            assert seen.requests == [path.as_uri()]
+            for width, mobile in ((1280, False), (390, True)):
+                seen.size(width, 844, mobile=mobile)
+                assert seen.evaluate("document.documentElement.scrollWidth") <= width
+            for scheme, ground in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(17, 21, 26)")):
+                seen.media(scheme=scheme)
+                said = "getComputedStyle(document.body).backgroundColor"
+                assert seen.evaluate(said) == ground
+            reached = []
+            for _ in range(80):
+                seen.press("Tab")
+                reached.append(seen.evaluate("document.activeElement.getAttribute('href')"))
+            assert {f"#w0-{number}" for number in range(4)} <= set(reached)
+
+            seen.evaluate("document.querySelector('#c0-2').focus()")
+            seen.press("Enter")
+            sheets = "[...document.querySelectorAll('.sheet')].filter(e => e.offsetHeight)"
+            assert seen.evaluate(f"{sheets}.map(e => e.id)") == ["w0-2"]
+            assert seen.paper().startswith(b"%PDF-")
+            assert seen.complaints == []
+            assert seen.requests == [path.as_uri()]
+
+    def test_what_comes_from_outside_does_nothing(self, tmp_path: Path) -> None:
+        path = tmp_path / "report.html"
+        path.write_text(write_report(samples.hostile(), "html"), "utf-8")
+        with browser(tmp_path) as seen:
+            seen.open(path.as_uri())
+            assert (seen.complaints, seen.requests) == ([], [path.as_uri()])
+
+    def test_the_browser_sees_what_must_not_be(self, tmp_path: Path) -> None:
+        """The checks above can fail: an image is asked for, a style is complained of."""
+        path = tmp_path / "report.html"
+        text = write_report(samples.EMPTY, "html")
+        path.write_text(
+            text.replace("<main>", '<main style="color:red"><img src="x.png">'), "utf-8"
+        )
+        with browser(tmp_path) as seen:
+            seen.open(path.as_uri())
+            seen.evaluate("1")
+            assert seen.complaints
