@@ -71,8 +71,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if not self._meant_for_us():
             self._answer(421, _TEXT, "not a name of this server\n")
+        elif path == "/" and "text/html" in self.headers.get("Accept", ""):
+            self._page()
         elif path in ("/", "/health"):
-            self._health(page="text/html" in self.headers.get("Accept", ""))
+            self._health()
         elif path == "/metrics" and self._trusted():
             self._answer(200, _METRICS, exposition(self.server.monitor.watch()))
         elif path == "/metrics":
@@ -82,17 +84,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815 - the name http.server calls
 
-    def _health(self, *, page: bool) -> None:
-        if page and not self._trusted():
-            # A browser asks its user: any name, and the token as the password.
-            self._answer(
-                401, _TEXT, "a token is needed\n", {"WWW-Authenticate": 'Basic realm="cml-iam"'}
-            )
-            return
-        if page:
+    def _page(self) -> None:
+        """Answer 200 whatever it shows: programs ask /health."""
+        if self._trusted():
             seen = self.server.monitor.watch()
-            self._answer(200 if seen.report.ok else 503, "text/html; charset=utf-8", page_of(seen))
-            return
+            self._answer(200, "text/html; charset=utf-8", page_of(seen))
+        else:
+            # A browser asks its user: any name, and the token as the password.
+            ask = {"WWW-Authenticate": 'Basic realm="cml-iam"'}
+            self._answer(401, _TEXT, "a token is needed\n", ask)
+
+    def _health(self) -> None:
         report = self.server.monitor.report()
         told = report.as_json() if self._trusted() else {"status": report.as_json()["status"]}
         self._answer(200 if report.ok else 503, "application/json", json.dumps(told) + "\n")

@@ -48,6 +48,7 @@ h2 small,.soft{color:var(--soft);font-weight:400;font-size:.9rem}
 border-left-width:6px;background:var(--card)}
 .verdict p{margin:.2rem 0 0}
 .verdict strong{font-size:1.5rem;line-height:1.2;display:block}
+.verdict.good,.verdict.bad,.verdict.busy{color:var(--ink)}
 .verdict.good{border-left-color:var(--good)}.verdict.good strong{color:var(--good)}
 .verdict.bad{border-left-color:var(--bad)}.verdict.bad strong{color:var(--bad)}
 .verdict.busy{border-left-color:var(--busy)}.verdict.busy strong{color:var(--busy)}
@@ -63,23 +64,28 @@ border:1px solid var(--line);background:var(--card)}
 .state.busy{background:var(--busy-ground);border-color:transparent}
 .table{background:var(--card);border:1px solid var(--line);border-radius:10px;overflow-x:auto}
 .table:focus-visible,a:focus-visible{outline:3px solid var(--fill);outline-offset:2px}
-table{border-collapse:collapse;width:100%}
+table{border-collapse:collapse;width:100%;min-width:52rem;table-layout:fixed}
+thead th:first-child{width:26%}
 th,td{text-align:left;padding:.55rem .9rem;border-bottom:1px solid var(--line);vertical-align:top}
 tr:last-child>*{border-bottom:0}
 thead th{font-size:.8rem;color:var(--soft);font-weight:600;white-space:nowrap}
 tbody th{font-weight:600;overflow-wrap:anywhere}
 .id{display:block;font:.8rem/1.4 ui-monospace,"DejaVu Sans Mono",monospace;color:var(--soft);
 font-weight:400}
-td.use{min-width:9.5rem}
 .bar{display:block;height:.5rem;border-radius:.25rem;background:var(--track);overflow:hidden;
 margin-top:.3rem;max-width:12rem}
 .bar i{display:block;height:100%;background:var(--fill)}
-.why-not{font-size:.85rem;color:var(--soft);display:block;max-width:16rem}
+.unknown,.why-not,details{color:var(--soft)}
+.why-not,details{font-size:.85rem;display:block;max-width:16rem}
+summary{cursor:pointer;text-decoration:underline dotted}
+summary:focus-visible{outline:3px solid var(--fill);outline-offset:2px}
+code{font:.9em ui-monospace,"DejaVu Sans Mono",monospace}
 footer{margin-top:2.5rem;color:var(--soft);font-size:.9rem}
 a{color:inherit}
 .skip{position:absolute;left:-999px}.skip:focus{position:static}
 @media(max-width:44rem){main{padding:1rem .8rem 2rem}
 .table{border:0;background:none;overflow:visible}
+table{min-width:0}
 thead{position:absolute;left:-999px}
 table,tbody{display:block}
 tr{display:grid;grid-template-columns:1fr 1fr;gap:.6rem 1rem;background:var(--card);
@@ -87,7 +93,7 @@ border:1px solid var(--line);border-radius:10px;padding:.9rem;margin-bottom:.7re
 th,td{display:block;border:0;padding:0;min-width:0}
 tbody th,td.wide{grid-column:1/-1}
 td[data-is]::before{content:attr(data-is);display:block;font-size:.8rem;color:var(--soft)}
-td.use{min-width:0}}
+}
 """
 
 _PAGE: Final = """<!doctype html>
@@ -150,7 +156,8 @@ def _verdict_card(seen: Watched, kind: str, said: str) -> str:
         f'<li><b class="{kind}" aria-hidden="true">{symbol}</b>{escape(text)}</li>'
         for kind, symbol, text in lines
     )
-    why = f'<ul class="why">{said_why}</ul>' if said_why else ""
+    todo = "" if report.ok else '<p class="soft">What to do: <code>cml-iam doctor</code></p>'
+    why = f'<ul class="why">{said_why}</ul>{todo}' if said_why else ""
     checked = f"EC2 in {escape(report.region)}, last asked {_time(seen.checked_at)}"
     return (
         f'<section class="verdict {kind}" aria-label="Verdict"><strong>{said}</strong>'
@@ -226,20 +233,26 @@ def _row(worker: Worker, used: Utilization | None) -> str:
 
 
 def _use(name: str, worker: Worker, metric: Metric | None) -> str:
-    cell = f'<td class="use" data-is="{name}">'
-    if metric is None:
-        running = worker.state == "running"
-        why = "not measured yet" if running else f"the worker is {escape(worker.state)}"
-        return f'{cell}unknown<span class="why-not">{why}</span></td>'
-    if metric.mean is None:
-        why = escape(str(metric.unknown or "no point in the window"))
-        fix = f' title="{escape(metric.remedy)}"' if metric.remedy else ""
-        return f'{cell}unknown<span class="why-not"{fix}>{why}</span></td>'
+    cell = f'<td data-is="{name}">'
+    if metric is None or metric.mean is None:
+        return f'{cell}<span class="unknown">unknown</span>{_why_unknown(worker, metric)}</td>'
     width = min(100.0, max(0.0, metric.mean))
     return (
         f'{cell}{metric.mean:.0f} %<span class="bar" aria-hidden="true">'
         f'<i style="width:{width:.1f}%"></i></span></td>'
     )
+
+
+def _why_unknown(worker: Worker, metric: Metric | None) -> str:
+    """Say why a metric is unknown; what to do about it unfolds."""
+    if worker.state != "running":
+        return f'<span class="why-not">the worker is {escape(worker.state)}</span>'
+    if metric is None:
+        return '<span class="why-not">not measured yet</span>'
+    why = escape(str(metric.unknown or "no point in the window"))
+    if not metric.remedy:
+        return f'<span class="why-not">{why}</span>'
+    return f"<details><summary>{why}</summary>{escape(metric.remedy)}</details>"
 
 
 def _time(at: datetime) -> str:
