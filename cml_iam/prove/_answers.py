@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,9 +28,9 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Requests of a kind: for one of *actions*, on one of *resources*, in which all holds of
-    *conditions*, which are those of a statement: `{"StringEquals": {"aws:RequestedRegion": …}}`.
+    """Requests of a kind: one of *actions* on one of *resources*, and all of *conditions* hold.
 
+    *conditions* are those of a statement: `{"StringEquals": {"aws:RequestedRegion": "…"}}`.
     *not_actions* and *not_resources* are what a statement's NotAction and NotResource are.
     """
 
@@ -86,8 +86,8 @@ class Verdict:
         return self.answer == "holds"
 
 
-def documents(source: Policies) -> Iterable[PolicyDocument]:
-    """Return all documents of one side."""
+def documents(source: Policies) -> Iterator[PolicyDocument]:
+    """Yield all documents of one side."""
     yield from source.identity
     yield from source.boundary or ()
     if source.resource is not None:

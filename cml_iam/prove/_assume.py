@@ -7,8 +7,8 @@ what it needs and no more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.prove._callers import (
     PRINCIPAL_ACCOUNT,
@@ -33,10 +33,10 @@ from cml_iam.prove._values import base_type, can_be_typed, is_whole, well_formed
 if TYPE_CHECKING:
     from cml_iam.prove._axes import Gathered
 
-CALLER_KEYS = {PRINCIPAL_ARN: principal_arn, PRINCIPAL_ACCOUNT: principal_account}
+CALLER_KEYS: Final = {PRINCIPAL_ARN: principal_arn, PRINCIPAL_ACCOUNT: principal_account}
 """Keys that say who the caller is."""
 
-TAGGING = (
+TAGGING: Final = (
     "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
     "reference_policies_condition-keys.html#condition-keys-tagkeys"
 )
@@ -120,7 +120,7 @@ class Assumptions:
             return False
         return all(_CHECKS[kind](key, value) for kind in kinds)
 
-    def extra(self, key: str) -> Iterator[Glob]:
+    def told_apart_by(self, key: str) -> Iterator[Glob]:
         """Yield patterns that the values of *key* have to be told apart by, besides conditions."""
         if key == TAG_KEYS and "tags" in self._kinds.get(TAG_KEYS, ()):
             for name in self._gathered.conditions:
@@ -149,33 +149,39 @@ class Assumptions:
 
     def admits(self, given: Given) -> bool:
         """Say whether a choice for tied keys can be."""
+        signed = given.get(CALLER) is not None
         for each in self.active:
             if each.kind == "tags" and not self._tags_agree(given):
                 return False
-            if each.kind == "signed" and given.get(CALLER) is not None:
-                if each.about not in CALLER_KEYS and not given.get(
-                    self._gathered.names(each.about)[0]
-                ):
-                    return False
+            if each.kind == "signed" and signed and not self._identifies(each.about, given):
+                return False
         return True
+
+    def _identifies(self, key: str, given: Given) -> bool:
+        return key in CALLER_KEYS or self._gathered.names(key)[0] in given
 
     def _tags_agree(self, given: Given) -> bool:
         listed = {each.lower() for each in given.get(self._tag_keys_name(), None) or ()}
-        for key in self._gathered.conditions:
-            if key.startswith(REQUEST_TAG) and self._gathered.names(key)[0] in given:
-                if key.removeprefix(REQUEST_TAG) not in listed:
-                    return False
-        return True
+        sent = (
+            key.removeprefix(REQUEST_TAG)
+            for key in self._gathered.conditions
+            if key.startswith(REQUEST_TAG) and self._gathered.names(key)[0] in given
+        )
+        return listed.issuperset(sent)
 
     def _tag_keys_name(self) -> str:
         return self._gathered.names(TAG_KEYS)[0] if TAG_KEYS in self._gathered.spelt else TAG_KEYS
 
 
-_CHECKS = {
-    "always": lambda key, value: value is not None,
-    "signed": lambda key, value: value is not None,
-    "absent": lambda key, value: value is None,
-    "filled": lambda key, value: value != [],
-    "whole": lambda key, value: is_whole(value),
+def _is_present(_: str, value: Any) -> bool:
+    return value is not None
+
+
+_CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
+    "always": _is_present,
+    "signed": _is_present,
+    "absent": lambda _, value: value is None,
+    "filled": lambda _, value: value != [],
+    "whole": lambda _, value: is_whole(value),
     "typed": well_formed,
 }

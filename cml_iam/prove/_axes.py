@@ -6,7 +6,7 @@ axis, whose choices are those combinations that can be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from cml_iam.prove._assume import Assumptions
 from cml_iam.prove._callers import callers_of
 from cml_iam.prove._globs import Glob, representatives
 from cml_iam.prove._hints import field_hints
-from cml_iam.prove._known import REGION, REQUEST_TAG, RESOURCE_TAG, TAG_KEYS
+from cml_iam.prove._known import REGION, RESOURCE_TAG
 from cml_iam.prove._places import Place
 from cml_iam.prove._statements import CALLER, FIELD_KEYS, FieldPattern, Given, Part, Test
 from cml_iam.prove._values import Asked, Query, Values, fits, values_of
@@ -23,8 +23,6 @@ from cml_iam.reference import same_key
 
 MAX_CHOICES: Final = 4_000
 """Combinations of values of keys that are tied together."""
-
-EC2_NAMES: Final = {REGION: "ec2:Region"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,9 @@ class AxisMaker:
             for given in choices:
                 longer += [{**given, **made} for made in self._choices(key, given)]
                 if len(longer) > MAX_CHOICES:
-                    self.incomplete.append(f"more than {MAX_CHOICES} combinations of {', '.join(group)}")
+                    self.incomplete.append(
+                        f"more than {MAX_CHOICES} combinations of {', '.join(group)}"
+                    )
                     longer = longer[:MAX_CHOICES]
                     break
             choices = longer
@@ -176,7 +176,7 @@ class AxisMaker:
 
     def _values(self, key: str, names: tuple[str, ...], given: Given) -> Values:
         asked = self.gathered.conditions[key]
-        extra = list(self.assumed.extra(key))
+        extra = list(self.assumed.told_apart_by(key))
         hints: list[str] = []
         if key == REGION and self._tied:
             extra += [*self._field_globs(FIELD_KEYS[3], given), self._regions]

@@ -21,9 +21,7 @@ Box = tuple[int, ...]
 """For each axis the choices left, as bits."""
 
 
-def leaving(
-    box: Box, others: Iterable[Box], steps: int = MAX_STEPS
-) -> tuple[Box | None, bool]:
+def leaving(box: Box, others: Iterable[Box], steps: int = MAX_STEPS) -> tuple[Box | None, bool]:
     """Return a part of *box* that is outside all *others*, or None; and whether that is certain."""
     left = [steps]
     found = _leave(box, list(others), left)

@@ -75,7 +75,7 @@ def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
         return None
     if keys.has(key) or keys.has(name):
         return None
-    text = f"requests for {action} have no {key} (service reference of {updated()})"
+    text = f"{action} has {key} only on the resource types of the service reference ({updated()})"
     return Assumption("absent", name, text, REFERENCE)
 
 

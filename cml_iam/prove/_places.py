@@ -93,7 +93,7 @@ def loose_places(action: str) -> tuple[Place, ...]:
 
 def typed_places(action: Action) -> Iterator[Place]:
     """Yield what AWS asks *action* about, by its service reference."""
-    for target in action.targets:
+    for target in sorted(action.targets, key=_order):
         if not target.type:
             yield Place(action.full, None, "", target.keys)
         elif target.arns:
@@ -104,6 +104,11 @@ def typed_places(action: Action) -> Iterator[Place]:
             yield from _of_any_type(action, target)
 
 
+def _order(target: Target) -> tuple[bool, bool]:
+    """Order what an action takes: what it must have, and instances, make the better examples."""
+    return not target.required, target.type != "instance"
+
+
 def _of_any_type(action: Action, target: Target) -> Iterator[Place]:
     for each in loose_places(action.full):
         yield Place(action.full, each.fields, target.type, target.keys)
@@ -111,10 +116,8 @@ def _of_any_type(action: Action, target: Target) -> Iterator[Place]:
 
 def _field(text: str, index: int) -> Glob:
     """Return the pattern of one field of a format; what a placeholder stands for is not empty."""
-    last = index == FIELDS - 1
-    symbols = [s for c in text for s in ((Wild.ONE, Wild.MANY) if c == "*" else (c,))]
-    inside = {Wild.ONE: Wild.ONE_INSIDE, Wild.MANY: Wild.MANY_INSIDE}
-    return Glob(tuple(symbols if last else (inside.get(s, s) for s in symbols)))  # type: ignore[call-overload,misc]  # a character is its own default
+    some = (Wild.ONE, Wild.MANY) if index == FIELDS - 1 else (Wild.ONE_INSIDE, Wild.MANY_INSIDE)
+    return Glob(tuple(s for c in text for s in (some if c == "*" else (c,))))
 
 
 def classes(parts: Sequence[Part]) -> list[Class]:
@@ -174,8 +177,8 @@ class _Naming:
         if owner and untouched:
             names = (each.lower() for each in owner.action_names)
             groups[untouched] += [each for each in names if each not in hits]
-        for bits, names in groups.items():
-            yield _class(prefix, owner, bits, names, exact)
+        for bits, grouped in groups.items():
+            yield _class(prefix, owner, bits, grouped, exact)
         yield from self._unlisted(prefix, patterns, set(groups))
 
     def _unlisted(

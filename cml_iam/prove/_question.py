@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from cml_iam.engine import Authorizer, Request, compile_policies
+from cml_iam.engine import Request
 from cml_iam.errors import InputError
 from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement
-from cml_iam.prove._answers import Answered, Policies, Shape, Verdict, Witness, documents
+from cml_iam.prove._answers import Answered, Policies, Shape, Verdict, Witness
 from cml_iam.prove._known import REFERENCE, Assumption
 from cml_iam.prove._places import Class, Place, classes, loose_places, typed_places
 from cml_iam.prove._slices import Found, Goal, search
@@ -105,7 +105,8 @@ class _Question:
         numbers = {part: 1 << n for n, part in enumerate(parts)}
         for each in sorted(classes(parts), key=lambda each: (each.others, not each.known)):
             goal = _about(self.goal, numbers, each.bits)
-            found = self._in_class(each, goal) if goal else None
+            group = each if self.candidate.of_resource else _but_always_allowed(each)
+            found = self._in_class(group, goal) if goal and group else None
             if found is not None:
                 return self._broken(found, each)
         used = tuple(sorted(self.used))
@@ -116,8 +117,6 @@ class _Question:
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
         """Return a request for one of the actions of *group*, if one is to be found."""
-        if group.example.lower() == ALWAYS_ALLOWED and not self._decided_by_policies():
-            return None
         loose = [self._search(place, goal) for place in loose_places(group.example)]
         if all(each.request is None for each in loose):
             self._note(loose)
@@ -130,9 +129,6 @@ class _Question:
             unlisted = group.unlisted or group.example
             return self._on_unlisted(unlisted, goal)
         return None
-
-    def _decided_by_policies(self) -> bool:
-        return self.candidate.of_resource
 
     def _of_action(self, action: Action, goal: Goal) -> Request | None:
         for place in typed_places(action):
@@ -179,6 +175,14 @@ class _Question:
             unlisted=request.action not in known,
         )
         return Verdict("broken", witness, (), "", self.slices)
+
+
+def _but_always_allowed(group: Class) -> Class | None:
+    """Return *group* without the action that no policy decides, of a principal's policies."""
+    known = tuple(each for each in group.known if each.full.lower() != ALWAYS_ALLOWED)
+    if len(known) == len(group.known):
+        return group
+    return replace(group, known=known) if known or group.named or group.others else None
 
 
 def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cml_iam.engine import Request
 from cml_iam.prove._assume import Assumptions
-from cml_iam.prove._axes import Axis, AxisMaker, Gathered
+from cml_iam.prove._axes import AxisMaker, Gathered
 from cml_iam.prove._boxes import Box, complement, leaving, lowest, meet, merged
 from cml_iam.prove._known import Assumption
 from cml_iam.prove._places import Place
@@ -21,10 +21,10 @@ MAX_MEETS = 4_000
 
 @dataclass(frozen=True)
 class Goal:
-    """What is looked for, in statements: a request for which one of each of *allowed* matches and
-    none of *refused*; and then either one of *or_denied* matches, or for one of *or_not* none does.
+    """What is looked for: a request for which one of each of *allowed* matches, none of *refused*.
 
-    Without *or_not* nothing more is asked.
+    And besides, one of *or_denied* matches, or of one of *or_not* none does; without *or_not*
+    nothing more is asked.
     """
 
     allowed: tuple[tuple[Part, ...], ...]

@@ -39,9 +39,11 @@ MAX_LISTS: Final = 600
 """Lists of one key that conditions tell apart; beyond them it is undecided."""
 
 ARN: Final = Glob(
-    tuple("arn:")
-    + (Wild.MANY_INSIDE, ":", Wild.MANY_INSIDE, ":", Wild.MANY_INSIDE, ":", Wild.MANY_INSIDE, ":")
-    + (Wild.MANY,)
+    (
+        *("a", "r", "n", ":"),
+        *(Wild.MANY_INSIDE, ":", Wild.MANY_INSIDE, ":", Wild.MANY_INSIDE, ":"),
+        *(Wild.MANY_INSIDE, ":", Wild.MANY),
+    )
 )
 _WILD: Final = {Wildcard.MANY: Wild.MANY, Wildcard.ONE: Wild.ONE}
 _FAMILY_OF: Final = {"Numeric": "numeric", "Date": "date", "IPAddress": "ip"}
@@ -68,7 +70,7 @@ class Asked:
 
     @property
     def family(self) -> str:
-        """What the operator compares: `string`, `numeric`, `null` …"""
+        """What the operator compares, such as `string` or `numeric`."""
         base = self.operator.base
         if base in {"ipaddress", "notipaddress"}:
             return "ip"
@@ -89,7 +91,9 @@ class Asked:
 
     def needs(self) -> frozenset[str]:
         """Return the keys of the policy variables in the values, by `same_key`."""
-        return frozenset(same_key(p.key) for v in self.parsed() for p in v if _varies(p))
+        return frozenset(
+            same_key(p.key) for v in self.parsed() for p in v if isinstance(p, Variable)
+        )
 
     def globs(self, context: Context) -> list[Glob]:
         """Return the patterns of texts this tells apart, with *context* for the variables."""
@@ -108,10 +112,6 @@ class Asked:
         return found
 
 
-def _varies(part: Token) -> bool:
-    return isinstance(part, Variable)
-
-
 def symbols(parts: Iterable[Token]) -> Iterable[Symbol]:
     """Yield the characters and wildcards of a pattern without variables."""
     for part in parts:
@@ -122,7 +122,7 @@ def symbols(parts: Iterable[Token]) -> Iterable[Symbol]:
 
 
 def field_symbols(parts: Iterable[Token], index: int) -> tuple[Symbol, ...]:
-    """Return those of the field *index* of an ARN: in all but the last no wildcard takes a colon."""
+    """Return a field of an ARN; in all but the last no wildcard takes a colon."""
     made = symbols(parts)
     if index == FIELDS - 1:
         return tuple(made)
@@ -422,8 +422,10 @@ def _moment_texts(nanoseconds: int) -> list[str]:
     fraction = f".{rest:09d}".rstrip("0") if rest else ""
     try:
         date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-        made = [date.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + each for each in
-                (f"{fraction}Z", f"{fraction or '.0'}0Z")]
+        made = [
+            date.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + each
+            for each in (f"{fraction}Z", f"{fraction or '.0'}0Z")
+        ]
     except OverflowError:
         made = [f"{seconds}{fraction}"]
     return [each for each in made if moment(each) == nanoseconds]
@@ -441,8 +443,9 @@ def _addresses(named: Iterable[str]) -> list[str]:
         top = 1 << (size * 8)
         bounds = [*sorted(each for each in starts if each < top), top]
         for low, high in pairwise(bounds):
-            found += [str(make(each)) for each in dict.fromkeys((low, min(low + 1, high - 1),
-                                                                 high - 1))]
+            found += [
+                str(make(each)) for each in dict.fromkeys((low, min(low + 1, high - 1), high - 1))
+            ]
     return found
 
 

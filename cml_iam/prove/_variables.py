@@ -36,7 +36,7 @@ def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:
         patterns = list(_patterns(gathered, user))
         varying = [each for each in patterns if _has(each, key)]
         others = [each for each in patterns if any(isinstance(p, Variable) for p in each)]
-        befores = [_before(each, key) for each in varying]
+        befores = [_before(each) for each in varying]
         known = list(dict.fromkeys(each for each in befores if each is not None))
         complete = complete and None not in befores and _apart(known)
         complete = complete and all(_has(each, key) for each in others)
@@ -66,7 +66,7 @@ def _has(parts: Iterable[Token], key: str) -> bool:
     return any(isinstance(p, Variable) and same_key(p.key) == key for p in parts)
 
 
-def _before(parts: Sequence[Token], key: str) -> str | None:
+def _before(parts: Sequence[Token]) -> str | None:
     """Return the text before the only variable of *parts*; None if it is not that simple."""
     variables = [p for p in parts if isinstance(p, Variable)]
     if len(variables) != 1:
@@ -97,8 +97,10 @@ def _walk(starts: Sequence[tuple[Machine, int]]) -> tuple[list[str], bool]:
                 complete = len(found) < MAX_STATES
                 found[after] = found[here] + char
                 pending.append(after)
-    kinds = {(starts[0][0].accepts(each[0]), *each[1:]): text for each, text in
-             sorted(found.items(), key=lambda item: -len(item[1]))}
+    kinds = {
+        (starts[0][0].accepts(each[0]), *each[1:]): text
+        for each, text in sorted(found.items(), key=lambda item: -len(item[1]))
+    }
     for example in EXAMPLES:
         end = tuple(machine.run(example, state) for machine, state in starts)
         kinds[starts[0][0].accepts(end[0]), *end[1:]] = example
