@@ -23,7 +23,7 @@ COMMANDS = {
     "orphans": ("cml_iam.cli.worker_orphans:orphans", "Find CML instances that are no workers."),
     "adopt": ("cml_iam.cli.worker_adopt:adopt", "Put the guard tag on instances."),
     "schedule": ("cml_iam.cli.worker_schedule:schedule", "Start and stop workers by their hours."),
-    "images": ("cml_iam.cli.worker_create:images", "Find images by name, the newest first."),
+    "images": ("cml_iam.cli.worker_images:images", "Find images by name, the newest first."),
 }
 
 

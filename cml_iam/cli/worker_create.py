@@ -1,4 +1,4 @@
-"""`cml-iam worker create` and `images`."""
+"""`cml-iam worker create`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,19 @@ import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_text
-from cml_iam.cli._output import INFO, OK, note, print_json, print_table, progress, say, wants_json
+from cml_iam.cli._output import (
+    INFO,
+    OK,
+    UNKNOWN,
+    WARN,
+    note,
+    print_json,
+    progress,
+    say,
+    wants_json,
+)
 from cml_iam.cli._settings import DEFAULT_SITE, aws_options, settings, shared_options
+from cml_iam.cli.worker_images import newest, owners_of
 from cml_iam.cli.worker_refused import explained
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
 from cml_iam.cli.worker_wait import (
@@ -25,7 +36,7 @@ from cml_iam.cli.worker_wait import (
     wait_until,
 )
 from cml_iam.cli.worker_words import words
-from cml_iam.errors import InputError, NotFoundError
+from cml_iam.errors import InputError, RefusedError
 from cml_iam.site import Site, WorkerProfile
 from cml_iam.workers import (
     Disk,
@@ -34,9 +45,11 @@ from cml_iam.workers import (
     PendingLaunches,
     Place,
     Worker,
+    check_name,
     create_worker,
     is_image_id,
     launch_ask,
+    list_fleet,
     places,
     profile_launch,
 )
@@ -81,9 +94,12 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
     worker may exist all the same: repeat the command, which never makes a second one.
     """
     goal = start_goal(waiting=given["wait"])
+    check_name(name)
+    _refuse_read_only()
     here, tries, launch = _asked(name, given)
     with explained(here, launch):
         here.manager.permits(launch_ask(launch, here.manager.guard), region=here.home)
+        _warn_of_namesakes(here, name)
         if settings().dry_run:
             _say_permitted(here, launch)
             return
@@ -101,24 +117,29 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
     context.exit(code)
 
 
-@click.command()
-@click.argument("pattern")
-@click.option(
-    "--owner", "owners", metavar="ID", multiple=True, help="[default: the site's, or self]"
-)
-@shared_options("site", "output", "color", "quiet")
-@aws_options
-def images(pattern: str, owners: tuple[str, ...]) -> None:
-    """Find images whose name fits PATTERN (* and ?) among trusted owners, the newest first."""
-    here = scene()
-    found = here.manager.find_images(pattern, region=here.home, owners=owners or _owners(here))
-    if wants_json():
-        print_json([asdict(each) for each in found])
+def _refuse_read_only() -> None:
+    """Refuse before anything is asked or kept; a dry run changes nothing."""
+    if settings().read_only and not settings().dry_run:
+        raise RefusedError(
+            "a launch would change something, and only reading is allowed",
+            remedy="leave --read-only (or CML_IAM_READ_ONLY) away, or add --dry-run",
+        )
+
+
+def _warn_of_namesakes(here: Scene, name: str) -> None:
+    """Say that *name* is a worker's already, unless it is the one that is being asked for again."""
+    if launches().under_way(_key(here, name)):
         return
-    print_table(
-        ["id", "name", "created", "owner"],
-        [[each.id, each.name, each.created_at[:10], each.owner] for each in found],
+    listing = list_fleet(
+        here.regions, lambda region: here.manager.get_all_instances(region=region, states=LIVING)
     )
+    namesakes = [each for each in listing.workers if each.name == name]
+    if namesakes:
+        ids = ", ".join(f"{each.id}, {each.state} in {each.region}" for each in namesakes)
+        note(f"{WARN} another worker is called {name} already: {ids}")
+        note("  commands will take its name for neither; say which by its id")
+    for region, error in listing.failures.items():
+        note(f"{UNKNOWN} whether {region} has a worker called {name} is unknown: {error.message}")
 
 
 def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Place, ...], Launch]:
@@ -130,7 +151,7 @@ def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Place, ...], 
     profile = _profile(here, given)
     if profile.region and not settings().region:
         here = replace(here, home=profile.region)
-    owners = profile.owners or _owners(here)
+    owners = profile.owners or owners_of(here)
     image = _profile_image(here, profile, owners)
     launch = profile_launch(profile, name, image, _user_data(profile))
     tries = places(profile, here.home)
@@ -145,6 +166,9 @@ def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Place, ...], 
         ),
     )
 
+
+LIVING = ("pending", "running", "stopping", "stopped")
+"""The states of a worker that goes on being one."""
 
 _OF_A_PROFILE = {
     "image": "--image",
@@ -177,7 +201,7 @@ def _profile(here: Scene, given: dict[str, Any]) -> WorkerProfile:
 def _profile_image(here: Scene, profile: WorkerProfile, owners: tuple[str, ...]) -> Image:
     if is_image_id(profile.image):
         return here.manager.get_image(profile.image, region=here.home)
-    return _newest(here, profile.image, owners)
+    return newest(here, profile.image, owners)
 
 
 def _user_data(profile: WorkerProfile) -> str | None:
@@ -261,26 +285,13 @@ def _image(here: Scene, image: str | None, pattern: str | None) -> str | Image:
         return image
     allowed = here.site.restrict.images.get(here.home, ()) if here.site else ()
     if pattern:
-        return _newest(here, pattern, _owners(here))
+        return newest(here, pattern, owners_of(here))
     if len(allowed) == 1:
         return allowed[0]
     raise InputError(
         f"which image? the site file lists {len(allowed)} for {here.home}",
         remedy="name one: --image or --image-name",
     )
-
-
-def _newest(here: Scene, pattern: str, owners: tuple[str, ...]) -> Image:
-    """Return the newest image called *pattern* of *owners*, of those the site allows."""
-    allowed = here.site.restrict.images.get(here.home, ()) if here.site else ()
-    found = here.manager.find_images(pattern, region=here.home, owners=owners)
-    fitting = [each for each in found if not allowed or each.id in allowed]
-    if not fitting:
-        raise NotFoundError(
-            f"no image called `{pattern}` in {here.home}",
-            remedy="see `cml-iam worker images`; only trusted owners' and allowed ones count",
-        )
-    return fitting[0]
 
 
 def _type(here: Scene) -> str:
@@ -294,10 +305,6 @@ def first_type(site: Site | None) -> str | None:
     """Return the first instance type the site names in full."""
     patterns = site.restrict.instance_types if site else ()
     return next((each for each in patterns if not set("*?") & set(each)), None)
-
-
-def _owners(here: Scene) -> tuple[str, ...]:
-    return (here.site.restrict.image_owners if here.site else ()) or ("self",)
 
 
 def _say_permitted(here: Scene, launch: Launch) -> None:

@@ -172,7 +172,8 @@ def _print(judged: Sequence[Judged], rules: Idle) -> None:
     counts = {use: sum(each.use is use for each in judged) for use in Use}
     say(", ".join(f"{count} {use}" for use, count in counts.items() if count))
     note(f"  over the last {span(rules.window)}; --stop stops the idle ones")
-    remedies = [item.remedy for each in judged for item in each.evidence if item.remedy]
+    unknown = [each for each in judged if each.use is Use.UNKNOWN]
+    remedies = [item.remedy for each in unknown for item in each.evidence if item.remedy]
     for remedy in dict.fromkeys(remedies):
         note(f"  fix: {remedy}")
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import timedelta
 
 import click
 
-_LENGTH = re.compile(r"(\d+)\s*([mhd])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+from cml_iam.clock import parse_length
+from cml_iam.errors import InputError
 
 
 def words(tags: Iterable[str]) -> dict[str, str]:
@@ -27,7 +26,7 @@ def words(tags: Iterable[str]) -> dict[str, str]:
 
 def length(text: str) -> timedelta:
     """Return the length of time that *text* says: `15m`, `1h`, `7d`."""
-    match = _LENGTH.fullmatch(text.strip())
-    if not match:
-        raise click.BadParameter(f"not a length of time: `{text}` (write 15m, 1h or 7d)")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return parse_length(text)
+    except InputError as error:
+        raise click.BadParameter(f"{error.message} ({error.remedy})") from None

@@ -19,6 +19,7 @@ from uuid import uuid4
 from cml_iam.errors import (
     AwsError,
     CapacityError,
+    CmlIamError,
     IncompleteError,
     InputError,
     NotOfferedError,
@@ -215,6 +216,10 @@ class _Creation:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             except AwsError as error:
                 self._give_up(error, unanswered=unanswered)
+            except CmlIamError:  # refused by us: nothing was sent
+                if not unanswered:
+                    self.pending.forget(self.key)
+                raise
         raise InputError("a launch is sent at least once")
 
     def _give_up(self, error: AwsError, *, unanswered: bool) -> None:

@@ -70,6 +70,10 @@ class PendingLaunches:
             )
         return found
 
+    def under_way(self, key: str) -> bool:
+        """Say whether the answer to a launch as *key* is not known."""
+        return self._path(key).exists()
+
     def keep(self, key: str, pending: PendingLaunch) -> PendingLaunch:
         """Keep *pending* as *key* unless another process was first; return the one that is kept."""
         spare = self._write(key, pending)

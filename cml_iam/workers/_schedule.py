@@ -52,10 +52,12 @@ class Planned:
 
 def parse_schedule(text: str) -> Hours:
     """Read a schedule such as `Mon-Fri 08:00-18:00 Europe/Berlin`; raises InputError."""
-    hours, _, zone = text.strip().rpartition(" ")
-    if "/" not in zone and ":" in zone:
-        raise InputError(f"no time zone in `{visible(text)}`", remedy=f"write `{EXAMPLE}`")
-    return parse_hours(hours, zone)
+    hours, _, zone = " ".join(text.split()).rpartition(" ")
+    try:
+        return parse_hours(hours, zone)
+    except InputError as error:
+        told = error.message if "time zone" in error.message and ":" not in zone else "no schedule"
+        raise InputError(f"{told}: `{visible(text)}`", remedy=f"write `{EXAMPLE}`") from None
 
 
 def plan_schedule(
