@@ -18,7 +18,8 @@ def compare_reports(now: Report, earlier: Report) -> Since:
     """Return what changed between two reports: findings by fingerprint, checks by their state.
 
     New is what is open now and was not; gone is what was open and was looked for again, in vain. A
-    finding whose check could not be made this time, or was not asked, is neither: nobody knows.
+    finding whose check could not be made this time, or was not asked, or whose file was not read,
+    is neither: nobody knows.
     """
     before = {each.fingerprint for each in earlier.open}
     present = {each.fingerprint for each in now.findings}
@@ -44,5 +45,7 @@ def _states(report: Report) -> dict[Asked, State]:
 
 
 def _looked_for(finding: AuditFinding, now: Report) -> bool:
+    if finding.spot.file and finding.spot.file not in {each.name for each in now.inputs}:
+        return False
     checks = [each for each in now.checks if belongs(finding, each)]
     return bool(checks) and all(each.state != "not checked" for each in checks)

@@ -196,6 +196,11 @@ class TestComparing:
 
         assert compare_reports(now, samples.FULL).gone == (samples.GATE,)
 
+    def test_what_stood_in_a_file_that_was_not_read_is_not_gone(self) -> None:
+        now = replace(samples.FULL, findings=(), inputs=samples.FULL.inputs[1:])
+
+        assert compare_reports(now, samples.FULL).gone == (samples.OLD_KEY,)
+
     def test_a_finding_that_lost_its_waiver_is_new(self) -> None:
         now = replace(samples.FULL, findings=(replace(samples.WAIVED, waiver=None),))
 
