@@ -11,6 +11,7 @@ COMMANDS = {
     "lint": ("cml_iam.cli.policy_lint:lint", "Find what is wrong with policy files."),
     "rules": ("cml_iam.cli.policy_rules:rules", "Explain the rules of lint, offline."),
     "verify": ("cml_iam.cli.policy_verify:verify", "Prove each permission, offline or live."),
+    "prove": ("cml_iam.cli.policy_prove:prove", "Prove what policies can never permit."),
     "explain": ("cml_iam.cli.policy_explain:explain", "Say why a request is allowed or refused."),
     "diff": ("cml_iam.cli.policy_diff:diff", "Say what a policy means that another does not."),
     "history": ("cml_iam.cli.policy_history:history", "List the versions of the policy."),

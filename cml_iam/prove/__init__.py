@@ -2,18 +2,32 @@
 
 from cml_iam.prove._answers import Answer, Answered, Policies, Shape, Verdict, Witness
 from cml_iam.prove._known import Assumption
+from cml_iam.prove._promises import Promise, site_promises
+from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
 from cml_iam.prove._question import always, equivalent, never, within
+from cml_iam.prove._shape_text import parse_shape
+from cml_iam.prove._steps import Reached, lost, taken_over
 
 __all__ = [
     "Answer",
     "Answered",
     "Assumption",
+    "Edit",
     "Policies",
+    "Promise",
+    "Proof",
+    "Reached",
     "Shape",
     "Verdict",
     "Witness",
     "always",
     "equivalent",
+    "lost",
     "never",
+    "parse_shape",
+    "prove_promise",
+    "prove_site",
+    "site_promises",
+    "taken_over",
     "within",
 ]

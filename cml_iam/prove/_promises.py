@@ -13,6 +13,8 @@ from cml_iam.prove._answers import Shape
 from cml_iam.render import render_policy
 from cml_iam.site import Restrictions, Site, Tag
 
+MAX_LISTED: Final = 4
+
 Conditions = dict[str, dict[str, Any]]
 
 RUN: Final = ("ec2:RunInstances",)
@@ -51,7 +53,7 @@ def _promises(site: Site) -> Iterator[Promise]:
     restrict, permissions = site.restrict, _permissions(site)
     yield Promise(
         "within-base",
-        "nothing is allowed that the documented policy does not allow",
+        "nothing beyond the documented policy is allowed",
         "within",
         reference=_base(permissions),
     )
@@ -67,7 +69,7 @@ def _promises(site: Site) -> Iterator[Promise]:
         types = list(restrict.instance_types)
         yield Promise(
             "instance-types",
-            f"no instance of another type than {_listed(types)} is launched",
+            f"no instance is launched but {_listed(types)}",
             "never",
             (_launch("instance", {"StringNotLike": {"ec2:InstanceType": types}}),),
             closing={"StringLike": {"ec2:InstanceType": types}},
@@ -127,7 +129,7 @@ def _images(site: Site) -> Promise:
         closing = {"StringEquals": {"ec2:Owner": list(restrict.image_owners)}}
     return Promise(
         "images",
-        "no instance is launched from an image that the site does not name",
+        "no image is launched that the site does not name",
         "never",
         tuple(shapes),
         closing=closing,
@@ -150,7 +152,7 @@ def _of_guard_tag(tag: Tag, permissions: Sequence[Permission]) -> Iterator[Promi
     carried = {"StringEquals": {f"aws:ResourceTag/{tag.key}": tag.value}}
     yield Promise(
         "foreign-operated",
-        f"no instance without {tag} is started, stopped or terminated, in any number of steps",
+        "no instance without the guard tag is operated, in any number of steps",
         "taken over",
         (Shape(operations(permissions)),),
         tag=tag,
@@ -158,21 +160,21 @@ def _of_guard_tag(tag: Tag, permissions: Sequence[Permission]) -> Iterator[Promi
     )
     yield Promise(
         "foreign-retagged",
-        f"no tag of an instance without {tag} is changed",
+        "no tag of an instance without the guard tag is changed",
         "never",
         (Shape(TAGGING, (instances(),), _merged(_without(tag), LATER)),),
         closing=carried,
     )
     yield Promise(
         "guard-tag-kept",
-        f"no worker loses {tag}",
+        "no worker loses the guard tag",
         "lost",
         tag=tag,
         closing={"ForAllValues:StringNotEqualsIgnoreCase": {"aws:TagKeys": [tag.key]}},
     )
     yield Promise(
         "launch-tagged",
-        f"no instance is launched without {tag}",
+        "no instance is launched without the guard tag",
         "never",
         (_launch("instance", {"StringNotEquals": {f"aws:RequestTag/{tag.key}": tag.value}}),),
         closing={"StringEquals": {f"aws:RequestTag/{tag.key}": tag.value}},
@@ -314,5 +316,7 @@ def _merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
 
 
 def _listed(names: Sequence[str]) -> str:
+    if len(names) > MAX_LISTED:
+        return f"the {len(names)} that the site names"
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last

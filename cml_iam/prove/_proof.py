@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError
-from cml_iam.policy import Condition, PolicyDocument, Statement, attachment_problems
-from cml_iam.prove._answers import Answer, Policies, Verdict, Witness, documents
+from cml_iam.expectations import derive_expectations
+from cml_iam.policy import (
+    VERSION_2012,
+    Condition,
+    PolicyDocument,
+    Statement,
+    attachment_problems,
+)
+from cml_iam.prove._answers import Answer, Policies, Shape, Verdict, Witness, documents
 from cml_iam.prove._known import Assumption
 from cml_iam.prove._promises import Promise, site_promises
-from cml_iam.prove._question import never, within
-from cml_iam.prove._steps import Reached, lost, taken_over
+from cml_iam.prove._question import never, statement_of, within
+from cml_iam.prove._steps import Reached, losing, lost, taken_over, taking_over
 from cml_iam.site import Site
 
 MAX_EDITS: Final = 6
@@ -21,18 +29,20 @@ MAX_EDITS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change of one statement: a condition more, or its removal where *condition* is None."""
+    """A condition to add to a statement, as (operator, key, values)."""
 
     document: PolicyDocument
     statement: Statement
-    condition: tuple[str, str, tuple[str, ...]] | None = None
+    condition: tuple[str, str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """How a promise came out. A broken one has *calls*, in order, each allowed by the policies.
 
-    *edits* together make it hold, as was proved; empty where none were found.
+    Either *edits* together make it hold and take away no call that the site needs; or *denies* do,
+    statements to add that deny what breaks it and nothing else. Both were proved; both are empty
+    where neither helps.
     """
 
     promise: Promise
@@ -41,19 +51,20 @@ class Proof:
     assumptions: tuple[Assumption, ...] = ()
     reason: str = ""
     edits: tuple[Edit, ...] = ()
+    denies: tuple[Statement, ...] = ()
 
 
-def prove_site(site: Site, policies: Policies, *, edits: bool = True) -> tuple[Proof, ...]:
+def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tuple[Proof, ...]:
     """Prove every promise of *site* for a principal with *policies*.
 
-    With *edits*, what would close a broken promise is looked for. Raises DocumentError for a policy
-    that IAM would not attach.
+    With *remedies*, what would close a broken promise is looked for. Raises DocumentError for a
+    policy that IAM would not attach.
     """
     problems = tuple(p for each in documents(policies) for p in attachment_problems(each))
     if problems:
         raise DocumentError(problems)
     proofs = tuple(prove_promise(each, policies) for each in site_promises(site))
-    return tuple(_closed(each, policies) for each in proofs) if edits else proofs
+    return tuple(_closed(each, policies, site) for each in proofs) if remedies else proofs
 
 
 def prove_promise(promise: Promise, policies: Policies) -> Proof:
@@ -86,43 +97,49 @@ def _reached(verdicts: Iterable[Verdict]) -> Reached:
     return Reached("undecided" if reasons else "holds", (), tuple(used), "; ".join(reasons))
 
 
-def _closed(proof: Proof, policies: Policies) -> Proof:
-    """Add the edits that make a broken promise hold."""
+def _closed(proof: Proof, policies: Policies, site: Site) -> Proof:
+    """Add to a broken promise what makes it hold."""
     if proof.answer != "broken":
         return proof
-    for removing in (False, True):
-        if removing or proof.promise.closing:
-            edits = _edits(proof, policies, removing=removing)
-            if edits:
-                return replace(proof, edits=edits)
+    edited, edits = _with_conditions(proof, policies)
+    if edits and _needed(policies, site) <= _needed(edited, site):
+        return replace(proof, edits=edits)
+    breaking = enumerate(_breaking(proof.promise))
+    denies = tuple(_deny(number, shape, site.partition) for number, shape in breaking)
+    if denies and prove_promise(proof.promise, _beside(policies, denies)).answer == "holds":
+        return replace(proof, denies=denies)
     return proof
 
 
-def _edits(proof: Proof, policies: Policies, *, removing: bool) -> tuple[Edit, ...]:
-    """Edit what allows the last call, until the promise holds; nothing if that does not come."""
+def _needed(policies: Policies, site: Site) -> frozenset[str]:
+    """Return which of the calls that the site needs are allowed."""
+    authorizer = compile_policies(identity=policies.identity, boundary=policies.boundary)
+    return frozenset(
+        each.id
+        for each in derive_expectations(site)
+        if each.expected == "allowed" and all(authorizer.decide(r).allowed for r in each.requests)
+    )
+
+
+def _with_conditions(proof: Proof, policies: Policies) -> tuple[Policies, tuple[Edit, ...]]:
+    """Add the promise's condition to what breaks it, until it holds; no edits if it never does."""
     made: list[Edit] = []
     while proof.answer == "broken" and len(made) < MAX_EDITS:
-        edits = list(_next(proof, policies, removing=removing))
-        if not edits or any(each in made for each in edits):
-            return ()
+        edits = [each for each in _next(proof, policies) if each not in made]
+        if not edits:
+            break
         made += edits
-        for each in edits:
-            policies = _edited(policies, each)
+        policies = _edited(policies, edits)
         proof = prove_promise(proof.promise, policies)
-    return tuple(made) if proof.answer == "holds" else ()
+    return policies, tuple(made) if proof.answer == "holds" else ()
 
 
-def _next(proof: Proof, policies: Policies, *, removing: bool) -> Iterator[Edit]:
-    """Yield the edits of the statements that allow the call which breaks the promise."""
-    # Of a sequence the first call is the one that must not be: it makes the others possible.
-    call = proof.calls[0]
-    for reason in call.candidate.statements:
+def _next(proof: Proof, policies: Policies) -> Iterator[Edit]:
+    """Yield the edits of what allows the first call, which makes the others possible."""
+    for reason in proof.calls[0].candidate.statements:
         for document in policies.identity:
             for statement in document.statements:
-                if statement.effect != "Allow" or statement.label != reason.label:
-                    continue
-                if removing:
-                    yield Edit(document, statement)
+                if document.name != reason.policy or statement.index != reason.statement.index:
                     continue
                 for operator, block in proof.promise.closing.items():
                     for key, value in block.items():
@@ -130,23 +147,46 @@ def _next(proof: Proof, policies: Policies, *, removing: bool) -> Iterator[Edit]
                         yield Edit(document, statement, (operator, key, values))
 
 
-def _edited(policies: Policies, edit: Edit) -> Policies:
-    changed = tuple(
-        _document(each, edit) if _same(each, edit.document) else each for each in policies.identity
+def _edited(policies: Policies, edits: Sequence[Edit]) -> Policies:
+    return replace(policies, identity=tuple(_document(each, edits) for each in policies.identity))
+
+
+def _document(document: PolicyDocument, edits: Sequence[Edit]) -> PolicyDocument:
+    added: dict[int, list[Condition]] = {}
+    for each in edits:
+        if each.document.name == document.name:
+            added.setdefault(each.statement.index, []).append(Condition(*each.condition))
+    statements = (
+        replace(each, conditions=(*each.conditions, *added.get(each.index, ())))
+        for each in document.statements
     )
-    return replace(policies, identity=changed)
-
-
-def _same(one: PolicyDocument, other: PolicyDocument) -> bool:
-    return one.name == other.name and len(one.statements) == len(other.statements)
-
-
-def _document(document: PolicyDocument, edit: Edit) -> PolicyDocument:
-    statements = []
-    for each in document.statements:
-        if each.index != edit.statement.index:
-            statements.append(each)
-        elif edit.condition:
-            conditions = (*each.conditions, Condition(*edit.condition))
-            statements.append(replace(each, conditions=conditions))
     return replace(document, statements=tuple(statements))
+
+
+def _breaking(promise: Promise) -> tuple[Shape, ...]:
+    """Return the calls that must be denied for *promise* to hold."""
+    if promise.manner == "taken over" and promise.tag:
+        (operations,) = promise.shapes
+        return taking_over(promise.tag, operations.actions)
+    if promise.manner == "lost" and promise.tag:
+        return losing(promise.tag)
+    return promise.shapes
+
+
+def _deny(number: int, shape: Shape, partition: str) -> Statement:
+    made = replace(statement_of(shape), effect="Deny", sid=None, index=number)
+    # IAM takes no wildcard for the partition.
+    return replace(
+        made,
+        resource=_in_partition(made.resource, partition),
+        not_resource=_in_partition(made.not_resource, partition),
+    )
+
+
+def _in_partition(arns: tuple[str, ...] | None, partition: str) -> tuple[str, ...] | None:
+    return arns and tuple(each.replace("arn:*:", f"arn:{partition}:", 1) for each in arns)
+
+
+def _beside(policies: Policies, denies: tuple[Statement, ...]) -> Policies:
+    document = PolicyDocument(denies, VERSION_2012, name="denies")
+    return replace(policies, identity=(*policies.identity, document))

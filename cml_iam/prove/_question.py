@@ -64,11 +64,12 @@ def always(policies: Policies, shape: Shape) -> Verdict:
 
 
 def _shape_side(shape: Shape) -> Side:
-    document = PolicyDocument((_statement(shape),), VERSION_2012, name="the shape of requests")
+    document = PolicyDocument((statement_of(shape),), VERSION_2012, name="the shape of requests")
     return side_of(Policies(identity=(document,)))
 
 
-def _statement(shape: Shape) -> Statement:
+def statement_of(shape: Shape) -> Statement:
+    """Return a statement that matches the requests of *shape*."""
     negated, outside = shape.not_actions, shape.not_resources
     return Statement(
         0,

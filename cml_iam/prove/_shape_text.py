@@ -3,10 +3,10 @@
     ec2:TerminateInstances on arn:aws:ec2:*:*:instance/* where aws:ResourceTag/Team != red, blue
     not ec2:Describe* where aws:RequestedRegion not like eu-* and aws:SourceIp is absent
 
-Actions, `on` resources, `where` conditions joined by `and`. A condition is a key, one of
-`=`, `!=`, `like`, `not like`, `<`, `<=`, `>`, `>=`, `is absent`, `is present`, or an operator by its
-name (`IpAddress`, `ForAnyValue:StringLike`), and values separated by commas; of several one is
-enough, or for the negated operators none may be met, as in a policy.
+Actions, `on` resources, `where` conditions joined by `and`. A condition is a key; then one of `=`,
+`!=`, `like`, `not like`, `<`, `<=`, `>`, `>=`, `is absent`, `is present`, or an operator by name
+(`IpAddress`, `ForAnyValue:StringLike`); then values separated by commas, of which one is enough, or
+for the negated operators none may be met, as in a policy.
 """
 
 from __future__ import annotations

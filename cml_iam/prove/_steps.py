@@ -67,28 +67,48 @@ class Reached:
 def taken_over(policies: Policies, tag: Tag, actions: Sequence[str]) -> Reached:
     """Say whether calls can end in one of *actions* on an instance that did not carry *tag*."""
     key = RESOURCE + tag.key
-    operate = Shape(tuple(actions), (instances(),))
-    direct = never(policies, _where(operate, {"StringNotEquals": {key: tag.value}}))
+    foreign, turning = taking_over(tag, actions)
+    direct = never(policies, foreign)
     if direct.answer == "broken":
         return _reached(direct)
-    turned = never(
-        policies,
-        Shape((CREATE,), (instances(),), _turns(tag)),
-    )
+    turned = never(policies, turning)
     used = _used(direct, turned)
     undecided = [each.reason for each in (direct, turned) if each.answer == "undecided"]
     if undecided:
         return Reached("undecided", (), used, "; ".join(undecided))
     if turned.answer == "holds" or turned.witness is None:
         return Reached("holds", (), used)
+    operate = Shape(tuple(actions), (instances(),))
     own = never(policies, _where(operate, {"StringEquals": {key: tag.value}}))
     if own.answer != "broken" or own.witness is None:
         return Reached(own.answer, (), _used(direct, own), own.reason)
     return _Search(policies, tag, operate).between(turned.witness, own.witness)
 
 
+def taking_over(tag: Tag, actions: Sequence[str]) -> tuple[Shape, Shape]:
+    """Return the calls that operate an instance without *tag*, and those that give it the tag."""
+    without = {"StringNotEquals": {RESOURCE + tag.key: tag.value}}
+    given = merged(without, {"StringEquals": {REQUEST + tag.key: tag.value}}, LATER)
+    return (
+        Shape(tuple(actions), (instances(),), without),
+        Shape((CREATE,), (instances(),), given),
+    )
+
+
 def lost(policies: Policies, tag: Tag) -> Reached:
     """Say whether a call can take *tag* from an instance that carries it, or change its value."""
+    verdicts = []
+    for shape in losing(tag):
+        verdicts.append(never(policies, shape))
+        if verdicts[-1].answer == "broken":
+            return _reached(verdicts[-1])
+    reasons = [each.reason for each in verdicts if each.answer == "undecided"]
+    used = _used(*verdicts)
+    return Reached("undecided" if reasons else "holds", (), used, "; ".join(reasons))
+
+
+def losing(tag: Tag) -> tuple[Shape, ...]:
+    """Return the calls after which an instance that carries *tag* carries it no more."""
     carried = {"StringEquals": {RESOURCE + tag.key: tag.value}}
     requested = REQUEST + tag.key
     ways = (
@@ -96,15 +116,10 @@ def lost(policies: Policies, tag: Tag) -> Reached:
         (DELETE, {"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [tag.key]}}),
         (DELETE, {"Null": {"aws:TagKeys": "true"}}),
     )
-    verdicts = []
-    for action, conditions in ways:
-        shape = Shape((action,), (instances(),), merged(carried, LATER, conditions))
-        verdicts.append(never(policies, shape))
-        if verdicts[-1].answer == "broken":
-            return _reached(verdicts[-1])
-    reasons = [each.reason for each in verdicts if each.answer == "undecided"]
-    used = _used(*verdicts)
-    return Reached("undecided" if reasons else "holds", (), used, "; ".join(reasons))
+    return tuple(
+        Shape((action,), (instances(),), merged(carried, LATER, conditions))
+        for action, conditions in ways
+    )
 
 
 def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
@@ -114,15 +129,6 @@ def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
         for operator, block in each.items():
             made[operator] = {**made.get(operator, {}), **block}
     return made
-
-
-def _turns(tag: Tag) -> Conditions:
-    """Return the conditions of a call that gives *tag* to an instance without it."""
-    return merged(
-        {"StringNotEquals": {RESOURCE + tag.key: tag.value}},
-        {"StringEquals": {REQUEST + tag.key: tag.value}},
-        LATER,
-    )
 
 
 class _Search:
