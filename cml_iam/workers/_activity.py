@@ -105,7 +105,7 @@ def _sign_in(login: CmlLogin) -> Asked:
 
 
 def _text(token: Any) -> str:
-    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
         raise ValueError("no token")
     return token
 
