@@ -65,7 +65,8 @@ border:1px solid var(--line);background:var(--card)}
 .table{background:var(--card);border:1px solid var(--line);border-radius:10px;overflow-x:auto}
 .table:focus-visible,a:focus-visible{outline:3px solid var(--fill);outline-offset:2px}
 table{border-collapse:collapse;width:100%;min-width:52rem;table-layout:fixed}
-thead th:first-child{width:26%}
+thead th:first-child{width:24%}thead th:nth-child(2){width:18%}
+td{overflow-wrap:anywhere}
 th,td{text-align:left;padding:.55rem .9rem;border-bottom:1px solid var(--line);vertical-align:top}
 tr:last-child>*{border-bottom:0}
 thead th{font-size:.8rem;color:var(--soft);font-weight:600;white-space:nowrap}

@@ -37,6 +37,7 @@ def serving(watched: Monitor, token: str | None = None) -> Iterator[Any]:
         connection.close()
         return answer.status, said
 
+    get.url = f"http://127.0.0.1:{server.server_address[1]}"
     yield get
     server.shutdown()
     thread.join()
