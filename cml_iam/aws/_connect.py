@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cml_iam import __version__, errors
 from cml_iam.aws._errors import as_error, botocore_errors
+from cml_iam.aws._reading import leave_unread, reader
 from cml_iam.aws._reads import is_read
 from cml_iam.aws._secrets import redact, silence, unwrap, wrap
 from cml_iam.aws.port import Identity
@@ -82,6 +83,7 @@ def make_session(
     import botocore.session
 
     session = botocore.session.Session(profile=profile)
+    session.register_component("response_parser_factory", reader())
     if access_key is not None and secret_key is not None:
         token = session_token.reveal() if session_token else None
         session.set_credentials(access_key, secret_key.reveal(), token)
@@ -160,7 +162,10 @@ class _RealAws:
             client = self._client(service, region, once=False)
             _check_key(client, operation, key)
             for page in _answers(client, operation, plain):
-                yield from page.get(key) or ()
+                # Let go of one by one, so that a page is not held while its last is being used.
+                elements = list(reversed(page.pop(key, None) or ()))
+                while elements:
+                    yield elements.pop()
         except botocore_errors() as error:
             failure = as_error(error, service, operation)
         else:
@@ -213,7 +218,7 @@ class _RealAws:
             user_agent_extra=f"cml-iam/{__version__}",
         )
         try:
-            return self.session.create_client(
+            client = self.session.create_client(
                 service, region_name=region, endpoint_url=self.endpoint_url, config=config
             )
         except botocore_errors():  # some of them are ValueErrors too
@@ -225,6 +230,9 @@ class _RealAws:
             ) from None
         finally:
             silence()
+        if service == "ec2":
+            leave_unread(client)
+        return client
 
 
 def _answers(client: Any, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:

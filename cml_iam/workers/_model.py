@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from sys import intern
+from typing import Any, TypeVar
 
 from cml_iam.errors import InputError
 from cml_iam.visible import visible
@@ -126,28 +127,38 @@ def worker_from(raw: Mapping[str, Any], region: str) -> Worker:
     return Worker(
         id=raw["InstanceId"],
         region=region,
-        state=raw.get("State", {}).get("Name", "unknown"),
-        instance_type=raw.get("InstanceType", ""),
-        image_id=raw.get("ImageId", ""),
+        state=_shared(raw.get("State", {}).get("Name", "unknown")),
+        instance_type=_shared(raw.get("InstanceType", "")),
+        image_id=_shared(raw.get("ImageId", "")),
         name=tags.get("Name", ""),
-        zone=raw.get("Placement", {}).get("AvailabilityZone", ""),
+        zone=_shared(raw.get("Placement", {}).get("AvailabilityZone", "")),
         public_ip=raw.get("PublicIpAddress") or None,
         private_ip=raw.get("PrivateIpAddress") or None,
         launched_at=in_utc(raw.get("LaunchTime")),
         # `pending` and `disabling` are on the way; only `enabled` reports each minute.
         detailed_monitoring=raw.get("Monitoring", {}).get("State") == "enabled",
-        lifecycle=raw.get("InstanceLifecycle") or "on-demand",
+        lifecycle=_shared(raw.get("InstanceLifecycle") or "on-demand"),
         state_reason=raw.get("StateReason", {}).get("Message") or None,
-        subnet_id=raw.get("SubnetId"),
-        vpc_id=raw.get("VpcId"),
-        security_group_ids=tuple(group["GroupId"] for group in raw.get("SecurityGroups", ())),
-        key_name=raw.get("KeyName"),
-        instance_profile=raw.get("IamInstanceProfile", {}).get("Arn"),
-        architecture=raw.get("Architecture"),
+        subnet_id=_shared(raw.get("SubnetId")),
+        vpc_id=_shared(raw.get("VpcId")),
+        security_group_ids=tuple(
+            _shared(group["GroupId"]) for group in raw.get("SecurityGroups", ())
+        ),
+        key_name=_shared(raw.get("KeyName")),
+        instance_profile=_shared(raw.get("IamInstanceProfile", {}).get("Arn")),
+        architecture=_shared(raw.get("Architecture")),
         private_dns_name=raw.get("PrivateDnsName") or None,
         volume_ids=tuple(_volumes(raw)),
         tags=tags,
     )
+
+
+Text = TypeVar("Text", str, str | None)
+
+
+def _shared(text: Text) -> Text:
+    """Return *text*, the same object for all workers: of thousands, few values differ."""
+    return intern(text) if text else text
 
 
 def _volumes(raw: Mapping[str, Any]) -> Iterator[str]:

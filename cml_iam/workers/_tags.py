@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import InputError, RefusedError
@@ -147,4 +148,5 @@ def as_aws(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 def from_aws(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """Return tags of AWS's API as a mapping, in the order of their keys."""
-    return {tag["Key"]: tag.get("Value", "") for tag in sorted(tags, key=lambda tag: tag["Key"])}
+    ordered = sorted(tags, key=lambda tag: tag["Key"])
+    return {intern(tag["Key"]): intern(tag.get("Value", "")) for tag in ordered}
