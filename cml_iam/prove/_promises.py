@@ -30,9 +30,9 @@ class Promise:
     """Something that must hold of all requests, or of all sequences of them.
 
     *manner* says how it is asked: none of *shapes* is `never` allowed; the policies grant nothing
-    but what *reference* does (`within`); no instance without *tag* is operated, in any number of
-    steps (`taken over`); none loses it (`lost`). *closing* are conditions that close a statement by
-    which it is broken.
+    but what *reference* does (`within`); none of the resources of the one shape that do not carry
+    *tag* meets its actions, in any number of steps (`taken over`); none of them loses it (`lost`).
+    *closing* are conditions that close a statement by which it is broken.
     """
 
     id: str
@@ -71,13 +71,13 @@ def _promises(site: Site) -> Iterator[Promise]:
             "instance-types",
             f"no instance is launched but {_listed(types)}",
             "never",
-            (_launch("instance", {"StringNotLike": {"ec2:InstanceType": types}}),),
+            (_launch(site, "instance", {"StringNotLike": {"ec2:InstanceType": types}}),),
             closing={"StringLike": {"ec2:InstanceType": types}},
         )
     if "images" in restrict.active:
         yield _images(site)
     if restrict.guard_tag:
-        yield from _of_guard_tag(restrict.guard_tag, permissions)
+        yield from _of_guard_tag(site, restrict.guard_tag, permissions)
     yield from _options(site)
 
 
@@ -123,7 +123,7 @@ def _images(site: Site) -> Promise:
         elsewhere["ec2:Owner"] = list(restrict.image_owners)
     if restrict.image_tag:
         elsewhere[f"aws:ResourceTag/{restrict.image_tag.key}"] = restrict.image_tag.value
-    shapes.append(_launch("image", {"StringNotEquals": elsewhere}))
+    shapes.append(_launch(site, "image", {"StringNotEquals": elsewhere}))
     closing: Conditions = {}
     if restrict.image_owners and not restrict.images and not restrict.image_tag:
         closing = {"StringEquals": {"ec2:Owner": list(restrict.image_owners)}}
@@ -148,13 +148,13 @@ def _unlisted(site: Site, region: str, ids: Sequence[str]) -> Shape:
     )
 
 
-def _of_guard_tag(tag: Tag, permissions: Sequence[Permission]) -> Iterator[Promise]:
+def _of_guard_tag(site: Site, tag: Tag, permissions: Sequence[Permission]) -> Iterator[Promise]:
     carried = {"StringEquals": {f"aws:ResourceTag/{tag.key}": tag.value}}
     yield Promise(
         "foreign-operated",
         "no instance without the guard tag is operated, in any number of steps",
         "taken over",
-        (Shape(operations(permissions)),),
+        (Shape(operations(permissions), (instances(site.partition),)),),
         tag=tag,
         closing=carried,
     )
@@ -162,13 +162,14 @@ def _of_guard_tag(tag: Tag, permissions: Sequence[Permission]) -> Iterator[Promi
         "foreign-retagged",
         "no tag of an instance without the guard tag is changed",
         "never",
-        (Shape(TAGGING, (instances(),), _merged(_without(tag), LATER)),),
+        (Shape(TAGGING, (instances(site.partition),), _merged(_without(tag), LATER)),),
         closing=carried,
     )
     yield Promise(
         "guard-tag-kept",
         "no worker loses the guard tag",
         "lost",
+        (Shape(TAGGING, (instances(site.partition),)),),
         tag=tag,
         closing={"ForAllValues:StringNotEqualsIgnoreCase": {"aws:TagKeys": [tag.key]}},
     )
@@ -176,7 +177,7 @@ def _of_guard_tag(tag: Tag, permissions: Sequence[Permission]) -> Iterator[Promi
         "launch-tagged",
         "no instance is launched without the guard tag",
         "never",
-        (_launch("instance", {"StringNotEquals": {f"aws:RequestTag/{tag.key}": tag.value}}),),
+        (_launch(site, "instance", {"StringNotEquals": {f"aws:RequestTag/{tag.key}": tag.value}}),),
         closing={"StringEquals": {f"aws:RequestTag/{tag.key}": tag.value}},
     )
 
@@ -189,7 +190,7 @@ def _options(site: Site) -> Iterator[Promise]:
             "subnets",
             "no instance is launched into another subnet",
             _other_than("subnet", subnets),
-            _launch("network-interface", {"ArnNotLike": {"ec2:Subnet": subnets}}),
+            _launch(site, "network-interface", {"ArnNotLike": {"ec2:Subnet": subnets}}),
         )
     if restrict.security_groups:
         groups = [
@@ -205,21 +206,21 @@ def _options(site: Site) -> Iterator[Promise]:
         yield _of_option(
             "imdsv2",
             "no instance is launched whose metadata can be read without a token",
-            _launch("instance", {"StringNotEquals": {"ec2:MetadataHttpTokens": "required"}}),
+            _launch(site, "instance", {"StringNotEquals": {"ec2:MetadataHttpTokens": "required"}}),
             closing={"StringEquals": {"ec2:MetadataHttpTokens": "required"}},
         )
     if restrict.on_demand_only:
         yield _of_option(
             "on-demand-only",
             "no Spot instance is launched",
-            _launch("instance", {"StringNotEquals": {"ec2:InstanceMarketType": "on-demand"}}),
+            _launch(site, "instance", {"StringNotEquals": {"ec2:InstanceMarketType": "on-demand"}}),
             closing={"StringEquals": {"ec2:InstanceMarketType": "on-demand"}},
         )
     if restrict.encrypted_volumes:
         yield _of_option(
             "encrypted-volumes",
             "no volume is made at launch that is not encrypted",
-            _launch("volume", {"BoolIfExists": {"ec2:Encrypted": "false"}}),
+            _launch(site, "volume", {"BoolIfExists": {"ec2:Encrypted": "false"}}),
             closing={"Bool": {"ec2:Encrypted": "true"}},
         )
     if restrict.mfa_to_terminate:
@@ -269,8 +270,8 @@ def _of_option(
     return Promise(name, title, "never", shapes, closing=closing or {})
 
 
-def _launch(kind: str, conditions: Conditions) -> Shape:
-    return Shape(RUN, (f"arn:*:ec2:*:*:{kind}/*",), conditions)
+def _launch(site: Site, kind: str, conditions: Conditions) -> Shape:
+    return Shape(RUN, (f"arn:{site.partition}:ec2:*:*:{kind}/*",), conditions)
 
 
 def _other_than(kind: str, listed: Sequence[str]) -> Shape:
@@ -288,9 +289,9 @@ def _launched() -> tuple[str, ...]:
     return tuple(each.type for each in action.targets if each.type) if action else ()
 
 
-def instances() -> str:
-    """Return the ARN of every instance."""
-    return "arn:*:ec2:*:*:instance/*"
+def instances(partition: str) -> str:
+    """Return the ARN of every instance of a partition; accounts are in one partition alone."""
+    return f"arn:{partition}:ec2:*:*:instance/*"
 
 
 def operations(permissions: Sequence[Permission]) -> tuple[str, ...]:

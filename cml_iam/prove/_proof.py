@@ -76,9 +76,10 @@ def prove_promise(promise: Promise, policies: Policies) -> Proof:
 def _answer(promise: Promise, policies: Policies) -> Reached:
     if promise.manner == "taken over" and promise.tag:
         (operations,) = promise.shapes
-        return taken_over(policies, promise.tag, operations.actions)
+        return taken_over(policies, promise.tag, operations)
     if promise.manner == "lost" and promise.tag:
-        return lost(policies, promise.tag)
+        (tagging,) = promise.shapes
+        return lost(policies, promise.tag, tagging.resources)
     if promise.manner == "within" and promise.reference:
         return _reached([within(policies, Policies(identity=(promise.reference,)))])
     return _reached(never(policies, each) for each in promise.shapes)
@@ -167,9 +168,10 @@ def _breaking(promise: Promise) -> tuple[Shape, ...]:
     """Return the calls that must be denied for *promise* to hold."""
     if promise.manner == "taken over" and promise.tag:
         (operations,) = promise.shapes
-        return taking_over(promise.tag, operations.actions)
+        return taking_over(promise.tag, operations)
     if promise.manner == "lost" and promise.tag:
-        return losing(promise.tag)
+        (tagging,) = promise.shapes
+        return losing(promise.tag, tagging.resources)
     return promise.shapes
 
 

@@ -21,7 +21,7 @@ from cml_iam.engine import Request
 from cml_iam.prove._answers import Answer, Policies, Shape, Verdict, Witness, documents
 from cml_iam.prove._globs import Glob, glob, representatives
 from cml_iam.prove._known import Assumption
-from cml_iam.prove._promises import LATER, TAGGING, instances
+from cml_iam.prove._promises import LATER, TAGGING
 from cml_iam.prove._question import never
 from cml_iam.site import Tag
 
@@ -64,10 +64,10 @@ class Reached:
     reason: str = ""
 
 
-def taken_over(policies: Policies, tag: Tag, actions: Sequence[str]) -> Reached:
-    """Say whether calls can end in one of *actions* on an instance that did not carry *tag*."""
+def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
+    """Say whether calls can end in one of *operate* on an instance that did not carry *tag*."""
     key = RESOURCE + tag.key
-    foreign, turning = taking_over(tag, actions)
+    foreign, turning = taking_over(tag, operate)
     direct = never(policies, foreign)
     if direct.answer == "broken":
         return _reached(direct)
@@ -78,27 +78,26 @@ def taken_over(policies: Policies, tag: Tag, actions: Sequence[str]) -> Reached:
         return Reached("undecided", (), used, "; ".join(undecided))
     if turned.answer == "holds" or turned.witness is None:
         return Reached("holds", (), used)
-    operate = Shape(tuple(actions), (instances(),))
     own = never(policies, _where(operate, {"StringEquals": {key: tag.value}}))
     if own.answer != "broken" or own.witness is None:
         return Reached(own.answer, (), _used(direct, own), own.reason)
     return _Search(policies, tag, operate).between(turned.witness, own.witness)
 
 
-def taking_over(tag: Tag, actions: Sequence[str]) -> tuple[Shape, Shape]:
-    """Return the calls that operate an instance without *tag*, and those that give it the tag."""
+def taking_over(tag: Tag, operate: Shape) -> tuple[Shape, Shape]:
+    """Return those of *operate* without *tag* on the instance, and the calls that give it."""
     without = {"StringNotEquals": {RESOURCE + tag.key: tag.value}}
     given = merged(without, {"StringEquals": {REQUEST + tag.key: tag.value}}, LATER)
     return (
-        Shape(tuple(actions), (instances(),), without),
-        Shape((CREATE,), (instances(),), given),
+        _where(operate, without),
+        Shape((CREATE,), operate.resources, given),
     )
 
 
-def lost(policies: Policies, tag: Tag) -> Reached:
-    """Say whether a call can take *tag* from an instance that carries it, or change its value."""
+def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
+    """Say whether a call can take *tag* from one of *instances* (ARNs), or change its value."""
     verdicts = []
-    for shape in losing(tag):
+    for shape in losing(tag, instances):
         verdicts.append(never(policies, shape))
         if verdicts[-1].answer == "broken":
             return _reached(verdicts[-1])
@@ -107,7 +106,7 @@ def lost(policies: Policies, tag: Tag) -> Reached:
     return Reached("undecided" if reasons else "holds", (), used, "; ".join(reasons))
 
 
-def losing(tag: Tag) -> tuple[Shape, ...]:
+def losing(tag: Tag, instances: Sequence[str]) -> tuple[Shape, ...]:
     """Return the calls after which an instance that carries *tag* carries it no more."""
     carried = {"StringEquals": {RESOURCE + tag.key: tag.value}}
     requested = REQUEST + tag.key
@@ -117,7 +116,7 @@ def losing(tag: Tag) -> tuple[Shape, ...]:
         (DELETE, {"Null": {"aws:TagKeys": "true"}}),
     )
     return tuple(
-        Shape((action,), (instances(),), merged(carried, LATER, conditions))
+        Shape((action,), instances, merged(carried, LATER, conditions))
         for action, conditions in ways
     )
 
