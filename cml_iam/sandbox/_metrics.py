@@ -171,7 +171,8 @@ def _get_metric_data(world: World, call: Call) -> Answer:
         if not query.get("ReturnData", True):
             continue
         values = _queried(world, call, query)
-        first, last = max(0, start - passed), min(len(values), start + size - passed)
+        first = max(0, start - passed)
+        last = max(0, min(len(values), start + size - passed))
         # A query without values stands on the first page.
         if first < last or (not values and not start):
             results.append(_result(query, values[first:last], whole=last >= len(values)))

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -297,3 +298,24 @@ def test_where_there_is_no_capacity_another_zone_or_type_has_it() -> None:
         assert (answer.code, answer.status) == ("InsufficientInstanceCapacity", 500)
         assert launch(**metal, SubnetId=subnets["us-east-1b"])
         assert launch(ec2, SubnetId=subnets["us-east-1a"])
+
+
+@pytest.mark.parametrize("since_launch", [True, False])
+def test_metrics_reach_back_to_the_launch_only_if_told(
+    since_launch: bool, time: StoppedClock
+) -> None:
+    conditions = Conditions(metrics_since_launch=since_launch)
+    with start_sandbox(conditions=conditions, clock=time) as sandbox:
+        root = Identity(sandbox, sandbox.root.id, sandbox.root.secret.reveal())
+        made = launch(root.client("ec2"), Monitoring={"Enabled": True})
+        time.go_on(240)
+        points = root.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/EC2",
+            MetricName="CPUUtilization",
+            Dimensions=[{"Name": "InstanceId", "Value": made}],
+            StartTime=time() - timedelta(hours=1),
+            EndTime=time(),
+            Period=60,
+            Statistics=["Average"],
+        )["Datapoints"]
+        assert len(points) in ((3, 4) if since_launch else (60, 61))

@@ -168,3 +168,191 @@ def test_ones_own_metrics_are_kept_and_those_of_aws_are_not_ones_own(cloudwatch:
     assert refused(cloudwatch.put_metric_data, Namespace="AWS/EC2", MetricData=value).code == (
         "InvalidParameterValue"
     )
+
+
+def query(name: str, instance: str, metric: dict[str, str] = CPU, **changed: Any) -> dict[str, Any]:
+    given = asked(instance, metric)
+    named = {key: given[key] for key in ("Namespace", "MetricName", "Dimensions")}
+    return {"Id": name, "MetricStat": {"Metric": named, "Period": 300, "Stat": "Average"}} | changed
+
+
+def data(cloudwatch: Any, *queries: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    window = {"StartTime": NOW - timedelta(hours=2), "EndTime": NOW}
+    return dict(cloudwatch.get_metric_data(MetricDataQueries=list(queries), **window | changed))
+
+
+@pytest.mark.parametrize("metric", [CPU, MEMORY])
+def test_metric_data_has_what_the_statistics_have_in_order(
+    metric: dict[str, str], instance: str, cloudwatch: Any
+) -> None:
+    points = cloudwatch.get_metric_statistics(**asked(instance, metric))["Datapoints"]
+    by_time = sorted((each["Timestamp"], each["Average"]) for each in points)
+    (found,) = data(cloudwatch, query("m1", instance, metric))["MetricDataResults"]
+
+    assert (found["Id"], found["StatusCode"]) == ("m1", "Complete")
+    assert list(zip(found["Timestamps"], found["Values"], strict=True)) == by_time[::-1]
+    (found,) = data(cloudwatch, query("m1", instance, metric), ScanBy="TimestampAscending")[
+        "MetricDataResults"
+    ]
+    assert found["Values"] == [value for _, value in by_time]
+
+
+def test_metric_data_comes_in_pages(instance: str, cloudwatch: Any) -> None:
+    queries = [query("m1", instance), query("m2", "i-0a1b2c3d4e5f6ffff"), query("m3", instance)]
+    whole = {each["Id"]: each["Values"] for each in data(cloudwatch, *queries)["MetricDataResults"]}
+    pages = []
+    token: dict[str, str] = {}
+    while True:
+        pages.append(data(cloudwatch, *queries, MaxDatapoints=10, **token))
+        if "NextToken" not in pages[-1]:
+            break
+        token = {"NextToken": pages[-1]["NextToken"]}
+
+    statuses = [each["StatusCode"] for each in pages[0]["MetricDataResults"]]
+    assert statuses == ["PartialData", "Complete"]
+    collected: dict[str, list[float]] = {}
+    for page in pages:
+        assert sum(len(each["Values"]) for each in page["MetricDataResults"]) <= 10
+        for each in page["MetricDataResults"]:
+            collected.setdefault(each["Id"], []).extend(each["Values"])
+    assert collected == whole
+    assert (len(whole["m2"]), len(whole["m1"])) == (0, len(whole["m3"]))
+    wrong = refused(data, cloudwatch=cloudwatch, NextToken="x")
+    assert wrong.code in ("InvalidNextToken", "InvalidNextTokenException")
+
+
+def test_five_hundred_queries_and_no_more(instance: str, cloudwatch: Any) -> None:
+    queries = [query(f"m{number}", instance) for number in range(501)]
+
+    assert len(data(cloudwatch, *queries[:500])["MetricDataResults"]) == 500
+    with pytest.raises(cloudwatch.exceptions.ClientError, match="ValidationError"):
+        data(cloudwatch, *queries)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Id": "M"},
+        {"Id": "1"},
+        {"Id": "a-b"},
+        {"MetricStat": None},
+        {"Expression": "m1 + m1"},
+        {"MetricStat": {"Metric": {**CPU, "Dimensions": []}, "Period": 90, "Stat": "Average"}},
+        {"MetricStat": {"Metric": {**CPU, "Dimensions": []}, "Period": 300, "Stat": "Mean"}},
+        {"MetricStat": {"Metric": {**CPU, "Dimensions": []}, "Period": 300}},
+    ],
+)
+def test_a_query_that_is_none_is_refused(
+    changed: dict[str, Any], instance: str, cloudwatch: Any
+) -> None:
+    asked_for = {k: v for k, v in query("m1", instance, **changed).items() if v is not None}
+
+    with pytest.raises(cloudwatch.exceptions.ClientError, match="ValidationError"):
+        data(cloudwatch, asked_for)
+
+
+def test_the_same_id_twice_is_refused(instance: str, cloudwatch: Any) -> None:
+    with pytest.raises(cloudwatch.exceptions.ClientError, match="ValidationError"):
+        data(cloudwatch, query("m1", instance), query("m1", instance))
+
+
+def test_an_expression_is_refused_as_not_known(cloudwatch: Any) -> None:
+    with pytest.raises(cloudwatch.exceptions.ClientError, match="UnsupportedOperation"):
+        data(cloudwatch, {"Id": "e1", "Expression": "SUM(METRICS())"})
+
+
+def test_the_metrics_of_an_instance_are_listed_under_their_dimensions(
+    instance: str, cloudwatch: Any
+) -> None:
+    mine = [{"Name": "InstanceId", "Value": instance}]
+    found = cloudwatch.list_metrics(Dimensions=mine)["Metrics"]
+    (memory,) = [each for each in found if each["Namespace"] == "CWAgent"]
+
+    assert {"CPUUtilization", "NetworkIn", "EBSWriteBytes"} <= {e["MetricName"] for e in found}
+    names = {each["Name"] for each in memory["Dimensions"]}
+    assert names == {"InstanceId", "ImageId", "InstanceType"}
+    answer = cloudwatch.get_metric_statistics(
+        **asked(instance, MEMORY, Dimensions=memory["Dimensions"])
+    )
+    assert answer["Datapoints"]
+    only = cloudwatch.list_metrics(
+        Namespace="AWS/EC2", MetricName="CPUUtilization", Dimensions=mine
+    )
+    assert only["Metrics"] == [{**CPU, "Dimensions": mine}]
+    other = [{"Name": "InstanceId", "Value": "i-0a1b2c3d4e5f6ffff"}]
+    assert cloudwatch.list_metrics(Dimensions=other)["Metrics"] == []
+
+
+def test_metrics_are_listed_in_pages_of_five_hundred(cloudwatch: Any) -> None:
+    for start in range(0, 600, 300):
+        cloudwatch.put_metric_data(
+            Namespace="Many",
+            MetricData=[
+                {"MetricName": f"m{number}", "Value": 1.0} for number in range(start, start + 300)
+            ],
+        )
+    pages = [
+        page["Metrics"]
+        for page in cloudwatch.get_paginator("list_metrics").paginate(Namespace="Many")
+    ]
+
+    assert [len(each) for each in pages] == [500, 100]
+    assert len({metric["MetricName"] for page in pages for metric in page}) == 600
+
+
+def test_ones_own_metrics_are_found_under_exactly_their_dimensions(cloudwatch: Any) -> None:
+    both = [{"Name": "InstanceId", "Value": "i-1"}, {"Name": "Disk", "Value": "sda"}]
+    value = {"MetricName": "used", "Value": 7.0, "Timestamp": NOW - timedelta(minutes=5)}
+    cloudwatch.put_metric_data(Namespace="Own", MetricData=[{**value, "Dimensions": both}])
+    used = {"Namespace": "Own", "MetricName": "used"}
+    found = {
+        len(dimensions): cloudwatch.get_metric_statistics(
+            **asked("i", used, Dimensions=dimensions)
+        )["Datapoints"]
+        for dimensions in ([], both[:1], both[::-1])
+    }
+
+    assert [len(found[size]) for size in (0, 1, 2)] == [0, 0, 1]
+    (result,) = data(
+        cloudwatch,
+        {
+            "Id": "m",
+            "MetricStat": {
+                "Metric": {**used, "Dimensions": both},
+                "Period": 300,
+                "Stat": "Maximum",
+            },
+        },
+    )["MetricDataResults"]
+    assert result["Values"] == [7.0]
+
+
+@pytest.mark.parametrize(
+    ("days", "period", "kept"),
+    [
+        (1, 60, True),
+        (16, 60, False),
+        (16, 300, True),
+        (64, 300, False),
+        (64, 3600, True),
+        (456, 3600, False),
+    ],
+)
+def test_old_points_are_kept_at_longer_periods_only(
+    days: int, period: int, kept: bool, instance: str, cloudwatch: Any
+) -> None:
+    end = NOW - timedelta(days=days)
+    window = {"StartTime": end - timedelta(hours=6), "EndTime": end, "Period": period}
+    points = cloudwatch.get_metric_statistics(**asked(instance, **window))["Datapoints"]
+
+    assert bool(points) == kept
+
+
+def test_percentiles_and_units(instance: str, cloudwatch: Any) -> None:
+    question = asked(instance, Statistics=["Maximum", "Minimum"], ExtendedStatistics=["p0", "p100"])
+    for each in cloudwatch.get_metric_statistics(**question | {"Period": 3600})["Datapoints"]:
+        extended = each["ExtendedStatistics"]
+        assert (extended["p0"], extended["p100"]) == (each["Minimum"], each["Maximum"])
+    for unit, there in (("Percent", True), ("Bytes", False)):
+        points = cloudwatch.get_metric_statistics(**asked(instance, Unit=unit))["Datapoints"]
+        assert bool(points) == there

@@ -169,3 +169,196 @@ def test_the_seeded_images_are_the_accounts_own_and_a_foreign_one(ec2: Any) -> N
 
     assert [(each["ImageId"], each["OwnerId"]) for each in own] == [(IMAGE, "111122223333")]
     assert {each["OwnerId"] for each in every} == {"111122223333", "099720109477"}
+
+
+def test_a_client_token_finds_its_launch(ec2: Any) -> None:
+    made = launch(ec2, ClientToken="to-be-found")
+    filters = [{"Name": "client-token", "Values": ["to-be-found"]}]
+    found = ec2.describe_instances(Filters=filters)["Reservations"]
+
+    assert [each["InstanceId"] for one in found for each in one["Instances"]] == [made]
+    assert found[0]["Instances"][0]["ClientToken"] == "to-be-found"
+    both = [*filters, {"Name": "instance-type", "Values": ["m5.large"]}]
+    assert ec2.describe_instances(Filters=both)["Reservations"] == []
+
+
+def test_an_address_comes_with_running_and_goes_with_it(ec2: Any, instance: str) -> None:
+    def address() -> str | None:
+        (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+        return found["Instances"][0].get("PublicIpAddress")
+
+    before = address()
+    ec2.stop_instances(InstanceIds=[instance])
+    assert (bool(before), address()) == (True, None)
+    ec2.start_instances(InstanceIds=[instance])
+    assert address() not in (None, before)
+    ec2.terminate_instances(InstanceIds=[instance])
+    assert address() is None
+
+
+def test_stop_protection_protects_from_stop_and_from_termination(ec2: Any) -> None:
+    made = launch(ec2, DisableApiStop=True)
+    other = launch(ec2)
+
+    for operation in (ec2.stop_instances, ec2.terminate_instances):
+        answer = refused(operation, InstanceIds=[made])
+        assert answer.code == "OperationNotPermitted"
+        assert "disableApiStop" in answer.message
+    assert refused(ec2.stop_instances, InstanceIds=[other, made]).code == "OperationNotPermitted"
+    assert state(ec2, other) == state(ec2, made) == "running"
+    ec2.modify_instance_attribute(InstanceId=made, DisableApiStop={"Value": False})
+    ec2.terminate_instances(InstanceIds=[made])
+    assert state(ec2, made) == "terminated"
+
+
+def test_a_protected_instance_spares_its_zone_and_no_other(ec2: Any) -> None:
+    subnets = {each["AvailabilityZone"]: each["SubnetId"] for each in all_subnets(ec2)}
+    protected = launch(ec2, DisableApiTermination=True, SubnetId=subnets["us-east-1a"])
+    beside = launch(ec2, SubnetId=subnets["us-east-1a"])
+    elsewhere = launch(ec2, SubnetId=subnets["us-east-1b"])
+
+    answer = refused(ec2.terminate_instances, InstanceIds=[beside, elsewhere, protected])
+    assert (answer.code, protected in answer.message) == ("OperationNotPermitted", True)
+    states = {each: state(ec2, each) for each in (protected, beside, elsewhere)}
+    assert states == {protected: "running", beside: "running", elsewhere: "terminated"}
+
+
+def test_one_id_that_is_not_there_and_none_is_changed(ec2: Any, instance: str) -> None:
+    for operation in (ec2.stop_instances, ec2.terminate_instances):
+        answer = refused(operation, InstanceIds=[instance, f"i-{ABSENT}"])
+        assert answer.code == "InvalidInstanceID.NotFound"
+        assert state(ec2, instance) == "running"
+
+
+def test_only_what_was_launched_to_hibernate_does(ec2: Any, instance: str) -> None:
+    answer = refused(ec2.stop_instances, InstanceIds=[instance], Hibernate=True)
+    assert answer.code == "UnsupportedHibernationConfiguration"
+    assert state(ec2, instance) == "running"
+
+    wanted = {"HibernationOptions": {"Configured": True}}
+    disk = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 64, "Encrypted": True}}]
+    for changed in ({"InstanceType": "m5zn.metal", "BlockDeviceMappings": disk}, {}):
+        code = refused(launch, ec2=ec2, **wanted, **changed).code
+        assert code == "UnsupportedHibernationConfiguration"
+    made = launch(ec2, **wanted, BlockDeviceMappings=disk)
+    ec2.stop_instances(InstanceIds=[made], Hibernate=True)
+    (found,) = ec2.describe_instances(InstanceIds=[made])["Reservations"][0]["Instances"]
+    assert found["HibernationOptions"] == {"Configured": True}
+    assert found["StateReason"]["Code"] == "Client.UserInitiatedHibernate"
+
+
+def test_only_a_stopped_instance_changes_its_type(ec2: Any, instance: str) -> None:
+    change = {"InstanceId": instance, "InstanceType": {"Value": "m5zn.metal"}}
+
+    assert refused(ec2.modify_instance_attribute, **change).code == "IncorrectInstanceState"
+    ec2.stop_instances(InstanceIds=[instance])
+    ec2.modify_instance_attribute(**change)
+    (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+    assert found["InstanceType"] == "m5zn.metal"
+
+
+def test_detailed_monitoring_can_be_switched(ec2: Any, instance: str) -> None:
+    def monitoring() -> str:
+        (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+        return str(found["Monitoring"]["State"])
+
+    (answer,) = ec2.monitor_instances(InstanceIds=[instance])["InstanceMonitorings"]
+    assert (answer["Monitoring"]["State"], monitoring()) == ("pending", "enabled")
+    (answer,) = ec2.unmonitor_instances(InstanceIds=[instance])["InstanceMonitorings"]
+    assert (answer["Monitoring"]["State"], monitoring()) == ("disabling", "disabled")
+
+
+def test_a_hundred_ids_of_status_and_no_more(ec2: Any) -> None:
+    made = ec2.run_instances(ImageId=IMAGE, InstanceType="c5.large", MinCount=101, MaxCount=101)
+    ids = [each["InstanceId"] for each in made["Instances"]]
+
+    answer = ec2.describe_instance_status(InstanceIds=ids[:100])
+    assert len(answer["InstanceStatuses"]) == 100
+    assert refused(ec2.describe_instance_status, InstanceIds=ids).code == "InvalidParameterValue"
+    found = ec2.describe_instances(InstanceIds=ids)
+    assert sum(len(each["Instances"]) for each in found["Reservations"]) == 101
+    assert "NextToken" not in found
+    ec2.terminate_instances(InstanceIds=ids)
+    assert ec2.describe_instance_status(InstanceIds=ids[:100])["InstanceStatuses"] == []
+
+
+PAGED: list[tuple[str, dict[str, Any], str, str]] = [
+    ("describe_instances", {}, "Reservations", "ReservationId"),
+    ("describe_instance_status", {"IncludeAllInstances": True}, "InstanceStatuses", "InstanceId"),
+    ("describe_tags", {}, "Tags", "ResourceId"),
+    ("describe_subnets", {}, "Subnets", "SubnetId"),
+    (
+        "describe_instance_types",
+        {"Filters": [{"Name": "instance-type", "Values": ["c5.*"]}]},
+        "InstanceTypes",
+        "InstanceType",
+    ),
+]
+
+
+@pytest.mark.parametrize(("operation", "parameters", "members", "name"), PAGED)
+def test_pages_hold_everything_once(
+    operation: str, parameters: dict[str, Any], members: str, name: str, ec2: Any
+) -> None:
+    for _ in range(6):
+        launch(ec2)
+    call = getattr(ec2, operation)
+    asked = {**parameters, "MaxResults": 5}
+    first = call(**asked)
+    second = call(**asked, NextToken=first["NextToken"])
+
+    assert len(first[members]) == 5
+    assert not {str(each) for each in first[members]} & {str(each) for each in second[members]}
+    whole = [
+        each
+        for page in ec2.get_paginator(operation).paginate(**parameters)
+        for each in page[members]
+    ]
+    paged = [
+        each for page in ec2.get_paginator(operation).paginate(**asked) for each in page[members]
+    ]
+    assert [each[name] for each in paged] == [each[name] for each in whole]
+    assert refused(call, **asked, NextToken="mine").code == "InvalidNextToken"
+    other = {**asked, "Filters": [{"Name": "availability-zone", "Values": ["x"]}]}
+    assert refused(call, **other, NextToken=first["NextToken"]).code == "InvalidNextToken"
+
+
+@pytest.mark.parametrize("size", [4, 0, 1001])
+@pytest.mark.parametrize("operation", ["describe_instances", "describe_tags"])
+def test_a_page_too_short_or_too_long_is_refused(operation: str, size: int, ec2: Any) -> None:
+    assert refused(getattr(ec2, operation), MaxResults=size).code == "InvalidParameterValue"
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters"),
+    [
+        ("start_instances", {}),
+        ("stop_instances", {}),
+        ("terminate_instances", {}),
+        ("monitor_instances", {}),
+    ],
+)
+def test_a_dry_run_changes_nothing(
+    operation: str, parameters: dict[str, Any], ec2: Any, instance: str
+) -> None:
+    answer = refused(getattr(ec2, operation), InstanceIds=[instance], DryRun=True, **parameters)
+
+    assert (answer.code, answer.status) == ("DryRunOperation", 412)
+    assert state(ec2, instance) == "running"
+
+
+def test_a_dry_run_of_a_launch_launches_nothing_and_keeps_no_token(ec2: Any) -> None:
+    before = count(ec2)
+
+    assert refused(launch, ec2=ec2, ClientToken="dry", DryRun=True).code == "DryRunOperation"
+    assert count(ec2) == before
+    assert launch(ec2, ClientToken="dry", InstanceType="m5zn.metal")
+
+
+def state(ec2: Any, instance_id: str) -> str:
+    (found,) = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"]
+    return str(found["State"]["Name"])
+
+
+def all_subnets(ec2: Any) -> list[dict[str, Any]]:
+    return list(ec2.describe_subnets()["Subnets"])
