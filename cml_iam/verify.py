@@ -9,12 +9,13 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Final, Literal
 
 from cml_iam.aws.port import Aws
-from cml_iam.engine import Authorizer, Request, StatementReason, compile_policies
+from cml_iam.engine import Authorizer, Request, StatementReason, compile_policies, context_keys
 from cml_iam.errors import (
     AwsError,
     CredentialsError,
@@ -23,7 +24,7 @@ from cml_iam.errors import (
     NotFoundError,
 )
 from cml_iam.expectations import Expectation, Judgement, Ruling, judge
-from cml_iam.policy import PolicyDocument, attachment_problems
+from cml_iam.policy import PolicyDocument, attachment_problems, pattern_matches
 
 Question = tuple[str, str]
 """An action and a resource."""
@@ -83,17 +84,53 @@ def verify_offline(
     return Verification("offline", tuple(_hinted(authorizer, each) for each in judgements))
 
 
-def verify_live(aws: Aws, principal_arn: str, expectations: Iterable[Expectation]) -> Verification:
+def verify_live(
+    aws: Aws,
+    principal_arn: str,
+    expectations: Iterable[Expectation],
+    policies: Sequence[PolicyDocument] | None = None,
+) -> Verification:
     """Judge *expectations* by what AWS's simulator says of the principal *principal_arn*.
+
+    *policies* are all that apply to it, its boundary among them, where they were read: they tell
+    which keys matter to which action, so that more questions share a call.
 
     A question that AWS does not answer is unchecked. Raises DeniedError when the caller may not
     simulate, NotFoundError when there is no such principal, CredentialsError without credentials.
     """
     expectations = tuple(expectations)
-    keys = _mentioned_keys(aws, principal_arn)
-    simulator = _Simulator(aws, principal_arn, keys)
+    if policies is None:
+        mentioned = _mentioned_keys(aws, principal_arn)
+        simulator = _Simulator(aws, principal_arn, lambda _: mentioned)
+    else:
+        simulator = _Simulator(aws, principal_arn, _keys_by_action(policies))
     simulator.ask(request for each in expectations for request in each.requests)
-    return Verification("live", judge(expectations, simulator.ruling), simulator.calls + 1)
+    calls = simulator.calls + (policies is None)
+    return Verification("live", judge(expectations, simulator.ruling), calls)
+
+
+def _keys_by_action(policies: Sequence[PolicyDocument]) -> Callable[[str], frozenset[str]]:
+    """Return what gives the keys, in lower case, that statements about an action mention."""
+    mentioned = [
+        (
+            each.action,
+            frozenset(map(str.lower, context_keys([replace(policy, statements=(each,))]))),
+        )
+        for policy in policies
+        for each in policy.statements
+    ]
+
+    @cache
+    def keys(action: str) -> frozenset[str]:
+        named = action.lower()
+        found = (
+            keys
+            for patterns, keys in mentioned
+            if patterns is None or any(pattern_matches(each.lower(), named) for each in patterns)
+        )
+        return _ALWAYS.union(*found)
+
+    return keys
 
 
 def _ruling(authorizer: Authorizer, request: Request) -> Ruling:
@@ -145,10 +182,39 @@ def _mentioned_keys(aws: Aws, principal_arn: str) -> frozenset[str]:
     return frozenset(key.lower() for key in answer["ContextKeyNames"]) | _ALWAYS
 
 
-class _Simulator:
-    """Collects the simulator's answers; *calls* counts the requests sent."""
+class _Together:
+    """Questions that one context answers: it has what each needs, and lacks what each must lack.
 
-    def __init__(self, aws: Aws, principal_arn: str, keys: frozenset[str]) -> None:
+    A key that no statement about an action mentions decides nothing about it, so that a question
+    does not mind the keys that others of the call need.
+    """
+
+    def __init__(self) -> None:
+        self.context: dict[str, tuple[str, str | tuple[str, ...]]] = {}
+        self.absent: set[str] = set()
+        self.asked: dict[tuple[Question, Frame], None] = {}
+
+    def takes(self, question: Question, frame: Frame, keys: frozenset[str]) -> bool:
+        """Add the question where it fits; *keys* are those that matter to it."""
+        has = {key.lower(): (key, value) for key, value in frame}
+        for key, (_, value) in has.items():
+            if key in self.absent or (key in self.context and self.context[key][1] != value):
+                return False
+        if any(key in self.context for key in keys - has.keys()):
+            return False
+        self.context = has | self.context
+        self.absent |= keys - has.keys()
+        self.asked[question, frame] = None
+        return True
+
+
+class _Simulator:
+    """Collects the simulator's answers; *calls* counts the requests sent.
+
+    *keys* gives the condition keys, in lower case, that matter to an action.
+    """
+
+    def __init__(self, aws: Aws, principal_arn: str, keys: Callable[[str], frozenset[str]]) -> None:
         self.aws = aws
         self.principal_arn = principal_arn
         self.keys = keys
@@ -157,13 +223,20 @@ class _Simulator:
 
     def ask(self, requests: Iterable[Request]) -> None:
         """Ask everything *requests* need, in as few calls as their contexts allow."""
-        groups: dict[Frame, dict[Question, None]] = {}
-        for request in requests:
-            question = (request.action, request.resource)
-            groups.setdefault(self._frame(request), {})[question] = None
-        for frame, questions in groups.items():
-            for actions, resources in _rectangles(questions):
-                self._call(actions, resources, frame)
+        groups: list[_Together] = []
+        asked = {
+            ((request.action, request.resource), self._frame(request)): None for request in requests
+        }
+        # The largest contexts first: what is asked of little fits in with them.
+        for question, frame in sorted(asked, key=lambda each: -len(each[1])):
+            keys = self.keys(question[0])
+            if not any(each.takes(question, frame, keys) for each in groups):
+                groups.append(_Together())
+                groups[-1].takes(question, frame, keys)
+        for group in groups:
+            frames = dict(group.asked)
+            for actions, resources in _rectangles(dict.fromkeys(q for q, _ in frames)):
+                self._call(actions, resources, group)
 
     def ruling(self, request: Request) -> Ruling:
         """Return AWS's answer for *request*; unknown when there was none."""
@@ -171,19 +244,21 @@ class _Simulator:
         return self.answers.get((question, self._frame(request)), Ruling(None))
 
     def _frame(self, request: Request) -> Frame:
+        keys = self.keys(request.action)
         return tuple(
             sorted(
                 (key, value if isinstance(value, str) else tuple(value))
                 for key, value in request.context.items()
-                if key.lower() in self.keys
+                if key.lower() in keys
             )
         )
 
-    def _call(self, actions: tuple[str, ...], resources: tuple[str, ...], frame: Frame) -> None:
+    def _call(self, actions: tuple[str, ...], resources: tuple[str, ...], group: _Together) -> None:
+        context = sorted(group.context.values())
         parameters: dict[str, Any] = {
             "PolicySourceArn": self.principal_arn,
             "ActionNames": list(actions),
-            "ContextEntries": [_context_entry(key, value) for key, value in frame],
+            "ContextEntries": [_context_entry(key, value) for key, value in context],
             "MaxItems": 1000,
         }
         if resources != ("*",):
@@ -201,8 +276,10 @@ class _Simulator:
             if error.code in _REFUSES_TO_SIMULATE:
                 return  # these questions stay unanswered, and are reported as unchecked
             raise
-        for question, ruling in _answers(results, resources):
-            self.answers[question, frame] = ruling
+        told = dict(_answers(results, resources))
+        for question, frame in group.asked:
+            if question in told:
+                self.answers[question, frame] = told[question]
 
 
 _REFUSES_TO_SIMULATE: Final = frozenset({"InvalidInput", "PolicyEvaluation"})

@@ -132,8 +132,9 @@ def _witness(
 ) -> tuple[Ask, ...]:
     """Return a request of each situation first, then of others, not too many."""
     first = {each.expectation.situation: each for each in reversed(group)}
-    chosen = dict.fromkeys([*reversed(first.values()), *group])
-    return tuple(ask for each in list(chosen)[:MOST_WITNESSES] for ask in asker(each)[:1])
+    firsts = {id(each) for each in first.values()}
+    chosen = sorted(group, key=lambda each: id(each) not in firsts)
+    return tuple(ask for each in chosen[:MOST_WITNESSES] for ask in asker(each)[:1])
 
 
 def _count(group: Sequence[Judgement]) -> str:

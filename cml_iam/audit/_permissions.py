@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.engine import Authorizer, Request
     from cml_iam.expectations import Judgement
+    from cml_iam.policy import PolicyDocument
     from cml_iam.site import Site
 
 SIMULATED: Final = Question(
@@ -63,7 +64,7 @@ def simulated(
     What *faults* explain, drift or something else the principal holds, is one fault and is not
     found again: our engine tells, asked the same about what was read.
     """
-    done = verify_live(aws, site.principal_arn, derive_expectations(site))
+    done = verify_live(aws, site.principal_arn, derive_expectations(site), _documents(seen))
     explained = _Explained(seen, faults)
     failed = [explained.hinted(each) for each in done.failed if not explained(each)]
     spot = Spot(resource=site.principal_arn, account=account)
@@ -79,6 +80,15 @@ def simulated(
     matrix = matrix_of(done.judgements, asks_live, "live", account)
     part = Part(checks=(check,), findings=findings, matrices=(matrix,))
     return part, _refused(done.failed)
+
+
+def _documents(seen: Seen | None) -> tuple[PolicyDocument, ...] | None:
+    """Return everything that applies to the principal, None where it could not be read."""
+    if seen is None:
+        return None
+    boundary = seen.holder.boundary
+    held = [*seen.all, *([boundary] if boundary else [])]
+    return tuple(each.document for each in held)
 
 
 def decided_here(site: Site, seen: Seen, account: str) -> Part:
@@ -100,7 +110,9 @@ def used(manager: Aws, site: Site, account: str, now: datetime, refused: frozens
     health = WorkerManager(manager, guard=guard, now=lambda: now).health(
         region=region, probe=_probe(site, region)
     )
-    if health.failure:
+    tried = {each.action for each in health.checks if each.verdict is not Verdict.UNCHECKED}
+    lost = tuple(e for e in health.having(Verdict.UNCHECKED) if e.action not in refused)
+    if health.failure and lost:
         return USED.unchecked(account, reason_of(health.failure), remedy_of(health.failure))
     spot = Spot(resource=site.principal_arn, account=account)
     findings = tuple(
@@ -108,11 +120,10 @@ def used(manager: Aws, site: Site, account: str, now: datetime, refused: frozens
         for each in health.having(Verdict.REFUSED)
         if each.action not in refused
     )
-    tried = len(health.checks)
-    check = USED.passed(account, tried, f"{tried} tried in {region}, by DryRun and reading")
+    detail = f"{len(tried)} tried in {region}, by DryRun and reading"
+    check = USED.passed(account, len(tried), detail)
     if health.having(Verdict.REFUSED):
         check = _with(check, "failed")
-    lost = health.having(Verdict.UNCHECKED)
     if lost:
         named = ", ".join(each.action for each in lost)
         remedy = next((each.remedy for each in lost if each.remedy), None)

@@ -64,6 +64,8 @@ def usage_of(
     )
     untracked = len(granted) - len(known)
     detail = f"{len(known)} of {len(granted)} permissions tracked by AWS, {len(unused)} not used"
+    if not services:
+        return Part(checks=(USAGE.passed(account, 0, "AWS lists nothing as granted"),))
     if not known:
         return USAGE.unchecked(
             account,

@@ -1,0 +1,426 @@
+"""The audit of an account: what is seeded is found, once, and what is not asked is no pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cml_iam.audit import Account, Live, Report, audit_account, make_report
+from cml_iam.aws import connect
+from cml_iam.aws.port import Aws
+from cml_iam.lint import Severity
+from cml_iam.provision import Watch, apply_plan, plan_bootstrap
+from cml_iam.render import render_parts
+from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
+from cml_iam.secret import Secret
+from cml_iam.site import Restrictions, Site, Tag
+from cml_iam.workers import GuardTag, Launch, WorkerManager
+
+TAG = Tag("ManagedBy", "cml-cloud-manager")
+SITE = Site(
+    account="111122223333",
+    restrict=Restrictions(
+        regions=("us-east-1",),
+        guard_tag=TAG,
+        instance_types=("c5.large",),
+        image_owners=("111122223333",),
+    ),
+)
+USER = "cml-cloud-manager-service"
+ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
+REPOSITORY = Path(__file__).parents[2]
+CALLS = 45
+"""What an account costs in which everything is as this site says."""
+
+
+@dataclass
+class Cloud:
+    """A sandbox in which everything is as the site says, and a worker runs."""
+
+    sandbox: Sandbox
+    root: Aws
+    manager: Aws
+
+    def audited(self, aws: Aws | None = None, **changed: Any) -> tuple[Account, Report]:
+        now = datetime.now(UTC)
+        asked = replace(Live(SITE, now, manager=self.manager), **changed)
+        account, part = audit_account(aws or self.root, asked)
+        return account, make_report(now, [part], accounts=[account])
+
+    def sign_in(self, user: str, document: dict[str, Any]) -> Aws:
+        """Make *user* with one inline policy; return AWS as it sees it."""
+        self.root.call("iam", "create_user", UserName=user)
+        self.root.call(
+            "iam",
+            "put_user_policy",
+            UserName=user,
+            PolicyName="p",
+            PolicyDocument=json.dumps(document),
+        )
+        made = self.root.call("iam", "create_access_key", UserName=user)["AccessKey"]
+        return as_holder(self.sandbox, made["AccessKeyId"], made["SecretAccessKey"])
+
+
+def as_holder(sandbox: Sandbox, key: str, secret: Secret) -> Aws:
+    return connect(
+        region="us-east-1",
+        endpoint_url=sandbox.endpoint_url,
+        access_key=key,
+        secret_key=secret,
+        attempts=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    with start_sandbox() as sandbox:
+        root = as_holder(sandbox, sandbox.root.id, sandbox.root.secret)
+        documents = tuple(part.text for part in render_parts(SITE))
+        plan = plan_bootstrap(
+            root,
+            SITE,
+            documents,
+            boundary=SITE.boundary_arn,
+            pieces=frozenset({"principal", "boundary", "audit"}),
+            watch=Watch(2026),
+        )
+        apply_plan(root, plan)
+        made = root.call("iam", "create_access_key", UserName=USER)["AccessKey"]
+        manager = as_holder(sandbox, made["AccessKeyId"], made["SecretAccessKey"])
+        WorkerManager(manager, guard=GuardTag(TAG.key, TAG.value)).create_instance(
+            Launch("one", OWN_IMAGE, "c5.large")
+        )
+        yield Cloud(sandbox, root, manager)
+
+
+def found(report: Report) -> list[tuple[str, str]]:
+    return [(each.rule, each.severity.word) for each in report.findings]
+
+
+def test_an_account_as_the_site_says_is_clean(cloud: Cloud) -> None:
+    account, report = cloud.audited()
+
+    assert found(report) == []
+    assert [each.id for each in report.unchecked] == []
+    assert report.conclusion(Severity.INFO) == "clean"
+    assert {each.state for each in report.checks} == {"passed"}
+    assert account.caller == "arn:aws:iam::111122223333:root"
+
+
+@contextmanager
+def admin_in_a_group(cloud: Cloud) -> Iterator[None]:
+    iam = cloud.root.call
+    iam("iam", "create_group", GroupName="helpers")
+    iam("iam", "attach_group_policy", GroupName="helpers", PolicyArn=ADMIN)
+    iam("iam", "add_user_to_group", GroupName="helpers", UserName=USER)
+    yield
+    iam("iam", "remove_user_from_group", GroupName="helpers", UserName=USER)
+    iam("iam", "detach_group_policy", GroupName="helpers", PolicyArn=ADMIN)
+    iam("iam", "delete_group", GroupName="helpers")
+
+
+@contextmanager
+def an_old_key(cloud: Cloud) -> Iterator[None]:
+    (key,) = cloud.sandbox._world.iam.users[USER].access_keys
+    made, key.create_date = key.create_date, key.create_date - timedelta(days=120)
+    yield
+    key.create_date = made
+
+
+@contextmanager
+def an_inactive_key(cloud: Cloud) -> Iterator[None]:
+    made = cloud.root.call("iam", "create_access_key", UserName=USER)["AccessKey"]["AccessKeyId"]
+    cloud.root.call("iam", "update_access_key", UserName=USER, AccessKeyId=made, Status="Inactive")
+    yield
+    cloud.root.call("iam", "delete_access_key", UserName=USER, AccessKeyId=made)
+
+
+@contextmanager
+def a_second_key(cloud: Cloud) -> Iterator[None]:
+    made = cloud.root.call("iam", "create_access_key", UserName=USER)["AccessKey"]["AccessKeyId"]
+    yield
+    cloud.root.call("iam", "delete_access_key", UserName=USER, AccessKeyId=made)
+
+
+def without_condition(sid: str, key: str) -> Callable[[Cloud], Any]:
+    """Return a seed that takes one condition out of the live policy."""
+
+    @contextmanager
+    def seed(cloud: Cloud) -> Iterator[None]:
+        (part,) = render_parts(SITE)
+        document = json.loads(part.text)
+        statement = next(each for each in document["Statement"] if each["Sid"] == sid)
+        for operator in list(statement["Condition"].values()):
+            operator.pop(key, None)
+        made = cloud.root.call(
+            "iam",
+            "create_policy_version",
+            PolicyArn=SITE.policy_arn,
+            PolicyDocument=json.dumps(document),
+            SetAsDefault=True,
+        )
+        yield
+        address = {"PolicyArn": SITE.policy_arn}
+        cloud.root.call("iam", "set_default_policy_version", **address, VersionId="v1")
+        version = made["PolicyVersion"]["VersionId"]
+        cloud.root.call("iam", "delete_policy_version", **address, VersionId=version)
+
+    return seed
+
+
+@contextmanager
+def a_missing_boundary(cloud: Cloud) -> Iterator[None]:
+    cloud.root.call("iam", "delete_user_permissions_boundary", UserName=USER)
+    yield
+    cloud.root.call(
+        "iam",
+        "put_user_permissions_boundary",
+        UserName=USER,
+        PermissionsBoundary=SITE.boundary_arn,
+    )
+
+
+@contextmanager
+def a_stopped_trail(cloud: Cloud) -> Iterator[None]:
+    cloud.root.call("cloudtrail", "stop_logging", Name=SITE.audit.trail)
+    yield
+    cloud.root.call("cloudtrail", "start_logging", Name=SITE.audit.trail)
+
+
+@contextmanager
+def a_detached_policy(cloud: Cloud) -> Iterator[None]:
+    address = {"UserName": USER, "PolicyArn": SITE.policy_arn}
+    cloud.root.call("iam", "detach_user_policy", **address)
+    yield
+    cloud.root.call("iam", "attach_user_policy", **address)
+
+
+@contextmanager
+def an_inline_policy(cloud: Cloud) -> Iterator[None]:
+    address = {"UserName": USER, "PolicyName": "more"}
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": statement}
+    cloud.root.call("iam", "put_user_policy", **address, PolicyDocument=json.dumps(document))
+    yield
+    cloud.root.call("iam", "delete_user_policy", **address)
+
+
+@contextmanager
+def a_policy_that_adds_nothing(cloud: Cloud) -> Iterator[None]:
+    address = {"UserName": USER, "PolicyName": "same"}
+    statement = {"Effect": "Allow", "Action": "ec2:DescribeRegions", "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": statement}
+    cloud.root.call("iam", "put_user_policy", **address, PolicyDocument=json.dumps(document))
+    yield
+    cloud.root.call("iam", "delete_user_policy", **address)
+
+
+@contextmanager
+def a_quarantine(cloud: Cloud) -> Iterator[None]:
+    arn = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV2"
+    cloud.root.call("iam", "attach_user_policy", UserName=USER, PolicyArn=arn)
+    yield
+    cloud.root.call("iam", "detach_user_policy", UserName=USER, PolicyArn=arn)
+
+
+@contextmanager
+def a_missing_alarm(cloud: Cloud) -> Iterator[None]:
+    cloud.root.call("cloudwatch", "disable_alarm_actions", AlarmNames=["cml-refused-calls"])
+    yield
+    cloud.root.call("cloudwatch", "enable_alarm_actions", AlarmNames=["cml-refused-calls"])
+
+
+SEEDS = [
+    (admin_in_a_group, "CML709", "error", "remove-user-from-group"),
+    (an_old_key, "CML802", "warning", "key rotate"),
+    (an_inactive_key, "CML804", "warning", "delete-access-key"),
+    (a_second_key, "CML803", "warning", "key list"),
+    (without_condition("OperateWorkers", "aws:ResourceTag/ManagedBy"), "CML704", "error", "apply"),
+    (without_condition("LaunchInstance", "ec2:InstanceType"), "CML704", "error", "apply"),
+    (a_missing_boundary, "CML711", "warning", "--boundary"),
+    (a_stopped_trail, "CML821", "error", "--with audit"),
+    (a_detached_policy, "CML707", "error", "bootstrap apply"),
+    (an_inline_policy, "CML709", "error", "delete-user-policy"),
+    (a_policy_that_adds_nothing, "CML710", "warning", "take it off"),
+    (a_quarantine, "CML713", "error", "key revoke"),
+    (a_missing_alarm, "CML822", "warning", "--with audit"),
+]
+
+
+@pytest.mark.parametrize(
+    ("seed", "rule", "severity", "remedy"),
+    SEEDS,
+    ids=[f"{getattr(each[0], '__name__', 'drift')}-{each[1]}" for each in SEEDS],
+)
+def test_a_fault_is_found_once(
+    cloud: Cloud, seed: Any, rule: str, severity: str, remedy: str
+) -> None:
+    with seed(cloud):
+        _, report = cloud.audited()
+
+    assert found(report) == [(rule, severity)]
+    assert remedy in str(report.findings[0].remedy)
+    assert report.unchecked == ()
+    assert report.conclusion() == "findings"
+
+
+def test_an_admin_in_a_group_comes_with_what_it_permits(cloud: Cloud) -> None:
+    with admin_in_a_group(cloud):
+        _, report = cloud.audited()
+
+    (finding,) = report.findings
+    assert "by the group `helpers`" in finding.message
+    assert finding.witness
+    assert {each.outcome for each in finding.witness} == {"allowed"}
+
+
+def test_drift_shows_in_the_matrix_though_it_is_one_finding(cloud: Cloud) -> None:
+    with without_condition("OperateWorkers", "aws:ResourceTag/ManagedBy")(cloud):
+        cloud.root.call("iam", "delete_user_permissions_boundary", UserName=USER)
+        _, report = cloud.audited()
+        cloud.root.call(
+            "iam",
+            "put_user_permissions_boundary",
+            UserName=USER,
+            PermissionsBoundary=SITE.boundary_arn,
+        )
+
+    assert [rule for rule, _ in found(report)] == ["CML704", "CML711"]
+    (matrix,) = report.matrices
+    wrong = {(each.permission, each.situation) for each in matrix.cells if each.met is False}
+    assert ("ec2:TerminateInstances", "untagged instance") in wrong
+    assert report.changes[0].change == "newly allowed"
+
+
+def everything_but(*denied: str) -> dict[str, Any]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "*", "Resource": "*"},
+            {"Effect": "Deny", "Action": list(denied), "Resource": "*"},
+        ],
+    }
+
+
+def test_what_may_not_be_asked_is_not_passed(cloud: Cloud) -> None:
+    auditor = cloud.sign_in("no-simulation", everything_but("iam:Simulate*"))
+
+    _, report = cloud.audited(auditor)
+
+    (check,) = report.unchecked
+    assert check.id == "simulation"
+    assert "is denied" in str(check.reason)
+    assert "iam:SimulatePrincipalPolicy" in str(check.remedy)
+    assert found(report) == []
+    assert report.conclusion() == "incomplete"
+    assert [each.how for each in report.matrices] == ["offline"]
+
+
+@pytest.mark.parametrize(
+    ("denied", "lost"),
+    [
+        ("iam:GetUser", {"principal", "drift", "attachments", "boundary", "quarantine"}),
+        ("iam:ListGroupsForUser", {"drift", "attachments", "boundary", "quarantine"}),
+        ("iam:ListAccessKeys", {"keys"}),
+        ("iam:GetAccessKeyLastUsed", {"keys"}),
+        ("cloudtrail:GetTrailStatus", {"trail"}),
+        ("logs:DescribeMetricFilters", {"alarms"}),
+        ("iam:GetServiceLastAccessedDetails", {"last-accessed"}),
+    ],
+)
+def test_each_denied_read_costs_its_checks_alone(cloud: Cloud, denied: str, lost: set[str]) -> None:
+    auditor = cloud.sign_in(f"no-{denied.partition(':')[2]}", everything_but(denied))
+
+    _, report = cloud.audited(auditor)
+
+    assert {each.id for each in report.unchecked} == lost
+    assert all(each.reason and each.remedy for each in report.unchecked)
+    assert found(report) == []
+
+
+def test_the_managers_permissions_are_used_as_the_manager_alone(cloud: Cloud) -> None:
+    _, report = cloud.audited(manager=None)
+
+    (check,) = report.unchecked
+    assert check.id == "use"
+    assert "--manager-profile" in str(check.remedy)
+
+
+def test_the_manager_itself_sees_little_and_says_so(cloud: Cloud) -> None:
+    _, report = cloud.audited(cloud.manager, manager=None)
+
+    assert {each.id for each in report.checks if each.state == "passed"} == {"identity", "use"}
+    assert report.conclusion() == "incomplete"
+
+
+def test_a_skipped_check_is_left_out_and_named(cloud: Cloud) -> None:
+    now = datetime.now(UTC)
+    asked = Live(SITE, now, skip=frozenset({"use", "simulation"}))
+
+    account, part = audit_account(cloud.root, asked)
+    report = make_report(now, [part], accounts=[account], skipped=["use", "simulation"])
+
+    assert report.skipped == ("use", "simulation")
+    assert not {"use", "simulation"} & {each.id for each in report.checks}
+    assert report.conclusion() == "clean"
+
+
+def test_another_account_is_found_and_nothing_else_is_asked(cloud: Cloud) -> None:
+    other = replace(SITE, account="444455556666")
+
+    account, report = cloud.audited(site=other)
+
+    assert found(report) == [("CML716", "error")]
+    assert account.calls == 1
+    assert report.conclusion() == "incomplete"
+
+
+def test_a_principal_that_is_not_there_is_found(cloud: Cloud) -> None:
+    _, report = cloud.audited(site=replace(SITE, user="nobody"))
+
+    assert [rule for rule, _ in found(report)] == ["CML708"]
+
+
+def test_the_permissions_of_the_documentation_are_enough(cloud: Cloud) -> None:
+    text = (REPOSITORY / "docs" / "audit.md").read_text("utf-8")
+    document = json.loads(text.partition("```json\n")[2].partition("```")[0])
+    auditor = cloud.sign_in("auditor", document)
+
+    _, report = cloud.audited(auditor)
+
+    assert report.unchecked == ()
+    assert report.conclusion() == "clean"
+
+
+def test_the_calls_are_counted(cloud: Cloud) -> None:
+    seen = 0
+
+    class Counting:
+        region = "us-east-1"
+
+        def call(self, *given: Any, **named: Any) -> dict[str, Any]:
+            nonlocal seen
+            seen += 1
+            return cloud.root.call(*given, **named)
+
+        def pages(self, *given: Any, **named: Any) -> Iterator[Any]:
+            nonlocal seen
+            seen += 1
+            return cloud.root.pages(*given, **named)
+
+        def identity(self) -> Any:
+            nonlocal seen
+            seen += 1
+            return cloud.root.identity()
+
+    account, _ = cloud.audited(Counting(), manager=None)  # type: ignore[arg-type]
+
+    assert account.calls == seen
+    assert seen == CALLS
