@@ -1,0 +1,289 @@
+"""Where the audit runs: each as its service would run it, as far as that can be done here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import REPOSITORY, SHARED
+
+yaml = pytest.importorskip("yaml")
+
+BIN = Path(sys.executable).parent
+COMMAND = BIN / "cml-iam"
+SITE = '[account]\nid = "111122223333"\n[restrict]\nregions = ["us-east-1"]\n'
+EVERYTHING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Sid": "All", "Effect": "Allow", "Action": "*", "Resource": "*"}],
+}
+
+pytestmark = pytest.mark.skipif(
+    not COMMAND.exists() or shutil.which("bash") is None, reason="no installed command, or no bash"
+)
+
+
+def load(name: str) -> Any:
+    return yaml.safe_load((REPOSITORY / name).read_text("utf-8"))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step of a job did."""
+
+    code: int
+    log: str
+    outputs: dict[str, str]
+    summary: str
+
+
+class TestGithub:
+    """action.yml's own step, with the environment that GitHub gives it."""
+
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> Any:
+        work = tmp_path / "work space"
+        work.mkdir()
+        (work / "cml-iam.toml").write_text(SITE)
+        action = load("action.yml")
+        (step,) = (each for each in action["runs"]["steps"] if each.get("id") == "audit")
+        defaults = {name: each["default"] for name, each in action["inputs"].items()}
+
+        def run(folder: Path = work, **inputs: str) -> Step:
+            given = defaults | {"cml-iam": str(COMMAND)} | inputs
+
+            def value(expression: str) -> str:
+                (name,) = re.fullmatch(r"\$\{\{ inputs\.([\w-]+) \}\}", expression).groups()  # type: ignore[union-attr]
+                return given[name]
+
+            files = {each: tmp_path / each for each in ("output", "summary")}
+            for path in files.values():
+                path.write_text("")
+            environment = {
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "RUNNER_TEMP": str(tmp_path),
+                "GITHUB_ACTION_PATH": str(REPOSITORY),
+                "GITHUB_OUTPUT": str(files["output"]),
+                "GITHUB_STEP_SUMMARY": str(files["summary"]),
+                **{name: value(each) for name, each in step["env"].items()},
+            }
+            # As the runner calls a step of `shell: bash`.
+            script = tmp_path / "step.sh"
+            script.write_text(step["run"])
+            ran = subprocess.run(
+                ["bash", "--noprofile", "--norc", "-eo", "pipefail", script],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+            lines = files["output"].read_text().splitlines()
+            outputs = dict(line.split("=", 1) for line in lines)
+            return Step(
+                ran.returncode, ran.stdout + ran.stderr, outputs, files["summary"].read_text()
+            )
+
+        run.folder = work  # type: ignore[attr-defined]
+        return run
+
+    def test_a_clean_site_is_clean_with_a_summary(self, run: Any) -> None:
+        done = run()
+
+        assert done.code == 0, done.log
+        assert done.outputs == {"conclusion": "clean", "exit-code": "0"}
+        assert done.summary.startswith("# ✔ Clean")
+        assert "<code>ec2:RunInstances</code> | ✔ allowed" in done.summary
+
+    def test_a_finding_fails_the_step_and_every_file_is_written(self, run: Any) -> None:
+        (run.folder / "a policy.json").write_text(json.dumps(EVERYTHING))
+        done = run(files="a policy.json\n", out="r.sarif\nr.html\n\nr.xml\nr.json\n")
+
+        assert done.code == 3, done.log
+        assert done.outputs["conclusion"] == "findings"
+        assert "CML602" in done.log
+        assert "CML602" in done.summary
+        assert {each.name for each in run.folder.glob("r.*")} == {
+            "r.sarif",
+            "r.html",
+            "r.xml",
+            "r.json",
+        }
+
+    def test_the_severity_asked_for_decides(self, run: Any) -> None:
+        policy = EVERYTHING["Statement"][0] | {"Action": "ec2:StopInstances"}  # type: ignore[index]
+        (run.folder / "p.json").write_text(json.dumps(EVERYTHING | {"Statement": [policy]}))
+        # Without a site nothing but the policy itself is judged.
+        (run.folder / "cml-iam.toml").unlink()
+
+        assert run(files="p.json").code == 0
+        assert run(files="p.json", **{"fail-on": "info"}).code == 3
+
+    def test_an_earlier_report_is_compared_with(self, run: Any) -> None:
+        assert run(out="earlier.json").code == 0
+        done = run(earlier="earlier.json")
+
+        assert done.code == 0, done.log
+        assert "Since " in done.summary
+
+    def test_what_is_left_out_is_said(self, run: Any) -> None:
+        assert "left out on request: lint" in run(skip="lint\n").log
+
+    def test_no_input_is_a_command(self, run: Any) -> None:
+        done = run(files='$(touch made)`touch made`"; touch made #\n--out=made')
+
+        assert done.code == 2
+        assert done.outputs["conclusion"] == "error"
+        assert not (run.folder / "made").exists()
+
+    def test_live_without_credentials_is_an_error_of_its_own(self, run: Any) -> None:
+        done = run(live="true")
+
+        assert done.outputs == {"conclusion": "error", "exit-code": "4"} or done.outputs == {
+            "conclusion": "incomplete",
+            "exit-code": "8",
+        }
+        assert done.code != 0
+
+    def test_every_input_reaches_the_script_by_the_environment(self) -> None:
+        action = load("action.yml")
+        scripts = [each["run"] for each in action["runs"]["steps"]]
+        used = " ".join(str(each) for each in action["runs"]["steps"])
+
+        assert not [each for each in scripts if "${{" in each]
+        assert all(f"inputs.{name}" in used for name in action["inputs"])
+        assert all(each["shell"] == "bash" for each in action["runs"]["steps"])
+
+
+class TestGitlab:
+    """The job's own script, in a clean folder, with the variables it sets."""
+
+    def test_the_job_runs_and_leaves_its_reports(self, tmp_path: Path) -> None:
+        job = load("ci/gitlab-audit.yml")[".cml-iam-audit"]
+        (tmp_path / "cml-iam.toml").write_text(SITE)
+        (tmp_path / "policies").mkdir()
+        (tmp_path / "policies" / "p.json").write_text(json.dumps(EVERYTHING))
+        # The first two lines install; here what is installed already stands in their place.
+        (tmp_path / ".cml-iam").mkdir()
+        (tmp_path / ".cml-iam" / "bin").symlink_to(BIN)
+        install, audit = job["script"][:2], job["script"][2:]
+        assert [("venv" in install[0]), ("pip install" in install[1])] == [True, True]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "CI_PROJECT_DIR": str(tmp_path),
+            **job["variables"],
+            "AUDIT_FILES": "policies",
+        }
+        ran = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", "\n".join(audit)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+
+        assert ran.returncode == 3, ran.stderr
+        named = [job["artifacts"]["reports"]["junit"], *job["artifacts"]["paths"]]
+        assert all((tmp_path / each).stat().st_size for each in named)
+
+    def test_the_reports_are_kept_of_a_job_that_failed(self) -> None:
+        assert load("ci/gitlab-audit.yml")[".cml-iam-audit"]["artifacts"]["when"] == "always"
+
+
+class TestPreCommit:
+    @pytest.fixture
+    def repository(self, tmp_path: Path) -> Path:
+        made = tmp_path / "repository"
+        (made / "policies").mkdir(parents=True)
+        (made / "policies" / "all.json").write_text(json.dumps(EVERYTHING, indent=2))
+        (made / "package.json").write_text('{"name": "other"}\n')
+        (made / "notes.md").write_text(
+            "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n"
+            "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n"
+        )
+        for command in (["init", "-q"], ["add", "."]):
+            subprocess.run(["git", *command], cwd=made, check=True)
+        return made
+
+    @pytest.mark.skipif(shutil.which("pre-commit") is None, reason="there is no pre-commit here")
+    @pytest.mark.parametrize(
+        ("hook", "code", "said"),
+        [
+            ("cml-iam-lint", 1, "CML602"),
+            ("cml-iam-audit", 1, "CML602"),
+            ("cml-iam-keys", 0, "Passed"),
+        ],
+    )
+    def test_the_hook_of_a_clone_runs(
+        self, hook: str, code: int, said: str, repository: Path, tmp_path: Path
+    ) -> None:
+        clone = tmp_path / "clone"
+        subprocess.run(["git", "clone", "-q", REPOSITORY, clone], check=True)
+        head = ["git", "-C", clone, "rev-parse", "HEAD"]
+        revision = subprocess.run(head, capture_output=True, text=True).stdout.strip()
+        # What is installed here stands in for what pre-commit would install from the network.
+        config = {
+            "repos": [
+                {
+                    "repo": str(clone),
+                    "rev": revision,
+                    "hooks": [{"id": hook, "language": "system"}],
+                }
+            ]
+        }
+        (repository / ".pre-commit-config.yaml").write_text(json.dumps(config))
+        ran = subprocess.run(
+            ["pre-commit", "run", "--all-files"],
+            cwd=repository,
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "PATH": f"{BIN}:{os.environ['PATH']}",
+                "PRE_COMMIT_HOME": str(tmp_path / "cache"),
+            },
+        )
+
+        assert ran.returncode == code, ran.stdout + ran.stderr
+        assert said in ran.stdout
+
+    @pytest.mark.parametrize("hook", ["cml-iam-lint", "cml-iam-audit", "cml-iam-keys"])
+    def test_the_entry_of_a_hook_is_a_command_that_takes_files(
+        self, hook: str, repository: Path
+    ) -> None:
+        (found,) = (each for each in load(".pre-commit-hooks.yaml") if each["id"] == hook)
+        command = [*found["entry"].split(), "policies/all.json"]
+        ran = subprocess.run(
+            [COMMAND, *command[1:]], cwd=repository, capture_output=True, text=True
+        )
+
+        assert command[0] == "cml-iam"
+        assert ran.returncode == (0 if hook == "cml-iam-keys" else 3), ran.stdout + ran.stderr
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the specification is not here")
+def test_the_specification_audited_in_every_form_is_read_again(tmp_path: Path) -> None:
+    """The exit code and the files of one real run."""
+    from cml_iam.audit.write import FORMS, read_report
+
+    outs = [tmp_path / f"r{end}" for end in (".txt", ".json", ".sarif", ".xml", ".md", ".html")]
+    options = [word for out in outs for word in ("--out", str(out))]
+    document = SHARED / "spec" / "aws-iam-setup.md"
+    ran = subprocess.run(
+        [COMMAND, "audit", "--quiet", *options, document], cwd=tmp_path, capture_output=True
+    )
+
+    assert ran.returncode == 3
+    assert len(outs) == len(FORMS)
+    assert all(out.stat().st_size for out in outs)
+    report = read_report((tmp_path / "r.json").read_text("utf-8"), "r.json")
+    assert {"CML401", "CML601"} <= {each.rule for each in report.findings}
