@@ -80,13 +80,16 @@ class Gathered:
     def names(self, key: str) -> tuple[str, ...]:
         """Return the spellings of a condition key that a request has it in."""
         spelt = self.spelt[key]
-        in_ec2 = self.place.prefix in {"ec2", "example"}
+        asked = self.conditions[key]
+        of_ec2 = self.place.prefix == "ec2" or any(
+            each.condition.key.lower().startswith("ec2:") for each in asked
+        )
         if key.startswith(RESOURCE_TAG):
             tag = spelt.partition("/")[2]
             plain = f"aws:ResourceTag/{tag}"
-            return (plain, f"ec2:ResourceTag/{tag}") if in_ec2 else (plain,)
+            return (plain, f"ec2:ResourceTag/{tag}") if of_ec2 else (plain,)
         if key == REGION:
-            return ("aws:RequestedRegion", "ec2:Region") if in_ec2 else ("aws:RequestedRegion",)
+            return ("aws:RequestedRegion", "ec2:Region") if of_ec2 else ("aws:RequestedRegion",)
         return (spelt,)
 
 

@@ -14,6 +14,7 @@ from cml_iam.reference import same_key
 if TYPE_CHECKING:
     from cml_iam.prove._globs import Glob
     from cml_iam.prove._statements import Part
+    from cml_iam.prove._values import Asked
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
 PRINCIPAL_ACCOUNT: Final = "aws:principalaccount"
@@ -31,6 +32,7 @@ def callers_of(parts: Sequence[Part]) -> tuple[list[str | None], bool]:
     made = [caller for each in named for caller in _about(each)]
     made += [f"arn:aws:iam::{account}:{kind}" for account in accounts for kind in _KINDS]
     more, complete = _by_pattern(parts, accounts)
+    complete = complete and all(map(_is_simple, _about_callers(parts)))
     fresh = ("other.amazonaws.com", "arn:aws:iam::999999999999:oidc-provider/other", None)
     return list(dict.fromkeys((*made, *more, *fresh))), complete
 
@@ -52,6 +54,21 @@ def principal_arn(caller: str | None) -> str | None:
 def principal_account(caller: str | None) -> str | None:
     """Return what aws:PrincipalAccount holds for *caller*."""
     return Caller.parse(caller).account if principal_arn(caller) else None
+
+
+def _about_callers(parts: Sequence[Part]) -> Iterator[Asked]:
+    for part in parts:
+        for each in part.asked:
+            if same_key(each.condition.key) in {PRINCIPAL_ARN, PRINCIPAL_ACCOUNT}:
+                yield each
+
+
+def _is_simple(asked: Asked) -> bool:
+    """Say whether the callers made are all that *asked* tells apart."""
+    if same_key(asked.condition.key) == PRINCIPAL_ARN:
+        return not asked.needs()
+    plain = (g.plain for g in asked.globs({}))
+    return not asked.needs() and None not in plain
 
 
 def _named(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,8 @@ class Class:
     """Actions about which the same statements are: *bits*, by their numbers.
 
     *known* are those of the service reference; *unlisted* is one it does not know, or one that was
-    named; *others* whether the actions of all services that are not named belong here.
+    named; *others* whether the actions of all services that are not named belong here; *open*
+    whether a wildcard brought them here, so that actions yet to come would be here too.
     """
 
     bits: int
@@ -76,6 +77,7 @@ class Class:
     unlisted: str | None
     named: bool = False
     others: bool = False
+    open: bool = False
 
     @property
     def example(self) -> str:
@@ -206,13 +208,15 @@ def _class(
     prefix: str, owner: Service | None, bits: int, names: Iterable[str], exact: dict[str, str]
 ) -> Class:
     known, unlisted = [], None
+    names = tuple(names)
     for name in names:
         action = owner.action(name) if owner else None
         if action:
             known.append(action)
         elif unlisted is None:
             unlisted = f"{prefix}:{exact[name]}"
-    return Class(bits, tuple(known), unlisted, named=unlisted is not None)
+    wild = any(name not in exact for name in names)
+    return Class(bits, tuple(known), unlisted, named=unlisted is not None, open=wild)
 
 
 def _filled(patterns: Iterable[ActionPattern]) -> Iterator[str]:

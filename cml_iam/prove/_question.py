@@ -126,6 +126,8 @@ class _Question:
             request = self._of_action(action, goal)
             if request is not None:
                 return request
+        if group.open:
+            self.used.add(_no_others())
         if group.named or group.others or not group.known:
             unlisted = group.unlisted or group.example
             return self._on_unlisted(unlisted, goal)
@@ -176,6 +178,11 @@ class _Question:
             unlisted=request.action not in known,
         )
         return Verdict("broken", witness, (), "", self.slices)
+
+
+def _no_others() -> Assumption:
+    text = f"AWS has the actions of the service reference of {updated()}, and no others"
+    return Assumption("listed", "actions", text, REFERENCE)
 
 
 def _but_always_allowed(group: Class) -> Class | None:

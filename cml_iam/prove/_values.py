@@ -365,7 +365,7 @@ _BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def _numbers(named: Iterable[str]) -> list[str]:
+def _numbers(named: Sequence[str]) -> list[str]:
     """Return every number of *named*, one between each two, and one beyond either end."""
     exact = sorted({Fraction(n) for v in named if (n := number(v)) is not None and _finite(n)})
     found: list[str] = []
@@ -374,7 +374,8 @@ def _numbers(named: Iterable[str]) -> list[str]:
     if exact:
         found += [_decimal(Fraction(exact[0].__floor__() - 1))]
         found += [_decimal(Fraction(exact[-1].__ceil__() + 1))]
-    return [*(spelt for each in exact for spelt in _spelt(each)), *found, "10"]
+    endless = [v for v in named if (n := number(v)) is not None and not _finite(n)]
+    return [*(spelt for each in exact for spelt in _spelt(each)), *found, *endless, "10"]
 
 
 def _finite(found: float) -> bool:
