@@ -24,7 +24,7 @@ from cml_iam.errors import (
     NotFoundError,
 )
 from cml_iam.expectations import Expectation, Judgement, Ruling, judge
-from cml_iam.policy import PolicyDocument, attachment_problems, pattern_matches
+from cml_iam.policy import PolicyDocument, Statement, attachment_problems, pattern_matches
 
 Question = tuple[str, str]
 """An action and a resource."""
@@ -103,34 +103,39 @@ def verify_live(
         mentioned = _mentioned_keys(aws, principal_arn)
         simulator = _Simulator(aws, principal_arn, lambda _: mentioned)
     else:
-        simulator = _Simulator(aws, principal_arn, _keys_by_action(policies))
+        simulator = _Simulator(aws, principal_arn, _keys_that_matter(policies))
     simulator.ask(request for each in expectations for request in each.requests)
     calls = simulator.calls + (policies is None)
     return Verification("live", judge(expectations, simulator.ruling), calls)
 
 
-def _keys_by_action(policies: Sequence[PolicyDocument]) -> Callable[[str], frozenset[str]]:
-    """Return what gives the keys, in lower case, that statements about an action mention."""
+def _keys_that_matter(
+    policies: Sequence[PolicyDocument],
+) -> Callable[[Question], frozenset[str]]:
+    """Return what gives the keys, in lower case, that statements about a question mention."""
     mentioned = [
-        (
-            each.action,
-            frozenset(map(str.lower, context_keys([replace(policy, statements=(each,))]))),
-        )
+        (each, frozenset(map(str.lower, context_keys([replace(policy, statements=(each,))]))))
         for policy in policies
         for each in policy.statements
     ]
 
     @cache
-    def keys(action: str) -> frozenset[str]:
-        named = action.lower()
-        found = (
-            keys
-            for patterns, keys in mentioned
-            if patterns is None or any(pattern_matches(each.lower(), named) for each in patterns)
-        )
-        return _ALWAYS.union(*found)
+    def keys(question: Question) -> frozenset[str]:
+        return _ALWAYS.union(*(keys for each, keys in mentioned if _is_about(each, question)))
 
     return keys
+
+
+def _is_about(statement: Statement, question: Question) -> bool:
+    """Say whether *statement* may decide *question*; where it is not certain, it may."""
+    action, resource = question
+    named = statement.action is None or any(
+        pattern_matches(each, action, ignore_case=True) for each in statement.action
+    )
+    return named and (
+        statement.resource is None
+        or any("${" in each or pattern_matches(each, resource) for each in statement.resource)
+    )
 
 
 def _ruling(authorizer: Authorizer, request: Request) -> Ruling:
@@ -185,8 +190,8 @@ def _mentioned_keys(aws: Aws, principal_arn: str) -> frozenset[str]:
 class _Together:
     """Questions that one context answers: it has what each needs, and lacks what each must lack.
 
-    A key that no statement about an action mentions decides nothing about it, so that a question
-    does not mind the keys that others of the call need.
+    A key that no statement about a question mentions decides nothing about it, so that it does not
+    mind the keys that others of the call need.
     """
 
     def __init__(self) -> None:
@@ -211,10 +216,12 @@ class _Together:
 class _Simulator:
     """Collects the simulator's answers; *calls* counts the requests sent.
 
-    *keys* gives the condition keys, in lower case, that matter to an action.
+    *keys* gives the condition keys, in lower case, that matter to a question.
     """
 
-    def __init__(self, aws: Aws, principal_arn: str, keys: Callable[[str], frozenset[str]]) -> None:
+    def __init__(
+        self, aws: Aws, principal_arn: str, keys: Callable[[Question], frozenset[str]]
+    ) -> None:
         self.aws = aws
         self.principal_arn = principal_arn
         self.keys = keys
@@ -229,13 +236,13 @@ class _Simulator:
         }
         # The largest contexts first: what is asked of little fits in with them.
         for question, frame in sorted(asked, key=lambda each: -len(each[1])):
-            keys = self.keys(question[0])
+            keys = self.keys(question)
             if not any(each.takes(question, frame, keys) for each in groups):
                 groups.append(_Together())
                 groups[-1].takes(question, frame, keys)
         for group in groups:
             frames = dict(group.asked)
-            for actions, resources in _rectangles(dict.fromkeys(q for q, _ in frames)):
+            for actions, resources in _products(dict.fromkeys(q for q, _ in frames)):
                 self._call(actions, resources, group)
 
     def ruling(self, request: Request) -> Ruling:
@@ -244,7 +251,7 @@ class _Simulator:
         return self.answers.get((question, self._frame(request)), Ruling(None))
 
     def _frame(self, request: Request) -> Frame:
-        keys = self.keys(request.action)
+        keys = self.keys((request.action, request.resource))
         return tuple(
             sorted(
                 (key, value if isinstance(value, str) else tuple(value))
@@ -285,27 +292,21 @@ class _Simulator:
 _REFUSES_TO_SIMULATE: Final = frozenset({"InvalidInput", "PolicyEvaluation"})
 
 
-def _rectangles(
+def _products(
     questions: Iterable[Question],
 ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Yield (actions, resources) whose products are the questions, each asked once.
+    """Yield (actions, resources) whose products hold all questions, in few calls.
 
-    The API answers every action for every resource of a call, so actions that are asked of the
-    same resources share one.
+    The API answers every action for every resource of a call; what nobody asked is not looked at.
+    "*" means "no resource given" and cannot stand beside ARNs. Services are kept apart.
     """
-    by_action: dict[str, list[str]] = {}
+    groups: dict[tuple[str, bool], list[Question]] = {}
     for action, resource in questions:
-        by_action.setdefault(action, []).append(resource)
-    by_resources: dict[tuple[str, ...], list[str]] = {}
-    for action, resources in by_action.items():
-        # "*" means "no resource given" and cannot stand beside ARNs.
-        stars = tuple(each for each in resources if each == "*")
-        named = tuple(sorted(each for each in resources if each != "*"))
-        for asked in (stars, named):
-            if asked:
-                by_resources.setdefault(asked, []).append(action)
-    for resources_, actions in by_resources.items():
-        yield tuple(actions), resources_
+        key = ("", True) if resource == "*" else (action.partition(":")[0], False)
+        groups.setdefault(key, []).append((action, resource))
+    for group in groups.values():
+        actions = tuple(dict.fromkeys(action for action, _ in group))
+        yield actions, tuple(sorted({resource for _, resource in group}))
 
 
 def _answers(

@@ -36,7 +36,7 @@ SITE = Site(
 USER = "cml-cloud-manager-service"
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 REPOSITORY = Path(__file__).parents[2]
-CALLS = 45
+CALLS = 35
 """What an account costs in which everything is as this site says."""
 
 
@@ -297,6 +297,33 @@ def test_drift_shows_in_the_matrix_though_it_is_one_finding(cloud: Cloud) -> Non
     wrong = {(each.permission, each.situation) for each in matrix.cells if each.met is False}
     assert ("ec2:TerminateInstances", "untagged instance") in wrong
     assert report.changes[0].change == "newly allowed"
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [admin_in_a_group, a_detached_policy, an_inline_policy, a_missing_boundary, SEEDS[4][0]],
+)
+def test_aws_is_asked_what_our_engine_is_asked(cloud: Cloud, seed: Any) -> None:
+    """Though questions share calls and contexts, each gets its own answer."""
+    auditor = cloud.sign_in("shared-calls", everything_but("iam:Simulate*"))
+    with seed(cloud):
+        _, live = cloud.audited()
+        _, offline = cloud.audited(auditor)
+    cloud.root.call("iam", "delete_user_policy", UserName="shared-calls", PolicyName="p")
+    for key in cloud.root.pages(
+        "iam", "list_access_keys", "AccessKeyMetadata", UserName="shared-calls"
+    ):
+        cloud.root.call(
+            "iam", "delete_access_key", UserName="shared-calls", AccessKeyId=key["AccessKeyId"]
+        )
+    cloud.root.call("iam", "delete_user", UserName="shared-calls")
+
+    answers = [
+        [(each.permission, each.situation, each.answer) for each in report.matrices[0].cells]
+        for report in (live, offline)
+    ]
+    assert [live.matrices[0].how, offline.matrices[0].how] == ["live", "offline"]
+    assert answers[0] == answers[1]
 
 
 def everything_but(*denied: str) -> dict[str, Any]:
