@@ -6,7 +6,7 @@ most of it for members that nothing here reads and for finding out how times are
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Final
 
@@ -75,7 +75,12 @@ def leave_unread(client: Any) -> None:
 
 def read_time(value: Any) -> datetime:
     """Return the time AWS wrote as *value*, as botocore would, which tries every way of writing."""
-    if isinstance(value, str):
+    if isinstance(value, int | float):
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, OSError, ValueError):
+            pass  # botocore's own way reaches further
+    elif isinstance(value, str):
         try:
             at = datetime.fromisoformat(value)
         except ValueError:

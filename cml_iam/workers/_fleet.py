@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from cml_iam.workers._manager import WorkerManager
     from cml_iam.workers._model import InstanceStatus
 
-BATCH: Final = 50
-"""Workers per call. Starting is limited to 5 calls, then 2 a second; a call with 50 is one call.
+BATCH: Final = 100
+"""Workers per call. Starting is limited to 5 calls, then 2 a second; a call with 100 is one call.
 
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 """
@@ -107,7 +107,7 @@ def act(
 ) -> tuple[Outcome, ...]:
     """Do what *make* asks for on each of *workers*; return the outcome of each, in their order.
 
-    One call serves up to 50 workers of a region. One that AWS refuses is halved until it is known
+    One call serves up to 100 workers of a region. One that AWS refuses is halved until it is known
     which workers it was refused for; the others are done. With *dry_run* EC2 is only asked.
     """
     by_id = {worker.id: worker for worker in workers}
