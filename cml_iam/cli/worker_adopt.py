@@ -86,8 +86,9 @@ def _why(here: Scene, worker: Worker) -> str:
 
 
 def _statements(here: Scene, worker: Worker) -> list[str]:
+    """Return what each statement of the site's policy about it says to the manager."""
     from cml_iam import authorization
-    from cml_iam.doctor import Attached, why_refused
+    from cml_iam.engine import compile_policies
     from cml_iam.render import render_policy
 
     site: Any = here.site
@@ -96,6 +97,10 @@ def _statements(here: Scene, worker: Worker) -> list[str]:
         worker.id, worker.region, site.account, worker.instance_type, worker.tags, worker.zone
     )
     guard = here.manager.guard
-    asked = authorization.retag(caller, "ec2:CreateTags", instance, {guard.key: guard.value})
-    attached = Attached((render_policy(site).document,))
-    return [each.said for each in why_refused(asked, attached)]
+    (asked,) = authorization.retag(caller, "ec2:CreateTags", instance, {guard.key: guard.value})
+    decision = compile_policies([render_policy(site).document]).decide(asked)
+    return [
+        f"statement `{each.label}` does not allow it: {each.reason}"
+        for each in decision.reasons
+        if each.effect == "Allow" and all(element.matched for element in each.elements)
+    ] or ["no statement of the site's policy allows it"]

@@ -15,6 +15,7 @@ from cml_iam.cli._output import INFO, UNKNOWN, note, print_json, print_table, sa
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import scene
 from cml_iam.cli.worker_show import state, wanted_workers
+from cml_iam.visible import visible
 from cml_iam.workers import NOT_COUNTED, Amount, Cost, Prices, costs_of, load_prices, total
 
 _LEAST = "≥"
@@ -85,7 +86,7 @@ def _row(cost: Cost) -> list[str]:
     worker = cost.worker
     amounts = [_short(getattr(cost, part), 4 if part == "hour" else 2) for part in _PARTS]
     return [
-        worker.name or worker.id,
+        visible(worker.name) or worker.id,
         state(worker.state),
         worker.instance_type,
         worker.region,

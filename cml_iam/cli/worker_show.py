@@ -29,6 +29,7 @@ from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
 from cml_iam.cli.worker_words import words
 from cml_iam.errors import InputError
+from cml_iam.visible import visible
 from cml_iam.workers import InstanceStatus, Listing, Worker, list_fleet, statuses
 
 STATES = ("pending", "running", "shutting-down", "terminated", "stopping", "stopped")
@@ -101,7 +102,9 @@ def show(worker: str) -> None:
     said = worker_json(found)
     tags = said.pop("tags")
     rows = [[name.replace("_", " "), _text(value)] for name, value in said.items()]
-    print_table(["", ""], [*rows, *([f"tag {key}", value] for key, value in tags.items())])
+    print_table(
+        ["", ""], [*rows, *([f"tag {visible(key)}", visible(value)] for key, value in tags.items())]
+    )
 
 
 @click.command()
@@ -198,7 +201,8 @@ def span(length: timedelta) -> str:
 
 
 def _other_tags(worker: Worker) -> str:
-    return " ".join(f"{key}={value}" for key, value in worker.tags.items() if key != "Name")
+    others = (f"{key}={value}" for key, value in worker.tags.items() if key != "Name")
+    return visible(" ".join(others))
 
 
 def _text(value: object) -> str:
@@ -206,14 +210,14 @@ def _text(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ", ".join(str(each) for each in value) or "-"
-    return str(value) if value not in (None, "") else "-"
+    return visible(str(value)) if value not in (None, "") else "-"
 
 
 Cell = Callable[[Worker], str]
 
 # What fits in so many columns: the narrow ones first, in the order they are printed.
 _COLUMNS: tuple[tuple[int, str, Cell], ...] = (
-    (0, "name", lambda worker: worker.name or "-"),
+    (0, "name", lambda worker: visible(worker.name) or "-"),
     (0, "id", lambda worker: worker.id),
     (0, "state", lambda worker: state(worker.state)),
     (0, "type", lambda worker: worker.instance_type),
@@ -228,10 +232,17 @@ _COLUMNS: tuple[tuple[int, str, Cell], ...] = (
 
 def _status_row(worker: Worker, found: InstanceStatus | None) -> list[str]:
     if found is None:
-        return [worker.name or "-", worker.id, state(worker.state), f"{UNKNOWN} unknown", "", ""]
+        return [
+            visible(worker.name) or "-",
+            worker.id,
+            state(worker.state),
+            f"{UNKNOWN} unknown",
+            "",
+            "",
+        ]
     events = "; ".join(event.code for event in found.events)
     checks = [_check(found.system), _check(found.instance)]
-    return [worker.name or "-", worker.id, state(found.state), *checks, events or "-"]
+    return [visible(worker.name) or "-", worker.id, state(found.state), *checks, events or "-"]
 
 
 def _check(name: str) -> str:

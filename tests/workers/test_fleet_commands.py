@@ -1,0 +1,324 @@
+"""Idle, cost, orphans, adopt and schedule as a user types them, with the policies enforced."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cml_iam.aws import Aws, connect
+from cml_iam.cli._main import run
+from cml_iam.sandbox import Sandbox, start_sandbox
+from cml_iam.secret import Secret
+from cml_iam.visible import unseen
+
+SITE = """
+[account]
+id = "111122223333"
+[principal]
+[restrict]
+regions = ["us-east-1", "us-west-2"]
+guard_tag = { ManagedBy = "cml-cloud-manager" }
+instance_types = ["m5zn.metal", "c5.*"]
+image_owners = ["111122223333"]
+"""
+GUARD = "ManagedBy=cml-cloud-manager"
+IMAGE = "ami-0a1b2c3d4e5f60001"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with start_sandbox() as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The command line as the manager, or as *root* of the account."""
+
+    cml_iam: Any
+    sandbox: Sandbox
+    manager: dict[str, str]
+    patch: pytest.MonkeyPatch
+
+    def __call__(self, *words: str, root: bool = False) -> Any:
+        for name, value in {**self.sandbox.environment(), **({} if root else self.manager)}.items():
+            self.patch.setenv(name, value)
+        return self.cml_iam("worker", *words)
+
+    def root(self) -> Aws:
+        root = self.sandbox.environment()
+        return connect(
+            endpoint_url=root["AWS_ENDPOINT_URL"],
+            region="us-east-1",
+            access_key=root["AWS_ACCESS_KEY_ID"],
+            secret_key=Secret(root["AWS_SECRET_ACCESS_KEY"]),
+        )
+
+    def names(self, state: str) -> list[str]:
+        listed = json.loads(self("list", "-o", "json").out)
+        return [each["name"] for each in listed if each["state"] == state]
+
+
+@pytest.fixture(scope="module")
+def manager(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The manager's credentials, with the hardened policy."""
+    folder = tmp_path_factory.mktemp("manager")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in sandbox.environment().items():
+            patch.setenv(name, value)
+        patch.chdir(folder)
+        (folder / "cml-iam.toml").write_text(SITE)
+        assert run(["bootstrap", "apply", "--yes", "-q"]) == 0
+        lines = (folder / ".env").read_text().splitlines()
+        pairs = (line.split("=", 1) for line in lines if line.startswith("AWS_"))
+        yield {name: value.strip("\"'") for name, value in pairs}
+
+
+@pytest.fixture
+def shell(
+    sandbox: Sandbox,
+    manager: dict[str, str],
+    cml_iam: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Shell]:
+    (tmp_path / "cml-iam.toml").write_text(SITE)
+    made = Shell(cml_iam, sandbox, manager, monkeypatch)
+    yield made
+    listed = json.loads(made("list", "--all", "-o", "json", root=True).out)
+    if living := [each["id"] for each in listed if each["state"] != "terminated"]:
+        made.root().call("ec2", "terminate_instances", InstanceIds=living)
+
+
+@pytest.fixture
+def lab(shell: Shell) -> str:
+    said = shell("create", "lab", "--image", IMAGE, "-o", "json")
+    assert said.code == 0, said.err
+    return str(json.loads(said.out)["id"])
+
+
+def test_cost_says_at_least_where_something_is_unknown(shell: Shell, lab: str) -> None:
+    said = shell("cost")
+
+    assert said.code == 0
+    assert "≥ 4.3605" in said.out
+    assert "total per hour: at least 4.36 USD" in said.out
+    assert "? unknown: the disks" in said.out
+    assert "prices of 2026-01-19" in said.err
+
+
+def test_a_stopped_worker_costs_the_unknown(shell: Shell, lab: str) -> None:
+    shell("stop", "lab", "--yes")
+
+    said = shell("cost", "-o", "json")
+
+    (worker,) = json.loads(said.out)["workers"]
+    assert worker["hour"]["known"] is None
+    (row,) = csv.DictReader(io.StringIO(shell("cost", "-o", "csv").out))
+    assert (row["hour"], row["hour_complete"]) == ("", "false")
+    assert "total per hour: unknown" in shell("cost").out
+
+
+def test_your_own_prices_count(shell: Shell, lab: str, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(
+        'date = 2026-11-01\nsource = "contract"\ncurrency = "EUR"\n'
+        '[hourly.us-east-1]\n"m5zn.metal" = 3.5\n[gp3_gib_month]\nus-east-1 = 0.073\n'
+    )
+
+    said = shell("cost", "--prices", "own.toml", "--disk", "100")
+
+    assert "total per hour: 3.51 EUR" in said.out
+    assert "prices of 2026-11-01, EUR, On-Demand Linux: contract" in said.err
+
+
+def test_a_worker_without_data_is_unknown_and_never_stopped(shell: Shell, lab: str) -> None:
+    said = shell("idle", "--stop", "--yes", "--cpu", "100", "--network", "100000")
+
+    assert said.code == 0  # it is younger than the window, which is no failure
+    assert f"? unknown: lab ({lab})" in said.out
+    assert "uptime: unknown: started 0 min ago" in said.out
+    assert "cml: unknown: CML was not asked: no user and password" in said.out
+    assert "CML_IAM_CML_USER" in said.err
+    assert "nothing to stop" in said.err
+    assert shell.names("running") == ["lab"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--without", "cpu", "--without", "network", "--without", "cml"),
+        ("--window", "5m"),
+        ("--cpu", "101"),
+        ("--window", "2w"),
+    ],
+)
+def test_rules_that_make_no_sense_are_usage(shell: Shell, words: tuple[str, ...]) -> None:
+    assert shell("idle", *words).code == 2
+
+
+def unmanaged(shell: Shell, name: str, **tags: str) -> str:
+    """Launch an instance without the guard tag, as root; return its id."""
+    named = [{"Key": key, "Value": value} for key, value in {"Name": name, **tags}.items()]
+    answer = shell.root().call(
+        "ec2",
+        "run_instances",
+        ImageId=IMAGE,
+        InstanceType="t3.micro",
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": named}],
+    )
+    return str(answer["Instances"][0]["InstanceId"])
+
+
+def test_an_orphan_is_found_with_its_reasons_and_adopted_by_an_administrator(
+    shell: Shell,
+) -> None:
+    orphan = unmanaged(shell, "cml-old")
+
+    found = shell("orphans")
+    assert found.code == 3
+    assert f"▲ likely: cml-old ({orphan}), t3.micro, running, us-east-1" in found.out
+    assert "its name is `cml-old`" in found.out
+    assert "its image is called `cisco-cml2.9-worker`" in found.out
+    assert orphan in found.err
+
+    refused = shell("adopt", orphan, "--yes")
+    assert refused.code == 5
+    assert "refused: by design" in refused.out
+    assert "RetagWorkers" in refused.out
+    assert "administrator" in refused.err
+    assert shell.names("running") == []
+
+    adopted = shell("adopt", orphan, "--yes", root=True)
+    assert adopted.code == 0
+    assert "user/" not in adopted.err.split("set by")[-1]
+    assert shell.names("running") == ["cml-old"]
+    assert shell("orphans").code == 0
+    assert "nothing to do" in shell("adopt", orphan, "--yes", root=True).out
+
+
+def test_adopting_asks_and_a_dry_run_changes_nothing(shell: Shell) -> None:
+    orphan = unmanaged(shell, "cml-old")
+
+    assert shell("adopt", orphan, root=True).code == 2
+    assert shell("adopt", orphan, "--dry-run", root=True).code == 0
+    assert shell("orphans").code == 3
+    shell.root().call("ec2", "terminate_instances", InstanceIds=[orphan])
+
+
+def test_hours_stop_and_start_and_a_hold_is_respected(shell: Shell, lab: str) -> None:
+    tag = "cml-iam:schedule={} 00:00-24:00 UTC"
+    shell("tag", "lab", "-t", tag.format("mon-sun"))
+    assert shell("schedule", "plan").code == 0
+    at = ("--at", "2026-03-28T12:00")
+    shell("tag", "lab", "-t", "cml-iam:schedule=Mon-Fri 08:00-18:00 Europe/Berlin")
+    said = shell("schedule", "plan", *at)
+    assert said.code == 6
+    assert f"▲ stop: lab ({lab}): out of its hours" in said.out
+    assert "next: start Mon 2026-03-30 08:00 CEST (06:00 UTC)" in said.out
+
+    (planned,) = json.loads(shell("schedule", "plan", *at, "-o", "json").out)
+    assert (planned["step"], planned["next"]["at"]) == ("stop", "2026-03-30T06:00:00+00:00")
+
+    shell("stop", "lab", "--yes")
+    shell("tag", "lab", "-t", tag.format("mon-sun"), "-t", "cml-iam:hold=maintenance")
+    held = shell("schedule", "apply", "--yes")
+    assert (held.code, shell.names("stopped")) == (0, ["lab"])
+    assert f"• held: lab ({lab}): `cml-iam:hold=maintenance`" in held.out
+
+    shell("untag", "lab", "-t", "cml-iam:hold")
+    assert shell("schedule", "apply").code == 2
+    assert shell("schedule", "apply", "--dry-run").code == 0
+    assert shell.names("stopped") == ["lab"]
+    assert shell("schedule", "apply", "--yes").code == 0
+    assert shell.names("running") == ["lab"]
+
+
+def test_hours_that_cannot_be_read_are_reported_and_nothing_is_done(shell: Shell, lab: str) -> None:
+    shell("tag", "lab", "-t", "cml-iam:schedule=weekdays")
+
+    for verb in (("plan",), ("apply", "--yes")):
+        said = shell("schedule", *verb)
+        assert said.code == 3
+        assert f"✖ invalid: lab ({lab}): no schedule: `weekdays`" in said.out
+    assert shell.names("running") == ["lab"]
+
+
+def test_a_second_worker_of_one_name_is_warned_of(shell: Shell, lab: str) -> None:
+    said = shell("create", "lab", "--image", IMAGE)
+
+    assert said.code == 0
+    assert f"another worker is called lab already: {lab}, running in us-east-1" in said.err
+    assert "another worker" not in shell("create", "other", "--image", IMAGE).err
+
+
+def test_read_only_is_refused_before_anything_is_asked_or_kept(shell: Shell) -> None:
+    said = shell("create", "new", "--image", IMAGE, "--read-only")
+
+    assert (said.code, said.out) == (2, "")
+    assert "only reading is allowed" in said.err
+    assert "asking EC2" not in said.err
+    assert "no known answer" not in shell("create", "new", "--image", IMAGE).err
+    assert shell("create", "more", "--image", IMAGE, "--read-only", "--dry-run").code == 0
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a*"])
+def test_a_name_that_is_none_is_refused_before_anything_is_asked(shell: Shell, name: str) -> None:
+    said = shell("create", name, "--image-name", "nothing")
+
+    assert (said.code, said.out) == (2, "")
+    assert "name" in said.err
+    assert "no image" not in said.err
+
+
+def test_no_image_says_what_was_searched_and_what_to_do(shell: Shell) -> None:
+    said = shell("images", "cml")
+
+    assert (said.code, said.out) == (3, "")
+    assert "no available image called `cml` in us-east-1, of 111122223333" in said.err
+    assert "try '*cml*'" in said.err
+    assert json.loads(shell("images", "cml", "-o", "json").out) == []
+    assert shell("images", "*cml*").code == 0
+
+
+def test_what_a_terminal_would_obey_is_written_out_everywhere(shell: Shell) -> None:
+    """XML, EC2's language, has no ESC; it has U+009B, which means the same, and others."""
+    evil = unmanaged(
+        shell, "cml\x9b2J\n\u202eb", Note="=HYPERLINK(1)\x9b", ManagedBy="cml-cloud-manager"
+    )
+
+    for words in (("list", "--name", "cml*"), ("show", evil), ("list", "-o", "csv"), ("cost",)):
+        said = shell(*words)
+        assert said.code == 0, said.err
+        assert unseen((said.out + said.err).replace("\n", "").replace("\r", "")) == ()
+        assert r"cml\x9b2J\n\u202eb" in said.out
+    (row,) = csv.DictReader(io.StringIO(shell("list", "--state", "running", "-o", "csv").out))
+    assert json.loads(row["tags"])["Note"] == "=HYPERLINK(1)\x9b"
+    assert r"tag Note" in shell("show", evil).out
+
+
+def test_with_the_base_policy_they_all_work_too(shell: Shell, lab: str) -> None:
+    """And anyone may adopt anything: what the hardened policy is for."""
+    for name, value in shell.sandbox.environment().items():
+        shell.patch.setenv(name, value)
+    as_base = ("bootstrap", "apply", "--yes", "--no-key", "--policy-profile", "base")
+    assert shell.cml_iam(*as_base).code == 0
+    orphan = unmanaged(shell, "cml-old")
+
+    assert shell("idle", "--without", "cml").code == 0
+    assert shell("cost").code == 0
+    assert shell("orphans").code == 3
+    assert shell("adopt", orphan, "--yes").code == 0
+    assert shell("tag", "lab", "-t", "cml-iam:schedule=mon-sun 00:00-24:00 UTC").code == 0
+    assert shell("stop", "lab", "--yes").code == 0
+    assert shell("schedule", "plan").code == 6
+    assert shell("schedule", "apply", "--yes").code == 0
+    assert sorted(shell.names("running")) == ["cml-old", "lab"]
