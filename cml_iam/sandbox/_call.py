@@ -83,13 +83,19 @@ def read_call(message: Message, claim: Claim) -> Call:
             operation, given = _form_operation(message)
     model = operation_model(service, operation)
     if model is None:
-        raise Fault("InvalidAction", f"The action {operation} is not valid for this web service.")
+        raise _unknown(operation, protocol)
     params = params_of(model, protocol, given)
     call = Call(service, operation, claim.region, protocol, params)
     _check_required(call, model)
     if protocol == "ec2":
         _check_known(call, given)
     return call
+
+
+def _unknown(operation: str, protocol: Protocol) -> Fault:
+    if protocol in ("json", "cbor"):
+        return Fault("UnknownOperationException", f"There is no operation {operation}.", 404)
+    return Fault("InvalidAction", f"The action {operation} is not valid for this web service.")
 
 
 def operation_model(service: str, operation: str) -> Any:

@@ -48,6 +48,7 @@ def assume_role(world: World, principal: Principal, call: Call) -> Answer:
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
     """
     params = call.params
+    world = world.home_of(params["RoleArn"])
     role = next(each for each in world.iam.roles.values() if each.arn == params["RoleArn"])
     longest = int(role.max_session_duration or _DEFAULT)
     if principal.role is not None:
@@ -136,6 +137,21 @@ def check_boundary(world: World, arn: str) -> None:
         raise Fault("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
 
 
+def list_service_specific_credentials(world: World, _: Principal, call: Call) -> Answer:
+    """Answer none: the sandbox makes no such credentials."""
+    if "UserName" in call.params:
+        find_user(world, call.params["UserName"])
+    return result_answer(call, {"ServiceSpecificCredentials": []})
+
+
+def delete_service_specific_credential(world: World, _: Principal, call: Call) -> Answer:
+    """Refuse: there is none."""
+    if "UserName" in call.params:
+        find_user(world, call.params["UserName"])
+    named = call.params["ServiceSpecificCredentialId"]
+    raise Fault("NoSuchEntity", f"No such credential: {named}", 404)
+
+
 def find_user(world: World, name: str) -> Any:
     """Return moto's user *name*."""
     user = world.iam.users.get(name)
@@ -217,5 +233,7 @@ OWN: Final[dict[str, Handler | Callable[..., Answer | None]]] = {
     "iam:GetServiceLastAccessedDetails": get_details,
     "iam:PutUserPermissionsBoundary": put_user_permissions_boundary,
     "iam:DeleteUserPermissionsBoundary": delete_user_permissions_boundary,
+    "iam:ListServiceSpecificCredentials": list_service_specific_credentials,
+    "iam:DeleteServiceSpecificCredential": delete_service_specific_credential,
 }
 """By IAM action; None as an answer leaves the call to moto."""
