@@ -146,7 +146,7 @@ def _trust(world: World, call: Call) -> str | None:
     """Return the trust policy of the role to assume; a role that is not there trusts nobody."""
     if call.action != "sts:AssumeRole":
         return None
-    for role in world.iam.roles.values():
+    for role in world.home_of(call.params["RoleArn"]).iam.roles.values():
         if role.arn == call.params["RoleArn"]:
             return str(role.assume_role_policy_document)
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from copy import copy
 from functools import cache
 from importlib.util import find_spec
 from io import BytesIO
@@ -36,6 +37,7 @@ _SWITCHES: Final = {
 The account is told by a header of ours instead. A profile would stop moto, which makes a session.
 """
 
+_MANAGED: Final = "MOTO_IAM_LOAD_MANAGED_POLICIES"
 _NEEDED: Final = ("moto", "flask")
 _ENDPOINTS: Final = {"cloudwatch": "monitoring"}
 _SERVICE: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -67,6 +69,20 @@ class Moto:
 
         self._application = DomainDispatcherApplication(create)
         self.reset()
+
+    def of_account(self, account: str, partition: str) -> Moto:
+        """Return the same services as another account sees them; only this one is closed.
+
+        Its IAM has none of AWS's policies: moto would read them anew, for seconds and megabytes.
+        """
+        other = copy(self)
+        other.account = account
+        _set_variable(_MANAGED, "false")
+        try:
+            other.backend("iam", partition)  # made when it is first asked for
+        finally:
+            _set_variable(_MANAGED, _SWITCHES[_MANAGED])
+        return other
 
     def reset(self) -> None:
         """Forget everything: moto's backends are global to the process."""

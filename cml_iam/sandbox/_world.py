@@ -120,6 +120,8 @@ class World:
         """When and where each user and role last tried an action, by its ARN."""
         self.access_jobs: dict[str, tuple[str, str]] = {}
         """Whose use of what was asked for, and how finely, by the job."""
+        self.peer: Callable[[str], World | None] = lambda _: None
+        """Gives the world of another account of the sandbox."""
 
     @property
     def iam(self) -> Any:
@@ -137,6 +139,11 @@ class World:
     def now(self) -> datetime:
         """Return the time, with its zone."""
         return self.clock()
+
+    def home_of(self, arn: str) -> World:
+        """Return the world of the account in *arn*; this one where the sandbox has no such."""
+        account = f"{arn}:::::".split(":")[4]
+        return (self.peer(account) if account != self.account else None) or self
 
     def keep_message(self, text: str) -> str:
         """Keep the reason of a refusal; return the opaque text that finds it again."""
