@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format clean lock bench fuzz kills
+.PHONY: demo test check format clean lock bench fuzz kills load
 
 demo: $(READY)  ## the main job, end to end, in the embedded AWS
 	@$(BIN)/cml-iam demo
@@ -29,6 +29,9 @@ bench: $(READY)  ## the engine's cost as policies grow; beside others with PEERS
 	@$(BIN)/python benchmarks/engine/growth.py
 	@if [ -n "$(PEERS)" ]; then $(BIN)/python benchmarks/engine/run.py --peers "$(PEERS)"; fi
 
+load: $(READY)  ## the service under 200 requests a second for a minute; its memory
+	@$(BIN)/python benchmarks/serve/load.py
+
 fuzz: $(READY)  ## mutated policies and random decisions; workers and lint under mutation
 	@$(BIN)/python fuzz/engine.py $(COUNT)
 	@$(BIN)/python fuzz/worker_faults.py 10000
@@ -47,6 +50,9 @@ lock: $(READY)  ## pin the dependencies again
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-header --no-annotate --python-version 3.11 \
 		--extra dev pyproject.toml --output-file requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-header --no-annotate --python-version 3.11 \
+		--constraint requirements/dev.txt pyproject.toml --output-file requirements/run.txt
 
 # Pinned and hashed, so that today's install is tomorrow's.
 $(READY): pyproject.toml requirements/dev.txt

@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -33,10 +34,17 @@ take, so that what is answered is the reason and not only that there was none.""
     hidden=True,
     help="What readers must know; from the environment, never from the command line.",
 )
+@click.option(
+    "--status-only",
+    is_flag=True,
+    help="Listen elsewhere without a token: everybody learns whether all is well, nobody more.",
+)
 @shared_options("site", "quiet")
 @aws_options
 @click.pass_context
-def serve(context: click.Context, host: str, port: int, token: str | None) -> None:
+def serve(
+    context: click.Context, host: str, port: int, token: str | None, status_only: bool
+) -> None:
     """Answer GET /health (200 or 503, with the reason), /metrics (Prometheus) and a page at /.
 
     Listens on this machine only. To listen elsewhere, set CML_IAM_SERVE_TOKEN: programs send it as
@@ -49,13 +57,16 @@ def serve(context: click.Context, host: str, port: int, token: str | None) -> No
             "a token on the command line can be read by every process",
             remedy="set CML_IAM_SERVE_TOKEN",
         )
-    if host not in LOOPBACK and not token:
+    if host not in LOOPBACK and not token and not status_only:
         raise InputError(
             f"will not listen on `{host}`, where others can reach it, without a token",
-            remedy="set CML_IAM_SERVE_TOKEN, or listen on 127.0.0.1",
+            remedy="set CML_IAM_SERVE_TOKEN, add --status-only, or listen on 127.0.0.1",
         )
+    if status_only and not token:
+        token = token_urlsafe()  # which nobody knows
     monitor = _monitor()
-    logging.basicConfig(format="%(levelname)s  %(message)s", stream=sys.stderr)
+    # The log is what this command has to say: `docker logs … | grep` reads stdout alone.
+    logging.basicConfig(format="%(levelname)s  %(message)s", stream=sys.stdout)
     logging.getLogger("cml_iam").setLevel(logging.INFO)
     server = make_server(monitor, host, port, token)
     # A container's first process gets SIGTERM, and only ends by it if it says so.
