@@ -187,7 +187,14 @@ class AxisMaker:
         drawn, complete = variable_hints(self.gathered, key)
         if not complete:
             self.incomplete.append(f"the policy variable ${{{names[0]}}}")
-        found = values_of(Query(names, asked, given, tuple(hints), tuple(extra)))
+        needed = self.gathered.needs.get(key, set())
+        variables = tuple(
+            (name, value)
+            for each in needed
+            for name in self.gathered.names(each)
+            if isinstance(value := given.get(name), str)
+        )
+        found = values_of(Query(names, tuple(asked), variables, tuple(hints), tuple(extra)))
         if not found.complete:
             self.incomplete.append(found.reason)
         if drawn:

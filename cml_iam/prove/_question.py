@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -10,6 +10,7 @@ from cml_iam.engine import Request
 from cml_iam.errors import InputError
 from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement
 from cml_iam.prove._answers import Answered, Policies, Shape, Verdict, Witness
+from cml_iam.prove._colon import taking_colons
 from cml_iam.prove._known import REFERENCE, Assumption
 from cml_iam.prove._places import Class, Place, classes, loose_places, typed_places
 from cml_iam.prove._slices import Found, Goal, search
@@ -26,14 +27,12 @@ def within(candidate: Policies, reference: Policies) -> Verdict:
 
     Raises InputError where one side is the policy of a resource and the other is not.
     """
-    mine, theirs = side_of(candidate), side_of(reference)
-    if mine.of_resource != theirs.of_resource:
+    if (candidate.resource is None) != (reference.resource is None):
         raise InputError(
             "one side names principals and the other does not",
             remedy="compare identity policies with each other, and resource or trust policies",
         )
-    goal = Goal(mine.gates, mine.denies, theirs.denies, theirs.gates)
-    return _Question(goal, mine, theirs).verdict()
+    return _both_readings(_within, candidate, reference)
 
 
 def equivalent(one: Policies, other: Policies) -> Verdict:
@@ -44,28 +43,60 @@ def equivalent(one: Policies, other: Policies) -> Verdict:
     second = within(other, one)
     both = tuple(dict.fromkeys((*first.assumptions, *second.assumptions)))
     worse = second if second.answer != "holds" or first.answer == "holds" else first
-    return replace(worse, assumptions=both, slices=first.slices + second.slices)
+    return replace(
+        worse,
+        assumptions=both,
+        slices=first.slices + second.slices,
+        colon=second.colon or first.colon,
+    )
 
 
 def never(policies: Policies, shape: Shape) -> Verdict:
-    """Say whether no request of *shape* is allowed by *policies*."""
-    side = side_of(policies)
-    kind = _shape_side(shape)
-    goal = Goal((*kind.gates, *side.gates), side.denies)
-    return _Question(goal, side, None, kind).verdict()
+    """Say whether no request of *shape* is allowed by *policies*.
+
+    sts:GetCallerIdentity, which no policy can refuse, is left out of account.
+    """
+    return _both_readings(_never, policies, _shape_policies(shape))
 
 
 def always(policies: Policies, shape: Shape) -> Verdict:
     """Say whether every request of *shape* is allowed by *policies*."""
-    side = side_of(policies)
-    kind = _shape_side(shape)
+    return _both_readings(_always, policies, _shape_policies(shape))
+
+
+def _both_readings(
+    ask: Callable[[Policies, Policies], Verdict], one: Policies, other: Policies
+) -> Verdict:
+    """Ask, and ask again where wildcards of ARNs take colons, if that makes other patterns."""
+    verdict = ask(one, other)
+    others = taking_colons(one), taking_colons(other)
+    if others[0] is one and others[1] is other:
+        return verdict
+    second = ask(*others).answer
+    return verdict if second == verdict.answer else replace(verdict, colon=second)
+
+
+def _within(candidate: Policies, reference: Policies) -> Verdict:
+    mine, theirs = side_of(candidate), side_of(reference)
+    goal = Goal(mine.gates, mine.denies, theirs.denies, theirs.gates)
+    return _Question(goal, mine, theirs).verdict()
+
+
+def _never(policies: Policies, shape: Policies) -> Verdict:
+    side, kind = side_of(policies), side_of(shape)
+    goal = Goal((*kind.gates, *side.gates), side.denies)
+    return _Question(goal, side, None, kind).verdict()
+
+
+def _always(policies: Policies, shape: Policies) -> Verdict:
+    side, kind = side_of(policies), side_of(shape)
     goal = Goal(kind.gates, (), side.denies, side.gates)
     return _Question(goal, kind, side).verdict()
 
 
-def _shape_side(shape: Shape) -> Side:
+def _shape_policies(shape: Shape) -> Policies:
     document = PolicyDocument((statement_of(shape),), VERSION_2012, name="the shape of requests")
-    return side_of(Policies(identity=(document,)))
+    return Policies(identity=(document,))
 
 
 def statement_of(shape: Shape) -> Statement:

@@ -38,6 +38,8 @@ from cml_iam.reference import key_type, same_key
 MAX_LISTS: Final = 600
 """Lists of one key that conditions tell apart; beyond them it is undecided."""
 
+FEW: Final = 12
+
 ARN: Final = Glob(
     (
         *("a", "r", "n", ":"),
@@ -164,13 +166,13 @@ def takes_list(key: str, asked: Iterable[Asked]) -> tuple[bool, bool]:
 class Query:
     """What is asked of a key: *names* are its spellings, all of which have the same value.
 
-    *context* holds the values that policy variables take. *extra* are patterns that must be told
+    *variables* are the values that policy variables take. *extra* are patterns that must be told
     apart too, and *hints* texts to try first.
     """
 
     names: tuple[str, ...]
-    asked: Sequence[Asked]
-    context: Context
+    asked: tuple[Asked, ...]
+    variables: tuple[tuple[str, str], ...] = ()
     hints: tuple[str, ...] = ()
     extra: tuple[Glob, ...] = ()
 
@@ -179,9 +181,14 @@ class Query:
         """The key's first name."""
         return self.names[0]
 
+    @property
+    def context(self) -> Context:
+        """The values of policy variables as the context of a request."""
+        return dict(self.variables)
+
     def answer(self, value: Any) -> tuple[Any, ...]:
         """Return all that can be told of *value*."""
-        context = {**self.context, **dict.fromkeys(self.names, value)}
+        context = {**dict(self.variables), **dict.fromkeys(self.names, value)}
         return (
             *(each.test(context) for each in self.asked),
             *(fits(each, value) for each in self.extra),
@@ -191,6 +198,7 @@ class Query:
         )
 
 
+@lru_cache(1 << 9)
 def values_of(query: Query) -> Values:
     """Return values of a key, one at least for each way that its conditions can answer."""
     singles, complete, reason = _singles(query)
@@ -432,8 +440,8 @@ def _moment_texts(nanoseconds: int) -> list[str]:
     return [each for each in made if moment(each) == nanoseconds]
 
 
-def _addresses(named: Iterable[str]) -> list[str]:
-    """Return one address of every range that the ends of *named* networks leave."""
+def _addresses(named: Sequence[str]) -> list[str]:
+    """Return an address of every range that the ends of *named* networks leave; its ends, if few."""
     found = ["198.51.100.99", "2001:db8::99"]
     for size, make in ((4, IPv4Address), (16, IPv6Address)):
         starts = {0}
@@ -444,9 +452,8 @@ def _addresses(named: Iterable[str]) -> list[str]:
         top = 1 << (size * 8)
         bounds = [*sorted(each for each in starts if each < top), top]
         for low, high in pairwise(bounds):
-            found += [
-                str(make(each)) for each in dict.fromkeys((low, min(low + 1, high - 1), high - 1))
-            ]
+            several = (low, min(low + 1, high - 1), high - 1) if len(bounds) < FEW else (low,)
+            found += [str(make(each)) for each in dict.fromkeys(several)]
     return found
 
 

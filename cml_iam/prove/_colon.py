@@ -1,0 +1,102 @@
+"""Policies rewritten so that a wildcard takes colons too, in any field of an ARN.
+
+Whether `*` in the first five fields of an ARN stops at a colon is told in two ways by AWS: the
+guide says that a wildcard cannot span fields, some published examples suppose it does. The engine
+stops at colons. What the other reading makes of a pattern is a few patterns of the first: one for
+each way in which its wildcards can hold the colons between fields.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.engine import OperatorName
+from cml_iam.prove._answers import Policies
+from cml_iam.reference import FIELDS, arn_pattern, covers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cml_iam.policy import Condition, PolicyDocument, Statement
+    from cml_iam.reference import ArnPattern
+
+_ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnotequals"})
+
+
+def taking_colons(policies: Policies) -> Policies:
+    """Return *policies* as they read where wildcards take colons; the same if that is no other."""
+    made = Policies(
+        tuple(map(_document, policies.identity)),
+        None if policies.boundary is None else tuple(map(_document, policies.boundary)),
+        None if policies.resource is None else _document(policies.resource),
+    )
+    return policies if made == policies else made
+
+
+def _document(document: PolicyDocument) -> PolicyDocument:
+    return replace(document, statements=tuple(map(_statement, document.statements)))
+
+
+def _statement(said: Statement) -> Statement:
+    return replace(
+        said,
+        resource=_patterns(said.resource),
+        not_resource=_patterns(said.not_resource),
+        conditions=tuple(map(_condition, said.conditions)),
+    )
+
+
+def _condition(condition: Condition) -> Condition:
+    if OperatorName.parse(condition.operator).base not in _ARN_OPERATORS:
+        return condition
+    return replace(condition, values=_patterns(condition.values) or ())
+
+
+def _patterns(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if texts is None:
+        return None
+    return tuple(dict.fromkeys(made for text in texts for made in _readings(text)))
+
+
+@lru_cache(1 << 12)
+def _readings(text: str) -> tuple[str, ...]:
+    """Return *text* and the patterns for all it stands for besides where wildcards take colons."""
+    fields = text.split(":", FIELDS - 1)
+    if text == "*" or not any(c in each for each in fields[:-1] for c in "*?"):
+        return (text,)
+    found: dict[str, None] = {text: None}
+    pending = [("", text, 0)]
+    while pending:
+        done, rest, colons = pending.pop()
+        if not rest or colons == FIELDS - 1:
+            if colons == FIELDS - 1:
+                found[done + rest] = None
+            continue
+        if rest.startswith("${"):
+            end = rest.find("}") + 1 or len(rest)
+            pending.append((done + rest[:end], rest[end:], colons))
+            continue
+        char = rest[0]
+        pending.append((done + char, rest[1:], colons + (char == ":")))
+        if char == "?":
+            pending.append((done + ":", rest[1:], colons + 1))
+        if char == "*":
+            pending += [
+                (done + "*" + ":*" * more, rest[1:], colons + more)
+                for more in range(1, FIELDS - colons)
+            ]
+    return tuple(_widest(found))
+
+
+def _widest(texts: Iterable[str]) -> Iterator[str]:
+    """Yield those of *texts* that no earlier one covers, as fields."""
+    known: list[ArnPattern] = []
+    for text in texts:
+        pattern = arn_pattern(text)
+        if pattern is None or not any(covers(each, pattern) for each in known):
+            yield text
+            known += [pattern] if pattern else []
