@@ -47,7 +47,9 @@ CREDENTIALS = {
     "UnrecognizedClientException": _CHECK_KEY,
 }
 
+# HEAD has no body, and its status is all that S3 says: 403, 404.
 _DENIED = {
+    "403",
     "AccessDenied",
     "AccessDeniedException",
     "AuthorizationError",
@@ -57,10 +59,13 @@ _DENIED = {
     "UnauthorizedOperation",
 }
 _NOT_FOUND = {
+    "404",
     "NoSuchEntity",
     "NoSuchEntityException",
+    "NotFound",
     "NotFoundException",
     "ParameterNotFound",
+    "ParameterVersionNotFound",
     "ResourceNotFound",
 }
 _STATE = {
@@ -138,7 +143,7 @@ _EXACT: dict[str, tuple[type[errors.AwsError], str | None]] = {
 
 # Most codes of EC2 follow a scheme; tried in this order after the exact ones.
 _SCHEMES: tuple[tuple[re.Pattern[str], type[errors.AwsError], str | None], ...] = (
-    (re.compile(r".*\.NotFound|.*NotFoundException"), errors.NotFoundError, None),
+    (re.compile(r".*\.NotFound|.*NotFound(Exception|Error)|NoSuch.*"), errors.NotFoundError, None),
     (re.compile(r"Insufficient.*"), errors.CapacityError, _CAPACITY),
     (re.compile(r".*LimitExceeded(Exception)?|.*QuotaExceeded"), errors.LimitError, _QUOTA),
     (re.compile(r".*\.(InUse|Duplicate)|.*AlreadyExists.*"), errors.StateError, None),

@@ -8,7 +8,8 @@ from typing import Any
 from cml_iam.secret import Secret
 
 # The members of AWS's answers that are credentials: of iam:CreateAccessKey, sts:AssumeRole,
-# ec2:CreateKeyPair, iam:CreateServiceSpecificCredential and secretsmanager:GetSecretValue.
+# ec2:CreateKeyPair, iam:CreateServiceSpecificCredential and secretsmanager:GetSecretValue; that of
+# ssm:GetParameter is told by its type.
 _SECRET_MEMBERS = frozenset(
     {"KeyMaterial", "SecretAccessKey", "SecretString", "ServicePassword", "SessionToken"}
 )
@@ -21,8 +22,12 @@ def wrap(answer: Any) -> Any:
         return [wrap(each) for each in answer]
     if not isinstance(answer, dict):
         return answer
+    # A parameter of Systems Manager says itself that it is a secret.
+    more = {"Value"} if answer.get("Type") == "SecureString" else set()
     return {
-        name: Secret(value) if name in _SECRET_MEMBERS and isinstance(value, str) else (wrap(value))
+        name: Secret(value)
+        if name in _SECRET_MEMBERS | more and isinstance(value, str)
+        else wrap(value)
         for name, value in answer.items()
     }
 
