@@ -31,15 +31,9 @@ from cml_iam.credentials._process import child_environment, export_lines, proces
 from cml_iam.credentials._profile_file import ProfileFile
 from cml_iam.credentials._proof import prove_key
 from cml_iam.credentials._revocation import Revoked, revoke
-from cml_iam.credentials._rotation import (
-    Outcome,
-    Rotator,
-    Schedule,
-    resume,
-    rollback,
-    rotate,
-)
+from cml_iam.credentials._rotation import resume, rollback, rotate
 from cml_iam.credentials._rotation_state import Rotation, read_user
+from cml_iam.credentials._rotator import Outcome, Rotator, Schedule
 from cml_iam.credentials._secrets_manager import SecretsManager
 from cml_iam.credentials._store import Contents, Store
 from cml_iam.credentials._together import Together, folders_of, parts_of, store_locked

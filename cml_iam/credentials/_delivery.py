@@ -200,7 +200,7 @@ def make_key(
             remedy="run the same again: it removes a key whose secret was lost",
         ) from error
     except CmlIamError:
-        store.discard()
+        store.withdraw()
         give_up()
         raise
     try:

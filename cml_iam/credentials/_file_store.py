@@ -98,6 +98,10 @@ class FileStore:
         _files.remove_file(self._reserved)
         _files.remove_file(self._staged)
 
+    def withdraw(self) -> None:
+        """Discard: the file itself is not made before the key is in it."""
+        self.discard()
+
     def afterwards(self) -> tuple[str, ...]:
         """Return nothing; a subclass knows who reads it."""
         return ()

@@ -21,13 +21,17 @@ NAME: Final = "journal.json"
 class Journal:
     """A key is being made for the *user* (an ARN) and *store*, whose keys were *before*.
 
-    *rotation* is the token of the rotation it is part of, None where it is not.
+    *rotation* is the token of the rotation it is part of, None where it is not. *lost* are keys
+    that another run made and lost: they go with this one. Until a rotation has *begun* nobody knows
+    what was before, and no key has been made.
     """
 
     user: str
     store: str
     before: tuple[str, ...]
     rotation: str | None = None
+    lost: tuple[str, ...] = ()
+    begun: bool = True
 
 
 def read_journal(folder: Path) -> Journal | None:
@@ -43,8 +47,14 @@ def read_journal(folder: Path) -> Journal | None:
         raw = json.loads(found.data)
         if raw["version"] != VERSION:
             raise ValueError(f"version {raw['version']}")
-        before = tuple(map(str, raw["before"]))
-        return Journal(str(raw["user"]), str(raw["store"]), before, raw.get("rotation"))
+        return Journal(
+            str(raw["user"]),
+            str(raw["store"]),
+            tuple(map(str, raw["before"])),
+            raw.get("rotation"),
+            tuple(map(str, raw.get("lost", ()))),
+            bool(raw.get("begun", True)),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"cannot read the journal `{path}`: {type(error).__name__}: {error}",
@@ -60,6 +70,8 @@ def write_journal(folder: Path, journal: Journal) -> None:
         "store": journal.store,
         "before": journal.before,
         "rotation": journal.rotation,
+        "lost": journal.lost,
+        "begun": journal.begun,
     }
     data = json.dumps(raw, indent=2).encode()
     _files.replace_file(folder / NAME, data, spare=folder / f"{NAME}.new")

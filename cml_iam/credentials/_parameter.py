@@ -6,13 +6,13 @@ its own: https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-par
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.credentials import _remote
 from cml_iam.credentials._store import Contents
-from cml_iam.errors import AwsError, CmlIamError, NotFoundError, RefusedError
-from cml_iam.secret import Secret
+from cml_iam.errors import NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,21 +57,21 @@ class Parameter:
         """Put the coming value into the parameter, read it back, and drop the pending one."""
         if _remote.key_of(self._value(self.parameter)) != key:
             self._put(self.parameter, key)
-        if _remote.key_of(self._value(self.parameter)) != key:
-            raise CmlIamError(f"`{self.name}` does not hold what was written to it")
+        _remote.check_held(_remote.key_of(self._value(self.parameter)), key, self.name)
         self.discard()
 
     def discard(self) -> None:
         """Delete the pending parameter."""
-        try:
+        with suppress(NotFoundError):
             self.aws.call("ssm", "delete_parameter", Name=self._pending)
-        except AwsError as error:
-            if not _is_missing(error):
-                raise
+
+    def withdraw(self) -> None:
+        """Discard: a parameter is not made before the key is in it."""
+        self.discard()
 
     def afterwards(self) -> tuple[str, ...]:
         """Return who keeps the old key."""
-        return (f"readers that keep `{self.name}` in memory hold the old key until they ask again",)
+        return _remote.readers_keep(self.name)
 
     @property
     def _pending(self) -> str:
@@ -98,20 +98,12 @@ class Parameter:
     def _value(self, name: str) -> dict[str, Any]:
         try:
             answer = self.aws.call("ssm", "get_parameter", Name=name, WithDecryption=True)
-        except AwsError as error:
-            if _is_missing(error):
-                return {}
-            raise
+        except NotFoundError:
+            return {}
         found = answer["Parameter"]
         if found["Type"] != "SecureString":
             raise RefusedError(
                 f"`ssm:{name}` is a {found['Type']}, which is not encrypted",
                 remedy="name another parameter, or make it a SecureString",
             )
-        value = found["Value"]
-        return _remote.parsed(value if isinstance(value, Secret) else Secret(value), f"ssm:{name}")
-
-
-def _is_missing(error: AwsError) -> bool:
-    # The one service that says it in this way.
-    return isinstance(error, NotFoundError) or error.code == "ParameterNotFound"
+        return _remote.parsed(found["Value"], f"ssm:{name}")

@@ -8,7 +8,7 @@ from typing import Any
 from cml_iam.credentials import _dotenv
 from cml_iam.credentials._file_store import known_key
 from cml_iam.credentials._keys import AccessKey
-from cml_iam.errors import RefusedError
+from cml_iam.errors import CmlIamError, RefusedError
 from cml_iam.secret import Secret
 
 
@@ -42,3 +42,14 @@ def merged(found: dict[str, Any], key: AccessKey) -> Secret:
     """Return the JSON text of *found* with *key* in it."""
     pair = {_dotenv.ID: key.id, _dotenv.SECRET: key.secret.reveal()}
     return Secret(json.dumps({**found, **pair}))
+
+
+def check_held(held: AccessKey | None, key: AccessKey, name: str) -> None:
+    """Raise CmlIamError unless *key* is what the store *name* holds after it was put there."""
+    if held != key:
+        raise CmlIamError(f"`{name}` does not hold what was written to it")
+
+
+def readers_keep(name: str) -> tuple[str, ...]:
+    """Return who keeps the old key of the store *name*."""
+    return (f"readers that keep `{name}` in memory hold the old key until they ask again",)

@@ -12,7 +12,7 @@ from cml_iam.credentials._together import store_locked
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
-    from cml_iam.credentials._rotation import Rotator
+    from cml_iam.credentials._rotator import Rotator
 
 
 @dataclass(frozen=True, slots=True)

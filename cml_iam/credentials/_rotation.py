@@ -7,93 +7,24 @@ tags of the user do, so that any machine may go on.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cml_iam.credentials._delivery import Delivery, make_key, promote_key, try_key
-from cml_iam.credentials._file_store import close_folder, open_folder
-from cml_iam.credentials._journal import Journal, end_journal, read_journal, write_journal
-from cml_iam.credentials._keys import (
-    AccessKey,
-    KeyInfo,
-    delete_key,
-    key_use,
-    list_keys,
-    update_key,
-)
+from cml_iam.credentials._file_store import close_folder
+from cml_iam.credentials._journal import Journal, end_journal, read_journal
+from cml_iam.credentials._keys import AccessKey, KeyInfo, delete_key, key_use, list_keys, update_key
 from cml_iam.credentials._mounts import holders
-from cml_iam.credentials._rotation_lock import (
-    STALE_LOCK,
-    busy,
-    check_lock,
-    free_lock,
-    take_lock,
-)
-from cml_iam.credentials._rotation_room import lost_keys, make_room
-from cml_iam.credentials._rotation_state import (
-    Rotation,
-    read_user,
-    write_rotation,
-)
-from cml_iam.credentials._together import folders_of, parts_of, store_locked
+from cml_iam.credentials._rotation_begin import begin, begun
+from cml_iam.credentials._rotation_end import delete_old, retire
+from cml_iam.credentials._rotation_lock import check_lock, free_lock, take_lock
+from cml_iam.credentials._rotation_state import Rotation, read_user, write_rotation
+from cml_iam.credentials._rotator import Outcome, Rotator
+from cml_iam.credentials._together import folders_of, store_locked
 from cml_iam.errors import RefusedError
 
 if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
-
-OVERLAP: Final = timedelta(days=1)
-COOL_OFF: Final = timedelta(days=7)
-MAX_AGE: Final = timedelta(days=90)
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long both keys are active (*overlap*), and the old one inactive (*cool_off*).
-
-    Nothing that was recorded for less than 20 minutes proves that a key is not used: of several
-    uses within 15 minutes AWS records the first. *max_age* is the age no active key may reach.
-    """
-
-    overlap: timedelta = OVERLAP
-    cool_off: timedelta = COOL_OFF
-    max_age: timedelta = MAX_AGE
-
-    def due(self, key: KeyInfo) -> datetime | None:
-        """Return when the rotation of *key* must begin, so that it is gone in time."""
-        if key.created is None:
-            return None
-        return key.created + self.max_age - self.overlap - self.cool_off
-
-
-@dataclass(frozen=True, slots=True)
-class Rotator:
-    """Everything a rotation of *user*'s key works with; *report* is told of each step done."""
-
-    aws: Aws
-    user: str
-    delivery: Delivery
-    schedule: Schedule
-    clock: Callable[[], datetime]
-    pause: Callable[[float], None]
-    report: Callable[[str], None] = lambda text: None  # noqa: ARG005 - the default does nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a rotation has come to.
-
-    `done`: one key is left, the one in the store. `waiting`: nothing to do before *until*.
-    `in use`: somebody still uses the old key, *evidence* says when and for what. `not due`: the
-    key is young enough, and a rotation was wanted only if due.
-    """
-
-    state: Literal["done", "waiting", "in use", "not due"]
-    rotation: Rotation
-    until: datetime | None = None
-    evidence: str = ""
+    from datetime import datetime
 
 
 def rotate(rotator: Rotator, *, if_due: bool = False) -> Outcome:
@@ -109,7 +40,7 @@ def rotate(rotator: Rotator, *, if_due: bool = False) -> Outcome:
             due = _due(rotator) if if_due else None
             if due is not None and rotator.clock() < due:
                 return Outcome("not due", Rotation(), due)
-            _begin(rotator)
+            begin(rotator)
         return _go_on(rotator)
 
 
@@ -129,7 +60,7 @@ def rollback(rotator: Rotator) -> str:
     with store_locked(store):
         user = read_user(rotator.aws, rotator.user)
         journal = _journal(rotator, user.arn)
-        if journal is not None and not _promoted(rotator, journal):
+        if journal is not None and not (journal.begun and _promoted(rotator, journal)):
             return _forget(rotator, journal)
         if journal is not None:
             _settle(rotator, journal)
@@ -170,31 +101,11 @@ def _journal(rotator: Rotator, arn: str) -> Journal | None:
     return journal
 
 
-def _begin(rotator: Rotator) -> None:
-    """Write down that a new key is to be made, and take the lock of the user."""
-    aws, store = rotator.aws, rotator.delivery.store
-    contents = store.look()
-    user = read_user(aws, rotator.user)
-    if user.lock is not None and rotator.clock() - user.lock.since < STALE_LOCK:
-        raise busy(user.lock)
-    keys = list_keys(aws, rotator.user)
-    lost = lost_keys(rotator, user, keys, contents)
-    make_room(rotator, tuple(key for key in keys if key.id not in lost), contents)
-    before = tuple(key.id for key in list_keys(aws, rotator.user) if key.id not in lost)
-    journal = Journal(user.arn, store.name, before, secrets.token_hex(8))
-    open_folder(store.folder)
-    write_journal(store.folder, journal)
-    try:
-        take_lock(rotator, journal)
-    except RefusedError:
-        end_journal(store.folder)
-        raise
-
-
 def _go_on(rotator: Rotator) -> Outcome:
     user = read_user(rotator.aws, rotator.user)
     journal = _journal(rotator, user.arn)
     if journal is not None:
+        journal = begun(rotator, journal)
         if not _promoted(rotator, journal):
             _replace(rotator, journal)
         _settle(rotator, journal)
@@ -202,12 +113,12 @@ def _go_on(rotator: Rotator) -> Outcome:
         _tidy(rotator)  # killed before it began, or after its end
     rotation = read_user(rotator.aws, rotator.user).rotation
     if rotation.phase == "observing":
-        outcome = _retire(rotator, rotation)
+        outcome = retire(rotator, rotation)
         if outcome is not None:
             return outcome
         rotation = read_user(rotator.aws, rotator.user).rotation
     if rotation.phase == "deactivated":
-        return _delete(rotator, rotation)
+        return delete_old(rotator, rotation)
     return Outcome("done", rotation)
 
 
@@ -316,6 +227,9 @@ def _settle(rotator: Rotator, journal: Journal) -> None:
 def _forget(rotator: Rotator, journal: Journal) -> str:
     """Delete the key that is not in use yet, and every trace of the rotation."""
     store = rotator.delivery.store
+    if not journal.begun:
+        _leave(rotator, journal)
+        return "the rotation is undone: no key had been made"
     contents = store.look()
     staged = contents.staged
     present = {key.id for key in list_keys(rotator.aws, rotator.user)}
@@ -338,80 +252,12 @@ def _forget(rotator: Rotator, journal: Journal) -> str:
             )
         delete_key(rotator.aws, rotator.user, key.id)
         gone.append(f"`{key.id}`")
-    free_lock(rotator, journal)
-    store.discard()
-    end_journal(store.folder)
+    _leave(rotator, journal)
     return f"the rotation is undone; deleted: {', '.join(gone) or 'nothing'}"
 
 
-def _retire(rotator: Rotator, rotation: Rotation) -> Outcome | None:
-    """Deactivate the old key when it has been quiet long enough; else say what to wait for."""
-    old, new, since = rotation.old, rotation.new, rotation.since
-    if old is None or new is None or since is None:
-        raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
-    if all(key.id != old for key in list_keys(rotator.aws, rotator.user)):
-        write_rotation(rotator.aws, rotator.user, Rotation("idle", rotator.clock()))
-        return None
-    _check_new(rotator, old, new, since)
-    until = since + rotator.schedule.overlap
-    use = key_use(rotator.aws, old)
-    if use.when is not None and _second(use.when) > _second(since):
-        until = max(until, use.when + rotator.schedule.overlap)
-        if rotator.clock() < until:
-            return Outcome("in use", rotation, until, f"`{old}` was {use}")
-    if rotator.clock() < until:
-        return Outcome("waiting", rotation, until)
-    update_key(rotator.aws, rotator.user, old, active=False)
-    after = replace(rotation, phase="deactivated", since=rotator.clock())
-    write_rotation(rotator.aws, rotator.user, after)
-    rotator.report(f"`{old}` is inactive")
-    return None
-
-
-def _second(when: datetime) -> datetime:
-    """Return *when* as the tag and AWS keep it: the rotation's own use falls in that second."""
-    return when.replace(microsecond=0)
-
-
-def _check_new(rotator: Rotator, old: str, new: str, since: datetime) -> None:
-    """Refuse to take the old key away unless the new one is in the store here, or used."""
-    contents = rotator.delivery.store.look()
-    behind = [
-        part.name
-        for part in parts_of(rotator.delivery.store)
-        if any(key.id == old for key in part.look().keys)
-    ]
-    if behind:
-        raise RefusedError(
-            f"`{behind[0]}` still holds the old key `{old}`, so that one stays",
-            remedy="deliver the new one there: `cml-iam key deliver --from STORE --to STORE`",
-        )
-    stored = contents.key
-    if stored is not None and stored.id == new:
-        arn = read_user(rotator.aws, rotator.user).arn
-        if try_key(rotator.delivery.sign_in, stored, arn) == "works":
-            return
-        raise RefusedError(
-            f"the key `{new}` in the store does not work, so the old one stays",
-            remedy="see `cml-iam key status`; `cml-iam bootstrap apply` delivers a working one",
-        )
-    use = key_use(rotator.aws, new)
-    if use.when is None or _second(use.when) < _second(since):
-        raise RefusedError(
-            f"the new key `{new}` is not in `{rotator.delivery.store.name}`, and nobody has used "
-            "it, so the old one stays",
-            remedy="go on where the key was delivered to, or start using it",
-        )
-
-
-def _delete(rotator: Rotator, rotation: Rotation) -> Outcome:
-    if rotation.old is None or rotation.since is None:
-        raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
-    until = rotation.since + rotator.schedule.cool_off
-    if rotator.clock() < until:
-        return Outcome("waiting", rotation, until)
-    delete_key(rotator.aws, rotator.user, rotation.old)
-    done = Rotation("idle", rotator.clock())
-    write_rotation(rotator.aws, rotator.user, done)
-    rotator.report(f"`{rotation.old}` is deleted")
-    return Outcome("done", done)
+def _leave(rotator: Rotator, journal: Journal) -> None:
+    """Leave nothing of the rotation, nor of a store that it made."""
+    free_lock(rotator, journal)
+    rotator.delivery.store.withdraw()
+    end_journal(rotator.delivery.store.folder)

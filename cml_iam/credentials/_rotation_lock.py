@@ -10,7 +10,7 @@ from cml_iam.errors import RefusedError
 
 if TYPE_CHECKING:
     from cml_iam.credentials._journal import Journal
-    from cml_iam.credentials._rotation import Rotator
+    from cml_iam.credentials._rotator import Rotator
 
 STALE_LOCK: Final = timedelta(hours=1)
 """A rotation makes and delivers its key within minutes."""

@@ -9,8 +9,8 @@ from cml_iam.credentials._rotation_lock import STALE_LOCK
 from cml_iam.errors import RefusedError
 
 if TYPE_CHECKING:
-    from cml_iam.credentials._rotation import Rotator
     from cml_iam.credentials._rotation_state import UserTags
+    from cml_iam.credentials._rotator import Rotator
     from cml_iam.credentials._store import Contents
 
 

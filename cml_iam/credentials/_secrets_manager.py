@@ -6,12 +6,13 @@ promotes: https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.credentials import _remote
 from cml_iam.credentials._store import Contents
-from cml_iam.errors import AwsError, CmlIamError, NotFoundError
+from cml_iam.errors import AwsError, DeniedError, NotFoundError
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 CURRENT: Final = "AWSCURRENT"
 PENDING: Final = "AWSPENDING"
+MADE: Final = "The access key of CML Cloud Manager, delivered by cml-iam"
+EMPTY: Final = Secret("{}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,14 @@ class SecretsManager:
                 self._call("describe_secret")
             except NotFoundError:
                 self.aws.call(
-                    "secretsmanager", "create_secret", Name=self.secret, SecretString=Secret("{}")
+                    "secretsmanager",
+                    "create_secret",
+                    Name=self.secret,
+                    Description=MADE,
+                    SecretString=EMPTY,
                 )
             else:
-                self._call("put_secret_value", SecretString=Secret("{}"))
+                self._call("put_secret_value", SecretString=EMPTY)
 
     def stage(self, key: AccessKey) -> None:
         """Put the coming value as the version AWSPENDING."""
@@ -78,8 +85,7 @@ class SecretsManager:
             self.stage(key)
             labels = self._labels()
             self._move(CURRENT, labels[PENDING], labels.get(CURRENT))
-        if self.look().key != key:
-            raise CmlIamError(f"`{self.name}` does not hold what was written to it")
+        _remote.check_held(self.look().key, key, self.name)
         self.discard()
 
     def discard(self) -> None:
@@ -88,9 +94,21 @@ class SecretsManager:
         if pending is not None:
             self._move(PENDING, None, pending)
 
+    def withdraw(self) -> None:
+        """Discard, and delete a secret that `reserve` made and no key ever was in."""
+        self.discard()
+        try:
+            ours = self._call("describe_secret").get("Description") == MADE
+        except NotFoundError:
+            return
+        if ours and not self._value(CURRENT):
+            # Who may not delete it leaves a secret without a key, which the next run uses.
+            with suppress(DeniedError):
+                self._call("delete_secret", ForceDeleteWithoutRecovery=True)
+
     def afterwards(self) -> tuple[str, ...]:
         """Return who keeps the old key."""
-        return (f"readers that keep `{self.name}` in memory hold the old key until they ask again",)
+        return _remote.readers_keep(self.name)
 
     def _move(self, label: str, to: str | None, source: str | None) -> None:
         given = {"MoveToVersionId": to, "RemoveFromVersionId": source}

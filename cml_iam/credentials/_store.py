@@ -66,5 +66,8 @@ class Store(Protocol):
     def discard(self) -> None:
         """Forget what is reserved or staged."""
 
+    def withdraw(self) -> None:
+        """Discard, and take away what `reserve` made and no key ever was in."""
+
     def afterwards(self) -> tuple[str, ...]:
         """Return what is still to be done, by whom reads it, before a new key is seen."""

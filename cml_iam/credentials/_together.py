@@ -82,8 +82,17 @@ class Together:
         """Discard in every store, and leave no empty folder but the one of the journal."""
         for store in self.stores:
             store.discard()
-            if store.folder != self.folder:
-                close_folder(store.folder)
+            self._close(store)
+
+    def withdraw(self) -> None:
+        """Withdraw from every store, as `discard` does."""
+        for store in self.stores:
+            store.withdraw()
+            self._close(store)
+
+    def _close(self, store: Store) -> None:
+        if store.folder != self.folder:
+            close_folder(store.folder)
 
     def afterwards(self) -> tuple[str, ...]:
         """Return the words of every store."""

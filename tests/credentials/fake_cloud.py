@@ -24,6 +24,7 @@ class Cloud:
 
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    described: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     kept: dict[str, dict[str, str]] = field(default_factory=dict)
     versions: int = 0
@@ -36,10 +37,13 @@ class Cloud:
 
     # Secrets Manager
 
-    def create_secret(self, Name: str, SecretString: Secret) -> dict[str, Any]:
+    def create_secret(
+        self, Name: str, SecretString: Secret, Description: str = ""
+    ) -> dict[str, Any]:
         if Name in self.secrets:
             raise errors.RequestError("exists", code="ResourceExistsException")
         self.secrets[Name], self.labels[Name] = {}, {}
+        self.described[Name] = Description
         return self.put_secret_value(Name, SecretString)
 
     def describe_secret(self, SecretId: str) -> dict[str, Any]:
@@ -48,7 +52,14 @@ class Cloud:
         stages: dict[str, list[str]] = {}
         for label, version in self.labels[SecretId].items():
             stages.setdefault(version, []).append(label)
-        return {"VersionIdsToStages": stages}
+        return {"VersionIdsToStages": stages, "Description": self.described.get(SecretId, "")}
+
+    def delete_secret(self, SecretId: str, ForceDeleteWithoutRecovery: bool) -> dict[str, Any]:
+        assert ForceDeleteWithoutRecovery
+        if self.secrets.pop(SecretId, None) is None:
+            raise _missing(SecretId)
+        del self.labels[SecretId]
+        return {}
 
     def get_secret_value(self, SecretId: str, VersionStage: str) -> dict[str, Any]:
         version = self.labels.get(SecretId, {}).get(VersionStage)
@@ -92,7 +103,7 @@ class Cloud:
     def get_parameter(self, Name: str, WithDecryption: bool) -> dict[str, Any]:
         if Name not in self.parameters:
             raise _missing(Name)
-        return {"Parameter": {"Type": "SecureString", "Value": self.parameters[Name]}}
+        return {"Parameter": {"Type": "SecureString", "Value": Secret(self.parameters[Name])}}
 
     def describe_parameters(self, ParameterFilters: list[dict[str, Any]]) -> dict[str, Any]:
         (name,) = ParameterFilters[0]["Values"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from cml_iam.credentials import (
     rollback,
     rotate,
 )
+from cml_iam.credentials._rotation_state import read_user
 from cml_iam.secret import Secret
 from tests.credentials.rotations import AT_ONCE, STARTS, Scene, one, two
 from tests.provision.fake_iam import FakeIam
@@ -270,3 +271,55 @@ def test_no_word_of_a_rotation_holds_a_secret(scene: Scene) -> None:
 
     assert said
     assert key.secret not in "".join(said) + repr(outcome) + repr(scene.iam.users)
+
+
+def _since(scene: Scene) -> datetime:
+    since = read_user(scene.iam.admin(), USER).rotation.since
+    assert since is not None
+    return since
+
+
+@pytest.mark.parametrize(
+    ("later", "state"),
+    [
+        (timedelta(0), "waiting"),
+        (timedelta(microseconds=999_999), "waiting"),
+        (timedelta(seconds=1), "in use"),
+    ],
+)
+def test_uses_are_compared_by_the_second_as_aws_and_the_tag_keep_them(
+    scene: Scene, later: timedelta, state: str
+) -> None:
+    """The rotation itself uses the old key in the second that the tag says: nobody else's use."""
+    rotate(scene.rotator(SLOW))
+    assert scene.start is not None
+    scene.iam.keys[scene.start.id].used = _since(scene) + later
+
+    scene.iam.now = _since(scene) + DAY / 2
+    assert resume(scene.rotator(SLOW)).state == state
+
+
+@pytest.mark.parametrize(
+    ("later", "phase"),
+    [
+        (timedelta(seconds=-1), None),
+        (timedelta(0), "deactivated"),
+        (timedelta(microseconds=1), "deactivated"),
+    ],
+)
+def test_where_the_store_is_not_the_new_key_must_have_been_used_since(
+    scene: Scene, later: timedelta, phase: str | None
+) -> None:
+    rotate(scene.rotator(SLOW))
+    assert scene.start is not None
+    new = next(key for key in scene.iam.keys if key != scene.start.id)
+    elsewhere = Scene(scene.iam, scene.folder.parent / "elsewhere", scene.start)
+    elsewhere.folder.mkdir()
+    scene.iam.keys[new].used = _since(scene) + later
+    scene.iam.now += DAY
+
+    if phase is None:
+        with pytest.raises(errors.RefusedError, match="nobody has used it"):
+            resume(elsewhere.rotator(SLOW))
+    else:
+        assert resume(elsewhere.rotator(SLOW)).rotation.phase == phase

@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cml_iam import errors
-from cml_iam.credentials import Schedule, rotate
-from tests.credentials.rotations import Scene, one
+from cml_iam.aws.port import Aws
+from cml_iam.credentials import Delivery, Rotator, Schedule, resume, rotate
+from tests.credentials.rotations import AT_ONCE, Scene, empty, one
 
 MANY = 20
 
@@ -88,3 +93,70 @@ def test_on_twenty_machines_one_new_key_is_made(tmp_path: Path, attempt: int) ->
     new = [m for m in machines if m.store.look().key != scene.start]
     assert len(new) <= 1, said
     assert scene.iam.writes.count("create_access_key") <= 3
+
+
+class Interrupted:
+    """The port of one machine; *other* runs before its call number *moment*."""
+
+    def __init__(self, aws: Aws, moment: int, other: Callable[[], Any]) -> None:
+        self.aws, self.moment, self.other = aws, moment, other
+        self.region = aws.region
+        self.calls = 0
+
+    def _count(self) -> None:
+        self.calls += 1
+        if self.calls == self.moment:
+            self.other()
+
+    def call(self, *arguments: Any, **parameters: Any) -> Any:
+        self._count()
+        return self.aws.call(*arguments, **parameters)
+
+    def pages(self, *arguments: Any, **parameters: Any) -> Any:
+        self._count()
+        return self.aws.pages(*arguments, **parameters)
+
+    def identity(self) -> Any:
+        return self.aws.identity()
+
+
+def _machine(scene: Scene, folder: Path, aws: Any) -> tuple[Scene, Rotator]:
+    folder.mkdir(exist_ok=True)
+    machine = Scene(scene.iam, folder, None, scene.kind, scene.cloud)
+    delivery = Delivery(machine.store_on(aws), scene.iam.sign_in)
+    return machine, replace(machine.rotator(AT_ONCE), aws=aws, delivery=delivery)
+
+
+def _attempt(work: Callable[[Rotator], Any], rotator: Rotator) -> str | None:
+    try:
+        work(rotator)
+    except errors.CmlIamError as error:
+        return error.message
+    return None
+
+
+@pytest.mark.parametrize("kind", ["env", "secretsmanager", "ssm"])
+@pytest.mark.parametrize("start", [empty, one])
+def test_of_two_machines_at_any_moment_one_key_comes(
+    tmp_path: Path, kind: str, start: Callable[..., Scene]
+) -> None:
+    """One rotates from begin to end between any two calls of the other; nobody is stuck."""
+    moment, reached = 0, True
+    while reached:
+        moment += 1
+        base = tmp_path / f"{moment}"
+        base.mkdir()
+        scene = start(base / "first", kind)
+        _, second = _machine(scene, base / "second", scene.admin())
+        port = Interrupted(scene.admin(), moment, partial(_attempt, rotate, second))
+        here, first = _machine(scene, base / "first", port)
+        _attempt(rotate, first)
+        reached = port.calls >= moment
+
+        scene.iam.now += timedelta(hours=2)
+        said = [_attempt(resume, each) for each in (first, second)]
+
+        assert said == [None, None], moment
+        assert [key.status for key in scene.iam.keys.values()] == ["Active"], moment
+        assert kind == "env" or here.stored_works(), moment
+    assert moment > 15

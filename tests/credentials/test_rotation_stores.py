@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +29,8 @@ from cml_iam.credentials import (
     rotate,
 )
 from cml_iam.credentials._rotation_state import Lock, read_user, write_lock
-from tests.credentials.rotations import AT_ONCE, Scene, one
+from cml_iam.secret import Secret
+from tests.credentials.rotations import AT_ONCE, Scene, empty, one
 from tests.credentials.stores import EVERY
 from tests.provision.fake_iam import ACCOUNT
 from tests.provision.worlds import USER
@@ -303,3 +305,56 @@ def test_no_answer_is_not_well(url: str) -> None:
 def test_only_http_is_asked(url: str) -> None:
     with pytest.raises(errors.InputError, match="not a URL of HTTP"):
         ask_health(url)
+
+
+def _fails(scene: Scene) -> None:
+    def broken(key: AccessKey) -> None:
+        raise errors.IncompleteError("the application is not well")
+
+    with pytest.raises(errors.IncompleteError):
+        rotate(scene.rotator(prove=broken))
+
+
+@pytest.mark.parametrize("kind", ["secretsmanager", "both in AWS", "all"])
+def test_a_first_delivery_that_is_undone_leaves_no_secret(tmp_path: Path, kind: str) -> None:
+    scene = empty(tmp_path / "x", kind)
+    _fails(scene)
+    assert scene.cloud.secrets
+
+    rollback(scene.rotator())
+
+    assert (scene.cloud.secrets, scene.cloud.parameters, scene.iam.keys) == ({}, {}, {})
+    assert list(scene.folder.iterdir()) == []
+
+
+def test_a_refused_first_key_leaves_no_secret(tmp_path: Path) -> None:
+    scene = empty(tmp_path / "x", "secretsmanager")
+    scene.iam.denied.add("create_access_key")
+
+    with pytest.raises(errors.DeniedError):
+        rotate(scene.rotator())
+
+    assert scene.cloud.secrets == {}
+
+
+@pytest.mark.parametrize("value", ["{}", '{"other": "member"}'])
+def test_a_secret_of_somebody_else_stays_empty_or_not(tmp_path: Path, value: str) -> None:
+    scene = empty(tmp_path / "x", "secretsmanager")
+    scene.cloud.create_secret("prod/cml", Secret(value), Description="made by hand")
+    _fails(scene)
+
+    rollback(scene.rotator())
+
+    assert scene.cloud.current("prod/cml") == json.loads(value)
+
+
+def test_who_may_not_delete_it_undoes_the_rest(tmp_path: Path) -> None:
+    scene = empty(tmp_path / "x", "secretsmanager")
+    _fails(scene)
+    scene.iam.denied.add("delete_secret")
+
+    rollback(scene.rotator())
+
+    assert (scene.cloud.current("prod/cml"), scene.iam.keys) == ({}, {})
+    assert rotate(scene.rotator()).state == "done"
+    assert scene.stored_works()
