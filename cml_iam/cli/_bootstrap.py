@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._delivery import agreed, delivery_to, file_options
+from cml_iam.cli._delivery import (
+    STORE_HELP,
+    Where,
+    agreed,
+    delivery_of,
+    file_options,
+    stores_from,
+)
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import BAD, INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
@@ -45,6 +52,7 @@ _OPTIONS = (
         help="Which policy: everything everywhere, or within the site's restrictions.",
     ),
     file_options,
+    click.option("--to", multiple=True, metavar="STORE", help=STORE_HELP),
     click.option("--no-key", is_flag=True, help="Leave access keys alone."),
     click.option("--path", metavar="PATH", help="IAM path of a new user or role."),
     click.option(
@@ -131,6 +139,11 @@ def wishes(site: Site, wanted: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def where_of(wanted: Mapping[str, Any]) -> Where:
+    """Return the stores of the options *wanted*."""
+    return Where(Path(wanted["env_file"]), wanted["allow_tracked"], tuple(wanted["to"]))
+
+
 def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:
     """Return the connection, and the plan for the options *wanted*."""
     from cml_iam.provision import plan_bootstrap
@@ -139,7 +152,7 @@ def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:
     aws = settings().connect(site.home_region)
     delivery = None
     if site.user is not None and not wanted["no_key"]:
-        delivery = delivery_to(site, Path(wanted["env_file"]), wanted["allow_tracked"])
+        delivery = delivery_of(site, stores_from(where_of(wanted), aws))
     return aws, plan_bootstrap(aws, site, documents, delivery=delivery, **wishes(site, wanted))
 
 
@@ -147,8 +160,9 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[str], bool] = agreed) -> Ap
     """Show *plan*, ask, and do it; None when nothing was done. Prints the answer."""
     from cml_iam.provision import apply_plan, plan_data, plan_lines
 
-    for line in plan_lines(plan):
-        click.echo(line, err=True)
+    if not settings().quiet:
+        for line in plan_lines(plan):
+            click.echo(line, err=True)
     if settings().dry_run:
         if wants_json():
             print_json(plan_data(plan))

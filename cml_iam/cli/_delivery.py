@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cml_iam.aws.port import Aws
-    from cml_iam.credentials import AccessKey, Delivery, EnvFile, Store
+    from cml_iam.credentials import AccessKey, Delivery, Store
     from cml_iam.site import Site
 
 DEFAULT_ENV = Path(".env")
@@ -68,13 +68,6 @@ def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return file_options(to(called))
 
 
-def env_store(path: Path, allow_tracked: bool) -> EnvFile:
-    """Return the file at *path* as a store."""
-    from cml_iam.credentials import EnvFile
-
-    return EnvFile(path.absolute(), allow_tracked=allow_tracked)
-
-
 def stores_from(where: Where, aws: Aws) -> Store:
     """Return the stores of *where* as one; *aws* reads and changes those inside AWS."""
     from cml_iam.credentials import Together, open_store
@@ -83,11 +76,6 @@ def stores_from(where: Where, aws: Aws) -> Store:
         open_store(text, lambda: aws, allow_tracked=where.allow_tracked) for text in where.texts
     ]
     return found[0] if len(found) == 1 else Together(tuple(found))
-
-
-def delivery_to(site: Site, path: Path, allow_tracked: bool, *, proved: bool = False) -> Delivery:
-    """Return the delivery to the file at *path*; with *proved* a new key must do its work first."""
-    return delivery_of(site, env_store(path, allow_tracked), proved=proved)
 
 
 def delivery_of(

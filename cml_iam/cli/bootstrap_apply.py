@@ -9,7 +9,7 @@ import click
 
 from cml_iam.cli._bootstrap import carry_out, planned, wanted_options
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import INFO, OK, note, print_json, say, wants_json
+from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._settings import shared_options
 from cml_iam.errors import InputError
 
@@ -64,12 +64,24 @@ def apply(plan_file: Path | None, **wanted: Any) -> None:
     done = carry_out(aws, made)
     if done and done.key_id and made.key and not wants_json():
         say(f"{OK} access key {done.key_id} is in {made.key.store}")
+        if made.key.changes and made.delivery:
+            for word in made.delivery.store.afterwards():
+                say(f"{WARN} {word}")
 
 
 def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
     """Return the options as a file holds them; the file for the key wherever we are then."""
     lists = {name: list(value) for name, value in wanted.items() if isinstance(value, tuple)}
-    return {**wanted, **lists, "env_file": str(Path(wanted["env_file"]).absolute())}
+    files = {
+        "env_file": str(Path(wanted["env_file"]).absolute()),
+        "to": [_absolute(each) for each in wanted["to"]],
+    }
+    return {**wanted, **lists, **files}
+
+
+def _absolute(store: str) -> str:
+    kind, _, name = store.partition(":")
+    return f"{kind}:{Path(name).absolute()}" if kind in ("env", "k8s") else store
 
 
 def _refuse_others(wanted: dict[str, Any]) -> None:

@@ -11,9 +11,10 @@ from cml_iam.cli._bootstrap import (
     wanted_options,
     watch_of,
     watch_options,
+    where_of,
     wishes,
 )
-from cml_iam.cli._delivery import env_store
+from cml_iam.cli._delivery import stores_from
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import OK, UNKNOWN, WARN, print_json, print_table, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
@@ -29,8 +30,9 @@ def status(**wanted: Any) -> None:
     from cml_iam.provision import key_data, read_status, summary
 
     site, documents = site_and_documents(wanted["policy_profile"])
-    store = None if wanted["no_key"] else env_store(wanted["env_file"], wanted["allow_tracked"])
-    found = read_status(settings().connect(site.home_region), site, documents, store)
+    aws = settings().connect(site.home_region)
+    store = None if wanted["no_key"] else stores_from(where_of(wanted), aws)
+    found = read_status(aws, site, documents, store)
     if wants_json():
         steps = [
             {"mark": step.mark, "resource": step.resource, "name": step.name}
@@ -81,7 +83,7 @@ def _say_status(found: Any, summary: str) -> None:
             ],
         )
     if found.stale:
-        say(f"{WARN} the file holds `{found.stored_id}`, which is no key of this user")
+        say(f"{WARN} the store holds `{found.stored_id}`, which is no key of this user")
     _say_rest(found.plan.warnings, found.plan.unchecked)
     say(summary)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.errors import AwsError, InputError, RefusedError
+from cml_iam.errors import InputError, NotFoundError, RefusedError
 from cml_iam.policy import load_policy, same_meaning
 from cml_iam.provision._diff import difference
 from cml_iam.provision._plan import Call, Found, Step
@@ -36,19 +36,6 @@ BLOCK: Final = dict.fromkeys(
     ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
 )
 """A bucket that nobody can open to the public."""
-
-_MISSING: Final = frozenset(
-    {
-        "NoSuchBucket",
-        "NoSuchBucketPolicy",
-        "NoSuchPublicAccessBlockConfiguration",
-        "NoSuchEntity",
-        "NotFound",
-        "NotFoundException",
-        "ResourceNotFoundException",
-        "TrailNotFoundException",
-    }
-)
 
 
 def audit_steps(aws: Aws, wanted: Wanted) -> Found:
@@ -90,19 +77,15 @@ class _Audit:
         """Return the answer, None where what is asked for is not there."""
         try:
             return self.aws.call(service, operation, region=self._region(service), **parameters)
-        except AwsError as error:
-            if error.code in _MISSING:
-                return None
-            raise
+        except NotFoundError:
+            return None
 
     def _pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
         try:
             region = self._region(service)
             return list(self.aws.pages(service, operation, key, region=region, **parameters))
-        except AwsError as error:
-            if error.code in _MISSING:
-                return []
-            raise
+        except NotFoundError:
+            return []
 
     def _call(self, service: str, operation: str, **parameters: Any) -> Call:
         return Call(service, operation, parameters, region=self._region(service))

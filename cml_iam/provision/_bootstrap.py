@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cml_iam.credentials import deliver, locked, plan_key
+from cml_iam.credentials import deliver, plan_key, store_locked
 from cml_iam.errors import InputError, QuotaError, RefusedError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
 from cml_iam.provision import _steps
@@ -132,7 +132,7 @@ def apply_plan(
     the plan is stale or another process applies one with the same store.
     """
     store = plan.delivery.store if plan.delivery and plan.key else None
-    with locked(store.folder.parent) if store else nullcontext():
+    with store_locked(store) if store else nullcontext():
         if make_plan(aws, plan.wanted, plan.delivery) != plan:
             raise RefusedError(
                 "the account or the store has changed since the plan was made",

@@ -79,7 +79,8 @@ class FakeIam:
 
     *faults* says what happens at the n-th call (from 1): `lost` (done, and the answer never comes;
     boto3 sends again unless told not to), `unreachable`, `throttled`, `denied`. *delay* is how many
-    sign-ins a new key fails before AWS knows it everywhere. *tick* is called before and after each.
+    sign-ins a new key fails before AWS knows it everywhere. *denied* are operations refused always.
+    *tick* is called before and after each.
     """
 
     users: dict[str, Principal] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class FakeIam:
     writes: list[str] = field(default_factory=list)
     faults: dict[int, str] = field(default_factory=dict)
     delay: int = 0
+    denied: set[str] = field(default_factory=set)
     random: Random = field(default_factory=lambda: Random(7))  # noqa: S311 - repeatable
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     before_call: Callable[[str], None] = lambda name: None
@@ -181,7 +183,7 @@ class FakeAws:
             raise errors.UnreachableError("no answer", operation=operation)
         if fault == "throttled":
             raise errors.ThrottledError("slower", code="Throttling")
-        if fault == "denied":
+        if fault == "denied" or operation in self.iam.denied:
             raise errors.DeniedError("no", code="AccessDenied", action=f"iam:{operation}")
         answer = self._counted(operation, work)
         if fault == "lost":
@@ -636,6 +638,8 @@ class _Operations:
         return {}
 
     def get_access_key_last_used(self, AccessKeyId: str) -> dict[str, Any]:
+        if AccessKeyId not in self.iam.keys:
+            raise errors.NotFoundError("no such key", code="NoSuchEntity")
         used = self.iam.keys[AccessKeyId].used
         if used is None:
             return {"AccessKeyLastUsed": {"ServiceName": "N/A", "Region": "N/A"}}

@@ -81,3 +81,63 @@ def test_with_audit_the_trail_logs(run: Run) -> None:
     assert "cml-terminate-out-of-hours" in other.out
     refused = run("bootstrap", "plan", "--with", "audit", "--timezone", "Nowhere/Town")
     assert refused.code == 2
+
+
+@pytest.fixture
+def fresh(
+    cml_iam: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Run, Any]]:
+    """The commands in an empty account, and the port of its root."""
+    from cml_iam.aws import connect
+    from cml_iam.sandbox import start_sandbox
+
+    (tmp_path / "cml-iam.toml").write_text(SITE)
+    with start_sandbox() as sandbox:
+        for name, value in sandbox.environment().items():
+            monkeypatch.setenv(name, value)
+        yield cml_iam, connect()
+
+
+def test_the_first_key_goes_to_the_stores_named(fresh: tuple[Run, Any], tmp_path: Path) -> None:
+    run, root = fresh
+    stores = ("--to", "env:prod.env", "--to", "secretsmanager:cml", "--to", "ssm:/cml")
+
+    done = run("bootstrap", "apply", "--yes", *stores, "-o", "json")
+
+    assert done.code == 0, done.err
+    (key,) = root.call("iam", "list_access_keys", UserName=USER)["AccessKeyMetadata"]
+    assert json.loads(done.out)["key_id"] == key["AccessKeyId"]
+    assert json.loads(done.out)["store"] == f"{tmp_path}/prod.env, secretsmanager:cml, ssm:/cml"
+    held = root.call("secretsmanager", "get_secret_value", SecretId="cml")["SecretString"]
+    assert json.loads(held.reveal())["AWS_ACCESS_KEY_ID"] == key["AccessKeyId"]
+    assert key["AccessKeyId"] in (tmp_path / "prod.env").read_text()
+    assert not (tmp_path / ".env").exists()
+    assert "nothing to do" in run("bootstrap", "apply", "--yes", *stores).out
+    listed = json.loads(run("key", "list", *stores, "-o", "json").out)
+    assert [len(each["stores"]) for each in listed["keys"]] == [3]
+    shown = json.loads(run("bootstrap", "status", *stores, "-o", "json").out)
+    assert [each["stored"] for each in shown["keys"]] == [True]
+
+
+def test_a_saved_plan_keeps_its_stores(
+    fresh: tuple[Run, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = fresh
+    assert run("bootstrap", "plan", "--to", "env:prod.env", "--save", "plan").code == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    done = run("bootstrap", "apply", "--yes", "--site", "../cml-iam.toml", "../plan")
+
+    assert done.code == 0, done.err
+    assert (tmp_path / "prod.env").exists()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_quiet_apply_prints_no_plan(fresh: tuple[Run, Any]) -> None:
+    run, _ = fresh
+
+    done = run("-q", "bootstrap", "apply", "--yes")
+
+    assert (done.code, done.err) == (0, "")
+    assert "acting as" not in done.out
