@@ -191,7 +191,14 @@ def _parsed(message: Message) -> Any:
 
 def _body(message: Message) -> bytes:
     """Return the body; moto would also look for a form inside a body of JSON."""
-    return harmless_json(_parsed(message)) if _is_json(message) else message.body
+    if not _is_json(message):
+        return message.body
+    given = _parsed(message)
+    reads = message.headers.get("x-amz-target") == "secretsmanager.GetSecretValue"
+    if reads and isinstance(given, dict) and not given.get("VersionId"):
+        # Moto would answer the first version, whatever the label was moved to.
+        given.setdefault("VersionStage", "AWSCURRENT")
+    return harmless_json(given)
 
 
 def _given(message: Message, path: str) -> dict[str, Any]:

@@ -305,3 +305,20 @@ def test_an_unknown_key_is_refused_in_the_words_of_the_service(
     nobody = Identity(root.sandbox, "AKIAIOSFODNN7EXAMPLE", "x" * 40)
 
     assert refused(getattr(nobody.client(service), operation)).code == code
+
+
+def test_a_secret_is_read_at_its_current_version(root: Identity) -> None:
+    client = root.client("secretsmanager")
+    client.create_secret(Name="moved", SecretString="old")
+    first = client.describe_secret(SecretId="moved")["VersionIdsToStages"]
+    new = client.put_secret_value(
+        SecretId="moved", SecretString="new", VersionStages=["AWSPENDING"]
+    )
+    client.update_secret_version_stage(
+        SecretId="moved",
+        VersionStage="AWSCURRENT",
+        MoveToVersionId=new["VersionId"],
+        RemoveFromVersionId=next(iter(first)),
+    )
+
+    assert client.get_secret_value(SecretId="moved")["SecretString"] == "new"
