@@ -98,7 +98,7 @@ def _scene(env_file: Path, admin_profile: str | None) -> Scene:
         profile=chosen.profile,
         endpoint_url=chosen.endpoint_url,
         env_file=env_file,
-        probe=probe_of(here),
+        probe=lambda region: probe_of(here, region),
     )
 
 

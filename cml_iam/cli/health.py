@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_create import first_type, only_group, only_subnet
 from cml_iam.cli.worker_scene import Scene, scene
-from cml_iam.workers import PROBE, Check, Disk, Health, Launch, Verdict, health_lines
+from cml_iam.workers import PROBE, Check, Disk, Health, Launch, Verdict, fleet_lines, in_threads
 
 _MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
 
@@ -34,14 +35,19 @@ _MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
 def health(context: click.Context, connection_only: bool) -> None:
     """Say whether the manager can reach EC2, and which of its permissions it has.
 
-    Nothing is changed: EC2 is asked with DryRun, CloudWatch for one point. Exits with 3 when a
-    permission is refused, with 4 or 5 when EC2 does not answer, and with 8 when a permission could
-    not be checked, as before the first worker exists.
+    Every permission is tried in every region of the site, or in that of --region. Nothing is
+    changed: EC2 is asked with DryRun, CloudWatch for one point. Exits with 3 when a permission is
+    refused, with 4 or 5 when EC2 does not answer, and with 8 when a permission could not be
+    checked, as before the first worker exists.
     """
     here = scene()
-    with progress(f"asking EC2 in {here.home}"):
-        found = here.manager.health(
-            region=here.home, probe=probe_of(here), permissions=not connection_only
+    where = (here.home,) if connection_only else here.regions
+    with progress(f"asking EC2 in {', '.join(where)}"):
+        found = in_threads(
+            lambda region: here.manager.health(
+                region=region, probe=probe_of(here, region), permissions=not connection_only
+            ),
+            where,
         )
     if wants_json():
         print_json(as_json(found))
@@ -50,64 +56,80 @@ def health(context: click.Context, connection_only: bool) -> None:
     context.exit(_code(found))
 
 
-def probe_of(here: Scene) -> Launch | None:
-    """Return the launch the site's defaults make, to be tried; it may leave values open."""
+def probe_of(here: Scene, region: str) -> Launch | None:
+    """Return the launch the site's defaults make in *region*, to be tried; may leave values open.
+
+    What belongs to one region, such as the site's only subnet, is tried in the home region alone.
+    """
     site = here.site
     if site is None:
         return None
+    at_home = region == here.home
     return Launch(
         PROBE,
-        next(iter(site.restrict.images.get(here.home, ())), ""),
+        next(iter(site.restrict.images.get(region, ())), ""),
         first_type(site) or "",
-        subnet_id=only_subnet(site),
-        security_group_ids=only_group(site),
+        subnet_id=only_subnet(site) if at_home else None,
+        security_group_ids=only_group(site) if at_home else (),
         disk=Disk() if site.restrict.encrypted_volumes else None,
     )
 
 
-def print_health(found: Health) -> None:
+def print_health(found: Sequence[Health]) -> None:
     """Print the lines of the log as the documentation shows them, then each permission."""
-    for level, line in health_lines(found):
+    for level, line in fleet_lines(found):
         click.echo(f"{logging.getLevelName(level)}  {line}")
-    if found.failure:
-        if found.failure.remedy:
-            note(f"  fix: {found.failure.remedy}")
-        return
-    print_table(
-        ["permission", "verdict", "how it is known"],
-        [
-            [each.action, f"{_MARK[each.verdict]} {each.verdict}", each.detail]
-            for each in found.checks
-        ],
-    )
-    for remedy in dict.fromkeys(each.remedy for each in found.checks if each.remedy):
-        note(f"  fix: {remedy}")
+    checks = [(each, check) for each in found if each.connected for check in each.checks]
+    several = len(found) > 1
+    if checks:
+        print_table(
+            [*(["region"] if several else []), "permission", "verdict", "how it is known"],
+            [
+                [
+                    *([health.region] if several else []),
+                    check.action,
+                    f"{_MARK[check.verdict]} {check.verdict}",
+                    check.detail,
+                ]
+                for health, check in checks
+            ],
+        )
+    remedies = [each.failure.remedy for each in found if each.failure]
+    for remedy in dict.fromkeys([*remedies, *(check.remedy for _, check in checks)]):
+        if remedy:
+            note(f"  fix: {remedy}")
 
 
-def _code(found: Health) -> Exit:
-    if found.failure:
-        return exit_code(found.failure)
-    if found.having(Verdict.REFUSED):
+def _code(found: Sequence[Health]) -> Exit:
+    failures = [each.failure for each in found if each.failure]
+    if any(each.having(Verdict.REFUSED) for each in found if each.connected):
         return Exit.FINDINGS
-    return Exit.UNCHECKED if found.having(Verdict.UNCHECKED) else Exit.OK
+    if failures:
+        return exit_code(failures[0])
+    unchecked = any(each.having(Verdict.UNCHECKED) for each in found)
+    return Exit.UNCHECKED if unchecked else Exit.OK
 
 
-def as_json(found: Health) -> dict[str, Any]:
-    """Return *found* for a program."""
+def as_json(found: Sequence[Health]) -> dict[str, Any]:
+    """Return *found* for a program; *failure* is the first region's that has one."""
+    failure = next((each.failure for each in found if each.failure), None)
     return {
-        "ok": found.ok,
-        "connected": found.connected,
-        "region": found.region,
-        "regions": list(found.regions),
-        "log": [f"{logging.getLevelName(level)}  {line}" for level, line in health_lines(found)],
-        "failure": found.failure
+        "ok": all(each.ok for each in found),
+        "connected": all(each.connected for each in found),
+        "region": found[0].region,
+        "checked": [each.region for each in found],
+        "regions": list(found[0].regions),
+        "log": [f"{logging.getLevelName(level)}  {line}" for level, line in fleet_lines(found)],
+        "failure": failure
         and {
-            "kind": type(found.failure).__name__,
-            "code": found.failure.code,
-            "message": found.failure.message,
-            "remedy": found.failure.remedy,
+            "kind": type(failure).__name__,
+            "code": failure.code,
+            "message": failure.message,
+            "remedy": failure.remedy,
         },
-        "permissions": [_check_json(each) for each in found.checks],
+        "permissions": [
+            {"region": each.region, **_check_json(check)} for each in found for check in each.checks
+        ],
     }
 
 

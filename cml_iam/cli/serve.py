@@ -101,7 +101,7 @@ def _monitor() -> Monitor:
         here.manager,
         here.regions,
         here.home,
-        probe=probe_of(here),
+        probe=lambda region: probe_of(here, region),
         metric_data=here.site is not None and here.site.grant.metric_data,
         prober=WorkerManager(impatient, guard=here.manager.guard),
     )

@@ -55,7 +55,8 @@ class Scene:
     """What is looked at.
 
     *manager* and *aws* act as the manager itself; *admin*, where given, may read IAM. *profile* and
-    *endpoint_url* are those of the command line. *now* tells the time of this machine.
+    *endpoint_url* are those of the command line. *now* tells the time of this machine,
+    *probe* what to try launching with in a region.
     """
 
     aws: Aws
@@ -68,7 +69,7 @@ class Scene:
     profile: str | None = None
     endpoint_url: str | None = None
     env_file: Path = Path(".env")
-    probe: Launch | None = None
+    probe: Callable[[str], Launch | None] = lambda _region: None
 
     @property
     def reader(self) -> Aws:

@@ -28,7 +28,7 @@ def permissions(scene: Scene, who: Who) -> Iterator[Diagnosis]:
         return
     policies = _Policies(scene, who.identity)
     for region in scene.regions:
-        health = scene.manager.health(region=region, probe=scene.probe)
+        health = scene.manager.health(region=region, probe=scene.probe(region))
         yield from _of_region(scene, policies, health)
 
 

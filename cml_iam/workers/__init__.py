@@ -13,7 +13,14 @@ from cml_iam.workers._asks import (
 )
 from cml_iam.workers._cml import CmlAccess, CmlAnswer
 from cml_iam.workers._cost import NOT_COUNTED, Amount, Cost, cost_of, costs_of, total
-from cml_iam.workers._create import Patience, Place, create_worker, places, profile_launch
+from cml_iam.workers._create import (
+    Patience,
+    Place,
+    create_worker,
+    places,
+    profile_launch,
+    root_disk,
+)
 from cml_iam.workers._fleet import (
     Listing,
     Outcome,
@@ -60,7 +67,9 @@ from cml_iam.workers._pending import PendingLaunch, PendingLaunches
 from cml_iam.workers._prices import Prices, load_prices, parse_prices
 from cml_iam.workers._schedule import Planned, Step, parse_schedule, plan_schedule
 from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, check_name
+from cml_iam.workers._threads import in_threads
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
+from cml_iam.workers._watch import Frame, Watch
 
 __all__ = [
     "DEFAULT_GUARD",
@@ -80,6 +89,7 @@ __all__ = [
     "Cost",
     "Disk",
     "Evidence",
+    "Frame",
     "Goal",
     "GuardTag",
     "Health",
@@ -110,6 +120,7 @@ __all__ = [
     "Utilization",
     "Verdict",
     "Waited",
+    "Watch",
     "Watched",
     "Worker",
     "WorkerManager",
@@ -129,6 +140,7 @@ __all__ = [
     "granting",
     "health_lines",
     "held",
+    "in_threads",
     "is_image_id",
     "launch_ask",
     "list_fleet",
@@ -139,6 +151,7 @@ __all__ = [
     "places",
     "plan_schedule",
     "profile_launch",
+    "root_disk",
     "start_ask",
     "statuses",
     "stop_ask",

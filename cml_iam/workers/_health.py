@@ -144,8 +144,11 @@ def health_lines(health: Health) -> tuple[tuple[int, str], ...]:
 
 
 def fleet_lines(found: Sequence[Health]) -> tuple[tuple[int, str], ...]:
-    """Return the lines of the log for several regions: one of success, and each that is wrong."""
-    if len(found) == 1:
+    """Return the lines of the log for several regions: one of success, and each that is wrong.
+
+    Where EC2 answers in none, they are those of the first.
+    """
+    if len(found) == 1 or not any(each.connected for each in found):
         return health_lines(found[0])
     warnings: list[tuple[int, str]] = []
     for health in found:
@@ -157,10 +160,9 @@ def fleet_lines(found: Sequence[Health]) -> tuple[tuple[int, str], ...]:
         elif refused:
             said = f"⚠️ AWS permissions refused in {health.region}: {refused}"
             warnings.append((logging.WARNING, said))
-    connected = any(each.connected for each in found)
-    success = [(logging.INFO, "✅ AWS EC2 connection successful")] if connected else []
+    connected = (logging.INFO, "✅ AWS EC2 connection successful")
     may_fail = [(logging.WARNING, "⚠️ AWS operations may fail at runtime")] if warnings else []
-    return (*success, *warnings, *may_fail)
+    return (connected, *warnings, *may_fail)
 
 
 def log_health(health: Health, logger: logging.Logger) -> None:

@@ -92,7 +92,7 @@ class Monitor:
         regions: Sequence[str],
         home: str,
         *,
-        probe: Launch | None = None,
+        probe: Callable[[str], Launch | None] = lambda _region: None,
         metric_data: bool = False,
         logger: logging.Logger | None = None,
         patience: float = PATIENCE,
@@ -170,10 +170,10 @@ class Monitor:
         for level, line in (*health_lines(connection), (logging.INFO, REGISTERED)):
             self._logger.log(level, line)
 
-    def _try_all(self, probe: Launch | None) -> tuple[Health, ...]:
+    def _try_all(self, probe: Callable[[str], Launch | None]) -> tuple[Health, ...]:
         manager = self.container.get(WorkerManager)
         return tuple(
-            in_threads(lambda each: manager.health(region=each, probe=probe), self.regions)
+            in_threads(lambda each: manager.health(region=each, probe=probe(each)), self.regions)
         )
 
     def _list(self) -> Listing:
@@ -221,9 +221,13 @@ def _report(home: str, found: Sequence[Health], untold: str) -> Report:
         if health.failure:
             reasons.append(where + health.failure.message)
             continue
-        refused, untried = health.having(Verdict.REFUSED), health.having(Verdict.UNCHECKED)
-        reasons += [f"{where}{each.action}: {each.detail}" for each in refused]
-        unchecked += [f"{where}{each.action}: {each.detail}" for each in untried]
+        reasons += [
+            f"{where}{each.action}: {each.detail}" for each in health.having(Verdict.REFUSED)
+        ]
+        untried: dict[str, list[str]] = {}
+        for each in health.having(Verdict.UNCHECKED):
+            untried.setdefault(each.detail, []).append(each.action)
+        unchecked += [f"{where}{', '.join(actions)}: {why}" for why, actions in untried.items()]
     if untold:
         unchecked.append(f"permissions: {untold}")
     return Report(not reasons, True, home, tuple(reasons), tuple(unchecked))

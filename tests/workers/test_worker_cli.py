@@ -272,6 +272,61 @@ def test_metrics_say_why_they_are_unknown(cli: Cli, lab: str) -> None:
     assert cli("worker", "metrics", "lab", "--window", "999d").code == 2
 
 
+def test_metrics_are_of_what_is_named(cli: Cli, lab: str) -> None:
+    (named,) = cli("worker", "metrics", "lab", "-o", "json").json
+    (fleet,) = cli("worker", "metrics", "-o", "json").json
+    (chosen,) = cli("worker", "metrics", "--metric", "network-in", "-o", "json").json
+
+    measures = {"cpu", "memory", "network_in", "network_out", "disk_read", "disk_write"}
+    assert measures <= named.keys()
+    assert measures & fleet.keys() == {"cpu", "memory"}
+    assert measures & chosen.keys() == {"network_in"}
+
+
+def test_a_chart_of_what_is_unknown_says_why(cli: Cli, lab: str) -> None:
+    said = cli("worker", "metrics", "lab", "--chart")
+
+    assert said.code == 0
+    assert "? too young" in said.out
+    assert said.out.count("fix: ask again") == 6
+
+
+def test_watch_prints_a_table_each_time(
+    cli: Cli, lab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("cml_iam.cli.worker_watch.time.sleep", waited.append)
+
+    said = cli("worker", "watch", "la*", "--count", "2", "--every", "10s")
+    lines = cli("worker", "watch", "--count", "2", "-o", "json").out.splitlines()
+
+    assert (said.code, len(waited)) == (0, 2)
+    assert said.out.count("1 worker(s), 1 running") == 2
+    assert said.out.count("fix: ask again") == 2
+    assert [json.loads(line)["workers"][0]["name"] for line in lines] == ["lab", "lab"]
+    assert "no worker fits" in cli("worker", "watch", "zz*", "--count", "1").out
+    assert cli("worker", "watch", "--every", "1s").code == 2
+    assert cli("worker", "watch", "--every", "soon").code == 2
+
+
+def test_watch_ends_by_the_keyboard_as_every_command(
+    cli: Cli, lab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cml_iam.cli.worker_watch.time.sleep", interrupted)
+
+    assert cli("worker", "watch").code == 130
+
+
+def test_watch_that_reaches_nothing_fails(cli: Cli) -> None:
+    said = cli("worker", "watch", "--count", "1", "--endpoint-url", "http://127.0.0.1:9")
+
+    assert said.code == 5
+    assert "could not be asked" in said.out
+
+
 def test_images_are_the_sites_owners(cli: Cli) -> None:
     (image,) = cli("worker", "images", "cml-*", "-o", "json").json
 
@@ -279,11 +334,24 @@ def test_images_are_the_sites_owners(cli: Cli) -> None:
 
 
 def test_health_of_a_fleet_is_the_documented_line_and_every_permission(cli: Cli, lab: str) -> None:
-    said = cli("health")
+    said = cli("health", "--region", "us-east-1")
 
     assert said.code == 0
     assert said.out.splitlines()[0] == "INFO  ✅ AWS EC2 connection successful"
     assert said.out.count("✔ allowed") == 12
+
+
+def test_health_tries_every_permission_in_every_region_of_the_site(cli: Cli, lab: str) -> None:
+    said = cli("health")
+
+    lines = said.out.splitlines()
+    assert lines[0] == "INFO  ✅ AWS EC2 connection successful"
+    assert len([line for line in lines if line.startswith("us-east-1")]) == 12
+    west = [line for line in lines if line.startswith("us-west-2")]
+    assert len(west) == 12
+    # There is no worker in the west to try stopping on.
+    assert "? could not check" in next(line for line in west if "ec2:StopInstances" in line)
+    assert said.code == 8
 
 
 def test_health_before_the_first_worker_could_not_check_everything(cli: Cli) -> None:
@@ -306,7 +374,7 @@ def test_health_without_an_endpoint_is_the_documented_warning(cli: Cli) -> None:
 
 
 def test_health_as_json(cli: Cli, lab: str) -> None:
-    said = cli("health", "-o", "json").json
+    said = cli("health", "--region", "us-east-1", "-o", "json").json
 
     assert (said["ok"], said["connected"], said["failure"]) == (True, True, None)
     assert said["log"] == ["INFO  ✅ AWS EC2 connection successful"]
@@ -319,7 +387,7 @@ def test_read_only_changes_nothing_but_may_look_and_try(cli: Cli, lab: str) -> N
     assert said.code == 2
     assert "only reading is allowed" in said.err
     assert cli("worker", "stop", "lab", "--dry-run", "--read-only").code == 0
-    assert cli("health", "--read-only").code == 0
+    assert cli("health", "--read-only", "--region", "us-east-1").code == 0
     assert states(cli) == ["running"]
 
 
