@@ -33,12 +33,17 @@ class Axis:
     choices: tuple[Given, ...]
 
 
+Memo = dict[Any, Any]
+"""Texts of fields and values of keys, for all places that the same statements are about."""
+
+
 @dataclass
 class Gathered:
     """What the statements about one place ask, key by key."""
 
     place: Place
     parts: Sequence[Part]
+    memo: Memo = field(default_factory=dict)
     conditions: dict[str, list[Asked]] = field(default_factory=dict)
     fields: dict[str, list[FieldPattern]] = field(default_factory=dict)
     spelt: dict[str, str] = field(default_factory=dict)
@@ -100,6 +105,8 @@ class AxisMaker:
         self.gathered, self.assumed = gathered, assumed
         self.incomplete: list[str] = []
         self._tied = assumed.region_tied
+        self._varying = {key for key, needed in gathered.needs.items() if needed}
+        self._varying |= {key for needed in gathered.needs.values() for key in needed}
 
     def axes(self, tests: Iterable[Test]) -> tuple[Axis, ...]:
         """Return the axes; every one of *tests* depends on one of them."""
@@ -178,6 +185,20 @@ class AxisMaker:
             yield made
 
     def _values(self, key: str, names: tuple[str, ...], given: Given) -> Values:
+        """Return the values of *key*; remembered where no variable and no place plays a part."""
+        if key in self._varying or (key == REGION and self._tied):
+            return self._made(key, names, given)
+        mark = (key, names, *self.assumed.told_apart_by(key))
+        memo = self.gathered.memo
+        if mark not in memo:
+            before = len(self.incomplete)
+            memo[mark] = self._made(key, names, given), tuple(self.incomplete[before:])
+            del self.incomplete[before:]
+        found: tuple[Values, tuple[str, ...]] = memo[mark]
+        self.incomplete += found[1]
+        return found[0]
+
+    def _made(self, key: str, names: tuple[str, ...], given: Given) -> Values:
         asked = self.gathered.conditions[key]
         extra = list(self.assumed.told_apart_by(key))
         hints: list[str] = []
@@ -217,13 +238,16 @@ class AxisMaker:
         return [g for each in patterns if (g := each.glob(given)) is not None]
 
     def _field_texts(self, key: str, given: Given) -> Iterable[str]:
-        place = self.gathered.place
+        place, memo = self.gathered.place, self.gathered.memo
         index = FIELD_KEYS.index(key)
         assert place.fields is not None  # noqa: S101 - asked of ARNs only
-        globs = self._field_globs(key, given)
         universe = place.fields[index - 1]
-        hints = field_hints(place, index, globs)
-        texts, complete = representatives(globs, hints, universe)
+        mark = (key, universe, place.type, place.prefix)
+        if key in self._varying or mark not in memo:
+            globs = self._field_globs(key, given)
+            memo[mark] = representatives(globs, field_hints(place, index, globs), universe)
+        texts, complete = memo[mark]
         if not complete:
             self.incomplete.append(f"the patterns of the resource's {key}")
-        return texts
+        found: Iterable[str] = texts
+        return found

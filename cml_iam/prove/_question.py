@@ -13,7 +13,7 @@ from cml_iam.prove._answers import Answered, Policies, Shape, Verdict, Witness
 from cml_iam.prove._colon import taking_colons
 from cml_iam.prove._known import REFERENCE, Assumption
 from cml_iam.prove._places import Class, Place, classes, loose_places, typed_places
-from cml_iam.prove._slices import Found, Goal, search
+from cml_iam.prove._slices import Found, Goal, Searcher
 from cml_iam.prove._statements import Part, Side, side_of
 from cml_iam.reference import Action, updated
 
@@ -129,7 +129,6 @@ class _Question:
     used: set[Assumption] = field(default_factory=set)
     incomplete: list[str] = field(default_factory=list)
     slices: int = 0
-    _seen: dict[object, Found] = field(default_factory=dict)
 
     def verdict(self) -> Verdict:
         """Search every class of actions."""
@@ -149,24 +148,25 @@ class _Question:
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
         """Return a request for one of the actions of *group*, if one is to be found."""
-        loose = [self._search(place, goal) for place in loose_places(group.example)]
+        searcher = Searcher(goal)
+        loose = [self._search(place, searcher) for place in loose_places(group.example)]
         if all(each.request is None for each in loose):
             self._note(loose)
             return None
         for action in group.known:
-            request = self._of_action(action, goal)
+            request = self._of_action(action, searcher)
             if request is not None:
                 return request
         if group.open:
             self.used.add(_no_others())
         if group.named or group.others or not group.known:
             unlisted = group.unlisted or group.example
-            return self._on_unlisted(unlisted, goal)
+            return self._on_unlisted(unlisted, searcher)
         return None
 
-    def _of_action(self, action: Action, goal: Goal) -> Request | None:
+    def _of_action(self, action: Action, searcher: Searcher) -> Request | None:
         for place in typed_places(action):
-            found = self._search(place, goal)
+            found = self._search(place, searcher)
             if found.request is not None:
                 return found.request
             self._note([found])
@@ -174,19 +174,19 @@ class _Question:
         self.used.add(Assumption("resource", action.full, text, REFERENCE))
         return None
 
-    def _on_unlisted(self, action: str, goal: Goal) -> Request | None:
+    def _on_unlisted(self, action: str, searcher: Searcher) -> Request | None:
         for place in loose_places(action):
-            found = self._search(place, goal)
+            found = self._search(place, searcher)
             if found.request is not None:
                 return found.request
             self._note([found])
         return None
 
-    def _search(self, place: Place, goal: Goal) -> Found:
+    def _search(self, place: Place, searcher: Searcher) -> Found:
         self.slices += 1
         if self.slices > MAX_SLICES:
             return Found(None, incomplete=(f"more than {MAX_SLICES} slices",))
-        return search(place, goal)
+        return searcher.at(place)
 
     def _note(self, found: Sequence[Found]) -> None:
         for each in found:

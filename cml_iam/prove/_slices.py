@@ -9,9 +9,9 @@ from typing import Any
 
 from cml_iam.engine import Request
 from cml_iam.prove._assume import Assumptions
-from cml_iam.prove._axes import AxisMaker, Gathered
+from cml_iam.prove._axes import AxisMaker, Gathered, Memo
 from cml_iam.prove._boxes import Box, complement, leaving, lowest, meet, merged
-from cml_iam.prove._known import Assumption
+from cml_iam.prove._known import REGION, Assumption, never_with, region_is_of_resource
 from cml_iam.prove._places import Place
 from cml_iam.prove._statements import CALLER, FIELD_KEYS, Given, Part, Test
 
@@ -50,20 +50,52 @@ class Found:
     incomplete: tuple[str, ...] = ()
 
 
-def search(place: Place, goal: Goal) -> Found:
-    """Look for a request at *place* that AWS can send; assume only what keeps others out."""
-    active: frozenset[Assumption] = frozenset()
-    gathered = Gathered(place, goal.parts())
-    while True:
-        assumed = Assumptions(gathered, active)
-        slice_ = _Slice(gathered, assumed)
-        given = slice_.first(goal)
-        if given is None:
-            return Found(None, active, tuple(dict.fromkeys(slice_.incomplete)))
-        broken = assumed.violated(given)
-        if not broken:
-            return Found(slice_.request(given), active)
-        active |= broken
+class Searcher:
+    """Searches places for one goal, and remembers what places have in common."""
+
+    def __init__(self, goal: Goal) -> None:
+        self._goal = goal
+        self._parts = goal.parts()
+        self._memo: Memo = {}
+        self._searched: dict[Any, Found] = {}
+
+    def at(self, place: Place) -> Found:
+        """Look for a request at *place* that AWS can send; assume only what keeps others out.
+
+        A place that differs from an earlier one in nothing the statements ask about is not
+        searched again, if nothing was found there.
+        """
+        gathered = Gathered(place, self._parts, self._memo)
+        mark = _mark(gathered)
+        known = self._searched.get(mark)
+        if known is None or known.request is not None:
+            known = self._searched[mark] = self._search(gathered)
+        return known
+
+    def _search(self, gathered: Gathered) -> Found:
+        active: frozenset[Assumption] = frozenset()
+        while True:
+            assumed = Assumptions(gathered, active)
+            slice_ = _Slice(gathered, assumed)
+            given = slice_.first(self._goal)
+            if given is None:
+                return Found(None, active, tuple(dict.fromkeys(slice_.incomplete)))
+            broken = assumed.violated(given)
+            if not broken:
+                return Found(slice_.request(given), active)
+            active |= broken
+
+
+def _mark(gathered: Gathered) -> Any:
+    """Return what tells the requests of a place from those of others, for these statements."""
+    place = gathered.place
+    absent = tuple(
+        key
+        for key in gathered.conditions
+        if never_with(gathered.spelt[key], place.action, place.keys) is not None
+    )
+    tied = REGION in gathered.conditions and region_is_of_resource(place.action)
+    return place.fields, place.loose, place.prefix == "ec2", absent, bool(tied)
 
 
 class _Slice:

@@ -441,7 +441,7 @@ def _moment_texts(nanoseconds: int) -> list[str]:
 
 
 def _addresses(named: Sequence[str]) -> list[str]:
-    """Return an address of every range that the ends of *named* networks leave; its ends, if few."""
+    """Return an address of every range that *named* networks leave, and its ends if few."""
     found = ["198.51.100.99", "2001:db8::99"]
     for size, make in ((4, IPv4Address), (16, IPv6Address)):
         starts = {0}
