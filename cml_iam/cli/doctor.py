@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import click
@@ -15,9 +16,10 @@ from cml_iam.cli._output import (
     OK,
     UNKNOWN,
     WARN,
+    console,
+    heading,
     note,
     print_json,
-    print_table,
     progress,
     say,
     wants_json,
@@ -103,23 +105,27 @@ def _scene(env_file: Path, admin_profile: str | None) -> Scene:
 
 
 def _print(found: Sequence[Diagnosis]) -> None:
-    print_table(
-        ["what", "state", "found"],
-        [
-            [f"{each.area}: {each.subject}", f"{_MARK[each.state]} {each.state}", each.said]
-            for each in found
-        ],
-    )
-    fixes: dict[str, list[Diagnosis]] = {}
+    """Print what was found by area, each fix once, below the first it mends."""
+    width = console().width
+    area, fixed = None, set[str]()
     for each in found:
-        if each.remedy and each.state is not State.OK:
-            fixes.setdefault(each.remedy, []).append(each)
-    for remedy, cured in fixes.items():
-        subjects = dict.fromkeys(f"{each.area}: {each.subject}" for each in cured)
-        say(f"{_MARK[cured[0].state]} {', '.join(subjects)}")
-        click.echo(f"  fix: {remedy}")
+        if each.area is not area:
+            area = each.area
+            heading(area)
+        mark = _MARK[each.state]
+        _say_wrapped(f"  {mark} {each.state}: {each.subject}: {each.said}", width)
+        if each.remedy and each.state is not State.OK and each.remedy not in fixed:
+            fixed.add(each.remedy)
+            _say_wrapped(f"    fix: {each.remedy}", width)
     counts = {state: sum(each.state is state for each in found) for state in State}
     note(f"  {', '.join(f'{count} {state}' for state, count in counts.items() if count)}")
+
+
+def _say_wrapped(text: str, width: int) -> None:
+    """Print *text* on lines of *width*, the later ones indented."""
+    indent = len(text) - len(text.lstrip())
+    for line in wrap(text, width, subsequent_indent=" " * (indent + 4), break_on_hyphens=False):
+        say(line) if line.lstrip()[:1] in _MARK.values() else click.echo(line)
 
 
 def _worst(found: Sequence[Diagnosis]) -> State:

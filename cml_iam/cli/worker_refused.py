@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
     from cml_iam.workers import GuardTag, Image, Launch
 
+_ROLE = re.compile(r"on resource: (arn:\S+:role/\S+)")
 _ELSEWHERE = (
     "the site's own policy allows this launch: what is attached may be older (`cml-iam bootstrap "
     "plan` shows), or a boundary or a service control policy refuses it"
@@ -27,10 +29,12 @@ def explained(here: Scene, launch: Launch) -> Iterator[None]:
     except errors.DeniedError as error:
         if here.site is None:
             raise
-        image = _image(here, launch.image_id)
-        error.remedy = "; ".join(
-            refused_by(here.site, launch, image, here.home, here.manager.guard) or [_ELSEWHERE]
-        )
+        if error.action == "iam:PassRole":
+            reasons = _not_passed(here.site, error.message, here.home)
+        else:
+            image = _image(here, launch.image_id)
+            reasons = refused_by(here.site, launch, image, here.home, here.manager.guard)
+        error.remedy = "; ".join(reasons or [_ELSEWHERE])
         raise
 
 
@@ -44,9 +48,34 @@ def refused_by(
     from cml_iam.doctor import Attached, launch_requests, why_refused
     from cml_iam.render import render_policy
 
-    attached = Attached((render_policy(site).document,))
+    attached = Attached((render_policy(site).document,), live=False)
     requests = launch_requests(site.principal_arn, launch, image, region, guard)
     return [each.said for each in why_refused(requests, attached) if each.sure]
+
+
+def _not_passed(site: Site, message: str, region: str) -> list[str]:
+    """Return why the policy of *site* does not let the role that AWS's *message* names be passed.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+    """
+    from cml_iam.doctor import Attached, why_refused
+    from cml_iam.engine import Request
+    from cml_iam.render import render_policy
+
+    named = _ROLE.search(message)
+    if named is None:
+        return []
+    service = "ec2.amazonaws.com.cn" if site.partition == "aws-cn" else "ec2.amazonaws.com"
+    context: dict[str, str | list[str]] = {
+        "iam:PassedToService": service,
+        "aws:RequestedRegion": region,
+    }
+    asked = Request("iam:PassRole", named[1], site.principal_arn, context)
+    whys = why_refused([asked], Attached((render_policy(site).document,)))
+    said = [each.said for each in whys if each.sure]
+    granted = f"`{site.grant.pass_role}`" if site.grant.pass_role else "none"
+    hint = f"`grant.pass_role` of the site file names the one role it may hand over: {granted}"
+    return [*said, hint] if said else []
 
 
 def _image(here: Scene, image_id: str) -> Image | None:

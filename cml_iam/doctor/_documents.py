@@ -19,11 +19,16 @@ Kind = Literal["user", "role", "group"]
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """The policies that decide what a principal may do, and where they were found."""
+    """The policies that decide what a principal may do: *live* from IAM, or what should be."""
 
     identity: tuple[PolicyDocument, ...]
     boundary: PolicyDocument | None = None
-    where: str = "attached now"
+    live: bool = True
+
+    @property
+    def where(self) -> str:
+        """Where they were found, in words."""
+        return "attached now" if self.live else "of the site file; those attached may not be read"
 
 
 def principal_of(arn: str) -> tuple[Kind, str] | None:

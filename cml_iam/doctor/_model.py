@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.errors import AwsError, CmlIamError
+from cml_iam.errors import AwsError, CmlIamError, DeniedError
 
 if TYPE_CHECKING:
     from cml_iam.aws import Aws, Identity, Source
@@ -91,7 +91,10 @@ ADMIN: Final = "ask as somebody who may read IAM: --admin-profile NAME"
 
 def unchecked(area: Area, subject: str, error: CmlIamError, said: str = "") -> Diagnosis:
     """Return that *subject* could not be checked because of *error*."""
-    detail = f"{said}: {error.message}" if said else error.message
+    message = error.message
+    if isinstance(error, DeniedError) and error.action:
+        message = f"`{error.action}` is not permitted"
+    detail = f"{said}: {message}" if said else message
     return Diagnosis(area, subject, State.UNCHECKED, detail, error.remedy)
 
 

@@ -125,5 +125,4 @@ class _Policies:
             return None
         from cml_iam.render import render_policy
 
-        where = "of the site file; those attached may not be read"
-        return Attached((render_policy(self.scene.site).document,), where=where)
+        return Attached((render_policy(self.scene.site).document,), live=False)

@@ -23,6 +23,11 @@ _BEYOND: Final = (
     "these policies allow it, so what refuses is beyond them: a service control policy, a session "
     "policy, or a change that has not arrived everywhere yet"
 )
+_OTHER: Final = (
+    "the site file's policy allows it, so the one attached differs from it, or a boundary or a "
+    "service control policy refuses it"
+)
+_COMPARE: Final = "see what differs: `cml-iam bootstrap plan`, or --admin-profile NAME here"
 _LOOK: Final = "look at the organization's service control policies, and ask again in a minute"
 _LIMITS: Final = {"boundary": "the permissions boundary", "session": "the session policy"}
 
@@ -121,7 +126,8 @@ def why_refused(requests: Sequence[Request], attached: Attached) -> tuple[Why, .
     authorizer = compile_policies(identity=list(attached.identity), boundary=attached.boundary)
     decisions = [authorizer.decide(each) for each in requests]
     found = [_why(each) for each in decisions if not each.allowed]
-    return tuple(dict.fromkeys(found)) or (Why(_BEYOND, _LOOK, sure=False),)
+    beyond = Why(_BEYOND, _LOOK, sure=False) if attached.live else Why(_OTHER, _COMPARE, sure=False)
+    return tuple(dict.fromkeys(found)) or (beyond,)
 
 
 def _why(decision: Decision) -> Why:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from cml_iam.catalogue import load_catalogue
+from cml_iam.doctor import Attached, why_refused
+from cml_iam.engine import Request
+from cml_iam.policy import load_policy
 from tests.doctor.conftest import Patient
 
 BASE = load_catalogue().actions
@@ -169,9 +172,20 @@ def test_without_an_administrator_the_site_files_policy_is_asked(patient: Patien
 def test_what_the_policies_allow_is_refused_beyond_them(patient: Patient) -> None:
     patient.allow(document(without("ec2:StopInstances")))
 
-    said = findings(patient, admin=False)["ec2:StopInstances"]["said"]
+    found = findings(patient, admin=False)["ec2:StopInstances"]
 
-    assert "a service control policy" in said
+    assert "the one attached differs from it" in found["said"]
+    assert "cml-iam bootstrap plan" in found["remedy"]
+
+
+def test_what_the_attached_policies_allow_too_is_refused_beyond_them() -> None:
+    stop = document(allow("ec2:StopInstances"))
+    request = Request("ec2:StopInstances", "*", "arn:aws:iam::111122223333:user/u")
+
+    (why,) = why_refused([request], Attached((load_policy(stop, "p"),)))
+
+    assert "a service control policy" in why.said
+    assert not why.sure
 
 
 def test_without_a_worker_what_needs_one_is_unchecked(patient: Patient) -> None:

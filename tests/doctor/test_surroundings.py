@@ -43,11 +43,11 @@ def test_old_data_is_pointed_out(days: int, state: State) -> None:
     assert reference.state is state
 
 
-def test_the_table_names_each_fix_once(patient: Patient, cml_iam: Any) -> None:
+def test_each_fix_is_named_once(patient: Patient, cml_iam: Any) -> None:
     ran = cml_iam("doctor", "permissions", "--region", "eu-west-1")
 
     assert ran.code == 8
-    fixes = [line for line in ran.out.splitlines() if line.startswith("  fix: ")]
+    fixes = [line for line in ran.out.splitlines() if line.startswith("    fix: ")]
     assert fixes
     assert len(fixes) == len(set(fixes))
 
