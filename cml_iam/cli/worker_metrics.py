@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 import click
 
-from cml_iam.cli._exit import Exit
+from cml_iam.cli._chart import ASCII, Pen, chart, pen_for
+from cml_iam.cli._metric_words import (
+    MEASURES,
+    could_ask,
+    measures_of,
+    reasons,
+    shown_amount,
+    trend,
+    usage_json,
+)
 from cml_iam.cli._output import (
     UNKNOWN,
     console,
+    heading,
     print_json,
     print_table,
     progress,
@@ -21,9 +32,10 @@ from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import scene
 from cml_iam.cli.worker_show import wanted_workers
 from cml_iam.cli.worker_words import length
-from cml_iam.workers import Metric, Unknown, Utilization, Worker
+from cml_iam.workers import EVERY, USAGE, Measure, Metric, Utilization, Worker
 
-_LEVELS = "▁▂▃▄▅▆▇█"
+_TREND_MOST = 96
+_CHART_MOST = 160
 
 
 @click.command()
@@ -36,121 +48,103 @@ _LEVELS = "▁▂▃▄▅▆▇█"
     show_default=True,
     help="How far back: 15m, 1h, 7d.",
 )
+@click.option(
+    "--metric",
+    "named",
+    type=click.Choice(MEASURES),
+    multiple=True,
+    help="Only this.  [default: all of WORKERS named; cpu and memory of the fleet]",
+)
+@click.option("--chart", "drawn", is_flag=True, help="Draw each over time.")
+@click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII only.")
 @shared_options("site", "output", "color", "quiet")
 @aws_options
 @click.pass_context
-def metrics(context: click.Context, workers: tuple[str, ...], window: timedelta) -> None:
-    """Print how busy WORKERS, ids or names (* and ?), or all, were: CPU and memory in percent.
+def metrics(
+    context: click.Context,
+    workers: tuple[str, ...],
+    window: timedelta,
+    named: tuple[str, ...],
+    *,
+    drawn: bool,
+    plain: bool,
+) -> None:
+    """Print how busy WORKERS, ids or names (* and ?), or all, were.
 
-    What is unknown is never printed as 0: it has a reason, and what to do about it. Exits with 8
-    when CloudWatch could not be asked; a worker that is stopped, young or without the agent is no
-    failure.
+    CPU and memory in percent, network and disk in bytes per second. What is unknown is never
+    printed as 0: it has a reason, and what to do about it. Exits with 8 when CloudWatch could not
+    be asked; a worker that is stopped, young or without the agent is no failure.
     """
     here = scene()
     found = wanted_workers(here, workers)
     with progress(f"asking CloudWatch about {len(found)} worker(s)"):
-        granted = here.site is not None and here.site.grant.metric_data
-        used = here.manager.get_utilization_of(found, window=window, metric_data=granted)
+        used = here.manager.get_utilization_of(
+            found,
+            window=window,
+            measures=measures_of(named, EVERY if workers else USAGE),
+            metric_data=here.site is not None and here.site.grant.metric_data,
+        )
     if wants_json():
-        print_json([_as_json(each, used[each.id]) for each in found])
+        print_json([usage_json(each, used[each.id]) for each in found])
+    elif drawn:
+        _draw(found, used, ASCII if plain else pen_for(sys.stdout.encoding))
     else:
         _print(found, used)
-    context.exit(_code(used))
+    context.exit(could_ask(used))
 
 
-def _print(found: tuple[Worker, ...], used: dict[str, Utilization]) -> None:
-    columns = ["worker", "metric", "mean %", "latest %", "max %", "points", "trend"]
-    trend = max(8, console().width - 72)
+def _print(found: Sequence[Worker], used: Mapping[str, Utilization]) -> None:
+    columns = ["worker", "metric", "mean", "latest", "max", "points", "trend"]
+    longest = max((len(each.name or each.id) for each in found), default=0)
+    room = min(_TREND_MOST, max(8, console().width - longest - 66))
     rows = [
-        _row(worker, metric, trend)
+        _row(worker, metric, used[worker.id], room)
         for worker in found
-        for metric in (used[worker.id].cpu, used[worker.id].memory)
+        for metric in used[worker.id].metrics.values()
     ]
     print_table(columns, rows)
-    for line in _reasons(found, used):
+    for line in reasons(_pairs(found, used)):
         say(line)
 
 
-def _row(worker: Worker, metric: Metric, width: int) -> list[str]:
-    name = worker.name or worker.id
-    trend = sparkline([point.average for point in metric.points][-width:])
+def _row(worker: Worker, metric: Metric, used: Utilization, room: int) -> list[str]:
+    first = [worker.name or worker.id, Measure(metric.name).words]
+    last = [str(metric.count), trend(metric, used, room)]
     if metric.unknown:
-        return [
-            name,
-            metric.name,
-            f"{UNKNOWN} {metric.unknown}",
-            "-",
-            "-",
-            str(metric.count),
-            trend,
-        ]
+        return [*first, f"{UNKNOWN} {metric.unknown}", "-", "-", *last]
     values = (metric.mean, metric.latest, metric.maximum)
-    return [name, metric.name, *map(_percent, values), str(metric.count), trend]
+    return [*first, *(shown_amount(each, metric) for each in values), *last]
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+def _pairs(found: Sequence[Worker], used: Mapping[str, Utilization]) -> list[tuple[Worker, Metric]]:
+    return [(each, metric) for each in found for metric in used[each.id].metrics.values()]
 
 
-def sparkline(values: list[float]) -> str:
-    """Return *values*, percents, as bars of eight levels."""
-    top = len(_LEVELS) - 1
-    return "".join(_LEVELS[min(top, max(0, int(value / 100 * len(_LEVELS))))] for value in values)
-
-
-def _reasons(found: tuple[Worker, ...], used: dict[str, Utilization]) -> list[str]:
-    """Say once for each reason which workers it befell, and what to do about it."""
-    befell: dict[tuple[str, str], list[str]] = {}
+def _draw(found: Sequence[Worker], used: Mapping[str, Utilization], pen: Pen) -> None:
+    width = min(_CHART_MOST, console().width)
     for worker in found:
-        for metric in (used[worker.id].cpu, used[worker.id].memory):
+        heading(f"{worker.label}, {worker.instance_type}, {worker.region}")
+        for metric in used[worker.id].metrics.values():
+            say(_title(metric))
+            if metric.points:
+                _draw_one(metric, used[worker.id], width, pen)
             if metric.unknown:
-                key = (f"{metric.name} {metric.unknown}", metric.remedy or "")
-                befell.setdefault(key, []).append(f"{worker.name or worker.id}: {metric.detail}")
-    lines = []
-    for (what, remedy), whom in befell.items():
-        more = f" (and {len(whom) - 1} more)" if whom[1:] else ""
-        lines += [f"{UNKNOWN} {what}: {whom[0]}{more}", f"  fix: {remedy}"]
-    return lines
+                say(f"  {UNKNOWN} {metric.unknown}: {metric.detail}")
+                say(f"  fix: {metric.remedy}")
+            say("")
 
 
-def _code(used: dict[str, Utilization]) -> Exit:
-    not_asked = {
-        Unknown.NO_PERMISSION,
-        Unknown.THROTTLED,
-        Unknown.NOT_OFFERED,
-        Unknown.NO_ANSWER,
-        Unknown.FAILED,
-    }
-    reasons = {metric.unknown for each in used.values() for metric in (each.cpu, each.memory)}
-    return Exit.UNCHECKED if reasons & not_asked else Exit.OK
+def _draw_one(metric: Metric, used: Utilization, width: int, pen: Pen) -> None:
+    values = metric.slots(used.start, used.end)
+    rate = Measure(metric.name).is_rate
+    for line in chart(values, used.start, used.end, rate=rate, width=width, pen=pen):
+        click.echo(line)
 
 
-def _as_json(worker: Worker, used: Utilization) -> dict[str, Any]:
-    return {
-        "id": worker.id,
-        "name": worker.name,
-        "region": worker.region,
-        "state": worker.state,
-        "start": used.start.isoformat(),
-        "end": used.end.isoformat(),
-        "cpu": _metric_json(used.cpu),
-        "memory": _metric_json(used.memory),
-    }
-
-
-def _metric_json(metric: Metric) -> dict[str, Any]:
-    return {
-        "mean": metric.mean,
-        "latest": metric.latest,
-        "maximum": metric.maximum,
-        "count": metric.count,
-        "period": metric.period,
-        "unknown": metric.unknown,
-        "detail": metric.detail,
-        "remedy": metric.remedy,
-        "dimensions": dict(metric.dimensions),
-        "points": [
-            {"at": each.at.isoformat(), "average": each.average, "maximum": each.maximum}
-            for each in metric.points
-        ],
-    }
+def _title(metric: Metric) -> str:
+    words = Measure(metric.name).words
+    if metric.unknown:
+        return words
+    named = (("mean", metric.mean), ("latest", metric.latest), ("max", metric.maximum))
+    values = ", ".join(f"{name} {shown_amount(value, metric)}" for name, value in named)
+    return f"{words}: {values}; {metric.count} points of {metric.period // 60} min"

@@ -31,14 +31,14 @@ def fleet(size: int) -> tuple[FakeAws, WorkerManager, tuple[Worker, ...]]:
     return aws, manager, workers
 
 
-def test_sixty_workers_are_started_in_two_calls() -> None:
+def test_sixty_workers_are_started_in_one_call() -> None:
     aws, manager, workers = fleet(60)
 
     outcomes = act(manager, workers, start_ask)
 
     assert [outcome.worker for outcome in outcomes] == list(workers)
     assert all(outcome.change and outcome.error is None for outcome in outcomes)
-    assert [len(given["InstanceIds"]) for _, given in aws.calls] == [50, 10]
+    assert [len(given["InstanceIds"]) for _, given in aws.calls] == [60]
 
 
 def test_one_that_is_refused_leaves_the_others_done() -> None:
@@ -89,7 +89,7 @@ def test_tags_are_set_on_many_at_once() -> None:
 
     act(manager, workers, lambda ids: tag_ask(ids, {"team": "core"}, DEFAULT_GUARD))
 
-    assert [len(given["Resources"]) for _, given in aws.calls] == [50, 10]
+    assert [len(given["Resources"]) for _, given in aws.calls] == [60]
 
 
 def test_statuses_of_many_are_asked_a_hundred_at_a_time() -> None:

@@ -1,0 +1,257 @@
+"""`cml-iam worker watch`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cml_iam.cli._exit import Exit
+from cml_iam.cli._metric_words import could_ask, reasons, shown_amount, trend, usage_json
+from cml_iam.cli._output import (
+    BAD,
+    INFO,
+    PIPED_WIDTH,
+    UNKNOWN,
+    WARN,
+    console,
+    json_text,
+    mark,
+    print_table,
+    say,
+    table,
+    wants_json,
+)
+from cml_iam.cli._settings import aws_options, shared_options
+from cml_iam.cli.worker_scene import Scene, scene, worker_json
+from cml_iam.cli.worker_show import state, uptime
+from cml_iam.cli.worker_words import length
+from cml_iam.workers import (
+    Frame,
+    Listing,
+    Measure,
+    Utilization,
+    Watch,
+    Worker,
+    list_fleet,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+_INTERVAL = re.compile(r"([0-9]{1,5})\s*([smh])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+SHOWN = (Measure.CPU, Measure.MEMORY, Measure.NETWORK_IN, Measure.NETWORK_OUT)
+
+
+def interval(text: str) -> timedelta:
+    """Return the time between two looks that *text* says: `30s`, `5m`; at least 5 seconds."""
+    found = _INTERVAL.fullmatch(text.strip())
+    if not found:
+        raise click.BadParameter(f"not a length of time: `{text}` (write 30s, 5m or 1h)")
+    every = timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    if every < timedelta(seconds=5):
+        raise click.BadParameter("EC2 is not asked more often than every 5 seconds")
+    return every
+
+
+@click.command()
+@click.argument("workers", nargs=-1)
+@click.option(
+    "--every",
+    type=interval,
+    metavar="LENGTH",
+    default="30s",
+    show_default=True,
+    help="How often to look; at least 5s. Metrics are asked for once a minute at most.",
+)
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Look N times, and end.")
+@click.option(
+    "--window", type=length, metavar="LENGTH", default="1h", show_default=True, help="Of the trend."
+)
+@shared_options("site", "output", "color", "quiet")
+@aws_options
+@click.pass_context
+def watch(
+    context: click.Context,
+    workers: tuple[str, ...],
+    every: timedelta,
+    count: int | None,
+    window: timedelta,
+) -> None:
+    """Show WORKERS, ids or names (* and ?), or all, and keep the table up to date.
+
+    On a terminal the table stays in its place; elsewhere one is printed each time, and with
+    -o json one line. Ctrl-C ends it, with 130; --count N with 0, or 8 if something could not be
+    asked the last time.
+    """
+    here = scene()
+    frames = _frames(_watch(here, workers, window), every, count)
+    if wants_json():
+        last = _follow(frames, lambda frame: click.echo(json_text(_as_json(frame))))
+    elif sys.stdout.isatty():
+        last = _live(frames)
+    else:
+        last = _follow(frames, _print)
+    context.exit(Exit.AWS if not _answered(last, here) else _code(last))
+
+
+def _watch(here: Scene, wanted: tuple[str, ...], window: timedelta) -> Watch:
+    def look() -> Listing:
+        found = list_fleet(
+            here.regions, lambda region: here.manager.get_all_instances(region=region)
+        )
+        return Listing(
+            tuple(each for each in found.workers if _is_wanted(each, wanted)), found.failures
+        )
+
+    return Watch(
+        look,
+        lambda running: here.manager.get_utilization_of(
+            running,
+            window=window,
+            measures=SHOWN,
+            metric_data=here.site is not None and here.site.grant.metric_data,
+        ),
+        lambda: datetime.now(UTC),
+    )
+
+
+def _is_wanted(worker: Worker, wanted: tuple[str, ...]) -> bool:
+    return not wanted or any(worker.id == each or fnmatchcase(worker.name, each) for each in wanted)
+
+
+def _frames(watching: Watch, every: timedelta, count: int | None) -> Iterator[Frame]:
+    """Yield a frame every so often, counted from the start of each, *count* times or for ever."""
+    number = 0
+    while True:
+        started = time.monotonic()
+        yield watching.next()
+        number += 1
+        if number == count:
+            return
+        time.sleep(max(0.0, every.total_seconds() - (time.monotonic() - started)))
+
+
+def _follow(frames: Iterator[Frame], show: Callable[[Frame], None]) -> Frame:
+    for frame in frames:
+        show(frame)
+        sys.stdout.flush()
+        last = frame
+    return last
+
+
+def _live(frames: Iterator[Frame]) -> Frame:
+    from rich.live import Live
+
+    out = console()
+    with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
+        return _follow(frames, lambda frame: live.update(_drawn(frame, out.width), refresh=True))
+
+
+def _drawn(frame: Frame, width: int) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    headings, rows = _table(frame, width)
+    made = table(*headings)
+    for row in rows:
+        made.add_row(*(mark(cell) for cell in row))
+    notes = (mark(line) for line in _notes(frame))
+    return Group(Text(_heading(frame), style="bold"), made, *notes)
+
+
+def _print(frame: Frame) -> None:
+    say(_heading(frame))
+    print_table(*_table(frame, PIPED_WIDTH))
+    for line in _notes(frame):
+        say(line)
+    say("")
+
+
+def _heading(frame: Frame) -> str:
+    found = frame.listing.workers
+    running = sum(each.state == "running" for each in found)
+    measured = f", metrics of {frame.measured_at:%H:%M:%S}" if frame.used else ""
+    return f"{frame.at:%Y-%m-%d %H:%M:%S} UTC: {len(found)} worker(s), {running} running{measured}"
+
+
+def _table(frame: Frame, width: int) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and rows that fit into *width* columns."""
+    found = frame.listing.workers
+    changing = bool(frame.before)
+    longest = max((len(each.name or each.id) for each in found), default=4)
+    room = width - longest - (48 if changing else 34)
+    headings = ["name", "state", "cpu", "memory"]
+    wide = room >= 40
+    if wide:
+        headings += ["network in", "network out", "up", "type"]
+        room -= 50
+    spark = min(60, room) if room >= 8 else 0
+    rows = [_row(frame, each, spark, wide=wide) for each in found]
+    return [*headings, *(["cpu trend"] if spark else [])], rows
+
+
+def _row(frame: Frame, worker: Worker, spark: int, *, wide: bool) -> list[str]:
+    used = frame.used.get(worker.id)
+    was = frame.before.get(worker.id)
+    now = state(worker.state) + (f", was {was}" if was else "")
+    row = [worker.name or worker.id, now, *(_value(used, each) for each in SHOWN[:2])]
+    if wide:
+        row += [*(_value(used, each) for each in SHOWN[2:]), uptime(worker), worker.instance_type]
+    if spark:
+        row.append(trend(used.cpu, used, spark) if used else "")
+    return row
+
+
+def _value(used: Utilization | None, measure: Measure) -> str:
+    if used is None:
+        return "-"
+    metric = used.metrics[measure]
+    return UNKNOWN if metric.unknown else shown_amount(metric.latest, metric)
+
+
+def _notes(frame: Frame) -> list[str]:
+    said = [f"{INFO} {each.label}: no longer listed, was {each.state}" for each in frame.gone]
+    for region, error in frame.listing.failures.items():
+        said.append(f"{BAD} {region}: could not be asked, shown as it was: {error.message}")
+    if not frame.listing.workers and not frame.listing.failures:
+        said.append(f"{WARN} no worker fits")
+    pairs = [
+        (each, metric)
+        for each in frame.listing.workers
+        if each.id in frame.used
+        for metric in frame.used[each.id].metrics.values()
+    ]
+    return said + reasons(pairs)
+
+
+def _answered(frame: Frame, here: Scene) -> bool:
+    return any(region not in frame.listing.failures for region in here.regions)
+
+
+def _code(frame: Frame) -> Exit:
+    return Exit.UNCHECKED if frame.listing.failures else could_ask(frame.used)
+
+
+def _as_json(frame: Frame) -> dict[str, Any]:
+    return {
+        "at": frame.at.isoformat(),
+        "workers": [
+            {
+                **worker_json(each),
+                "previous_state": frame.before.get(each.id),
+                "metrics": usage_json(each, frame.used[each.id]) if each.id in frame.used else None,
+            }
+            for each in frame.listing.workers
+        ],
+        "gone": [each.id for each in frame.gone],
+        "failures": {region: each.message for region, each in frame.listing.failures.items()},
+    }
