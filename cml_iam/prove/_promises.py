@@ -115,7 +115,6 @@ def _regions(restrict: Restrictions, permissions: Sequence[Permission]) -> Promi
 def _images(site: Site) -> Promise:
     """Promise that only the site's images are launched: listed ones, by owner, or by tag."""
     restrict = site.restrict
-    shapes = [_unlisted(site, region, ids) for region, ids in restrict.images.items()]
     elsewhere: dict[str, Any] = {}
     if restrict.images:
         elsewhere["aws:RequestedRegion"] = list(restrict.images)
@@ -123,7 +122,6 @@ def _images(site: Site) -> Promise:
         elsewhere["ec2:Owner"] = list(restrict.image_owners)
     if restrict.image_tag:
         elsewhere[f"aws:ResourceTag/{restrict.image_tag.key}"] = restrict.image_tag.value
-    shapes.append(_launch(site, "image", {"StringNotEquals": elsewhere}))
     closing: Conditions = {}
     if restrict.image_owners and not restrict.images and not restrict.image_tag:
         closing = {"StringEquals": {"ec2:Owner": list(restrict.image_owners)}}
@@ -131,21 +129,26 @@ def _images(site: Site) -> Promise:
         "images",
         "no image is launched that the site does not name",
         "never",
-        tuple(shapes),
+        (*_unlisted(site), _launch(site, "image", {"StringNotEquals": elsewhere})),
         closing=closing,
     )
 
 
-def _unlisted(site: Site, region: str, ids: Sequence[str]) -> Shape:
-    # By the ARN and by the key alike: a policy may test either, and a request has one image.
-    listed = [f"arn:{site.partition}:ec2:{region}::image/{each}" for each in ids]
+def _unlisted(site: Site) -> Iterator[Shape]:
+    """Yield the launches, where images are listed, of one that is not.
+
+    A policy may test the ARN or ec2:ImageID; as a request has one image, both name an unlisted one.
+    An image has another id in every region, so no region needs to be told from another.
+    """
+    images = site.restrict.images
+    if not images:
+        return
+    ids = [each for region in images.values() for each in region]
+    listed = [f"arn:{site.partition}:ec2:*::image/{each}" for each in ids]
     others = [f"arn:*:ec2:*:*:{kind}/*" for kind in _launched() if kind != "image"]
-    tested: dict[str, Any] = {"ec2:ImageID": list(ids)}
-    return Shape(
-        RUN,
-        not_resources=(*listed, *others),
-        conditions={"StringNotEquals": tested, "StringEquals": {"aws:RequestedRegion": region}},
-    )
+    where = {"StringEquals": {"aws:RequestedRegion": list(images)}}
+    unlisted: Conditions = {"StringNotEquals": {"ec2:ImageID": ids}}
+    yield Shape(RUN, not_resources=(*listed, *others), conditions=_merged(where, unlisted))
 
 
 def _of_guard_tag(site: Site, tag: Tag, permissions: Sequence[Permission]) -> Iterator[Promise]:
