@@ -52,6 +52,7 @@ from cml_iam.workers import (
     list_fleet,
     places,
     profile_launch,
+    root_disk,
 )
 
 
@@ -71,7 +72,12 @@ from cml_iam.workers import (
 )
 @click.option("--key-name", metavar="NAME", help="The key pair to sign in with.")
 @click.option("--instance-profile", metavar="NAME|ARN", help="The role of the worker itself.")
-@click.option("--disk", type=int, metavar="GIB", help="An encrypted gp3 root disk of this size.")
+@click.option(
+    "--disk",
+    type=int,
+    metavar="GIB",
+    help="Size of the root disk, encrypted gp3.  [default: the image's]",
+)
 @click.option(
     "--user-data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -117,6 +123,16 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
     context.exit(code)
 
 
+def _check_region(here: Scene) -> None:
+    """Refuse a region the site does not allow; a profile's own one was checked with the site."""
+    allowed = here.site.restrict.regions if here.site else ()
+    if allowed and here.home not in allowed:
+        raise InputError(
+            f"the site allows no worker in `{here.home}`, and its policy refuses it",
+            remedy=f"name one of {', '.join(allowed)}, or add it to `restrict.regions`",
+        )
+
+
 def _refuse_read_only() -> None:
     """Refuse before anything is asked or kept; a dry run changes nothing."""
     if settings().read_only and not settings().dry_run:
@@ -145,6 +161,7 @@ def _warn_of_namesakes(here: Scene, name: str) -> None:
 def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Place, ...], Launch]:
     """Return where to create, the places to try there, and the launch in the first of them."""
     here = scene()
+    _check_region(here)
     if given["worker_profile"] is None:
         launch = _launch(here, name, given)
         return here, (Place(launch.instance_type, launch.subnet_id),), launch
@@ -254,10 +271,9 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         tags=words(given["tags"]),
         client_token=given["client_token"] or str(uuid4()),
     )
-    if given["disk"] is None and not (here.site and here.site.restrict.encrypted_volumes):
-        return made
+    launch_ask(made, here.manager.guard)  # what is refused before EC2 is asked
     known = here.manager.get_image(image, region=here.home) if isinstance(image, str) else image
-    return replace(made, disk=_disk(given["disk"], known))
+    return replace(made, disk=_disk(here, given["disk"], known))
 
 
 def only_subnet(site: Site | None) -> str | None:
@@ -272,10 +288,13 @@ def only_group(site: Site | None) -> tuple[str, ...]:
     return allowed if len(allowed) == 1 else ()
 
 
-def _disk(size_gib: int | None, image: Image) -> Disk:
-    if not image.root_device:
-        raise InputError(f"image `{image.id}` names no root device", remedy="leave --disk out")
-    return Disk(size_gib, image.root_device)
+def _disk(here: Scene, gib: int | None, image: Image) -> Disk | None:
+    disk = root_disk(image, gib)
+    if disk is None and (gib or (here.site and here.site.restrict.encrypted_volumes)):
+        raise InputError(
+            f"image `{image.id}` names no root device", remedy="take an image with an EBS root"
+        )
+    return disk
 
 
 def _image(here: Scene, image: str | None, pattern: str | None) -> str | Image:

@@ -34,6 +34,7 @@ def site_from(value: Mapping[str, Any]) -> Site:
         partition=account.get("partition", "aws"),
         role=role,
         user=None if role else principal.get("user", DEFAULT_USER),
+        path=principal.get("path", "/"),
         policy=principal.get("policy", DEFAULT_POLICY),
         boundary=principal.get("boundary", DEFAULT_BOUNDARY),
         guard=principal.get("guard", DEFAULT_GUARD),

@@ -110,6 +110,13 @@ def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
                     located.place((*at, "instance_types", index)),
                     "take a metal one, or remove `virtualization`",
                 )
+            if profile.virtualization == "nested" and ".metal" in each:
+                yield Problem(
+                    f"worker profile `{name}`: `{each}` is a metal type, which needs no nested "
+                    "virtualization",
+                    located.place((*at, "instance_types", index)),
+                    'say `virtualization = "metal"`, or take a virtual type of c8i, m8i or r8i',
+                )
 
 
 def _addresses(located: Located, site: Site) -> Iterator[Problem]:

@@ -189,6 +189,7 @@ class Site:
     user: str | None = DEFAULT_USER
     role: str | None = None
     partition: Partition = "aws"
+    path: str = "/"
     policy: str = DEFAULT_POLICY
     boundary: str = DEFAULT_BOUNDARY
     guard: str = DEFAULT_GUARD
@@ -212,7 +213,7 @@ class Site:
     def principal_arn(self) -> str:
         """The ARN of the user or role."""
         kind, name = ("role", self.role) if self.role else ("user", self.user)
-        return f"arn:{self.partition}:iam::{self.account}:{kind}/{name}"
+        return f"arn:{self.partition}:iam::{self.account}:{kind}{self.path}{name}"
 
     @property
     def policy_arn(self) -> str:

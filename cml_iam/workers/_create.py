@@ -73,10 +73,8 @@ def profile_launch(
     profile: WorkerProfile, name: str, image: Image, user_data: str | None = None
 ) -> Launch:
     """Return the launch of a worker called *name* as *profile* says, in its first place."""
-    disk = None
-    if image.root_device:
-        disk = Disk(profile.disk, image.root_device)
-    elif profile.disk:
+    disk = root_disk(image, profile.disk)
+    if disk is None and profile.disk:
         raise InputError(
             f"image `{image.id}` names no root device", remedy="remove `disk` from the profile"
         )
@@ -92,6 +90,14 @@ def profile_launch(
         nested=profile.virtualization == "nested",
         tags=dict(profile.tags),
     )
+
+
+def root_disk(image: Image, gib: int | None) -> Disk | None:
+    """Return the encrypted gp3 root disk of *gib*, or as large as *image* needs; None without EBS.
+
+    The size goes with the request: an endpoint may not take it from the image's snapshot.
+    """
+    return Disk(gib or image.root_gib, image.root_device) if image.root_device else None
 
 
 def places(profile: WorkerProfile, region: str) -> tuple[Place, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _MAX_TOKEN = 64
 _MAX_USER_DATA = 16 * 1024
+_INTEL = re.compile(r"[a-z]+([0-9]+)i[a-z]*(-flex)?\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,15 @@ class Launch:
     detailed_monitoring: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     client_token: str = field(default_factory=lambda: str(uuid4()))
+
+
+def can_nest(instance_type: str) -> bool:
+    """Say whether *instance_type* may offer nested virtualization: Intel, 8th generation or later.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CpuOptionsRequest.html
+    """
+    found = _INTEL.match(instance_type)
+    return found is not None and int(found[1]) >= 8 and ".metal" not in instance_type
 
 
 def run_instances(launch: Launch, guard: GuardTag) -> dict[str, Any]:
@@ -124,5 +135,10 @@ def _check(launch: Launch) -> None:
         raise InputError(f"a client token has 1 to {_MAX_TOKEN} ASCII characters: `{token}`")
     if len((launch.user_data or "").encode()) > _MAX_USER_DATA:
         raise InputError("user data is longer than 16 KiB, the most EC2 takes")
+    if launch.nested and not can_nest(launch.instance_type):
+        raise InputError(
+            f"`{launch.instance_type}` has no nested virtualization",
+            remedy="take a virtual type of c8i, m8i, r8i or later; a metal type needs none",
+        )
     if launch.disk and launch.disk.size_gib is not None and launch.disk.size_gib < 1:
         raise InputError(f"a disk has at least 1 GiB: `{launch.disk.size_gib}`")

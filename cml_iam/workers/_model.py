@@ -90,7 +90,10 @@ class InstanceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that workers can be launched from; *created_at* is AWS's own text."""
+    """An image that workers can be launched from; *created_at* is AWS's own text.
+
+    *root_gib* is the least size of the root disk, that of the image's snapshot.
+    """
 
     id: str
     name: str
@@ -99,6 +102,7 @@ class Image:
     root_device: str | None = None
     architecture: str | None = None
     description: str | None = None
+    root_gib: int | None = None
 
 
 def check_id(instance_id: str) -> str:
@@ -199,7 +203,16 @@ def image_from(raw: Mapping[str, Any]) -> Image:
         root_device=raw.get("RootDeviceName"),
         architecture=raw.get("Architecture"),
         description=raw.get("Description"),
+        root_gib=_root_gib(raw),
     )
+
+
+def _root_gib(raw: Mapping[str, Any]) -> int | None:
+    for each in raw.get("BlockDeviceMappings", ()):
+        if each.get("DeviceName") == raw.get("RootDeviceName"):
+            size: int | None = each.get("Ebs", {}).get("VolumeSize")
+            return size
+    return None
 
 
 def in_utc(at: datetime | None) -> datetime | None:

@@ -172,7 +172,9 @@ def test_a_missing_file_is_an_input_error_that_says_how_to_write_one(tmp_path: P
 
 
 REGIONS = st.sampled_from(["us-east-1", "us-west-2", "eu-central-1", "ap-southeast-2"])
-TAG = st.from_regex(r"[A-Za-z0-9 _.:/=+@-]{1,20}", fullmatch=True)
+TAG = st.from_regex(
+    r"[A-Za-z0-9_.:/=+@-]([A-Za-z0-9 _.:/=+@-]{0,18}[A-Za-z0-9_.:/=+@-])?", fullmatch=True
+)
 
 
 @given(

@@ -83,7 +83,7 @@ def test_each_option_is_asked_for_and_absent_otherwise(
     aws: FakeAws, options: dict[str, Any], key: str, expected: object
 ) -> None:
     assert key not in asked(aws, LAUNCH)
-    assert asked(aws, Launch("w", "ami-1", "m5zn.metal", **options))[key] == expected
+    assert asked(aws, Launch("w", "ami-1", "m8i.large", **options))[key] == expected
 
 
 def test_the_same_launch_again_is_the_same_token_another_launch_another(aws: FakeAws) -> None:
@@ -335,3 +335,21 @@ def test_a_label_shows_what_a_terminal_would_obey() -> None:
     name = {"Key": "Name", "Value": "lab\x1b[2J"}
 
     assert worker_from(instance(Tags=[name]), "us-east-1").label == rf"lab\x1b[2J ({ID})"
+
+
+@pytest.mark.parametrize(
+    "kind", ["c8i.large", "m8i.2xlarge", "r8i-flex.large", "m8id.large", "x8i.large", "c10i.large"]
+)
+def test_nested_virtualization_is_asked_of_types_that_may_have_it(aws: FakeAws, kind: str) -> None:
+    said = asked(aws, dataclasses.replace(LAUNCH, instance_type=kind, nested=True))
+
+    assert said["CpuOptions"] == {"NestedVirtualization": "enabled"}
+
+
+@pytest.mark.parametrize(
+    "kind", ["m5zn.metal", "c5.large", "m8g.large", "m7i.large", "c8i.metal-48xl"]
+)
+def test_nested_virtualization_is_refused_for_others(aws: FakeAws, kind: str) -> None:
+    with pytest.raises(errors.InputError, match="has no nested virtualization"):
+        asked(aws, dataclasses.replace(LAUNCH, instance_type=kind, nested=True))
+    assert aws.calls == []
