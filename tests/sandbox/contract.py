@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -52,14 +53,28 @@ _OBSERVED = {"PermissionsBoundaryAttachmentType": ("Policy",)}
 class Raw:
     """An answer as it came over the wire."""
 
-    model: Any
+    service: str
+    operation: str
     protocol: str
     status: int
     body: bytes
 
     @property
-    def operation(self) -> str:
-        return str(self.model.name)
+    def action(self) -> str:
+        """The IAM action of the call."""
+        return f"{self.service}:{self.operation}"
+
+    @property
+    def model(self) -> Any:
+        """Botocore's whole model of the operation, whatever the client had read of it."""
+        return _service_model(self.service).operation_model(self.operation)
+
+
+@cache
+def _service_model(service: str) -> Any:
+    import botocore.session
+
+    return botocore.session.Session().get_service_model(service)
 
 
 class Recorder:
@@ -70,11 +85,13 @@ class Recorder:
 
     def watch(self, client: Any) -> Any:
         """Keep the answers to *client*, which is returned."""
-        protocol = str(client.meta.service_model.resolved_protocol)
+        model = client.meta.service_model
+        protocol = str(model.resolved_protocol)
 
         def keep(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
             status, body = response_dict["status_code"], response_dict["body"]
-            self.answers.append(Raw(operation_model, protocol, status, body))
+            name = operation_model.name
+            self.answers.append(Raw(model.service_name, name, protocol, status, body))
 
         client.meta.events.register("before-parse.*.*", keep)
         return client

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -333,7 +334,7 @@ def test_the_product_calls_what_we_think_it_calls() -> None:
 
 
 def wrong(body: str, raw: Raw) -> list[str]:
-    return problems(Raw(raw.model, raw.protocol, raw.status, body.encode()))
+    return problems(replace(raw, body=body.encode()))
 
 
 MUTANTS: list[tuple[str, str, str, str]] = [
