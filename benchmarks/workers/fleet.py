@@ -171,6 +171,13 @@ def statistics(metric: str, dimensions: list[dict]) -> bytes:
     return json.dumps({"Label": metric, "Datapoints": found}).encode()
 
 
+_VALUES = {
+    "Average": [23.0, 22.0, 21.0],
+    "Maximum": [33.0, 32.0, 31.0],
+    "SampleCount": [5.0, 5.0, 5.0],
+}
+
+
 def data(queries: list[dict]) -> bytes:
     """Return what GetMetricData answers in JSON."""
     newest = int(time.time()) // 300 * 300
@@ -185,7 +192,7 @@ def data(queries: list[dict]) -> bytes:
                 "Label": metric["MetricName"],
                 "StatusCode": "Complete",
                 "Timestamps": times if known else [],
-                "Values": [23.0, 22.0, 21.0] if known else [],
+                "Values": _VALUES[query["MetricStat"]["Stat"]] if known else [],
             }
         )
     return json.dumps({"MetricDataResults": results, "Messages": []}).encode()
