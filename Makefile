@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format clean lock bench fuzz kills load
+.PHONY: demo test check format clean lock bench bench-workers fuzz kills load
 
 demo: $(READY)  ## the main job, end to end, in the embedded AWS
 	@$(BIN)/cml-iam demo
@@ -31,6 +31,9 @@ bench: $(READY)  ## the engine's cost as policies grow; beside others with PEERS
 
 load: $(READY)  ## the service under 200 requests a second for a minute; its memory
 	@$(BIN)/python benchmarks/serve/load.py
+
+bench-workers: $(READY)  ## fleets beside the original's way of calling; ten minutes
+	@$(BIN)/python benchmarks/workers/run.py
 
 fuzz: $(READY)  ## mutated policies and random decisions; workers and lint under mutation
 	@$(BIN)/python fuzz/engine.py $(COUNT)
