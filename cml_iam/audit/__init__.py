@@ -40,14 +40,36 @@ from cml_iam.audit._rules import AUDIT_RULES, AuditRule
 from cml_iam.audit._waivers import Waivers, read_waivers
 
 if TYPE_CHECKING:
-    from cml_iam.audit._live import Live, audit_account
+    from cml_iam.audit._accounts import (
+        DEFAULT_ROLE,
+        Target,
+        TemporaryKey,
+        Way,
+        audit_accounts,
+        list_organization,
+        read_targets,
+    )
+    from cml_iam.audit._live import LIVE, Live, audit_account
 
-_LATER: Final = {"Live": "_live", "audit_account": "_live"}
+_LATER: Final = {
+    "DEFAULT_ROLE": "_accounts",
+    "LIVE": "_live",
+    "Live": "_live",
+    "Target": "_accounts",
+    "TemporaryKey": "_accounts",
+    "Way": "_accounts",
+    "audit_account": "_live",
+    "audit_accounts": "_accounts",
+    "list_organization": "_accounts",
+    "read_targets": "_accounts",
+}
 """Names that an offline audit does not need, by file: they bring the rooms that speak to AWS."""
 
 __all__ = [
     "AUDIT_RULES",
+    "DEFAULT_ROLE",
     "GROUPS",
+    "LIVE",
     "Account",
     "Ask",
     "AuditFinding",
@@ -66,13 +88,19 @@ __all__ = [
     "Since",
     "Spot",
     "State",
+    "Target",
+    "TemporaryKey",
     "Unused",
     "Waiver",
     "Waivers",
+    "Way",
     "audit_account",
+    "audit_accounts",
     "audit_documents",
+    "list_organization",
     "make_report",
     "read_given",
+    "read_targets",
     "read_waivers",
 ]
 

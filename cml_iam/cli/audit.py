@@ -13,14 +13,15 @@ import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_text
-from cml_iam.cli._output import OK, console, note, print_json, print_table, progress, say
+from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, print_table, progress, say
 from cml_iam.cli._settings import DEFAULT_SITE, aws_options, settings, shared_options
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from cml_iam.audit import Account, Part, Report, Waivers
+    from cml_iam.audit import Account, Part, Report, TemporaryKey, Waivers
+    from cml_iam.aws.port import Aws
     from cml_iam.lint import Severity
     from cml_iam.site import Site
 
@@ -39,6 +40,25 @@ class Wish:
     profile: Literal["base", "hardened"]
     manager_profile: str | None
     skip: tuple[str, ...]
+    accounts: Path | None
+    organization: bool
+    role: str | None
+    external_id: str | None
+    parallel: int
+
+    @property
+    def many(self) -> bool:
+        """Whether more accounts than that of the credentials are meant."""
+        return self.organization or self.accounts is not None
+
+    def check(self) -> None:
+        """Raise UsageError for options that do not go together."""
+        if self.organization and self.accounts:
+            raise click.UsageError("give --accounts or --organization, not both")
+        if not self.many and (self.role or self.external_id):
+            raise click.UsageError("--role and --external-id need --accounts or --organization")
+        if self.many and self.manager_profile:
+            raise click.UsageError("--manager-profile is of one account; leave out --accounts")
 
 
 @click.command()
@@ -86,6 +106,24 @@ class Wish:
     metavar="CHECK",
     help="Leave this check out; the report says so. Repeatable.",
 )
+@click.option(
+    "--accounts",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Audit the accounts listed in FILE, an id a line, by a role in each.",
+)
+@click.option("--organization", is_flag=True, help="Audit every account of the organization.")
+@click.option(
+    "--role", metavar="NAME", help="The role to assume in each account.  [default: cml-iam-audit]"
+)
+@click.option("--external-id", metavar="ID", help="The external id that the role asks for.")
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    help="Accounts audited at a time.",
+)
 @click.option("--rules", "list_rules", is_flag=True, help="List every finding there can be.")
 @shared_options("site", "color", "quiet", "debug")
 @aws_options
@@ -121,6 +159,7 @@ def audit(
         show_rules(form or settings().output)
         return
     wish = Wish(profile=policy_profile, **wanted)
+    wish.check()
     report = _audited(wish, earlier)
     severity = Severity[fail_on.upper()]
     for path in outs:
@@ -158,24 +197,66 @@ def _parts(wish: Wish, site: Site | None, now: datetime) -> tuple[list[Account],
     from cml_iam.audit import Offline, audit_documents, read_given
 
     parts = []
-    if wish.files or not wish.live:
+    if wish.files or not (wish.live or wish.many):
         given = read_given(wish.files)
         with progress("judging the documents", only_on_terminal=True):
             parts.append(audit_documents(Offline(given, site, wish.profile, wish.together)))
-    if not wish.live:
+    if not (wish.live or wish.many):
         return [], parts
-    account, part = _live(wish, site, now)
-    return [account], [*parts, part]
-
-
-def _live(wish: Wish, site: Site | None, now: datetime) -> tuple[Account, Part]:
-    from cml_iam.audit import Live, audit_account
-
     if site is None:
         raise InputError(
             f"no site file: `{DEFAULT_SITE}`",
             remedy="write one with `cml-iam init`, or name it: --site",
         )
+    audited = _many(wish, site, now) if wish.many else [_live(wish, site, now)]
+    return [account for account, _ in audited], [*parts, *(part for _, part in audited)]
+
+
+def _many(wish: Wish, site: Site, now: datetime) -> list[tuple[Account, Part]]:
+    """Audit the accounts of the file or of the organization, and say how far it is."""
+    from cml_iam.audit import DEFAULT_ROLE, Live, Way, audit_accounts, list_organization
+    from cml_iam.audit import read_targets as read
+
+    aws = settings().connect(site.home_region)
+    if wish.accounts:
+        targets = read(read_text(wish.accounts), str(wish.accounts))
+    else:
+        targets = list_organization(aws)
+    way = Way(_sign_in(site), wish.role or DEFAULT_ROLE, wish.external_id, wish.parallel)
+    asked = Live(site, now, wish.profile, skip=frozenset(wish.skip))
+    context, done = click.get_current_context(), 0
+
+    def report(account: Account) -> None:
+        nonlocal done
+        done += 1
+        mark = OK if account.state == "audited" else UNKNOWN
+        with context.scope(cleanup=False):  # what is said in a thread is said by this command
+            note(f"{mark} {account.state} {account.id} ({done} of {len(targets)})")
+
+    return list(audit_accounts(aws, targets, asked, way, report))
+
+
+def _sign_in(site: Site) -> Callable[[TemporaryKey], Aws]:
+    from cml_iam.aws import connect
+
+    chosen = settings()
+
+    def sign_in(key: TemporaryKey) -> Aws:
+        return connect(
+            region=chosen.region or site.home_region,
+            endpoint_url=chosen.endpoint_url,
+            read_only=True,
+            access_key=key.id,
+            secret_key=key.secret,
+            session_token=key.token,
+        )
+
+    return sign_in
+
+
+def _live(wish: Wish, site: Site, now: datetime) -> tuple[Account, Part]:
+    from cml_iam.audit import Live, audit_account
+
     chosen = settings()
     manager = None
     if wish.manager_profile:

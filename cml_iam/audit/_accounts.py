@@ -1,0 +1,169 @@
+"""Many accounts: a role assumed in each, several at a time, one report.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/tutorial_cross-account-with-roles.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.audit._counted import Counted
+from cml_iam.audit._live import Live, audit_account
+from cml_iam.audit._part import Part
+from cml_iam.audit._report import Account
+from cml_iam.errors import CmlIamError, DeniedError, DocumentError, InputError, Place, Problem
+
+if TYPE_CHECKING:
+    from cml_iam.aws.port import Aws
+    from cml_iam.secret import Secret
+
+DEFAULT_ROLE: Final = "cml-iam-audit"
+SEVERAL: Final = 8
+"""Accounts audited at a time."""
+
+SESSION: Final = "cml-iam-audit"
+"""What the session is called in the other account's CloudTrail."""
+
+_LINE: Final = re.compile(r"([0-9]{12})(?:[\s,;]+(.+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An account to be audited, and what it is called."""
+
+    id: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryKey:
+    """The credentials of an assumed role."""
+
+    id: str
+    secret: Secret
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How other accounts are entered: the *role* there (with its path), and how to sign in."""
+
+    sign_in: Callable[[TemporaryKey], Aws]
+    role: str = DEFAULT_ROLE
+    external_id: str | None = None
+    several: int = SEVERAL
+
+
+def read_targets(text: str, name: str) -> tuple[Target, ...]:
+    """Return the accounts a file lists: an id a line, with what it is called after it, or not.
+
+    `#` begins a comment. Raises DocumentError for any other line, InputError for no account.
+    """
+    found: dict[str, Target] = {}
+    problems = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        said = line.partition("#")[0].strip()
+        match = _LINE.fullmatch(said)
+        if match:
+            found.setdefault(match[1], Target(match[1], match[2]))
+        elif said:
+            message = f"not an account's twelve digits: `{said}`"
+            problems.append(Problem(message, Place(name, number, 1)))
+    if problems:
+        raise DocumentError(tuple(problems))
+    if not found:
+        raise InputError(f"no account in `{name}`", remedy="write an account's id on each line")
+    return tuple(found.values())
+
+
+def list_organization(aws: Aws) -> tuple[Target, ...]:
+    """Return the active accounts of the organization, by id; the caller must be its manager.
+
+    https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
+    """
+    listed = aws.pages("organizations", "list_accounts", "Accounts", region="us-east-1")
+    active = (each for each in listed if each.get("Status", "ACTIVE") == "ACTIVE")
+    found = (Target(each["Id"], each.get("Name")) for each in active)
+    return tuple(sorted(found, key=lambda each: each.id))
+
+
+def audit_accounts(
+    aws: Aws,
+    targets: Sequence[Target],
+    asked: Live,
+    way: Way,
+    report: Callable[[Account], None] = lambda _: None,
+) -> Iterator[tuple[Account, Part]]:
+    """Audit *targets*, several at a time; yield each as it stands in their order.
+
+    The site of *asked* stands for each of them, with its own account. One that cannot be entered
+    is an account not checked, and does not stop the others; *report* is told of each when it is
+    done. Of a matrix only what is not as expected is kept, so that the memory does not grow with
+    the number of accounts. Raises AwsError where AWS does not say who we are.
+    """
+    here = aws.identity().account
+
+    def audited(target: Target) -> tuple[Account, Part]:
+        site = replace(asked.site, account=target.id)
+        account, part = _audited(aws, target, replace(asked, site=site), way, here)
+        report(account)
+        return account, kept(part)
+
+    with ThreadPoolExecutor(max_workers=max(1, way.several)) as pool:
+        yield from pool.map(audited, targets)
+
+
+def _audited(aws: Aws, target: Target, asked: Live, way: Way, here: str) -> tuple[Account, Part]:
+    counted = Counted(aws)
+    try:
+        inside = aws if target.id == here else _enter(counted, target, asked, way)
+        account, part = audit_account(inside, asked, target.name)
+    except CmlIamError as error:
+        return _lost(target, asked, counted.calls, error), Part()
+    return replace(account, calls=account.calls + counted.calls), part
+
+
+def _enter(aws: Aws, target: Target, asked: Live, way: Way) -> Aws:
+    parameters: dict[str, Any] = {
+        "RoleArn": f"arn:{asked.site.partition}:iam::{target.id}:role/{way.role}",
+        "RoleSessionName": SESSION,
+    }
+    if way.external_id is not None:
+        parameters["ExternalId"] = way.external_id
+    try:
+        made = aws.call("sts", "assume_role", **parameters)["Credentials"]
+    except DeniedError as error:
+        raise DeniedError(
+            f"the role `{parameters['RoleArn']}` cannot be assumed",
+            code=error.code,
+            operation=error.operation,
+            remedy=f"make the role `{way.role}` there, trusting these credentials: docs/audit.md",
+        ) from None
+    return way.sign_in(
+        TemporaryKey(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    )
+
+
+def _lost(target: Target, asked: Live, calls: int, error: CmlIamError) -> Account:
+    return Account(
+        target.id,
+        target.name,
+        principal=asked.site.principal_arn,
+        calls=calls,
+        state="not checked",
+        reason=" ".join(error.message.split()),
+        remedy=error.remedy,
+    )
+
+
+def kept(part: Part) -> Part:
+    """Return *part* with only those cells of its matrices that are not as expected."""
+    matrices = (
+        replace(each, cells=tuple(cell for cell in each.cells if cell.met is not True))
+        for each in part.matrices
+    )
+    return replace(part, matrices=tuple(each for each in matrices if each.cells))
