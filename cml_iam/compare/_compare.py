@@ -10,16 +10,18 @@ from cml_iam.compare._clauses import Clause, form_of
 from cml_iam.compare._difference import Comparison, ExpectationChange
 from cml_iam.compare._groups import Groups, Told
 from cml_iam.compare._places import World, places
-from cml_iam.compare._search import Box, Field, field_of, leaving, meet
+from cml_iam.compare._search import Field, field_of
 from cml_iam.compare._sides import EVERYTHING, Side, Sides
 from cml_iam.errors import InputError
 from cml_iam.expectations import Answer, Expectation, derive_expectations
+from cml_iam.prove import Box, leaving, meet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cml_iam.engine import Request
     from cml_iam.policy import PolicyDocument
+    from cml_iam.prove import Policies, Verdict
     from cml_iam.site import Site
 
 MAX_REQUESTS: Final = 60_000
@@ -42,8 +44,8 @@ def compare_policies(
     """Compare what the policies *old* and *new* decide, each taken as attached together.
 
     Both sides are asked the expectations of *site*, if given, and requests made from everything
-    their statements name. What differs comes with a request as witness, decided by the engine. To
-    find no difference is no proof that there is none, save where `Comparison.same` says so.
+    their statements name. What differs comes with a request as witness, decided by the engine.
+    Where nothing differs, that both allow the same is proved: `Comparison.proved`.
 
     Raises InputError where one side names principals and the other does not.
     """
@@ -55,6 +57,7 @@ def compare_policies(
     changes = tuple(_expectation_changes(sides, expectations, tally))
     world = World(sides.clauses)
     _search(sides, world, tally)
+    proved = _prove(sides, tally) if not tally.changed else None
     return Comparison(
         same=False,
         differences=tally.groups.differences(),
@@ -64,7 +67,34 @@ def compare_policies(
         expectation_changes=changes,
         complete=tally.complete,
         beside_everything=bool(sides.old.beside),
+        proved=proved if proved is None else proved.answer,
+        unproved=proved.reason if proved else "",
     )
+
+
+def _prove(sides: Sides, tally: _Tally) -> Verdict:
+    """Prove that both sides allow the same, where the search found no difference.
+
+    A request that tells them apart nonetheless is one more difference; but not one for an action
+    that AWS does not have, which only some later service could.
+    """
+    from cml_iam.prove import equivalent
+
+    verdict = equivalent(_policies(sides.old), _policies(sides.new))
+    if verdict.witness and verdict.witness.unlisted:
+        action = verdict.witness.request.action
+        return replace(verdict, reason=f"an action such as {action}, which AWS does not list")
+    if verdict.witness:
+        _ask(sides, verdict.witness.request, tally)
+    return verdict
+
+
+def _policies(side: Side) -> Policies:
+    from cml_iam.prove import Policies
+
+    if side.form == "resource":
+        return Policies(resource=side.documents[0])
+    return Policies((*side.documents, *side.beside))
 
 
 def _sides(old: tuple[PolicyDocument, ...], new: tuple[PolicyDocument, ...]) -> Sides:

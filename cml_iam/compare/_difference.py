@@ -72,6 +72,10 @@ class Comparison:
     were decided by both sides, of which *unchanged* came out alike; *complete* says whether all
     combinations of the values the documents name were searched. *beside_everything*: neither
     document allows anything, so both were judged beside a policy that allows everything.
+
+    *proved* is the answer of the proof that both allow the same, which is asked for where the
+    search finds nothing. *unproved* says what it was undecided about, or that it is `broken` by
+    actions which AWS does not list.
     """
 
     same: bool
@@ -82,11 +86,13 @@ class Comparison:
     expectation_changes: tuple[ExpectationChange, ...] = ()
     complete: bool = True
     beside_everything: bool = False
+    proved: Literal["holds", "broken", "undecided"] | None = None
+    unproved: str = ""
 
     @property
     def verdict(self) -> Verdict:
         """Say in a word how NEW differs from OLD."""
-        if self.same:
+        if self.same or (self.proved == "holds" and not self.differences):
             return "same"
         wider = any(each.change in WIDER for each in self.differences)
         narrower = any(each.change not in WIDER for each in self.differences)

@@ -1,27 +1,21 @@
-"""Search one place for requests that tell two sets of policies apart.
+"""One place where requests can tell two sets of policies apart, and its statements as boxes.
 
-Every test of a statement depends on one axis, so the requests that fit a statement are a box: for
-each axis a set of choices. What one statement matches and others do not is found by taking the
-others in turn and leaving their box through one of its sides; this looks at all combinations of
-the choices without listing them.
+Every test of a statement depends on one axis, so the requests that fit a statement are a box; for
+the search through boxes see `prove`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from cml_iam.compare._axes import Axis, axes_of, joined, regions_of
 from cml_iam.compare._clauses import Clause, Test
 from cml_iam.compare._places import Place
 from cml_iam.engine import Request
+from cml_iam.prove import Box, lowest
 from cml_iam.reference import same_key
-
-MAX_STEPS: Final = 4000
-
-Box = tuple[int, ...]
-"""For each axis the choices left, as bits."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +33,7 @@ class Field:
 
     def request(self, box: Box) -> Request:
         """Return the first request in *box*."""
-        return self.request_at(tuple(_lowest(bits) for bits in box))
+        return self.request_at(tuple(lowest(bits) for bits in box))
 
     def request_at(self, indices: tuple[int, ...]) -> Request:
         """Return the request with these choices."""
@@ -53,7 +47,7 @@ class Field:
         starts = [self.whole, *self.boxes.values()]
         seen: set[tuple[int, ...]] = set()
         for box in starts:
-            start = tuple(_lowest(bits) for bits in box)
+            start = tuple(lowest(bits) for bits in box)
             for number, axis in enumerate(self.axes):
                 for index in range(len(axis.choices)):
                     seen.add((*start[:number], index, *start[number + 1 :]))
@@ -81,40 +75,6 @@ def field_of(place: Place, clauses: tuple[Clause, ...], *, unusual: bool = False
     bare = Field(place, axes, {}, base, complete)
     boxes = {each: box for each in reaching if (box := _box(bare, each)) is not None}
     return Field(place, axes, boxes, base, complete)
-
-
-def leaving(box: Box, others: Iterable[Box]) -> tuple[Box | None, bool]:
-    """Return a part of *box* that is outside all *others*, or None; and whether that is certain."""
-    # Those that are hardest to leave come first, so that dead ends are short.
-    ordered = sorted(
-        others, key=lambda other: sum(a & ~b != 0 for a, b in zip(box, other, strict=True))
-    )
-    steps = 0
-    pending = [(box, 0)]
-    while pending:
-        here, index = pending.pop()
-        steps += 1
-        if steps > MAX_STEPS:
-            return None, False
-        while index < len(ordered) and meet(here, ordered[index]) is None:
-            index += 1
-        if index == len(ordered):
-            return here, True
-        pending.extend((part, index + 1) for part in _outside(here, ordered[index]))
-    return None, True
-
-
-def meet(one: Box, other: Box) -> Box | None:
-    """Return what two boxes have in common, if anything."""
-    both = tuple(a & b for a, b in zip(one, other, strict=True))
-    return both if all(both) else None
-
-
-def _outside(box: Box, other: Box) -> Iterator[Box]:
-    for number, (mine, theirs) in enumerate(zip(box, other, strict=True)):
-        rest = mine & ~theirs
-        if rest:
-            yield (*box[:number], rest, *box[number + 1 :])
 
 
 def _box(field: Field, clause: Clause) -> Box | None:
@@ -146,7 +106,3 @@ def _tests(clause: Clause) -> tuple[Test, ...]:
 
 def _is_covered(key: str, covered: frozenset[str]) -> bool:
     return same_key(key) in covered
-
-
-def _lowest(bits: int) -> int:
-    return (bits & -bits).bit_length() - 1

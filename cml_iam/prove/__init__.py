@@ -1,6 +1,7 @@
 """Proof: what policies can ever permit, over all requests, with a witness."""
 
 from cml_iam.prove._answers import Answer, Answered, Policies, Shape, Verdict, Witness
+from cml_iam.prove._boxes import Box, leaving, lowest, meet
 from cml_iam.prove._known import Assumption
 from cml_iam.prove._promises import Promise, site_promises
 from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
@@ -12,6 +13,7 @@ __all__ = [
     "Answer",
     "Answered",
     "Assumption",
+    "Box",
     "Edit",
     "Policies",
     "Promise",
@@ -22,7 +24,10 @@ __all__ = [
     "Witness",
     "always",
     "equivalent",
+    "leaving",
     "lost",
+    "lowest",
+    "meet",
     "never",
     "parse_shape",
     "prove_promise",
