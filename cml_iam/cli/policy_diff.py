@@ -173,11 +173,15 @@ def _counts(found: Comparison) -> Iterator[str]:
     yield f"{INFO} unchanged: {found.unchanged} of {found.requests} requests{asked}"
     if found.beside_everything:
         yield f"{INFO} neither allows anything, so both were judged beside a policy allowing all"
+    if found.unproved:
+        yield f"{INFO} not proved to be the same: {found.unproved}"
     if not found.complete:
         yield f"{WARN} too many combinations: some were not searched"
 
 
 def _verdict(found: Comparison, old: Path, new: Path) -> str:
+    if not found.differences and found.proved == "holds":
+        return f"{OK} same meaning: that both allow the same is proved for every request there is"
     if not found.differences:
         searched = ", among all combinations of what the statements name" if found.complete else ""
         return f"{OK} no difference found in {found.requests} requests{searched}"
@@ -194,6 +198,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "requests": found.requests,
         "unchanged": found.unchanged,
         "complete": found.complete,
+        "proved": found.proved,
         "besideEverything": found.beside_everything,
         "differences": [_difference_json(each) for each in found.differences],
         "expectations": found.expectations,

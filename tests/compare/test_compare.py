@@ -243,7 +243,13 @@ def test_no_difference_is_made_up(old: PolicyDocument, seed: int) -> None:
     ids=["wildcard", "covered", "denied anyway", "two keys for the region", "two keys for a tag"],
 )
 def test_other_words_for_the_same_make_no_difference(old: Any, new: Any) -> None:
-    assert compare_policies([policy(*old)], [policy(*new)]).verdict == "none found"
+    found = compare_policies([policy(*old)], [policy(*new)])
+    assert not found.differences
+    # Of a wildcard only what AWS has today can be proved.
+    wild = old[0]["Action"] == ["ec2:StartInstances", "ec2:StopInstances"]
+    assert (found.verdict, found.proved) == (
+        ("none found", "broken") if wild else ("same", "holds")
+    )
 
 
 def test_a_whole_and_its_parts_are_the_same() -> None:
