@@ -1,0 +1,82 @@
+"""The published pairs, answered as labelled, or listed in disagreements.json with the reason."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from cml_iam.policy import load_policy
+from cml_iam.prove import Policies, within
+from tests.conftest import REPOSITORY
+
+PAIRS = REPOSITORY.parent / "shared" / "conformance" / "proof_pairs.jsonl"
+DISAGREEMENTS = json.loads(Path(__file__).with_name("disagreements.json").read_text("utf-8"))
+KNOWN = {name: (each, got) for each in DISAGREEMENTS for name, got in each["answers"].items()}
+
+pytestmark = pytest.mark.skipif(not PAIRS.exists(), reason="the pairs are not here")
+
+
+@cache
+def pairs():
+    return [json.loads(line) for line in PAIRS.read_text("utf-8").splitlines()]
+
+
+def side(policy):
+    document = load_policy(policy)
+    if any(each.principal or each.not_principal for each in document.statements):
+        return Policies(resource=document)
+    return Policies(identity=(document,))
+
+
+def answer(policy_a, policy_b, one_way):
+    """Say how *policy_b* relates to *policy_a*, in the words of the labels."""
+    a, b = side(policy_a), side(policy_b)
+    inside = within(b, a)
+    if one_way:
+        return {"holds": "b_within_a", "broken": "b_exceeds_a"}.get(inside.answer, inside.reason)
+    words = {
+        ("holds", "holds"): "equivalent",
+        ("holds", "broken"): "b_subset_a",
+        ("broken", "holds"): "a_subset_b",
+        ("broken", "broken"): "incomparable",
+    }
+    outside = within(a, b)
+    return words.get((inside.answer, outside.answer), inside.reason + outside.reason)
+
+
+def answer_to(pair):
+    one_way = pair["expected"] in {"b_within_a", "b_exceeds_a"}
+    return answer(pair["policy_a"], pair["policy_b"], one_way)
+
+
+def test_every_pair_is_answered_as_labelled_or_listed():
+    found = {each["id"]: answer_to(each) for each in pairs()}
+
+    expected = {each["id"]: KNOWN.get(each["id"], (None, each["expected"]))[1] for each in pairs()}
+    assert found == expected
+
+
+def test_the_list_names_no_pair_that_is_answered_as_labelled():
+    labels = {each["id"]: each["expected"] for each in pairs()}
+
+    assert not [name for name, (_, got) in KNOWN.items() if labels[name] == got]
+
+
+@pytest.mark.parametrize("kind", ["version", "placeholder"])
+def test_where_a_text_is_at_fault_mending_it_gives_the_label(kind):
+    mended = {
+        "version": lambda pair: pair | {"policy_b": {**pair["policy_b"], "Version": "2012-10-17"}},
+        "placeholder": lambda pair: json.loads(
+            json.dumps(pair).replace("<ACCOUNT ID>", "111111111111")
+        ),
+    }[kind]
+    names = {name for name, (each, _) in KNOWN.items() if each["kind"] == kind}
+    chosen = [each for each in pairs() if each["id"] in names]
+
+    assert chosen
+    assert {p["id"]: answer_to(mended(p)) for p in chosen} == {
+        p["id"]: p["expected"] for p in chosen
+    }
