@@ -2,9 +2,11 @@
 #   docker compose up -d         or    docker build -t cml-iam:0.1.0 .
 FROM python:3.13-slim
 
+# Two arenas: threads that come and go take 12 MB less.
 ENV PYTHONPATH=/opt/cml-iam \
     PYTHONUNBUFFERED=1 \
-    PYTHONUTF8=1
+    PYTHONUTF8=1 \
+    MALLOC_ARENA_MAX=2
 
 # Pinned and hashed: what was tested is what runs.
 COPY requirements/run.txt /tmp/run.txt

@@ -1,11 +1,11 @@
 """`cml-iam serve` under load: answers, times, and the memory of its process.
 
-    python benchmarks/serve/load.py [--rate 200] [--seconds 60] [--workers 200] [--limit 100]
+    python benchmarks/serve/load.py [--rate 200] [--seconds 60] [--workers 200] [--regions 4]
 
-An embedded AWS with a fleet, `cml-iam serve` in a process of its own, and readers that send *rate*
-requests a second on a new connection each, as probes do: 7 of 10 for /health, 2 for /metrics, 1 for
-the page. Ends with 1 if an answer failed, the rate was not kept, or the memory went past *limit*
-MB.
+An embedded AWS with a fleet in one of the regions, `cml-iam serve` in a process of its own, and
+readers that send *rate* requests a second on a new connection each, as probes do: 7 of 10 for
+/health, 2 for /metrics, 1 for the page. Ends with 1 if an answer failed, the rate was not kept, or
+the memory went past --limit, 100 MB.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from cml_iam.sandbox import OWN_IMAGE, Sandbox, command_environment, start_sandb
 
 PATHS = ("/health",) * 7 + ("/metrics",) * 2 + ("/",)
 READERS = 16
+REGIONS = ("us-east-1", "us-east-2", "us-west-1", "us-west-2")
 GUARD = [{"Key": "ManagedBy", "Value": "cml-cloud-manager"}]
 
 
@@ -55,6 +56,7 @@ def started(sandbox: Sandbox, folder: str) -> tuple[subprocess.Popen[str], int]:
         command,
         env=command_environment(sandbox, os.environ),
         cwd=folder,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -123,10 +125,14 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=200)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--workers", type=int, default=200)
+    parser.add_argument("--regions", type=int, choices=range(1, 5), default=4)
     parser.add_argument("--limit", type=float, default=100.0)
     chosen = parser.parse_args()
     with start_sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
         launch(sandbox, chosen.workers)
+        site = f'[account]\nid = "{sandbox.account}"\n[restrict]\nregions = '
+        regions = json.dumps(REGIONS[: chosen.regions])
+        Path(folder, "cml-iam.toml").write_text(f"{site}{regions}\n")
         process, port = started(sandbox, folder)
         try:
             ask(port, "/health")
