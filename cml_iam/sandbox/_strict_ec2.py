@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.sandbox._addresses import with_shown_addresses
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._asked_ec2 import KINDS
 from cml_iam.sandbox._faults import Fault
@@ -129,7 +130,7 @@ def _run(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
     # Moto launches the minimum; EC2, whose capacity here has no end, the maximum. The contents of
     # the launch template are parameters of the call by now: moto is not to add them once more.
     asked = call.with_params(MinCount=call.params["MaxCount"], LaunchTemplate=None)
-    answer = execute(asked)
+    answer = with_shown_addresses(execute(asked))
     if answer.ok:
         made = [each for each in backend.all_instances() if each.id not in before]
         for each in made:
@@ -229,9 +230,10 @@ def _described(world: World, call: Call, execute: Callable[[Call], Answer]) -> A
         )
 
     with only(backend, wanted):
-        return in_pages(
+        answer = in_pages(
             world, call, lambda asked: execute(asked.with_params(Filters=theirs, InstanceIds=None))
         )
+    return with_shown_addresses(answer)
 
 
 def _check_attribute(world: World, call: Call) -> None:

@@ -362,3 +362,21 @@ def state(ec2: Any, instance_id: str) -> str:
 
 def all_subnets(ec2: Any) -> list[dict[str, Any]]:
     return list(ec2.describe_subnets()["Subnets"])
+
+
+def test_a_launch_shows_no_public_address_yet(ec2: Any) -> None:
+    made = ec2.run_instances(ImageId=IMAGE, InstanceType="c5.large", MinCount=1, MaxCount=1)
+    (shown,) = made["Instances"]
+
+    assert (shown["State"]["Name"], bool(shown["PrivateIpAddress"])) == ("pending", True)
+    assert "54." not in str(shown)
+    assert "Association" not in shown["NetworkInterfaces"][0]
+
+
+def test_a_terminated_instance_shows_no_network(ec2: Any, instance: str) -> None:
+    ec2.terminate_instances(InstanceIds=[instance])
+    (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+
+    assert (found["SecurityGroups"], found["NetworkInterfaces"]) == ([], [])
+    assert not {"PrivateIpAddress", "SubnetId", "VpcId", "PublicIpAddress"} & set(found)
+    assert found["InstanceType"] == "c5.large"

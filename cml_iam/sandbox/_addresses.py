@@ -1,0 +1,56 @@
+"""What an instance shows of its network: nothing public before it runs, nothing after its end.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ec2-instance-termination-works.html
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+from xml.etree import ElementTree as ET
+
+if TYPE_CHECKING:
+    from cml_iam.sandbox._wire import Answer
+
+_NAMESPACE: Final = re.compile(r"\{([^}]*)\}")
+_PUBLIC: Final = frozenset({"ipAddress", "dnsName", "association"})
+_NETWORK: Final = _PUBLIC | {
+    "groupSet",
+    "networkInterfaceSet",
+    "privateDnsName",
+    "privateIpAddress",
+    "subnetId",
+    "vpcId",
+}
+_HIDDEN: Final = {"pending": _PUBLIC, "terminated": _NETWORK}
+_EMPTY: Final = frozenset({"groupSet", "networkInterfaceSet"})
+"""The lists that are shown empty instead of not at all."""
+
+
+def with_shown_addresses(answer: Answer) -> Answer:
+    """Return the *answer* about instances with what EC2 shows of their networks."""
+    if not answer.ok or not any(b">%s<" % each.encode() in answer.body for each in _HIDDEN):
+        return answer
+    root = ET.fromstring(answer.body)  # noqa: S314 - moto's own answer
+    match = _NAMESPACE.match(root.tag)
+    prefix = match[0] if match else ""
+    for listed in root.iter(f"{prefix}instancesSet"):
+        for instance in listed:
+            state = instance.findtext(f"{prefix}instanceState/{prefix}name") or ""
+            _hide(instance, {f"{prefix}{each}" for each in _HIDDEN.get(state, ())}, prefix)
+    body = ET.tostring(
+        root, "utf-8", xml_declaration=True, default_namespace=match[1] if match else None
+    )
+    return replace(answer, body=body)
+
+
+def _hide(element: ET.Element, names: set[str], prefix: str) -> None:
+    for each in list(element):
+        if each.tag not in names:
+            _hide(each, names, prefix)
+        elif each.tag.removeprefix(prefix) in _EMPTY:
+            each.clear()
+        else:
+            element.remove(each)
