@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cml_iam.policy import Arn, load_policy
-from cml_iam.provision._live import read_policy, read_principal
+from cml_iam.provision import read_policy, read_principal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
