@@ -7,6 +7,7 @@ axis, whose choices are those combinations that can be.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -65,6 +66,12 @@ class Gathered:
                 for each_field in pattern:
                     self.fields.setdefault(each_field.key, []).append(each_field)
                     self._need(each_field.key, each_field.needs)
+
+    def at(self, place: Place) -> Gathered:
+        """Return the same for another place with a resource of the same kind: an ARN, or none."""
+        other = copy(self)
+        other.place = place
+        return other
 
     def _need(self, name: str, needed: Iterable[str]) -> None:
         self.needs.setdefault(name, set()).update(needed)

@@ -58,6 +58,14 @@ class Searcher:
         self._parts = goal.parts()
         self._memo: Memo = {}
         self._searched: dict[Any, Found] = {}
+        self._by_shape: dict[bool, Gathered] = {}
+
+    def _gathered(self, place: Place) -> Gathered:
+        """Return what the statements ask at *place*: it differs for an ARN and for none only."""
+        on_nothing = place.fields is None
+        if on_nothing not in self._by_shape:
+            self._by_shape[on_nothing] = Gathered(place, self._parts, self._memo)
+        return self._by_shape[on_nothing].at(place)
 
     def at(self, place: Place) -> Found:
         """Look for a request at *place* that AWS can send; assume only what keeps others out.
@@ -65,7 +73,7 @@ class Searcher:
         A place that differs from an earlier one in nothing the statements ask about is not
         searched again, if nothing was found there.
         """
-        gathered = Gathered(place, self._parts, self._memo)
+        gathered = self._gathered(place)
         mark = _mark(gathered)
         known = self._searched.get(mark)
         if known is None or known.request is not None:
@@ -228,7 +236,7 @@ class _Slice:
     def _plain_tests(self, part: Part) -> list[Test]:
         """Return the tests that all hold where *part* matches, but for those of an ARN."""
         if part not in self._tests:
-            found = [test for _, test in part.conditions()]
+            found = [*part.conditions]
             principal = part.principal()
             found += [principal] if principal else []
             found += [part.on_nothing()] if self._place.fields is None else []

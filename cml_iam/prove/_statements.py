@@ -65,15 +65,14 @@ class FieldPattern:
 
     def test(self) -> Test:
         """Return the engine's test of this field alone."""
-        keys = frozenset({self.key}) | self.needs
-        if self.needs:
-            alone = ResourcePattern("", _only(self.index, self.parts))
-            return Test(
-                keys,
-                lambda given: alone.matches(_arn_with(self.index, given[self.key]), given) is True,
-            )
-        plain = _field_test(self.index, self.parts)
-        return Test(keys, lambda given: plain(_arn_with(self.index, given[self.key])))
+        needs = self.needs
+        if not needs:
+            return _plain_field_test(self.index, self.parts)
+        alone = ResourcePattern("", _only(self.index, self.parts))
+        return Test(
+            frozenset({self.key}) | needs,
+            lambda given: alone.matches(_arn_with(self.index, given[self.key]), given) is True,
+        )
 
 
 def _only(index: int, parts: tuple[Token, ...]) -> Fields:
@@ -83,8 +82,9 @@ def _only(index: int, parts: tuple[Token, ...]) -> Fields:
 
 
 @lru_cache(1 << 12)
-def _field_test(index: int, parts: tuple[Token, ...]) -> Callable[[str], bool]:
-    return arn_patterns((_only(index, parts),)).test()
+def _plain_field_test(index: int, parts: tuple[Token, ...]) -> Test:
+    test, key = arn_patterns((_only(index, parts),)).test(), FIELD_KEYS[index]
+    return Test(frozenset({key}), lambda given: test(_arn_with(index, given[key])))
 
 
 def _arn_with(index: int, text: str) -> str:
@@ -134,11 +134,13 @@ class Part:
         """The keys of the policy variables in its resources."""
         return frozenset(k for each in self.patterns for field in each for k in field.needs)
 
-    def conditions(self) -> Iterator[tuple[Asked, Test]]:
-        """Yield each condition with the test of it."""
-        for each in self.asked:
-            keys = frozenset({same_key(each.condition.key)}) | each.needs()
-            yield each, Test(keys, each.test)
+    @cached_property
+    def conditions(self) -> tuple[Test, ...]:
+        """The tests of its conditions."""
+        return tuple(
+            Test(frozenset({same_key(each.condition.key)}) | each.needs(), each.test)
+            for each in self.asked
+        )
 
     def principal(self) -> Test | None:
         """Return the test of the caller; None where the statement names none."""

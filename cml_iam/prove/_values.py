@@ -68,50 +68,79 @@ class Asked:
     @property
     def operator(self) -> OperatorName:
         """The operator taken apart."""
-        return OperatorName.parse(self.condition.operator)
+        return _operator(self.condition.operator)
 
     @property
     def family(self) -> str:
         """What the operator compares, such as `string` or `numeric`."""
-        base = self.operator.base
-        if base in {"ipaddress", "notipaddress"}:
-            return "ip"
-        return next((each for each in _FAMILIES if base.startswith(each)), "null")
+        return _family(self.operator.base)
 
-    def parsed(self) -> list[tuple[Token, ...]]:
+    def parsed(self) -> tuple[tuple[Token, ...], ...]:
         """Return the values taken apart; those that can never match are left out."""
-        family, base = self.family, self.operator.base
-        wild = family == "arn" or base in {"stringlike", "stringnotlike"}
-        takes = self.variables and family in {"string", "arn", "bool"}
-        found = []
-        for value in self.condition.values:
-            try:
-                found.append(tokens(value, variables=takes, wildcards=wild, keys=Keys()))
-            except MalformedVariableError:
-                continue
-        return found
+        return _parsed(self.condition, self.variables)
 
     def needs(self) -> frozenset[str]:
         """Return the keys of the policy variables in the values, by `same_key`."""
-        return frozenset(
-            same_key(p.key) for v in self.parsed() for p in v if isinstance(p, Variable)
-        )
+        return _needs(self.condition, self.variables)
 
-    def globs(self, context: Context) -> list[Glob]:
+    def globs(self, context: Context) -> tuple[Glob, ...]:
         """Return the patterns of texts this tells apart, with *context* for the variables."""
-        if self.family not in _TEXTS or self.family == "null":
-            return []
-        fold = "ignorecase" in self.operator.base or self.family == "bool"
-        found = [ARN] if self.family == "arn" else []
-        for parts in self.parsed():
-            literal = resolved(parts, context)
-            if literal is None:
-                continue
-            if self.family == "arn":
-                found.extend(_arn_glob(literal))
-            else:
-                found.append(Glob(tuple(symbols(literal)), fold))
-        return found
+        if not self.needs():
+            return _plain_globs(self.condition, self.variables)
+        return tuple(_globs(self, context))
+
+
+_operator = lru_cache(1 << 8)(OperatorName.parse)
+
+
+@lru_cache(1 << 8)
+def _family(base: str) -> str:
+    if base in {"ipaddress", "notipaddress"}:
+        return "ip"
+    return next((each for each in _FAMILIES if base.startswith(each)), "null")
+
+
+@lru_cache(1 << 12)
+def _parsed(condition: Condition, variables: bool) -> tuple[tuple[Token, ...], ...]:
+    base = _operator(condition.operator).base
+    family = _family(base)
+    wild = family == "arn" or base in {"stringlike", "stringnotlike"}
+    takes = variables and family in {"string", "arn", "bool"}
+    found = []
+    for value in condition.values:
+        try:
+            found.append(tokens(value, variables=takes, wildcards=wild, keys=Keys()))
+        except MalformedVariableError:
+            continue
+    return tuple(found)
+
+
+@lru_cache(1 << 12)
+def _needs(condition: Condition, variables: bool) -> frozenset[str]:
+    parsed = _parsed(condition, variables)
+    return frozenset(same_key(p.key) for v in parsed for p in v if isinstance(p, Variable))
+
+
+@lru_cache(1 << 12)
+def _plain_globs(condition: Condition, variables: bool) -> tuple[Glob, ...]:
+    return tuple(_globs(Asked(condition, lambda context: False, variables), {}))  # noqa: ARG005
+
+
+def _globs(asked: Asked, context: Context) -> Iterable[Glob]:
+    family = asked.family
+    if family not in _TEXTS or family == "null":
+        return
+    fold = "ignorecase" in asked.operator.base or family == "bool"
+    if family == "arn":
+        yield ARN
+    for parts in asked.parsed():
+        literal = resolved(parts, context)
+        if literal is None:
+            continue
+        if family == "arn":
+            yield from _arn_glob(literal)
+        else:
+            yield Glob(tuple(symbols(literal)), fold)
 
 
 def symbols(parts: Iterable[Token]) -> Iterable[Symbol]:
