@@ -141,8 +141,7 @@ def _mean(values: Values) -> float | None:
 
 
 def _widened(values: list[float | None], width: int) -> list[float | None]:
-    times = max(1, width // max(1, len(values)))
-    return [each for each in values for _ in range(times)]
+    return [values[column * len(values) // width] for column in range(width)] if values else []
 
 
 def _times(start: datetime, end: datetime, width: int) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cml_iam.cli._chart import amount, pen_for, scale, sparkline, squeezed
+from cml_iam.cli._chart import Pen, amount, scale, sparkline, squeezed
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import UNKNOWN
+from cml_iam.cli._output import GAP, UNKNOWN
 from cml_iam.workers import NOT_ASKED, Measure, Metric, Unknown, Utilization, Worker
 
 
@@ -17,13 +16,17 @@ def shown_amount(value: float | None, metric: Metric) -> str:
     return "-" if value is None else amount(value, rate=Measure(metric.name).is_rate)
 
 
-def trend(metric: Metric, used: Utilization, width: int) -> str:
+def trend(metric: Metric, used: Utilization, width: int, pen: Pen) -> str:
     """Return the points of *metric* as bars with their gaps, of 100 % or of the highest rate."""
     slots = metric.slots(used.start, used.end)
     known = [each for each in slots if each is not None]
-    rate = Measure(metric.name).is_rate
-    top = scale(known, rate=True) if rate else 100.0
-    return sparkline(squeezed(slots, width), top, pen_for(sys.stdout.encoding)).rstrip()
+    top = scale(known, rate=True) if Measure(metric.name).is_rate else 100.0
+    return sparkline(squeezed(slots, width), top, pen).rstrip()
+
+
+def room_beside(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
+    """Return how many of *width* columns a table of *columns* and *rows* leaves for one more."""
+    return width - sum(max(map(len, cells)) + GAP for cells in zip(columns, *rows, strict=True)) - 3
 
 
 def reasons(pairs: Iterable[tuple[Worker, Metric]]) -> list[str]:

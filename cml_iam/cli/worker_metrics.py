@@ -14,6 +14,7 @@ from cml_iam.cli._metric_words import (
     could_ask,
     measures_of,
     reasons,
+    room_beside,
     shown_amount,
     trend,
     usage_json,
@@ -86,34 +87,32 @@ def metrics(
         )
     if wants_json():
         print_json([usage_json(each, used[each.id]) for each in found])
-    elif drawn:
-        _draw(found, used, ASCII if plain else pen_for(sys.stdout.encoding))
     else:
-        _print(found, used)
+        show = _draw if drawn else _print
+        show(found, used, ASCII if plain else pen_for(sys.stdout.encoding))
     context.exit(could_ask(used))
 
 
-def _print(found: Sequence[Worker], used: Mapping[str, Utilization]) -> None:
-    columns = ["worker", "metric", "mean", "latest", "max", "points", "trend"]
-    longest = max((len(each.name or each.id) for each in found), default=0)
-    room = min(_TREND_MOST, max(8, console().width - longest - 66))
-    rows = [
-        _row(worker, metric, used[worker.id], room)
-        for worker in found
-        for metric in used[worker.id].metrics.values()
-    ]
-    print_table(columns, rows)
-    for line in reasons(_pairs(found, used)):
+def _print(found: Sequence[Worker], used: Mapping[str, Utilization], pen: Pen) -> None:
+    columns = ["worker", "metric", "mean", "latest", "max", "points"]
+    pairs = _pairs(found, used)
+    rows = [_row(worker, metric) for worker, metric in pairs]
+    room = min(_TREND_MOST, max(8, room_beside(columns, rows, console().width)))
+    trends = [trend(metric, used[worker.id], room, pen) for worker, metric in pairs]
+    print_table(
+        [*columns, "trend"],
+        [[*row, drawn] for row, drawn in zip(rows, trends, strict=True)],
+    )
+    for line in reasons(pairs):
         say(line)
 
 
-def _row(worker: Worker, metric: Metric, used: Utilization, room: int) -> list[str]:
-    first = [worker.name or worker.id, Measure(metric.name).words]
-    last = [str(metric.count), trend(metric, used, room)]
+def _row(worker: Worker, metric: Metric) -> list[str]:
+    first, count = [worker.name or worker.id, Measure(metric.name).words], str(metric.count)
     if metric.unknown:
-        return [*first, f"{UNKNOWN} {metric.unknown}", "-", "-", *last]
+        return [*first, f"{UNKNOWN} {metric.unknown}", "-", "-", count]
     values = (metric.mean, metric.latest, metric.maximum)
-    return [*first, *(shown_amount(each, metric) for each in values), *last]
+    return [*first, *(shown_amount(each, metric) for each in values), count]
 
 
 def _pairs(found: Sequence[Worker], used: Mapping[str, Utilization]) -> list[tuple[Worker, Metric]]:

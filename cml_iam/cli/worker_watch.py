@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.cli._chart import Pen, pen_for
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._metric_words import could_ask, reasons, shown_amount, trend, usage_json
+from cml_iam.cli._metric_words import (
+    could_ask,
+    reasons,
+    room_beside,
+    shown_amount,
+    trend,
+    usage_json,
+)
 from cml_iam.cli._output import (
     BAD,
     INFO,
@@ -48,6 +56,7 @@ if TYPE_CHECKING:
 _INTERVAL = re.compile(r"([0-9]{1,5})\s*([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
+_TREND_LEAST, _TREND_MOST = 8, 60
 SHOWN = (Measure.CPU, Measure.MEMORY, Measure.NETWORK_IN, Measure.NETWORK_OUT)
 
 
@@ -92,14 +101,14 @@ def watch(
     -o json one line. Ctrl-C ends it, with 130; --count N with 0, or 8 if something could not be
     asked the last time.
     """
-    here = scene()
+    here, pen = scene(), pen_for(sys.stdout.encoding)
     frames = _frames(_watch(here, workers, window), every, count)
     if wants_json():
         last = _follow(frames, lambda frame: click.echo(json_text(_as_json(frame))))
     elif sys.stdout.isatty():
-        last = _live(frames)
+        last = _live(frames, pen)
     else:
-        last = _follow(frames, _print)
+        last = _follow(frames, lambda frame: _print(frame, pen))
     context.exit(Exit.AWS if not _answered(last, here) else _code(last))
 
 
@@ -148,19 +157,21 @@ def _follow(frames: Iterator[Frame], show: Callable[[Frame], None]) -> Frame:
     return last
 
 
-def _live(frames: Iterator[Frame]) -> Frame:
+def _live(frames: Iterator[Frame], pen: Pen) -> Frame:
     from rich.live import Live
 
     out = console()
     with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
-        return _follow(frames, lambda frame: live.update(_drawn(frame, out.width), refresh=True))
+        return _follow(
+            frames, lambda frame: live.update(_drawn(frame, out.width, pen), refresh=True)
+        )
 
 
-def _drawn(frame: Frame, width: int) -> Group:
+def _drawn(frame: Frame, width: int, pen: Pen) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    headings, rows = _table(frame, width)
+    headings, rows = _table(frame, width, pen)
     made = table(*headings)
     for row in rows:
         made.add_row(*(mark(cell) for cell in row))
@@ -168,9 +179,9 @@ def _drawn(frame: Frame, width: int) -> Group:
     return Group(Text(_heading(frame), style="bold"), made, *notes)
 
 
-def _print(frame: Frame) -> None:
+def _print(frame: Frame, pen: Pen) -> None:
     say(_heading(frame))
-    print_table(*_table(frame, PIPED_WIDTH))
+    print_table(*_table(frame, PIPED_WIDTH, pen))
     for line in _notes(frame):
         say(line)
     say("")
@@ -183,31 +194,31 @@ def _heading(frame: Frame) -> str:
     return f"{frame.at:%Y-%m-%d %H:%M:%S} UTC: {len(found)} worker(s), {running} running{measured}"
 
 
-def _table(frame: Frame, width: int) -> tuple[list[str], list[list[str]]]:
+def _table(frame: Frame, width: int, pen: Pen) -> tuple[list[str], list[list[str]]]:
     """Return the headings and rows that fit into *width* columns."""
-    found = frame.listing.workers
-    changing = bool(frame.before)
-    longest = max((len(each.name or each.id) for each in found), default=4)
-    room = width - longest - (48 if changing else 34)
+    headings, rows = _columns(frame, wide=True)
+    if room_beside(headings, rows, width) < _TREND_LEAST:
+        headings, rows = _columns(frame, wide=False)
+    room = min(_TREND_MOST, room_beside(headings, rows, width))
+    if room < _TREND_LEAST:
+        return headings, rows
+    used = [frame.used.get(each.id) for each in frame.listing.workers]
+    trends = [trend(each.cpu, each, room, pen) if each else "" for each in used]
+    return [*headings, "cpu trend"], [[*row, t] for row, t in zip(rows, trends, strict=True)]
+
+
+def _columns(frame: Frame, *, wide: bool) -> tuple[list[str], list[list[str]]]:
     headings = ["name", "state", "cpu", "memory"]
-    wide = room >= 40
-    if wide:
-        headings += ["network in", "network out", "up", "type"]
-        room -= 50
-    spark = min(60, room) if room >= 8 else 0
-    rows = [_row(frame, each, spark, wide=wide) for each in found]
-    return [*headings, *(["cpu trend"] if spark else [])], rows
+    more = ["network in", "network out", "up", "type"] if wide else []
+    return [*headings, *more], [_row(frame, each, wide=wide) for each in frame.listing.workers]
 
 
-def _row(frame: Frame, worker: Worker, spark: int, *, wide: bool) -> list[str]:
-    used = frame.used.get(worker.id)
-    was = frame.before.get(worker.id)
+def _row(frame: Frame, worker: Worker, *, wide: bool) -> list[str]:
+    used, was = frame.used.get(worker.id), frame.before.get(worker.id)
     now = state(worker.state) + (f", was {was}" if was else "")
     row = [worker.name or worker.id, now, *(_value(used, each) for each in SHOWN[:2])]
     if wide:
         row += [*(_value(used, each) for each in SHOWN[2:]), uptime(worker), worker.instance_type]
-    if spark:
-        row.append(trend(used.cpu, used, spark) if used else "")
     return row
 
 
