@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._expected import asks_offline, expectation_findings, judged, matrix_of
 from cml_iam.audit._given import Given, Policy, policies_in
-from cml_iam.audit._part import Part, add_up, linted, trimmed
+from cml_iam.audit._lint import LINT, lint_many
+from cml_iam.audit._part import Part, add_up, trimmed
 from cml_iam.audit._report import Check, Input, Spot
 from cml_iam.audit._secrets import SECRETS, secrets_in
 from cml_iam.audit._sizes import open_sizes
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError, InputError, QuotaError
-from cml_iam.lint import Severity, lint_texts
+from cml_iam.lint import Severity
 from cml_iam.policy import attachment_problems, parse_policy
 from cml_iam.render import DOCUMENTS, render_document, render_parts
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
-LINT: Final = "lint"
 DRIFT: Final = "file-drift"
 EXPECTATIONS: Final = "expectations"
 
@@ -38,13 +38,15 @@ RENDERED: Final = ("boundary", "guard")
 class Offline:
     """What is asked for: the files, the site, which of its policies is in force.
 
-    *together*: the identity-based policies are judged as attached to one principal.
+    *together*: the identity-based policies are judged as attached to one principal. *processes*:
+    how many may share the work on many policies.
     """
 
     given: tuple[Given, ...] = ()
     site: Site | None = None
     profile: Profile = "hardened"
     together: bool = False
+    processes: int = 1
 
 
 def audit_documents(asked: Offline) -> Part:
@@ -108,8 +110,7 @@ def _lint(policies: Sequence[Policy], asked: Offline) -> Part:
     for kind, group in kinds.items():
         texts = [(each.name, each.text) for each in group]
         together = asked.together and kind == "identity"
-        found = lint_texts(texts, kind=kind, together=together)
-        findings += [linted(each, LINT, texts[0][0]) for each in found]
+        findings += lint_many(texts, kind, together=together, processes=asked.processes)
     order = {each.name: number for number, each in enumerate(policies)}
     findings += [each for policy in policies for each in open_sizes(policy, LINT)]
     findings.sort(key=lambda each: (order.get(each.spot.file or "", 0), each.spot.line or 0))

@@ -200,7 +200,8 @@ def _parts(wish: Wish, site: Site | None, now: datetime) -> tuple[list[Account],
     if wish.files or not (wish.live or wish.many):
         given = read_given(wish.files)
         with progress("judging the documents", only_on_terminal=True):
-            parts.append(audit_documents(Offline(given, site, wish.profile, wish.together)))
+            asked = Offline(given, site, wish.profile, wish.together, os.cpu_count() or 1)
+            parts.append(audit_documents(asked))
     if not (wish.live or wish.many):
         return [], parts
     if site is None:

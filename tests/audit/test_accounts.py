@@ -63,7 +63,7 @@ def sign_in(sandbox: Sandbox, key: str, secret: Secret, token: Secret | None = N
 
 @pytest.fixture(scope="module")
 def auditor(sandbox: Sandbox) -> Aws:
-    """The central auditor; every member but one has the role and a manager, one of them too wide."""
+    """The central auditor; two members have the role and a manager, one of them too wide."""
     for member in MEMBERS[:2]:
         site = replace(SITE, account=member)
         root = sandbox.root_of(member)
@@ -190,11 +190,7 @@ def test_the_command_line_audits_an_organization(
 ) -> None:
     for name, value in sandbox.environment().items():
         monkeypatch.setenv(name, value)
-    keys = (
-        auditor._session.get_credentials()
-        if hasattr(auditor, "_session")
-        else auditor.session.get_credentials()
-    )  # type: ignore[attr-defined]
+    keys = auditor.session.get_credentials()  # type: ignore[attr-defined]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys.secret_key)
     (tmp_path / "cml-iam.toml").write_text(

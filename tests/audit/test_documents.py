@@ -1,0 +1,419 @@
+"""The audit of files: all the faults of the documented policies, each once, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cml_iam.audit import AUDIT_RULES, Offline, Report, audit_documents, make_report, read_given
+from cml_iam.errors import InputError
+from cml_iam.lint import RULES, Severity
+from cml_iam.render import DOCUMENTS, render_document
+from cml_iam.site import Restrictions, Site, Tag
+from tests.conftest import SHARED, Ran
+
+SPEC = SHARED / "spec" / "aws-iam-setup.md"
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+needs_spec = pytest.mark.skipif(not SPEC.is_file(), reason="the documentation is not here")
+
+REGION, TAG = "EC2InstanceManagementRegionRestricted", "EC2InstanceManagementTagRestricted"
+TYPES, MANAGE, TAGS = "EC2RunInstancesRestricted", "EC2InstanceManagement", "EC2TagManagement"
+
+FAULTS = {
+    # What each document really has, by the numbers of the problems known of them: P1 the tag gate
+    # is open, P2 restricts nothing, P3 cannot launch, P4 writes everywhere, P5 no health check,
+    # P6 a type pattern admits metal.
+    "1-base": {("CML601", MANAGE), ("CML601", TAGS)},  # P4
+    "2-region": {("CML402", REGION)},  # P5
+    "3-tag": set(),
+    "4-run": {("CML401", TYPES), ("CML715", TYPES)},  # P3, P6
+    "5-trust": set(),
+    "6-base-and-hardening": {
+        ("CML301", REGION),  # P2
+        ("CML301", TAG),
+        ("CML301", TYPES),
+        ("CML601", MANAGE),
+        ("CML601", TAGS),
+        ("CML715", TYPES),
+    },
+    "7-hardening": {
+        ("CML501", TAG),  # P1
+        ("CML503", TAG),
+        ("CML401", TYPES),
+        ("CML601", TAGS),
+        ("CML715", TYPES),
+    },
+}
+
+
+def documented() -> list[dict[str, Any]]:
+    blocks = SPEC.read_text("utf-8").split("```json\n")[1:]
+    return [json.loads(each.partition("```")[0]) for each in blocks]
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    """The documented policies as files: alone, added to the base, and in the place of it."""
+    base, region, tag, types, trust = documented()
+    rest = [each for each in base["Statement"] if each["Sid"] != MANAGE]
+    written = {
+        "1-base": base["Statement"],
+        "2-region": [region],
+        "3-tag": [tag],
+        "4-run": [types],
+        "5-trust": trust["Statement"],
+        "6-base-and-hardening": [*base["Statement"], region, tag, types],
+        "7-hardening": [*rest, tag, types],
+    }
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    for name, statements in written.items():
+        document = {"Version": "2012-10-17", "Statement": statements}
+        (folder / f"{name}.json").write_text(json.dumps(document, indent=2))
+    return folder
+
+
+def audited(*paths: Path, site: Site | None = None, **changed: Any) -> Report:
+    part = audit_documents(Offline(read_given(paths), site, **changed))
+    return make_report(NOW, [part])
+
+
+def found(report: Report, name: str) -> list[tuple[str, str | None]]:
+    return sorted(
+        (each.rule, each.spot.statement)
+        for each in report.findings
+        if each.spot.file and Path(each.spot.file).stem == name
+    )
+
+
+@needs_spec
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_documented_policies_have_their_faults_once_and_no_other(
+    policies: Path, name: str
+) -> None:
+    report = audited(policies)
+
+    assert found(report, name) == sorted(FAULTS[name], key=str)
+
+
+@needs_spec
+def test_every_proven_fault_comes_with_a_request_and_a_remedy(policies: Path) -> None:
+    report = audited(policies)
+
+    assert all(each.remedy and each.page and each.spot.line for each in report.findings)
+    shown = {each.rule for each in report.findings if each.witness}
+    assert shown >= {"CML301", "CML401", "CML402", "CML501", "CML503", "CML715"}
+    assert report.conclusion() == "findings"
+
+
+@needs_spec
+def test_the_documentation_itself_can_be_audited() -> None:
+    """The places are those of the Markdown; the printed key pair is found, and not shown."""
+    report = audited(SPEC)
+
+    text = SPEC.read_text("utf-8").splitlines()
+    for each in report.findings:
+        assert each.spot.line is not None
+        if each.spot.statement and each.rule == "CML601":
+            assert "{" in text[each.spot.line - 1]
+    (key,) = [each for each in report.findings if each.rule == "CML807"]
+    assert "AKIAIOSFODNN7EXAMPLE" in text[(key.spot.line or 0) - 1]
+    assert key.severity is Severity.INFO
+    assert "wJalr" not in repr(report)
+    assert {each.rule for each in report.findings} == {
+        "CML601",
+        "CML402",
+        "CML401",
+        "CML715",
+        "CML807",
+    }
+
+
+@needs_spec
+def test_taken_together_the_snippets_restrict_nothing(policies: Path) -> None:
+    files = [policies / f"{name}.json" for name in ("1-base", "2-region", "3-tag", "4-run")]
+
+    report = audited(*files, together=True)
+
+    assert Counter(each.rule for each in report.findings)["CML301"] == 3
+
+
+def test_what_the_site_renders_is_clean(site: Site, tmp_path: Path) -> None:
+    for name in DOCUMENTS:
+        try:
+            (tmp_path / f"{name}.json").write_text(render_document(site, name).text)
+        except InputError:
+            continue
+
+    report = audited(tmp_path, site=site)
+
+    rules = {(each.rule, each.spot.file) for each in report.findings}
+    assert rules == {("CML601", str(tmp_path / "base.json"))}
+    assert report.conclusion() == "clean"
+    assert {each.state for each in report.checks} == {"passed"}
+    assert report.matrices[0].how == "offline"
+
+
+def test_without_files_what_the_site_renders_is_judged(site: Site) -> None:
+    report = audited(site=site)
+
+    assert report.findings == ()
+    assert report.conclusion(Severity.INFO) == "clean"
+    (matrix,) = report.matrices
+    assert all(cell.met and cell.asks for cell in matrix.cells)
+
+
+def test_the_base_policy_in_force_breaks_the_restrictions_once(site: Site) -> None:
+    report = audited(site=site, profile="base")
+
+    assert [each.rule for each in report.findings] == ["CML702"] * len(report.findings)
+    assert report.findings
+    assert all(each.witness for each in report.findings)
+
+
+@pytest.mark.parametrize(
+    ("sid", "key", "rule"),
+    [
+        ("OperateWorkers", "aws:ResourceTag/ManagedBy", "CML704"),
+        ("ReadMetrics", "aws:RequestedRegion", "CML704"),
+        ("LaunchInstance", "ec2:InstanceType", "CML704"),
+    ],
+)
+def test_a_condition_left_out_of_a_file_is_one_finding(
+    site: Site, tmp_path: Path, sid: str, key: str, rule: str
+) -> None:
+    document = json.loads(render_document(site, "hardened").text)
+    statement = next(each for each in document["Statement"] if each["Sid"] == sid)
+    for operator in list(statement["Condition"]):
+        statement["Condition"][operator].pop(key, None)
+        if not statement["Condition"][operator]:
+            del statement["Condition"][operator]
+    if not statement["Condition"]:
+        del statement["Condition"]
+    path = tmp_path / f"{site.policy}.json"
+    path.write_text(json.dumps(document, indent=2))
+
+    report = audited(path, site=site)
+
+    assert [each.rule for each in report.findings] == [rule]
+    assert report.findings[0].witness
+    assert report.changes
+    assert any(cell.met is False for cell in report.matrices[0].cells)
+
+
+def test_a_statement_taken_out_of_a_file_is_one_finding(site: Site, tmp_path: Path) -> None:
+    document = json.loads(render_document(site, "hardened").text)
+    document["Statement"] = [e for e in document["Statement"] if e["Sid"] != "OperateWorkers"]
+    path = tmp_path / "hardened.json"
+    path.write_text(json.dumps(document))
+
+    report = audited(path, site=site)
+
+    assert [each.rule for each in report.findings] == ["CML705"]
+
+
+def test_the_same_in_another_order_is_no_drift(site: Site, tmp_path: Path) -> None:
+    document = json.loads(render_document(site, "hardened").text)
+    document["Statement"].reverse()
+    path = tmp_path / "hardened.json"
+    path.write_text(json.dumps(document))
+
+    assert audited(path, site=site).findings == ()
+
+
+def test_what_is_no_policy_is_passed_over_in_a_folder_and_judged_by_name(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"name": "x"}')
+    (tmp_path / "broken.json").write_text('{"Statement": [')
+
+    report = audited(tmp_path)
+
+    assert [(each.rule, Path(each.spot.file or "").name) for each in report.findings] == [
+        ("CML101", "broken.json")
+    ]
+    assert {each.rule for each in audited(tmp_path / "package.json").findings} == {"CML102"}
+
+
+def test_a_policy_that_cannot_be_read_is_not_judged_as_if_it_were(
+    site: Site, tmp_path: Path
+) -> None:
+    path = tmp_path / "hardened.json"
+    path.write_text('{"Version": "2012-10-17"}')
+
+    report = audited(path, site=site)
+
+    assert [each.id for each in report.unchecked] == ["expectations"]
+    assert report.conclusion() == "incomplete"
+
+
+def test_a_key_in_a_file_is_found_and_never_shown(tmp_path: Path) -> None:
+    key, secret = "AKIA" + "Q3EGTJ5MCX7KYZ2W", "a1B2" * 10
+    (tmp_path / "notes.md").write_text(f"id: {key}\n\nsecret: {secret}\n")
+    (tmp_path / "ids.txt").write_text(f"{key}\n")
+    (tmp_path / "digest.txt").write_text(f"{key} {'0a' * 20}\n")
+
+    report = audited(tmp_path)
+
+    ((rule, file),) = [(each.rule, Path(each.spot.file or "").name) for each in report.findings]
+    assert (rule, file) == ("CML807", "notes.md")
+    assert key in report.findings[0].message
+    assert secret not in repr(report)
+
+
+def test_findings_keep_their_fingerprint_when_lines_move(site: Site, tmp_path: Path) -> None:
+    statement = {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement, statement]}, indent=1)
+    path = tmp_path / "p.json"
+    path.write_text(text)
+    before = audited(path)
+    path.write_text("\n\n" + text)
+    after = audited(path)
+
+    assert [e.spot.line for e in before.findings] != [e.spot.line for e in after.findings]
+    fingerprints = [each.fingerprint for each in before.findings]
+    assert fingerprints == [each.fingerprint for each in after.findings]
+    assert len(set(fingerprints)) == len(fingerprints)
+
+
+def test_ids_are_of_one_rule_only() -> None:
+    ids = [*(each.id for each in RULES), *AUDIT_RULES]
+    names = [*(each.name for each in RULES), *(each.name for each in AUDIT_RULES.values())]
+
+    assert len(set(ids)) == len(ids)
+    assert len(set(names)) == len(names)
+    assert all(
+        each.page.startswith("https://docs.aws.amazon.com/") for each in AUDIT_RULES.values()
+    )
+
+
+SITE_TEXT = '[account]\nid = "111122223333"\n[restrict]\nregions = ["us-east-1"]\n'
+
+
+@pytest.mark.parametrize(
+    ("document", "fail_on", "code"),
+    [
+        ("hardened", "warning", 0),
+        ("base", "warning", 3),
+        ("base", "error", 3),
+        ("broken", "error", 8),
+    ],
+)
+def test_the_exit_code_is_the_contract(
+    cml_iam: Callable[..., Ran], tmp_path: Path, document: str, fail_on: str, code: int
+) -> None:
+    site = Site(account="111122223333", restrict=Restrictions(regions=("us-east-1",)))
+    (tmp_path / "cml-iam.toml").write_text(SITE_TEXT)
+    text = "{" if document == "broken" else render_document(site, document).text
+    (tmp_path / f"{site.policy}.json").write_text(text)
+
+    ran = cml_iam("audit", f"{site.policy}.json", "--fail-on", fail_on)
+
+    assert ran.code == code, ran.out
+
+
+def test_advice_fails_only_where_it_is_asked_to(
+    cml_iam: Callable[..., Ran], tmp_path: Path
+) -> None:
+    site = Site(account="111122223333", restrict=Restrictions(guard_tag=Tag("A", "b")))
+    (tmp_path / "base.json").write_text(render_document(site, "base").text)
+
+    assert cml_iam("audit", "base.json").code == 0
+    assert cml_iam("audit", "base.json", "--fail-on", "info").code == 3
+
+
+def test_without_credentials_it_is_4_and_without_an_answer_5(
+    cml_iam: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(SITE_TEXT)
+    assert cml_iam("audit", "--live").code == 4
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert cml_iam("audit", "--live").code == 5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--accounts", "x", "--organization"),
+        ("--role", "x"),
+        ("--organization", "--manager-profile", "x"),
+    ],
+)
+def test_options_that_do_not_go_together_are_2(
+    cml_iam: Callable[..., Ran], tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(SITE_TEXT)
+
+    assert cml_iam("audit", *arguments).code == 2
+
+
+def test_nothing_to_audit_is_2(cml_iam: Callable[..., Ran]) -> None:
+    ran = cml_iam("audit")
+
+    assert ran.code == 2
+    assert "cml-iam init" in ran.err
+
+
+def test_reports_are_written_in_every_form_at_once_and_anew_the_same(
+    cml_iam: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(SITE_TEXT)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1795392000")
+    names = ("r.json", "r.sarif", "r.xml", "r.md", "r.txt")
+    outs = [word for name in names for word in ("--out", name)]
+
+    first = cml_iam("audit", "-o", "json", *outs)
+    written = {name: (tmp_path / name).read_bytes() for name in names}
+    again = cml_iam("audit", "-o", "json", *outs, "--earlier", "r.json")
+
+    assert first.code == 0, first.err
+    assert first.out == written["r.json"].decode()
+    assert json.loads(first.out)["time"] == "2026-11-23T00:00:00Z"
+    said = json.loads(again.out)
+    assert said["since"]["new"] == []
+    assert said["since"]["gone"] == []
+
+
+def test_the_rules_are_listed(cml_iam: Callable[..., Ran]) -> None:
+    said = json.loads(cml_iam("audit", "--rules", "-o", "json").out)
+
+    assert [each["id"] for each in said] == [*(each.id for each in RULES), *AUDIT_RULES]
+    assert "CML709" in cml_iam("audit", "--rules").out
+
+
+def test_an_offline_audit_loads_no_aws_library_and_is_quick(tmp_path: Path) -> None:
+    (tmp_path / "cml-iam.toml").write_text(SITE_TEXT)
+    code = (
+        "import sys; from cml_iam.cli._main import run; code = run(['audit', '-o', 'json']);"
+        "heavy = {'boto3', 'botocore', 'moto', 'rich', 'jsonschema'} & set(sys.modules);"
+        "print(code, sorted(heavy), file=sys.stderr)"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+
+    assert ran.stderr.splitlines()[-1] == "0 []"
+
+
+def test_many_policies_are_shared_out_over_processes(
+    cml_iam: Callable[..., Ran], tmp_path: Path, site: Site
+) -> None:
+    document = json.loads(render_document(site, "base").text)
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(110):
+        (folder / f"p{number:03}.json").write_text(json.dumps(document))
+
+    one = make_report(NOW, [audit_documents(Offline(read_given([folder])))])
+    two = make_report(NOW, [audit_documents(Offline(read_given([folder]), processes=2))])
+
+    assert len(one.findings) == 220
+    assert one.findings == two.findings
