@@ -74,11 +74,10 @@ def plan_bootstrap(
     """Return what is to be done so that the principal of *site* has the policy *documents*.
 
     Only reads. *documents* is the policy, or the parts it is in where it is too large for one.
-    *path* and *boundary* (a policy's ARN) are left as they are where None is given; *tags* are
-    added. *trust* says who may use a role. *pieces* says what is made: with "boundary" and "guard"
-    these policies of the site, too; with "audit" the trail and the alarms, set as *watch* says. The
-    key of a user goes to *delivery*; without one no key is
-    looked at.
+    *path* (by default the site's) and *boundary* (a policy's ARN) are left as they are where none
+    is given; *tags* are added. *trust* says who may use a role. *pieces* says what is made: with
+    "boundary" and "guard" these policies of the site, too; with "audit" the trail and the alarms,
+    set as *watch* says. The key of a user goes to *delivery*; without one no key is looked at.
 
     Raises RefusedError for credentials of another account than the site's, and where going on would
     be unsafe; QuotaError for a document larger than AWS takes; DocumentError for one that is none.
@@ -86,6 +85,7 @@ def plan_bootstrap(
     texts = (documents,) if isinstance(documents, str) else tuple(documents)
     if "boundary" in pieces:
         boundary = site.boundary_arn
+    path = path or (site.path if site.path != "/" else None)
     given = (path, boundary, dict(tags or {}), trust, frozenset(pieces))
     wanted = Wanted(site, texts, *given, watch=watch)
     return make_plan(aws, wanted, delivery if "principal" in pieces else None)
@@ -314,7 +314,7 @@ def principal_of(site: Site) -> tuple[Kind, str]:
 
 def _arn(wanted: Wanted, kind: Kind, name: str) -> str:
     site = wanted.site
-    return f"arn:{site.partition}:iam::{site.account}:{kind}{wanted.path or '/'}{name}"
+    return f"arn:{site.partition}:iam::{site.account}:{kind}{wanted.path or site.path}{name}"
 
 
 def _check_size(document: str) -> None:

@@ -64,7 +64,12 @@ _CFN_TAGS: Final = [{"Key": key, "Value": value} for key, value in TAGS.items()]
 
 
 def _cfn_user(site: Site) -> dict[str, Any]:
-    properties = {"UserName": site.user, "PermissionsBoundary": _BOUNDARY, "Tags": _CFN_TAGS}
+    properties = {
+        "UserName": site.user,
+        **_path(site),
+        "PermissionsBoundary": _BOUNDARY,
+        "Tags": _CFN_TAGS,
+    }
     return {"User": {"Type": "AWS::IAM::User", "Properties": properties}}
 
 
@@ -72,15 +77,20 @@ def _cfn_role(site: Site, trust: TrustForm) -> dict[str, Any]:
     document = json.loads(render_document(site, f"trust-{trust}").text)
     properties = {
         "RoleName": site.role,
+        **_path(site),
         "AssumeRolePolicyDocument": anywhere(document, site),
         "PermissionsBoundary": _BOUNDARY,
         "Tags": _CFN_TAGS,
     }
     made: dict[str, Any] = {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}
     if trust == "ec2":
-        profile = {"InstanceProfileName": site.role, "Roles": [{"Ref": "Role"}]}
+        profile = {"InstanceProfileName": site.role, **_path(site), "Roles": [{"Ref": "Role"}]}
         made["InstanceProfile"] = {"Type": "AWS::IAM::InstanceProfile", "Properties": profile}
     return made
+
+
+def _path(site: Site) -> dict[str, str]:
+    return {"Path": site.path} if site.path != "/" else {}
 
 
 def anywhere(value: Any, site: Site, region: str | None = None) -> Any:

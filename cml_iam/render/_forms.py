@@ -75,6 +75,7 @@ def _as_terraform(site: Site, parts: tuple[Part, ...], trust: TrustForm) -> str:
         "user": site.user,
         "role": site.role,
         "profile": trust == "ec2",
+        "path": site.path,
     }
     return pages(hcl).get_template("terraform/policy.tf.j2").render(values)
 
@@ -91,6 +92,7 @@ def _as_commands(site: Site, parts: tuple[Part, ...], trust: TrustForm) -> str:
         "user": site.user,
         "role": site.role,
         "profile": trust == "ec2",
+        "path": site.path,
     }
     return pages(shlex.quote).get_template("commands.sh.j2").render(values)
 

@@ -128,7 +128,7 @@ def irsa_values(site: Site) -> dict[str, Any]:
 def bootstrap_values(site: Site) -> dict[str, Any]:
     """Return what the policies of those who bootstrap speak of."""
     lists = tomllib.loads(shipped_text("policies", "bootstrap.toml"))
-    profile = f"arn:{site.partition}:iam::{site.account}:instance-profile/{site.role}"
+    profile = f"arn:{site.partition}:iam::{site.account}:instance-profile{site.path}{site.role}"
     return {
         "policy_reads": lists["policy_reads"],
         "policy_writes": lists["policy_writes"],
@@ -181,7 +181,7 @@ class Arns:
 def _scope(site: Site) -> dict[str, Any]:
     """Return the condition that the manager calls, in whichever account."""
     kind, name = ("role", site.role) if site.role else ("user", site.user)
-    return {"ArnLike": {"aws:PrincipalArn": f"arn:{site.partition}:iam::*:{kind}/{name}"}}
+    return {"ArnLike": {"aws:PrincipalArn": f"arn:{site.partition}:iam::*:{kind}{site.path}{name}"}}
 
 
 def every(site: Site, kind: str) -> str:

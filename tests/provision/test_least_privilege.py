@@ -197,7 +197,11 @@ def _apply(aws: Recorded, site: Site, **options: Any) -> list[str]:
     return list(aws.writes)
 
 
-@pytest.mark.parametrize("site", [USER, ROLE], ids=["user", "role"])
+@pytest.mark.parametrize(
+    "site",
+    [USER, ROLE, replace(USER, path="/cml/prod/"), replace(ROLE, path="/cml/")],
+    ids=["user", "role", "user at a path", "role at a path"],
+)
 def test_two_people_bootstrap_and_destroy_together(
     site: Site, who: Who, sandbox: Any, tmp_path: Path
 ) -> None:
@@ -211,12 +215,13 @@ def test_two_people_bootstrap_and_destroy_together(
     assert f"create_{'role' if site.role else 'user'}" in _apply(operator, site, **options)
     assert _apply(operator, site, **options) == []
     assert _apply(security, site, pieces=["boundary", "guard"]) == []
+    assert plan_bootstrap(operator, site, _documents(site)).principal == site.principal_arn
 
     drift = read_drift(operator, site, _documents(site))
     assert (drift.differs, drift.unchecked) == (False, ())
     assert read_status(operator, site, _documents(site), store).plan.changes == ()
 
-    changed = _documents(replace(OTHER, user=site.user, role=site.role))
+    changed = _documents(replace(OTHER, user=site.user, role=site.role, path=site.path))
     assert _apply(operator, site, documents=changed, **options) == ["create_policy_version"]
     apply_plan(operator, plan_rollback(operator, site))
     assert _apply(operator, site, **options) == []

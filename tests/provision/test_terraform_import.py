@@ -27,6 +27,8 @@ USER = Site(account="111122223333", restrict=RESTRICTED)
 SITES = {
     "user": USER,
     "role": replace(USER, user=None, role="cml-manager"),
+    "role at a path": replace(USER, user=None, role="cml-manager", path="/cml/"),
+    "user at a path": replace(USER, path="/cml/"),
     "parts": large_site(20, 20),
 }
 

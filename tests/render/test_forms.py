@@ -11,16 +11,23 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from cml_iam.policy import PolicyDocument, load_policy, parse_policy, same_meaning
 from cml_iam.provision import plan_bootstrap
 from cml_iam.provision._tags import OUR_TAG
-from cml_iam.render import Form, render_form, render_parts, render_policy
+from cml_iam.render import (
+    Form,
+    TrustForm,
+    render_document,
+    render_form,
+    render_parts,
+    render_policy,
+)
 from cml_iam.render._forms import TAGS, hcl
-from cml_iam.site import Site, Tag
+from cml_iam.site import Eks, Site, Tag
 from tests.conftest import RESTRICTED
 from tests.expectations.test_expectations import EVERYTHING, TAGGED_IMAGES, broken
 from tests.render.test_parts import _site as large_site
@@ -36,6 +43,7 @@ ODD = replace(USER, restrict=replace(RESTRICTED, guard_tag=Tag("Managed By:x", "
 SITES = {
     "user": USER,
     "role": ROLE,
+    "path": replace(ROLE, path="/cml/prod/"),
     "china": CHINA,
     "odd": ODD,
     "everything": EVERYTHING,
@@ -79,6 +87,8 @@ def _substituted(value: Any, site: Site) -> Any:
     if set(value) == {"Fn::Sub"}:
         text = value["Fn::Sub"].replace("${AWS::Partition}", site.partition)
         return text.replace("${AWS::AccountId}", site.account).replace("${!", "${")
+    if value == {"Ref": "AWS::AccountId"}:
+        return site.account
     return {key: _substituted(each, site) for key, each in value.items()}
 
 
@@ -113,7 +123,7 @@ def test_cloudformation_names_neither_account_nor_partition() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("cfn-lint"), reason="cfn-lint is not here")
-@pytest.mark.parametrize("name", ["user", "role", "everything", "parts"])
+@pytest.mark.parametrize("name", ["user", "role", "path", "everything", "parts"])
 def test_cfn_lint_is_content(name: str, tmp_path: Path) -> None:
     template = tmp_path / "template.json"
     template.write_text(render_form(SITES[name], "cloudformation"))
@@ -121,6 +131,66 @@ def test_cfn_lint_is_content(name: str, tmp_path: Path) -> None:
     ran = subprocess.run(["cfn-lint", template], capture_output=True, text=True)
 
     assert (ran.returncode, ran.stdout) == (0, "")
+
+
+PLUGINS = next(iter(Path("/").glob("*/tf-plugins")), None)
+needs_terraform = pytest.mark.skipif(
+    not (shutil.which("terraform") and PLUGINS), reason="terraform is not here"
+)
+
+
+TRUSTED = replace(
+    ROLE,
+    path="/cml/",
+    ecs_region="us-east-1",
+    eks=Eks("cml", "us-east-1", "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE"),
+)
+
+
+@pytest.mark.parametrize("trust", get_args(TrustForm))
+def test_every_form_trusts_whom_bootstrap_trusts(trust: TrustForm, tmp_path: Path) -> None:
+    """And only EC2 needs an instance profile."""
+    wanted = render_document(TRUSTED, f"trust-{trust}").document
+    template = json.loads(render_form(TRUSTED, "cloudformation", trust=trust))
+    role = template["Resources"]["Role"]["Properties"]
+    script = render_form(TRUSTED, "commands", trust=trust)
+    (line,) = [e for e in script.replace("\\\n", " ").splitlines() if "create-role" in e]
+    words = shlex.split(line)
+
+    written = words[words.index("--assume-role-policy-document") + 1]
+    assert same_meaning(parse_policy(written), wanted)
+    read = _substituted(role["AssumeRolePolicyDocument"], TRUSTED)
+    assert same_meaning(load_policy(read), wanted)
+    hcl_form = render_form(TRUSTED, "terraform", trust=trust)
+    profiled = ["InstanceProfile" in template["Resources"], "instance-profile" in script]
+    assert {*profiled, "aws_iam_instance_profile" in hcl_form} == {trust == "ec2"}
+    if shutil.which("cfn-lint"):
+        (tmp_path / "t.json").write_text(json.dumps(template))
+        ran = subprocess.run(["cfn-lint", tmp_path / "t.json"], capture_output=True, text=True)
+        assert (ran.returncode, ran.stdout) == (0, "")
+
+
+@needs_terraform
+@pytest.mark.parametrize("trust", get_args(TrustForm))
+def test_terraform_trusts_whom_bootstrap_trusts(
+    trust: TrustForm, tmp_path: Path, sandbox: Any
+) -> None:
+    from cml_iam.aws import connect
+
+    (tmp_path / "main.tf").write_text(render_form(TRUSTED, "terraform", trust=trust))
+    _terraform(tmp_path, "init", "-no-color", f"-plugin-dir={PLUGINS}")
+    _terraform(tmp_path, "fmt", "-check", "-diff")
+    _terraform(tmp_path, "apply", "-auto-approve", "-no-color", **sandbox.environment())
+    admin = connect(
+        region="us-east-1",
+        endpoint_url=sandbox.endpoint_url,
+        access_key=sandbox.root.id,
+        secret_key=sandbox.root.secret,
+    )
+
+    plan = plan_bootstrap(admin, TRUSTED, render_policy(TRUSTED).text, trust=trust)
+
+    assert [step for step in plan.steps if step.changes] == []
 
 
 @pytest.mark.parametrize(
@@ -140,12 +210,6 @@ def test_hcl_keeps_text_text(value: Any, written: str) -> None:
 
 def test_the_tags_are_those_bootstrap_puts_on() -> None:
     assert dict([OUR_TAG]) == TAGS
-
-
-PLUGINS = next(iter(Path("/").glob("*/tf-plugins")), None)
-needs_terraform = pytest.mark.skipif(
-    not (shutil.which("terraform") and PLUGINS), reason="terraform is not here"
-)
 
 
 def _terraform(folder: Path, *arguments: str, **environment: str) -> str:
@@ -184,7 +248,7 @@ def sandbox() -> Iterator[Any]:
 
 
 @needs_terraform
-@pytest.mark.parametrize("name", ["user", "role"])
+@pytest.mark.parametrize("name", ["user", "role", "path"])
 def test_terraform_makes_what_bootstrap_makes(name: str, tmp_path: Path, sandbox: Any) -> None:
     """After `terraform apply` the bootstrap of the same site has nothing left to do."""
     from cml_iam.aws import connect
