@@ -49,25 +49,33 @@ def a_launch() -> Launch:
     return Launch("lab", OWN_IMAGE, "m5zn.metal", client_token=f"token-{next(_NUMBERS)}")
 
 
+def workers_of(identity: Identity) -> WorkerManager:
+    """Return the library, as the user *identity*."""
+    return WorkerManager(
+        connect(
+            region="us-east-1",
+            endpoint_url=identity.sandbox.endpoint_url,
+            access_key=identity.key,
+            secret_key=Secret(identity.secret),
+        )
+    )
+
+
 @dataclass(frozen=True)
 class Manager:
-    """The manager's user in a sandbox with a policy of a site."""
+    """The manager's user in a sandbox with a policy of a site.
 
-    site: Site
+    *unwatched* makes and ends the workers of the tests.
+    """
+
     identity: Identity
     policy: str
+    unwatched: WorkerManager
 
     @property
     def workers(self) -> WorkerManager:
-        """The library, as that user."""
-        return WorkerManager(
-            connect(
-                region="us-east-1",
-                endpoint_url=self.identity.sandbox.endpoint_url,
-                access_key=self.identity.key,
-                secret_key=Secret(self.identity.secret),
-            )
-        )
+        """The library, with clients of its own."""
+        return workers_of(self.identity)
 
 
 @pytest.fixture(scope="module", params=["base", "hardened"])
@@ -79,7 +87,8 @@ def manager(
     site = load_site(path)
     with start_sandbox() as sandbox:
         sandbox.register_image(WEST_IMAGE, region="us-west-2", name="cml-west")
-        yield Manager(site, _bootstrapped(sandbox, site, request.param), request.param)
+        identity = _bootstrapped(sandbox, site, request.param)
+        yield Manager(identity, request.param, workers_of(identity))
 
 
 def _bootstrapped(sandbox: Sandbox, site: Site, variant: str) -> Identity:
@@ -145,10 +154,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 @pytest.fixture
 def worker(manager: Manager) -> Iterator[str]:
     """A worker of the manager's; terminated afterwards."""
-    made = manager.workers.create_instance(a_launch()).id
+    made = manager.unwatched.create_instance(a_launch()).id
     yield made
-    for each in manager.workers.get_all_instances(states=("pending", "running", "stopped")):
-        manager.workers.terminate_instance(each.id)
+    for each in manager.unwatched.get_all_instances(states=("pending", "running", "stopped")):
+        manager.unwatched.terminate_instance(each.id)
 
 
 def expected(*methods: str) -> set[str]:
