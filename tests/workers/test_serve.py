@@ -185,3 +185,70 @@ def test_serve_is_not_opened_to_others_by_accident(
 
     assert run(["serve", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_browser_sends_the_token_as_the_password_it_asks_for() -> None:
+    from base64 import b64encode
+
+    with serving(monitor(FakeAws()), token="abc") as get:
+        right = b64encode(b"anybody:abc").decode()
+        wrong = b64encode(b"abc:anybody").decode()
+
+        assert get("/", Accept="text/html")[0] == 401
+        assert get("/", Accept="text/html", Authorization=f"Basic {wrong}")[0] == 401
+        assert get("/", Accept="text/html", Authorization="Basic ???")[0] == 401
+        status, said = get("/", Accept="text/html", Authorization=f"Basic {right}")
+
+    assert status == 200
+    assert "<h1>CML workers</h1>" in said
+
+
+def test_the_page_of_a_failing_manager_is_a_page_and_its_health_is_not_well() -> None:
+    refused = errors.CredentialsError("AuthFailure", code="AuthFailure")
+    with serving(monitor(FakeAws(failing={"describe_regions": refused}))) as get:
+        assert get("/", Accept="text/html")[0] == 200
+        assert get("/health", Accept="text/html")[0] == 503
+        assert get("/")[0] == 503
+
+
+def test_nothing_more_is_asked_before_ec2_has_answered() -> None:
+    refused = errors.CredentialsError("AuthFailure", code="AuthFailure")
+    aws = FakeAws(failing={"describe_regions": refused})
+    with serving(monitor(aws)) as get:
+        get("/metrics")
+        get("/", Accept="text/html")
+
+    assert set(aws.actions) == {"ec2:DescribeRegions"}
+
+
+def test_every_region_is_tried_and_named() -> None:
+    aws = FakeAws(instances=[instance()], denied={"ec2:StopInstances"})
+    watched = Monitor(WorkerManager(aws, now=lambda: NOW), ["us-east-1", "us-west-2"], "us-east-1")
+    wait_for_permissions(watched)
+    report = watched.report()
+
+    assert [each.split(":")[0] for each in report.reasons] == ["us-east-1", "us-west-2"]
+    assert not report.ok
+
+
+def test_one_connection_too_many_is_closed_and_the_others_are_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import socket
+
+    monkeypatch.setattr("cml_iam.workers._http.MOST_CONNECTIONS", 2)
+    with serving(monitor(FakeAws())) as get:
+        address = ("127.0.0.1", int(get.url.rpartition(":")[2]))
+        idle = [socket.create_connection(address) for _ in range(2)]
+        with socket.create_connection(address, timeout=5) as third:
+            assert third.recv(1) == b""
+        for each in idle:
+            each.close()
+        for _ in range(100):
+            try:
+                status, _ = get("/health")
+            except OSError:
+                continue
+            break
+
+    assert status == 200
