@@ -24,7 +24,7 @@ from cml_iam.cli.worker_wait import (
     waited_json,
 )
 from cml_iam.cli.worker_words import words
-from cml_iam.errors import InputError
+from cml_iam.errors import InputError, StateError
 from cml_iam.workers import (
     Ask,
     Goal,
@@ -163,7 +163,7 @@ def confirm(workers: Sequence[Worker], verb: str, *, typed: bool = False) -> Non
         confirmed = click.confirm(f"{verb} {_count(workers)}?", err=True)
     else:
         wanted = _words_to_type(workers)
-        click.echo(f"{WARN} terminated is for ever: the disks go too", err=True)
+        click.echo(f"{WARN} terminating is for ever: the disks go too", err=True)
         confirmed = click.prompt(f"type `{wanted}` to go on", err=True) == wanted
     if not confirmed:
         raise InputError(f"not confirmed: no {verb} was asked for")
@@ -225,10 +225,14 @@ def failures(outcomes: Sequence[Outcome]) -> Exit:
 def outcome_line(outcome: Outcome, verb: str, *, dry: bool) -> str:
     """Return a line that says what became of one worker."""
     label = outcome.worker.label
+    if isinstance(outcome.error, StateError):
+        return f"{BAD} {label}: it is {outcome.worker.state}: {outcome.error.message}"
     if outcome.error:
         return f"{BAD} {label}: {outcome.error.message}"
     if dry:
         return f"{OK} {label}: {verb} is permitted (nothing was changed)"
+    if outcome.change and outcome.change.previous == outcome.change.current:
+        return f"{OK} {label}: {outcome.change.current} already"
     if outcome.change:
         return f"{OK} {label}: {outcome.change.previous} -> {outcome.change.current}"
     return f"{OK} {label}: {verb} done"

@@ -81,9 +81,10 @@ def find_workers(
 ) -> tuple[Worker, ...]:
     """Return the instances that *wanted*, ids and names of workers, mean, in that order.
 
-    A name means a worker that carries the guard tag and is not terminated; one with * or ? means
-    all that fit. Raises InputError for a name that is unknown or means several, and the AwsError
-    of a region that cannot be looked into: whether the name is unique is then unknown.
+    A name means a worker that carries the guard tag and is not terminated, nor on its way there if
+    another has that name; one with * or ? means all that fit. Raises InputError for a name that is
+    unknown or means several, and the AwsError of a region that cannot be looked into: whether the
+    name is unique is then unknown.
     """
     ids = [each for each in wanted if is_instance_id(each)]
     by_id = _everywhere(lambda region: manager.find_instances(ids, region=region), regions, ids)
@@ -171,6 +172,7 @@ def _by_id(instance_id: str, found: Iterable[Worker], regions: Sequence[str]) ->
 def _named(name: str, workers: Sequence[Worker]) -> list[Worker]:
     pattern = bool(set("*?") & set(name))
     found = [w for w in workers if w.name == name or (pattern and fnmatchcase(w.name, name))]
+    found = [each for each in found if each.state != "shutting-down"] or found
     if len(found) == 1 or (found and pattern):
         return found
     if found:

@@ -204,3 +204,17 @@ def test_a_pattern_means_all_that_fit_and_at_least_one() -> None:
     assert len(find_workers(manager, ["*"], HERE)) == len(workers)
     with pytest.raises(errors.InputError):
         find_workers(manager, ["lab-*"], HERE)
+
+
+def test_a_name_means_the_worker_that_stays_not_one_that_is_on_its_way_out() -> None:
+    name = [*instance()["Tags"][:1], {"Key": "Name", "Value": "lab"}]
+    gone, here = (
+        instance(number, Tags=name, State={"Name": state})
+        for number, state in ((1, "shutting-down"), (2, "running"))
+    )
+    manager = WorkerManager(FakeAws(instances=[gone, here]))
+
+    (found,) = find_workers(manager, ["lab"], HERE)
+    assert found.state == "running"
+    (alone,) = find_workers(WorkerManager(FakeAws(instances=[gone])), ["lab"], HERE)
+    assert alone.state == "shutting-down"

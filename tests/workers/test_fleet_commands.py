@@ -279,6 +279,15 @@ def test_a_name_that_is_none_is_refused_before_anything_is_asked(shell: Shell, n
     assert "no image" not in said.err
 
 
+def test_what_is_over_already_is_said_and_the_wrong_state_named(shell: Shell, lab: str) -> None:
+    assert shell("terminate", "lab", "--yes").code == 0
+
+    assert f"✔ lab ({lab}): terminated already" in shell("terminate", lab, "--yes").out
+    said = shell("start", lab)
+    assert said.code == 5
+    assert f"✖ lab ({lab}): it is terminated: " in said.out
+
+
 def test_no_image_says_what_was_searched_and_what_to_do(shell: Shell) -> None:
     said = shell("images", "cml")
 
