@@ -75,12 +75,12 @@ def beside(
     return {each: best(found) for each, found in results.items()}
 
 
-def listing(workers: int, rounds: int) -> Iterator[str]:
+def listing(workers: int, rounds: int, delays: Sequence[int]) -> Iterator[str]:
     yield f"### List {workers:,} workers in 4 regions\n"
     yield "| delay | way | requests | seconds | faster | again | faster | CPU-seconds |"
     yield "|--:|---|--:|--:|--:|--:|--:|--:|"
     ways = [("original", "list"), ("ours", "list"), ("parsing", "list")]
-    for delay in DELAYS:
+    for delay in delays:
         found = beside(ways, workers, delay, rounds)
         base = found["original", "list"]
         for (way, _), one in found.items():
@@ -90,12 +90,12 @@ def listing(workers: int, rounds: int) -> Iterator[str]:
             yield row(delay, NAMES[way], one, base)
 
 
-def metrics(workers: int, rounds: int) -> Iterator[str]:
+def metrics(workers: int, rounds: int, delays: Sequence[int]) -> Iterator[str]:
     yield f"\n### CPU and memory of {workers} workers in 4 regions\n"
     yield "| delay | way | requests | seconds | faster | again | faster | CPU-seconds |"
     yield "|--:|---|--:|--:|--:|--:|--:|--:|"
     ways = [("original", "metrics"), ("ours", "metrics"), ("ours", "metrics-data")]
-    for delay in DELAYS:
+    for delay in delays:
         found = beside(ways[:1], workers, delay, min(rounds, 2))
         found |= beside(ways[1:], workers, delay, rounds)
         base = found["original", "metrics"]
@@ -155,18 +155,21 @@ def main() -> int:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--quick", action="store_true", help="small fleets; writes nothing")
+    arguments.add_argument("--only", choices=["list", "metrics", "start", "memory"])
+    arguments.add_argument("--delays", type=int, nargs="+", default=DELAYS, help="milliseconds")
     given = arguments.parse_args()
     small = 20 if given.quick else 1
-    lines = [
-        *listing(2000 // small, given.rounds),
-        *metrics(200 // small, given.rounds),
-        *starting(60),
-        *memory([size // small for size in (2000, 10_000, 20_000)]),
-    ]
+    tables = {
+        "list": listing(2000 // small, given.rounds, given.delays),
+        "metrics": metrics(200 // small, given.rounds, given.delays),
+        "start": starting(60),
+        "memory": memory([size // small for size in (2000, 10_000, 20_000)]),
+    }
+    lines = [line for name, table in tables.items() if given.only in (None, name) for line in table]
     where = f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores"
     results = f"{datetime.now(UTC):%Y-%m-%d}, {where}\n\n" + "\n".join(lines)
     print(results)
-    if not given.quick:
+    if not given.quick and not given.only:
         page = HERE / "README.md"
         text = re.sub(
             f"{BEGIN}.*{END}",
