@@ -193,12 +193,12 @@ def _matrix(number: int, matrix: Matrix, report: Report) -> dict[str, Any]:
     """Return what the page shows of a matrix; of several, those as expected have no rows."""
     met = sum(each.met is True for each in matrix.cells)
     where = f" in {matrix.account}" if matrix.account else ""
-    how = {"offline": "computed from the documents", "live": "asked of AWS"}[matrix.how]
+    how = {"offline": "Computed from the documents", "live": "Asked of AWS"}[matrix.how]
     brief = len(report.matrices) > 1 and met == len(matrix.cells) and number > 0
     cells = {(each.permission, each.situation): each for each in matrix.cells}
     ids = {place: f"{number}-{index}" for index, place in enumerate(cells)}
     return {
-        "title": f"{how.capitalize()}{where}: {met} of {len(matrix.cells)} as expected",
+        "title": f"{how}{where}: {met} of {len(matrix.cells)} as expected",
         "situations": matrix.situations,
         "common": _common_context(ask for each in matrix.cells for ask in each.asks),
         "rows": []
