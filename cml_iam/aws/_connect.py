@@ -30,6 +30,7 @@ CONNECTIONS = 32
 
 _GLOBAL_SERVICES = ("iam", "sts")
 _GLOBAL_REGION = "us-east-1"
+_LARGE = ("ec2", "cloudwatch")
 
 
 def connect(
@@ -162,10 +163,7 @@ class _RealAws:
             client = self._client(service, region, once=False)
             _check_key(client, operation, key)
             for page in _answers(client, operation, plain):
-                # Let go of one by one, so that a page is not held while its last is being used.
-                elements = list(reversed(page.pop(key, None) or ()))
-                while elements:
-                    yield elements.pop()
+                yield from _drained(page, key) if service in _LARGE else page.get(key) or ()
         except botocore_errors() as error:
             failure = as_error(error, service, operation)
         else:
@@ -242,6 +240,16 @@ def _answers(client: Any, operation: str, parameters: dict[str, Any]) -> Iterato
         yield getattr(client, operation)(**parameters)
 
 
+def _drained(page: dict[str, Any], key: str) -> Iterator[Any]:
+    """Yield the elements of *key*, letting go of each, so that a page is not held to its end.
+
+    Only where no token of the next page is made of elements, as it is of some services.
+    """
+    elements = list(reversed(page.pop(key, None) or ()))
+    while elements:
+        yield elements.pop()
+
+
 def _check_key(client: Any, operation: str, key: str) -> None:
     """Refuse a misspelt *key*, which would read as an empty list."""
     name = client.meta.method_to_api_mapping[operation]
@@ -251,8 +259,8 @@ def _check_key(client: Any, operation: str, key: str) -> None:
 
 
 def _wrapped(service: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
-    # The large answers are EC2's and CloudWatch's reads, and hold no secret.
-    if service in ("ec2", "cloudwatch") and is_read(service, operation):
+    # The large answers are reads, and hold no secret.
+    if service in _LARGE and is_read(service, operation):
         return answer
     wrapped: dict[str, Any] = wrap(answer)
     return wrapped
