@@ -22,6 +22,7 @@ from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
 from cml_iam.secret import Secret
 from cml_iam.site import Restrictions, Site, Tag
 from cml_iam.workers import GuardTag, Launch, WorkerManager
+from tests.conftest import Ran
 
 TAG = Tag("ManagedBy", "cml-cloud-manager")
 SITE = Site(
@@ -451,3 +452,62 @@ def test_the_calls_are_counted(cloud: Cloud) -> None:
 
     assert account.calls == seen
     assert seen == CALLS
+
+
+SITE_TEXT = """
+[account]
+id = "111122223333"
+[restrict]
+regions = ["us-east-1"]
+guard_tag = { ManagedBy = "cml-cloud-manager" }
+instance_types = ["c5.large"]
+image_owners = ["111122223333"]
+"""
+
+
+def test_the_command_line_audits_an_account(
+    cloud: Cloud,
+    cml_iam: Callable[..., Ran],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in cloud.sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    keys = cloud.manager.session.get_credentials()  # type: ignore[attr-defined]
+    profile = f"aws_access_key_id = {keys.access_key}\naws_secret_access_key = {keys.secret_key}\n"
+    (tmp_path / "credentials").write_text(f"[manager]\n{profile}")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    (tmp_path / "cml-iam.toml").write_text(SITE_TEXT)
+
+    clean = cml_iam("audit", "--live", "--manager-profile", "manager", "--out", "clean.json")
+    with a_stopped_trail(cloud):
+        wrong = cml_iam(
+            "audit", "--live", "--manager-profile", "manager", "--earlier", "clean.json"
+        )
+    lost = cml_iam("audit", "--live")
+    skipped = cml_iam("audit", "--live", "--skip", "use")
+
+    assert (clean.code, wrong.code, lost.code, skipped.code) == (0, 3, 8, 0), clean.out
+    assert "CML821" in wrong.out
+    assert "--manager-profile" in lost.out
+    assert keys.secret_key not in clean.out + clean.err + (tmp_path / "clean.json").read_text()
+
+
+def test_without_simulation_the_exit_code_says_that_it_is_incomplete(
+    cloud: Cloud,
+    cml_iam: Callable[..., Ran],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    auditor = cloud.sign_in("by-command", everything_but("iam:Simulate*"))
+    keys = auditor.session.get_credentials()  # type: ignore[attr-defined]
+    for name, value in cloud.sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys.secret_key)
+    (tmp_path / "cml-iam.toml").write_text(SITE_TEXT)
+
+    ran = cml_iam("audit", "--live", "--skip", "use")
+
+    assert ran.code == 8
+    assert "iam:SimulatePrincipalPolicy is denied" in ran.out

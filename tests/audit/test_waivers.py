@@ -1,0 +1,164 @@
+"""Waivers: what is accepted is shown as such; what is wrong with a waiver is a finding."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cml_iam.audit import Part, Report, Spot, make_report, read_waivers
+from cml_iam.audit._part import found
+from cml_iam.lint import Severity
+from cml_iam.located import parse_toml
+from cml_iam.site import parse_site
+from tests.conftest import Ran
+
+NOW = datetime(2026, 11, 23, 23, 59, tzinfo=UTC)
+ARN = "arn:aws:logs:us-east-1:111122223333:log-group:cml-cloudtrail"
+ALARMS = found("CML822", "no alarms", Spot(resource=ARN, account="111122223333"), "alarms")
+IN_FILE = found("CML704", "wider", Spot(file="policies/a[1].json", line=3, column=5), "file-drift")
+SITE = '[account]\nid = "111122223333"\n'
+
+
+def waiver(**changed: str | None) -> str:
+    values: dict[str, str | None] = {
+        "finding": '"CML822"',
+        "place": '"*"',
+        "reason": '"later"',
+        "owner": '"platform"',
+        "expires": "2026-11-23",
+    } | changed
+    lines = [f"{name} = {value}" for name, value in values.items() if value is not None]
+    return "[[waivers]]\n" + "\n".join(lines) + "\n"
+
+
+def reported(*waivers: str) -> Report:
+    text = SITE + "".join(waivers)
+    parse_site(text)  # the site file stays one that every other command takes
+    given = read_waivers(parse_toml(text, "cml-iam.toml"), "cml-iam.toml")
+    return make_report(NOW, [Part(findings=(ALARMS, IN_FILE))], waivers=given)
+
+
+def rules(report: Report) -> list[str]:
+    return [each.rule for each in report.open]
+
+
+def test_a_waived_finding_is_shown_as_such_and_fails_nothing() -> None:
+    report = reported(waiver(), waiver(finding='"CML704"', place='"policies/*"'))
+
+    assert report.open == ()
+    assert report.conclusion(Severity.INFO) == "clean"
+    waived = {each.rule: each.waiver for each in report.findings}
+    assert waived["CML822"] is not None
+    assert waived["CML822"].owner == "platform"
+    assert waived["CML822"].expires == date(2026, 11, 23)
+    assert [(each.id, each.state, each.asked) for each in report.checks] == [
+        ("waivers", "passed", 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "covers"),
+    [
+        ("*", True),
+        ("policies/*.json", True),
+        ("policies/*.json:3:*", True),
+        ("policies/a[1].json:3:5", True),
+        ("policies/a1.json:3:5", False),
+        ("policies/a[1].json:4:*", False),
+        ("policies", False),
+        ("policies/a[1].jso?", False),
+    ],
+)
+def test_a_place_is_a_pattern_with_stars_alone(place: str, covers: bool) -> None:
+    report = reported(waiver(finding='"CML704"', place=json.dumps(place)))
+
+    assert ("CML704" not in rules(report)) is covers
+
+
+def test_an_account_can_be_the_place() -> None:
+    assert "CML822" not in rules(reported(waiver(place='"111122223333"')))
+    assert "CML822" not in rules(reported(waiver(place=f'"{ARN}"')))
+    assert "CML822" in rules(reported(waiver(place='"444455556666"')))
+
+
+def test_a_waiver_holds_through_its_last_day_and_no_longer() -> None:
+    report = reported(waiver(expires="2026-11-22"))
+
+    assert rules(report) == ["CML704", "CML822", "CML901"]
+    finding = report.findings[-1]
+    assert (finding.spot.line, finding.severity) == (3, Severity.WARNING)
+    assert "platform" in finding.message
+    assert "CML901" not in rules(reported(waiver(expires="2026-11-23")))
+
+
+def test_a_waiver_of_nothing_is_a_finding() -> None:
+    report = reported(waiver(finding='"CML821"'))
+
+    assert rules(report) == ["CML704", "CML822", "CML903"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"reason": None}, "`reason` is missing"),
+        ({"owner": '""'}, "`owner` is missing"),
+        ({"expires": None}, "`expires` is missing"),
+        ({"expires": '"2026-12-01"'}, "`expires` must be a day without quotes"),
+        ({"expires": "2026-12-01T00:00:00Z"}, "`expires` must be a day without quotes"),
+        ({"finding": '"CML999"'}, "there is no finding `CML999`"),
+        ({"finding": "822"}, "`finding` must be a text"),
+        ({"until": "2026-12-01"}, "there is no `until`"),
+    ],
+    ids=str,
+)
+def test_a_malformed_waiver_waives_nothing_and_is_a_finding(
+    changed: dict[str, str | None], said: str
+) -> None:
+    report = reported(waiver(**changed))
+
+    assert rules(report) == ["CML704", "CML822", "CML902"]
+    finding = next(each for each in report.findings if each.rule == "CML902")
+    assert said in finding.message
+    assert finding.spot.file == "cml-iam.toml"
+
+
+def test_what_is_wrong_with_waivers_cannot_be_waived() -> None:
+    report = reported(waiver(expires="2020-01-01"), waiver(finding='"CML901"'))
+
+    assert "CML901" in rules(report)
+
+
+@given(st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=8) | st.booleans()))
+def test_whatever_a_waiver_says_the_audit_goes_on(raw: dict[str, object]) -> None:
+    from cml_iam.located import Located
+
+    text = SITE + waiver()
+    parsed = parse_toml(text, "s")
+    value = {**parsed.value, "waivers": [raw]}
+    given_ = read_waivers(Located(value, parsed.source, parsed.values, parsed.names), "s")
+
+    report = make_report(NOW, [Part(findings=(ALARMS,))], waivers=given_)
+
+    assert "CML902" in rules(report)
+
+
+def test_the_command_line_takes_the_waivers_of_the_site_file(
+    cml_iam: Callable[..., Ran], tmp_path: Path
+) -> None:
+    restricted = SITE + '[restrict]\nregions = ["us-east-1"]\n'
+    tomorrow = "2999-01-01"
+    (tmp_path / "cml-iam.toml").write_text(
+        restricted + waiver(finding='"CML301"', expires=tomorrow)
+    )
+
+    ran = cml_iam("audit", "-o", "json")
+
+    said = json.loads(ran.out)
+    assert ran.code == 3
+    assert [each["rule"] for each in said["findings"]] == ["CML903"]
