@@ -30,7 +30,19 @@ from cml_iam.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SERVICES: Final = ("ec2", "iam", "sts", "cloudwatch")
+_SERVICES: Final = (
+    "cloudtrail",
+    "cloudwatch",
+    "ec2",
+    "events",
+    "iam",
+    "logs",
+    "s3",
+    "secretsmanager",
+    "sns",
+    "ssm",
+    "sts",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from cml_iam.errors import CmlIamError
@@ -18,11 +17,11 @@ from cml_iam.sandbox._own import OWN
 from cml_iam.sandbox._principals import authenticate
 from cml_iam.sandbox._signature import read_claim
 from cml_iam.sandbox._strict import complete, perform
+from cml_iam.sandbox._suffering import suffer
 from cml_iam.sandbox._transitions import arrive
 
 if TYPE_CHECKING:
     from cml_iam.sandbox._call import Call, Protocol
-    from cml_iam.sandbox._conditions import Refusal
     from cml_iam.sandbox._principals import Principal
     from cml_iam.sandbox._signature import Claim
     from cml_iam.sandbox._wire import Answer, Message
@@ -72,14 +71,12 @@ def _respond(world: World, message: Message, claim: Claim) -> Answer:
     read = read_call(message, claim)
     if world.throttle is not None:
         world.throttle.take(read, world.now())
-    suffered = _suffered(world, read)
-    try:
-        _refuse(suffered)
-        answer = _done(world, principal, read)
-    except Fault as fault:
-        answer = fault_answer(fault, read.protocol, read.service)
-    seconds = sum(each.seconds for each in suffered)
-    return replace(answer, lost=any(each.lost for each in suffered), seconds=seconds)
+    return suffer(
+        world,
+        read.action,
+        lambda: _done(world, principal, read),
+        lambda fault: fault_answer(fault, read.protocol, read.service),
+    )
 
 
 def _done(world: World, principal: Principal, read: Call) -> Answer:
@@ -91,23 +88,6 @@ def _done(world: World, principal: Principal, read: Call) -> Answer:
         said = "Request would have succeeded, but DryRun flag is set."
         raise Fault("DryRunOperation", said, 412)
     return perform(world, principal, call, lambda asked: _execute(world, principal, asked))
-
-
-def _suffered(world: World, call: Call) -> list[Refusal]:
-    """Return what befalls *call* by the conditions, and count it."""
-    found = []
-    for number, each in enumerate(world.conditions.refuse):
-        if fnmatchcase(call.action, each.operation):
-            if each.befalls(call.action, world.befallen[number]):
-                found.append(each)
-            world.befallen[number] += 1
-    return found
-
-
-def _refuse(suffered: list[Refusal]) -> None:
-    for each in suffered:
-        if each.code:
-            raise Fault(each.code, each.message, each.status)
 
 
 def _execute(world: World, principal: Principal, call: Call) -> Answer:

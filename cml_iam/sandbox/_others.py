@@ -21,6 +21,7 @@ from cml_iam.sandbox._faults import Fault, Unauthenticated, unauthenticated
 from cml_iam.sandbox._guard import authorize_all
 from cml_iam.sandbox._moto import harmless_json, service_model
 from cml_iam.sandbox._principals import authenticate
+from cml_iam.sandbox._suffering import suffer
 from cml_iam.sandbox._wire import Answer
 
 if TYPE_CHECKING:
@@ -88,6 +89,29 @@ def _answer(world: World, message: Message, claim: Claim) -> Answer:
         raise Fault("UnknownOperationException", said, 404)
     if claim.region not in world.regions:
         raise Unauthenticated("region")
+    return suffer(
+        world,
+        _action(world, principal, message, claim),
+        lambda: _served(world, principal, message, claim, path),
+        lambda fault: other_fault(fault, message, claim.service),
+    )
+
+
+def _action(world: World, principal: Principal, message: Message, claim: Claim) -> str:
+    """Return the action of *message*, empty where nobody asks for it or it cannot be told."""
+    if not world.conditions.refuse:
+        return ""
+    if claim.service == "s3":
+        asked = s3_asked(world, principal.caller, message, claim.region)
+        return asked[0].action if asked else ""
+    call = _call(message, claim)
+    return call.action if call is not None else ""
+
+
+def _served(
+    world: World, principal: Principal, message: Message, claim: Claim, path: str
+) -> Answer:
+    """Authorize *message*, and have moto do it."""
     call = None
     if principal.is_root:
         pass
