@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cml_iam.cli._csv import as_csv
-from cml_iam.cli._output import INFO, UNKNOWN, note, print_json, print_table, say
+from cml_iam.cli._output import INFO, UNKNOWN, console, note, print_json, print_table, say
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import scene
 from cml_iam.cli.worker_show import state, wanted_workers
@@ -19,6 +19,9 @@ from cml_iam.visible import visible
 from cml_iam.workers import NOT_COUNTED, Amount, Cost, Prices, costs_of, load_prices, total
 
 _LEAST = "≥"
+WIDE = 100
+"""Columns from which on the region has room too."""
+
 _PARTS = ("hour", "since_start", "month")
 
 
@@ -68,10 +71,12 @@ def _print(costs: Sequence[Cost], prices: Prices) -> None:
     if not costs:
         note(f"{INFO} no worker that could cost anything")
         return
-    print_table(
-        ["name", "state", "type", "region", "per hour", "since start", "this month"],
-        [_row(each) for each in costs],
-    )
+    columns = ["name", "state", "type", "region", "per hour", "since start", "this month"]
+    rows = [_row(each) for each in costs]
+    if console().width < WIDE:
+        at = columns.index("region")
+        columns, rows = _without(columns, at), [_without(row, at) for row in rows]
+    print_table(columns, rows)
     totals = {part: total(getattr(each, part) for each in costs) for part in _PARTS}
     words = {"hour": "per hour", "since_start": "since start", "month": "this month"}
     for part, amount in totals.items():
@@ -80,6 +85,10 @@ def _print(costs: Sequence[Cost], prices: Prices) -> None:
         say(f"{UNKNOWN} unknown: {missing}")
     note(f"  prices of {prices.day}, {prices.currency}, On-Demand Linux: {prices.source}")
     note(f"  not counted: {NOT_COUNTED}")
+
+
+def _without(cells: list[str], at: int) -> list[str]:
+    return cells[:at] + cells[at + 1 :]
 
 
 def _row(cost: Cost) -> list[str]:

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,36 @@ def test_a_worker_without_data_is_unknown_and_never_stopped(shell: Shell, lab: s
     assert "CML_IAM_CML_USER" in said.err
     assert "nothing to stop" in said.err
     assert shell.names("running") == ["lab"]
+
+
+class Later(datetime):
+    """A time at which what was launched just now is three hours old."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return datetime.now(tz) + timedelta(hours=3)
+
+
+def test_the_idle_ones_are_stopped_after_asking_and_no_others(shell: Shell, lab: str) -> None:
+    shell.patch.setattr("cml_iam.cli.worker_idle.datetime", Later)
+    held = json.loads(shell("create", "held", "--image", IMAGE, "-o", "json").out)["id"]
+    shell("tag", "held", "-t", "cml-iam:hold=exam")
+    rules = ("--cpu", "100", "--network", "100000", "--without", "cml", "--stop")
+
+    unasked = shell("idle", *rules)
+    assert (unasked.code, shell.names("stopped")) == (2, [])
+    assert "will not stop 1 worker(s) unasked" in unasked.err
+    assert f"idle: lab ({lab})" in unasked.err
+    tried = shell("idle", *rules, "--dry-run")
+    assert (tried.code, shell.names("stopped")) == (0, [])
+    assert "stop is permitted (nothing was changed)" in tried.out
+
+    (first, second) = json.loads(shell("idle", *rules, "--yes", "-o", "json").out)
+    assert (first["id"], first["use"], first["stopped"]) == (held, "held", None)
+    assert first["hold"] == "`cml-iam:hold=exam`"
+    assert (second["id"], second["use"]) == (lab, "idle")
+    assert second["stopped"]["previous"] == "running"
+    assert shell.names("stopped") == ["lab"]
 
 
 @pytest.mark.parametrize(
