@@ -43,6 +43,7 @@ def _loaded(*arguments: str) -> tuple[int, set[str]]:
         ["sandbox", "--help"],
         ["demo", "--help"],
         ["init", "--help"],
+        ["audit", "--help"],
     ],
     ids=" ".join,
 )
