@@ -119,12 +119,16 @@ def revoke(key_id: str, where: Where) -> None:
         note(f"{WARN} nothing was changed")
         return
     done = take(rotator, key_id)
+    words = rotator.delivery.store.afterwards() if done.replacement else ()
     if wants_json():
-        print_json({"revoked": key_id, "use": str(done.use), "replacement": done.replacement})
+        answer = {"revoked": key_id, "use": str(done.use), "replacement": done.replacement}
+        print_json({**answer, "afterwards": list(words)})
         return
     say(f"{OK} {key_id} is inactive; it was {done.use}")
     if done.replacement:
         say(f"{OK} {done.replacement} is in {rotator.delivery.store.name} instead")
+    for word in words:
+        say(f"{WARN} {word}")
     say(f"{WARN} temporary credentials made with it live on until they expire (up to 36 hours)")
 
 

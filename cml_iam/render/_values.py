@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cml_iam.catalogue import Catalogue, Permission
@@ -129,16 +129,21 @@ def bootstrap_values(site: Site) -> dict[str, Any]:
     """Return what the policies of those who bootstrap speak of."""
     lists = tomllib.loads(shipped_text("policies", "bootstrap.toml"))
     profile = f"arn:{site.partition}:iam::{site.account}:instance-profile{site.path}{site.role}"
+    # As long as something is not there, IAM takes it to be at the path `/`.
+    paths = dict.fromkeys((site.path, "/"))
+    principals = [replace(site, path=path).principal_arn for path in paths]
+    profiles = [profile.replace(f"{site.path}{site.role}", f"{path}{site.role}") for path in paths]
     return {
         "policy_reads": lists["policy_reads"],
         "policy_writes": lists["policy_writes"],
         **lists["role" if site.role else "user"],
         "user": site.user,
         "principal_arn": site.principal_arn,
+        "principal_arns": principals if len(paths) > 1 else site.principal_arn,
         "policy_arn": site.policy_arn,
         "boundary_arn": site.boundary_arn,
         "guard_arn": site.guard_arn,
-        "profile_arn": profile,
+        "profile_arn": profiles if len(paths) > 1 else profile,
         "ec2_service": ec2_service(site),
     }
 
