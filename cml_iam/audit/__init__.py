@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.audit._audit import make_report
-from cml_iam.audit._documents import Offline, audit_documents
+from cml_iam.audit._documents import OFFLINE, Offline, audit_documents
 from cml_iam.audit._given import read_given
 from cml_iam.audit._part import Part
 from cml_iam.audit._report import (
@@ -51,6 +51,21 @@ if TYPE_CHECKING:
     )
     from cml_iam.audit._live import LIVE, Live, audit_account
 
+CHECKS: Final = (
+    *OFFLINE,
+    "drift",
+    "attachments",
+    "boundary",
+    "quarantine",
+    "simulation",
+    "use",
+    "last-accessed",
+    "keys",
+    "trail",
+    "alarms",
+)
+"""The checks that can be left out, by id; those of accounts stand here without their rooms."""
+
 _LATER: Final = {
     "DEFAULT_ROLE": "_accounts",
     "LIVE": "_live",
@@ -67,6 +82,7 @@ _LATER: Final = {
 
 __all__ = [
     "AUDIT_RULES",
+    "CHECKS",
     "DEFAULT_ROLE",
     "GROUPS",
     "LIVE",

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 DRIFT: Final = "file-drift"
 EXPECTATIONS: Final = "expectations"
 
+OFFLINE: Final = (LINT, DRIFT, SECRETS, EXPECTATIONS)
+"""The checks of documents, by id."""
+
 RENDERED: Final = ("boundary", "guard")
 """What is judged of a site without files, beside its policy."""
 

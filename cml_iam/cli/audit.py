@@ -52,7 +52,13 @@ class Wish:
         return self.organization or self.accounts is not None
 
     def check(self) -> None:
-        """Raise UsageError for options that do not go together."""
+        """Raise UsageError for options that do not go together, or name no check."""
+        from cml_iam.audit import CHECKS
+
+        unknown = next((each for each in self.skip if each not in CHECKS), None)
+        if unknown:
+            known = ", ".join(CHECKS)
+            raise click.UsageError(f"there is no check `{unknown}` to skip; there are {known}")
         if self.organization and self.accounts:
             raise click.UsageError("give --accounts or --organization, not both")
         if not self.many and (self.role or self.external_id):

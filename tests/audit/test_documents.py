@@ -293,6 +293,18 @@ def test_ids_are_of_one_rule_only() -> None:
     )
 
 
+def test_every_check_and_every_rule_stands_in_the_documentation() -> None:
+    from cml_iam.audit import CHECKS, LIVE
+
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8")
+
+    live = [each.id for each in LIVE if each.id not in ("identity", "principal")]
+    assert list(CHECKS[-len(live) :]) == live
+    assert [each for each in CHECKS if f"`{each}`" not in page] == []
+    rows = [f"| {e.id} | {e.name} | {e.severity.word} | {e.title} |" for e in AUDIT_RULES.values()]
+    assert [each for each in rows if each not in page] == []
+
+
 SITE_TEXT = '[account]\nid = "111122223333"\n[restrict]\nregions = ["us-east-1"]\n'
 
 
@@ -346,6 +358,7 @@ def test_without_credentials_it_is_4_and_without_an_answer_5(
         ("--accounts", "x", "--organization"),
         ("--role", "x"),
         ("--organization", "--manager-profile", "x"),
+        ("--skip", "everything"),
     ],
 )
 def test_options_that_do_not_go_together_are_2(

@@ -388,6 +388,37 @@ def test_the_manager_itself_sees_little_and_says_so(cloud: Cloud) -> None:
     assert report.conclusion() == "incomplete"
 
 
+def test_a_role_is_audited_as_a_user_is(cloud: Cloud) -> None:
+    site = replace(SITE, user=None, role="cml-manager")
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        },
+    }
+    cloud.root.call(
+        "iam",
+        "create_role",
+        RoleName="cml-manager",
+        AssumeRolePolicyDocument=json.dumps(trust),
+        PermissionsBoundary=site.boundary_arn,
+    )
+    address = {"RoleName": "cml-manager"}
+    cloud.root.call("iam", "attach_role_policy", **address, PolicyArn=site.policy_arn)
+    asked = {"site": site, "manager": None, "skip": frozenset({"use"})}
+
+    _, clean = cloud.audited(**asked)
+    cloud.root.call("iam", "attach_role_policy", **address, PolicyArn=ADMIN)
+    _, wrong = cloud.audited(**asked)
+
+    assert found(clean) == []
+    assert clean.conclusion() == "clean"
+    assert found(wrong) == [("CML709", "error")]
+    assert "detach-role-policy" in str(wrong.findings[0].remedy)
+
+
 def test_a_skipped_check_is_left_out_and_named(cloud: Cloud) -> None:
     now = datetime.now(UTC)
     asked = Live(SITE, now, skip=frozenset({"use", "simulation"}))
