@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-MAX_STEPS: Final = 20_000
-"""Boxes looked at before a search gives up."""
+MAX_COMPARISONS: Final = 500_000
+"""Comparisons of two boxes before a search gives up: less than a second."""
 
 MAX_BOXES: Final = 2_000
 """Boxes one statement may be made of."""
@@ -21,28 +21,34 @@ Box = tuple[int, ...]
 """For each axis the choices left, as bits."""
 
 
-def leaving(box: Box, others: Iterable[Box], steps: int = MAX_STEPS) -> tuple[Box | None, bool]:
-    """Return a part of *box* that is outside all *others*, or None; and whether that is certain."""
-    left = [steps]
-    found = _leave(box, list(others), left)
-    return found, found is not None or left[0] > 0
+class Budget:
+    """Comparisons of boxes that are left to do; what has none left gives up."""
+
+    def __init__(self, comparisons: int = MAX_COMPARISONS) -> None:
+        self.left = comparisons
 
 
-def _leave(box: Box, others: list[Box], left: list[int]) -> Box | None:
-    """Search depth first, always leaving the box that leaves the fewest ways out."""
-    pending = [(box, others)]
+def leaving(
+    box: Box, others: Iterable[Box], budget: Budget | None = None
+) -> tuple[Box | None, bool]:
+    """Return a part of *box* that is outside all *others*, or None; and whether that is certain.
+
+    Depth first, always leaving the box that leaves the fewest ways out.
+    """
+    budget = budget or Budget()
+    pending = [(box, list(others))]
     while pending:
         here, remaining = pending.pop()
-        left[0] -= 1
-        if left[0] <= 0:
-            return None
+        budget.left -= len(remaining) + 1
+        if budget.left < 0:
+            return None, False
         met, tightest, ways = _meeting(here, remaining)
         if tightest is None:
-            return here
+            return here, True
         if ways:
             rest = [each for each in met if each is not tightest]
             pending.extend((part, rest) for part in _outside(here, tightest))
-    return None
+    return None, True
 
 
 def _meeting(here: Box, others: list[Box]) -> tuple[list[Box], Box | None, int]:

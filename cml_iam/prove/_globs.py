@@ -18,7 +18,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
-MAX_STATES: Final = 20_000
+MAX_STATES: Final = 50_000
 """States walked through for the patterns of one condition key; beyond them it is undecided."""
 
 OTHERS: Final = "xz0q7wvjyk5ubhnmfgdsaeiorlptc123468-_~"

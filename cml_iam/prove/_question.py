@@ -10,6 +10,7 @@ from cml_iam.engine import Request
 from cml_iam.errors import InputError
 from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement
 from cml_iam.prove._answers import Answered, Policies, Shape, Verdict, Witness
+from cml_iam.prove._boxes import Budget
 from cml_iam.prove._colon import taking_colons
 from cml_iam.prove._known import REFERENCE, Assumption
 from cml_iam.prove._places import Class, Place, classes, loose_places, typed_places
@@ -129,6 +130,7 @@ class _Question:
     used: set[Assumption] = field(default_factory=set)
     incomplete: list[str] = field(default_factory=list)
     slices: int = 0
+    budget: Budget = field(default_factory=Budget)
 
     def verdict(self) -> Verdict:
         """Search every class of actions."""
@@ -148,7 +150,7 @@ class _Question:
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
         """Return a request for one of the actions of *group*, if one is to be found."""
-        searcher = Searcher(goal)
+        searcher = Searcher(goal, self.budget)
         loose = [self._search(place, searcher) for place in loose_places(group.example)]
         if all(each.request is None for each in loose):
             self._note(loose)

@@ -10,7 +10,16 @@ from typing import Any
 from cml_iam.engine import Request
 from cml_iam.prove._assume import Assumptions
 from cml_iam.prove._axes import AxisMaker, Gathered, Memo
-from cml_iam.prove._boxes import Box, complement, leaving, lowest, meet, merged
+from cml_iam.prove._boxes import (
+    MAX_COMPARISONS,
+    Box,
+    Budget,
+    complement,
+    leaving,
+    lowest,
+    meet,
+    merged,
+)
 from cml_iam.prove._known import REGION, Assumption, never_with, region_is_of_resource
 from cml_iam.prove._places import Place
 from cml_iam.prove._statements import CALLER, FIELD_KEYS, Given, Part, Test
@@ -53,8 +62,9 @@ class Found:
 class Searcher:
     """Searches places for one goal, and remembers what places have in common."""
 
-    def __init__(self, goal: Goal) -> None:
+    def __init__(self, goal: Goal, budget: Budget) -> None:
         self._goal = goal
+        self._budget = budget
         self._parts = goal.parts()
         self._memo: Memo = {}
         self._searched: dict[Any, Found] = {}
@@ -85,7 +95,7 @@ class Searcher:
         while True:
             assumed = Assumptions(gathered, active)
             slice_ = _Slice(gathered, assumed)
-            given = slice_.first(self._goal)
+            given = slice_.first(self._goal, self._budget)
             if given is None:
                 return Found(None, active, tuple(dict.fromkeys(slice_.incomplete)))
             broken = assumed.violated(given)
@@ -122,16 +132,17 @@ class _Slice:
         self._boxes: dict[Part, list[Box]] = {}
         self._whole: Box = tuple((1 << len(axis.choices)) - 1 for axis in self.axes)
 
-    def first(self, goal: Goal) -> Given | None:
+    def first(self, goal: Goal, budget: Budget) -> Given | None:
         """Return the first choice for *goal*; None if there is none, or the search gave up."""
         if not all(self._whole):
             return None
         for box, outside in self._aims(goal):
-            found, certain = leaving(box, outside)
+            found, certain = leaving(box, outside, budget)
             if found is not None:
                 return self._choice(found)
             if not certain:
-                self.incomplete.append("the search looked at too many boxes")
+                self.incomplete.append(f"more than {MAX_COMPARISONS} comparisons of boxes")
+                return None
         return None
 
     def request(self, given: Given) -> Request:
