@@ -222,3 +222,56 @@ def test_no_secret_is_anywhere_but_in_its_stores(place: Place, sandbox: Sandbox)
     assert held
     assert all("\0AWS_SECRET_ACCESS_KEY=" in f"\0{each}" for each in held)
     assert any("sleep" in each for each in place.said)
+
+
+def _remote_secrets(sandbox: Sandbox) -> set[str]:
+    """The secrets in the stores inside AWS, those staged there among them."""
+    from cml_iam.aws import connect
+
+    root = connect(
+        region=sandbox.region,
+        endpoint_url=sandbox.endpoint_url,
+        access_key=sandbox.root.id,
+        secret_key=sandbox.root.secret,
+    )
+    values = [
+        root.call("ssm", "get_parameter", Name=each["Name"], WithDecryption=True)
+        for each in root.call("ssm", "describe_parameters")["Parameters"]
+    ]
+    held = {each["Parameter"]["Value"].reveal() for each in values}
+    for each in root.call("secretsmanager", "list_secrets")["SecretList"]:
+        versions = each["SecretVersionsToStages"]
+        for version in versions:
+            found = root.call(
+                "secretsmanager", "get_secret_value", SecretId=each["Name"], VersionId=version
+            )
+            held.add(found["SecretString"].reveal())
+    secrets = {json.loads(value).get("AWS_SECRET_ACCESS_KEY", "") for value in held}
+    return {secret for secret in secrets if secret}
+
+
+def test_no_secret_of_the_stores_in_aws_is_anywhere_here(place: Place, sandbox: Sandbox) -> None:
+    to = ("--to", "secretsmanager:prod/cml", "--to", "ssm:/prod/cml")
+    nobody = ("--health-url", "http://127.0.0.1:1/health")
+    at_once = ("--overlap", "0", "--cool-off", "0")
+    steps: list[tuple[tuple[str, ...], int]] = [
+        (("bootstrap", "plan", *to, "--save", "plan.json", "--debug"), 0),
+        (("bootstrap", "apply", "plan.json", "--yes", "--debug"), 0),
+        (("key", "rotate", *to, "--yes", *nobody, "--debug"), 7),  # stays half done
+        (("key", "resume", *to, *at_once, "--debug"), 0),
+        (("key", "list", *to, "-o", "json", "--debug"), 0),
+        (("key", "deliver", *to, "--from", "ssm:/prod/cml", "--yes", "--debug"), 0),
+        (("bootstrap", "status", *to, "--debug"), 0),
+        (("key", "print", "--from", "ssm:/prod/cml", "--as", "kubernetes"), 0),
+    ]
+    for step, code in steps:
+        assert place.run(*step, told=step[1] == "print") == code, place.said
+        place.secrets |= _remote_secrets(sandbox)
+
+    assert len(place.secrets) == 2
+    said = "\n".join(place.said)
+    assert "DEBUG:" in said
+    assert found_in(said, place.secrets) == []
+    assert place.elsewhere() == []
+    assert (place.folder / "plan.json").exists()
+    assert [each.name for each in place.folder.glob(".env*")] == []
