@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import click
+
 from cml_iam.visible import visible
 
 FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -14,6 +16,16 @@ FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 https://owasp.org/www-community/attacks/CSV_Injection
 """
+
+
+form_option = click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["text", "json", "csv"]),
+    help="Form of the answer.",
+)
+"""-o for a command that has CSV too; None where it is not given."""
 
 
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cml_iam.cli._csv import as_csv
+from cml_iam.cli._csv import as_csv, form_option
 from cml_iam.cli._output import INFO, UNKNOWN, console, note, print_json, print_table, say
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import scene
@@ -40,13 +40,7 @@ _PARTS = ("hour", "since_start", "month")
     metavar="GIB",
     help="Count gp3 disks of this size in all for each worker.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["text", "json", "csv"]),
-    help="Form of the answer.",
-)
+@form_option
 @shared_options("site", "color", "quiet")
 @aws_options
 def cost(workers: tuple[str, ...], table: Path | None, disk: int | None, form: str | None) -> None:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 import click
 
-from cml_iam.cli._csv import as_csv
+from cml_iam.cli._csv import as_csv, form_option
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._output import (
     BAD,
@@ -42,13 +42,7 @@ _STATE_MARK = {"running": OK, "stopped": INFO, "terminated": BAD}
 @click.option("--type", "types", metavar="PATTERN", multiple=True, help="Of this type; * and ?.")
 @click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="With this tag.")
 @click.option("--name", metavar="PATTERN", help="With this name; * and ?.")
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["text", "json", "csv"]),
-    help="Form of the answer.",
-)
+@form_option
 @shared_options("site", "color", "quiet")
 @aws_options
 @click.pass_context
