@@ -1,0 +1,223 @@
+"""What other tools find in the same policies, how long they take, how large they are.
+
+    python benchmarks/peers/run.py --peers FOLDER [--install] [--write docs/peers.md]
+
+FOLDER has a virtual environment for each tool, named as it is on PyPI, and one named cml-iam;
+--install makes those that are missing (prowler alone takes five minutes and 2.3 GB). A tool that
+is not there is left out. The requirements of `.[sandbox]` run the account that prowler is asked of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cases import ROOT, SITE, Case, base, cases, hardened, text
+from tools import QUIET, TOOLS, Said, Tool
+
+HEAD = """\
+# What other tools find in the same policies
+
+Made by `python benchmarks/peers/run.py --peers FOLDER --install --write docs/peers.md`; the
+documents are in [benchmarks/peers/cases.py](../benchmarks/peers/cases.py). P… are the setup guide's
+own documents as a reader puts them together, M… our hardened rendering with one fault put in.
+
+A tool **finds** a fault when it says something of the faulty document that it says of none of its
+twins, which are the same without the fault: so complaining of everything finds nothing, and which
+words a tool uses does not matter. That is generous: a tool that notices that something is different
+for another reason counts as finding it. `n/a` means that the tool cannot read such a document.
+"""
+
+
+@dataclass
+class Result:
+    """What one tool came to; seconds None where one document cannot be asked alone."""
+
+    tool: Tool
+    version: str
+    megabytes: int
+    found: dict[str, bool | None] = field(default_factory=dict)
+    noise: int | None = 0
+    seconds: float | None = None
+    total: float = 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peers", type=Path, required=True)
+    parser.add_argument("--install", action="store_true")
+    parser.add_argument("--write", type=Path)
+    given = parser.parse_args()
+    made = cases()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder, made)
+        results = []
+        for tool in TOOLS:
+            bin_ = given.peers / tool.requirement / "bin"
+            if given.install and not bin_.exists():
+                install(given.peers / tool.requirement, tool.requirement)
+            if (bin_ / "python").exists():
+                print(f"asking {tool.name}", file=sys.stderr)
+                results.append(ask(tool, bin_.resolve(), folder, made))
+    page = HEAD + table(made, results) + tail(made, results)
+    if given.write:
+        given.write.write_text(page, "utf-8")
+    print(page)
+
+
+def install(folder: Path, requirement: str) -> None:
+    """Put a tool into an environment of its own, ours from this checkout."""
+    print(f"installing {requirement}", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    what = str(ROOT) if requirement == "cml-iam" else requirement
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, what], check=True)
+
+
+def write(folder: Path, made: list[Case]) -> None:
+    (folder / "site.toml").write_text(SITE)
+    (folder / "hardened.json").write_text(text(hardened()))
+    (folder / "base.json").write_text(text(base()))
+    for case in made:
+        (folder / f"{case.id}{case.suffix}").write_text(case.bad)
+        for twin in case.twins:
+            (folder / twin_name(twin, case.suffix)).write_text(twin)
+
+
+def twin_name(twin: str, suffix: str) -> str:
+    """Return the name of a twin's file: many faults have the same, which is asked once."""
+    return f"twin-{hashlib.sha256(twin.encode()).hexdigest()[:8]}{suffix}"
+
+
+def ask(tool: Tool, bin_: Path, folder: Path, made: list[Case]) -> Result:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    said = tool.ask(bin_, folder)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    result = Result(tool, version(tool, bin_), size(bin_), total=total)
+    for case in made:
+        result.found[case.id] = found(tool, case, said)
+    result.noise = len(said["hardened.json"]) if "hardened.json" in said else 0
+    if tool.once:
+        result.seconds = statistics.median(
+            once(tool.once(bin_, folder / "base.json")) for _ in "abc"
+        )
+    return result
+
+
+def found(tool: Tool, case: Case, said: Said) -> bool | None:
+    if case.suffix not in tool.takes:
+        return None
+    name = f"{case.id}{case.suffix}"
+    if tool.name == "prowler" and name not in said:
+        return None  # no account has such a policy
+    usual = set().union(*(said.get(twin_name(e, case.suffix), set()) for e in case.twins))
+    return bool(said.get(name, set()) - usual)
+
+
+def once(command: list[str]) -> float:
+    """Return the CPU-seconds of a run: the clock's would tell what else the machine does."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Whatever its exit code: findings have codes of their own.
+    environment = {**os.environ, **QUIET}
+    subprocess.run(
+        command, check=False, capture_output=True, stdin=subprocess.DEVNULL, env=environment
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def version(tool: Tool, bin_: Path) -> str:
+    program = "from importlib.metadata import version; import sys; print(version(sys.argv[1]))"
+    command = [bin_ / "python", "-c", program, tool.requirement]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def size(bin_: Path) -> int:
+    """Return the megabytes of what was installed, without pip itself."""
+    (packages,) = (bin_.parent / "lib").glob("python*/site-packages")
+    own = ("pip", "setuptools", "pkg_resources", "_distutils_hack")
+    files = (
+        each
+        for each in packages.rglob("*")
+        if each.is_file() and not each.relative_to(packages).parts[0].startswith(own)
+    )
+    return round(sum(each.stat().st_size for each in files) / 1e6)
+
+
+WORD = {True: "✔ found", False: "✖ missed", None: "n/a"}
+
+
+def table(made: list[Case], results: list[Result]) -> str:
+    rows = [
+        ["", "fault", *(each.tool.name for each in results)],
+        ["---", "---", *("---" for _ in results)],
+        *([case.id, case.fault, *(WORD[each.found[case.id]] for each in results)] for case in made),
+        [
+            "",
+            "**found**",
+            *(f"**{sum(v is True for v in r.found.values())} of {len(made)}**" for r in results),
+        ],
+        ["", "said of the hardened rendering itself", *(str(each.noise) for each in results)],
+        [
+            "",
+            "CPU-seconds for one document, from process start",
+            *(seconds(each) for each in results),
+        ],
+        ["", "megabytes installed", *(str(each.megabytes) for each in results)],
+        ["", "version", *(each.version for each in results)],
+    ]
+    return "\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def seconds(result: Result) -> str:
+    return f"{result.seconds:.1f}" if result.seconds else f"{result.total:.0f} (all, in an account)"
+
+
+def tail(made: list[Case], results: list[Result]) -> str:
+    ours = [each for each in results if each.tool.requirement == "cml-iam"]
+    others = [each for each in results if each.tool.requirement != "cml-iam"]
+    missed = [
+        f"{case.id} ({', '.join(each.tool.name for each in others if each.found[case.id])})"
+        for case in made
+        if not any(each.found[case.id] for each in ours)
+        and any(each.found[case.id] for each in others)
+    ]
+    alone = [
+        case.id
+        for case in made
+        if any(each.found[case.id] for each in ours)
+        and not any(each.found[case.id] for each in others)
+    ]
+    return f"""
+Found by ours alone: {", ".join(alone) or "none"}. Found by another and not by ours: \
+{", ".join(missed) or "none"}.
+
+How to read it:
+
+- `cml-iam audit` is given the site file, which says what is meant; a linter has only the text.
+  `cml-iam policy lint` has only the text as well. A tool for any policy cannot know which action
+  *this* manager needs, and missing that is no fault of it.
+- parliament and cloudsplaining read any action of any service; this comparison is of the documents
+  of CML Cloud Manager alone. checkov is asked of each policy as CloudFormation and as Terraform,
+  since it passes a policy that stands alone in a file. prowler asks an account, of which policies
+  are a small part: users without MFA, root's keys and a thousand things more are not compared here.
+- For P1 checkov and cloudsplaining list CreateTags as unrestricted, which is P4; they say the same
+  where a Deny keeps the gate closed.
+- Megabytes are those of all packages installed, without pip. Times are medians of three runs on
+  {platform.machine()}, Python {platform.python_version()}.
+"""
+
+
+if __name__ == "__main__":
+    main()
