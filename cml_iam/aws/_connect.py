@@ -103,7 +103,18 @@ def _loader(data_path: str | None) -> Any:
     """Return what reads botocore's models: EC2's costs half a second, so once per process."""
     from botocore.loaders import create_loader
 
-    return create_loader(data_path)
+    loader = create_loader(data_path)
+    # For each kind of file it would walk the folders of 430 services to know whether one is there;
+    # that one is not shows when it is read, by an error of the same class.
+    vars(loader)["list_available_services"] = lambda _: _Every()
+    return loader
+
+
+class _Every:
+    """All names."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
 
 
 def _configured_region(session: Any) -> str | None:
@@ -158,7 +169,7 @@ class _RealAws:
         """Yield the elements of *key* of every page; see the port."""
         self._guard(service, operation, parameters)
         secrets: list[str] = []
-        plain = unwrap(parameters, secrets)
+        plain = parameters if service in _LARGE else unwrap(parameters, secrets)
         try:
             client = self._client(service, region, once=False)
             _check_key(client, operation, key)
