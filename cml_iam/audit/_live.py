@@ -10,7 +10,7 @@ from cml_iam.audit._asking import Question, ask
 from cml_iam.audit._counted import Counted
 from cml_iam.audit._held import read_held, read_holder
 from cml_iam.audit._keys import KEYS, keys_of
-from cml_iam.audit._part import Part, add_up, found
+from cml_iam.audit._part import Part, add_up, found, trimmed
 from cml_iam.audit._permissions import SIMULATED, USED, decided_here, simulated, used
 from cml_iam.audit._principal import (
     BOUNDS,
@@ -23,6 +23,7 @@ from cml_iam.audit._principal import (
     inputs_of,
     quarantine_of,
     sort_held,
+    text_of,
     wanted_of,
 )
 from cml_iam.audit._report import Account, Spot
@@ -121,7 +122,7 @@ class _Audit:
             self._ask(TRAIL, lambda: trail_of(aws, site, self.account)),
             self._ask(ALARMS, lambda: alarms_of(aws, site, self.account)),
         ]
-        return add_up(parts)
+        return trimmed(add_up(parts), text_of(seen)) if seen else add_up(parts)
 
     def _ask(self, question: Question, make: Callable[[], Part]) -> Part:
         return Part() if question.id in self.asked.skip else ask(question, self.account, make)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._asking import Question
-from cml_iam.audit._drift import actions_of, beyond, difference_asks, drift, told, wider
+from cml_iam.audit._drift import actions_of, beyond, difference_asks, drift, wider
 from cml_iam.audit._part import Part, add_up, found
 from cml_iam.audit._report import Input, Spot
+from cml_iam.catalogue import load_catalogue
 from cml_iam.errors import NotFoundError, QuotaError
 from cml_iam.policy import canonical
 from cml_iam.render import MOST_PARTS, part_name, render_document, render_parts
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from cml_iam.audit._held import Held, Holder
     from cml_iam.audit._report import AuditFinding
     from cml_iam.aws.port import Aws
+    from cml_iam.compare import Difference
     from cml_iam.policy import PolicyDocument
     from cml_iam.render import Profile
     from cml_iam.site import Site
@@ -103,6 +105,13 @@ def inputs_of(seen: Seen, account: str) -> tuple[Input, ...]:
     )
 
 
+def text_of(seen: Seen) -> str:
+    """Return everything that the principal's policies say, as one text to search."""
+    boundary = seen.holder.boundary
+    held = [*seen.all, *([boundary] if boundary else [])]
+    return "\n".join(canonical(each.document) for each in held)
+
+
 def _digest(held: Held) -> str:
     return hashlib.sha256(canonical(held.document).encode()).hexdigest()
 
@@ -140,7 +149,7 @@ def extras_of(site: Site, wanted: Wanted, seen: Seen, account: str) -> Part:
 
 def _extra(site: Site, wanted: Wanted, held: Held, seen: Seen, account: str) -> AuditFinding:
     comparison = beyond(wanted.documents, (held.document,), site)
-    more = [each for each in told(comparison) if wider(each)]
+    more = sorted((each for each in comparison.differences if wider(each)), key=_by_weight)
     arn = seen.holder.arn
     spot = Spot(resource=arn, account=account)
     about = f"{held.arn or held.name} {held.group or ''}"
@@ -159,6 +168,12 @@ def _extra(site: Site, wanted: Wanted, held: Held, seen: Seen, account: str) -> 
         remedy=_take_away(site, held),
         witness=difference_asks(more),
     )
+
+
+def _by_weight(difference: Difference) -> tuple[bool, bool]:
+    """Put first what the manager never needs, such as making users."""
+    known = load_catalogue().actions
+    return difference.unusual, all(each in known for each in difference.actions)
 
 
 def _take_away(site: Site, held: Held) -> str:

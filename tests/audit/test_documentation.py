@@ -1,4 +1,4 @@
-"""The commands of other tools that the page on audits shows are spelled as those tools know them."""
+"""The commands of other tools that the page on audits shows are spelled as those know them."""
 
 from __future__ import annotations
 

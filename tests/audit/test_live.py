@@ -280,6 +280,8 @@ def test_an_admin_in_a_group_comes_with_what_it_permits(cloud: Cloud) -> None:
     assert "by the group `helpers`" in finding.message
     assert finding.witness
     assert {each.outcome for each in finding.witness} == {"allowed"}
+    assert finding.witness[0].action == "iam:PassRole"
+    assert "aws:PrincipalArn" not in finding.witness[0].context
 
 
 def test_drift_shows_in_the_matrix_though_it_is_one_finding(cloud: Cloud) -> None:
