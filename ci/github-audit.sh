@@ -6,23 +6,22 @@ command=${AUDIT_COMMAND:-"$RUNNER_TEMP/cml-iam/bin/cml-iam"}
 summary=$(mktemp -d "$RUNNER_TEMP/audit.XXXXXX")/summary.md
 arguments=(audit --quiet --color never --fail-on "$AUDIT_FAIL_ON" --out "$summary")
 
-# each OPTION LINES: the option once for every line that is not empty.
+# each LINES [OPTION]: every line that is not empty, the option before it.
 each() {
   local line
   while IFS= read -r line; do
-    [ -z "$line" ] || arguments+=("$1" "$line")
-  done <<<"$2"
+    [ -z "$line" ] || arguments+=(${2:+"$2"} "$line")
+  done <<<"$1"
 }
 
-each --site "$AUDIT_SITE"
-each --earlier "$AUDIT_EARLIER"
-each --out "$AUDIT_OUT"
-each --skip "$AUDIT_SKIP"
+each "$AUDIT_SITE" --site
+each "$AUDIT_EARLIER" --earlier
+each "$AUDIT_OUT" --out
+each "$AUDIT_SKIP" --skip
 [ "$AUDIT_LIVE" != true ] || arguments+=(--live)
+each "$AUDIT_OPTIONS"
 arguments+=(--)
-while IFS= read -r line; do
-  [ -z "$line" ] || arguments+=("$line")
-done <<<"$AUDIT_FILES"
+each "$AUDIT_FILES"
 
 code=0
 "$command" "${arguments[@]}" || code=$?
