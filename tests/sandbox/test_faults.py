@@ -94,8 +94,8 @@ def test_a_file_says_all_of_it(tmp_path: Path) -> None:
         ("refuse = 1", "[[refuse]] is a list of tables"),
         ("[[refuse]]\ncode = 'X'", "[[refuse]] needs its `operation`"),
         ("[[refuse]]\noperation = 3", "`operation` is a text"),
-        ("[[refuse]]\noperation = 'StopInstances'\ncode = 'X'", "is no operation of ec2, iam"),
-        ("[[refuse]]\noperation = 's3:GetObject'\ncode = 'X'", "is no operation of ec2, iam"),
+        ("[[refuse]]\noperation = 'StopInstances'\ncode = 'X'", "is no operation of "),
+        ("[[refuse]]\noperation = 'sqs:SendMessage'\ncode = 'X'", "is no operation of "),
         ("[[refuse]]\noperation = 'ec2:*'", "what befalls `ec2:*`?"),
         ("[[refuse]]\noperation = 'ec2:*'\ncode = 'X'\nstatus = 200", "`status` is that of"),
         ("[[no_capacity]]\nregion = 'x'", "[[no_capacity]] has no `region`"),
@@ -117,7 +117,7 @@ def test_the_file_of_the_docs_is_one() -> None:
     found = parse_conditions(text)
 
     assert (found.throttle, found.seconds) == (AS_AWS.throttle, AS_AWS.seconds)
-    assert len(found.refuse) == 2
+    assert len(found.refuse) >= 2
 
 
 def root_under(conditions: Conditions, work: Callable[[Identity], None]) -> None:
