@@ -345,6 +345,7 @@ def test_a_secret_of_somebody_else_stays_empty_or_not(tmp_path: Path, value: str
 
     rollback(scene.rotator())
 
+    assert "prod/cml" in scene.cloud.secrets
     assert scene.cloud.current("prod/cml") == json.loads(value)
 
 
