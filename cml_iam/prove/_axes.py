@@ -16,7 +16,7 @@ from cml_iam.prove._callers import callers_of
 from cml_iam.prove._globs import Glob, representatives
 from cml_iam.prove._hints import field_hints
 from cml_iam.prove._known import REGION, RESOURCE_TAG
-from cml_iam.prove._places import Place
+from cml_iam.prove._places import ACCOUNT_FIELD, Place
 from cml_iam.prove._statements import CALLER, FIELD_KEYS, FieldPattern, Given, Part, Test
 from cml_iam.prove._values import Asked, Query, Values, fits, values_of
 from cml_iam.prove._variables import variable_hints
@@ -254,6 +254,10 @@ class AxisMaker:
             globs = self._field_globs(key, given)
             memo[mark] = representatives(globs, field_hints(place, index, globs), universe)
         texts, complete = memo[mark]
+        if index == ACCOUNT_FIELD:
+            # What a policy names as an account is taken for one, whatever its length.
+            plain = (each.plain for each in self._field_globs(key, given))
+            texts = tuple(dict.fromkeys((*texts, *(t for t in plain if t and "/" not in t))))
         if not complete:
             self.incomplete.append(f"the patterns of the resource's {key}")
         found: Iterable[str] = texts

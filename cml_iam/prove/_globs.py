@@ -21,7 +21,7 @@ from typing import Final
 MAX_STATES: Final = 50_000
 """States walked through for the patterns of one condition key; beyond them it is undecided."""
 
-OTHERS: Final = "xz0q7wvjyk5ubhnmfgdsaeiorlptc123468-_~"
+OTHERS: Final = "xzqwvjykubhnmfgdsaeiorlptc-_~"
 """Characters of which the first that no pattern names stands for all that none names."""
 
 
@@ -32,8 +32,10 @@ class Wild(Enum):
     ONE = "?"
     MANY_INSIDE = "*, no colon"
     ONE_INSIDE = "?, no colon"
+    DIGIT = "one of ten"
 
 
+DIGITS: Final = "0123456789"
 INSIDE: Final = {Wild.MANY: Wild.MANY_INSIDE, Wild.ONE: Wild.ONE_INSIDE}
 _MANY: Final = frozenset({Wild.MANY, Wild.MANY_INSIDE})
 _INSIDE: Final = frozenset(INSIDE.values())
@@ -71,7 +73,7 @@ class Machine:
     """All of *globs* run side by side: a state is the set of positions in them, as bits."""
 
     def __init__(self, globs: Sequence[Glob]) -> None:
-        self.alphabet, self.other = _alphabet(globs)
+        self.alphabet, self.other, self._digit = _alphabet(globs)
         self._moves = dict.fromkeys(self.alphabet, 0)
         self._stays = dict.fromkeys(self.alphabet, 0)
         self._skips = self.start = at = 0
@@ -99,7 +101,7 @@ class Machine:
             table = self._stays if symbol in _MANY else self._moves
             self._skips |= bit if symbol in _MANY else 0
             for char in self.alphabet:
-                if char != ":" or symbol not in _INSIDE:
+                if _takes(symbol, char):
                     table[char] |= bit
 
     def step(self, state: int, char: str) -> int:
@@ -119,7 +121,9 @@ class Machine:
         for char in text:
             if not state:
                 break
-            state = self.step(state, char if char in self._moves else self.other)
+            if char not in self._moves:
+                char = self._digit if char in DIGITS else self.other  # noqa: PLW2901 - its class
+            state = self.step(state, char)
         return state
 
     def accepts(self, state: int) -> int:
@@ -225,8 +229,8 @@ def _few(words: Iterator[str], known: Mapping[str, None]) -> Iterator[str]:
             return
 
 
-def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], str]:
-    """Return the characters to walk with, first the one that stands for those not named."""
+def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], str, str]:
+    """Return the characters to walk with; what stands for those not named, and for such digits."""
     named: set[str] = set()
     for each in globs:
         for symbol in each.symbols:
@@ -235,7 +239,16 @@ def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], str]:
             else:
                 named |= set(_cases(symbol)) if each.fold else {symbol}
     other = next((c for c in OTHERS if c not in named), "\x7f")
-    return (other, *sorted(named)), other
+    if not any(Wild.DIGIT in each.symbols for each in globs):
+        return (other, *sorted(named)), other, other
+    digit = next((c for c in DIGITS if c not in named), "0")
+    return (other, *sorted(named | {digit})), other, digit
+
+
+def _takes(symbol: Wild, char: str) -> bool:
+    if symbol is Wild.DIGIT:
+        return char in DIGITS
+    return char != ":" or symbol not in _INSIDE
 
 
 def _cases(char: str) -> tuple[str, ...]:

@@ -78,6 +78,8 @@ def _texts(pattern: Glob, filler: str) -> Iterator[str]:
     for symbol in pattern.symbols:
         if not isinstance(symbol, Wild):
             yield symbol
+        elif symbol is Wild.DIGIT:
+            yield "9"
         elif symbol in {Wild.MANY, Wild.MANY_INSIDE}:
             if before not in {Wild.ONE, Wild.ONE_INSIDE}:
                 yield filler

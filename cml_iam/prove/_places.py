@@ -33,6 +33,7 @@ POPULAR: Final = (
 )
 """Actions that stand for those of all services that no policy names."""
 
+ACCOUNT_FIELD: Final = 4
 FRESH: Final = "example:SomethingElse"
 MANY_INSIDE: Final = Glob((Wild.MANY_INSIDE,))
 MANY: Final = Glob((Wild.MANY,))
@@ -117,7 +118,12 @@ def _of_any_type(action: Action, target: Target) -> Iterator[Place]:
 
 
 def _field(text: str, index: int) -> Glob:
-    """Return the pattern of one field of a format; what a placeholder stands for is not empty."""
+    """Return the pattern of one field of a format; what a placeholder stands for is not empty.
+
+    An account has twelve digits.
+    """
+    if index == ACCOUNT_FIELD and text == "*":
+        return Glob((Wild.DIGIT,) * 12)
     some = (Wild.ONE, Wild.MANY) if index == FIELDS - 1 else (Wild.ONE_INSIDE, Wild.MANY_INSIDE)
     return Glob(tuple(s for c in text for s in (some if c == "*" else (c,))))
 

@@ -466,7 +466,7 @@ def numbers() -> Iterator[Case]:
     yield from same("whole numbers under 10", allow(number(less, "10")), allow(number(upto, "9")))
     size = "ec2:VolumeIops"
     wide = [
-        ("fractions between 9 and 10", number(upto, "9", key="my:size"), number(less, "10", key="my:size")),
+        ("fractions", number(upto, "9", key="my:size"), number(less, "10", key="my:size")),
         ("a tiny step", number(less, "10", key=size), number(less, "10.0000001", key=size)),
         ("far below", number(upto, "-1000000", key=size), number(less, "0", key=size)),
         ("one more", number(upto, "1000000000", key=size), number(upto, "1000000001", key=size)),
@@ -949,7 +949,7 @@ def many_keys() -> Iterator[Case]:
     """Differences that need several keys at once, each at a value of few."""
     for count in (4, 8, 12):
         keys = [f"my:key{n}" for n in range(count)]
-        secret = {"StringEquals": {key: "odd" for key in keys}}
+        secret = {"StringEquals": dict.fromkeys(keys, "odd")}
         yield Case(
             f"one combination of {count} keys", allow(secret), document(said("Deny", {})), EXCEEDS
         )
