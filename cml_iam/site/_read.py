@@ -31,7 +31,7 @@ def load_site(path: Path) -> Site:
             f"the site file `{path}` is a folder", remedy=f"name the file in it: --site {path}/…"
         ) from None
     except UnicodeDecodeError:
-        raise InputError(f"the site file `{path}` is not text in UTF-8") from None
+        raise InputError(f"cannot read the site file `{path}`: not text in UTF-8") from None
     except OSError as error:
         raise InputError(f"cannot read the site file `{path}`: {error.strerror}") from None
     return parse_site(text, str(path))

@@ -89,7 +89,7 @@ def test_expressions_are_short_enough_and_ids_are_ids() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "mon 07:00-18:00", "mon-xyz 07:00-18:00", "mon-fri 18:00-07:00", "mon-fri 7-18"]
+    "text", ["", "mo 07:00-18:00", "mon-xyz 07:00-18:00", "mon-fri 18:00-07:00", "mon-fri 7-18"]
 )
 def test_what_are_no_hours_is_refused(text: str) -> None:
     with pytest.raises(InputError):
