@@ -12,7 +12,6 @@ from cml_iam.audit._lint import LINT, lint_many
 from cml_iam.audit._part import Part, add_up, trimmed
 from cml_iam.audit._report import Check, Input, Spot
 from cml_iam.audit._secrets import SECRETS, secrets_in
-from cml_iam.audit._sizes import open_sizes
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError, InputError, QuotaError
 from cml_iam.lint import Severity
@@ -111,11 +110,9 @@ def _lint(policies: Sequence[Policy], asked: Offline) -> Part:
     for each in policies:
         kinds.setdefault(each.kind, []).append(each)
     for kind, group in kinds.items():
-        texts = [(each.name, each.text) for each in group]
         together = asked.together and kind == "identity"
-        findings += lint_many(texts, kind, together=together, processes=asked.processes)
+        findings += lint_many(group, kind, together=together, processes=asked.processes)
     order = {each.name: number for number, each in enumerate(policies)}
-    findings += [each for policy in policies for each in open_sizes(policy, LINT)]
     findings.sort(key=lambda each: (order.get(each.spot.file or "", 0), each.spot.line or 0))
     many = f"{len(policies)} {'policies' if policies[1:] else 'policy'}"
     title = "What the policies say has the effect it is meant to have"
