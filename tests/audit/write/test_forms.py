@@ -164,7 +164,7 @@ def test_no_line_of_the_text_is_a_command_to_the_job_that_prints_it() -> None:
         (Spot(), ""),
     ],
 )
-def test_a_place_is_printed_as_waivers_name_it(spot: Spot, text: str) -> None:
+def test_a_place_is_printed_with_its_statement(spot: Spot, text: str) -> None:
     assert place(spot) == text
 
 
