@@ -85,7 +85,7 @@ def list_organization(aws: Aws) -> tuple[Target, ...]:
 
     https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
     """
-    listed = aws.pages("organizations", "list_accounts", "Accounts", region="us-east-1")
+    listed = aws.pages("organizations", "list_accounts", "Accounts")
     active = (each for each in listed if each.get("Status", "ACTIVE") == "ACTIVE")
     found = (Target(each["Id"], each.get("Name")) for each in active)
     return tuple(sorted(found, key=lambda each: each.id))

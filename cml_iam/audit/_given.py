@@ -33,15 +33,11 @@ _PART: Final = re.compile(r"(.+)-[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A file: its *name* as given and its *text*."""
+    """A file: its *name* as given, its *text*, and the *sha256* of its bytes."""
 
     name: str
     text: str
-
-    @property
-    def sha256(self) -> str:
-        """The digest of the text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +64,9 @@ def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
     for path in paths:
         found = sorted(_files(path)) if path.is_dir() else [path]
         for each in found:
-            text = _text(each, must=each is path)
-            if text is not None:
-                read.setdefault(str(each), Given(str(each), text))
+            given = _given(each, must=each is path)
+            if given is not None:
+                read.setdefault(str(each), given)
     return tuple(read.values())
 
 
@@ -97,13 +93,19 @@ def _files(folder: Path) -> Iterator[Path]:
             continue
         if path.is_dir():
             yield from _files(path)
-        elif path.suffix == ".json" or (path.suffix in TEXTS and path.stat().st_size <= MOST_BYTES):
+        elif path.suffix == ".json" or (_is_text(path) and path.stat().st_size <= MOST_BYTES):
             yield path
 
 
-def _text(path: Path, *, must: bool) -> str | None:
+def _is_text(path: Path) -> bool:
+    return path.suffix in TEXTS or path.name.startswith(".env")
+
+
+def _given(path: Path, *, must: bool) -> Given | None:
+    """Return the file; None for one that is no text, where it was not asked for by name."""
     try:
-        return path.read_text("utf-8")
+        data = path.read_bytes()
+        return Given(str(path), data.decode("utf-8"), hashlib.sha256(data).hexdigest())
     except FileNotFoundError:
         raise InputError(f"no such file: `{path}`") from None
     except UnicodeDecodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -265,6 +266,17 @@ def test_a_key_in_a_file_is_found_and_never_shown(tmp_path: Path) -> None:
     assert (rule, file) == ("CML807", "notes.md")
     assert key in report.findings[0].message
     assert secret not in repr(report)
+
+
+def test_what_was_read_is_named_by_the_digest_of_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / ".env.local").write_bytes(b"A=1\r\n")
+    (tmp_path / "image").write_bytes(b"\xff\xfe\x00")
+
+    report = audited(tmp_path)
+
+    ((name, digest),) = [(Path(each.name).name, each.sha256) for each in report.inputs]
+    assert name == ".env.local"
+    assert digest == hashlib.sha256(b"A=1\r\n").hexdigest()
 
 
 def test_findings_keep_their_fingerprint_when_lines_move(site: Site, tmp_path: Path) -> None:
