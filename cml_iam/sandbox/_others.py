@@ -21,6 +21,7 @@ from cml_iam.sandbox._faults import Fault, Unauthenticated, unauthenticated
 from cml_iam.sandbox._guard import authorize_all
 from cml_iam.sandbox._moto import harmless_json, service_model
 from cml_iam.sandbox._principals import authenticate
+from cml_iam.sandbox._strict_trail import check_trail
 from cml_iam.sandbox._suffering import suffer
 from cml_iam.sandbox._wire import Answer
 
@@ -112,16 +113,16 @@ def _served(
     world: World, principal: Principal, message: Message, claim: Claim, path: str
 ) -> Answer:
     """Authorize *message*, and have moto do it."""
-    call = None
-    if principal.is_root:
-        pass
-    elif claim.service == "s3":
-        _authorize_s3(world, principal, message, claim)
-    else:
-        call = _call(message, claim)
-        _authorize(world, principal, call, claim)
+    call = _call(message, claim) if claim.service != "s3" else None
+    if not principal.is_root:
+        if claim.service == "s3":
+            _authorize_s3(world, principal, message, claim)
+        else:
+            _authorize(world, principal, call, claim)
+    if call is not None:
+        check_trail(world, call)
     key = principal.access_key_id
-    if call is not None and call.protocol == "query":
+    if call is not None and call.protocol == "query" and not principal.is_root:
         # Written anew, so that what was authorized is what is done.
         return world.moto.execute(call, key)
     given, body = _given(message, path), _body(message)

@@ -35,6 +35,13 @@ WHERE = f"arn:aws:s3:::{BUCKET}"
 PATTERN = {"metricName": "m", "metricNamespace": "n", "metricValue": "1"}
 FILTER = {"filterName": "f", "filterPattern": "", "metricTransformations": [PATTERN]}
 
+CLOUDTRAIL = {"Principal": {"Service": "cloudtrail.amazonaws.com"}}
+ONLY_IT = {"StringEquals": {"aws:SourceArn": TRAIL}}
+FOR_TRAIL = document(
+    {**allow("s3:GetBucketAcl", on=WHERE, **ONLY_IT), **CLOUDTRAIL},
+    {**allow("s3:PutObject", on=f"{WHERE}/AWSLogs/{ACCOUNT}/*", **ONLY_IT), **CLOUDTRAIL},
+)
+
 Make = Callable[..., Identity]
 
 
@@ -45,6 +52,7 @@ def _around(root: Identity) -> None:
     root.client("s3").put_object(Bucket=BUCKET, Key="a/b", Body=b"x")
     root.client("logs").create_log_group(logGroupName=GROUP)
     root.client("sns").create_topic(Name="around")
+    root.client("s3").put_bucket_policy(Bucket=BUCKET, Policy=FOR_TRAIL)
     root.client("cloudtrail").create_trail(Name="around", S3BucketName=BUCKET)
     root.client("events").put_rule(Name="around", ScheduleExpression="rate(1 day)")
     tags = [{"Key": "team", "Value": "net"}]
@@ -157,7 +165,7 @@ def test_a_call_needs_its_action_on_its_resource(
 
 def test_a_role_is_handed_to_the_trail_only_with_pass_role(user: Make, root: Identity) -> None:
     role = f"arn:aws:iam::{ACCOUNT}:role/to-logs"
-    trust = document({**allow("sts:AssumeRole"), "Principal": {"Service": "x.amazonaws.com"}})
+    trust = document({**allow("sts:AssumeRole"), **CLOUDTRAIL})
     trust = trust.replace('"Resource": "*", ', "")
     root.client("iam").create_role(RoleName="to-logs", AssumeRolePolicyDocument=trust)
     group = f"arn:aws:logs:{HERE}:log-group:{GROUP}:*"
@@ -243,7 +251,7 @@ def test_the_policy_of_a_bucket_holds_too(user: Make, root: Identity) -> None:
         assert "explicit deny in a resource-based policy" in said.message
         assert root.client("s3").get_bucket_location(Bucket=BUCKET)
     finally:
-        root.client("s3").delete_bucket_policy(Bucket=BUCKET)
+        root.client("s3").put_bucket_policy(Bucket=BUCKET, Policy=FOR_TRAIL)
 
 
 @pytest.mark.parametrize(
@@ -329,6 +337,37 @@ def test_a_secret_is_read_at_its_current_version(root: Identity) -> None:
     )
 
     assert client.get_secret_value(SecretId="moved")["SecretString"] == "new"
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "code"),
+    [
+        ({"S3BucketName": "no-policy-at-all"}, "InsufficientS3BucketPolicyException"),
+        ({"Name": "another", "S3BucketName": BUCKET}, "InsufficientS3BucketPolicyException"),
+        ({"S3BucketName": "not-there"}, "S3BucketDoesNotExistException"),
+        (
+            {"CloudWatchLogsLogGroupArn": f"arn:aws:logs:{HERE}:log-group:none:*"},
+            "InvalidCloudWatchLogsLogGroupArnException",
+        ),
+        (
+            {"CloudWatchLogsRoleArn": f"arn:aws:iam::{ACCOUNT}:role/none"},
+            "InvalidCloudWatchLogsRoleArnException",
+        ),
+    ],
+)
+def test_a_trail_that_could_not_deliver_is_refused(
+    spoilt: dict[str, str], code: str, root: Identity
+) -> None:
+    """https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html"""
+    root.client("s3").create_bucket(Bucket="no-policy-at-all")
+    call = {
+        "Name": "around",
+        "CloudWatchLogsLogGroupArn": f"arn:aws:logs:{HERE}:log-group:around:*",
+    }
+    client = root.client("cloudtrail")
+    operation = client.create_trail if "Name" in spoilt else client.update_trail
+
+    assert refused(operation, **{**call, **spoilt}).code == code
 
 
 FAULTS = """
