@@ -2,8 +2,9 @@
 
 Whether `*` in the first five fields of an ARN stops at a colon is told in two ways by AWS: the
 guide says that a wildcard cannot span fields, some published examples suppose it does. The engine
-stops at colons. What the other reading makes of a pattern is a few patterns of the first: one for
-each way in which its wildcards can hold the colons between fields.
+stops at colons, and fills a short pattern up with fields. What the other reading makes of a short
+pattern is a few patterns of the first: one for each way in which its wildcards can hold the colons
+that it lacks.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 """
@@ -64,30 +65,29 @@ def _patterns(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 @lru_cache(1 << 12)
 def _readings(text: str) -> tuple[str, ...]:
-    """Return *text* and the patterns for all it stands for besides where wildcards take colons."""
-    fields = text.split(":", FIELDS - 1)
-    if text == "*" or not any(c in each for each in fields[:-1] for c in "*?"):
+    """Return *text*, and the patterns in which its wildcards hold the colons that it lacks.
+
+    With five colons of its own it lacks none: a wildcard with another one would need a resource
+    whose own name has a colon and what follows it in the pattern.
+    """
+    lacking = FIELDS - 1 - text.count(":")
+    if lacking <= 0 or text == "*" or not any(c in text for c in "*?"):
         return (text,)
     found: dict[str, None] = {text: None}
-    pending = [("", text, 0)]
+    pending = [("", text, lacking)]
     while pending:
-        done, rest, colons = pending.pop()
-        if not rest or colons == FIELDS - 1:
-            if colons == FIELDS - 1:
-                found[done + rest] = None
-            continue
-        if rest.startswith("${"):
-            end = rest.find("}") + 1 or len(rest)
-            pending.append((done + rest[:end], rest[end:], colons))
+        done, rest, left = pending.pop()
+        if not rest:
+            if not left:
+                found[done] = None
             continue
         char = rest[0]
-        pending.append((done + char, rest[1:], colons + (char == ":")))
-        if char == "?":
-            pending.append((done + ":", rest[1:], colons + 1))
+        pending.append((done + char, rest[1:], left))
+        if char == "?" and left:
+            pending.append((done + ":", rest[1:], left - 1))
         if char == "*":
             pending += [
-                (done + "*" + ":*" * more, rest[1:], colons + more)
-                for more in range(1, FIELDS - colons)
+                (done + "*" + ":*" * more, rest[1:], left - more) for more in range(1, left + 1)
             ]
     return tuple(_widest(found))
 
