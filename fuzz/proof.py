@@ -146,10 +146,12 @@ CALLERS = [
 
 
 def some(random: Random, items: list[Any], most: int = 3) -> list[Any]:
+    """Return up to *most* of *items*."""
     return random.sample(items, random.randint(1, min(most, len(items))))
 
 
 def condition(random: Random) -> tuple[str, str, list[str]]:
+    """Return a random condition: operator, key, values."""
     key = random.choice(list(KEYS))
     kind, values = KEYS[key]
     if random.random() < 0.12:
@@ -157,7 +159,7 @@ def condition(random: Random) -> tuple[str, str, list[str]]:
     operator = random.choice(OPERATORS[kind])
     if random.random() < 0.15:
         operator += "IfExists"
-    if kind == "list" and random.random() < 0.85 or random.random() < 0.05:
+    if (kind == "list" and random.random() < 0.85) or random.random() < 0.05:
         operator = random.choice(["ForAllValues:", "ForAnyValue:"]) + operator
     chosen = some(random, values + (PATTERNS if kind == "text" and "Like" in operator else []))
     if kind == "text" and random.random() < 0.06:
@@ -166,6 +168,7 @@ def condition(random: Random) -> tuple[str, str, list[str]]:
 
 
 def statement(random: Random, *, principals: bool) -> Json:
+    """Return a random statement."""
     made: Json = {"Effect": "Allow" if random.random() < 0.72 else "Deny"}
     if principals:
         name = "Principal" if random.random() < 0.9 else "NotPrincipal"
@@ -182,6 +185,7 @@ def statement(random: Random, *, principals: bool) -> Json:
 
 
 def policy(random: Random, *, principals: bool) -> Json:
+    """Return a random policy."""
     count = random.choice([1, 1, 2, 2, 3, 4])
     version = "2012-10-17" if random.random() < 0.95 else "2008-10-17"
     return {
@@ -191,6 +195,7 @@ def policy(random: Random, *, principals: bool) -> Json:
 
 
 def mutant(random: Random, document: Json, *, principals: bool) -> Json:
+    """Return *document* with a few random changes."""
     made = deepcopy(document)
     for _ in range(random.choice([0, 1, 1, 1, 2])):
         _mutate(random, made["Statement"], principals=principals)
@@ -215,18 +220,21 @@ def _mutate(random: Random, statements: list[Json], *, principals: bool) -> None
         name = "Action" if "Action" in target else "NotAction"
         target[name] = some(random, ACTIONS, 2)
     elif what == 5 and conditions:
-        block = conditions[random.choice(list(conditions))]
-        key = random.choice(list(block))
-        values = block[key]
-        if len(values) > 1:
-            values.pop(random.randrange(len(values)))
-        elif values[0] not in {"true", "false"}:
-            values.append(random.choice(KEYS[key][1]))
+        _change_a_value(random, conditions[random.choice(list(conditions))])
     elif what == 6:
         operator, key, values = condition(random)
         target.setdefault("Condition", {}).setdefault(operator, {})[key] = values
     elif conditions:
         del conditions[random.choice(list(conditions))]
+
+
+def _change_a_value(random: Random, block: Json) -> None:
+    key = random.choice(list(block))
+    values = block[key]
+    if len(values) > 1:
+        values.pop(random.randrange(len(values)))
+    elif values[0] not in {"true", "false"}:
+        values.append(random.choice(KEYS[key][1]))
 
 
 # -- random requests
@@ -300,7 +308,7 @@ class Drawer:
         for action, resource in places[:30]:
             region = resource.split(":")[3] if tied and resource.startswith("arn:") else ""
             for caller, context in contexts:
-                if region and "aws:RequestedRegion" in context:
+                if region and "aws:RequestedRegion" in self.pools:
                     own = context | {"aws:RequestedRegion": region, "ec2:Region": region}
                     yield Request(action, resource, caller, own)
                 else:
@@ -351,6 +359,7 @@ class Drawer:
 
 
 def is_typed(action: str, resource: str) -> bool:
+    """Say whether the service reference lets *action* be asked about *resource*."""
     prefix, _, name = action.partition(":")
     owner = service(prefix)
     known = owner.action(name) if owner else None
@@ -375,19 +384,19 @@ TYPED: dict[str, Callable[[str], bool]] = {
     "number": lambda text: re.fullmatch(r"[+-]?\d+(\.\d*)?", text) is not None,
     "bool": lambda text: text.lower() in {"true", "false"},
     "arn": lambda text: text.startswith("arn:") and text.count(":") >= 5,
-    "ip": lambda text: _is_address(text),
+    "ip": lambda text: _is_address(text),  # noqa: PLW0108 - defined below
     "date": lambda text: re.match(r"\d{4}-\d\d-\d\dT|\d+$|\d{4}(-\d\d){0,2}$", text) is not None,
 }
 KINDS = {key.lower(): kind for key, (kind, _) in KEYS.items()}
 CHECKS: dict[str, Callable[[str, Any], bool]] = {
-    "always": lambda key, value: value is not None,
-    "absent": lambda key, value: value is None,
-    "filled": lambda key, value: value != [],
-    "whole": lambda key, value: not (isinstance(value, str) and "." in value),
+    "always": lambda _, value: value is not None,
+    "absent": lambda _, value: value is None,
+    "filled": lambda _, value: value != [],
+    "whole": lambda _, value: not (isinstance(value, str) and "." in value),
     "typed": lambda key, value: (
         value is None
         or not isinstance(value, str)
-        or TYPED.get(KINDS.get(key, ""), lambda text: True)(value)
+        or TYPED.get(KINDS.get(key, ""), lambda _: True)(value)
     ),
 }
 
@@ -419,17 +428,20 @@ def fill(pattern: str, random: Random, *, inside: bool = False) -> str:
 
 
 def near_text(value: str, random: Random) -> set[str]:
+    """Return texts the pattern stands for, others near it, and some of neither."""
     made = {fill(value, random) for _ in range(6)} | {value, value.swapcase(), value.lower()}
     return {text.replace("${awsxusername}", "") for text in made} | {"a", "fresh", "x/a", "x/fresh"}
 
 
-def near_number(value: str, random: Random) -> set[str]:
+def near_number(value: str, _: Random) -> set[str]:
+    """Return the number, its neighbours, and no number."""
     number = float(value)
     around = (number, number - 1, number + 1, number + 0.25, number - 0.25)
     return {value, *(f"{each:g}" for each in around), f"{number:.1f}", "none"}
 
 
-def near_date(value: str, random: Random) -> set[str]:
+def near_date(value: str, _: Random) -> set[str]:
+    """Return the moment, its neighbours, and no date."""
     seconds = (
         float(value)
         if value.isdigit() and len(value) > 4
@@ -441,6 +453,7 @@ def near_date(value: str, random: Random) -> set[str]:
 
 
 def near_address(value: str, random: Random) -> set[str]:
+    """Return the ends of a range, their neighbours, and no address."""
     network = ipaddress.ip_network(value, strict=False)
     first, last = int(network.network_address), int(network.broadcast_address)
     make = type(network.network_address)
@@ -460,11 +473,13 @@ def near_address(value: str, random: Random) -> set[str]:
 
 
 def near_arn(value: str, random: Random) -> set[str]:
+    """Return ARNs the pattern stands for, others near it, and no ARN."""
     made = {fill(value, random, inside=random.random() < 0.8) for _ in range(10)}
     return {*made, value, "arn:aws:iam::777777777777:user/z", "no-arn"}
 
 
-def near_bool(value: str, random: Random) -> set[str]:
+def near_bool(_: str, __: Random) -> set[str]:
+    """Return both booleans, and no boolean."""
     return {"true", "false", "TRUE", "maybe"}
 
 
@@ -483,11 +498,13 @@ NEIGHBOURS: dict[str, Callable[[str, Random], set[str]]] = {
 
 
 def side(document: Json, *, principals: bool) -> Policies:
+    """Return one side of a question."""
     loaded = load_policy(document)
     return Policies(resource=loaded) if principals else Policies(identity=(loaded,))
 
 
 def decider(document: Json, *, principals: bool) -> Callable[[Request], bool]:
+    """Return whether the engine allows a request by *document*."""
     if not principals:
         authorizer = compile_policies(identity=[document])
         return lambda request: authorizer.decide(request).allowed
@@ -514,8 +531,7 @@ def judge(random: Random, draws: int) -> tuple[str, str]:
     theirs = decider(reference, principals=principals)
     told = json.dumps({"candidate": candidate, "reference": reference})
     if verdict.answer == "broken":
-        assert verdict.witness is not None
-        request = verdict.witness.request
+        request = verdict.witness.request if verdict.witness else Request("")
         good = mine(request) and not theirs(request)
         return "broken", "" if good else f"witness not confirmed: {request} {told}"
     if verdict.answer == "undecided":
@@ -529,23 +545,29 @@ def judge(random: Random, draws: int) -> tuple[str, str]:
 
 
 def main(pairs: int = 1000, seed: int = 1, draws: int = 1000) -> int:
+    """Judge *pairs*; return 1 if anything was wrong."""
     counts: Counter[str] = Counter()
     faults = 0
     start = time.perf_counter()
     for number in range(pairs):
-        answer, fault = judge(Random(f"{seed}/{number}"), draws)
+        answer, fault = judge(Random(f"{seed}/{number}"), draws)  # noqa: S311 - repeatable
         counts[answer] += 1
         if fault:
             faults += 1
-            print(f"{seed}/{number}: {fault}\n")
+            sys.stdout.write(f"{seed}/{number}: {fault}\n\n")
             if faults >= 20:
                 break
         if number % 5000 == 4999:
-            print(f"{number + 1} pairs, {faults} faults, {time.perf_counter() - start:.0f} s", flush=True)
+            sys.stdout.write(
+                f"{number + 1} pairs, {faults} faults, {time.perf_counter() - start:.0f} s" + "\n"
+            )
+            sys.stdout.flush()
     took = time.perf_counter() - start
-    print(f"{sum(counts.values())} pairs, {draws} draws each, {took:.0f} s, {faults} faults")
+    sys.stdout.write(
+        f"{sum(counts.values())} pairs, {draws} draws each, {took:.0f} s, {faults} faults" + "\n"
+    )
     for answer, count in counts.most_common():
-        print(f"{count:8} {answer}")
+        sys.stdout.write(f"{count:8} {answer}" + "\n")
     return 1 if faults else 0
 
 

@@ -92,7 +92,7 @@ class Assumptions:
             page = region_is_of_resource(place.action)
             wild = place.fields[2].plain is None
             if page and wild:
-                text = f"the region in the ARN is the request's ({place.action})"
+                text = f"aws:RequestedRegion is the region in the resource's ARN ({place.action})"
                 yield Assumption("region", REGION, text, page)
 
     def violated(self, given: Given) -> frozenset[Assumption]:
