@@ -169,7 +169,7 @@ def _sections(report: Report, values: dict[str, Any]) -> Iterator[tuple[str, str
         (report.open, "findings", "Findings"),
         (values["waived"], "waived", "Waived"),
         (report.matrices, "permissions", "Permissions"),
-        (report.changes, "changes", "Different in AWS"),
+        (report.changes, "changes", "Decided otherwise"),
         (report.keys, "keys", "Access keys"),
         (report.unused, "unused", "Not used"),
         (report.checks, "checks", "Checks"),

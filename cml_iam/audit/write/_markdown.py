@@ -83,8 +83,8 @@ def _sections(report: Report) -> Iterator[Section]:
     for matrix in report.matrices:
         yield _matrix(matrix)
     yield (
-        "Different in AWS",
-        _columns("document", "change", "request", "rendered", "live"),
+        "Decided otherwise",
+        _columns("document", "change", "request", "rendered", "found"),
         [
             _row(
                 _plain(" in ".join(filter(None, (each.document, each.account)))),

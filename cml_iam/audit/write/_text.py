@@ -151,14 +151,14 @@ def _matrix(matrix: Matrix, report: Report, width: int) -> Iterator[str]:
 
 def _changes(report: Report, width: int) -> Iterator[str]:
     if report.changes:
-        yield "Different in AWS"
+        yield "Decided otherwise"
     for each in report.changes:
         where = f" in {each.account}" if each.account else ""
         what = f"{each.document}{where}: {each.change}: {', '.join(each.actions)}"
         yield from _line(f"{words.WARNED} {what}", width)
         yield from _line(words.request(each.after), width, 6)
         yield from _line(f"rendered: {words.decided(each.before)}", width, 6)
-        yield from _line(f"live: {words.decided(each.after)}", width, 6)
+        yield from _line(f"found: {words.decided(each.after)}", width, 6)
 
 
 def _keys(report: Report, width: int) -> Iterator[str]:
