@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/organizations/latest/userguide/orgs_getting-started_
 from __future__ import annotations
 
 import copy
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from cml_iam.sandbox._faults import Unauthenticated
@@ -93,4 +94,6 @@ def organize(first: World, members: Sequence[str]) -> None:
         member = copy.copy(master)
         member.id, member.name = account, f"member-{number}"
         member.email, member.joined_method = f"{member.name}@example.com", "CREATED"
+        # moto turns pages at this time, so that no two accounts may have the same.
+        member.create_time = master.create_time - timedelta(seconds=number)
         backend.accounts.append(member)

@@ -218,6 +218,16 @@ def test_the_command_line_audits_an_organization(
     assert "not checked 222200000003" in ran.err
 
 
+def test_an_organization_of_several_pages_is_listed_whole() -> None:
+    members = [f"2222{number:08}" for number in range(250)]
+    with start_sandbox(members=members) as large:
+        root = sign_in(large, large.root.id, large.root.secret)
+
+        listed = list_organization(root)
+
+    assert [each.id for each in listed] == ["111122223333", *members]
+
+
 def test_a_list_of_accounts_may_have_names_and_comments() -> None:
     text = "# ours\n111122223333, production\n\n444455556666\tlab  # later\n111122223333\n"
 
