@@ -94,13 +94,19 @@ def apply_waivers(
     return (*waived, *wrong), (check,)
 
 
-def place_of(finding: AuditFinding) -> str:
-    """Return the place of a finding as a waiver's pattern sees it: `FILE:LINE:COLUMN` or an ARN."""
+def places_of(finding: AuditFinding) -> tuple[str, ...]:
+    """Return the places of a finding that a waiver's pattern may cover.
+
+    `FILE:LINE:COLUMN` or an ARN, as a report prints them: with the statement in brackets and the
+    account behind, or without; and the file, the ARN or the account alone.
+    """
     spot = finding.spot
-    if spot.file:
-        numbers = [str(each) for each in (spot.line, spot.column) if each is not None]
-        return ":".join([spot.file, *numbers])
-    return spot.resource or spot.account or ""
+    numbers = [str(each) for each in (spot.line, spot.column) if each is not None]
+    where = ":".join([spot.file, *numbers]) if spot.file else spot.resource or spot.account or ""
+    stated = f"{where} [{spot.statement}]".lstrip() if spot.statement else where
+    printed = f"{stated} in account {spot.account}" if spot.account else stated
+    alone = (spot.file, spot.resource, spot.account)
+    return (where, stated, printed, *(each for each in alone if each))
 
 
 def _waived(finding: AuditFinding, valid: list[Given]) -> AuditFinding:
@@ -114,9 +120,7 @@ def _waived(finding: AuditFinding, valid: list[Given]) -> AuditFinding:
 def _covers(pattern: str, finding: AuditFinding) -> bool:
     # Only * is a wildcard: a place may hold brackets and question marks.
     literal = re.sub(r"([\[?])", r"[\1]", pattern)
-    spot = finding.spot
-    places = (place_of(finding), spot.file or "", spot.resource or "", spot.account or "")
-    return any(place and fnmatchcase(place, literal) for place in places)
+    return any(place and fnmatchcase(place, literal) for place in places_of(finding))
 
 
 def _read(number: int, raw: Any, at: Place | None) -> Given:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cml_iam.audit import Part, Report, Spot, make_report, read_waivers
 from cml_iam.audit._part import found
+from cml_iam.audit.write import write_report
 from cml_iam.lint import Severity
 from cml_iam.located import parse_toml
 from cml_iam.site import parse_site
@@ -85,6 +86,35 @@ def test_an_account_can_be_the_place() -> None:
     assert "CML822" not in rules(reported(waiver(place='"111122223333"')))
     assert "CML822" not in rules(reported(waiver(place=f'"{ARN}"')))
     assert "CML822" in rules(reported(waiver(place='"444455556666"')))
+
+
+@pytest.mark.parametrize(
+    "spot",
+    [
+        Spot(file="policies/a[1].json", line=3, column=5, statement="LaunchWorkers"),
+        Spot(file="policies/a.json", statement="statement 2"),
+        Spot(file="policies/a.json"),
+        Spot(resource=ARN, account="111122223333"),
+        Spot(resource=ARN, account="444455556666", statement="LaunchWorkers"),
+        Spot(resource="AKIAIOSFODNN7EXAMPLE", account="111122223333"),
+        Spot(account="111122223333"),
+    ],
+    ids=str,
+)
+def test_a_place_copied_from_a_report_is_that_place(spot: Spot) -> None:
+    finding = found("CML822", "no alarms", spot, "alarms")
+    other = found("CML822", "no alarms", Spot(resource="other", account="777788889999"), "alarms")
+    unwaived = make_report(NOW, [Part(findings=(finding,))])
+    lines = write_report(unwaived, "text", width=500).splitlines()
+    (title,) = [each for each in lines if "CML822" in each]
+    text = SITE + waiver(place=json.dumps(title.partition(" at ")[2]))
+
+    given_ = read_waivers(parse_toml(text, "s"), "s")
+    report = make_report(NOW, [Part(findings=(finding, other))], waivers=given_)
+
+    assert [each.waiver is not None for each in report.findings] == [
+        each.spot == spot for each in report.findings
+    ]
 
 
 def test_a_waiver_holds_through_its_last_day_and_no_longer() -> None:

@@ -108,8 +108,7 @@ def listed(parts: Iterable[str]) -> str:
 def place(spot: Spot) -> str:
     """Return where a finding is, as it is printed.
 
-    `file:line:column`, or the ARN or id in the account, which is what waivers name; after it the
-    statement in brackets.
+    `file:line:column`, or the ARN or id in the account; after it the statement in brackets.
     """
     position = [str(each) for each in (spot.line, spot.column) if each is not None]
     where = ":".join([spot.file, *position]) if spot.file else spot.resource or spot.account or ""
