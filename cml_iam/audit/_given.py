@@ -28,6 +28,7 @@ MOST_BYTES: Final = 1_000_000
 """A file of a folder that is longer is no text somebody wrote."""
 
 _BLOCK: Final = re.compile(r"^([ \t]*)```json[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+_OPENED, _CLOSED = '{"Version": "2012-10-17", "Statement": [', "]}"
 _PART: Final = re.compile(r"(.+)-[0-9]+")
 
 
@@ -45,13 +46,14 @@ class Policy:
     """A policy in a file: *text* has it where it stands there; *role* is what the site calls it.
 
     *role* is a name of `render.DOCUMENTS`, `policy` for what carries the name of the site's policy,
-    or None.
+    or None. *shift* is how many columns further the first line begins in *text* than in the file.
     """
 
     name: str
     text: str
     kind: Kind
     role: str | None
+    shift: int = 0
 
 
 def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
@@ -73,17 +75,20 @@ def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
 def policies_in(given: Given, site: Site | None, *, alone: bool) -> tuple[Policy, ...]:
     """Return the policies of a file; of one that is not *alone*, JSON that is none is passed over.
 
-    In Markdown each block of JSON is one, and a block with a statement alone is read as a policy
-    with this statement.
+    In Markdown each block of JSON is one. A statement alone, in a block or a file, is read as a
+    policy with this statement: that is how snippets are handed on.
     """
     if given.name.endswith((".md", ".markdown")):
         return tuple(_blocks(given))
     if not given.name.endswith(".json"):
         return ()
     value = _value(given.text)
+    role = _role(Path(given.name).stem, site)
+    if role is None and _is_statement(value):
+        text = f"{_OPENED}{given.text}{_CLOSED}"
+        return (Policy(given.name, text, _kind(value, None), None, len(_OPENED)),)
     if not alone and value is not None and not _looks_like_policy(value):
         return ()
-    role = _role(Path(given.name).stem, site)
     return (Policy(given.name, given.text, _kind(value, role), role),)
 
 
@@ -123,9 +128,9 @@ def _blocks(given: Given) -> Iterator[Policy]:
             continue
         # The lines before keep their number, so that places are those in the file.
         before = "\n" * (given.text.count("\n", 0, match.start(2)) - 1)
-        if "Effect" in value:
-            opened = f'{before}{{"Version": "2012-10-17", "Statement": [\n'
-            yield Policy(given.name, f"{opened}{match[2]}]}}", _kind(value, None), None)
+        if _is_statement(value):
+            text = f"{before}{_OPENED}\n{match[2]}{_CLOSED}"
+            yield Policy(given.name, text, _kind(value, None), None)
         elif _looks_like_policy(value):
             yield Policy(given.name, f"{before}\n{match[2]}", _kind(value, None), None)
 
@@ -136,6 +141,10 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_statement(value: Any) -> bool:
+    return isinstance(value, dict) and "Effect" in value and "Statement" not in value
 
 
 def _looks_like_policy(value: Any) -> bool:

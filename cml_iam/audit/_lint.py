@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._part import linted
@@ -9,7 +10,7 @@ from cml_iam.audit._sizes import open_sizes
 from cml_iam.lint import lint_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cml_iam.audit._given import Policy
     from cml_iam.audit._report import AuditFinding
@@ -47,4 +48,15 @@ def _judged(policies: Sequence[Policy], kind: Kind, *, together: bool) -> list[A
     texts = [(each.name, each.text) for each in policies]
     found = lint_texts(texts, kind=kind, together=together)
     sizes = (finding for each in policies for finding in open_sizes(each, LINT))
-    return [*(linted(each, LINT, texts[0][0]) for each in found), *sizes]
+    judged = [*(linted(each, LINT, texts[0][0]) for each in found), *sizes]
+    shifts = {each.name: each.shift for each in policies if each.shift}
+    return [_moved(each, shifts) for each in judged] if shifts else judged
+
+
+def _moved(finding: AuditFinding, shifts: Mapping[str, int]) -> AuditFinding:
+    """Return *finding* with its column in the file, where that is not the one in the text."""
+    spot = finding.spot
+    shift = shifts.get(spot.file or "", 0)
+    if spot.line != 1 or spot.column is None:
+        return finding
+    return replace(finding, spot=replace(spot, column=max(1, spot.column - shift)))

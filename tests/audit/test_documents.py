@@ -105,6 +105,21 @@ def test_the_documented_policies_have_their_faults_once_and_no_other(
     assert found(report, name) == sorted(FAULTS[name], key=str)
 
 
+@pytest.mark.parametrize("lines", ["many", "one"])
+def test_a_statement_alone_in_a_file_is_judged_where_it_stands(tmp_path: Path, lines: str) -> None:
+    statement = {"Sid": "Run", "Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*"}
+    text = json.dumps(statement, indent=2 if lines == "many" else None)
+    (tmp_path / "run.json").write_text(text, "utf-8")
+    (tmp_path / "base.json").write_text(text, "utf-8")  # named as a document, which it is not
+    (tmp_path / "values.json").write_text('{"Effect": "none", "Statement": 1, "a": 2}', "utf-8")
+
+    report = audited(tmp_path)
+
+    (finding,) = [each for each in report.findings if str(each.spot.file).endswith("run.json")]
+    assert (finding.rule, finding.spot.statement) == ("CML601", "Run")
+    assert (finding.spot.line, finding.spot.column) == (1, 1)
+
+
 @needs_spec
 def test_every_proven_fault_comes_with_a_request_and_a_remedy(policies: Path) -> None:
     report = audited(policies)
