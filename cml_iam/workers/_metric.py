@@ -62,7 +62,7 @@ class Unknown(StrEnum):
 
 
 REMEDY: Final = {
-    Unknown.NOT_RUNNING: "start the worker; EC2 reports only on running instances",
+    Unknown.NOT_RUNNING: "start the worker: EC2 reports on running instances only",
     Unknown.TOO_YOUNG: "ask again in ten minutes: the first points come after two periods",
     Unknown.NO_PERMISSION: "grant `cloudwatch:GetMetricStatistics`, for this region too",
     Unknown.NO_AGENT: "install the CloudWatch agent on the worker, give the worker's role "
@@ -80,6 +80,14 @@ REMEDY: Final = {
     Unknown.NO_ANSWER: "check the region, the endpoint and the network",
     Unknown.FAILED: "see what AWS said",
 }
+
+UNTIL_IT_RUNS: Final = {
+    "pending": "wait: the worker is starting",
+    "stopping": "wait until the worker is stopped, then start it",
+    "shutting-down": "nothing: the worker is being terminated",
+    "terminated": "nothing: the worker is terminated",
+}
+"""The remedy for a worker in a state in which it cannot be started."""
 
 NOT_ASKED: Final = frozenset(
     {
@@ -112,7 +120,8 @@ class Metric:
 
     When *unknown* is set, `mean`, `latest` and `maximum` are None, never 0; stale *points* are kept
     for the eye. *source* is CloudWatch's namespace and metric, *dimensions* those under which the
-    points were found; where several volumes are summed, those of the first.
+    points were found; where several volumes are summed, those of the first. *advice* is what to do
+    about it being unknown, where that is not what its reason usually asks for.
     """
 
     name: str
@@ -123,6 +132,7 @@ class Metric:
     detail: str | None = None
     unit: str = "percent"
     source: str = ""
+    advice: str | None = None
 
     @property
     def mean(self) -> float | None:
@@ -152,7 +162,7 @@ class Metric:
     @property
     def remedy(self) -> str | None:
         """What to do about it being unknown."""
-        return REMEDY[self.unknown] if self.unknown else None
+        return (self.advice or REMEDY[self.unknown]) if self.unknown else None
 
     def slots(self, start: datetime, end: datetime) -> list[float | None]:
         """Return the average of each period from *start* to *end*, None where there is no point."""

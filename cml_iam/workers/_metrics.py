@@ -12,7 +12,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cml_iam import errors
-from cml_iam.workers._metric import Measure, Metric, Point, Unknown, Utilization
+from cml_iam.workers._metric import (
+    UNTIL_IT_RUNS,
+    Measure,
+    Metric,
+    Point,
+    Unknown,
+    Utilization,
+)
 from cml_iam.workers._metric_places import Found, Place, Wanted, wanted_of
 from cml_iam.workers._metric_series import Answer, AskFor, Series
 from cml_iam.workers._metric_window import Window, window_of
@@ -122,7 +129,11 @@ def _search(subject: Subject, asked: Measure, window: Window, found: Found) -> _
     made = _Search(subject.id, subject.region, window, wanted, subject.worker, places)
     worker = subject.worker
     if worker and worker.state != "running":
-        made.metric = made.made(unknown=Unknown.NOT_RUNNING, detail=f"the worker is {worker.state}")
+        made.metric = made.made(
+            unknown=Unknown.NOT_RUNNING,
+            detail=f"the worker is {worker.state}",
+            advice=UNTIL_IT_RUNS.get(worker.state),
+        )
     return made
 
 

@@ -195,6 +195,23 @@ def test_unknown_has_its_reason_and_remedy_and_is_never_zero(
         assert metric.detail
 
 
+@pytest.mark.parametrize(
+    ("state", "advice"),
+    [
+        ("stopped", "start the worker"),
+        ("pending", "wait: the worker is starting"),
+        ("stopping", "wait until the worker is stopped"),
+        ("shutting-down", "nothing: the worker is being terminated"),
+        ("terminated", "nothing: the worker is terminated"),
+    ],
+)
+def test_nobody_is_told_to_start_what_cannot_be_started(state: str, advice: str) -> None:
+    cpu = utilization(having(State={"Name": state})).cpu
+
+    assert cpu.unknown is Unknown.NOT_RUNNING
+    assert (cpu.remedy or "").startswith(advice)
+
+
 def test_every_reason_is_produced_in_these_tests_and_has_a_remedy() -> None:
     produced = {each for row in REASONS for each in row[:2]} | {Unknown.NOT_IDENTIFIED}
 
