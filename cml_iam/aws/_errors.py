@@ -47,6 +47,8 @@ _CONFIGURATION = {
 }
 
 _ENCODED = re.compile(r"(Encoded authorization failure message: )(\S{16})(\S+)")
+# Of a call that was meant to be sent once, botocore says that it reached the most retries: none.
+_NO_RETRY = re.compile(r" \(reached max retries: 0\)")
 _ACTION = re.compile(
     r"(?:not authorized to perform:? |allows the |policy allowing the )"
     r"([a-z0-9-]+:[A-Za-z0-9*]+)"
@@ -88,7 +90,7 @@ def _answered(error: ClientError, service: str) -> errors.AwsError:
     code = str(response.get("Error", {}).get("Code", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     encoded = _ENCODED.search(str(error))
-    message = _ENCODED.sub(_shortened, str(error)).rstrip(". ")
+    message = _ENCODED.sub(_shortened, _NO_RETRY.sub("", str(error))).rstrip(". ")
     name = error.operation_name
     kind, remedy = by_remedy(code, status)
     if code == "AuthFailure" and "not authorized for" in message.lower():
