@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
-from cml_iam.cli.worker_create import first_type, only_group, only_subnet
+from cml_iam.cli.worker_create import first_type, only_group, only_subnet, probe_of_profile
 from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.workers import PROBE, Check, Disk, Health, Launch, Verdict, fleet_lines, in_threads
 
@@ -57,13 +58,18 @@ def health(context: click.Context, connection_only: bool) -> None:
 
 
 def probe_of(here: Scene, region: str) -> Launch | None:
-    """Return the launch the site's defaults make in *region*, to be tried; may leave values open.
+    """Return the launch the site makes in *region*, to be tried; may leave values open.
 
-    What belongs to one region, such as the site's only subnet, is tried in the home region alone.
+    It is that of the first worker profile which launches there, else of the site's defaults. What
+    belongs to one region, such as the site's only subnet, is tried in the home region alone.
     """
     site = here.site
     if site is None:
         return None
+    for profile in site.workers.values():
+        made = probe_of_profile(replace(here, home=region), profile)
+        if made is not None:
+            return made
     at_home = region == here.home
     return Launch(
         PROBE,

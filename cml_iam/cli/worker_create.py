@@ -36,9 +36,10 @@ from cml_iam.cli.worker_wait import (
     wait_until,
 )
 from cml_iam.cli.worker_words import words
-from cml_iam.errors import InputError, RefusedError
+from cml_iam.errors import AwsError, InputError, RefusedError
 from cml_iam.site import Site, WorkerProfile
 from cml_iam.workers import (
+    PROBE,
     Disk,
     Image,
     Launch,
@@ -219,6 +220,22 @@ def _profile_image(here: Scene, profile: WorkerProfile, owners: tuple[str, ...])
     if is_image_id(profile.image):
         return here.manager.get_image(profile.image, region=here.home)
     return newest(here, profile.image, owners)
+
+
+def probe_of_profile(here: Scene, profile: WorkerProfile) -> Launch | None:
+    """Return what *profile* launches first in the region, without user data; None if nothing.
+
+    So it is where the profile is for another region, or its image is not to be found.
+    """
+    if profile.region not in (None, here.home):
+        return None
+    try:
+        tries = places(profile, here.home)
+        image = _profile_image(here, profile, profile.owners or owners_of(here))
+        launch = profile_launch(profile, PROBE, image)
+    except (AwsError, InputError):
+        return None
+    return replace(launch, subnet_id=tries[0].subnet_id)
 
 
 def _user_data(profile: WorkerProfile) -> str | None:

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 PROBE: Final = "cml-iam-probe"
 """The name and the tag key that dry runs are tried with; nothing ever carries it."""
 
-_NO_WORKER = "no worker carries the guard tag yet, so there is nothing to try it on"
+# An id that is made up proves nothing: it has no guard tag, so a policy that asks for it refuses,
+# and whether EC2 looks for an instance before it authorizes, no page of AWS says.
+_NO_WORKER = "no worker in this region to try it on"
 _NOT_FOUND_OUT = "no worker to try it on could be looked for: see ec2:DescribeInstances"
 _NO_LAUNCH = "no image and instance type to try it with"
 
@@ -275,7 +277,8 @@ def _launching(action: str, scene: _Scene) -> Check:
             action,
             Verdict.UNCHECKED,
             _NO_LAUNCH,
-            "name an image and an instance type, or create the first worker",
+            f"name an image and a type for {scene.region} in the site file: `[workers.NAME]` or "
+            "`restrict.images` and `restrict.instance_types`",
         )
     return _dry_run(action, launch_ask(scene.launch, scene.guard), scene)
 
@@ -285,10 +288,17 @@ def _on_worker(make: Callable[[_Scene, list[str]], Ask]) -> Callable[[str, _Scen
         if scene.worker is None and scene.looked.verdict is not Verdict.ALLOWED:
             return Check(action, Verdict.UNCHECKED, _NOT_FOUND_OUT)
         if scene.worker is None:
-            return Check(action, Verdict.UNCHECKED, _NO_WORKER, "create the first worker")
+            return Check(action, Verdict.UNCHECKED, _NO_WORKER, _first_worker(scene.region))
         return _dry_run(action, make(scene, [scene.worker.id]), scene)
 
     return probe
+
+
+def _first_worker(region: str) -> str:
+    return (
+        f"create a worker in {region}; until then `cml-iam policy verify --live`, run by whoever "
+        "may simulate policies, says what is permitted"
+    )
 
 
 def _metrics(action: str, scene: _Scene) -> Check:

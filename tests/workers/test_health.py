@@ -66,6 +66,9 @@ def test_without_a_worker_what_needs_one_could_not_be_checked() -> None:
     }
     assert health.having(Verdict.REFUSED) == ()
     assert not health.ok
+    for each in health.having(Verdict.UNCHECKED):
+        assert each.detail == "no worker in this region to try it on"
+        assert "create a worker in us-east-1" in (each.remedy or "")
 
 
 def test_a_worker_that_could_not_be_looked_for_is_not_said_to_be_missing() -> None:

@@ -362,6 +362,31 @@ def test_health_before_the_first_worker_could_not_check_everything(cli: Cli) -> 
     assert cli("health", "--connection-only").code == 0
 
 
+def test_health_tries_the_launch_of_the_worker_profile(cli: Cli, tmp_path: Path) -> None:
+    profile = '[workers.lab]\ninstance_types = ["m5zn.metal"]\nimage = "cml-*"\n'
+    (tmp_path / "cml-iam.toml").write_text(SITE + profile)
+
+    checks = cli("health", "-o", "json").json["permissions"]
+
+    launch = {
+        each["region"]: (each["verdict"], each["remedy"])
+        for each in checks
+        if each["action"] == "ec2:RunInstances"
+    }
+    assert launch["us-east-1"] == ("allowed", None)
+    # No image of that name is in the west.
+    assert launch["us-west-2"][0] == "could not check"
+    assert "for us-west-2 in the site file" in launch["us-west-2"][1]
+
+
+def test_a_region_the_site_does_not_allow_is_refused_before_anything_is_asked(cli: Cli) -> None:
+    said = cli("worker", "create", "lab", "--image-name", "cml-*", "--region", "eu-west-1")
+
+    assert said.code == 2
+    assert "the site allows no worker in `eu-west-1`" in said.err
+    assert "name one of us-east-1, us-west-2" in said.err
+
+
 def test_health_without_an_endpoint_is_the_documented_warning(cli: Cli) -> None:
     said = cli("health", "--endpoint-url", "http://127.0.0.1:9")
 
