@@ -54,6 +54,8 @@ _OURS: Final[dict[str, Callable[[Any], str]]] = {
 }
 """The filters of DescribeInstances that moto lacks: what they look at."""
 
+# https://www.w3.org/TR/xml/#charsets
+_NOT_IN_XML: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _STOPPED_ONLY: Final = ("InstanceType", "UserData", "EbsOptimized", "Kernel", "Ramdisk")
 
 
@@ -291,6 +293,9 @@ def _check_tags(tags: Iterable[dict[str, str]]) -> None:
     for each in tags:
         if each.get("Key", "").lower().startswith("aws:"):
             said = "Tag keys starting with 'aws:' are reserved for internal use"
+            raise Fault("InvalidParameterValue", said)
+        if _NOT_IN_XML.search(each.get("Key", "") + each.get("Value", "")):
+            said = "Tag keys and values may hold only characters that XML can represent"
             raise Fault("InvalidParameterValue", said)
 
 

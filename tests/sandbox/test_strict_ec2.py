@@ -157,6 +157,8 @@ def test_deleting_no_tag_in_particular_deletes_all(ec2: Any, instance: str) -> N
         ("x-0a1b2c3d4e5f60001", {"a": "b"}, "InvalidID"),
         (f"i-{ABSENT}", {"a": "b"}, "InvalidInstanceID.NotFound"),
         (IMAGE, {"aws:x": "b"}, "InvalidParameterValue"),
+        (IMAGE, {"a": "\x1b[2J"}, "InvalidParameterValue"),
+        (IMAGE, {"a\x00": "b"}, "InvalidParameterValue"),
     ],
 )
 def test_tags_go_on_what_there_is(resource: str, tags: dict[str, str], code: str, ec2: Any) -> None:
