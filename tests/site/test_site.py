@@ -228,6 +228,7 @@ def test_a_worker_profile_keeps_the_order_of_preference() -> None:
         ("disk = 64", "disk = 0", "disk"),
         ("us-east-1b", "us-east-1", "an availability zone is a region and a letter"),
         ('"metal"\n', '"none"\n', "virtualization"),
+        ('"metal"\n', '"nested"\n', "is a metal type, which needs no nested virtualization"),
         ("[workers.lab]", '[workers.lab]\nregion = "eu-west-1"', "among `restrict.regions`"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from cml_iam.aws import Aws, connect
 from cml_iam.secret import Secret
+from tests.workers.tls import AnswerTls, tls_servers
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +48,10 @@ def moto(moto_url: str, moto_connection: Aws) -> Aws:
     """An empty moto, spoken to through our own port."""
     urlopen(Request(f"{moto_url}/moto-api/reset", method="POST"), timeout=10).close()  # noqa: S310
     return moto_connection
+
+
+@pytest.fixture
+def answer_tls() -> Iterator[AnswerTls]:
+    """Start a TLS server on the loopback interface; gives its port."""
+    with tls_servers() as start:
+        yield start

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import ssl
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from secrets import token_urlsafe
 from typing import Any
 
@@ -18,7 +16,7 @@ from cml_iam.workers import Activity, CmlAccess, CmlLogin, cml_activity
 from cml_iam.workers._activity import running_nodes
 from cml_iam.workers._model import worker_from
 from tests.workers.fake import instance
-from tests.workers.test_cml import Certificate, certificate
+from tests.workers.tls import AnswerTls, Certificate, Quiet, certificate
 
 PASSWORD = token_urlsafe(20)
 LOGIN = CmlLogin("admin", Secret(PASSWORD))
@@ -45,12 +43,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.fixture
-def serve(own: Certificate) -> Iterator[Serve]:
+def serve(own: Certificate, answer_tls: AnswerTls) -> Serve:
     """Answer as CML does; return how to ask it. *said* is the answer to /system_stats."""
-    servers: list[ThreadingHTTPServer] = []
 
     def start(said: Any, status: int = 200, token: Any = TOKEN) -> CmlAccess:
-        class Handler(BaseHTTPRequestHandler):
+        class Answers(Quiet, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 assert self.path == "/api/v0/authenticate"
@@ -69,25 +66,9 @@ def serve(own: Certificate) -> Iterator[Serve]:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
+        return CmlAccess(ca_file=own.alone, port=answer_tls(own, Answers))
 
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, *_: Any) -> None:
-                """A client that does not trust us leaves: that is what is tested."""
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(own.both)
-        server = Server(("127.0.0.1", 0), Handler)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return CmlAccess(ca_file=own.alone, port=server.server_address[1])
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    return start
 
 
 def test_the_nodes_of_all_computes_are_counted(serve: Serve) -> None:

@@ -1,12 +1,16 @@
 """A refused launch names the statement that would have to allow it."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
 
-from cml_iam.cli.worker_refused import refused_by
-from cml_iam.site import Restrictions, Site, Tag
-from cml_iam.workers import DEFAULT_GUARD, Disk, Image, Launch
+from cml_iam import errors
+from cml_iam.cli.worker_refused import explained, refused_by
+from cml_iam.cli.worker_scene import Scene
+from cml_iam.site import Grants, Restrictions, Site, Tag
+from cml_iam.workers import DEFAULT_GUARD, Disk, Image, Launch, WorkerManager
+from tests.workers.fake import FakeAws
 
 SITE = Site(
     account="111122223333",
@@ -46,3 +50,38 @@ def test_what_the_site_allows_is_not_refused() -> None:
 def test_the_statement_and_its_condition_are_named(said: str, sid: str, key: str) -> None:
     assert f"statement `{sid}` of `hardened` does not allow it" in said
     assert f"`{key}` is" in said
+
+
+ROLE = "arn:aws:iam::111122223333:role/cml-worker"
+
+
+@pytest.mark.parametrize(
+    ("granted", "said"),
+    [
+        (None, ["`iam:PassRole`", "the one role it may hand over: none"]),
+        (
+            "other",
+            ["`iam:PassRole`", "hand over: `other`"],
+        ),
+        ("cml-worker", ["the site's own policy allows this launch", "`cml-iam bootstrap plan`"]),
+    ],
+)
+def test_a_role_that_may_not_be_handed_over_is_explained(
+    granted: str | None, said: list[str]
+) -> None:
+    aws = FakeAws()
+    site = replace(SITE, grant=Grants(pass_role=granted))
+    here = Scene(WorkerManager(aws), ("us-east-1",), "us-east-1", site, aws)
+    launch = Launch("lab", OWN.id, "m5zn.metal", instance_profile="cml-worker")
+    refusal = errors.DeniedError(
+        f"You are not authorized to perform: iam:PassRole on resource: {ROLE} because no "
+        "identity-based policy allows the iam:PassRole action",
+        code="UnauthorizedOperation",
+        action="iam:PassRole",
+    )
+
+    with pytest.raises(errors.DeniedError) as raised, explained(here, launch):
+        raise refusal
+
+    for each in said:
+        assert each in (raised.value.remedy or "")
