@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.audit._report import GROUPS
 from cml_iam.audit.write import _words as words
+from cml_iam.audit.write._alike import findings_alike, in_accounts, matrices_alike, unused_rows
 from cml_iam.audit.write._codec import date_text
 from cml_iam.audit.write._escape import page_link, shown
 from cml_iam.audit.write._path import path_of
@@ -42,6 +43,8 @@ def html_report(report: Report, fail_on: Severity) -> str:
     from markupsafe import Markup
 
     style = _style()
+    new = frozenset(report.since.new) if report.since else frozenset()
+    groups = matrices_alike(report.matrices)
     values: dict[str, Any] = {
         "report": report,
         "conclusion": conclusion,
@@ -49,10 +52,18 @@ def html_report(report: Report, fail_on: Severity) -> str:
         "mark": words.OF_CONCLUSION[conclusion],
         "style": Markup(style),  # noqa: S704 - our own file
         "style_hash": b64encode(sha256(style.encode()).digest()).decode(),
-        "new": frozenset(report.since.new) if report.since else frozenset(),
-        "waived": [each for each in report.findings if each.waiver],
+        "new": new,
+        "fresh": findings_alike((e for e in report.findings if e.fingerprint in new), new),
+        "gone": findings_alike(report.since.gone, ()) if report.since else [],
+        "open": [
+            group
+            for _, findings in words.by_severity(report.open)
+            for group in findings_alike(findings, new)
+        ],
+        "waived": findings_alike((each for each in report.findings if each.waiver), new),
         "lost": list(_lost(report)),
-        "matrices": [_matrix(number, each, report) for number, each in enumerate(report.matrices)],
+        "matrices": [_matrix(number, each) for number, each in enumerate(groups)],
+        "unused": list(unused_rows(report)),
         "checks": list(_checks(report)),
         "tiles": _tiles(report),
         "limit": words.ROTATE_AFTER,
@@ -89,7 +100,6 @@ def _template() -> Template:
     made.filters["breakable"] = _breakable
     made.filters["capital"] = lambda text: text[:1].upper() + text[1:]
     made.globals.update(
-        by_severity=words.by_severity,
         common_context=_common_context,
         context_of=_context_of,
         decided=words.decided,
@@ -189,16 +199,23 @@ def _lost(report: Report) -> Iterator[tuple[str, str, str | None]]:
         yield check.title + where, words.seen(check), check.remedy
 
 
-def _matrix(number: int, matrix: Matrix, report: Report) -> dict[str, Any]:
-    """Return what the page shows of a matrix; of several, those as expected have no rows."""
+def _matrix(number: int, alike: Sequence[Matrix]) -> dict[str, Any]:
+    """Return what the page shows of matrices that are alike; after the first, only what is wrong.
+
+    A matrix after the first that is as expected has no rows.
+    """
+    matrix, accounts = alike[0], in_accounts(alike)
     met = sum(each.met is True for each in matrix.cells)
-    where = f" in {matrix.account}" if matrix.account else ""
+    where = (
+        f" in {f'{len(accounts)} accounts' if accounts[1:] else accounts[0]}" if accounts else ""
+    )
     how = {"offline": "Computed from the documents", "live": "Asked of AWS"}[matrix.how]
-    brief = len(report.matrices) > 1 and met == len(matrix.cells) and number > 0
+    brief = met == len(matrix.cells) and number > 0
     cells = {(each.permission, each.situation): each for each in matrix.cells}
     ids = {place: f"{number}-{index}" for index, place in enumerate(cells)}
     return {
-        "title": f"{how}{where}: {met} of {len(matrix.cells)} as expected",
+        "title": f"{how}{where}: {words.as_expected(matrix)}",
+        "accounts": accounts,
         "situations": matrix.situations,
         "common": _common_context(ask for each in matrix.cells for ask in each.asks),
         "rows": []

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit.write import _words as words
+from cml_iam.audit.write._alike import unused_rows
 from cml_iam.audit.write._codec import date_text
 from cml_iam.audit.write._escape import page_link, shown
 from cml_iam.audit.write._tables import matrix_rows
@@ -157,8 +158,7 @@ def _lost(report: Report) -> Iterator[str]:
 
 def _matrix(matrix: Matrix) -> Section:
     where = f" in {_plain(matrix.account)}" if matrix.account else ""
-    met = sum(each.met is True for each in matrix.cells)
-    heading = f"Permissions{where}: {met} of {len(matrix.cells)} as expected"
+    heading = f"Permissions{where}: {words.as_expected(matrix)}"
     rows = [_row(_code(row[0]), *map(_plain, row[1:])) for row in matrix_rows(matrix)]
     return heading, _columns("permission", *map(_plain, matrix.situations)), rows
 
@@ -176,10 +176,9 @@ def _keys(report: Report) -> Iterator[str]:
 
 
 def _unused(report: Report) -> Iterator[str]:
-    for each in report.unused:
-        used = date_text(each.last_used) if each.last_used else "no use known"
-        where = f" in {each.account}" if each.account else ""
-        yield _row(_code(each.permission + where), used, _plain(", ".join(each.methods)))
+    for permission, where, used, methods in unused_rows(report):
+        place = f" in {where}" if where else ""
+        yield _row(_code(permission + place), used, _plain(", ".join(methods)))
 
 
 def _checks(report: Report) -> Iterator[str]:

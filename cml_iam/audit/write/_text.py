@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._report import GROUPS
 from cml_iam.audit.write import _words as words
+from cml_iam.audit.write._alike import unused_rows
 from cml_iam.audit.write._codec import date_text
 from cml_iam.audit.write._escape import inert, shown
 from cml_iam.audit.write._tables import matrix_tables, plain_table
@@ -138,7 +139,7 @@ def _matrix(matrix: Matrix, report: Report, width: int) -> Iterator[str]:
     how = {"offline": "computed", "live": "asked of AWS"}[matrix.how]
     met = sum(each.met is True for each in matrix.cells)
     symbol = words.PASSED if met == len(matrix.cells) else words.FAILED
-    title = f"Permissions{where} ({how}): {met} of {len(matrix.cells)} as expected"
+    title = f"Permissions{where} ({how}): {words.as_expected(matrix)}"
     if len(report.matrices) > 1 and met == len(matrix.cells):
         yield from _line(f"{symbol} {title}", width)
         return
@@ -181,11 +182,11 @@ def _keys(report: Report, width: int) -> Iterator[str]:
 def _unused(report: Report, width: int) -> Iterator[str]:
     if report.unused:
         yield "Granted and not used"
-    for each in report.unused:
-        used = f"last used {date_text(each.last_used)}" if each.last_used else "no use known"
-        where = f" in {each.account}" if each.account else ""
-        methods = f"; used by {', '.join(each.methods)}" if each.methods else ""
-        yield from _line(f"{words.NOTED} {each.permission}{where}: {used}{methods}", width)
+    for permission, where, used, methods in unused_rows(report):
+        place = f" in {where}" if where else ""
+        last = used if used.startswith("no use") else f"last used {used}"
+        by = f"; used by {', '.join(methods)}" if methods else ""
+        yield from _line(f"{words.NOTED} {permission}{place}: {last}{by}", width)
 
 
 def _checks(report: Report, width: int) -> Iterator[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Check,
         Conclusion,
         KeyLine,
+        Matrix,
         Report,
         Since,
         Spot,
@@ -170,6 +171,18 @@ def by_severity(
     found = list(findings)
     groups = ((each, [one for one in found if one.severity is each]) for each in SEVERITIES)
     return [(severity, group) for severity, group in groups if group]
+
+
+def as_expected(matrix: Matrix) -> str:
+    """Return how much of a matrix is as expected, or of one that keeps only the rest, that.
+
+    Of many accounts only the cells that are not as expected are kept.
+    """
+    states = Counter(each.met for each in matrix.cells)
+    if states[True] or not matrix.cells:
+        return f"{states[True]} of {len(matrix.cells)} as expected"
+    said = {"not as expected": states[False], "not checked": states[None]}
+    return listed([f"{number} {words}" for words, number in said.items() if number])
 
 
 def seen(check: Check) -> str:

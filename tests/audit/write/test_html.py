@@ -12,11 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from cml_iam.audit import Ask, Cell, Matrix, Report
+from cml_iam.audit import (
+    Account,
+    Ask,
+    AuditFinding,
+    Cell,
+    Matrix,
+    Report,
+    Since,
+    Spot,
+    Unused,
+)
+from cml_iam.audit._part import found
 from cml_iam.audit.write import write_report
 from cml_iam.audit.write._html import _style
 from cml_iam.audit.write._path import path_of
 from cml_iam.expectations import SITUATIONS, derive_expectations
+from cml_iam.lint import Severity
 from cml_iam.site import Site
 from tests.audit.write import samples
 from tests.audit.write.browser import CHROMIUM, browser
@@ -197,6 +209,86 @@ def test_matrices_that_are_as_expected_are_a_line_where_there_are_several(site: 
     )
 
     assert len(write_report(many, "html")) < len(one) + 200 * 200
+
+
+class TestManyAccounts:
+    """What came out alike is told once, with the accounts it stands for."""
+
+    IDS = tuple(f"2222{number:08}" for number in range(200))
+
+    def findings(self) -> tuple[AuditFinding, ...]:
+        return tuple(
+            found(
+                "CML709",
+                f"`arn:aws:iam::{id_}:policy/x` permits more",
+                Spot(resource=f"arn:aws:iam::{id_}:user/m", account=id_),
+                "attachments",
+            )
+            for id_ in self.IDS
+        )
+
+    def test_a_finding_of_every_account_is_one_card_that_names_them(self) -> None:
+        text = write_report(replace(samples.CLEAN, findings=self.findings()), "html")
+
+        assert text.count("<article") == 1
+        assert "In 200 accounts; what is shown is of 222200000000" in text
+        assert all(id_ in text for id_ in self.IDS)
+        assert "<dt>errors</dt><dd>200</dd>" in text
+
+    def test_what_differs_in_more_than_the_account_is_told_apart(self) -> None:
+        first, second, *_ = self.findings()
+        for other in (
+            replace(second, remedy="another"),
+            replace(second, message="another"),
+            replace(second, severity=Severity.INFO),
+            replace(second, spot=replace(second.spot, statement="Two")),
+        ):
+            text = write_report(replace(samples.CLEAN, findings=(first, other)), "html")
+            assert text.count("<article") == 2
+
+    def test_a_new_finding_is_not_told_with_known_ones(self) -> None:
+        findings = self.findings()
+        since = Since(
+            samples.NOW, tuple(each.fingerprint for each in findings[150:]), findings[:30], ()
+        )
+        report = replace(samples.CLEAN, findings=findings[30:], since=since)
+
+        text = write_report(report, "html")
+
+        assert text.count("<article") == 2
+        assert "and in 49 more accounts" in text
+        assert "and in 29 more accounts" in text
+
+    def test_matrices_alike_are_one_and_what_they_leave_out_is_said(self, site: Site) -> None:
+        whole = hardened(site)
+        wrong = tuple(replace(each, met=False) for each in whole.cells[:3])
+        trimmed = replace(whole, cells=wrong)
+        accounts = tuple(Account(id_) for id_ in self.IDS)
+        report = replace(
+            samples.CLEAN,
+            accounts=accounts,
+            matrices=tuple(replace(trimmed, account=id_) for id_ in self.IDS),
+        )
+
+        text = write_report(report, "html")
+
+        assert text.count('<table class="matrix">') == 1
+        assert "in 200 accounts: 3 not as expected" in text
+        assert "as wanted, or does not arise" in text
+        assert "Permissions in 222200000007 (computed): 3 not as expected" in write_report(
+            report, "text"
+        )
+
+    def test_permissions_not_used_are_a_row_each(self) -> None:
+        unused = [Unused("ec2:RunInstances", ("create",), None, id_) for id_ in self.IDS]
+        unused[7] = replace(unused[7], last_used=samples.NOW)
+        report = replace(samples.CLEAN, keys=(), unused=tuple(unused))
+
+        for form in ("html", "text", "markdown"):
+            text = write_report(report, form)
+            said = text.count("no use known")
+            assert (said, text.count("200 accounts")) == (1, 1), form
+            assert "in 199 of them" in text
 
 
 def _colours(style: str) -> list[dict[str, str]]:
