@@ -18,7 +18,7 @@ from cml_iam.cli._settings import DEFAULT_SITE, aws_options, settings, shared_op
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cml_iam.audit import Account, Part, Report, TemporaryKey, Waivers
     from cml_iam.aws.port import Aws
@@ -166,6 +166,7 @@ def audit(
         return
     wish = Wish(profile=policy_profile, **wanted)
     wish.check()
+    check_outs(outs)
     report = _audited(wish, earlier)
     severity = Severity[fail_on.upper()]
     for path in outs:
@@ -313,6 +314,16 @@ def moment() -> datetime:
         return datetime.fromtimestamp(int(given), UTC)
     except (ValueError, OverflowError, OSError):
         raise InputError(f"SOURCE_DATE_EPOCH is no number of seconds: `{given}`") from None
+
+
+def check_outs(paths: Iterable[Path]) -> None:
+    """Raise InputError for a file no report can go to, before the time of an audit is spent."""
+    from cml_iam.audit.write import form_of
+
+    for path in paths:
+        form_of(path)
+        if not path.parent.is_dir():
+            raise InputError(f"cannot write `{path}`: there is no folder `{path.parent}`")
 
 
 def write_to(path: Path, report: Report, fail_on: Severity) -> None:

@@ -423,6 +423,21 @@ def test_reports_are_written_in_every_form_at_once_and_anew_the_same(
     assert said["since"]["gone"] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("r.html5", "cannot tell the form"), ("none/r.json", "there is no folder `none`")],
+)
+def test_a_report_that_can_go_nowhere_is_said_before_anything_is_asked(
+    cml_iam: Callable[..., Ran], tmp_path: Path, name: str, said: str
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(SITE_TEXT)
+
+    ran = cml_iam("audit", "--live", "--endpoint-url", "http://127.0.0.1:9", "--out", name)
+
+    assert ran.code == 2
+    assert said in ran.err
+
+
 def test_the_rules_are_listed(cml_iam: Callable[..., Ran]) -> None:
     said = json.loads(cml_iam("audit", "--rules", "-o", "json").out)
 
