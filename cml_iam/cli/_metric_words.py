@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cml_iam.cli._chart import Pen, amount, scale, sparkline, squeezed
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import GAP, UNKNOWN
 from cml_iam.workers import NOT_ASKED, Measure, Metric, Unknown, Utilization, Worker
+
+
+def short_names(workers: Sequence[Worker]) -> dict[str, str]:
+    """Return what to call each worker by its id: its name, with the id where several share it."""
+    times = Counter(worker.name for worker in workers)
+    return {each.id: each.name if times[each.name] == 1 else each.label for each in workers} | {
+        each.id: each.id for each in workers if not each.name
+    }
 
 
 def shown_amount(value: float | None, metric: Metric) -> str:
@@ -29,7 +38,7 @@ def room_beside(columns: Sequence[str], rows: Sequence[Sequence[str]], width: in
     return width - sum(max(map(len, cells)) + GAP for cells in zip(columns, *rows, strict=True)) - 3
 
 
-def reasons(pairs: Iterable[tuple[Worker, Metric]]) -> list[str]:
+def reasons(pairs: Sequence[tuple[Worker, Metric]]) -> list[str]:
     """Say once for each reason which workers and metrics it befell, and what to do about it."""
     befell: dict[tuple[Unknown, str, str | None], list[tuple[Worker, Metric]]] = {}
     for worker, metric in pairs:
@@ -37,15 +46,14 @@ def reasons(pairs: Iterable[tuple[Worker, Metric]]) -> list[str]:
             # What CloudWatch has is another thing for each metric; why it was not asked is not.
             own = "" if metric.unknown in _OF_THE_WORKER else metric.name
             befell.setdefault((metric.unknown, own, metric.remedy), []).append((worker, metric))
+    named = short_names(list({worker.id: worker for worker, _ in pairs}.values()))
     lines = []
     for (unknown, _, _), found in befell.items():
         worker, metric = found[0]
         names = ", ".join(dict.fromkeys(Measure(each.name).words for _, each in found))
         others = len({each.id for each, _ in found}) - 1
         more = f" (and {others} more)" if others else ""
-        lines.append(
-            f"{UNKNOWN} {names} {unknown}: {worker.name or worker.id}: {metric.detail}{more}"
-        )
+        lines.append(f"{UNKNOWN} {names} {unknown}: {named[worker.id]}: {metric.detail}{more}")
         lines.append(f"  fix: {metric.remedy}")
     return lines
 

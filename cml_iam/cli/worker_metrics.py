@@ -15,6 +15,7 @@ from cml_iam.cli._metric_words import (
     measures_of,
     reasons,
     room_beside,
+    short_names,
     shown_amount,
     trend,
     usage_json,
@@ -96,7 +97,8 @@ def metrics(
 def _print(found: Sequence[Worker], used: Mapping[str, Utilization], pen: Pen) -> None:
     columns = ["worker", "metric", "mean", "latest", "max", "points"]
     pairs = _pairs(found, used)
-    rows = [_row(worker, metric) for worker, metric in pairs]
+    named = short_names(found)
+    rows = [_row(named[worker.id], metric) for worker, metric in pairs]
     room = min(_TREND_MOST, max(8, room_beside(columns, rows, console().width)))
     trends = [trend(metric, used[worker.id], room, pen) for worker, metric in pairs]
     print_table(
@@ -107,8 +109,8 @@ def _print(found: Sequence[Worker], used: Mapping[str, Utilization], pen: Pen) -
         say(line)
 
 
-def _row(worker: Worker, metric: Metric) -> list[str]:
-    first, count = [worker.name or worker.id, Measure(metric.name).words], str(metric.count)
+def _row(name: str, metric: Metric) -> list[str]:
+    first, count = [name, Measure(metric.name).words], str(metric.count)
     if metric.unknown:
         return [*first, f"{UNKNOWN} {metric.unknown}", "-", "-", count]
     values = (metric.mean, metric.latest, metric.maximum)

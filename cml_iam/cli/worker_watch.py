@@ -18,6 +18,7 @@ from cml_iam.cli._metric_words import (
     could_ask,
     reasons,
     room_beside,
+    short_names,
     shown_amount,
     trend,
     usage_json,
@@ -210,13 +211,16 @@ def _table(frame: Frame, width: int, pen: Pen) -> tuple[list[str], list[list[str
 def _columns(frame: Frame, *, wide: bool) -> tuple[list[str], list[list[str]]]:
     headings = ["name", "state", "cpu", "memory"]
     more = ["network in", "network out", "up", "type"] if wide else []
-    return [*headings, *more], [_row(frame, each, wide=wide) for each in frame.listing.workers]
+    workers = frame.listing.workers
+    named = short_names(workers)
+    rows = [_row(frame, each, named[each.id], wide=wide) for each in workers]
+    return [*headings, *more], rows
 
 
-def _row(frame: Frame, worker: Worker, *, wide: bool) -> list[str]:
+def _row(frame: Frame, worker: Worker, name: str, *, wide: bool) -> list[str]:
     used, was = frame.used.get(worker.id), frame.before.get(worker.id)
     now = state(worker.state) + (f", was {was}" if was else "")
-    row = [worker.name or worker.id, now, *(_value(used, each) for each in SHOWN[:2])]
+    row = [name, now, *(_value(used, each) for each in SHOWN[:2])]
     if wide:
         row += [*(_value(used, each) for each in SHOWN[2:]), uptime(worker), worker.instance_type]
     return row

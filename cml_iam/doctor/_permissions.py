@@ -54,8 +54,7 @@ def _untried(health: Health) -> Iterator[Diagnosis]:
         reasons.setdefault((check.detail, check.remedy), []).append(check.action)
     for (detail, remedy), actions in reasons.items():
         said = f"{', '.join(actions)}: {detail}"
-        meanwhile = f"{remedy}; until then `cml-iam policy verify` decides it" if remedy else None
-        yield Diagnosis(_AREA, health.region, State.UNCHECKED, said, meanwhile)
+        yield Diagnosis(_AREA, health.region, State.UNCHECKED, said, remedy)
 
 
 def _explained(

@@ -296,8 +296,8 @@ def _on_worker(make: Callable[[_Scene, list[str]], Ask]) -> Callable[[str, _Scen
 
 def _first_worker(region: str) -> str:
     return (
-        f"create a worker in {region}; until then `cml-iam policy verify --live`, run by whoever "
-        "may simulate policies, says what is permitted"
+        f"create a worker in {region}; until then `cml-iam policy verify` says what the site's "
+        "policy permits, and with --live IAM itself"
     )
 
 

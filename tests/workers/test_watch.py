@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from cml_iam import errors
+from cml_iam.cli._metric_words import short_names
 from cml_iam.workers import Listing, Utilization, Watch, Worker
 from tests.workers.fake import NOW
 
@@ -73,3 +74,14 @@ def test_a_worker_that_starts_is_measured_at_once_and_one_that_stops_is_not() ->
 
     assert scene.measured == [["two"], ["one", "two"]]
     assert list(frames[2].used) == [ONE.id]
+
+
+def test_workers_of_one_name_are_told_apart_by_their_ids() -> None:
+    twin, nameless = replace(TWO, id="i-00000000000000003"), replace(ONE, id="i-4", name="")
+
+    assert short_names([ONE, TWO, twin, nameless]) == {
+        ONE.id: "one",
+        TWO.id: f"two ({TWO.id})",
+        twin.id: f"two ({twin.id})",
+        "i-4": "i-4",
+    }
