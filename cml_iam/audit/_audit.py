@@ -35,7 +35,10 @@ def make_report(
     left_out = tuple(dict.fromkeys(skipped))
     whole = _without(add_up(parts), frozenset(left_out))
     found = told_apart(sorted(whole.findings, key=_rank))
-    findings, of_waivers = apply_waivers(found, waivers, time.astimezone(UTC).date())
+    today = time.astimezone(UTC).date()
+    findings, of_waivers = apply_waivers(
+        found, waivers, today, checks=whole.checks, inputs=whole.inputs
+    )
     return Report(
         time=time.astimezone(UTC).replace(microsecond=0),
         tools=_tools(),

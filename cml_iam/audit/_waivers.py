@@ -21,6 +21,7 @@ from datetime import date, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.audit._looked import looked_for
 from cml_iam.audit._part import found
 from cml_iam.audit._report import Check, Spot, Waiver
 from cml_iam.audit._rules import AUDIT_RULES
@@ -28,7 +29,9 @@ from cml_iam.lint import RULES
 from cml_iam.located import did_you_mean
 
 if TYPE_CHECKING:
-    from cml_iam.audit._report import AuditFinding, State
+    from collections.abc import Sequence
+
+    from cml_iam.audit._report import AuditFinding, Input, State
     from cml_iam.errors import Place
     from cml_iam.located import Located
 
@@ -70,17 +73,26 @@ def read_waivers(located: Located, file: str) -> Waivers:
 
 
 def apply_waivers(
-    findings: tuple[AuditFinding, ...], waivers: Waivers | None, today: date
+    findings: tuple[AuditFinding, ...],
+    waivers: Waivers | None,
+    today: date,
+    *,
+    checks: Sequence[Check] = (),
+    inputs: Sequence[Input] = (),
 ) -> tuple[tuple[AuditFinding, ...], tuple[Check, ...]]:
     """Return *findings* with those of the waivers, the waived ones marked, and the check.
 
-    A waiver holds through the day it expires, in UTC. What is wrong with waivers cannot be waived.
+    A waiver holds through the day it expires, in UTC. One of what was not looked for, by *checks*
+    in *inputs*, is not called unused. What is wrong with waivers cannot be waived.
     """
     if waivers is None or not waivers.given:
         return findings, ()
     valid = [each for each in waivers.given if each.waiver and each.waiver.expires >= today]
     waived = tuple(_waived(each, valid) for each in findings)
     used = {id(each.waiver) for each in waived if each.waiver}
+    for each in valid:
+        if each.waiver and not looked_for(each.waiver.finding, each.waiver.place, checks, inputs):
+            used.add(id(each.waiver))
     wrong = tuple(
         finding
         for each in waivers.given

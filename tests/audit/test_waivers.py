@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cml_iam.audit import Part, Report, Spot, make_report, read_waivers
+from cml_iam.audit import AUDIT_RULES, Check, Input, Part, Report, Spot, make_report, read_waivers
+from cml_iam.audit import CHECKS as CHECK_IDS
+from cml_iam.audit._looked import _FOUND_BY
 from cml_iam.audit._part import found
+from cml_iam.audit._report import State
 from cml_iam.audit.write import write_report
 from cml_iam.lint import Severity
 from cml_iam.located import parse_toml
@@ -20,6 +23,7 @@ from cml_iam.site import parse_site
 from tests.conftest import Ran
 
 NOW = datetime(2026, 11, 23, 23, 59, tzinfo=UTC)
+ALWAYS = ("identity", "principal")
 ARN = "arn:aws:logs:us-east-1:111122223333:log-group:cml-cloudtrail"
 ALARMS = found("CML822", "no alarms", Spot(resource=ARN, account="111122223333"), "alarms")
 IN_FILE = found("CML704", "wider", Spot(file="policies/a[1].json", line=3, column=5), "file-drift")
@@ -38,11 +42,28 @@ def waiver(**changed: str | None) -> str:
     return "[[waivers]]\n" + "\n".join(lines) + "\n"
 
 
-def reported(*waivers: str) -> Report:
+def check(id_: str, state: State = "passed", account: str | None = None) -> Check:
+    return Check(id_, id_, "principal", state, account=account)
+
+
+CHECKS = (
+    check("file-drift"),
+    *(check(each, account="111122223333") for each in ("drift", "alarms", "trail")),
+)
+
+
+def reported(
+    *waivers: str, checks: tuple[Check, ...] = CHECKS, files: tuple[str, ...] = ()
+) -> Report:
     text = SITE + "".join(waivers)
     parse_site(text)  # the site file stays one that every other command takes
     given = read_waivers(parse_toml(text, "cml-iam.toml"), "cml-iam.toml")
-    return make_report(NOW, [Part(findings=(ALARMS, IN_FILE))], waivers=given)
+    part = Part(
+        findings=(ALARMS, IN_FILE),
+        checks=checks,
+        inputs=tuple(Input(each, "file", "0") for each in files),
+    )
+    return make_report(NOW, [part], waivers=given)
 
 
 def rules(report: Report) -> list[str]:
@@ -58,9 +79,8 @@ def test_a_waived_finding_is_shown_as_such_and_fails_nothing() -> None:
     assert waived["CML822"] is not None
     assert waived["CML822"].owner == "platform"
     assert waived["CML822"].expires == date(2026, 11, 23)
-    assert [(each.id, each.state, each.asked) for each in report.checks] == [
-        ("waivers", "passed", 2)
-    ]
+    of_waivers = [(each.state, each.asked) for each in report.checks if each.id == "waivers"]
+    assert of_waivers == [("passed", 2)]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +151,51 @@ def test_a_waiver_of_nothing_is_a_finding() -> None:
     report = reported(waiver(finding='"CML821"'))
 
     assert rules(report) == ["CML704", "CML822", "CML903"]
+
+
+FILES = ("policies/a.json", "policies/b.json")
+
+
+@pytest.mark.parametrize(
+    ("finding", "place", "checks", "files", "unused"),
+    [
+        ("CML821", "*", (check("trail"),), (), True),
+        ("CML821", "*", (check("lint"),), (), False),
+        ("CML821", "*", (check("trail", "not checked"),), (), False),
+        ("CML821", "*", (check("trail"), check("trail", "not checked")), (), False),
+        ("CML821", "111122223333", (check("trail", account="111122223333"),), (), True),
+        ("CML821", "111122223333", (check("trail", account="444455556666"),), (), False),
+        ("CML704", "*", (check("file-drift"),), FILES, False),
+        ("CML704", "*", (check("file-drift"), check("drift")), FILES, True),
+        ("CML704", "arn:aws:iam::*", (check("file-drift"),), FILES, False),
+        ("CML704", "arn:aws:iam::*", (check("drift"),), (), True),
+        ("CML704", "policies/b.json:3:*", (check("file-drift"),), FILES, True),
+        ("CML601", "policies/b.json:3:5 [Run]", (check("lint"),), FILES, True),
+        ("CML601", "policies/*.json", (check("lint"),), FILES, True),
+        ("CML601", "policies/c.json", (check("lint"),), FILES, False),
+        ("CML601", "*", (check("lint"),), FILES, True),
+        ("CML601", "*", (check("lint"),), (), True),
+        ("CML601", "*", (check("trail"),), (), False),
+        ("CML901", "*", (), (), True),
+    ],
+)
+def test_a_waiver_is_unused_only_where_what_it_waives_was_looked_for(
+    finding: str, place: str, checks: tuple[Check, ...], files: tuple[str, ...], unused: bool
+) -> None:
+    text = SITE + waiver(finding=json.dumps(finding), place=json.dumps(place))
+    inputs = tuple(Input(each, "file", "0") for each in files)
+    given_ = read_waivers(parse_toml(text, "s"), "s")
+
+    report = make_report(NOW, [Part(checks=checks, inputs=inputs)], waivers=given_)
+
+    assert ("CML903" in rules(report)) is unused
+
+
+def test_every_rule_of_the_audit_has_checks_that_find_it() -> None:
+    known = {rule for rule in AUDIT_RULES if rule != "CML715"}
+
+    assert set(_FOUND_BY) == known
+    assert {each for ids in _FOUND_BY.values() for each in ids} <= {*CHECK_IDS, *ALWAYS}
 
 
 @pytest.mark.parametrize(
