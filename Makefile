@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format clean lock bench bench-workers fuzz kills load
+.PHONY: demo test check format clean lock bench bench-workers fuzz fuzz-proof kills load
 
 demo: $(READY)  ## the main job, end to end, in the embedded AWS
 	@$(BIN)/cml-iam demo
@@ -22,11 +22,12 @@ format: $(READY)  ## put the sources in the one format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-# The long runs: not part of the tests, which run smaller ones. COUNT=… for other sizes.
+# The long runs: not part of the tests, which run smaller ones. COUNT=…, PAIRS=… for other sizes.
 COUNT ?= 1000000
 
 bench: $(READY)  ## the engine's cost as policies grow; beside others with PEERS=FOLDER
 	@$(BIN)/python benchmarks/engine/growth.py
+	@$(BIN)/python benchmarks/prove/growth.py
 	@if [ -n "$(PEERS)" ]; then $(BIN)/python benchmarks/engine/run.py --peers "$(PEERS)"; fi
 
 load: $(READY)  ## the service under 200 requests a second for a minute; its memory
@@ -39,6 +40,12 @@ fuzz: $(READY)  ## mutated policies and random decisions; workers and lint under
 	@$(BIN)/python fuzz/engine.py $(COUNT)
 	@$(BIN)/python fuzz/worker_faults.py 10000
 	@$(BIN)/python -m tests.engine.differential $(COUNT)
+
+PAIRS ?= 100000
+
+fuzz-proof: $(READY)  ## random pairs of policies, each proof attacked by 1,000 requests; sites
+	@PYTHONPATH=. $(BIN)/python fuzz/promises.py 200
+	@$(BIN)/python fuzz/proof.py $(PAIRS)
 
 kills: $(READY)  ## ten thousand rotations killed by SIGKILL, ten thousand under faults
 	@$(BIN)/python -m tests.credentials.kill_harness 10000
