@@ -46,7 +46,7 @@ def health(context: click.Context, connection_only: bool) -> None:
     with progress(f"asking EC2 in {', '.join(where)}"):
         found = in_threads(
             lambda region: here.manager.health(
-                region=region, probe=probe_of(here, region), permissions=not connection_only
+                region=region, probe=lambda: probe_of(here, region), permissions=not connection_only
             ),
             where,
         )

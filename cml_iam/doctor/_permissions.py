@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cml_iam.doctor._documents import Attached, principal_of, read_attached
@@ -28,7 +29,7 @@ def permissions(scene: Scene, who: Who) -> Iterator[Diagnosis]:
         return
     policies = _Policies(scene, who.identity)
     for region in scene.regions:
-        health = scene.manager.health(region=region, probe=scene.probe(region))
+        health = scene.manager.health(region=region, probe=partial(scene.probe, region))
         yield from _of_region(scene, policies, health)
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.workers._tags import GuardTag
 
+    ToTry = Launch | Callable[[], Launch | None] | None
+
 PROBE: Final = "cml-iam-probe"
 """The name and the tag key that dry runs are tried with; nothing ever carries it."""
 
@@ -103,9 +105,7 @@ class _Scene:
     launch: Launch | None
 
 
-def check_health(
-    aws: Aws, region: str, guard: GuardTag, now: datetime, launch: Launch | None
-) -> Health:
+def check_health(aws: Aws, region: str, guard: GuardTag, now: datetime, probe: ToTry) -> Health:
     """Ask for the regions, then try every permission of the catalogue; see the manager."""
     connection = check_connection(aws, region)
     actions = load_catalogue().actions
@@ -114,7 +114,7 @@ def check_health(
     known = {"ec2:DescribeRegions": connection.checks[0]}
     worker, looked = _find_worker(aws, region, guard)
     known[looked.action] = looked
-    tried = _filled(launch, worker)
+    tried = _filled(probe() if callable(probe) else probe, worker)
     scene = _Scene(aws, region, guard, now, worker, looked, tried)
     checks = tuple(known.get(action) or _checked(action, scene) for action in actions)
     return replace(connection, checks=checks, worker=worker, launch=tried)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cml_iam.aws.port import Aws
+    from cml_iam.workers._health import ToTry
     from cml_iam.workers._launch import Launch
 
 PAGE = 500
@@ -237,7 +238,7 @@ class WorkerManager:
         self,
         *,
         region: str | None = None,
-        probe: Launch | None = None,
+        probe: ToTry = None,
         permissions: bool = True,
     ) -> Health:
         """Ask EC2 for its regions, then whether each permission of the catalogue is there.
@@ -245,8 +246,9 @@ class WorkerManager:
         Without *permissions* only the regions are asked for, and only that is checked.
 
         Nothing is changed: EC2 is asked with DryRun, CloudWatch for one point. Launching is tried
-        with *probe*, what it leaves open ("" or None) being as an existing worker has it. Never
-        raises an AwsError; what could not be checked says so.
+        with *probe*, or what it returns once EC2 has answered; what it leaves open ("" or None)
+        is as an existing worker has it. Never raises an AwsError; what could not be checked says
+        so.
         """
         where = self._region(region)
         if not permissions:

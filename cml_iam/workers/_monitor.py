@@ -173,7 +173,9 @@ class Monitor:
     def _try_all(self, probe: Callable[[str], Launch | None]) -> tuple[Health, ...]:
         manager = self.container.get(WorkerManager)
         return tuple(
-            in_threads(lambda each: manager.health(region=each, probe=probe(each)), self.regions)
+            in_threads(
+                lambda each: manager.health(region=each, probe=lambda: probe(each)), self.regions
+            )
         )
 
     def _list(self) -> Listing:

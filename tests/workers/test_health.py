@@ -197,3 +197,19 @@ def test_the_connection_alone_is_one_call() -> None:
     health = WorkerManager(aws).health(permissions=False)
 
     assert (health.ok, aws.actions) == (True, ["ec2:DescribeRegions"])
+
+
+def test_what_to_launch_is_found_out_only_where_ec2_answers_and_permissions_are_asked_for() -> None:
+    asked: list[str] = []
+
+    def find() -> Launch:
+        asked.append("found")
+        return LAUNCH
+
+    refused = errors.CredentialsError("no", code="AuthFailure")
+    WorkerManager(FakeAws(failing={"describe_regions": refused})).health(probe=find)
+    WorkerManager(FakeAws()).health(probe=find, permissions=False)
+    assert asked == []
+
+    assert verdicts(WorkerManager(FakeAws()).health(probe=find))["ec2:RunInstances"] == "allowed"
+    assert asked == ["found"]
