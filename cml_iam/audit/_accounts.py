@@ -83,11 +83,17 @@ def read_targets(text: str, name: str) -> tuple[Target, ...]:
 def list_organization(aws: Aws) -> tuple[Target, ...]:
     """Return the active accounts of the organization, by id; the caller must be its manager.
 
+    Raises InputError where there is none: an audit of nothing would say that all is well.
     https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
     """
     listed = aws.pages("organizations", "list_accounts", "Accounts")
     active = (each for each in listed if each.get("Status", "ACTIVE") == "ACTIVE")
-    found = (Target(each["Id"], each.get("Name")) for each in active)
+    found = [Target(each["Id"], each.get("Name")) for each in active]
+    if not found:
+        raise InputError(
+            "there is no active account in the organization of these credentials",
+            remedy="ask as its management account, or list the accounts: --accounts FILE",
+        )
     return tuple(sorted(found, key=lambda each: each.id))
 
 

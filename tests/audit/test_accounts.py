@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -225,6 +225,15 @@ def test_an_organization_of_several_pages_is_listed_whole(auditor: Aws) -> None:
     listed = list_organization(auditor)
 
     assert [each.id for each in listed] == ["111122223333", *MEMBERS, *OTHERS]
+
+
+def test_an_organization_without_accounts_is_no_clean_audit() -> None:
+    class Empty:
+        def pages(self, *_: str) -> list[dict[str, Any]]:
+            return [{"Id": "111122223333", "Status": "SUSPENDED"}]
+
+    with pytest.raises(InputError, match="no active account"):
+        list_organization(cast("Aws", Empty()))
 
 
 def test_a_list_of_accounts_may_have_names_and_comments() -> None:
