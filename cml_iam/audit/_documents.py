@@ -10,6 +10,7 @@ from cml_iam.audit._expected import asks_offline, expectation_findings, judged, 
 from cml_iam.audit._given import Given, Policy, policies_in
 from cml_iam.audit._lint import LINT, lint_many
 from cml_iam.audit._part import Part, add_up, trimmed
+from cml_iam.audit._promises import PROMISES, promises
 from cml_iam.audit._report import Check, Input, Spot
 from cml_iam.audit._secrets import SECRETS, secrets_in
 from cml_iam.engine import compile_policies
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 DRIFT: Final = "file-drift"
 EXPECTATIONS: Final = "expectations"
 
-OFFLINE: Final = (LINT, DRIFT, SECRETS, EXPECTATIONS)
+OFFLINE: Final = (LINT, DRIFT, SECRETS, EXPECTATIONS, PROMISES)
 """The checks of documents, by id."""
 
 RENDERED: Final = ("boundary", "guard")
@@ -204,11 +205,15 @@ def _expectations(
     detail = f"{len(judgements)} asked of {whose}, {len(wrong)} do not hold"
     state: State = "failed" if wrong else "passed"
     check = Check(EXPECTATIONS, title, "permissions", state, len(judgements), detail)
-    return Part(
+    part = Part(
         checks=(check,),
         findings=expectation_findings(failed, asker, Spot(file=name), EXPECTATIONS),
         matrices=(matrix_of(judgements, asker, "offline"),),
     )
+    # Of what the site renders it is proved once, by `policy prove`; here, of what is in the files.
+    if not files or asked.profile == "base":
+        return part
+    return part + promises(site, documents, name, told=explained or bool(wrong))
 
 
 def _by_lint(judgement: Judgement, lint: Sequence[AuditFinding], name: str) -> bool:

@@ -164,6 +164,15 @@ _RULES: Final = (
         "use credentials of the site's account, or the site file of this one",
     ),
     AuditRule(
+        "CML717",
+        "promise-broken",
+        Severity.ERROR,
+        "a call, or a sequence of calls, breaks what the site promises",
+        f"{_IAM}/best-practices.html#grant-least-privilege",
+        "see `cml-iam policy prove`, which says what closes it; or replace the document by the"
+        " rendered one: `cml-iam policy render`",
+    ),
+    AuditRule(
         "CML801",
         "key-unused",
         Severity.WARNING,

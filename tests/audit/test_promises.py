@@ -1,0 +1,78 @@
+"""The promises of a site in its audit: what chosen requests miss, a proof finds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cml_iam.audit import Offline, audit_documents, read_given
+from cml_iam.audit._part import Part
+from cml_iam.lint import Severity
+from cml_iam.render import render_policy
+from cml_iam.site import Site
+
+NANO = {
+    "Sid": "Tidy",
+    "Effect": "Allow",
+    "Action": "ec2:TerminateInstances",
+    "Resource": "arn:aws:ec2:us-east-1:111122223333:instance/*",
+    "Condition": {"StringEquals": {"ec2:InstanceType": "t3.nano"}},
+}
+
+
+@pytest.fixture
+def audited(site: Site, tmp_path: Path) -> Callable[..., Part]:
+    """Audit the site's policy with more statements in it, as a file."""
+
+    def audit(*statements: dict[str, Any]) -> Part:
+        value = json.loads(render_policy(site).text)
+        value["Statement"] += statements
+        path = tmp_path / "mine.json"
+        path.write_text(json.dumps(value, indent=2))
+        return audit_documents(Offline(read_given([path]), site))
+
+    return audit
+
+
+def test_a_door_that_no_expectation_tries_is_found_by_the_proof(
+    audited: Callable[..., Part],
+) -> None:
+    part = audited(NANO)
+
+    (found,) = [each for each in part.findings if each.severity > Severity.INFO]
+    assert (found.rule, found.check) == ("CML717", "promises")
+    assert "by Tidy: no instance without the guard tag is operated" in found.message
+    assert found.witness[0].action == "ec2:TerminateInstances"
+    states = {each.id: each.state for each in part.checks}
+    assert (states["expectations"], states["promises"]) == ("passed", "failed")
+
+
+def test_the_policy_of_the_site_keeps_its_promises(audited: Callable[..., Part]) -> None:
+    part = audited()
+
+    assert {each.id: each.state for each in part.checks}["promises"] == "passed"
+    assert not [each for each in part.findings if each.severity > Severity.INFO]
+
+
+def test_a_fault_that_an_expectation_shows_is_not_found_again(audited: Callable[..., Part]) -> None:
+    part = audited({**NANO, "Condition": {}})
+
+    rules = [each.rule for each in part.findings if each.severity > Severity.INFO]
+    assert "CML717" not in rules
+    assert rules
+    assert {each.id: each.state for each in part.checks}["promises"] == "failed"
+
+
+def test_what_cannot_be_decided_is_not_checked(
+    audited: Callable[..., Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cml_iam.prove._question.MAX_SLICES", 0)
+
+    check = next(each for each in audited().checks if each.id == "promises")
+
+    assert check.state == "not checked"
+    assert "more than 0 slices" in str(check.reason)
