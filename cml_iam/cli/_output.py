@@ -94,17 +94,31 @@ def table(*columns: str, title: str | None = None) -> Table:
     return made
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print *rows* as a table on stdout; cells are plain text, coloured by a leading symbol."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: bool = False
+) -> None:
+    """Print *rows* as a table on stdout; cells are plain text, coloured by a leading symbol.
+
+    With *whole* each row is one line where no terminal bounds it, however long.
+    """
     made = table(*columns)
     for row in rows:
         made.add_row(*(mark(cell) for cell in row))
     out = console()
+    if whole and not sys.stdout.isatty():
+        out.width = max(out.width, _width_of(made, out))
     with out.capture() as captured:
         out.print(made)
     # rich fills every line up to the table's width; what is piped should not end in spaces.
     lines = captured.get().splitlines()
     click.echo("\n".join(line.rstrip() for line in lines), color=_colour(sys.stdout))
+
+
+def _width_of(made: Table, out: Console) -> int:
+    """Return the columns *made* takes when nothing is folded."""
+    from rich.measure import Measurement
+
+    return Measurement.get(out, out.options.update(max_width=sys.maxsize), made).maximum
 
 
 def print_matrix(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

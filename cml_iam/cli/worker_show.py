@@ -11,6 +11,7 @@ import click
 
 from cml_iam.cli._csv import as_csv, form_option
 from cml_iam.cli._exit import Exit, exit_code
+from cml_iam.cli._metric_words import short_names
 from cml_iam.cli._output import (
     BAD,
     INFO,
@@ -117,11 +118,24 @@ def status(context: click.Context, workers: tuple[str, ...]) -> None:
     if wants_json():
         print_json([_status_json(each, by_id.get(each.id)) for each in found])
     else:
-        print_table(
-            ["name", "id", "state", "system check", "instance check", "scheduled"],
-            [_status_row(each, by_id.get(each.id)) for each in found],
-        )
+        _print_statuses(found, by_id)
     context.exit(_status_code(found, by_id))
+
+
+def _print_statuses(found: Sequence[Worker], by_id: Mapping[str, InstanceStatus]) -> None:
+    rows = [_status_row(each, by_id.get(each.id)) for each in found]
+    headings = ["state", "system", "instance", "scheduled"]
+    if console().width < _ROOM_FOR_IDS:
+        named = short_names(found)
+        rows = [[named[each.id], *row] for each, row in zip(found, rows, strict=True)]
+        print_table(["worker", *headings], rows)
+        return
+    rows = [[each.name or "-", each.id, *row] for each, row in zip(found, rows, strict=True)]
+    print_table(["name", "id", *headings], rows)
+
+
+_ROOM_FOR_IDS = 100
+"""Columns of a terminal from which ids have one of their own beside the checks."""
 
 
 def wanted_workers(here: Scene, workers: Sequence[str]) -> tuple[Worker, ...]:
@@ -147,7 +161,7 @@ def _print_list(
     width = console().width
     shown = [(heading, cell) for least, heading, cell in _COLUMNS if width >= least]
     rows = [[cell(each) for _, cell in shown] for each in found]
-    print_table([heading for heading, _ in shown], rows)
+    print_table([heading for heading, _ in shown], rows, whole=True)
 
 
 def workers_csv(workers: Sequence[Worker]) -> str:
@@ -226,21 +240,16 @@ _COLUMNS: tuple[tuple[int, str, Cell], ...] = (
 
 def _status_row(worker: Worker, found: InstanceStatus | None) -> list[str]:
     if found is None:
-        return [
-            visible(worker.name) or "-",
-            worker.id,
-            state(worker.state),
-            f"{UNKNOWN} unknown",
-            "",
-            "",
-        ]
+        return [state(worker.state), f"{UNKNOWN} unknown", f"{UNKNOWN} unknown", "-"]
     events = "; ".join(event.code for event in found.events)
     checks = [_check(found.system), _check(found.instance)]
-    return [visible(worker.name) or "-", worker.id, state(found.state), *checks, events or "-"]
+    return [state(found.state), *checks, events or "-"]
 
 
 def _check(name: str) -> str:
-    marks = {"ok": OK, "impaired": BAD, "not-applicable": INFO}
+    if name == "not-applicable":
+        return "-"
+    marks = {"ok": OK, "impaired": BAD}
     return f"{marks.get(name, WARN)} {name}"
 
 

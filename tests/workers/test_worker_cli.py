@@ -527,3 +527,21 @@ def test_a_list_as_csv_is_read_back_whole(cli: Cli, lab: str) -> None:
     assert set(row) == set(as_json)
     assert json.loads(row["tags"]) == as_json["tags"]
     assert cli("-o", "json", "worker", "list").json == [as_json]
+
+
+def test_a_piped_list_has_one_line_for_each_worker_however_long(cli: Cli, lab: str) -> None:
+    cli("worker", "tag", "lab", "-t", f"Note={'a long story ' * 18}.", "--yes")
+
+    lines = cli("worker", "list").out.splitlines()
+
+    assert len(lines) == 2
+    assert lines[1].endswith("story .")
+
+
+def test_status_of_a_stopped_worker_has_no_checks(cli: Cli, lab: str) -> None:
+    cli("worker", "stop", "lab", "--yes")
+
+    heading, row = cli("worker", "status", "-q").out.splitlines()
+
+    assert heading.split() == ["name", "id", "state", "system", "instance", "scheduled"]
+    assert row.split()[-3:] == ["-", "-", "-"]
