@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cml_iam.audit._report import Check, Input
 
-_IN_FILES: Final = frozenset({"lint", "file-drift", "secrets", "expectations"})
+_IN_FILES: Final = frozenset({"lint", "file-drift", "secrets", "expectations", "promises"})
 _FOUND_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "CML701": ("expectations", "simulation"),
     "CML702": ("expectations", "simulation"),
@@ -32,6 +32,8 @@ _FOUND_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "CML713": ("quarantine",),
     "CML714": ("last-accessed",),
     "CML716": ("identity",),
+    "CML717": ("promises",),
+    "CML717": ("promises",),
     **{f"CML80{number}": ("keys",) for number in range(1, 7)},
     "CML807": ("secrets",),
     "CML821": ("trail",),

@@ -76,6 +76,8 @@ def _promises(site: Site) -> Iterator[Promise]:
         )
     if "images" in restrict.active:
         yield _images(site)
+    if restrict.image_tag:
+        yield _image_tag_kept(site, restrict.image_tag)
     if restrict.guard_tag:
         yield from _of_guard_tag(site, restrict.guard_tag, permissions)
     yield from _options(site)
@@ -131,6 +133,18 @@ def _images(site: Site) -> Promise:
         "never",
         (*_unlisted(site), _launch(site, "image", {"StringNotEquals": elsewhere})),
         closing=closing,
+    )
+
+
+def _image_tag_kept(site: Site, tag: Tag) -> Promise:
+    """Promise that no image is made one of the site's: whoever sets the tag decides which are."""
+    images = f"arn:{site.partition}:ec2:*:*:image/*"
+    given: Conditions = {"StringEquals": {f"aws:RequestTag/{tag.key}": tag.value}}
+    return Promise(
+        "images-not-tagged",
+        "no image is given the tag by which images are allowed",
+        "never",
+        (Shape(("ec2:CreateTags",), (images,), _merged(given, LATER)),),
     )
 
 
