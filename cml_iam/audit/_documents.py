@@ -168,13 +168,17 @@ def _named(files: Sequence[Policy]) -> str:
 
 
 def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
-    """Return the files that are the manager's policy: by name, or the only one there is."""
+    """Return the files that are the manager's policy: by name, or the only one there is.
+
+    A statement alone is a part of one.
+    """
     for roles in (("policy",), (profile,), ("hardened", "base")):
         named = [each for each in policies if each.role in roles[:1]]
         named = named or [each for each in policies if each.role in roles]
         if named:
             return [*named, *(each for each in policies if each.role == "guard")]
     identity = [each for each in policies if each.kind == "identity" and each.role is None]
+    identity = [each for each in identity if not each.snippet]
     return identity if len(identity) == 1 else []
 
 

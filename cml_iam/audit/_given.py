@@ -46,13 +46,15 @@ class Policy:
     """A policy in a file: *text* has it where it stands there; *role* is what the site calls it.
 
     *role* is a name of `render.DOCUMENTS`, `policy` for what carries the name of the site's policy,
-    or None. *shift* is how many columns further the first line begins in *text* than in the file.
+    or None. *snippet* says that a statement alone stands there; *shift* is how many columns further
+    the first line begins in *text* than in the file.
     """
 
     name: str
     text: str
     kind: Kind
     role: str | None
+    snippet: bool = False
     shift: int = 0
 
 
@@ -86,7 +88,7 @@ def policies_in(given: Given, site: Site | None, *, alone: bool) -> tuple[Policy
     role = _role(Path(given.name).stem, site)
     if role is None and _is_statement(value):
         text = f"{_OPENED}{given.text}{_CLOSED}"
-        return (Policy(given.name, text, _kind(value, None), None, len(_OPENED)),)
+        return (Policy(given.name, text, _kind(value, None), None, True, len(_OPENED)),)
     if not alone and value is not None and not _looks_like_policy(value):
         return ()
     return (Policy(given.name, given.text, _kind(value, role), role),)
@@ -130,7 +132,7 @@ def _blocks(given: Given) -> Iterator[Policy]:
         before = "\n" * (given.text.count("\n", 0, match.start(2)) - 1)
         if _is_statement(value):
             text = f"{before}{_OPENED}\n{match[2]}{_CLOSED}"
-            yield Policy(given.name, text, _kind(value, None), None)
+            yield Policy(given.name, text, _kind(value, None), None, snippet=True)
         elif _looks_like_policy(value):
             yield Policy(given.name, f"{before}\n{match[2]}", _kind(value, None), None)
 

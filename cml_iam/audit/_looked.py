@@ -33,7 +33,6 @@ _FOUND_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "CML714": ("last-accessed",),
     "CML716": ("identity",),
     "CML717": ("promises",),
-    "CML717": ("promises",),
     **{f"CML80{number}": ("keys",) for number in range(1, 7)},
     "CML807": ("secrets",),
     "CML821": ("trail",),

@@ -105,6 +105,21 @@ def test_the_documented_policies_have_their_faults_once_and_no_other(
     assert found(report, name) == sorted(FAULTS[name], key=str)
 
 
+@pytest.mark.parametrize("name", ["run.json", "run.md"])
+def test_a_statement_alone_is_not_taken_for_the_whole_policy(
+    site: Site, tmp_path: Path, name: str
+) -> None:
+    text = '{"Effect": "Allow", "Action": "ec2:DescribeTags", "Resource": "*"}'
+    file = tmp_path / name
+    file.write_text(text if name == "run.json" else f"```json\n{text}\n```\n", "utf-8")
+
+    report = audited(file, site=site)
+
+    assert report.findings == ()
+    (check,) = [each for each in report.checks if each.id == "expectations"]
+    assert "the site renders" in check.detail
+
+
 @pytest.mark.parametrize("lines", ["many", "one"])
 def test_a_statement_alone_in_a_file_is_judged_where_it_stands(tmp_path: Path, lines: str) -> None:
     statement = {"Sid": "Run", "Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*"}
