@@ -215,11 +215,23 @@ def _do(
 def failures(outcomes: Sequence[Outcome]) -> Exit:
     """Say on stderr what to do about those that failed; return the exit code."""
     failed = [each.error for each in outcomes if each.error]
-    for remedy in dict.fromkeys(error.remedy for error in failed if error.remedy):
-        note(f"  fix: {remedy}")
+    for remedy in dict.fromkeys(map(remedy_of, outcomes)):
+        if remedy:
+            note(f"  fix: {remedy}")
     if failed and len(outcomes) > 1:
         note(f"{BAD} {len(failed)} of {len(outcomes)} failed")
     return exit_code(failed[0]) if failed else Exit.OK
+
+
+def remedy_of(outcome: Outcome) -> str | None:
+    """Return what to do about *outcome*; of one on its way, to wait until it is there."""
+    arrived = _ARRIVES.get(outcome.worker.state)
+    if isinstance(outcome.error, StateError) and arrived:
+        return f"wait for it: `cml-iam worker wait {outcome.worker.id} --for {arrived}`"
+    return outcome.error.remedy if outcome.error else None
+
+
+_ARRIVES = {"pending": "running", "stopping": "stopped"}
 
 
 def outcome_line(outcome: Outcome, verb: str, *, dry: bool) -> str:

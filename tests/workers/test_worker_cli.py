@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -13,6 +13,9 @@ import pytest
 
 from cml_iam.aws import Aws
 from cml_iam.cli._main import run
+from cml_iam.cli.worker_act import remedy_of
+from cml_iam.errors import StateError
+from cml_iam.workers import Outcome, Worker
 
 SITE = """
 [account]
@@ -545,3 +548,11 @@ def test_status_of_a_stopped_worker_has_no_checks(cli: Cli, lab: str) -> None:
 
     assert heading.split() == ["name", "id", "state", "system", "instance", "scheduled"]
     assert row.split()[-3:] == ["-", "-", "-"]
+
+
+def test_one_on_its_way_is_to_be_waited_for() -> None:
+    stopping = Worker("i-1", "us-east-1", "stopping", "c5.large", "ami-1")
+    failed = Outcome(stopping, error=StateError("not now"))
+
+    assert remedy_of(failed) == "wait for it: `cml-iam worker wait i-1 --for stopped`"
+    assert remedy_of(replace(failed, worker=replace(stopping, state="terminated"))) is None
