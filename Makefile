@@ -4,13 +4,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format clean lock bench bench-workers fuzz fuzz-proof kills load
+.PHONY: demo test test-long check format clean lock bench bench-workers fuzz fuzz-proof kills load
 
 demo: $(READY)  ## the main job, end to end, in the embedded AWS
 	@$(BIN)/cml-iam demo
 
-test: $(READY)  ## all tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+test: $(READY)  ## the tests, in under five minutes
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not long"
+
+test-long: $(READY)  ## the tests that take longest: kills, Terraform, every command under policies
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m long
 
 check: $(READY)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -14,6 +14,8 @@ import pytest
 from cml_iam import demo
 from cml_iam.demo import Check
 
+pytestmark = pytest.mark.long
+
 
 def _run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cml_iam", "demo", *arguments]

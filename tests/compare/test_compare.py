@@ -87,6 +87,7 @@ def test_adding_or_widening_anything_makes_a_difference(name: str) -> None:
     assert [each for each in missed if each not in SURVIVORS] == []
 
 
+@pytest.mark.long
 def test_changing_the_guard_makes_a_difference() -> None:
     """A sample of each kind: the guard's Denies reach every action, so each takes seconds."""
     some = [m for n, m in enumerate(mutants(GUARD)) if n % 60 == 0]
@@ -190,6 +191,7 @@ EVERY_REQUEST = _every_request()
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(POLICIES, POLICIES)
+@pytest.mark.long
 def test_what_listing_all_requests_finds_is_found(old: PolicyDocument, new: PolicyDocument) -> None:
     found = compare_policies([old], [new])
 

@@ -15,6 +15,8 @@ from tests.credentials.kill_harness import one_run
 from tests.credentials.rotations import STARTS, Scene
 from tests.credentials.stores import EVERY, SEVERAL
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,8 @@ from cml_iam.sandbox import Sandbox, start_sandbox
 from tests.conftest import REPOSITORY
 from tests.site.test_site import EXAMPLE
 
+pytestmark = pytest.mark.long
+
 LAUNCH = """
 import logging, sys
 logging.basicConfig(level=1, stream=sys.stderr)

@@ -60,6 +60,7 @@ def sandbox() -> Iterator[Any]:
 
 @needs_terraform
 @pytest.mark.parametrize("name", ["user", "role elsewhere"])
+@pytest.mark.long
 def test_after_terraform_bootstrap_has_nothing_to_do(
     name: str, tmp_path: Path, sandbox: Any
 ) -> None:

@@ -33,6 +33,8 @@ from tests.conftest import RESTRICTED
 from tests.provision.worlds import Recorded
 from tests.render.test_parts import _site as large_site
 
+pytestmark = pytest.mark.long
+
 USER = Site(account="111122223333", restrict=RESTRICTED)
 ROLE = replace(USER, user=None, role="cml-manager")
 OTHER = replace(USER, restrict=replace(RESTRICTED, instance_types=("c5.*",)))

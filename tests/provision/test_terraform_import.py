@@ -19,6 +19,8 @@ from cml_iam.site import Site
 from tests.conftest import RESTRICTED
 from tests.render.test_parts import _site as large_site
 
+pytestmark = pytest.mark.long
+
 PLUGINS = next(iter(Path("/").glob("*/tf-plugins")), None)
 needs_terraform = pytest.mark.skipif(
     not (shutil.which("terraform") and PLUGINS), reason="terraform is not here"

@@ -124,6 +124,7 @@ def test_cloudformation_names_neither_account_nor_partition() -> None:
 
 @pytest.mark.skipif(not shutil.which("cfn-lint"), reason="cfn-lint is not here")
 @pytest.mark.parametrize("name", ["user", "role", "path", "everything", "parts"])
+@pytest.mark.long
 def test_cfn_lint_is_content(name: str, tmp_path: Path) -> None:
     template = tmp_path / "template.json"
     template.write_text(render_form(SITES[name], "cloudformation"))
@@ -172,6 +173,7 @@ def test_every_form_trusts_whom_bootstrap_trusts(trust: TrustForm, tmp_path: Pat
 
 @needs_terraform
 @pytest.mark.parametrize("trust", get_args(TrustForm))
+@pytest.mark.long
 def test_terraform_trusts_whom_bootstrap_trusts(
     trust: TrustForm, tmp_path: Path, sandbox: Any
 ) -> None:
@@ -249,6 +251,7 @@ def sandbox() -> Iterator[Any]:
 
 @needs_terraform
 @pytest.mark.parametrize("name", ["user", "role", "path"])
+@pytest.mark.long
 def test_terraform_makes_what_bootstrap_makes(name: str, tmp_path: Path, sandbox: Any) -> None:
     """After `terraform apply` the bootstrap of the same site has nothing left to do."""
     from cml_iam.aws import connect

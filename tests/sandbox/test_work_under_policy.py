@@ -28,6 +28,8 @@ from cml_iam.workers import Launch, WorkerManager
 from tests.sandbox.conftest import Identity
 from tests.sandbox.contract import Recorder, problems
 
+pytestmark = pytest.mark.long
+
 WEST_IMAGE = "ami-0a1b2c3d4e5f60002"
 SITE = f"""
 [account]
