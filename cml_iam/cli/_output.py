@@ -170,8 +170,13 @@ def heading(text: str) -> None:
 def note(text: str) -> None:
     """Print a line of progress on stderr, unless --quiet."""
     if not settings().quiet:
-        style = STYLE.get(text.lstrip()[:1]) if _colour(sys.stderr) else None
-        click.secho(shown(text), err=True, fg=style, color=_colour(sys.stderr))
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """Print a line on stderr, --quiet or not: what failed, and what to do about it."""
+    style = STYLE.get(text.lstrip()[:1]) if _colour(sys.stderr) else None
+    click.secho(shown(text), err=True, fg=style, color=_colour(sys.stderr))
 
 
 def progress(text: str, *, only_on_terminal: bool = False) -> AbstractContextManager[Any]:

@@ -14,7 +14,7 @@ from cml_iam.cli._output import (
     BAD,
     OK,
     UNKNOWN,
-    note,
+    complain,
     print_json,
     print_table,
     progress,
@@ -103,7 +103,7 @@ def print_health(found: Sequence[Health]) -> None:
     remedies = [each.failure.remedy for each in found if each.failure]
     for remedy in dict.fromkeys([*remedies, *(check.remedy for _, check in checks)]):
         if remedy:
-            note(f"  fix: {remedy}")
+            complain(f"  fix: {remedy}")
 
 
 def _code(found: Sequence[Health]) -> Exit:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from cml_iam.cli._exit import Exit, exit_code
-from cml_iam.cli._output import BAD, OK, WARN, note, print_json, progress, say, wants_json
+from cml_iam.cli._output import BAD, OK, WARN, complain, note, print_json, progress, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.cli.worker_wait import (
@@ -217,7 +217,7 @@ def failures(outcomes: Sequence[Outcome]) -> Exit:
     failed = [each.error for each in outcomes if each.error]
     for remedy in dict.fromkeys(map(remedy_of, outcomes)):
         if remedy:
-            note(f"  fix: {remedy}")
+            complain(f"  fix: {remedy}")
     if failed and len(outcomes) > 1:
         note(f"{BAD} {len(failed)} of {len(outcomes)} failed")
     return exit_code(failed[0]) if failed else Exit.OK

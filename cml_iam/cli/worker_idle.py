@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import INFO, OK, UNKNOWN, WARN, note, print_json, progress, say, wants_json
+from cml_iam.cli._output import (
+    INFO,
+    OK,
+    UNKNOWN,
+    WARN,
+    complain,
+    note,
+    print_json,
+    progress,
+    say,
+    wants_json,
+)
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
 from cml_iam.cli.worker_scene import Scene, scene
@@ -175,7 +186,7 @@ def _print(judged: Sequence[Judged], rules: Idle) -> None:
     unknown = [each for each in judged if each.use is Use.UNKNOWN]
     remedies = [item.remedy for each in unknown for item in each.evidence if item.remedy]
     for remedy in dict.fromkeys(remedies):
-        note(f"  fix: {remedy}")
+        complain(f"  fix: {remedy}")
 
 
 def _lines(judged: Judged) -> list[str]:

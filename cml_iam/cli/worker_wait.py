@@ -12,7 +12,18 @@ from typing import Any
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, note, print_json, progress, say, wants_json
+from cml_iam.cli._output import (
+    BAD,
+    INFO,
+    OK,
+    UNKNOWN,
+    complain,
+    note,
+    print_json,
+    progress,
+    say,
+    wants_json,
+)
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
 from cml_iam.cli.worker_words import length
@@ -151,7 +162,7 @@ def wait_until(
         for each in ended:
             say(_line(each, goal, time.monotonic() - started))
     for remedy in dict.fromkeys(each.cml.remedy for each in ended if each.cml and each.cml.remedy):
-        note(f"  fix: {remedy}")
+        complain(f"  fix: {remedy}")
     return ended
 
 
