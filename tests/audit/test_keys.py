@@ -13,10 +13,11 @@ from cml_iam.audit._keys import keys_of
 from cml_iam.audit._part import Part
 from cml_iam.audit._usage import usage_of
 from cml_iam.site import Grants, Site
+from tests.key_ids import key_id
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-OURS, OURS_TOO = "AKIARTX3GSDSQWERTYUI", "AKIARTX3GSDSQWERTYUO"
 SITE = Site(account="111122223333")
+OURS, OURS_TOO = sorted(key_id(SITE.account) for _ in range(2))
 
 
 @dataclass
@@ -91,7 +92,7 @@ def test_a_key_has_its_worst_fault(key: Key, rule: str | None) -> None:
 
 def test_a_key_of_another_account_is_found_by_its_id() -> None:
     """The id carries the account in base 32."""
-    part = audited(Key("AKIASP2TPHJSUFRJTOAA", 1, 1))
+    part = audited(Key(key_id("444455556666"), 1, 1))
 
     assert [each.rule for each in part.findings] == ["CML806"]
 

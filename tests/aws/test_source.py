@@ -17,8 +17,10 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import find_source
+from tests.key_ids import key_id
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
+HANDED_OUT = key_id("111122223333", "ASIA")
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def hands_out() -> Iterator[str]:
             made = {
                 "Code": "Success",
                 "Type": "AWS-HMAC",
-                "AccessKeyId": "ASIAQQQQQQQQQQQQQQQQ",
+                "AccessKeyId": HANDED_OUT,
                 "SecretAccessKey": token_urlsafe(30),
                 "Token": token_urlsafe(30),
                 "Expiration": "2099-01-01T00:00:00Z",
@@ -171,7 +173,7 @@ def test_an_instance(monkeypatch: pytest.MonkeyPatch, hands_out: str) -> None:
     found = find_source()
 
     assert found is not None
-    assert (found.kind, found.key_id) == ("instance", "ASIAQQQQQQQQQQQQQQQQ")
+    assert (found.kind, found.key_id) == ("instance", HANDED_OUT)
     assert "instance profile" in found.said
 
 

@@ -13,6 +13,7 @@ from cml_iam.doctor import Area, Scene, State, examine
 from cml_iam.site import load_site
 from cml_iam.workers import WorkerManager
 from tests.doctor.conftest import Clock, Patient
+from tests.key_ids import key_id
 
 
 def only(found: list[dict[str, str]], subject: str) -> dict[str, str]:
@@ -164,7 +165,7 @@ def test_a_rotated_key_is_named_with_the_one_that_is_active(patient: Patient) ->
 
 
 def test_without_somebody_who_may_read_iam_the_causes_stay_alike(patient: Patient) -> None:
-    patient.use("AKIAQQQQQQQQQQQQQQQQ", "A" * 40)
+    patient.use(key_id("111122223333"), "A" * 40)
 
     found = patient.visit("credentials", "permissions", "metrics")
 
@@ -178,8 +179,7 @@ def test_without_somebody_who_may_read_iam_the_causes_stay_alike(patient: Patien
 def test_a_key_of_another_account_is_told_by_its_id_even_where_aws_refuses_it(
     patient: Patient,
 ) -> None:
-    other = "AKIARTX3GSDS5BVID2WJ"  # the account stands in the id; no such key is anywhere
-    patient.use(other, "A" * 40)
+    patient.use(key_id("111122223333"), "A" * 40)
     (patient.folder / "cml-iam.toml").write_text('[account]\nid = "999988887777"\n')
 
     account = only(patient.visit("credentials"), "account")
