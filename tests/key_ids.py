@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from base64 import b32encode
-from secrets import randbits, token_bytes
 
 
-def key_id(account: str, kind: str = "AKIA") -> str:
+def key_id(account: str, kind: str = "AKIA", number: int = 0) -> str:
     """Return an id that carries *account*, as those issued since 2019 do; no such key exists."""
-    number = 1 << 47 | int(account) << 7 | randbits(7)
-    return kind + b32encode(number.to_bytes(6, "big") + token_bytes(4)).decode()
+    bits = (1 << 47 | int(account) << 7) << 32 | number
+    return kind + b32encode(bits.to_bytes(10, "big")).decode()

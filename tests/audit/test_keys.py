@@ -17,7 +17,7 @@ from tests.key_ids import key_id
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SITE = Site(account="111122223333")
-OURS, OURS_TOO = sorted(key_id(SITE.account) for _ in range(2))
+OURS, OURS_TOO = key_id(SITE.account, number=1), key_id(SITE.account, number=2)
 
 
 @dataclass
