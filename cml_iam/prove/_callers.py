@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine._principal import Caller
-from cml_iam.prove._globs import glob, representatives
+from cml_iam.prove._globs import Glob, Wild, glob, representatives
 from cml_iam.prove._hints import ACCOUNT, OTHER_ACCOUNT
 from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
-    from cml_iam.prove._globs import Glob
     from cml_iam.prove._statements import Part
     from cml_iam.prove._values import Asked
 
@@ -20,6 +19,13 @@ PRINCIPAL_ARN: Final = "aws:principalarn"
 PRINCIPAL_ACCOUNT: Final = "aws:principalaccount"
 _ACCOUNT_ARN: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTALL)
 _KINDS: Final = ("user/foreign", "role/foreign", "root")
+_ARNS: Final = (
+    ("iam", "user/?*"), ("iam", "role/?*"), ("iam", "root"), ("sts", "federated-user/?*"),
+)  # fmt: skip
+"""What aws:PrincipalArn can hold: service and resource of an ARN."""
+
+_USUAL: Final = ("aws",)
+_DIGITS: Final = (Wild.DIGIT,) * len(ACCOUNT)
 
 
 def callers_of(parts: Sequence[Part]) -> tuple[list[str | None], bool]:
@@ -29,9 +35,15 @@ def callers_of(parts: Sequence[Part]) -> tuple[list[str | None], bool]:
     """
     named = list(dict.fromkeys(_named(parts)))
     accounts = list(dict.fromkeys((*_accounts(parts, named), *_fresh(_accounts(parts, named)))))
+    partitions = _partitions(named)
     made = [caller for each in named for caller in _about(each)]
-    made += [f"arn:aws:iam::{account}:{kind}" for account in accounts for kind in _KINDS]
-    more, complete = _by_pattern(parts, accounts)
+    made += [
+        f"arn:{partition}:iam::{account}:{kind}"
+        for partition in partitions
+        for account in accounts
+        for kind in _KINDS
+    ]
+    more, complete = _by_pattern(parts, partitions, accounts)
     complete = complete and all(map(_is_simple, _about_callers(parts)))
     fresh = ("other.amazonaws.com", "arn:aws:iam::999999999999:oidc-provider/other", None)
     return list(dict.fromkeys((*made, *more, *fresh))), complete
@@ -106,14 +118,26 @@ def _accounts(parts: Sequence[Part], named: Iterable[tuple[str, str]]) -> Iterat
                 yield from (v for v in each.condition.values if re.fullmatch(r"[0-9]+", v))
 
 
+def _partitions(named: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the partitions of named principals: an account's root names callers of its own."""
+    matches = (_ACCOUNT_ARN.fullmatch(text) for _, text in named)
+    return list(dict.fromkeys((*_USUAL, *(each[1] for each in matches if each))))
+
+
 def _fresh(named: Iterable[str]) -> Iterator[str]:
     taken = set(named)
     usual = (OTHER_ACCOUNT, ACCOUNT, "444455556666", "777788889999")
     yield next((each for each in usual if each not in taken), "123456123456")
 
 
-def _by_pattern(parts: Sequence[Part], accounts: Sequence[str]) -> tuple[list[str], bool]:
-    """Return callers whose ARNs the conditions on aws:PrincipalArn tell apart."""
+def _by_pattern(
+    parts: Sequence[Part], partitions: Sequence[str], accounts: Sequence[str]
+) -> tuple[list[str], bool]:
+    """Return callers whose ARNs the conditions on aws:PrincipalArn tell apart.
+
+    And that principals do: an account's id names callers of any partition, the ARN of its root
+    those of one.
+    """
     globs: list[Glob] = [
         g
         for part in parts
@@ -123,13 +147,37 @@ def _by_pattern(parts: Sequence[Part], accounts: Sequence[str]) -> tuple[list[st
     ]
     if not globs:
         return [], True
-    globs += [glob(f"arn:*:iam::{account}:*", inside=True) for account in accounts]
+    readable = [text for each in globs for text in _filled(each)]
+    for account in accounts:
+        globs += [
+            glob(f"arn:{partition}:*::{account}:*", inside=True) for partition in ("*", *partitions)
+        ]
     found: list[str] = []
     complete = True
-    for kind in ("user", "role"):
-        universe = glob(f"arn:?*:iam::?*:{kind}/?*")
-        hints = [f"arn:aws:iam::{account}:{kind}/foreign" for account in accounts]
-        texts, all_there = representatives(globs, hints, universe)
+    for service, kind in _ARNS:
+        start, end = glob(f"arn:?*:{service}::").symbols, glob(f":{kind}").symbols
+        hints = [f"arn:aws:{service}::{each}:{_readable(kind)}" for each in accounts]
+        universe = Glob((*start, *_DIGITS, *end))
+        texts, all_there = representatives(globs, [*hints, *readable], universe)
         found += texts
         complete = complete and all_there
     return found, complete
+
+
+def _readable(kind: str) -> str:
+    return kind.replace("?*", "foreign")
+
+
+def _filled(pattern: Glob) -> Iterator[str]:
+    """Yield *pattern* as the ARN of each kind of caller, with AWS's own words for wildcards."""
+    for service, kind in _ARNS:
+        fill = {1: "aws", 2: service, 4: OTHER_ACCOUNT, 5: _readable(kind)}
+        made, field = "", 0
+        for symbol in pattern.symbols:
+            if isinstance(symbol, Wild):
+                one = symbol in {Wild.ONE, Wild.ONE_INSIDE}
+                made += "1" if one else fill.get(field, "")
+            else:
+                made += symbol
+                field += symbol == ":"
+        yield made

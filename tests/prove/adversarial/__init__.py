@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.prove.adversarial import statements, texts, values
+from tests.prove.adversarial import callers, statements, texts, values
 from tests.prove.adversarial._build import Case
 
 FAMILIES = (
@@ -19,6 +19,9 @@ FAMILIES = (
     statements.elements,
     statements.arns,
     statements.many_keys,
+    callers.accounts,
+    callers.sessions,
+    callers.partitions,
 )
 
 

@@ -27,6 +27,11 @@ class Case:
     boundary: Json | None = None
     """Of the candidate."""
 
+    @property
+    def of_resources(self) -> bool:
+        """Whether both are policies of a resource, which name callers."""
+        return any("Principal" in each for each in self.reference["Statement"])
+
 
 def allow(*conditions: Json, action: Any = "s3:GetObject", resource: Any = OBJECT) -> Json:
     """A policy with one Allow for each of *conditions*; with none, one without conditions."""
