@@ -258,6 +258,7 @@ class Drawer:
         self.actions: list[str] = ["s3:GetObject", "ec2:StopInstances", "iam:PassRole"]
         self.resources: list[str] = ["*"]
         self.callers: list[str | None] = [None]
+        self.principals = False
         self.assumed: dict[str, set[str]] = {}
         for each in verdict.assumptions:
             self.assumed.setdefault(each.kind, set()).add(each.about.lower())
@@ -276,10 +277,23 @@ class Drawer:
         self.actions += said.get("Action", said.get("NotAction"))
         self.resources += said.get("Resource", said.get("NotResource"))
         if "Principal" in said or "NotPrincipal" in said:
-            self.callers = CALLERS
+            self.callers, self.principals = self._at_home(CALLERS), True
         for operator, block in said.get("Condition", {}).items():
             for key, values in block.items():
                 self.texts.setdefault(key, []).extend([] if operator == "Null" else values)
+
+    def _at_home(self, callers: list[str | None]) -> list[str | None]:
+        """Return *callers* but those whose account is assumed to be in another partition."""
+        homes = {
+            (each.split(":")[4], each.split(":")[1]) for each in self.assumed.get("partition", ())
+        }
+        accounts = {account for account, _ in homes}
+        found: list[str | None] = []
+        for each in callers:
+            fields = (each or "").split(":")
+            if len(fields) < 6 or fields[4] not in accounts or (fields[4], fields[1]) in homes:
+                found.append(each)
+        return found
 
     def _pool(self, key: str, values: list[Any]) -> list[Any]:
         kind = KEYS.get(key, ("text", []))[0]
@@ -346,7 +360,7 @@ class Drawer:
         """Make keys agree that are one fact: other names, the caller's own ARN, tags."""
         if "aws:ResourceTag/Team" in context:
             context["ec2:ResourceTag/Team"] = context["aws:ResourceTag/Team"]
-        if self.callers is CALLERS and "aws:PrincipalArn" in self.pools:
+        if self.principals and "aws:PrincipalArn" in self.pools:
             context.pop("aws:PrincipalArn", None)
             if caller and caller.startswith("arn:"):
                 made = re.sub(r":sts::(\d+):assumed-role/(\w+)/.*", r":iam::\1:role/\2", caller)
@@ -363,7 +377,7 @@ class Drawer:
                 if not check(key, by_lower.get(key)):
                     return False
         signed = self.assumed.get("signed", set())
-        anonymous = self.callers is CALLERS and caller is None
+        anonymous = self.principals and caller is None
         return anonymous or all(by_lower.get(key) is not None for key in signed)
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.prove._callers import (
     PRINCIPAL_ACCOUNT,
     PRINCIPAL_ARN,
+    home_partitions,
+    is_elsewhere,
     principal_account,
     principal_arn,
 )
@@ -42,6 +44,9 @@ TAGGING: Final = (
 )
 
 
+PARTITIONS: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"
+
+
 class Assumptions:
     """The *active* assumptions at one place, and those that could be made."""
 
@@ -61,6 +66,10 @@ class Assumptions:
         for key in self._gathered.conditions:
             yield from self._of_key(key)
         yield from self._ties()
+        if self._gathered.principals:
+            for account, partition in home_partitions(self._gathered.parts):
+                text = f"the account {account} is in one partition, {partition}"
+                yield Assumption("partition", _home(account, partition), text, PARTITIONS)
 
     def _of_key(self, key: str) -> Iterator[Assumption]:
         spelt, place = self._gathered.spelt[key], self._gathered.place
@@ -106,6 +115,8 @@ class Assumptions:
     def _respects(self, each: Assumption, given: Given) -> bool:
         if each.kind == "tags":
             return self._tags_agree(given)
+        if each.kind == "partition":
+            return not is_elsewhere(given.get(CALLER), each.about)
         value = given.get(self._gathered.names(each.about)[0])
         if each.kind == "region":
             return bool(value == given[FIELD_KEYS[3]])
@@ -153,6 +164,8 @@ class Assumptions:
         for each in self.active:
             if each.kind == "tags" and not self._tags_agree(given):
                 return False
+            if each.kind == "partition" and is_elsewhere(given.get(CALLER), each.about):
+                return False
             if each.kind == "signed" and signed and not self._identifies(each.about, given):
                 return False
         return True
@@ -171,6 +184,10 @@ class Assumptions:
 
     def _tag_keys_name(self) -> str:
         return self._gathered.names(TAG_KEYS)[0] if TAG_KEYS in self._gathered.spelt else TAG_KEYS
+
+
+def _home(account: str, partition: str) -> str:
+    return f"arn:{partition}:iam::{account}:root"
 
 
 def _is_present(_: str, value: Any) -> bool:

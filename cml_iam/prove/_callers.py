@@ -12,6 +12,7 @@ from cml_iam.prove._hints import ACCOUNT, OTHER_ACCOUNT
 from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
+    from cml_iam.prove._globs import Symbol
     from cml_iam.prove._statements import Part
     from cml_iam.prove._values import Asked
 
@@ -24,7 +25,7 @@ _ARNS: Final = (
 )  # fmt: skip
 """What aws:PrincipalArn can hold: service and resource of an ARN."""
 
-_USUAL: Final = ("aws",)
+_PARTITIONS: Final = ("aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "other")
 _DIGITS: Final = (Wild.DIGIT,) * len(ACCOUNT)
 
 
@@ -119,9 +120,47 @@ def _accounts(parts: Sequence[Part], named: Iterable[tuple[str, str]]) -> Iterat
 
 
 def _partitions(named: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the partitions of named principals: an account's root names callers of its own."""
+    """Return the partitions of named principals, and one more.
+
+    An account's id names callers of any partition, the ARN of its root those of one.
+    """
     matches = (_ACCOUNT_ARN.fullmatch(text) for _, text in named)
-    return list(dict.fromkeys((*_USUAL, *(each[1] for each in matches if each))))
+    found = list(dict.fromkeys(("aws", *(each[1] for each in matches if each))))
+    return [*found, next(each for each in _PARTITIONS if each not in found)]
+
+
+def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
+    """Yield accounts that *parts* name in one partition only, each with that partition."""
+    found: dict[str, set[str]] = {}
+    texts = [text for _, text in _named(parts)]
+    texts += ["".join(map(_character, each.symbols)) for each in _patterns(parts)]
+    for text in texts:
+        match = _ACCOUNT_ARN.fullmatch(text)
+        if match and not {"*", "?"} & {*match[1], *match[2]}:
+            found.setdefault(match[2], set()).add(match[1])
+    for account, partitions in found.items():
+        if len(partitions) == 1:
+            yield account, min(partitions)
+
+
+def is_elsewhere(caller: str | None, home: str) -> bool:
+    """Say whether *caller* is of the account of the ARN *home*, but of another partition."""
+    match, own = _ACCOUNT_ARN.fullmatch(caller or ""), _ACCOUNT_ARN.fullmatch(home)
+    return bool(match and own and match[2] == own[2] and match[1] != own[1])
+
+
+def _character(symbol: Symbol) -> str:
+    if isinstance(symbol, Wild):
+        return "?" if symbol in {Wild.ONE, Wild.ONE_INSIDE} else "*"
+    return symbol
+
+
+def _patterns(parts: Sequence[Part]) -> Iterator[Glob]:
+    """Yield the patterns that conditions compare aws:PrincipalArn with."""
+    for part in parts:
+        for each in part.asked:
+            if same_key(each.condition.key) == PRINCIPAL_ARN:
+                yield from each.globs({})
 
 
 def _fresh(named: Iterable[str]) -> Iterator[str]:
@@ -138,13 +177,7 @@ def _by_pattern(
     And that principals do: an account's id names callers of any partition, the ARN of its root
     those of one.
     """
-    globs: list[Glob] = [
-        g
-        for part in parts
-        for each in part.asked
-        if same_key(each.condition.key) == PRINCIPAL_ARN
-        for g in each.globs({})
-    ]
+    globs = list(_patterns(parts))
     if not globs:
         return [], True
     readable = [text for each in globs for text in _filled(each)]

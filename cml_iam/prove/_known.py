@@ -15,7 +15,17 @@ from cml_iam.reference import EXACT_SERVICES, Keys, same_key, updated
 from cml_iam.shipped import shipped_text
 
 Kind = Literal[
-    "always", "signed", "absent", "filled", "whole", "typed", "resource", "region", "tags", "listed"
+    "always",
+    "signed",
+    "absent",
+    "filled",
+    "whole",
+    "typed",
+    "resource",
+    "region",
+    "tags",
+    "listed",
+    "partition",
 ]
 
 REFERENCE: Final = (

@@ -115,8 +115,8 @@ def partitions() -> Iterator[Case]:
         document(to(OTHER)),
         EXCEEDS,
     )
-    yield from both_ways(
-        "an open partition, and an account's id",
+    yield from same(
+        "an account is in one partition",
         document(to(ROOT, arn(any_partition))),
         document(to(ACCOUNT, arn(any_partition))),
     )
