@@ -14,7 +14,7 @@ from typing import Any, Final
 from cml_iam.prove._assume import Assumptions
 from cml_iam.prove._callers import callers_of
 from cml_iam.prove._globs import Glob, representatives
-from cml_iam.prove._hints import field_hints
+from cml_iam.prove._hints import RESOURCE_FIELD, field_hints
 from cml_iam.prove._known import REGION, RESOURCE_TAG
 from cml_iam.prove._places import ACCOUNT_FIELD, Place
 from cml_iam.prove._statements import CALLER, FIELD_KEYS, FieldPattern, Given, Part, Test
@@ -242,18 +242,23 @@ class AxisMaker:
 
     def _field_globs(self, key: str, given: Given) -> list[Glob]:
         patterns = self.gathered.fields.get(key, ())
-        return [g for each in patterns if (g := each.glob(given)) is not None]
+        found = dict.fromkeys(patterns)
+        return [g for each in found if (g := each.glob(given)) is not None]
 
     def _field_texts(self, key: str, given: Given) -> Iterable[str]:
         place, memo = self.gathered.place, self.gathered.memo
         index = FIELD_KEYS.index(key)
         assert place.fields is not None  # noqa: S101 - asked of ARNs only
         universe = place.fields[index - 1]
-        mark = (key, universe, place.type, place.prefix)
+        kind = place.type if index == RESOURCE_FIELD else ""
+        kinds = place.kinds if index == RESOURCE_FIELD else ()
+        mark = (key, universe, kind, kinds, place.prefix)
         if key in self._varying or mark not in memo:
-            globs = self._field_globs(key, given)
+            globs = [*self._field_globs(key, given), *kinds]
             memo[mark] = representatives(globs, field_hints(place, index, globs), universe)
         texts, complete = memo[mark]
+        if kinds:
+            texts = tuple(text for text in texts if any(fits(each, text) for each in kinds))
         if index == ACCOUNT_FIELD:
             # What a policy names as an account is taken for one, whatever its length.
             plain = (each.plain for each in self._field_globs(key, given))

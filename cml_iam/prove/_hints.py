@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ACCOUNT: Final = "111122223333"
 OTHER_ACCOUNT: Final = "999999999999"
+RESOURCE_FIELD: Final = 5
 REGIONS: Final = (
     "sa-east-1",
     "us-east-1",
@@ -49,7 +50,7 @@ _IDS: Final = {
 def field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
     """Return texts that read well in the field *index* of the ARN of a resource of *place*."""
     globs = tuple(globs)
-    name = _IDS.get(place.type, "foreign")
+    name = _IDS.get(place.type, "foreign") if index == RESOURCE_FIELD else "foreign"
     own = {
         1: ["aws", "aws-cn", "aws-us-gov"],
         2: [place.prefix, "s3", "ec2", "iam"],

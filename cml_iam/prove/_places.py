@@ -44,14 +44,16 @@ FILLED_INSIDE: Final = Glob((Wild.ONE_INSIDE, Wild.MANY_INSIDE))
 class Place:
     """Requests for one action; *fields* are the patterns the fields of the resource's ARN fit.
 
-    *fields* is None for the resource `*`. *keys* are the condition keys the service reference
-    knows there; None for a *loose* place, where anything goes.
+    *fields* is None for the resource `*`. *kinds*, if any, are the resources of several types: the
+    last field fits one of them. *keys* are the condition keys the service reference knows there;
+    None for a *loose* place, where anything goes.
     """
 
     action: str
     fields: tuple[Glob, ...] | None
     type: str = ""
     keys: Keys | None = None
+    kinds: tuple[Glob, ...] = ()
 
     @property
     def loose(self) -> bool:
@@ -68,13 +70,13 @@ class Place:
 class Class:
     """Actions about which the same statements are: *bits*, by their numbers.
 
-    *known* are those of the service reference; *unlisted* is one it does not know, or one that was
-    named; *others* whether the actions of all services that are not named belong here; *open*
+    *listed* are those of the service reference; *unlisted* is one it does not know, or one that
+    was named; *others* whether the actions of all services that are not named belong here; *open*
     whether a wildcard brought them here, so that actions yet to come would be here too.
     """
 
     bits: int
-    known: tuple[Action, ...]
+    listed: tuple[str, ...]
     unlisted: str | None
     named: bool = False
     others: bool = False
@@ -83,7 +85,16 @@ class Class:
     @property
     def example(self) -> str:
         """One of the actions."""
-        return self.known[0].full if self.known else self.unlisted or FRESH
+        return self.listed[0] if self.listed else self.unlisted or FRESH
+
+    def actions(self) -> Iterator[Action]:
+        """Yield what the service reference says of those that are listed; that takes a while."""
+        for each in self.listed:
+            prefix, _, name = each.partition(":")
+            owner = service(prefix)
+            action = owner.action(name) if owner else None
+            if action is not None:
+                yield action
 
 
 def loose_places(action: str) -> tuple[Place, ...]:
@@ -105,6 +116,26 @@ def typed_places(action: Action) -> Iterator[Place]:
                 yield Place(action.full, fields, target.type, target.keys)
         else:
             yield from _of_any_type(action, target)
+
+
+def together(action: Action) -> Iterator[tuple[Place | None, tuple[Place, ...]]]:
+    """Yield what AWS asks *action* about, with one place for those whose ARNs differ in type only.
+
+    That place is of all their resources, and a request there may have any key that it may have for
+    one of the types: it is more than the places of the types are, so what holds there holds in
+    each. It is None where that would be a single type's.
+    """
+    groups: dict[tuple[Glob, ...], list[Place]] = defaultdict(list)
+    for place in typed_places(action):
+        groups[place.fields[:-1] if place.fields and place.type else ()].append(place)
+    for shared, places in groups.items():
+        keys = [each.keys for each in places if each.keys is not None]
+        if len(places) == 1 or not shared or len(keys) < len(places):
+            yield None, tuple(places)
+            continue
+        kinds = tuple(dict.fromkeys(each.fields[-1] for each in places if each.fields))
+        every = Keys(frozenset().union(*(each.patterns for each in keys)))
+        yield Place(action.full, (*shared, MANY), "", every, kinds), tuple(places)
 
 
 def _order(target: Target) -> tuple[bool, bool]:
@@ -154,8 +185,8 @@ class _Naming:
 
     def rest(self) -> Class:
         """Return the class of all actions no statement names, of any service."""
-        known = [a for name in POPULAR if (a := _action(name)) and a.service not in self._patterns]
-        return Class(self._bits(0), tuple(known), FRESH, others=True)
+        listed = (each for each in POPULAR if each.partition(":")[0] not in self._patterns)
+        return Class(self._bits(0), tuple(listed), FRESH, others=True)
 
     def of_services(self) -> Iterator[Class]:
         """Yield the classes of the actions of the services that are named."""
@@ -172,8 +203,8 @@ class _Naming:
             if pattern.exact:
                 exact.setdefault(pattern.name, pattern.text.partition(":")[2])
                 hits[pattern.name] |= bit
-            for action in owner.matching(pattern.name) if owner and not pattern.exact else ():
-                hits[action.name.lower()] |= bit
+            for name in owner.names_matching(pattern.name) if owner and not pattern.exact else ():
+                hits[name.lower()] |= bit
         for name in exact:
             for bit, pattern in patterns:
                 if pattern.test(name):
@@ -213,24 +244,18 @@ class _Naming:
 def _class(
     prefix: str, owner: Service | None, bits: int, names: Iterable[str], exact: dict[str, str]
 ) -> Class:
-    known, unlisted = [], None
+    listed, unlisted = [], None
     names = tuple(names)
     for name in names:
-        action = owner.action(name) if owner else None
-        if action:
-            known.append(action)
+        spelt = owner.name_of(name) if owner else None
+        if spelt:
+            listed.append(f"{prefix}:{spelt}")
         elif unlisted is None:
             unlisted = f"{prefix}:{exact[name]}"
     wild = any(name not in exact for name in names)
-    return Class(bits, tuple(known), unlisted, named=unlisted is not None, open=wild)
+    return Class(bits, tuple(listed), unlisted, named=unlisted is not None, open=wild)
 
 
 def _filled(patterns: Iterable[ActionPattern]) -> Iterator[str]:
     for each in patterns:
         yield each.name.replace("*", "somethingelse").replace("?", "x")
-
-
-def _action(full: str) -> Action | None:
-    prefix, _, name = full.partition(":")
-    owner = service(prefix)
-    return owner.action(name) if owner else None

@@ -13,7 +13,7 @@ from cml_iam.prove._answers import Answered, Policies, Shape, Verdict, Witness
 from cml_iam.prove._boxes import Budget
 from cml_iam.prove._colon import taking_colons
 from cml_iam.prove._known import REFERENCE, Assumption
-from cml_iam.prove._places import Class, Place, classes, loose_places, typed_places
+from cml_iam.prove._places import Class, Place, classes, loose_places, together
 from cml_iam.prove._slices import Found, Goal, Searcher
 from cml_iam.prove._statements import Part, Side, side_of
 from cml_iam.reference import Action, updated
@@ -136,7 +136,7 @@ class _Question:
         """Search every class of actions."""
         parts = self.goal.parts()
         numbers = {part: 1 << n for n, part in enumerate(parts)}
-        for each in sorted(classes(parts), key=lambda each: (each.others, not each.known)):
+        for each in sorted(classes(parts), key=lambda each: (each.others, not each.listed)):
             goal = _about(self.goal, numbers, each.bits)
             group = each if self.candidate.of_resource else _but_always_allowed(each)
             found = self._in_class(group, goal) if goal and group else None
@@ -155,26 +155,37 @@ class _Question:
         if all(each.request is None for each in loose):
             self._note(loose)
             return None
-        for action in group.known:
+        for action in group.actions():
             request = self._of_action(action, searcher)
             if request is not None:
                 return request
         if group.open:
             self.used.add(_no_others())
-        if group.named or group.others or not group.known:
+        if group.named or group.others or not group.listed:
             unlisted = group.unlisted or group.example
             return self._on_unlisted(unlisted, searcher)
         return None
 
     def _of_action(self, action: Action, searcher: Searcher) -> Request | None:
-        for place in typed_places(action):
-            found = self._search(place, searcher)
-            if found.request is not None:
-                return found.request
-            self._note([found])
+        for whole, places in together(action):
+            if whole and self._holds_at(whole, searcher):
+                continue
+            for place in places:
+                found = self._search(place, searcher)
+                if found.request is not None:
+                    return found.request
+                self._note([found])
         text = f"{action.full} is asked about no other types (service reference of {updated()})"
         self.used.add(Assumption("resource", action.full, text, REFERENCE))
         return None
+
+    def _holds_at(self, place: Place, searcher: Searcher) -> bool:
+        """Say whether nothing is found at *place*, for certain."""
+        found = self._search(place, searcher)
+        if found.request is not None or found.incomplete:
+            return False
+        self._note([found])
+        return True
 
     def _on_unlisted(self, action: str, searcher: Searcher) -> Request | None:
         for place in loose_places(action):
@@ -203,12 +214,11 @@ class _Question:
         if mine != "allowed" or theirs == "allowed" or not fits:
             reason = f"the engine does not confirm the witness {request}"
             return Verdict("undecided", None, (), reason, self.slices)
-        known = {action.full for action in group.known}
         witness = Witness(
             request,
             _answered(self.candidate, request),
             _answered(self.reference, request) if self.reference else None,
-            unlisted=request.action not in known,
+            unlisted=request.action not in group.listed,
         )
         return Verdict("broken", witness, (), "", self.slices)
 
@@ -220,10 +230,10 @@ def _no_others() -> Assumption:
 
 def _but_always_allowed(group: Class) -> Class | None:
     """Return *group* without the action that no policy decides, of a principal's policies."""
-    known = tuple(each for each in group.known if each.full.lower() != ALWAYS_ALLOWED)
-    if len(known) == len(group.known):
+    listed = tuple(each for each in group.listed if each.lower() != ALWAYS_ALLOWED)
+    if len(listed) == len(group.listed):
         return group
-    return replace(group, known=known) if known or group.named or group.others else None
+    return replace(group, listed=listed) if listed or group.named or group.others else None
 
 
 def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:

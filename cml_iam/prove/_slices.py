@@ -113,7 +113,7 @@ def _mark(gathered: Gathered) -> Any:
         if never_with(gathered.spelt[key], place.action, place.keys) is not None
     )
     tied = REGION in gathered.conditions and region_is_of_resource(place.action)
-    return place.fields, place.loose, place.prefix == "ec2", absent, bool(tied)
+    return place.fields, place.kinds, place.loose, place.prefix == "ec2", absent, bool(tied)
 
 
 class _Slice:

@@ -56,12 +56,9 @@ class FieldPattern:
 
     def glob(self, context: Given) -> Glob | None:
         """Return the pattern of the field's text; None if a variable has no value."""
-        literal = resolved(self.parts, context)
-        if literal is None:
-            return None
-        if self.index < FIELDS - 1 and any(isinstance(p, str) and ":" in p for p in literal):
-            return None
-        return Glob(field_symbols(literal, self.index))
+        if not any(isinstance(each, Variable) for each in self.parts):
+            return _plain_field_glob(self)
+        return _field_glob(self, context)
 
     def test(self) -> Test:
         """Return the engine's test of this field alone."""
@@ -73,6 +70,20 @@ class FieldPattern:
             frozenset({self.key}) | needs,
             lambda given: alone.matches(_arn_with(self.index, given[self.key]), given) is True,
         )
+
+
+def _field_glob(pattern: FieldPattern, context: Given) -> Glob | None:
+    literal = resolved(pattern.parts, context)
+    if literal is None:
+        return None
+    if pattern.index < FIELDS - 1 and any(isinstance(p, str) and ":" in p for p in literal):
+        return None
+    return Glob(field_symbols(literal, pattern.index))
+
+
+@lru_cache(1 << 12)
+def _plain_field_glob(pattern: FieldPattern) -> Glob | None:
+    return _field_glob(pattern, {})
 
 
 def _only(index: int, parts: tuple[Token, ...]) -> Fields:

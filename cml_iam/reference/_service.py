@@ -134,14 +134,24 @@ class Service:
         raw = self._raw_actions.get(name.lower())
         return self._action(raw) if raw else None
 
+    def name_of(self, name: str) -> str | None:
+        """Return the name of the action *name* (in any case) as AWS spells it, or None."""
+        raw = self._raw_actions.get(name.lower())
+        return str(raw["name"]) if raw else None
+
+    @cache  # noqa: B019 - services live as long as the process
+    def names_matching(self, pattern: str) -> tuple[str, ...]:
+        """Return the names of the actions that *pattern* names; case does not count."""
+        if "*" not in pattern and "?" not in pattern:
+            found = self.name_of(pattern)
+            return (found,) if found else ()
+        fullmatch = pattern_regex(pattern.lower()).fullmatch
+        return tuple(raw["name"] for name, raw in self._raw_actions.items() if fullmatch(name))
+
     @cache  # noqa: B019 - services live as long as the process
     def matching(self, pattern: str) -> tuple[Action, ...]:
         """Return the actions that *pattern* names; case does not count."""
-        if "*" not in pattern and "?" not in pattern:
-            found = self.action(pattern)
-            return (found,) if found else ()
-        fullmatch = pattern_regex(pattern.lower()).fullmatch
-        names = [name for name in self._raw_actions if fullmatch(name)]
+        names = self.names_matching(pattern)
         return tuple(made for name in names if (made := self.action(name)))
 
     def _action(self, raw: dict[str, Any]) -> Action:
