@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine import OperatorName
 from cml_iam.prove._answers import Policies
+from cml_iam.prove._once import once
 from cml_iam.reference import FIELDS, arn_pattern, covers
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnotequals"})
 
 
+@once
 def taking_colons(policies: Policies) -> Policies:
     """Return *policies* as they read where wildcards take colons; the same if that is no other."""
     made = Policies(

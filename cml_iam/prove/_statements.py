@@ -17,6 +17,7 @@ from cml_iam.engine._variables import Token, Variable, Wildcard, resolved
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.prove._answers import Policies
 from cml_iam.prove._globs import Glob
+from cml_iam.prove._once import once
 from cml_iam.prove._values import Asked, field_symbols
 from cml_iam.reference import same_key
 
@@ -246,6 +247,7 @@ class Side:
         return "allowed" if effects else "implicitDeny"
 
 
+@once
 def side_of(policies: Policies) -> Side:
     """Compile *policies*."""
     if policies.resource is not None:
