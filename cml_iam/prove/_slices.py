@@ -91,6 +91,8 @@ class Searcher:
         return known
 
     def _search(self, gathered: Gathered) -> Found:
+        if gathered.place.fields is None and not self._on_nothing():
+            return Found()
         active: frozenset[Assumption] = frozenset()
         while True:
             assumed = Assumptions(gathered, active)
@@ -102,6 +104,16 @@ class Searcher:
             if not broken:
                 return Found(slice_.request(given), active)
             active |= broken
+
+
+    def _on_nothing(self) -> bool:
+        """Say whether the resource `*` may be allowed, as far as resources are asked about."""
+        return all(any(map(_may_be_on_nothing, gate)) for gate in self._goal.allowed)
+
+
+def _may_be_on_nothing(part: Part) -> bool:
+    test = part.on_nothing()
+    return bool(test.keys) or test.holds({})
 
 
 def _mark(gathered: Gathered) -> Any:
