@@ -7,7 +7,7 @@ from cml_iam.prove._promises import Promise, site_promises
 from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
 from cml_iam.prove._question import always, equivalent, never, within
 from cml_iam.prove._shape_text import parse_shape
-from cml_iam.prove._steps import Reached, lost, taken_over
+from cml_iam.prove._steps import Reached, TagTest, giving, lost, taken_over, taking_away
 
 __all__ = [
     "Answer",
@@ -20,10 +20,12 @@ __all__ = [
     "Proof",
     "Reached",
     "Shape",
+    "TagTest",
     "Verdict",
     "Witness",
     "always",
     "equivalent",
+    "giving",
     "leaving",
     "lost",
     "lowest",
@@ -34,5 +36,6 @@ __all__ = [
     "prove_site",
     "site_promises",
     "taken_over",
+    "taking_away",
     "within",
 ]

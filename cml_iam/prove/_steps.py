@@ -84,14 +84,36 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
     return _Search(policies, tag, operate).between(turned.witness, own.witness)
 
 
+@dataclass(frozen=True, slots=True)
+class TagTest:
+    """That the tag *key* has one of *values*: by the operator *holds*; *fails* is its negation."""
+
+    key: str
+    values: tuple[str, ...]
+    holds: str = "StringEquals"
+    fails: str = "StringNotEquals"
+
+    @property
+    def carried(self) -> Conditions:
+        """It holds of the resource."""
+        return {self.holds: {RESOURCE + self.key: self.values}}
+
+    @property
+    def missing(self) -> Conditions:
+        """It does not hold of the resource."""
+        return {self.fails: {RESOURCE + self.key: self.values}}
+
+
 def taking_over(tag: Tag, operate: Shape) -> tuple[Shape, Shape]:
     """Return those of *operate* without *tag* on the instance, and the calls that give it."""
-    without = {"StringNotEquals": {RESOURCE + tag.key: tag.value}}
-    given = merged(without, {"StringEquals": {REQUEST + tag.key: tag.value}}, LATER)
-    return (
-        _where(operate, without),
-        Shape((CREATE,), operate.resources, given),
-    )
+    test = TagTest(tag.key, (tag.value,))
+    return _where(operate, test.missing), giving(test, operate.resources)
+
+
+def giving(test: TagTest, resources: Sequence[str]) -> Shape:
+    """Return the calls after which one of *resources* for which *test* failed passes it."""
+    given = {test.holds: {REQUEST + test.key: test.values}}
+    return Shape((CREATE,), resources, merged(test.missing, given, LATER))
 
 
 def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
@@ -108,15 +130,19 @@ def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
 
 def losing(tag: Tag, instances: Sequence[str]) -> tuple[Shape, ...]:
     """Return the calls after which an instance that carries *tag* carries it no more."""
-    carried = {"StringEquals": {RESOURCE + tag.key: tag.value}}
-    requested = REQUEST + tag.key
-    ways = (
-        (CREATE, {"Null": {requested: "false"}, "StringNotEquals": {requested: tag.value}}),
-        (DELETE, {"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [tag.key]}}),
+    return taking_away(TagTest(tag.key, (tag.value,)), instances)
+
+
+def taking_away(test: TagTest, resources: Sequence[str]) -> tuple[Shape, ...]:
+    """Return the calls after which one of *resources* that passed *test* fails it."""
+    requested = REQUEST + test.key
+    ways: tuple[tuple[str, Conditions], ...] = (
+        (CREATE, {"Null": {requested: "false"}, test.fails: {requested: test.values}}),
+        (DELETE, {"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [test.key]}}),
         (DELETE, {"Null": {"aws:TagKeys": "true"}}),
     )
     return tuple(
-        Shape((action,), instances, merged(carried, LATER, conditions))
+        Shape((action,), resources, merged(test.carried, LATER, conditions))
         for action, conditions in ways
     )
 
