@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.lint._conditions import NULL, holds_without_key, parse_operator, value_patterns
 from cml_iam.lint._corrections import any_resource, other_key
 from cml_iam.lint._finding import Found
-from cml_iam.lint._names import OTHER_PREFIXES, is_unknown
 from cml_iam.policy import patterns_overlap
-from cml_iam.reference import is_region, overlap, same_key
+from cml_iam.reference import (
+    is_provider_key,
+    is_region,
+    is_unknown_key,
+    overlap,
+    same_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +43,7 @@ def foreign_keys(subject: Subject) -> Iterator[Found]:
     for item in subject.items:
         for condition in item.statement.conditions:
             holds = holds_without_key(condition)
-            if holds is None or is_unknown(condition.key) or _is_provider_key(condition.key):
+            if holds is None or is_unknown_key(condition.key) or is_provider_key(condition.key):
                 continue
             lacking, all_lack = _lacking(item, condition.key)
             if not lacking:
@@ -47,11 +52,6 @@ def foreign_keys(subject: Subject) -> Iterator[Found]:
                 yield _never(item, condition, lacking, all_lack=all_lack)
             elif _surprises(item, condition, lacking, all_lack=all_lack):
                 yield _always(item, condition, lacking, all_lack=all_lack)
-
-
-def _is_provider_key(key: str) -> bool:
-    prefix = key.partition(":")[0]
-    return "." in prefix or prefix.lower() in OTHER_PREFIXES
 
 
 def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import Condition
 
-OTHER_PREFIXES: Final = frozenset({"saml", "catalog", "identitycenter"})
-"""Prefixes of condition keys that are no service's: the reference does not list all their keys."""
-
 _WHITE: Final = re.compile(r"\s")
 
 
@@ -105,41 +102,20 @@ def keys(subject: Subject) -> Iterator[Found]:
     """Yield condition keys that neither AWS nor a service of it has."""
     for item in subject.items:
         for condition in item.statement.conditions:
-            if is_unknown(condition.key):
+            if reference.is_unknown_key(condition.key):
                 yield Found(
                     f"there is no condition key `{condition.key}` in AWS's reference of "
                     f"{reference.updated()}, so {what_follows(condition)}",
                     item.condition_place(condition),
-                    _key_hint(condition.key),
+                    reference.key_hint(condition.key),
                     item.label,
                     correction=known_key(item, condition),
                 )
 
 
-def is_unknown(key: str) -> bool:
-    """Say whether no service has the condition key *key*.
-
-    Keys that begin with the name of a host are those of an identity provider: anybody's.
-    """
-    prefix, colon, _ = key.partition(":")
-    if "." in prefix or (prefix.lower() in OTHER_PREFIXES and colon):
-        return False
-    return reference.key_type(key) is None
-
-
 def what_follows(condition: Condition) -> str:
     """Say what a condition comes to when no request has its key."""
     return "it always holds" if holds_without_key(condition) else "it never holds"
-
-
-def _key_hint(key: str) -> str | None:
-    prefix, colon, _ = key.partition(":")
-    if not colon:
-        return "a condition key is `aws:…`, or begins with the prefix of a service"
-    candidates = [name.replace("/${TagKey}", "/") for name in reference.known_keys(prefix)]
-    if not candidates:
-        return did_you_mean(prefix, (*reference.services(), "aws"))
-    return did_you_mean(key, candidates)
 
 
 def values(subject: Subject) -> Iterator[Found]:

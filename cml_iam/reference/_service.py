@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.policy import pattern_matches, pattern_regex
+from cml_iam.policy import did_you_mean, pattern_matches, pattern_regex
 from cml_iam.reference._arns import ArnPattern, arn_of_format
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ EXACT_SERVICES: Final = frozenset({"ec2"})
 
 Elsewhere the keys of a resource type stand in the table of resource types alone.
 """
+
+OTHER_PREFIXES: Final = frozenset({"saml", "catalog", "identitycenter"})
+"""Prefixes of condition keys that are no service's: the reference does not list all their keys."""
 
 _PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}|<[^>]*>|(?<=/)tag-key$")
 
@@ -214,6 +217,31 @@ def known_keys(prefix: str) -> tuple[str, ...]:
         return GLOBAL_NAMES
     owner = service(prefix)
     return owner.key_names if owner else ()
+
+
+def is_provider_key(key: str) -> bool:
+    """Say whether the condition key *key* is of no service, but of an identity provider.
+
+    Those that begin with the name of a host are anybody's.
+    """
+    prefix, colon, _ = key.partition(":")
+    return "." in prefix or (colon != "" and prefix.lower() in OTHER_PREFIXES)
+
+
+def is_unknown_key(key: str) -> bool:
+    """Say whether there is no condition key *key*."""
+    return not is_provider_key(key) and key_type(key) is None
+
+
+def key_hint(key: str) -> str | None:
+    """Return what may have been meant by a condition key that is unknown."""
+    prefix, colon, _ = key.partition(":")
+    if not colon:
+        return "a condition key is `aws:…`, or begins with the prefix of a service"
+    candidates = [name.replace("/${TagKey}", "/") for name in known_keys(prefix)]
+    if not candidates:
+        return did_you_mean(prefix, (*services(), "aws"))
+    return did_you_mean(key, candidates)
 
 
 def _type_in(types: dict[str, str], lower: str) -> str | None:
