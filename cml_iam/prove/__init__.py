@@ -7,7 +7,15 @@ from cml_iam.prove._promises import Promise, site_promises
 from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
 from cml_iam.prove._question import always, equivalent, never, within
 from cml_iam.prove._shape_text import parse_shape
-from cml_iam.prove._steps import Reached, TagTest, giving, lost, taken_over, taking_away
+from cml_iam.prove._steps import (
+    Reached,
+    TagTest,
+    changing_key,
+    giving,
+    lost,
+    taken_over,
+    taking_away,
+)
 
 __all__ = [
     "Answer",
@@ -24,6 +32,7 @@ __all__ = [
     "Verdict",
     "Witness",
     "always",
+    "changing_key",
     "equivalent",
     "giving",
     "leaving",

@@ -330,16 +330,24 @@ def _way(before: Mapping[State, tuple[State, Witness] | None], state: State) -> 
 
 def _sequence(calls: Sequence[Witness]) -> Reached:
     """Return *calls* as the answer, unless what cannot change differs between them."""
-    for key in sorted({key for each in calls for key in each.request.context}):
+    key = changing_key([each.request for each in calls])
+    if key is not None:
+        return _unfound(f"the calls need different values of {key}")
+    return Reached("broken", tuple(calls))
+
+
+def changing_key(requests: Sequence[Request]) -> str | None:
+    """Return a key that *requests* of one caller about one instance cannot differ in, but do."""
+    for key in sorted({key for each in requests for key in each.context}):
         name = key.lower()
         if name.startswith((_EC2_RESOURCE, RESOURCE.lower(), REQUEST.lower())) or name in _PASSING:
             continue
         if not name.startswith(_LASTING):
             continue
-        values = {_value(each.request, key) for each in calls if key in each.request.context}
+        values = {_value(each, key) for each in requests if key in each.context}
         if len(values) > 1:
-            return _unfound(f"the calls need different values of {key}")
-    return Reached("broken", tuple(calls))
+            return key
+    return None
 
 
 def _value(request: Request, key: str) -> object:
