@@ -6,7 +6,8 @@
 Actions, `on` resources, `where` conditions joined by `and`. A condition is a key; then one of `=`,
 `!=`, `like`, `not like`, `<`, `<=`, `>`, `>=`, `is absent`, `is present`, or an operator by name
 (`IpAddress`, `ForAnyValue:StringLike`); then values separated by commas, of which one is enough, or
-for the negated operators none may be met, as in a policy.
+for the negated operators none may be met, as in a policy. Signs compare by the type of the key:
+dates, numbers, addresses, ARNs. `!=` holds wherever `=` does not, a key that is absent included.
 """
 
 from __future__ import annotations
@@ -14,45 +15,58 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, NoReturn
 
-from cml_iam.engine import OPERATORS
-from cml_iam.engine._conditions import unknown_operator
 from cml_iam.errors import DocumentError, Place, Problem
 from cml_iam.policy import did_you_mean
 from cml_iam.prove._answers import Shape
-from cml_iam.reference import service, services
+from cml_iam.prove._shape_signs import (
+    NOT_TRUE,
+    NULL,
+    SIGNS,
+    flipped,
+    is_pattern,
+    named_problem,
+    operator_of,
+    type_of,
+    value_problem,
+)
+from cml_iam.reference import is_unknown_key, key_hint, service, services
 
-SYMBOLS: Final = {
-    "=": "StringEquals",
-    "!=": "StringNotEquals",
-    "<": "NumericLessThan",
-    "<=": "NumericLessThanEquals",
-    ">": "NumericGreaterThan",
-    ">=": "NumericGreaterThanEquals",
-    "like": "StringLike",
-    "not like": "StringNotLike",
-}
-WORDS: Final = frozenset({"on", "where", "and", "not", "is", "like"})
+WORDS: Final = frozenset({"on", "where", "and"})
 NAME: Final = "the shape"
 ARN_COLONS: Final = 5
 
 _TOKEN: Final = re.compile(
-    r'\s*(?:"(?P<quoted>[^"]*)"|(?P<symbol>!=|<=|>=|[=<>,])|(?P<word>[^\s,"=<>!]+))'
+    r"""\s*(?:"(?P<quoted>[^"]*)"|'(?P<single>[^']*)'|(?P<symbol>,|[=<>!]+)"""
+    r"""|(?P<word>[^\s,"'=<>!][^\s,"=<>!]*))"""
 )
+_AFTER: Final = (
+    "after the actions comes `on`, after the resources `where`, between conditions `and`"
+)
+_INSTEAD: Final = {
+    "or": "separate actions, resources and values by commas; conditions are joined by `and`",
+    "and": "separate actions and resources by commas; `and` joins conditions, after `where`",
+    "if": "conditions come after `where`",
+    "when": "conditions come after `where`",
+    "with": "conditions come after `where`",
+}
+_STATES: Final = {"absent": "true", "present": "false"}
+_OTHER_STATE: Final = {"absent": "is present", "present": "is absent"}
+_ABSENT: Final = frozenset({"null", "missing", "none", "empty", "unset"})
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word, a symbol, or a *quoted* text; *column* counts from 1."""
+    """A word, a symbol, or a quoted text; *column* counts from 1."""
 
     text: str
     column: int
-    quoted: bool = False
+    kind: Literal["word", "symbol", "quoted"] = "word"
 
     def says(self, word: str) -> bool:
         """Say whether this is the keyword or symbol *word*."""
-        return not self.quoted and self.text.lower() == word
+        return self.kind != "quoted" and self.text.lower() == word
 
 
 def parse_shape(text: str, name: str = NAME) -> Shape:
@@ -66,13 +80,17 @@ def _tokens(text: str, name: str) -> list[Token]:
     while text[at:].strip():
         match = _TOKEN.match(text, at)
         if match is None:
-            rest = text[at:].lstrip()
-            column = len(text) - len(rest) + 1
-            wrong = "a quotation mark that is not closed" if rest[0] == '"' else f"`{rest[0]}`"
-            raise DocumentError((Problem(f"cannot read {wrong} here", Place(name, 1, column)),))
-        kind = match.lastgroup or "word"
-        start = match.start(kind) - (kind == "quoted")
-        found.append(Token(match[kind], start + 1, kind == "quoted"))
+            column = len(text) - len(text[at:].lstrip()) + 1
+            wrong = "a quotation mark that is not closed"
+            raise DocumentError((Problem(f"cannot read {wrong}", Place(name, 1, column)),))
+        start = match.end() - len(match[0].lstrip())
+        if match["symbol"] is not None:
+            found.append(Token(match["symbol"], start + 1, "symbol"))
+        elif match["word"] is not None:
+            found.append(Token(match["word"], start + 1))
+        else:
+            quoted = match["quoted"] if match["quoted"] is not None else match["single"]
+            found.append(Token(quoted, start + 1, "quoted"))
         at = match.end()
     return found
 
@@ -86,18 +104,19 @@ class _Reader:
     def shape(self) -> Shape:
         """Read all of it."""
         negated = self._take("not")
-        actions = self._values("an action, such as `ec2:TerminateInstances`")
+        actions = self._values("an action, such as `ec2:TerminateInstances`,")
         for each in actions:
             self._check_action(each)
         outside, resources = False, [Token("*", 0)]
         if self._take("on"):
             outside = self._take("not")
-            resources = self._values("a resource: an ARN, or `*`")
+            resources = self._values("a resource, an ARN or `*`,")
             for each in resources:
                 self._check_resource(each)
         conditions = self._conditions() if self._take("where") else {}
         if self._left:
-            self._fail(self._left[0], f"cannot go on with `{self._left[0].text}`", self._after())
+            token = self._left[0]
+            self._fail(token, f"cannot go on with `{token.text}`", _go_on(token))
         names = tuple(each.text for each in actions)
         arns = tuple(each.text for each in resources)
         return Shape(
@@ -111,10 +130,12 @@ class _Reader:
     def _conditions(self) -> dict[str, dict[str, list[str]]]:
         conditions: dict[str, dict[str, list[str]]] = {}
         while True:
-            key = self._word("a condition key, such as `aws:RequestedRegion`")
+            key = self._word("a condition key, such as `aws:RequestedRegion`,")
+            if is_unknown_key(key.text):
+                self._fail(key, f"AWS has no condition key `{key.text}`", key_hint(key.text))
             operator, values = self._test(key)
             block = conditions.setdefault(operator, {})
-            if key.text in block:
+            if key.text.lower() in map(str.lower, block):
                 why = f"`{key.text}` is tested by {operator} already"
                 self._fail(key, why, "write all its values in one condition, with commas")
             block[key.text] = values
@@ -123,26 +144,64 @@ class _Reader:
 
     def _test(self, key: Token) -> tuple[str, list[str]]:
         """Read what follows a key: an operator and its values."""
-        what = f"what `{key.text}` must be: `=`, `!=`, `like`, `is absent` …"
-        token = self._word(what)
+        token = self._operator(key)
         if token.says("is"):
-            state = self._word("`absent` or `present`")
-            if not (state.says("absent") or state.says("present")):
-                self._fail(state, f"`{state.text}` is neither `absent` nor `present`")
-            return "Null", ["true" if state.says("absent") else "false"]
+            return NULL, [self._state(token)]
+        sign = self._sign(token)
+        operator = self._of_sign(sign, token, key) if sign else token.text
+        values = self._values("a value")
+        for each in values:
+            self._check_value(each, operator, key, sign)
+        texts = [each.text for each in values]
+        if not sign or operator != NOT_TRUE:
+            return operator, texts
+        if not flipped(texts):
+            self._fail(token, f"`{key.text}` is true or false, if it is there", "write `is absent`")
+        return operator, flipped(texts)
+
+    def _sign(self, token: Token) -> str:
+        """Return the sign that *token* is or begins; none if it is an operator's name."""
         if token.says("not"):
             like = self._word("`like`")
             if not like.says("like"):
                 self._fail(like, f"`not {like.text}` is no test", "write `not like`, or `!=`")
-            operator = SYMBOLS["not like"]
-        else:
-            operator = SYMBOLS.get(token.text.lower(), token.text)
-            problem = unknown_operator(operator)
-            if problem:
-                self._fail(
-                    token, f"`{token.text}` is no operator", did_you_mean(operator, _names())
-                )
-        return operator, [each.text for each in self._values("a value")]
+            return "not like"
+        if token.text.lower() in SIGNS:
+            return token.text.lower()
+        problem = named_problem(token.text)
+        if problem:
+            self._fail(token, *problem)
+        return ""
+
+    def _of_sign(self, sign: str, token: Token, key: Token) -> str:
+        operator = operator_of(sign, key.text)
+        if operator is None:
+            fit = [f"`{each}`" for each in SIGNS if operator_of(each, key.text)]
+            remedy = f"write {', '.join(fit)}, or an operator of policies by its name"
+            self._fail(token, f"`{sign}` does not fit here: {type_of(key.text)}", remedy)
+        return operator
+
+    def _operator(self, key: Token) -> Token:
+        what = f"what `{key.text}` must be (`=`, `!=`, `like`, `is absent` …)"
+        if not self._left:
+            self._fail(Token("", self._end), f"{what} is missing at the end")
+        token = self._left.pop(0)
+        if token.says(",") or token.kind == "quoted" or token.text.lower() in WORDS:
+            self._fail(token, f"`{token.text}` stands where {what} must be")
+        return token
+
+    def _state(self, word: Token) -> str:
+        """Read what follows `is`; return the value of Null."""
+        state = self._word("`absent` or `present`")
+        name = state.text.lower()
+        if name not in _STATES:
+            if name == "not" and self._left:
+                other = self._left[0].text
+                name, meant = f"not {other}", _OTHER_STATE.get(other.lower(), f"!= {other}")
+            else:
+                meant = "is absent" if name in _ABSENT else f"= {state.text}"
+            self._fail(word, f"`is {name}` is no test", f"write `{meant}`")
+        return _STATES[name]
 
     def _values(self, what: str) -> list[Token]:
         found = [self._word(what)]
@@ -155,10 +214,11 @@ class _Reader:
         if not self._left:
             self._fail(Token("", self._end), f"{what} is missing at the end")
         token = self._left.pop(0)
-        if not token.quoted and (
-            token.text == "," or token.text.lower() in WORDS - {"is", "not", "like"}
-        ):
-            self._fail(token, f"`{token.text}` stands where {what} must be")
+        if token.kind == "symbol" or (token.kind == "word" and token.text.lower() in WORDS):
+            self._fail(token, f"`{token.text}` stands where {what.rstrip(',')} must be")
+        if token.kind == "word" and token.text[0] in "[({":
+            why = "write the values without brackets, separated by commas"
+            self._fail(token, f"cannot read `{token.text}`", why)
         return token
 
     def _take(self, word: str) -> bool:
@@ -167,34 +227,56 @@ class _Reader:
             return True
         return False
 
-    def _after(self) -> str:
-        return "after the actions comes `on`, after the resources `where`, between conditions `and`"
-
     def _check_action(self, token: Token) -> None:
         prefix, colon, name = token.text.partition(":")
-        if token.text == "*":
+        if token.text in {"*", "*:*"}:
             return
         if not colon or not name:
-            self._fail(token, f"`{token.text}` is no action", "an action is `service:Name`")
+            self._fail(
+                token,
+                f"`{token.text}` is no action",
+                "an action is `service:Name`, such as `ec2:StopInstances`; `*` is every action",
+            )
         owner = service(prefix.lower())
-        if owner is None and "*" not in prefix:
+        if owner is None:
             known = did_you_mean(prefix, services())
+            if set(prefix) & set("*?"):
+                known = "name the service; only `*` alone stands for all of them"
             self._fail(token, f"AWS has no service `{prefix}`", known)
-        if owner and not set(name) & set("*?") and owner.action(name) is None:
+        if not owner.matching(name):
+            if set(name) & set("*?"):
+                self._fail(token, f"`{token.text}` stands for no action of AWS")
             known = did_you_mean(name, owner.action_names)
             self._fail(token, f"`{prefix}` has no action `{name}`", known)
 
     def _check_resource(self, token: Token) -> None:
-        if token.text != "*" and token.text.count(":") < ARN_COLONS:
+        fields = token.text.split(":")
+        if token.text != "*" and (fields[0] != "arn" or len(fields) <= ARN_COLONS):
             self._fail(
                 token,
                 f"`{token.text}` is no ARN",
                 "an ARN is arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE; `*` is every resource",
             )
 
-    def _fail(self, token: Token, message: str, remedy: str | None = None) -> None:
+    def _check_value(self, token: Token, operator: str, key: Token, sign: str) -> None:
+        found = value_problem(operator, key.text, token.text)
+        if found:
+            self._fail(token, *found)
+        if sign and token.kind == "word" and is_pattern(operator, token.text):
+            like = "like" if sign == "=" else "not like"
+            self._fail(
+                token,
+                f"`{sign}` takes no wildcards, and `{token.text}` has some",
+                f"write `{like} {token.text}`, or quote it to mean these very characters",
+            )
+
+    def _fail(self, token: Token, message: str, remedy: str | None = None) -> NoReturn:
         raise DocumentError((Problem(message, Place(self._name, 1, token.column), remedy),))
 
 
-def _names() -> list[str]:
-    return [*SYMBOLS, *(each.name for each in OPERATORS.values())]
+def _go_on(token: Token) -> str:
+    """Say what may follow, to one who wrote *token*."""
+    text = token.text.lower()
+    if text.startswith("arn:"):
+        return "`on` comes before resources, and a comma between them"
+    return _INSTEAD.get(text, _AFTER)
