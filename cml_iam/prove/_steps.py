@@ -133,12 +133,21 @@ def losing(tag: Tag, instances: Sequence[str]) -> tuple[Shape, ...]:
     return taking_away(TagTest(tag.key, (tag.value,)), instances)
 
 
-def taking_away(test: TagTest, resources: Sequence[str]) -> tuple[Shape, ...]:
-    """Return the calls after which one of *resources* that passed *test* fails it."""
+def taking_away(
+    test: TagTest, resources: Sequence[str], *, exact: bool = False
+) -> tuple[Shape, ...]:
+    """Return the calls after which one of *resources* that passed *test* fails it.
+
+    With *exact* those only that name the tag in its own case. To condition keys one in another
+    case is the same, though to EC2 it is another tag.
+    """
     requested = REQUEST + test.key
+    operator = "ForAnyValue:StringEquals" if exact else "ForAnyValue:StringEqualsIgnoreCase"
+    named: Conditions = {operator: {"aws:TagKeys": [test.key]}}
+    changed: Conditions = {"Null": {requested: "false"}, test.fails: {requested: test.values}}
     ways: tuple[tuple[str, Conditions], ...] = (
-        (CREATE, {"Null": {requested: "false"}, test.fails: {requested: test.values}}),
-        (DELETE, {"ForAnyValue:StringEqualsIgnoreCase": {"aws:TagKeys": [test.key]}}),
+        (CREATE, merged(changed, named) if exact else changed),
+        (DELETE, named),
         (DELETE, {"Null": {"aws:TagKeys": "true"}}),
     )
     return tuple(
