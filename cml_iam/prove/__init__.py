@@ -2,6 +2,7 @@
 
 from cml_iam.prove._answers import Answer, Answered, Policies, Shape, Verdict, Witness
 from cml_iam.prove._boxes import Box, leaving, lowest, meet
+from cml_iam.prove._empty import is_sent
 from cml_iam.prove._known import Assumption
 from cml_iam.prove._promises import Promise, site_promises
 from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
@@ -35,6 +36,7 @@ __all__ = [
     "changing_key",
     "equivalent",
     "giving",
+    "is_sent",
     "leaving",
     "lost",
     "lowest",

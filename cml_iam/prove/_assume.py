@@ -102,7 +102,7 @@ class Assumptions:
             wild = place.fields[2].plain is None
             if page and wild:
                 text = f"aws:RequestedRegion is the region in the resource's ARN ({place.action})"
-                yield Assumption("region", REGION, text, page)
+                yield Assumption("region", REGION, text, page, place.action)
 
     def violated(self, given: Given) -> frozenset[Assumption]:
         """Return those that may be made and that the request *given* breaks."""

@@ -44,12 +44,17 @@ REGION: Final = "aws:requestedregion"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Assumption:
-    """Something taken for granted of all requests, which a verdict rests on; *page* says why."""
+    """Something taken for granted of all requests, which a verdict rests on; *page* says why.
+
+    *action* is the one of whose requests it is taken for granted, and is named in the text; empty
+    where that is all of them.
+    """
 
     kind: Kind
     about: str
     text: str
     page: str
+    action: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +84,16 @@ def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
     known = _known().get(name)
     if known and known.actions and action.lower() not in {a.lower() for a in known.actions}:
         text = f"requests for {action} have no {known.name}"
-        return Assumption("absent", name, text, known.page)
+        return Assumption("absent", name, text, known.page, action)
     prefix = action.partition(":")[0].lower()
     if keys is None or prefix not in EXACT_SERVICES or not _of_service(name, prefix):
         return None
     if keys.has(key) or keys.has(name):
         return None
-    text = f"{action} has {key} only on the resource types of the service reference ({updated()})"
-    return Assumption("absent", name, text, REFERENCE)
+    text = (
+        f"requests for {action} have {key} only where the service reference ({updated()}) says so"
+    )
+    return Assumption("absent", name, text, REFERENCE, action)
 
 
 def region_is_of_resource(action: str) -> str | None:

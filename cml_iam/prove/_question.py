@@ -175,8 +175,9 @@ class _Question:
                 if found.request is not None:
                     return found.request
                 self._note([found])
-        text = f"{action.full} is asked about no other types (service reference of {updated()})"
-        self.used.add(Assumption("resource", action.full, text, REFERENCE))
+        types = f"no types of resource but those of the service reference ({updated()})"
+        text = f"AWS asks {action.full} about {types}"
+        self.used.add(Assumption("resource", action.full, text, REFERENCE, action.full))
         return None
 
     def _holds_at(self, place: Place, searcher: Searcher) -> bool:
