@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,15 @@ import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_policy
-from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, print_json, progress, say, wants_json
-from cml_iam.cli._settings import settings, shared_options
-from cml_iam.errors import InputError
+from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, print_json, progress, say, wants_json
+from cml_iam.cli._proof_text import assumption_lines, call_lines, proof_lines, statement_json
+from cml_iam.cli._settings import DEFAULT_SITE, settings, shared_options
+from cml_iam.errors import DocumentError, InputError
 
 if TYPE_CHECKING:
-    from cml_iam.policy import PolicyDocument, Statement
-    from cml_iam.prove import Assumption, Edit, Policies, Proof, Verdict, Witness
+    from cml_iam.policy import PolicyDocument
+    from cml_iam.prove import Answered, Assumption, Edit, Policies, Proof, Verdict, Witness
+    from cml_iam.site import Site
 
 _FILE = click.Path(path_type=Path)
 EXAMPLE = """\b
@@ -28,8 +29,6 @@ Examples:
   cml-iam policy prove --never 'ec2:TerminateInstances on * where aws:RequestedRegion = eu-west-1'
 """
 SYMBOLS = {"holds": OK, "broken": BAD, "undecided": UNKNOWN}
-WAY = "closes it:"
-TWINS = {"ec2:Region": "aws:RequestedRegion"}
 QUESTIONS = {
     "within": "{files} allows nothing that {other} does not",
     "equivalent": "{files} allows the same as {other}",
@@ -45,8 +44,7 @@ QUESTIONS = {
 @click.option("--equivalent", type=_FILE, metavar="REFERENCE", help="Grants the same as this.")
 @click.option("--never", metavar="REQUESTS", help="None of these requests is allowed.")
 @click.option("--always", metavar="REQUESTS", help="Each of these requests is allowed.")
-@click.option("-v", "--verbose", "every", is_flag=True, help="Print what each proof rests on.")
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output", "color", "quiet", "verbose")
 @click.pass_context
 def prove(
     context: click.Context,
@@ -56,7 +54,6 @@ def prove(
     equivalent: Path | None,
     never: str | None,
     always: str | None,
-    every: bool,
 ) -> None:
     """Prove what policies can never permit: no list of requests, but all there can be.
 
@@ -74,57 +71,106 @@ def prove(
     if given:
         ((question, value),) = given.items()
         context.exit(_one(question, value, files, boundary))
-    context.exit(_promises(files, boundary, every=every))
+    context.exit(_promises(files, boundary))
 
 
 def _policies(files: Sequence[Path], boundary: Path | None) -> Policies:
+    """Return the policies in *files*, or the rendered one: of a principal, or of a resource."""
+    from cml_iam.policy import attachment_problems
     from cml_iam.prove import Policies
 
-    documents = tuple(map(read_policy, files)) or _rendered()
-    return Policies(documents, (read_policy(boundary),) if boundary else None)
+    documents = tuple(map(read_policy, files))
+    beyond = (read_policy(boundary),) if boundary else None
+    naming = [each for each in documents if _names_principals(each)]
+    if naming and (documents[1:] or beyond):
+        raise InputError(
+            f"`{naming[0].name}` names principals, so it is the policy of a resource",
+            remedy="ask about it alone; what is attached to a principal names none",
+        )
+    if naming:
+        return Policies(resource=naming[0])
+    documents = documents or _rendered()
+    problems = [p for each in (*documents, *(beyond or ())) for p in attachment_problems(each)]
+    if problems:
+        raise DocumentError(tuple(problems))
+    return Policies(documents, beyond)
+
+
+def _names_principals(document: PolicyDocument) -> bool:
+    return any(each.principal or each.not_principal for each in document.statements)
 
 
 def _rendered() -> tuple[PolicyDocument, ...]:
     from cml_iam.render import render_parts
 
-    return tuple(each.document for each in render_parts(settings().load_site()))
+    shared = settings()
+    if not shared.site and not DEFAULT_SITE.exists():
+        raise InputError(
+            f"no policy to ask about, and no site file `{DEFAULT_SITE}` to render one from",
+            remedy="name the files of the policies, or write a site file with `cml-iam init`",
+        )
+    return tuple(each.document for each in render_parts(shared.load_site()))
 
 
 def _one(question: str, value: Path | str, files: Sequence[Path], boundary: Path | None) -> Exit:
     """Ask one question."""
-    from cml_iam import prove
-
-    policies = _policies(files, boundary)
-    if isinstance(value, Path):
-        other = _resource_or_identity(read_policy(value))
-        sides = _alike(policies, other)
-        verdict = getattr(prove, question)(*sides)
-    else:
-        verdict = getattr(prove, question)(policies, prove.parse_shape(value, f"--{question}"))
     names = ", ".join(map(str, files)) or "the rendered policy"
     title = QUESTIONS[question].format(files=names, other=value)
+    if isinstance(value, Path):
+        verdict, other = _compared(question, value, files, boundary)
+    else:
+        verdict, other = _of_requests(question, value, _policies(files, boundary)), ""
     if wants_json():
         print_json({"question": question, "title": title, **verdict_json(verdict)})
     else:
-        _show_verdict(title, verdict)
+        _show_verdict(title, verdict, other)
     return _code([verdict.answer])
 
 
-def _resource_or_identity(document: PolicyDocument) -> Policies:
-    from cml_iam.prove import Policies
+def _compared(
+    question: str, path: Path, files: Sequence[Path], boundary: Path | None
+) -> tuple[Verdict, str]:
+    """Compare the policies with those in *path*; return also the name of the narrower side."""
+    from cml_iam import prove
 
-    named = any(each.principal or each.not_principal for each in document.statements)
-    return Policies(resource=document) if named else Policies((document,))
+    other, mine = _policies([path], None), _policies(files, boundary)
+    if (other.resource is None) != (mine.resource is None):
+        names = ", ".join(map(str, files)) or "the rendered policy"
+        of_resource, of_principal = (names, path) if mine.resource else (path, names)
+        raise InputError(
+            f"`{of_resource}` names principals and `{of_principal}` does not",
+            remedy="compare policies of principals with each other, and those of resources",
+        )
+    with progress("proving", only_on_terminal=True):
+        verdict: Verdict = getattr(prove, question)(mine, other)
+    return verdict, _narrower(verdict, path, files)
 
 
-def _alike(policies: Policies, other: Policies) -> tuple[Policies, Policies]:
-    """Return both sides, the first as a resource's policy too if it names principals."""
-    if other.resource is None or len(policies.identity) != 1:
-        return policies, other
-    return _resource_or_identity(policies.identity[0]), other
+def _narrower(verdict: Verdict, path: Path, files: Sequence[Path]) -> str:
+    """Return the name of the side that does not allow the witness."""
+    if verdict.witness and str(path) in {e.policy for e in verdict.witness.candidate.statements}:
+        return ", ".join(map(str, files)) or "the rendered policy"
+    return str(path)
 
 
-def _promises(files: Sequence[Path], boundary: Path | None, *, every: bool) -> Exit:
+def _of_requests(question: str, text: str, policies: Policies) -> Verdict:
+    """Ask about the requests that *text* says, if there are any."""
+    from cml_iam import prove
+
+    shape = prove.parse_shape(text, f"--{question}")
+    with progress("proving", only_on_terminal=True):
+        verdict: Verdict = getattr(prove, question)(policies, shape)
+        sent = prove.is_sent(shape, of_resource=bool(policies.resource)) if verdict.holds else None
+    if sent and sent.holds:
+        why = sent.assumptions[0].text if sent.assumptions else "the conditions exclude each other"
+        raise InputError(
+            f"--{question}: no such request is ever sent, so every policy answers alike: {why}",
+            remedy="look at the resources and the conditions again",
+        )
+    return verdict
+
+
+def _promises(files: Sequence[Path], boundary: Path | None) -> Exit:
     """Prove the site's promises."""
     from cml_iam.prove import prove_site
 
@@ -135,7 +181,7 @@ def _promises(files: Sequence[Path], boundary: Path | None, *, every: bool) -> E
     if wants_json():
         print_json({"promises": [proof_json(each) for each in proofs]})
     else:
-        _show(proofs, every=every)
+        _show(proofs, site)
     return _code([each.answer for each in proofs])
 
 
@@ -145,102 +191,21 @@ def _code(answers: Sequence[str]) -> Exit:
     return Exit.FINDINGS if "broken" in answers else Exit.OK
 
 
-def _show(proofs: Sequence[Proof], *, every: bool) -> None:
+def _show(proofs: Sequence[Proof], site: Site) -> None:
     width = max(len(each.answer) for each in proofs)
     for proof in proofs:
         name = "" if proof.answer == "holds" else f" [{proof.promise.id}]"
         say(f"{SYMBOLS[proof.answer]} {proof.answer:{width}}  {proof.promise.title}{name}")
-        for line in _lines(proof):
+        for line in proof_lines(proof):
             say(line)
-    used = tuple(dict.fromkeys(a for each in proofs for a in each.assumptions))
-    for line in _assumed(used, every=every):
+    used = dict.fromkeys(a for each in proofs for a in each.assumptions)
+    for line in assumption_lines(used, every=bool(settings().verbose)):
         say(line)
+    if not site.restrict.active:
+        say(f"{INFO} the site restricts nothing, so it promises nothing else")
+    if sum(each.answer == "broken" for each in proofs) > 1:
+        say(f"{INFO} all of them hold for what `cml-iam policy render` prints, in place of these")
     say(_verdict([each.answer for each in proofs]))
-
-
-def _lines(proof: Proof) -> Iterator[str]:
-    if proof.answer == "undecided":
-        yield f"    {proof.reason}"
-    for number, call in enumerate(proof.calls, 1):
-        lead = f"{number}. " if len(proof.calls) > 1 else ""
-        yield from _call(call, lead)
-    for edit in proof.edits:
-        yield f"    {WAY} {_edit(edit)}"
-    if proof.denies:
-        count = len(proof.denies)
-        yield f"    {WAY} add {'the statement' if count == 1 else f'these {count} statements'}"
-    for deny in proof.denies:
-        yield from (f"      {line}" for line in _statement(deny))
-    if proof.calls and not proof.edits and not proof.denies:
-        yield f"    {WAY} attach what `cml-iam policy render` prints in its place"
-
-
-def _call(call: Witness, lead: str) -> Iterator[str]:
-    request = call.request
-    yield f"    {lead}{request.action} on {request.resource}"
-    for key, value in _said_once(request.context):
-        text = ", ".join(value) if isinstance(value, list | tuple) else value
-        yield f"       {key} = {text if text else json.dumps(text)}"
-    by = ", ".join(f"{each.label}{_at(each.place)}" for each in call.candidate.statements)
-    yield f"       allowed by {by}"
-    if call.reference:
-        yield f"       there {'denied' if call.reference.statements else 'allowed by nothing'}"
-
-
-def _said_once(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield keys and values, but no `ec2:` key that says what its `aws:` namesake says."""
-    for key, value in context.items():
-        twin = TWINS.get(key) or key.replace("ec2:ResourceTag/", "aws:ResourceTag/")
-        if twin == key or context.get(twin) != value:
-            yield key, value
-
-
-def _at(place: object) -> str:
-    return f" ({place})" if place else ""
-
-
-def _edit(edit: Edit) -> str:
-    operator, key, values = edit.condition
-    where = f"{edit.statement.label}{_at(edit.document.place(edit.statement))}"
-    return f"add to {where} the condition {json.dumps({operator: {key: list(values)}})}"
-
-
-def _statement(deny: Statement) -> Iterator[str]:
-    """Yield the lines of a statement: one for each element."""
-    *most, last = _statement_json(deny).items()
-    yield "{"
-    for name, value in most:
-        yield f"  {json.dumps(name)}: {json.dumps(value)},"
-    yield f"  {json.dumps(last[0])}: {json.dumps(last[1])}"
-    yield "}"
-
-
-def _statement_json(deny: Statement) -> dict[str, Any]:
-    conditions: dict[str, dict[str, list[str]]] = {}
-    for each in deny.conditions:
-        conditions.setdefault(each.operator, {})[each.key] = list(each.values)
-    elements = {
-        "Effect": deny.effect,
-        "Action": deny.action,
-        "NotAction": deny.not_action,
-        "Resource": deny.resource,
-        "NotResource": deny.not_resource,
-    }
-    present = {k: list(v) if isinstance(v, tuple) else v for k, v in elements.items() if v}
-    return present | ({"Condition": conditions} if conditions else {})
-
-
-def _assumed(used: Sequence[Assumption], *, every: bool) -> Iterator[str]:
-    if not used:
-        return
-    if not every:
-        facts = "1 fact" if len(used) == 1 else f"{len(used)} facts"
-        yield f"{INFO} {facts} about AWS taken for granted; -v prints what, with AWS's page"
-        return
-    yield f"{INFO} taken for granted, for AWS says so:"
-    for each in used:
-        yield f"    {each.text}"
-        yield f"      {each.page}"
 
 
 def _verdict(answers: Sequence[str]) -> str:
@@ -253,14 +218,16 @@ def _verdict(answers: Sequence[str]) -> str:
     return f"{OK} all {total} promises hold, for every request there can be"
 
 
-def _show_verdict(title: str, verdict: Verdict) -> None:
+def _show_verdict(title: str, verdict: Verdict, other: str) -> None:
     say(f"{SYMBOLS[verdict.answer]} {verdict.answer}  {title}")
     if verdict.answer == "undecided":
         say(f"    {verdict.reason}")
     if verdict.witness:
-        for line in _call(verdict.witness, ""):
+        for line in call_lines(verdict.witness, other=other):
             say(line)
-    for line in _assumed(verdict.assumptions, every=True):
+    if verdict.colon:
+        say(f"{WARN} {verdict.colon}, if a `*` in a short ARN also takes the colons it lacks")
+    for line in assumption_lines(verdict.assumptions, every=bool(settings().verbose)):
         say(line)
 
 
@@ -268,6 +235,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """Return *verdict* for a program."""
     return {
         "answer": verdict.answer,
+        "otherReading": verdict.colon,
         "witness": _call_json(verdict.witness) if verdict.witness else None,
         "reason": verdict.reason or None,
         "assumptions": [_assumption_json(each) for each in verdict.assumptions],
@@ -282,7 +250,7 @@ def proof_json(proof: Proof) -> dict[str, Any]:
         "answer": proof.answer,
         "calls": [_call_json(each) for each in proof.calls],
         "conditionsToAdd": [_edit_json(each) for each in proof.edits],
-        "statementsToAdd": [_statement_json(each) for each in proof.denies],
+        "statementsToAdd": [statement_json(each) for each in proof.denies],
         "reason": proof.reason or None,
         "assumptions": [_assumption_json(each) for each in proof.assumptions],
     }
@@ -295,11 +263,21 @@ def _call_json(call: Witness) -> dict[str, Any]:
         "resource": request.resource,
         "principal": request.principal,
         "context": dict(request.context),
-        "statements": [
-            {"label": each.label, "policy": each.policy, "place": str(each.place or "") or None}
-            for each in call.candidate.statements
-        ],
+        "unlisted": call.unlisted,
+        "statements": _statements_json(call.candidate),
+        "reference": call.reference
+        and {
+            "outcome": call.reference.outcome,
+            "statements": _statements_json(call.reference),
+        },
     }
+
+
+def _statements_json(side: Answered) -> list[dict[str, str | None]]:
+    return [
+        {"label": each.label, "policy": each.policy, "place": str(each.place or "") or None}
+        for each in side.statements
+    ]
 
 
 def _edit_json(edit: Edit) -> dict[str, Any]:
@@ -314,4 +292,4 @@ def _edit_json(edit: Edit) -> dict[str, Any]:
 
 
 def _assumption_json(each: Assumption) -> dict[str, str]:
-    return {"text": each.text, "page": each.page}
+    return {"kind": each.kind, "text": each.text, "page": each.page}

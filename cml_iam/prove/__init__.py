@@ -6,7 +6,7 @@ from cml_iam.prove._empty import is_sent
 from cml_iam.prove._known import Assumption
 from cml_iam.prove._promises import Promise, site_promises
 from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
-from cml_iam.prove._question import always, equivalent, never, within
+from cml_iam.prove._question import SHAPE_NAME, always, equivalent, never, within
 from cml_iam.prove._shape_text import parse_shape
 from cml_iam.prove._steps import (
     Reached,
@@ -19,6 +19,7 @@ from cml_iam.prove._steps import (
 )
 
 __all__ = [
+    "SHAPE_NAME",
     "Answer",
     "Answered",
     "Assumption",

@@ -14,8 +14,8 @@ ACCOUNT: Final = "111122223333"
 OTHER_ACCOUNT: Final = "999999999999"
 RESOURCE_FIELD: Final = 5
 REGIONS: Final = (
-    "sa-east-1",
     "us-east-1",
+    "sa-east-1",
     "us-west-2",
     "eu-central-1",
     "eu-west-1",
@@ -55,7 +55,7 @@ def field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
         1: ["aws", "aws-cn", "aws-us-gov"],
         2: [place.prefix, "s3", "ec2", "iam"],
         3: list(REGIONS),
-        4: [OTHER_ACCOUNT, ACCOUNT, "444455556666"],
+        4: [ACCOUNT, OTHER_ACCOUNT, "444455556666"],
         5: [],
     }[index]
     made = [*own]

@@ -33,6 +33,20 @@ POPULAR: Final = (
 )
 """Actions that stand for those of all services that no policy names."""
 
+TELLING: Final = {
+    name: number
+    for number, name in enumerate(
+        (
+            *POPULAR,
+            "ec2:ModifyInstanceAttribute",
+            "ec2:CreateSnapshot",
+            "iam:CreateAccessKey",
+            "s3:PutObject",
+        )
+    )
+}
+"""Actions that a reader knows, and so make the better examples of their class."""
+
 ACCOUNT_FIELD: Final = 4
 FRESH: Final = "example:SomethingElse"
 MANY_INSIDE: Final = Glob((Wild.MANY_INSIDE,))
@@ -253,6 +267,7 @@ def _class(
         elif unlisted is None:
             unlisted = f"{prefix}:{exact[name]}"
     wild = any(name not in exact for name in names)
+    listed.sort(key=lambda each: TELLING.get(each, len(TELLING)))
     return Class(bits, tuple(listed), unlisted, named=unlisted is not None, open=wild)
 
 

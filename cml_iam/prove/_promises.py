@@ -152,13 +152,14 @@ def _unlisted(site: Site) -> Iterator[Shape]:
     """Yield the launches, where images are listed, of one that is not.
 
     A policy may test the ARN or ec2:ImageID; as a request has one image, both name an unlisted one.
-    An image has another id in every region, so no region needs to be told from another.
+    An image has another id in every region, so no region needs to be told from another, and no
+    partition.
     """
     images = site.restrict.images
     if not images:
         return
     ids = [each for region in images.values() for each in region]
-    listed = [f"arn:{site.partition}:ec2:*::image/{each}" for each in ids]
+    listed = [f"arn:*:ec2:*::image/{each}" for each in ids]
     others = [f"arn:*:ec2:*:*:{kind}/*" for kind in _launched() if kind != "image"]
     where = {"StringEquals": {"aws:RequestedRegion": list(images)}}
     unlisted: Conditions = {"StringNotEquals": {"ec2:ImageID": ids}}

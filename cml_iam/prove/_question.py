@@ -19,6 +19,9 @@ from cml_iam.prove._statements import Part, Side, side_of
 from cml_iam.reference import Action, updated
 
 ALWAYS_ALLOWED: Final = "sts:getcalleridentity"
+SHAPE_NAME: Final = "the shape of requests"
+"""The name of the policy that a kind of requests is made into: never a file's."""
+
 MAX_SLICES: Final = 3_000
 """Slices searched for one question; beyond them it is undecided."""
 
@@ -96,7 +99,7 @@ def _always(policies: Policies, shape: Policies) -> Verdict:
 
 
 def _shape_policies(shape: Shape) -> Policies:
-    document = PolicyDocument((statement_of(shape),), VERSION_2012, name="the shape of requests")
+    document = PolicyDocument((statement_of(shape),), VERSION_2012, name=SHAPE_NAME)
     return Policies(identity=(document,))
 
 

@@ -36,7 +36,7 @@ REGION_KEYS: Final = frozenset({"aws:requestedregion", "ec2:region"})
 HINTS: Final = (
     ("aws",),
     ("us-east-1", "eu-west-1", "sa-east-1"),
-    ("999999999999", "111122223333"),
+    ("111122223333", "999999999999"),
     ("instance/i-0foreign000000001",),
 )
 UNIVERSES: Final = (glob("?*"), glob("?*"), glob("????????????"), glob("instance/?*"))

@@ -378,7 +378,7 @@ _HINTS: Final[Mapping[str, tuple[str, ...]]] = {
         "c8i.metal-96xl", "t3.micro", "u-24tb1.metal", "m5.24xlarge", "p5.48xlarge",
     ),
     "aws:requestedregion": (
-        "sa-east-1", "us-east-1", "us-west-2", "eu-central-1", "us-east-2", "us-west-1",
+        "us-east-1", "sa-east-1", "us-west-2", "eu-central-1", "us-east-2", "us-west-1",
         "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "eu-south-1", "ap-northeast-1",
         "ap-southeast-1", "ap-southeast-2", "ap-south-1", "ca-central-1", "me-central-1",
         "cn-north-1", "us-gov-west-1",
@@ -386,6 +386,8 @@ _HINTS: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:principalaccount": ("999999999999", "111122223333"),
     "aws:resourceaccount": ("999999999999", "111122223333"),
     "aws:username": ("example", "admin"),
+    "ec2:imageid": ("ami-0foreign000000001",),
+    "ec2:owner": ("999999999999", "amazon"),
     "ec2:createaction": ("RunInstances", "CreateVolume"),
     "aws:tagkeys": ("Owner", "Name"),
 }  # fmt: skip

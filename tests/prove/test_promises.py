@@ -142,7 +142,7 @@ def test_a_tag_gate_that_the_caller_can_open_is_broken_in_two_calls() -> None:
     proof = broken(SITE, Policies((gate,)))["foreign-operated"]
     assert [each.request.action for each in proof.calls] == [
         "ec2:CreateTags",
-        "ec2:StartInstances",
+        "ec2:TerminateInstances",
     ]
     assert len({each.request.resource for each in proof.calls}) == 1
 

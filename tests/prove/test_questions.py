@@ -50,7 +50,7 @@ def test_never_gives_a_readable_request():
 
     request = never(STOP, foreign).witness.request
 
-    assert request.resource == "arn:aws:ec2:sa-east-1:999999999999:instance/i-0foreign000000001"
+    assert request.resource == "arn:aws:ec2:us-east-1:111122223333:instance/i-0foreign000000001"
     assert request.context["aws:ResourceTag/ManagedBy"] == "cml-cloud-manager"
 
 

@@ -1,0 +1,215 @@
+"""How a proof reads on a terminal: witnesses, what closes a promise, what is taken for granted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.cli._output import INFO, json_text
+
+if TYPE_CHECKING:
+    from cml_iam.policy import Statement
+    from cml_iam.prove import Answered, Assumption, Edit, Proof, Witness
+
+WAY: Final = "closes it:"
+TWINS: Final = {"ec2:Region": "aws:RequestedRegion"}
+WIDTH: Final = 80
+"""Columns that a statement to be copied is fitted into."""
+
+STATEMENT_INDENT: Final = 6
+MAX_NAMED: Final = 3
+"""Actions named of which the same is taken for granted."""
+
+MAX_FACTS: Final = 20
+
+
+def proof_lines(proof: Proof) -> Iterator[str]:
+    """Yield what is said of a promise that does not hold."""
+    if proof.answer == "undecided":
+        yield f"    {proof.reason}"
+    for number, call in enumerate(proof.calls, 1):
+        lead = f"{number}. " if len(proof.calls) > 1 else ""
+        yield from call_lines(call, lead, other="the documented policy")
+    for edit in proof.edits:
+        yield f"    {WAY} {_edit(edit)}"
+        yield from _indented(_condition_json(edit))
+    if proof.denies:
+        count = len(proof.denies)
+        what = "this statement" if count == 1 else f"these {count} statements"
+        yield f"    {WAY} add {what} to one of the policies"
+    for deny in proof.denies:
+        yield from _indented(statement_json(deny))
+    if proof.calls and not proof.edits and not proof.denies:
+        yield f"    {WAY} attach what `cml-iam policy render` prints in its place"
+
+
+def call_lines(call: Witness, lead: str = "", *, other: str = "") -> Iterator[str]:
+    """Yield a request, what allows it, and how *other* decides it, if there is another side."""
+    request, allowing = call.request, call.candidate.statements
+    of_resource = any(each.kind == "resource" for each in allowing)
+    by = f" by {request.principal or 'nobody in particular'}" if of_resource else ""
+    yield f"    {lead}{request.action} on {request.resource}{by}"
+    for key, value in _said_once(request.context):
+        text = ", ".join(value) if isinstance(value, list | tuple) else value
+        yield f"       {key} = {text if text else json.dumps(value)}"
+    absent = _absent(request.context, (*allowing, *(call.reference or call.candidate).statements))
+    if absent:
+        yield f"       without {', '.join(absent)}"
+    if call.unlisted:
+        yield "       AWS's service reference has no such action; it may be added one day"
+    if call.candidate.outcome == "allowed" and not _is_question(call.candidate):
+        yield f"       allowed by {_statements(call.candidate)}"
+    if call.reference:
+        yield f"       {_refused(call.reference, other)}"
+
+
+def _is_question(side: Answered) -> bool:
+    """Say whether *side* is but the kind of requests that was asked about."""
+    from cml_iam.prove import SHAPE_NAME
+
+    return any(each.policy == SHAPE_NAME for each in side.statements)
+
+
+def _refused(side: Answered, name: str) -> str:
+    if side.statements:
+        return f"denied by {_statements(side)}"
+    return f"{name}: no statement allows it" if name else "no statement allows it"
+
+
+def _statements(side: Answered) -> str:
+    return ", ".join(f"{each.label}{_at(each.place)}" for each in side.statements)
+
+
+def _absent(context: Mapping[str, Any], asked: Iterable[Any]) -> list[str]:
+    """Return the keys that statements *asked* test and the request does not have."""
+    from cml_iam.reference import same_key
+
+    present = set(map(same_key, context))
+    tested = {same_key(test.key): test.key for each in asked for test in each.statement.conditions}
+    return [key for name, key in tested.items() if name not in present]
+
+
+def _said_once(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield keys and values, but no `ec2:` key that says what its `aws:` namesake says."""
+    for key, value in context.items():
+        twin = TWINS.get(key) or key.replace("ec2:ResourceTag/", "aws:ResourceTag/")
+        if twin == key or context.get(twin) != value:
+            yield key, value
+
+
+def _at(place: object) -> str:
+    return f" ({place})" if place else ""
+
+
+def _edit(edit: Edit) -> str:
+    where = f"{edit.statement.label}{_at(edit.document.place(edit.statement))}"
+    return f"add to {where} the condition"
+
+
+def _condition_json(edit: Edit) -> dict[str, Any]:
+    operator, key, values = edit.condition
+    return {operator: {key: list(values)}}
+
+
+def statement_json(deny: Statement) -> dict[str, Any]:
+    """Return a statement as it stands in a policy."""
+    conditions: dict[str, dict[str, list[str]]] = {}
+    for each in deny.conditions:
+        conditions.setdefault(each.operator, {})[each.key] = list(each.values)
+    elements = {
+        "Effect": deny.effect,
+        "Action": deny.action,
+        "NotAction": deny.not_action,
+        "Resource": deny.resource,
+        "NotResource": deny.not_resource,
+    }
+    present = {k: list(v) if isinstance(v, tuple) else v for k, v in elements.items() if v}
+    return present | ({"Condition": conditions} if conditions else {})
+
+
+def _indented(value: Mapping[str, Any]) -> Iterator[str]:
+    for line in fitted(value, WIDTH - STATEMENT_INDENT):
+        yield " " * STATEMENT_INDENT + line
+
+
+def fitted(value: Any, room: int) -> list[str]:
+    """Return *value* as lines of JSON of *room* columns, as few as may be; texts are not broken.
+
+    A statement has a line for each element at least.
+    """
+    whole = json_text(value)
+    statement = isinstance(value, dict) and "Effect" in value
+    if not isinstance(value, dict | list) or (len(whole) <= room and not statement):
+        return [whole]
+    return _opened(value, room)
+
+
+def _opened(value: dict[str, Any] | list[Any], room: int) -> list[str]:
+    """Return *value* with its brackets on lines of their own."""
+    if isinstance(value, list):
+        return ["[", *_filled([json_text(each) for each in value], room - 2), "]"]
+    lines = ["{"]
+    for number, (name, inner) in enumerate(value.items(), 1):
+        comma = "," if number < len(value) else ""
+        lead = f"  {json_text(name)}: "
+        made = fitted(inner, room - len(lead) - len(comma))
+        first, *rest = made if len(made) == 1 else _opened(inner, room - 2)
+        lines += [lead + first, *(f"  {each}" for each in rest)]
+        lines[-1] += comma
+    return [*lines, "}"]
+
+
+def _filled(items: Sequence[str], room: int) -> Iterator[str]:
+    """Yield *items*, with commas between them, in as few lines as *room* columns allow."""
+    line = ""
+    for number, item in enumerate(items, 1):
+        part = item + ("," if number < len(items) else "")
+        if line and len(line) + 1 + len(part) > room:
+            yield f"  {line}"
+            line = ""
+        line = f"{line} {part}" if line else part
+    if line:
+        yield f"  {line}"
+
+
+def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str]:
+    """Yield what is taken for granted: how many facts, or (*every*) which, with their pages."""
+    by_page = _facts(used)
+    count = sum(map(len, by_page.values()))
+    if not count:
+        return
+    if not every:
+        facts = "1 fact" if count == 1 else f"{count} facts"
+        yield f"{INFO} {facts} about AWS taken for granted; -v prints what, with AWS's page"
+        return
+    yield f"{INFO} taken for granted, for AWS says so:"
+    left = MAX_FACTS
+    for page, facts_of_page in by_page.items():
+        if left > 0:
+            yield from (f"    {each}" for each in facts_of_page[:left])
+            yield f"      {page}"
+        left -= len(facts_of_page)
+    if left < 0:
+        yield f"    and {-left} more, which `-o json` has"
+
+
+def _facts(used: Iterable[Assumption]) -> dict[str, list[str]]:
+    """Return sentences by page; what is taken for granted of several actions is one."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for each in used:
+        text = each.text.replace(each.action, "\0", 1) if each.action else each.text
+        alike.setdefault((each.page, text), []).append(each.action)
+    found: dict[str, list[str]] = {}
+    for (page, text), actions in alike.items():
+        found.setdefault(page, []).append(text.replace("\0", _named(actions)))
+    return found
+
+
+def _named(actions: Sequence[str]) -> str:
+    """Return the first of *actions*, and how many more there are."""
+    if len(actions) <= MAX_NAMED:
+        *most, last = actions
+        return f"{', '.join(most)} and {last}" if most else last
+    others = len(actions) - 1
+    return f"{actions[0]} and {others} other actions"
