@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.audit._counted import Counted
 from cml_iam.audit._live import Live, audit_account
 from cml_iam.audit._part import Part
 from cml_iam.audit._report import Account
+from cml_iam.aws import Counted
 from cml_iam.errors import CmlIamError, DeniedError, DocumentError, InputError, Place, Problem
 
 if TYPE_CHECKING:

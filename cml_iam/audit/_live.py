@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._asking import Question, ask
-from cml_iam.audit._counted import Counted
-from cml_iam.audit._held import read_held, read_holder
 from cml_iam.audit._keys import KEYS, keys_of
 from cml_iam.audit._part import Part, add_up, found, trimmed
 from cml_iam.audit._permissions import SIMULATED, USED, decided_here, simulated, used
@@ -29,14 +27,16 @@ from cml_iam.audit._principal import (
 from cml_iam.audit._report import Account, Spot
 from cml_iam.audit._surroundings import ALARMS, TRAIL, alarms_of, trail_of
 from cml_iam.audit._usage import USAGE, usage_of
+from cml_iam.aws import Counted
 from cml_iam.errors import NotFoundError
+from cml_iam.principal import principal_of_site, read_holdings
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from cml_iam.audit._held import Holder
     from cml_iam.audit._principal import Seen, Wanted
     from cml_iam.aws.port import Aws, Identity
+    from cml_iam.principal import Holdings
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
@@ -146,15 +146,15 @@ class _Audit:
         finding = found("CML716", said, Spot(account=self.account), IDENTITY.id)
         return Part(checks=(replace(check, state="failed"),), findings=(finding,))
 
-    def _holder(self) -> tuple[Holder | None, Part]:
+    def _holder(self) -> tuple[Holdings | None, Part]:
         """Return the principal, or why nothing more can be said of it."""
-        holders: list[Holder] = []
+        holders: list[Holdings] = []
         arn = self.site.principal_arn
 
         def make() -> Part:
             check = PRINCIPAL.passed(self.account, 1, arn)
             try:
-                holders.append(read_holder(self.aws, self.site))
+                holders.append(read_holdings(self.aws, *principal_of_site(self.site)))
             except NotFoundError:
                 spot = Spot(resource=arn, account=self.account)
                 said = f"there is no `{arn}`"
@@ -177,14 +177,13 @@ class _Audit:
             if each.id not in self.asked.skip
         )
 
-    def _attached(self, holder: Holder, wanted: Wanted) -> tuple[Seen | None, Part]:
+    def _attached(self, holder: Holdings, wanted: Wanted) -> tuple[Seen | None, Part]:
         """Return what the principal holds, and what is found in that."""
         seen: list[Seen] = []
         site, account = self.site, self.account
 
         def make() -> Part:
-            held = read_held(self.aws, site)
-            seen.append(sort_held(site, holder, held))
+            seen.append(sort_held(site, holder.whole()))
             return extras_of(site, wanted, seen[0], account)
 
         extras = ask(EXTRAS, account, make)

@@ -19,11 +19,11 @@ from cml_iam.render import MOST_PARTS, part_name, render_document, render_parts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.audit._held import Held, Holder
     from cml_iam.audit._report import AuditFinding
     from cml_iam.aws.port import Aws
     from cml_iam.compare import Difference
     from cml_iam.policy import PolicyDocument
+    from cml_iam.principal import Held, Holdings
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
@@ -53,7 +53,7 @@ class Wanted:
 class Seen:
     """What the principal holds, sorted: the site's own policies, its guard, and the rest."""
 
-    holder: Holder
+    holder: Holdings
     own: tuple[Held, ...]
     guard: tuple[Held, ...]
     quarantine: tuple[Held, ...]
@@ -82,8 +82,9 @@ def _rendered(site: Site, name: str) -> PolicyDocument | None:
         return None
 
 
-def sort_held(site: Site, holder: Holder, held: Sequence[Held]) -> Seen:
+def sort_held(site: Site, holder: Holdings) -> Seen:
     """Sort what the principal holds; a site's policy by way of a group is another's doing."""
+    held = holder.policies
     parts = {part_name(site.policy_arn, number) for number in range(1, MOST_PARTS + 1)}
     direct = [each for each in held if each.group is None]
     own = tuple(each for each in direct if each.arn in parts)

@@ -1,6 +1,7 @@
 """AWS behind one small port; the only room that knows botocore."""
 
 from cml_iam.aws._connect import connect
+from cml_iam.aws._counted import Counted
 from cml_iam.aws._greeting import Greeting, greet
 from cml_iam.aws._reads import is_read
 from cml_iam.aws._source import Source, find_source
@@ -8,6 +9,7 @@ from cml_iam.aws.port import Aws, Identity
 
 __all__ = [
     "Aws",
+    "Counted",
     "Greeting",
     "Identity",
     "Source",

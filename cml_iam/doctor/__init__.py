@@ -4,7 +4,7 @@ for each in examine(scene):
     each.state, each.subject, each.said, each.remedy
 """
 
-from cml_iam.doctor._documents import Attached, principal_of, read_attached
+from cml_iam.doctor._documents import Attached
 from cml_iam.doctor._examine import examine
 from cml_iam.doctor._model import Area, Diagnosis, Scene, State
 from cml_iam.doctor._refusal import Why, launch_requests, why_refused
@@ -18,7 +18,5 @@ __all__ = [
     "Why",
     "examine",
     "launch_requests",
-    "principal_of",
-    "read_attached",
     "why_refused",
 ]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.aws import find_source
 from cml_iam.credentials import account_of, list_keys
-from cml_iam.doctor._documents import principal_of
 from cml_iam.doctor._model import ADMIN, Area, Diagnosis, Scene, State, Who, known_or_unchecked
 from cml_iam.errors import AwsError, CmlIamError, CredentialsError, DeniedError, NotFoundError
+from cml_iam.principal import principal_of_arn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,11 +135,11 @@ def _exists(scene: Scene, user: str) -> bool:
 
 def _accepted(scene: Scene, who: Who) -> Diagnosis:
     arn = who.identity.arn if who.identity else ""
-    held = principal_of(arn)
+    held = principal_of_arn(arn)
     if held is None:
         remedy = "use the manager's own user or role: `cml-iam bootstrap apply`"
         return Diagnosis(_AREA, "accepted", State.ADVICE, f"AWS takes it for the {arn}", remedy)
-    meant = principal_of(scene.site.principal_arn) if scene.site else None
+    meant = principal_of_arn(scene.site.principal_arn) if scene.site else None
     if meant and held != meant:
         said = f"AWS takes it for {arn}, the site file means {' '.join(meant)}"
         remedy = "use the credential of the site's principal, to see what that one sees"
@@ -163,7 +163,7 @@ def _account(scene: Scene, who: Who) -> Iterator[Diagnosis]:
 
 
 def _age(scene: Scene, who: Who) -> Iterator[Diagnosis]:
-    held = principal_of(who.identity.arn) if who.identity else None
+    held = principal_of_arn(who.identity.arn) if who.identity else None
     if who.source is None or who.source.temporary or held is None or held[0] != "user":
         return
     key_id, user = who.source.key_id, held[1]

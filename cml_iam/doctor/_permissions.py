@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cml_iam.doctor._documents import Attached, principal_of, read_attached
+from cml_iam.doctor._documents import Attached
 from cml_iam.doctor._model import Area, Diagnosis, Scene, State, Who, unchecked
 from cml_iam.doctor._refusal import decoded, launch_requests, supposed, why_refused
-from cml_iam.errors import AwsError, CmlIamError, DeniedError
+from cml_iam.errors import AwsError, DeniedError, NotFoundError
+from cml_iam.principal import principal_of_arn, read_holdings
 from cml_iam.workers import Verdict
 
 if TYPE_CHECKING:
@@ -106,23 +107,30 @@ class _Policies:
         return self._read[0]
 
     def _find(self) -> Attached | None:
-        held = principal_of(self.identity.arn)
+        held = principal_of_arn(self.identity.arn)
         if held is None:
             self.unknown = "the account's root has no policies"
             return None
         try:
-            found = read_attached(self.scene.reader, *held)
+            found = read_holdings(self.scene.reader, *held, account=self.identity.account)
+        except NotFoundError as error:
+            return self._rendered(f"the policies attached: {error.message}")
         except AwsError:
-            found = None
-        except CmlIamError as error:
-            self.unknown = f"a policy attached cannot be judged: {error.message}"
-            return None
-        return found or self._rendered()
+            return self._rendered()
+        for each in found.unread:
+            if not isinstance(each.error, AwsError):
+                self.unknown = f"a policy attached cannot be judged: {each.error.message}"
+                return None
+        if found.unread:
+            return self._rendered("; ".join(each.words for each in found.unread))
+        boundary = found.boundary.document if found.boundary else None
+        return Attached(found.documents, boundary)
 
-    def _rendered(self) -> Attached | None:
+    def _rendered(self, unread: str = "") -> Attached | None:
         if self.scene.site is None:
-            self.unknown = "its policies may not be read, and there is no site file to render"
+            why = f"could not read {unread}" if unread else "its policies may not be read"
+            self.unknown = f"{why}, and there is no site file to render"
             return None
         from cml_iam.render import render_policy
 
-        return Attached((render_policy(self.scene.site).document,), live=False)
+        return Attached((render_policy(self.scene.site).document,), live=False, unread=unread)

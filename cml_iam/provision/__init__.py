@@ -14,7 +14,6 @@ from cml_iam.provision._bootstrap import (
 )
 from cml_iam.provision._diff import difference
 from cml_iam.provision._drift import Drift, drift_data, read_drift
-from cml_iam.provision._live import read_policy, read_principal
 from cml_iam.provision._plan import (
     PIECES,
     PRINCIPAL,
@@ -66,8 +65,6 @@ __all__ = [
     "plan_lines",
     "plan_rollback",
     "read_drift",
-    "read_policy",
-    "read_principal",
     "read_status",
     "render_audit",
     "save_plan",

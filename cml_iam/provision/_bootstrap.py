@@ -8,23 +8,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cml_iam.credentials import deliver, plan_key, store_locked
-from cml_iam.errors import InputError, QuotaError, RefusedError
+from cml_iam.errors import QuotaError, RefusedError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
+from cml_iam.principal import (
+    NAME,
+    Kind,
+    Policy,
+    Principal,
+    principal_of_site,
+    read_policy,
+    read_principal,
+)
 from cml_iam.provision import _steps
 from cml_iam.provision._apply import do_steps
 from cml_iam.provision._audit import audit_steps
 from cml_iam.provision._destroy import destroy_steps
-from cml_iam.provision._live import (
-    NAME,
-    Grants,
-    Kind,
-    Policy,
-    Principal,
-    other_grants,
-    read_policy,
-    read_principal,
-    read_profile,
-)
+from cml_iam.provision._live import Grants, other_grants, read_profile
 from cml_iam.provision._plan import (
     PRINCIPAL,
     Applied,
@@ -159,7 +158,7 @@ def make_plan(aws: Aws, wanted: Wanted, delivery: Delivery | None) -> Plan:
     check_account(identity, wanted.site)
     for document in wanted.documents:
         _check_size(document)
-    kind, name = principal_of(wanted.site)
+    kind, name = principal_of_site(wanted.site)
     # Who sets up the trail may not read the principal, and need not.
     principal = read_principal(aws, kind, name) if wanted.pieces != {"audit"} else None
     found = _look(aws, kind, name, principal, wanted, identity)
@@ -301,15 +300,6 @@ def _deliver(
     if plan.key.changes:
         report(key_step(plan.key))
     return deliver(aws, plan.key, plan.delivery, pause=pause)
-
-
-def principal_of(site: Site) -> tuple[Kind, str]:
-    """Return what the site's principal is, and its name; raises InputError without one."""
-    if site.role:
-        return "role", site.role
-    if site.user:
-        return "user", site.user
-    raise InputError("the site names neither a user nor a role")
 
 
 def _arn(wanted: Wanted, kind: Kind, name: str) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.credentials import key_use, list_keys
 from cml_iam.errors import DeniedError, NotFoundError, NotOfferedError, RefusedError
-from cml_iam.provision._live import NAME, read_holders, read_profile, read_tags
+from cml_iam.principal import NAME, inline_policies
+from cml_iam.provision._live import read_holders, read_profile, read_tags
 from cml_iam.provision._plan import Call, Found, Step
 from cml_iam.provision._policies import detachment_step, removal_step, site_policies
 from cml_iam.provision._tags import ours
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cml_iam.aws.port import Aws
-    from cml_iam.provision._live import Kind, Principal
+    from cml_iam.principal import Kind, Principal
     from cml_iam.provision._plan import Wanted
 
 
@@ -164,7 +165,7 @@ def _unchecked(word: str, error: DeniedError | NotOfferedError) -> str:
 
 def _role_steps(aws: Aws, name: str, _: Principal, __: list[str]) -> Iterator[Step]:
     address = {"RoleName": name}
-    for each in aws.pages("iam", "list_role_policies", "PolicyNames", **address):
+    for each in inline_policies(aws, "role", name):
         call = Call("iam", "delete_role_policy", {**address, "PolicyName": each})
         yield Step("delete", "inline policy", each, (), (call,))
     listed = aws.pages("iam", "list_instance_profiles_for_role", "InstanceProfiles", **address)

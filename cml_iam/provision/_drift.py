@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.provision._bootstrap import plan_bootstrap, principal_of
-from cml_iam.provision._live import read_principal
+from cml_iam.principal import principal_of_site, read_principal
+from cml_iam.provision._bootstrap import plan_bootstrap
 from cml_iam.provision._plan import PRINCIPAL
 from cml_iam.provision._show import step_data
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from cml_iam.aws.port import Aws
-    from cml_iam.provision._live import Principal
+    from cml_iam.principal import Principal
     from cml_iam.provision._plan import Piece, Plan
     from cml_iam.site import Site
 
@@ -50,7 +50,7 @@ def read_drift(
     The site's boundary and guard are compared where they are on, or among *pieces*. *wanted* is
     what `plan_bootstrap` takes. Raises as that does.
     """
-    principal = read_principal(aws, *principal_of(site))
+    principal = read_principal(aws, *principal_of_site(site))
     chosen = frozenset(pieces) | (_on(principal, site) if "principal" in pieces else frozenset())
     plan = plan_bootstrap(aws, site, documents, pieces=chosen, **wanted)
     return Drift(plan, (*plan.warnings, *_boundary(principal, plan)))

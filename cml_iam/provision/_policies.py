@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DeniedError, NotFoundError
 from cml_iam.policy import load_policy, policy_size, same_meaning
+from cml_iam.principal import NAME
 from cml_iam.provision._diff import difference, document_lines
-from cml_iam.provision._live import NAME, read_holders, read_tags, read_versions
+from cml_iam.provision._live import read_holders, read_tags, read_versions
 from cml_iam.provision._plan import Call, Found, Step
 from cml_iam.provision._tags import ours, tag_lines, tag_pairs, tags_wanted
 from cml_iam.render import MOST_PARTS, part_name, render_document
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.aws.port import Aws
-    from cml_iam.provision._live import Kind, Policy, Principal, Version
+    from cml_iam.principal import Kind, Policy, Principal
+    from cml_iam.provision._live import Version
     from cml_iam.provision._plan import Piece, Wanted
     from cml_iam.site import Site
 

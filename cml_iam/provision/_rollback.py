@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cml_iam.errors import InputError, RefusedError
+from cml_iam.principal import read_document, read_policy
 from cml_iam.provision._diff import difference
-from cml_iam.provision._live import read_document, read_policy, read_versions
+from cml_iam.provision._live import read_versions
 from cml_iam.provision._plan import Call, Found, Step
 from cml_iam.provision._policies import site_policies
 from cml_iam.provision._tags import ours

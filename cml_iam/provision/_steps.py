@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from cml_iam.errors import RefusedError
 from cml_iam.policy import load_policy, same_meaning
+from cml_iam.principal import NAME
 from cml_iam.provision._diff import difference
-from cml_iam.provision._live import NAME
 from cml_iam.provision._plan import Call, Step
 from cml_iam.provision._tags import tag_lines, tag_pairs, tags_wanted
 from cml_iam.render import render_document
 
 if TYPE_CHECKING:
-    from cml_iam.provision._live import Kind, Principal, Profile
+    from cml_iam.principal import Kind, Principal
+    from cml_iam.provision._live import Profile
     from cml_iam.provision._plan import Wanted
 
 _TRUSTED = {

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from cml_iam.audit import Account, Live, Report, audit_account, make_report
-from cml_iam.aws import connect
+from cml_iam.aws import Counted, connect
 from cml_iam.aws.port import Aws
+from cml_iam.errors import NotFoundError
 from cml_iam.lint import Severity
 from cml_iam.provision import Watch, apply_plan, plan_bootstrap
 from cml_iam.render import render_parts
@@ -358,6 +359,7 @@ def test_what_may_not_be_asked_is_not_passed(cloud: Cloud) -> None:
     [
         ("iam:GetUser", {"principal", "drift", "attachments", "boundary", "quarantine"}),
         ("iam:ListGroupsForUser", {"drift", "attachments", "boundary", "quarantine"}),
+        ("iam:GetPolicyVersion", {"drift", "attachments", "boundary", "quarantine"}),
         ("iam:ListAccessKeys", {"keys"}),
         ("iam:GetAccessKeyLastUsed", {"keys"}),
         ("cloudtrail:GetTrailStatus", {"trail"}),
@@ -373,6 +375,21 @@ def test_each_denied_read_costs_its_checks_alone(cloud: Cloud, denied: str, lost
     assert {each.id for each in report.unchecked} == lost
     assert all(each.reason and each.remedy for each in report.unchecked)
     assert found(report) == []
+
+
+def test_a_boundary_that_is_gone_is_not_a_principal_that_is_gone(cloud: Cloud) -> None:
+    class WithoutBoundary(Counted):
+        def call(self, *given: Any, **named: Any) -> dict[str, Any]:
+            if named.get("PolicyArn") == SITE.boundary_arn:
+                raise NotFoundError("no such policy", code="NoSuchEntity")
+            return super().call(*given, **named)
+
+    _, report = cloud.audited(WithoutBoundary(cloud.root))
+
+    assert found(report) == []
+    lost = {each.id for each in report.unchecked}
+    assert lost == {"drift", "attachments", "boundary", "quarantine"}
+    assert report.conclusion() == "incomplete"
 
 
 def test_the_managers_permissions_are_used_as_the_manager_alone(cloud: Cloud) -> None:

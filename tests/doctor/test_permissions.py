@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -118,8 +119,6 @@ def test_a_restriction_in_the_way_is_named_with_its_condition(
 
 def test_a_permissions_boundary_in_the_way_is_named(patient: Patient) -> None:
     limit = document(without("ec2:TerminateInstances"))
-    import json
-
     made = patient.root.call(
         "iam",
         "create_policy",
@@ -167,6 +166,33 @@ def test_without_an_administrator_the_site_files_policy_is_asked(patient: Patien
     assert "statement `LaunchInstance`" in said
     assert "`ec2:InstanceType` is `m5zn.metal`" in said
     assert "[policies of the site file; those attached may not be read]" in said
+
+
+def test_what_may_not_be_read_is_said_and_the_site_files_policy_is_asked(
+    patient: Patient,
+) -> None:
+    """Not all of the policies are no ground for a judgement: the one unread may be what denies."""
+    patient.allow(document(without("ec2:StopInstances")))
+    reader = f"reader-of-{patient.name}"
+    iam = patient.root
+    iam.call("iam", "create_user", UserName=reader)
+    may = document(
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "iam:ListGroupsForUser", "Resource": "*"},
+    )
+    inline = {"PolicyName": "p", "PolicyDocument": json.dumps(may)}
+    iam.call("iam", "put_user_policy", UserName=reader, **inline)
+    key = iam.call("iam", "create_access_key", UserName=reader)["AccessKey"]
+    (patient.folder / "no-aws-credentials").write_text(
+        f"[admin]\naws_access_key_id = {key['AccessKeyId']}\n"
+        f"aws_secret_access_key = {key['SecretAccessKey'].reveal()}\n"
+    )
+
+    said = findings(patient)["ec2:StopInstances"]["said"]
+
+    assert "the groups of the user (iam:ListGroupsForUser is denied)" in said
+    assert "of the site file; could not read" in said
+    assert "attached now" not in said
 
 
 def test_what_the_policies_allow_is_refused_beyond_them(patient: Patient) -> None:

@@ -1,4 +1,4 @@
-"""AWS, counted: how many questions an audit asked."""
+"""AWS, counted: how many questions were asked."""
 
 from __future__ import annotations
 

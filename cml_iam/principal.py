@@ -1,0 +1,307 @@
+"""A user or role in an account, and every policy that gives or limits its permissions.
+
+    holdings = read_holdings(aws, "user", "cml-cloud-manager-service")
+    holdings.documents, holdings.boundary, holdings.unread
+
+What could not be read is told apart from what is not there: `unread` names it, and `whole()`
+raises. The policies are asked for one by one, not by GetAccountAuthorizationDetails: that needs no
+permission on anybody else's policies, and costs the same in an account of ten thousand users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+from cml_iam.errors import (
+    CmlIamError,
+    DeniedError,
+    DocumentError,
+    InputError,
+    NotFoundError,
+    UnsupportedError,
+)
+from cml_iam.policy import Arn, load_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.policy import PolicyDocument
+    from cml_iam.site import Site
+
+_T = TypeVar("_T")
+Kind = Literal["user", "role"]
+Owner = Literal["user", "role", "group"]
+"""What may have policies."""
+
+NAME: Final[Mapping[Owner, str]] = {
+    "user": "UserName",
+    "role": "RoleName",
+    "group": "GroupName",
+}
+
+_LOST: Final = (DeniedError, NotFoundError, DocumentError, UnsupportedError)
+"""What keeps one policy from being read and says nothing of the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A user or role; *trust* is a role's only. *attached* are policy ARNs."""
+
+    arn: str
+    path: str
+    tags: Mapping[str, str]
+    boundary: str | None
+    attached: tuple[str, ...]
+    trust: PolicyDocument | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A managed policy with the document of its default version."""
+
+    arn: str
+    tags: Mapping[str, str]
+    default: str
+    document: PolicyDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A policy: *arn* is None for an inline one, *group* the group it comes by, if any."""
+
+    name: str
+    arn: str | None
+    document: PolicyDocument
+    group: str | None = None
+
+    @property
+    def words(self) -> str:
+        """What it is, and how it comes to the principal."""
+        kind = f"the policy `{self.arn}`" if self.arn else f"the inline policy `{self.name}`"
+        return f"{kind}, by the group `{self.group}`," if self.group else kind
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Something that could not be read, in words, and the *error* that says why."""
+
+    what: str
+    error: CmlIamError
+
+    @property
+    def words(self) -> str:
+        """What could not be read, and why."""
+        if isinstance(self.error, DeniedError):
+            return f"{self.what} ({self.error.action or self.error.code} is denied)"
+        return f"{self.what} ({' '.join(self.error.message.split())})"
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a principal holds: *policies* by attachment, inline and by groups, and its *boundary*.
+
+    *boundary* is None where there is none, *boundary_arn* then too; one that could not be read is
+    among the *unread*.
+    """
+
+    arn: str
+    tags: Mapping[str, str]
+    policies: tuple[Held, ...]
+    boundary_arn: str | None = None
+    boundary: Held | None = None
+    unread: tuple[Unread, ...] = ()
+
+    @property
+    def documents(self) -> tuple[PolicyDocument, ...]:
+        """The documents of the policies, without the boundary's."""
+        return tuple(each.document for each in self.policies)
+
+    def whole(self) -> Holdings:
+        """Return itself; raises the error of what could not be read, where there is any."""
+        for each in self.unread:
+            raise each.error
+        return self
+
+
+def principal_of_site(site: Site) -> tuple[Kind, str]:
+    """Return what the site's principal is, and its name; raises InputError without one."""
+    if site.role:
+        return "role", site.role
+    if site.user:
+        return "user", site.user
+    raise InputError("the site names neither a user nor a role")
+
+
+def principal_of_arn(arn: str) -> tuple[Kind, str] | None:
+    """Return kind and name of the user, or of the role of a session; None for any other ARN.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    """
+    kind, _, rest = Arn.parse(arn).resource.partition("/")
+    if kind == "user":
+        return "user", rest.rpartition("/")[2]
+    if kind == "role":
+        return "role", rest.rpartition("/")[2]
+    return ("role", rest.partition("/")[0]) if kind == "assumed-role" else None
+
+
+def read_principal(aws: Aws, kind: Kind, name: str) -> Principal | None:
+    """Return the user or role *name*, None where there is none."""
+    try:
+        raw = _entity(aws, kind, name)
+    except NotFoundError:
+        return None
+    trust = raw.get("AssumeRolePolicyDocument")
+    return Principal(
+        arn=raw["Arn"],
+        path=raw["Path"],
+        tags=tags_of(raw),
+        boundary=_boundary_arn(raw),
+        attached=attached_policies(aws, kind, name),
+        trust=load_policy(trust, f"the trust policy of {name}") if trust else None,
+    )
+
+
+def read_holdings(aws: Aws, kind: Kind, name: str, *, account: str | None = None) -> Holdings:
+    """Return what the user or role *name* holds, and what of it could not be read.
+
+    Raises NotFoundError where there is none, or where *account* is given and the one found is of
+    another; AwsError where AWS does not answer.
+    """
+    raw = _entity(aws, kind, name)
+    _check_account(raw["Arn"], account)
+    reader = _Reader(aws)
+    policies = [*reader.policies(kind, name)]
+    if kind == "user":
+        groups = reader.tried(lambda: groups_of(aws, name), "the groups of the user")
+        for group in groups or ():
+            policies += reader.policies("group", group)
+    arn = _boundary_arn(raw)
+    boundary = reader.managed(arn, "the permissions boundary") if arn else None
+    tags = tags_of(raw)
+    return Holdings(raw["Arn"], tags, tuple(policies), arn, boundary, tuple(reader.unread))
+
+
+def read_policy(aws: Aws, arn: str) -> Policy | None:
+    """Return the managed policy at *arn*, None where there is none."""
+    try:
+        return _policy(aws, arn)
+    except NotFoundError:
+        return None
+
+
+def read_document(aws: Aws, arn: str, version: str) -> PolicyDocument:
+    """Return what the *version* of the policy at *arn* says."""
+    raw = aws.call("iam", "get_policy_version", PolicyArn=arn, VersionId=version)
+    return load_policy(raw["PolicyVersion"]["Document"], f"{arn} {version}")
+
+
+def attached_policies(aws: Aws, owner: Owner, name: str) -> tuple[str, ...]:
+    """Return the ARNs of the managed policies attached to the user, role or group *name*."""
+    operation = f"list_attached_{owner}_policies"
+    found = aws.pages("iam", operation, "AttachedPolicies", **address_of(owner, name))
+    return tuple(each["PolicyArn"] for each in found)
+
+
+def inline_policies(aws: Aws, owner: Owner, name: str) -> tuple[str, ...]:
+    """Return the names of the inline policies of the user, role or group *name*."""
+    operation = f"list_{owner}_policies"
+    return tuple(aws.pages("iam", operation, "PolicyNames", **address_of(owner, name)))
+
+
+def groups_of(aws: Aws, user: str) -> tuple[str, ...]:
+    """Return the names of the groups that *user* is in."""
+    found = aws.pages("iam", "list_groups_for_user", "Groups", UserName=user)
+    return tuple(each["GroupName"] for each in found)
+
+
+def address_of(owner: Owner, name: str) -> dict[str, Any]:
+    """Return the parameter that names the user, role or group *name*."""
+    return {NAME[owner]: name}
+
+
+def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags in an answer of IAM."""
+    return {tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())}
+
+
+class _Reader:
+    """Reads policies and goes on past one that cannot be read; a managed one is read once."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        self.unread: list[Unread] = []
+        self._known: dict[str, Policy] = {}
+
+    def tried(self, read: Callable[[], _T], what: str) -> _T | None:
+        """Return what is read; where it cannot be, note so and return None."""
+        try:
+            return read()
+        except _LOST as error:
+            self.unread.append(Unread(what, error))
+            return None
+
+    def policies(self, owner: Owner, name: str) -> Iterator[Held]:
+        """Yield the policies attached to *name*, and those inline."""
+        aws = self.aws
+        group = name if owner == "group" else None
+        whose = f"of the {owner} `{name}`"
+        attached = self.tried(
+            lambda: attached_policies(aws, owner, name), f"the policies attached {whose}"
+        )
+        for arn in attached or ():
+            held = self.managed(arn, f"the policy `{arn}`", group)
+            if held is not None:
+                yield held
+        names = self.tried(lambda: inline_policies(aws, owner, name), f"inline policies {whose}")
+        for each in names or ():
+            held = self._inline(owner, name, each, group)
+            if held is not None:
+                yield held
+
+    def managed(self, arn: str, what: str, group: str | None = None) -> Held | None:
+        """Return the managed policy at *arn*."""
+        if arn not in self._known:
+            policy = self.tried(lambda: _policy(self.aws, arn), what)
+            if policy is None:
+                return None
+            self._known[arn] = policy
+        return Held(arn.rpartition("/")[2], arn, self._known[arn].document, group)
+
+    def _inline(self, owner: Owner, name: str, policy: str, group: str | None) -> Held | None:
+        address = {**address_of(owner, name), "PolicyName": policy}
+
+        def read() -> PolicyDocument:
+            raw = self.aws.call("iam", f"get_{owner}_policy", **address)
+            return load_policy(raw["PolicyDocument"], f"{policy} (inline, {owner} {name})")
+
+        document = self.tried(read, f"the inline policy `{policy}` of the {owner} `{name}`")
+        return Held(policy, None, document, group) if document is not None else None
+
+
+def _entity(aws: Aws, kind: Kind, name: str) -> dict[str, Any]:
+    raw: dict[str, Any] = aws.call("iam", f"get_{kind}", **address_of(kind, name))[kind.title()]
+    return raw
+
+
+def _check_account(arn: str, account: str | None) -> None:
+    there = Arn.parse(arn).account
+    if account is not None and there != account:
+        raise NotFoundError(
+            f"these credentials see `{arn}`, and the principal is of account {account}",
+            remedy="use credentials of that account",
+        )
+
+
+def _boundary_arn(raw: Mapping[str, Any]) -> str | None:
+    arn: str | None = raw.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+    return arn
+
+
+def _policy(aws: Aws, arn: str) -> Policy:
+    raw = aws.call("iam", "get_policy", PolicyArn=arn)["Policy"]
+    default = raw["DefaultVersionId"]
+    return Policy(arn, tags_of(raw), default, read_document(aws, arn, default))
