@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final, Literal
 
+from cml_iam.aws import Counted
 from cml_iam.aws.port import Aws
 from cml_iam.engine import Authorizer, Request, StatementReason, compile_policies, context_keys
 from cml_iam.errors import (
@@ -24,7 +25,13 @@ from cml_iam.errors import (
     NotFoundError,
 )
 from cml_iam.expectations import Expectation, Judgement, Ruling, judge
-from cml_iam.policy import PolicyDocument, Statement, attachment_problems, pattern_matches
+from cml_iam.policy import (
+    PolicyDocument,
+    Statement,
+    attachment_problems,
+    pattern_matches,
+)
+from cml_iam.principal import principal_of_arn, read_holdings
 
 Question = tuple[str, str]
 """An action and a resource."""
@@ -33,8 +40,7 @@ Frame = tuple[tuple[str, str | tuple[str, ...]], ...]
 """A context as a value: sorted (key, value or values)."""
 
 _ALWAYS: Final = frozenset({"aws:requestedregion", "aws:principalarn"})
-"""Keys sent although no policy of the account mentions them: service control policies may, and
-GetContextKeysForPrincipalPolicy does not list the keys of those."""
+"""Keys sent although no policy of the principal mentions them: service control policies may."""
 
 _TYPES: Final = {
     "aws:securetransport": "boolean",
@@ -92,21 +98,50 @@ def verify_live(
 ) -> Verification:
     """Judge *expectations* by what AWS's simulator says of the principal *principal_arn*.
 
-    *policies* are all that apply to it, its boundary among them, where they were read: they tell
-    which keys matter to which action, so that more questions share a call.
+    *policies* are all that apply to it, its boundary among them: they tell which keys matter to
+    which action, so that more questions share a call. They are read where none are given; where
+    they cannot all be read, every key is given with every question, in more calls.
 
     A question that AWS does not answer is unchecked. Raises DeniedError when the caller may not
     simulate, NotFoundError when there is no such principal, CredentialsError without credentials.
     """
     expectations = tuple(expectations)
-    if policies is None:
-        mentioned = _mentioned_keys(aws, principal_arn)
-        simulator = _Simulator(aws, principal_arn, lambda _: mentioned)
-    else:
-        simulator = _Simulator(aws, principal_arn, _keys_that_matter(policies))
-    simulator.ask(request for each in expectations for request in each.requests)
-    calls = simulator.calls + (policies is None)
-    return Verification("live", judge(expectations, simulator.ruling), calls)
+    requests = [request for each in expectations for request in each.requests]
+    counted = Counted(aws)
+    known = _policies_of(counted, principal_arn) if policies is None else policies
+    keys = _every_key(requests) if known is None else _keys_that_matter(known)
+    simulator = _Simulator(counted, principal_arn, keys)
+    try:
+        simulator.ask(requests)
+    except NotFoundError as error:
+        raise _nobody(error, principal_arn) from None
+    except DeniedError as error:
+        raise _not_permitted(error) from None
+    return Verification("live", judge(expectations, simulator.ruling), counted.calls)
+
+
+def _policies_of(aws: Aws, principal_arn: str) -> tuple[PolicyDocument, ...] | None:
+    """Return all policies that apply to the principal; None where not all can be read.
+
+    GetContextKeysForPrincipalPolicy would take one call, but leaves the boundary out.
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetContextKeysForPrincipalPolicy.html
+    """
+    named = principal_of_arn(principal_arn)
+    if named is None:
+        return None  # a group, or nothing that can be asked about: AWS says so
+    try:
+        found = read_holdings(aws, *named)
+    except (DeniedError, NotFoundError):
+        return None
+    if found.arn != principal_arn or found.unread:
+        return None
+    boundary = (found.boundary.document,) if found.boundary else ()
+    return (*found.documents, *boundary)
+
+
+def _every_key(requests: Iterable[Request]) -> Callable[[Question], frozenset[str]]:
+    every = frozenset(key.lower() for each in requests for key in each.context)
+    return lambda _: every
 
 
 def _keys_that_matter(
@@ -164,27 +199,24 @@ def _names_action(reason: StatementReason) -> bool:
     return not any("Action" in getattr(each, "element", "") for each in reason.failed)
 
 
-def _mentioned_keys(aws: Aws, principal_arn: str) -> frozenset[str]:
-    operation = "get_context_keys_for_principal_policy"
-    try:
-        answer = aws.call("iam", operation, PolicySourceArn=principal_arn)
-    except NotFoundError as error:
-        raise NotFoundError(
-            error.message,
-            code=error.code,
-            operation=error.operation,
-            remedy=f"check that `{principal_arn}` is there, in the account of these credentials:"
-            " `cml-iam bootstrap apply` makes the site's principal",
-        ) from None
-    except DeniedError as error:
-        raise DeniedError(
-            error.message,
-            code=error.code,
-            operation=error.operation,
-            action=error.action,
-            remedy="ask as an administrator: the manager itself should not hold this permission",
-        ) from None
-    return frozenset(key.lower() for key in answer["ContextKeyNames"]) | _ALWAYS
+def _nobody(error: NotFoundError, principal_arn: str) -> NotFoundError:
+    return NotFoundError(
+        error.message,
+        code=error.code,
+        operation=error.operation,
+        remedy=f"check that `{principal_arn}` is there, in the account of these credentials:"
+        " `cml-iam bootstrap apply` makes the site's principal",
+    )
+
+
+def _not_permitted(error: DeniedError) -> DeniedError:
+    return DeniedError(
+        error.message,
+        code=error.code,
+        operation=error.operation,
+        action=error.action,
+        remedy="ask as an administrator: the manager itself should not hold this permission",
+    )
 
 
 class _Together:
@@ -214,7 +246,7 @@ class _Together:
 
 
 class _Simulator:
-    """Collects the simulator's answers; *calls* counts the requests sent.
+    """Collects the simulator's answers.
 
     *keys* gives the condition keys, in lower case, that matter to a question.
     """
@@ -225,7 +257,6 @@ class _Simulator:
         self.aws = aws
         self.principal_arn = principal_arn
         self.keys = keys
-        self.calls = 0
         self.answers: dict[tuple[Question, Frame], Ruling] = {}
 
     def ask(self, requests: Iterable[Request]) -> None:
@@ -270,7 +301,6 @@ class _Simulator:
         }
         if resources != ("*",):
             parameters["ResourceArns"] = list(resources)
-        self.calls += 1
         try:
             results = list(
                 self.aws.pages(
