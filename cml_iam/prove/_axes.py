@@ -50,10 +50,12 @@ class Gathered:
     spelt: dict[str, str] = field(default_factory=dict)
     needs: dict[str, set[str]] = field(default_factory=dict)
     principals: bool = False
+    names_ec2_keys: bool = False
 
     def __post_init__(self) -> None:
         for part in self.parts:
             self.principals = self.principals or part.principal() is not None
+            self.names_ec2_keys = self.names_ec2_keys or part.names_ec2_keys
             for each in part.asked:
                 name = same_key(each.condition.key)
                 self.spelt.setdefault(name, each.condition.key)
@@ -93,9 +95,8 @@ class Gathered:
         """Return the spellings of a condition key that a request has it in."""
         spelt = self.spelt[key]
         asked = self.conditions[key]
-        of_ec2 = self.place.prefix == "ec2" or any(
-            each.condition.key.lower().startswith("ec2:") for each in asked
-        )
+        of_ec2 = self.place.prefix == "ec2" or self.names_ec2_keys
+        of_ec2 = of_ec2 or any(each.condition.key.lower().startswith("ec2:") for each in asked)
         if key.startswith(RESOURCE_TAG):
             tag = spelt.partition("/")[2]
             plain = f"aws:ResourceTag/{tag}"

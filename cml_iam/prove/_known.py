@@ -39,6 +39,7 @@ OPERATORS: Final = (
 TAG_KEYS: Final = "aws:tagkeys"
 REQUEST_TAG: Final = "aws:requesttag/"
 RESOURCE_TAG: Final = "aws:resourcetag/"
+EC2_RESOURCE_TAG: Final = "ec2:resourcetag/"
 REGION: Final = "aws:requestedregion"
 
 
@@ -88,12 +89,19 @@ def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
     prefix = action.partition(":")[0].lower()
     if keys is None or prefix not in EXACT_SERVICES or not _of_service(name, prefix):
         return None
-    if keys.has(key) or keys.has(name):
+    twin = name.replace(RESOURCE_TAG, EC2_RESOURCE_TAG)
+    if any(map(keys.has, (key, name, twin))):
         return None
     text = (
         f"requests for {action} have {key} only where the service reference ({updated()}) says so"
     )
     return Assumption("absent", name, text, REFERENCE, action)
+
+
+@cache
+def singular_actions() -> tuple[str, ...]:
+    """Return the actions whose requests have a key that those of their service's others lack."""
+    return tuple(dict.fromkeys(name for known in _known().values() for name in known.actions))
 
 
 def region_is_of_resource(action: str) -> str | None:

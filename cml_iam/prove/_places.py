@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cml_iam.engine._action import ActionPattern
 from cml_iam.prove._globs import Glob, Wild, glob, representatives
+from cml_iam.prove._known import singular_actions
 from cml_iam.prove._statements import Part
 from cml_iam.reference import FIELDS, Action, Keys, Service, Target, service
 
@@ -176,7 +177,20 @@ def _field(text: str, index: int) -> Glob:
 def classes(parts: Sequence[Part]) -> list[Class]:
     """Return the classes of actions that *parts* tell apart."""
     naming = _Naming(parts)
-    return [*naming.of_services(), naming.rest()]
+    found = (*naming.of_services(), naming.rest())
+    return [each for whole in found for each in _without_singular(whole)]
+
+
+def _without_singular(whole: Class) -> Iterator[Class]:
+    """Yield *whole* in parts: what is never sent for one of its actions may be for another."""
+    singular = {each.lower() for each in singular_actions()}
+    alone = [each for each in whole.listed if each.lower() in singular]
+    left = tuple(each for each in whole.listed if each not in alone)
+    others = bool(left or whole.named or whole.others or not alone)
+    for each in alone:
+        yield Class(whole.bits, (each,), None, open=whole.open and not others)
+    if others:
+        yield replace(whole, listed=left)
 
 
 class _Naming:
@@ -199,7 +213,8 @@ class _Naming:
 
     def rest(self) -> Class:
         """Return the class of all actions no statement names, of any service."""
-        listed = (each for each in POPULAR if each.partition(":")[0] not in self._patterns)
+        known = dict.fromkeys((*POPULAR, *singular_actions()))
+        listed = (each for each in known if each.partition(":")[0] not in self._patterns)
         return Class(self._bits(0), tuple(listed), FRESH, others=True)
 
     def of_services(self) -> Iterator[Class]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from cml_iam.engine import Authorizer, Outcome, Request, compile_policies
 from cml_iam.engine._arn import FIELDS, Fields, arn_patterns
 from cml_iam.engine._compile import CompiledStatement
-from cml_iam.engine._principal import Caller, Naming, naming
+from cml_iam.engine._principal import Caller, Naming, names_principals, naming
 from cml_iam.engine._resource import ResourcePattern
 from cml_iam.engine._text import has_variable
 from cml_iam.engine._variables import Token, Variable, Wildcard, resolved
@@ -141,6 +141,13 @@ class Part:
             if each.everything or each.fields is not None
         )
 
+    @cached_property
+    def names_ec2_keys(self) -> bool:
+        """Whether a policy variable may be one of EC2's own keys."""
+        said = self.statement
+        texts = (said.resource or (), said.not_resource or (), *(c.values for c in said.conditions))
+        return any("${" in text and "ec2:" in text.lower() for group in texts for text in group)
+
     @property
     def needs(self) -> frozenset[str]:
         """The keys of the policy variables in its resources."""
@@ -155,10 +162,10 @@ class Part:
         )
 
     def principal(self) -> Test | None:
-        """Return the test of the caller; None where the statement names none."""
-        statement = self.statement
-        if statement.principal is None and statement.not_principal is None:
+        """Return the test of the caller; None in policies whose statements name none."""
+        if not names_principals(self.compiled.kind):
             return None
+        statement = self.statement
         return Test(
             frozenset({CALLER}),
             lambda given: _named(statement, given[CALLER]),
