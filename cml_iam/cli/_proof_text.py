@@ -44,8 +44,13 @@ def proof_lines(proof: Proof) -> Iterator[str]:
         yield f"    {WAY} attach what `cml-iam policy render` prints in its place"
 
 
-def call_lines(call: Witness, lead: str = "", *, other: str = "") -> Iterator[str]:
-    """Yield a request, what allows it, and how *other* decides it, if there is another side."""
+def call_lines(
+    call: Witness, lead: str = "", *, other: str = "", asked: Iterable[str] = ()
+) -> Iterator[str]:
+    """Yield a request, what allows it, and how *other* decides it, if there is another side.
+
+    *asked* are condition keys of which it is said that the request does not have them.
+    """
     request, allowing = call.request, call.candidate.statements
     of_resource = any(each.kind == "resource" for each in allowing)
     by = f" by {request.principal or 'nobody in particular'}" if of_resource else ""
@@ -53,7 +58,9 @@ def call_lines(call: Witness, lead: str = "", *, other: str = "") -> Iterator[st
     for key, value in _said_once(request.context):
         text = ", ".join(value) if isinstance(value, list | tuple) else value
         yield f"       {key} = {text if text else json.dumps(value)}"
-    absent = _absent(request.context, (*allowing, *(call.reference or call.candidate).statements))
+    deciding = (*allowing, *(call.reference or call.candidate).statements)
+    keys = (test.key for each in deciding for test in each.statement.conditions)
+    absent = _absent(request.context, (*asked, *keys))
     if absent:
         yield f"       without {', '.join(absent)}"
     if call.unlisted:
@@ -81,13 +88,14 @@ def _statements(side: Answered) -> str:
     return ", ".join(f"{each.label}{_at(each.place)}" for each in side.statements)
 
 
-def _absent(context: Mapping[str, Any], asked: Iterable[Any]) -> list[str]:
-    """Return the keys that statements *asked* test and the request does not have."""
+def _absent(context: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
+    """Return those of *keys* that a request with *context* does not have, each once."""
     from cml_iam.reference import same_key
 
     present = set(map(same_key, context))
-    tested = {same_key(test.key): test.key for each in asked for test in each.statement.conditions}
-    return [key for name, key in tested.items() if name not in present]
+    return [
+        key for name, key in {same_key(key): key for key in keys}.items() if name not in present
+    ]
 
 
 def _said_once(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_policy
-from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, print_json, progress, say, wants_json
+from cml_iam.cli._output import (
+    BAD,
+    INFO,
+    OK,
+    UNKNOWN,
+    WARN,
+    note,
+    print_json,
+    progress,
+    say,
+    wants_json,
+)
 from cml_iam.cli._proof_text import assumption_lines, call_lines, proof_lines, statement_json
 from cml_iam.cli._settings import DEFAULT_SITE, settings, shared_options
 from cml_iam.errors import DocumentError, InputError
 
 if TYPE_CHECKING:
     from cml_iam.policy import PolicyDocument
-    from cml_iam.prove import Answered, Assumption, Edit, Policies, Proof, Verdict, Witness
+    from cml_iam.prove import Answered, Assumption, Edit, Policies, Proof, Shape, Verdict, Witness
     from cml_iam.site import Site
 
 _FILE = click.Path(path_type=Path)
@@ -28,6 +39,8 @@ Examples:
   cml-iam policy prove --within base.json hardened.json
   cml-iam policy prove --never 'ec2:TerminateInstances on * where aws:RequestedRegion = eu-west-1'
 """
+PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
+ALWAYS_ALLOWED = "sts:GetCallerIdentity"
 SYMBOLS = {"holds": OK, "broken": BAD, "undecided": UNKNOWN}
 QUESTIONS = {
     "within": "{files} allows nothing that {other} does not",
@@ -79,6 +92,12 @@ def _policies(files: Sequence[Path], boundary: Path | None) -> Policies:
     from cml_iam.policy import attachment_problems
     from cml_iam.prove import Policies
 
+    for each in files:
+        if ":" in each.name and not each.exists():
+            raise InputError(
+                f"no such file: `{each}`",
+                remedy="requests are asked about with --never or --always",
+            )
     documents = tuple(map(read_policy, files))
     beyond = (read_policy(boundary),) if boundary else None
     naming = [each for each in documents if _names_principals(each)]
@@ -116,14 +135,15 @@ def _one(question: str, value: Path | str, files: Sequence[Path], boundary: Path
     """Ask one question."""
     names = ", ".join(map(str, files)) or "the rendered policy"
     title = QUESTIONS[question].format(files=names, other=value)
+    other, keys = "", tuple[str, ...]()
     if isinstance(value, Path):
         verdict, other = _compared(question, value, files, boundary)
     else:
-        verdict, other = _of_requests(question, value, _policies(files, boundary)), ""
+        verdict, keys = _of_requests(question, value, files, boundary)
     if wants_json():
         print_json({"question": question, "title": title, **verdict_json(verdict)})
     else:
-        _show_verdict(title, verdict, other)
+        _show_verdict(title, verdict, other, keys)
     return _code([verdict.answer])
 
 
@@ -153,21 +173,50 @@ def _narrower(verdict: Verdict, path: Path, files: Sequence[Path]) -> str:
     return str(path)
 
 
-def _of_requests(question: str, text: str, policies: Policies) -> Verdict:
-    """Ask about the requests that *text* says, if there are any."""
+def _of_requests(
+    question: str, text: str, files: Sequence[Path], boundary: Path | None
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Ask about the requests that *text* says, if there are any; return also their keys."""
     from cml_iam import prove
 
     shape = prove.parse_shape(text, f"--{question}")
+    for doubt in _doubtful_regions(shape):
+        note(f"{WARN} {doubt}")
+    policies = _policies(files, boundary)
     with progress("proving", only_on_terminal=True):
         verdict: Verdict = getattr(prove, question)(policies, shape)
         sent = prove.is_sent(shape, of_resource=bool(policies.resource)) if verdict.holds else None
     if sent and sent.holds:
-        why = sent.assumptions[0].text if sent.assumptions else "the conditions exclude each other"
-        raise InputError(
-            f"--{question}: no such request is ever sent, so every policy answers alike: {why}",
-            remedy="look at the resources and the conditions again",
+        _refuse(question, shape, sent)
+    return verdict, tuple(key for block in shape.conditions.values() for key in block)
+
+
+def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
+    """Say why there is nothing to ask about the requests of *shape*."""
+    why = sent.assumptions[0].text if sent.assumptions else "the conditions exclude each other"
+    if {each.lower() for each in shape.actions} == {ALWAYS_ALLOWED.lower()}:
+        why = f"{ALWAYS_ALLOWED} is allowed to every caller"
+    raise InputError(
+        f"--{question}: every policy answers alike, for no such request depends on it: {why}",
+        remedy="look at the actions, the resources and the conditions again",
+    )
+
+
+def _doubtful_regions(shape: Shape) -> Iterator[str]:
+    """Yield what is doubtful about regions that are asked about: a typing mistake asks nothing."""
+    from cml_iam.reference import is_region
+    from cml_iam.site import known_regions, meant_region
+
+    known = tuple(each for partition in PARTITIONS for each in known_regions(partition))
+    for operator, block in shape.conditions.items():
+        values = (
+            () if operator == "Null" else (v for k in filter(is_region, block) for v in block[k])
         )
-    return verdict
+        for each in values:
+            if each not in known and not set(each) & set("*?$"):
+                meant = meant_region(each, known)
+                hint = f" ({meant})" if meant else ""
+                yield f"AWS is not known to have a region `{each}`{hint}"
 
 
 def _promises(files: Sequence[Path], boundary: Path | None) -> Exit:
@@ -218,12 +267,12 @@ def _verdict(answers: Sequence[str]) -> str:
     return f"{OK} all {total} promises hold, for every request there can be"
 
 
-def _show_verdict(title: str, verdict: Verdict, other: str) -> None:
+def _show_verdict(title: str, verdict: Verdict, other: str, keys: Sequence[str]) -> None:
     say(f"{SYMBOLS[verdict.answer]} {verdict.answer}  {title}")
     if verdict.answer == "undecided":
         say(f"    {verdict.reason}")
     if verdict.witness:
-        for line in call_lines(verdict.witness, other=other):
+        for line in call_lines(verdict.witness, other=other, asked=keys):
             say(line)
     if verdict.colon:
         say(f"{WARN} {verdict.colon}, if a `*` in a short ARN also takes the colons it lacks")

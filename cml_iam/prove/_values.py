@@ -8,13 +8,13 @@ value, and of those with the same answers one is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any, Final
 
 from cml_iam.engine import OperatorName
@@ -34,6 +34,9 @@ from cml_iam.engine._variables import (
 from cml_iam.policy import Condition
 from cml_iam.prove._globs import INSIDE, Glob, Machine, Symbol, Wild, representatives
 from cml_iam.reference import key_type, same_key
+
+_ENDLESS: Final = ("1e999", "-1e999")
+"""Numbers beyond all that can be written out."""
 
 MAX_LISTS: Final = 600
 """Lists of one key that conditions tell apart; beyond them it is undecided."""
@@ -289,7 +292,7 @@ def well_formed(key: str, value: Any) -> bool:
 def is_whole(value: Any) -> bool:
     """Say whether *value* is no number with a fraction."""
     found = number(value) if isinstance(value, str) else None
-    return found is None or found == float("inf") or Fraction(found).denominator == 1
+    return found is None or not _finite(found) or Fraction(found).denominator == 1
 
 
 _FORMED: Final[Mapping[str, Callable[[str], bool]]] = {
@@ -315,11 +318,11 @@ def _singles(query: Query) -> tuple[list[str], bool, str]:
     found = [*plain]
     for family in dict.fromkeys((*ordered, *([by_type] if by_type else []))):
         named = [v for each in query.asked if each.family == family for v in each.condition.values]
-        found += _MAKE[family]([*named, *plain])
+        found += _MAKE[family]([*named, *plain], plain)
     if ordered:
         found += [each for each in _MALFORMED if each not in plain]
     found += texts
-    if len(ordered) > 1 or (ordered and wild):
+    if len(ordered) > 1 or (ordered and wild) or ("ip" in ordered and _all_written(plain)):
         return _unique(found), False, f"{key} is compared as {ordered[0]} and in another way"
     return _unique(found), complete, "" if complete else f"the patterns of {key}"
 
@@ -353,7 +356,7 @@ def hints_for(key: str, globs: Iterable[Glob]) -> list[str]:
     name = same_key(key)
     kind = base_type(key)
     filled = [text for each in globs if each.plain is None for text in _filled(each, name)]
-    return [*_HINTS.get(name, ()), *filled, *_BY_TYPE.get(kind, ()), *_OTHER]
+    return [*_HINTS.get(name, ()), *_BY_TYPE.get(kind, ()), *filled, *_OTHER]
 
 
 def _filled(pattern: Glob, name: str) -> Iterable[str]:
@@ -394,8 +397,8 @@ _HINTS: Final[Mapping[str, tuple[str, ...]]] = {
 _BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
     "Bool": ("true", "false"),
     "ARN": (
-        "arn:aws:iam::999999999999:role/other",
         "arn:aws:iam::111122223333:role/other",
+        "arn:aws:iam::999999999999:role/other",
         "arn:aws:iam::999999999999:user/other",
     ),
     "Numeric": ("10",),
@@ -404,7 +407,17 @@ _BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def _numbers(named: Sequence[str]) -> list[str]:
+def _unlike(spellings: Iterable[str], plain: Sequence[str]) -> Iterable[str]:
+    """Yield two of *spellings*, and go on until one is none of *plain*: texts tell them apart."""
+    unlike = False
+    for made, text in enumerate(spellings):
+        if unlike and made > 1:
+            return
+        yield text
+        unlike = unlike or text not in plain
+
+
+def _numbers(named: Sequence[str], plain: Sequence[str]) -> list[str]:
     """Return every number of *named*, one between each two, and one beyond either end."""
     exact = sorted({Fraction(n) for v in named if (n := number(v)) is not None and _finite(n)})
     found: list[str] = []
@@ -412,9 +425,10 @@ def _numbers(named: Sequence[str]) -> list[str]:
         found += _between(low, high)
     if exact:
         found += [_decimal(Fraction(exact[0].__floor__() - 1))]
-        found += [_decimal(Fraction(exact[-1].__ceil__() + 1))]
+        found += [_decimal(Fraction(exact[-1].__ceil__() + 1)), *_ENDLESS]
     endless = [v for v in named if (n := number(v)) is not None and not _finite(n)]
-    return [*(spelt for each in exact for spelt in _spelt(each)), *found, *endless, "10"]
+    spelt = (text for each in exact for text in _unlike(_spelt(each), plain))
+    return [*spelt, *found, *endless, "10"]
 
 
 def _finite(found: float) -> bool:
@@ -430,9 +444,13 @@ def _between(low: Fraction, high: Fraction) -> list[str]:
     return [text] if read is not None and low < Fraction(read) < high else []
 
 
-def _spelt(value: Fraction) -> list[str]:
+def _spelt(value: Fraction) -> Iterator[str]:
+    """Yield spellings of a number, without end."""
     text = _decimal(value)
-    return [text, f"{text}.0" if value.denominator == 1 else f"{text}0"]
+    yield text
+    yield f"{text}.0" if value.denominator == 1 else f"{text}0"
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+    yield from (f"{sign}{'0' * zeros}{digits}" for zeros in count(1))
 
 
 def _decimal(value: Fraction) -> str:
@@ -442,38 +460,46 @@ def _decimal(value: Fraction) -> str:
     return repr(float(value)) if Fraction(float(value)) == value else str(float(value))
 
 
-def _dates(named: Iterable[str]) -> list[str]:
+def _dates(named: Iterable[str], plain: Sequence[str]) -> list[str]:
     """Return every moment of *named*, one between each two, and one beyond either end."""
     exact = sorted({n for v in named if (n := moment(v)) is not None})
-    found = [text for each in exact for text in _moment_texts(each)]
+    found = [text for each in exact for text in _moment_texts(each, plain)]
     for low, high in pairwise(exact):
         second = (low // NANOSECONDS + 1) * NANOSECONDS
         middle = second if second < high else (low + high) // 2
         if low < middle < high:
-            found += _moment_texts(middle)
+            found += _moment_texts(middle, plain)
     if exact:
-        found += _moment_texts((exact[0] // NANOSECONDS - 1) * NANOSECONDS)
-        found += _moment_texts((exact[-1] // NANOSECONDS + 1) * NANOSECONDS)
+        before, after = exact[0] // NANOSECONDS - 1, exact[-1] // NANOSECONDS + 1
+        for each in (before * NANOSECONDS, after * NANOSECONDS, exact[0] - 1, exact[-1] + 1):
+            found += _moment_texts(each, plain)
     return [*found, "2026-01-01T12:00:00Z"]
 
 
-def _moment_texts(nanoseconds: int) -> list[str]:
-    seconds, rest = divmod(nanoseconds, NANOSECONDS)
-    fraction = f".{rest:09d}".rstrip("0") if rest else ""
-    try:
-        date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-        made = [
-            date.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + each
-            for each in (f"{fraction}Z", f"{fraction or '.0'}0Z")
-        ]
-    except OverflowError:
-        made = [f"{seconds}{fraction}"]
+def _moment_texts(nanoseconds: int, plain: Sequence[str]) -> list[str]:
+    made = list(_unlike(_moment_spelt(nanoseconds), plain))
     return [each for each in made if moment(each) == nanoseconds]
 
 
-def _addresses(named: Sequence[str]) -> list[str]:
+def _moment_spelt(nanoseconds: int) -> Iterator[str]:
+    """Yield spellings of a moment, without end: as a date, beyond its years as seconds."""
+    seconds, rest = divmod(nanoseconds, NANOSECONDS)
+    end = "Z"
+    try:
+        date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        whole = date.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    except OverflowError:
+        seconds, rest = divmod(abs(nanoseconds), NANOSECONDS)
+        whole, end = f"{'-' if nanoseconds < 0 else ''}{seconds}", ""
+    fraction = f".{rest:09d}".rstrip("0") if rest else ""
+    yield f"{whole}{fraction}{end}"
+    yield from (f"{whole}{fraction or '.'}{'0' * zeros}{end}" for zeros in count(2))
+
+
+def _addresses(named: Sequence[str], plain: Sequence[str]) -> list[str]:
     """Return an address of every range that *named* networks leave, and its ends if few."""
     found = ["198.51.100.99", "2001:db8::99"]
+    found += [text for each in plain if _is_long(each) for text in _written(each)]
     for size, make in ((4, IPv4Address), (16, IPv6Address)):
         starts = {0}
         for value in named:
@@ -488,14 +514,31 @@ def _addresses(named: Sequence[str]) -> list[str]:
     return found
 
 
+def _is_long(text: str) -> bool:
+    return ":" in text and address(text) is not None
+
+
+def _written(text: str) -> list[str]:
+    """Return spellings of an IPv6 address; one of IPv4 has a single one."""
+    groups = IPv6Address(address(text) or b"").exploded.split(":")
+    short = [f"{int(each, 16):x}" for each in groups]
+    made = [":".join((*groups[:n], *short[n:])) for n in range(len(groups) + 1)]
+    return _unique([*made, *(each.upper() for each in made)])
+
+
+def _all_written(plain: Sequence[str]) -> bool:
+    """Say whether *plain* may leave no spelling of an address."""
+    return any(set(_written(each)) <= set(plain) for each in plain if _is_long(each))
+
+
 def _width(mask: int, size: int) -> int:
     return (1 << (size * 8)) - mask
 
 
-_MAKE: Final[Mapping[str, Callable[[Iterable[str]], list[str]]]] = {
-    "numeric": lambda named: _numbers(list(named)),
-    "date": lambda named: _dates(list(named)),
-    "ip": lambda named: _addresses(list(named)),
+_MAKE: Final[Mapping[str, Callable[[Sequence[str], Sequence[str]], list[str]]]] = {
+    "numeric": _numbers,
+    "date": _dates,
+    "ip": _addresses,
 }
 
 

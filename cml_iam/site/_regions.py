@@ -32,11 +32,11 @@ def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
             yield Problem(
                 f"region `{region}` is not among the known ones of the partition `{partition}`",
                 located.name_place(path),
-                _meant(region, known) or "it is used as written; a new region is no error",
+                meant_region(region, known) or "it is used as written; a new region is no error",
             )
 
 
-def _meant(region: str, known: tuple[str, ...]) -> str | None:
+def meant_region(region: str, known: tuple[str, ...]) -> str | None:
     """Return a remedy naming the closest of *known*: first one whose letters were mixed up."""
     mixed_up = [each for each in known if sorted(each) == sorted(region)]
     return did_you_mean(region, mixed_up) or did_you_mean(region, known)
