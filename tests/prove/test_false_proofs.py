@@ -69,6 +69,31 @@ CASES = {
         my__k="a",
         **{"ec2:ResourceTag/T": "a"},
     ),
+    # One value in several spellings, which patterns of texts tell apart.
+    "a number in a third spelling": case(
+        allow(NumericEquals={"my:n": "5"}, StringNotEquals={"my:n": ["5", "5.0"]}), my__n="05"
+    ),
+    "a date in a third spelling": case(
+        allow(
+            DateEquals={"my:n": "2026-01-01T00:00:00Z"},
+            StringNotEquals={"my:n": ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.00Z"]},
+        ),
+        my__n="2026-01-01T00:00:00.0Z",
+    ),
+    "an address in a second spelling": case(
+        allow(IpAddress={"my:n": "::1"}, StringNotEquals={"my:n": "::1"}), my__n="0::1"
+    ),
+    # What is beyond the largest there is.
+    "a moment after the last second": case(
+        allow(DateGreaterThan={"my:n": "9" * 18}), my__n=f"{'9' * 18}.5"
+    ),
+    "a moment before the first second": case(
+        allow(DateLessThan={"my:n": f"-{'9' * 18}"}), my__n=f"-{'9' * 18}.5"
+    ),
+    "a number that is endless": case(allow(NumericGreaterThan={"my:n": "1e308"}), my__n="1e999"),
+    "a number that is endless below": case(
+        allow(NumericLessThan={"my:n": "-1e308"}), my__n="-1e999"
+    ),
     # The engine asks policies of principals about no principal.
     "a policy of a principal that names none": case(
         {"Effect": "Allow", "NotPrincipal": {"AWS": "*"}, "Action": GET, "Resource": "*"}
