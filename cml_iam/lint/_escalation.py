@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam import reference
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found, Step
+from cml_iam.lint._proved import WHO, allowed_somehow
 from cml_iam.lint._sample import (
     ACCOUNT,
     PARTITION,
@@ -25,12 +26,14 @@ from cml_iam.lint._sample import (
     granting,
     requests,
 )
+from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.engine import Request
     from cml_iam.lint._subject import Item, Subject
+    from cml_iam.reference import Action
 
 REGION: Final = "us-east-1"
 GLOBAL: Final = frozenset({"iam", "sts"})
@@ -87,20 +90,44 @@ def _says_everything(item: Item) -> bool:
 
 def _way(subject: Subject, escalation: Escalation) -> list[Request] | None:
     """Return one allowed request for each step, or None."""
+    if not all(_said(subject, wanted.action) for wanted in escalation.steps):
+        return None
     way = []
     for wanted in escalation.steps:
         asked = _asked(subject, wanted)
         request = next((r for r in asked if subject.authorizer.decide(r).allowed), None)
+        request = request or _somehow(subject, wanted)
         if request is None:
             return None
         way.append(request)
     return way
 
 
+def _said(subject: Subject, full: str) -> bool:
+    """Say whether a statement allows the action *full* of something."""
+    action = _action(full)
+    return action is not None and any(item.allows for item in concerning(subject, action))
+
+
+def _action(full: str) -> Action | None:
+    name, _, operation = full.partition(":")
+    owner = reference.service(name)
+    return owner.action(operation) if owner else None
+
+
+def _somehow(subject: Subject, wanted: Wanted) -> Request | None:
+    """Return an allowed request that only a proof finds, for a step that names its resource."""
+    if wanted.resource is None:
+        return None
+    asked = next(_asked(subject, wanted))
+    who = {k: v for k, v in asked.context.items() if same_key(k).startswith(WHO)}
+    return allowed_somehow(subject, wanted.action, asked.resource, who | _keys(subject, wanted))
+
+
 def _asked(subject: Subject, wanted: Wanted) -> Iterator[Request]:
     from cml_iam.engine import Request
 
-    name, _, operation = wanted.action.partition(":")
+    name = wanted.action.partition(":")[0]
     if wanted.resource is not None:
         region = "" if name in GLOBAL else REGION
         account, partition = subject.account or ACCOUNT, subject.partition or PARTITION
@@ -109,8 +136,7 @@ def _asked(subject: Subject, wanted: Wanted) -> Iterator[Request]:
         context = base_context_of(subject, name, REGION) | _keys(subject, wanted)
         yield Request(wanted.action, arn, None, context)
         return
-    owner = reference.service(name)
-    action = owner.action(operation) if owner else None
+    action = _action(wanted.action)
     if action is None:
         return
     for target in sorted(action.targets, key=lambda each: (each.type != "instance", each.type)):

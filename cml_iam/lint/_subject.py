@@ -186,10 +186,11 @@ class Subject:
         """The engine on these documents."""
         from cml_iam.engine import compile_policies
 
-        return compile_policies(identity=self._as_attached)
+        return compile_policies(identity=self.of_principal)
 
     @cached_property
-    def _as_attached(self) -> list[PolicyDocument]:
+    def of_principal(self) -> list[PolicyDocument]:
+        """The documents as policies of a principal."""
         return [
             replace(document, statements=tuple(map(as_attached, document.statements)))
             for document in self.documents
@@ -198,7 +199,7 @@ class Subject:
     @cached_property
     def by_statement(self) -> dict[int, Item]:
         """The items by the identity of what the authorizer calls their statements."""
-        asked = (each for document in self._as_attached for each in document.statements)
+        asked = (each for document in self.of_principal for each in document.statements)
         return {id(each): item for each, item in zip(asked, self.items, strict=True)}
 
 

@@ -13,6 +13,7 @@ from cml_iam import reference
 from cml_iam.lint._conditions import parse_operator
 from cml_iam.lint._corrections import guarded_tag
 from cml_iam.lint._finding import Found, Step
+from cml_iam.lint._proved import WHO, TagProof, tag_actions
 from cml_iam.lint._replayed import Replayed
 from cml_iam.lint._sample import concerning, filled, granting, requests, resource_tag, says
 from cml_iam.reference import same_key
@@ -31,9 +32,6 @@ PREFIX: Final = "aws:resourcetag/"
 
 SERVICE_SET: Final = frozenset({"ec2:createaction"})
 """Keys EC2 fills itself, so that the caller cannot choose them."""
-
-WHO: Final = ("aws:principal", "aws:userid", "aws:username", "aws:federatedprovider")
-"""Beginnings of keys that say who asks: the same for every request of one caller."""
 
 LIFECYCLE: Final = ("TerminateInstances", "StopInstances", "StartInstances")
 
@@ -64,6 +62,8 @@ def gate_open(subject: Subject) -> Iterator[Found]:
         if found:
             gate, request = found
             yield _opened(subject, gate, request, gate.tag)
+        elif not _first_way(subject, item, condition, twin=True):
+            yield from _opened_somehow(subject, item, condition)
 
 
 def gate_open_by_case(subject: Subject) -> Iterator[Found]:
@@ -80,12 +80,15 @@ def gate_open_by_case(subject: Subject) -> Iterator[Found]:
 def tag_wiped(subject: Subject) -> Iterator[Found]:
     """Yield tag conditions whose tag the caller can remove: what it managed is lost to it."""
     for item, condition in _conditions(subject):
+        proof = _proof(subject, item, condition)
+        if not proof.targets or proof.never_taken():
+            continue
         ways = (
             (gate, request)
             for gate in _gates(subject, item, condition)
             for request in _wipes(subject, gate)
         )
-        found = next(ways, None)
+        found = next(ways, None) or _wiped_somehow(subject, item, condition, proof)
         if found:
             yield _wiped(subject, *found)
 
@@ -128,6 +131,8 @@ def _first_way(
     subject: Subject, item: Item, condition: Condition, *, twin: bool
 ) -> tuple[Gate, Request] | None:
     key = ("first way", id(item), condition, twin)
+    if key not in subject.found and not _can_be_given(subject, item, condition):
+        subject.found[key] = None
     if key not in subject.found:
         ways = (
             (gate, request)
@@ -137,6 +142,61 @@ def _first_way(
         subject.found[key] = next(ways, None)
     found: tuple[Gate, Request] | None = subject.found[key]
     return found
+
+
+def _proof(subject: Subject, item: Item, condition: Condition) -> TagProof:
+    """Return the questions to be proved about *condition*."""
+    actions = tuple(_gated_actions(item))
+    targets = (
+        target
+        for action in actions
+        for target in item.targets(action)
+        if target.type and target.keys.has(condition.key)
+    )
+    return TagProof(subject, condition, actions, tuple(targets))
+
+
+def _can_be_given(subject: Subject, item: Item, condition: Condition) -> bool:
+    """Say whether a call may give a resource the tag; False is proved."""
+    proof = _proof(subject, item, condition)
+    return bool(proof.targets) and not proof.never_given()
+
+
+def _opened_somehow(subject: Subject, item: Item, condition: Condition) -> Iterator[Found]:
+    """Yield the finding that a proof has the witness of, where no sample had one."""
+    if not _can_be_given(subject, item, condition):
+        return
+    proof = _proof(subject, item, condition)
+    value = values_of(condition)[0]
+    calls = proof.way_in(value)
+    gate = _gate_of(subject, item, condition, proof, calls[-1]) if calls else None
+    if gate:
+        yield _opened(subject, gate, calls[0], gate.tag)
+
+
+def _wiped_somehow(
+    subject: Subject, item: Item, condition: Condition, proof: TagProof
+) -> tuple[Gate, Request] | None:
+    way = proof.way_out()
+    gate = _gate_of(subject, item, condition, proof, way[0]) if way else None
+    return (gate, way[1]) if gate else None
+
+
+def _gate_of(
+    subject: Subject, item: Item, condition: Condition, proof: TagProof, opened: Request
+) -> Gate | None:
+    """Return *condition* as the gate of the allowed request *opened*, if it is in the way there."""
+    tag = condition.key.partition("/")[2]
+    carried = {same_key(key) for key in resource_tag(tag, "")}
+    shut = opened._replace(
+        context={k: v for k, v in opened.context.items() if same_key(k) not in carried}
+    )
+    if subject.authorizer.decide(shut).allowed:
+        return None
+    action = next(each for each in proof.actions if each.full == opened.action)
+    kind = opened.resource.split(":", 5)[-1].partition("/")[0]
+    target = next(each for each in proof.targets if each.type == kind)
+    return Gate(item, condition, tag, values_of(condition)[0], action, target, opened, shut)
 
 
 def _gates(subject: Subject, item: Item, condition: Condition) -> Iterable[Gate]:
@@ -172,7 +232,7 @@ def _gates_of(
     fixed = resource_tag(tag, value)
     seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
     for opened in requests(
-        subject, action, target, concerning(subject, action, *_tag_actions()), fixed=fixed
+        subject, action, target, concerning(subject, action, *tag_actions()), fixed=fixed
     ):
         where = (opened.resource, _tags_of(opened))
         if where in seen or not subject.authorizer.decide(opened).allowed:
@@ -210,12 +270,6 @@ def _gated_actions(item: Item) -> list[Action]:
         if each.service == "ec2" and each.full not in TAGGING and each.writes
     ]
     return sorted(found, key=lambda each: each.name != LIFECYCLE[0])
-
-
-def _tag_actions() -> list[Action]:
-    ec2 = reference.service("ec2")
-    found = [ec2.action("CreateTags"), ec2.action("DeleteTags")] if ec2 else []
-    return [each for each in found if each]
 
 
 def _taggings(subject: Subject, gate: Gate, tag: str) -> Iterator[Request]:
@@ -289,7 +343,7 @@ def _with_extras(subject: Subject, tags: dict[str, str]) -> Iterable[dict[str, s
     """Return *tags* alone, and with the other tags that conditions of CreateTags ask for."""
     extras = {
         condition.key.partition("/")[2]: values_of(condition)[0]
-        for item in concerning(subject, *_tag_actions()[:1])
+        for item in concerning(subject, *tag_actions()[:1])
         if item.allows
         for condition in item.statement.conditions
         if condition.key.lower().startswith("aws:requesttag/") and values_of(condition)

@@ -9,7 +9,7 @@ resource types and condition keys that AWS's service reference gives it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -174,10 +174,10 @@ def _field(text: str, index: int) -> Glob:
     return Glob(tuple(s for c in text for s in (some if c == "*" else (c,))))
 
 
-def classes(parts: Sequence[Part]) -> list[Class]:
-    """Return the classes of actions that *parts* tell apart."""
-    naming = _Naming(parts)
-    found = (*naming.of_services(), naming.rest())
+def classes(parts: Sequence[Part], wanted: Callable[[int], bool]) -> list[Class]:
+    """Return the classes of actions that *parts* tell apart, of those whose bits are *wanted*."""
+    naming = _Naming(parts, wanted)
+    found = (*naming.of_services(), *naming.rest())
     return [each for whole in found for each in _without_singular(whole)]
 
 
@@ -196,7 +196,8 @@ def _without_singular(whole: Class) -> Iterator[Class]:
 class _Naming:
     """Which statements name which actions, as bits."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[Part], wanted: Callable[[int], bool]) -> None:
+        self._wanted = wanted
         self._negated = self._everything = 0
         self._patterns: dict[str, list[tuple[int, ActionPattern]]] = defaultdict(list)
         for number, part in enumerate(parts):
@@ -211,11 +212,13 @@ class _Naming:
                 else:
                     self._patterns[pattern.service].append((bit, pattern))
 
-    def rest(self) -> Class:
-        """Return the class of all actions no statement names, of any service."""
+    def rest(self) -> Iterator[Class]:
+        """Yield the class of all actions no statement names, of any service."""
+        if not self._wanted(self._bits(0)):
+            return
         known = dict.fromkeys((*POPULAR, *singular_actions()))
         listed = (each for each in known if each.partition(":")[0] not in self._patterns)
-        return Class(self._bits(0), tuple(listed), FRESH, others=True)
+        yield Class(self._bits(0), tuple(listed), FRESH, others=True)
 
     def of_services(self) -> Iterator[Class]:
         """Yield the classes of the actions of the services that are named."""
@@ -226,27 +229,18 @@ class _Naming:
         self, prefix: str, patterns: list[tuple[int, ActionPattern]]
     ) -> Iterator[Class]:
         owner = service(prefix)
-        hits: dict[str, int] = defaultdict(int)
-        exact: dict[str, str] = {}
-        for bit, pattern in patterns:
-            if pattern.exact:
-                exact.setdefault(pattern.name, pattern.text.partition(":")[2])
-                hits[pattern.name] |= bit
-            for name in owner.names_matching(pattern.name) if owner and not pattern.exact else ():
-                hits[name.lower()] |= bit
-        for name in exact:
-            for bit, pattern in patterns:
-                if pattern.test(name):
-                    hits[name] |= bit
+        exact = {p.name: p.text.partition(":")[2] for _, p in reversed(patterns) if p.exact}
+        hits = _hits(owner, patterns, exact)
         groups: dict[int, list[str]] = defaultdict(list)
         for name in sorted(hits, key=lambda each: each not in exact):
             groups[self._bits(hits[name])].append(name)
         untouched = self._bits(0)
-        if owner and untouched:
+        if owner and untouched and self._wanted(untouched):
             names = (each.lower() for each in owner.action_names)
             groups[untouched] += [each for each in names if each not in hits]
         for bits, grouped in groups.items():
-            yield _class(prefix, owner, bits, grouped, exact)
+            if self._wanted(bits):
+                yield _class(prefix, owner, bits, grouped, exact)
         yield from self._unlisted(prefix, patterns, set(groups))
 
     def _unlisted(
@@ -262,12 +256,26 @@ class _Naming:
             bits = 0
             for bit, pattern in patterns:
                 bits |= bit if pattern.test(name) else 0
-            if self._bits(bits) not in known:
+            if self._bits(bits) not in known and self._wanted(self._bits(bits)):
                 known.add(self._bits(bits))
                 yield Class(self._bits(bits), (), f"{prefix}:{name}")
 
     def _bits(self, hits: int) -> int:
         return (hits | self._everything) ^ self._negated
+
+
+def _hits(
+    owner: Service | None, patterns: list[tuple[int, ActionPattern]], exact: Iterable[str]
+) -> dict[str, int]:
+    """Return the actions that *patterns* name, in lower case, each with the bits of those."""
+    hits: dict[str, int] = defaultdict(int)
+    for name in exact:
+        for bit, pattern in patterns:
+            hits[name] |= bit if pattern.test(name) else 0
+    for bit, pattern in patterns:
+        for name in owner.names_matching(pattern.name) if owner and not pattern.exact else ():
+            hits[name.lower()] |= bit
+    return hits
 
 
 def _class(

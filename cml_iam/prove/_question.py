@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -12,6 +12,7 @@ from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement
 from cml_iam.prove._answers import Answered, Policies, Shape, Verdict, Witness
 from cml_iam.prove._boxes import Budget
 from cml_iam.prove._colon import taking_colons
+from cml_iam.prove._contradict import apart
 from cml_iam.prove._known import REFERENCE, Assumption
 from cml_iam.prove._places import Class, Place, classes, loose_places, together
 from cml_iam.prove._slices import Found, Goal, Searcher
@@ -88,8 +89,15 @@ def _within(candidate: Policies, reference: Policies) -> Verdict:
 
 def _never(policies: Policies, shape: Policies) -> Verdict:
     side, kind = side_of(policies), side_of(shape)
-    goal = Goal((*kind.gates, *side.gates), side.denies)
+    goal = Goal((*kind.gates, *_left(side, kind)), side.denies)
     return _Question(goal, side, None, kind).verdict()
+
+
+def _left(side: Side, kind: Side) -> Iterator[tuple[Part, ...]]:
+    """Yield the gates of *side* without the statements that match no request of *kind*."""
+    asked = [part for gate in kind.gates for part in gate]
+    for gate in side.gates:
+        yield tuple(part for part in gate if not all(apart(part, each) for each in asked))
 
 
 def _always(policies: Policies, shape: Policies) -> Verdict:
@@ -139,8 +147,16 @@ class _Question:
         """Search every class of actions."""
         parts = self.goal.parts()
         numbers = {part: 1 << n for n, part in enumerate(parts)}
-        for each in sorted(classes(parts), key=lambda each: (each.others, not each.listed)):
-            goal = _about(self.goal, numbers, each.bits)
+        goals: dict[int, Goal | None] = {}
+
+        def wanted(bits: int) -> bool:
+            if bits not in goals:
+                goals[bits] = _about(self.goal, numbers, bits)
+            return goals[bits] is not None
+
+        found_in = classes(parts, wanted)
+        for each in sorted(found_in, key=lambda each: (each.others, not each.listed)):
+            goal = goals[each.bits]
             group = each if self.candidate.of_resource else _but_always_allowed(each)
             found = self._in_class(group, goal) if goal and group else None
             if found is not None:

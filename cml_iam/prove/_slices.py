@@ -105,7 +105,6 @@ class Searcher:
                 return Found(slice_.request(given), active)
             active |= broken
 
-
     def _on_nothing(self) -> bool:
         """Say whether the resource `*` may be allowed, as far as resources are asked about."""
         return all(any(map(_may_be_on_nothing, gate)) for gate in self._goal.allowed)
