@@ -435,7 +435,9 @@ def _ec2_action(name: str) -> Action | None:
 def _how_wiped(gate: Gate, wipe: Request) -> str:
     if "aws:TagKeys" not in wipe.context:
         return f"ec2:DeleteTags without naming tags, which deletes all, on {wipe.resource}"
-    value = f"={OTHER_VALUE}" if wipe.action == "ec2:CreateTags" else ""
+    sent = {same_key(key): value for key, value in wipe.context.items()}
+    set_to = sent.get(f"aws:requesttag/{gate.tag.lower()}")
+    value = f"={set_to}" if wipe.action == "ec2:CreateTags" else ""
     return f"{wipe.action} {gate.tag}{value} on {wipe.resource}"
 
 
