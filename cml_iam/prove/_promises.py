@@ -30,8 +30,9 @@ class Promise:
     """Something that must hold of all requests, or of all sequences of them.
 
     *manner* says how it is asked: none of *shapes* is `never` allowed; the policies grant nothing
-    but what *reference* does (`within`); none of the resources of the one shape that do not carry
-    *tag* meets its actions, in any number of steps (`taken over`); none of them loses it (`lost`).
+    but what *reference* does (`within`; *shapes* are what it does not); none of the resources of
+    the one shape that do not carry *tag* meets its actions, in any number of steps (`taken over`);
+    none of them loses it (`lost`).
     *closing* are conditions that close a statement by which it is broken.
     """
 
@@ -51,17 +52,16 @@ def site_promises(site: Site) -> tuple[Promise, ...]:
 
 def _promises(site: Site) -> Iterator[Promise]:
     restrict, permissions = site.restrict, _permissions(site)
+    others = (Shape(not_actions=tuple(each.action for each in permissions)),)
     yield Promise(
         "within-base",
         "nothing beyond the documented policy is allowed",
         "within",
+        others,
         reference=_base(permissions),
     )
     yield Promise(
-        "catalogue",
-        "no action outside the permission catalogue is allowed",
-        "never",
-        (Shape(not_actions=tuple(each.action for each in permissions)),),
+        "catalogue", "no action outside the permission catalogue is allowed", "never", others
     )
     if restrict.regions:
         yield _regions(restrict, permissions)
