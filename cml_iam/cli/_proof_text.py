@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.cli._output import INFO, json_text
@@ -54,7 +55,7 @@ def call_lines(
     request, allowing = call.request, call.candidate.statements
     of_resource = any(each.kind == "resource" for each in allowing)
     by = f" by {request.principal or 'nobody in particular'}" if of_resource else ""
-    yield f"    {lead}{request.action} on {request.resource}{by}"
+    yield from _at_most(f"    {lead}{request.action}", f"on {request.resource}{by}", indent=7)
     for key, value in _said_once(request.context):
         text = ", ".join(value) if isinstance(value, list | tuple) else value
         yield f"       {key} = {text if text else json.dumps(value)}"
@@ -69,6 +70,23 @@ def call_lines(
         yield f"       allowed by {_statements(call.candidate)}"
     if call.reference:
         yield f"       {_refused(call.reference, other)}"
+
+
+def promise_line(proof: Proof, lead: str) -> Iterator[str]:
+    """Yield what is promised, after *lead*; with its id where it does not hold."""
+    title = f"{lead}  {proof.promise.title}"
+    if proof.answer == "holds":
+        yield title
+    else:
+        yield from _at_most(title, f"[{proof.promise.id}]", indent=4)
+
+
+def _at_most(first: str, second: str, *, indent: int) -> Iterator[str]:
+    """Yield both on one line, or on two where that is too long."""
+    if len(first) + 1 + len(second) <= WIDTH:
+        yield f"{first} {second}"
+    else:
+        yield from (first, " " * indent + second)
 
 
 def _is_question(side: Answered) -> bool:
@@ -195,11 +213,18 @@ def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str
     left = MAX_FACTS
     for page, facts_of_page in by_page.items():
         if left > 0:
-            yield from (f"    {each}" for each in facts_of_page[:left])
-            yield f"      {page}"
+            for each in facts_of_page[:left]:
+                yield from _wrapped(each)
+            yield f"    {page}"
         left -= len(facts_of_page)
     if left < 0:
         yield f"    and {-left} more, which `-o json` has"
+
+
+def _wrapped(text: str) -> list[str]:
+    wrapper = TextWrapper(WIDTH, break_long_words=False, break_on_hyphens=False)
+    wrapper.initial_indent, wrapper.subsequent_indent = "  - ", "    "
+    return wrapper.wrap(text)
 
 
 def _facts(used: Iterable[Assumption]) -> dict[str, list[str]]:

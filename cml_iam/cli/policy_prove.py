@@ -22,7 +22,13 @@ from cml_iam.cli._output import (
     say,
     wants_json,
 )
-from cml_iam.cli._proof_text import assumption_lines, call_lines, proof_lines, statement_json
+from cml_iam.cli._proof_text import (
+    assumption_lines,
+    call_lines,
+    promise_line,
+    proof_lines,
+    statement_json,
+)
 from cml_iam.cli._settings import DEFAULT_SITE, settings, shared_options
 from cml_iam.errors import DocumentError, InputError
 
@@ -243,9 +249,8 @@ def _code(answers: Sequence[str]) -> Exit:
 def _show(proofs: Sequence[Proof], site: Site) -> None:
     width = max(len(each.answer) for each in proofs)
     for proof in proofs:
-        name = "" if proof.answer == "holds" else f" [{proof.promise.id}]"
-        say(f"{SYMBOLS[proof.answer]} {proof.answer:{width}}  {proof.promise.title}{name}")
-        for line in proof_lines(proof):
+        lead = f"{SYMBOLS[proof.answer]} {proof.answer:{width}}"
+        for line in (*promise_line(proof, lead), *proof_lines(proof)):
             say(line)
     used = dict.fromkeys(a for each in proofs for a in each.assumptions)
     for line in assumption_lines(used, every=bool(settings().verbose)):

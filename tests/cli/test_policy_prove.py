@@ -38,7 +38,7 @@ def test_a_broken_promise_shows_the_call_its_statement_and_what_closes_it(cml_ia
 
     assert ran.code == 3
     assert "✖ broken  no instance without the guard tag is operated" in ran.out
-    assert "    ec2:TerminateInstances on arn:aws:ec2:" in ran.out
+    assert "    ec2:TerminateInstances\n       on arn:aws:ec2:" in ran.out
     assert "allowed by EC2InstanceManagement (base.json:4:5)" in ran.out
     assert '"Effect": "Deny"' in ran.out
     assert ran.out.splitlines()[-1] == "✖ 7 of 9 promises broken"

@@ -148,7 +148,7 @@ def test_the_policy_of_a_resource_is_asked_with_its_caller(cml_iam: Any) -> None
     ran = cml_iam("policy", "prove", "--never", "sts:AssumeRole", "trust.json")
 
     assert ran.code == 3
-    assert "sts:AssumeRole on arn:aws:iam::111122223333:role/foreign-role by ec2.am" in ran.out
+    assert "       on arn:aws:iam::111122223333:role/foreign-role by ec2.am" in ran.out
     assert cml_iam("policy", "prove", "--equivalent", "trust.json", "trust.json").code == 0
 
 
@@ -186,8 +186,9 @@ def test_what_is_taken_for_granted_of_many_actions_is_one_fact(cml_iam: Any) -> 
     for verbose in (cml_iam(*arguments, "-v"), cml_iam("-v", *arguments)):
         lines = verbose.out.splitlines()
         assert lines[1] == "• taken for granted, for AWS says so:"
-        assert f" and {len(of_actions) - 1} other actions about no types of resource" in lines[3]
-        assert len(lines) == 5
+        assert [line[:4] for line in lines[2:]] == ["  - ", "  - ", "    ", "    "]
+        assert f" and {len(of_actions) - 1} other actions about no" in lines[3]
+        assert max(map(len, lines[:-1])) <= 80
 
 
 def test_few_actions_are_all_named(cml_iam: Any, tmp_path: Path) -> None:
