@@ -51,6 +51,7 @@ class Gathered:
     needs: dict[str, set[str]] = field(default_factory=dict)
     principals: bool = False
     names_ec2_keys: bool = False
+    in_fields: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for part in self.parts:
@@ -60,7 +61,13 @@ class Gathered:
                 name = same_key(each.condition.key)
                 self.spelt.setdefault(name, each.condition.key)
                 self.conditions.setdefault(name, []).append(each)
+                self.in_fields |= each.needs() if each.family == "arn" else set()
                 self._need(name, each.needs())
+            for pattern in part.patterns:
+                for each_field in pattern:
+                    self.in_fields |= (
+                        each_field.needs if each_field.index < RESOURCE_FIELD else set()
+                    )
             if self.place.fields is None:
                 self._all_needed(part.needs)
                 continue
@@ -119,7 +126,17 @@ class AxisMaker:
     def axes(self, tests: Iterable[Test]) -> tuple[Axis, ...]:
         """Return the axes; every one of *tests* depends on one of them."""
         groups = self._groups(tests)
+        if self._tied and not self._tie_is_plain():
+            self.incomplete.append("policy variables of the region, or in it")
         return tuple(self._axis(group) for group in groups)
+
+    def _tie_is_plain(self) -> bool:
+        """Say whether variables play no part in what is tied to the region of the ARN."""
+        region = FIELD_KEYS[3]
+        itself = {p.parts for p in self.gathered.fields.get(region, ()) if REGION in p.needs}
+        users = {name for name, needed in self.gathered.needs.items() if REGION in needed}
+        needed = self.gathered.needs.get(region, set()) | self.gathered.needs.get(REGION, set())
+        return needed <= {REGION} and users <= {region} and all(len(p) == 1 for p in itself)
 
     def _groups(self, tests: Iterable[Test]) -> list[list[str]]:
         keys = self.gathered.keys
@@ -180,6 +197,8 @@ class AxisMaker:
         known = self.assumed.caller_keys(key, given)
         names = self.gathered.names(key)
         if known is not None:
+            if any(key in needed for needed in self.gathered.needs.values()):
+                self.incomplete.append(f"the policy variable ${{{names[0]}}}")
             yield from (dict.fromkeys(names, v) if v is not None else {} for v in known)
             return
         for value in self._values(key, names, given).values:

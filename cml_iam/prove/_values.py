@@ -312,7 +312,7 @@ def _singles(query: Query) -> tuple[list[str], bool, str]:
     wild = any(each.plain is None for each in globs)
     kind = base_type(key)
     hints = [*query.hints, *hints_for(key, globs)]
-    texts, complete = representatives([*globs, *_formed_globs(kind)], hints)
+    texts, complete = representatives([*globs, *formed_globs(kind)], hints)
     ordered = [each for each in _MAKE if each in families]
     by_type = _FAMILY_OF.get(kind)
     found = [*plain]
@@ -337,12 +337,17 @@ def can_be_typed(key: str, asked: Iterable[Asked]) -> bool:
     return all(g.plain is not None for each in asked for g in each.globs({}))
 
 
+def compares_texts(key: str, asked: Iterable[Asked]) -> bool:
+    """Say whether *key* is a text, or a list of them, and compared with nothing else."""
+    return base_type(key) not in _FAMILY_OF and all(each.family in _TEXTS for each in asked)
+
+
 def base_type(key: str) -> str:
     """Return the type of *key*, or of its values if it has several; empty if unknown."""
     return (key_type(key) or "").removeprefix("ArrayOf")
 
 
-def _formed_globs(kind: str) -> Iterable[Glob]:
+def formed_globs(kind: str) -> Iterable[Glob]:
     """Yield what tells well-formed texts of the type *kind* from others."""
     if kind == "ARN":
         yield ARN

@@ -1,37 +1,54 @@
-"""Values for policy variables: one for each way in which what they stand for can fit patterns.
+"""Values for policy variables: some for each way in which what they stand for can fit patterns.
 
 A variable stands between what comes before it in a pattern and what comes after. What comes
 before leads every other pattern on the same key to one state; a value leads on from there. Two
 values that lead to the same states, and to which the variable's own conditions answer alike, are
-one to every test. That is exact where the text before the variable has no wildcard, and where two
-patterns with the variable either share that text or part ways within it; elsewhere a question
-that finds no witness stays undecided.
+one to every text that begins with them. To the others they are one too, but that a text which all
+of its kind begin so leaves none of them over: of several values, none of which another begins
+with, a text can begin with one only, so one more than there are keys with such texts are taken.
+
+That is exact where the text before the variable has no wildcard, where two patterns with the
+variable either share that text or part ways within it, and where all that is asked of the keys are
+patterns of texts in which case counts; elsewhere a question that finds no witness stays undecided.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine._variables import Token, Variable
-from cml_iam.prove._globs import Glob, Machine
+from cml_iam.prove._globs import DIGITS, OTHERS, Glob, Machine, Wild, glob
+from cml_iam.prove._hints import RESOURCE_FIELD
+from cml_iam.prove._statements import FIELD_KEYS
+from cml_iam.prove._values import base_type, compares_texts, formed_globs
 from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
     from cml_iam.prove._axes import Gathered
 
 MAX_STATES: Final = 400
+MAX_WORDS: Final = 400
+"""Texts looked at to find several of a class that do not begin with one another."""
+
 EXAMPLES: Final = ("example", "someone", "fresh-name", "q7")
+COLON: Final = glob("*:*")
+"""Told apart in the fields of an ARN: a value with a colon leaves a pattern without a meaning."""
+
+Start = tuple[tuple[Glob, ...], str]
+"""Patterns, and the text that has been read when the variable begins."""
 
 
 def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:
     """Return values for the variable *key*, and whether they are all that is needed."""
     users = [name for name, needed in gathered.needs.items() if key in needed]
-    if not users:
+    if not users and key not in gathered.in_fields:
         return [], True
-    starts: list[tuple[Machine, int]] = []
-    complete = True
+    complete = _is_text(gathered, key) and not gathered.needs.get(key)
+    starts: dict[Start, None] = {}
     for user in users:
         patterns = list(_patterns(gathered, user))
         varying = [each for each in patterns if _has(each, key)]
@@ -40,11 +57,27 @@ def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:
         known = list(dict.fromkeys(each for each in befores if each is not None))
         complete = complete and None not in befores and _apart(known)
         complete = complete and all(_has(each, key) for each in others)
-        machine = Machine(_plain_globs(gathered, user))
-        starts += [(machine, machine.run(before)) for before in known]
-    own = Machine([g for each in gathered.conditions.get(key, ()) for g in each.globs({})])
-    texts, all_there = _walk([(own, own.start), *starts])
-    return texts, complete and all_there
+        complete = complete and _is_text(gathered, user) and _is_exact(gathered, user)
+        globs = tuple(_plain_globs(gathered, user))
+        starts.update(dict.fromkeys((globs, before) for before in known))
+    own = [g for each in gathered.conditions.get(key, ()) for g in each.globs({})]
+    own += [*formed_globs(base_type(key)), *([COLON] if key in gathered.in_fields else [])]
+    texts, all_there = _walk(((tuple(own), ""), *starts), len(users) + 1)
+    return list(texts), complete and all_there
+
+
+def _is_text(gathered: Gathered, key: str) -> bool:
+    """Say whether nothing but texts is compared with *key*, and it is no number, date, address."""
+    return compares_texts(key, gathered.conditions.get(key, ()))
+
+
+def _is_exact(gathered: Gathered, user: str) -> bool:
+    """Say whether *user*, compared with variables, has one value, and its case counts."""
+    varying = [each for each in gathered.conditions.get(user, ()) if each.needs()]
+    return not any(
+        each.operator.qualifier or each.family == "bool" or "ignorecase" in each.operator.base
+        for each in varying
+    )
 
 
 def _patterns(gathered: Gathered, user: str) -> Iterator[tuple[Token, ...]]:
@@ -53,13 +86,19 @@ def _patterns(gathered: Gathered, user: str) -> Iterator[tuple[Token, ...]]:
         yield from each.parsed()
 
 
-def _plain_globs(gathered: Gathered, user: str) -> list[Glob]:
-    """Return the patterns of *user* without variables."""
-    found = [g for each in gathered.conditions.get(user, ()) for g in each.globs({})]
-    for each in gathered.fields.get(user, ()):
-        plain = None if each.needs else each.glob({})
-        found += [plain] if plain else []
-    return found
+def _plain_globs(gathered: Gathered, user: str) -> Iterator[Glob]:
+    """Yield the patterns of *user* without variables, and those that all its values fit."""
+    for each in gathered.conditions.get(user, ()):
+        yield from each.globs({})
+        yield from formed_globs("Bool" if each.family == "bool" else "")
+    yield from formed_globs(base_type(user))
+    for pattern in gathered.fields.get(user, ()):
+        plain = None if pattern.needs else pattern.glob({})
+        yield from () if plain is None else (plain,)
+    if user in FIELD_KEYS and gathered.place.fields is not None:
+        index = FIELD_KEYS.index(user)
+        yield gathered.place.fields[index - 1]
+        yield from gathered.place.kinds if index == RESOURCE_FIELD else ()
 
 
 def _has(parts: Iterable[Token], key: str) -> bool:
@@ -80,28 +119,111 @@ def _apart(texts: Sequence[str]) -> bool:
     return not any(a != b and b.startswith(a) for a in texts for b in texts)
 
 
-def _walk(starts: Sequence[tuple[Machine, int]]) -> tuple[list[str], bool]:
-    """Return a text for each set of states that the machines can be led to together."""
-    letters = sorted({char for machine, _ in starts for char in machine.alphabet})
-    begin = tuple(state for _, state in starts)
-    found = {begin: ""}
-    pending = deque([begin])
-    complete = True
-    while pending and complete:
-        here = pending.popleft()
-        for char in letters:
-            after = tuple(
-                machine.run(char, state) for (machine, _), state in zip(starts, here, strict=True)
-            )
-            if after not in found:
-                complete = len(found) < MAX_STATES
-                found[after] = found[here] + char
-                pending.append(after)
-    kinds = {
-        (starts[0][0].accepts(each[0]), *each[1:]): text
-        for each, text in sorted(found.items(), key=lambda item: -len(item[1]))
-    }
-    for example in EXAMPLES:
-        end = tuple(machine.run(example, state) for machine, state in starts)
-        kinds[starts[0][0].accepts(end[0]), *end[1:]] = example
-    return sorted(kinds.values(), key=lambda text: text not in EXAMPLES), complete
+@lru_cache(1 << 9)
+def _walk(starts: tuple[Start, ...], wanted: int) -> tuple[tuple[str, ...], bool]:
+    """Return *wanted* texts for each set of states that the machines can be led to together.
+
+    Of the first machine what it accepts counts, and not its state.
+    """
+    walk = _Walk(starts, wanted)
+    found: list[str] = []
+    complete = walk.complete
+    for kind in walk.kinds:
+        texts, all_there = walk.texts(kind)
+        found += texts
+        complete = complete and all_there
+    return tuple(sorted(dict.fromkeys(found), key=lambda text: text not in EXAMPLES)), complete
+
+
+State = tuple[int, ...]
+
+
+class _Walk:
+    """Machines run side by side, each from where it stands when the variable begins."""
+
+    def __init__(self, starts: Sequence[Start], wanted: int) -> None:
+        self._machines = [Machine(list(dict.fromkeys(globs))) for globs, _ in starts]
+        self._wanted = wanted
+        named = {char for machine in self._machines for char in machine.alphabet}
+        self._fresh = [*islice((c for c in OTHERS if c not in named), wanted)]
+        # Beyond the usual characters there are always more that nobody names.
+        more = (chr(n) for n in range(0x2460, 0x2480))
+        self._fresh += [*islice((c for c in more if c not in named), wanted - len(self._fresh))]
+        if any(Wild.DIGIT in each.symbols for globs, _ in starts for each in globs):
+            self._fresh += [*islice((c for c in DIGITS if c not in named), wanted)]
+        self._letters = [*sorted(named), *self._fresh]
+        begin = tuple(
+            machine.run(before) for machine, (_, before) in zip(self._machines, starts, strict=True)
+        )
+        self._begin = begin
+        self.states = {begin: ""}
+        self._came: dict[State, set[State]] = {}
+        self.complete = self._explore()
+        self.kinds: dict[State, list[State]] = {}
+        for state in self.states:
+            self.kinds.setdefault(self._kind(state), []).append(state)
+
+    def _kind(self, state: State) -> State:
+        return (self._machines[0].accepts(state[0]), *state[1:])
+
+    def _after(self, state: State, text: str) -> State:
+        pairs = zip(self._machines, state, strict=True)
+        return tuple(machine.run(text, each) for machine, each in pairs)
+
+    def _explore(self) -> bool:
+        pending = deque([self._begin])
+        while pending:
+            here = pending.popleft()
+            for char in self._letters:
+                after = self._after(here, char)
+                self._came.setdefault(after, set()).add(here)
+                if after not in self.states:
+                    if len(self.states) >= MAX_STATES:
+                        return False
+                    self.states[after] = self.states[here] + char
+                    pending.append(after)
+        return True
+
+    def texts(self, kind: State) -> tuple[list[str], bool]:
+        """Return texts of *kind* that do not begin with one another: as many as wanted, or all."""
+        known = [each for each in EXAMPLES if self._kind(self._after(self._begin, each)) == kind]
+        if len(known) >= self._wanted:
+            return known[: self._wanted], True
+        for state in self.kinds[kind]:
+            longer = [each for each in self._fresh if self._kind(self._after(state, each)) == kind]
+            if len(longer) >= self._wanted:
+                return [self.states[state] + each for each in longer[: self._wanted]], True
+        return self._searched(kind)
+
+    def _searched(self, kind: State) -> tuple[list[str], bool]:
+        leading = self._leading_to(self.kinds[kind])
+        pending = deque([(self._begin, "")] if self._begin in leading else [])
+        found: list[str] = []
+        for _ in range(MAX_WORDS):
+            if not pending:
+                return found, True
+            state, text = pending.popleft()
+            if self._kind(state) == kind:
+                found.append(text)
+                if _ends(found) >= self._wanted:
+                    return found, True
+            for char in self._letters:
+                after = self._after(state, char)
+                if after in leading:
+                    pending.append((after, text + char))
+        return found, False
+
+    def _leading_to(self, states: Iterable[State]) -> set[State]:
+        found = set(states)
+        pending = deque(found)
+        while pending:
+            for each in self._came.get(pending.popleft(), ()):
+                if each not in found:
+                    found.add(each)
+                    pending.append(each)
+        return found
+
+
+def _ends(texts: Sequence[str]) -> int:
+    """Count those of *texts* that no other one begins with."""
+    return sum(not any(b != a and b.startswith(a) for b in texts) for a in texts)

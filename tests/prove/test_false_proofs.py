@@ -98,6 +98,105 @@ CASES = {
     "a policy of a principal that names none": case(
         {"Effect": "Allow", "NotPrincipal": {"AWS": "*"}, "Action": GET, "Resource": "*"}
     ),
+    # Policy variables.
+    "a variable whose value is compared with a number": case(
+        allow(StringEquals={"my:k": "${my:v}"}, NumericGreaterThan={"my:v": "100"}),
+        where={"StringLike": {"my:k": "2*"}},
+        answer="undecided",
+        my__k="200",
+        my__v="200",
+    ),
+    "a variable, and a number in its place": case(
+        allow(StringEquals={"my:k": "${my:v}"}, NumericLessThan={"my:k": "5"}),
+        answer="undecided",
+        my__k="4",
+        my__v="4",
+    ),
+    "a variable that is an address": case(
+        allow(StringEquals={"aws:SourceIp": "${my:v}"}),
+        answer="undecided",
+        aws__SourceIp="192.0.2.1",
+        my__v="192.0.2.1",
+    ),
+    "an address as a variable": Case(
+        (allow(GET, "arn:aws:s3:::b/${aws:SourceIp}"),),
+        Request(GET, "arn:aws:s3:::b/192.0.2.1", None, {"aws:SourceIp": "192.0.2.1"}),
+        Shape([GET], ["arn:aws:s3:::b/192.*"]),
+        "undecided",
+    ),
+    "a variable that is an ARN": case(
+        allow(StringEquals={"aws:PrincipalArn": "${my:v}"}),
+        aws__PrincipalArn="arn:aws:iam::111122223333:user/a",
+        my__v="arn:aws:iam::111122223333:user/a",
+    ),
+    "a variable that is a boolean": case(
+        allow(Bool={"aws:SecureTransport": "${my:v}"}), aws__SecureTransport="true", my__v="true"
+    ),
+    "a variable behind letters of any case": case(
+        allow(StringEqualsIgnoreCase={"my:k": "a${my:v}"}),
+        where={"StringEquals": {"my:k": "AB"}},
+        answer="undecided",
+        my__k="AB",
+        my__v="b",
+    ),
+    "a variable in any case": case(
+        allow(StringEqualsIgnoreCase={"my:k": "${my:v}"}, StringLike={"my:v": "a*"}),
+        where={"StringEquals": {"my:k": "AB"}},
+        answer="undecided",
+        my__k="AB",
+        my__v="ab",
+    ),
+    "a variable that is compared with another": case(
+        allow(StringEquals={"my:v": "${my:w}", "my:k": "${my:v}"}),
+        where={"StringEquals": {"my:k": "abc"}},
+        answer="undecided",
+        my__k="abc",
+        my__v="abc",
+        my__w="abc",
+    ),
+    "a variable with a colon": case(
+        allow(),
+        deny() | {"NotResource": "arn:aws:s3:${my:v,'x'}::b"},
+        my__v="a:b",
+    ),
+    "a variable with a colon, and no resource": Case(
+        (
+            allow("iam:ListUsers"),
+            deny() | {"Action": "iam:*", "NotResource": "arn:aws:s3:${my:v,'x'}::b"},
+        ),
+        Request("iam:ListUsers", "*", None, {"my:v": "a:b"}),
+        Shape(["iam:ListUsers"]),
+    ),
+    "one character that neither of two keys is compared with": case(
+        allow(
+            StringEquals={"my:k": "${my:v}", "my:l": "${my:v}"},
+            StringLike={"my:k": "?"},
+            StringNotEquals={"my:k": "z", "my:l": "x"},
+        ),
+        my__k="q",
+        my__l="q",
+        my__v="q",
+    ),
+    "a text that does not begin with a variable, which another of its kind does": case(
+        allow(StringLike={"my:k": "a*", "my:v": "a*"}, StringNotLike={"my:v": "*e*"}),
+        deny(StringLike={"my:k": "${my:v}*"}),
+        my__k="ac",
+        my__v="ab",
+    ),
+    "a variable that is the type of a resource": Case(
+        (allow(STOP, "arn:aws:ec2:*:*:${my:v}/i-1"),),
+        Request(STOP, INSTANCE, None, {"my:v": "instance"}),
+        Shape([STOP]),
+    ),
+    "a variable that is a field of the ARN, empty in this type's": Case(
+        (allow(GET, "arn:aws:s3:${my:v}::b/x"),), Request(GET, OBJECT, None, {"my:v": ""})
+    ),
+    "a variable that is the region": Case(
+        (allow(STOP, "arn:aws:ec2:${my:v}:*:instance/*"),),
+        Request(STOP, INSTANCE, None, {"my:v": "us-east-1", "aws:RequestedRegion": "us-east-1"}),
+        Shape([STOP], conditions={"StringEquals": {"aws:RequestedRegion": "us-east-1"}}),
+        "undecided",
+    ),
 }
 
 
@@ -119,3 +218,14 @@ def test_a_statement_without_principal_names_nobody_in_the_policy_of_a_resource(
 
     assert within(of_resource(Principal="*"), of_resource()).answer == "broken"
     assert within(of_resource(), of_resource(Principal="*")).answer == "holds"
+
+
+def test_every_account_can_be_the_one_that_a_variable_stands_for() -> None:
+    def of_resource(*statements: Json) -> Policies:
+        listed = [each | {"Principal": "*"} for each in statements]
+        return Policies(resource=load_policy({"Version": "2012-10-17", "Statement": listed}))
+
+    own = allow(GET, "arn:aws:s3:::b-${aws:PrincipalAccount}/*")
+    but_one = of_resource(own, deny("arn:aws:s3:::b-123456789012/*"))
+
+    assert within(of_resource(own), but_one).answer == "undecided"
