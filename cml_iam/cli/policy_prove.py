@@ -81,6 +81,8 @@ def prove(
     resources, `where` conditions joined by `and`. What does not hold comes with the calls that
     show it, the statements that allow them, and what would close it.
 
+    FILES may be `-` for stdin. -v prints the facts about AWS that a proof rests on.
+
     Exits with 3 when something does not hold, with 8 when it could not be decided.
     """
     asked = {"within": within, "equivalent": equivalent, "never": never, "always": always}
