@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from cml_iam.engine import Request, compile_policies
+from cml_iam.policy import load_policy
+
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text("utf-8")
 PAGE = (REPOSITORY / "docs" / "prove.md").read_text("utf-8")
@@ -83,3 +86,27 @@ def test_what_the_readme_shows_of_a_proof_comes_out(cml_iam: Any, folder: Path) 
     start = lines.index(wanted[1])
     assert wanted[0] in lines[:start]
     assert lines[start : start + len(wanted) - 1] == wanted[1:]
+
+
+def test_the_cells_of_the_picture_are_decided_as_it_says() -> None:
+    page = (REPOSITORY / "docs" / "proof.md").read_text("utf-8")
+    team, region = "aws:RequestTag/Team", "aws:RequestedRegion"
+    like = {"StringLike": {team: "ab*"}, "StringEquals": {region: "us-east-1"}}
+    statements = [
+        {"Effect": effect, "Action": "ec2:CreateTags", "Resource": "*", "Condition": condition}
+        for effect, condition in (("Allow", like), ("Deny", {"StringEquals": {team: "abc"}}))
+    ]
+    policy = load_policy({"Version": "2012-10-17", "Statement": statements}, "picture")
+    authorizer = compile_policies(identity=[policy])
+    words = {"allowed": "**allowed**", "explicitDeny": "denied", "implicitDeny": "no statement"}
+    values = {"`abc`": "abc", "`abx`": "abx", "the empty text": "", "absent": None}
+    rows = {name: re.search(rf"^\| {name}.*\|$", page, re.MULTILINE) for name in values}
+    for name, value in values.items():
+        tags = {} if value is None else {team: value}
+        cells = [
+            words[authorizer.decide(Request("ec2:CreateTags", context=context)).outcome]
+            for context in ({**tags, region: "us-east-1"}, {**tags, region: "eu-west-1"})
+        ]
+        row = rows[name]
+        assert row is not None
+        assert [cell.strip() for cell in row[0].split("|")[2:4]] == cells
