@@ -1,13 +1,13 @@
 """Whatever becomes of AWS, /health answers 503 with the reason within 5 seconds.
 
-The real client is asked over real sockets, with its times cut short; that the times in use end
-early enough is a sum.
+The real client is asked over real sockets; that its times end early enough is a sum. No test looks
+at a clock: where AWS answers there is all the time in the world, and where it never does, the times
+are cut short, and an answer there is at all came before AWS's.
 """
 
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,28 +24,43 @@ from cml_iam.workers._monitor import PATIENCE
 from tests.workers.test_serve import serving
 
 WITHIN = 5.0
+LONG = 25.0
+"""Seconds for what does answer, however busy the machine; less than the port waits by itself."""
+
+SHORT = 0.3
+"""Seconds to wait for what never answers."""
+
 BACKOFF = 1.0
 """Seconds that botocore waits at most before the second of two attempts."""
 
 
-def told(url: str, key: str = "AKIAIOSFODNN7EXAMPLE", **more: Any) -> tuple[int, dict[str, Any]]:
-    """Ask /health of a service whose AWS is at *url*; return status and answer."""
+def told(
+    url: str, key: str = "AKIAIOSFODNN7EXAMPLE", *, seconds: float = LONG, **more: Any
+) -> tuple[int, dict[str, Any]]:
+    """Ask /health of a service whose AWS is at *url*; return status and answer.
+
+    The client gives up after *seconds*, the service some time after that: the reason tells which.
+    """
     aws = connect(
         endpoint_url=url,
         region="us-east-1",
         access_key=key,
         secret_key=more.pop("secret", Secret("x" * 40)),
         attempts=1,
-        connect_timeout=0.3,
-        read_timeout=0.3,
+        connect_timeout=seconds,
+        read_timeout=seconds,
         **more,
     )
     patient: Aws = connect(endpoint_url=url, region="us-east-1")
-    watched = Monitor(WorkerManager(patient), ["us-east-1"], "us-east-1", prober=WorkerManager(aws))
+    watched = Monitor(
+        WorkerManager(patient),
+        ["us-east-1"],
+        "us-east-1",
+        patience=seconds + LONG,
+        prober=WorkerManager(aws),
+    )
     with serving(watched) as get:
-        started = time.monotonic()
         status, said = get("/health")
-        assert time.monotonic() - started < WITHIN
     return status, json.loads(said)
 
 
@@ -62,12 +77,11 @@ def listening(*, answering: bool) -> Iterator[str]:
     address = server.getsockname()
     if not answering:
         # With the queue full, the system drops what comes, as a dead host does.
-        for _ in range(4):
-            full = socket.socket()
-            full.setblocking(False)
-            full.connect_ex(address)
-            taken.append(full)
-        time.sleep(0.05)
+        full = False
+        while not full:
+            taken.append(socket.socket())
+            taken[-1].settimeout(SHORT)
+            full = taken[-1].connect_ex(address) != 0
     yield f"http://127.0.0.1:{address[1]}"
     for each in taken:
         each.close()
@@ -76,7 +90,7 @@ def listening(*, answering: bool) -> Iterator[str]:
 
 def test_a_dead_endpoint() -> None:
     with listening(answering=False) as url:
-        status, said = told(url)
+        status, said = told(url, seconds=SHORT)
 
     assert status == 503
     assert said["connected"] is False
@@ -92,31 +106,38 @@ def test_a_refused_connection() -> None:
 
 def test_an_answer_that_hangs() -> None:
     with listening(answering=True) as url:
-        status, said = told(url)
+        status, said = told(url, seconds=SHORT)
 
     assert status == 503
     assert "read timeout" in said["reasons"][0].lower()
 
 
-def test_an_answer_that_hangs_longer_than_the_probe_gives_up() -> None:
-    """The last line of defence: the reader gets an answer though the client is still waiting."""
+@contextmanager
+def hanging() -> Iterator[Monitor]:
+    """A service whose AWS answers at the end of the test, and not before."""
     go_on = threading.Event()
 
     class Hanging:
         region = "us-east-1"
 
         def call(self, *_: Any, **__: Any) -> dict[str, Any]:
-            go_on.wait(10)
+            go_on.wait()
             return {"Regions": []}
 
     aws: Any = Hanging()
-    watched = Monitor(WorkerManager(aws), ["us-east-1"], "us-east-1", patience=0.1)
-    with serving(watched) as get:
-        status, said = get("/health")
+    try:
+        yield Monitor(WorkerManager(aws), ["us-east-1"], "us-east-1", patience=0.1)
+    finally:
         go_on.set()
 
+
+def test_an_answer_that_hangs_longer_than_the_probe_gives_up() -> None:
+    """The last line of defence: the reader gets an answer though the client is still waiting."""
+    with hanging() as watched, serving(watched) as get:
+        status, said = get("/health")
+
     assert status == 503
-    assert "no answer within 0.1 s" in json.loads(said)["reasons"][0]
+    assert "no answer within 0." in json.loads(said)["reasons"][0]
 
 
 def test_expired_credentials() -> None:
@@ -176,20 +197,9 @@ def test_what_does_not_speak_aws() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics"])
-def test_the_other_answers_come_in_time_too(path: str) -> None:
-    with listening(answering=True) as url:
-        aws = connect(
-            endpoint_url=url,
-            region="us-east-1",
-            access_key="AKIAIOSFODNN7EXAMPLE",
-            secret_key=Secret("x" * 40),
-            attempts=1,
-            read_timeout=0.3,
-        )
-        with serving(Monitor(WorkerManager(aws), ["us-east-1"], "us-east-1")) as get:
-            started = time.monotonic()
-            status, said = get(path, Accept="text/html")
+def test_the_other_answers_come_before_awss_too(path: str) -> None:
+    with hanging() as watched, serving(watched) as get:
+        status, said = get(path, Accept="text/html")
 
-    assert time.monotonic() - started < WITHIN
     assert status == 200
     assert "cml_iam_up 0\n" in said or "EC2 cannot be used" in said
