@@ -16,8 +16,9 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _DAY_MINUTES: Final = 24 * 60
 _TEXT: Final = re.compile(r"([a-z+-]+) (\d\d):(\d\d)-(\d\d):(\d\d)")
-_LENGTH: Final = re.compile(r"([0-9]{1,5})\s*([mhd])")
-_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+# Not more than 9,999 days: what lies further back is before any computer's time.
+_LENGTH: Final = re.compile(r"(?![0-9]{5}\s*d)([0-9]{1,5})\s*([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,10 @@ def time_zone(name: str) -> ZoneInfo:
 
 
 def parse_length(text: str) -> timedelta:
-    """Return the length of time that *text* says: `15m`, `1h`, `7d`; raises InputError."""
+    """Return the length of time that *text* says: `90s`, `15m`, `1h`, `7d`; raises InputError."""
     found = _LENGTH.fullmatch(text.strip())
     if not found:
-        raise InputError(f"not a length of time: `{text}`", remedy="write 15m, 1h or 7d")
+        raise InputError(f"not a length of time: `{text}`", remedy="write 90s, 15m, 1h or 7d")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cml_iam.cli._delivery import delivery_of, store_options, stores_from
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.clock import parse_length
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from cml_iam.credentials import Rotator
     from cml_iam.site import Site
 
-_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-
 
 def span(context: click.Context, parameter: click.Parameter, value: str) -> timedelta:
-    """Return *value*, such as `90d`, `12h`, `20m` or `0`, as a length of time."""
-    match = re.fullmatch(r"([0-9]{1,4})([mhd])|0", value)
-    if match is None:
+    """Return *value*, such as `90d`, `12h`, `20m`, `90s` or `0`, as a length of time."""
+    if value == "0":
+        return timedelta(0)
+    try:
+        return parse_length(value)
+    except InputError as error:
         raise click.BadParameter(
-            f"not a length of time: `{value}` (write 90d, 12h, 20m or 0)", context, parameter
-        )
-    return int(match[1]) * _UNITS[match[2]] if match[1] else timedelta(0)
+            f"{error.message} ({error.remedy}, or 0)", context, parameter
+        ) from None
 
 
 def key_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,7 +34,8 @@ timeout_option = click.option(
     "--timeout",
     type=length,
     metavar="LENGTH",
-    help=f"How long to wait.  [default: {int(DEFAULT_TIMEOUT.total_seconds()) // 60}m]",
+    help="How long to wait: 90s, 2m, 1h."
+    f"  [default: {int(DEFAULT_TIMEOUT.total_seconds()) // 60}m]",
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -54,19 +53,13 @@ from cml_iam.workers import (
 if TYPE_CHECKING:
     from rich.console import Group
 
-_INTERVAL = re.compile(r"([0-9]{1,5})\s*([smh])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
-
 _TREND_LEAST, _TREND_MOST = 8, 60
 SHOWN = (Measure.CPU, Measure.MEMORY, Measure.NETWORK_IN, Measure.NETWORK_OUT)
 
 
 def interval(text: str) -> timedelta:
     """Return the time between two looks that *text* says: `30s`, `5m`; at least 5 seconds."""
-    found = _INTERVAL.fullmatch(text.strip())
-    if not found:
-        raise click.BadParameter(f"not a length of time: `{text}` (write 30s, 5m or 1h)")
-    every = timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    every = length(text)
     if every < timedelta(seconds=5):
         raise click.BadParameter("EC2 is not asked more often than every 5 seconds")
     return every

@@ -25,7 +25,7 @@ def words(tags: Iterable[str]) -> dict[str, str]:
 
 
 def length(text: str) -> timedelta:
-    """Return the length of time that *text* says: `15m`, `1h`, `7d`."""
+    """Return the length of time that *text* says: `90s`, `15m`, `1h`, `7d`."""
     try:
         return parse_length(text)
     except InputError as error:

@@ -159,13 +159,21 @@ def test_a_zone_the_system_does_not_know_is_refused(zone: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "length"), [("15m", timedelta(minutes=15)), (" 2 h", timedelta(hours=2))]
+    ("text", "length"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        (" 2 h", timedelta(hours=2)),
+        ("7d", timedelta(days=7)),
+    ],
 )
 def test_a_length_of_time_is_a_number_and_a_unit(text: str, length: timedelta) -> None:
     assert parse_length(text) == length
 
 
-@pytest.mark.parametrize("text", ["", "1", "h", "-1h", "1.5h", "1w", "123456m", "\u0661h"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "h", "-1h", "1.5h", "1w", "123456m", "99999d", "\u0661h"]
+)
 def test_another_length_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="not a length of time"):
         parse_length(text)
