@@ -16,13 +16,15 @@ from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import scene
 from cml_iam.cli.worker_show import state, wanted_workers
 from cml_iam.visible import visible
-from cml_iam.workers import NOT_COUNTED, Amount, Cost, Prices, costs_of, load_prices, total
+from cml_iam.workers import NOT_COUNTED, Amount, Cost, Prices, Worker, costs_of, load_prices, total
 
 _LEAST = "≥"
 WIDE = 100
 """Columns from which on the region has room too."""
 
 _PARTS = ("hour", "since_start", "month")
+_NAMED = 3
+"""How many workers a line names; `-o json` has them all."""
 
 
 @click.command()
@@ -75,10 +77,29 @@ def _print(costs: Sequence[Cost], prices: Prices) -> None:
     words = {"hour": "per hour", "since_start": "since start", "month": "this month"}
     for part, amount in totals.items():
         say(f"total {words[part]}: {_in_words(amount, prices.currency)}")
-    for missing in dict.fromkeys(each for amount in totals.values() for each in amount.missing):
-        say(f"{UNKNOWN} unknown: {missing}")
+    for missing, lacking in _missing(costs).items():
+        say(f"{UNKNOWN} unknown: {missing} ({_named(lacking, len(costs))})")
     note(f"  prices of {prices.day}, {prices.currency}, On-Demand Linux: {prices.source}")
     note(f"  not counted: {NOT_COUNTED}")
+
+
+def _missing(costs: Sequence[Cost]) -> dict[str, list[Worker]]:
+    """Return what is not known, each with the workers of which it is not."""
+    found: dict[str, list[Worker]] = {}
+    for cost in costs:
+        parts = (getattr(cost, part).missing for part in _PARTS)
+        for missing in dict.fromkeys(each for part in parts for each in part):
+            found.setdefault(missing, []).append(cost.worker)
+    return found
+
+
+def _named(workers: Sequence[Worker], of: int) -> str:
+    """Return *workers*, some or all *of* them, in words that fit on a line."""
+    if len(workers) == of > _NAMED:
+        return f"all {of} workers"
+    named = [visible(each.name) or each.id for each in workers[:_NAMED]]
+    rest = len(workers) - len(named)
+    return ", ".join(named) + (f" and {rest} more" if rest else "")
 
 
 def _without(cells: list[str], at: int) -> list[str]:

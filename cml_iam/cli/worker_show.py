@@ -230,7 +230,7 @@ _COLUMNS: tuple[tuple[int, str, Cell], ...] = (
     (0, "state", lambda worker: state(worker.state)),
     (0, "type", lambda worker: worker.instance_type),
     (110, "zone", lambda worker: worker.zone),
-    (0, "address", lambda worker: worker.public_ip or worker.private_ip or "-"),
+    (0, "address", lambda worker: worker.address or "-"),
     (130, "private", lambda worker: worker.private_ip or "-"),
     (110, "up", uptime),
     (150, "image", lambda worker: worker.image_id),

@@ -55,7 +55,7 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
             "the password of CML is not sent to whoever answers",
             remedy="trust CML's certificate: --cml-ca FILE",
         )
-    address = worker.private_ip if access.private else worker.public_ip or worker.private_ip
+    address = worker.private_ip if access.private else worker.address
     if not address:
         return Activity(unknown="the worker has no address", remedy="see `cml-iam worker show`")
     try:

@@ -77,7 +77,7 @@ class CmlAccess:
 
     def ask(self, worker: Worker) -> CmlAnswer:
         """Ask once. Raises InputError for a *ca_file* that cannot be used."""
-        address = worker.private_ip if self.private else worker.public_ip or worker.private_ip
+        address = worker.private_ip if self.private else worker.address
         if not address:
             kind = "private" if self.private else "public"
             return CmlAnswer(False, f"CML: the worker has no {kind} address yet")

@@ -52,6 +52,16 @@ class Worker:
         """The name with the id, or the id alone, as messages call the worker."""
         return f"{visible(self.name)} ({self.id})" if self.name else self.id
 
+    @property
+    def address(self) -> str | None:
+        """Where it is reached: its public address, else the private one; None while stopped.
+
+        A stopped instance keeps its private address, at which nothing answers, and loses its public
+        one unless that is an Elastic IP address.
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Stop_Start.html
+        """
+        return self.public_ip or (None if self.state == "stopped" else self.private_ip)
+
 
 @dataclass(frozen=True, slots=True)
 class StateChange:

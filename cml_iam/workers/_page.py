@@ -221,8 +221,7 @@ def _row(worker: Worker, used: Utilization | None) -> str:
         f'<span class="state {kind}"><span aria-hidden="true">{symbol}</span> '
         f"{escape(worker.state)}</span>{reason}"
     )
-    address = worker.public_ip or worker.private_ip
-    where = escape(address) if address else '<span class="soft">none</span>'
+    where = escape(worker.address) if worker.address else '<span class="soft">none</span>'
     return (
         f'<tr><th scope="row">{named}{under}</th><td class="wide">{state}</td>'
         f'<td data-is="Type">{escape(worker.instance_type)}'

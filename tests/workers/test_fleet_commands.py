@@ -111,7 +111,8 @@ def test_cost_says_at_least_where_something_is_unknown(shell: Shell, lab: str) -
     assert said.code == 0
     assert "≥ 4.3605" in said.out
     assert "total per hour: at least 4.36 USD" in said.out
-    assert "? unknown: the disks" in said.out
+    assert "? unknown: the disks: their sizes are not among" in said.out
+    assert "may ask (lab)" in said.out
     assert "prices of 2026-01-19" in said.err
 
 
@@ -124,7 +125,24 @@ def test_a_stopped_worker_costs_the_unknown(shell: Shell, lab: str) -> None:
     assert worker["hour"]["known"] is None
     (row,) = csv.DictReader(io.StringIO(shell("cost", "-o", "csv").out))
     assert (row["hour"], row["hour_complete"]) == ("", "false")
-    assert "total per hour: unknown" in shell("cost").out
+    printed = shell("cost").out
+    assert "total per hour: unknown" in printed
+    assert "? unknown: when it was stopped (lab)" in printed
+
+
+def test_cost_names_the_workers_of_which_something_is_unknown(shell: Shell) -> None:
+    for number in range(1, 6):
+        shell("create", f"lab-{number}", "--image", IMAGE)
+    shell("stop", "lab-2", "--yes")
+
+    some = shell("cost", "lab-1", "lab-2").out
+    everything = shell("cost").out
+
+    assert "? unknown: when it was stopped (lab-2)" in some
+    assert "may ask (lab-1, lab-2)" in some
+    assert "may ask (all 5 workers)" in everything
+    shell("stop", "lab-1", "lab-3", "lab-4", "--yes")
+    assert "when it was stopped (lab-1, lab-2, lab-3 and 1 more)" in shell("cost").out
 
 
 def test_your_own_prices_count(shell: Shell, lab: str, tmp_path: Path) -> None:

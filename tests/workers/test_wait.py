@@ -163,3 +163,21 @@ def test_a_refusal_is_not_waited_out() -> None:
 
     with pytest.raises(errors.DeniedError):
         scene.wait(Goal.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("state", "public", "address"),
+    [
+        ("running", "203.0.113.7", "203.0.113.7"),
+        ("running", None, "10.0.0.7"),
+        ("stopping", None, "10.0.0.7"),
+        ("stopped", None, None),
+        ("stopped", "203.0.113.7", "203.0.113.7"),  # an Elastic IP address stays
+    ],
+)
+def test_where_a_worker_is_reached(state: str, public: str | None, address: str | None) -> None:
+    worker = Worker(
+        "i-1", "us-east-1", state, "m5.large", "ami-1", public_ip=public, private_ip="10.0.0.7"
+    )
+
+    assert worker.address == address

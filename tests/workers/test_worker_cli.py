@@ -147,6 +147,21 @@ def test_a_piped_table_has_every_column_and_no_colour(cli: Cli, lab: str) -> Non
     assert "\x1b" not in said.out
 
 
+def test_a_stopped_worker_is_not_shown_at_an_address_where_nothing_answers(
+    cli: Cli, lab: str
+) -> None:
+    (running,) = cli("worker", "list", "-o", "json").json
+    shown = cli("worker", "list").out
+    cli("worker", "stop", "lab", "--yes")
+    (stopped,) = cli("worker", "list", "-o", "json").json
+
+    words = cli("worker", "list").out.splitlines()[1].split()
+
+    assert (running["public_ip"] or running["private_ip"]) in shown
+    assert stopped["private_ip"]
+    assert words[words.index("m5zn.metal") + 2] == "-"  # the zone is between the two
+
+
 def test_show_by_name_and_by_id_is_the_same(cli: Cli, lab: str) -> None:
     by_name, by_id = cli("worker", "show", "lab", "-o", "json"), cli("worker", "show", lab)
 
@@ -472,7 +487,7 @@ def test_create_stop_start_and_terminate_wait_until_it_is_so(cli: Cli) -> None:
 
 def test_wait_ends_with_what_became_of_it(cli: Cli, lab: str) -> None:
     assert cli("worker", "wait", "lab").code == 0
-    late = cli("worker", "wait", "lab", "--for", "stopped", "--timeout", "0m")
+    late = cli("worker", "wait", "lab", "--for", "stopped", "--timeout", "0s")
     assert (late.code, "still running" in late.out) == (7, True)
     cli("worker", "terminate", "lab", "--yes")
     (never,) = cli("worker", "wait", lab, "--for", "running", "-o", "json").json
