@@ -17,12 +17,15 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Final
 
-from cml_iam.engine import Request
+from cml_iam.engine import OperatorName, Request
+from cml_iam.policy import Statement
 from cml_iam.prove._answers import Answer, Policies, Shape, Verdict, Witness, documents
 from cml_iam.prove._globs import Glob, glob, representatives
 from cml_iam.prove._known import Assumption
 from cml_iam.prove._promises import LATER, TAGGING
-from cml_iam.prove._question import never
+from cml_iam.prove._question import never, statement_of
+from cml_iam.prove._statements import side_of
+from cml_iam.reference import arn_pattern, covers
 from cml_iam.site import Tag
 
 MAX_STATES: Final = 200
@@ -44,6 +47,7 @@ UNIVERSES: Final = (glob("?*"), glob("?*"), glob("????????????"), glob("instance
 CREATE, DELETE = TAGGING
 RESOURCE, REQUEST = "aws:ResourceTag/", "aws:RequestTag/"
 _EC2_RESOURCE: Final = "ec2:resourcetag/"
+_OF_RESOURCE: Final = (RESOURCE.lower(), _EC2_RESOURCE)
 _LASTING: Final = ("aws:principal", "aws:userid", "aws:username", "ec2:")
 """Beginnings of keys whose values a sequence cannot change: the caller's and the instance's."""
 
@@ -78,10 +82,13 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
         return Reached("undecided", (), used, "; ".join(undecided))
     if turned.answer == "holds" or turned.witness is None:
         return Reached("holds", (), used)
-    own = never(policies, _where(operate, {"StringEquals": {key: tag.value}}))
+    own = never(policies, _where(operate, {"StringEquals": {key: literal(tag.value)}}))
     if own.answer != "broken" or own.witness is None:
         return Reached(own.answer, (), _used(direct, own), own.reason)
-    return _Search(policies, tag, operate).between(turned.witness, own.witness)
+    found = _Search(policies, tag, operate).between(turned.witness, own.witness)
+    if found.answer != "holds":
+        return found
+    return replace(found, assumptions=tuple(dict.fromkeys((*_used(direct), *found.assumptions))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ class TagTest:
 
 def taking_over(tag: Tag, operate: Shape) -> tuple[Shape, Shape]:
     """Return those of *operate* without *tag* on the instance, and the calls that give it."""
-    test = TagTest(tag.key, (tag.value,))
+    test = TagTest(tag.key, (literal(tag.value),))
     return _where(operate, test.missing), giving(test, operate.resources)
 
 
@@ -130,7 +137,7 @@ def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
 
 def losing(tag: Tag, instances: Sequence[str]) -> tuple[Shape, ...]:
     """Return the calls after which an instance that carries *tag* carries it no more."""
-    return taking_away(TagTest(tag.key, (tag.value,)), instances)
+    return taking_away(TagTest(tag.key, (literal(tag.value),)), instances)
 
 
 def taking_away(
@@ -157,12 +164,30 @@ def taking_away(
 
 
 def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
-    """Return all of *conditions* as one; the same key under the same operator may not recur."""
+    """Return all of *conditions* as one.
+
+    What tests a key under an operator once more is said in other letters, whose case is free.
+    """
     made: Conditions = {}
     for each in conditions:
         for operator, block in each.items():
-            made[operator] = {**made.get(operator, {}), **block}
+            for key, values in block.items():
+                name = operator
+                while made.get(name, {}).get(key, values) != values:
+                    name = _in_other_letters(name)
+                made.setdefault(name, {})[key] = values
     return made
+
+
+def _in_other_letters(name: str) -> str:
+    """Return *name* in the next choice of upper and lower case, as binary numbers are counted."""
+    at = next((n for n, char in enumerate(name) if char.islower()), len(name))
+    return name[:at].lower() + name[at : at + 1].upper() + name[at + 1 :]
+
+
+def literal(text: str) -> str:
+    """Return *text* as a value in a policy: no policy variable begins in it."""
+    return text.replace("${", "${$}{")
 
 
 class _Search:
@@ -170,11 +195,14 @@ class _Search:
 
     def __init__(self, policies: Policies, tag: Tag, goal: Shape) -> None:
         self._policies, self._tag, self._goal = policies, tag, goal
-        self._keys = _followed(policies, tag)
-        self._values = [self._of_key(key) for key in self._keys]
+        said = [each for document in documents(policies) for each in document.statements]
+        self._said = [*said, statement_of(goal)]
+        self._keys = _followed(self._said, tag)
         self._tags = len(self._keys)
         # A call that removes some of several tags at once is not among those asked.
         self._certain = self._tags == 1
+        self._values = [self._of_key(key) for key in self._keys]
+        self._used: dict[Assumption, None] = {}
 
     def between(self, turned: Witness, own: Witness) -> Reached:
         """Return a sequence about the instance of one of the two witnesses, if there is one."""
@@ -183,13 +211,14 @@ class _Search:
             whole *= len(values)
         if whole > MAX_STATES:
             return _unfound(f"more than {MAX_STATES} combinations of tags")
-        others, complete = instance_arns(self._policies)
+        others, complete = instance_arns(self._said)
+        others = [each for each in others if _is_among(each, self._goal)]
         for arn in dict.fromkeys((own.request.resource, turned.request.resource, *others)):
             found = self._about(arn)
             if found:
                 return found
         if complete and self._certain:
-            return Reached("holds")
+            return Reached("holds", (), tuple(self._used))
         return _unfound(
             f"an instance can be given {self._tag}, and one that carries it operated, but no "
             "instance was found for which both hold"
@@ -202,9 +231,10 @@ class _Search:
         pending = deque(starts)
         while pending:
             state = pending.popleft()
-            last = self._asked(self._goal.actions, arn, self._resource(state))
-            if last and state[0] == self._tag.value:
-                return _sequence([*_way(before, state), last])
+            if state[0] == self._tag.value:
+                last = self._operated(arn, self._resource(state))
+                if last:
+                    return _sequence(self._policies, [*_way(before, state), last])
             for after in self._states():
                 if after in before:
                     continue
@@ -235,11 +265,11 @@ class _Search:
         conditions: list[Conditions] = []
         for key, old, new in zip(self._keys, state, after, strict=True):
             if old != new:
-                conditions.append({"StringEquals": {REQUEST + key: new}})
+                conditions.append({"StringEquals": {REQUEST + key: literal(new or "")}})
             elif old is None:
                 conditions.append({"Null": {REQUEST + key: "true"}})
             else:
-                conditions.append({"StringEqualsIfExists": {REQUEST + key: old}})
+                conditions.append({"StringEqualsIfExists": {REQUEST + key: literal(old)}})
         return merged(*conditions)
 
     def _resource(self, state: State) -> Conditions:
@@ -247,14 +277,22 @@ class _Search:
             *(
                 {"Null": {RESOURCE + key: "true"}}
                 if value is None
-                else {"StringEquals": {RESOURCE + key: value}}
+                else {"StringEquals": {RESOURCE + key: literal(value)}}
                 for key, value in zip(self._keys, state, strict=True)
             )
         )
 
     def _asked(self, actions: Sequence[str], arn: str, where: Conditions) -> Witness | None:
-        verdict = never(self._policies, Shape(tuple(actions), (arn,), where))
+        return self._witness(Shape(tuple(actions), (arn,), where))
+
+    def _operated(self, arn: str, here: Conditions) -> Witness | None:
+        goal = _where(self._goal, here)
+        return self._witness(replace(goal, resources=(arn,), not_resources=None))
+
+    def _witness(self, shape: Shape) -> Witness | None:
+        verdict = never(self._policies, shape)
         self._certain = self._certain and verdict.answer != "undecided"
+        self._used.update(dict.fromkeys(verdict.assumptions))
         return verdict.witness
 
     def _states(self) -> Iterator[State]:
@@ -262,64 +300,73 @@ class _Search:
 
     def _of_key(self, key: str) -> list[str | None]:
         """Return the values of a tag that the policies tell apart, and that it may be absent."""
-        patterns = _patterns(self._policies, key)
+        patterns, exact = _patterns(self._said, key)
         if key == self._tag.key:
             patterns.append(Glob(tuple(self._tag.value)))
-        texts, _ = representatives(patterns, [self._tag.value, "other", ""], glob("*"))
+        texts, complete = representatives(patterns, [self._tag.value, "other", ""], glob("*"))
+        self._certain = self._certain and complete and exact
         return [None, *texts]
 
 
-def _followed(policies: Policies, tag: Tag) -> list[str]:
+def _is_among(arn: str, goal: Shape) -> bool:
+    """Say whether the resource *arn* is one of those that *goal* is about."""
+    fields = arn_pattern(arn, variables=False)
+    named = goal.resources if goal.not_resources is None else goal.not_resources
+    found = any(
+        fields is not None and pattern is not None and covers(pattern, fields)
+        for pattern in map(arn_pattern, named)
+    )
+    return found is (goal.not_resources is None)
+
+
+def _followed(statements: Sequence[Statement], tag: Tag) -> list[str]:
     """Return the keys of the tags that some statement tests on a resource; the guard tag first."""
     found = {tag.key.lower(): tag.key}
-    for name in _tested(policies):
+    for name in (each.key for statement in statements for each in statement.conditions):
         for prefix in (RESOURCE.lower(), _EC2_RESOURCE):
             if name.lower().startswith(prefix):
                 found.setdefault(name[len(prefix) :].lower(), name[len(prefix) :])
     return list(found.values())
 
 
-def _tested(policies: Policies) -> Iterator[str]:
-    for document in documents(policies):
-        for statement in document.statements:
-            yield from (each.key for each in statement.conditions)
+def _patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob], bool]:
+    """Return the patterns by which *statements* test the tag *key*, wherever it is.
 
-
-def _patterns(policies: Policies, key: str) -> list[Glob]:
-    """Return the patterns by which *policies* test the tag *key*, wherever it is."""
+    And whether that is all they tell of it: as numbers or with policy variables they tell more.
+    """
     names = {prefix + key.lower() for prefix in (RESOURCE.lower(), REQUEST.lower(), _EC2_RESOURCE)}
-    found = []
-    for document in documents(policies):
-        for statement in document.statements:
-            for each in statement.conditions:
-                if each.key.lower() not in names:
-                    continue
-                wild, fold = "like" in each.operator.lower(), "ignorecase" in each.operator.lower()
-                for value in each.values:
-                    made = glob(value) if wild else Glob(tuple(value))
-                    found.append(replace(made, fold=fold))
-    return found
+    found: list[Glob] = []
+    exact = True
+    for each in (each for said in statements for each in said.conditions):
+        if each.key.lower() not in names:
+            continue
+        base = OperatorName.parse(each.operator).base
+        exact = exact and (base == "null" or base.startswith("string"))
+        exact = exact and "${" not in "".join(each.values)
+        for value in each.values:
+            made = glob(value) if "like" in base else Glob(tuple(value))
+            found.append(replace(made, fold="ignorecase" in base))
+    return found, exact
 
 
-def instance_arns(policies: Policies) -> tuple[list[str], bool]:
-    """Return an instance of each kind that *policies* tell apart by ARN or region.
+def instance_arns(statements: Sequence[Statement]) -> tuple[list[str], bool]:
+    """Return an instance of each kind that *statements* tell apart by ARN or region.
 
     And whether these are all: policy variables, or too many kinds, leave some out.
     """
     patterns: list[list[Glob]] = [[], [], [], []]
     complete = True
-    for document in documents(policies):
-        for statement in document.statements:
-            for text in (*(statement.resource or ()), *(statement.not_resource or ())):
-                fields = text.split(":", 5)
-                complete = complete and "${" not in text
-                if len(fields) == ARN_FIELDS:
-                    for place, index in enumerate((1, 3, 4, 5)):
-                        patterns[place].append(glob(fields[index], inside=index != ARN_FIELDS - 1))
-            for each in statement.conditions:
-                if each.key.lower() in REGION_KEYS:
-                    complete = complete and "${" not in "".join(each.values)
-                    patterns[1] += [glob(value) for value in each.values]
+    for statement in statements:
+        for text in (*(statement.resource or ()), *(statement.not_resource or ())):
+            complete = complete and "${" not in text
+            fields = arn_pattern(text, variables=False) or ()
+            for place, index in enumerate((1, 3, 4, 5) if fields else ()):
+                patterns[place].append(glob(fields[index], inside=index != ARN_FIELDS - 1))
+        for each in statement.conditions:
+            if each.key.lower() in REGION_KEYS:
+                complete = complete and "${" not in "".join(each.values)
+                fold = "ignorecase" in each.operator.lower()
+                patterns[1] += [replace(glob(value), fold=fold) for value in each.values]
     choices = []
     for made, hints, universe in zip(patterns, HINTS, UNIVERSES, strict=True):
         texts, all_of_them = representatives(made, hints, universe)
@@ -337,12 +384,41 @@ def _way(before: Mapping[State, tuple[State, Witness] | None], state: State) -> 
     return steps
 
 
-def _sequence(calls: Sequence[Witness]) -> Reached:
+def _sequence(policies: Policies, calls: Sequence[Witness]) -> Reached:
     """Return *calls* as the answer, unless what cannot change differs between them."""
-    key = changing_key([each.request for each in calls])
+    requests = [each.request for each in calls]
+    key = changing_key(requests)
     if key is not None:
         return _unfound(f"the calls need different values of {key}")
+    if not _follow_one_another(policies, requests):
+        return _unfound("the calls need other tags than those before them leave")
     return Reached("broken", tuple(calls))
+
+
+def _follow_one_another(policies: Policies, requests: Sequence[Request]) -> bool:
+    """Say whether *requests* are allowed about one instance, whose tags they change."""
+    authorizer = side_of(policies).authorizer
+    tags = _tags(requests[0], RESOURCE)
+    for each in requests:
+        without = {k: v for k, v in each.context.items() if not k.lower().startswith(_OF_RESOURCE)}
+        own = {f"{prefix}{key}": tags[key] for key in tags for prefix in _OF_RESOURCE}
+        asked = each._replace(context=without | own)
+        if each.resource != requests[0].resource or not authorizer.decide(asked).allowed:
+            return False
+        listed = each.context.get("aws:TagKeys")
+        removed = tags if listed is None else map(str.lower, listed)
+        if each.action.lower() == DELETE.lower():
+            tags = {key: value for key, value in tags.items() if key not in set(removed)}
+        else:
+            tags = tags | _tags(each, REQUEST)
+    return True
+
+
+def _tags(request: Request, prefix: str) -> dict[str, Any]:
+    """Return the tags in *request* under *prefix*, by their keys in lower case."""
+    start = prefix.lower()
+    context = {key.lower(): value for key, value in request.context.items()}
+    return {key[len(start) :]: value for key, value in context.items() if key.startswith(start)}
 
 
 def changing_key(requests: Sequence[Request]) -> str | None:

@@ -173,3 +173,90 @@ def test_a_worker_loses_its_tag_by_a_change_by_its_removal_or_by_the_removal_of_
 ) -> None:
     given, answer = LOST[case]
     assert lost(given, TAG, INSTANCES).answer == answer
+
+
+def allowed(action: str, resource: str | list[str] = "*", **condition: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource, "Condition": condition}
+
+
+def documents(*statements: dict[str, Any]) -> Policies:
+    text = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+    return Policies((parse_policy(text),))
+
+
+OWN = "aws:ResourceTag/ManagedBy"
+ELSEWHERE = ["arn:aws:ec2:ap-southeast-1", "arn:aws:ec2:eu-west-3"]
+PARTLY = {
+    "a number before the tag is given": (
+        documents(allowed(TERMINATES, **CARRIED), allowed(CREATE, NumericLessThan={OWN: "5"})),
+        TERMINATE,
+        "undecided",
+    ),
+    "short ARNs with one region in common": (
+        documents(
+            allowed(TERMINATES, ELSEWHERE, **CARRIED),
+            allowed(CREATE, ["arn:aws:ec2:me-south-1", "arn:aws:ec2:eu-west-3"]),
+        ),
+        TERMINATE,
+        "broken",
+    ),
+    "a region in other letters": (
+        documents(
+            allowed(TERMINATES, "arn:aws:ec2:eu-w*:*:*", **CARRIED),
+            allowed(CREATE, StringEqualsIgnoreCase={"aws:RequestedRegion": "EU-WEST-3"}),
+        ),
+        TERMINATE,
+        "broken",
+    ),
+    "conditions of the operations": (
+        documents(
+            allowed(CREATE),
+            allowed(TERMINATES, **CARRIED, StringNotEquals={"aws:RequestedRegion": "us-east-1"}),
+        ),
+        Shape(
+            TERMINATE.actions,
+            INSTANCES,
+            {"StringEquals": {"aws:RequestedRegion": "us-east-1"}},
+        ),
+        "holds",
+    ),
+    "conditions of the operations on the tag": (
+        documents(allowed(TERMINATES, StringEquals={OWN: "other"})),
+        Shape(TERMINATE.actions, INSTANCES, {"StringNotEquals": {OWN: "other"}}),
+        "holds",
+    ),
+    "a tag that no call changes": (
+        documents(
+            allowed(CREATE, StringEquals={"aws:username": "${aws:ResourceTag/Owner}"}),
+            allowed(
+                TERMINATES, **CARRIED, StringNotEquals={"aws:username": "${aws:ResourceTag/Owner}"}
+            ),
+        ),
+        TERMINATE,
+        "undecided",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PARTLY)
+def test_what_instances_are_told_apart_by_is_followed_or_doubted(case: str) -> None:
+    given, operations, answer = PARTLY[case]
+    reached = taken_over(given, TAG, operations)
+    assert reached.answer == answer, reached
+
+
+def test_a_tag_that_looks_like_a_policy_variable_is_none() -> None:
+    tag = Tag("ManagedBy", "${aws:username}")
+    carried = {"StringEquals": {OWN: "${$}{aws:username}"}}
+    unlike = {"StringNotEquals": {"aws:RequestTag/ManagedBy": "${$}{aws:username}"}}
+
+    given = documents(allowed(TERMINATES, **carried), allowed(CREATE, **unlike))
+    assert taken_over(given, tag, TERMINATE).answer == "holds"
+    given = documents(allowed(TERMINATES, **carried), allowed(CREATE))
+    assert taken_over(given, tag, TERMINATE).answer == "broken"
+
+
+def test_a_proof_about_sequences_names_what_it_rests_on() -> None:
+    given, _, _ = TAKEN["tag in one region, terminate in another"]
+    reached = taken_over(given, TAG, TERMINATE)
+    assert "region" in {each.kind for each in reached.assumptions}
