@@ -57,6 +57,7 @@ CHECKS: Final = (
     "attachments",
     "boundary",
     "quarantine",
+    "proof",
     "simulation",
     "use",
     "last-accessed",

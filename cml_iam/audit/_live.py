@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._asking import Question, ask
@@ -24,6 +25,7 @@ from cml_iam.audit._principal import (
     text_of,
     wanted_of,
 )
+from cml_iam.audit._promises import PROOF, promises_held
 from cml_iam.audit._report import Account, Spot
 from cml_iam.audit._surroundings import ALARMS, TRAIL, alarms_of, trail_of
 from cml_iam.audit._usage import USAGE, usage_of
@@ -50,6 +52,7 @@ LIVE: Final = (
     EXTRAS,
     BOUNDS,
     QUARANTINE,
+    PROOF,
     SIMULATED,
     USED,
     USAGE,
@@ -59,6 +62,7 @@ LIVE: Final = (
 )
 """The checks of an account, in the order in which they are made."""
 
+_UNLIKE_THE_SITE: Final = frozenset({"CML704", "CML705", "CML706", "CML707", "CML709"})
 _NOBODY: Final = ("there is no such principal", "make it: `cml-iam bootstrap apply`")
 _NO_MANAGER: Final = "these are not the manager's own credentials, so nothing can be used as it"
 _GIVE_MANAGER: Final = (
@@ -108,7 +112,7 @@ class _Audit:
         first = self._identity()
         if first.findings:
             reason = f"the credentials are of account {self.account}"
-            rest = [each for each in LIVE[1:] if each.id not in self.asked.skip]
+            rest = [e for e in LIVE[1:] if e.id not in self.asked.skip and self._promised(e)]
             remedy = "use credentials of the site's account"
             return add_up([first, *(e.unchecked(self.account, reason, remedy) for e in rest)])
         wanted = wanted_of(self.site, self.asked.profile)
@@ -168,14 +172,18 @@ class _Audit:
         reason, remedy = str(check.reason), check.remedy
         if part.findings:
             reason, remedy = _NOBODY
-        return None, part + self._lost((DRIFT, EXTRAS, BOUNDS, QUARANTINE), reason, remedy)
+        return None, part + self._lost((DRIFT, EXTRAS, BOUNDS, QUARANTINE, PROOF), reason, remedy)
 
     def _lost(self, questions: tuple[Question, ...], reason: str, remedy: str | None) -> Part:
         return add_up(
             each.unchecked(self.account, reason, remedy)
             for each in questions
-            if each.id not in self.asked.skip
+            if each.id not in self.asked.skip and self._promised(each)
         )
+
+    def _promised(self, question: Question) -> bool:
+        """Say whether *question* can be asked: the base policy promises no restrictions."""
+        return question is not PROOF or self.asked.profile != "base"
 
     def _attached(self, holder: Holdings, wanted: Wanted) -> tuple[Seen | None, Part]:
         """Return what the principal holds, and what is found in that."""
@@ -189,7 +197,7 @@ class _Audit:
         extras = ask(EXTRAS, account, make)
         if not seen:
             check = extras.checks[0]
-            lost = (DRIFT, BOUNDS, QUARANTINE)
+            lost = (DRIFT, BOUNDS, QUARANTINE, PROOF)
             return None, extras + self._lost(lost, str(check.reason), check.remedy)
         one = seen[0]
         parts = [
@@ -199,7 +207,19 @@ class _Audit:
             self._ask(BOUNDS, lambda: bounds_of(self.aws, site, wanted, one, account)),
             self._ask(QUARANTINE, lambda: quarantine_of(one, account)),
         ]
+        parts.append(self._proved(one, add_up(parts)))
         return one, add_up(parts)
+
+    def _proved(self, seen: Seen, before: Part) -> Part:
+        """Return what is proved of all that the principal holds, unless it is to be unrestricted.
+
+        Where its policies are not the site's, that is what is wrong, and said already.
+        """
+        if not self._promised(PROOF):
+            return Part()
+        told = any(each.rule in _UNLIKE_THE_SITE for each in before.findings)
+        make = partial(promises_held, self.site, seen, self.account, told=told)
+        return self._ask(PROOF, make)
 
     def _permissions(self, seen: Seen | None, before: Part) -> list[Part]:
         """Return what AWS says of the permissions: where it may not be asked, our engine does."""

@@ -32,7 +32,7 @@ _FOUND_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "CML713": ("quarantine",),
     "CML714": ("last-accessed",),
     "CML716": ("identity",),
-    "CML717": ("promises",),
+    "CML717": ("promises", "proof"),
     **{f"CML80{number}": ("keys",) for number in range(1, 7)},
     "CML807": ("secrets",),
     "CML821": ("trail",),

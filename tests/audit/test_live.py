@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 
 from cml_iam.audit import Account, Live, Report, audit_account, make_report
+from cml_iam.audit._principal import sort_held
+from cml_iam.audit._promises import promises_held
 from cml_iam.aws import Counted, connect
 from cml_iam.aws.port import Aws
 from cml_iam.errors import NotFoundError
 from cml_iam.lint import Severity
+from cml_iam.principal import principal_of_site, read_holdings
+from cml_iam.prove import site_promises
 from cml_iam.provision import Watch, apply_plan, plan_bootstrap
 from cml_iam.render import render_parts
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
@@ -285,6 +289,38 @@ def test_an_admin_in_a_group_comes_with_what_it_permits(cloud: Cloud) -> None:
     assert "aws:PrincipalArn" not in finding.witness[0].context
 
 
+def test_the_promises_are_proved_of_all_that_the_principal_holds_in_its_boundary(
+    cloud: Cloud,
+) -> None:
+    def proof() -> tuple[str, str]:
+        (check,) = [each for each in cloud.audited()[1].checks if each.id == "proof"]
+        return check.state, check.detail
+
+    clean = proof()
+    with admin_in_a_group(cloud):
+        bounded = proof()
+        with a_missing_boundary(cloud):
+            _, report = cloud.audited()
+            unbounded = proof()
+
+    count = len(site_promises(SITE))
+    assert clean == ("passed", f"{count} proved")
+    assert bounded == clean, "the boundary holds whatever the group gives"
+    assert unbounded == ("failed", f"{count} of {count} broken")
+    assert [rule for rule, _ in found(report)] == ["CML709", "CML711"]
+
+
+def test_a_promise_that_nothing_else_tells_is_broken_is_a_finding(cloud: Cloud) -> None:
+    narrower = replace(SITE, restrict=replace(SITE.restrict, instance_types=("m5.large",)))
+    seen = sort_held(SITE, read_holdings(cloud.root, *principal_of_site(SITE)).whole())
+
+    part = promises_held(narrower, seen, SITE.account, told=False)
+
+    assert [each.rule for each in part.findings] == ["CML717"]
+    assert part.findings[0].spot.resource == SITE.principal_arn
+    assert part.findings[0].witness[0].outcome == "allowed"
+
+
 def test_drift_shows_in_the_matrix_though_it_is_one_finding(cloud: Cloud) -> None:
     with without_condition("OperateWorkers", "aws:ResourceTag/ManagedBy")(cloud):
         cloud.root.call("iam", "delete_user_permissions_boundary", UserName=USER)
@@ -357,9 +393,9 @@ def test_what_may_not_be_asked_is_not_passed(cloud: Cloud) -> None:
 @pytest.mark.parametrize(
     ("denied", "lost"),
     [
-        ("iam:GetUser", {"principal", "drift", "attachments", "boundary", "quarantine"}),
-        ("iam:ListGroupsForUser", {"drift", "attachments", "boundary", "quarantine"}),
-        ("iam:GetPolicyVersion", {"drift", "attachments", "boundary", "quarantine"}),
+        ("iam:GetUser", {"principal", "drift", "attachments", "boundary", "quarantine", "proof"}),
+        ("iam:ListGroupsForUser", {"drift", "attachments", "boundary", "quarantine", "proof"}),
+        ("iam:GetPolicyVersion", {"drift", "attachments", "boundary", "quarantine", "proof"}),
         ("iam:ListAccessKeys", {"keys"}),
         ("iam:GetAccessKeyLastUsed", {"keys"}),
         ("cloudtrail:GetTrailStatus", {"trail"}),
@@ -388,7 +424,7 @@ def test_a_boundary_that_is_gone_is_not_a_principal_that_is_gone(cloud: Cloud) -
 
     assert found(report) == []
     lost = {each.id for each in report.unchecked}
-    assert lost == {"drift", "attachments", "boundary", "quarantine"}
+    assert lost == {"drift", "attachments", "boundary", "quarantine", "proof"}
     assert report.conclusion() == "incomplete"
 
 
