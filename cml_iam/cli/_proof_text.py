@@ -204,6 +204,8 @@ def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str
     by_page = _facts(used)
     count = sum(map(len, by_page.values()))
     if not count:
+        if every:
+            yield f"{INFO} nothing about AWS is taken for granted"
         return
     if not every:
         facts = "1 fact" if count == 1 else f"{count} facts"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -95,6 +96,31 @@ def prove(
     context.exit(_promises(files, boundary))
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question and its answer.
+
+    *sides* are the policies asked about, *other* the name of the side that does not allow the
+    witness, and *keys* the condition keys that the question names.
+    """
+
+    verdict: Verdict
+    sides: tuple[Policies, ...]
+    other: str = ""
+    keys: tuple[str, ...] = ()
+
+
+def _never_matches(*sides: Policies) -> list[str]:
+    """Return what in the policies can never match anything, such as an unknown operator."""
+    from cml_iam.engine import compile_policies
+
+    found: dict[str, None] = {}
+    for each in sides:
+        made = compile_policies(each.identity, boundary=each.boundary, resource=each.resource)
+        found |= dict.fromkeys(map(str, made.problems))
+    return list(found)
+
+
 def _policies(files: Sequence[Path], boundary: Path | None) -> Policies:
     """Return the policies in *files*, or the rendered one: of a principal, or of a resource."""
     from cml_iam.policy import attachment_problems
@@ -143,22 +169,20 @@ def _one(question: str, value: Path | str, files: Sequence[Path], boundary: Path
     """Ask one question."""
     names = ", ".join(map(str, files)) or "the rendered policy"
     title = QUESTIONS[question].format(files=names, other=value)
-    other, keys = "", tuple[str, ...]()
     if isinstance(value, Path):
-        verdict, other = _compared(question, value, files, boundary)
+        asked = _compared(question, value, files, boundary)
     else:
-        verdict, keys = _of_requests(question, value, files, boundary)
+        asked = _of_requests(question, value, files, boundary)
     if wants_json():
-        print_json({"question": question, "title": title, **verdict_json(verdict)})
+        said = {"question": question, "title": title, **verdict_json(asked.verdict)}
+        print_json(said | {"neverMatches": _never_matches(*asked.sides)})
     else:
-        _show_verdict(title, verdict, other, keys)
-    return _code([verdict.answer])
+        _show_verdict(title, asked)
+    return _code([asked.verdict.answer])
 
 
-def _compared(
-    question: str, path: Path, files: Sequence[Path], boundary: Path | None
-) -> tuple[Verdict, str]:
-    """Compare the policies with those in *path*; return also the name of the narrower side."""
+def _compared(question: str, path: Path, files: Sequence[Path], boundary: Path | None) -> Asked:
+    """Compare the policies with those in *path*."""
     from cml_iam import prove
 
     other, mine = _policies([path], None), _policies(files, boundary)
@@ -171,7 +195,7 @@ def _compared(
         )
     with progress("proving", only_on_terminal=True):
         verdict: Verdict = getattr(prove, question)(mine, other)
-    return verdict, _narrower(verdict, path, files)
+    return Asked(verdict, (mine, other), other=_narrower(verdict, path, files))
 
 
 def _narrower(verdict: Verdict, path: Path, files: Sequence[Path]) -> str:
@@ -181,10 +205,8 @@ def _narrower(verdict: Verdict, path: Path, files: Sequence[Path]) -> str:
     return str(path)
 
 
-def _of_requests(
-    question: str, text: str, files: Sequence[Path], boundary: Path | None
-) -> tuple[Verdict, tuple[str, ...]]:
-    """Ask about the requests that *text* says, if there are any; return also their keys."""
+def _of_requests(question: str, text: str, files: Sequence[Path], boundary: Path | None) -> Asked:
+    """Ask about the requests that *text* says, if there are any."""
     from cml_iam import prove
 
     shape = prove.parse_shape(text, f"--{question}")
@@ -196,7 +218,8 @@ def _of_requests(
         sent = prove.is_sent(shape, of_resource=bool(policies.resource)) if verdict.holds else None
     if sent and sent.holds:
         _refuse(question, shape, sent)
-    return verdict, tuple(key for block in shape.conditions.values() for key in block)
+    keys = tuple(key for block in shape.conditions.values() for key in block)
+    return Asked(verdict, (policies,), keys=keys)
 
 
 def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
@@ -236,8 +259,11 @@ def _promises(files: Sequence[Path], boundary: Path | None) -> Exit:
     with progress("proving", only_on_terminal=True):
         proofs = prove_site(site, policies)
     if wants_json():
-        print_json({"promises": [proof_json(each) for each in proofs]})
+        promises = [proof_json(each) for each in proofs]
+        print_json({"promises": promises, "neverMatches": _never_matches(policies)})
     else:
+        for line in _never_matches(policies):
+            say(f"{WARN} {line}")
         _show(proofs, site)
     return _code([each.answer for each in proofs])
 
@@ -274,12 +300,15 @@ def _verdict(answers: Sequence[str]) -> str:
     return f"{OK} all {total} promises hold, for every request there can be"
 
 
-def _show_verdict(title: str, verdict: Verdict, other: str, keys: Sequence[str]) -> None:
+def _show_verdict(title: str, asked: Asked) -> None:
+    verdict = asked.verdict
+    for each in _never_matches(*asked.sides):
+        say(f"{WARN} {each}")
     say(f"{SYMBOLS[verdict.answer]} {verdict.answer}  {title}")
     if verdict.answer == "undecided":
         say(f"    {verdict.reason}")
     if verdict.witness:
-        for line in call_lines(verdict.witness, other=other, asked=keys):
+        for line in call_lines(verdict.witness, other=asked.other, asked=asked.keys):
             say(line)
     if verdict.colon:
         say(f"{WARN} {verdict.colon}, if a `*` in a short ARN also takes the colons it lacks")

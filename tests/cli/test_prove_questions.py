@@ -198,3 +198,26 @@ def test_few_actions_are_all_named(cml_iam: Any, tmp_path: Path) -> None:
     ran = cml_iam("policy", "prove", "-v", "--never", "ec2:*", "few.json")
 
     assert "AWS asks ec2:StartInstances and ec2:StopInstances about no types" in ran.out
+
+
+def test_nothing_taken_for_granted_is_said_when_asked(cml_iam: Any) -> None:
+    never = ("--never", "s3:*", "base.json")
+
+    assert len(cml_iam("policy", "prove", *never).out.splitlines()) == 1
+    ran = cml_iam("policy", "prove", "-v", *never)
+    assert ran.out.splitlines()[1:] == ["• nothing about AWS is taken for granted"]
+
+
+def test_what_can_never_match_is_told_beside_the_answer(cml_iam: Any, tmp_path: Path) -> None:
+    misspelt = {"StringEqualz": {"aws:RequestedRegion": "us-east-1"}}
+    allow = {"Effect": "Allow", "Action": "ec2:*", "Resource": "*", "Condition": misspelt}
+    (tmp_path / "odd.json").write_text(document(allow))
+    wrong = "unknown condition operator `StringEqualz`, so it never matches"
+
+    for question in (("--never", "s3:*"), ("--within", "base.json"), ("--site", "bare.toml")):
+        ran = cml_iam("policy", "prove", *question, "odd.json")
+        assert ran.code == 0
+        assert ran.out.startswith("▲ odd.json:10:11: " + wrong)
+        answer = json.loads(cml_iam("-o", "json", "policy", "prove", *question, "odd.json").out)
+        (told,) = answer["neverMatches"]
+        assert wrong in told
