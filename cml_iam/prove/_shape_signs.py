@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cml_iam.engine import OPERATORS
-from cml_iam.engine._comparison import Scope
-from cml_iam.engine._conditions import compile_condition, unknown_operator
-from cml_iam.engine._keys import Keys
+from cml_iam.engine.parts import Keys, Scope, compile_condition, unknown_operator
 from cml_iam.policy import Condition, did_you_mean
 from cml_iam.reference import key_type
 

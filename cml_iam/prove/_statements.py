@@ -8,12 +8,22 @@ from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from cml_iam.engine import Authorizer, Outcome, Request, compile_policies
-from cml_iam.engine._arn import FIELDS, Fields, arn_patterns
-from cml_iam.engine._compile import CompiledStatement
-from cml_iam.engine._principal import Caller, Naming, names_principals, naming
-from cml_iam.engine._resource import ResourcePattern
-from cml_iam.engine._text import has_variable
-from cml_iam.engine._variables import Token, Variable, Wildcard, resolved
+from cml_iam.engine.parts import (
+    FIELDS,
+    Caller,
+    CompiledStatement,
+    Fields,
+    Naming,
+    ResourcePattern,
+    Token,
+    Variable,
+    Wildcard,
+    arn_patterns,
+    has_variable,
+    names_principals,
+    naming,
+    resolved,
+)
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.prove._answers import Policies
 from cml_iam.prove._globs import Glob

@@ -18,17 +18,21 @@ from itertools import count, pairwise
 from typing import Any, Final
 
 from cml_iam.engine import OperatorName
-from cml_iam.engine._arn import FIELDS, is_arn, split_fields
-from cml_iam.engine._dates import NANOSECONDS, moment
-from cml_iam.engine._ip import address, network
-from cml_iam.engine._keys import Keys
-from cml_iam.engine._numbers import number
-from cml_iam.engine._variables import (
+from cml_iam.engine.parts import (
+    FIELDS,
+    NANOSECONDS,
+    Keys,
     MalformedVariableError,
     Token,
     Variable,
     Wildcard,
+    address,
+    is_arn,
+    moment,
+    network,
+    number,
     resolved,
+    split_fields,
     tokens,
 )
 from cml_iam.policy import Condition

@@ -20,7 +20,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.engine._variables import Token, Variable
+from cml_iam.engine.parts import Token, Variable
 from cml_iam.prove._globs import DIGITS, OTHERS, Glob, Machine, Wild, glob
 from cml_iam.prove._hints import RESOURCE_FIELD
 from cml_iam.prove._statements import FIELD_KEYS

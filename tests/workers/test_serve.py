@@ -12,8 +12,8 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.workers import Monitor, WorkerManager
-from cml_iam.workers._http import make_server
 from cml_iam.workers._kept import Kept
+from cml_iam.workers.http_service import make_server
 from tests.workers.fake import NOW, FakeAws, instance
 
 
@@ -236,7 +236,7 @@ def test_one_connection_too_many_is_closed_and_the_others_are_answered(
 ) -> None:
     import socket
 
-    monkeypatch.setattr("cml_iam.workers._http.MOST_CONNECTIONS", 2)
+    monkeypatch.setattr("cml_iam.workers.http_service.MOST_CONNECTIONS", 2)
     with serving(monitor(FakeAws())) as get:
         address = ("127.0.0.1", int(get.url.rpartition(":")[2]))
         idle = [socket.create_connection(address) for _ in range(2)]
