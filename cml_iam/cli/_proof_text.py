@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.cli._output import INFO, json_text
+from cml_iam.cli._output import INFO, WARN, json_text
 
 if TYPE_CHECKING:
     from cml_iam.policy import Statement
@@ -26,9 +26,11 @@ MAX_FACTS: Final = 20
 
 
 def proof_lines(proof: Proof) -> Iterator[str]:
-    """Yield what is said of a promise that does not hold."""
+    """Yield what is said of a promise besides its answer: why it does not hold, or may not."""
     if proof.answer == "undecided":
         yield f"    {proof.reason}"
+    if proof.colon:
+        yield f"    {other_reading(proof.colon)}"
     for number, call in enumerate(proof.calls, 1):
         lead = f"{number}. " if len(proof.calls) > 1 else ""
         yield from call_lines(call, lead, other="the documented policy")
@@ -43,6 +45,11 @@ def proof_lines(proof: Proof) -> Iterator[str]:
         yield from _indented(statement_json(deny))
     if proof.calls and not proof.edits and not proof.denies:
         yield f"    {WAY} attach what `cml-iam policy render` prints in its place"
+
+
+def other_reading(answer: str) -> str:
+    """Say that the *answer* would be this one in the other reading of wildcards in ARNs."""
+    return f"{WARN} {answer}, if a `*` in a short ARN also takes the colons it lacks"
 
 
 def call_lines(

@@ -26,6 +26,7 @@ from cml_iam.cli._output import (
 from cml_iam.cli._proof_text import (
     assumption_lines,
     call_lines,
+    other_reading,
     promise_line,
     proof_lines,
     statement_json,
@@ -311,7 +312,7 @@ def _show_verdict(title: str, asked: Asked) -> None:
         for line in call_lines(verdict.witness, other=asked.other, asked=asked.keys):
             say(line)
     if verdict.colon:
-        say(f"{WARN} {verdict.colon}, if a `*` in a short ARN also takes the colons it lacks")
+        say(other_reading(verdict.colon))
     for line in assumption_lines(verdict.assumptions, every=bool(settings().verbose)):
         say(line)
 
@@ -333,6 +334,7 @@ def proof_json(proof: Proof) -> dict[str, Any]:
         "id": proof.promise.id,
         "title": proof.promise.title,
         "answer": proof.answer,
+        "otherReading": proof.colon,
         "calls": [_call_json(each) for each in proof.calls],
         "conditionsToAdd": [_edit_json(each) for each in proof.edits],
         "statementsToAdd": [statement_json(each) for each in proof.denies],

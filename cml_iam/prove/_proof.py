@@ -16,6 +16,7 @@ from cml_iam.policy import (
     attachment_problems,
 )
 from cml_iam.prove._answers import Answer, Policies, Shape, Verdict, Witness, documents
+from cml_iam.prove._colon import taking_colons
 from cml_iam.prove._known import Assumption
 from cml_iam.prove._promises import Promise, site_promises
 from cml_iam.prove._question import never, statement_of, within
@@ -41,7 +42,8 @@ class Proof:
 
     Either *edits* together make it hold and take away no call that the site needs; or *denies* do,
     statements to add that deny what breaks it and nothing else. Both were proved; both are empty
-    where neither helps.
+    where neither helps. *colon* is the answer where a `*` of an ARN's first five fields takes
+    colons too, if that is another one.
     """
 
     promise: Promise
@@ -51,6 +53,7 @@ class Proof:
     reason: str = ""
     edits: tuple[Edit, ...] = ()
     denies: tuple[Statement, ...] = ()
+    colon: Answer | None = None
 
 
 def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tuple[Proof, ...]:
@@ -67,9 +70,18 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
 
 
 def prove_promise(promise: Promise, policies: Policies) -> Proof:
-    """Prove one promise."""
+    """Prove one promise, in both readings of wildcards in ARNs where they differ."""
     found = _answer(promise, policies)
-    return Proof(promise, found.answer, found.calls, found.assumptions, found.reason)
+    other = taking_colons(policies)
+    second = found if other is policies else _answer(promise, other)
+    return Proof(
+        promise,
+        found.answer,
+        found.calls,
+        found.assumptions,
+        found.reason,
+        colon=None if second.answer == found.answer else second.answer,
+    )
 
 
 def _answer(promise: Promise, policies: Policies) -> Reached:

@@ -221,3 +221,20 @@ def test_what_can_never_match_is_told_beside_the_answer(cml_iam: Any, tmp_path: 
         answer = json.loads(cml_iam("-o", "json", "policy", "prove", *question, "odd.json").out)
         (told,) = answer["neverMatches"]
         assert wrong in told
+
+
+def test_the_other_reading_of_wildcards_is_told_where_it_answers_otherwise(
+    cml_iam: Any, tmp_path: Path
+) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html"""
+    short = {"Effect": "Allow", "Action": "ec2:StopInstances", "Resource": "arn:aws:ec2:*:i*"}
+    (tmp_path / "short.json").write_text(document(short))
+    (tmp_path / "cml-iam.toml").write_text(EXAMPLE)
+    told = "▲ broken, if a `*` in a short ARN also takes the colons it lacks"
+
+    ran = cml_iam("policy", "prove", "--never", "ec2:StopInstances", "short.json")
+    assert (ran.code, told in ran.out.splitlines()) == (0, True)
+    ran = cml_iam("policy", "prove", "short.json")
+    assert f"    {told}" in ran.out.splitlines()
+    answers = json.loads(cml_iam("-o", "json", "policy", "prove", "short.json").out)["promises"]
+    assert {e["id"] for e in answers if e["otherReading"] == "broken"} >= {"regions"}
