@@ -30,7 +30,8 @@ from cml_iam.prove._known import (
     region_is_of_resource,
 )
 from cml_iam.prove._statements import CALLER, FIELD_KEYS, Given
-from cml_iam.prove._values import base_type, can_be_typed, is_whole, well_formed
+from cml_iam.prove._typed import base_type
+from cml_iam.prove._values import can_be_typed, is_whole, well_formed
 
 if TYPE_CHECKING:
     from cml_iam.prove._axes import Gathered

@@ -11,6 +11,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from cml_iam.prove._asked import Asked
 from cml_iam.prove._assume import Assumptions
 from cml_iam.prove._callers import callers_of
 from cml_iam.prove._globs import Glob, representatives
@@ -18,7 +19,7 @@ from cml_iam.prove._hints import RESOURCE_FIELD, field_hints
 from cml_iam.prove._known import REGION, RESOURCE_TAG
 from cml_iam.prove._places import ACCOUNT_FIELD, Place
 from cml_iam.prove._statements import CALLER, FIELD_KEYS, FieldPattern, Given, Part, Test
-from cml_iam.prove._values import Asked, Query, Values, fits, values_of
+from cml_iam.prove._values import Query, Values, fits, values_of
 from cml_iam.prove._variables import variable_hints
 from cml_iam.reference import same_key
 

@@ -12,9 +12,9 @@ from cml_iam.prove._hints import ACCOUNT, OTHER_ACCOUNT
 from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
+    from cml_iam.prove._asked import Asked
     from cml_iam.prove._globs import Symbol
     from cml_iam.prove._statements import Part
-    from cml_iam.prove._values import Asked
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
 PRINCIPAL_ACCOUNT: Final = "aws:principalaccount"

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.prove._values import Asked, Query, values_of
+from cml_iam.prove._asked import Asked
+from cml_iam.prove._values import Query, values_of
 from cml_iam.reference import key_type, same_key
 
 if TYPE_CHECKING:

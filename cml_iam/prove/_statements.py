@@ -26,9 +26,9 @@ from cml_iam.engine.parts import (
 )
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.prove._answers import Policies
+from cml_iam.prove._asked import Asked, field_symbols
 from cml_iam.prove._globs import Glob
 from cml_iam.prove._once import once
-from cml_iam.prove._values import Asked, field_symbols
 from cml_iam.reference import same_key
 
 FIELD_KEYS: Final = ("arn", "arn:partition", "arn:service", "arn:region", "arn:account", "arn:id")

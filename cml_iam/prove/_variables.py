@@ -24,7 +24,8 @@ from cml_iam.engine.parts import Token, Variable
 from cml_iam.prove._globs import DIGITS, OTHERS, Glob, Machine, Wild, glob
 from cml_iam.prove._hints import RESOURCE_FIELD
 from cml_iam.prove._statements import FIELD_KEYS
-from cml_iam.prove._values import base_type, compares_texts, formed_globs
+from cml_iam.prove._typed import base_type
+from cml_iam.prove._values import compares_texts, formed_globs
 from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
