@@ -1,4 +1,4 @@
-"""Values by the type of their key: of numbers, dates and addresses one for each part between bounds."""
+"""Values by the type of their key: numbers, dates, addresses; one for each part between bounds."""
 
 from __future__ import annotations
 
