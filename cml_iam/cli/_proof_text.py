@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cml_iam.policy import Statement
     from cml_iam.prove import Answered, Assumption, Edit, Proof, Witness
 
+UNDECIDED: Final = "so nothing is proved: ask about less at a time with --never"
 WAY: Final = "closes it:"
 TWINS: Final = {"ec2:Region": "aws:RequestedRegion"}
 WIDTH: Final = 80
@@ -29,6 +30,7 @@ def proof_lines(proof: Proof) -> Iterator[str]:
     """Yield what is said of a promise besides its answer: why it does not hold, or may not."""
     if proof.answer == "undecided":
         yield f"    {proof.reason}"
+        yield f"    {UNDECIDED}"
     if proof.colon:
         yield f"    {other_reading(proof.colon)}"
     for number, call in enumerate(proof.calls, 1):

@@ -24,6 +24,7 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._proof_text import (
+    UNDECIDED,
     assumption_lines,
     call_lines,
     other_reading,
@@ -85,7 +86,7 @@ def prove(
 
     FILES may be `-` for stdin. -v prints the facts about AWS that a proof rests on.
 
-    Exits with 3 when something does not hold, with 8 when it could not be decided.
+    Exits with 3 when something does not hold, with 8 when something could not be decided.
     """
     asked = {"within": within, "equivalent": equivalent, "never": never, "always": always}
     given = {name: value for name, value in asked.items() if value is not None}
@@ -308,6 +309,7 @@ def _show_verdict(title: str, asked: Asked) -> None:
     say(f"{SYMBOLS[verdict.answer]} {verdict.answer}  {title}")
     if verdict.answer == "undecided":
         say(f"    {verdict.reason}")
+        say(f"    {UNDECIDED}")
     if verdict.witness:
         for line in call_lines(verdict.witness, other=asked.other, asked=asked.keys):
             say(line)

@@ -114,6 +114,7 @@ def test_what_cannot_be_decided_is_said_and_exits_8(cml_iam: Any, tmp_path: Path
     assert ran.code == 8
     assert "? undecided  no instance without the guard tag is operated" in ran.out
     assert "different values of ec2:InstanceType" in ran.out
+    assert "so nothing is proved: ask about less at a time with --never" in ran.out
 
 
 def test_two_questions_at_once_are_refused(cml_iam: Any) -> None:
