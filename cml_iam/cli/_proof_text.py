@@ -36,8 +36,8 @@ def proof_lines(proof: Proof) -> Iterator[str]:
     for number, call in enumerate(proof.calls, 1):
         lead = f"{number}. " if len(proof.calls) > 1 else ""
         yield from call_lines(call, lead, other="the documented policy")
-    for edit in proof.edits:
-        yield f"    {WAY} {_edit(edit)}"
+    for number, edit in enumerate(proof.edits):
+        yield f"    {'and' if number else f'{WAY} add'} {_edit(edit)}"
         yield from _indented(_condition_json(edit))
     if proof.denies:
         count = len(proof.denies)
@@ -139,7 +139,7 @@ def _at(place: object) -> str:
 
 def _edit(edit: Edit) -> str:
     where = f"{edit.statement.label}{_at(edit.document.place(edit.statement))}"
-    return f"add to {where} the condition"
+    return f"to {where} the condition"
 
 
 def _condition_json(edit: Edit) -> dict[str, Any]:

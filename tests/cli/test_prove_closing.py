@@ -152,3 +152,16 @@ def test_a_foreign_instance_is_terminated_in_two_calls_and_both_are_told(cml_iam
         "    closes it: add to Tag (gate.json:19:5) the condition",
         '      {"StringEquals": {"aws:ResourceTag/ManagedBy": ["cml-cloud-manager"]}}',
     ]
+
+
+def test_conditions_that_close_a_promise_together_are_told_together(cml_iam: Any) -> None:
+    lines = cml_iam("policy", "prove", "gate.json").out.splitlines()
+    regions = '      {"StringEquals": {"aws:RequestedRegion": ["us-east-1", "us-west-2"]}}'
+
+    start = next(n for n, line in enumerate(lines) if "closes it" in line)
+    assert lines[start : start + 4] == [
+        "    closes it: add to Tag (gate.json:19:5) the condition",
+        regions,
+        "    and to Operate (gate.json:4:5) the condition",
+        regions,
+    ]
