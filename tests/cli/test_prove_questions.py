@@ -238,3 +238,17 @@ def test_the_other_reading_of_wildcards_is_told_where_it_answers_otherwise(
     assert f"    {told}" in ran.out.splitlines()
     answers = json.loads(cml_iam("-o", "json", "policy", "prove", "short.json").out)["promises"]
     assert {e["id"] for e in answers if e["otherReading"] == "broken"} >= {"regions"}
+
+
+def test_a_witness_is_for_an_action_that_a_reader_knows(cml_iam: Any, tmp_path: Path) -> None:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    (tmp_path / "admin.json").write_text(document(everything))
+    asked = {
+        ("--within", "base.json"): "    ec2:ModifyInstanceAttribute",
+        (
+            "--never",
+            "s3:* on arn:aws:s3:::b/*",
+        ): "    s3:GetObject on arn:aws:s3:::b/foreign-object",
+    }
+    for question, line in asked.items():
+        assert line in cml_iam("policy", "prove", *question, "admin.json").out.splitlines()
