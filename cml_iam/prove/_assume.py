@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.prove._callers import (
     PRINCIPAL_ACCOUNT,
     PRINCIPAL_ARN,
+    UNTOLD,
     home_partitions,
     is_elsewhere,
+    is_identified,
+    is_signed,
     principal_account,
     principal_arn,
 )
@@ -34,6 +37,7 @@ from cml_iam.prove._typed import base_type
 from cml_iam.prove._values import can_be_typed, is_whole, well_formed
 
 if TYPE_CHECKING:
+    from cml_iam.prove._asked import Asked
     from cml_iam.prove._axes import Gathered
 
 CALLER_KEYS: Final = {PRINCIPAL_ARN: principal_arn, PRINCIPAL_ACCOUNT: principal_account}
@@ -84,8 +88,10 @@ class Assumptions:
         if known and known.signed:
             text = f"{known.name} is in every signed request"
             yield Assumption("signed", key, text, known.page)
-        if known and known.filled:
-            yield Assumption("filled", key, f"{known.name} is never an empty list", known.page)
+        if known and known.filled and all(map(_as_a_list, self._gathered.conditions[key])):
+            yield Assumption(
+                "filled", key, f"an empty list of {known.name} counts as none", known.page
+            )
         if known and known.whole:
             yield Assumption("whole", key, f"{known.name} is a whole number", known.page)
         if can_be_typed(key, self._gathered.conditions[key]):
@@ -95,13 +101,14 @@ class Assumptions:
     def _ties(self) -> Iterator[Assumption]:
         place, conditions = self._gathered.place, self._gathered.conditions
         tags = [key for key in conditions if key.startswith(REQUEST_TAG)]
-        if tags and TAG_KEYS in conditions:
+        if tags and TAG_KEYS in conditions and place.keys and place.keys.has(TAG_KEYS):
             text = "aws:TagKeys lists the key of every aws:RequestTag"
             yield Assumption("tags", TAG_KEYS, text, TAGGING)
         if place.fields is not None and REGION in conditions and not place.loose:
             page = region_is_of_resource(place.action)
             wild = place.fields[2].plain is None
-            if page and wild:
+            own = place.fields[1].plain == place.prefix
+            if page and wild and own:
                 text = f"aws:RequestedRegion is the region in the resource's ARN ({place.action})"
                 yield Assumption("region", REGION, text, page, place.action)
 
@@ -121,7 +128,7 @@ class Assumptions:
         value = given.get(self._gathered.names(each.about)[0])
         if each.kind == "region":
             return bool(value == given[FIELD_KEYS[3]])
-        if each.kind == "signed" and given.get(CALLER, "") is None:
+        if each.kind == "signed" and CALLER in given and not is_signed(given[CALLER]):
             return True
         return _CHECKS[each.kind](each.about, value)
 
@@ -157,11 +164,13 @@ class Assumptions:
         """Return the values of *key* that the caller determines; None if it does not."""
         if CALLER not in given or key not in CALLER_KEYS:
             return None
+        if not is_identified(given[CALLER]):
+            return [None, UNTOLD]
         return [CALLER_KEYS[key](given[CALLER])]
 
     def admits(self, given: Given) -> bool:
         """Say whether a choice for tied keys can be."""
-        signed = given.get(CALLER) is not None
+        signed = is_signed(given.get(CALLER))
         for each in self.active:
             if each.kind == "tags" and not self._tags_agree(given):
                 return False
@@ -185,6 +194,14 @@ class Assumptions:
 
     def _tag_keys_name(self) -> str:
         return self._gathered.names(TAG_KEYS)[0] if TAG_KEYS in self._gathered.spelt else TAG_KEYS
+
+
+def _as_a_list(asked: Asked) -> bool:
+    """Say whether an operator takes an empty list for an absent key, as AWS says of these.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html#reference_policies_condition-multi-valued-context-keys
+    """
+    return bool(asked.operator.qualifier) or asked.family == "null"
 
 
 def _home(account: str, partition: str) -> str:

@@ -210,7 +210,16 @@ class AxisMaker:
                 if not self._is_region(value):
                     continue
                 made[FIELD_KEYS[3]] = value
-            yield made
+            yield from self._in_own_names(made, names)
+
+    def _in_own_names(self, made: Given, names: tuple[str, ...]) -> Iterator[Given]:
+        """Yield *made*, and without EC2's names of global keys: other services do not send them.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#amazon-ec2-keys
+        """
+        yield made
+        if made and names[1:] and self.gathered.place.prefix != "ec2":
+            yield {name: each for name, each in made.items() if name not in names[1:]}
 
     def _values(self, key: str, names: tuple[str, ...], given: Given) -> Values:
         """Return the values of *key*; remembered where no variable and no place plays a part."""

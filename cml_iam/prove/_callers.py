@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
 PRINCIPAL_ACCOUNT: Final = "aws:principalaccount"
+ANONYMOUS: Final = "anonymous"
+UNTOLD: Final = "not-documented"
+"""What keys about a service, or a user with a provider's token, may hold: nobody else's value."""
+
 _ACCOUNT_ARN: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTALL)
 _KINDS: Final = ("user/foreign", "role/foreign", "root")
 _ARNS: Final = (
@@ -65,8 +69,27 @@ def principal_arn(caller: str | None) -> str | None:
 
 
 def principal_account(caller: str | None) -> str | None:
-    """Return what aws:PrincipalAccount holds for *caller*."""
+    """Return what aws:PrincipalAccount holds for *caller*; an anonymous one has it too.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalaccount
+    """
+    if caller is None:
+        return ANONYMOUS
     return Caller.parse(caller).account if principal_arn(caller) else None
+
+
+def is_identified(caller: str | None) -> bool:
+    """Say whether AWS tells what the keys about *caller* hold: not of services and providers."""
+    return caller is None or principal_arn(caller) is not None
+
+
+def is_signed(caller: str | None) -> bool:
+    """Say whether requests of *caller* surely are signed with credentials of AWS.
+
+    Those with the token of an identity provider are not:
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+    """
+    return principal_arn(caller) is not None
 
 
 def _about_callers(parts: Sequence[Part]) -> Iterator[Asked]:
@@ -130,7 +153,15 @@ def _partitions(named: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
-    """Yield accounts that *parts* name in one partition only, each with that partition."""
+    """Yield accounts that *parts* name in one partition only, each with that partition.
+
+    A `Principal` has to name it: AWS keeps no policy with one that does not exist, but takes any
+    value of a condition.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    elements = (each.statement.principal for each in parts)
+    named = {text for each in elements if each for _, texts in each.ids for text in texts}
+    there = {match[2] for text in named if (match := _ACCOUNT_ARN.fullmatch(text))}
     found: dict[str, set[str]] = {}
     texts = [text for _, text in _named(parts)]
     texts += ["".join(map(_character, each.symbols)) for each in _patterns(parts)]
@@ -139,7 +170,7 @@ def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
         if match and not {"*", "?"} & {*match[1], *match[2]}:
             found.setdefault(match[2], set()).add(match[1])
     for account, partitions in found.items():
-        if len(partitions) == 1:
+        if len(partitions) == 1 and account in there:
             yield account, min(partitions)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cml_iam.prove._asked import Asked
 from cml_iam.prove._values import Query, values_of
-from cml_iam.reference import key_type, same_key
+from cml_iam.reference import key_type
 
 if TYPE_CHECKING:
     from cml_iam.prove._statements import Part
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 def apart(one: Part, other: Part) -> bool:
     """Say whether no request can match both, as a pair of their conditions on one key tells.
 
-    False where it takes more than one pair to tell, or facts about AWS.
+    False where it takes more than one pair to tell, or facts about AWS: a key of EC2 is another name
+    of a global one in requests to EC2 only.
     """
     theirs: dict[str, list[Asked]] = {}
     for each in other.asked:
-        theirs.setdefault(same_key(each.condition.key), []).append(each)
+        theirs.setdefault(each.condition.key.lower(), []).append(each)
     return any(
         _contradict(_Pair.of(mine, each))
         for mine in one.asked
-        for each in theirs.get(same_key(mine.condition.key), ())
+        for each in theirs.get(mine.condition.key.lower(), ())
     )
 
 

@@ -20,7 +20,7 @@ from cml_iam.prove._boxes import (
     meet,
     merged,
 )
-from cml_iam.prove._known import REGION, Assumption, never_with, region_is_of_resource
+from cml_iam.prove._known import REGION, TAG_KEYS, Assumption, never_with, region_is_of_resource
 from cml_iam.prove._places import Place
 from cml_iam.prove._statements import CALLER, FIELD_KEYS, Given, Part, Test
 
@@ -124,7 +124,9 @@ def _mark(gathered: Gathered) -> Any:
         if never_with(gathered.spelt[key], place.action, place.keys) is not None
     )
     tied = REGION in gathered.conditions and region_is_of_resource(place.action)
-    return place.fields, place.kinds, place.loose, place.prefix == "ec2", absent, bool(tied)
+    listed = place.keys is not None and place.keys.has(TAG_KEYS)
+    ec2 = place.prefix == "ec2"
+    return place.fields, place.kinds, place.loose, ec2, listed, absent, bool(tied)
 
 
 class _Slice:

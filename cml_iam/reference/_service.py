@@ -268,6 +268,7 @@ def _lower(names: Iterable[str]) -> frozenset[str]:
 
 _GLOBAL: Final = {
     "String": (
+        "aws:CalledViaAWSMCP",
         "aws:CalledViaFirst",
         "aws:CalledViaLast",
         "aws:Ec2InstanceSourceVpc",
@@ -291,8 +292,8 @@ _GLOBAL: Final = {
         "aws:username",
         "aws:VpceAccount",
         "aws:VpceOrgID",
-        "ec2:RoleDelivery",
         "glue:CredentialIssuingService",
+        "glue:RoleAssumedBy",
         "identitystore:UserId",
     ),
     "ARN": (
@@ -301,8 +302,9 @@ _GLOBAL: Final = {
         "aws:SignInSessionArn",
         "aws:SourceArn",
         "aws:SourceVpcArn",
+        "codebuild:BuildArn",
+        "codebuild:ProjectArn",
         "ec2:SourceInstanceArn",
-        "glue:RoleAssumedBy",
         "lambda:SourceFunctionArn",
         "ssm:SourceInstanceArn",
     ),
@@ -316,11 +318,10 @@ _GLOBAL: Final = {
         "aws:ViaAWSService",
     ),
     "IPAddress": ("aws:Ec2InstanceSourcePrivateIPv4", "aws:SourceIp", "aws:VpcSourceIp"),
-    "Numeric": ("aws:MultiFactorAuthAge",),
+    "Numeric": ("aws:MultiFactorAuthAge", "ec2:RoleDelivery"),
     "Date": ("aws:CurrentTime", "aws:EpochTime", "aws:TokenIssueTime"),
     "ArrayOfString": (
         "aws:CalledVia",
-        "aws:CalledViaAWSMCP",
         "aws:PrincipalOrgPaths",
         "aws:PrincipalServiceNamesList",
         "aws:ResourceOrgPaths",
