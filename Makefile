@@ -48,6 +48,8 @@ PAIRS ?= 100000
 
 fuzz-proof: $(READY)  ## random pairs of policies, each proof attacked by 1,000 requests; sites
 	@PYTHONPATH=. $(BIN)/python fuzz/promises.py 200
+	@$(BIN)/python fuzz/sequences.py 1000
+	@$(BIN)/python fuzz/shapes.py 10000
 	@$(BIN)/python fuzz/proof.py $(PAIRS)
 
 kills: $(READY)  ## ten thousand rotations killed by SIGKILL, ten thousand under faults

@@ -1,22 +1,50 @@
-"""A small run of `fuzz/proof.py`: random pairs, every answer attacked."""
+"""Small runs of the attackers in `fuzz`: random questions, every answer attacked."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from collections import Counter
 from random import Random
+from types import ModuleType
+
+import pytest
 
 from tests.conftest import REPOSITORY
 
 
-def test_random_proofs_survive_and_random_witnesses_are_confirmed():
-    spec = importlib.util.spec_from_file_location("fuzz_proof", REPOSITORY / "fuzz" / "proof.py")
-    fuzz = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fuzz)
+@pytest.fixture
+def attacker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(REPOSITORY / "fuzz")
+    return importlib.import_module(request.param)
 
-    judged = [fuzz.judge(Random(f"test/{number}"), 300) for number in range(120)]  # noqa: S311
+
+@pytest.mark.parametrize("attacker", ["proof"], indirect=True)
+def test_random_proofs_survive_and_random_witnesses_are_confirmed(attacker):
+    judged = [attacker.judge(Random(f"test/{number}"), 300) for number in range(120)]  # noqa: S311
 
     assert [fault for _, fault in judged if fault] == []
     counts = Counter(answer for answer, _ in judged)
     assert counts["holds"] > 15
     assert counts["broken"] > 15
+
+
+@pytest.mark.parametrize("attacker", ["shapes"], indirect=True)
+def test_random_questions_of_every_kind_survive_a_search_for_what_refutes_them(attacker):
+    judged = [attacker.judge(Random(f"test/{number}"), 120) for number in range(90)]  # noqa: S311
+
+    assert [fault for _, fault in judged if fault] == []
+    counts = Counter(answer for answer, _ in judged)
+    assert counts["never: holds"] > 10
+    assert counts["never: broken"] > 5
+    assert counts["always: broken"] > 3
+    assert counts["equivalent: holds"] > 3
+
+
+@pytest.mark.parametrize("attacker", ["sequences"], indirect=True)
+def test_what_brute_force_reaches_is_not_said_to_be_out_of_reach(attacker):
+    judged = [attacker.judge(Random(f"test/{number}")) for number in range(12)]  # noqa: S311
+
+    assert [fault for _, fault in judged if fault] == []
+    counts = Counter(answer for answers, _ in judged for answer in answers)
+    assert counts["taken over: holds"] > 2
+    assert counts["taken over: broken"] > 2
