@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def apart(one: Part, other: Part) -> bool:
     """Say whether no request can match both, as a pair of their conditions on one key tells.
 
-    False where it takes more than one pair to tell, or facts about AWS: a key of EC2 is another name
-    of a global one in requests to EC2 only.
+    False where it takes more than one pair to tell, or facts about AWS: a key of EC2 is another
+    name of a global one in requests to EC2 only.
     """
     theirs: dict[str, list[Asked]] = {}
     for each in other.asked:
