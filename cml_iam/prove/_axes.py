@@ -121,6 +121,7 @@ class AxisMaker:
         self.gathered, self.assumed = gathered, assumed
         self.incomplete: list[str] = []
         self._tied = assumed.region_tied
+        self._drawn: dict[str, tuple[list[str], bool]] = {}
         self._varying = {key for key, needed in gathered.needs.items() if needed}
         self._varying |= {key for needed in gathered.needs.values() for key in needed}
 
@@ -242,7 +243,9 @@ class AxisMaker:
         if key == REGION and self._tied:
             extra += [*self._field_globs(FIELD_KEYS[3], given), self._regions]
             hints += field_hints(self.gathered.place, 3, extra)
-        drawn, complete = variable_hints(self.gathered, key)
+        if key not in self._drawn:
+            self._drawn[key] = variable_hints(self.gathered, key)
+        drawn, complete = self._drawn[key]
         if not complete:
             self.incomplete.append(f"the policy variable ${{{names[0]}}}")
         needed = self.gathered.needs.get(key, set())
@@ -282,13 +285,17 @@ class AxisMaker:
         universe = place.fields[index - 1]
         kind = place.type if index == RESOURCE_FIELD else ""
         kinds = place.kinds if index == RESOURCE_FIELD else ()
-        mark = (key, universe, kind, kinds, place.prefix)
-        if key in self._varying or mark not in memo:
-            globs = [*self._field_globs(key, given), *kinds]
-            memo[mark] = representatives(globs, field_hints(place, index, globs), universe)
+        mark: tuple[Any, ...] = (key, universe, kind, kinds, place.prefix)
+        globs: list[Glob] = []
+        if key in self._varying:
+            globs = self._field_globs(key, given)
+            mark = (*mark, *globs)
+        if mark not in memo:
+            globs = globs or self._field_globs(key, given)
+            # A request about several types is nobody's witness, so its texts need not be read.
+            hints = [] if kinds else field_hints(place, index, globs)
+            memo[mark] = representatives(globs, hints, universe, kinds)
         texts, complete = memo[mark]
-        if kinds:
-            texts = tuple(text for text in texts if any(fits(each, text) for each in kinds))
         if index == ACCOUNT_FIELD:
             # What a policy names as an account is taken for one, whatever its length.
             plain = (each.plain for each in self._field_globs(key, given))

@@ -183,24 +183,29 @@ class Machine:
 
 
 def representatives(
-    globs: Iterable[Glob], hints: Iterable[str] = (), universe: Glob | None = None
+    globs: Iterable[Glob],
+    hints: Iterable[str] = (),
+    universe: Glob | None = None,
+    kinds: Iterable[Glob] = (),
 ) -> tuple[tuple[str, ...], bool]:
     """Return texts of *universe*, at least one of each class that *globs* tell apart.
 
-    *hints* are tried first, for they read better than shortest texts. Also says whether the
-    classes are all: there can be too many to walk through.
+    With *kinds*, only texts that fit one of these. *hints* are tried first, for they read better
+    than shortest texts. Also says whether the classes are all: there can be too many to walk
+    through.
     """
-    return _representatives(tuple(dict.fromkeys(globs)), tuple(dict.fromkeys(hints)), universe)
+    told, tried = tuple(dict.fromkeys(globs)), tuple(dict.fromkeys(hints))
+    return _representatives(told, tried, universe, tuple(dict.fromkeys(kinds)))
 
 
 @lru_cache(1 << 11)
 def _representatives(
-    globs: tuple[Glob, ...], hints: tuple[str, ...], universe: Glob | None
+    globs: tuple[Glob, ...], hints: tuple[str, ...], universe: Glob | None, kinds: tuple[Glob, ...]
 ) -> tuple[tuple[str, ...], bool]:
-    literals = dict.fromkeys(t for each in globs if (t := each.plain) is not None)
-    wild = [each for each in globs if each.plain is None]
+    literals = dict.fromkeys(t for each in (*globs, *kinds) if (t := each.plain) is not None)
+    wild = dict.fromkeys(each for each in (*globs, *kinds) if each.plain is None)
     machine = Machine([*wild, *([universe] if universe else [])])
-    inside = machine.finals[-1] if universe else 0
+    within = _Within(machine, universe, kinds, list(wild))
     found: dict[int, str] = {}
     for text in hints:
         if text not in literals:
@@ -208,15 +213,42 @@ def _representatives(
     states, complete = machine.reachable()
     for state, text in states.items():
         kind = machine.accepts(state)
-        if kind in found or (inside and not kind & inside):
+        if kind in found or not within.class_(kind):
             continue
         words = _few(machine.words(states, kind), literals) if text in literals else iter((text,))
         chosen = next(words, None)
         if chosen is not None:
             found[kind] = chosen
-    texts = [text for kind, text in found.items() if not inside or kind & inside]
-    mine = [t for t in literals if not inside or machine.run(t) & inside]
+    texts = [text for kind, text in found.items() if within.class_(kind)]
+    mine = [t for t in literals if within.literal(t)]
     return (*mine, *texts), complete
+
+
+class _Within:
+    """What of a machine's classes is asked for: of a universe, and of one of some kinds."""
+
+    def __init__(
+        self, machine: Machine, universe: Glob | None, kinds: tuple[Glob, ...], wild: list[Glob]
+    ) -> None:
+        self._machine = machine
+        self._universe = machine.finals[-1] if universe else 0
+        self._kinds = 0
+        for each in kinds:
+            self._kinds |= machine.finals[wild.index(each)] if each.plain is None else 0
+        self._plain = {each.plain for each in kinds}
+        self._any = not kinds
+
+    def class_(self, bits: int) -> bool:
+        """Say whether texts of the class *bits*, none of which is a literal, are."""
+        inside = not self._universe or bool(bits & self._universe)
+        return inside and (self._any or bool(bits & self._kinds))
+
+    def literal(self, text: str) -> bool:
+        """Say whether *text* is."""
+        bits = self._machine.accepts(self._machine.run(text))
+        if self._universe and not bits & self._universe:
+            return False
+        return self._any or text in self._plain or bool(bits & self._kinds)
 
 
 def _few(words: Iterator[str], known: Mapping[str, None]) -> Iterator[str]:
