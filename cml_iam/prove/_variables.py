@@ -158,6 +158,7 @@ class _Walk:
         )
         self._begin = begin
         self.states = {begin: ""}
+        self._moves: dict[State, dict[str, State]] = {}
         self._came: dict[State, set[State]] = {}
         self.complete = self._explore()
         self.kinds: dict[State, list[State]] = {}
@@ -175,8 +176,9 @@ class _Walk:
         pending = deque([self._begin])
         while pending:
             here = pending.popleft()
+            moves = self._moves[here] = {}
             for char in self._letters:
-                after = self._after(here, char)
+                after = moves[char] = self._after(here, char)
                 self._came.setdefault(after, set()).add(here)
                 if after not in self.states:
                     if len(self.states) >= MAX_STATES:
@@ -191,7 +193,8 @@ class _Walk:
         if len(known) >= self._wanted:
             return known[: self._wanted], True
         for state in self.kinds[kind]:
-            longer = [each for each in self._fresh if self._kind(self._after(state, each)) == kind]
+            moves = self._moves.get(state, {})
+            longer = [c for c in self._fresh if c in moves and self._kind(moves[c]) == kind]
             if len(longer) >= self._wanted:
                 return [self.states[state] + each for each in longer[: self._wanted]], True
         return self._searched(kind)
@@ -208,10 +211,11 @@ class _Walk:
                 found.append(text)
                 if _ends(found) >= self._wanted:
                     return found, True
-            for char in self._letters:
-                after = self._after(state, char)
-                if after in leading:
-                    pending.append((after, text + char))
+            pending.extend(
+                (after, text + char)
+                for char, after in self._moves.get(state, {}).items()
+                if after in leading
+            )
         return found, False
 
     def _leading_to(self, states: Iterable[State]) -> set[State]:
