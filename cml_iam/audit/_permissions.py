@@ -19,13 +19,12 @@ from cml_iam.engine import compile_policies
 from cml_iam.expectations import SITUATIONS, derive_expectations
 from cml_iam.verify import verify_live, verify_offline
 from cml_iam.workers import (
-    DEFAULT_GUARD,
     PROBE,
     Disk,
-    GuardTag,
     Launch,
     Verdict,
     WorkerManager,
+    guard_of,
 )
 
 if TYPE_CHECKING:
@@ -105,9 +104,8 @@ def used(manager: Aws, site: Site, account: str, now: datetime, refused: frozens
 
     Nothing is changed. What cannot be tried, as without a worker, makes the check one not made.
     """
-    region, tag = site.home_region, site.restrict.guard_tag
-    guard = GuardTag(tag.key, tag.value) if tag else DEFAULT_GUARD
-    health = WorkerManager(manager, guard=guard, now=lambda: now).health(
+    region = site.home_region
+    health = WorkerManager(manager, guard=guard_of(site), now=lambda: now).health(
         region=region, probe=_probe(site, region)
     )
     tried = {each.action for each in health.checks if each.verdict is not Verdict.UNCHECKED}

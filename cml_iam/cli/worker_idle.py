@@ -143,7 +143,7 @@ def _judge(here: Scene, workers: Sequence[Worker], rules: Idle) -> tuple[Judged,
             hold_tag(here),
             ask_cml=_ask_cml(),
             now=datetime.now(UTC),
-            metric_data=here.site is not None and here.site.grant.metric_data,
+            metric_data=here.metric_data,
         )
 
 

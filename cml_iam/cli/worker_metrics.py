@@ -84,7 +84,7 @@ def metrics(
             found,
             window=window,
             measures=measures_of(named, EVERY if workers else USAGE),
-            metric_data=here.site is not None and here.site.grant.metric_data,
+            metric_data=here.metric_data,
         )
     if wants_json():
         print_json([usage_json(each, used[each.id]) for each in found])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cml_iam.cli._settings import DEFAULT_SITE, settings
 from cml_iam.errors import RefusedError
 from cml_iam.site import Site
-from cml_iam.workers import DEFAULT_GUARD, GuardTag, Worker, WorkerManager, find_workers
+from cml_iam.workers import Worker, WorkerManager, find_workers, guard_of
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
@@ -25,6 +25,11 @@ class Scene:
     home: str
     site: Site | None
     aws: Aws
+
+    @property
+    def metric_data(self) -> bool:
+        """Whether the manager may ask for many metrics in one call."""
+        return self.site is not None and self.site.grant.metric_data
 
     def find(self, wanted: Sequence[str]) -> tuple[Worker, ...]:
         """Return the instances that *wanted*, ids and names, mean."""
@@ -50,7 +55,7 @@ def scene() -> Scene:
     aws = chosen.connect(_home(site))
     home = aws.region or "us-east-1"
     regions = (chosen.region,) if chosen.region else site.restrict.regions if site else ()
-    return Scene(WorkerManager(aws, guard=_guard(site)), regions or (home,), home, site, aws)
+    return Scene(WorkerManager(aws, guard=guard_of(site)), regions or (home,), home, site, aws)
 
 
 def _home(site: Site | None) -> str | None:
@@ -60,11 +65,6 @@ def _home(site: Site | None) -> str | None:
     named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     allowed = site.restrict.regions
     return named if named and (not allowed or named in allowed) else site.home_region
-
-
-def _guard(site: Site | None) -> GuardTag:
-    tag = site.restrict.guard_tag if site else None
-    return GuardTag(tag.key, tag.value) if tag else DEFAULT_GUARD
 
 
 def worker_json(worker: Worker) -> dict[str, Any]:

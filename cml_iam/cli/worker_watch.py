@@ -121,7 +121,7 @@ def _watch(here: Scene, wanted: tuple[str, ...], window: timedelta) -> Watch:
             running,
             window=window,
             measures=SHOWN,
-            metric_data=here.site is not None and here.site.grant.metric_data,
+            metric_data=here.metric_data,
         ),
         lambda: datetime.now(UTC),
     )

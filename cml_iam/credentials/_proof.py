@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cml_iam.errors import IncompleteError, RefusedError
-from cml_iam.workers import GuardTag, Launch, Verdict, WorkerManager
+from cml_iam.workers import Launch, Verdict, WorkerManager, guard_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +25,9 @@ def prove_key(
     aws = sign_in(key)
     for region in site.restrict.regions or (site.home_region,):
         aws.call("sts", "get_caller_identity", region=region)
-    tag = site.restrict.guard_tag
-    manager = WorkerManager(aws, guard=GuardTag(tag.key, tag.value)) if tag else WorkerManager(aws)
-    health = manager.health(region=site.home_region, probe=_probe(site))
+    health = WorkerManager(aws, guard=guard_of(site)).health(
+        region=site.home_region, probe=_probe(site)
+    )
     if health.failure:
         raise IncompleteError(
             f"EC2 cannot be asked with the new key `{key.id}`: {health.failure.message}",

@@ -66,7 +66,7 @@ from cml_iam.workers._orphans import Looks, Orphan, check_adoption, find_orphans
 from cml_iam.workers._pending import PendingLaunch, PendingLaunches
 from cml_iam.workers._prices import Prices, load_prices, parse_prices
 from cml_iam.workers._schedule import Planned, Step, parse_schedule, plan_schedule
-from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, check_name
+from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, check_name, guard_of
 from cml_iam.workers._threads import in_threads
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
 from cml_iam.workers._watch import Frame, Watch
@@ -138,6 +138,7 @@ __all__ = [
     "find_workers",
     "fleet_lines",
     "granting",
+    "guard_of",
     "health_lines",
     "held",
     "in_threads",

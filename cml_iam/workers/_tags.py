@@ -16,6 +16,8 @@ from cml_iam.visible import unseen, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from cml_iam.site import Site
+
 MAX_TAGS = 50
 _MAX_KEY, _MAX_VALUE = 128, 256
 _LIKE_AN_ID: Final = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
@@ -46,6 +48,12 @@ class GuardTag:
 
 
 DEFAULT_GUARD: Final = GuardTag("ManagedBy", "cml-cloud-manager")
+
+
+def guard_of(site: Site | None) -> GuardTag:
+    """Return the guard tag of *site*, or the default where it has none."""
+    tag = site.restrict.guard_tag if site else None
+    return GuardTag(tag.key, tag.value) if tag else DEFAULT_GUARD
 
 
 def launch_tags(tags: Mapping[str, str], name: str, guard: GuardTag) -> dict[str, str]:
