@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cml_iam.errors import CmlIamError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def shipped(kind: Literal["policies", "templates"]) -> Path:
+    from jinja2 import Environment
+
+Folder = Literal["policies", "templates"]
+
+
+def shipped(kind: Folder) -> Path:
     """Return the folder *kind*: of the installed package, or of the checkout it runs from."""
     # By path: importlib.resources takes longer to import than a policy to render.
     installed = Path(__file__).parent / "_data" / kind
@@ -22,6 +29,23 @@ def shipped(kind: Literal["policies", "templates"]) -> Path:
     )
 
 
-def shipped_text(kind: Literal["policies", "templates"], name: str) -> str:
+def shipped_text(kind: Folder, name: str) -> str:
     """Return the text of the file *name* in the folder *kind*."""
     return (shipped(kind) / name).read_text("utf-8")
+
+
+def shipped_templates(kind: Folder, encode: Callable[[Any], str]) -> Environment:
+    """Return an environment of the templates in *kind* in which all that is printed is encoded.
+
+    *encode* makes every value text that cannot become structure where it is printed; nothing but
+    this stands between a value and the result. Names that are not defined are errors.
+    """
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    return Environment(
+        loader=FunctionLoader(lambda name: shipped_text(kind, name)),
+        undefined=StrictUndefined,
+        finalize=encode,
+        autoescape=False,  # noqa: S701 - *encode* does it, and the result is no HTML
+        keep_trailing_newline=True,
+    )

@@ -10,7 +10,7 @@ import shlex
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.shipped import shipped_text
+from cml_iam.shipped import shipped_templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,15 +25,7 @@ def page(template: str, **values: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    made = Environment(
-        loader=FunctionLoader(lambda name: shipped_text("templates", name)),
-        undefined=StrictUndefined,
-        finalize=_json,
-        autoescape=False,  # noqa: S701 - the finalizer encodes, and the result is no HTML
-        keep_trailing_newline=True,
-    )
+    made = shipped_templates("templates", _json)
     made.filters["shell"] = lambda words: _Plain(shlex.join(words))
     made.filters["unit"] = lambda words: _Plain(unit_line(words))
     made.filters["crontab"] = lambda words: _Plain(shlex.join(words).replace("%", r"\%"))

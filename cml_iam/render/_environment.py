@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.shipped import shipped_text
+from cml_iam.shipped import shipped_templates
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -21,15 +21,7 @@ def environment() -> Environment:
     therefore never puts an expression inside quotes, and no value can end a string or add an
     element. Undefined names are errors.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    made = Environment(
-        loader=FunctionLoader(lambda name: shipped_text("policies", name)),
-        undefined=StrictUndefined,
-        finalize=_json,
-        autoescape=False,  # noqa: S701 - the finalizer encodes, and the result is no HTML
-        keep_trailing_newline=True,
-    )
+    made = shipped_templates("policies", json.dumps)
     made.filters["present"] = present
     made.filters["merged"] = merged
     return made
@@ -46,7 +38,3 @@ def present(value: Any) -> Any:
 def merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return one mapping of all the entries of *parts*."""
     return {key: value for part in parts for key, value in part.items()}
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from cml_iam.shipped import shipped_text
+from cml_iam.shipped import shipped_templates
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -36,18 +36,11 @@ def pages(encode: Callable[[Any], str]) -> Environment:
 
     `bare` marks a value of ours, a name or an expression, that is printed as it is.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     def printed(value: Any) -> str:
         return value.text if isinstance(value, _Bare) else encode(value)
 
-    made = Environment(
-        loader=FunctionLoader(lambda name: shipped_text("templates", name)),
-        undefined=StrictUndefined,
-        finalize=printed,
-        autoescape=False,  # noqa: S701 - the finalizer encodes, and the results are no HTML
-        keep_trailing_newline=True,
-    )
+    made = shipped_templates("templates", printed)
     made.filters["bare"] = _Bare
     return made
 
