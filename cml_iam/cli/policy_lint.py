@@ -13,6 +13,7 @@ from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
 from cml_iam.cli._settings import shared_options
 from cml_iam.errors import InputError
+from cml_iam.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,25 +109,12 @@ def write(path: Path, text: str) -> None:
 
     Its mode stays, and so does a symbolic link to it.
     """
-    import os
-    import tempfile
-
     path = path.resolve()
     try:
-        mode = path.stat().st_mode
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(text.encode("utf-8"))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(mode & 0o7777)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        mode = path.stat().st_mode & 0o7777
     except OSError as error:
         raise InputError(f"cannot write `{path}`: {error.strerror}") from None
+    write_whole(path, text, mode=mode)
 
 
 def show_fixed(applied: Sequence[Finding]) -> None:

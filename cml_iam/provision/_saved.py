@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError, RefusedError
+from cml_iam.files import write_whole
 from cml_iam.provision._show import plan_data
 
 if TYPE_CHECKING:
@@ -50,17 +49,7 @@ def save_plan(plan: Plan, options: Mapping[str, Any], path: Path) -> None:
     Raises InputError when that cannot be done.
     """
     text = json.dumps({"format": _FORMAT, "options": options, "plan": _facts(plan)}, indent=2)
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=".plan-", dir=path.absolute().parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError(f"cannot write `{path}`: {error.strerror}") from None
+    write_whole(path, text + "\n", mode=0o600)
 
 
 def load_plan(path: Path) -> SavedPlan:
