@@ -140,6 +140,11 @@ class DeniedError(AwsError):
         self.action = action
         self.encoded = encoded
 
+    @property
+    def refused(self) -> str:
+        """What is denied, in words: the permission where AWS tells it, else its code."""
+        return f"{self.action or self.code} is denied"
+
 
 class NotFoundError(AwsError):
     """There is no such user, policy, instance, image or the like."""

@@ -18,7 +18,6 @@ from cml_iam.errors import (
     CmlIamError,
     DeniedError,
     DocumentError,
-    InputError,
     NotFoundError,
     UnsupportedError,
 )
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
     from cml_iam.aws.port import Aws
     from cml_iam.policy import PolicyDocument
-    from cml_iam.site import Site
 
 _T = TypeVar("_T")
 Kind = Literal["user", "role"]
@@ -95,7 +93,7 @@ class Unread:
     def words(self) -> str:
         """What could not be read, and why."""
         if isinstance(self.error, DeniedError):
-            return f"{self.what} ({self.error.action or self.error.code} is denied)"
+            return f"{self.what} ({self.error.refused})"
         return f"{self.what} ({' '.join(self.error.message.split())})"
 
 
@@ -124,15 +122,6 @@ class Holdings:
         for each in self.unread:
             raise each.error
         return self
-
-
-def principal_of_site(site: Site) -> tuple[Kind, str]:
-    """Return what the site's principal is, and its name; raises InputError without one."""
-    if site.role:
-        return "role", site.role
-    if site.user:
-        return "user", site.user
-    raise InputError("the site names neither a user nor a role")
 
 
 def principal_of_arn(arn: str) -> tuple[Kind, str] | None:

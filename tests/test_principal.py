@@ -11,7 +11,7 @@ import pytest
 from cml_iam.aws import Aws, connect
 from cml_iam.errors import AwsError, DeniedError, DocumentError, InputError, NotFoundError
 from cml_iam.errors import ThrottledError as Throttled
-from cml_iam.principal import principal_of_arn, principal_of_site, read_holdings
+from cml_iam.principal import principal_of_arn, read_holdings
 from cml_iam.sandbox import start_sandbox
 from cml_iam.site import Site
 
@@ -217,7 +217,7 @@ def test_the_principal_of_an_arn(arn: str, expected: tuple[str, str] | None) -> 
 
 
 def test_the_principal_of_a_site() -> None:
-    assert principal_of_site(Site(ACCOUNT, user="u")) == ("user", "u")
-    assert principal_of_site(Site(ACCOUNT, user=None, role="r")) == ("role", "r")
+    assert Site(ACCOUNT, user="u").principal == ("user", "u")
+    assert Site(ACCOUNT, user=None, role="r").principal == ("role", "r")
     with pytest.raises(InputError):
-        principal_of_site(Site(ACCOUNT, user=None))
+        print(Site(ACCOUNT, user=None).principal_arn)

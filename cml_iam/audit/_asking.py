@@ -68,7 +68,7 @@ def ask(question: Question, account: str, make: Callable[[], Part]) -> Part:
 def reason_of(error: CmlIamError) -> str:
     """Return in a line why AWS could not be asked."""
     if isinstance(error, DeniedError):
-        return f"{error.action or error.code} is denied to these credentials"
+        return f"{error.refused} to these credentials"
     return " ".join(error.message.split())
 
 

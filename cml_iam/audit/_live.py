@@ -31,7 +31,7 @@ from cml_iam.audit._surroundings import ALARMS, TRAIL, alarms_of, trail_of
 from cml_iam.audit._usage import USAGE, usage_of
 from cml_iam.aws import Counted
 from cml_iam.errors import NotFoundError
-from cml_iam.principal import principal_of_site, read_holdings
+from cml_iam.principal import read_holdings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -158,7 +158,7 @@ class _Audit:
         def make() -> Part:
             check = PRINCIPAL.passed(self.account, 1, arn)
             try:
-                holders.append(read_holdings(self.aws, *principal_of_site(self.site)))
+                holders.append(read_holdings(self.aws, *self.site.principal))
             except NotFoundError:
                 spot = Spot(resource=arn, account=self.account)
                 said = f"there is no `{arn}`"

@@ -178,7 +178,7 @@ def _by_weight(difference: Difference) -> tuple[bool, bool]:
 
 
 def _take_away(site: Site, held: Held) -> str:
-    kind, name = ("role", site.role) if site.role else ("user", site.user)
+    kind, name = site.principal
     if held.group:
         return (
             f"`aws iam remove-user-from-group --user-name {name} --group-name {held.group}`, or"

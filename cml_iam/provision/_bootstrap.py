@@ -15,7 +15,6 @@ from cml_iam.principal import (
     Kind,
     Policy,
     Principal,
-    principal_of_site,
     read_policy,
     read_principal,
 )
@@ -158,7 +157,7 @@ def make_plan(aws: Aws, wanted: Wanted, delivery: Delivery | None) -> Plan:
     check_account(identity, wanted.site)
     for document in wanted.documents:
         _check_size(document)
-    kind, name = principal_of_site(wanted.site)
+    kind, name = wanted.site.principal
     # Who sets up the trail may not read the principal, and need not.
     principal = read_principal(aws, kind, name) if wanted.pieces != {"audit"} else None
     found = _look(aws, kind, name, principal, wanted, identity)

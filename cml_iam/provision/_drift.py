@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.principal import principal_of_site, read_principal
+from cml_iam.principal import read_principal
 from cml_iam.provision._bootstrap import plan_bootstrap
 from cml_iam.provision._plan import PRINCIPAL
 from cml_iam.provision._show import step_data
@@ -50,7 +50,7 @@ def read_drift(
     The site's boundary and guard are compared where they are on, or among *pieces*. *wanted* is
     what `plan_bootstrap` takes. Raises as that does.
     """
-    principal = read_principal(aws, *principal_of_site(site))
+    principal = read_principal(aws, *site.principal)
     chosen = frozenset(pieces) | (_on(principal, site) if "principal" in pieces else frozenset())
     plan = plan_bootstrap(aws, site, documents, pieces=chosen, **wanted)
     return Drift(plan, (*plan.warnings, *_boundary(principal, plan)))

@@ -94,6 +94,6 @@ def other_grants(aws: Aws, kind: Kind, name: str) -> Grants:
         try:
             found += [f"{word} `{each}`" for each in look()]
         except DeniedError as error:
-            said = f"could not check for any {word}: {error.action or error.code} is denied"
+            said = f"could not check for any {word}: {error.refused}"
             unchecked.append(said)
     return Grants(tuple(found), tuple(unchecked))

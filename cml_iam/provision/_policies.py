@@ -162,9 +162,7 @@ def leftovers(aws: Aws, kind: Kind, name: str, live: Principal | None, wanted: W
             break
         except DeniedError as error:
             said = f"could not check whether a part `{arn}` is left over: "
-            return Found(
-                tuple(steps), tuple(warnings), (f"{said}{error.action or error.code} is denied",)
-            )
+            return Found(tuple(steps), tuple(warnings), (f"{said}{error.refused}",))
         found = _leftover(aws, kind, name, live, arn, tags)
         steps[:0], warnings = found[0], [*warnings, *found[1]]
     return Found(tuple(steps), tuple(warnings))

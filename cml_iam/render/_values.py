@@ -185,7 +185,7 @@ class Arns:
 
 def _scope(site: Site) -> dict[str, Any]:
     """Return the condition that the manager calls, in whichever account."""
-    kind, name = ("role", site.role) if site.role else ("user", site.user)
+    kind, name = site.principal
     return {"ArnLike": {"aws:PrincipalArn": f"arn:{site.partition}:iam::*:{kind}{site.path}{name}"}}
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from cml_iam.errors import Problem
+from cml_iam.errors import InputError, Problem
 
 Partition = Literal["aws", "aws-cn", "aws-us-gov"]
 
@@ -210,9 +210,18 @@ class Site:
         return Audit(**{**defaults, **self.audit_names})
 
     @property
+    def principal(self) -> tuple[Literal["user", "role"], str]:
+        """What the principal is, and its name; raises InputError where the site names none."""
+        if self.role:
+            return "role", self.role
+        if self.user:
+            return "user", self.user
+        raise InputError("the site names neither a user nor a role")
+
+    @property
     def principal_arn(self) -> str:
         """The ARN of the user or role."""
-        kind, name = ("role", self.role) if self.role else ("user", self.user)
+        kind, name = self.principal
         return f"arn:{self.partition}:iam::{self.account}:{kind}{self.path}{name}"
 
     @property

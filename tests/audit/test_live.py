@@ -19,7 +19,7 @@ from cml_iam.aws import Counted, connect
 from cml_iam.aws.port import Aws
 from cml_iam.errors import NotFoundError
 from cml_iam.lint import Severity
-from cml_iam.principal import principal_of_site, read_holdings
+from cml_iam.principal import read_holdings
 from cml_iam.prove import site_promises
 from cml_iam.provision import Watch, apply_plan, plan_bootstrap
 from cml_iam.render import render_parts
@@ -312,7 +312,7 @@ def test_the_promises_are_proved_of_all_that_the_principal_holds_in_its_boundary
 
 def test_a_promise_that_nothing_else_tells_is_broken_is_a_finding(cloud: Cloud) -> None:
     narrower = replace(SITE, restrict=replace(SITE.restrict, instance_types=("m5.large",)))
-    seen = sort_held(SITE, read_holdings(cloud.root, *principal_of_site(SITE)).whole())
+    seen = sort_held(SITE, read_holdings(cloud.root, *SITE.principal).whole())
 
     part = promises_held(narrower, seen, SITE.account, told=False)
 
