@@ -13,16 +13,16 @@ import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_text
-from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, print_table, progress, say
+from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, progress, say
 from cml_iam.cli._settings import DEFAULT_SITE, aws_options, settings, shared_options
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
-    from cml_iam.audit import Account, Part, Report, TemporaryKey, Waivers
+    from cml_iam.audit import Account, AuditRule, Part, Report, TemporaryKey, Waivers
     from cml_iam.aws.port import Aws
-    from cml_iam.lint import Severity
+    from cml_iam.lint import Rule, Severity
     from cml_iam.site import Site
 
 FORMS = ("text", "json", "sarif", "junit", "markdown", "html")
@@ -354,29 +354,11 @@ def show(report: Report, form: Any, fail_on: Severity) -> None:
 def show_rules(form: str) -> None:
     """Print every finding there can be: the rules of lint, then those of the audit."""
     from cml_iam.audit import AUDIT_RULES
-    from cml_iam.cli.policy_lint import SYMBOL
+    from cml_iam.cli.policy_rules import print_rules, rule_json
     from cml_iam.lint import RULES
 
-    rules: Sequence[Any] = (*RULES, *AUDIT_RULES.values())
+    rules: tuple[Rule | AuditRule, ...] = (*RULES, *AUDIT_RULES.values())
     if form == "json":
-        print_json(
-            [
-                {
-                    "id": each.id,
-                    "name": each.name,
-                    "severity": each.severity.word,
-                    "title": each.title,
-                    "page": each.page,
-                    "remedy": getattr(each, "remedy", None),
-                }
-                for each in rules
-            ]
-        )
-        return
-    print_table(
-        ("rule", "severity", "name", "what it finds"),
-        (
-            (each.id, f"{SYMBOL[each.severity.word]} {each.severity.word}", each.name, each.title)
-            for each in rules
-        ),
-    )
+        print_json([rule_json(each) | {"remedy": getattr(each, "remedy", None)} for each in rules])
+    else:
+        print_rules(rules)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +11,10 @@ from cml_iam.cli._settings import shared_options
 from cml_iam.cli.policy_lint import SYMBOL
 
 if TYPE_CHECKING:
-    from cml_iam.lint import Example, Explained
+    from collections.abc import Iterable
+
+    from cml_iam.audit import AuditRule
+    from cml_iam.lint import Example, Explained, Rule
 
 
 @click.command("rules")
@@ -30,31 +33,31 @@ def rules(rule: str | None) -> None:
         explained = explain_rule(rule)
         print_json(explained.as_json()) if wants_json() else show(explained)
     elif wants_json():
-        print_json(
-            [
-                {
-                    "id": each.id,
-                    "name": each.name,
-                    "severity": each.severity.word,
-                    "title": each.title,
-                    "page": each.page,
-                }
-                for each in RULES
-            ]
-        )
+        print_json([rule_json(each) for each in RULES])
     else:
-        print_table(
-            ("rule", "severity", "name", "what it finds"),
-            (
-                (
-                    each.id,
-                    f"{SYMBOL[each.severity.word]} {each.severity.word}",
-                    each.name,
-                    each.title,
-                )
-                for each in RULES
-            ),
-        )
+        print_rules(RULES)
+
+
+def rule_json(rule: Rule | AuditRule) -> dict[str, Any]:
+    """Return *rule* for a program."""
+    return {
+        "id": rule.id,
+        "name": rule.name,
+        "severity": rule.severity.word,
+        "title": rule.title,
+        "page": rule.page,
+    }
+
+
+def print_rules(rules: Iterable[Rule | AuditRule]) -> None:
+    """Print *rules* as a table."""
+    print_table(
+        ("rule", "severity", "name", "what it finds"),
+        (
+            (each.id, f"{SYMBOL[each.severity.word]} {each.severity.word}", each.name, each.title)
+            for each in rules
+        ),
+    )
 
 
 def show(explained: Explained) -> None:
