@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from cml_iam.audit._asking import with_states
 from cml_iam.audit._expected import asks_offline, expectation_findings, judged, matrix_of
 from cml_iam.audit._given import Given, Policy, policies_in
 from cml_iam.audit._lint import LINT, lint_many
@@ -71,7 +72,7 @@ def audit_documents(asked: Offline) -> Part:
     expected = _expectations(policies, asked, lint.findings, compared.findings)
     kept = _unexplained(lint.findings, compared, expected, asked)
     parts = [Part(inputs=inputs), replace(lint, findings=kept), compared, expected]
-    whole = _with_states(add_up([*parts, _secrets(asked.given)]))
+    whole = with_states(add_up([*parts, _secrets(asked.given)]))
     return trimmed(whole, "\n".join(each.text for each in subjects))
 
 
@@ -265,13 +266,3 @@ def _sids(asked: Offline) -> frozenset[str | None]:
         for statement in document.statements
         if statement.sid
     )
-
-
-def _with_states(part: Part) -> Part:
-    """Let each check that found something say so."""
-    failed = {each.check for each in part.findings if each.severity > Severity.INFO}
-    checks = tuple(
-        replace(each, state="failed") if each.id in failed and each.state == "passed" else each
-        for each in part.checks
-    )
-    return replace(part, checks=checks)

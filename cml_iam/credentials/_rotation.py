@@ -197,15 +197,19 @@ def _remove_orphans(rotator: Rotator, journal: Journal, keys: tuple[KeyInfo, ...
     for key in keys:
         if key.id in journal.before:
             continue
-        use = key_use(rotator.aws, key.id)
-        if use.when is not None:
-            raise RefusedError(
-                f"the key `{key.id}` was made after this rotation began, and somebody uses it: "
-                f"{use}",
-                remedy="find out who holds it, then `cml-iam key revoke ID`",
-            )
-        delete_key(rotator.aws, rotator.user, key.id)
+        _delete_unused(rotator, key)
         rotator.report(f"`{key.id}` is deleted: its secret was lost")
+
+
+def _delete_unused(rotator: Rotator, key: KeyInfo) -> None:
+    """Delete *key*, which nobody can know of; raises RefusedError where somebody uses it."""
+    use = key_use(rotator.aws, key.id)
+    if use.when is not None:
+        raise RefusedError(
+            f"the key `{key.id}` was made after this rotation began, and somebody uses it: {use}",
+            remedy="find out who holds it, then `cml-iam key revoke ID`",
+        )
+    delete_key(rotator.aws, rotator.user, key.id)
 
 
 def _settle(rotator: Rotator, journal: Journal) -> None:
@@ -243,14 +247,10 @@ def _forget(rotator: Rotator, journal: Journal) -> str:
     for key in list_keys(rotator.aws, rotator.user):
         if key.id in journal.before:
             continue
-        use = key_use(rotator.aws, key.id)
-        if use.when is not None and (staged is None or staged.id != key.id):
-            raise RefusedError(
-                f"the key `{key.id}` was made after this rotation began, and somebody uses it: "
-                f"{use}",
-                remedy="find out who holds it, then `cml-iam key revoke ID`",
-            )
-        delete_key(rotator.aws, rotator.user, key.id)
+        if staged is not None and staged.id == key.id:
+            delete_key(rotator.aws, rotator.user, key.id)
+        else:
+            _delete_unused(rotator, key)
         gone.append(f"`{key.id}`")
     _leave(rotator, journal)
     return f"the rotation is undone; deleted: {', '.join(gone) or 'nothing'}"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from cml_iam.errors import InputError
+from cml_iam.principal import tags_of
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
@@ -55,7 +56,7 @@ def read_user(aws: Aws, user: str) -> UserTags:
     Raises NotFoundError for no such user, InputError for tags that say nothing known.
     """
     raw: dict[str, Any] = aws.call("iam", "get_user", UserName=user)["User"]
-    tags = {tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())}
+    tags = tags_of(raw)
     try:
         rotation = _rotation(tags.get(STATE_TAG, ""))
         lock = _lock(tags.get(LOCK_TAG, FREE))
