@@ -87,7 +87,8 @@ class Class:
 
     *listed* are those of the service reference; *unlisted* is one it does not know, or one that
     was named; *others* whether the actions of all services that are not named belong here; *open*
-    whether a wildcard brought them here, so that actions yet to come would be here too.
+    whether a wildcard brought them here, so that actions yet to come would be here too. *partial*
+    says that there are more such classes than could be told apart.
     """
 
     bits: int
@@ -96,6 +97,7 @@ class Class:
     named: bool = False
     others: bool = False
     open: bool = False
+    partial: bool = False
 
     @property
     def example(self) -> str:
@@ -251,7 +253,9 @@ class _Naming:
         if not wild:
             return
         globs = [glob(each.name) for _, each in patterns]
-        names, _ = representatives(globs, _filled(wild), FILLED_INSIDE)
+        names, complete = representatives(globs, _filled(wild), FILLED_INSIDE)
+        if not complete:
+            yield Class(0, (), None, partial=True)
         for name in names:
             bits = 0
             for bit, pattern in patterns:

@@ -156,7 +156,9 @@ class _Question:
 
         found_in = classes(parts, wanted)
         for each in sorted(found_in, key=lambda each: (each.others, not each.listed)):
-            goal = goals[each.bits]
+            if each.partial:
+                self.used.add(_no_others())
+            goal = goals.get(each.bits)
             group = each if self.candidate.of_resource else _but_always_allowed(each)
             found = self._in_class(group, goal) if goal and group else None
             if found is not None:

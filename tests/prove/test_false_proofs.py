@@ -216,6 +216,18 @@ def test_what_a_request_breaks_is_not_proved(name: str) -> None:
     assert verdict.answer == given.answer, verdict
 
 
+def test_more_actions_to_come_than_can_be_told_apart_are_assumed_away() -> None:
+    others = [f"s3:*a{'?' * size}*" for size in range(9, 24)]
+    statements = [allow("s3:*bcdefghijklm*"), deny() | {"Action": others, "Resource": "arn:x"}]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    shape = Shape(["s3:*mlkjihgfedcb*"])
+
+    verdict = never(Policies((load_policy(policy),)), shape)
+
+    assert verdict.answer == "holds"
+    assert "listed" in {each.kind for each in verdict.assumptions}
+
+
 def test_a_statement_without_principal_names_nobody_in_the_policy_of_a_resource() -> None:
     def of_resource(**principal: str) -> Policies:
         policy = {"Version": "2012-10-17", "Statement": [allow() | principal]}
