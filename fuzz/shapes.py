@@ -417,6 +417,8 @@ class Attack:
             "action": random.choice(self.names),
             "caller": random.choice(CALLERS) if self.principals else None,
             "keys": {},
+            # Outside EC2 its names of keys may be there or not.
+            "twins": random.random() < 0.7,
         }
         for key in self.texts:
             state["keys"][key] = self._value(key, state)
@@ -544,8 +546,11 @@ class Attack:
         if not force and not self._is_sent(keys, caller, action, resource):
             return None
         context: Json = {}
+        twins = state["twins"] or action.lower().startswith("ec2:")
         for key, value in keys.items():
             context[key] = value
+            if not twins:
+                continue
             if key == "aws:requestedregion":
                 context["ec2:Region"] = value
             if key.startswith("aws:resourcetag/"):

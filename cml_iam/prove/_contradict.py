@@ -49,7 +49,8 @@ class _Pair:
 
 @lru_cache(1 << 12)
 def _contradict(pair: _Pair) -> bool:
-    names = tuple(dict.fromkeys(each.condition.key for each in pair.asked))
+    # They spell it in different cases, maybe, of which a request has one.
+    names = (pair.asked[0].condition.key,)
     # Of a key whose type is unknown, another statement may ask for a list.
     if key_type(names[0]) is None or any(each.needs() for each in pair.asked):
         return False

@@ -51,6 +51,7 @@ OUTSIDE: Json = {
     "Action": GET,
     "NotResource": "arn:aws:s3:${my:v, 'x'}::b",
 }
+KEY_CASES = ("aws:principaltag", "AWS:PrincipalTag", "aws:PrincipalTag")
 CREATED = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
 CASES = {
     # Which keys an action never has is known of the one action, not of those it is asked with.
@@ -226,6 +227,16 @@ def test_more_actions_to_come_than_can_be_told_apart_are_assumed_away() -> None:
 
     assert verdict.answer == "holds"
     assert "listed" in {each.kind for each in verdict.assumptions}
+
+
+def test_a_key_in_three_cases_of_letters_is_one() -> None:
+    tagged = [{"StringEquals": {f"{each}/Team": "a"}} for each in KEY_CASES]
+    statements = [allow("iam:ListUsers", **tagged[0]), allow(GET, **tagged[1])]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+
+    verdict = never(Policies((load_policy(policy),)), Shape([GET], conditions=tagged[2]))
+
+    assert verdict.answer == "broken"
 
 
 def test_a_statement_without_principal_names_nobody_in_the_policy_of_a_resource() -> None:
