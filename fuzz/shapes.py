@@ -623,6 +623,8 @@ def _of_caller(keys: Json, caller: str | None, asked: Json) -> None:
     """Put what the caller determines."""
     for key in ("aws:principalarn", "aws:principalaccount"):
         keys.pop(key, None)
+    if caller is None and "aws:principalaccount" in asked:
+        keys["aws:principalaccount"] = "anonymous"
     if caller and re.match(r"arn:[^:]*:(iam|sts)::\d+:", caller):
         made = re.sub(r":sts::(\d+):assumed-role/([\w+]+)/.*", r":iam::\1:role/\2", caller)
         own = {"aws:principalarn": made, "aws:principalaccount": caller.split(":")[4]}
