@@ -135,15 +135,19 @@ def typed_places(action: Action) -> Iterator[Place]:
             yield from _of_any_type(action, target)
 
 
-def together(action: Action) -> Iterator[tuple[Place | None, tuple[Place, ...]]]:
+def together(
+    action: Action, wanted: Callable[[Place], bool]
+) -> Iterator[tuple[Place | None, tuple[Place, ...]]]:
     """Yield what AWS asks *action* about, with one place for those whose ARNs differ in type only.
+
+    Places that are not *wanted* are left out.
 
     That place is of all their resources, and a request there may have any key that it may have for
     one of the types: it is more than the places of the types are, so what holds there holds in
     each. It is None where that would be a single type's.
     """
     groups: dict[tuple[Glob, ...], list[Place]] = defaultdict(list)
-    for place in typed_places(action):
+    for place in filter(wanted, typed_places(action)):
         groups[place.fields[:-1] if place.fields and place.type else ()].append(place)
     for shared, places in groups.items():
         keys = [each.keys for each in places if each.keys is not None]

@@ -188,7 +188,7 @@ class _Question:
         return None
 
     def _of_action(self, action: Action, searcher: Searcher) -> Request | None:
-        for whole, places in together(action):
+        for whole, places in together(action, searcher.may_be_at):
             if whole and self._holds_at(whole, searcher):
                 continue
             for place in places:

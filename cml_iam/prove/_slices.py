@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, takewhile
 from typing import Any
 
 from cml_iam.engine import Request
@@ -22,7 +22,7 @@ from cml_iam.prove._boxes import (
 )
 from cml_iam.prove._known import REGION, TAG_KEYS, Assumption, never_with, region_is_of_resource
 from cml_iam.prove._places import Place
-from cml_iam.prove._statements import CALLER, FIELD_KEYS, Given, Part, Test
+from cml_iam.prove._statements import CALLER, FIELD_KEYS, FieldPattern, Given, Part, Test
 
 MAX_MEETS = 4_000
 """Combinations of statements of several gates that are looked at."""
@@ -90,6 +90,11 @@ class Searcher:
             known = self._searched[mark] = self._search(gathered)
         return known
 
+    def may_be_at(self, place: Place) -> bool:
+        """Say whether something may be allowed at *place*, as far as its ARNs' beginnings tell."""
+        allowed = self._goal.allowed
+        return all(any(_may_reach(part, place) for part in gate) for gate in allowed)
+
     def _search(self, gathered: Gathered) -> Found:
         if gathered.place.fields is None and not self._on_nothing():
             return Found()
@@ -113,6 +118,27 @@ class Searcher:
 def _may_be_on_nothing(part: Part) -> bool:
     test = part.on_nothing()
     return bool(test.keys) or test.holds({})
+
+
+def _may_reach(part: Part, place: Place) -> bool:
+    """Say whether *part* may match a resource of *place*; False is certain."""
+    if place.fields is None or part.compiled.resource is None or part.statement.not_resource:
+        return True
+    fields = place.fields
+    return any(
+        all(_may_meet(_beginning(fields[each.index - 1].symbols), each) for each in pattern)
+        for pattern in part.patterns
+    )
+
+
+def _may_meet(beginning: str, field: FieldPattern) -> bool:
+    own = _beginning(field.parts)
+    return beginning.startswith(own) or own.startswith(beginning)
+
+
+def _beginning(parts: Iterable[object]) -> str:
+    """Return the text before the first wildcard or variable."""
+    return "".join(map(str, takewhile(lambda each: isinstance(each, str), parts)))
 
 
 def _mark(gathered: Gathered) -> Any:
