@@ -8,15 +8,8 @@ from cml_iam.prove._promises import Promise, site_promises
 from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
 from cml_iam.prove._question import SHAPE_NAME, always, equivalent, never, within
 from cml_iam.prove._shape_text import parse_shape
-from cml_iam.prove._steps import (
-    Reached,
-    TagTest,
-    changing_key,
-    giving,
-    lost,
-    taken_over,
-    taking_away,
-)
+from cml_iam.prove._steps import Reached, changing_key, lost, taken_over
+from cml_iam.prove._tagging import TagTest, giving, taking_away
 
 __all__ = [
     "SHAPE_NAME",

@@ -20,7 +20,8 @@ from cml_iam.prove._colon import taking_colons
 from cml_iam.prove._known import Assumption
 from cml_iam.prove._promises import Promise, site_promises
 from cml_iam.prove._question import never, statement_of, within
-from cml_iam.prove._steps import Reached, losing, lost, taken_over, taking_over
+from cml_iam.prove._steps import Reached, lost, taken_over
+from cml_iam.prove._tagging import losing, taking_over
 from cml_iam.site import Site
 
 MAX_EDITS: Final = 6

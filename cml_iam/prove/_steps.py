@@ -17,43 +17,43 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Final
 
-from cml_iam.engine import OperatorName, Request
-from cml_iam.policy import Statement
+from cml_iam.engine import Request
 from cml_iam.prove._answers import Answer, Policies, Shape, Verdict, Witness, documents
 from cml_iam.prove._globs import Glob, glob, representatives
+from cml_iam.prove._instances import (
+    EC2_RESOURCE,
+    followed_tags,
+    instance_arns,
+    is_among,
+    tag_patterns,
+)
 from cml_iam.prove._known import Assumption
-from cml_iam.prove._promises import LATER, TAGGING
+from cml_iam.prove._promises import LATER
 from cml_iam.prove._question import never, statement_of
 from cml_iam.prove._statements import side_of
-from cml_iam.reference import arn_pattern, covers
+from cml_iam.prove._tagging import (
+    CREATE,
+    DELETE,
+    REQUEST,
+    RESOURCE,
+    Conditions,
+    literal,
+    losing,
+    merged,
+    taking_over,
+    where,
+)
 from cml_iam.site import Tag
 
 MAX_STATES: Final = 200
 """Combinations of tag values that a sequence is searched through, for one instance."""
 
-MAX_INSTANCES: Final = 100
-"""Instances that a sequence is looked for about, one of each kind."""
-
-ARN_FIELDS: Final = 6
-REGION_KEYS: Final = frozenset({"aws:requestedregion", "ec2:region"})
-HINTS: Final = (
-    ("aws",),
-    ("us-east-1", "eu-west-1", "sa-east-1"),
-    ("111122223333", "999999999999"),
-    ("instance/i-0foreign000000001",),
-)
-UNIVERSES: Final = (glob("?*"), glob("?*"), glob("????????????"), glob("instance/?*"))
-
-CREATE, DELETE = TAGGING
-RESOURCE, REQUEST = "aws:ResourceTag/", "aws:RequestTag/"
-_EC2_RESOURCE: Final = "ec2:resourcetag/"
-_OF_RESOURCE: Final = (RESOURCE.lower(), _EC2_RESOURCE)
+_OF_RESOURCE: Final = (RESOURCE.lower(), EC2_RESOURCE)
 _LASTING: Final = ("aws:principal", "aws:userid", "aws:username", "ec2:")
 """Beginnings of keys whose values a sequence cannot change: the caller's and the instance's."""
 
 _PASSING: Final = frozenset({"ec2:createaction", "ec2:region"})
 
-Conditions = dict[str, dict[str, Any]]
 State = tuple[str | None, ...]
 """The values of the tags that are followed, None for a tag that is not there."""
 
@@ -82,45 +82,13 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
         return Reached("undecided", (), used, "; ".join(undecided))
     if turned.answer == "holds" or turned.witness is None:
         return Reached("holds", (), used)
-    own = never(policies, _where(operate, {"StringEquals": {key: literal(tag.value)}}))
+    own = never(policies, where(operate, {"StringEquals": {key: literal(tag.value)}}))
     if own.answer != "broken" or own.witness is None:
         return Reached(own.answer, (), _used(direct, own), own.reason)
     found = _Search(policies, tag, operate).between(turned.witness, own.witness)
     if found.answer != "holds":
         return found
     return replace(found, assumptions=tuple(dict.fromkeys((*_used(direct), *found.assumptions))))
-
-
-@dataclass(frozen=True, slots=True)
-class TagTest:
-    """That the tag *key* has one of *values*: by the operator *holds*; *fails* is its negation."""
-
-    key: str
-    values: tuple[str, ...]
-    holds: str = "StringEquals"
-    fails: str = "StringNotEquals"
-
-    @property
-    def carried(self) -> Conditions:
-        """It holds of the resource."""
-        return {self.holds: {RESOURCE + self.key: self.values}}
-
-    @property
-    def missing(self) -> Conditions:
-        """It does not hold of the resource."""
-        return {self.fails: {RESOURCE + self.key: self.values}}
-
-
-def taking_over(tag: Tag, operate: Shape) -> tuple[Shape, Shape]:
-    """Return those of *operate* without *tag* on the instance, and the calls that give it."""
-    test = TagTest(tag.key, (literal(tag.value),))
-    return _where(operate, test.missing), giving(test, operate.resources)
-
-
-def giving(test: TagTest, resources: Sequence[str]) -> Shape:
-    """Return the calls after which one of *resources* for which *test* failed passes it."""
-    given = {test.holds: {REQUEST + test.key: test.values}}
-    return Shape((CREATE,), resources, merged(test.missing, given, LATER))
 
 
 def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
@@ -135,61 +103,6 @@ def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
     return Reached("undecided" if reasons else "holds", (), used, "; ".join(reasons))
 
 
-def losing(tag: Tag, instances: Sequence[str]) -> tuple[Shape, ...]:
-    """Return the calls after which an instance that carries *tag* carries it no more."""
-    return taking_away(TagTest(tag.key, (literal(tag.value),)), instances)
-
-
-def taking_away(
-    test: TagTest, resources: Sequence[str], *, exact: bool = False
-) -> tuple[Shape, ...]:
-    """Return the calls after which one of *resources* that passed *test* fails it.
-
-    With *exact* those only that name the tag in its own case. To condition keys one in another
-    case is the same, though to EC2 it is another tag.
-    """
-    requested = REQUEST + test.key
-    operator = "ForAnyValue:StringEquals" if exact else "ForAnyValue:StringEqualsIgnoreCase"
-    named: Conditions = {operator: {"aws:TagKeys": [test.key]}}
-    changed: Conditions = {"Null": {requested: "false"}, test.fails: {requested: test.values}}
-    ways: tuple[tuple[str, Conditions], ...] = (
-        (CREATE, merged(changed, named) if exact else changed),
-        (DELETE, named),
-        (DELETE, {"Null": {"aws:TagKeys": "true"}}),
-    )
-    return tuple(
-        Shape((action,), resources, merged(test.carried, LATER, conditions))
-        for action, conditions in ways
-    )
-
-
-def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
-    """Return all of *conditions* as one.
-
-    What tests a key under an operator once more is said in other letters, whose case is free.
-    """
-    made: Conditions = {}
-    for each in conditions:
-        for operator, block in each.items():
-            for key, values in block.items():
-                name = operator
-                while made.get(name, {}).get(key, values) != values:
-                    name = _in_other_letters(name)
-                made.setdefault(name, {})[key] = values
-    return made
-
-
-def _in_other_letters(name: str) -> str:
-    """Return *name* in the next choice of upper and lower case, as binary numbers are counted."""
-    at = next((n for n, char in enumerate(name) if char.islower()), len(name))
-    return name[:at].lower() + name[at : at + 1].upper() + name[at + 1 :]
-
-
-def literal(text: str) -> str:
-    """Return *text* as a value in a policy: no policy variable begins in it."""
-    return text.replace("${", "${$}{")
-
-
 class _Search:
     """Looks for a sequence about one instance."""
 
@@ -197,7 +110,7 @@ class _Search:
         self._policies, self._tag, self._goal = policies, tag, goal
         said = [each for document in documents(policies) for each in document.statements]
         self._said = [*said, statement_of(goal)]
-        self._keys = _followed(self._said, tag)
+        self._keys = followed_tags(self._said, tag)
         self._tags = len(self._keys)
         # A call that removes some of several tags at once is not among those asked.
         self._certain = self._tags == 1
@@ -212,7 +125,7 @@ class _Search:
         if whole > MAX_STATES:
             return _unfound(f"more than {MAX_STATES} combinations of tags")
         others, complete = instance_arns(self._said)
-        others = [each for each in others if _is_among(each, self._goal)]
+        others = [each for each in others if is_among(each, self._goal)]
         for arn in dict.fromkeys((own.request.resource, turned.request.resource, *others)):
             found = self._about(arn)
             if found:
@@ -286,7 +199,7 @@ class _Search:
         return self._witness(Shape(tuple(actions), (arn,), where))
 
     def _operated(self, arn: str, here: Conditions) -> Witness | None:
-        goal = _where(self._goal, here)
+        goal = where(self._goal, here)
         return self._witness(replace(goal, resources=(arn,), not_resources=None))
 
     def _witness(self, shape: Shape) -> Witness | None:
@@ -300,80 +213,12 @@ class _Search:
 
     def _of_key(self, key: str) -> list[str | None]:
         """Return the values of a tag that the policies tell apart, and that it may be absent."""
-        patterns, exact = _patterns(self._said, key)
+        patterns, exact = tag_patterns(self._said, key)
         if key == self._tag.key:
             patterns.append(Glob(tuple(self._tag.value)))
         texts, complete = representatives(patterns, [self._tag.value, "other", ""], glob("*"))
         self._certain = self._certain and complete and exact
         return [None, *texts]
-
-
-def _is_among(arn: str, goal: Shape) -> bool:
-    """Say whether the resource *arn* is one of those that *goal* is about."""
-    fields = arn_pattern(arn, variables=False)
-    named = goal.resources if goal.not_resources is None else goal.not_resources
-    found = any(
-        fields is not None and pattern is not None and covers(pattern, fields)
-        for pattern in map(arn_pattern, named)
-    )
-    return found is (goal.not_resources is None)
-
-
-def _followed(statements: Sequence[Statement], tag: Tag) -> list[str]:
-    """Return the keys of the tags that some statement tests on a resource; the guard tag first."""
-    found = {tag.key.lower(): tag.key}
-    for name in (each.key for statement in statements for each in statement.conditions):
-        for prefix in (RESOURCE.lower(), _EC2_RESOURCE):
-            if name.lower().startswith(prefix):
-                found.setdefault(name[len(prefix) :].lower(), name[len(prefix) :])
-    return list(found.values())
-
-
-def _patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob], bool]:
-    """Return the patterns by which *statements* test the tag *key*, wherever it is.
-
-    And whether that is all they tell of it: as numbers or with policy variables they tell more.
-    """
-    names = {prefix + key.lower() for prefix in (RESOURCE.lower(), REQUEST.lower(), _EC2_RESOURCE)}
-    found: list[Glob] = []
-    exact = True
-    for each in (each for said in statements for each in said.conditions):
-        if each.key.lower() not in names:
-            continue
-        base = OperatorName.parse(each.operator).base
-        exact = exact and (base == "null" or base.startswith("string"))
-        exact = exact and "${" not in "".join(each.values)
-        for value in each.values:
-            made = glob(value) if "like" in base else Glob(tuple(value))
-            found.append(replace(made, fold="ignorecase" in base))
-    return found, exact
-
-
-def instance_arns(statements: Sequence[Statement]) -> tuple[list[str], bool]:
-    """Return an instance of each kind that *statements* tell apart by ARN or region.
-
-    And whether these are all: policy variables, or too many kinds, leave some out.
-    """
-    patterns: list[list[Glob]] = [[], [], [], []]
-    complete = True
-    for statement in statements:
-        for text in (*(statement.resource or ()), *(statement.not_resource or ())):
-            complete = complete and "${" not in text
-            fields = arn_pattern(text, variables=False) or ()
-            for place, index in enumerate((1, 3, 4, 5) if fields else ()):
-                patterns[place].append(glob(fields[index], inside=index != ARN_FIELDS - 1))
-        for each in statement.conditions:
-            if each.key.lower() in REGION_KEYS:
-                complete = complete and "${" not in "".join(each.values)
-                fold = "ignorecase" in each.operator.lower()
-                patterns[1] += [replace(glob(value), fold=fold) for value in each.values]
-    choices = []
-    for made, hints, universe in zip(patterns, HINTS, UNIVERSES, strict=True):
-        texts, all_of_them = representatives(made, hints, universe)
-        complete = complete and all_of_them
-        choices.append(texts)
-    arns = [f"arn:{p}:ec2:{r}:{a}:{i}" for p, r, a, i in product(*choices)]
-    return arns[:MAX_INSTANCES], complete and len(arns) <= MAX_INSTANCES
 
 
 def _way(before: Mapping[State, tuple[State, Witness] | None], state: State) -> Iterable[Witness]:
@@ -425,7 +270,7 @@ def changing_key(requests: Sequence[Request]) -> str | None:
     """Return a key that *requests* of one caller about one instance cannot differ in, but do."""
     for key in sorted({key for each in requests for key in each.context}):
         name = key.lower()
-        if name.startswith((_EC2_RESOURCE, RESOURCE.lower(), REQUEST.lower())) or name in _PASSING:
+        if name.startswith((EC2_RESOURCE, RESOURCE.lower(), REQUEST.lower())) or name in _PASSING:
             continue
         if not name.startswith(_LASTING):
             continue
@@ -447,10 +292,6 @@ def _unfound(reason: str) -> Reached:
 def _reached(verdict: Verdict) -> Reached:
     calls = (verdict.witness,) if verdict.witness else ()
     return Reached(verdict.answer, calls, verdict.assumptions, verdict.reason)
-
-
-def _where(shape: Shape, *conditions: Conditions) -> Shape:
-    return replace(shape, conditions=merged(shape.conditions, *conditions))
 
 
 def _used(*verdicts: Verdict) -> tuple[Assumption, ...]:
