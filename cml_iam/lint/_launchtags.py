@@ -11,8 +11,9 @@ from cml_iam import reference
 from cml_iam.lint._conditions import parse_operator
 from cml_iam.lint._corrections import spelled_tag
 from cml_iam.lint._finding import Found
+from cml_iam.lint._gates import NEGATED, tag_request, twin_of, values_of
 from cml_iam.lint._sample import concerning, requests
-from cml_iam.lint._tags import NEGATED, step, tag_request, twin_of, values_of
+from cml_iam.lint._tags import step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
