@@ -1,0 +1,226 @@
+"""Puts questions to iam:SimulatePrincipalPolicy and reads the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.errors import AwsError, CredentialsError
+from cml_iam.expectations import Ruling
+from cml_iam.verify._keys import Question
+
+if TYPE_CHECKING:
+    from cml_iam.aws.port import Aws
+    from cml_iam.engine import Request
+    from cml_iam.verify._keys import Doubts, KeysOf
+
+Frame = tuple[tuple[str, str | tuple[str, ...]], ...]
+"""A context as a value: sorted (key, value or values)."""
+
+_TYPES: Final = {
+    "aws:multifactorauthpresent": "boolean",
+    "aws:securetransport": "boolean",
+    "aws:sourceip": "ip",
+    "ec2:encrypted": "boolean",
+    "ec2:ebsoptimized": "boolean",
+    "ec2:public": "boolean",
+    "ec2:volumesize": "numeric",
+}
+
+
+class _Together:
+    """Questions that one context answers: it has what each needs, and lacks what each must lack.
+
+    A key that no statement about a question mentions decides nothing about it, so that it does not
+    mind the keys that others of the call need.
+    """
+
+    def __init__(self) -> None:
+        self.context: dict[str, tuple[str, str | tuple[str, ...]]] = {}
+        self.absent: set[str] = set()
+        self.asked: dict[tuple[Question, Frame], None] = {}
+
+    def takes(self, question: Question, frame: Frame, keys: frozenset[str]) -> bool:
+        """Add the question where it fits; *keys* are those that matter to it."""
+        has = {key.lower(): (key, value) for key, value in frame}
+        for key, (_, value) in has.items():
+            if key in self.absent or (key in self.context and self.context[key][1] != value):
+                return False
+        if any(key in self.context for key in keys - has.keys()):
+            return False
+        self.context = has | self.context
+        self.absent |= keys - has.keys()
+        self.asked[question, frame] = None
+        return True
+
+
+class Simulator:
+    """Collects the simulator's answers.
+
+    *keys* gives the condition keys, in lower case, that a question is asked with. *doubts* tells
+    which of the keys that AWS misses leave an answer undecided.
+    """
+
+    def __init__(self, aws: Aws, principal_arn: str, keys: KeysOf, doubts: Doubts) -> None:
+        self.aws = aws
+        self.principal_arn = principal_arn
+        self.keys = keys
+        self.doubts = doubts
+        self.in_organization = False
+        self._answers: dict[tuple[Question, Frame], Ruling] = {}
+        self._doubted: dict[tuple[Question, Frame], tuple[str, ...]] = {}
+
+    def ask(self, requests: Iterable[Request]) -> None:
+        """Ask everything *requests* need, in as few calls as their contexts allow."""
+        for actions, resources, group in self._calls(requests):
+            self._call(actions, resources, group)
+
+    def ask_outside_organizations(self, requests: Iterable[Request]) -> bool:
+        """Ask as `ask` does, but end with False once an answer shows that SCPs take part."""
+        for actions, resources, group in self._calls(requests):
+            self._call(actions, resources, group)
+            if self.in_organization:
+                return False
+        return True
+
+    def ruling(self, request: Request) -> Ruling:
+        """Return AWS's answer for *request*; unknown when there was none, or none that counts."""
+        asked = (request.action, request.resource), self._frame(request)
+        if self._doubted.get(asked):
+            return Ruling(None)
+        return self._answers.get(asked, Ruling(None))
+
+    def doubted(self, requests: Iterable[Request]) -> tuple[str, ...]:
+        """Return the keys without which AWS's answers for *requests* do not count."""
+        asked = (((each.action, each.resource), self._frame(each)) for each in requests)
+        return tuple(dict.fromkeys(key for each in asked for key in self._doubted.get(each, ())))
+
+    def _calls(
+        self, requests: Iterable[Request]
+    ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], _Together]]:
+        """Yield actions, resources, and the questions that their call answers."""
+        groups: list[_Together] = []
+        asked = {
+            ((request.action, request.resource), self._frame(request)): None for request in requests
+        }
+        # The largest contexts first: what is asked of little fits in with them.
+        for question, frame in sorted(asked, key=lambda each: -len(each[1])):
+            keys = self.keys(question)
+            if not any(each.takes(question, frame, keys) for each in groups):
+                groups.append(_Together())
+                groups[-1].takes(question, frame, keys)
+        for group in groups:
+            for actions, resources in _products(dict.fromkeys(q for q, _ in group.asked)):
+                yield actions, resources, group
+
+    def _frame(self, request: Request) -> Frame:
+        keys = self.keys((request.action, request.resource))
+        return tuple(
+            sorted(
+                (key, value if isinstance(value, str) else tuple(value))
+                for key, value in request.context.items()
+                if key.lower() in keys
+            )
+        )
+
+    def _call(self, actions: tuple[str, ...], resources: tuple[str, ...], group: _Together) -> None:
+        context = sorted(group.context.values())
+        parameters: dict[str, Any] = {
+            "PolicySourceArn": self.principal_arn,
+            "ActionNames": list(actions),
+            "ContextEntries": [_context_entry(key, value) for key, value in context],
+            "MaxItems": 1000,
+        }
+        if resources != ("*",):
+            parameters["ResourceArns"] = list(resources)
+        try:
+            results = list(
+                self.aws.pages(
+                    "iam", "simulate_principal_policy", "EvaluationResults", **parameters
+                )
+            )
+        except CredentialsError:
+            raise
+        except AwsError as error:
+            if error.code in _REFUSES_TO_SIMULATE:
+                return  # these questions stay unanswered, and are reported as unchecked
+            raise
+        self.in_organization |= any("OrganizationsDecisionDetail" in each for each in results)
+        told = {
+            question: (ruling, missing) for question, ruling, missing in _read(results, resources)
+        }
+        for question, frame in group.asked:
+            if question in told:
+                ruling, missing = told[question]
+                self._answers[question, frame] = ruling
+                self._doubted[question, frame] = self.doubts.about(question, missing)
+
+
+_REFUSES_TO_SIMULATE: Final = frozenset({"InvalidInput", "PolicyEvaluation"})
+
+
+def _products(
+    questions: Iterable[Question],
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield (actions, resources) whose products hold all questions, in few calls.
+
+    The API answers every action for every resource of a call; what nobody asked is not looked at.
+    "*" means "no resource given" and cannot stand beside ARNs. Services are kept apart.
+    """
+    groups: dict[tuple[str, bool], list[Question]] = {}
+    for action, resource in questions:
+        key = ("", True) if resource == "*" else (action.partition(":")[0], False)
+        groups.setdefault(key, []).append((action, resource))
+    for group in groups.values():
+        actions = tuple(dict.fromkeys(action for action, _ in group))
+        yield actions, tuple(sorted({resource for _, resource in group}))
+
+
+def _read(
+    results: Iterable[Mapping[str, Any]], resources: tuple[str, ...]
+) -> Iterator[tuple[Question, Ruling, Sequence[str]]]:
+    """Yield questions, their answers, and the keys that AWS misses, from both shapes of the API.
+
+    Before 2026-07-30 one result for each action and resource, since then one for each action with
+    the resources' own results inside.
+    """
+    for result in results:
+        action = result["EvalActionName"]
+        every = result.get("MissingContextValues", ())
+        specific = result.get("ResourceSpecificResults") or ()
+        for each in specific:
+            ruling = _live_ruling(result, each["EvalResourceDecision"], each)
+            missing = each.get("MissingContextValues", every)
+            yield (action, each["EvalResourceName"]), ruling, missing
+        if not specific:
+            name = "*" if resources == ("*",) else result.get("EvalResourceName", "*")
+            yield (action, name), _live_ruling(result, result["EvalDecision"], result), every
+
+
+def _live_ruling(result: Mapping[str, Any], decision: str, specific: Mapping[str, Any]) -> Ruling:
+    statements = specific.get("MatchedStatements") or result.get("MatchedStatements") or ()
+    labels = tuple(dict.fromkeys(_label(each) for each in statements))
+    organization = result.get("OrganizationsDecisionDetail", {})
+    if organization.get("AllowedByOrganizations") is False:
+        labels = (*labels, "a service control policy")
+    boundary = specific.get("PermissionsBoundaryDecisionDetail", {})
+    if boundary.get("AllowedByPermissionsBoundary") is False:
+        labels = (*labels, "the permissions boundary")
+    return Ruling(decision == "allowed", labels)
+
+
+def _label(statement: Mapping[str, Any]) -> str:
+    start = statement.get("StartPosition", {})
+    place = f":{start['Line']}:{start['Column']}" if start else ""
+    return f"{statement.get('SourcePolicyId', 'a policy')}{place}"
+
+
+def _context_entry(key: str, value: str | tuple[str, ...]) -> dict[str, Any]:
+    kind = _TYPES.get(key.lower(), "string")
+    if isinstance(value, str):
+        return {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": kind}
+    return {
+        "ContextKeyName": key,
+        "ContextKeyValues": list(value),
+        "ContextKeyType": f"{kind}List",
+    }
