@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cml_iam.prove import Policies, Proof
     from cml_iam.site import Site
 
-TITLE: Final = "What the site promises holds for every request, and in any number of steps"
+TITLE: Final = "What the site promises holds for every request there can be"
 PROMISES: Final = "promises"
 PROOF: Final = Question("proof", TITLE, "permissions")
 
