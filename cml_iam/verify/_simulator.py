@@ -76,7 +76,7 @@ class Simulator:
             self._call(actions, resources, group)
 
     def ask_outside_organizations(self, requests: Iterable[Request]) -> bool:
-        """Ask as `ask` does, but end with False once an answer shows that SCPs take part."""
+        """Ask as `ask` does, but end with False once an answer shows an organization."""
         for actions, resources, group in self._calls(requests):
             self._call(actions, resources, group)
             if self.in_organization:
