@@ -74,8 +74,9 @@ def simulated(
     if done.failed:
         check = _with(check, "failed")
     if lost:
-        reason = f"AWS did not answer {len(lost)} of {asked} questions"
-        check = _with(check, "not checked", reason, "ask again; see `policy verify --live`")
+        why = "; ".join(dict.fromkeys(each.hint for each in lost if each.hint))
+        reason = f"{len(lost)} of {asked} questions have no answer{f': {why}' if why else ''}"
+        check = _with(check, "not checked", reason, "see `cml-iam policy verify --live`")
     matrix = matrix_of(done.judgements, asks_live, "live", account)
     part = Part(checks=(check,), findings=findings, matrices=(matrix,))
     return part, _refused(done.failed)

@@ -143,11 +143,11 @@ def _situation(judgement: Judgement) -> str:
 
 def _line(judgement: Judgement) -> str:
     expectation = judgement.expectation
+    hint = f"\n    {judgement.hint}" if judgement.hint else ""
     if judgement.verdict == "unchecked":
-        return f"{UNKNOWN} {expectation.description}: could not check [{expectation.id}]"
+        return f"{UNKNOWN} {expectation.description}: could not check [{expectation.id}]{hint}"
     by = f" by {', '.join(judgement.statements)}" if judgement.statements else ""
     wrong = f"must be {expectation.expected}, is {judgement.answer}{by}"
-    hint = f"\n    {judgement.hint}" if judgement.hint else ""
     return f"{BAD} {expectation.description}: {wrong} [{expectation.id}]{hint}"
 
 
