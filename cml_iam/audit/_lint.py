@@ -1,4 +1,4 @@
-"""Lint over many policies: on several processors where there are enough of both."""
+"""Lint's findings as the audit's."""
 
 from __future__ import annotations
 
@@ -19,34 +19,13 @@ if TYPE_CHECKING:
 LINT: Final = "lint"
 """The check of lint's findings."""
 
-MANY: Final = 100
-"""So many policies are worth the start of another process."""
-
 
 def lint_many(
     policies: Sequence[Policy], kind: Kind, *, together: bool, processes: int
 ) -> list[AuditFinding]:
-    """Judge *policies*, all of one *kind*; see `lint_texts`.
-
-    With *processes* above one the caller must be a program that can be imported without running,
-    as multiprocessing asks.
-    """
-    if together or processes < 2 or len(policies) < MANY:
-        return _judged(policies, kind, together=together)
-    from concurrent.futures import ProcessPoolExecutor
-    from functools import partial
-    from multiprocessing import get_context
-
-    size = -(-len(policies) // processes)
-    parts = [policies[start : start + size] for start in range(0, len(policies), size)]
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        judged = pool.map(partial(_judged, kind=kind, together=False), parts)
-        return [finding for part in judged for finding in part]
-
-
-def _judged(policies: Sequence[Policy], kind: Kind, *, together: bool) -> list[AuditFinding]:
+    """Judge *policies*, all of one *kind*, on as many *processes*; see `lint_texts`."""
     texts = [(each.name, each.text) for each in policies]
-    found = lint_texts(texts, kind=kind, together=together)
+    found = lint_texts(texts, kind=kind, together=together, processes=processes)
     sizes = (finding for each in policies for finding in open_sizes(each, LINT))
     judged = [*(linted(each, LINT, texts[0][0]) for each in found), *sizes]
     shifts = {each.name: each.shift for each in policies if each.shift}

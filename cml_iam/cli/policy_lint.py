@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,8 @@ def lint(
     applied: list[Finding] = []
     if fix:
         texts, applied = fixed(texts, kind)
-    findings = lint_texts(texts, kind=kind, together=together)
+    processes = os.cpu_count() or 1
+    findings = lint_texts(texts, kind=kind, together=together, processes=processes)
     if wants_json():
         answer = as_json(findings, [name for name, _ in texts])
         print_json(answer | ({"fixed": [each.as_json() for each in applied]} if fix else {}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DocumentError, Place
 from cml_iam.lint._corrections import grammar_corrections
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from cml_iam.lint._edits import Correction
     from cml_iam.policy import PolicyDocument
 
+MANY: Final = 100
+"""So many documents are worth the start of another process."""
+
 
 def lint_text(text: str, name: str = "<policy>", *, kind: Kind = "identity") -> tuple[Finding, ...]:
     """Judge the policy document *text*, called *name* in places.
@@ -29,9 +32,31 @@ def lint_text(text: str, name: str = "<policy>", *, kind: Kind = "identity") -> 
 
 
 def lint_texts(
-    texts: Sequence[tuple[str, str]], *, kind: Kind = "identity", together: bool = False
+    texts: Sequence[tuple[str, str]],
+    *,
+    kind: Kind = "identity",
+    together: bool = False,
+    processes: int = 1,
 ) -> tuple[Finding, ...]:
-    """Judge several documents given as (name, text): each by itself, or attached *together*."""
+    """Judge several documents given as (name, text): each by itself, or attached *together*.
+
+    Many are shared by as many *processes*. With more than one the caller must be a program that can
+    be imported without running, as multiprocessing asks.
+    """
+    if together or processes < 2 or len(texts) < MANY:
+        return _judged(texts, kind, together=together)
+    from concurrent.futures import ProcessPoolExecutor
+    from functools import partial
+    from multiprocessing import get_context
+
+    size = -(-len(texts) // processes)
+    parts = [texts[start : start + size] for start in range(0, len(texts), size)]
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        judged = pool.map(partial(_judged, kind=kind, together=False), parts)
+        return tuple(finding for part in judged for finding in part)
+
+
+def _judged(texts: Sequence[tuple[str, str]], kind: Kind, *, together: bool) -> tuple[Finding, ...]:
     read = [_read(name, text) for name, text in texts]
     found = [finding for problems, _ in read for finding in problems]
     documents = [document for _, document in read if document is not None]

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cml_iam.lint import KINDS, Severity, is_complete, lint_text, lint_texts
+from cml_iam.lint._lint import MANY
 
 ROOT = Path(__file__).parents[2]
+CASES = Path(__file__).parent / "cases"
 SHARED = ROOT.parent / "shared"
 POLICIES = SHARED / "reference" / "policies"
 SPEC = SHARED / "spec" / "aws-iam-setup.md"
@@ -332,3 +334,16 @@ def test_a_condition_without_values_is_said_to_have_none_and_contradicts_nothing
 
     assert "CML204" in rules
     assert "CML306" not in rules
+
+
+def test_many_policies_are_judged_alike_by_one_process_and_by_two() -> None:
+    texts = [
+        (f"{number:03}-{path.name}", path.read_text("utf-8"))
+        for number, path in enumerate(sorted(CASES.glob("CML[15]*/bad*.json")) * 4)
+    ]
+    assert len(texts) > MANY
+
+    alone = lint_texts(texts)
+
+    assert lint_texts(texts, processes=2) == alone
+    assert len({each.place.file for each in alone if each.place}) > MANY
