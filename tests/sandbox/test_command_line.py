@@ -19,6 +19,7 @@ from cml_iam.sandbox import Sandbox, command_environment, run_command
 from tests.sandbox.conftest import Identity, fetch
 from tests.sandbox.documents import GUARD, IMAGE, RESTRICTED
 
+pytestmark = pytest.mark.long
 COMMAND = [sys.executable, "-m", "cml_iam", "sandbox"]
 PRINT = [sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"]
 

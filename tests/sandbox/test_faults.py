@@ -169,6 +169,7 @@ def test_an_answer_comes_late_and_others_need_not_wait_for_it() -> None:
     root_under(Conditions(refuse=(Refusal("ec2:DescribeRegions", seconds=2),)), work)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "throttled"),
     [(["--throttle"], True), (["--strict"], True), (["--faults", "FILE"], True), ([], False)],

@@ -19,6 +19,7 @@ from cml_iam.sandbox import Sandbox, start_sandbox
 from cml_iam.secret import Secret
 from cml_iam.visible import unseen
 
+pytestmark = pytest.mark.long
 SITE = """
 [account]
 id = "111122223333"
