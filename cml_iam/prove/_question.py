@@ -171,7 +171,7 @@ class _Question:
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
         """Return a request for one of the actions of *group*, if one is to be found."""
-        searcher = Searcher(goal, self.budget)
+        searcher = Searcher(goal, self.budget, callers=self._of_resource())
         loose = [self._search(place, searcher) for place in loose_places(group.example)]
         if all(each.request is None for each in loose):
             self._note(loose)
@@ -186,6 +186,10 @@ class _Question:
             unlisted = group.unlisted or group.example
             return self._on_unlisted(unlisted, searcher)
         return None
+
+    def _of_resource(self) -> bool:
+        """Say whether a resource's policy is asked, which anybody calls, not one principal."""
+        return any(each.of_resource for each in (self.candidate, self.reference) if each)
 
     def _of_action(self, action: Action, searcher: Searcher) -> Request | None:
         for whole, places in together(action, searcher.may_be_at):

@@ -62,8 +62,10 @@ class Found:
 class Searcher:
     """Searches places for one goal, and remembers what places have in common."""
 
-    def __init__(self, goal: Goal, budget: Budget) -> None:
+    def __init__(self, goal: Goal, budget: Budget, *, callers: bool = False) -> None:
+        """Search for *goal*; with *callers* of a resource, whose policy may not name one here."""
         self._goal = goal
+        self._callers = callers
         self._budget = budget
         self._parts = goal.parts()
         self._memo: Memo = {}
@@ -74,7 +76,9 @@ class Searcher:
         """Return what the statements ask at *place*: it differs for an ARN and for none only."""
         on_nothing = place.fields is None
         if on_nothing not in self._by_shape:
-            self._by_shape[on_nothing] = Gathered(place, self._parts, self._memo)
+            self._by_shape[on_nothing] = Gathered(
+                place, self._parts, self._memo, principals=self._callers
+            )
         return self._by_shape[on_nothing].at(place)
 
     def at(self, place: Place) -> Found:

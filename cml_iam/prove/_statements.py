@@ -218,6 +218,7 @@ class Part:
                 (c.operator.lower(), c.key.lower(), frozenset(c.values)) for c in said.conditions
             ),
             self.variables and varies,
+            names_principals(self.compiled.kind),
         )
 
 

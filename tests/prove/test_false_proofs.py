@@ -257,3 +257,20 @@ def test_every_account_can_be_the_one_that_a_variable_stands_for() -> None:
     but_one = of_resource(own, deny("arn:aws:s3:::b-123456789012/*"))
 
     assert within(of_resource(own), but_one).answer == "undecided"
+
+
+def test_a_resource_policy_that_names_nobody_repeats_no_shape():
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    nobody = load_policy({"Version": "2012-10-17", "Statement": [statement]})
+
+    assert always(Policies(resource=nobody), Shape(["s3:GetObject"])).answer == "broken"
+
+
+def test_who_calls_a_resource_is_asked_where_no_statement_names_a_caller():
+    # A service's requests need not have aws:PrincipalArn, so the shape has some.
+    owner = {"AWS": "arn:aws:iam::111122223333:root"}
+    statement = {"Effect": "Allow", "Principal": owner, "Action": "s3:*", "Resource": "*"}
+    policy = load_policy({"Version": "2012-10-17", "Statement": [statement]})
+    unnamed = Shape(["iam:PassRole"], conditions={"Null": {"aws:PrincipalArn": "true"}})
+
+    assert always(Policies(resource=policy), unnamed).answer == "broken"
