@@ -209,6 +209,17 @@ def loses(authorizer: Authorizer) -> Request | None:
 # -- judging
 
 
+def kept(requests: list[Request]) -> Json:
+    """Return the tags of the instance that *requests* speak of and that none of them changes."""
+    said = [(key.lower(), value) for each in requests for key, value in each.context.items()]
+    sent = {key.partition("/")[2] for key, _ in said if key.startswith("aws:requesttag/")}
+    return {
+        key: value
+        for key, value in reversed(said)
+        if key.startswith("aws:resourcetag/") and key.partition("/")[2] not in sent
+    }
+
+
 def unlike(authorizer: Authorizer, asked: Authorizer, requests: list[Request]) -> str:
     """Say what is wrong with calls that are said to take an instance over; empty if nothing is."""
     tags: Json | None = None
@@ -216,7 +227,8 @@ def unlike(authorizer: Authorizer, asked: Authorizer, requests: list[Request]) -
         context = {key.lower(): value for key, value in each.context.items()}
         own = {k: v for k, v in context.items() if k.startswith("aws:resourcetag/")}
         if tags is None:
-            tags = own
+            # A call says nothing of a tag that it does not depend on; a later one may.
+            tags = kept(requests) | own
             if tags.get("aws:resourcetag/managedby") == TAG.value:
                 return "it begins with a worker"
         twins = {key.replace("aws:", "ec2:", 1): value for key, value in tags.items()}

@@ -9,7 +9,7 @@ import pytest
 
 from cml_iam.engine import Request, compile_policies
 from cml_iam.policy import load_policy
-from cml_iam.prove import Policies, Shape, never, within
+from cml_iam.prove import Policies, Shape, always, never, within
 
 Json = dict[str, Any]
 GET, OBJECT = "s3:GetObject", "arn:aws:s3:::b/x"
