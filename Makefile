@@ -62,11 +62,11 @@ clean:  ## remove everything that was made here
 
 lock: $(READY)  ## pin the dependencies again
 	@$(BIN)/pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --no-header --no-annotate --python-version 3.11 \
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes \
+		--no-header --no-annotate --python-version 3.11 \
 		--extra dev pyproject.toml --output-file requirements/dev.txt
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --no-header --no-annotate --python-version 3.11 \
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes \
+		--no-header --no-annotate --python-version 3.11 \
 		--constraint requirements/dev.txt pyproject.toml --output-file requirements/run.txt
 
 # Pinned and hashed, so that today's install is tomorrow's.

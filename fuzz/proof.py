@@ -13,13 +13,13 @@ import ipaddress
 import json
 import re
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
+
+from attack import attack
 
 from cml_iam.engine import Request, compile_policies
 from cml_iam.policy import load_policy
@@ -569,29 +569,12 @@ def judge(random: Random, draws: int) -> tuple[str, str]:
 
 def main(pairs: int = 1000, seed: int = 1, draws: int = 1000) -> int:
     """Judge *pairs*; return 1 if anything was wrong."""
-    counts: Counter[str] = Counter()
-    faults = 0
-    start = time.perf_counter()
-    for number in range(pairs):
-        answer, fault = judge(Random(f"{seed}/{number}"), draws)  # noqa: S311 - repeatable
-        counts[answer] += 1
-        if fault:
-            faults += 1
-            sys.stdout.write(f"{seed}/{number}: {fault}\n\n")
-            if faults >= 20:
-                break
-        if number % 5000 == 4999:
-            sys.stdout.write(
-                f"{number + 1} pairs, {faults} faults, {time.perf_counter() - start:.0f} s" + "\n"
-            )
-            sys.stdout.flush()
-    took = time.perf_counter() - start
-    sys.stdout.write(
-        f"{sum(counts.values())} pairs, {draws} draws each, {took:.0f} s, {faults} faults" + "\n"
-    )
-    for answer, count in counts.most_common():
-        sys.stdout.write(f"{count:8} {answer}" + "\n")
-    return 1 if faults else 0
+
+    def one(random: Random) -> tuple[list[str], str]:
+        answer, fault = judge(random, draws)
+        return [answer], fault
+
+    return attack(one, pairs, seed, f"pairs, {draws} draws each")
 
 
 if __name__ == "__main__":

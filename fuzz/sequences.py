@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from random import Random
 from typing import Any
 
+from attack import attack
 from shapes import has_key
 
 from cml_iam.engine import Authorizer, Request, compile_policies
@@ -278,27 +277,7 @@ def judge(random: Random) -> tuple[tuple[str, str], str]:
 
 def main(count: int = 1000, seed: int = 1) -> int:
     """Judge *count* policies; return 1 if anything was wrong."""
-    counts: Counter[str] = Counter()
-    faults = 0
-    start = time.perf_counter()
-    for number in range(count):
-        answers, fault = judge(Random(f"{seed}/{number}"))  # noqa: S311 - repeatable
-        counts.update(answers)
-        if fault:
-            faults += 1
-            sys.stdout.write(f"{seed}/{number}: {fault}\n\n")
-            sys.stdout.flush()
-            if faults >= 20:
-                break
-        if number % 500 == 499:
-            took = time.perf_counter() - start
-            sys.stdout.write(f"{number + 1} policies, {faults} faults, {took:.0f} s\n")
-            sys.stdout.flush()
-    took = time.perf_counter() - start
-    sys.stdout.write(f"{sum(counts.values()) // 2} policies, {took:.0f} s, {faults} faults\n")
-    for answer, times in sorted(counts.items()):
-        sys.stdout.write(f"{times:8} {answer}\n")
-    return 1 if faults else 0
+    return attack(judge, count, seed, "policies")
 
 
 if __name__ == "__main__":

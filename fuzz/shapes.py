@@ -14,8 +14,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from random import Random
 from typing import Any
 
 import proof
+from attack import attack
 
 from cml_iam.engine import Authorizer, Request, compile_policies
 from cml_iam.policy import load_policy
@@ -759,29 +758,12 @@ def _asked(
 
 def main(count: int = 1000, seed: int = 1, steps: int = 400) -> int:
     """Judge *count* questions; return 1 if anything was wrong."""
-    counts: Counter[str] = Counter()
-    faults = 0
-    start = time.perf_counter()
-    for number in range(count):
-        answer, fault = judge(Random(f"{seed}/{number}"), steps)  # noqa: S311 - repeatable
-        counts[answer] += 1
-        if fault:
-            faults += 1
-            sys.stdout.write(f"{seed}/{number}: {fault}\n\n")
-            sys.stdout.flush()
-            if faults >= 20:
-                break
-        if number % 1000 == 999:
-            took = time.perf_counter() - start
-            sys.stdout.write(f"{number + 1} questions, {faults} faults, {took:.0f} s\n")
-            sys.stdout.flush()
-    took = time.perf_counter() - start
-    sys.stdout.write(
-        f"{sum(counts.values())} questions, {steps} steps each, {took:.0f} s, {faults} faults\n"
-    )
-    for answer, times in sorted(counts.items()):
-        sys.stdout.write(f"{times:8} {answer}\n")
-    return 1 if faults else 0
+
+    def one(random: Random) -> tuple[list[str], str]:
+        answer, fault = judge(random, steps)
+        return [answer], fault
+
+    return attack(one, count, seed, f"questions, {steps} steps each")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from cml_iam.lint._gates import (
 )
 from cml_iam.lint._proved import TagProof
 from cml_iam.lint._sample import granting, resource_tag, says
-from cml_iam.reference import same_key
+from cml_iam.reference import arn_pattern, covers, same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,9 +139,11 @@ def _gate_of(
     )
     if subject.authorizer.decide(shut).allowed:
         return None
-    action = next(each for each in proof.actions if each.full == opened.action)
-    kind = opened.resource.split(":", 5)[-1].partition("/")[0]
-    target = next(each for each in proof.targets if each.type == kind)
+    action = next((each for each in proof.actions if each.full == opened.action), None)
+    arn = arn_pattern(opened.resource, variables=False)
+    target = next((t for t in proof.targets if arn and any(covers(a, arn) for a in t.arns)), None)
+    if action is None or target is None:
+        return None
     return Gate(item, condition, tag, values_of(condition)[0], action, target, opened, shut)
 
 
