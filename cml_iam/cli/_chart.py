@@ -95,6 +95,8 @@ def scale(values: Sequence[float], *, rate: bool) -> float:
         return next((each for each in _PERCENT_TOPS if highest <= each), ceil(highest))
     if highest <= 0:
         return 1000.0
+    # Less than one a second is drawn on the axis to one: powers of ten end before the least float.
+    highest = max(highest, 1.0)
     power = 10.0 ** floor(log10(highest))
     return next(each * power for each in (1.0, 2.0, 4.0, 8.0, 10.0) if highest <= each * power)
 

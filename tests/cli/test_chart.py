@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cml_iam.cli._chart import (
@@ -48,6 +48,7 @@ def test_a_chart_in_ascii_is_ascii() -> None:
     assert "MB/s" in drawn
 
 
+@example([5e-324], 40, True, UNICODE)
 @given(
     st.lists(st.none() | st.floats(0, 1e12), max_size=300),
     st.integers(20, 250),
