@@ -22,9 +22,9 @@ from typing import Any
 from attack import attack
 
 from cml_iam.engine import Request, compile_policies
+from cml_iam.facts import service
 from cml_iam.policy import load_policy
 from cml_iam.prove import Policies, Verdict, within
-from cml_iam.reference import service
 
 Json = dict[str, Any]
 STRINGS = ["", "a", "A", "ab", "aB", "b", "abc", "prod", "Prod", "a*", "x"]

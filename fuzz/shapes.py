@@ -24,9 +24,9 @@ import proof
 from attack import attack
 
 from cml_iam.engine import Authorizer, Request, compile_policies
+from cml_iam.facts import key_type, service
 from cml_iam.policy import load_policy
 from cml_iam.prove import Policies, Shape, Verdict, always, equivalent, never, within
-from cml_iam.reference import key_type, service
 
 Json = dict[str, Any]
 Judge = Callable[[Request], bool]

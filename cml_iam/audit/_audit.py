@@ -80,6 +80,6 @@ def _group(check: Check) -> tuple[str, int]:
 
 
 def _tools() -> dict[str, str]:
-    from cml_iam.reference import updated
+    from cml_iam.facts import updated
 
     return {"cml-iam": __version__, "service reference": updated()}

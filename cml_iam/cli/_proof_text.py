@@ -117,7 +117,7 @@ def _statements(side: Answered) -> str:
 
 def _absent(context: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
     """Return those of *keys* that a request with *context* does not have, each once."""
-    from cml_iam.reference import same_key
+    from cml_iam.facts import same_key
 
     present = set(map(same_key, context))
     return [

@@ -128,7 +128,7 @@ def _by(request: Request) -> str:
 
 def _context(difference: Difference) -> Iterator[str]:
     """Yield the condition keys of the witness that the statements concerned ask for."""
-    from cml_iam.reference import same_key
+    from cml_iam.facts import same_key
 
     reasons = [*difference.old.statements, *difference.new.statements]
     if difference.missed:

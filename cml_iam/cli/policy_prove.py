@@ -237,7 +237,7 @@ def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
 
 def _doubtful_regions(shape: Shape) -> Iterator[str]:
     """Yield what is doubtful about regions that are asked about: a typing mistake asks nothing."""
-    from cml_iam.reference import is_region
+    from cml_iam.facts import is_region
     from cml_iam.site import known_regions, meant_region
 
     known = tuple(each for partition in PARTITIONS for each in known_regions(partition))

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from cml_iam.compare._clauses import Clause, Test
 from cml_iam.compare._values import EXAMPLE, family, filled, singles_of, values_of
+from cml_iam.facts import is_region, same_key
 from cml_iam.policy import Condition
-from cml_iam.reference import is_region, same_key
 
 Choice = Mapping[str, Any]
 """Condition keys with their values; a key that is not there is absent."""

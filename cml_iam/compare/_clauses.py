@@ -9,8 +9,8 @@ from typing import Literal
 
 from cml_iam.engine import Authorizer, Request, compile_policies, context_keys
 from cml_iam.errors import InputError
+from cml_iam.facts import same_key
 from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement, canonical
-from cml_iam.reference import same_key
 
 Form = Literal["attached", "resource"]
 """Whether documents are attached to a principal, or name principals themselves."""

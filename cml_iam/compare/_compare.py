@@ -14,7 +14,7 @@ from cml_iam.compare._search import Field, field_of
 from cml_iam.compare._sides import EVERYTHING, Side, Sides
 from cml_iam.errors import InputError
 from cml_iam.expectations import Answer, Expectation, derive_expectations
-from cml_iam.prove import Box, leaving, meet
+from cml_iam.space import Box, leaving, meet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,7 @@ from cml_iam.compare._clauses import Clause, Test
 from cml_iam.compare._values import filled, substituted
 from cml_iam.engine import Request
 from cml_iam.expectations import UNLISTED_ACTIONS
-from cml_iam.policy import pattern_matches
-from cml_iam.reference import (
+from cml_iam.facts import (
     ANY,
     FIELDS,
     Action,
@@ -27,6 +26,7 @@ from cml_iam.reference import (
     overlap,
     service,
 )
+from cml_iam.policy import pattern_matches
 
 ACCOUNT: Final = "111122223333"
 OTHER_ACCOUNT: Final = "999999999999"

@@ -14,8 +14,8 @@ from cml_iam.compare._axes import Axis, axes_of, joined, regions_of
 from cml_iam.compare._clauses import Clause, Test
 from cml_iam.compare._places import Place
 from cml_iam.engine import Request
-from cml_iam.prove import Box, lowest
-from cml_iam.reference import same_key
+from cml_iam.facts import same_key
+from cml_iam.space import Box, lowest
 
 
 @dataclass(frozen=True)

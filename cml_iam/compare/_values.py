@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
+from cml_iam.facts import key_type
 from cml_iam.policy import Condition
-from cml_iam.reference import key_type
 
 MAX_NAMED: Final = 400
 _VARIABLE: Final = re.compile(

@@ -12,7 +12,7 @@ from cml_iam import __version__
 from cml_iam.aws import greet
 from cml_iam.doctor._model import Area, Diagnosis, Scene, State, Who, known_or_unchecked
 from cml_iam.errors import CmlIamError
-from cml_iam.reference import updated
+from cml_iam.facts import updated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

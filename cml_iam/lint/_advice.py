@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cml_iam.facts import arn_pattern, covers
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found
 from cml_iam.lint._sample import says
-from cml_iam.reference import arn_pattern, covers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cml_iam.facts import Action
     from cml_iam.lint._subject import Item, Subject
-    from cml_iam.reference import Action
 
 ALL_ROLES = ("arn", "*", "iam", "", "*", "role/*")
 

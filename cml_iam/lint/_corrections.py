@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import reference
+from cml_iam import facts
 from cml_iam.lint._certain import certain
 from cml_iam.lint._conditions import OPERATOR_NAMES
 from cml_iam.lint._edits import Correction, Edit
@@ -43,7 +43,7 @@ def other_value(item: Item, element: str, index: int, value: str | None) -> Corr
 def known_action(item: Item, element: str, index: int, text: str) -> Correction | None:
     """Spell an action as it is spelled, where there is no doubt which one is meant."""
     prefix, _, name = text.partition(":")
-    owner = reference.service(prefix)
+    owner = facts.service(prefix)
     if owner is None or not name or "*" in text or "?" in text:
         return None
     meant = certain(name, owner.action_names)
@@ -74,9 +74,7 @@ def known_key(item: Item, condition: Condition) -> Correction | None:
     prefix = condition.key.partition(":")[0]
     head, slash, tail = condition.key.partition("/")
     heads = [
-        name.partition("/")[0]
-        for name in reference.known_keys(prefix)
-        if ("/" in name) is bool(slash)
+        name.partition("/")[0] for name in facts.known_keys(prefix) if ("/" in name) is bool(slash)
     ]
     meant = certain(head, heads)
     return other_key(item, condition, f"{meant}{slash}{tail}") if meant else None

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cml_iam.facts import arn_pattern, covers, is_region, same_key
 from cml_iam.lint._conditions import NULL, Op, holds_without_key, parse_operator, value_patterns
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found
 from cml_iam.lint._witness import allowed_but_denied, forbidden_but_allowed
 from cml_iam.policy import pattern_covers, patterns_overlap
-from cml_iam.reference import arn_pattern, covers, is_region, same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.lint._conditions import NULL, holds_without_key, parse_operator, value_patterns
-from cml_iam.lint._corrections import any_resource, other_key
-from cml_iam.lint._finding import Found
-from cml_iam.policy import patterns_overlap
-from cml_iam.reference import (
+from cml_iam.facts import (
     is_provider_key,
     is_region,
     is_unknown_key,
     overlap,
     same_key,
 )
+from cml_iam.lint._conditions import NULL, holds_without_key, parse_operator, value_patterns
+from cml_iam.lint._corrections import any_resource, other_key
+from cml_iam.lint._finding import Found
+from cml_iam.policy import patterns_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cml_iam.facts import Action, Target
     from cml_iam.lint._edits import Correction
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
-    from cml_iam.reference import Action, Target
 
 SHOWN: Final = 4
 """Names listed before `and N more`."""

@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import reference
+from cml_iam import facts
+from cml_iam.facts import same_key
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found, Step
 from cml_iam.lint._proved import WHO, allowed_somehow
@@ -26,14 +27,13 @@ from cml_iam.lint._sample import (
     granting,
     requests,
 )
-from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.engine import Request
+    from cml_iam.facts import Action
     from cml_iam.lint._subject import Item, Subject
-    from cml_iam.reference import Action
 
 REGION: Final = "us-east-1"
 GLOBAL: Final = frozenset({"iam", "sts"})
@@ -111,7 +111,7 @@ def _said(subject: Subject, full: str) -> bool:
 
 def _action(full: str) -> Action | None:
     name, _, operation = full.partition(":")
-    owner = reference.service(name)
+    owner = facts.service(name)
     return owner.action(operation) if owner else None
 
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import reference
+from cml_iam import facts
+from cml_iam.facts import same_key
 from cml_iam.lint._conditions import parse_operator
 from cml_iam.lint._proved import WHO, tag_actions
 from cml_iam.lint._replayed import Replayed
 from cml_iam.lint._sample import concerning, filled, requests, resource_tag, says
-from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cml_iam.engine import Request
+    from cml_iam.facts import Action, Target
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import Condition
-    from cml_iam.reference import Action, Target
 
 TAGGING: Final = frozenset({"ec2:CreateTags", "ec2:DeleteTags"})
 PREFIX: Final = "aws:resourcetag/"
@@ -144,7 +144,7 @@ def gated_actions(item: Item) -> list[Action]:
 
     Of a statement about everything, those on instances stand for all.
     """
-    ec2 = reference.service("ec2")
+    ec2 = facts.service("ec2")
     if ec2 is None:
         return []
     if item.statement.action is None or item.everything:
@@ -196,7 +196,7 @@ def _all_allowed(
     kept: dict[str, Any],
     request_keys: dict[str, Any],
 ) -> Iterator[Request]:
-    ec2 = reference.service("ec2")
+    ec2 = facts.service("ec2")
     action = ec2.action(name) if ec2 else None
     target = (
         next((t for t in action.targets if t.type == gate.target.type), None) if action else None

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import reference
+from cml_iam import facts
+from cml_iam.facts import arn_pattern, covers, is_region, overlap
 from cml_iam.lint._conditions import holds_without_key, parse_operator
 from cml_iam.lint._corrections import further_statement
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found, Step
 from cml_iam.lint._sample import base_context, concerning, requests, says
-from cml_iam.reference import arn_pattern, covers, is_region, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.errors import Place
+    from cml_iam.facts import Action, Target
     from cml_iam.lint._edits import Correction
     from cml_iam.lint._subject import Item, Subject
-    from cml_iam.reference import Action, Target
 
 EBS_ROOT: Final = "volume"
 """Optional in the reference, because of instance store; but a launch from an EBS image needs it."""
@@ -242,5 +242,5 @@ def _region_place(item: Item) -> Place | None:
 
 
 def _action(name: str) -> Action | None:
-    ec2 = reference.service("ec2")
+    ec2 = facts.service("ec2")
     return ec2.action(name) if ec2 else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cml_iam import reference
+from cml_iam import facts
 from cml_iam.lint._conditions import parse_operator
 from cml_iam.lint._corrections import spelled_tag
 from cml_iam.lint._finding import Found
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.engine import Request
+    from cml_iam.facts import Action
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import Condition
-    from cml_iam.reference import Action
 
 REQUEST_PREFIX: Final = "aws:requesttag/"
 
 
 def launched_by_case(subject: Subject) -> Iterator[Found]:
     """Yield tags demanded at launch that a launch can spell in another case."""
-    ec2 = reference.service("ec2")
+    ec2 = facts.service("ec2")
     run = ec2.action("RunInstances") if ec2 else None
     if run is None or not subject.attached:
         return

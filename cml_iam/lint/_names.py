@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from cml_iam import reference
+from cml_iam import facts
 from cml_iam.lint._conditions import (
     NULL,
     OPERATOR_NAMES,
@@ -63,10 +63,10 @@ def _action_problem(text: str) -> tuple[str, str | None] | None:
 
 
 def _unknown_action(text: str, prefix: str, name: str) -> tuple[str, str | None] | None:
-    as_of = f"in AWS's reference of {reference.updated()}"
-    owner = reference.service(prefix)
+    as_of = f"in AWS's reference of {facts.updated()}"
+    owner = facts.service(prefix)
     if owner is None:
-        return f"there is no service `{prefix}` {as_of}", did_you_mean(prefix, reference.services())
+        return f"there is no service `{prefix}` {as_of}", did_you_mean(prefix, facts.services())
     if owner.matching(name):
         return None
     if "*" in name or "?" in name:
@@ -102,12 +102,12 @@ def keys(subject: Subject) -> Iterator[Found]:
     """Yield condition keys that neither AWS nor a service of it has."""
     for item in subject.items:
         for condition in item.statement.conditions:
-            if reference.is_unknown_key(condition.key):
+            if facts.is_unknown_key(condition.key):
                 yield Found(
                     f"there is no condition key `{condition.key}` in AWS's reference of "
-                    f"{reference.updated()}, so {what_follows(condition)}",
+                    f"{facts.updated()}, so {what_follows(condition)}",
                     item.condition_place(condition),
-                    reference.key_hint(condition.key),
+                    facts.key_hint(condition.key),
                     item.label,
                     correction=known_key(item, condition),
                 )
@@ -213,10 +213,10 @@ def operator_types(subject: Subject) -> Iterator[Found]:
     """Yield operators that do not fit the type of the key."""
     for item in subject.items:
         for condition in item.statement.conditions:
-            op, kind = parse_operator(condition.operator), reference.key_type(condition.key)
+            op, kind = parse_operator(condition.operator), facts.key_type(condition.key)
             if op is None or kind is None or op.base == NULL:
                 continue
-            if condition.key.lower() in reference.SEVERAL_VALUES and not op.qualifier:
+            if condition.key.lower() in facts.SEVERAL_VALUES and not op.qualifier:
                 yield Found(
                     f"`{condition.key}` has several values, and {condition.operator} never holds "
                     "for several",

@@ -10,19 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import reference
+from cml_iam import facts
+from cml_iam.facts import same_key
 from cml_iam.lint._conditions import parse_operator
 from cml_iam.lint._sample import concerning
-from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cml_iam.engine import Request
+    from cml_iam.facts import Action, Target
     from cml_iam.lint._subject import Subject
     from cml_iam.policy import Condition, PolicyDocument, Statement
     from cml_iam.prove import Policies, Shape, TagTest
-    from cml_iam.reference import Action, Target
 
 OPERATORS: Final = {
     "stringequals": ("StringEquals", "StringNotEquals"),
@@ -193,7 +193,7 @@ def _chosen(
 
 def tag_actions() -> list[Action]:
     """Return the actions that set and remove tags."""
-    ec2 = reference.service("ec2")
+    ec2 = facts.service("ec2")
     found = [ec2.action("CreateTags"), ec2.action("DeleteTags")] if ec2 else []
     return [each for each in found if each]
 

@@ -10,18 +10,18 @@ import re
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import reference
+from cml_iam import facts
 from cml_iam.engine import Request
+from cml_iam.facts import is_region, overlap, same_key
 from cml_iam.lint._conditions import NULL, parse_operator
 from cml_iam.policy import pattern_matches
-from cml_iam.reference import is_region, overlap, same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cml_iam.facts import Action, ArnPattern, Target
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import Condition
-    from cml_iam.reference import Action, ArnPattern, Target
 
 Context = dict[str, Any]
 
@@ -150,7 +150,7 @@ def _keys(items: list[Item], target: Target, without: frozenset[str]) -> dict[st
 
 def _domain(key: str, conditions: list[Condition]) -> list[Any]:
     """Return values of *key*: absent for a tag, one no condition names, one of each condition."""
-    several = (reference.key_type(key) or "").startswith("ArrayOf")
+    several = (facts.key_type(key) or "").startswith("ArrayOf")
     named = [
         filled(key, value) if _takes_wildcards(condition) else value
         for condition in conditions
@@ -158,7 +158,7 @@ def _domain(key: str, conditions: list[Condition]) -> list[Any]:
         for value in condition.values[:3]
         if "${" not in value
     ]
-    if (reference.key_type(key) or "").endswith("IPAddress"):
+    if (facts.key_type(key) or "").endswith("IPAddress"):
         named = [value.partition("/")[0] for value in named]  # an address of the range
     values: list[Any] = [other(key, named), *dict.fromkeys(named)]
     if several:
@@ -190,7 +190,7 @@ def other(key: str, named: list[str]) -> str:
     lower = key.lower()
     if lower == "ec2:instancetype":
         return "x2iedn.32xlarge"
-    kind = (reference.key_type(key) or "").removeprefix("ArrayOf")
+    kind = (facts.key_type(key) or "").removeprefix("ArrayOf")
     if kind == "Bool":
         return "false" if "true" in named else "true"
     if kind == "Numeric":

@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cml_iam import reference
+from cml_iam import facts
+from cml_iam.facts import ArnPattern, arn_pattern, overlap
 from cml_iam.policy import VERSION_2012
-from cml_iam.reference import ArnPattern, arn_pattern, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.engine import Authorizer
     from cml_iam.errors import Place
+    from cml_iam.facts import Action, Target
     from cml_iam.lint._finding import Kind
     from cml_iam.policy import Condition, PolicyDocument, Statement
-    from cml_iam.reference import Action, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ def _named(index: int, text: str) -> Named:
     if text in {"*", "*:*"}:
         return Named(index, text, (), everything=True, exact=False)
     prefix, _, name = text.partition(":")
-    owner = reference.service(prefix)
+    owner = facts.service(prefix)
     exact = "*" not in text and "?" not in text
     actions = owner.matching(name) if owner and name else ()
     return Named(index, text, actions, everything=False, exact=exact)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cml_iam import reference
+from cml_iam import facts
+from cml_iam.facts import arn_pattern, covers, same_key
 from cml_iam.lint._corrections import guarded_tag
 from cml_iam.lint._finding import Found, Step
 from cml_iam.lint._gates import (
@@ -23,16 +24,15 @@ from cml_iam.lint._gates import (
 )
 from cml_iam.lint._proved import TagProof
 from cml_iam.lint._sample import granting, resource_tag, says
-from cml_iam.reference import arn_pattern, covers, same_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.engine import Request
+    from cml_iam.facts import Action
     from cml_iam.lint._edits import Correction
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import Condition
-    from cml_iam.reference import Action
 
 
 def gate_open(subject: Subject) -> Iterator[Found]:
@@ -214,7 +214,7 @@ def _only_at_launch(item: Item) -> bool:
 
 
 def _ec2_action(name: str) -> Action | None:
-    ec2 = reference.service("ec2")
+    ec2 = facts.service("ec2")
     return ec2.action(name) if ec2 else None
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cml_iam.facts import same_key
 from cml_iam.lint._finding import Step
 from cml_iam.lint._sample import requests
 from cml_iam.lint._subject import as_attached
 from cml_iam.policy import PolicyDocument
-from cml_iam.reference import same_key
 
 if TYPE_CHECKING:
     from cml_iam.engine import Authorizer, Request
+    from cml_iam.facts import Target
     from cml_iam.lint._subject import Item, Named, Subject
-    from cml_iam.reference import Target
 
 
 def alone(item: Item) -> Authorizer:

@@ -1,22 +1,21 @@
 """Proof: what policies can ever permit, over all requests, with a witness."""
 
-from cml_iam.prove._answers import Answer, Answered, Policies, Shape, Verdict, Witness
-from cml_iam.prove._boxes import Box, leaving, lowest, meet
+from cml_iam.facts import Assumption
+from cml_iam.prove._answers import Answer, Answered, Verdict, Witness
 from cml_iam.prove._empty import is_sent
-from cml_iam.prove._known import Assumption
 from cml_iam.prove._promises import Promise, site_promises
 from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
 from cml_iam.prove._question import SHAPE_NAME, always, equivalent, never, within
 from cml_iam.prove._shape_text import parse_shape
 from cml_iam.prove._steps import Reached, changing_key, lost, taken_over
 from cml_iam.prove._tagging import TagTest, giving, taking_away
+from cml_iam.space import Policies, Shape
 
 __all__ = [
     "SHAPE_NAME",
     "Answer",
     "Answered",
     "Assumption",
-    "Box",
     "Edit",
     "Policies",
     "Promise",
@@ -31,10 +30,7 @@ __all__ = [
     "equivalent",
     "giving",
     "is_sent",
-    "leaving",
     "lost",
-    "lowest",
-    "meet",
     "never",
     "parse_shape",
     "prove_promise",

@@ -1,44 +1,14 @@
-"""What is asked, and what a proof answers."""
+"""What a proof answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from cml_iam.engine import Outcome, Request, StatementReason
-from cml_iam.policy import PolicyDocument
-from cml_iam.prove._known import Assumption
+from cml_iam.facts import Assumption
 
 Answer = Literal["holds", "broken", "undecided"]
-
-
-@dataclass(frozen=True, slots=True)
-class Policies:
-    """One side of a question: what is attached to a principal, or the policy of a resource.
-
-    *identity* are all policies attached beside each other; with a *boundary* both must allow.
-    *resource* is a policy that names principals, and then the only one.
-    """
-
-    identity: tuple[PolicyDocument, ...] = ()
-    boundary: tuple[PolicyDocument, ...] | None = None
-    resource: PolicyDocument | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Requests of a kind: one of *actions* on one of *resources*, and all of *conditions* hold.
-
-    *conditions* are those of a statement: `{"StringEquals": {"aws:RequestedRegion": "…"}}`.
-    *not_actions* and *not_resources* are what a statement's NotAction and NotResource are.
-    """
-
-    actions: Sequence[str] = ("*",)
-    resources: Sequence[str] = ("*",)
-    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    not_actions: Sequence[str] | None = None
-    not_resources: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +54,3 @@ class Verdict:
     def holds(self) -> bool:
         """Whether it was proved."""
         return self.answer == "holds"
-
-
-def documents(source: Policies) -> Iterator[PolicyDocument]:
-    """Yield all documents of one side."""
-    yield from source.identity
-    yield from source.boundary or ()
-    if source.resource is not None:
-        yield source.resource

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cml_iam.policy import PolicyDocument, load_policy
-from cml_iam.prove._answers import Policies, Shape, Verdict
+from cml_iam.prove._answers import Verdict
 from cml_iam.prove._question import never
+from cml_iam.space import Policies, Shape
 
 _ALLOW: Final = {"Effect": "Allow", "Action": "*"}
 

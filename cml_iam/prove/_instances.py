@@ -8,12 +8,11 @@ from itertools import product
 from typing import Final
 
 from cml_iam.engine import OperatorName
+from cml_iam.facts import arn_pattern, covers
 from cml_iam.policy import Statement
-from cml_iam.prove._answers import Shape
-from cml_iam.prove._globs import Glob, glob, representatives
 from cml_iam.prove._tagging import REQUEST, RESOURCE
-from cml_iam.reference import arn_pattern, covers
 from cml_iam.site import Tag
+from cml_iam.space import Glob, Shape, glob, representatives
 
 MAX_INSTANCES: Final = 100
 """Instances that a sequence is looked for about, one of each kind."""

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 
 from cml_iam.catalogue import Permission, load_catalogue
 from cml_iam.policy import PolicyDocument, load_policy
-from cml_iam.prove._answers import Shape
 from cml_iam.render import render_policy
 from cml_iam.site import Restrictions, Site, Tag
+from cml_iam.space import Shape
 
 MAX_LISTED: Final = 4
 
@@ -300,7 +300,7 @@ def _other_than(kind: str, listed: Sequence[str]) -> Shape:
 
 def _launched() -> tuple[str, ...]:
     """Return the resource types that AWS asks a launch about."""
-    from cml_iam.reference import service
+    from cml_iam.facts import service
 
     ec2 = service("ec2")
     action = ec2.action("RunInstances") if ec2 else None

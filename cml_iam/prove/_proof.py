@@ -8,6 +8,7 @@ from typing import Final
 
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError
+from cml_iam.facts import Assumption
 from cml_iam.policy import (
     VERSION_2012,
     Condition,
@@ -15,14 +16,13 @@ from cml_iam.policy import (
     Statement,
     attachment_problems,
 )
-from cml_iam.prove._answers import Answer, Policies, Shape, Verdict, Witness, documents
-from cml_iam.prove._colon import taking_colons
-from cml_iam.prove._known import Assumption
+from cml_iam.prove._answers import Answer, Verdict, Witness
 from cml_iam.prove._promises import Promise, site_promises
 from cml_iam.prove._question import never, statement_of, within
 from cml_iam.prove._steps import Reached, lost, taken_over
 from cml_iam.prove._tagging import losing, taking_over
 from cml_iam.site import Site
+from cml_iam.space import Policies, Shape, documents, taking_colons
 
 MAX_EDITS: Final = 6
 """Statements that are changed in the search for what closes a promise."""

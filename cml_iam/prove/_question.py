@@ -8,16 +8,27 @@ from typing import Final
 
 from cml_iam.engine import Request
 from cml_iam.errors import InputError
+from cml_iam.facts import REFERENCE, Action, Assumption, updated
 from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement
-from cml_iam.prove._answers import Answered, Policies, Shape, Verdict, Witness
-from cml_iam.prove._boxes import Budget
-from cml_iam.prove._colon import taking_colons
-from cml_iam.prove._contradict import apart
-from cml_iam.prove._known import REFERENCE, Assumption
-from cml_iam.prove._places import Class, Place, classes, loose_places, together
-from cml_iam.prove._slices import Found, Goal, Searcher
-from cml_iam.prove._statements import Part, Side, side_of
-from cml_iam.reference import Action, updated
+from cml_iam.prove._answers import Answered, Verdict, Witness
+from cml_iam.space import (
+    Budget,
+    Class,
+    Found,
+    Goal,
+    Part,
+    Place,
+    Policies,
+    Searcher,
+    Shape,
+    Side,
+    apart,
+    classes,
+    loose_places,
+    side_of,
+    taking_colons,
+    together,
+)
 
 ALWAYS_ALLOWED: Final = "sts:getcalleridentity"
 SHAPE_NAME: Final = "the shape of requests"

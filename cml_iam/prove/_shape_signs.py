@@ -10,8 +10,8 @@ from typing import Final
 
 from cml_iam.engine import OPERATORS
 from cml_iam.engine.parts import Keys, Scope, compile_condition, unknown_operator
+from cml_iam.facts import key_type
 from cml_iam.policy import Condition, did_you_mean
-from cml_iam.reference import key_type
 
 NULL: Final = "Null"
 NOT_TRUE: Final = "BoolIfExists"

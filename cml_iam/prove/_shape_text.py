@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
 from cml_iam.errors import DocumentError, Place, Problem
+from cml_iam.facts import is_unknown_key, key_hint, service, services
 from cml_iam.policy import did_you_mean
-from cml_iam.prove._answers import Shape
 from cml_iam.prove._shape_signs import (
     NOT_TRUE,
     NULL,
@@ -31,7 +31,7 @@ from cml_iam.prove._shape_signs import (
     type_of,
     value_problem,
 )
-from cml_iam.reference import is_unknown_key, key_hint, service, services
+from cml_iam.space import Shape
 
 WORDS: Final = frozenset({"on", "where", "and"})
 NAME: Final = "the shape"

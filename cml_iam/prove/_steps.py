@@ -18,8 +18,8 @@ from itertools import product
 from typing import Any, Final
 
 from cml_iam.engine import Request
-from cml_iam.prove._answers import Answer, Policies, Shape, Verdict, Witness, documents
-from cml_iam.prove._globs import Glob, glob, representatives
+from cml_iam.facts import Assumption
+from cml_iam.prove._answers import Answer, Verdict, Witness
 from cml_iam.prove._instances import (
     EC2_RESOURCE,
     followed_tags,
@@ -27,10 +27,8 @@ from cml_iam.prove._instances import (
     is_among,
     tag_patterns,
 )
-from cml_iam.prove._known import Assumption
 from cml_iam.prove._promises import LATER
 from cml_iam.prove._question import never, statement_of
-from cml_iam.prove._statements import side_of
 from cml_iam.prove._tagging import (
     CREATE,
     DELETE,
@@ -44,6 +42,7 @@ from cml_iam.prove._tagging import (
     where,
 )
 from cml_iam.site import Tag
+from cml_iam.space import Glob, Policies, Shape, documents, glob, representatives, side_of
 
 MAX_STATES: Final = 200
 """Combinations of tag values that a sequence is searched through, for one instance."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cml_iam.prove._answers import Shape
 from cml_iam.prove._promises import LATER, TAGGING
 from cml_iam.site import Tag
+from cml_iam.space import Shape
 
 CREATE, DELETE = TAGGING
 RESOURCE, REQUEST = "aws:ResourceTag/", "aws:RequestTag/"

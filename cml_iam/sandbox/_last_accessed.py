@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import reference
+from cml_iam import facts
 from cml_iam.policy import load_policy
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._faults import Fault
@@ -131,6 +131,6 @@ def _named(pattern: str) -> Iterator[tuple[str, str]]:
     prefix, _, name = pattern.partition(":")
     services = sorted(TRACKED) if pattern == "*" else [prefix]
     for each in services:
-        known = reference.service(each)
+        known = facts.service(each)
         if known is not None:
             yield from ((known.name, action.name) for action in known.matching(name or "*"))

@@ -10,7 +10,7 @@ import pytest
 from cml_iam.cli._main import run
 from cml_iam.doctor import State
 from cml_iam.doctor._surroundings import _region, data
-from cml_iam.reference import updated
+from cml_iam.facts import updated
 from tests.doctor.conftest import Patient
 
 

@@ -7,9 +7,9 @@ import tomllib
 
 import pytest
 
+from cml_iam.facts import key_type, known_keys, same_key, service
 from cml_iam.policy import load_policy
 from cml_iam.prove import Policies, Shape, never
-from cml_iam.reference import key_type, known_keys, same_key, service
 from tests.conftest import REPOSITORY
 
 DATA = tomllib.loads((REPOSITORY / "policies" / "condition-keys.toml").read_text("utf-8"))

@@ -24,12 +24,12 @@ from cml_iam.engine.parts import (
     naming,
     resolved,
 )
+from cml_iam.facts import same_key
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
-from cml_iam.prove._answers import Policies
-from cml_iam.prove._asked import Asked, field_symbols
-from cml_iam.prove._globs import Glob
-from cml_iam.prove._once import once
-from cml_iam.reference import same_key
+from cml_iam.space._conditions import Asked, field_symbols
+from cml_iam.space._globs import Glob
+from cml_iam.space._once import once
+from cml_iam.space._policies import Policies
 
 FIELD_KEYS: Final = ("arn", "arn:partition", "arn:service", "arn:region", "arn:account", "arn:id")
 """Names of the fields of the resource's ARN, among the condition keys."""

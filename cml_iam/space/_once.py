@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Final, TypeVar
 
-from cml_iam.prove._answers import Policies, documents
+from cml_iam.space._policies import Policies, documents
 
 Made = TypeVar("Made")
 

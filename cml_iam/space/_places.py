@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cml_iam.engine.parts import ActionPattern
-from cml_iam.prove._globs import Glob, Wild, glob, representatives
-from cml_iam.prove._known import singular_actions
-from cml_iam.prove._statements import Part
-from cml_iam.reference import FIELDS, Action, Keys, Service, Target, service
+from cml_iam.facts import FIELDS, Action, Keys, Service, Target, service, singular_actions
+from cml_iam.space._globs import Glob, Wild, glob, representatives
+from cml_iam.space._statements import Part
 
 POPULAR: Final = (
     "s3:GetObject",

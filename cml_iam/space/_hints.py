@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.prove._globs import Glob, Wild
+from cml_iam.space._globs import Glob, Wild
 
 if TYPE_CHECKING:
-    from cml_iam.prove._places import Place
+    from cml_iam.space._places import Place
 
 ACCOUNT: Final = "111122223333"
 OTHER_ACCOUNT: Final = "999999999999"

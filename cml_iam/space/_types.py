@@ -10,7 +10,7 @@ from itertools import count, pairwise
 from typing import Final
 
 from cml_iam.engine.parts import NANOSECONDS, address, moment, network, number
-from cml_iam.reference import key_type
+from cml_iam.facts import key_type
 
 _ENDLESS: Final = ("1e999", "-1e999")
 """Numbers beyond all that can be written out."""

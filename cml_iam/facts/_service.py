@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.facts._arns import ArnPattern, arn_of_format
 from cml_iam.policy import did_you_mean, pattern_matches, pattern_regex
-from cml_iam.reference._arns import ArnPattern, arn_of_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

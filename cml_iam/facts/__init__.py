@@ -1,6 +1,6 @@
-"""What exists in IAM: services, actions, resource types, condition keys; ARNs as patterns."""
+"""Facts of AWS: services, actions, resource types, condition keys; what requests carry; ARNs."""
 
-from cml_iam.reference._arns import (
+from cml_iam.facts._arns import (
     ANY,
     FIELDS,
     ArnPattern,
@@ -9,8 +9,23 @@ from cml_iam.reference._arns import (
     covers,
     overlap,
 )
-from cml_iam.reference._keys import is_region, same_key
-from cml_iam.reference._service import (
+from cml_iam.facts._keys import is_region, same_key
+from cml_iam.facts._requests import (
+    EC2_RESOURCE_TAG,
+    OPERATORS,
+    REFERENCE,
+    REGION,
+    REQUEST_TAG,
+    RESOURCE_TAG,
+    TAG_KEYS,
+    Assumption,
+    KnownKey,
+    known_key,
+    never_with,
+    region_is_of_resource,
+    singular_actions,
+)
+from cml_iam.facts._service import (
     EXACT_SERVICES,
     GLOBAL_KEYS,
     GLOBAL_NAMES,
@@ -33,16 +48,25 @@ from cml_iam.reference._service import (
 
 __all__ = [
     "ANY",
+    "EC2_RESOURCE_TAG",
     "EXACT_SERVICES",
     "FIELDS",
     "GLOBAL_KEYS",
     "GLOBAL_NAMES",
     "GLOBAL_TYPES",
+    "OPERATORS",
+    "REFERENCE",
+    "REGION",
+    "REQUEST_TAG",
+    "RESOURCE_TAG",
     "SEVERAL_VALUES",
     "SHARED_PREFIXES",
+    "TAG_KEYS",
     "Action",
     "ArnPattern",
+    "Assumption",
     "Keys",
+    "KnownKey",
     "Service",
     "Target",
     "arn_of_format",
@@ -53,10 +77,14 @@ __all__ = [
     "is_unknown_key",
     "key_hint",
     "key_type",
+    "known_key",
     "known_keys",
+    "never_with",
     "overlap",
+    "region_is_of_resource",
     "same_key",
     "service",
     "services",
+    "singular_actions",
     "updated",
 ]

@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.prove._callers import (
+from cml_iam.facts import (
+    OPERATORS,
+    REGION,
+    REQUEST_TAG,
+    TAG_KEYS,
+    Assumption,
+    known_key,
+    never_with,
+    region_is_of_resource,
+)
+from cml_iam.space._callers import (
     PRINCIPAL_ACCOUNT,
     PRINCIPAL_ARN,
     UNTOLD,
@@ -21,24 +31,14 @@ from cml_iam.prove._callers import (
     principal_account,
     principal_arn,
 )
-from cml_iam.prove._globs import Glob
-from cml_iam.prove._known import (
-    OPERATORS,
-    REGION,
-    REQUEST_TAG,
-    TAG_KEYS,
-    Assumption,
-    known_key,
-    never_with,
-    region_is_of_resource,
-)
-from cml_iam.prove._statements import CALLER, FIELD_KEYS, Given
-from cml_iam.prove._typed import base_type
-from cml_iam.prove._values import can_be_typed, is_whole, well_formed
+from cml_iam.space._globs import Glob
+from cml_iam.space._statements import CALLER, FIELD_KEYS, Given
+from cml_iam.space._types import base_type
+from cml_iam.space._values import can_be_typed, is_whole, well_formed
 
 if TYPE_CHECKING:
-    from cml_iam.prove._asked import Asked
-    from cml_iam.prove._axes import Gathered
+    from cml_iam.space._conditions import Asked
+    from cml_iam.space._gathered import Gathered
 
 CALLER_KEYS: Final = {PRINCIPAL_ARN: principal_arn, PRINCIPAL_ACCOUNT: principal_account}
 """Keys that say who the caller is."""

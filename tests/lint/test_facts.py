@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cml_iam import reference
+from cml_iam import facts
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from cml_iam import reference
 def test_an_action_without_a_required_type_may_be_asked_for_on_nothing(
     service: str, name: str, on_nothing: bool
 ) -> None:
-    owner = reference.service(service)
+    owner = facts.service(service)
     action = owner.action(name) if owner else None
 
     assert action

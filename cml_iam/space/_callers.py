@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine.parts import Caller
-from cml_iam.prove._globs import Glob, Wild, glob, representatives
-from cml_iam.prove._hints import ACCOUNT, OTHER_ACCOUNT
-from cml_iam.reference import same_key
+from cml_iam.facts import same_key
+from cml_iam.space._globs import Glob, Wild, glob, representatives
+from cml_iam.space._hints import ACCOUNT, OTHER_ACCOUNT
 
 if TYPE_CHECKING:
-    from cml_iam.prove._asked import Asked
-    from cml_iam.prove._globs import Symbol
-    from cml_iam.prove._statements import Part
+    from cml_iam.space._conditions import Asked
+    from cml_iam.space._globs import Symbol
+    from cml_iam.space._statements import Part
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
 PRINCIPAL_ACCOUNT: Final = "aws:principalaccount"

@@ -19,9 +19,9 @@ from cml_iam.engine.parts import (
     split_fields,
     tokens,
 )
+from cml_iam.facts import same_key
 from cml_iam.policy import Condition
-from cml_iam.prove._globs import INSIDE, Glob, Symbol, Wild
-from cml_iam.reference import same_key
+from cml_iam.space._globs import INSIDE, Glob, Symbol, Wild
 
 ARN: Final = Glob(
     (

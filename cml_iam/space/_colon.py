@@ -16,15 +16,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine import OperatorName
-from cml_iam.prove._answers import Policies
-from cml_iam.prove._once import once
-from cml_iam.reference import FIELDS, arn_pattern, covers
+from cml_iam.facts import FIELDS, arn_pattern, covers
+from cml_iam.space._once import once
+from cml_iam.space._policies import Policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cml_iam.facts import ArnPattern
     from cml_iam.policy import Condition, PolicyDocument, Statement
-    from cml_iam.reference import ArnPattern
 
 _ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnotequals"})
 

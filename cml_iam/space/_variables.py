@@ -21,15 +21,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine.parts import Token, Variable
-from cml_iam.prove._globs import DIGITS, OTHERS, Glob, Machine, Wild, glob
-from cml_iam.prove._hints import RESOURCE_FIELD
-from cml_iam.prove._statements import FIELD_KEYS
-from cml_iam.prove._typed import base_type
-from cml_iam.prove._values import compares_texts, formed_globs
-from cml_iam.reference import same_key
+from cml_iam.facts import same_key
+from cml_iam.space._globs import DIGITS, OTHERS, Glob, Machine, Wild, glob
+from cml_iam.space._hints import RESOURCE_FIELD
+from cml_iam.space._statements import FIELD_KEYS
+from cml_iam.space._types import base_type
+from cml_iam.space._values import compares_texts, formed_globs
 
 if TYPE_CHECKING:
-    from cml_iam.prove._axes import Gathered
+    from cml_iam.space._gathered import Gathered
 
 MAX_STATES: Final = 400
 MAX_WORDS: Final = 400

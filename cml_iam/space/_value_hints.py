@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from cml_iam.prove._globs import Glob, Wild
-from cml_iam.prove._typed import base_type
-from cml_iam.reference import same_key
+from cml_iam.facts import same_key
+from cml_iam.space._globs import Glob, Wild
+from cml_iam.space._types import base_type
 
 
 def hints_for(key: str, globs: Iterable[Glob]) -> list[str]:

@@ -8,9 +8,10 @@ from itertools import product, takewhile
 from typing import Any
 
 from cml_iam.engine import Request
-from cml_iam.prove._assume import Assumptions
-from cml_iam.prove._axes import AxisMaker, Gathered, Memo
-from cml_iam.prove._boxes import (
+from cml_iam.facts import REGION, TAG_KEYS, Assumption, never_with, region_is_of_resource
+from cml_iam.space._assume import Assumptions
+from cml_iam.space._axes import AxisMaker
+from cml_iam.space._boxes import (
     MAX_COMPARISONS,
     Box,
     Budget,
@@ -20,9 +21,9 @@ from cml_iam.prove._boxes import (
     meet,
     merged,
 )
-from cml_iam.prove._known import REGION, TAG_KEYS, Assumption, never_with, region_is_of_resource
-from cml_iam.prove._places import Place
-from cml_iam.prove._statements import CALLER, FIELD_KEYS, FieldPattern, Given, Part, Test
+from cml_iam.space._gathered import Gathered, Memo
+from cml_iam.space._places import Place
+from cml_iam.space._statements import CALLER, FIELD_KEYS, FieldPattern, Given, Part, Test
 
 MAX_MEETS = 4_000
 """Combinations of statements of several gates that are looked at."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal
 
-from cml_iam.reference import EXACT_SERVICES, Keys, same_key, updated
+from cml_iam.facts._keys import same_key
+from cml_iam.facts._service import EXACT_SERVICES, Keys, updated
 from cml_iam.shipped import shipped_text
 
 Kind = Literal[

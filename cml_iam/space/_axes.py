@@ -6,22 +6,20 @@ axis, whose choices are those combinations that can be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
-from cml_iam.prove._asked import Asked
-from cml_iam.prove._assume import Assumptions
-from cml_iam.prove._callers import callers_of
-from cml_iam.prove._globs import Glob, representatives
-from cml_iam.prove._hints import RESOURCE_FIELD, field_hints
-from cml_iam.prove._known import REGION, RESOURCE_TAG
-from cml_iam.prove._places import ACCOUNT_FIELD, Place
-from cml_iam.prove._statements import CALLER, FIELD_KEYS, FieldPattern, Given, Part, Test
-from cml_iam.prove._values import Query, Values, fits, values_of
-from cml_iam.prove._variables import variable_hints
-from cml_iam.reference import same_key
+from cml_iam.facts import REGION
+from cml_iam.space._assume import Assumptions
+from cml_iam.space._callers import callers_of
+from cml_iam.space._gathered import Gathered
+from cml_iam.space._globs import Glob, representatives
+from cml_iam.space._hints import RESOURCE_FIELD, field_hints
+from cml_iam.space._places import ACCOUNT_FIELD
+from cml_iam.space._statements import CALLER, FIELD_KEYS, Given, Test
+from cml_iam.space._values import Query, Values, fits, values_of
+from cml_iam.space._variables import variable_hints
 
 MAX_CHOICES: Final = 4_000
 """Combinations of values of keys that are tied together."""
@@ -33,85 +31,6 @@ class Axis:
 
     keys: frozenset[str]
     choices: tuple[Given, ...]
-
-
-Memo = dict[Any, Any]
-"""Texts of fields and values of keys, for all places that the same statements are about."""
-
-
-@dataclass
-class Gathered:
-    """What the statements about one place ask, key by key."""
-
-    place: Place
-    parts: Sequence[Part]
-    memo: Memo = field(default_factory=dict)
-    conditions: dict[str, list[Asked]] = field(default_factory=dict)
-    fields: dict[str, list[FieldPattern]] = field(default_factory=dict)
-    spelt: dict[str, str] = field(default_factory=dict)
-    needs: dict[str, set[str]] = field(default_factory=dict)
-    principals: bool = False
-    names_ec2_keys: bool = False
-    in_fields: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        for part in self.parts:
-            self.principals = self.principals or part.principal() is not None
-            self.names_ec2_keys = self.names_ec2_keys or part.names_ec2_keys
-            for each in part.asked:
-                name = same_key(each.condition.key)
-                self.spelt.setdefault(name, each.condition.key)
-                self.conditions.setdefault(name, []).append(each)
-                self.in_fields |= each.needs() if each.family == "arn" else set()
-                self._need(name, each.needs())
-            for pattern in part.patterns:
-                for each_field in pattern:
-                    self.in_fields |= (
-                        each_field.needs if each_field.index < RESOURCE_FIELD else set()
-                    )
-            if self.place.fields is None:
-                self._all_needed(part.needs)
-                continue
-            for pattern in part.patterns:
-                for each_field in pattern:
-                    self.fields.setdefault(each_field.key, []).append(each_field)
-                    self._need(each_field.key, each_field.needs)
-
-    def at(self, place: Place) -> Gathered:
-        """Return the same for another place with a resource of the same kind: an ARN, or none."""
-        other = copy(self)
-        other.place = place
-        return other
-
-    def _need(self, name: str, needed: Iterable[str]) -> None:
-        self.needs.setdefault(name, set()).update(needed)
-        self._all_needed(needed)
-
-    def _all_needed(self, needed: Iterable[str]) -> None:
-        for each in needed:
-            self.conditions.setdefault(each, [])
-            self.spelt.setdefault(each, each)
-
-    @property
-    def keys(self) -> list[str]:
-        """Every key something is asked of."""
-        fields = [key for key in FIELD_KEYS[1:] if self.place.fields is not None]
-        caller = [CALLER] if self.principals else []
-        return [*caller, *self.conditions, *fields]
-
-    def names(self, key: str) -> tuple[str, ...]:
-        """Return the spellings of a condition key that a request has it in."""
-        spelt = self.spelt[key]
-        asked = self.conditions[key]
-        of_ec2 = self.place.prefix == "ec2" or self.names_ec2_keys
-        of_ec2 = of_ec2 or any(each.condition.key.lower().startswith("ec2:") for each in asked)
-        if key.startswith(RESOURCE_TAG):
-            tag = spelt.partition("/")[2]
-            plain = f"aws:ResourceTag/{tag}"
-            return (plain, f"ec2:ResourceTag/{tag}") if of_ec2 else (plain,)
-        if key == REGION:
-            return ("aws:RequestedRegion", "ec2:Region") if of_ec2 else ("aws:RequestedRegion",)
-        return (spelt,)
 
 
 class AxisMaker:

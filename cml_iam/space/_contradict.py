@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.prove._asked import Asked
-from cml_iam.prove._values import Query, values_of
-from cml_iam.reference import key_type
+from cml_iam.facts import key_type
+from cml_iam.space._conditions import Asked
+from cml_iam.space._values import Query, values_of
 
 if TYPE_CHECKING:
-    from cml_iam.prove._statements import Part
+    from cml_iam.space._statements import Part
 
 
 def apart(one: Part, other: Part) -> bool:

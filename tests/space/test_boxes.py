@@ -7,8 +7,8 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cml_iam.prove import leaving, meet
-from cml_iam.prove._boxes import Budget, complement, merged
+from cml_iam.space import leaving, meet
+from cml_iam.space._boxes import Budget, complement, merged
 
 AXES = 4
 BITS = st.integers(1, 7)

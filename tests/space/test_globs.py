@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cml_iam.policy import pattern_matches
-from cml_iam.prove._globs import Glob, Machine, Wild, glob, representatives
+from cml_iam.space._globs import Glob, Machine, Wild, glob, representatives
 
 PATTERN = st.text(alphabet="ab*?", max_size=5)
 SHORT = ["".join(letters) for size in range(5) for letters in product("abz", repeat=size)]

@@ -1,0 +1,45 @@
+"""What is asked about: the policies of one side, and kinds of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cml_iam.policy import PolicyDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """One side of a question: what is attached to a principal, or the policy of a resource.
+
+    *identity* are all policies attached beside each other; with a *boundary* both must allow.
+    *resource* is a policy that names principals, and then the only one.
+    """
+
+    identity: tuple[PolicyDocument, ...] = ()
+    boundary: tuple[PolicyDocument, ...] | None = None
+    resource: PolicyDocument | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Requests of a kind: one of *actions* on one of *resources*, and all of *conditions* hold.
+
+    *conditions* are those of a statement: `{"StringEquals": {"aws:RequestedRegion": "…"}}`.
+    *not_actions* and *not_resources* are what a statement's NotAction and NotResource are.
+    """
+
+    actions: Sequence[str] = ("*",)
+    resources: Sequence[str] = ("*",)
+    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    not_actions: Sequence[str] | None = None
+    not_resources: Sequence[str] | None = None
+
+
+def documents(source: Policies) -> Iterator[PolicyDocument]:
+    """Yield all documents of one side."""
+    yield from source.identity
+    yield from source.boundary or ()
+    if source.resource is not None:
+        yield source.resource
