@@ -14,7 +14,7 @@ from cml_iam.errors import CmlIamError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, load_policy, policy_size
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._guard import compiled
-from cml_iam.sandbox._principals import Policies
+from cml_iam.sandbox._world import Policies
 
 if TYPE_CHECKING:
     from cml_iam.policy import PolicyDocument, Statement

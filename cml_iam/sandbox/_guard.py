@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from cml_iam.engine import Decision, Request
     from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._principals import Policies, Principal
-    from cml_iam.sandbox._world import World
+    from cml_iam.sandbox._principals import Principal
+    from cml_iam.sandbox._world import Policies, World
 
 _DENIED: Final = 403
 _KINDS: Final = {

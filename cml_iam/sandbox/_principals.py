@@ -11,6 +11,7 @@ from cml_iam.engine import AttachedPolicy
 from cml_iam.policy import Arn
 from cml_iam.sandbox._faults import Fault, Unauthenticated
 from cml_iam.sandbox._signature import read_claim, verify
+from cml_iam.sandbox._world import Policies
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
@@ -24,15 +25,6 @@ _TEMPORARY: Final = "ASIA"
 _NOTHING: Final = (
     '{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}'
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Policies:
-    """The policies of a caller; None where there is no such limit."""
-
-    identity: tuple[AttachedPolicy, ...] = ()
-    boundary: AttachedPolicy | None = None
-    session: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

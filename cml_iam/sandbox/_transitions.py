@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._world import Delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,16 +68,6 @@ CHANGES: Final = {
         "TerminatingInstances", "shutting-down", "terminated", None, "terminated"
     ),
 }
-
-
-@dataclass(slots=True)
-class Delay:
-    """An *instance* on its way to *final*: there after *left* more looks, and not before *due*."""
-
-    instance: Any
-    final: str
-    left: int
-    due: datetime
 
 
 def arrive(world: World, *, look: bool = False) -> None:

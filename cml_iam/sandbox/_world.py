@@ -18,10 +18,8 @@ from cml_iam.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from cml_iam.engine import Shape
+    from cml_iam.engine import AttachedPolicy, Shape
     from cml_iam.sandbox._moto import Moto
-    from cml_iam.sandbox._principals import Policies
-    from cml_iam.sandbox._transitions import Delay
     from cml_iam.sandbox._wire import Answer
 
 
@@ -57,6 +55,25 @@ class Session:
     expires: datetime
     policies: tuple[str, ...] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policies of a caller; None where there is no such limit."""
+
+    identity: tuple[AttachedPolicy, ...] = ()
+    boundary: AttachedPolicy | None = None
+    session: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class Delay:
+    """An *instance* on its way to *final*: there after *left* more looks, and not before *due*."""
+
+    instance: Any
+    final: str
+    left: int
+    due: datetime
 
 
 def new_key(prefix: str = "AKIA") -> AccessKey:
