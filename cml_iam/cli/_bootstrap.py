@@ -18,6 +18,7 @@ from cml_iam.cli._delivery import (
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import BAD, INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def site_and_documents(profile: str) -> tuple[Site, tuple[str, ...]]:
     """Return the site, and the policy of this profile in as many parts as it takes."""
     from cml_iam.render import render_parts
 
-    site = settings().load_site()
+    site = load_site()
     parts = render_parts(site, "base" if profile == "base" else "hardened")
     return site, tuple(part.text for part in parts)
 

@@ -11,6 +11,7 @@ import click
 from cml_iam.cli._delivery import delivery_of, store_options, stores_from
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._site import load_site
 from cml_iam.clock import parse_length
 from cml_iam.errors import InputError
 
@@ -68,7 +69,7 @@ def rotator_of(
     """Return the rotator of the site's user for the stores of *where*."""
     from cml_iam.credentials import Rotator, Schedule
 
-    site = settings().load_site()
+    site = load_site()
     user = user_of(site)
     aws = settings().connect(site.home_region)
     store = stores_from(where, aws)

@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cml_iam.aws.port import Aws
-    from cml_iam.site import Site
 
 _KEY = "cml_iam.settings"
-DEFAULT_SITE = Path("cml-iam.toml")
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -39,14 +37,6 @@ class Settings:
     yes: bool = False
     dry_run: bool = False
 
-    def load_site(self) -> Site:
-        """Read the site file: the one named, or `cml-iam.toml` in this folder."""
-        from cml_iam.site import load_site
-
-        site = load_site(self.site or DEFAULT_SITE)
-        _tell(site)
-        return site
-
     def connect(self, region: str | None = None) -> Aws:
         """Return AWS as the shared options describe it; *region* where they name none."""
         from cml_iam.aws import connect
@@ -58,17 +48,6 @@ class Settings:
             read_only=self.read_only,
             expect_account=self.expect_account,
         )
-
-
-def _tell(site: Site) -> None:
-    """Say on stderr what is doubtful in the site file, once for each command."""
-    from cml_iam.cli._output import WARN, note
-
-    told: set[str] = click.get_current_context().meta.setdefault(f"{_KEY}.told", set())
-    for doubt in site.doubts:
-        if str(doubt) not in told:
-            told.add(str(doubt))
-            note(f"{WARN} {doubt}")
 
 
 def settings() -> Settings:

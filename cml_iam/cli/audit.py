@@ -14,7 +14,8 @@ import click
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_text
 from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, progress, say
-from cml_iam.cli._settings import DEFAULT_SITE, aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._site import DEFAULT_SITE, has_site, load_site, site_path
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
@@ -288,11 +289,9 @@ def _site(wish: Wish) -> tuple[Site | None, Waivers | None]:
     from cml_iam.audit import read_waivers
     from cml_iam.located import parse_toml
 
-    chosen = settings()
-    path = chosen.site or DEFAULT_SITE
-    if wish.files and not chosen.site and not path.exists():
+    if wish.files and not has_site():
         return None, None
-    site = chosen.load_site()
+    site, path = load_site(), site_path()
     return site, read_waivers(parse_toml(read_text(path), str(path)), str(path))
 
 

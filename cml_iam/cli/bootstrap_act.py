@@ -10,6 +10,7 @@ import click
 from cml_iam.cli._bootstrap import acting_options, carry_out, planned, wanted_options
 from cml_iam.cli._output import WARN, note
 from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def rollback(policy: str | None, version: str | None) -> None:
     """
     from cml_iam.provision import plan_rollback
 
-    site = settings().load_site()
+    site = load_site()
     aws = settings().connect(site.home_region)
     carry_out(aws, plan_rollback(aws, site, policy, version))
 
@@ -54,7 +55,7 @@ def destroy(guard: bool, boundary: bool) -> None:
     """
     from cml_iam.provision import plan_destruction
 
-    site = settings().load_site()
+    site = load_site()
     aws = settings().connect(site.home_region)
     pieces: set[Piece] = {"principal"}
     pieces |= {"guard"} if guard else set()

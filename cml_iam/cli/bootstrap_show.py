@@ -18,6 +18,7 @@ from cml_iam.cli._delivery import stores_from
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import OK, UNKNOWN, WARN, print_json, print_table, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._site import load_site
 
 if TYPE_CHECKING:
     from cml_iam.provision import AuditForm, Drift
@@ -128,7 +129,7 @@ def render(form: AuditForm, **wanted: Any) -> None:
     """
     from cml_iam.provision import render_audit
 
-    click.echo(render_audit(settings().load_site(), watch_of(wanted), form), nl=False)
+    click.echo(render_audit(load_site(), watch_of(wanted), form), nl=False)
 
 
 def _say_drift(found: Drift) -> None:

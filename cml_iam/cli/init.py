@@ -7,7 +7,8 @@ import sys
 import click
 
 from cml_iam.cli._output import OK, WARN, note, say
-from cml_iam.cli._settings import DEFAULT_SITE, settings, shared_options
+from cml_iam.cli._settings import shared_options
+from cml_iam.cli._site import site_path
 from cml_iam.errors import InputError, RefusedError, SiteError
 from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, site_text
 
@@ -44,7 +45,7 @@ def init(
     cml-iam init --account 111122223333 --allow-region us-east-1 \\
         --guard-tag ManagedBy=cml-cloud-manager --instance-type m5zn.metal
     """  # noqa: D301 - click reads the backspace as "do not fill"
-    path = settings().site or DEFAULT_SITE
+    path = site_path()
     if path.exists() and not force:
         raise RefusedError(f"`{path}` is there already", remedy="--force writes over it")
     if sys.stdin.isatty() and account is None:

@@ -12,6 +12,7 @@ from cml_iam.cli._delivery import agreed, delivery_of, stores_from
 from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._rotator import key_options, user_of
 from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def deliver(where: Where, source: str | None) -> None:
 
     if not where.to:
         raise InputError("no store to deliver to", remedy="name one or more: --to STORE")
-    site = settings().load_site()
+    site = load_site()
     user, aws = user_of(site), settings().connect(site.home_region)
     store = stores_from(replace(where, to=_with_source(where, source)), aws)
     delivery = delivery_of(site, store)

@@ -11,7 +11,8 @@ import click
 
 from cml_iam.cli._delivery import DEFAULT_ENV
 from cml_iam.cli._rotator import span
-from cml_iam.cli._settings import DEFAULT_SITE, aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._site import find_site
 from cml_iam.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
@@ -132,7 +133,5 @@ def _key(source: str) -> AccessKey:
 
 def _aws() -> Aws:
     """Return AWS in the region of the site, where there is a site file."""
-    given = settings()
-    if (given.site or DEFAULT_SITE).exists():
-        return given.connect(given.load_site().home_region)
-    return given.connect()
+    site = find_site()
+    return settings().connect(site.home_region if site else None)

@@ -11,14 +11,14 @@ import click
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_policy
 from cml_iam.cli._output import INFO, OK, WARN, heading, print_json, progress, say, wants_json
-from cml_iam.cli._settings import DEFAULT_SITE, settings, shared_options
+from cml_iam.cli._settings import shared_options
+from cml_iam.cli._site import find_site
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
     from cml_iam.compare import Answered, Comparison, Difference, ExpectationChange
     from cml_iam.engine import Request, StatementReason
     from cml_iam.policy import PolicyDocument
-    from cml_iam.site import Site
 
 SIGNS = {
     "newly allowed": "+ newly allowed",
@@ -53,7 +53,7 @@ def diff(context: click.Context, old: Path, new: Path) -> None:
 
     before, after = _documents(old), _documents(new)
     with progress("comparing", only_on_terminal=True):
-        found = compare_policies(before, after, _site())
+        found = compare_policies(before, after, find_site())
     if wants_json():
         print_json(as_json(found))
     else:
@@ -68,13 +68,6 @@ def _documents(path: Path) -> tuple[PolicyDocument, ...]:
     if not files:
         raise InputError(f"no .json file in `{path}`")
     return tuple(map(read_policy, files))
-
-
-def _site() -> Site | None:
-    """Return the site, where one is named or lies here."""
-    if settings().site or DEFAULT_SITE.exists():
-        return settings().load_site()
-    return None
 
 
 def _show(found: Comparison, old: Path, new: Path) -> None:

@@ -10,6 +10,7 @@ import click
 from cml_iam.cli._files import read_policy
 from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._site import load_site
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.policy import attachment_problems, load_policy
@@ -143,7 +144,7 @@ def _one_action(action: str) -> str:
 
 
 def _own_policy() -> PolicyDocument:
-    return load_policy(render_policy(settings().load_site()).text, "the site's hardened policy")
+    return load_policy(render_policy(load_site()).text, "the site's hardened policy")
 
 
 def _print(explanation: Explanation, authorizer: Authorizer) -> None:

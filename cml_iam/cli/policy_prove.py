@@ -32,7 +32,8 @@ from cml_iam.cli._proof_text import (
     proof_lines,
     statement_json,
 )
-from cml_iam.cli._settings import DEFAULT_SITE, settings, shared_options
+from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._site import DEFAULT_SITE, has_site, load_site
 from cml_iam.errors import DocumentError, InputError
 
 if TYPE_CHECKING:
@@ -158,13 +159,12 @@ def _names_principals(document: PolicyDocument) -> bool:
 def _rendered() -> tuple[PolicyDocument, ...]:
     from cml_iam.render import render_parts
 
-    shared = settings()
-    if not shared.site and not DEFAULT_SITE.exists():
+    if not has_site():
         raise InputError(
             f"no policy to ask about, and no site file `{DEFAULT_SITE}` to render one from",
             remedy="name the files of the policies, or write a site file with `cml-iam init`",
         )
-    return tuple(each.document for each in render_parts(shared.load_site()))
+    return tuple(each.document for each in render_parts(load_site()))
 
 
 def _one(question: str, value: Path | str, files: Sequence[Path], boundary: Path | None) -> Exit:
@@ -256,7 +256,7 @@ def _promises(files: Sequence[Path], boundary: Path | None) -> Exit:
     """Prove the site's promises."""
     from cml_iam.prove import prove_site
 
-    site = settings().load_site()
+    site = load_site()
     policies = _policies(files, boundary)
     with progress("proving", only_on_terminal=True):
         proofs = prove_site(site, policies)

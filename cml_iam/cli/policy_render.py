@@ -9,7 +9,8 @@ import click
 
 from cml_iam.catalogue import load_catalogue, permission_tables
 from cml_iam.cli._output import INFO, OK, WARN, note, print_json, print_table, wants_json
-from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._settings import shared_options
+from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
 from cml_iam.render import (
     DOCUMENTS,
@@ -76,7 +77,7 @@ def render(
     if form != "json":
         if document:
             raise InputError("--form is for the policy itself; leave out --document")
-        site = settings().load_site()
+        site = load_site()
         if trust != "ec2" and not site.role:
             raise InputError(
                 "only a role is trusted by somebody", remedy="name a `role` in the site"
@@ -86,7 +87,7 @@ def render(
     if name == "base":
         click.echo(render_policy(None, "base").text, nl=False)
         return
-    site = settings().load_site()
+    site = load_site()
     rendered = render_document(site, name)
     if name == "hardened" and not site.restrict.active:
         note(f"{WARN} the site file has no [restrict]: this permits what the base policy permits")
@@ -120,7 +121,7 @@ def permissions() -> None:
 
 def _write_all(folder: Path) -> None:
     """Write what can be rendered; say of the rest what the site file lacks."""
-    site = settings().load_site()
+    site = load_site()
     folder.mkdir(parents=True, exist_ok=True)
     for name in DOCUMENTS:
         try:

@@ -22,6 +22,7 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
 from cml_iam.expectations import SITUATIONS, Judgement, derive_expectations
 from cml_iam.policy import PolicyDocument
@@ -62,7 +63,7 @@ def verify(
 
     Exits with 3 when an expectation does not hold, with 8 when one could not be checked.
     """
-    site = settings().load_site()
+    site = load_site()
     if live:
         if files or boundary:
             raise InputError("--live judges what is attached in AWS; leave out the files")

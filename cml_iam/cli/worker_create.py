@@ -24,7 +24,8 @@ from cml_iam.cli._output import (
     say,
     wants_json,
 )
-from cml_iam.cli._settings import DEFAULT_SITE, aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._site import site_path
 from cml_iam.cli.worker_images import newest, owners_of
 from cml_iam.cli.worker_refused import explained
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
@@ -241,7 +242,7 @@ def probe_of_profile(here: Scene, profile: WorkerProfile) -> Launch | None:
 def _user_data(profile: WorkerProfile) -> str | None:
     if profile.user_data is None:
         return None
-    return read_text((settings().site or DEFAULT_SITE).parent / profile.user_data)
+    return read_text(site_path().parent / profile.user_data)
 
 
 def _create(here: Scene, launch: Launch, tries: tuple[Place, ...], *, keep_token: bool) -> Worker:

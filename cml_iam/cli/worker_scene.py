@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.cli._settings import DEFAULT_SITE, settings
+from cml_iam.cli._settings import settings
+from cml_iam.cli._site import find_site
 from cml_iam.errors import RefusedError
 from cml_iam.site import Site
 from cml_iam.workers import Worker, WorkerManager, find_workers, guard_of
@@ -51,7 +52,7 @@ class Scene:
 def scene() -> Scene:
     """Return the scene the shared options, the site file and the environment set."""
     chosen = settings()
-    site = chosen.load_site() if chosen.site or DEFAULT_SITE.exists() else None
+    site = find_site()
     aws = chosen.connect(_home(site))
     home = aws.region or "us-east-1"
     regions = (chosen.region,) if chosen.region else site.restrict.regions if site else ()

@@ -1,0 +1,45 @@
+"""The site file of a command: the one that --site names, or `cml-iam.toml` in this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from cml_iam.cli._output import WARN, note
+from cml_iam.cli._settings import settings
+
+if TYPE_CHECKING:
+    from cml_iam.site import Site
+
+DEFAULT_SITE: Final = Path("cml-iam.toml")
+_DOUBTS_SHOWN: Final = "cml_iam.doubts"
+
+
+def site_path() -> Path:
+    """Return where the site file is, or would be."""
+    return settings().site or DEFAULT_SITE
+
+
+def has_site() -> bool:
+    """Return whether a site file is named or lies in this folder."""
+    return settings().site is not None or DEFAULT_SITE.exists()
+
+
+def load_site() -> Site:
+    """Read the site file, and say on stderr what is doubtful in it; raises SiteError."""
+    from cml_iam import site as room
+
+    site = room.load_site(site_path())
+    shown: set[str] = click.get_current_context().meta.setdefault(_DOUBTS_SHOWN, set())
+    for doubt in map(str, site.doubts):
+        if doubt not in shown:
+            shown.add(doubt)
+            note(f"{WARN} {doubt}")
+    return site
+
+
+def find_site() -> Site | None:
+    """Read the site file where there is one; None where none is named and none lies here."""
+    return load_site() if has_site() else None
