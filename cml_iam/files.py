@@ -1,11 +1,81 @@
-"""Text files written whole or not at all."""
+"""Text files: read only where they are regular and bounded, written whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
+from typing import Final
 
 from cml_iam.errors import InputError
+
+LARGEST: Final = 16 << 20
+"""Bytes; no policy, site file or report that somebody gives is as large."""
+
+_NOT_REGULAR: Final = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: Path, limit: int = LARGEST) -> bytes:
+    """Return the bytes of the regular file at *path*, of which there may be *limit*.
+
+    A symbolic link is followed; what it leads to must be a regular file. Never waits: a pipe is
+    refused before anything is read from it. Raises InputError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise InputError(f"no such file: `{path}`") from None
+    except ValueError:  # a null character
+        raise InputError(f"not the name of a file: `{path}`") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    try:
+        return _read(descriptor, path, limit)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    finally:
+        os.close(descriptor)
+
+
+def regular_text(path: Path, limit: int = LARGEST) -> str:
+    """Return the text of the regular file at *path*, its lines ended by a line feed alone.
+
+    Raises InputError where `open_regular` does, and for what is not UTF-8.
+    """
+    text = decoded(open_regular(path, limit), str(path))
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Return *data*, read from the file *name*, as text; raises InputError for other than UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"`{name}` is not UTF-8 text (byte {error.start})") from None
+
+
+def _read(descriptor: int, path: Path, limit: int) -> bytes:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        kind = _NOT_REGULAR.get(stat.S_IFMT(found.st_mode), "something else")
+        raise InputError(f"cannot read `{path}`: it is {kind}, not a regular file")
+    chunks, room = [], limit + 1
+    while room and (chunk := os.read(descriptor, room)):
+        chunks.append(chunk)
+        room -= len(chunk)
+    if not room:
+        raise InputError(f"`{path}` is too large: it has more than {limit} bytes")
+    return b"".join(chunks)
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"cannot read `{path}`: {error.strerror}")
 
 
 def write_whole(path: Path, text: str, *, mode: int) -> None:

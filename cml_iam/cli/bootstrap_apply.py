@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._settings import shared_options
 from cml_iam.errors import InputError
+
+if TYPE_CHECKING:
+    from cml_iam.provision import SavedPlan
 
 
 @click.command()
@@ -57,7 +60,7 @@ def apply(plan_file: Path | None, **wanted: Any) -> None:
     if plan_file is not None:
         _refuse_others(wanted)
         saved = load_plan(plan_file)
-        wanted = {**wanted, **saved.options}
+        wanted = {**wanted, **_options_of(saved)}
     aws, made = planned(wanted)
     if saved is not None:
         check_fresh(saved, made)
@@ -82,6 +85,22 @@ def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
 def _absolute(store: str) -> str:
     kind, _, name = store.partition(":")
     return f"{kind}:{Path(name).absolute()}" if kind in ("env", "k8s") else store
+
+
+def _options_of(saved: SavedPlan) -> dict[str, Any]:
+    """Return the options in the file as the command line would give them; raises InputError."""
+    context = click.get_current_context()
+    known = {each.name: each for each in context.command.params}
+    try:
+        return {
+            name: known[name].type_cast_value(context, value)
+            for name, value in saved.options.items()
+        }
+    except (click.BadParameter, KeyError, TypeError, ValueError):
+        raise InputError(
+            f"the options in `{saved.path}` are not those of a plan",
+            remedy="make a new one with `bootstrap plan --save`",
+        ) from None
 
 
 def _refuse_others(wanted: dict[str, Any]) -> None:

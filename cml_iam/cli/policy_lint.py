@@ -14,7 +14,7 @@ from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
 from cml_iam.cli._settings import shared_options
 from cml_iam.errors import InputError
-from cml_iam.files import write_whole
+from cml_iam.files import decoded, open_regular, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,7 @@ def show_fixed(applied: Sequence[Finding]) -> None:
 def read(given: str) -> list[tuple[str, str]]:
     """Return the names and texts behind an argument; raises InputError."""
     if given == "-":
-        return [("<stdin>", decode(sys.stdin.buffer.read(), "<stdin>"))]
+        return [("<stdin>", decoded(sys.stdin.buffer.read(), "<stdin>"))]
     path = Path(given)
     if path.is_dir():
         found = sorted(path.rglob("*.json"))
@@ -142,21 +142,8 @@ def read(given: str) -> list[tuple[str, str]]:
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a file; raises InputError."""
-    try:
-        return decode(path.read_bytes(), str(path))
-    except FileNotFoundError:
-        raise InputError(f"no such file: `{path}`") from None
-    except OSError as error:
-        raise InputError(f"cannot read `{path}`: {error.strerror}") from None
-
-
-def decode(data: bytes, name: str) -> str:
-    """Return *data* as text; raises InputError where it is not UTF-8."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"`{name}` is not UTF-8 text (byte {error.start})") from None
+    """Return the text of a file, its lines ended as they are; raises InputError."""
+    return decoded(open_regular(path), str(path))
 
 
 def as_json(findings: Sequence[Finding], names: list[str]) -> dict[str, Any]:

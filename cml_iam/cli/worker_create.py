@@ -283,7 +283,7 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         security_group_ids=given["groups"] or only_group(here.site),
         key_name=given["key_name"],
         instance_profile=given["instance_profile"],
-        user_data=given["user_data"].read_text("utf-8") if given["user_data"] else None,
+        user_data=read_text(given["user_data"]) if given["user_data"] else None,
         nested=given["nested"],
         detailed_monitoring=given["detailed_monitoring"],
         tags=words(given["tags"]),

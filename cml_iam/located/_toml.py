@@ -22,17 +22,41 @@ _STRING: Final = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}|\'{3}.*?\'{3,5}|"(?:\\.|[^"\\])*"|\'[^\']*\'', re.DOTALL
 )
 _BARE: Final = re.compile(r"[^,\]}#\r\n]+")
+_DEEPEST: Final = 64
+"""Arrays and inline tables within each other."""
+
+_MOST_PARTS: Final = 16
+"""Parts of a dotted key; a site file has four."""
+
+_LONGEST: Final = 1_000
+"""Characters of a bare word: a name, a number, a date."""
+
+_WORD: Final = r"[A-Za-z0-9_+-]"
+_PART: Final = rf"""(?:"(?:\\.|[^"\\\n])*"|'[^'\n]*'|{_WORD}+)"""
+_TOKEN: Final = re.compile(
+    rf"""
+    (?P<text>\"{{3}}(?:\\.|[^\\])*?\"{{3,5}}|'{{3}}.*?'{{3,5}}|\#[^\n]*)
+    |(?P<key>{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{_MOST_PARTS}}})
+    |(?P<word>{_WORD}{{{_LONGEST + 1},}}+)
+    |(?P<rest>{_PART})
+    |(?P<open>[\[{{])
+    |(?P<close>[\]}}])
+    """,
+    re.DOTALL | re.VERBOSE,
+)
 _WHERE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 def parse_toml(text: str, name: str = "<text>") -> Located:
     """Parse *text*, called *name* in messages.
 
-    Raises DocumentError with the place of the first syntax error.
+    Raises DocumentError with the place of the first syntax error, and for nesting, keys and numbers
+    that no configuration has, on which the parser would spend time or depth without a bound.
     """
     import tomllib
 
     source = Source(name, text)
+    _check_bounds(source)
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -40,6 +64,27 @@ def parse_toml(text: str, name: str = "<text>") -> Located:
     walk = _Walk(text)
     walk.document()
     return Located(value, source, walk.values, walk.names)
+
+
+def _check_bounds(source: Source) -> None:
+    """Raise DocumentError for what is nested, or long, beyond all use, before anything parses it.
+
+    Each character is read once, whatever the syntax.
+    """
+    depth = 0
+    for token in _TOKEN.finditer(source.text):
+        kind, at = token.lastgroup, token.start()
+        depth += (kind == "open") - (kind == "close" and depth > 0)
+        if depth > _DEEPEST:
+            raise _beyond(source, at, f"nested more than {_DEEPEST} levels deep")
+        if kind == "key":
+            raise _beyond(source, at, f"a key of more than {_MOST_PARTS} parts")
+        if kind == "word":
+            raise _beyond(source, at, f"a name or number of more than {_LONGEST} characters")
+
+
+def _beyond(source: Source, at: int, message: str) -> DocumentError:
+    return DocumentError((Problem(message, source.place(at)),))
 
 
 def _syntax_problem(error: tomllib.TOMLDecodeError, source: Source) -> Problem:

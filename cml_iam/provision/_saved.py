@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError, RefusedError
-from cml_iam.files import write_whole
+from cml_iam.files import regular_text, write_whole
 from cml_iam.provision._show import plan_data
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 _FORMAT: Final = "cml-iam plan 1"
+_LARGEST: Final = 1 << 20
 _WHAT: Final = {
     "account": "the credentials are of another account",
     "identity": "somebody else is acting",
@@ -55,13 +56,11 @@ def save_plan(plan: Plan, options: Mapping[str, Any], path: Path) -> None:
 def load_plan(path: Path) -> SavedPlan:
     """Read the plan in *path*; raises InputError for a file that holds none."""
     try:
-        raw = json.loads(path.read_text("utf-8"))
+        raw = json.loads(regular_text(path, _LARGEST))
         if raw["format"] != _FORMAT:
             raise InputError(f"`{path}` is a plan of another version of cml-iam")
         return SavedPlan(path, dict(raw["options"]), dict(raw["plan"]))
-    except OSError as error:
-        raise InputError(f"cannot read `{path}`: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"`{path}` is no plan: make one with `bootstrap plan --save`") from None
 
 

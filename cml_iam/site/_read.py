@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from cml_iam.errors import DocumentError, InputError, SiteError
+from cml_iam.files import regular_text
 from cml_iam.located import located_problems, parse_toml
 from cml_iam.shipped import shipped_text
 from cml_iam.site._build import site_from
@@ -14,27 +17,24 @@ from cml_iam.site._check import contradictions
 from cml_iam.site._model import Site
 from cml_iam.site._regions import doubtful_regions
 
+LARGEST: Final = 1 << 20
+"""Bytes of a site file; a thousand times the usual."""
+
 
 def load_site(path: Path) -> Site:
     """Read the site file at *path*.
 
     Raises SiteError with every problem and its place, InputError when there is no such file.
     """
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         raise InputError(
             f"no site file: `{path}`", remedy="write one with `cml-iam init`, or name it: --site"
-        ) from None
-    except IsADirectoryError:
+        )
+    if path.is_dir():
         raise InputError(
             f"the site file `{path}` is a folder", remedy=f"name the file in it: --site {path}/…"
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(f"cannot read the site file `{path}`: not text in UTF-8") from None
-    except OSError as error:
-        raise InputError(f"cannot read the site file `{path}`: {error.strerror}") from None
-    return parse_site(text, str(path))
+        )
+    return parse_site(regular_text(path, LARGEST), str(path))
 
 
 def parse_site(text: str, name: str = "<site>") -> Site:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cml_iam.errors import DocumentError, InputError
+from cml_iam.files import regular_text
 from cml_iam.located import located_problems, parse_toml
 from cml_iam.shipped import shipped_text
 
@@ -45,13 +46,7 @@ def load_prices(path: Path | None = None) -> Prices:
     """Read the table in *path*, or the shipped one; raises InputError, DocumentError."""
     if path is None:
         return parse_prices(shipped_text("policies", "prices.toml"), "prices.toml")
-    try:
-        text = path.read_text("utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"the price table `{path}` is not text in UTF-8") from None
-    except OSError as error:
-        raise InputError(f"cannot read the price table `{path}`: {error.strerror}") from None
-    return parse_prices(text, str(path))
+    return parse_prices(regular_text(path), str(path))
 
 
 def parse_prices(text: str, name: str) -> Prices:

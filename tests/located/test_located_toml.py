@@ -134,3 +134,45 @@ def test_places_of_the_parts_of_a_site() -> None:
     assert str(located.place(("restrict", "guard_tag", "ManagedBy"))) == "s:9:27"
     assert str(located.name_place(("restrict", "images"))) == "s:10:11"
     assert str(located.place(("restrict", "images", "us-east-1", 0))) == "s:11:14"
+
+
+MANY = 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a=" + "[" * MANY, "nested more than 64 levels deep"),
+        ("a=" + "{a=" * MANY, "nested more than 64 levels deep"),
+        ("b=1\na=" + "1" * MANY, "a name or number of more than 1000 characters"),
+        ("a=0x" + "f" * MANY, "a name or number of more than 1000 characters"),
+        (".".join("a" * MANY) + "=1", "a key of more than 16 parts"),
+        ("[" + " . ".join("a" * MANY) + "]", "a key of more than 16 parts"),
+        (".".join(['"a"'] * MANY) + "=1", "a key of more than 16 parts"),
+    ],
+    ids=["arrays", "tables", "integer", "hexadecimal", "key", "header", "quoted key"],
+)
+def test_what_no_file_has_is_refused_at_once_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        parse_toml(text, "f")
+
+    (problem,) = caught.value.problems
+    assert problem.message == message
+    assert problem.place is not None
+    assert problem.place.line == 1 + text.startswith("b=1\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = '" + "[" * 100 + "'",
+        'a = """\n' + "[{" * 100 + '\\""""',
+        "# " + "[" * 100,
+        "a = '" + "1" * 2000 + "'",
+        "a = '" + "a." * 100 + "'",
+        "a = [\n" + "[],\n" * 100 + "]",
+        "a.b.c.d.e.f.g.h = 1",
+    ],
+)
+def test_text_and_comments_are_not_nesting(text: str) -> None:
+    parse_toml(text)

@@ -274,3 +274,28 @@ def test_no_secret_is_in_the_error_when_storing_fails(
     assert "no space left" in failed.err
     assert seen[0] not in failed.out + failed.err
     assert not (tmp_path / ".env").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "is no plan"),
+        ('{"format": ' + "1" * 100_000 + "}", "is no plan"),
+        (
+            '{"format": "cml-iam plan 1", "options": {"pathh": 1}, "plan": {}}',
+            "not those of a plan",
+        ),
+        ('{"format": "cml-iam plan 1", "options": {"to": 7}, "plan": {}}', "not those of a plan"),
+        ('{"format": "cml-iam plan 1", "options": {"trust": "all"}, "plan": {}}', "not those of a"),
+    ],
+    ids=["nested", "digits", "name", "kind", "choice"],
+)
+def test_a_file_that_is_no_plan_is_wrong_input(
+    run: Run, tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "plan.json").write_text(text)
+
+    refused = run("bootstrap", "apply", "plan.json", "--yes")
+
+    assert refused.code == 2, refused.err
+    assert said in refused.err

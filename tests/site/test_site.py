@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -311,5 +312,23 @@ def test_a_file_that_is_no_text_is_said_so(tmp_path: Path) -> None:
     path = tmp_path / "cml-iam.toml"
     path.write_bytes(b"\xff\xfe")
 
-    with pytest.raises(InputError, match="not text in UTF-8"):
+    with pytest.raises(InputError, match="not UTF-8 text"):
+        load_site(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["a=" + "[" * 100_000, "a=" + "1" * 100_000, ".".join("a" * 100_000)]
+)
+def test_what_no_site_file_has_is_wrong_input(text: str) -> None:
+    with pytest.raises(SiteError):
+        parse_site(text)
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_a_site_file_is_a_regular_file(tmp_path: Path, kind: str) -> None:
+    path = Path("/dev/zero") if kind == "device" else tmp_path / "cml-iam.toml"
+    if kind == "pipe":
+        os.mkfifo(path)
+
+    with pytest.raises(InputError, match=f"it is a {kind}, not a regular file"):
         load_site(path)

@@ -136,7 +136,7 @@ def test_a_table_that_is_none_is_refused_in_words(text: str, words: str) -> None
 
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path):
-        with pytest.raises(InputError, match="cannot read the price table"):
+        with pytest.raises(InputError, match=r"no such file|it is a folder"):
             load_prices(path)
 
 
