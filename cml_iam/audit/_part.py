@@ -120,11 +120,8 @@ def decided(decision: Decision, *, says: str = "") -> Ask:
 
 
 def deciding_labels(decision: Decision) -> tuple[str, ...]:
-    """Return the labels of the statements that decided, without working out why others did not."""
-    effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(decision.outcome)
-    matched = decision.authorizer.matched(decision.request)
-    found = (each.statement for _, each in matched)
-    return tuple(dict.fromkeys(each.label for each in found if each.effect == effect))
+    """Return the labels of the statements that decided."""
+    return tuple(dict.fromkeys(reason.label for reason in decision.statements))
 
 
 AMBIENT = frozenset(

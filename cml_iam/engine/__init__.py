@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine._authorizer import Authorizer, Document, compile_policies
 from cml_iam.engine._conditions import FOR_ALL, FOR_ANY, OperatorName
-from cml_iam.engine._decision import Decision, Outcome
+from cml_iam.engine._decision import Decision
+from cml_iam.engine._gate import Outcome
 from cml_iam.engine._operators import OPERATORS
 from cml_iam.engine._request import Request
 from cml_iam.engine._resource import PolicyType

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine._compile import CompiledStatement, Rule, compile_statements
-from cml_iam.engine._decision import ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY, Decision, Outcome
+from cml_iam.engine._decision import Decision
+from cml_iam.engine._gate import ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY, Gate, Outcome
 from cml_iam.engine._index import ActionIndex
 from cml_iam.engine._keys import Keys
 from cml_iam.engine._order import ALWAYS_ALLOWED, Allows, applies, is_allowed
@@ -35,16 +36,6 @@ MAX_BUCKETS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """Policies of one *kind* of which one must allow; *level* counts organization levels from 1."""
-
-    kind: PolicyType
-    statements: tuple[CompiledStatement, ...]
-    index: ActionIndex
-    level: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Bucket:
     """What the policies say about one action.
 
@@ -64,13 +55,22 @@ class Authorizer:
     policies by type.
     """
 
-    __slots__ = ("_bounded", "_buckets", "_ordered", "_organized", "gates", "problems")
+    __slots__ = (
+        "_bounded",
+        "_buckets",
+        "_of_resource",
+        "_ordered",
+        "_organized",
+        "gates",
+        "problems",
+    )
 
     def __init__(self, gates: tuple[Gate, ...]) -> None:
         self.gates = gates
         self._buckets: dict[str, Bucket] = {}
         kinds = {gate.kind for gate in gates}
         self._ordered = bool(kinds & {"resource", "rcp", "endpoint"})
+        self._of_resource = "resource" in kinds
         self._organized = "scp" in kinds
         self._bounded = "boundary" in kinds
         statements = [each for gate in gates for each in gate.statements]
@@ -81,19 +81,21 @@ class Authorizer:
     def decide(self, request: Request) -> Decision:
         """Decide *request*."""
         action, resource, principal, context, account = request
-        bucket = self._buckets.get(action) or self._bucket(action)
+        gates, bucket = self.gates, self._buckets.get(action) or self._bucket(action)
         if (
             self._ordered
             or account is not None
-            or (self._organized and Caller.parse(principal).service_linked)
+            or (self._organized and not applies("scp", Caller.parse(principal), of_resource=False))
         ):
-            return _decision(Decision, (self._decide_in_order(request, bucket), request, self))
+            return _decision(
+                Decision, (self._decide_in_order(request, bucket), request, self.gates)
+            )
         if bucket.denies and _one_matches(bucket.denies, resource, context):
-            return _decision(Decision, (EXPLICIT_DENY, request, self))
+            return _decision(Decision, (EXPLICIT_DENY, request, gates))
         for rules in bucket.gates:
             if not _one_matches(rules, resource, context):
-                return _decision(Decision, (IMPLICIT_DENY, request, self))
-        return _decision(Decision, (ALLOWED, request, self))
+                return _decision(Decision, (IMPLICIT_DENY, request, gates))
+        return _decision(Decision, (ALLOWED, request, gates))
 
     def explain(self, request: Request) -> Explanation:
         """Decide *request* and say for every statement why it did or did not apply."""
@@ -109,7 +111,7 @@ class Authorizer:
         return tuple(
             (gate, each)
             for gate, statements in zip(self.gates, bucket.about, strict=True)
-            if applies(gate.kind, caller)
+            if applies(gate.kind, caller, of_resource=self._of_resource)
             for each in statements
             if _named(each, caller, bounded=self._bounded)
             and _one_matches((each.rule,), request.resource, request.context)
@@ -128,7 +130,7 @@ class Authorizer:
         answers = [
             (gate.kind, _ask(statements, request, caller, bounded=self._bounded))
             for gate, statements in zip(self.gates, bucket.about, strict=True)
-            if applies(gate.kind, caller)
+            if applies(gate.kind, caller, of_resource=self._of_resource)
         ]
         if any(denied for _, (denied, _) in answers):
             return EXPLICIT_DENY

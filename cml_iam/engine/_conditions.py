@@ -77,7 +77,7 @@ def compile_condition(condition: Condition, scope: Scope) -> CompiledCondition:
     if unknown:
         return CompiledCondition(condition, key, scope.keys, _never, (unknown,))
     if name.base == NULL:
-        return _null(condition, key, scope.keys)
+        return _null(condition, key, scope.keys, name.qualifier)
     operator = OPERATORS[name.base]
     comparison = operator.prepare(condition.values, scope)
     test = _bind(_Asked(key, scope.keys, name, operator), comparison)
@@ -102,8 +102,18 @@ def _never(context: Context) -> bool:  # noqa: ARG001 - the shape of a condition
     return False
 
 
-def _null(condition: Condition, key: str, keys: Keys) -> CompiledCondition:
-    """`Null` asks whether the key is absent; set qualifiers change nothing."""
+def _always(context: Context) -> bool:  # noqa: ARG001 - the shape of a condition
+    return True
+
+
+def _null(condition: Condition, key: str, keys: Keys, qualifier: str) -> CompiledCondition:
+    """`Null` asks whether the key is absent; with ForAllValues it always holds, ForAnyValue never.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html
+    """
+    if qualifier:
+        test = _always if qualifier == FOR_ALL else _never
+        return CompiledCondition(condition, key, keys, test)
     wanted = {value.lower() for value in condition.values}
     odd = tuple(
         f"{condition.operator} `{value}` is neither true nor false"
@@ -174,7 +184,11 @@ def _one_varying(asked: _Asked, test: VaryingTest) -> ConditionTest:
 def _many(
     asked: _Asked, found: Comparison, quantify: Callable[[Sequence[bool]], bool]
 ) -> ConditionTest:
-    """Ask all values of a key: all of them, or any, must hold; one value is a list of one."""
+    """Ask all values of a key: all of them, or any, must hold; one value is a list of one.
+
+    A key whose only value is an empty text has none, as AWS documents for set operators:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html#reference_policies_condition-multi-valued-context-keys
+    """
     key, wanted, missing, get = asked.key, asked.wanted, asked.missing, asked.keys.get
     plain, varying = found.plain, found.varying
 
@@ -182,8 +196,11 @@ def _many(
         value = get(context, key)
         if value is None:
             return missing
+        texts = all_texts(value)
+        if not any(texts):
+            return missing
         if plain is not None:
-            return quantify([plain(text) is wanted for text in all_texts(value)])
-        return quantify([varying(text, context) is wanted for text in all_texts(value)])  # type: ignore[misc]  # the other one is set
+            return quantify([plain(text) is wanted for text in texts])
+        return quantify([varying(text, context) is wanted for text in texts])  # type: ignore[misc]  # the other one is set
 
     return condition

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from cml_iam.engine._gate import ALLOWED, Gate, Outcome
 
 if TYPE_CHECKING:
-    from cml_iam.engine._authorizer import Authorizer
     from cml_iam.engine._explanation import Explanation, StatementReason
     from cml_iam.engine._request import Request
 
-Outcome = Literal["allowed", "explicitDeny", "implicitDeny"]
-"""In the words of the Simulate* API."""
-
-ALLOWED: Final = "allowed"
-EXPLICIT_DENY: Final = "explicitDeny"
-IMPLICIT_DENY: Final = "implicitDeny"
-
 
 class Decision(NamedTuple):
-    """The answer to *request*: its *outcome*. What explains it is worked out when asked for.
+    """The answer to *request*: its *outcome*, by the policies of *gates*.
+
+    The explanation is computed only when it is asked for.
 
     A named tuple because millions of them are made.
     """
 
     outcome: Outcome
     request: Request
-    authorizer: Authorizer
+    gates: tuple[Gate, ...]
 
     @property
     def allowed(self) -> bool:
@@ -35,7 +31,9 @@ class Decision(NamedTuple):
     @property
     def explanation(self) -> Explanation:
         """Every statement of every policy, and why it did or did not apply."""
-        return self.authorizer.explain(self.request)
+        from cml_iam.engine._explanation import explain
+
+        return explain(self.request, self.outcome, self.gates)
 
     @property
     def statements(self) -> tuple[StatementReason, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine._conditions import unknown_operator
+from cml_iam.engine._notes import notes
 from cml_iam.engine._order import applies
 from cml_iam.engine._principal import Caller, Naming, names_principals, naming
 from cml_iam.engine._request import all_texts, single_text
@@ -13,17 +14,19 @@ from cml_iam.engine._request import all_texts, single_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cml_iam.engine._authorizer import Gate
     from cml_iam.engine._compile import CompiledStatement
     from cml_iam.engine._conditions import CompiledCondition
-    from cml_iam.engine._decision import Outcome
+    from cml_iam.engine._gate import Gate, Outcome
     from cml_iam.engine._request import Request
     from cml_iam.engine._resource import PolicyType
     from cml_iam.errors import Place
     from cml_iam.policy import Statement
 
 
-SPARED: Final = "do not apply to service-linked roles"
+_NO_ORGANIZATION: Final = {
+    "scp": "SCPs apply to users and roles of member accounts only, except service-linked roles",
+    "rcp": "RCPs do not apply to service-linked roles",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class ElementReason:
     def __str__(self) -> str:
         if self.note:
             return self.note
-        verb = "names" if self.matched else "does not name"
+        # Of NotAction, NotResource and NotPrincipal, a name keeps the statement from applying.
+        verb = "names" if self.matched != self.element.startswith("Not") else "does not name"
         return f"{self.element} {verb} `{self.found}`"
 
 
@@ -129,12 +133,16 @@ class GateReason:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision with the reason for each statement of each policy, in the policies' order."""
+    """A decision with the reason for each statement of each policy, in the policies' order.
+
+    *notes* say what else decides such a request besides these policies.
+    """
 
     request: Request
     outcome: Outcome
     statements: tuple[StatementReason, ...]
     gates: tuple[GateReason, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def deciding(self) -> tuple[StatementReason, ...]:
@@ -147,8 +155,8 @@ class Explanation:
 def explain(request: Request, outcome: Outcome, gates: Sequence[Gate]) -> Explanation:
     """Say why every statement of *gates* did or did not apply."""
     caller = Caller.parse(request.principal)
-    bounded = any(gate.kind == "boundary" for gate in gates)
-    asked = _Asked(request, caller, bounded)
+    kinds = {gate.kind for gate in gates}
+    asked = _Asked(request, caller, "boundary" in kinds, "resource" in kinds)
     reasons = [
         (gate, tuple(_statement(each, gate, asked) for each in gate.statements)) for gate in gates
     ]
@@ -160,6 +168,7 @@ def explain(request: Request, outcome: Outcome, gates: Sequence[Gate]) -> Explan
             GateReason(gate.kind, any(r.matched and r.effect == "Allow" for r in found), gate.level)
             for gate, found in reasons
         ),
+        tuple(notes(request, kinds)),
     )
 
 
@@ -168,6 +177,7 @@ class _Asked:
     request: Request
     caller: Caller
     bounded: bool
+    of_resource: bool
 
 
 def _statement(compiled: CompiledStatement, gate: Gate, asked: _Asked) -> StatementReason:
@@ -184,9 +194,9 @@ def _statement(compiled: CompiledStatement, gate: Gate, asked: _Asked) -> Statem
 
 def _elements(compiled: CompiledStatement, asked: _Asked) -> Iterator[ElementReason]:
     statement, request = compiled.statement, asked.request
-    if not applies(compiled.kind, asked.caller):
-        found = request.principal or ""
-        yield ElementReason("Principal", False, (), found, f"{compiled.kind.upper()}s {SPARED}")
+    if not applies(compiled.kind, asked.caller, of_resource=asked.of_resource):
+        note = _NO_ORGANIZATION[compiled.kind]
+        yield ElementReason("Principal", False, (), request.principal or "", note)
     if names_principals(compiled.kind):
         named = naming(statement, asked.caller, bounded=asked.bounded)
         element = "Principal" if statement.not_principal is None else "NotPrincipal"

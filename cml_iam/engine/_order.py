@@ -43,12 +43,22 @@ class Allows:
     resource: Naming | None = None
 
 
-def applies(kind: PolicyType, caller: Caller) -> bool:
-    """Say whether policies of the type *kind* apply to *caller*: organizations' spare some.
+def applies(kind: PolicyType, caller: Caller, *, of_resource: bool) -> bool:
+    """Return whether policies of the type *kind* apply to *caller*.
+
+    An organization's policies do not apply to service-linked roles. Service control policies apply
+    to the users and roles of member accounts only: not to AWS services and identity providers, nor
+    to anonymous callers. An unnamed caller is anonymous if a resource policy is asked
+    (*of_resource*); otherwise it is the principal that the identity policies are attached to.
 
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
     """
-    return kind not in {"scp", "rcp"} or not caller.service_linked
+    if kind not in {"scp", "rcp"}:
+        return True
+    if caller.service_linked:
+        return False
+    return kind == "rcp" or caller.arn is not None or (caller.text is None and not of_resource)
 
 
 def is_allowed(request: Request, caller: Caller, allows: Allows) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cml_iam.engine._resource import PolicyType
     from cml_iam.policy import Principals, Statement
 
+PROVIDERS: Final = ("oidc-provider/", "saml-provider/")
 SERVICE_LINKED: Final = "role/aws-service-role/"
 
 
@@ -34,7 +35,11 @@ class Naming(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The request's principal, taken apart; *arn* is None for one that is no ARN."""
+    """The request's principal, taken apart.
+
+    *arn* is None for a principal that belongs to no account: a service, an identity provider
+    (whose ARN names the account it is registered in), an anonymous caller.
+    """
 
     text: str | None
     arn: Arn | None = None
@@ -45,9 +50,10 @@ class Caller:
         if text is None or not text.startswith("arn:"):
             return cls(text)
         try:
-            return cls(text, Arn.parse(text))
+            arn = Arn.parse(text)
         except InputError:
             return cls(text)
+        return cls(text) if arn.resource.startswith(PROVIDERS) else cls(text, arn)
 
     @property
     def account(self) -> str | None:
@@ -80,7 +86,8 @@ def names_principals(kind: PolicyType) -> bool:
 def naming(statement: Statement, caller: Caller, *, bounded: bool) -> Naming:
     """Say how *statement* names *caller*; *bounded* is whether it has a permissions boundary.
 
-    A statement with neither Principal nor NotPrincipal names nobody.
+    A statement with neither Principal nor NotPrincipal names nobody. An account in the NotPrincipal
+    of a Deny excepts the account itself, not the users and roles in it.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
     """
     if statement.principal is not None:
@@ -89,8 +96,9 @@ def naming(statement: Statement, caller: Caller, *, bounded: bool) -> Naming:
         return Naming.NOT
     if bounded and statement.effect == "Deny":
         return Naming.DIRECTLY  # AWS: such a statement always denies who has a boundary
-    excluded = _naming(statement.not_principal, caller) is not Naming.NOT
-    return Naming.NOT if excluded else Naming.DIRECTLY
+    least = Naming.IDENTITY if statement.effect == "Deny" else Naming.ACCOUNT
+    excepted = _naming(statement.not_principal, caller) >= least
+    return Naming.NOT if excepted else Naming.DIRECTLY
 
 
 def _naming(principals: Principals, caller: Caller) -> Naming:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.engine._attached import AttachedPolicy, PrincipalPolicies, without
 from cml_iam.engine._authorizer import Authorizer, compile_policies
 from cml_iam.engine._context_keys import context_keys
-from cml_iam.engine._decision import ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY, Outcome
+from cml_iam.engine._gate import ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY, Outcome
 from cml_iam.engine._order import is_across_accounts
 from cml_iam.engine._principal import Caller
 from cml_iam.engine._request import Request
@@ -39,8 +39,8 @@ from cml_iam.policy import parse_policy
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cml_iam.engine._authorizer import Gate
     from cml_iam.engine._compile import CompiledStatement
+    from cml_iam.engine._gate import Gate
     from cml_iam.policy import PolicyDocument
 
 LISTED: Final = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cml_iam.engine._compile import CompiledStatement
-    from cml_iam.engine._decision import Outcome
+    from cml_iam.engine._gate import Outcome
     from cml_iam.engine._resource import PolicyType
 
 Answer = dict[str, Any]

@@ -246,6 +246,8 @@ def condition_matches(operator, key, values, context, variables):
         return False
     found = lookup(context, key)
     if name == "null":
+        if qualifier:
+            return qualifier == "forallvalues"
         return any(value.lower() == ("true" if found is None else "false") for value in values)
     if_exists = name.endswith("ifexists")
     name = name[: -len("ifexists")] if if_exists else name
@@ -259,7 +261,7 @@ def condition_matches(operator, key, values, context, variables):
             return readable(text, name) and all(answer is False for answer in answers)
         return any(answer is True for answer in answers)
 
-    if found is None:
+    if found is None or (qualifier and not any(scalar(text) for text in listed(found))):
         return {"forallvalues": True, "foranyvalue": False}.get(qualifier, if_exists or negated)
     if qualifier:
         quantify = all if qualifier == "forallvalues" else any
@@ -435,7 +437,9 @@ NOT, ACCOUNT, IDENTITY, DIRECT = 0, 1, 2, 3
 
 def account_of(principal):
     fields = (principal or "").split(":", 5)
-    return fields[4] if len(fields) == 6 and fields[0] == "arn" else None
+    if len(fields) != 6 or fields[0] != "arn" or "-provider/" in fields[5]:
+        return None
+    return fields[4]
 
 
 def principal_element(element, principal):
@@ -479,7 +483,10 @@ def naming(statement, principal, bounded):
         return NOT
     if bounded and statement["Effect"] == "Deny":
         return DIRECT
-    return NOT if principal_element(statement["NotPrincipal"], principal) else DIRECT
+    best = principal_element(statement["NotPrincipal"], principal)
+    if best == ACCOUNT and statement["Effect"] == "Deny" and not principal.endswith(":root"):
+        return DIRECT
+    return NOT if best else DIRECT
 
 
 # --- decisions ---------------------------------------------------------------------------------
@@ -537,8 +544,9 @@ def decide(policies, request):
             documents = [policies[kind]] if kind == "resource" else policies[kind]
             answers[kind] = ask(documents, kind, request, bounded)
     levels = []
+    if own is not None or (principal is None and policies["resource"] is None):
+        levels = [ask(level, "scp", request, bounded) for level in policies["scps"] if not linked]
     if not linked:
-        levels = [ask(level, "scp", request, bounded) for level in policies["scps"]]
         levels += [ask(level, "rcp", request, bounded) for level in policies["rcps"]]
     if any(denied for denied, _ in (*answers.values(), *levels)):
         return "explicitDeny"

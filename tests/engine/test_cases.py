@@ -15,6 +15,9 @@ PRINCIPALS = {
     "user": f"arn:aws:iam::{ACCOUNT}:user/bob",
     "role": f"arn:aws:iam::{ACCOUNT}:role/path/worker",
     "session": f"arn:aws:sts::{ACCOUNT}:assumed-role/worker/session",
+    "other user": f"arn:aws:iam::{ACCOUNT}:user/eve",
+    "root": f"arn:aws:iam::{ACCOUNT}:root",
+    "oidc provider": f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.example.com",
     "service-linked": f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/x.amazonaws.com/ServiceRole",
 }
 ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -29,6 +32,14 @@ STATEMENTS = {
     "deny all but the user": {
         **ALL, "Effect": "Deny", "NotPrincipal": {"AWS": PRINCIPALS["user"]},
     },
+    "deny all but user and account": {
+        **ALL, "Effect": "Deny",
+        "NotPrincipal": {"AWS": [PRINCIPALS["user"], PRINCIPALS["root"]]},
+    },
+    "deny all but account": {**ALL, "Effect": "Deny", "NotPrincipal": {"AWS": ACCOUNT}},
+    "deny all but role": {**ALL, "Effect": "Deny", "NotPrincipal": {"AWS": PRINCIPALS["role"]}},
+    "deny anyone": {**ALL, "Effect": "Deny", "Principal": "*"},
+    "federated": {**ALL, "Principal": {"Federated": PRINCIPALS["oidc provider"]}},
     **{name: {**ALL, "Principal": {"AWS": arn}} for name, arn in PRINCIPALS.items()},
 }  # fmt: skip
 

@@ -54,7 +54,7 @@ def test_the_reason_names_the_key_its_value_and_what_was_wanted():
     assert reasons["Mine"] == (
         "`aws:ResourceTag/Owner` is missing, not as StringEquals `me` or `us` asks"
     )
-    assert reasons["statement 2"] == "NotAction does not name `ec2:StopInstances`"
+    assert reasons["statement 2"] == "NotAction names `ec2:StopInstances`"
     assert reasons["Net"] == "`aws:SourceIp` is `10.1.2.3`, not as NotIpAddress `10.0.0.0/8` asks"
 
 
