@@ -193,6 +193,25 @@ def service(name: str) -> Service | None:
     return Service(lower) if lower in services() else None
 
 
+def action_problem(action: str) -> tuple[str, str | None] | None:
+    """Return why *action*, `service:Name` or a pattern of it, names no action of AWS; or None.
+
+    As (message, remedy), the remedy with what may have been meant.
+    """
+    prefix, _, name = action.partition(":")
+    owner = service(prefix)
+    if owner is None:
+        remedy = did_you_mean(prefix, services())
+        if set(prefix) & set("*?"):
+            remedy = "name the service; only `*` alone stands for all of them"
+        return f"AWS has no service `{prefix}`", remedy
+    if owner.names_matching(name):
+        return None
+    if set(name) & set("*?"):
+        return f"`{action}` matches no action of AWS", None
+    return f"`{prefix}` has no action `{name}`", did_you_mean(name, owner.action_names)
+
+
 def updated() -> str:
     """Return the day the data was made, as `2026-10-27`."""
     return str(_data().data_updated_at().date())

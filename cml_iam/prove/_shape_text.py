@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
 from cml_iam.errors import DocumentError, Place, Problem
-from cml_iam.facts import is_unknown_key, key_hint, service, services
-from cml_iam.policy import did_you_mean
+from cml_iam.facts import action_problem, is_unknown_key, key_hint
 from cml_iam.prove._shape_signs import (
     NOT_TRUE,
     NULL,
@@ -228,7 +227,7 @@ class _Reader:
         return False
 
     def _check_action(self, token: Token) -> None:
-        prefix, colon, name = token.text.partition(":")
+        _, colon, name = token.text.partition(":")
         if token.text in {"*", "*:*"}:
             return
         if not colon or not name:
@@ -237,17 +236,9 @@ class _Reader:
                 f"`{token.text}` is no action",
                 "an action is `service:Name`, such as `ec2:StopInstances`; `*` is every action",
             )
-        owner = service(prefix.lower())
-        if owner is None:
-            known = did_you_mean(prefix, services())
-            if set(prefix) & set("*?"):
-                known = "name the service; only `*` alone stands for all of them"
-            self._fail(token, f"AWS has no service `{prefix}`", known)
-        if not owner.matching(name):
-            if set(name) & set("*?"):
-                self._fail(token, f"`{token.text}` stands for no action of AWS")
-            known = did_you_mean(name, owner.action_names)
-            self._fail(token, f"`{prefix}` has no action `{name}`", known)
+        problem = action_problem(token.text)
+        if problem:
+            self._fail(token, *problem)
 
     def _check_resource(self, token: Token) -> None:
         fields = token.text.split(":")

@@ -177,6 +177,8 @@ def _singles(query: Query) -> tuple[list[str], bool, str]:
     if ordered:
         found += [each for each in _MALFORMED if each not in plain]
     found += texts
+    if any(each.operator.qualifier for each in query.asked):
+        found.append("")  # set operators take it for no value
     if len(ordered) > 1 or (ordered and wild) or ("ip" in ordered and all_written(plain)):
         return _unique(found), False, f"{key} is compared as {ordered[0]} and in another way"
     return _unique(found), complete, "" if complete else f"the patterns of {key}"

@@ -64,7 +64,7 @@ CONDITIONS = {
 WRONG = {
     "": (1, "an action, such as `ec2:TerminateInstances`, is missing at the end"),
     "ec2:TerminateInstance": (1, "did you mean `TerminateInstances`?"),
-    "ec2:Terminator*": (1, "`ec2:Terminator*` stands for no action of AWS"),
+    "ec2:Terminator*": (1, "`ec2:Terminator*` matches no action of AWS"),
     "ec3:RunInstances": (1, "no service `ec3`"),
     "*:RunInstances": (1, "only `*` alone stands for all of them"),
     "RunInstances": (1, "an action is `service:Name`"),

@@ -1,0 +1,49 @@
+"""What AWS documents of set operators, asked of all requests."""
+
+from __future__ import annotations
+
+import pytest
+
+from cml_iam.policy import load_policy
+from cml_iam.prove import Policies, Shape, never
+
+WORKERS = "arn:aws:ec2:*:111122223333:instance/*"
+FOREIGN = Shape(
+    ("ec2:TerminateInstances",),
+    (WORKERS,),
+    {"StringNotEquals": {"aws:ResourceTag/ManagedBy": "cml"}},
+)
+TAG = "aws:ResourceTag/ManagedBy"
+
+
+def allowing(conditions):
+    statement = {"Effect": "Allow", "Action": "ec2:TerminateInstances", "Resource": WORKERS}
+    document = {"Version": "2012-10-17", "Statement": [{**statement, "Condition": conditions}]}
+    return Policies((load_policy(document),))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "witness"),
+    [
+        # reference_policies_condition-single-vs-multi-valued-context-keys: "" is no value
+        ({"ForAllValues:StringEquals": {TAG: "cml"}, "Null": {TAG: "false"}}, ""),
+        ({"ForAllValues:StringEquals": {TAG: "cml"}}, ""),
+        # access-analyzer-reference-policy-checks: Null with a set operator is constant
+        ({"ForAllValues:Null": {TAG: "false"}, "StringEqualsIfExists": {TAG: "cml"}}, None),
+    ],
+)
+def test_a_set_operator_lets_through_what_has_no_value(conditions, witness):
+    verdict = never(allowing(conditions), FOREIGN)
+
+    assert verdict.answer == "broken"
+    assert verdict.witness.request.context.get(TAG) in {witness, None}
+
+
+def test_null_with_for_any_value_never_holds():
+    policies = allowing({"ForAnyValue:Null": {TAG: "false"}})
+
+    assert never(policies, Shape()).holds
+
+
+def test_a_plain_operator_takes_an_empty_text_for_a_value():
+    assert never(allowing({"StringEquals": {TAG: "cml"}}), FOREIGN).holds
