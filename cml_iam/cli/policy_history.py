@@ -12,7 +12,7 @@ from cml_iam.cli._settings import shared_options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cml_iam.compare import PolicyVersion, Upgrade
+    from cml_iam.catalogue import PolicyVersion, Upgrade
 
 
 @click.command()
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @shared_options("output", "color")
 def history(start: str | None) -> None:
     """List the versions of the policy, or what to change to leave one of them behind."""
-    from cml_iam.compare import load_history, upgrade
+    from cml_iam.catalogue import load_history, upgrade
 
     if start is None:
         _show_versions(load_history())

@@ -1,4 +1,4 @@
-"""Compares policies by what they mean: what NEW allows or refuses that OLD did not; versions."""
+"""Compares policies by what they mean: what NEW allows or refuses that OLD did not."""
 
 from cml_iam.compare._compare import compare_policies
 from cml_iam.compare._difference import (
@@ -11,7 +11,6 @@ from cml_iam.compare._difference import (
     ExpectationChange,
     Verdict,
 )
-from cml_iam.compare._history import PolicyVersion, Upgrade, load_history, upgrade
 
 __all__ = [
     "CHANGES",
@@ -21,10 +20,6 @@ __all__ = [
     "Comparison",
     "Difference",
     "ExpectationChange",
-    "PolicyVersion",
-    "Upgrade",
     "Verdict",
     "compare_policies",
-    "load_history",
-    "upgrade",
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from cml_iam.engine import Request
+from cml_iam.engine import Outcome, Request, StatementReason
 from cml_iam.errors import InputError
 from cml_iam.facts import REFERENCE, Action, Assumption, updated
 from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement
@@ -67,6 +67,14 @@ def equivalent(one: Policies, other: Policies) -> Verdict:
     )
 
 
+def denied_within(candidate: Policies, reference: Policies) -> Verdict:
+    """Say whether *candidate* denies nothing that *reference* neither allows nor denies.
+
+    It makes a difference beside other policies only, which may allow what is not denied.
+    """
+    return _both_readings(_denied_within, candidate, reference)
+
+
 def never(policies: Policies, shape: Shape) -> Verdict:
     """Say whether no request of *shape* is allowed by *policies*.
 
@@ -94,14 +102,35 @@ def _both_readings(
 
 def _within(candidate: Policies, reference: Policies) -> Verdict:
     mine, theirs = side_of(candidate), side_of(reference)
-    goal = Goal(mine.gates, mine.denies, theirs.denies, theirs.gates)
-    return _Question(goal, mine, theirs).verdict()
+    return Question(allowed_goal(mine, theirs), mine, theirs).verdict()
+
+
+def _denied_within(candidate: Policies, reference: Policies) -> Verdict:
+    mine, theirs = side_of(candidate), side_of(reference)
+    goal = denied_goal(mine, theirs)
+    return Question(goal, mine, theirs, outcomes=("explicitDeny", "implicitDeny")).verdict()
+
+
+def allowed_goal(mine: Side, theirs: Side) -> Goal:
+    """Return the search for what *mine* allows and *theirs* does not."""
+    return Goal(mine.gates, mine.denies, theirs.denies, theirs.gates)
+
+
+def denied_goal(mine: Side, theirs: Side) -> Goal:
+    """Return the search for what *mine* denies, and *theirs* neither allows nor denies."""
+    return Goal((unlike(mine.denies, theirs.denies),), theirs.denies, (), theirs.gates)
+
+
+def unlike(parts: Iterable[Part], others: Iterable[Part]) -> tuple[Part, ...]:
+    """Return those of *parts* that none of *others* repeats."""
+    known = {each.meaning for each in others}
+    return tuple(each for each in parts if each.meaning not in known)
 
 
 def _never(policies: Policies, shape: Policies) -> Verdict:
     side, kind = side_of(policies), side_of(shape)
     goal = Goal((*kind.gates, *_left(side, kind)), side.denies)
-    return _Question(goal, side, None, kind).verdict()
+    return Question(goal, side, None, kind).verdict()
 
 
 def _left(side: Side, kind: Side) -> Iterator[tuple[Part, ...]]:
@@ -114,7 +143,7 @@ def _left(side: Side, kind: Side) -> Iterator[tuple[Part, ...]]:
 def _always(policies: Policies, shape: Policies) -> Verdict:
     side, kind = side_of(policies), side_of(shape)
     goal = Goal(kind.gates, (), side.denies, side.gates)
-    return _Question(goal, kind, side).verdict()
+    return Question(goal, kind, side).verdict()
 
 
 def _shape_policies(shape: Shape) -> Policies:
@@ -142,13 +171,18 @@ def statement_of(shape: Shape) -> Statement:
 
 
 @dataclass
-class _Question:
-    """A goal searched slice by slice; *kind*, if any, is what requests must also match."""
+class Question:
+    """A goal searched slice by slice; *kind*, if any, is what requests must also match.
+
+    *outcomes* are what both sides decide of a witness; that of the reference may be any other than
+    `allowed` where it is not named.
+    """
 
     goal: Goal
     candidate: Side
     reference: Side | None
     kind: Side | None = None
+    outcomes: tuple[Outcome, Outcome | None] = ("allowed", None)
     used: set[Assumption] = field(default_factory=set)
     incomplete: list[str] = field(default_factory=list)
     slices: int = 0
@@ -156,6 +190,18 @@ class _Question:
 
     def verdict(self) -> Verdict:
         """Search every class of actions."""
+        for group, goal in self.groups():
+            found = self._in_class(group, goal)
+            if found is not None:
+                return self._broken(found, group)
+        used = tuple(sorted(self.used))
+        if self.incomplete:
+            reason = "; ".join(dict.fromkeys(self.incomplete))
+            return Verdict("undecided", None, used, reason, self.slices)
+        return Verdict("holds", None, used, "", self.slices)
+
+    def groups(self) -> Iterator[tuple[Class, Goal]]:
+        """Yield the classes of actions, each with the goal of the statements about it."""
         parts = self.goal.parts()
         numbers = {part: 1 << n for n, part in enumerate(parts)}
         goals: dict[int, Goal | None] = {}
@@ -171,50 +217,50 @@ class _Question:
                 self.used.add(_no_others())
             goal = goals.get(each.bits)
             group = each if self.candidate.of_resource else _but_always_allowed(each)
-            found = self._in_class(group, goal) if goal and group else None
-            if found is not None:
-                return self._broken(found, each)
-        used = tuple(sorted(self.used))
-        if self.incomplete:
-            reason = "; ".join(dict.fromkeys(self.incomplete))
-            return Verdict("undecided", None, used, reason, self.slices)
-        return Verdict("holds", None, used, "", self.slices)
+            if goal and group:
+                yield group, goal
+
+    def searcher(self, goal: Goal) -> Searcher:
+        """Return what searches places for *goal*."""
+        return Searcher(goal, self.budget, callers=self._of_resource())
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
         """Return a request for one of the actions of *group*, if one is to be found."""
-        searcher = Searcher(goal, self.budget, callers=self._of_resource())
+        searcher = self.searcher(goal)
+        for place in self.places(group, searcher):
+            found = self._search(place, searcher)
+            if found.request is not None:
+                return found.request
+            self._note([found])
+        return None
+
+    def places(self, group: Class, searcher: Searcher) -> Iterator[Place]:
+        """Yield where something may be found for an action of *group*.
+
+        What a place without a find takes for granted is the caller's to note.
+        """
         loose = [self._search(place, searcher) for place in loose_places(group.example)]
         if all(each.request is None for each in loose):
             self._note(loose)
-            return None
+            return
         for action in group.actions():
-            request = self._of_action(action, searcher)
-            if request is not None:
-                return request
+            yield from self._of_action(action, searcher)
         if group.open:
             self.used.add(_no_others())
         if group.named or group.others or not group.listed:
-            unlisted = group.unlisted or group.example
-            return self._on_unlisted(unlisted, searcher)
-        return None
+            yield from loose_places(group.unlisted or group.example)
 
     def _of_resource(self) -> bool:
         """Say whether a resource's policy is asked, which anybody calls, not one principal."""
         return any(each.of_resource for each in (self.candidate, self.reference) if each)
 
-    def _of_action(self, action: Action, searcher: Searcher) -> Request | None:
+    def _of_action(self, action: Action, searcher: Searcher) -> Iterator[Place]:
         for whole, places in together(action, searcher.may_be_at):
-            if whole and self._holds_at(whole, searcher):
-                continue
-            for place in places:
-                found = self._search(place, searcher)
-                if found.request is not None:
-                    return found.request
-                self._note([found])
+            if not (whole and self._holds_at(whole, searcher)):
+                yield from places
         types = f"no types of resource but those of the service reference ({updated()})"
         text = f"AWS asks {action.full} about {types}"
         self.used.add(Assumption("resource", action.full, text, REFERENCE, action.full))
-        return None
 
     def _holds_at(self, place: Place, searcher: Searcher) -> bool:
         """Say whether nothing is found at *place*, for certain."""
@@ -223,14 +269,6 @@ class _Question:
             return False
         self._note([found])
         return True
-
-    def _on_unlisted(self, action: str, searcher: Searcher) -> Request | None:
-        for place in loose_places(action):
-            found = self._search(place, searcher)
-            if found.request is not None:
-                return found.request
-            self._note([found])
-        return None
 
     def _search(self, place: Place, searcher: Searcher) -> Found:
         self.slices += 1
@@ -248,13 +286,14 @@ class _Question:
         mine = self.candidate.outcome(request)
         theirs = self.reference.outcome(request) if self.reference else None
         fits = self.kind is None or self.kind.outcome(request) == "allowed"
-        if mine != "allowed" or theirs == "allowed" or not fits:
+        as_asked = theirs == self.outcomes[1] if self.outcomes[1] else theirs != "allowed"
+        if mine != self.outcomes[0] or not as_asked or not fits:
             reason = f"the engine does not confirm the witness {request}"
             return Verdict("undecided", None, (), reason, self.slices)
         witness = Witness(
             request,
-            _answered(self.candidate, request),
-            _answered(self.reference, request) if self.reference else None,
+            answered(self.candidate, request)[0],
+            answered(self.reference, request)[0] if self.reference else None,
             unlisted=request.action not in group.listed,
         )
         return Verdict("broken", witness, (), "", self.slices)
@@ -290,8 +329,10 @@ def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:
     return Goal(allowed, refused, denied, gates) if all(allowed) else None
 
 
-def _answered(side: Side, request: Request) -> Answered:
+def answered(side: Side, request: Request) -> tuple[Answered, tuple[StatementReason, ...]]:
+    """Return how *side* decides *request*, and what it says of each of its statements."""
     outcome = side.outcome(request)
     reasons = side.authorizer.explain(request).statements
     effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(outcome)
-    return Answered(outcome, tuple(r for r in reasons if r.matched and r.effect == effect))
+    deciding = tuple(r for r in reasons if r.matched and r.effect == effect)
+    return Answered(outcome, deciding), reasons

@@ -6,8 +6,7 @@ from datetime import date
 
 import pytest
 
-from cml_iam.catalogue import load_catalogue
-from cml_iam.compare import PolicyVersion, load_history, upgrade
+from cml_iam.catalogue import PolicyVersion, load_catalogue, load_history, upgrade
 from cml_iam.errors import InputError
 
 DAY = date(2026, 1, 1)
