@@ -90,7 +90,7 @@ class Assumptions:
             yield Assumption("signed", key, text, known.page)
         if known and known.filled and all(map(_as_a_list, self._gathered.conditions[key])):
             yield Assumption(
-                "filled", key, f"an empty list of {known.name} counts as none", known.page
+                "filled", key, f"{known.name} has a key that is not empty, or none", known.page
             )
         if known and known.whole:
             yield Assumption("whole", key, f"{known.name} is a whole number", known.page)
@@ -216,7 +216,7 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "always": _is_present,
     "signed": _is_present,
     "absent": lambda _, value: value is None,
-    "filled": lambda _, value: value != [],
+    "filled": lambda _, value: value is None or any(value),
     "whole": lambda _, value: is_whole(value),
     "typed": well_formed,
 }
