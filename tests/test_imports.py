@@ -58,7 +58,7 @@ def test_help_loads_no_heavy_library(arguments: list[str]) -> None:
 
 
 def test_rendering_does_not_load_boto3() -> None:
-    code, modules = _loaded("policy", "render", "--profile", "base")
+    code, modules = _loaded("policy", "render", "--document", "base")
 
     assert code == 0
     assert "jinja2" in modules

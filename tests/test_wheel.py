@@ -67,7 +67,7 @@ def test_the_wheel_has_the_package_its_types_and_the_grammar(wheel: Path) -> Non
 def test_an_installed_wheel_renders_the_base_policy(wheel: Path, tmp_path: Path) -> None:
     """Unpacked where no checkout is near, as an installation is."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    command = [sys.executable, "-m", "cml_iam", "policy", "render", "--profile", "base"]
+    command = [sys.executable, "-m", "cml_iam", "policy", "render", "--document", "base"]
 
     ran = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": "site"}

@@ -15,6 +15,7 @@ from cml_iam.cli._delivery import (
     file_options,
     stores_from,
 )
+from cml_iam.cli._document import document_option
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import BAD, INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
@@ -45,13 +46,7 @@ _WATCH_OPTIONS = (
     click.option("--alert-email", metavar="ADDRESS", help="Who is told of alarms."),
 )
 _OPTIONS = (
-    click.option(
-        "--policy-profile",
-        type=click.Choice(["base", "hardened"]),
-        default="hardened",
-        show_default=True,
-        help="Which policy: everything everywhere, or within the site's restrictions.",
-    ),
+    document_option("Which policy: everything everywhere, or within the site's restrictions."),
     file_options,
     click.option("--to", multiple=True, metavar="STORE", help=STORE_HELP),
     click.option("--no-key", is_flag=True, help="Leave access keys alone."),
@@ -93,7 +88,7 @@ _OPTIONS = (
 
 def wanted_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say what is to be there, and those of every command on AWS."""
-    command = shared_options("site", "output", "color", "quiet", "debug")(command)
+    command = shared_options("site", "output")(command)
     command = aws_options(command)
     for option in reversed(_OPTIONS):
         command = option(command)
@@ -109,17 +104,17 @@ def watch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def acting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a command that changes the account without saying what is wanted."""
-    shared = shared_options("site", "output", "color", "quiet", "debug", "yes", "dry_run")
+    shared = shared_options("site", "output", "yes", "dry_run")
     decorated: Callable[..., Any] = aws_options(shared(command))
     return decorated
 
 
-def site_and_documents(profile: str) -> tuple[Site, tuple[str, ...]]:
-    """Return the site, and the policy of this profile in as many parts as it takes."""
+def site_and_documents(document: str) -> tuple[Site, tuple[str, ...]]:
+    """Return the site, and its policy *document* in as many parts as it takes."""
     from cml_iam.render import render_parts
 
     site = load_site()
-    parts = render_parts(site, "base" if profile == "base" else "hardened")
+    parts = render_parts(site, "base" if document == "base" else "hardened")
     return site, tuple(part.text for part in parts)
 
 
@@ -149,7 +144,7 @@ def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:
     """Return the connection, and the plan for the options *wanted*."""
     from cml_iam.provision import plan_bootstrap
 
-    site, documents = site_and_documents(wanted["policy_profile"])
+    site, documents = site_and_documents(wanted["document"])
     aws = settings().connect(site.home_region)
     delivery = None
     if site.user is not None and not wanted["no_key"]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from cml_iam.cli._settings import prepare
+
 
 class LazyGroup(click.Group):
     """*lazy* maps a command's name to (`module:attribute`, one line of help)."""
@@ -41,4 +43,7 @@ class LazyGroup(click.Group):
         if args and args[0] not in self.lazy and not args[0].startswith("-"):
             hint = did_you_mean(args[0], self.lazy) or f"one of: {', '.join(self.lazy)}"
             ctx.fail(f"no such command: `{args[0]}` ({hint})")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            prepare(ctx, command)
+        return name, command, rest

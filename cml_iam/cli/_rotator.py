@@ -37,7 +37,7 @@ def span(context: click.Context, parameter: click.Parameter, value: str) -> time
 
 def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of every command about keys."""
-    shared = shared_options("site", "output", "color", "quiet", "debug")
+    shared = shared_options("site", "output")
     return store_options(aws_options(shared(command)))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
 
 _KEY = "cml_iam.settings"
+_TYPED = "cml_iam.typed"
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -76,10 +77,55 @@ def all_options(command: Command) -> Command:
     return shared_options(*_OPTIONS)(command)
 
 
+def prepare(context: click.Context, command: click.Command) -> None:
+    """Add to *command* the options every command honours; refuse those before it that it ignores.
+
+    A command honours the shared options it declares, and these three. Called by the group that
+    found the command, so that no command can forget it. Values from environment variables are
+    settings of the whole machine, and are not refused. Raises UsageError.
+    """
+    if isinstance(command, click.Group):
+        return
+    known = flags(command)
+    command.params += [each for each in _common_options() if each.opts[-1] not in known]
+    known |= flags(command)
+    ignored = [f"`{flag}`" for flag in context.meta.get(_TYPED, ()) if flag not in known]
+    if ignored:
+        raise click.UsageError(
+            f"`{context.command_path} {command.name}` does not take {', '.join(ignored)}", context
+        )
+
+
+def refuse_aws_options(needs: str) -> None:
+    """Raise UsageError for options about AWS where, without *needs*, nothing is asked of it."""
+    offline = ("--profile", "--region", "--endpoint-url", "--expect-account")
+    typed = [f for f in click.get_current_context().meta.get(_TYPED, ()) if f in offline]
+    if typed:
+        raise click.UsageError(
+            f"{', '.join(typed)}: nothing is asked of AWS without {needs}"
+            " (--profile names an AWS profile; a policy of the site is named by --document)"
+        )
+
+
+def flags(command: click.Command) -> frozenset[str]:
+    """Return the long flags that *command* takes."""
+    return frozenset(each.opts[-1] for each in command.params)
+
+
+def _common_options() -> list[click.Parameter]:
+    return click.command()(shared_options(*_COMMON)(lambda: None)).params
+
+
+_COMMON = ("color", "quiet", "debug")
+
+
 def _store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    given = context.get_parameter_source(parameter.name or "")
-    if given is not None and given.name not in {"DEFAULT", "DEFAULT_MAP"}:
-        context.meta.setdefault(_KEY, {})[parameter.name] = value
+    source = context.get_parameter_source(parameter.name or "")
+    if source is None or source.name in {"DEFAULT", "DEFAULT_MAP"}:
+        return
+    context.meta.setdefault(_KEY, {})[parameter.name] = value
+    if source.name == "COMMANDLINE":
+        context.meta[_TYPED] = (*context.meta.get(_TYPED, ()), parameter.opts[-1])
 
 
 def _option(*flags: str, **attributes: Any) -> Callable[[Any], Any]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from cml_iam.cli._document import document_option
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_text
 from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, progress, say
-from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, refuse_aws_options, settings, shared_options
 from cml_iam.cli._site import DEFAULT_SITE, has_site, load_site, site_path
 from cml_iam.errors import InputError
 
@@ -38,7 +39,7 @@ class Wish:
     files: tuple[Path, ...]
     live: bool
     together: bool
-    profile: Literal["base", "hardened"]
+    document: Literal["base", "hardened"]
     manager_profile: str | None
     skip: tuple[str, ...]
     accounts: Path | None
@@ -95,13 +96,7 @@ class Wish:
     help="A report in JSON; say what changed since.",
 )
 @click.option("--together", is_flag=True, help="Judge all policies as attached to one principal.")
-@click.option(
-    "--policy-profile",
-    type=click.Choice(["base", "hardened"]),
-    default="hardened",
-    show_default=True,
-    help="Which of the site's policies is in force.",
-)
+@document_option("Which of the site's policies is in force.")
 @click.option(
     "--manager-profile",
     metavar="NAME",
@@ -132,7 +127,7 @@ class Wish:
     help="Accounts audited at a time.",
 )
 @click.option("--rules", "list_rules", is_flag=True, help="List every finding there can be.")
-@shared_options("site", "color", "quiet", "debug")
+@shared_options("site")
 @aws_options
 @click.pass_context
 def audit(
@@ -142,7 +137,6 @@ def audit(
     form: Any,
     fail_on: str,
     earlier: Path | None,
-    policy_profile: Any,
     list_rules: bool,
     **wanted: Any,
 ) -> None:
@@ -165,8 +159,10 @@ def audit(
     if list_rules:
         show_rules(form or settings().output)
         return
-    wish = Wish(profile=policy_profile, **wanted)
+    wish = Wish(**wanted)
     wish.check()
+    if not (wish.live or wish.many):
+        refuse_aws_options("--live")
     check_outs(outs)
     report = _audited(wish, earlier)
     severity = Severity[fail_on.upper()]
@@ -208,7 +204,7 @@ def _parts(wish: Wish, site: Site | None, now: datetime) -> tuple[list[Account],
     if wish.files or not (wish.live or wish.many):
         given = read_given(wish.files)
         with progress("judging the documents", only_on_terminal=True):
-            asked = Offline(given, site, wish.profile, wish.together, os.cpu_count() or 1)
+            asked = Offline(given, site, wish.document, wish.together, os.cpu_count() or 1)
             parts.append(audit_documents(asked))
     if not (wish.live or wish.many):
         return [], parts
@@ -232,7 +228,7 @@ def _many(wish: Wish, site: Site, now: datetime) -> list[tuple[Account, Part]]:
     else:
         targets = list_organization(aws)
     way = Way(_sign_in(site), wish.role or DEFAULT_ROLE, wish.external_id, wish.parallel)
-    asked = Live(site, now, wish.profile, skip=frozenset(wish.skip))
+    asked = Live(site, now, wish.document, skip=frozenset(wish.skip))
     context, done = click.get_current_context(), 0
 
     def report(account: Account) -> None:
@@ -277,7 +273,7 @@ def _live(wish: Wish, site: Site, now: datetime) -> tuple[Account, Part]:
             endpoint_url=chosen.endpoint_url,
             read_only=True,
         )
-    asked = Live(site, now, wish.profile, manager, frozenset(wish.skip))
+    asked = Live(site, now, wish.document, manager, frozenset(wish.skip))
     with progress(f"auditing account {site.account}"):
         return audit_account(chosen.connect(site.home_region), asked)
 

@@ -30,7 +30,7 @@ def status(**wanted: Any) -> None:
     """Show how the account differs from the site, and the user's access keys."""
     from cml_iam.provision import key_data, read_status, summary
 
-    site, documents = site_and_documents(wanted["policy_profile"])
+    site, documents = site_and_documents(wanted["document"])
     aws = settings().connect(site.home_region)
     store = None if wanted["no_key"] else stores_from(where_of(wanted), aws)
     found = read_status(aws, site, documents, store)
@@ -99,7 +99,7 @@ def drift(**wanted: Any) -> None:
     """
     from cml_iam.provision import drift_data, read_drift
 
-    site, documents = site_and_documents(wanted["policy_profile"])
+    site, documents = site_and_documents(wanted["document"])
     aws = settings().connect(site.home_region)
     found = read_drift(aws, site, documents, **wishes(site, wanted))
     if wants_json():
@@ -121,7 +121,7 @@ def drift(**wanted: Any) -> None:
     help="In which form.",
 )
 @watch_options
-@shared_options("site", "quiet")
+@shared_options("site")
 def render(form: AuditForm, **wanted: Any) -> None:
     """Print the trail and the alarms of --with audit for another tool; asks AWS nothing.
 

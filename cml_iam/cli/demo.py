@@ -25,7 +25,7 @@ from cml_iam.errors import InputError
     metavar="DIR",
     help="Leave the site file and the .env in this folder.",
 )
-@shared_options("output", "color", "quiet", "debug")
+@shared_options("output")
 @click.pass_context
 def demo(context: click.Context, keep: Path | None) -> None:
     """Run the whole main job in an embedded AWS: no account, no network, under a minute.

@@ -50,7 +50,7 @@ _MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: 
     help="AWS profile that may read IAM: tells a deleted key from an inactive one, its age, and "
     "the policies attached.",
 )
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @aws_options
 @click.pass_context
 def doctor(

@@ -30,7 +30,7 @@ _MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
 
 @click.command()
 @click.option("--connection-only", is_flag=True, help="Ask for the regions, and try no permission.")
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @aws_options
 @click.pass_context
 def health(context: click.Context, connection_only: bool) -> None:

@@ -7,7 +7,7 @@ import sys
 import click
 
 from cml_iam.cli._output import OK, WARN, note, say
-from cml_iam.cli._settings import shared_options
+from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import site_path
 from cml_iam.errors import InputError, RefusedError, SiteError
 from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, site_text
@@ -25,7 +25,7 @@ from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, si
 @click.option("--image-owner", "owners", metavar="ID", multiple=True, help="Repeatable.")
 @click.option("--image", "images", metavar="REGION=AMI", multiple=True, help="Repeatable.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
-@shared_options("site", "quiet")
+@shared_options("site", "dry_run")
 def init(
     account: str | None,
     partition: str,
@@ -65,6 +65,9 @@ def init(
         images=_images(images),
     )
     site = _check(text)
+    if settings().dry_run:
+        click.echo(text, nl=False)
+        return
     path.write_text(text, "utf-8")
     for doubt in site.doubts:
         note(f"{WARN} {doubt.message}" + (f" ({doubt.remedy})" if doubt.remedy else ""))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    shared = shared_options("site", "debug")
+    shared = shared_options("site")
     source = click.option(
         "--from",
         "source",
@@ -35,7 +35,9 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return source(aws_options(shared(command)))
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True})
+@click.command(
+    "exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
 @_source_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(source: str, command: tuple[str, ...]) -> NoReturn:

@@ -27,7 +27,7 @@ from cml_iam.cli._settings import settings, shared_options
 @click.option("--health-url", metavar="URL", help="Asked before a new key is put to use.")
 @click.option("--role-arn", metavar="ARN", help="The role a GitHub workflow takes.")
 @click.option("--image", metavar="IMAGE", help="What a CronJob runs: an image with cml-iam in it.")
-@shared_options("site", "region", "output", "debug")
+@shared_options("site", "region", "output")
 def schedule(
     kind: Literal["systemd", "cron", "github", "kubernetes"],
     to: tuple[str, ...],

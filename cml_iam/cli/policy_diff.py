@@ -38,7 +38,7 @@ EXAMPLE = "Example:  cml-iam policy render | cml-iam policy diff attached.json -
 @click.command(epilog=EXAMPLE)
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @click.pass_context
 def diff(context: click.Context, old: Path, new: Path) -> None:
     """Say what the policy NEW allows or refuses that OLD did not, whatever the two look like.

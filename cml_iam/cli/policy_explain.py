@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._files import read_policy
 from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
@@ -14,7 +15,7 @@ from cml_iam.cli._site import load_site
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.policy import attachment_problems, load_policy
-from cml_iam.render import render_policy
+from cml_iam.render import Profile, render_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,21 +71,23 @@ EXAMPLE = (
     multiple=True,
     type=_FILE,
     metavar="FILE",
-    help="An identity policy; repeat for more.  [default: the site's hardened policy]",
+    help="An identity policy; repeat for more.  [default: the site's policy]",
 )
+@document_option("Which policy of the site is asked when no --policy is given.")
 @click.option("--boundary", type=_FILE, metavar="FILE", help="The permissions boundary.")
 @click.option("--session", multiple=True, type=_FILE, metavar="FILE", help="A session policy.")
 @click.option("--resource-policy", type=_FILE, metavar="FILE", help="The resource's own policy.")
 @click.option(
     "--scp", multiple=True, type=_FILE, metavar="FILE", help="An SCP; each is a level, root first."
 )
-@shared_options("site", "output", "color", "verbose")
+@shared_options("site", "output", "verbose")
 def explain(
     action: str,
     resource: str,
     principal: str | None,
     pairs: tuple[str, ...],
     policies: tuple[Path, ...],
+    document: Profile,
     boundary: Path | None,
     session: tuple[Path, ...],
     resource_policy: Path | None,
@@ -94,8 +97,10 @@ def explain(
 
     Statements about other actions take one line each; -v shows all their elements too.
     """
+    if policies:
+        refuse_document("--policy")
     authorizer = compile_policies(
-        [_attached(path) for path in policies] or [_own_policy()],
+        [_attached(path) for path in policies] or [_own_policy(document)],
         boundary=_attached(boundary) if boundary else None,
         session=[_attached(path) for path in session] or None,
         resource=read_policy(resource_policy) if resource_policy else None,
@@ -143,8 +148,8 @@ def _one_action(action: str) -> str:
     return action
 
 
-def _own_policy() -> PolicyDocument:
-    return load_policy(render_policy(load_site()).text, "the site's hardened policy")
+def _own_policy(document: Profile) -> PolicyDocument:
+    return load_policy(render_policy(load_site(), document).text, f"the site's {document} policy")
 
 
 def _print(explanation: Explanation, authorizer: Authorizer) -> None:

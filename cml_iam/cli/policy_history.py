@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     metavar="VERSION",
     help="What to grant, and what may be taken away, to go from VERSION to the current one.",
 )
-@shared_options("output", "color")
+@shared_options("output")
 def history(start: str | None) -> None:
     """List the versions of the policy, or what to change to leave one of them behind."""
     from cml_iam.catalogue import load_history, upgrade

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
-from cml_iam.cli._settings import shared_options
+from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
 from cml_iam.files import decoded, open_regular, write_whole
 
@@ -20,13 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cml_iam.lint import Finding, Kind
+    from cml_iam.render import Profile
 
 SYMBOL = {"error": BAD, "warning": WARN, "info": INFO}
 LEVELS = ("error", "warning", "info")
 
 
 @click.command("lint")
-@click.argument("files", nargs=-1, required=True, metavar="FILE|DIR|-...")
+@click.argument("files", nargs=-1, metavar="[FILE|DIR|-]...")
+@document_option("Which policy of the site to judge when no FILE is given.")
 @click.option(
     "--kind",
     type=click.Choice(["identity", "boundary", "resource", "trust", "scp"]),
@@ -49,17 +53,20 @@ LEVELS = ("error", "warning", "info")
     default="warning",
     help="Least severity that makes the exit code 3.  [default: warning]",
 )
-@shared_options("output", "color", "quiet", "debug")
+@shared_options("output", "dry_run")
 @click.pass_context
 def lint(
     ctx: click.Context,
     files: tuple[str, ...],
+    document: Profile,
     kind: Any,
     together: bool,
     fix: bool,
     fail_on: str,
 ) -> None:
     """Report what is wrong with policies: FILEs, every .json file of a DIR, `-` for stdin.
+
+    Without any, the site's own policy is judged.
 
     Each finding says where, why, what to do, and where it can a request that proves it.
     Exit code 3 with findings of --fail-on or worse.
@@ -74,7 +81,13 @@ def lint(
 
     if fix and "-" in files:
         raise click.UsageError("--fix writes files, and `-` is none")
-    texts = [(name, text) for given in files for name, text in read(given)]
+    if settings().dry_run and not fix:
+        raise click.UsageError("--dry-run is for --fix: without it nothing is written")
+    if files:
+        refuse_document("the files")
+    elif fix:
+        raise click.UsageError("--fix writes files: name them")
+    texts = [(name, text) for given in files for name, text in read(given)] or rendered(document)
     applied: list[Finding] = []
     if fix:
         texts, applied = fixed(texts, kind)
@@ -92,14 +105,17 @@ def lint(
 
 
 def fixed(texts: list[tuple[str, str]], kind: Kind) -> tuple[list[tuple[str, str]], list[Finding]]:
-    """Write the files of *texts* with every certain correction; return them and what was mended."""
+    """Write the files of *texts* with every certain correction; return them and what was fixed.
+
+    A dry run writes none.
+    """
     from cml_iam.lint import fix_text
 
     after: list[tuple[str, str]] = []
     applied: list[Finding] = []
     for name, text in texts:
         result = fix_text(text, name, kind=kind)
-        if result.text != text:
+        if result.text != text and not settings().dry_run:
             write(Path(name), result.text)
         after.append((name, result.text))
         applied += result.applied
@@ -120,12 +136,23 @@ def write(path: Path, text: str) -> None:
 
 
 def show_fixed(applied: Sequence[Finding]) -> None:
-    """Print what was mended, and where it stood."""
+    """Print what was corrected, or would be, and where it stood."""
+    mark, done = (INFO, "would correct") if settings().dry_run else (OK, "corrected")
     for finding in applied:
         where = f"{finding.place}: " if finding.place else ""
-        say(f"{OK} {where}mended {finding.rule} {finding.name}: {finding.message}")
+        say(f"{mark} {where}{done} {finding.rule} {finding.name}: {finding.message}")
     if applied:
         say("")
+
+
+def rendered(document: Profile) -> list[tuple[str, str]]:
+    """Return the site's policy *document* in its parts, each named by what it is."""
+    from cml_iam.render import part_name, render_parts
+
+    return [
+        (f"<{part_name(document, number)}>", part.text)
+        for number, part in enumerate(render_parts(load_site(), document), start=1)
+    ]
 
 
 def read(given: str) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_policy
 from cml_iam.cli._output import (
@@ -39,6 +40,7 @@ from cml_iam.errors import DocumentError, InputError
 if TYPE_CHECKING:
     from cml_iam.policy import PolicyDocument
     from cml_iam.prove import Answered, Assumption, Edit, Policies, Proof, Shape, Verdict, Witness
+    from cml_iam.render import Profile
     from cml_iam.site import Site
 
 _FILE = click.Path(path_type=Path)
@@ -63,16 +65,18 @@ QUESTIONS = {
 @click.command(epilog=EXAMPLE)
 @click.argument("files", nargs=-1, type=_FILE)
 @click.option("--boundary", type=_FILE, help="The permissions boundary beside the FILES.")
+@document_option("Which policy of the site is asked about when no FILES are given.")
 @click.option("--within", type=_FILE, metavar="REFERENCE", help="Grants nothing this does not.")
 @click.option("--equivalent", type=_FILE, metavar="REFERENCE", help="Grants the same as this.")
 @click.option("--never", metavar="REQUESTS", help="None of these requests is allowed.")
 @click.option("--always", metavar="REQUESTS", help="Each of these requests is allowed.")
-@shared_options("site", "output", "color", "quiet", "verbose")
+@shared_options("site", "output", "verbose")
 @click.pass_context
 def prove(
     context: click.Context,
     files: tuple[Path, ...],
     boundary: Path | None,
+    document: Profile,
     within: Path | None,
     equivalent: Path | None,
     never: str | None,
@@ -89,14 +93,31 @@ def prove(
 
     Exits with 3 when something does not hold, with 8 when something could not be decided.
     """
+    if files:
+        refuse_document("the files")
+    judged = Judged(files, boundary, document)
     asked = {"within": within, "equivalent": equivalent, "never": never, "always": always}
     given = {name: value for name, value in asked.items() if value is not None}
     if len(given) > 1:
         raise InputError(f"{' and '.join(f'--{each}' for each in given)}: ask one at a time")
     if given:
         ((question, value),) = given.items()
-        context.exit(_one(question, value, files, boundary))
-    context.exit(_promises(files, boundary))
+        context.exit(_one(question, value, judged))
+    context.exit(_promises(judged))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The policies a question is about: *files*, or else the site's policy *document*."""
+
+    files: Sequence[Path]
+    boundary: Path | None = None
+    document: Profile = "hardened"
+
+    @property
+    def names(self) -> str:
+        """What to call them."""
+        return ", ".join(map(str, self.files)) or "the rendered policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +145,19 @@ def _never_matches(*sides: Policies) -> list[str]:
     return list(found)
 
 
-def _policies(files: Sequence[Path], boundary: Path | None) -> Policies:
+def _policies(judged: Judged) -> Policies:
     """Return the policies in *files*, or the rendered one: of a principal, or of a resource."""
     from cml_iam.policy import attachment_problems
     from cml_iam.prove import Policies
 
-    for each in files:
+    for each in judged.files:
         if ":" in each.name and not each.exists():
             raise InputError(
                 f"no such file: `{each}`",
                 remedy="requests are asked about with --never or --always",
             )
-    documents = tuple(map(read_policy, files))
-    beyond = (read_policy(boundary),) if boundary else None
+    documents = tuple(map(read_policy, judged.files))
+    beyond = (read_policy(judged.boundary),) if judged.boundary else None
     naming = [each for each in documents if _names_principals(each)]
     if naming and (documents[1:] or beyond):
         raise InputError(
@@ -145,7 +166,7 @@ def _policies(files: Sequence[Path], boundary: Path | None) -> Policies:
         )
     if naming:
         return Policies(resource=naming[0])
-    documents = documents or _rendered()
+    documents = documents or _rendered(judged.document)
     problems = [p for each in (*documents, *(beyond or ())) for p in attachment_problems(each)]
     if problems:
         raise DocumentError(tuple(problems))
@@ -156,7 +177,7 @@ def _names_principals(document: PolicyDocument) -> bool:
     return any(each.principal or each.not_principal for each in document.statements)
 
 
-def _rendered() -> tuple[PolicyDocument, ...]:
+def _rendered(document: Profile) -> tuple[PolicyDocument, ...]:
     from cml_iam.render import render_parts
 
     if not has_site():
@@ -164,17 +185,16 @@ def _rendered() -> tuple[PolicyDocument, ...]:
             f"no policy to ask about, and no site file `{DEFAULT_SITE}` to render one from",
             remedy="name the files of the policies, or write a site file with `cml-iam init`",
         )
-    return tuple(each.document for each in render_parts(load_site()))
+    return tuple(each.document for each in render_parts(load_site(), document))
 
 
-def _one(question: str, value: Path | str, files: Sequence[Path], boundary: Path | None) -> Exit:
+def _one(question: str, value: Path | str, judged: Judged) -> Exit:
     """Ask one question."""
-    names = ", ".join(map(str, files)) or "the rendered policy"
-    title = QUESTIONS[question].format(files=names, other=value)
+    title = QUESTIONS[question].format(files=judged.names, other=value)
     if isinstance(value, Path):
-        asked = _compared(question, value, files, boundary)
+        asked = _compared(question, value, judged)
     else:
-        asked = _of_requests(question, value, files, boundary)
+        asked = _of_requests(question, value, judged)
     if wants_json():
         said = {"question": question, "title": title, **verdict_json(asked.verdict)}
         print_json(said | {"neverMatches": _never_matches(*asked.sides)})
@@ -183,38 +203,37 @@ def _one(question: str, value: Path | str, files: Sequence[Path], boundary: Path
     return _code([asked.verdict.answer])
 
 
-def _compared(question: str, path: Path, files: Sequence[Path], boundary: Path | None) -> Asked:
+def _compared(question: str, path: Path, judged: Judged) -> Asked:
     """Compare the policies with those in *path*."""
     from cml_iam import prove
 
-    other, mine = _policies([path], None), _policies(files, boundary)
+    other, mine = _policies(Judged([path])), _policies(judged)
     if (other.resource is None) != (mine.resource is None):
-        names = ", ".join(map(str, files)) or "the rendered policy"
-        of_resource, of_principal = (names, path) if mine.resource else (path, names)
+        of_resource, of_principal = (judged.names, path) if mine.resource else (path, judged.names)
         raise InputError(
             f"`{of_resource}` names principals and `{of_principal}` does not",
             remedy="compare policies of principals with each other, and those of resources",
         )
     with progress("proving", only_on_terminal=True):
         verdict: Verdict = getattr(prove, question)(mine, other)
-    return Asked(verdict, (mine, other), other=_narrower(verdict, path, files))
+    return Asked(verdict, (mine, other), other=_narrower(verdict, path, judged))
 
 
-def _narrower(verdict: Verdict, path: Path, files: Sequence[Path]) -> str:
+def _narrower(verdict: Verdict, path: Path, judged: Judged) -> str:
     """Return the name of the side that does not allow the witness."""
     if verdict.witness and str(path) in {e.policy for e in verdict.witness.candidate.statements}:
-        return ", ".join(map(str, files)) or "the rendered policy"
+        return judged.names
     return str(path)
 
 
-def _of_requests(question: str, text: str, files: Sequence[Path], boundary: Path | None) -> Asked:
+def _of_requests(question: str, text: str, judged: Judged) -> Asked:
     """Ask about the requests that *text* says, if there are any."""
     from cml_iam import prove
 
     shape = prove.parse_shape(text, f"--{question}")
     for doubt in _doubtful_regions(shape):
         note(f"{WARN} {doubt}")
-    policies = _policies(files, boundary)
+    policies = _policies(judged)
     with progress("proving", only_on_terminal=True):
         verdict: Verdict = getattr(prove, question)(policies, shape)
         sent = prove.is_sent(shape, of_resource=bool(policies.resource)) if verdict.holds else None
@@ -252,12 +271,12 @@ def _doubtful_regions(shape: Shape) -> Iterator[str]:
                 yield f"AWS is not known to have a region `{each}`{hint}"
 
 
-def _promises(files: Sequence[Path], boundary: Path | None) -> Exit:
+def _promises(judged: Judged) -> Exit:
     """Prove the site's promises."""
     from cml_iam.prove import prove_site
 
     site = load_site()
-    policies = _policies(files, boundary)
+    policies = _policies(judged)
     with progress("proving", only_on_terminal=True):
         proofs = prove_site(site, policies)
     if wants_json():

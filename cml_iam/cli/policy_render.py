@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,9 +16,7 @@ from cml_iam.errors import InputError
 from cml_iam.render import (
     DOCUMENTS,
     FORMS,
-    PROFILES,
     Form,
-    Profile,
     TrustForm,
     render_document,
     render_form,
@@ -29,17 +28,13 @@ from cml_iam.site import Site
 
 @click.command()
 @click.option(
-    "--profile",
-    type=click.Choice(PROFILES),
-    default="hardened",
-    show_default=True,
-    help="base: everything, everywhere. hardened: within the site's restrictions.",
-)
-@click.option(
     "--document",
     type=click.Choice(list(DOCUMENTS)),
+    default="hardened",
+    show_default=True,
     metavar="NAME",
-    help="Another document of the site; `policy documents` lists them.",
+    help="base: everything, everywhere. hardened: within the site's restrictions. "
+    "`policy documents` lists the others.",
 )
 @click.option(
     "--form",
@@ -62,40 +57,40 @@ from cml_iam.site import Site
     metavar="DIR",
     help="Write every document the site file has the values for into this folder.",
 )
-@shared_options("site", "quiet")
-def render(
-    profile: Profile, document: str | None, form: Form, trust: TrustForm, folder: Path | None
-) -> None:
-    """Print the policy document on stdout, and nothing else.
+@shared_options("site")
+def render(document: Any, form: Form, trust: TrustForm, folder: Path | None) -> None:
+    """Print a policy document on stdout, and nothing else.
 
     The hardened document replaces the base: attached beside it, it would restrict nothing.
     """
-    name = document or profile
     if folder:
         _write_all(folder)
         return
     if form != "json":
-        if document:
-            raise InputError("--form is for the policy itself; leave out --document")
+        if document not in ("base", "hardened"):
+            raise InputError(
+                f"`{document}` has no --form: JSON is all there is",
+                remedy="leave out --form, or render the policy: --document base or hardened",
+            )
         site = load_site()
         if trust != "ec2" and not site.role:
             raise InputError(
                 "only a role is trusted by somebody", remedy="name a `role` in the site"
             )
-        click.echo(render_form(site, form, profile, trust), nl=False)
+        click.echo(render_form(site, form, document, trust), nl=False)
         return
-    if name == "base":
+    if document == "base":
         click.echo(render_policy(None, "base").text, nl=False)
         return
     site = load_site()
-    rendered = render_document(site, name)
-    if name == "hardened" and not site.restrict.active:
+    rendered = render_document(site, document)
+    if document == "hardened" and not site.restrict.active:
         note(f"{WARN} the site file has no [restrict]: this permits what the base policy permits")
     click.echo(rendered.text, nl=False)
 
 
 @click.command()
-@shared_options("output", "color")
+@shared_options("output")
 def documents() -> None:
     """List the documents that `policy render --document` prints, and what each is for."""
     if wants_json():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("rules")
 @click.argument("rule", required=False, metavar="[ID]")
-@shared_options("output", "color", "debug")
+@shared_options("output")
 def rules(rule: str | None) -> None:
     """List the rules of `policy lint`, or explain the one with this ID (or name).
 

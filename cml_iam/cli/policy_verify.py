@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_policy
 from cml_iam.cli._output import (
@@ -21,12 +22,12 @@ from cml_iam.cli._output import (
     say,
     wants_json,
 )
-from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, refuse_aws_options, settings, shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
 from cml_iam.expectations import SITUATIONS, Judgement, derive_expectations
 from cml_iam.policy import PolicyDocument
-from cml_iam.render import PROFILES, Profile, render_policy
+from cml_iam.render import Profile, render_policy
 from cml_iam.site import Site
 from cml_iam.verify import Verification, verify_live, verify_offline
 
@@ -36,23 +37,17 @@ UNLISTED_ROW = "everything else"
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--boundary", type=click.Path(path_type=Path), help="The permissions boundary.")
-@click.option(
-    "--policy-profile",
-    type=click.Choice(PROFILES),
-    default="hardened",
-    show_default=True,
-    help="Which rendered policy to judge when no FILES are given.",
-)
+@document_option("Which policy of the site to judge when no FILES are given.")
 @click.option("--live", is_flag=True, help="Ask AWS's simulator about the principal in AWS.")
 @click.option("--principal", metavar="ARN", help="With --live: this principal, not the site's.")
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @aws_options
 @click.pass_context
 def verify(
     context: click.Context,
     files: tuple[Path, ...],
     boundary: Path | None,
-    policy_profile: Profile,
+    document: Profile,
     live: bool,
     principal: str | None,
 ) -> None:
@@ -63,14 +58,19 @@ def verify(
 
     Exits with 3 when an expectation does not hold, with 8 when one could not be checked.
     """
+    if files:
+        refuse_document("the files")
+    if not live:
+        refuse_aws_options("--live")
     site = load_site()
     if live:
+        refuse_document("--live")
         if files or boundary:
             raise InputError("--live judges what is attached in AWS; leave out the files")
         done = _live(site, principal or site.principal_arn)
     else:
         done = verify_offline(
-            derive_expectations(site), _documents(site, files, policy_profile), _read(boundary)
+            derive_expectations(site), _documents(site, files, document), _read(boundary)
         )
     _show(done)
     context.exit(_code(done))
@@ -82,9 +82,9 @@ def _live(site: Site, principal: str) -> Verification:
         return verify_live(aws, principal, derive_expectations(site))
 
 
-def _documents(site: Site, files: Sequence[Path], profile: Profile) -> tuple[PolicyDocument, ...]:
+def _documents(site: Site, files: Sequence[Path], document: Profile) -> tuple[PolicyDocument, ...]:
     if not files:
-        return (render_policy(site, profile).document,)
+        return (render_policy(site, document).document,)
     return tuple(read_policy(each) for each in files)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.cli._lazy import LazyGroup
 from cml_iam.cli._output import note, print_json, wants_json
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.errors import InputError
@@ -38,18 +39,24 @@ def _sandbox_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--throttle", is_flag=True, help="Limit requests by EC2's token buckets."),
         click.option("--strict", is_flag=True, help="Be as slow, late and busy as AWS."),
         click.option("--faults", type=click.Path(path_type=Path), metavar="FILE", help=_FAULTS),
-        shared_options("region", "quiet"),
+        shared_options("region"),
     ):
         command = option(command)
     return command
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "start": ("cml_iam.cli.sandbox:start", "Start the sandbox and stay up."),
+        "run": ("cml_iam.cli.sandbox:run", "Run a command against a sandbox of its own."),
+    },
+)
 def sandbox() -> None:
     """Run an embedded AWS that enforces policies; nothing leaves this machine."""
 
 
-@sandbox.command()
+@click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: any free port]")
 @_sandbox_options
 @shared_options("output")
@@ -71,9 +78,7 @@ def start(port: int, **given: Any) -> int:
     return 0
 
 
-@sandbox.command(
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
-)
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @_sandbox_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], **given: Any) -> int:

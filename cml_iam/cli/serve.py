@@ -39,7 +39,7 @@ take, so that what is answered is the reason and not only that there was none.""
     is_flag=True,
     help="Listen elsewhere without a token: everybody learns whether all is well, nobody more.",
 )
-@shared_options("site", "quiet")
+@shared_options("site")
 @aws_options
 @click.pass_context
 def serve(

@@ -47,7 +47,7 @@ def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in (
         click.pass_context,
         aws_options,
-        shared_options("site", "output", "color", "quiet", "yes", "dry_run"),
+        shared_options("site", "output", "yes", "dry_run"),
         click.option("--unmanaged", is_flag=True, help="Take instances without the guard tag too."),
         click.argument("workers", nargs=-1, required=True),
     ):

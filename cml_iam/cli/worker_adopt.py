@@ -22,7 +22,7 @@ _BY_AN_ADMINISTRATOR = (
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True)
-@shared_options("site", "output", "color", "quiet", "yes", "dry_run")
+@shared_options("site", "output", "yes", "dry_run")
 @aws_options
 @click.pass_context
 def adopt(context: click.Context, ids: tuple[str, ...]) -> None:

@@ -43,7 +43,7 @@ _NAMED = 3
     help="Count gp3 disks of this size in all for each worker.",
 )
 @form_option
-@shared_options("site", "color", "quiet")
+@shared_options("site")
 @aws_options
 def cost(workers: tuple[str, ...], table: Path | None, disk: int | None, form: str | None) -> None:
     """Print what WORKERS, ids or names (* and ?), or all, cost: per hour, since start, this month.

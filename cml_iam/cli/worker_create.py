@@ -91,7 +91,7 @@ from cml_iam.workers import (
 @click.option("--client-token", metavar="TEXT", help="The same text never makes a second worker.")
 @wait_options
 @cml_wait_option
-@shared_options("site", "output", "color", "quiet", "dry_run")
+@shared_options("site", "output", "dry_run")
 @aws_options
 @click.pass_context
 def create(context: click.Context, /, name: str, **given: Any) -> None:

@@ -84,7 +84,7 @@ _MARK = {Use.IDLE: WARN, Use.BUSY: OK, Use.UNKNOWN: UNKNOWN, Use.HELD: INFO}
 )
 @click.option("--stop", is_flag=True, help="Stop the idle ones, after asking.")
 @cml_options
-@shared_options("site", "output", "color", "quiet", "yes", "dry_run")
+@shared_options("site", "output", "yes", "dry_run")
 @aws_options
 @click.pass_context
 def idle(

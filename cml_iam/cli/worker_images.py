@@ -20,7 +20,7 @@ from cml_iam.workers import Image
 @click.option(
     "--owner", "owners", metavar="ID", multiple=True, help="[default: the site's, or self]"
 )
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @aws_options
 @click.pass_context
 def images(context: click.Context, pattern: str, owners: tuple[str, ...]) -> None:

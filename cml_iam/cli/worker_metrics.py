@@ -59,7 +59,7 @@ _CHART_MOST = 160
 )
 @click.option("--chart", "drawn", is_flag=True, help="Draw each over time.")
 @click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII only.")
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @aws_options
 @click.pass_context
 def metrics(

@@ -16,7 +16,7 @@ from cml_iam.workers import Looks, Orphan, find_orphans, is_image_id, list_fleet
 
 
 @click.command()
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @aws_options
 @click.pass_context
 def orphans(context: click.Context) -> None:

@@ -70,7 +70,7 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
 @click.option(
     "--at", metavar="TIME", callback=_moment, help="As if it were then; UTC without an offset."
 )
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @aws_options
 @click.pass_context
 def plan(context: click.Context, workers: tuple[str, ...], at: datetime | None) -> None:
@@ -90,7 +90,7 @@ def plan(context: click.Context, workers: tuple[str, ...], at: datetime | None) 
 
 @click.command()
 @click.argument("workers", nargs=-1)
-@shared_options("site", "output", "color", "quiet", "yes", "dry_run")
+@shared_options("site", "output", "yes", "dry_run")
 @aws_options
 @click.pass_context
 def apply(context: click.Context, workers: tuple[str, ...]) -> None:

@@ -44,7 +44,7 @@ _STATE_MARK = {"running": OK, "stopped": INFO, "terminated": BAD}
 @click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="With this tag.")
 @click.option("--name", metavar="PATTERN", help="With this name; * and ?.")
 @form_option
-@shared_options("site", "color", "quiet")
+@shared_options("site")
 @aws_options
 @click.pass_context
 def list_workers(
@@ -84,7 +84,7 @@ def list_workers(
 
 @click.command()
 @click.argument("worker")
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @aws_options
 def show(worker: str) -> None:
     """Print everything EC2 says of WORKER, an id or a name."""
@@ -104,7 +104,7 @@ def show(worker: str) -> None:
 
 @click.command()
 @click.argument("workers", nargs=-1)
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @aws_options
 @click.pass_context
 def status(context: click.Context, workers: tuple[str, ...]) -> None:

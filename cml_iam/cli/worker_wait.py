@@ -126,7 +126,7 @@ def _given() -> dict[str, Any]:
 )
 @timeout_option
 @cml_options
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @aws_options
 @click.pass_context
 def wait(

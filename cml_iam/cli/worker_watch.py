@@ -79,7 +79,7 @@ def interval(text: str) -> timedelta:
 @click.option(
     "--window", type=length, metavar="LENGTH", default="1h", show_default=True, help="Of the trend."
 )
-@shared_options("site", "output", "color", "quiet")
+@shared_options("site", "output")
 @aws_options
 @click.pass_context
 def watch(

@@ -36,7 +36,7 @@ def unrestricted_write(subject: Subject) -> Iterator[Found]:
                 "without a condition",
                 item.place(),
                 "name the resources, or restrict it by tag, region or type "
-                "(`cml-iam policy render --profile hardened`)",
+                "(`cml-iam policy render`)",
                 item.label,
             )
 

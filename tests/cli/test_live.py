@@ -41,7 +41,7 @@ def test_the_principal_is_verified_where_it_is(live: Any) -> None:
 
 def test_a_wider_policy_on_the_principal_is_found(live: Any) -> None:
     """With the base policy in the place of the hardened one."""
-    live("bootstrap", "apply", "--yes", "--no-key", "--policy-profile", "base")
+    live("bootstrap", "apply", "--yes", "--no-key", "--document", "base")
 
     ran = live("policy", "verify", "--live")
 

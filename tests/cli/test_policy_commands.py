@@ -40,7 +40,7 @@ def test_render_prints_the_document_and_nothing_else(
 
 
 def test_render_of_the_base_needs_no_site(cml_iam: Any) -> None:
-    ran = cml_iam("policy", "render", "--profile", "base")
+    ran = cml_iam("policy", "render", "--document", "base")
 
     assert ran.code == 0
     assert json.loads(ran.out)["Statement"][0]["Sid"] == "EC2InstanceManagement"

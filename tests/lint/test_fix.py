@@ -227,7 +227,7 @@ def test_the_command_writes_the_file_and_keeps_its_mode(
     assert run(["policy", "lint", "--fix", str(link)]) == 0
 
     out = capsys.readouterr().out
-    assert "mended CML502 tag-gate-case" in out
+    assert "corrected CML502 tag-gate-case" in out
     assert "nothing found" in out
     assert link.is_symlink()
     assert path.stat().st_mode & 0o777 == 0o640

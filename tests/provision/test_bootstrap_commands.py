@@ -115,10 +115,10 @@ def test_status_shows_the_key_and_what_differs(run: Run) -> None:
     assert not after["stale"]
 
 
-def test_another_policy_profile_is_a_change_shown_by_statement(run: Run) -> None:
+def test_another_policy_is_a_change_shown_by_statement(run: Run) -> None:
     run("bootstrap", "apply", "--yes")
 
-    planned = run("bootstrap", "plan", "--policy-profile", "base")
+    planned = run("bootstrap", "plan", "--document", "base")
 
     assert "+ EC2InstanceManagement: Allow ec2:RunInstances" in planned.out
     assert "v1, stays to go back to" in planned.out
@@ -129,7 +129,7 @@ def test_drift_tells_by_its_exit_code(run: Run) -> None:
     run("bootstrap", "apply", "--yes", "--no-key")
 
     same = run("bootstrap", "drift")
-    other = run("bootstrap", "drift", "--policy-profile", "base", "-o", "json")
+    other = run("bootstrap", "drift", "--document", "base", "-o", "json")
 
     assert same.code == 0
     assert "as the site says" in same.out
@@ -196,7 +196,7 @@ def test_adopt_tags_and_shows_what_apply_would_do(run: Run) -> None:
     assert run("bootstrap", "adopt", "--yes").code == 2
     run("bootstrap", "apply", "--yes", "--no-key")
 
-    adopted = run("bootstrap", "adopt", "--yes", "--tag", "team=net", "--policy-profile", "base")
+    adopted = run("bootstrap", "adopt", "--yes", "--tag", "team=net", "--document", "base")
 
     assert adopted.code == 0
     assert "not part of this; apply would then" in adopted.err
@@ -206,7 +206,7 @@ def test_adopt_tags_and_shows_what_apply_would_do(run: Run) -> None:
 def test_after_a_rollback_the_former_policy_is_in_force(run: Run) -> None:
     run("bootstrap", "apply", "--yes")
     assert run("bootstrap", "rollback", "--yes").code == 2
-    run("bootstrap", "apply", "--yes", "--policy-profile", "base")
+    run("bootstrap", "apply", "--yes", "--document", "base")
 
     assert run("bootstrap", "rollback", "--yes").code == 0
     assert run("bootstrap", "drift").code == 0

@@ -368,7 +368,7 @@ def test_with_the_base_policy_they_all_work_too(shell: Shell, lab: str) -> None:
     """And anyone may adopt anything: what the hardened policy is for."""
     for name, value in shell.sandbox.environment().items():
         shell.patch.setenv(name, value)
-    as_base = ("bootstrap", "apply", "--yes", "--no-key", "--policy-profile", "base")
+    as_base = ("bootstrap", "apply", "--yes", "--no-key", "--document", "base")
     assert shell.cml_iam(*as_base).code == 0
     orphan = unmanaged(shell, "cml-old")
 

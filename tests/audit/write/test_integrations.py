@@ -138,7 +138,7 @@ class TestGithub:
         assert "left out on request: lint" in run(skip="lint\n").log
 
     def test_more_options_are_words_on_lines(self, run: Any) -> None:
-        assert "base policy" in run(options="--policy-profile\nbase\n").log
+        assert "base policy" in run(options="--document\nbase\n").log
 
     def test_no_input_is_a_command(self, run: Any) -> None:
         done = run(files='$(touch made)`touch made`"; touch made #\n--out=made')
