@@ -333,9 +333,19 @@ class Drawer:
             for caller, context in contexts:
                 if region and "aws:RequestedRegion" in self.pools:
                     own = context | {"aws:RequestedRegion": region, "ec2:Region": region}
-                    yield Request(action, resource, caller, own)
+                    yield Request(action, resource, caller, self._named(own, action))
                 else:
-                    yield Request(action, resource, caller, context)
+                    yield Request(action, resource, caller, self._named(context, action))
+
+    def _named(self, context: Json, action: str) -> Json:
+        """Leave out EC2's names of keys where they are assumed to be in no other requests."""
+        if action.startswith("ec2:"):
+            return context
+        others = {
+            each.replace("aws:requestedregion", "ec2:region").replace("aws:res", "ec2:res")
+            for each in self.assumed.get("names", ())
+        }
+        return {key: value for key, value in context.items() if key.lower() not in others}
 
     def _context(self) -> tuple[str | None, Json] | None:
         caller = self.random.choice(self.callers)

@@ -545,10 +545,12 @@ class Attack:
         if not force and not self._is_sent(keys, caller, action, resource):
             return None
         context: Json = {}
-        twins = state["twins"] or action.lower().startswith("ec2:")
+        service = action.lower().partition(":")[0]
+        known = self._about("names")
         for key, value in keys.items():
             context[key] = value
-            if not twins:
+            mine = service == "ec2" or (service == "ec2-instance-connect" and "tag/" in key)
+            if not mine and (key in known or not state["twins"]):
                 continue
             if key == "aws:requestedregion":
                 context["ec2:Region"] = value

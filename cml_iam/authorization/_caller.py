@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from cml_iam.facts import names_of
 from cml_iam.policy import Arn
 
 Tags = Mapping[str, str]
@@ -60,10 +61,8 @@ class Caller:
 
 def call_context(caller: Caller, action: str, region: str) -> dict[str, str | list[str]]:
     """Return the condition keys of any call of *action* to *region*."""
-    context = caller.context() | {"aws:RequestedRegion": region}
-    if action.startswith("ec2:"):
-        context["ec2:Region"] = region
-    return context
+    names = names_of("aws:RequestedRegion", action)
+    return caller.context() | dict.fromkeys(names, region)
 
 
 def _principal_arn(arn: str) -> str:

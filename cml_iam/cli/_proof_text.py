@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 UNDECIDED: Final = "so nothing is proved: ask about less at a time with --never"
 WAY: Final = "closes it:"
-TWINS: Final = {"ec2:Region": "aws:RequestedRegion"}
 WIDTH: Final = 80
 """Columns that a statement to be copied is fitted into."""
 
@@ -126,10 +125,12 @@ def _absent(context: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
 
 
 def _said_once(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield keys and values, but no `ec2:` key that says what its `aws:` namesake says."""
+    """Yield keys and values, those that stand there under two names once."""
+    from cml_iam.facts import every_name
+
     for key, value in context.items():
-        twin = TWINS.get(key) or key.replace("ec2:ResourceTag/", "aws:ResourceTag/")
-        if twin == key or context.get(twin) != value:
+        first = next(name for name in every_name(key) if name == key or name in context)
+        if first == key or context[first] != value:
             yield key, value
 
 

@@ -9,9 +9,8 @@ from cml_iam.facts._arns import (
     covers,
     overlap,
 )
-from cml_iam.facts._keys import is_region, same_key
+from cml_iam.facts._keys import TWINS, every_name, is_region, names_of, same_key, twins
 from cml_iam.facts._requests import (
-    EC2_RESOURCE_TAG,
     OPERATORS,
     REFERENCE,
     REGION,
@@ -24,6 +23,7 @@ from cml_iam.facts._requests import (
     never_with,
     region_is_of_resource,
     singular_actions,
+    under_names,
 )
 from cml_iam.facts._service import (
     EXACT_SERVICES,
@@ -49,7 +49,6 @@ from cml_iam.facts._service import (
 
 __all__ = [
     "ANY",
-    "EC2_RESOURCE_TAG",
     "EXACT_SERVICES",
     "FIELDS",
     "GLOBAL_KEYS",
@@ -63,6 +62,7 @@ __all__ = [
     "SEVERAL_VALUES",
     "SHARED_PREFIXES",
     "TAG_KEYS",
+    "TWINS",
     "Action",
     "ArnPattern",
     "Assumption",
@@ -74,6 +74,7 @@ __all__ = [
     "arn_of_format",
     "arn_pattern",
     "covers",
+    "every_name",
     "is_provider_key",
     "is_region",
     "is_unknown_key",
@@ -81,6 +82,7 @@ __all__ = [
     "key_type",
     "known_key",
     "known_keys",
+    "names_of",
     "never_with",
     "overlap",
     "region_is_of_resource",
@@ -88,5 +90,7 @@ __all__ = [
     "service",
     "services",
     "singular_actions",
+    "twins",
+    "under_names",
     "updated",
 ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal
 
-from cml_iam.facts._keys import same_key
+from cml_iam.facts._keys import every_name, names_of, same_key, twins
 from cml_iam.facts._service import EXACT_SERVICES, Keys, updated
 from cml_iam.shipped import shipped_text
 
@@ -26,6 +26,7 @@ Kind = Literal[
     "region",
     "tags",
     "listed",
+    "names",
     "partition",
 ]
 
@@ -40,7 +41,6 @@ OPERATORS: Final = (
 TAG_KEYS: Final = "aws:tagkeys"
 REQUEST_TAG: Final = "aws:requesttag/"
 RESOURCE_TAG: Final = "aws:resourcetag/"
-EC2_RESOURCE_TAG: Final = "ec2:resourcetag/"
 REGION: Final = "aws:requestedregion"
 
 
@@ -87,16 +87,31 @@ def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
     if known and known.actions and action.lower() not in {a.lower() for a in known.actions}:
         text = f"requests for {action} have no {known.name}"
         return Assumption("absent", name, text, known.page, action)
-    prefix = action.partition(":")[0].lower()
+    prefix = _prefix(action)
     if keys is None or prefix not in EXACT_SERVICES or not _of_service(name, prefix):
         return None
-    twin = name.replace(RESOURCE_TAG, EC2_RESOURCE_TAG)
-    if any(map(keys.has, (key, name, twin))):
+    if any(map(keys.has, every_name(key))):
         return None
     text = (
         f"requests for {action} have {key} only where the service reference ({updated()}) says so"
     )
     return Assumption("absent", name, text, REFERENCE, action)
+
+
+def under_names(key: str, action: str) -> Assumption | None:
+    """Return what is taken for granted of the names under which requests for *action* have *key*.
+
+    None for a key that has one name only.
+    """
+    pair = twins(key)
+    if pair is None:
+        return None
+    plain, other = every_name(key)
+    if other in names_of(key, action):
+        text = f"requests to {_prefix(action)} have {plain} and {other}, with the same value"
+    else:
+        text = f"only requests to {' and '.join(pair.services)} have {other}"
+    return Assumption("names", same_key(key), text, pair.page)
 
 
 @cache
@@ -108,7 +123,7 @@ def singular_actions() -> tuple[str, ...]:
 def region_is_of_resource(action: str) -> str | None:
     """Return the page by which the region in a resource's ARN is the request's, if it is."""
     for entry in _data()["region"]:
-        if action.partition(":")[0].lower() == entry["service"]:
+        if _prefix(action) == entry["service"]:
             apart = {each.lower() for each in entry["except"]}
             return None if action.lower() in apart else str(entry["page"])
     return None
@@ -117,6 +132,10 @@ def region_is_of_resource(action: str) -> str | None:
 def _of_service(name: str, prefix: str) -> bool:
     tags = name == TAG_KEYS or name.startswith((REQUEST_TAG, RESOURCE_TAG))
     return tags or name.startswith(f"{prefix}:")
+
+
+def _prefix(action: str) -> str:
+    return action.partition(":")[0].lower()
 
 
 @cache

@@ -19,6 +19,7 @@ from cml_iam.facts import (
     known_key,
     never_with,
     region_is_of_resource,
+    under_names,
 )
 from cml_iam.space._callers import (
     PRINCIPAL_ACCOUNT,
@@ -66,6 +67,22 @@ class Assumptions:
         """Whether the region of the resource's ARN is the request's."""
         return "region" in self._kinds.get(REGION, ())
 
+    @staticmethod
+    def inherent(gathered: Gathered) -> frozenset[Assumption]:
+        """Return what is built into requests here: that two names of a key have one value."""
+        return frozenset(
+            each
+            for key in gathered.conditions
+            if gathered.has_names(key)
+            and gathered.names(key) == gathered.own_names(key)
+            and (each := under_names(gathered.spelt[key], gathered.place.action))
+        )
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """Return the names under which requests may have *key*."""
+        own = "names" in self._kinds.get(key, ())
+        return self._gathered.own_names(key) if own else self._gathered.names(key)
+
     def possible(self) -> Iterator[Assumption]:
         """Yield all that may be assumed here."""
         for key in self._gathered.conditions:
@@ -78,6 +95,9 @@ class Assumptions:
 
     def _of_key(self, key: str) -> Iterator[Assumption]:
         spelt, place = self._gathered.spelt[key], self._gathered.place
+        if self._gathered.names(key) != self._gathered.own_names(key):
+            named = under_names(spelt, place.action)
+            yield from (named,) if named else ()
         never = never_with(spelt, place.action, place.keys)
         if never:
             yield never
@@ -125,7 +145,11 @@ class Assumptions:
             return self._tags_agree(given)
         if each.kind == "partition":
             return not is_elsewhere(given.get(CALLER), each.about)
-        value = given.get(self._gathered.names(each.about)[0])
+        names = self._gathered.names(each.about)
+        if each.kind == "names":
+            own = self._gathered.own_names(each.about)
+            return not any(name in given for name in names if name not in own)
+        value = given.get(names[0])
         if each.kind == "region":
             return bool(value == given[FIELD_KEYS[3]])
         if each.kind == "signed" and CALLER in given and not is_signed(given[CALLER]):
@@ -134,7 +158,7 @@ class Assumptions:
 
     def keeps(self, key: str, value: Any) -> bool:
         """Say whether the active assumptions leave *value* to *key*."""
-        kinds = self._kinds.get(key, set()) - {"tags", "region", "signed"}
+        kinds = self._kinds.get(key, set()) - {"tags", "region", "signed", "names"}
         if "signed" in self._kinds.get(key, ()) and not self._gathered.principals and value is None:
             return False
         return all(_CHECKS[kind](key, value) for kind in kinds)

@@ -116,7 +116,7 @@ class AxisMaker:
             yield from ({key: text} for text in self._field_texts(key, given))
             return
         known = self.assumed.caller_keys(key, given)
-        names = self.gathered.names(key)
+        names = self.assumed.names(key)
         if known is not None:
             if any(key in needed for needed in self.gathered.needs.values()):
                 self.incomplete.append(f"the policy variable ${{{names[0]}}}")
@@ -130,16 +130,14 @@ class AxisMaker:
                 if not self._is_region(value):
                     continue
                 made[FIELD_KEYS[3]] = value
-            yield from self._in_own_names(made, names)
+            yield from self._in_own_names(made, set(names) - set(self.gathered.own_names(key)))
 
-    def _in_own_names(self, made: Given, names: tuple[str, ...]) -> Iterator[Given]:
-        """Yield *made*, and without EC2's names of global keys: other services do not send them.
-
-        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#amazon-ec2-keys
-        """
+    @staticmethod
+    def _in_own_names(made: Given, others: set[str]) -> Iterator[Given]:
+        """Yield *made*, and the same without the *others*, names that AWS does not send here."""
         yield made
-        if made and names[1:] and self.gathered.place.prefix != "ec2":
-            yield {name: each for name, each in made.items() if name not in names[1:]}
+        if made and others:
+            yield {name: each for name, each in made.items() if name not in others}
 
     def _values(self, key: str, names: tuple[str, ...], given: Given) -> Values:
         """Return the values of *key*; remembered where no variable and no place plays a part."""

@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from cml_iam.facts import REGION, RESOURCE_TAG, same_key
+from cml_iam.facts import every_name, names_of, same_key
 from cml_iam.space._conditions import Asked
 from cml_iam.space._hints import RESOURCE_FIELD
 from cml_iam.space._places import Place
@@ -78,15 +78,21 @@ class Gathered:
         return [*caller, *self.conditions, *fields]
 
     def names(self, key: str) -> tuple[str, ...]:
-        """Return the spellings of a condition key that a request has it in."""
+        """Return the names of a condition key; a request has it under some of them or none."""
         spelt = self.spelt[key]
+        return every_name(spelt) if self._by_other_name(key) else self.own_names(key)
+
+    def own_names(self, key: str) -> tuple[str, ...]:
+        """Return the names under which requests here have *key*, by what is known of AWS."""
+        return names_of(self.spelt[key], self.place.action)
+
+    def has_names(self, key: str) -> bool:
+        """Say whether statements ask for *key* by several names, so that these matter."""
+        spelt = {each.condition.key.lower() for each in self.conditions[key]}
+        return len(spelt) + self.names_ec2_keys > 1 and len(every_name(self.spelt[key])) > 1
+
+    def _by_other_name(self, key: str) -> bool:
         asked = self.conditions[key]
-        of_ec2 = self.place.prefix == "ec2" or self.names_ec2_keys
-        of_ec2 = of_ec2 or any(each.condition.key.lower().startswith("ec2:") for each in asked)
-        if key.startswith(RESOURCE_TAG):
-            tag = spelt.partition("/")[2]
-            plain = f"aws:ResourceTag/{tag}"
-            return (plain, f"ec2:ResourceTag/{tag}") if of_ec2 else (plain,)
-        if key == REGION:
-            return ("aws:RequestedRegion", "ec2:Region") if of_ec2 else ("aws:RequestedRegion",)
-        return (spelt,)
+        return self.names_ec2_keys or any(
+            each.condition.key.lower().startswith("ec2:") for each in asked
+        )

@@ -14,7 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cml_iam.engine.parts import ActionPattern
-from cml_iam.facts import FIELDS, Action, Keys, Service, Target, service, singular_actions
+from cml_iam.facts import (
+    FIELDS,
+    TWINS,
+    Action,
+    Keys,
+    Service,
+    Target,
+    service,
+    singular_actions,
+)
 from cml_iam.space._globs import Glob, Wild, glob, representatives
 from cml_iam.space._statements import Part
 
@@ -48,7 +57,7 @@ TELLING: Final = {
 """Actions that a reader knows, and so make the better examples of their class."""
 
 ACCOUNT_FIELD: Final = 4
-FRESH: Final = "example:SomethingElse"
+FRESH: Final = "SomethingElse"
 MANY_INSIDE: Final = Glob((Wild.MANY_INSIDE,))
 MANY: Final = Glob((Wild.MANY,))
 FILLED_INSIDE: Final = Glob((Wild.ONE_INSIDE, Wild.MANY_INSIDE))
@@ -101,7 +110,7 @@ class Class:
     @property
     def example(self) -> str:
         """One of the actions."""
-        return self.listed[0] if self.listed else self.unlisted or FRESH
+        return self.listed[0] if self.listed else self.unlisted or f"example:{FRESH}"
 
     def actions(self) -> Iterator[Action]:
         """Yield what the service reference says of those that are listed; that takes a while."""
@@ -204,6 +213,9 @@ class _Naming:
     def __init__(self, parts: Sequence[Part], wanted: Callable[[int], bool]) -> None:
         self._wanted = wanted
         self._negated = self._everything = 0
+        twins = (prefix for pair in TWINS for prefix in pair.services)
+        named = any(part.asks_other_names for part in parts)
+        self._apart = tuple(dict.fromkeys(twins)) if named else ()
         self._patterns: dict[str, list[tuple[int, ActionPattern]]] = defaultdict(list)
         for number, part in enumerate(parts):
             bit = 1 << number
@@ -218,12 +230,21 @@ class _Naming:
                     self._patterns[pattern.service].append((bit, pattern))
 
     def rest(self) -> Iterator[Class]:
-        """Yield the class of all actions no statement names, of any service."""
+        """Yield the actions of services that no statement names.
+
+        Those of services that send keys under names of their own are classes by themselves.
+        """
         if not self._wanted(self._bits(0)):
             return
-        known = dict.fromkeys((*POPULAR, *singular_actions()))
-        listed = (each for each in known if each.partition(":")[0] not in self._patterns)
-        yield Class(self._bits(0), tuple(listed), FRESH, others=True)
+        known: dict[str, list[str]] = defaultdict(list)
+        for each in dict.fromkeys((*POPULAR, *singular_actions())):
+            prefix = each.partition(":")[0]
+            if prefix not in self._patterns:
+                known[prefix if prefix in self._apart else ""].append(each)
+        yield Class(self._bits(0), tuple(known[""]), f"example:{FRESH}", others=True)
+        for prefix in self._apart:
+            if prefix not in self._patterns:
+                yield Class(self._bits(0), tuple(known[prefix]), f"{prefix}:{FRESH}", others=True)
 
     def of_services(self) -> Iterator[Class]:
         """Yield the classes of the actions of the services that are named."""

@@ -103,7 +103,7 @@ class Searcher:
     def _search(self, gathered: Gathered) -> Found:
         if gathered.place.fields is None and not self._on_nothing():
             return Found()
-        active: frozenset[Assumption] = frozenset()
+        active = Assumptions.inherent(gathered)
         while True:
             assumed = Assumptions(gathered, active)
             slice_ = _Slice(gathered, assumed)
@@ -156,8 +156,9 @@ def _mark(gathered: Gathered) -> Any:
     )
     tied = REGION in gathered.conditions and region_is_of_resource(place.action)
     listed = place.keys is not None and place.keys.has(TAG_KEYS)
-    ec2 = place.prefix == "ec2"
-    return place.fields, place.kinds, place.loose, ec2, listed, absent, bool(tied)
+    names = tuple(map(gathered.own_names, gathered.conditions))
+    own = place.fields is not None and place.fields[1].plain == place.prefix
+    return place.fields, place.kinds, place.loose, own, names, listed, absent, bool(tied)
 
 
 class _Slice:

@@ -159,6 +159,13 @@ class Part:
         return any("${" in text and "ec2:" in text.lower() for group in texts for text in group)
 
     @property
+    def asks_other_names(self) -> bool:
+        """Whether it may ask for a key by EC2's own name of it."""
+        return self.names_ec2_keys or any(
+            each.condition.key.lower().startswith("ec2:") for each in self.asked
+        )
+
+    @property
     def needs(self) -> frozenset[str]:
         """The keys of the policy variables in its resources."""
         return frozenset(k for each in self.patterns for field in each for k in field.needs)

@@ -67,13 +67,25 @@ CASES = {
     ),
     # A variable of EC2's name for a key that has two.
     "the region by its other name": Case(
-        (allow(GET, "arn:aws:s3:::b/${ec2:Region}"),),
-        Request(GET, "arn:aws:s3:::b/us-east-1", None, {"ec2:Region": "us-east-1"}),
+        (allow(STOP, "arn:aws:ec2:*:*:instance/${ec2:Region}"),),
+        Request(
+            STOP,
+            "arn:aws:ec2:us-east-1:111122223333:instance/us-east-1",
+            None,
+            {"ec2:Region": "us-east-1", "aws:RequestedRegion": "us-east-1"},
+        ),
+        Shape([STOP]),
     ),
-    "a tag by its other name": case(
-        allow(StringEquals={"my:k": "${EC2:ResourceTag/T}"}),
-        my__k="a",
-        **{"ec2:ResourceTag/T": "a"},
+    "a tag by its other name": Case(
+        (allow(STOP, StringEquals={"my:k": "${EC2:ResourceTag/T}"}),),
+        Request(STOP, INSTANCE, None, {"my:k": "a", "ec2:ResourceTag/T": "a"}),
+        Shape([STOP]),
+    ),
+    # Nobody names EC2, whose requests alone have the key.
+    "the region by a name that only requests to EC2 have": Case(
+        (allow("*", StringEquals={"ec2:Region": "us-east-1"}),),
+        Request(STOP, INSTANCE, None, {"ec2:Region": "us-east-1"}),
+        Shape(not_actions=["s3:*"]),
     ),
     # One value in several spellings, which patterns of texts tell apart.
     "a number in a third spelling": case(
