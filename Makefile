@@ -43,6 +43,8 @@ fuzz: $(READY)  ## mutated policies and random decisions; workers and lint under
 	@$(BIN)/python fuzz/engine.py $(COUNT)
 	@$(BIN)/python fuzz/worker_faults.py 10000
 	@$(BIN)/python -m tests.engine.differential $(COUNT)
+	@$(BIN)/python fuzz/lint_mutants.py 10000
+	@PYTHONPATH=. $(BIN)/python fuzz/lint_fixes.py 10000
 
 PAIRS ?= 100000
 

@@ -21,7 +21,7 @@ from cml_iam.files import decoded, open_regular, write_whole
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cml_iam.lint import Finding, Kind
+    from cml_iam.lint import Finding, Fixed, Kind
     from cml_iam.render import Profile
 
 SYMBOL = {"error": BAD, "warning": WARN, "info": INFO}
@@ -45,7 +45,7 @@ LEVELS = ("error", "warning", "info")
 @click.option(
     "--fix",
     is_flag=True,
-    help="Write the corrections that are certain into the files; then report what is left.",
+    help="Write the corrections that are proved to be safe; then report what is left.",
 )
 @click.option(
     "--fail-on",
@@ -88,38 +88,47 @@ def lint(
     elif fix:
         raise click.UsageError("--fix writes files: name them")
     texts = [(name, text) for given in files for name, text in read(given)] or rendered(document)
-    applied: list[Finding] = []
+    results: list[Fixed] = []
     if fix:
-        texts, applied = fixed(texts, kind)
+        texts, results = fixed(texts, kind)
     processes = os.cpu_count() or 1
     findings = lint_texts(texts, kind=kind, together=together, processes=processes)
     if wants_json():
         answer = as_json(findings, [name for name, _ in texts])
-        print_json(answer | ({"fixed": [each.as_json() for each in applied]} if fix else {}))
+        print_json(answer | (fixed_as_json(results) if fix else {}))
     else:
-        show_fixed(applied)
+        show_fixed(results)
         show(findings, [name for name, _ in texts])
     worst = max((each.severity for each in findings), default=0)
     if worst >= Severity[fail_on.upper()]:
         ctx.exit(Exit.FINDINGS)
 
 
-def fixed(texts: list[tuple[str, str]], kind: Kind) -> tuple[list[tuple[str, str]], list[Finding]]:
-    """Write the files of *texts* with every certain correction; return them and what was fixed.
+def fixed(texts: list[tuple[str, str]], kind: Kind) -> tuple[list[tuple[str, str]], list[Fixed]]:
+    """Write every safe correction into the files of *texts*; return the texts and the results.
 
     A dry run writes none.
     """
     from cml_iam.lint import fix_text
 
-    after: list[tuple[str, str]] = []
-    applied: list[Finding] = []
-    for name, text in texts:
-        result = fix_text(text, name, kind=kind)
+    results = [fix_text(text, name, kind=kind) for name, text in texts]
+    for (name, text), result in zip(texts, results, strict=True):
         if result.text != text and not settings().dry_run:
             write(Path(name), result.text)
-        after.append((name, result.text))
-        applied += result.applied
-    return after, applied
+    after = [(name, result.text) for (name, _), result in zip(texts, results, strict=True)]
+    return after, results
+
+
+def fixed_as_json(results: Sequence[Fixed]) -> dict[str, Any]:
+    """Return what was corrected and what was not, with the reason, as parsed JSON."""
+    return {
+        "fixed": [each.as_json() for result in results for each in result.applied],
+        "not_fixed": [
+            each.finding.as_json() | {"why": each.why}
+            for result in results
+            for each in result.suggested
+        ],
+    }
 
 
 def write(path: Path, text: str) -> None:
@@ -135,14 +144,21 @@ def write(path: Path, text: str) -> None:
     write_whole(path, text, mode=mode)
 
 
-def show_fixed(applied: Sequence[Finding]) -> None:
-    """Print what was corrected, or would be, and where it stood."""
+def show_fixed(results: Sequence[Fixed]) -> None:
+    """Print what was corrected, or would be, and what was not and why, each with its place."""
     mark, done = (INFO, "would correct") if settings().dry_run else (OK, "corrected")
-    for finding in applied:
-        where = f"{finding.place}: " if finding.place else ""
-        say(f"{mark} {where}{done} {finding.rule} {finding.name}: {finding.message}")
-    if applied:
+    for result in results:
+        for finding in result.applied:
+            say(f"{mark} {_at(finding)}{done} {finding.rule} {finding.name}: {finding.message}")
+        for each in result.suggested:
+            finding = each.finding
+            say(f"{WARN} {_at(finding)}not corrected {finding.rule} {finding.name}: {each.why}")
+    if any(result.applied or result.suggested for result in results):
         say("")
+
+
+def _at(finding: Finding) -> str:
+    return f"{finding.place}: " if finding.place else ""
 
 
 def rendered(document: Profile) -> list[tuple[str, str]]:
@@ -195,7 +211,7 @@ def show(findings: Sequence[Finding], names: list[str]) -> None:
         show_one(finding)
     for name in names:
         if not is_complete(findings, name):
-            say(f"{WARN} {name}: mend this first; until then the other rules cannot judge it")
+            say(f"{WARN} {name}: fix this first; until then the other rules cannot judge it")
     say(summary(findings, len(names)))
 
 
@@ -212,7 +228,9 @@ def show_one(finding: Finding) -> None:
     if finding.remedy:
         say(f"    fix: {finding.remedy}")
     if finding.correction:
-        say("    corrected (`--fix` writes it):")
+        guess = finding.correction.claim == "guess"
+        note = "check that this is meant" if guess else "`--fix` writes it if it is proved safe"
+        say(f"    suggestion ({note}):")
         for line in json.dumps(finding.correction.as_json(), indent=2).splitlines():
             say(f"      {line}")
     say(f"    see: {finding.page}")

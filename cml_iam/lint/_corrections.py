@@ -1,4 +1,4 @@
-"""The certain corrections of what rules find, as edits of the text."""
+"""The corrections of what rules find, as edits of the text; each says what it claims to be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam import facts
 from cml_iam.lint._certain import certain
 from cml_iam.lint._conditions import OPERATOR_NAMES
-from cml_iam.lint._edits import Correction, Edit
+from cml_iam.lint._edits import Claim, Correction, Edit
 from cml_iam.policy import VERSION_2012, policy_schema
 
 if TYPE_CHECKING:
@@ -21,33 +21,31 @@ WEAK_GUARD: Final = "ForAllValues:StringNotEquals"
 SPELLED: Final = "ForAnyValue:StringEquals"
 
 
-def correction(item: Item, *edits: Edit) -> Correction | None:
+def correction(item: Item, *edits: Edit, claim: Claim = "narrower") -> Correction | None:
     """Return *edits* of the document of *item*; None without any, or without a text to edit."""
     located = item.document.located
     if located is None or not edits:
         return None
-    return Correction(edits, located, item.document.path(item.statement))
-
-
-def other_value(item: Item, element: str, index: int, value: str | None) -> Correction | None:
-    """Put *value* in the place of an element of a list, or of the bare text that stands for one."""
-    located = item.document.located
-    if located is None or value is None:
-        return None
-    path = (*item.document.path(item.statement), element, index)
-    return correction(
-        item, Edit("replace", path if path in located.values else path[:-1], value=value)
-    )
+    return Correction(edits, located, item.document.path(item.statement), claim)
 
 
 def known_action(item: Item, element: str, index: int, text: str) -> Correction | None:
-    """Spell an action as it is spelled, where there is no doubt which one is meant."""
+    """Suggest the action that is spelled most like *text*.
+
+    It is a guess: the permission for the operation ListBuckets is s3:ListAllMyBuckets, and
+    s3:ListBucket is another one.
+    """
+    located = item.document.located
     prefix, _, name = text.partition(":")
     owner = facts.service(prefix)
-    if owner is None or not name or "*" in text or "?" in text:
+    if located is None or owner is None or not name or "*" in text or "?" in text:
         return None
     meant = certain(name, owner.action_names)
-    return other_value(item, element, index, f"{owner.name}:{meant}" if meant else None)
+    if meant is None:
+        return None
+    path = (*item.document.path(item.statement), element, index)
+    here = path if path in located.values else path[:-1]
+    return correction(item, Edit("replace", here, value=f"{owner.name}:{meant}"), claim="guess")
 
 
 def known_operator(item: Item, operator: str) -> Correction | None:
@@ -57,16 +55,19 @@ def known_operator(item: Item, operator: str) -> Correction | None:
     asked = certain(qualifier, ("ForAllValues", "ForAnyValue")) if colon else ""
     if meant is None or asked is None or meant == "NullIfExists":
         return None
-    return other_operator(item, operator, f"{asked}{colon}{meant}")
+    # IAM refuses to store an unknown operator, so what the statement allows is missing.
+    return other_operator(item, operator, f"{asked}{colon}{meant}", claim="grant")
 
 
-def other_operator(item: Item, operator: str, name: str) -> Correction | None:
+def other_operator(
+    item: Item, operator: str, name: str, *, claim: Claim = "narrower"
+) -> Correction | None:
     """Rename a condition operator; None if the statement has one of that name."""
     taken = {each.operator.lower() for each in item.statement.conditions}
     if name.lower() in taken and name.lower() != operator.lower():
         return None
     path = (*item.document.path(item.statement), "Condition", operator)
-    return correction(item, Edit("rename", path, name))
+    return correction(item, Edit("rename", path, name), claim=claim)
 
 
 def known_key(item: Item, condition: Condition) -> Correction | None:
@@ -80,7 +81,9 @@ def known_key(item: Item, condition: Condition) -> Correction | None:
     return other_key(item, condition, f"{meant}{slash}{tail}") if meant else None
 
 
-def other_key(item: Item, condition: Condition, name: str) -> Correction | None:
+def other_key(
+    item: Item, condition: Condition, name: str, *, claim: Claim = "narrower"
+) -> Correction | None:
     """Rename a condition key; None if its operator has that one too."""
     taken = {
         each.key.lower()
@@ -89,7 +92,7 @@ def other_key(item: Item, condition: Condition, name: str) -> Correction | None:
     }
     if name.lower() in taken:
         return None
-    return correction(item, Edit("rename", _path_of(item, condition), name))
+    return correction(item, Edit("rename", _path_of(item, condition), name), claim=claim)
 
 
 def with_wildcards(item: Item, condition: Condition, operator: str) -> Correction | None:
@@ -113,7 +116,7 @@ def latest_version(item: Item) -> Correction | None:
         edit = Edit("replace", ("Version",), "Version", VERSION_2012)
     else:
         edit = Edit("begin", (), "Version", VERSION_2012)
-    return Correction((edit,), located)
+    return Correction((edit,), located, claim="grant")
 
 
 def any_resource(item: Item) -> Correction | None:
@@ -125,7 +128,7 @@ def any_resource(item: Item) -> Correction | None:
     if unknown or not all(action.takes_no_resource for action in actions):
         return None
     path = (*item.document.path(item.statement), "Resource")
-    return correction(item, Edit("replace", path, value="*"))
+    return correction(item, Edit("replace", path, value="*"), claim="same")
 
 
 def further_statement(item: Item, statement: dict[str, Any]) -> Correction | None:
@@ -133,7 +136,7 @@ def further_statement(item: Item, statement: dict[str, Any]) -> Correction | Non
     located = item.document.located
     if located is None or not isinstance(located.value["Statement"], list):
         return None
-    return correction(item, Edit("append", ("Statement",), value=statement))
+    return correction(item, Edit("append", ("Statement",), value=statement), claim="grant")
 
 
 def guarded_tag(item: Item, tag: str) -> Correction | None:

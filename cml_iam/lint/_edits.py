@@ -34,13 +34,23 @@ class Edit:
     value: Any = None
 
 
+Claim = Literal["narrower", "grant", "same", "guess"]
+"""What a correction claims to be, which is proved before it is written.
+
+A `narrower` one allows nothing more; a `grant` allows what the corrected statement says, because
+the finding is that this is missing; the `same` changes nothing that is allowed; a `guess`, such as
+the nearest spelling, is for people to judge and never written.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """The one certain way to mend a finding; *path* leads to the statement it corrects."""
+    """What would fix a finding; *path* leads to the statement it corrects."""
 
     edits: tuple[Edit, ...]
     located: Located = field(repr=False, compare=False)
     path: Path = ()
+    claim: Claim = "narrower"
 
     def as_json(self) -> Any:
         """Return what the edits make of the statement, or the member of the document they set."""

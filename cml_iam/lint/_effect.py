@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.facts import Action, Target
-    from cml_iam.lint._edits import Correction
+    from cml_iam.lint._edits import Claim, Correction
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
 
@@ -104,7 +104,7 @@ def _never(item: Item, condition: Condition, lacking: list[Action], *, all_lack:
         item.condition_place(condition),
         _other_key(condition.key, all_lack=all_lack),
         item.label,
-        correction=_every_region(item, condition),
+        correction=_every_region(item, condition, claim="grant"),
     )
 
 
@@ -123,14 +123,14 @@ def _always(item: Item, condition: Condition, lacking: list[Action], *, all_lack
         item.condition_place(condition),
         _other_key(condition.key, all_lack=all_lack),
         item.label,
-        correction=_every_region(item, condition),
+        correction=_every_region(item, condition, claim="narrower"),
     )
 
 
-def _every_region(item: Item, condition: Condition) -> Correction | None:
+def _every_region(item: Item, condition: Condition, *, claim: Claim) -> Correction | None:
     if not is_region(condition.key):
         return None
-    return other_key(item, condition, "aws:RequestedRegion")
+    return other_key(item, condition, "aws:RequestedRegion", claim=claim)
 
 
 def _other_key(key: str, *, all_lack: bool) -> str:

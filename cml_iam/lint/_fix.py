@@ -1,64 +1,83 @@
-"""Mend what has one certain correction, and nothing else.
+"""Write corrections that are proved to be safe, and say of the others why they are not written.
 
 Each correction is tried by itself and judged again: one after which something is found that was
-not found before is given up.
+not found before is given up too.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from cml_iam.errors import DocumentError
 from cml_iam.lint._edits import apply_edits
 from cml_iam.lint._lint import is_complete, lint_text
+from cml_iam.lint._safe import objection
+from cml_iam.policy import PolicyDocument, parse_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from cml_iam.lint._edits import Correction
     from cml_iam.lint._finding import Finding, Kind
+
+NO_BETTER: Final = "the corrected document would have other findings"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A *finding* whose correction was not written, and why not."""
+
+    finding: Finding
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The mended *text*, what was *applied*, in this order, and the findings *left* in it."""
+    """The fixed *text*, what was *applied*, in this order, and the findings *left* in it.
+
+    *suggested* are those of *left* that have a correction which was not proved to be safe.
+    """
 
     text: str
     applied: tuple[Finding, ...]
     left: tuple[Finding, ...]
+    suggested: tuple[Suggestion, ...] = ()
 
 
 def fix_text(text: str, name: str = "<policy>", *, kind: Kind = "identity") -> Fixed:
-    """Apply every certain correction to the policy *text*; never raises for whatever text.
+    """Apply every correction of the policy *text* that is proved safe; never raises for any text.
 
     What is left is a part of what was found before; only where the text broke the grammar, so
-    that most rules could not judge it, they may find something once it is mended.
+    that most rules could not judge it, they may find something once it is fixed.
     """
-    findings = lint_text(text, name, kind=kind)
     applied: list[Finding] = []
-    given_up: set[object] = set()
-    while True:
-        found = _next(text, name, kind, findings, given_up)
-        if found is None:
-            return Fixed(text, tuple(applied), findings)
-        finding, text, findings = found
-        applied.append(finding)
-
-
-def _next(
-    text: str, name: str, kind: Kind, findings: tuple[Finding, ...], given_up: set[object]
-) -> tuple[Finding, str, tuple[Finding, ...]] | None:
-    """Return the first finding whose correction helps, the text after it, and what is left."""
-    for finding in findings:
-        key = (finding.rule, finding.statement, finding.message)
-        if finding.correction is None or key in given_up:
+    suggested: list[Suggestion] = []
+    findings = lint_text(text, name, kind=kind)
+    pending = _correctable(findings)
+    while pending:
+        finding, correction = pending.pop(0)
+        changed = apply_edits(text, correction.edits)
+        why = objection(_parsed(text), _parsed(changed), kind, correction.claim)
+        after = findings if why else lint_text(changed, name, kind=kind)
+        if why or not _is_better(findings, after, name):
+            suggested.append(Suggestion(finding, why or NO_BETTER))
             continue
-        changed = apply_edits(text, finding.correction.edits)
-        after = lint_text(changed, name, kind=kind)
-        if _is_better(findings, after, name):
-            return finding, changed, after
-        given_up.add(key)
-    return None
+        text, findings = changed, after
+        applied.append(finding)
+        pending, suggested = _correctable(findings), []
+    return Fixed(text, tuple(applied), findings, tuple(suggested))
+
+
+def _correctable(findings: Sequence[Finding]) -> list[tuple[Finding, Correction]]:
+    return [(each, each.correction) for each in findings if each.correction is not None]
+
+
+def _parsed(text: str) -> PolicyDocument | None:
+    try:
+        return parse_policy(text)
+    except DocumentError:
+        return None
 
 
 def _is_better(before: Sequence[Finding], after: Sequence[Finding], name: str) -> bool:
