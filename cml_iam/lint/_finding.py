@@ -72,8 +72,8 @@ class Finding:
 
     *rule* is the rule's id, which never changes its meaning, and *name* its name. *place* is where
     it stands, *statement* the label of the statement, *witness* the requests that prove it, decided
-    by the engine; *page* is AWS's page on the matter. *correction* is what would fix it, where there
-    is one answer.
+    by the engine; *page* is AWS's page on the matter. *correction* is what would fix it, where
+    there is one answer.
     """
 
     rule: str

