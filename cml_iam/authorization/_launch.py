@@ -5,6 +5,7 @@ from __future__ import annotations
 from cml_iam.authorization._caller import Caller, Context, call_context
 from cml_iam.authorization._resources import CREATED, Launch, resource_tags, tag_request
 from cml_iam.engine import Request
+from cml_iam.facts import service_principal
 
 
 def launch(caller: Caller, what: Launch) -> tuple[Request, ...]:
@@ -91,7 +92,7 @@ def _launch_tagging(caller: Caller, what: Launch) -> list[Request]:
 def _launch_passing(caller: Caller, what: Launch) -> list[Request]:
     if not what.profile_role:
         return []
-    service = "ec2.amazonaws.com.cn" if caller.partition == "aws-cn" else "ec2.amazonaws.com"
+    service = service_principal("ec2", caller.partition)
     context = caller.context() | {
         "aws:RequestedRegion": what.region,
         "iam:PassedToService": service,

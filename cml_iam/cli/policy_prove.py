@@ -51,7 +51,6 @@ Examples:
   cml-iam policy prove --within base.json hardened.json
   cml-iam policy prove --never 'ec2:TerminateInstances on * where aws:RequestedRegion = eu-west-1'
 """
-PARTITIONS = ("aws", "aws-cn", "aws-us-gov")
 ALWAYS_ALLOWED = "sts:GetCallerIdentity"
 SYMBOLS = {"holds": OK, "broken": BAD, "undecided": UNKNOWN}
 QUESTIONS = {
@@ -256,10 +255,9 @@ def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
 
 def _doubtful_regions(shape: Shape) -> Iterator[str]:
     """Yield what is doubtful about regions that are asked about: a typing mistake asks nothing."""
-    from cml_iam.facts import is_region
-    from cml_iam.site import known_regions, meant_region
+    from cml_iam.facts import all_regions, is_region, meant_region
 
-    known = tuple(each for partition in PARTITIONS for each in known_regions(partition))
+    known = all_regions()
     for operator, block in shape.conditions.items():
         values = (
             () if operator == "Null" else (v for k in filter(is_region, block) for v in block[k])

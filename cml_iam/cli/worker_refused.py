@@ -60,12 +60,13 @@ def _not_passed(site: Site, message: str, region: str) -> list[str]:
     """
     from cml_iam.doctor import Attached, why_refused
     from cml_iam.engine import Request
+    from cml_iam.facts import service_principal
     from cml_iam.render import render_policy
 
     named = _ROLE.search(message)
     if named is None:
         return []
-    service = "ec2.amazonaws.com.cn" if site.partition == "aws-cn" else "ec2.amazonaws.com"
+    service = service_principal("ec2", site.partition)
     context: dict[str, str | list[str]] = {
         "iam:PassedToService": service,
         "aws:RequestedRegion": region,

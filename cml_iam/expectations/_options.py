@@ -17,6 +17,7 @@ from cml_iam.expectations._expectation import (
     Expectation,
 )
 from cml_iam.expectations._stage import FOREIGN_ACCOUNT, Stage
+from cml_iam.facts import service_principal
 
 
 def derive_options(stage: Stage) -> Iterator[Expectation]:
@@ -80,7 +81,10 @@ def _passed_role(stage: Stage, region: str) -> Iterator[Expectation]:
         f"hand over the role {name}, wherever IAM takes that to be",
         (passing._replace(context=anywhere),),
     )
-    service = {**passing.context, "iam:PassedToService": "lambda.amazonaws.com"}
+    service = {
+        **passing.context,
+        "iam:PassedToService": service_principal("lambda", stage.site.partition),
+    }
     foreign = arn.replace(stage.site.account, FOREIGN_ACCOUNT)
     for manner, words, request in (
         ("lambda", f"hand the role {name} to another service", passing._replace(context=service)),

@@ -10,6 +10,13 @@ from cml_iam.facts._arns import (
     overlap,
 )
 from cml_iam.facts._keys import TWINS, every_name, is_region, names_of, same_key, twins
+from cml_iam.facts._partitions import (
+    PARTITIONS,
+    all_regions,
+    known_regions,
+    meant_region,
+    service_principal,
+)
 from cml_iam.facts._requests import (
     OPERATORS,
     REFERENCE,
@@ -55,6 +62,7 @@ __all__ = [
     "GLOBAL_NAMES",
     "GLOBAL_TYPES",
     "OPERATORS",
+    "PARTITIONS",
     "REFERENCE",
     "REGION",
     "REQUEST_TAG",
@@ -71,6 +79,7 @@ __all__ = [
     "Service",
     "Target",
     "action_problem",
+    "all_regions",
     "arn_of_format",
     "arn_pattern",
     "covers",
@@ -82,12 +91,15 @@ __all__ = [
     "key_type",
     "known_key",
     "known_keys",
+    "known_regions",
+    "meant_region",
     "names_of",
     "never_with",
     "overlap",
     "region_is_of_resource",
     "same_key",
     "service",
+    "service_principal",
     "services",
     "singular_actions",
     "twins",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from cml_iam.catalogue import Permission, load_catalogue
+from cml_iam.facts import service_principal
 from cml_iam.policy import PolicyDocument, load_policy
 from cml_iam.render import render_policy
 from cml_iam.site import Restrictions, Site, Tag
@@ -270,7 +271,7 @@ def _from_elsewhere(restrict: Restrictions) -> Promise:
 
 
 def _passed(site: Site, name: str) -> Promise:
-    service = "ec2.amazonaws.com.cn" if site.partition == "aws-cn" else "ec2.amazonaws.com"
+    service = service_principal("ec2", site.partition)
     role = f"arn:{site.partition}:iam::{site.account}:role/{name}"
     other = {"StringNotEquals": {"iam:PassedToService": service}}
     return _of_option(

@@ -9,6 +9,7 @@ from typing import Any
 
 from cml_iam.catalogue import Catalogue, Permission
 from cml_iam.errors import InputError
+from cml_iam.facts import service_principal
 from cml_iam.shipped import shipped_text
 from cml_iam.site import LAUNCH_RESTRICTIONS, Restrictions, Site
 
@@ -43,7 +44,7 @@ def policy_values(site: Site, catalogue: Catalogue) -> dict[str, Any]:
         "image_has_tag": _image_has_tag(restrict),
         "owner_key": {"ec2:Owner": restrict.image_owners} if restrict.image_owners else {},
         "passed_role": passed_role(site),
-        "ec2_service": ec2_service(site),
+        "ec2_service": service_principal("ec2", site.partition),
     }
 
 
@@ -81,7 +82,7 @@ def guard_values(site: Site, catalogue: Catalogue, *, for_organization: bool) ->
 
 def trust_values(site: Site) -> dict[str, Any]:
     """Return what the trust policies speak of."""
-    return {"account": site.account, "ec2_service": ec2_service(site)}
+    return {"account": site.account, "ec2_service": service_principal("ec2", site.partition)}
 
 
 def ecs_values(site: Site) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def bootstrap_values(site: Site) -> dict[str, Any]:
         "boundary_arn": site.boundary_arn,
         "guard_arn": site.guard_arn,
         "profile_arn": profiles if len(paths) > 1 else profile,
-        "ec2_service": ec2_service(site),
+        "ec2_service": service_principal("ec2", site.partition),
     }
 
 
@@ -208,11 +209,6 @@ def passed_role(site: Site) -> str | None:
     """Return the ARN of the one role that may be handed to a worker."""
     name = site.grant.pass_role
     return f"arn:{site.partition}:iam::{site.account}:role/{name}" if name else None
-
-
-def ec2_service(site: Site) -> str:
-    """Return EC2's name as a service principal in the site's partition."""
-    return "ec2.amazonaws.com.cn" if site.partition == "aws-cn" else "ec2.amazonaws.com"
 
 
 def in_regions(regions: Iterable[str]) -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ from cml_iam.authorization import (
     use,
 )
 from cml_iam.engine import Request
+from cml_iam.facts import service_principal
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._launch import launches, profile_and_role
 
@@ -168,7 +169,7 @@ def _passing(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
         return ()
     _, role = profile_and_role(world, call)
     context = caller.context() | {"aws:RequestedRegion": call.region}
-    service = "ec2.amazonaws.com.cn" if caller.partition == "aws-cn" else "ec2.amazonaws.com"
+    service = service_principal("ec2", caller.partition)
     passed = {**context, "iam:PassedToService": service}
     return (Request("iam:PassRole", role, caller.arn, passed),)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.authorization import tag_request
 from cml_iam.engine import Request
+from cml_iam.facts import service_principal
 from cml_iam.sandbox._asked_ec2 import resource_types
 from cml_iam.sandbox._principals import boundary_arn
 
@@ -65,7 +66,7 @@ def iam_asked(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
         asked += [Request(action, each.resource, caller.arn, base) for each in tuple(asked)]
     if call.operation == "AddRoleToInstanceProfile":
         role = _arn(world, "role", call.params["RoleName"])
-        passed: Context = {"iam:PassedToService": "ec2.amazonaws.com"}
+        passed: Context = {"iam:PassedToService": service_principal("ec2", caller.partition)}
         asked.append(Request("iam:PassRole", role, caller.arn, base | passed))
     return tuple(asked)
 

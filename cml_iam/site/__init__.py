@@ -23,7 +23,6 @@ from cml_iam.site._model import (
     WorkerProfile,
 )
 from cml_iam.site._read import load_site, parse_site
-from cml_iam.site._regions import known_regions, meant_region
 from cml_iam.site._write import site_text
 
 __all__ = [
@@ -47,9 +46,7 @@ __all__ = [
     "Tag",
     "Virtualization",
     "WorkerProfile",
-    "known_regions",
     "load_site",
-    "meant_region",
     "parse_site",
     "site_text",
 ]

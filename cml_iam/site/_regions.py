@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
 from cml_iam.errors import Problem
-from cml_iam.located import Located, did_you_mean
-from cml_iam.shipped import shipped_text
+from cml_iam.facts import known_regions, meant_region
+from cml_iam.located import Located
 
 Path = tuple[str | int, ...]
-
-
-@cache
-def known_regions(partition: str) -> tuple[str, ...]:
-    """Return the regions that the shipped list has for *partition*."""
-    found: list[str] = tomllib.loads(shipped_text("policies", "regions.toml"))[partition]
-    return tuple(found)
 
 
 def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
@@ -34,12 +25,6 @@ def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
                 located.name_place(path),
                 meant_region(region, known) or "it is used as written; a new region is no error",
             )
-
-
-def meant_region(region: str, known: tuple[str, ...]) -> str | None:
-    """Return a remedy naming the closest of *known*: first one whose letters were mixed up."""
-    mixed_up = [each for each in known if sorted(each) == sorted(region)]
-    return did_you_mean(region, mixed_up) or did_you_mean(region, known)
 
 
 def named_regions(value: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

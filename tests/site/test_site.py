@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cml_iam.errors import InputError, SiteError
+from cml_iam.facts import known_regions
 from cml_iam.site import (
     Idle,
     Restrictions,
     Site,
     Tag,
-    known_regions,
     load_site,
     parse_site,
     site_text,

@@ -1,0 +1,45 @@
+"""Partitions of AWS: their regions, and how services are named as principals there."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from typing import Final
+
+from cml_iam.policy import did_you_mean
+from cml_iam.shipped import shipped_text
+
+PARTITIONS: Final = ("aws", "aws-cn", "aws-us-gov")
+"""The partitions whose accounts can be used.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+"""
+
+
+def service_principal(service: str, partition: str) -> str:
+    """Return the name of *service*, such as `ec2`, as a principal in *partition*.
+
+    EC2 has a name of its own in China.
+    https://docs.amazonaws.cn/en_us/aws/latest/userguide/iam.html
+    """
+    suffix = "amazonaws.com.cn" if (service, partition) == ("ec2", "aws-cn") else "amazonaws.com"
+    return f"{service}.{suffix}"
+
+
+@cache
+def known_regions(partition: str) -> tuple[str, ...]:
+    """Return the regions of *partition* in the shipped list, which is as old as the release."""
+    listed: list[str] = tomllib.loads(shipped_text("policies", "regions.toml"))[partition]
+    return tuple(listed)
+
+
+@cache
+def all_regions() -> tuple[str, ...]:
+    """Return the regions of all partitions in the shipped list."""
+    return tuple(region for partition in PARTITIONS for region in known_regions(partition))
+
+
+def meant_region(region: str, known: tuple[str, ...]) -> str | None:
+    """Return a remedy that names the closest of *known*, or None: swapped letters come first."""
+    mixed_up = [name for name in known if sorted(name) == sorted(region)]
+    return did_you_mean(region, mixed_up) or did_you_mean(region, known)
