@@ -97,7 +97,7 @@ async def serve(world: World, delay: float) -> asyncio.Server:
                 if delay:
                     await asyncio.sleep(delay)
                 writer.write(
-                    f"HTTP/1.1 {status} -\r\nContent-Type: {kind}\r\n"
+                    f"HTTP/1.1 {status} -\r\nContent-Type: {kind}\r\nx-amzn-RequestId: r\r\n"
                     f"Content-Length: {len(said)}\r\n\r\n".encode()
                     + said
                 )

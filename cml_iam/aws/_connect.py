@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from cml_iam import __version__, errors
 from cml_iam.aws._errors import as_error, botocore_errors
-from cml_iam.aws._reading import leave_unread, reader
+from cml_iam.aws._reading import leave_unread
 from cml_iam.aws._reads import is_read
 from cml_iam.aws._secrets import redact, silence, unwrap, wrap
+from cml_iam.aws._session import configured_region, make_session
+from cml_iam.aws._source import load_credentials
 from cml_iam.aws.port import Identity
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def connect(
     The region is *region*, else AWS_REGION, else AWS_DEFAULT_REGION, else that of the profile. The
     endpoint is *endpoint_url*, else AWS_ENDPOINT_URL_<SERVICE>, else AWS_ENDPOINT_URL, else AWS's.
     A call is sent up to *attempts* times (standard mode); the timeouts are in seconds, per attempt.
+    An answer that takes more than twice *read_timeout* altogether, or has more than 32 MiB, raises
+    UnreachableError, and so does one that is not AWS's.
 
     *read_only* refuses every call that would change something, and *expect_account* every call
     unless the credentials are of that account; both raise RefusedError before anything is sent.
@@ -60,7 +62,7 @@ def connect(
     session = make_session(profile, access_key, secret_key, session_token)
     return _RealAws(
         session=session,
-        region=region or _configured_region(session),
+        region=region or configured_region(session),
         endpoint_url=endpoint_url,
         read_only=read_only,
         expect_account=expect_account,
@@ -70,56 +72,6 @@ def connect(
             "read_timeout": read_timeout,
         },
     )
-
-
-def make_session(
-    profile: str | None = None,
-    access_key: str | None = None,
-    secret_key: Secret | None = None,
-    session_token: Secret | None = None,
-) -> Any:
-    """Return botocore's session; see `connect` for what it raises."""
-    if (access_key is None) != (secret_key is None):
-        raise errors.InputError("an access key needs both its id and its secret")
-    import botocore.session
-
-    session = botocore.session.Session(profile=profile)
-    session.register_component("response_parser_factory", reader())
-    if access_key is not None and secret_key is not None:
-        token = session_token.reveal() if session_token else None
-        session.set_credentials(access_key, secret_key.reveal(), token)
-    try:
-        session.get_scoped_config()  # reads the files: a missing profile or a broken file shows
-        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
-    except botocore_errors() as error:
-        failure = as_error(error, "", "")
-    else:
-        return session
-    raise failure
-
-
-@cache
-def _loader(data_path: str | None) -> Any:
-    """Return what reads botocore's models: EC2's costs half a second, so once per process."""
-    from botocore.loaders import create_loader
-
-    loader = create_loader(data_path)
-    # For each kind of file it would walk the folders of 430 services to know whether one is there;
-    # that one is not shows when it is read, by an error of the same class.
-    vars(loader)["list_available_services"] = lambda _: _Every()
-    return loader
-
-
-class _Every:
-    """All names."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-
-def _configured_region(session: Any) -> str | None:
-    named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    return named or session.get_config_variable("region")
 
 
 @dataclass(slots=True, repr=False)
@@ -147,10 +99,11 @@ class _RealAws:
         self._guard(service, operation, parameters)
         secrets: list[str] = []
         plain = unwrap(parameters, secrets)
+        client = self._client(service, region, once)
         try:
-            answer = getattr(self._client(service, region, once), operation)(**plain)
+            answer = getattr(client, operation)(**plain)
         except botocore_errors() as error:
-            failure = as_error(error, service, operation)
+            failure = as_error(error, service, operation, client.meta.endpoint_url)
         else:
             answer.pop("ResponseMetadata", None)
             return _wrapped(service, operation, answer)
@@ -170,13 +123,13 @@ class _RealAws:
         self._guard(service, operation, parameters)
         secrets: list[str] = []
         plain = parameters if service in _LARGE else unwrap(parameters, secrets)
+        client = self._client(service, region, once=False)
         try:
-            client = self._client(service, region, once=False)
             _check_key(client, operation, key)
             for page in _answers(client, operation, plain):
                 yield from _drained(page, key) if service in _LARGE else page.get(key) or ()
         except botocore_errors() as error:
-            failure = as_error(error, service, operation)
+            failure = as_error(error, service, operation, client.meta.endpoint_url)
         else:
             return
         raise _redacted(failure, secrets)
@@ -211,6 +164,7 @@ class _RealAws:
         key = (service, where, once)
         # botocore's sessions are not safe for making clients in parallel (boto3 issue 1592).
         with self._lock:
+            load_credentials(self.session)  # here, where a failure of the provider is told in words
             if key not in self._clients:
                 self._clients[key] = self._make_client(service, where, once)
             return self._clients[key]
@@ -230,18 +184,28 @@ class _RealAws:
             client = self.session.create_client(
                 service, region_name=region, endpoint_url=self.endpoint_url, config=config
             )
-        except botocore_errors():  # some of them are ValueErrors too
-            raise
+        except botocore_errors() as error:  # some of them are ValueErrors too
+            failure = as_error(error, service, "")
         except ValueError as error:  # "Invalid endpoint: …"
-            raise errors.InputError(
+            failure = errors.InputError(
                 f"not an endpoint: `{self.endpoint_url or ''}`: {error}",
                 remedy="give a URL such as http://127.0.0.1:4566",
-            ) from None
+            )
+        else:
+            return _prepared(client, service)
         finally:
             silence()
-        if service == "ec2":
-            leave_unread(client)
-        return client
+        raise failure
+
+
+def _prepared(client: Any, service: str) -> Any:
+    """Return *client* with bounds on its answers."""
+    from cml_iam.aws._bounds import bound
+
+    bound(client)
+    if service == "ec2":
+        leave_unread(client)
+    return client
 
 
 def _answers(client: Any, operation: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 _GIVE = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile"
 _SIGN_IN = "sign in again: `aws sso login` or `aws login` with this profile"
 _REACH = "check --endpoint-url, AWS_ENDPOINT_URL, the region, the network and the proxy"
+_NOT_AWS = (
+    "check --endpoint-url and AWS_ENDPOINT_URL, and whether a proxy or a sign-in page of the "
+    "network answers in AWS's place"
+)
 
 # By the name of botocore's class or of one of its ancestors, so that none is imported here.
 _CREDENTIALS = {
@@ -34,7 +38,6 @@ _UNREACHABLE = {
     "ConnectionError": _REACH,
     "HTTPClientError": _REACH,
     "IncompleteReadError": _REACH,
-    "ResponseParserError": "what answers there is not AWS: check --endpoint-url",
 }
 _CONFIGURATION = {
     "BaseEndpointResolverError": "name a region with --region or AWS_REGION",
@@ -47,6 +50,8 @@ _CONFIGURATION = {
 }
 
 _ENCODED = re.compile(r"(Encoded authorization failure message: )(\S{16})(\S+)")
+# http.client repeats a header that it does not send: the signature, or the session token.
+_HEADER = re.compile(r"(Invalid header value).*", re.DOTALL)
 # Of a call that was meant to be sent once, botocore says that it reached the most retries: none.
 _NO_RETRY = re.compile(r" \(reached max retries: 0\)")
 _ACTION = re.compile(
@@ -57,19 +62,32 @@ _ACTION = re.compile(
 
 def botocore_errors() -> tuple[type[Exception], ...]:
     """Return what a call through botocore may raise, to be caught and mapped."""
+    from xml.etree.ElementTree import ParseError  # noqa: S405 - only the exception
+
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
-    return (BotoCoreError, ClientError, ResponseParserError)
+    # The location of a bucket is read from the XML by a handler of botocore's, not by its parser.
+    return (BotoCoreError, ClientError, ResponseParserError, ParseError)
 
 
-def as_error(error: Exception, service: str, operation: str) -> errors.CmlIamError:
-    """Return what *error*, raised by botocore in calling *operation*, means for the caller."""
-    from botocore.exceptions import ClientError
+def as_error(
+    error: Exception, service: str, operation: str, url: str = "there"
+) -> errors.CmlIamError:
+    """Return what *error*, raised by botocore in calling *operation*, means for the caller.
+
+    *url* is where it was sent.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
 
     if isinstance(error, ClientError):
         return _answered(error, service)
-    message = _lower(str(error)).rstrip(".")
+    if not isinstance(error, BotoCoreError):  # of a parser, which was given something else
+        what = "XML that cannot be read" if isinstance(error, SyntaxError) else str(error)
+        return errors.UnreachableError(
+            f"what answers at {url} is not AWS: {what}", operation=operation, remedy=_NOT_AWS
+        )
+    message = _HEADER.sub(r"\1", _lower(str(error))).rstrip(".")
     ancestry = [kind.__name__ for kind in type(error).__mro__]
     for table, kind in ((_CREDENTIALS, errors.CredentialsError), (_UNREACHABLE, _no_answer)):
         for name in ancestry:

@@ -9,8 +9,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from cml_iam import errors
-from cml_iam.aws._connect import CONNECT_TIMEOUT, make_session
+from cml_iam.aws._connect import CONNECT_TIMEOUT
 from cml_iam.aws._errors import as_error, botocore_errors
+from cml_iam.aws._session import make_session
 
 # Any answer will do, and the refusal of an unsigned request is one.
 _QUESTIONS: Final = {
@@ -55,6 +56,8 @@ def greet(
     from botocore.config import Config
     from botocore.exceptions import ClientError
 
+    from cml_iam.aws._bounds import bound
+
     config = Config(
         signature_version=UNSIGNED,
         connect_timeout=CONNECT_TIMEOUT,
@@ -62,10 +65,13 @@ def greet(
         retries={"mode": "standard", "total_max_attempts": 1},
     )
     operation = _QUESTIONS[service]
+    url = "there"
     try:
         client = make_session(profile).create_client(
             service, region_name=region, endpoint_url=endpoint_url, config=config
         )
+        url = client.meta.endpoint_url
+        bound(client)
         before = now()
         try:
             answer = getattr(client, operation)()
@@ -73,15 +79,14 @@ def greet(
             answer = error.response
         middle = before + (now() - before) / 2
     except botocore_errors() as error:
-        failure = as_error(error, service, operation)
+        failure = as_error(error, service, operation, url)
     except ValueError as error:  # "Invalid endpoint: …"
         failure = errors.InputError(
             f"not an endpoint: {error}", remedy="give a URL such as http://127.0.0.1:4566"
         )
     else:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        server, url = headers.get("server", ""), client.meta.endpoint_url
-        return Greeting(service, url, server, _ahead(headers, middle))
+        return Greeting(service, url, headers.get("server", ""), _ahead(headers, middle))
     raise failure
 
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Final
 
+from cml_iam.aws._answer import described, is_of_aws
+
 UNREAD: Final = frozenset(
     {
         "CapacityReservationSpecification",
@@ -33,8 +35,11 @@ Reading is all the interpreter's own work, so threads would only take turns, eac
 
 
 def reader() -> Any:
-    """Return what makes botocore's parsers, to be registered as `response_parser_factory`."""
-    from botocore.parsers import ResponseParserFactory
+    """Return what makes botocore's parsers, to be registered as `response_parser_factory`.
+
+    They raise botocore's ResponseParserError for whatever is not an answer of AWS.
+    """
+    from botocore.parsers import ResponseParserError, ResponseParserFactory
 
     lock = Lock()
 
@@ -43,12 +48,21 @@ def reader() -> Any:
             parser = super().create_parser(protocol_name)
             parse = parser.parse
 
+            def checked(response: dict[str, Any], shape: Any) -> Any:
+                try:
+                    parsed = parse(response, shape)
+                except Exception:  # noqa: BLE001 - what parsers of a dozen formats raise has no end
+                    parsed = None
+                if parsed is None or not is_of_aws(protocol_name, response, shape, parsed):
+                    raise ResponseParserError(described(response))
+                return parsed
+
             def in_turn(response: dict[str, Any], shape: Any) -> Any:
                 body = response["body"]
                 if not isinstance(body, bytes) or len(body) < LARGE:
-                    return parse(response, shape)
+                    return checked(response, shape)
                 with lock:
-                    return parse(response, shape)
+                    return checked(response, shape)
 
             vars(parser)["parse"] = in_turn
             return parser

@@ -52,21 +52,22 @@ def redact(text: str, secrets: list[str]) -> str:
     return text
 
 
-class _NoDebug(logging.Filter):
-    """Drops DEBUG records: botocore logs whole requests and answers there, secrets included.
+class _Discreet(logging.Filter):
+    """Drops DEBUG records, and tracebacks: botocore logs whole requests there, secrets included.
 
     Known and closed as is: https://github.com/boto/botocore/issues/2626
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
         return record.levelno > logging.DEBUG
 
 
-_NO_DEBUG = _NoDebug()
+_DISCREET = _Discreet()
 
 
 def silence() -> None:
-    """Keep botocore's DEBUG records out of every log of this process.
+    """Keep botocore's DEBUG records and tracebacks out of every log of this process.
 
     A filter holds where a level would not: `boto3.set_stream_logger` and a later `setLevel` undo a
     level. It belongs on each logger, since a record passes only the filters of the one it was
@@ -74,4 +75,4 @@ def silence() -> None:
     """
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in _LEAKING:
-            logging.getLogger(name).addFilter(_NO_DEBUG)
+            logging.getLogger(name).addFilter(_DISCREET)

@@ -1,17 +1,21 @@
-"""Where the credentials in use come from, and which others they win over."""
+"""Where the credentials in use come from, which others they win over, and what is wrong in them."""
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cml_iam.aws._connect import make_session
+from cml_iam import errors
 from cml_iam.aws._errors import as_error, botocore_errors
+from cml_iam.aws._session import make_session
+from cml_iam.visible import visible
 
 # botocore's names of its providers, in the order it asks them.
 # https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 _WORDS: Final = {
+    "explicit": "the caller",
     "env": "the environment: AWS_ACCESS_KEY_ID",
     "assume-role": "a role that {profile} assumes",
     "assume-role-with-web-identity": "a role assumed with a web identity: AWS_ROLE_ARN",
@@ -66,31 +70,156 @@ def find_source(profile: str | None = None) -> Source | None:
     InputError for files that cannot be read.
     """
     session = make_session(profile)
+    loaded = load_credentials(session)
+    if loaded is None:
+        return None
+    method, credential = loaded
+    named = session.instance_variables().get("profile")
+    kind = "flag" if named else _KINDS.get(method, method)
+    return Source(
+        kind,
+        method,
+        _in_words(session, method),
+        credential.access_key,
+        bool(credential.token),
+        _unused(method, named),
+    )
+
+
+def load_credentials(session: Any) -> tuple[str, Any] | None:
+    """Return botocore's name of the provider and its credential, checked; None without any.
+
+    Raises CredentialsError where a provider fails, or for a credential that no header can carry.
+    """
     try:
-        found = session.get_credentials()
-        frozen = found.get_frozen_credentials() if found else None
+        credentials = session.get_credentials()
+        frozen = credentials.get_frozen_credentials() if credentials else None
     except botocore_errors() as error:
-        failure = as_error(error, "", "")
+        failure = _named(session, as_error(error, "", ""))
+    except _FAILURES_OF_PROVIDERS as error:
+        failure = _failed(session, error)
     else:
-        if found is None or frozen is None:
+        if frozen is None:
             return None
-        temporary = bool(frozen.token)
-        return _source(session, found.method, frozen.access_key, profile, temporary=temporary)
+        _check(session, credentials.method, frozen)
+        return credentials.method, frozen
     raise failure
 
 
-def _source(
-    session: Any, method: str, key_id: str, profile: str | None, *, temporary: bool
-) -> Source:
-    named = profile or session.profile or "default"
-    how = " named by --profile" if profile else ""
-    said = _WORDS.get(method, method).format(
-        profile=f"profile `{named}`{how}",
+# What botocore's providers let through of a program, a file or an answer that is not as it expects.
+_FAILURES_OF_PROVIDERS: Final = (
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    Warning,
+)
+_BY_HAND: Final = "run it by hand to see what it answers"
+_ON_A_TERMINAL: Final = (
+    "run the command on a terminal, or sign in first and use the session: `aws sts assume-role`"
+)
+
+
+def _failed(session: Any, error: Exception) -> errors.CredentialsError:
+    """Return what *error* of a provider means; nothing of what the provider answered is shown."""
+    source = _in_words(session, _configured(session))
+    if isinstance(error, EOFError | Warning):
+        return errors.CredentialsError(
+            f"{source} asks for an MFA code, and there is no terminal to ask on",
+            remedy=_ON_A_TERMINAL,
+        )
+    if isinstance(error, OSError):
+        program = f"`{error.filename}`: " if error.filename else ""
+        reason = (error.strerror or str(error)).lower()
+        return errors.CredentialsError(
+            f"{source} cannot be used: {program}{reason}",
+            remedy="install the program, or correct its path in the profile",
+        )
+    if isinstance(error, RuntimeError) and "expired" in str(error):
+        return errors.CredentialsError(
+            f"{source} answered a credential that has expired", remedy=f"renew it; {_BY_HAND}"
+        )
+    what = "no JSON" if isinstance(error, ValueError) else "no credential"
+    return errors.CredentialsError(f"{source} answered {what}", remedy=_BY_HAND)
+
+
+def _named(session: Any, failure: errors.CmlIamError) -> errors.CmlIamError:
+    """Return *failure* with the source it is of, where that is not said yet."""
+    named = f"profile `{_profile(session)}`"
+    if isinstance(failure, errors.CredentialsError) and named not in failure.message:
+        failure.message = f"{_in_words(session, _configured(session))}: {failure.message}"
+        failure.args = (failure.message,)
+    return failure
+
+
+def _check(session: Any, method: str, frozen: Any) -> None:
+    """Raise CredentialsError for a key with a character that breaks the request's header.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
+    """
+    for variable, name, value in (
+        ("AWS_ACCESS_KEY_ID", "the access key id", frozen.access_key),
+        ("AWS_SECRET_ACCESS_KEY", "the secret access key", frozen.secret_key),
+        ("AWS_SESSION_TOKEN", "the session token", frozen.token),
+    ):
+        wrong = _wrong_in(value or "")
+        if wrong:
+            whose = variable if method == "env" else f"{name} of {_in_words(session, method)}"
+            raise errors.CredentialsError(
+                f"{whose} {wrong}",
+                remedy="write it without: with `printf %s` or `kubectl create secret "
+                "--from-literal`, not with `echo` or an editor",
+            )
+
+
+def _wrong_in(value: str) -> str:
+    """Return what no credential has and *value* does, in words that follow its name."""
+    if value[:1] in ("'", '"') and value[:1]:
+        return "is in quotation marks"
+    odd = _NOT_VISIBLE_ASCII.search(value)
+    if odd is None:
+        return ""
+    names = {"\n": "a newline", "\r": "a carriage return", " ": "a blank", "\t": "a tab"}
+    what = names.get(odd[0], f"the character `{visible(odd[0])}`")
+    at_end = not value[odd.start() :].strip()
+    return f"ends with {what}" if at_end else f"has {what} in it"
+
+
+_NOT_VISIBLE_ASCII: Final = re.compile(r"[^\x21-\x7e]")
+
+
+def _profile(session: Any) -> str:
+    return str(session.profile or "default")
+
+
+def _in_words(session: Any, method: str) -> str:
+    how = " named by --profile" if session.instance_variables().get("profile") else ""
+    return _WORDS.get(method, method).format(
+        profile=f"profile `{_profile(session)}`{how}",
         credentials=f"`{session.get_config_variable('credentials_file')}`",
         config=f"`{session.get_config_variable('config_file')}`",
     )
-    kind = "flag" if profile else _KINDS.get(method, method)
-    return Source(kind, method, said, key_id, temporary, _unused(method, profile))
+
+
+def _configured(session: Any) -> str:
+    """Return botocore's name of the provider that the profile asks for: the one that failed."""
+    profile = session.get_scoped_config()
+    for setting, method in _SETTINGS.items():
+        if setting in profile:
+            return method
+    return "container-role" if _in_container() else "iam-role"
+
+
+_SETTINGS: Final = {
+    "web_identity_token_file": "assume-role-with-web-identity",
+    "role_arn": "assume-role",
+    "sso_session": "sso",
+    "sso_start_url": "sso",
+    "login_session": "login",
+    "credential_process": "custom-process",
+}
 
 
 def _unused(method: str, profile: str | None) -> tuple[str, ...]:

@@ -20,6 +20,14 @@ def ec2_error(code: str, message: str) -> str:
     )
 
 
+def iam_error(code: str, message: str) -> str:
+    return (
+        '<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error>'
+        f"<Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+        "<RequestId>1</RequestId></ErrorResponse>"
+    )
+
+
 def instances(*ids: str, more: str = "") -> str:
     items = "".join(f"<item><instanceId>{each}</instanceId></item>" for each in ids)
     token = f"<nextToken>{more}</nextToken>" if more else ""

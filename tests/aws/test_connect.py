@@ -256,7 +256,7 @@ def test_a_dead_endpoint_is_unreachable(to: Connect) -> None:
 def test_a_web_page_is_not_aws(endpoint: Endpoint, to: Connect) -> None:
     endpoint.answers = [(200, "<html><body>welcome<br></body>")]
 
-    with pytest.raises(errors.UnreachableError, match="no answer"):
+    with pytest.raises(errors.UnreachableError, match="is not AWS: HTTP 200 with a web page"):
         to(attempts=1).call("ec2", "describe_regions")
 
 
@@ -303,7 +303,7 @@ def test_a_secret_in_an_answer_is_held(endpoint: Endpoint, to: Connect) -> None:
 
 def test_a_secret_is_passed_on_as_it_is(endpoint: Endpoint, to: Connect) -> None:
     secret = token_urlsafe(30)
-    endpoint.answers = [(400, answers.ec2_error("ValidationError", f"not {secret}"))]
+    endpoint.answers = [(400, answers.iam_error("ValidationError", f"not {secret}"))]
 
     with pytest.raises(errors.RequestError) as caught:
         to().call("iam", "create_login_profile", UserName="u", Password=Secret(secret))

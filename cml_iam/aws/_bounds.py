@@ -1,0 +1,187 @@
+"""Bounds of an answer: how large it may be, and how long it may take from the first byte sent.
+
+botocore's read timeout counts from byte to byte, and it reads until memory ends. This module
+imports botocore, so import it only where a client is made.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final, Self
+
+from botocore.awsrequest import (
+    AWSHTTPConnection,
+    AWSHTTPConnectionPool,
+    AWSHTTPSConnection,
+    AWSHTTPSConnectionPool,
+)
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from urllib3.exceptions import HTTPError as Urllib3Error
+from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeout
+
+from cml_iam.errors import UnreachableError
+
+ANSWER_BYTES: Final = 32 * 1024 * 1024
+"""The most bytes of an answer; AWS's largest, a page of 1,000 instances, has 4 MB."""
+
+READ_TIMEOUTS: Final = 2
+"""How many read timeouts an answer may take altogether, from connecting to its last byte."""
+
+_PIECE: Final = 64 * 1024
+_REMEDY: Final = "check --endpoint-url, AWS_ENDPOINT_URL, the network and the proxy"
+
+
+def bound(client: Any) -> None:
+    """Have *client* give up on an answer that is too large, or that does not end."""
+    endpoint = client._endpoint  # noqa: SLF001 - botocore has no other way to the HTTP session
+    seconds = client.meta.config.read_timeout * READ_TIMEOUTS
+    endpoint.http_session = _BoundedSession(endpoint.http_session, seconds, ANSWER_BYTES)
+
+
+class _Deadline:
+    """Shuts down the sockets it watches once *seconds* are over; *passed* says that they are."""
+
+    def __init__(self, seconds: float) -> None:
+        self.passed = False
+        self._sockets: list[Any] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        _current.deadline = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _current.deadline = None
+        self._timer.cancel()
+
+    def watch(self, sock: Any) -> None:
+        with self._lock:
+            self._sockets.append(sock)
+            if self.passed:
+                _shut_down(sock)
+
+    def _end(self) -> None:
+        with self._lock:
+            self.passed = True
+            for each in self._sockets:
+                _shut_down(each)
+
+
+_current = threading.local()
+
+
+def _shut_down(sock: Any) -> None:
+    with suppress(OSError):  # it is closed already, or TLS took it over
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Watched:
+    """Of a connection: its socket is watched by the deadline of the request under way."""
+
+    def _new_conn(self) -> Any:
+        sock = super()._new_conn()  # type: ignore[misc]  # a mixin for urllib3's connections
+        _watch(sock)
+        return sock
+
+    def request(self, *args: Any, **options: Any) -> Any:
+        if vars(self).get("sock") is not None:
+            _watch(vars(self)["sock"])
+        return super().request(*args, **options)  # type: ignore[misc]  # as above
+
+
+def _watch(sock: Any) -> None:
+    deadline = getattr(_current, "deadline", None)
+    if deadline is not None:
+        deadline.watch(sock)
+
+
+class _Connection(_Watched, AWSHTTPConnection):  # type: ignore[misc]  # botocore has no types
+    pass
+
+
+class _TlsConnection(_Watched, AWSHTTPSConnection):  # type: ignore[misc]  # as above
+    pass
+
+
+class _Pool(AWSHTTPConnectionPool):  # type: ignore[misc]  # as above
+    ConnectionCls = _Connection
+
+
+class _TlsPool(AWSHTTPSConnectionPool):  # type: ignore[misc]  # as above
+    ConnectionCls = _TlsConnection
+
+
+class _BoundedSession:
+    """botocore's HTTP session, each of whose answers is bounded."""
+
+    def __init__(self, inner: Any, seconds: float, most: int) -> None:
+        self._inner = inner
+        self._seconds = seconds
+        self._most = most
+        # Shared by the direct connections and those through a proxy.
+        vars(inner)["_pool_classes_by_scheme"].update(http=_Pool, https=_TlsPool)
+
+    def send(self, request: Any) -> Any:
+        """Send *request* and read the whole answer, as the inner session does."""
+        streams, request.stream_output = request.stream_output, True
+        with _Deadline(self._seconds) as deadline:
+            try:
+                response = self._inner.send(request)
+                if not streams:
+                    self._read(request, response)
+            except Exception:
+                if not deadline.passed:
+                    raise
+            if not deadline.passed:
+                return response
+        raise UnreachableError(
+            f"no answer: {request.url} did not finish its answer within {self._seconds:g} s",
+            remedy=_REMEDY,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._inner.close()
+
+    def _read(self, request: Any, response: Any) -> None:
+        response.raw = _Bounded(response.raw, self._most, request.url)
+        try:
+            body = response.content
+        except Urllib3ReadTimeout as error:
+            raise ReadTimeoutError(endpoint_url=request.url, error=error) from None
+        except (Urllib3Error, OSError) as error:
+            raise ConnectionClosedError(
+                endpoint_url=request.url, request=request, error=error
+            ) from None
+        promised = response.headers.get("Content-Length", "")
+        if request.method != "HEAD" and promised.isdecimal() and len(body) < int(promised):
+            raise ConnectionClosedError(endpoint_url=request.url, request=request)
+
+
+class _Bounded:
+    """An answer under way of which no more than *most* bytes are read."""
+
+    def __init__(self, raw: Any, most: int, url: str) -> None:
+        self._raw = raw
+        self._most = most
+        self._url = url
+
+    def stream(self) -> Iterator[bytes]:
+        """Yield the pieces of the answer."""
+        taken = 0
+        for piece in self._raw.stream(_PIECE):
+            taken += len(piece)
+            if taken > self._most:
+                self._raw.close()
+                raise UnreachableError(
+                    f"what answers at {self._url} is not AWS: its answer is longer than "
+                    f"{self._most // 1024} KiB",
+                    remedy=_REMEDY,
+                )
+            yield piece

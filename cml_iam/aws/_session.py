@@ -1,0 +1,67 @@
+"""botocore's session: whose credentials, which configuration, how answers are read."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from cml_iam import errors
+from cml_iam.aws._errors import as_error, botocore_errors
+from cml_iam.aws._reading import reader
+from cml_iam.aws._secrets import silence
+
+if TYPE_CHECKING:
+    from cml_iam.secret import Secret
+
+
+def make_session(
+    profile: str | None = None,
+    access_key: str | None = None,
+    secret_key: Secret | None = None,
+    session_token: Secret | None = None,
+) -> Any:
+    """Return botocore's session; see `connect` for what it raises."""
+    if (access_key is None) != (secret_key is None):
+        raise errors.InputError("an access key needs both its id and its secret")
+    import botocore.session
+
+    session = botocore.session.Session(profile=profile)
+    silence()
+    session.register_component("response_parser_factory", reader())
+    if access_key is not None and secret_key is not None:
+        token = session_token.reveal() if session_token else None
+        session.set_credentials(access_key, secret_key.reveal(), token)
+    try:
+        session.get_scoped_config()  # reads the files: a missing profile or a broken file shows
+        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    except botocore_errors() as error:
+        failure = as_error(error, "", "")
+    else:
+        return session
+    raise failure
+
+
+@cache
+def _loader(data_path: str | None) -> Any:
+    """Return what reads botocore's models: EC2's costs half a second, so once per process."""
+    from botocore.loaders import create_loader
+
+    loader = create_loader(data_path)
+    # For each kind of file it would walk the folders of 430 services to know whether one is there;
+    # that one is not shows when it is read, by an error of the same class.
+    vars(loader)["list_available_services"] = lambda _: _Every()
+    return loader
+
+
+class _Every:
+    """All names."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def configured_region(session: Any) -> str | None:
+    """Return the region that the environment or the profile names."""
+    named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return named or session.get_config_variable("region")
