@@ -21,6 +21,22 @@ _CAPACITY = "try another availability zone or instance type, or the same again l
 _SLOWER = "send fewer requests at once, and try again shortly"
 _ELSEWHERE = "choose a region, zone or instance type that offers it"
 _OPT_IN = "enable the region or subscribe to the product in the AWS account first"
+_BLOCKED = "AWS has blocked the account for this: contact AWS Support"
+_PENDING = "AWS is still verifying the account: try again in a few hours, or contact AWS Support"
+_OF_ANOTHER_REGION = "it may be gone, or be of another region or account: "
+_IMAGE = (
+    f"{_OF_ANOTHER_REGION}see `cml-iam worker images 'PATTERN'`; an image of somebody else has to "
+    "be shared with this account, one of AWS Marketplace to be subscribed to"
+)
+_KEY_PAIR = f"{_OF_ANOTHER_REGION}see `aws ec2 describe-key-pairs`, or leave --key-name away"
+_SUBNET = f"{_OF_ANOTHER_REGION}see `aws ec2 describe-subnets`, or correct the site file"
+_GROUP = f"{_OF_ANOTHER_REGION}see `aws ec2 describe-security-groups`, or correct the site file"
+_INSTANCE = "it may be terminated, or be of another region: see `cml-iam worker list`"
+_TERMINATE = "EC2 cannot stop it, only terminate it: `cml-iam worker terminate`"
+_UNPROTECT = (
+    "ask an administrator to take the protection off: `aws ec2 modify-instance-attribute "
+    "--instance-id {id} --no-disable-api-{what}`"
+)
 _POLICY = (
     "have the policy allow the permission for this request: look at its conditions (region, tag, "
     "type, image), an explicit Deny and a boundary"
@@ -79,6 +95,16 @@ _STATE = {
     "IncorrectStateException",
     "InvalidState",
 }
+_MISSING = {
+    "InvalidAMIID.NotFound": _IMAGE,
+    "InvalidAMIID.Unavailable": _IMAGE,
+    "InvalidGroup.NotFound": _GROUP,
+    "InvalidInstanceID.NotFound": _INSTANCE,
+    "InvalidKeyPair.NotFound": _KEY_PAIR,
+    "InvalidSecurityGroupID.NotFound": _GROUP,
+    "InvalidSubnet.NotFound": _SUBNET,
+    "InvalidSubnetID.NotFound": _SUBNET,
+}
 _PROTECTED = {"OperationNotPermitted", "UnmodifiableEntity"}
 _CAPACITY_CODES = {"ReservationCapacityExceeded"}
 _LIMIT = {"LimitExceeded", "ServiceQuotaExceededException", "MaxSpotInstanceCountExceeded"}
@@ -95,7 +121,7 @@ _THROTTLED = {
     "ThrottlingException",
     "TooManyRequestsException",
 }
-_OPT_IN_CODES = {"Blocked", "NotSignedUp", "OptInRequired", "PendingVerification"}
+_OPT_IN_CODES = {"NotSignedUp", "OptInRequired"}
 _NOT_OFFERED = {
     "InvalidAction",
     "NotImplemented",
@@ -130,12 +156,17 @@ _EXACT: dict[str, tuple[type[errors.AwsError], str | None]] = {
     **{code: (errors.CredentialsError, remedy) for code, remedy in CREDENTIALS.items()},
     **dict.fromkeys(_DENIED, (errors.DeniedError, _POLICY)),
     **dict.fromkeys(_NOT_FOUND, (errors.NotFoundError, None)),
+    **{code: (errors.NotFoundError, remedy) for code, remedy in _MISSING.items()},
     **dict.fromkeys(_STATE, (errors.StateError, None)),
-    **dict.fromkeys(_PROTECTED, (errors.ProtectedError, "take the protection off first")),
+    **dict.fromkeys(
+        _PROTECTED, (errors.ProtectedError, "it is protected against this: ask an administrator")
+    ),
     **dict.fromkeys(_CAPACITY_CODES, (errors.CapacityError, _CAPACITY)),
     **dict.fromkeys(_LIMIT, (errors.LimitError, _QUOTA)),
     **dict.fromkeys(_THROTTLED, (errors.ThrottledError, _SLOWER)),
     **dict.fromkeys(_OPT_IN_CODES, (errors.NotOfferedError, _OPT_IN)),
+    "Blocked": (errors.NotOfferedError, _BLOCKED),
+    "PendingVerification": (errors.NotOfferedError, _PENDING),
     **dict.fromkeys(_NOT_OFFERED, (errors.NotOfferedError, _ELSEWHERE)),
     **dict.fromkeys(_NO_ANSWER, (errors.UnreachableError, "a fault on AWS's side; try again")),
     **dict.fromkeys(_REQUEST, (errors.RequestError, None)),
@@ -152,13 +183,45 @@ _SCHEMES: tuple[tuple[re.Pattern[str], type[errors.AwsError], str | None], ...] 
 )
 
 
-def by_remedy(code: str, status: int) -> tuple[type[errors.AwsError], str | None]:
-    """Return the class and the remedy for AWS's *code* of an answer with HTTP *status*."""
+# Where one code means several things, and only the message says which.
+_BY_MESSAGE: tuple[tuple[str, re.Pattern[str], type[errors.AwsError], str], ...] = (
+    ("AuthFailure", re.compile("Not authorized for images"), errors.NotFoundError, _IMAGE),
+    ("AuthFailure", re.compile("expired|not yet current"), errors.CredentialsError, _CLOCK),
+    (
+        "(InvalidSignatureException|SignatureDoesNotMatch)",
+        re.compile("Signature expired|Signature not yet current"),
+        errors.CredentialsError,
+        _CLOCK,
+    ),
+    (
+        "OperationNotPermitted",
+        re.compile("'(?P<id>i-[0-9a-f]+)'.*disableApi(?P<what>Stop|Termination)"),
+        errors.ProtectedError,
+        _UNPROTECT,
+    ),
+    (
+        "UnsupportedOperation",
+        re.compile("one-time Spot|root device type and cannot be stopped"),
+        errors.StateError,
+        _TERMINATE,
+    ),
+)
+
+
+def by_remedy(
+    code: str, status: int, message: str = ""
+) -> tuple[type[errors.AwsError], str | None]:
+    """Return the class and the remedy for AWS's *code* and *message*, with HTTP *status*."""
+    for codes, pattern, kind, remedy in _BY_MESSAGE:
+        found = pattern.search(message) if re.fullmatch(codes, code) else None
+        if found:
+            parts = {name: part.lower() for name, part in found.groupdict().items()}
+            return kind, remedy.format(**parts)
     if code in _EXACT:
         return _EXACT[code]
-    for scheme, kind, remedy in _SCHEMES:
+    for scheme, scheme_kind, scheme_remedy in _SCHEMES:
         if scheme.fullmatch(code):
-            return kind, remedy
+            return scheme_kind, scheme_remedy
     if status >= 500:
         return errors.UnreachableError, "a fault on AWS's side; try again"
     return errors.AwsError, None

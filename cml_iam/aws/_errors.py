@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cml_iam import errors
 from cml_iam.aws._codes import by_remedy
+from cml_iam.catalogue import load_catalogue
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -42,12 +43,17 @@ _UNREACHABLE = {
 _CONFIGURATION = {
     "BaseEndpointResolverError": "name a region with --region or AWS_REGION",
     "ConfigNotFound": "check AWS_CONFIG_FILE",
-    "ConfigParseError": "mend the file, see `aws configure list`",
+    "ConfigParseError": "correct the file, see `aws configure list`",
     "EndpointProviderError": "check the region and the endpoint",
-    "InvalidConfigError": "mend the profile in ~/.aws/config",
+    "InvalidConfigError": "correct the profile in ~/.aws/config",
     "InvalidRegionError": "name a region such as us-east-1",
     "UnknownRegionError": "name a region such as us-east-1",
 }
+
+_ADMINISTRATOR = (
+    "run it as an administrator whose policy allows the permission (--profile NAME): the manager "
+    "itself should not hold it"
+)
 
 _ENCODED = re.compile(r"(Encoded authorization failure message: )(\S{16})(\S+)")
 # http.client repeats a header that it does not send: the signature, or the session token.
@@ -62,7 +68,7 @@ _ACTION = re.compile(
 
 def botocore_errors() -> tuple[type[Exception], ...]:
     """Return what a call through botocore may raise, to be caught and mapped."""
-    from xml.etree.ElementTree import ParseError  # noqa: S405 - only the exception
+    from xml.etree.ElementTree import ParseError
 
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
@@ -110,10 +116,7 @@ def _answered(error: ClientError, service: str) -> errors.AwsError:
     encoded = _ENCODED.search(str(error))
     message = _ENCODED.sub(_shortened, _NO_RETRY.sub("", str(error))).rstrip(". ")
     name = error.operation_name
-    kind, remedy = by_remedy(code, status)
-    if code == "AuthFailure" and "not authorized for" in message.lower():
-        # EC2's answer for an image nobody shared with this account; the key itself is good.
-        kind, remedy = errors.DeniedError, "have the owner share it with this account"
+    kind, remedy = by_remedy(code, status, message)
     if issubclass(kind, errors.DeniedError):
         denied = _denied(message, code, name, service, remedy)
         denied.encoded = encoded[2] + encoded[3] if encoded else ""
@@ -126,6 +129,8 @@ def _denied(
 ) -> errors.DeniedError:
     told = _ACTION.search(message)
     action = told.group(1) if told else _action(service, operation)
+    if not _is_the_managers(action):
+        remedy = _ADMINISTRATOR
     return errors.DeniedError(
         message,
         code=code,
@@ -133,6 +138,12 @@ def _denied(
         action=action,
         remedy=remedy.replace("the permission", f"`{action}`") if remedy else None,
     )
+
+
+def _is_the_managers(action: str) -> bool:
+    catalogue = load_catalogue()
+    optional = (each.action for _, each in catalogue.options)
+    return action in (*catalogue.actions, *optional)
 
 
 def _action(service: str, operation: str) -> str:

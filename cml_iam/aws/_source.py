@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from getpass import GetPassWarning
 from typing import Any, Final
 
 from cml_iam import errors
@@ -92,8 +96,9 @@ def load_credentials(session: Any) -> tuple[str, Any] | None:
     Raises CredentialsError where a provider fails, or for a credential that no header can carry.
     """
     try:
-        credentials = session.get_credentials()
-        frozen = credentials.get_frozen_credentials() if credentials else None
+        with _asking_on_a_terminal_alone(session):
+            credentials = session.get_credentials()
+            frozen = credentials.get_frozen_credentials() if credentials else None
     except botocore_errors() as error:
         failure = _named(session, as_error(error, "", ""))
     except _FAILURES_OF_PROVIDERS as error:
@@ -106,15 +111,27 @@ def load_credentials(session: Any) -> tuple[str, Any] | None:
     raise failure
 
 
+@contextmanager
+def _asking_on_a_terminal_alone(session: Any) -> Iterator[None]:
+    """Have an MFA code asked for where nobody can type it unseen raise, before the prompt."""
+    if "mfa_serial" not in session.get_scoped_config():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GetPassWarning)
+        yield
+
+
 # What botocore's providers let through of a program, a file or an answer that is not as it expects.
 _FAILURES_OF_PROVIDERS: Final = (
+    AttributeError,
     EOFError,
     KeyError,
     OSError,
     RuntimeError,
     TypeError,
     ValueError,
-    Warning,
+    GetPassWarning,
 )
 _BY_HAND: Final = "run it by hand to see what it answers"
 _ON_A_TERMINAL: Final = (
@@ -125,7 +142,7 @@ _ON_A_TERMINAL: Final = (
 def _failed(session: Any, error: Exception) -> errors.CredentialsError:
     """Return what *error* of a provider means; nothing of what the provider answered is shown."""
     source = _in_words(session, _configured(session))
-    if isinstance(error, EOFError | Warning):
+    if isinstance(error, EOFError | GetPassWarning):
         return errors.CredentialsError(
             f"{source} asks for an MFA code, and there is no terminal to ask on",
             remedy=_ON_A_TERMINAL,
@@ -183,10 +200,11 @@ def _wrong_in(value: str) -> str:
         return ""
     names = {"\n": "a newline", "\r": "a carriage return", " ": "a blank", "\t": "a tab"}
     what = names.get(odd[0], f"the character `{visible(odd[0])}`")
-    at_end = not value[odd.start() :].strip()
+    at_end = not _VISIBLE_ASCII.search(value, odd.end())
     return f"ends with {what}" if at_end else f"has {what} in it"
 
 
+_VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]")
 _NOT_VISIBLE_ASCII: Final = re.compile(r"[^\x21-\x7e]")
 
 

@@ -53,10 +53,157 @@ def test_an_expired_request_means_the_clock(code: str) -> None:
     assert "clock" in (as_error(answered(code), "ec2", "x").remedy or "")
 
 
-def test_an_image_not_shared_is_no_bad_key() -> None:
-    error = as_error(answered("AuthFailure", "Not authorized for images: [ami-1]"), "ec2", "x")
+BY_MESSAGE: dict[str, tuple[str, str, type[errors.AwsError], str]] = {
+    "an image that is gone, private or of another region": (
+        "AuthFailure",
+        "Not authorized for images: [ami-0a1b2c3d4e5f60001]",
+        errors.NotFoundError,
+        "cml-iam worker images",
+    ),
+    "a key that AWS does not know": (
+        "AuthFailure",
+        "AWS was not able to validate the provided access credentials",
+        errors.CredentialsError,
+        "AWS_ACCESS_KEY_ID",
+    ),
+    "a clock that is behind": (
+        "SignatureDoesNotMatch",
+        "Signature expired: 20261128T100000Z is now earlier than 20261128T100500Z",
+        errors.CredentialsError,
+        "clock",
+    ),
+    "a clock that is ahead": (
+        "SignatureDoesNotMatch",
+        "Signature not yet current: 20261128T101000Z is still later than 20261128T100500Z",
+        errors.CredentialsError,
+        "clock",
+    ),
+    "a clock that is ahead, said by a service of JSON": (
+        "InvalidSignatureException",
+        "Signature not yet current: 20261128T101000Z is still later than 20261128T100500Z",
+        errors.CredentialsError,
+        "clock",
+    ),
+    "a secret that is mistyped": (
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided.",
+        errors.CredentialsError,
+        "AWS_SECRET_ACCESS_KEY",
+    ),
+    "a one-time Spot instance": (
+        "UnsupportedOperation",
+        "You can't stop the Spot Instance 'i-0a1b2c3d4e5f60718' because it is associated with a "
+        "one-time Spot Instance request.",
+        errors.StateError,
+        "cml-iam worker terminate",
+    ),
+    "an instance whose root device is no volume": (
+        "UnsupportedOperation",
+        "The instance 'i-0a1b2c3d4e5f60718' does not have an 'ebs' root device type and cannot be "
+        "stopped.",
+        errors.StateError,
+        "cml-iam worker terminate",
+    ),
+    "what a type does not offer": (
+        "UnsupportedOperation",
+        "The functionality you requested is not available in this region.",
+        errors.NotOfferedError,
+        "choose a region",
+    ),
+    "an instance that is protected against terminating": (
+        "OperationNotPermitted",
+        "The instance 'i-0a1b2c3d4e5f60718' may not be terminated. Modify its "
+        "'disableApiTermination' instance attribute and try again.",
+        errors.ProtectedError,
+        "--instance-id i-0a1b2c3d4e5f60718 --no-disable-api-termination",
+    ),
+    "an instance that is protected against stopping": (
+        "OperationNotPermitted",
+        "The instance 'i-0a1b2c3d4e5f60718' may not be stopped. Modify its 'disableApiStop' "
+        "instance attribute and try again.",
+        errors.ProtectedError,
+        "--no-disable-api-stop",
+    ),
+    "an account that is blocked": (
+        "Blocked",
+        "This account is currently blocked.",
+        errors.NotOfferedError,
+        "contact AWS",
+    ),
+    "an account that is being verified": (
+        "PendingVerification",
+        "Your account is pending verification.",
+        errors.NotOfferedError,
+        "a few hours",
+    ),
+    "a missing image": (
+        "InvalidAMIID.NotFound",
+        "The image id '[ami-1]' does not exist",
+        errors.NotFoundError,
+        "cml-iam worker images",
+    ),
+    "a missing key pair": (
+        "InvalidKeyPair.NotFound",
+        "The key pair 'k' does not exist",
+        errors.NotFoundError,
+        "describe-key-pairs",
+    ),
+    "a missing subnet": (
+        "InvalidSubnetID.NotFound",
+        "The subnet ID 'subnet-1' does not exist",
+        errors.NotFoundError,
+        "describe-subnets",
+    ),
+    "a missing security group": (
+        "InvalidGroup.NotFound",
+        "The security group 'sg-1' does not exist",
+        errors.NotFoundError,
+        "describe-security-groups",
+    ),
+    "a missing instance": (
+        "InvalidInstanceID.NotFound",
+        "The instance ID 'i-1' does not exist",
+        errors.NotFoundError,
+        "cml-iam worker list",
+    ),
+}
 
-    assert isinstance(error, errors.DeniedError)
+
+@pytest.mark.parametrize("name", BY_MESSAGE)
+def test_each_of_these_has_a_remedy_of_its_own(name: str) -> None:
+    code, message, kind, remedy = BY_MESSAGE[name]
+    error = as_error(answered(code, message), "ec2", "x")
+
+    assert type(error) is kind
+    assert remedy in (error.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "advice"),
+    [
+        ("iam", "ListAccessKeys", "run it as an administrator whose policy allows"),
+        ("ec2", "ModifyInstanceAttribute", "run it as an administrator whose policy allows"),
+        ("ec2", "StopInstances", "have the policy allow `ec2:StopInstances`"),
+        ("cloudwatch", "GetMetricData", "have the policy allow `cloudwatch:GetMetricData`"),
+    ],
+)
+def test_nobody_is_told_to_give_the_manager_what_is_an_administrators(
+    service: str, operation: str, advice: str
+) -> None:
+    error = as_error(answered("AccessDenied", "no", operation=operation), service, "x")
+
+    assert advice in (error.remedy or "")
+    assert f"`{service}:{operation}`" in (error.remedy or "")
+
+
+def test_a_header_that_cannot_be_sent_is_not_repeated() -> None:
+    from botocore.exceptions import HTTPClientError
+
+    told = "Invalid header value b'AWS4-HMAC-SHA256 Credential=AKIA/x, Signature=0c37\\n'"
+    error = as_error(HTTPClientError(error=ValueError(told)), "ec2", "x")
+
+    assert "Invalid header value" in error.message
+    assert "Signature" not in error.message
 
 
 @pytest.mark.parametrize(
