@@ -26,7 +26,7 @@ MEANING = {
     Exit.OK: "done; nothing found",
     Exit.INTERNAL: "a fault of cml-iam itself",
     Exit.USAGE: "wrong usage or input: an option, a file, a value",
-    Exit.FINDINGS: "findings, or an expectation that does not hold",
+    Exit.FINDINGS: "findings, a denied request (`explain`), or an expectation that does not hold",
     Exit.CREDENTIALS: "no credentials, or AWS does not accept them",
     Exit.AWS: "AWS refused the call or could not be reached",
     Exit.CHANGES: "changes are pending (`plan`, `drift`), or policies differ (`diff`)",

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._document import document_option, refuse_document
+from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_policy
 from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import DocumentError, InputError
+from cml_iam.facts import action_problem, key_type, sent_context
 from cml_iam.policy import attachment_problems, load_policy
 from cml_iam.render import Profile, render_policy
 
@@ -95,7 +97,11 @@ def explain(
 ) -> None:
     """Say whether ACTION is allowed, and why each statement did or did not apply.
 
-    Statements about other actions take one line each; -v shows all their elements too.
+    A condition key that AWS sends under two names needs to be given under one of them; the region
+    is taken from the ARN. Statements about other actions take one line each; -v shows all their
+    elements too.
+
+    Exits with 0 if ACTION is allowed, and with 3 if it is denied.
     """
     if policies:
         refuse_document("--policy")
@@ -106,16 +112,20 @@ def explain(
         resource=read_policy(resource_policy) if resource_policy else None,
         scps=[[_attached(path)] for path in scp],
     )
-    request = Request(_one_action(action), resource, principal, read_context(pairs))
-    explanation = authorizer.explain(request)
+    context = sent_context(_one_action(action), resource, read_context(pairs))
+    explanation = authorizer.explain(Request(action, resource, principal, context))
     if wants_json():
         print_json(_as_json(explanation, authorizer))
     else:
         _print(explanation, authorizer)
+    click.get_current_context().exit(Exit.OK if explanation.outcome == "allowed" else Exit.FINDINGS)
 
 
 def read_context(pairs: Iterable[str]) -> dict[str, str | list[str]]:
-    """Read `KEY=VALUE` pairs; a key given twice, or as `KEY[]`, has a list of values."""
+    """Read `KEY=VALUE` pairs.
+
+    A key has a list of values if it is given twice, or as `KEY[]`, or if AWS sends it as a list.
+    """
     context: dict[str, str | list[str]] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -124,7 +134,8 @@ def read_context(pairs: Iterable[str]) -> dict[str, str | list[str]]:
             raise click.UsageError(f"--context wants KEY=VALUE, not `{pair}`")
         before = context.get(key)
         if before is None:
-            context[key] = [value] if name.endswith("[]") else value
+            is_list = name.endswith("[]") or (key_type(key) or "").startswith("ArrayOf")
+            context[key] = [value] if is_list else value
         else:
             context[key] = [*(before if isinstance(before, list) else [before]), value]
     return context
@@ -145,6 +156,9 @@ def _one_action(action: str) -> str:
         raise InputError(
             f"not an action: `{action}`", remedy="name one, without wildcards: ec2:StopInstances"
         )
+    if problem := action_problem(action):
+        message, remedy = problem
+        raise InputError(message, remedy=remedy)
     return action
 
 
@@ -158,6 +172,8 @@ def _print(explanation: Explanation, authorizer: Authorizer) -> None:
     say(f"{symbol} {words}: {request.action} on {request.resource}")
     if explanation.outcome == "implicitDeny":
         say(f"  nothing allows it in the {_silent(explanation)}")
+    for note in explanation.notes:
+        say(f"  {INFO} {note}")
     heading = None
     for reason in explanation.statements:
         if heading != (heading := _heading(reason)):
@@ -218,6 +234,7 @@ def _as_json(explanation: Explanation, authorizer: Authorizer) -> dict[str, Any]
             {**_reason_as_json(each), "decides": id(each) in deciding}
             for each in explanation.statements
         ],
+        "notes": list(explanation.notes),
         "problems": [_problem_as_json(each) for each in authorizer.problems],
     }
 

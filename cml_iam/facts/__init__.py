@@ -29,6 +29,7 @@ from cml_iam.facts._requests import (
     known_key,
     never_with,
     region_is_of_resource,
+    sent_context,
     singular_actions,
     under_names,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "overlap",
     "region_is_of_resource",
     "same_key",
+    "sent_context",
     "service",
     "service_principal",
     "services",

@@ -179,7 +179,7 @@ def test_the_command_shows_a_tree_with_symbols_and_words(cml_iam, policy_file):
         "--context", "aws:ResourceTag/Owner=you", "--context", "aws:SourceIp=10.1.2.3",
     )  # fmt: skip
 
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, ran.err) == (3, "")
     assert ran.out.splitlines() == [
         f"✖ implicitly denied: ec2:StopInstances on {ARN}",
         "  nothing allows it in the identity policy",
@@ -219,7 +219,89 @@ def test_the_command_reports_what_can_never_match(cml_iam, tmp_path):
 
 
 def test_a_malformed_pair_is_wrong_usage(cml_iam, policy_file):
-    ran = cml_iam("policy", "explain", "a:b", "--policy", policy_file, "--context", "aws:x")
+    ran = cml_iam(
+        "policy", "explain", "ec2:StopInstances", "--policy", policy_file, "--context", "aws:x"
+    )
 
     assert ran.code == 2
     assert "KEY=VALUE" in ran.err
+
+
+REGION_POLICY = """{"Version": "2012-10-17", "Statement": [
+  {"Effect": "Allow", "Action": "*", "Resource": "*"},
+  {"Sid": "Region", "Effect": "Deny", "Action": "ec2:*", "Resource": "*",
+   "Condition": {"StringEquals": {"ec2:Region": "eu-west-1"}}},
+  {"Sid": "Tag", "Effect": "Deny", "Action": "ec2:TerminateInstances", "Resource": "*",
+   "Condition": {"StringEquals": {"ec2:ResourceTag/Env": "prod"}}}
+]}"""
+ELSEWHERE = ARN.replace("eu-west-1", "us-east-1")
+
+
+def explained(cml_iam, tmp_path, *arguments):
+    (tmp_path / "regions.json").write_text(REGION_POLICY)
+    return cml_iam("policy", "explain", *arguments, "--policy", "regions.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "denied_by"),
+    [
+        (("--context", "aws:RequestedRegion=eu-west-1"), "Region"),
+        (("--resource", ARN), "Region"),
+        (("--resource", ELSEWHERE, "--context", "aws:ResourceTag/Env=prod"), "Tag"),
+        (("--resource", ELSEWHERE), None),
+    ],
+)
+def test_the_request_has_what_ec2_sends_under_all_names(cml_iam, tmp_path, arguments, denied_by):
+    ran = explained(cml_iam, tmp_path, "ec2:TerminateInstances", *arguments)
+
+    assert ran.code == (3 if denied_by else 0)
+    assert ("denies" in ran.out) == bool(denied_by)
+    assert denied_by is None or f"Deny {denied_by}: denies" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ("cloudwatch:ListMetrics", "--context", "ec2:Region=us-east-1"),
+            "requests for cloudwatch:ListMetrics have no condition key `ec2:Region`",
+        ),
+        (
+            ("ec2:StopInstances", "--resource", ARN, "--context", "ec2:Region=us-east-1"),
+            "the region of the request is `us-east-1`, and of the resource `eu-west-1`",
+        ),
+        (("ec2:StopInstancez",), "did you mean `StopInstances`?"),
+        (("ec3:StopInstances",), "AWS has no service `ec3`"),
+    ],
+)
+def test_a_request_that_aws_never_sends_is_refused(cml_iam, tmp_path, arguments, says):
+    ran = explained(cml_iam, tmp_path, *arguments)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+
+
+def test_what_no_policy_can_refuse_is_explained(cml_iam, tmp_path):
+    (tmp_path / "deny.json").write_text(
+        '{"Statement": {"Effect": "Deny", "Action": "sts:*", "Resource": "*"}}'
+    )
+    ran = cml_iam("policy", "explain", "sts:GetCallerIdentity", "--policy", "deny.json")
+
+    assert ran.code == 0
+    assert "no policy can refuse sts:GetCallerIdentity, not even by a Deny" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "says"),
+    [
+        ("iam:CreatePolicyVersion", "arn:aws:iam::aws:policy/AdministratorAccess", "IAM refuses"),
+        ("kms:DeleteAlias", "arn:aws:kms:us-east-1:111122223333:alias/aws/ebs", "KMS refuses"),
+        ("kms:Decrypt", "arn:aws:kms:us-east-1:111122223333:key/1", "always has a key policy"),
+        ("iam:GetPolicy", "arn:aws:iam::aws:policy/AdministratorAccess", None),
+    ],
+)
+def test_what_a_service_decides_by_itself_is_said(action, resource, says):
+    anything = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    explanation = compile_policies([anything]).explain(Request(action, resource))
+
+    assert [says in note for note in explanation.notes] == ([True] if says else [])
