@@ -52,6 +52,7 @@ def make_report(
         changes=whole.changes,
         unused=whole.unused,
         skipped=left_out,
+        passed_over=whole.passed_over,
     )
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._asking import with_states
 from cml_iam.audit._expected import asks_offline, expectation_findings, judged, matrix_of
-from cml_iam.audit._given import Given, Policy, policies_in
+from cml_iam.audit._given import Given, Policy, content_of
 from cml_iam.audit._lint import LINT, lint_many
 from cml_iam.audit._part import Part, add_up, trimmed
-from cml_iam.audit._promises import PROMISES, promises
-from cml_iam.audit._report import Check, Input, Spot
+from cml_iam.audit._promises import PROMISES, PROMISES_TITLE, promises
+from cml_iam.audit._report import Check, Input, Skipped, Spot
 from cml_iam.audit._secrets import SECRETS, secrets_in
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError, InputError, QuotaError
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
 DRIFT: Final = "file-drift"
 EXPECTATIONS: Final = "expectations"
 
+DRIFT_TITLE: Final = "Files named as documents of the site mean what the site renders"
+EXPECTATIONS_TITLE: Final = "Every permission of the site works, and nothing beyond"
+
+NO_POLICY: Final = (
+    "no policy found: looked for a `Statement` in .json files and in JSON blocks of Markdown"
+)
+_NAME_THEM: Final = "name files or folders with policies, or leave this out: --skip lint"
+_NO_SITE: Final = "no site file, which says what must hold"
+
 OFFLINE: Final = (LINT, DRIFT, SECRETS, EXPECTATIONS, PROMISES)
 """The checks of documents, by id."""
 
@@ -43,7 +53,8 @@ class Offline:
     """What is asked for: the files, the site, which of its policies is in force.
 
     *together*: the identity-based policies are judged as attached to one principal. *processes*:
-    how many may share the work on many policies.
+    how many may share the work on many policies. *site_file*: given among the files, it stands for
+    what the site renders.
     """
 
     given: tuple[Given, ...] = ()
@@ -51,29 +62,67 @@ class Offline:
     profile: Profile = "hardened"
     together: bool = False
     processes: int = 1
+    site_file: Path | None = None
 
 
 def audit_documents(asked: Offline) -> Part:
     """Audit the files, or without any the documents the site renders; speaks to nobody.
 
-    Raises InputError where there is neither a file with a policy nor a site.
+    A check that the files, or the want of a site, leave nothing to ask of is one not made. Raises
+    InputError where there is neither a file nor a site.
     """
-    policies = [
-        each
-        for given in asked.given
-        for each in policies_in(given, asked.site, alone=len(asked.given) == 1)
-    ]
     if asked.site is None and not asked.given:
         raise InputError("nothing to audit", remedy="give FILES, or a site file: --site")
-    inputs = tuple(Input(each.name, "file", each.sha256) for each in asked.given)
-    subjects = policies or (_rendered(asked.site, asked.profile) if asked.site else [])
+    alone = len(asked.given) == 1
+    contents = {each.name: content_of(each, asked.site, alone=alone) for each in asked.given}
+    policies = [policy for each in contents.values() for policy in each.policies]
+    read = [each for each in asked.given if each.unread is None]
+    inputs = tuple(Input(each.name, "file", each.sha256) for each in read)
+    over = tuple(Skipped(n, each.skipped) for n, each in contents.items() if each.skipped)
+    subjects = policies
+    if asked.site and (not asked.given or (not policies and _names_site(asked))):
+        subjects = _rendered(asked.site, asked.profile)
     lint = _lint(subjects, asked)
     compared = _drift(policies, asked)
     expected = _expectations(policies, asked, lint.findings, compared.findings)
     kept = _unexplained(lint.findings, compared, expected, asked)
-    parts = [Part(inputs=inputs), replace(lint, findings=kept), compared, expected]
-    whole = with_states(add_up([*parts, _secrets(asked.given)]))
+    parts = [
+        Part(inputs=inputs, passed_over=over),
+        replace(lint, findings=kept),
+        compared,
+        expected,
+        _without_site(asked),
+    ]
+    whole = with_states(add_up([*parts, _secrets(read)]))
     return trimmed(whole, "\n".join(each.text for each in subjects))
+
+
+def _names_site(asked: Offline) -> bool:
+    """Say whether the site's own file is among those given."""
+    there = asked.site_file
+    return there is not None and any(Path(e.name).resolve() == there.resolve() for e in asked.given)
+
+
+def _without_site(asked: Offline) -> Part:
+    """Return the checks that only a site can be asked, as not made where there is none."""
+    if asked.site is not None:
+        return Part()
+    titles = {DRIFT: DRIFT_TITLE, EXPECTATIONS: EXPECTATIONS_TITLE, PROMISES: PROMISES_TITLE}
+    if asked.profile == "base":
+        del titles[PROMISES]
+    return Part(
+        checks=tuple(
+            Check(
+                id_,
+                title,
+                "documents" if id_ == DRIFT else "permissions",
+                "not checked",
+                reason=_NO_SITE,
+                remedy=f"name it with --site, or leave this out: --skip {id_}",
+            )
+            for id_, title in titles.items()
+        )
+    )
 
 
 def read_policies(policies: Sequence[Policy]) -> tuple[PolicyDocument, ...]:
@@ -119,7 +168,9 @@ def _lint(policies: Sequence[Policy], asked: Offline) -> Part:
     many = f"{len(policies)} {'policies' if policies[1:] else 'policy'}"
     title = "What the policies say has the effect it is meant to have"
     check = Check(LINT, title, "documents", "passed", len(policies), many)
-    return Part(checks=(check,) if policies else (), findings=tuple(findings))
+    if not policies:
+        check = replace(check, state="not checked", detail="", reason=NO_POLICY, remedy=_NAME_THEM)
+    return Part(checks=(check,), findings=tuple(findings))
 
 
 def _secrets(given: Sequence[Given]) -> Part:
@@ -149,9 +200,8 @@ def _drift(policies: Sequence[Policy], asked: Offline) -> Part:
             continue  # lint says why it cannot be read; or the site does not render it
         spot = Spot(file=files[0].name)
         parts.append(drift(wanted, there, site, spot, DRIFT, _named(files)))
-    title = "Files named as documents of the site mean what the site renders"
     many = f"{len(roles)} compared: {', '.join(map(str, roles))}"
-    check = Check(DRIFT, title, "documents", "passed", len(roles), many)
+    check = Check(DRIFT, DRIFT_TITLE, "documents", "passed", len(roles), many)
     return add_up([Part(checks=(check,)), *parts])
 
 
@@ -193,7 +243,7 @@ def _expectations(
     site = asked.site
     if site is None:
         return Part()
-    title = "Every permission of the site works, and nothing beyond"
+    title = EXPECTATIONS_TITLE
     files = in_force(policies, asked.profile)
     documents = read_policies(files) if files else _wanted(site, asked.profile)
     if files and len(documents) < len(files):

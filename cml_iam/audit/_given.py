@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
+from cml_iam.files import LARGEST, decoded, open_regular
+from cml_iam.policy import other_document
 from cml_iam.render import DOCUMENTS
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ TEXTS: Final = frozenset(
 )
 """Suffixes of the files of a folder that are looked through for secrets, beside .json."""
 
+_READ: Final = (".json", ".md", ".markdown")
+"""Suffixes of the files in which policies are looked for."""
+
 PASSED_OVER: Final = frozenset({".git", ".venv", "node_modules", "__pycache__", ".terraform"})
 MOST_BYTES: Final = 1_000_000
 """A file of a folder that is longer is no text somebody wrote."""
@@ -32,13 +37,28 @@ _OPENED, _CLOSED = '{"Version": "2012-10-17", "Statement": [', "]}"
 _PART: Final = re.compile(r"(.+)-[0-9]+")
 
 
+_CARRIERS: Final = {
+    ".tf": "policies in Terraform are not judged",
+    ".yaml": "policies in YAML are not judged",
+    ".yml": "policies in YAML are not judged",
+}
+_CARRIED: Final = re.compile(r"aws_iam_|^\s*-?\s*['\"]?Effect['\"]?\s*[:=]", re.MULTILINE)
+"""What a policy, written in another language, never lacks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A file: its *name* as given, its *text*, and the *sha256* of its bytes."""
+    """A file: its *name* as given, its *text*, and the *sha256* of its bytes.
+
+    *named* says that it was given itself, and not met in a folder. *unread* is why it was not read;
+    then there is no text.
+    """
 
     name: str
     text: str
     sha256: str
+    named: bool = True
+    unread: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,49 +78,69 @@ class Policy:
     shift: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file holds: its *policies*, or why what may look like one is not judged."""
+
+    policies: tuple[Policy, ...] = ()
+    skipped: str | None = None
+
+
 def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
     """Read *paths*, files and folders; raises InputError for what cannot be read.
 
     Of a folder every .json file is read and every text in which a secret could stand, whatever the
-    depth.
+    depth. Symbolic links in it are not followed; these, and a folder in which nothing is read, are
+    returned as not read.
     """
     read: dict[str, Given] = {}
     for path in paths:
-        found = sorted(_files(path)) if path.is_dir() else [path]
-        for each in found:
-            given = _given(each, must=each is path)
-            if given is not None:
-                read.setdefault(str(each), given)
+        if path.is_dir():
+            met = [each for each in map(_met, sorted(_files(path))) if each is not None]
+            for given in met or [_not_read(path, "no file in it is read")]:
+                read.setdefault(given.name, given)
+        else:
+            read[str(path)] = _given(path, open_regular(path))
     return tuple(read.values())
 
 
-def policies_in(given: Given, site: Site | None, *, alone: bool) -> tuple[Policy, ...]:
-    """Return the policies of a file; of one that is not *alone*, JSON that is none is passed over.
+def content_of(given: Given, site: Site | None, *, alone: bool) -> Content:
+    """Return the policies of a file; *alone*: it is the only file that was given.
 
     In Markdown each block of JSON is one. A statement alone, in a block or a file, is read as a
     policy with this statement: that is how snippets are handed on.
     """
+    if given.unread is not None:
+        return Content(skipped=given.unread)
     if given.name.endswith((".md", ".markdown")):
-        return tuple(_blocks(given))
+        return _markdown(given)
     if not given.name.endswith(".json"):
-        return ()
-    value = _value(given.text)
+        carrier = _CARRIERS.get(Path(given.name).suffix)
+        return Content(skipped=carrier if carrier and _CARRIED.search(given.text) else None)
+    try:
+        value = json.loads(given.text)
+    except (ValueError, RecursionError):
+        value = None
     role = _role(Path(given.name).stem, site)
     if role is None and _is_statement(value):
         text = f"{_OPENED}{given.text}{_CLOSED}"
-        return (Policy(given.name, text, _kind(value, None), None, True, len(_OPENED)),)
-    if not alone and value is not None and not _looks_like_policy(value):
-        return ()
-    return (Policy(given.name, given.text, _kind(value, role), role),)
+        return Content((Policy(given.name, text, _kind(value, None), None, True, len(_OPENED)),))
+    other = other_document(value, named=alone and given.named)
+    if other is not None and value is not None:
+        return Content(skipped=f"it is {other}")
+    return Content((Policy(given.name, given.text, _kind(value, role), role),))
 
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
-        if path.is_symlink() or path.name in PASSED_OVER:
+        if path.name in PASSED_OVER:
             continue
-        if path.is_dir():
+        if path.is_symlink():
+            if path.suffix in _READ or path.is_dir():
+                yield path
+        elif path.is_dir():
             yield from _files(path)
-        elif path.suffix == ".json" or (_is_text(path) and path.stat().st_size <= MOST_BYTES):
+        elif path.suffix == ".json" or _is_text(path):
             yield path
 
 
@@ -108,51 +148,56 @@ def _is_text(path: Path) -> bool:
     return path.suffix in TEXTS or path.name.startswith(".env")
 
 
-def _given(path: Path, *, must: bool) -> Given | None:
-    """Return the file; None for one that is no text, where it was not asked for by name."""
+def _met(path: Path) -> Given | None:
+    """Return the file of a folder; None for one without a suffix that turns out to be no text."""
+    if path.is_symlink():
+        return _not_read(path, "it is a symbolic link, which is not followed")
+    limit = LARGEST if path.suffix == ".json" else MOST_BYTES
     try:
-        data = path.read_bytes()
-        return Given(str(path), data.decode("utf-8"), hashlib.sha256(data).hexdigest())
-    except FileNotFoundError:
-        raise InputError(f"no such file: `{path}`") from None
-    except UnicodeDecodeError as error:
-        if not must and path.suffix != ".json":
-            return None
-        raise InputError(f"`{path}` is not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise InputError(f"cannot read `{path}`: {error.strerror}") from None
+        return _given(path, open_regular(path, limit), named=False)
+    except InputError as error:
+        if path.suffix == ".json":
+            raise
+        return _not_read(path, error.message) if path.suffix else None
 
 
-def _blocks(given: Given) -> Iterator[Policy]:
+def _given(path: Path, data: bytes, *, named: bool = True) -> Given:
+    text = decoded(data, str(path))
+    return Given(str(path), text, hashlib.sha256(data).hexdigest(), named)
+
+
+def _not_read(path: Path, reason: str) -> Given:
+    return Given(str(path), "", "", named=False, unread=reason)
+
+
+def _markdown(given: Given) -> Content:
+    policies: list[Policy] = []
+    broken: list[int] = []
     for match in _BLOCK.finditer(given.text):
-        value = _value(match[2])
-        if not isinstance(value, dict):
+        try:
+            value = json.loads(match[2])
+        except (ValueError, RecursionError):
+            if '"Effect"' in match[2]:
+                broken.append(given.text.count("\n", 0, match.start()) + 1)
             continue
-        # The lines before keep their number, so that places are those in the file.
-        before = "\n" * (given.text.count("\n", 0, match.start(2)) - 1)
-        if _is_statement(value):
-            text = f"{before}{_OPENED}\n{match[2]}{_CLOSED}"
-            yield Policy(given.name, text, _kind(value, None), None, snippet=True)
-        elif _looks_like_policy(value):
-            yield Policy(given.name, f"{before}\n{match[2]}", _kind(value, None), None)
+        policies += _block(given, match, value)
+    lines = ", ".join(map(str, broken))
+    said = f"JSON that looks like a policy cannot be read, in line {lines}" if broken else None
+    return Content(tuple(policies), said)
 
 
-def _value(text: str) -> Any:
-    """Return the JSON of *text*, None where it is none."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+def _block(given: Given, match: re.Match[str], value: Any) -> Iterator[Policy]:
+    # The lines before keep their number, so that places are those in the file.
+    before = "\n" * (given.text.count("\n", 0, match.start(2)) - 1)
+    if _is_statement(value):
+        text = f"{before}{_OPENED}\n{match[2]}{_CLOSED}"
+        yield Policy(given.name, text, _kind(value, None), None, snippet=True)
+    elif other_document(value, named=False) is None:
+        yield Policy(given.name, f"{before}\n{match[2]}", _kind(value, None), None)
 
 
 def _is_statement(value: Any) -> bool:
     return isinstance(value, dict) and "Effect" in value and "Statement" not in value
-
-
-def _looks_like_policy(value: Any) -> bool:
-    return isinstance(value, dict) and (
-        "Statement" in value or value.get("Version") in ("2012-10-17", "2008-10-17")
-    )
 
 
 def _kind(value: Any, role: str | None) -> Kind:

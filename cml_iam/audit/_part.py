@@ -13,7 +13,7 @@ from cml_iam.audit._rules import AUDIT_RULES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cml_iam.audit._report import Cell, Changed, Check, Input, KeyLine, Matrix, Unused
+    from cml_iam.audit._report import Cell, Changed, Check, Input, KeyLine, Matrix, Skipped, Unused
     from cml_iam.engine import Decision, Request
     from cml_iam.lint import Finding, Severity
 
@@ -29,6 +29,7 @@ class Part:
     keys: tuple[KeyLine, ...] = ()
     changes: tuple[Changed, ...] = ()
     unused: tuple[Unused, ...] = ()
+    passed_over: tuple[Skipped, ...] = ()
 
     def __add__(self, other: Part) -> Part:
         names = [each.name for each in fields(self)]

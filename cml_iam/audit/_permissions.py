@@ -25,6 +25,7 @@ from cml_iam.workers import (
     Verdict,
     WorkerManager,
     guard_of,
+    in_threads,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from cml_iam.expectations import Judgement
     from cml_iam.policy import PolicyDocument
     from cml_iam.site import Site
+    from cml_iam.workers import Health
 
 SIMULATED: Final = Question(
     "simulation", "AWS's simulator answers every expectation as it must", "permissions"
@@ -103,35 +105,61 @@ def decided_here(site: Site, seen: Seen, account: str) -> Part:
 def used(manager: Aws, site: Site, account: str, now: datetime, refused: frozenset[str]) -> Part:
     """Use every permission as the manager, with DryRun; *refused* is known to be refused already.
 
-    Nothing is changed. What cannot be tried, as without a worker, makes the check one not made.
+    Nothing is changed. What cannot be tried in a region of the site, as without a worker there,
+    makes the check one not made.
     """
-    region = site.home_region
-    health = WorkerManager(manager, guard=guard_of(site), now=lambda: now).health(
-        region=region, probe=_probe(site, region)
-    )
-    tried = {each.action for each in health.checks if each.verdict is not Verdict.UNCHECKED}
-    lost = tuple(e for e in health.having(Verdict.UNCHECKED) if e.action not in refused)
-    if health.failure and lost:
-        return USED.unchecked(account, reason_of(health.failure), remedy_of(health.failure))
+    workers = WorkerManager(manager, guard=guard_of(site), now=lambda: now)
+    regions = site.restrict.regions or (site.home_region,)
+    tried = in_threads(lambda each: workers.health(region=each, probe=_probe(site, each)), regions)
     spot = Spot(resource=site.principal_arn, account=account)
     findings = tuple(
-        found("CML703", f"`{each.action}`: {each.detail}", spot, USED.id, about=each.action)
+        found(
+            "CML703",
+            f"`{each.action}` in {health.region}: {each.detail}",
+            spot,
+            USED.id,
+            about=each.action
+            if health.region == site.home_region
+            else f"{each.action} {health.region}",
+        )
+        for health in tried
         for each in health.having(Verdict.REFUSED)
         if each.action not in refused
     )
-    detail = f"{len(tried)} tried in {region}, by DryRun and reading"
-    check = USED.passed(account, len(tried), detail)
-    if health.having(Verdict.REFUSED):
+    made = {each.region: _made(each) for each in tried}
+    detail = f"tried by DryRun and reading: {', '.join(f'{n} in {r}' for r, n in made.items())}"
+    check = USED.passed(account, sum(made.values()), detail)
+    if any(each.having(Verdict.REFUSED) for each in tried):
         check = _with(check, "failed")
+    lost = [each for health in tried if (each := _lost(health, refused))]
     if lost:
-        named = ", ".join(each.action for each in lost)
-        remedy = next((each.remedy for each in lost if each.remedy), None)
-        check = _with(check, "not checked", f"{lost[0].detail}: {named}", remedy)
+        reason = "; ".join(reason for reason, _ in lost)
+        check = _with(check, "not checked", reason, next((r for _, r in lost if r), None))
     return Part(checks=(check,), findings=findings)
 
 
+def _made(health: Health) -> int:
+    return len({each.action for each in health.checks if each.verdict is not Verdict.UNCHECKED})
+
+
+def _lost(health: Health, refused: frozenset[str]) -> tuple[str, str | None] | None:
+    """Return why something could not be tried in a region, and what to do; None where all was."""
+    lost = [each for each in health.having(Verdict.UNCHECKED) if each.action not in refused]
+    if not lost:
+        return None
+    if health.failure:
+        return f"{health.region}: {reason_of(health.failure)}", remedy_of(health.failure)
+    named = ", ".join(each.action for each in lost)
+    remedy = next((each.remedy for each in lost if each.remedy), None)
+    return f"{health.region}: {lost[0].detail}: {named}", remedy
+
+
 def _probe(site: Site, region: str) -> Launch:
-    """Return the launch that is tried; what the site does not say is taken from a worker."""
+    """Return the launch that is tried; what the site does not say is taken from a worker.
+
+    What belongs to one region, such as a subnet, is tried in the home region alone.
+    """
+    at_home = region == site.home_region
     types = [each for each in site.restrict.instance_types if not set("*?") & set(each)]
     families = [each for each in site.restrict.instance_types if each.endswith(".*")]
     restrict = site.restrict
@@ -139,8 +167,8 @@ def _probe(site: Site, region: str) -> Launch:
         PROBE,
         next(iter(restrict.images.get(region, ())), ""),
         next(iter(types), next((f"{each[:-1]}large" for each in families), "")),
-        subnet_id=restrict.subnets[0] if len(restrict.subnets) == 1 else None,
-        security_group_ids=restrict.security_groups[:1],
+        subnet_id=restrict.subnets[0] if at_home and len(restrict.subnets) == 1 else None,
+        security_group_ids=restrict.security_groups[:1] if at_home else (),
         disk=Disk() if restrict.encrypted_volumes else None,
     )
 

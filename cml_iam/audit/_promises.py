@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from cml_iam.prove import Policies, Proof
     from cml_iam.site import Site
 
-TITLE: Final = "What the site promises holds for every request there can be"
+PROMISES_TITLE: Final = "What the site promises holds for every request there can be"
 PROMISES: Final = "promises"
-PROOF: Final = Question("proof", TITLE, "permissions")
+PROOF: Final = Question("proof", PROMISES_TITLE, "permissions")
 
 
 def promises(site: Site, documents: Sequence[PolicyDocument], name: str, *, told: bool) -> Part:
@@ -31,7 +31,7 @@ def promises(site: Site, documents: Sequence[PolicyDocument], name: str, *, told
     """
     from cml_iam.prove import Policies
 
-    check = Check(PROMISES, TITLE, "permissions", "passed")
+    check = Check(PROMISES, PROMISES_TITLE, "permissions", "passed")
     return _proved(site, Policies(tuple(documents)), check, name, told=told)
 
 

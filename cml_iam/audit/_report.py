@@ -14,6 +14,9 @@ from typing import Final, Literal
 
 from cml_iam.lint import Severity
 
+ADDED: Final = MappingProxyType({"added": True})
+"""Of a field that reports of before do not have: they are read as if nothing stood there."""
+
 State = Literal["passed", "failed", "not checked"]
 """How a check came out. What could not be asked is `not checked`, never passed."""
 
@@ -200,6 +203,14 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file, or part of one, that was given and not judged as a policy, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """An account that was audited live, as whom, and in how many calls; or why it was not.
 
@@ -235,7 +246,8 @@ class Report:
 
     *tools* are the versions behind it (cml-iam, the service reference); *site* is the name of the
     site file. *skipped* are the ids of the checks that were left out on request (`--skip`): they
-    are no checks of this report, and a reader is told so.
+    are no checks of this report, and a reader is told so. *passed_over* are files that were given
+    and not judged as policies.
     """
 
     time: datetime
@@ -251,6 +263,7 @@ class Report:
     unused: tuple[Unused, ...] = ()
     since: Since | None = None
     skipped: tuple[str, ...] = ()
+    passed_over: tuple[Skipped, ...] = field(default=(), metadata=ADDED)
 
     @property
     def open(self) -> tuple[AuditFinding, ...]:
@@ -262,10 +275,14 @@ class Report:
         """The checks that could not be made."""
         return tuple(each for each in self.checks if each.state == "not checked")
 
+    @property
+    def complete(self) -> bool:
+        """Whether there is a check, and every one was made, in every account."""
+        lost = self.unchecked or any(each.state == "not checked" for each in self.accounts)
+        return bool(self.checks) and not lost
+
     def conclusion(self, fail_on: Severity = Severity.WARNING) -> Conclusion:
-        """Return the verdict; incomplete comes first: more may be wrong than is known."""
-        if self.unchecked or any(each.state == "not checked" for each in self.accounts):
-            return "incomplete"
+        """Return the verdict: findings come first, since they are known to be wrong."""
         if any(each.severity >= fail_on for each in self.open):
             return "findings"
-        return "clean"
+        return "clean" if self.complete else "incomplete"

@@ -147,8 +147,8 @@ def audit(
     speaks to AWS, and only to read.
 
     Exits with 0 when nothing is found, 3 with findings of --fail-on or worse, 4 and 5 when AWS
-    does not know the credentials or does not answer, and 8 when something could not be checked,
-    findings or not: more may be wrong than is known.
+    does not know the credentials or does not answer, and 8 when there are no such findings but
+    something could not be checked.
 
     \b
     cml-iam audit policies/ --out report.sarif --out report.html
@@ -200,11 +200,13 @@ def _audited(wish: Wish, earlier: Path | None) -> Report:
 def _parts(wish: Wish, site: Site | None, now: datetime) -> tuple[list[Account], list[Part]]:
     from cml_iam.audit import Offline, audit_documents, read_given
 
+    chosen = settings()
     parts = []
     if wish.files or not (wish.live or wish.many):
         given = read_given(wish.files)
         with progress("judging the documents", only_on_terminal=True):
-            asked = Offline(given, site, wish.document, wish.together, os.cpu_count() or 1)
+            several, named = os.cpu_count() or 1, chosen.site or DEFAULT_SITE
+            asked = Offline(given, site, wish.document, wish.together, several, named)
             parts.append(audit_documents(asked))
     if not (wish.live or wish.many):
         return [], parts

@@ -12,7 +12,7 @@ import click
 
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
+from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
@@ -69,7 +69,8 @@ def lint(
     Without any, the site's own policy is judged.
 
     Each finding says where, why, what to do, and where it can a request that proves it.
-    Exit code 3 with findings of --fail-on or worse.
+    JSON that is not a policy, such as a JSON Schema, is skipped and named. Exit code 3 with
+    findings of --fail-on or worse, 8 when no policy was found.
 
     \b
     cml-iam policy render | cml-iam policy lint -
@@ -87,7 +88,9 @@ def lint(
         refuse_document("the files")
     elif fix:
         raise click.UsageError("--fix writes files: name them")
-    texts = [(name, text) for given in files for name, text in read(given)] or rendered(document)
+    texts, skipped = sorted_out([each for given in files for each in read(given)])
+    if not files:
+        texts = rendered(document)
     results: list[Fixed] = []
     if fix:
         texts, results = fixed(texts, kind)
@@ -95,13 +98,18 @@ def lint(
     findings = lint_texts(texts, kind=kind, together=together, processes=processes)
     if wants_json():
         answer = as_json(findings, [name for name, _ in texts])
+        answer["skipped"] = [{"name": name, "reason": reason} for name, reason in skipped]
         print_json(answer | (fixed_as_json(results) if fix else {}))
     else:
+        for name, reason in skipped:
+            say(f"{WARN} {name}: skipped: {reason}")
         show_fixed(results)
         show(findings, [name for name, _ in texts])
     worst = max((each.severity for each in findings), default=0)
     if worst >= Severity[fail_on.upper()]:
         ctx.exit(Exit.FINDINGS)
+    if not texts:
+        ctx.exit(Exit.UNCHECKED)
 
 
 def fixed(texts: list[tuple[str, str]], kind: Kind) -> tuple[list[tuple[str, str]], list[Fixed]]:
@@ -171,17 +179,39 @@ def rendered(document: Profile) -> list[tuple[str, str]]:
     ]
 
 
-def read(given: str) -> list[tuple[str, str]]:
-    """Return the names and texts behind an argument; raises InputError."""
+def read(given: str) -> list[tuple[str, str, bool]]:
+    """Return the names and texts behind an argument, and whether the file itself was named.
+
+    Raises InputError.
+    """
     if given == "-":
-        return [("<stdin>", decoded(sys.stdin.buffer.read(), "<stdin>"))]
+        return [("<stdin>", decoded(sys.stdin.buffer.read(), "<stdin>"), True)]
     path = Path(given)
     if path.is_dir():
         found = sorted(path.rglob("*.json"))
         if not found:
             raise InputError(f"no .json file in `{given}`")
-        return [(str(each), text_of(each)) for each in found]
-    return [(given, text_of(path))]
+        return [(str(each), text_of(each), False) for each in found]
+    return [(given, text_of(path), True)]
+
+
+def sorted_out(
+    read: Sequence[tuple[str, str, bool]],
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the policies, each a name and a text, and what is none, each a name and a reason."""
+    from cml_iam.policy import other_document
+
+    texts, skipped = [], []
+    for name, text, named in read:
+        try:
+            other = other_document(json.loads(text), named=named)
+        except (ValueError, RecursionError):
+            other = None  # a finding
+        if other is None:
+            texts.append((name, text))
+        else:
+            skipped.append((name, f"it is {other}"))
+    return texts, skipped
 
 
 def text_of(path: Path) -> str:
@@ -241,6 +271,8 @@ def summary(findings: Sequence[Finding], files: int) -> str:
     """Return the last line: how many findings of each severity, in how many policies."""
     number = counts(findings)
     what = f"{files} {'policy' if files == 1 else 'policies'}"
+    if not files:
+        return f"{UNKNOWN} no policy found, nothing judged"
     if not findings:
         return f"{OK} {what}: nothing found"
     parts = [

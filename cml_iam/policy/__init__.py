@@ -32,6 +32,7 @@ from cml_iam.policy._document import (
     policy_schema,
     scalar_text,
 )
+from cml_iam.policy._other import other_document
 from cml_iam.policy._pattern import (
     pattern_covers,
     pattern_matches,
@@ -59,6 +60,7 @@ __all__ = [
     "did_you_mean",
     "grammar_problems",
     "load_policy",
+    "other_document",
     "parse_json",
     "parse_policy",
     "pattern_covers",

@@ -161,7 +161,8 @@ def test_each_account_is_audited_and_one_that_is_closed_is_said(
     ]
     assert [each.account for each in report.matrices] == ["222200000002"]
     assert {cell.met for each in report.matrices for cell in each.cells} == {False}
-    assert report.conclusion() == "incomplete"
+    assert report.conclusion() == "findings"
+    assert replace(report, findings=()).conclusion() == "incomplete"
 
 
 def test_without_the_external_id_no_account_is_entered(sandbox: Sandbox, auditor: Aws) -> None:

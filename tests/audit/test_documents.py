@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -281,7 +282,8 @@ def test_a_policy_that_cannot_be_read_is_not_judged_as_if_it_were(
     report = audited(path, site=site)
 
     assert [each.id for each in report.unchecked] == ["expectations"]
-    assert report.conclusion() == "incomplete"
+    assert report.conclusion() == "findings"
+    assert replace(report, findings=()).conclusion() == "incomplete"
 
 
 def test_a_key_in_a_file_is_found_and_never_shown(tmp_path: Path) -> None:
@@ -347,6 +349,109 @@ def test_every_check_and_every_rule_stands_in_the_documentation() -> None:
     assert [each for each in rows if each not in page] == []
 
 
+ONLY_OF_A_SITE = ("file-drift", "expectations", "promises")
+SCHEMA = {"$schema": "https://json-schema.org/draft/2020-12/schema", "properties": {}}
+NOTHING_TO_JUDGE = {
+    "an empty folder": {},
+    "Terraform": {"main.tf": 'resource "aws_iam_policy" "p" {}\n'},
+    "YAML": {"p.yaml": "Statement:\n  - Effect: Allow\n    Action: '*'\n    Resource: '*'\n"},
+    "a JSON Schema": {"site.schema.json": json.dumps(SCHEMA)},
+    "JSON that is something else": {"package.json": '{"name": "x"}', "list.json": "[1]"},
+    "prose": {"README.md": "Policies live elsewhere.\n"},
+}
+
+
+@pytest.mark.parametrize("with_site", [False, True])
+@pytest.mark.parametrize("kind", NOTHING_TO_JUDGE)
+def test_an_audit_that_judged_nothing_is_no_pass(
+    cml_iam: Callable[..., Ran], tmp_path: Path, kind: str, with_site: bool
+) -> None:
+    (tmp_path / "p").mkdir()
+    for name, text in NOTHING_TO_JUDGE[kind].items():
+        (tmp_path / "p" / name).write_text(text)
+    if with_site:
+        (tmp_path / "cml-iam.toml").write_text(SITE_TEXT)
+
+    ran = cml_iam("audit", "p")
+
+    assert ran.code == 8, ran.out
+    assert "Clean" not in ran.out
+    assert "no policy found: looked for a `Statement` in .json files" in " ".join(ran.out.split())
+
+
+@pytest.mark.parametrize("name", ["main.tf", "p.yaml", "site.schema.json", "link.json", "p"])
+def test_what_is_not_judged_is_named_with_the_reason(
+    cml_iam: Callable[..., Ran], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "p").mkdir()
+    files = {file: text for files in NOTHING_TO_JUDGE.values() for file, text in files.items()}
+    if name == "link.json":
+        (tmp_path / "p" / name).symlink_to("/dev/zero")
+    elif name != "p":
+        (tmp_path / "p" / name).write_text(files[name])
+
+    said = json.loads(cml_iam("audit", "p", "-o", "json").out)["passed_over"]
+
+    assert [Path(each["name"]).name for each in said] == [name]
+    assert said[0]["reason"] in {
+        "policies in Terraform are not judged",
+        "policies in YAML are not judged",
+        "it is a JSON Schema",
+        "it is a symbolic link, which is not followed",
+        "no file in it is read",
+    }
+
+
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "junit", "markdown", "html"])
+def test_an_audit_that_judged_only_a_part_does_not_say_clean(
+    cml_iam: Callable[..., Ran], tmp_path: Path, form: str
+) -> None:
+    site = Site(account="111122223333", restrict=Restrictions(regions=("us-east-1",)))
+    (tmp_path / "cml-iam.toml").write_text(SITE_TEXT)
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "hardened.json").write_text(render_document(site, "hardened").text)
+    whole = cml_iam("audit", "p", "-o", form)
+    (tmp_path / "p" / "site.schema.json").write_text(json.dumps(SCHEMA))
+
+    part = cml_iam("audit", "p", "-o", form)
+
+    assert (whole.code, part.code) == (0, 0), part.out
+    assert "site.schema.json" in part.out
+    assert "JSON Schema" in part.out
+    if form == "text":
+        assert whole.out.startswith("✔ Clean: 5 checks made\n")
+        assert part.out.startswith("✔ Passed in part: 5 checks made; 1 file not judged\n")
+
+
+def test_without_a_site_what_only_a_site_can_be_asked_is_not_made(
+    cml_iam: Callable[..., Ran], tmp_path: Path
+) -> None:
+    text = '{"Effect": "Allow", "Action": "ec2:DescribeTags", "Resource": "*"}'
+    (tmp_path / "p.json").write_text(f'{{"Version": "2012-10-17", "Statement": {text}}}')
+
+    ran = cml_iam("audit", "p.json", "-o", "json")
+    skipping = cml_iam("audit", "p.json", *(f"--skip={each}" for each in ONLY_OF_A_SITE))
+
+    lost = [e for e in json.loads(ran.out)["checks"] if e["state"] == "not checked"]
+    assert ran.code == 8
+    assert [each["id"] for each in lost] == list(ONLY_OF_A_SITE)
+    assert {each["reason"] for each in lost} == {"no site file, which says what must hold"}
+    assert skipping.code == 0
+    assert skipping.out.startswith("✔ Passed in part: 2 checks made; 3 checks left out\n")
+
+
+def test_the_site_file_among_the_files_stands_for_what_it_renders(
+    cml_iam: Callable[..., Ran], tmp_path: Path
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(SITE_TEXT)
+
+    ran = cml_iam("audit", "cml-iam.toml", "-o", "json")
+
+    made = {each["id"]: each["state"] for each in json.loads(ran.out)["checks"]}
+    assert ran.code == 0
+    assert made["lint"] == "passed"
+
+
 SITE_TEXT = '[account]\nid = "111122223333"\n[restrict]\nregions = ["us-east-1"]\n'
 
 
@@ -356,7 +461,7 @@ SITE_TEXT = '[account]\nid = "111122223333"\n[restrict]\nregions = ["us-east-1"]
         ("hardened", "warning", 0),
         ("base", "warning", 3),
         ("base", "error", 3),
-        ("broken", "error", 8),
+        ("broken", "error", 3),
     ],
 )
 def test_the_exit_code_is_the_contract(
@@ -377,9 +482,10 @@ def test_advice_fails_only_where_it_is_asked_to(
 ) -> None:
     site = Site(account="111122223333", restrict=Restrictions(guard_tag=Tag("A", "b")))
     (tmp_path / "base.json").write_text(render_document(site, "base").text)
+    skip = [f"--skip={each}" for each in ONLY_OF_A_SITE]
 
-    assert cml_iam("audit", "base.json").code == 0
-    assert cml_iam("audit", "base.json", "--fail-on", "info").code == 3
+    assert cml_iam("audit", "base.json", *skip).code == 0
+    assert cml_iam("audit", "base.json", *skip, "--fail-on", "info").code == 3
 
 
 def test_without_credentials_it_is_4_and_without_an_answer_5(

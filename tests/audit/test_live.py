@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from cml_iam.audit import Account, Live, Report, audit_account, make_report
+from cml_iam.audit._permissions import used
 from cml_iam.audit._principal import sort_held
 from cml_iam.audit._promises import promises_held
 from cml_iam.aws import Counted, connect
@@ -493,7 +494,8 @@ def test_another_account_is_found_and_nothing_else_is_asked(cloud: Cloud) -> Non
 
     assert found(report) == [("CML716", "error")]
     assert account.calls == 1
-    assert report.conclusion() == "incomplete"
+    assert report.conclusion() == "findings"
+    assert not report.complete
 
 
 def test_a_principal_that_is_not_there_is_found(cloud: Cloud) -> None:
@@ -538,6 +540,23 @@ def test_the_calls_are_counted(cloud: Cloud) -> None:
 
     assert account.calls == seen
     assert seen == CALLS
+
+
+def test_a_region_of_the_site_in_which_nothing_can_be_tried_is_not_passed_over(
+    cloud: Cloud,
+) -> None:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    manager = cloud.sign_in("everywhere", {"Version": "2012-10-17", "Statement": [everything]})
+    both = replace(SITE.restrict, regions=("us-east-1", "us-west-2"))
+
+    part = used(manager, replace(SITE, restrict=both), SITE.account, datetime.now(UTC), frozenset())
+
+    (check,) = part.checks
+    assert part.findings == ()
+    assert check.state == "not checked"
+    assert str(check.reason).startswith("us-west-2: ")
+    assert "ec2:TerminateInstances" in str(check.reason)
+    assert "us-east-1" not in str(check.reason)
 
 
 SITE_TEXT = """

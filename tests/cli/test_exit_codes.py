@@ -64,7 +64,7 @@ BAD_SITES = {
     "malformed": ("[account\nid=1", "bad.toml:1:9: expected ']'"),
     "unknown key": ('[account]\nid="111122223333"\n[principal]\nusr="x"', "did you mean `user`?"),
     "wrong type": ("[account]\nid=111122223333\n[principal]", "must be a string"),
-    "not text": (b"\xff\xfe\x00", "cannot read the site file"),
+    "not text": (b"\xff\xfe\x00", "is not UTF-8 text"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,7 +62,38 @@ def test_json_holds_everything_and_the_exit_code_is_the_same(
 
 def test_a_folder_stands_for_its_json_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert lint(str(CASES / "CML502-tag-gate-case")) == 3
-    assert "3 policies" in capsys.readouterr().out  # bad, good and expected.json
+    out = capsys.readouterr().out
+    assert "2 policies" in out
+    assert "expected.json: skipped: it is no policy" in out
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_json_that_is_no_policy_is_skipped_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], named: bool
+) -> None:
+    schema = tmp_path / "site.schema.json"
+    schema.write_text('{"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": {}}')
+
+    assert lint(str(schema if named else tmp_path)) == 8
+    out = capsys.readouterr().out
+    assert f"▲ {schema}: skipped: it is a JSON Schema" in out
+    assert "? no policy found, nothing judged" in out
+    assert lint(str(schema), BAD) == 3
+    assert "1 policy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_what_is_no_regular_file_is_refused_also_behind_a_link(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    target = Path("/dev/zero") if kind == "device" else tmp_path / "pipe"
+    if kind == "pipe":
+        os.mkfifo(target)
+    (tmp_path / "z.json").symlink_to(target)
+
+    for given in (target, tmp_path):
+        assert lint(str(given)) == 2
+        assert f"it is a {kind}, not a regular file" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_json_does_not_hide_the_others(

@@ -40,7 +40,7 @@ def date_text(value: date) -> str:
 def decoded(value: Any, kind: Any) -> Any:
     """Return parsed JSON as a value of the type *kind*; raises ValueError for a wrong date.
 
-    Everything else must have been checked by the schema before.
+    Everything else must have been checked by the schema before, which says what may be missing.
     """
     origin = get_origin(kind)
     if origin in (Union, UnionType):
@@ -62,7 +62,7 @@ def _object(value: Any, kind: Any) -> Any:
         return date.fromisoformat(value)
     if issubclass(kind, Enum):
         return kind[value.upper()]
-    return kind(**{name: decoded(value[name], each) for name, each in _types(kind).items()})
+    return kind(**{n: decoded(value[n], each) for n, each in _types(kind).items() if n in value})
 
 
 @cache

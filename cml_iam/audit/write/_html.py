@@ -185,6 +185,7 @@ def _sections(report: Report, values: dict[str, Any]) -> Iterator[tuple[str, str
         (report.checks, "checks", "Checks"),
         (report.accounts, "accounts", "Accounts"),
         (report.inputs, "inputs", "What was read"),
+        (report.passed_over, "passed-over", "Not judged"),
     ):
         if there:
             yield id_, name

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from xml.etree.ElementTree import Element
 
-    from cml_iam.audit._report import Account, AuditFinding, Check, Report
+    from cml_iam.audit._report import Account, AuditFinding, Check, Report, Skipped
     from cml_iam.lint import Severity
 
 Result = Literal["failure", "error", "skipped", "system-out"]
@@ -72,10 +72,16 @@ def _suites(report: Report, fail_on: Severity) -> Iterator[tuple[str, list[_Case
         yield _OTHER, [_of_finding(each, "other", fail_on) for each in rest]
     if report.skipped:
         yield "Left out", [_of_skipped(each) for each in report.skipped]
+    if report.passed_over:
+        yield "Not judged as policies", [_of_file(each) for each in report.passed_over]
 
 
 def _of_skipped(check: str) -> _Case:
     return _Case(check, "cml-iam.left-out", "skipped", "left out", "left out on request")
+
+
+def _of_file(file: Skipped) -> _Case:
+    return _Case(file.name, "cml-iam.not-judged", "skipped", "not judged", file.reason)
 
 
 def _of_account(account: Account) -> _Case:

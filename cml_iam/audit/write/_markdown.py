@@ -97,6 +97,8 @@ def _sections(report: Report) -> Iterator[Section]:
             for each in report.changes
         ],
     )
+    over = [_row(_code(each.name), _plain(each.reason)) for each in report.passed_over]
+    yield "Not judged as policies", _columns("file", "why"), over
     yield "Access keys", _columns("key", "status", "age", "last used", "of"), _keys(report)
     yield "Granted and not used", _columns("permission", "last used", "methods"), _unused(report)
     yield "Checks", _columns("state", "check", "what was seen"), _checks(report)

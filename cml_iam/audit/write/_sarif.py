@@ -191,15 +191,17 @@ def _artifact(each: Input) -> Object:
 def _invocation(report: Report, fail_on: Severity) -> Object:
     conclusion, sentence = words.verdict(report, fail_on)
     lost = words.lost_accounts(report)
+    over = [shown(f"{each.name}: {each.reason}") for each in report.passed_over]
     return {
-        "executionSuccessful": conclusion != "incomplete",
+        "executionSuccessful": report.complete,
         "endTimeUtc": date_text(report.time),
         "toolExecutionNotifications": [
             *(_unmade(each) for each in report.unchecked),
             *(_unaudited(each) for each in lost),
         ],
         "properties": {"conclusion": conclusion, "verdict": shown(sentence)}
-        | ({"leftOut": [shown(each) for each in report.skipped]} if report.skipped else {}),
+        | ({"leftOut": [shown(each) for each in report.skipped]} if report.skipped else {})
+        | ({"notJudged": over} if over else {}),
     }
 
 

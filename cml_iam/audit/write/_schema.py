@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -49,7 +49,7 @@ def report_schema() -> Schema:
     head: Schema = {
         "version": {"description": "Of this format.", "type": "integer", "enum": [VERSION]},
         "conclusion": {
-            "description": "The verdict; `incomplete` comes first: more may be wrong than known.",
+            "description": "The verdict: `findings` if any, else `incomplete` if a check is lost.",
             "enum": ["clean", "findings", "incomplete"],
         },
         "counts": {
@@ -117,6 +117,6 @@ def _dataclass(kind: Any, defs: dict[str, Schema]) -> Schema:
         "description": " ".join((kind.__doc__ or "").split()).replace("*", "`"),
         "type": "object",
         "additionalProperties": False,
-        "required": list(hints),
+        "required": [each.name for each in fields(kind) if "added" not in each.metadata],
         "properties": {name: _schema(each, defs) for name, each in hints.items()},
     }

@@ -29,6 +29,7 @@ def text_report(report: Report, fail_on: Severity, width: int = WIDTH) -> str:
         _accounts(report, width),
         *_findings(report, width),
         _unchecked(report, width),
+        _passed_over(report, width),
         *(_matrix(each, report, width) for each in report.matrices),
         _changes(report, width),
         _keys(report, width),
@@ -131,6 +132,13 @@ def _unchecked(report: Report, width: int) -> Iterator[str]:
         yield from _line(f"{words.UNKNOWN} {_asked(each)}: {words.seen(each)}", width)
         if each.remedy:
             yield from _line(f"do: {each.remedy}", width, 4)
+
+
+def _passed_over(report: Report, width: int) -> Iterator[str]:
+    if report.passed_over:
+        yield f"Not judged as policies ({len(report.passed_over)})"
+    for each in report.passed_over:
+        yield from _line(f"{words.NOTED} {each.name}: {each.reason}", width)
 
 
 def _matrix(matrix: Matrix, report: Report, width: int) -> Iterator[str]:

@@ -76,7 +76,10 @@ def verdict(report: Report, fail_on: Severity) -> tuple[Conclusion, str]:
     parts = [*_found(report), *_lost(report)]
     if concluded == "clean":
         asked = plural(len(report.checks), "check")
-        return concluded, f"Clean: {asked} made" + (f"; {listed(parts)}" if parts else "")
+        left = _left(report)
+        lead = "Passed in part" if left else "Clean"
+        parts += left
+        return concluded, f"{lead}: {asked} made" + (f"; {listed(parts)}" if parts else "")
     lead = "Incomplete" if concluded == "incomplete" else "Findings"
     return concluded, f"{lead}: {listed(parts)}"
 
@@ -87,9 +90,20 @@ def _found(report: Report) -> list[str]:
     return [*found, *([f"{number['waived']} waived"] if number["waived"] else [])]
 
 
+def _left(report: Report) -> list[str]:
+    """Return how much was not asked at all: what is not judged is not clean."""
+    left = [
+        (len(report.skipped), "check", "left out"),
+        (len(report.passed_over), "file", "not judged"),
+    ]
+    return [f"{plural(number, word)} {what}" for number, word, what in left if number]
+
+
 def _lost(report: Report) -> list[str]:
     checks, accounts = len(report.unchecked), len(lost_accounts(report))
     lost = [(checks, "check"), (accounts, "account")]
+    if not report.checks and not accounts:
+        return ["no check made"]
     return [f"{plural(number, word)} not made" for number, word in lost[:1] if number] + [
         f"{plural(number, word)} not audited" for number, word in lost[1:] if number
     ]
@@ -217,8 +231,8 @@ def last_use(key: KeyLine) -> str:
 
 
 def left_out(report: Report) -> str:
-    """Return which checks were left out on request."""
-    return f"left out on request: {listed(report.skipped)}"
+    """Return which checks were left out on request; empty for none."""
+    return f"left out on request: {listed(report.skipped)}" if report.skipped else ""
 
 
 def belongs(finding: AuditFinding, check: Check) -> bool:

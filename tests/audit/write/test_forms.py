@@ -107,8 +107,10 @@ def test_a_wide_matrix_is_told_in_tables_that_fit(width: int, tables: int) -> No
 
 def test_the_verdict_is_the_first_line_of_the_text() -> None:
     assert write_report(samples.CLEAN, "text").startswith("✔ Clean: 5 checks made\n")
-    assert write_report(samples.EMPTY, "text").startswith("✔ Clean: 0 checks made\n")
-    assert write_report(samples.FULL, "text").startswith("? Incomplete: 1 error, 1 warning")
+    assert write_report(samples.EMPTY, "text").startswith("? Incomplete: no check made\n")
+    assert write_report(samples.FULL, "text").startswith("✖ Findings: 1 error, 1 warning")
+    lost = replace(samples.FULL, findings=())
+    assert write_report(lost, "text").startswith("? Incomplete: 1 check not made and 1 account not")
     found = replace(samples.CLEAN, findings=(samples.GATE,))
     assert write_report(found, "text").startswith("✖ Findings: 1 error\n")
 
