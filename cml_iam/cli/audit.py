@@ -200,13 +200,12 @@ def _audited(wish: Wish, earlier: Path | None) -> Report:
 def _parts(wish: Wish, site: Site | None, now: datetime) -> tuple[list[Account], list[Part]]:
     from cml_iam.audit import Offline, audit_documents, read_given
 
-    chosen = settings()
     parts = []
     if wish.files or not (wish.live or wish.many):
         given = read_given(wish.files)
         with progress("judging the documents", only_on_terminal=True):
-            several, named = os.cpu_count() or 1, chosen.site or DEFAULT_SITE
-            asked = Offline(given, site, wish.document, wish.together, several, named)
+            several = os.cpu_count() or 1
+            asked = Offline(given, site, wish.document, wish.together, several, site_path())
             parts.append(audit_documents(asked))
     if not (wish.live or wish.many):
         return [], parts

@@ -101,15 +101,12 @@ def lint(
         answer["skipped"] = [{"name": name, "reason": reason} for name, reason in skipped]
         print_json(answer | (fixed_as_json(results) if fix else {}))
     else:
-        for name, reason in skipped:
-            say(f"{WARN} {name}: skipped: {reason}")
+        show_skipped(skipped)
         show_fixed(results)
         show(findings, [name for name, _ in texts])
-    worst = max((each.severity for each in findings), default=0)
-    if worst >= Severity[fail_on.upper()]:
+    if any(each.severity >= Severity[fail_on.upper()] for each in findings):
         ctx.exit(Exit.FINDINGS)
-    if not texts:
-        ctx.exit(Exit.UNCHECKED)
+    ctx.exit(Exit.OK if texts else Exit.UNCHECKED)
 
 
 def fixed(texts: list[tuple[str, str]], kind: Kind) -> tuple[list[tuple[str, str]], list[Fixed]]:
@@ -150,6 +147,12 @@ def write(path: Path, text: str) -> None:
     except OSError as error:
         raise InputError(f"cannot write `{path}`: {error.strerror}") from None
     write_whole(path, text, mode=mode)
+
+
+def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
+    """Print what was given and is no policy, and what it is."""
+    for name, reason in skipped:
+        say(f"{WARN} {name}: skipped: {reason}")
 
 
 def show_fixed(results: Sequence[Fixed]) -> None:
