@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 ID: Final = "AWS_ACCESS_KEY_ID"
 SECRET: Final = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
-TOKEN: Final = "AWS_SESSION_TOKEN"  # noqa: S105 - the name of a variable
+TOKENS: Final = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+"""The second is the older name, which boto3 still reads."""
 
 _MARK: Final = "\ufeff"
 """The byte order mark some editors put before the first line."""

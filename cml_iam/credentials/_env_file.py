@@ -52,8 +52,18 @@ class EnvFile(FileStore):
         return _dotenv.with_pair(text, key.id, key.secret.reveal())
 
     def _check(self, text: str) -> None:
-        if _dotenv.TOKEN in _dotenv.variables(text):
+        names = _dotenv.variables(text)
+        present = [name for name in _dotenv.TOKENS if name in names]
+        if present:
             raise RefusedError(
-                f"`{self.path}` sets {_dotenv.TOKEN}, with which no long-term key works",
+                f"`{self.path}` sets {present[0]}, with which no long-term key works",
                 remedy="remove that line: it belongs to a temporary credential",
             )
+
+    def _doubts(self, text: str) -> tuple[str, ...]:
+        values = _dotenv.variables(text)
+        return tuple(
+            f"`{self.path}` sets {name} too: an SDK that does not find that profile uses no key"
+            for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+            if values.get(name)
+        )

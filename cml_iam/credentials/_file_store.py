@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +18,7 @@ from cml_iam.errors import CmlIamError, InputError, RefusedError
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cml_iam.credentials._files import Found
@@ -54,43 +57,45 @@ class FileStore:
 
     def look(self) -> Contents:
         """Return the key in the file and the staged one; see the protocol."""
-        _check_folder(self.path.parent)
+        self._check_folder()
         if not self.allow_tracked:
             refuse_in_git(self.path)
-        found = _files.read_file(self.path)
-        if found is None:
-            return Contents(None, self._staged_key())
-        _check_file(self.path, found)
-        text = _text(found)
+        found = self._file()
+        staged = self._staged_key(found)
+        text = _text(found, self.path) if found else ""
         self._check(text)
-        words = (f"`{self.path}` is open to others ({found.mode:04o}); it becomes private",)
-        open_words = words if found.mode & 0o077 else ()
-        return Contents(self._read(text), self._staged_key(), open_words)
+        words = (*_exposure(self.path, found), *self._doubts(text))
+        return Contents(self._read(text), staged, words)
+
+    def prepare(self) -> None:
+        """Make what must be there before the store can be locked: nothing."""
 
     def reserve(self) -> None:
         """Make the folder, and a file as large as the coming one, of characters no key has."""
         open_folder(self.folder)
         blank = AccessKey("x" * LONGEST, Secret("x" * LONGEST))
-        _files.write_file(self._reserved, self._merged(blank)[0])
+        _files.write_private(self._reserved, self._merged(blank, self._file()))
 
     def stage(self, key: AccessKey) -> None:
         """Write the coming file over the reserved room, then give it its name: whole or absent."""
-        data, found = self._merged(key)
-        owner = (found.owner, found.group) if found else None
+        data = self._merged(key, self._file())
         if not self.folder.is_dir():
             open_folder(self.folder)
-        _files.write_file(self._reserved, data, mode=_mode(found), owner=owner)
+        _files.write_private(self._reserved, data)
         _files.move_file(self._reserved, self._staged)
 
     def promote(self, key: AccessKey) -> None:
         """Rename the staged file to the real name; made anew if the real one changed meanwhile."""
-        staged = _files.read_file(self._staged)
-        if staged is None or staged.data != self._merged(key)[0]:
-            if staged is None and self._stored_key() == key:
+        found = self._file()
+        staged = self._staged_file(found)
+        if staged is None or staged.data != self._merged(key, found):
+            if staged is None and found is not None and self._key_in(found) == key:
                 return
             self.stage(key)
-        _files.move_file(self._staged, self.path)
-        if self._stored_key() != key:
+        owner = (found.owner, found.group) if found else None
+        _files.move_file(self._staged, self.path, mode=_mode(found), owner=owner)
+        held = _files.read_file(self.path)
+        if held is None or self._key_in(held) != key:
             raise CmlIamError(f"`{self.path}` does not hold what was written to it")
 
     def discard(self) -> None:
@@ -117,6 +122,14 @@ class FileStore:
     def _check(self, text: str) -> None:
         """Raise RefusedError or InputError where no key should be put into *text*."""
 
+    def _doubts(self, text: str) -> tuple[str, ...]:  # noqa: ARG002 - a subclass reads it
+        """Return what in *text* may keep its readers from using the key."""
+        return ()
+
+    def _check_folder(self) -> None:
+        """Raise InputError unless the folder of the file is there and may be written to."""
+        check_folder(self.path.parent)
+
     @property
     def _stem(self) -> str:
         return self.path.name
@@ -129,18 +142,26 @@ class FileStore:
     def _staged(self) -> Path:
         return self.folder / f"{self._stem}.staged"
 
-    def _stored_key(self) -> AccessKey | None:
+    def _file(self) -> Found | None:
+        """Return the real file; raises RefusedError where no key should be put into it."""
         found = _files.read_file(self.path)
-        return self._read(_text(found)) if found else None
+        if found is not None:
+            _check_file(self.path, found)
+        return found
 
-    def _staged_key(self) -> AccessKey | None:
-        found = _files.read_file(self._staged)
-        return self._read(_text(found)) if found else None
+    def _staged_file(self, real: Found | None) -> Found | None:
+        return _files.read_private(self._staged, real.owner if real else None)
 
-    def _merged(self, key: AccessKey) -> tuple[bytes, Found | None]:
-        found = _files.read_file(self.path)
-        text = _text(found) if found else ""
-        return _bytes(self._write(text, key)), found
+    def _staged_key(self, real: Found | None) -> AccessKey | None:
+        staged = self._staged_file(real)
+        return self._key_in(staged) if staged else None
+
+    def _key_in(self, found: Found) -> AccessKey | None:
+        return self._read(_text(found, self.path))
+
+    def _merged(self, key: AccessKey, real: Found | None) -> bytes:
+        """Return what the file *real* is with *key* in it."""
+        return _bytes(self._write(_text(real, self.path) if real else "", key))
 
 
 def known_key(key_id: str, secret: str) -> AccessKey | None:
@@ -156,18 +177,19 @@ def known_key(key_id: str, secret: str) -> AccessKey | None:
 def open_folder(folder: Path) -> None:
     """Make the private *folder* and have git ignore all of it."""
     _files.make_folder(folder)
-    _files.write_file(folder / ".gitignore", b"*\n")
+    _files.write_private(folder / ".gitignore", b"*\n")
 
 
 def close_folder(folder: Path) -> None:
     """Remove the private *folder* when nothing is left in it."""
-    if not folder.is_dir() or {each.name for each in folder.iterdir()} - {".gitignore"}:
+    if not folder.is_dir() or _files.names_in(folder) - {".gitignore"}:
         return
     _files.remove_file(folder / ".gitignore")
     _files.remove_folder(folder)
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """Raise InputError unless *folder* is there and may be written to."""
     if not folder.is_dir():
         raise InputError(f"no folder `{folder}`", remedy="make it, or name another file")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -180,11 +202,8 @@ def _check_file(path: Path, found: Found) -> None:
             f"`{path}` has {found.names} names (hard links); the others would keep the old key",
             remedy="remove the other names, or name another file",
         )
-    if found.owner != os.geteuid() and os.geteuid() != 0:
-        raise RefusedError(
-            f"`{path}` belongs to another user, and would not after it is replaced",
-            remedy="run as its owner, or name another file",
-        )
+    if found.owner != os.geteuid():
+        _check_foreign(path, found)
     if is_mounted(path):
         raise RefusedError(
             f"`{path}` is a mount of its own and cannot be replaced in one instant",
@@ -192,12 +211,54 @@ def _check_file(path: Path, found: Found) -> None:
         )
 
 
+def _check_foreign(path: Path, found: Found) -> None:
+    """Refuse a file of somebody else, unless root finds it where only its owner can have put it."""
+    owner = _files.user_name(found.owner)
+    if os.geteuid() != 0:
+        raise RefusedError(
+            f"`{path}` belongs to {owner}, and would not after it is replaced",
+            remedy="run as its owner, or name another file",
+        )
+    folder = path.parent.stat()
+    if folder.st_uid not in (found.owner, 0) or folder.st_mode & _files.OTHERS_WRITE:
+        raise RefusedError(
+            f"`{path}` belongs to {owner}, who would get the key, and others than its owner may "
+            "have put it there",
+            remedy=f"remove `{path}`, or work in a folder that only its owner may write to",
+        )
+
+
+def _exposure(path: Path, found: Found | None) -> Iterator[str]:
+    """Yield who else can read or replace the file."""
+    if found is not None and found.owner != os.geteuid():
+        yield f"`{path}` belongs to {_files.user_name(found.owner)}, who gets the key with it"
+    if found is not None and found.mode & 0o077:
+        yield f"`{path}` is open to others ({found.mode:04o}); it becomes private"
+    if not path.parent.exists():
+        return
+    folder = path.parent.stat()
+    if folder.st_uid not in (os.geteuid(), 0):
+        owner = _files.user_name(folder.st_uid)
+        yield f"the folder `{path.parent}` belongs to {owner}, who can replace the file in it"
+    elif folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
+        yield f"anybody may write to the folder `{path.parent}`, and replace the file in it"
+
+
 def _mode(found: Found | None) -> int:
     """Return the permission bits of the coming file: the owner's kept, nobody else's."""
     return _files.PRIVATE_FILE if found is None else found.mode & _PRIVATE | 0o400
 
 
-def _text(found: Found) -> str:
+def _text(found: Found, path: Path) -> str:
+    """Return the text of the file at *path*; raises InputError for UTF-16, which nobody reads.
+
+    PowerShell's `>` writes it. Other bytes that are not UTF-8 stay as they are.
+    """
+    if found.data[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) or b"\0" in found.data:
+        raise InputError(
+            f"`{path}` is not UTF-8 text, but UTF-16 or binary",
+            remedy="write it again in UTF-8, in PowerShell with `Set-Content -Encoding utf8`",
+        )
     return found.data.decode("utf-8", "surrogateescape")
 
 

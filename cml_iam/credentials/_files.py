@@ -1,5 +1,9 @@
 """Files that hold secrets: private from their first byte, whole or not there at all.
 
+The user's own file is read by its path. All that is written is written in the private folder beside
+it, which is ours alone or refused: it is held open while it is checked and while what is in it is
+read or changed, so that nobody can put another one in its place in between.
+
 Every change of the disk goes through here, so that the crash tests can stop before and after each.
 """
 
@@ -20,8 +24,13 @@ if TYPE_CHECKING:
 
 PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
+OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 LARGEST: Final = 1 << 20
 """Bytes; a file of settings is never as large."""
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +45,31 @@ class Found:
 
 
 def read_file(path: Path) -> Found | None:
-    """Return the regular file at *path*, None where there is none.
+    """Return the user's regular file at *path*, None where there is none.
 
     Raises RefusedError for a symbolic link and InputError for what cannot be read.
     """
+    return _read_at(path, None)
+
+
+def read_private(path: Path, owner: int | None = None) -> Found | None:
+    """Return the file at *path*, in a private folder; None where there is none, or no folder.
+
+    It must be ours, or belong to *owner*. Raises RefusedError where it, or the folder, may be
+    somebody else's work.
+    """
+    with private_folder(path.parent) as folder:
+        found = None if folder is None else _read_at(path, folder)
+    if found is not None and (
+        found.owner not in (os.geteuid(), owner) or found.mode & OTHERS_WRITE
+    ):
+        raise _not_ours(path, found.owner, found.mode)
+    return found
+
+
+def _read_at(path: Path, folder: int | None) -> Found | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(_name(path, folder), _READ, dir_fd=folder)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -59,6 +87,10 @@ def read_file(path: Path) -> Found | None:
         os.close(descriptor)
 
 
+def _name(path: Path, folder: int | None) -> str:
+    return str(path) if folder is None else path.name
+
+
 def _read(descriptor: int, path: Path) -> Found:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
@@ -72,48 +104,64 @@ def _read(descriptor: int, path: Path) -> Found:
     return Found(b"".join(chunks), mode, found.st_uid, found.st_gid, found.st_nlink)
 
 
-def write_file(
-    path: Path, data: bytes, *, mode: int = PRIVATE_FILE, owner: tuple[int, int] | None = None
-) -> None:
-    """Write *data* to *path* in place, durably; a new file is private from the start.
+def write_private(path: Path, data: bytes) -> None:
+    """Write *data* to *path* in a private folder, durably; over a file of ours in its room.
 
-    Raises CmlIamError when the disk is full or the like; then the file may be torn.
+    A new file is made by this very call, private from the start. Raises CmlIamError when the disk
+    is full or the like; then the file may be torn.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        descriptor = os.open(path, flags, PRIVATE_FILE)
+    with private_folder(path.parent) as folder:
+        if folder is None:
+            raise InputError(f"no folder `{path.parent}`")
         try:
-            # A umask may have taken bits away, and an older file may have too many.
-            os.fchmod(descriptor, PRIVATE_FILE)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            os.ftruncate(descriptor, len(data))
-            if owner is not None and owner != (os.geteuid(), os.getegid()):
-                _give(descriptor, *owner)
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise unusable(path, error) from None
+            descriptor = _claimed(path, folder)
+            try:
+                # A umask may have taken bits away, and an older file may have too many.
+                os.fchmod(descriptor, PRIVATE_FILE)
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+                os.ftruncate(descriptor, len(data))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise unusable(path, error) from None
 
 
-def _give(descriptor: int, user: int, group: int) -> None:
-    if user != os.geteuid():
-        os.fchown(descriptor, user, -1)
-    # A group we are not in has no permission on a private file anyway.
-    with suppress(PermissionError):
-        os.fchown(descriptor, -1, group)
-
-
-def move_file(source: Path, target: Path) -> None:
-    """Rename *source* to *target*, over what is there, durably and in one instant."""
+def _claimed(path: Path, folder: int) -> int:
+    """Open *path*, a file that this call makes, or one that we made before and nobody else has."""
     try:
-        source.replace(target)
-        sync_folder(target.parent)
-        if source.parent != target.parent:
-            sync_folder(source.parent)
+        return os.open(path.name, _WRITE | os.O_CREAT | os.O_EXCL, PRIVATE_FILE, dir_fd=folder)
+    except FileExistsError:
+        descriptor = os.open(path.name, _WRITE, dir_fd=folder)
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    raise _not_ours(path, found.st_uid, stat.S_IMODE(found.st_mode))
+
+
+def move_file(
+    source: Path,
+    target: Path,
+    *,
+    mode: int = PRIVATE_FILE,
+    owner: tuple[int, int] | None = None,
+) -> None:
+    """Rename *source*, in a private folder, to *target*: over what is there, in one instant.
+
+    It gets the permission bits *mode* and the *owner* (user, group), by default ourselves. The
+    change is durable.
+    """
+    try:
+        with private_folder(source.parent) as folder, _opened(target.parent) as into:
+            if folder is None:
+                raise InputError(f"no folder `{source.parent}`")
+            _give(source.name, folder, mode, owner)
+            os.replace(source.name, target.name, src_dir_fd=folder, dst_dir_fd=into)
+            os.fsync(into)
+            os.fsync(folder)
     except OSError as error:
         if error.errno in (errno.EBUSY, errno.EXDEV):
             raise RefusedError(
@@ -123,36 +171,123 @@ def move_file(source: Path, target: Path) -> None:
         raise unusable(target, error) from None
 
 
+def _give(name: str, folder: int, mode: int, owner: tuple[int, int] | None) -> None:
+    """Have the file *name* belong to *owner*, with the permission bits *mode*."""
+    if owner in (None, (os.geteuid(), os.getegid())) and mode == PRIVATE_FILE:
+        return
+    descriptor = os.open(name, _READ, dir_fd=folder)
+    try:
+        if owner is not None:
+            user, group = owner
+            if user != os.geteuid():
+                os.fchown(descriptor, user, -1)
+            # A group we are not in has no permission on a private file anyway.
+            with suppress(PermissionError):
+                os.fchown(descriptor, -1, group)
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def replace_file(path: Path, data: bytes, *, spare: Path) -> None:
     """Write *data* to *spare* and rename that to *path*: a reader sees the old or the new."""
-    write_file(spare, data)
+    write_private(spare, data)
     move_file(spare, path)
 
 
 def remove_file(path: Path) -> None:
-    """Remove the file at *path* if there is one, durably."""
+    """Remove the file at *path*, in a private folder, if there is one, durably."""
+    with private_folder(path.parent) as folder:
+        if folder is None:
+            return
+        try:
+            os.unlink(path.name, dir_fd=folder)
+            os.fsync(folder)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise unusable(path, error) from None
+
+
+@contextmanager
+def private_folder(path: Path) -> Iterator[int | None]:
+    """Hold the private folder *path* open, and give its descriptor; None where there is none.
+
+    Raises RefusedError where it is a link or no folder, and unless it is ours and nobody else may
+    write to it: then what is in it may be somebody else's work, and is not believed.
+    """
     try:
-        path.unlink()
-        sync_folder(path.parent)
+        descriptor: int | None = os.open(path, _FOLDER | os.O_NOFOLLOW)
     except FileNotFoundError:
+        descriptor = None
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            raise RefusedError(
+                f"`{path}` is not a folder", remedy="move it out of the way"
+            ) from None
+        raise unusable(path, error) from None
+    if descriptor is None:
+        yield None
+        return
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid() or found.st_mode & OTHERS_WRITE:
+            raise _not_ours(path, found.st_uid, stat.S_IMODE(found.st_mode))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _not_ours(path: Path, owner: int, mode: int) -> RefusedError:
+    who = f"belongs to {user_name(owner)}" if owner != os.geteuid() else f"has the mode {mode:04o}"
+    return RefusedError(
+        f"`{path}` {who}, so what is in it may be somebody else's work: nothing in it is read or "
+        "changed",
+        remedy=f"look at the access keys in IAM, then remove `{path}`; or work in a folder that "
+        "only you may write to",
+    )
+
+
+def user_name(number: int) -> str:
+    """Return the name of the user *number* of this machine, the number where it has none."""
+    import pwd
+
+    try:
+        return f"`{pwd.getpwuid(number).pw_name}`"
+    except KeyError:
+        return f"the user {number}"
+
+
+def make_folder(path: Path) -> None:
+    """Make the private folder *path* unless it is there; raises as `private_folder` does."""
+    make_missing_folder(path)
+    try:
+        with private_folder(path) as descriptor:
+            if descriptor is not None:
+                os.fchmod(descriptor, PRIVATE_FOLDER)
+    except OSError as error:
+        raise unusable(path, error) from None
+
+
+def make_missing_folder(path: Path) -> None:
+    """Make the folder *path*, private, where there is none; one that is there stays as it is."""
+    try:
+        path.mkdir(PRIVATE_FOLDER)
+        _sync(path.parent)
+    except FileExistsError:
         pass
     except OSError as error:
         raise unusable(path, error) from None
 
 
-def make_folder(path: Path) -> None:
-    """Make the private folder *path* unless it is there; raises RefusedError for a link."""
-    try:
-        try:
-            path.mkdir(PRIVATE_FOLDER)
-            sync_folder(path.parent)
-        except FileExistsError:
-            pass
-        if not stat.S_ISDIR(path.lstat().st_mode):
-            raise RefusedError(f"`{path}` is not a folder", remedy="move it out of the way")
-        path.chmod(PRIVATE_FOLDER)
-    except OSError as error:
-        raise unusable(path, error) from None
+def names_in(path: Path) -> frozenset[str]:
+    """Return the names in the private folder *path*; none where there is no folder."""
+    with private_folder(path) as descriptor:
+        if descriptor is None:
+            return frozenset()
+        with os.scandir(descriptor) as entries:
+            return frozenset(entry.name for entry in entries)
 
 
 def remove_folder(path: Path) -> None:
@@ -166,13 +301,19 @@ def remove_folder(path: Path) -> None:
             raise unusable(path, error) from None
 
 
-def sync_folder(path: Path) -> None:
-    """Make the names in the folder *path* survive a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, _FOLDER)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in *folder* survive a loss of power."""
+    with _opened(folder) as descriptor:
+        os.fsync(descriptor)
 
 
 @contextmanager
@@ -184,7 +325,7 @@ def locked(folder: Path) -> Iterator[None]:
     import fcntl
 
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(folder, _FOLDER)
     except OSError as error:
         raise unusable(folder, error) from None
     try:

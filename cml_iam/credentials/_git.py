@@ -18,8 +18,11 @@ SECONDS = 10.0
 def refuse_in_git(path: Path) -> None:
     """Raise RefusedError unless *path* is outside every git work tree, or ignored there.
 
-    A file git already tracks counts as not ignored, whatever the patterns say.
+    Where a folder of the path is a symbolic link, the folder it leads to counts: `~/.aws` may be a
+    link into a work tree. A file git already tracks counts as not ignored, whatever the patterns
+    say.
     """
+    path = path.parent.resolve() / path.name
     tree = next((each for each in path.parents if (each / ".git").exists()), None)
     if tree is None:
         return

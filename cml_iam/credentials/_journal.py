@@ -40,7 +40,7 @@ def read_journal(folder: Path) -> Journal | None:
     Raises InputError for one that cannot be read: it is never taken for absent.
     """
     path = folder / NAME
-    found = _files.read_file(path)
+    found = _files.read_private(path)
     if found is None:
         return None
     try:

@@ -55,6 +55,16 @@ def _profile(name: str, allow_tracked: bool) -> ProfileFile:
     """
     if set(name) & set("[]\r\n"):
         raise InputError(f"not a name of a profile: `{name}`")
-    named = os.environ.get("AWS_SHARED_CREDENTIALS_FILE")
-    path = Path(named).expanduser() if named else Path.home() / ".aws" / "credentials"
-    return ProfileFile(path.absolute(), allow_tracked, name)
+    path = _shared_file("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+    if path.exists() and not path.is_file():
+        raise InputError(
+            f"the shared credentials file would be `{path}`, which is not a regular file",
+            remedy="set AWS_SHARED_CREDENTIALS_FILE to a file, or unset it for ~/.aws/credentials",
+        )
+    return ProfileFile(path, allow_tracked, name, _shared_file("AWS_CONFIG_FILE", "config"))
+
+
+def _shared_file(variable: str, name: str) -> Path:
+    named = os.environ.get(variable)
+    path = Path(named).expanduser() if named else Path.home() / ".aws" / name
+    return path.absolute()

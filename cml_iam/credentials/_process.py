@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cml_iam.credentials._keys import AccessKey
 
-_STRONGER = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+_STRONGER = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", *_dotenv.TOKENS)
 
 
 def child_environment(key: AccessKey, environment: Mapping[str, str]) -> dict[str, str]:

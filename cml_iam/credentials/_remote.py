@@ -25,9 +25,10 @@ def parsed(value: Secret | None, name: str) -> dict[str, Any]:
             f"`{name}` holds something that is no JSON object, which would be lost",
             remedy="name another one",
         ) from None
-    if found.get(_dotenv.TOKEN):
+    present = [token for token in _dotenv.TOKENS if found.get(token)]
+    if present:
         raise RefusedError(
-            f"`{name}` holds {_dotenv.TOKEN}, with which no long-term key works",
+            f"`{name}` holds {present[0]}, with which no long-term key works",
             remedy="remove that member: it belongs to a temporary credential",
         )
     return found

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cml_iam.credentials._file_store import close_folder
+from cml_iam.credentials._file_store import FileStore, close_folder
 from cml_iam.credentials._files import locked
 from cml_iam.credentials._store import Contents
 from cml_iam.errors import InputError
@@ -115,6 +115,9 @@ def store_locked(store: Store) -> Iterator[None]:
 
     Raises RefusedError when another process holds one of them.
     """
+    for part in parts_of(store):
+        if isinstance(part, FileStore):
+            part.prepare()
     with ExitStack() as stack:
         # Sorted, so that two runs with the same stores meet at the first lock.
         for parent in sorted({folder.parent for folder in folders_of(store)}):

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cml_iam import errors
-from cml_iam.credentials import AccessKey, EnvFile
+from cml_iam.aws.port import Aws
+from cml_iam.credentials import AccessKey, EnvFile, open_store
 from cml_iam.secret import Secret
 
 KEY = AccessKey("AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))
@@ -136,11 +137,31 @@ def test_what_is_no_file_of_settings_is_refused(tmp_path: Path, kind: str) -> No
         EnvFile(path).look()
 
 
-def test_a_session_token_beside_the_key_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"])
+def test_a_session_token_beside_the_key_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / ".env"
-    path.write_text("AWS_SESSION_TOKEN=x\n")
+    path.write_text(f"{name}=x\n")
 
-    with pytest.raises(errors.RefusedError, match="AWS_SESSION_TOKEN"):
+    with pytest.raises(errors.RefusedError, match=name):
+        EnvFile(path).look()
+
+
+@pytest.mark.parametrize("name", ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"])
+def test_a_profile_beside_the_key_is_pointed_out(tmp_path: Path, name: str) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f"{name}=prod\n")
+    path.chmod(0o600)
+
+    (said,) = EnvFile(path).look().words
+    assert name in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_file_that_powershell_wrote_in_utf_16_is_refused(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes("AWS_ACCESS_KEY_ID=\n".encode(encoding))
+
+    with pytest.raises(errors.InputError, match="not UTF-8"):
         EnvFile(path).look()
 
 
@@ -216,6 +237,25 @@ def test_a_file_git_would_commit_is_refused_unless_allowed(tree: Path) -> None:
 
     assert "--allow-tracked" in str(caught.value.remedy)
     assert EnvFile(tree / ".env", allow_tracked=True).look().key is None
+
+
+@pytest.mark.parametrize("kind", ["env:{}/x", "k8s:{}/x", "profile:default"])
+def test_a_link_to_a_folder_in_a_work_tree_does_not_pass_the_guard(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path / "dotfiles"], check=True)
+    (tmp_path / "dotfiles" / "aws").mkdir()
+    (tmp_path / ".aws").symlink_to("dotfiles/aws")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / ".aws" / "credentials"))
+
+    with pytest.raises(errors.RefusedError, match="not ignored by git") as caught:
+        open_store(kind.format(tmp_path / ".aws"), _no_aws).look()
+
+    assert "dotfiles" in caught.value.message
+
+
+def _no_aws() -> Aws:
+    raise AssertionError("a file needs no AWS")
 
 
 def test_an_ignored_file_is_fine_and_so_is_all_that_comes_beside_it(tree: Path) -> None:

@@ -96,11 +96,12 @@ def test_a_rename_that_the_system_refuses_is_told_as_the_mount_it_is(
 ) -> None:
     import errno
 
-    def busy(source: object, target: object) -> None:
+    def busy(*names: object, **folders: object) -> None:
         raise OSError(errno.EBUSY, "busy")
 
     from cml_iam.credentials._files import move_file
 
+    tmp_path.chmod(0o700)
     (tmp_path / "a").touch()
     monkeypatch.setattr(os, "replace", busy)
     with pytest.raises(errors.RefusedError, match="mount of its own"):

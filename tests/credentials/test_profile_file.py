@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cml_iam import errors
-from cml_iam.credentials import AccessKey, ProfileFile
+from cml_iam.aws.port import Aws
+from cml_iam.credentials import AccessKey, ProfileFile, open_store, store_locked
 from cml_iam.credentials import _ini as ini
 from cml_iam.secret import Secret
 
@@ -120,3 +121,66 @@ def test_botocore_signs_with_what_was_written(
     found = Session(profile="with space").get_credentials()
 
     assert (found.access_key, found.secret_key) == (KEY.id, KEY.secret.reveal())
+
+
+@pytest.mark.parametrize(
+    ("profile", "section", "option"),
+    [
+        ("cml", "profile cml", "role_arn"),
+        ("default", "default", "role_arn"),
+        ("cml", "profile cml", "sso_session"),
+        ("cml", "profile cml", "aws_session_token"),
+    ],
+)
+def test_a_config_file_that_makes_the_profile_something_else_is_refused(
+    tmp_path: Path, profile: str, section: str, option: str
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"[{section}]\nregion = us-east-1\n{option} = x\n[profile other]\n")
+    store = ProfileFile(tmp_path / "credentials", profile=profile, config=config)
+    (tmp_path / "credentials").write_text("")
+
+    with pytest.raises(errors.RefusedError, match=option) as caught:
+        store.look()
+    assert str(config) in caught.value.message
+    other = ProfileFile(tmp_path / "credentials", profile="other", config=config)
+    assert other.look().key is None
+
+
+def test_without_a_credentials_file_the_config_file_counts_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("[default]\nrole_arn = x\n")
+
+    with pytest.raises(errors.RefusedError, match="role_arn"):
+        ProfileFile(tmp_path / "credentials", config=tmp_path / "config").look()
+
+
+def test_the_folder_of_the_shared_files_is_made_private_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE", raising=False)
+    store = open_store("profile:cml", _no_aws)
+    assert store.look().key is None
+    assert not (tmp_path / ".aws").exists()
+
+    with store_locked(store):
+        store.reserve()
+        store.promote(KEY)
+        store.discard()
+
+    assert (tmp_path / ".aws").stat().st_mode & 0o777 == 0o700
+    assert store.look().key == KEY
+
+
+def test_a_shared_file_that_is_none_is_named_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+
+    with pytest.raises(errors.InputError, match="/dev/null") as caught:
+        open_store("profile:cml", _no_aws)
+    assert "AWS_SHARED_CREDENTIALS_FILE" in str(caught.value.remedy)
+
+
+def _no_aws() -> Aws:
+    raise AssertionError("a file needs no AWS")

@@ -130,7 +130,7 @@ def test_what_does_not_read_back_is_an_error(
     store.stage(NEXT)
     put = cloud.put_parameter
     # The last step is accepted, and nothing comes of it.
-    monkeypatch.setattr("cml_iam.credentials._files.move_file", lambda source, target: None)
+    monkeypatch.setattr("cml_iam.credentials._files.move_file", lambda *names, **rest: None)
     monkeypatch.setattr(cloud, "update_secret_version_stage", lambda **given: {})
     monkeypatch.setattr(
         cloud,
