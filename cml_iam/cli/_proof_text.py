@@ -25,8 +25,16 @@ MAX_NAMED: Final = 3
 MAX_FACTS: Final = 20
 
 
-def proof_lines(proof: Proof) -> Iterator[str]:
-    """Yield what is said of a promise besides its answer: why it does not hold, or may not."""
+def proof_lines(proof: Proof, *, verbose: bool) -> Iterator[str]:
+    """Yield what is said of a promise besides its answer: why it does not hold, or may not.
+
+    And of which actions it is about: where others may be allowed, or *verbose*.
+    """
+    covered = ", ".join(proof.promise.covers) or "every action"
+    if proof.limited:
+        yield from _wrapped(f"for {covered} only: others are allowed, see [catalogue]", indent=4)
+    elif verbose:
+        yield from _wrapped(f"covers {covered}", indent=4)
     if proof.answer == "undecided":
         yield f"    {proof.reason}"
         yield f"    {UNDECIDED}"
@@ -211,31 +219,60 @@ def _filled(items: Sequence[str], room: int) -> Iterator[str]:
 
 def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str]:
     """Yield what is taken for granted: how many facts, or (*every*) which, with their pages."""
-    by_page = _facts(used)
-    count = sum(map(len, by_page.values()))
-    if not count:
-        if every:
-            yield f"{INFO} nothing about AWS is taken for granted"
-        return
+    used = tuple(used)
+    yield from _formats(used)
+    facts = _facts(each for each in used if each.kind != "limit")
+    limits = _facts(each for each in used if each.kind == "limit")
     if not every:
-        facts = "1 fact" if count == 1 else f"{count} facts"
-        yield f"{INFO} {facts} about AWS taken for granted; -v prints what, with AWS's page"
+        counts = [_counted(facts, "fact about AWS taken for granted")]
+        counts += [_counted(limits, "limit of the promises")]
+        text = ", ".join(filter(None, counts))
+        if text:
+            yield f"{INFO} {text}; -v prints them"
         return
-    yield f"{INFO} taken for granted, for AWS says so:"
+    if facts:
+        yield f"{INFO} taken for granted, for AWS says so:"
+        yield from _listed(facts)
+    else:
+        yield f"{INFO} nothing about AWS is taken for granted"
+    if limits:
+        yield f"{INFO} not promised:"
+        yield from _listed(limits)
+
+
+def _formats(used: Iterable[Assumption]) -> Iterator[str]:
+    """Warn of proofs that rest on the formats of other services' ARNs, of which AWS has more."""
+    actions = {each.action for each in used if each.kind == "resource"}
+    services = sorted({each.partition(":")[0] for each in actions} - {"ec2"})
+    if services:
+        yield (
+            f"{WARN} this rests on the ARN formats that AWS's service reference has of "
+            f"{_named(services, 'services')}; they may be incomplete"
+        )
+
+
+def _counted(by_page: Mapping[str, Sequence[str]], what: str) -> str:
+    count = sum(map(len, by_page.values()))
+    noun, rest = what.split(" ", 1)
+    return f"{count} {noun}{'' if count == 1 else 's'} {rest}" if count else ""
+
+
+def _listed(by_page: Mapping[str, Sequence[str]]) -> Iterator[str]:
     left = MAX_FACTS
-    for page, facts_of_page in by_page.items():
+    for page, texts in by_page.items():
         if left > 0:
-            for each in facts_of_page[:left]:
-                yield from _wrapped(each)
+            for each in texts[:left]:
+                yield from _wrapped(each, mark="- ")
             yield f"    {page}"
-        left -= len(facts_of_page)
+        left -= len(texts)
     if left < 0:
         yield f"    and {-left} more, which `-o json` has"
 
 
-def _wrapped(text: str) -> list[str]:
+def _wrapped(text: str, *, mark: str = "", indent: int = 2) -> list[str]:
     wrapper = TextWrapper(WIDTH, break_long_words=False, break_on_hyphens=False)
-    wrapper.initial_indent, wrapper.subsequent_indent = "  - ", "    "
+    wrapper.initial_indent = " " * indent + mark
+    wrapper.subsequent_indent = " " * len(wrapper.initial_indent)
     return wrapper.wrap(text)
 
 
@@ -251,10 +288,9 @@ def _facts(used: Iterable[Assumption]) -> dict[str, list[str]]:
     return found
 
 
-def _named(actions: Sequence[str]) -> str:
-    """Return the first of *actions*, and how many more there are."""
-    if len(actions) <= MAX_NAMED:
-        *most, last = actions
+def _named(names: Sequence[str], what: str = "actions") -> str:
+    """Return the first of *names*, and how many more there are."""
+    if len(names) <= MAX_NAMED:
+        *most, last = names
         return f"{', '.join(most)} and {last}" if most else last
-    others = len(actions) - 1
-    return f"{actions[0]} and {others} other actions"
+    return f"{names[0]} and {len(names) - 1} other {what}"

@@ -295,12 +295,14 @@ def _code(answers: Sequence[str]) -> Exit:
 
 def _show(proofs: Sequence[Proof], site: Site) -> None:
     width = max(len(each.answer) for each in proofs)
+    verbose = bool(settings().verbose)
     for proof in proofs:
-        lead = f"{SYMBOLS[proof.answer]} {proof.answer:{width}}"
-        for line in (*promise_line(proof, lead), *proof_lines(proof)):
+        symbol = WARN if proof.limited and proof.answer == "holds" else SYMBOLS[proof.answer]
+        lead = f"{symbol} {proof.answer:{width}}"
+        for line in (*promise_line(proof, lead), *proof_lines(proof, verbose=verbose)):
             say(line)
     used = dict.fromkeys(a for each in proofs for a in each.assumptions)
-    for line in assumption_lines(used, every=bool(settings().verbose)):
+    for line in assumption_lines(used, every=verbose):
         say(line)
     if not site.restrict.active:
         say(f"{INFO} the site restricts nothing, so it promises nothing else")
@@ -353,6 +355,8 @@ def proof_json(proof: Proof) -> dict[str, Any]:
         "id": proof.promise.id,
         "title": proof.promise.title,
         "answer": proof.answer,
+        "covers": list(proof.promise.covers) or ["*"],
+        "otherActionsAllowed": proof.limited,
         "otherReading": proof.colon,
         "calls": [_call_json(each) for each in proof.calls],
         "conditionsToAdd": [_edit_json(each) for each in proof.edits],

@@ -26,6 +26,7 @@ Kind = Literal[
     "resource",
     "region",
     "tags",
+    "limit",
     "listed",
     "names",
     "partition",

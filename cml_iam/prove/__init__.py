@@ -3,7 +3,8 @@
 from cml_iam.facts import Assumption
 from cml_iam.prove._answers import Answer, Answered, Verdict, Witness
 from cml_iam.prove._empty import is_sent
-from cml_iam.prove._promises import Promise, site_promises
+from cml_iam.prove._promise import Promise
+from cml_iam.prove._promises import site_promises
 from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
 from cml_iam.prove._question import SHAPE_NAME, always, equivalent, never, within
 from cml_iam.prove._shape_text import parse_shape

@@ -17,7 +17,8 @@ from cml_iam.policy import (
     attachment_problems,
 )
 from cml_iam.prove._answers import Answer, Verdict, Witness
-from cml_iam.prove._promises import Promise, site_promises
+from cml_iam.prove._promise import Promise
+from cml_iam.prove._promises import CATALOGUE, site_promises
 from cml_iam.prove._question import never, statement_of, within
 from cml_iam.prove._steps import Reached, lost, taken_over
 from cml_iam.prove._tagging import losing, taking_over
@@ -45,6 +46,9 @@ class Proof:
     statements to add that deny what breaks it and nothing else. Both were proved; both are empty
     where neither helps. *colon* is the answer where a `*` of an ARN's first five fields takes
     colons too, if that is another one.
+
+    *limited* says that the policies may allow other actions than those that the promise covers, so
+    that one that holds is no answer about these.
     """
 
     promise: Promise
@@ -55,6 +59,7 @@ class Proof:
     edits: tuple[Edit, ...] = ()
     denies: tuple[Statement, ...] = ()
     colon: Answer | None = None
+    limited: bool = False
 
 
 def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tuple[Proof, ...]:
@@ -66,8 +71,14 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
     problems = tuple(p for each in documents(policies) for p in attachment_problems(each))
     if problems:
         raise DocumentError(problems)
-    proofs = tuple(prove_promise(each, policies) for each in site_promises(site))
+    proofs = _limited([prove_promise(each, policies) for each in site_promises(site)])
     return tuple(_closed(each, policies, site) for each in proofs) if remedies else proofs
+
+
+def _limited(proofs: Sequence[Proof]) -> tuple[Proof, ...]:
+    """Mark what covers some actions only, if it is not proved that no others are allowed."""
+    others = any(each.promise.id == CATALOGUE and each.answer != "holds" for each in proofs)
+    return tuple(replace(each, limited=others and bool(each.promise.covers)) for each in proofs)
 
 
 def prove_promise(promise: Promise, policies: Policies) -> Proof:
@@ -79,7 +90,7 @@ def prove_promise(promise: Promise, policies: Policies) -> Proof:
         promise,
         found.answer,
         found.calls,
-        found.assumptions,
+        (*found.assumptions, *promise.limits) if found.answer != "broken" else found.assumptions,
         found.reason,
         colon=None if second.answer == found.answer else second.answer,
     )
@@ -160,7 +171,8 @@ def _next(proof: Proof, policies: Policies) -> Iterator[Edit]:
                 for operator, block in proof.promise.closing.items():
                     for key, value in block.items():
                         values = (value,) if isinstance(value, str) else tuple(value)
-                        yield Edit(document, statement, (operator, key, values))
+                        if Condition(operator, key, values) not in statement.conditions:
+                            yield Edit(document, statement, (operator, key, values))
 
 
 def _edited(policies: Policies, edits: Sequence[Edit]) -> Policies:

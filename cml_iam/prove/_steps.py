@@ -27,17 +27,15 @@ from cml_iam.prove._instances import (
     is_among,
     tag_patterns,
 )
-from cml_iam.prove._promises import LATER
+from cml_iam.prove._promise import LATER, Conditions, merged
 from cml_iam.prove._question import never, statement_of
 from cml_iam.prove._tagging import (
     CREATE,
     DELETE,
     REQUEST,
     RESOURCE,
-    Conditions,
     literal,
     losing,
-    merged,
     taking_over,
     where,
 )

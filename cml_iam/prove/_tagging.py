@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from cml_iam.prove._promises import LATER, TAGGING
+from cml_iam.prove._promise import LATER, TAGGING, Conditions, merged
 from cml_iam.site import Tag
 from cml_iam.space import Shape
 
 CREATE, DELETE = TAGGING
 RESOURCE, REQUEST = "aws:ResourceTag/", "aws:RequestTag/"
-
-Conditions = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +71,6 @@ def taking_away(
         Shape((action,), resources, merged(test.carried, LATER, conditions))
         for action, conditions in ways
     )
-
-
-def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
-    """Return all of *conditions* as one.
-
-    What tests a key under an operator once more is said in other letters, whose case is free.
-    """
-    made: Conditions = {}
-    for each in conditions:
-        for operator, block in each.items():
-            for key, values in block.items():
-                name = operator
-                while made.get(name, {}).get(key, values) != values:
-                    name = _in_other_letters(name)
-                made.setdefault(name, {})[key] = values
-    return made
-
-
-def _in_other_letters(name: str) -> str:
-    """Return *name* in the next choice of upper and lower case, as binary numbers are counted."""
-    at = next((n for n, char in enumerate(name) if char.islower()), len(name))
-    return name[:at].lower() + name[at : at + 1].upper() + name[at + 1 :]
 
 
 def literal(text: str) -> str:

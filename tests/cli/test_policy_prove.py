@@ -29,8 +29,8 @@ def test_the_promises_of_the_rendered_policy_are_proved(cml_iam: Any) -> None:
 
     assert (ran.code, ran.err) == (0, "")
     lines = ran.out.splitlines()
-    assert all(line.startswith("✔ holds") for line in lines[:9])
-    assert lines[-1] == "✔ all 9 promises hold, for every request there can be"
+    assert all(line.startswith("✔ holds") for line in lines[:12])
+    assert lines[-1] == "✔ all 12 promises hold, for every request there can be"
 
 
 def test_a_broken_promise_shows_the_call_its_statement_and_what_closes_it(cml_iam: Any) -> None:
@@ -41,7 +41,7 @@ def test_a_broken_promise_shows_the_call_its_statement_and_what_closes_it(cml_ia
     assert "    ec2:TerminateInstances\n       on arn:aws:ec2:" in ran.out
     assert "allowed by EC2InstanceManagement (base.json:4:5)" in ran.out
     assert '"Effect": "Deny"' in ran.out
-    assert ran.out.splitlines()[-1] == "✖ 7 of 9 promises broken"
+    assert ran.out.splitlines()[-1] == "✖ 10 of 12 promises broken"
 
 
 def test_a_boundary_beside_the_base_policy_keeps_the_promises(cml_iam: Any) -> None:
@@ -69,6 +69,56 @@ def test_json_has_the_calls_the_statements_and_the_remedy(cml_iam: Any) -> None:
     assert broken["calls"][0]["statements"][0]["place"] == "base.json:4:5"
     assert broken["statementsToAdd"][0]["Effect"] == "Deny"
     assert promises["catalogue"]["calls"] == []
+
+
+OTHER_ACTIONS = ["ec2:RebootInstances", "iam:PutUserPolicy", "ssm:SendCommand"]
+
+
+def test_a_promise_about_some_actions_is_no_plain_pass_where_others_are_allowed(
+    cml_iam: Any, tmp_path: Path
+) -> None:
+    said = {"Effect": "Allow", "Action": OTHER_ACTIONS, "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [said]}
+    (tmp_path / "other.json").write_text(json.dumps(document))
+
+    ran = cml_iam("policy", "prove", "other.json")
+    promises = json.loads(cml_iam("-o", "json", "policy", "prove", "other.json").out)["promises"]
+
+    assert "✔" not in ran.out
+    assert "▲ holds   no instance without the guard tag is operated" in ran.out
+    assert "for ec2:RunInstances only: others are allowed, see [catalogue]" in ran.out
+    assert {each["id"] for each in promises if each["answer"] == "broken"} == {
+        *("within-base", "catalogue", "regions"),
+    }
+    for each in promises:
+        assert each["otherActionsAllowed"] is (each["covers"] != ["*"]), each["id"]
+
+
+def test_what_a_promise_covers_and_does_not_is_said_in_full(cml_iam: Any) -> None:
+    ran = cml_iam("policy", "prove", "-v")
+
+    assert "    covers ec2:RunInstances\n" in ran.out
+    assert "    covers every action\n" in ran.out
+    assert "• not promised:" in ran.out
+    assert "condition keys ignore the case of a tag's key" in " ".join(ran.out.split())
+    assert "2 limits of the promises" in cml_iam("policy", "prove").out
+
+
+def test_a_proof_that_rests_on_the_arns_of_another_service_says_so_at_once(
+    cml_iam: Any, tmp_path: Path
+) -> None:
+    actions = ["sagemaker:CreateEndpoint", "sagemaker:DeleteEndpoint"]
+    resource = "arn:aws:sagemaker:*:*:Canvas*"
+    said = {"Effect": "Allow", "Action": actions, "Resource": resource}
+    document = {"Version": "2012-10-17", "Statement": [said]}
+    (tmp_path / "canvas.json").write_text(json.dumps(document))
+
+    ran = cml_iam("policy", "prove", "--never", "sagemaker:*", "canvas.json")
+
+    assert ran.code == 0
+    assert (
+        "▲ this rests on the ARN formats that AWS's service reference has of sagemaker" in ran.out
+    )
 
 
 def test_one_policy_within_another(cml_iam: Any) -> None:

@@ -180,9 +180,7 @@ def test_what_is_taken_for_granted_of_many_actions_is_one_fact(cml_iam: Any) -> 
     assert len(of_actions) > 100
 
     ran = cml_iam(*arguments)
-    assert ran.out.splitlines()[1:] == [
-        "• 2 facts about AWS taken for granted; -v prints what, with AWS's page"
-    ]
+    assert ran.out.splitlines()[1:] == ["• 2 facts about AWS taken for granted; -v prints them"]
     for verbose in (cml_iam(*arguments, "-v"), cml_iam("-v", *arguments)):
         lines = verbose.out.splitlines()
         assert lines[1] == "• taken for granted, for AWS says so:"

@@ -1,0 +1,107 @@
+"""What a promise is, and the requests that promises are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from cml_iam.catalogue import Permission
+from cml_iam.facts import Assumption
+from cml_iam.policy import PolicyDocument
+from cml_iam.site import Site, Tag
+from cml_iam.space import Shape
+
+MAX_LISTED: Final = 4
+
+Conditions = dict[str, dict[str, Any]]
+
+RUN: Final = ("ec2:RunInstances",)
+TAGGING: Final = ("ec2:CreateTags", "ec2:DeleteTags")
+LATER: Final = {"Null": {"ec2:CreateAction": "true"}}
+"""Tags of what exists already; EC2 says ec2:CreateAction of those it sets while it creates."""
+
+Manner = Literal["never", "within", "taken over", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Something that must hold of all requests, or of all sequences of them.
+
+    *manner* says how it is asked: none of *shapes* is `never` allowed; the policies grant nothing
+    but what *reference* does (`within`; *shapes* are what it does not); none of the resources of
+    the one shape that do not carry *tag* meets its actions, in any number of steps (`taken over`);
+    none of them loses it (`lost`).
+    *closing* are conditions that close a statement by which it is broken. *limits* say what no
+    policy can promise here, because no request tells.
+    """
+
+    id: str
+    title: str
+    manner: Manner
+    shapes: tuple[Shape, ...] = ()
+    reference: PolicyDocument | None = None
+    tag: Tag | None = None
+    closing: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    limits: tuple[Assumption, ...] = ()
+
+    @property
+    def covers(self) -> tuple[str, ...]:
+        """The actions it is about; empty for every action there is.
+
+        What other actions do is a matter of the promise `catalogue`: as long as that holds there
+        are none, and this one is about everything.
+        """
+        if self.reference is not None or any(s.not_actions is not None for s in self.shapes):
+            return ()
+        named = [action for shape in self.shapes for action in shape.actions]
+        named += TAGGING if self.manner == "taken over" else ()
+        return () if "*" in named else tuple(dict.fromkeys(named))
+
+
+def operations(permissions: Sequence[Permission]) -> tuple[str, ...]:
+    """Return the actions that change a running instance: start, stop, terminate."""
+    return tuple(
+        each.action
+        for each in permissions
+        if each.access == "Write" and each.service == "ec2" and each.action not in RUN
+    )
+
+
+def own(site: Site, kind: str) -> str:
+    """Return the ARN of every resource of *kind* in the site's account, which has one partition."""
+    return f"arn:*:ec2:*:{site.account}:{kind}/*"
+
+
+def every(site: Site, kind: str) -> str:
+    """Return the ARN of every resource of *kind*, whoever owns it."""
+    return f"arn:{site.partition}:ec2:*:*:{kind}/*"
+
+
+def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
+    """Return all of *conditions* as one.
+
+    What tests a key under an operator once more is said in other letters, whose case is free.
+    """
+    made: Conditions = {}
+    for each in conditions:
+        for operator, block in each.items():
+            for key, values in block.items():
+                name = operator
+                while made.get(name, {}).get(key, values) != values:
+                    name = _in_other_letters(name)
+                made.setdefault(name, {})[key] = values
+    return made
+
+
+def _in_other_letters(name: str) -> str:
+    """Return *name* in the next choice of upper and lower case, as binary numbers are counted."""
+    at = next((n for n, char in enumerate(name) if char.islower()), len(name))
+    return name[:at].lower() + name[at : at + 1].upper() + name[at + 1 :]
+
+
+def listing(names: Sequence[str]) -> str:
+    if len(names) > MAX_LISTED:
+        return f"the {len(names)} that the site names"
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
