@@ -193,7 +193,7 @@ def _tags(call: Call) -> dict[str, str]:
     given = next((call.params[n] for n in ("Tags", "TagsList", "tags") if call.params.get(n)), ())
     if isinstance(given, dict):
         return {str(key): str(value) for key, value in given.items()}
-    return {str(each["Key"]): str(each.get("Value", "")) for each in given}
+    return {each.get("Key", ""): each.get("Value", "") for each in given}
 
 
 def _where(world: World, call: Call, service: str) -> str:
@@ -232,12 +232,10 @@ def _sns(world: World, call: Call) -> Iterable[str] | None:
     params = call.params
     if call.operation == "CreateTopic":
         return (f"{_where(world, call, 'sns')}:{params.get('Name', '')}",)
-    given = next((params[n] for n in ("TopicArn", "ResourceArn") if params.get(n)), None)
-    if given is None and params.get("SubscriptionArn"):
-        given = params["SubscriptionArn"].rpartition(":")[0]
-    if given is None:
-        return None
-    return _both([given], lambda arn: f"{_where(world, call, 'sns')}:{arn.rpartition(':')[2]}")
+    named = [params[n] for n in ("TopicArn", "TargetArn", "ResourceArn") if n in params]
+    if "SubscriptionArn" in params:
+        named.append(params["SubscriptionArn"].rpartition(":")[0])
+    return _both(named, lambda arn: f"{_where(world, call, 'sns')}:{arn.rpartition(':')[2]}")
 
 
 def _events(world: World, call: Call) -> Iterable[str] | None:

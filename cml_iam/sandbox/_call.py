@@ -1,55 +1,52 @@
-"""Reading a request: one operation and its parameters, from one place only.
+"""Reading a request: one operation and its parameters, by the service's model, from one place.
 
-What is read here is what is authorized, and `canonical_form` of it is what is executed: the
-bytes of the caller's form never reach the service, so the two cannot disagree.
+What is read here is what is authorized, and what is authorized is written anew for the service:
+the bytes of the caller never reach it, so that the two cannot disagree.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import zlib
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import parse_qsl
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote
 
-from cml_iam.sandbox import _cbor
+from cml_iam.aws import wire
 from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._services import Protocol, action_of, models_of, prefix_of, speaks
+from cml_iam.sandbox._shapes import conflicting, missing, moment, read_value
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cml_iam.sandbox._signature import Claim
     from cml_iam.sandbox._wire import Message
 
-Protocol = Literal["ec2", "query", "json", "cbor"]
-
-SERVICES: Final = {"ec2": "ec2", "iam": "iam", "sts": "sts", "monitoring": "cloudwatch"}
-"""The services whose requests are understood, by their name in a credential scope."""
-
-_CBOR_PATH: Final = "/service/GraniteServiceVersion20100801/operation/"
-_JSON_TARGET: Final = "GraniteServiceVersion20100801."
 _FORM: Final = "application/x-www-form-urlencoded"
 MOST_BYTES: Final = 16 * 1024 * 1024
 """The longest body."""
 
-_PLUMBING: Final = frozenset({"Action", "Version"})
+_NO_SUCH: Final = "UnknownOperationException"
+_UNREADABLE: Final = "SerializationException"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One API operation: *params* by the names of the service's model."""
+    """One API operation: *params* by the names of the *model*; *service* is IAM's prefix."""
 
     service: str
     operation: str
     region: str
     protocol: Protocol
     params: dict[str, Any]
+    model: Any = field(compare=False, repr=False)
 
     @property
     def action(self) -> str:
         """The IAM action."""
-        return f"{self.service}:{self.operation}"
+        return action_of(self.service, self.operation)
 
     def with_params(self, **params: Any) -> Call:
         """Return the same call with other *params*; None takes one away."""
@@ -57,97 +54,207 @@ class Call:
         return replace(self, params={k: v for k, v in merged.items() if v is not None})
 
 
-def protocol_of(message: Message, service: str) -> Protocol:
-    """Return the protocol *message* speaks: CloudWatch has three, the others one."""
-    if service == "ec2":
-        return "ec2"
-    if service == "cloudwatch":
-        if message.path.startswith(_CBOR_PATH):
-            return "cbor"
-        if "x-amz-target" in message.headers:
+def protocol_of(message: Message, scope: str) -> Protocol:
+    """Return the protocol *message* speaks to the service that its signature calls *scope*."""
+    models = models_of(scope)
+    spoken: list[Protocol] = ["ec2", "query", "rest-json", "rest-xml"]
+    if message.headers.get("smithy-protocol") == "rpc-v2-cbor":
+        spoken.insert(0, "cbor")
+    elif "x-amz-target" in message.headers:
+        spoken.insert(0, "json")
+        if not models:
             return "json"
-    return "query"
+    understood = (each for each in spoken if any(speaks(model, each) for model in models))
+    return next(understood, "query")
 
 
 def read_call(message: Message, claim: Claim) -> Call:
     """Return the call *message* makes; raise Fault if it is none."""
-    service = SERVICES[claim.service]
-    protocol = protocol_of(message, service)
-    message = replace(message, body=_inflated(message))
+    protocol = protocol_of(message, claim.service)
+    models = [model for model in models_of(claim.service) if speaks(model, protocol)]
+    if not models:
+        raise Fault(_NO_SUCH, f"The sandbox has no service {claim.service} of this protocol.", 404)
     match protocol:
         case "cbor":
-            operation, given = _cbor_operation(message)
+            model, params = _cbor(message, models)
         case "json":
-            operation, given = _json_operation(message)
+            model, params = _json(message, models)
+        case "rest-json" | "rest-xml":
+            model, params = _rest(replace(message, body=_unchunked(message)), models)
         case _:
-            operation, given = _form_operation(message)
-    model = operation_model(service, operation)
-    if model is None:
-        raise _unknown(operation, protocol)
-    params = params_of(model, protocol, given)
-    call = Call(service, operation, claim.region, protocol, params)
-    _check_required(call, model)
-    if protocol == "ec2":
-        _check_known(call, given)
+            model, params = _form(message, models, ec2=protocol == "ec2")
+    call = Call(prefix_of(claim.service), model.name, claim.region, protocol, params, model)
+    if model.input_shape is not None:
+        _check_required(call)
+        both = conflicting(call.service, model.input_shape, params)
+        if both:
+            raise conflict(call, *sorted(both))
     return call
 
 
-def _unknown(operation: str, protocol: Protocol) -> Fault:
-    if protocol in ("json", "cbor"):
-        return Fault("UnknownOperationException", f"There is no operation {operation}.", 404)
-    return Fault("InvalidAction", f"The action {operation} is not valid for this web service.")
+def conflict(call: Call, *names: str) -> Fault:
+    """Return the refusal of members that exclude each other."""
+    codes = {"ec2": "InvalidParameterCombination", "sns": "InvalidParameter"}
+    said = f"The parameter {names[0]} cannot be used with the parameter {' or '.join(names[1:])}"
+    return Fault(codes.get(call.service, "InvalidParameterException"), said)
 
 
-def operation_model(service: str, operation: str) -> Any:
-    """Return botocore's model of *operation*, or None if there is none."""
-    from moto.core.utils import get_service_model
-
-    model = get_service_model(service)
-    return model.operation_model(operation) if operation in model.operation_names else None
-
-
-def canonical_form(call: Call) -> list[tuple[str, str]]:
-    """Return *call* as the fields of a form, written anew from its parameters."""
-    shape = operation_model(call.service, call.operation).input_shape
-    fields: list[tuple[str, str]] = [("Action", call.operation)]
-    if shape is not None:
-        _write(shape, call.params, "", fields, ec2=call.protocol == "ec2")
-    return fields
+def _cbor(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
+    _check_bare(message)
+    service, _, operation = message.path.removeprefix("/service/").partition("/operation/")
+    model = _operation(models, operation, _NO_SUCH, lambda each: _target(each) == service)
+    try:
+        body = _inflated(message)
+        given = wire.read_cbor(body) if body else {}
+    except ValueError as error:
+        raise Fault(_UNREADABLE, f"The body is not CBOR: {error}.") from error
+    return model, _read(model, given)
 
 
-def _form_operation(message: Message) -> tuple[str, dict[str, str]]:
+def _json(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
+    _check_bare(message)
+    service, _, operation = message.headers["x-amz-target"].rpartition(".")
+    model = _operation(models, operation, _NO_SUCH, lambda each: _target(each) == service)
+    try:
+        given = json.loads(_inflated(message) or b"{}", object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise Fault(_UNREADABLE, "The body is not JSON.") from error
+    return model, _read(model, given)
+
+
+def _read(model: Any, given: Any) -> dict[str, Any]:
+    if model.input_shape is None:
+        return {}
+    try:
+        params: dict[str, Any] = read_value(model.input_shape, given)
+    except RecursionError as error:
+        raise Fault(_UNREADABLE, "The body is nested too deeply.") from error
+    return params
+
+
+def _form(message: Message, models: list[Any], *, ec2: bool) -> tuple[Any, dict[str, Any]]:
     """Read a form from the body or from the URL, never from both."""
     if message.path not in ("/", ""):
         raise Fault("InvalidAction", f"There is nothing at the path {message.path}.", 404)
     url = [(name, value) for name, value in _fields(message.query) if not _signs(name)]
     body = _fields(_body_text(message)) if message.body else []
     if url and body:
-        raise Fault(
-            "MalformedQueryString", "Parameters are given both in the URL and in the body.", 400
-        )
+        said = "Parameters are given both in the URL and in the body."
+        raise Fault("MalformedQueryString", said)
     given = dict(url or body)
     if len(given) != len(url or body):
         raise Fault("MalformedQueryString", "A parameter is given twice.")
     if "Action" not in given:
         raise Fault("MissingAction", "The request is missing an action or a required parameter.")
-    return given.pop("Action"), given
+    operation, version = given.pop("Action"), given.pop("Version", None)
+    several = len(models) > 1
+    model = _operation(
+        models,
+        operation,
+        "InvalidAction",
+        lambda each: not several or each.api_version == version,
+    )
+    return model, params_of(model, given, ec2=ec2)
 
 
-def _json_operation(message: Message) -> tuple[str, Any]:
-    _check_bare(message)
-    target = message.headers["x-amz-target"]
-    if not target.startswith(_JSON_TARGET):
-        raise Fault("UnknownOperationException", f"There is no operation {target}.", 404)
-    return target.removeprefix(_JSON_TARGET), _json(message.body)
+def params_of(model: Any, given: Mapping[str, str], *, ec2: bool) -> dict[str, Any]:
+    """Return what the fields *given* say by the names of the *model*; raises Fault."""
+    from moto.core import parse
+
+    if model.input_shape is None:
+        params: dict[str, Any] = {}
+    else:
+        reader: Any = parse.EC2QueryParser if ec2 else parse.QueryParser
+        try:
+            params = reader(model, timestamp_parser=moment).parse({"values": given})
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise Fault("InvalidParameterValue", f"A parameter is malformed: {error}.") from error
+    written = wire.write_request(model, "ec2" if ec2 else "query", params)["body"]
+    for name, value in given.items():
+        if name not in written and value:
+            code = "UnknownParameter" if ec2 else "ValidationError"
+            raise Fault(code, f"The parameter {name} is not recognized")
+        if written.get(name) in ("true", "false") and value.lower() != written[name]:
+            said = f"Value ({value}) for parameter {name} is invalid. It has to be true or false."
+            raise Fault("InvalidParameterValue", said)
+    return params
 
 
-def _cbor_operation(message: Message) -> tuple[str, Any]:
-    _check_bare(message)
-    try:
-        given = _cbor.decode(message.body) if message.body else {}
-    except (ValueError, OverflowError) as error:
-        raise Fault("SerializationException", f"The body is not CBOR: {error}.") from error
-    return message.path.removeprefix(_CBOR_PATH), given
+def _rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
+    """Read an operation that is named by method, path and query."""
+    from moto.core import parse
+    from moto.core.request import Request
+    from moto.core.routing import get_service_router
+    from werkzeug.exceptions import NotFound
+
+    request: Any = Request(_environ(message))
+    for service in models:
+        try:
+            model, labels = get_service_router(service.service_name).match(request)
+        except (NotFound, NotImplementedError):
+            continue
+        reader: Any = parse.PROTOCOL_PARSERS[service.protocol](model, timestamp_parser=moment)
+        try:
+            params = reader.parse(
+                {
+                    "method": request.method,
+                    "values": request.args,
+                    "headers": request.headers,
+                    "body": message.body,
+                    "url_path": request.path,
+                    "url_params": labels,
+                }
+            )
+            # The body is written anew, so that its length is another matter.
+            params = {k: v for k, v in params.items() if v is not None and k != "ContentLength"}
+            written = wire.write_request(model, service.protocol, params)
+        except (ValueError, TypeError, AttributeError, parse.RequestParserError) as error:
+            code = "MalformedXML" if service.protocol == "rest-xml" else _UNREADABLE
+            raise Fault(code, "The request is not as the operation's model has it.") from error
+        _check_query(written, request.args)
+        return model, params
+    raise Fault("MethodNotAllowed", "There is no operation of this method at this path.", 405)
+
+
+def _check_query(written: dict[str, Any], given: Any) -> None:
+    """Refuse what the query holds beside the operation's own parameters, and anything twice."""
+    literal = dict(_fields(written["url_path"].partition("?")[2]))
+    known = {*literal, *written["query_string"], "x-id"}
+    for name, values in given.lists():
+        listed = isinstance(written["query_string"].get(name), list)
+        if not _signs(name) and (name not in known or (len(values) > 1 and not listed)):
+            said = f"Conflicting or unknown query string parameter: {name}"
+            raise Fault("InvalidArgument", said)
+
+
+def _environ(message: Message) -> dict[str, Any]:
+    environ = {
+        "REQUEST_METHOD": message.method,
+        "PATH_INFO": unquote(message.path, encoding="latin-1"),
+        "RAW_URI": message.path,
+        "QUERY_STRING": message.query,
+        "SERVER_NAME": "s3.amazonaws.com",
+        "SERVER_PORT": "80",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": BytesIO(b""),
+    }
+    for name, value in message.headers.items():
+        if name != "host":
+            variable = name.upper().replace("-", "_")
+            environ[variable if name == "content-type" else f"HTTP_{variable}"] = value
+    return environ
+
+
+def _operation(models: list[Any], name: str, code: str, fits: Any) -> Any:
+    for model in models:
+        if fits(model) and name in model.operation_names:
+            return model.operation_model(name)
+    status = 404 if code == _NO_SUCH else 400
+    raise Fault(code, f"The action {name} is not valid for this web service.", status)
+
+
+def _target(model: Any) -> Any:
+    return model.metadata.get("targetPrefix")
 
 
 def _inflated(message: Message) -> bytes:
@@ -158,10 +265,37 @@ def _inflated(message: Message) -> bytes:
     try:
         body = reader.decompress(message.body, MOST_BYTES)
     except zlib.error as error:
-        raise Fault("SerializationException", "The body is not gzip.") from error
+        raise Fault(_UNREADABLE, "The body is not gzip.") from error
     if reader.unconsumed_tail or not reader.eof:
-        raise Fault("SerializationException", "The body is too long, or cut short.")
+        raise Fault(_UNREADABLE, "The body is too long, or cut short.")
     return body
+
+
+def _unchunked(message: Message) -> bytes:
+    """Return the body, which SDKs cut into chunks where they sign it piece by piece.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
+    """
+    body, content, at = message.body, bytearray(), 0
+    if not message.headers.get("x-amz-content-sha256", "").startswith("STREAMING-"):
+        return body
+    try:
+        while True:
+            end = body.index(b"\r\n", at)
+            size = int(body[at:end].partition(b";")[0], 16)
+            if not size:
+                return bytes(content)
+            content += body[end + 2 : end + 2 + size]
+            at = end + 2 + size + 2
+    except ValueError as error:
+        raise Fault("IncompleteBody", "The chunks of the body are not as they say.") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise ValueError("a member is given twice")
+    return read
 
 
 def _check_bare(message: Message) -> None:
@@ -169,18 +303,11 @@ def _check_bare(message: Message) -> None:
         raise Fault("MalformedQueryString", "Parameters belong into the body.")
 
 
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise Fault("SerializationException", "The body is not JSON.") from error
-
-
 def _body_text(message: Message) -> str:
     if not message.headers.get("content-type", _FORM).startswith(_FORM):
         raise Fault("InvalidAction", f"The body has to be {_FORM}.")
     try:
-        return message.body.decode()
+        return _inflated(message).decode()
     except UnicodeDecodeError as error:
         raise Fault("MalformedQueryString", "The body is not UTF-8.") from error
 
@@ -193,132 +320,21 @@ def _signs(name: str) -> bool:
     return name.startswith("X-Amz-")
 
 
-def params_of(model: Any, protocol: Protocol, given: Any) -> dict[str, Any]:
-    """Return what was *given*, by the names of the *model* of an operation; raises Fault."""
-    from moto.core import parse
-
-    parsers: dict[str, Any] = parse.PROTOCOL_PARSERS
-    if model.input_shape is None:
-        return {}
-    if not isinstance(given, dict):
-        raise Fault("SerializationException", "The body has to be a structure.")
-    try:
-        if protocol in ("ec2", "query"):
-            parsed = parsers[protocol](model).parse({"values": given})
-        else:
-            parsed = parsers["json"](model, timestamp_parser=_timestamp).parse(
-                {"body": json.dumps(given, default=plain)}
-            )
-    except (ValueError, TypeError, AttributeError, binascii.Error, OverflowError) as error:
-        raise Fault("InvalidParameterValue", f"A parameter is malformed: {error}.") from error
-    return dict(parsed or {})
-
-
-def _timestamp(value: Any) -> datetime:
-    """Return the time of a JSON or CBOR value, as UTC without a zone, as the services keep it."""
-    if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
-        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    return datetime.fromtimestamp(float(value), UTC).replace(tzinfo=None)
-
-
-def plain(value: Any) -> Any:
-    """Return what JSON has for a value it does not know: seconds for a time, base64 for bytes."""
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    raise TypeError(f"not a value of JSON: {type(value).__name__}")
-
-
-def _check_required(call: Call, model: Any) -> None:
-    shape = model.input_shape
-    for name in shape.required_members if shape is not None else ():
-        # An empty list is sent as nothing in the EC2 protocol; botocore fills in the tokens.
-        if name in call.params or name in model.idempotent_members:
-            continue
-        if call.service == "ec2":
-            raise Fault("MissingParameter", f"The request must contain the parameter {name}")
-        if call.service == "cloudwatch":
-            raise Fault("MissingParameter", f"The parameter {name} is required.")
-        raise Fault(
-            "ValidationError",
-            f"1 validation error detected: Value null at '{name[0].lower()}{name[1:]}' failed to "
-            "satisfy constraint: Member must not be null",
-        )
-
-
-def _check_known(call: Call, given: dict[str, str]) -> None:
-    known = {name for name, _ in canonical_form(call)} | _PLUMBING
-    for name, value in given.items():
-        if name not in known and value:
-            raise Fault("UnknownParameter", f"The parameter {name} is not recognized")
-
-
-def _write(
-    shape: Any, value: Any, prefix: str, fields: list[tuple[str, str]], *, ec2: bool
-) -> None:
-    match shape.type_name:
-        case "structure":
-            for name, member in shape.members.items():
-                if name in value:
-                    inner = _name(member, name, ec2=ec2)
-                    _write(member, value[name], _join(prefix, inner), fields, ec2=ec2)
-        case "list":
-            _write_list(shape, value, prefix, fields, ec2=ec2)
-        case "map":
-            _write_map(shape, value, prefix, fields)
-        case _:
-            fields.append((prefix, _scalar(value)))
-
-
-def _write_list(
-    shape: Any, value: Any, prefix: str, fields: list[tuple[str, str]], *, ec2: bool
-) -> None:
-    if not ec2:
-        if not value:
-            fields.append((prefix, ""))
-        if shape.serialization.get("flattened"):
-            name = _name(shape.member, "", ec2=False)
-            prefix = _join(prefix.rpartition(".")[0], name) if name else prefix
-        else:
-            prefix = _join(prefix, _name(shape.member, "member", ec2=False))
-    for number, each in enumerate(value, 1):
-        _write(shape.member, each, f"{prefix}.{number}", fields, ec2=ec2)
-
-
-def _write_map(shape: Any, value: Any, prefix: str, fields: list[tuple[str, str]]) -> None:
-    if not shape.serialization.get("flattened"):
-        prefix = f"{prefix}.entry"
-    key_name, value_name = (
-        _name(shape.key, "key", ec2=False),
-        _name(shape.value, "value", ec2=False),
+def _check_required(call: Call) -> None:
+    # An empty list is sent as nothing in the EC2 protocol; botocore fills in the tokens.
+    optional = set(call.model.idempotent_members)
+    absent = (each for each in missing(call.model.input_shape, call.params) if each not in optional)
+    name = next(absent, None)
+    if name is None:
+        return
+    if call.service == "ec2":
+        raise Fault("MissingParameter", f"The request must contain the parameter {name}")
+    if call.service == "cloudwatch" and "." not in name:
+        raise Fault("MissingParameter", f"The parameter {name} is required.")
+    codes: dict[str, str] = {"query": "ValidationError", "rest-xml": "MalformedXML"}
+    code = "query" if call.service == "cloudwatch" else call.protocol
+    raise Fault(
+        codes.get(code, "ValidationException"),
+        f"1 validation error detected: Value null at '{name[0].lower()}{name[1:]}' failed to "
+        "satisfy constraint: Member must not be null",
     )
-    for number, (key, each) in enumerate(value.items(), 1):
-        fields.append((f"{prefix}.{number}.{key_name}", str(key)))
-        _write(shape.value, each, f"{prefix}.{number}.{value_name}", fields, ec2=False)
-
-
-def _name(shape: Any, default: str, *, ec2: bool) -> str:
-    known = shape.serialization
-    if ec2:
-        if "queryName" in known:
-            return str(known["queryName"])
-        name = str(known.get("name", default))
-        return name[:1].upper() + name[1:] if "name" in known else name
-    return str(known.get("locationNameForQueryCompatibility") or known.get("name", default))
-
-
-def _join(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
-
-
-def _scalar(value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case datetime():
-            return value.isoformat() + "Z"
-        case bytes():
-            return base64.b64encode(value).decode()
-    return str(value)

@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING
 
 from cml_iam.errors import CmlIamError
 from cml_iam.sandbox._answers import as_cbor, fault_answer
-from cml_iam.sandbox._call import SERVICES, protocol_of, read_call
+from cml_iam.sandbox._call import protocol_of, read_call
 from cml_iam.sandbox._faults import Fault, Unauthenticated, unauthenticated
 from cml_iam.sandbox._guard import authorize
 from cml_iam.sandbox._last_accessed import note_use
 from cml_iam.sandbox._moto import model_fault, model_faults
-from cml_iam.sandbox._others import answer_other
 from cml_iam.sandbox._own import OWN
 from cml_iam.sandbox._principals import authenticate
+from cml_iam.sandbox._services import prefix_of
 from cml_iam.sandbox._signature import read_claim
 from cml_iam.sandbox._strict import complete, perform
 from cml_iam.sandbox._suffering import suffer
 from cml_iam.sandbox._transitions import arrive
 
 if TYPE_CHECKING:
-    from cml_iam.sandbox._call import Call, Protocol
+    from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
+    from cml_iam.sandbox._services import Protocol
     from cml_iam.sandbox._signature import Claim
     from cml_iam.sandbox._wire import Answer, Message
     from cml_iam.sandbox._world import World
@@ -56,15 +57,14 @@ def _spoken(message: Message) -> tuple[str, Protocol]:
         scope = read_claim(message).service
     except Unauthenticated:
         scope = "sts"
-    if scope in SERVICES:
-        return SERVICES[scope], protocol_of(message, SERVICES[scope])
-    return scope, "json" if "x-amz-target" in message.headers else "query"
+    return prefix_of(scope), protocol_of(message, scope)
 
 
 def _respond(world: World, message: Message, claim: Claim) -> Answer:
-    if claim.service not in SERVICES:
-        return answer_other(world, message, claim)
     principal = authenticate(world, message, claim)
+    if not world.moto.has(claim.service):
+        said = f"The sandbox has no service {claim.service}."
+        raise Fault("UnknownOperationException", said, 404)
     if claim.region not in world.regions:
         raise Unauthenticated("region")
     arrive(world)
@@ -84,7 +84,7 @@ def _done(world: World, principal: Principal, read: Call) -> Answer:
     call = complete(world, principal, read)
     note_use(world, principal, call)
     authorize(world, principal, call)
-    if call.params.get("DryRun"):
+    if call.service == "ec2" and call.params.get("DryRun"):
         said = "Request would have succeeded, but DryRun flag is set."
         raise Fault("DryRunOperation", said, 412)
     return perform(world, principal, call, lambda asked: _execute(world, principal, asked))

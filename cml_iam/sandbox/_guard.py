@@ -13,13 +13,13 @@ from cml_iam.engine import Authorizer, compile_policies
 from cml_iam.policy import load_policy
 from cml_iam.sandbox._asked_ec2 import ec2_asked
 from cml_iam.sandbox._asked_iam import cloudwatch_asked, iam_asked, sts_asked
+from cml_iam.sandbox._asked_others import others_asked
+from cml_iam.sandbox._asked_s3 import bucket_policy, s3_asked
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._principals import policies_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from cml_iam.engine import Decision, Request
+    from cml_iam.engine import Decision
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
     from cml_iam.sandbox._world import Policies, World
@@ -36,6 +36,7 @@ _ASKED: Final = {
     "iam": iam_asked,
     "sts": sts_asked,
     "cloudwatch": cloudwatch_asked,
+    "s3": s3_asked,
 }
 
 
@@ -45,26 +46,13 @@ def authorize(world: World, principal: Principal, call: Call) -> None:
         raise Fault("AccessDenied", "Roles may not be assumed by root accounts.", _DENIED)
     if principal.is_root:
         return
-    authorizer = compiled(policies_of(world, principal), _trust(world, call))
-    extra = _moment(world, principal)
-    for request in _ASKED[call.service](world, principal.caller, call):
-        decision = authorizer.decide(request._replace(context={**request.context, **extra}))
-        if not decision.allowed:
-            raise _refusal(world, principal, call, decision)
-
-
-def authorize_all(
-    world: World, principal: Principal, asked: Iterable[Request], resource: str | None = None
-) -> None:
-    """Raise Fault unless *principal* may do everything *asked*; *resource* is the policy there."""
-    if principal.is_root:
-        return
-    authorizer = compiled(policies_of(world, principal), resource)
+    asked = _ASKED.get(call.service, others_asked)(world, principal.caller, call)
+    authorizer = compiled(policies_of(world, principal), _resource_policy(world, call))
     extra = _moment(world, principal)
     for request in asked:
         decision = authorizer.decide(request._replace(context={**request.context, **extra}))
         if not decision.allowed:
-            raise Fault("AccessDenied", denial(principal.arn, decision), _DENIED)
+            raise _refusal(world, principal, call, decision)
 
 
 @lru_cache(maxsize=256)
@@ -142,8 +130,13 @@ def _decoded(principal: Principal, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _trust(world: World, call: Call) -> str | None:
-    """Return the trust policy of the role to assume; a role that is not there trusts nobody."""
+def _resource_policy(world: World, call: Call) -> str | None:
+    """Return the policy of the bucket, or the trust policy of the role to assume.
+
+    A role that is not there trusts nobody.
+    """
+    if call.service == "s3":
+        return bucket_policy(world, call)
     if call.action != "sts:AssumeRole":
         return None
     for role in world.home_of(call.params["RoleArn"]).iam.roles.values():

@@ -21,6 +21,14 @@ _NOT_JUDGED: Final = (
 )
 """Parameters that add authorizations the sandbox does not know; refused, never let through."""
 
+_INSTANCE_LEVEL: Final = {
+    "SubnetId": "subnet ID",
+    "SecurityGroupIds": "security groups",
+    "SecurityGroups": "security groups",
+    "PrivateIpAddress": "private address",
+}
+"""What a launch names either for itself or for its network interface."""
+
 _FROM_TEMPLATE: Final = frozenset(
     {
         "BlockDeviceMappings",
@@ -61,6 +69,10 @@ def settle(world: World, call: Call) -> Call:
         raise Fault("MissingParameter", "The request must contain the parameter ImageId")
     call = call.with_params(InstanceType=call.params.get("InstanceType", "m1.small"))
     if call.params.get("NetworkInterfaces"):
+        for name, subject in _INSTANCE_LEVEL.items():
+            if name in call.params:
+                said = f"Network interfaces and an instance-level {subject} may not be "
+                raise Fault("InvalidParameterCombination", f"{said}specified on the same request")
         return call
     subnet = _subnet(world, call)
     if subnet is None:
@@ -187,6 +199,10 @@ def profile_and_role(world: World, call: Call) -> tuple[str, str]:
     named = call.params.get("IamInstanceProfile")
     if not named:
         return "", ""
+    if len(named) > 1:
+        # A launch template may hold both; a request does not, since it is refused when it is read.
+        said = "The parameter iamInstanceProfile.name cannot be used with iamInstanceProfile.arn"
+        raise Fault("InvalidParameterCombination", said)
     for each in world.iam.instance_profiles.values():
         if each.arn == named.get("Arn") or each.name == named.get("Name"):
             if not each.roles:

@@ -237,7 +237,8 @@ def _periods(
     """Yield each period of a metric that has samples, from its start."""
     period = timedelta(seconds=seconds)
     now = world.now().replace(tzinfo=None)
-    start, end = rounded(call.params["StartTime"], period), call.params["EndTime"]
+    start = rounded(call.params["StartTime"], period)
+    end = call.params["EndTime"].replace(tzinfo=None)
     found = samples(world, call.region, Metric.of(named), start, end)
     found = [each for each in found if unit in (None, each.unit)]
     found.sort(key=lambda each: each.at)

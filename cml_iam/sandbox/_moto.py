@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from copy import copy
-from functools import cache
 from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
+from cml_iam.aws import wire
 from cml_iam.errors import MissingExtraError
-from cml_iam.sandbox._call import canonical_form, plain
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._wire import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cml_iam.sandbox._call import Call
 
 _SWITCHES: Final = {
@@ -39,7 +35,9 @@ The account is told by a header of ours instead. A profile would stop moto, whic
 
 _MANAGED: Final = "MOTO_IAM_LOAD_MANAGED_POLICIES"
 _NEEDED: Final = ("moto", "flask")
-_ENDPOINTS: Final = {"cloudwatch": "monitoring"}
+_CLOSED: Final = ("moto-api", "latest", "favicon.ico")
+"""Paths of moto's own pages, which show everything to everybody."""
+
 _SERVICE: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _UNKNOWN: Final = "UnsupportedOperation"
 
@@ -122,30 +120,33 @@ class Moto:
 
     def execute(self, call: Call, access_key_id: str) -> Answer:
         """Have moto do *call*, written anew from its parameters."""
-        service = _ENDPOINTS.get(call.service, call.service)
-        given = {"REQUEST_METHOD": "POST", "PATH_INFO": "/"}
-        if call.protocol in ("json", "cbor"):
-            given |= {
-                "CONTENT_TYPE": "application/x-amz-json-1.0",
-                "HTTP_X_AMZ_TARGET": f"GraniteServiceVersion20100801.{call.operation}",
-            }
-            body = harmless_json(call.params)
-        else:
-            given["CONTENT_TYPE"] = "application/x-www-form-urlencoded; charset=utf-8"
-            body = urlencode(canonical_form(call)).encode()
-        return self.execute_raw(service, call.region, access_key_id, given, body)
-
-    def execute_raw(
-        self, service: str, region: str, access_key_id: str, given: Mapping[str, str], body: bytes
-    ) -> Answer:
-        """Have moto answer a request in another protocol; *given* completes the environment."""
-        return self._answer(self._environ(service, region, access_key_id) | dict(given), body)
+        spoken = "json" if call.protocol == "cbor" else call.protocol
+        written = wire.write_request(call.model, spoken, call.params)
+        path, _, literal = written["url_path"].partition("?")
+        if path.lower().lstrip("/").startswith(_CLOSED):
+            raise Fault(_UNKNOWN, f"The sandbox cannot serve {path}.", 404)
+        query = "&".join(filter(None, (literal, urlencode(written["query_string"], doseq=True))))
+        body = written["body"]
+        body = urlencode(body) if isinstance(body, dict) else body
+        endpoint = call.model.service_model.endpoint_prefix
+        environ = self._environ(endpoint, call.region, access_key_id) | {
+            "REQUEST_METHOD": written["method"],
+            "PATH_INFO": unquote(path, encoding="latin-1"),
+            "RAW_URI": path,
+            # Without a query moto would look for a form inside of any body.
+            "QUERY_STRING": query or f"x-id={call.operation}",
+        }
+        for name, value in written["headers"].items():
+            variable = name.upper().replace("-", "_")
+            environ[variable if variable == "CONTENT_TYPE" else f"HTTP_{variable}"] = value
+        prefix = written.get("host_prefix", "")
+        environ["HTTP_HOST"] = prefix + environ["HTTP_HOST"]
+        return self._answer(environ, body.encode() if isinstance(body, str) else bytes(body))
 
     def _environ(self, service: str, region: str, access_key_id: str) -> dict[str, Any]:
         """Return the environment of a request that can only mean *service* in *region* here."""
         return {
             "SCRIPT_NAME": "",
-            "QUERY_STRING": "",
             "SERVER_NAME": "sandbox",
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
@@ -191,31 +192,6 @@ def _close_files(backend: Any) -> None:
 
 
 _KEPT: Final = frozenset({"etag", "last-modified", "location"})
-
-
-def harmless_json(value: Any) -> bytes:
-    """Return *value* as JSON in which moto finds no form.
-
-    Moto parses any body as a form too, and an `Action` found there wins over the header's. The
-    two signs that make a form stand only inside texts of JSON, where they can be escaped.
-    """
-    text = json.dumps(value, default=plain)
-    return text.replace("&", "\\u0026").replace("=", "\\u003d").encode()
-
-
-def service_model(name: str) -> Any:
-    """Return botocore's model of a service, or None if there is none of that *name*."""
-    from moto.core.utils import get_service_model
-
-    names: Any = _model_names()
-    return get_service_model(name) if name in names else None
-
-
-@cache
-def _model_names() -> frozenset[str]:
-    from moto import backends
-
-    return frozenset(backends.list_of_moto_modules())
 
 
 def model_faults() -> tuple[type[Exception], ...]:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
-from cml_iam.sandbox._call import operation_model
 from cml_iam.sandbox._faults import Fault
 
 if TYPE_CHECKING:
@@ -112,6 +111,6 @@ def _page(world: World, whole: Call, answer: Answer, start: int, size: int) -> A
 
 def _list_name(call: Call) -> str:
     """Return what the list of an answer's entries is called on the wire."""
-    shape: Any = operation_model(call.service, call.operation).output_shape
+    shape: Any = call.model.output_shape
     lists = [each for each in shape.members.values() if each.type_name == "list"]
     return str(lists[0].serialization["name"])

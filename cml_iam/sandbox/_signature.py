@@ -5,27 +5,26 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-re
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import posixpath
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
+from cml_iam.aws import wire
 from cml_iam.sandbox._faults import Unauthenticated
 
 if TYPE_CHECKING:
     from cml_iam.sandbox._wire import Message
     from cml_iam.secret import Secret
 
-ALGORITHM: Final = "AWS4-HMAC-SHA256"
 SKEW: Final = timedelta(minutes=5)
 SKEW_S3: Final = timedelta(minutes=15)
 LONGEST_PRESIGNED: Final = 604_800
 """Seconds; a presigned request lives a week at most."""
 
+_UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _HEADER: Final = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=(?P<credential>[^,\s]+),\s*"
@@ -72,20 +71,20 @@ def read_claim(message: Message) -> Claim:
 def verify(message: Message, claim: Claim, secret: Secret, now: datetime) -> None:
     """Raise Unauthenticated unless *claim* is proved by *secret* and is of this time."""
     _check_signed_headers(message, claim)
-    given = claim.signature.encode()
-    if not hmac.compare_digest(signature(message, claim, secret).encode(), given):
+    path, _, query = message.target.partition("?")
+    kept = [each for each in query.split("&") if not each.startswith("X-Amz-Signature=")]
+    proof = wire.signature(
+        message.method,
+        f"{path}?{'&'.join(kept)}",
+        {name: message.headers.get(name, "") for name in claim.signed_headers},
+        _payload(message, claim),
+        secret=secret,
+        scope=claim.scope,
+        stamp=claim.stamp,
+    )
+    if not hmac.compare_digest(proof.encode(), claim.signature.encode()):
         raise Unauthenticated("signature")
     _check_time(claim, now)
-
-
-def signature(message: Message, claim: Claim, secret: Secret) -> str:
-    """Return the signature *message* has to have."""
-    canonical = hashlib.sha256(_canonical(message, claim).encode()).hexdigest()
-    to_sign = "\n".join((ALGORITHM, claim.stamp, claim.scope, canonical))
-    key = f"AWS4{secret.reveal()}".encode()
-    for part in claim.scope.split("/"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.digest(key, to_sign.encode(), "sha256").hex()
 
 
 def _from_header(message: Message) -> Claim:
@@ -99,8 +98,8 @@ def _from_header(message: Message) -> Claim:
 
 
 def _from_query(named: dict[str, str]) -> Claim:
-    if named.get("X-Amz-Algorithm") != ALGORITHM:
-        raise Unauthenticated("incomplete", f"X-Amz-Algorithm has to be {ALGORITHM}.")
+    if named.get("X-Amz-Algorithm") != wire.ALGORITHM:
+        raise Unauthenticated("incomplete", f"X-Amz-Algorithm has to be {wire.ALGORITHM}.")
     lifetime = named.get("X-Amz-Expires", "")
     if not lifetime.isascii() or not lifetime.isdigit() or int(lifetime) > LONGEST_PRESIGNED:
         raise Unauthenticated("incomplete", "X-Amz-Expires has to be 0 to 604800 seconds.")
@@ -155,47 +154,17 @@ def _check_time(claim: Claim, now: datetime) -> None:
         raise Unauthenticated("early", "" if claim.service == "ec2" else said)
 
 
-def _canonical(message: Message, claim: Claim) -> str:
-    headers = [
-        f"{name}:{' '.join(message.headers.get(name, '').split())}\n"
-        for name in claim.signed_headers
-    ]
-    return "\n".join(
-        (
-            message.method,
-            _canonical_path(message.path, claim.service),
-            _canonical_query(message.query),
-            "".join(headers),
-            ";".join(claim.signed_headers),
-            _payload_hash(message, claim),
-        )
-    )
-
-
-def _canonical_path(path: str, service: str) -> str:
-    if service == "s3":
-        return path
-    normal = posixpath.normpath(path).replace("//", "/") if path else "/"
-    tail = "/" if path.endswith("/") and not normal.endswith("/") else ""
-    return quote(normal + tail, safe="/-_.~")
-
-
-def _canonical_query(query: str) -> str:
-    encoded = sorted(
-        (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
-        for name, value in _pairs(query)
-        if name != "X-Amz-Signature"
-    )
-    return "&".join(f"{name}={value}" for name, value in encoded)
-
-
-def _payload_hash(message: Message, claim: Claim) -> str:
-    if claim.service == "s3":
-        default = "UNSIGNED-PAYLOAD" if claim.lifetime is not None else ""
-        said = message.headers.get("x-amz-content-sha256", default)
-        if said == "UNSIGNED-PAYLOAD" or said.startswith("STREAMING-"):
-            return said
-    return hashlib.sha256(message.body).hexdigest()
+def _payload(message: Message, claim: Claim) -> str:
+    """Return the hash of the body, or what S3 lets stand for it; what is claimed has to be so."""
+    payload = wire.payload_hash(message.body)
+    default = payload
+    if claim.service == "s3" and claim.lifetime is not None:
+        default = _UNSIGNED
+    said = message.headers.get("x-amz-content-sha256", default)
+    open_body = claim.service == "s3" and (said == _UNSIGNED or said.startswith("STREAMING-"))
+    if said != payload and not open_body:
+        raise Unauthenticated("signature")
+    return said
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

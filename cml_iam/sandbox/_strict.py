@@ -8,6 +8,7 @@ from cml_iam.sandbox._launch import settle
 from cml_iam.sandbox._metrics import check_cloudwatch, perform_cloudwatch
 from cml_iam.sandbox._strict_ec2 import check_ec2, perform_ec2
 from cml_iam.sandbox._strict_iam import check_iam, complete_iam, perform_iam
+from cml_iam.sandbox._strict_trail import check_trail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,4 +47,10 @@ def perform(
             return perform_iam(world, principal, call, execute)
         case "cloudwatch":
             return perform_cloudwatch(world, principal, call, execute)
+        case "cloudtrail":
+            check_trail(world, call)
+        case "secretsmanager" if call.operation == "GetSecretValue":
+            if not {"VersionId", "VersionStage"} & set(call.params):
+                # Moto would answer the first version, whatever the label was moved to.
+                call = call.with_params(VersionStage="AWSCURRENT")
     return execute(call)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
 from cml_iam.sandbox._answers import result_answer
-from cml_iam.sandbox._call import operation_model
 from cml_iam.sandbox._documents import check_document, check_trust
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._own import check_boundary, find_user, set_boundary
@@ -39,7 +38,7 @@ _BOUNDARY_ELEMENT: Final = re.compile(rb"<PermissionsBoundary>.*?</PermissionsBo
 
 def complete_iam(principal: Principal, call: Call) -> Call:
     """Return *call* with the caller's own name where it may be left out and is."""
-    shape = operation_model(call.service, call.operation).input_shape
+    shape = call.model.input_shape
     if shape is None or "UserName" not in shape.members or "UserName" in call.params:
         return call
     if "UserName" in shape.required_members or call.operation == "ListServiceSpecificCredentials":

@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -134,7 +134,7 @@ def refused(call: Callable[..., Any], **parameters: Any) -> Refusal:
 def send(
     identity: Identity,
     service: str,
-    body: str = "",
+    body: str | bytes = "",
     *,
     target: str = "/",
     headers: dict[str, str] | None = None,
@@ -147,19 +147,21 @@ def send(
     form = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
     request = AWSRequest(method, url + target, data=body, headers={**form, **(headers or {})})
     credentials = Credentials(identity.key, identity.secret, identity.token)
-    SigV4Auth(credentials, service, region).add_auth(request)
+    signer = S3SigV4Auth if service == "s3" else SigV4Auth
+    signer(credentials, service, region).add_auth(request)
     signed = dict(request.prepare().headers.items()) | (unsigned or {})
     return fetch(url + target, method, body, signed)
 
 
 def fetch(
-    url: str, method: str = "GET", body: str = "", headers: dict[str, str] | None = None
+    url: str, method: str = "GET", body: str | bytes = "", headers: dict[str, str] | None = None
 ) -> tuple[int, str]:
     """Send a plain request; return the status, and the headers with the body."""
     place, _, target = url.removeprefix("http://").partition("/")
     connection = HTTPConnection(place, timeout=10)
     try:
-        connection.request(method, f"/{target}", body.encode(), headers or {})
+        content = body.encode() if isinstance(body, str) else body
+        connection.request(method, f"/{target}", content, headers or {})
         answer = connection.getresponse()
         return answer.status, f"{answer.headers}{answer.read().decode(errors='replace')}"
     finally:

@@ -1,0 +1,132 @@
+"""AWS's protocols and signatures by botocore's own code, for who answers requests.
+
+What a client needs of them `connect` does; here is the other side of the wire, which the sandbox
+stands on. A *shape* and an *operation* are those of botocore's service models.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cml_iam.secret import Secret
+
+ALGORITHM: Final = "AWS4-HMAC-SHA256"
+
+
+def write_request(operation: Any, protocol: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the request that botocore would send: its method, path, query, headers and body.
+
+    Raises ValueError for values that *protocol* has no form for.
+    """
+    from botocore.exceptions import ParamValidationError
+    from botocore.serialize import create_serializer
+
+    serializer = create_serializer(protocol, include_validation=False)
+    try:
+        written: dict[str, Any] = serializer.serialize_to_request(params, operation)
+    except ParamValidationError as error:
+        raise ValueError(str(error)) from error
+    return written
+
+
+def read_json_answer(operation: Any, body: bytes) -> dict[str, Any]:
+    """Return the values of a JSON answer to *operation*: times and bytes as such."""
+    from botocore.parsers import create_parser
+
+    answer = {"body": body, "headers": {}, "status_code": 200}
+    values: dict[str, Any] = create_parser("json").parse(answer, operation.output_shape)
+    values.pop("ResponseMetadata", None)
+    return values
+
+
+def read_time(value: Any) -> datetime:
+    """Return the time *value*, a number or a text of any of AWS's forms; raises ValueError."""
+    from botocore.utils import parse_to_aware_datetime
+
+    try:
+        time: datetime = parse_to_aware_datetime(value)
+        return time.astimezone(UTC)
+    except (TypeError, OverflowError, OSError) as error:
+        raise ValueError(str(error)) from error
+
+
+def read_cbor(data: bytes) -> Any:
+    """Return the value of the CBOR *data*; a time (tag 1) is a datetime. Raises ValueError."""
+    from botocore.parsers import ResponseParserError, RpcV2CBORParser
+
+    parser = RpcV2CBORParser()
+    stream = parser.get_peekable_stream_from_bytes(data)
+    try:
+        value = parser.parse_data_item(stream)
+    except (ResponseParserError, LookupError, TypeError, RecursionError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+    if stream.peek(1):
+        raise ValueError("more than one item")
+    return value
+
+
+def write_cbor(shape: Any, value: Any) -> bytes:
+    """Return *value* of *shape* as CBOR."""
+    from botocore.serialize import RpcV2CBORSerializer
+
+    # The public method writes a whole request, of an operation; answers have only their shape.
+    written = bytearray()
+    RpcV2CBORSerializer()._serialize_data_item(written, value, shape)  # noqa: SLF001
+    return bytes(written)
+
+
+def write_cbor_error(code: str, message: str) -> bytes:
+    """Return the CBOR of an error answer."""
+    from botocore.model import ShapeResolver
+
+    members = {name: {"shape": "Text"} for name in ("__type", "message")}
+    shapes = {"Error": {"type": "structure", "members": members}, "Text": {"type": "string"}}
+    shape = ShapeResolver(shapes).get_shape_by_name("Error")
+    return write_cbor(shape, {"__type": code, "message": message})
+
+
+def signature(
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    payload: str,
+    *,
+    secret: Secret,
+    scope: str,
+    stamp: str,
+) -> str:
+    """Return the Signature Version 4 of a request.
+
+    *headers* are those that are signed, *payload* is the hash of the body, or what stands for it,
+    *scope* the date, region and service of the credential scope, *stamp* the time that is signed.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+    """
+    from botocore.auth import S3SigV4Auth, SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    _, region, service, *_ = scope.split("/")
+    signer = S3SigV4Auth if service == "s3" else SigV4Auth
+
+    class Signer(signer):  # type: ignore[misc, valid-type]
+        def headers_to_sign(self, request: Any) -> Any:
+            return request.headers
+
+        def payload(self, _: Any) -> str:
+            return payload
+
+    auth = Signer(Credentials("", secret.reveal()), service, region)
+    request = AWSRequest(method, f"http://sandbox{target}", headers=dict(headers))
+    request.context["timestamp"] = stamp
+    canonical = auth.canonical_request(request)
+    return str(auth.signature(auth.string_to_sign(request, canonical), request))
+
+
+def payload_hash(body: bytes) -> str:
+    """Return how a signature names *body*."""
+    return sha256(body).hexdigest()

@@ -1,0 +1,127 @@
+"""The services by their models: which one a signature is for, and what IAM calls its operations."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any, Final, Literal
+
+Protocol = Literal["ec2", "query", "json", "cbor", "rest-json", "rest-xml"]
+
+_SCOPE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
+_MODELS: Final = {
+    "airflow": ("mwaa",),
+    "aoss": ("opensearchserverless",),
+    "apigateway": ("apigateway", "apigatewayv2"),
+    "aps": ("amp",),
+    "aws-marketplace": ("meteringmarketplace",),
+    "cloudhsm": ("cloudhsmv2",),
+    "connect-campaigns": ("connectcampaigns",),
+    "dynamodb": ("dynamodb", "dynamodbstreams"),
+    "elasticfilesystem": ("efs",),
+    "elasticloadbalancing": ("elbv2", "elb"),
+    "elasticmapreduce": ("emr",),
+    "email": ("ses",),
+    "es": ("opensearch", "es"),
+    "kinesisanalytics": ("kinesisanalyticsv2",),
+    "mobiletargeting": ("pinpoint",),
+    "monitoring": ("cloudwatch",),
+    "s3": ("s3", "s3control"),
+    "servicecatalog": ("servicecatalog", "servicecatalog-appregistry"),
+    "ses": ("sesv2", "ses"),
+    "sso": ("sso-admin",),
+    "states": ("stepfunctions",),
+    "tagging": ("resourcegroupstaggingapi",),
+    "timestream": ("timestream-write", "timestream-query"),
+}
+"""The models of a service where they are not called as in the credential scope."""
+
+_PREFIXES: Final = {"email": "ses", "monitoring": "cloudwatch", "tagging": "tag"}
+"""IAM's prefix where it is not the name in the credential scope."""
+
+_WIRE: Final[dict[Protocol, str]] = {"cbor": "smithy-rpc-v2-cbor"}
+"""What botocore calls a protocol, where it is something else."""
+
+QUERY_COMPATIBLE: Final = frozenset({"cloudwatch", "sqs"})
+"""Services that answer in JSON with the codes of the query protocol."""
+
+S3_ACTIONS: Final = {
+    "DeleteBucketCors": "PutBucketCORS",
+    "DeleteBucketEncryption": "PutEncryptionConfiguration",
+    "DeleteBucketLifecycle": "PutLifecycleConfiguration",
+    "DeleteBucketOwnershipControls": "PutBucketOwnershipControls",
+    "DeleteBucketReplication": "PutReplicationConfiguration",
+    "DeleteBucketTagging": "PutBucketTagging",
+    "DeletePublicAccessBlock": "PutBucketPublicAccessBlock",
+    "GetBucketAccelerateConfiguration": "GetAccelerateConfiguration",
+    "GetBucketCors": "GetBucketCORS",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "GetBucketNotificationConfiguration": "GetBucketNotification",
+    "GetBucketReplication": "GetReplicationConfiguration",
+    "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
+    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
+    "HeadBucket": "ListBucket",
+    "HeadObject": "GetObject",
+    "ListBuckets": "ListAllMyBuckets",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListObjectVersions": "ListBucketVersions",
+    "ListObjects": "ListBucket",
+    "ListObjectsV2": "ListBucket",
+    "PutBucketAccelerateConfiguration": "PutAccelerateConfiguration",
+    "PutBucketCors": "PutBucketCORS",
+    "PutBucketEncryption": "PutEncryptionConfiguration",
+    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+    "PutBucketNotificationConfiguration": "PutBucketNotification",
+    "PutBucketReplication": "PutReplicationConfiguration",
+    "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
+    "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+}
+"""The action of an operation of S3 where it is called otherwise.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+"""
+
+
+@cache
+def models_of(scope: str) -> tuple[Any, ...]:
+    """Return botocore's models of the service that is called *scope* in a signature."""
+    names = _MODELS.get(scope, (scope,)) if _SCOPE.fullmatch(scope) else ()
+    models = (_model(name) for name in names)
+    return tuple(model for model in models if model is not None and model.signing_name == scope)
+
+
+@cache
+def _model(name: str) -> Any:
+    from moto.core.utils import get_service_model
+
+    try:
+        return get_service_model(name)
+    except Exception as error:
+        # botocore's own error, whose class only the room aws may name.
+        if type(error).__name__ != "UnknownServiceError":
+            raise
+        return None
+
+
+def operation_model(service: str, operation: str) -> Any:
+    """Return the model of *operation* of the model *service*, or None if there is none."""
+    model = _model(service)
+    return model.operation_model(operation) if operation in model.operation_names else None
+
+
+def speaks(model: Any, protocol: Protocol) -> bool:
+    """Say whether the service of *model* understands *protocol*."""
+    named = _WIRE.get(protocol, protocol)
+    return named in (model.metadata.get("protocols") or (model.metadata["protocol"],))
+
+
+def prefix_of(scope: str) -> str:
+    """Return IAM's prefix for the service that is called *scope* in a signature."""
+    return _PREFIXES.get(scope, scope)
+
+
+def action_of(prefix: str, operation: str) -> str:
+    """Return the IAM action of an *operation*."""
+    named = S3_ACTIONS.get(operation, operation) if prefix == "s3" else operation
+    return f"{prefix}:{named}"
