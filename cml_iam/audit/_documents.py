@@ -199,7 +199,7 @@ def _drift(policies: Sequence[Policy], asked: Offline) -> Part:
         if len(there) < len(files) or not wanted:
             continue  # lint says why it cannot be read; or the site does not render it
         spot = Spot(file=files[0].name)
-        parts.append(drift(wanted, there, site, spot, DRIFT, _named(files)))
+        parts.append(drift(wanted, there, spot, DRIFT, _named(files)))
     many = f"{len(roles)} compared: {', '.join(map(str, roles))}"
     check = Check(DRIFT, DRIFT_TITLE, "documents", "passed", len(roles), many)
     return add_up([Part(checks=(check,)), *parts])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._asking import Question
-from cml_iam.audit._drift import actions_of, beyond, difference_asks, drift, wider
+from cml_iam.audit._drift import actions_of, beyond, difference_asks, doubt, drift, wider
 from cml_iam.audit._part import Part, add_up, found
 from cml_iam.audit._report import Input, Spot
 from cml_iam.catalogue import load_catalogue
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from cml_iam.audit._report import AuditFinding
     from cml_iam.aws.port import Aws
-    from cml_iam.compare import Difference
     from cml_iam.policy import PolicyDocument
     from cml_iam.principal import Held, Holdings
+    from cml_iam.prove import Difference
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
@@ -135,7 +135,7 @@ def drift_of(site: Site, wanted: Wanted, seen: Seen, account: str) -> Part:
         compared.append((site.boundary_arn, (wanted.boundary,), (boundary.document,)))
     for name, rendered, there in compared:
         spot = Spot(resource=name, account=account)
-        parts.append(drift(rendered, there, site, spot, DRIFT.id, f"`{name}`"))
+        parts.append(drift(rendered, there, spot, DRIFT.id, f"`{name}`"))
     named = ", ".join(name.rpartition("/")[2] for name, _, _ in compared) or "none attached"
     check = DRIFT.passed(account, len(compared), f"compared by meaning: {named}")
     return add_up([Part(checks=(check,)), *parts])
@@ -149,11 +149,14 @@ def extras_of(site: Site, wanted: Wanted, seen: Seen, account: str) -> Part:
 
 
 def _extra(site: Site, wanted: Wanted, held: Held, seen: Seen, account: str) -> AuditFinding:
-    comparison = beyond(wanted.documents, (held.document,), site)
+    comparison = beyond(wanted.documents, (held.document,))
     more = sorted((each for each in comparison.differences if wider(each)), key=_by_weight)
     arn = seen.holder.arn
     spot = Spot(resource=arn, account=account)
     about = f"{held.arn or held.name} {held.group or ''}"
+    if not more and "newly allowed" in comparison.undecided:
+        said = f"{held.words} may permit what the site does not: {doubt(comparison)}"
+        return found("CML709", said, spot, EXTRAS.id, about=about, remedy=_take_away(site, held))
     if not more:
         said = f"{held.words} is held by the principal, but is not the site's; it adds nothing"
         return found("CML710", said, spot, EXTRAS.id, about=about)
@@ -171,10 +174,11 @@ def _extra(site: Site, wanted: Wanted, held: Held, seen: Seen, account: str) -> 
     )
 
 
-def _by_weight(difference: Difference) -> tuple[bool, bool]:
-    """Put first what the manager never needs, such as making users."""
+def _by_weight(difference: Difference) -> tuple[bool, bool, bool]:
+    """Put first what no statement of the site names, then what the manager never needs."""
     known = load_catalogue().actions
-    return difference.unusual, all(each in known for each in difference.actions)
+    needed = all(each in known for each in difference.actions)
+    return difference.unlisted, not difference.others, needed
 
 
 def _take_away(site: Site, held: Held) -> str:

@@ -76,7 +76,7 @@ _RULES: Final = (
         "CML706",
         "drift-unproven",
         Severity.WARNING,
-        "a document has other statements than the rendered one; no request was found that shows it",
+        "a document could not be proved to mean the same as the rendered one",
         f"{_IAM}/access_policies_managed-versioning.html",
         "put the rendered document in its place: `cml-iam bootstrap apply`, or"
         " `cml-iam policy render` for a file",

@@ -269,6 +269,11 @@ def _listed(by_page: Mapping[str, Sequence[str]]) -> Iterator[str]:
         yield f"    and {-left} more, which `-o json` has"
 
 
+def assumption_json(each: Assumption) -> dict[str, str]:
+    """Return what was taken for granted for a program."""
+    return {"kind": each.kind, "text": each.text, "page": each.page}
+
+
 def _wrapped(text: str, *, mark: str = "", indent: int = 2) -> list[str]:
     wrapper = TextWrapper(WIDTH, break_long_words=False, break_on_hyphens=False)
     wrapper.initial_indent = " " * indent + mark

@@ -10,15 +10,27 @@ import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_policy
-from cml_iam.cli._output import INFO, OK, WARN, heading, print_json, progress, say, wants_json
-from cml_iam.cli._settings import shared_options
+from cml_iam.cli._output import (
+    INFO,
+    OK,
+    UNKNOWN,
+    WARN,
+    heading,
+    print_json,
+    progress,
+    say,
+    wants_json,
+)
+from cml_iam.cli._proof_text import assumption_json, assumption_lines
+from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import find_site
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
-    from cml_iam.compare import Answered, Comparison, Difference, ExpectationChange
     from cml_iam.engine import Request, StatementReason
+    from cml_iam.facts import Assumption
     from cml_iam.policy import PolicyDocument
+    from cml_iam.prove import Answered, Comparison, Difference, ExpectationChange
 
 SIGNS = {
     "newly allowed": "+ newly allowed",
@@ -31,34 +43,44 @@ OUTCOMES = {
     "explicitDeny": "explicitly denied",
     "implicitDeny": "implicitly denied",
 }
+EXITS = {"same": Exit.OK, "undecided": Exit.UNCHECKED}
 MAX_VALUES = 4
+MAX_NAMES = 8
+OTHER_READING = {
+    "holds": "no request is {}",
+    "broken": "some request is {}",
+    "undecided": "it is undecided whether any request is {}",
+}
+IF_COLONS = "if a `*` in a short ARN also takes the colons it lacks"
 EXAMPLE = "Example:  cml-iam policy render | cml-iam policy diff attached.json -"
 
 
 @click.command(epilog=EXAMPLE)
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@shared_options("site", "output")
+@shared_options("site", "output", "verbose")
 @click.pass_context
 def diff(context: click.Context, old: Path, new: Path) -> None:
     """Say what the policy NEW allows or refuses that OLD did not, whatever the two look like.
 
-    Both are asked the site's expectations, where there is a site file, and requests made from all
-    that their statements name; each difference comes with a request that shows it. OLD and NEW are
-    files, `-` for stdin, or folders whose .json files are taken as attached together.
+    That there is no difference is proved, of every request there can be; each difference comes
+    with a request that shows it. Where there is a site file, both are asked its expectations too.
+    OLD and NEW are files, `-` for stdin, or folders whose .json files are taken as attached
+    together. -v prints the facts about AWS that a proof rests on.
 
-    Exits with 0 when no request tells them apart, with 6 when NEW is wider or narrower.
+    Exits with 0 when both mean the same, with 6 when NEW is wider or narrower, with 8 when no
+    difference was found and it could not be decided whether there is one.
     """
-    from cml_iam.compare import compare_policies
+    from cml_iam.prove import differences, policies_of
 
-    before, after = _documents(old), _documents(new)
+    before, after = policies_of(_documents(old)), policies_of(_documents(new))
     with progress("comparing", only_on_terminal=True):
-        found = compare_policies(before, after, find_site())
+        found = differences(before, after, find_site())
     if wants_json():
         print_json(as_json(found))
     else:
         _show(found, old, new)
-    context.exit(Exit.CHANGES if found.differences else Exit.OK)
+    context.exit(EXITS.get(found.verdict, Exit.CHANGES))
 
 
 def _documents(path: Path) -> tuple[PolicyDocument, ...]:
@@ -71,7 +93,7 @@ def _documents(path: Path) -> tuple[PolicyDocument, ...]:
 
 
 def _show(found: Comparison, old: Path, new: Path) -> None:
-    from cml_iam.compare import CHANGES
+    from cml_iam.prove import CHANGES
 
     if found.same:
         say(f"{OK} same meaning: the statements are the same, but for order, spelling and names")
@@ -84,10 +106,10 @@ def _show(found: Comparison, old: Path, new: Path) -> None:
             for line in _lines(each):
                 say(line)
     if found.expectation_changes:
-        heading(f"expectations of the site answered otherwise ({len(found.expectation_changes)})")
+        heading(f"expectations of the site answered differently ({len(found.expectation_changes)})")
         for changed in found.expectation_changes:
             say(_expectation_line(changed))
-    for line in _counts(found):
+    for line in (*_doubts(found), *_notes(found)):
         say(line)
     say(_verdict(found, old, new))
 
@@ -106,13 +128,17 @@ def _lines(difference: Difference) -> Iterator[str]:
     for name, side in (("old", difference.old), ("new", difference.new)):
         missed = None if _decides(difference, side) else difference.missed
         yield f"      {name}   {_side(side, missed)}"
-    if difference.unusual:
-        yield f"      {WARN} AWS's service reference does not know of such requests for this action"
+    if difference.unlisted:
+        yield f"      {WARN} AWS's service reference has no such action; it may be added one day"
 
 
 def _actions(difference: Difference) -> str:
-    more = f" and {difference.alike} more that no statement tells apart" if difference.alike else ""
-    return ", ".join(difference.actions) + more
+    names = difference.actions[:MAX_NAMES]
+    hidden = len(difference.actions) - len(names) + difference.alike
+    more = f", and {hidden} more that no statement distinguishes" if hidden else ""
+    if difference.others:
+        more = ", and every other action that no statement names"
+    return ", ".join(names) + more
 
 
 def _by(request: Request) -> str:
@@ -160,24 +186,37 @@ def _expectation_line(changed: ExpectationChange) -> str:
     return f"  {sign} {each.description}: {changed.old} -> {changed.new}, {means} [{each.id}]"
 
 
-def _counts(found: Comparison) -> Iterator[str]:
-    same = found.expectations - len(found.expectation_changes)
-    asked = f" and {same} of {found.expectations} expectations" if found.expectations else ""
-    yield f"{INFO} unchanged: {found.unchanged} of {found.requests} requests{asked}"
+def _doubts(found: Comparison) -> Iterator[str]:
+    """Yield what is not certain: undecided, decided otherwise in another reading, or left out."""
+    for change in found.undecided:
+        reason = found.verdicts[change].reason
+        yield f"{UNKNOWN} could not decide whether any request is {change}: {reason}"
+    for change, verdict in found.verdicts.items():
+        if verdict.colon:
+            yield f"{WARN} {OTHER_READING[verdict.colon].format(change)}, {IF_COLONS}"
+    if found.more:
+        yield f"{WARN} there may be more differences than these"
+
+
+def _notes(found: Comparison) -> Iterator[str]:
+    if found.expectations:
+        same = found.expectations - len(found.expectation_changes)
+        yield f"{INFO} unchanged: {same} of {found.expectations} expectations of the site"
     if found.beside_everything:
         yield f"{INFO} neither allows anything, so both were judged beside a policy allowing all"
-    if found.unproved:
-        yield f"{INFO} not proved to be the same: {found.unproved}"
-    if not found.complete:
-        yield f"{WARN} too many combinations: some were not searched"
+    yield from assumption_lines(_assumptions(found), every=bool(settings().verbose))
+
+
+def _assumptions(found: Comparison) -> Iterator[Assumption]:
+    """Yield the facts that the answers rest on, each once."""
+    yield from dict.fromkeys(a for each in found.verdicts.values() for a in each.assumptions)
 
 
 def _verdict(found: Comparison, old: Path, new: Path) -> str:
-    if not found.differences and found.proved == "holds":
-        return f"{OK} same meaning: that both allow the same is proved for every request there is"
-    if not found.differences:
-        searched = ", among all combinations of what the statements name" if found.complete else ""
-        return f"{OK} no difference found in {found.requests} requests{searched}"
+    if found.verdict == "same":
+        return f"{OK} same meaning: proved for every request there can be"
+    if found.verdict == "undecided":
+        return f"{UNKNOWN} no difference was found, but it is not proved that there is none"
     return f"{WARN} {new} is {found.verdict} than {old}".replace(
         "wider and narrower than", "wider in some and narrower in other ways than"
     )
@@ -185,13 +224,16 @@ def _verdict(found: Comparison, old: Path, new: Path) -> str:
 
 def as_json(found: Comparison) -> dict[str, Any]:
     """Return *found* for a program."""
+    answers = {change: each.answer for change, each in found.verdicts.items()}
     return {
         "verdict": found.verdict,
         "same": found.same,
-        "requests": found.requests,
-        "unchanged": found.unchanged,
-        "complete": found.complete,
         "proved": found.proved,
+        "new_within_old": answers.get("newly allowed", "holds"),
+        "old_within_new": answers.get("newly denied", "holds"),
+        "undecided": {change: found.verdicts[change].reason for change in found.undecided},
+        "other_reading": {c: each.colon for c, each in found.verdicts.items() if each.colon},
+        "complete": not found.more and not found.undecided,
         "besideEverything": found.beside_everything,
         "differences": [_difference_json(each) for each in found.differences],
         "expectations": found.expectations,
@@ -205,6 +247,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
             }
             for each in found.expectation_changes
         ],
+        "assumptions": [assumption_json(each) for each in _assumptions(found)],
     }
 
 
@@ -214,7 +257,7 @@ def _difference_json(each: Difference) -> dict[str, Any]:
         "change": each.change,
         "actions": list(each.actions),
         "alike": each.alike,
-        "requests": each.requests,
+        "others": each.others,
         "witness": {
             "action": request.action,
             "resource": request.resource,
@@ -224,7 +267,7 @@ def _difference_json(each: Difference) -> dict[str, Any]:
         "old": _side_json(each.old),
         "new": _side_json(each.new),
         "missed": _missed_json(each),
-        "unusual": each.unusual,
+        "unusual": each.unlisted,
     }
 
 

@@ -26,6 +26,7 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._proof_text import (
     UNDECIDED,
+    assumption_json,
     assumption_lines,
     call_lines,
     other_reading,
@@ -39,7 +40,7 @@ from cml_iam.errors import DocumentError, InputError
 
 if TYPE_CHECKING:
     from cml_iam.policy import PolicyDocument
-    from cml_iam.prove import Answered, Assumption, Edit, Policies, Proof, Shape, Verdict, Witness
+    from cml_iam.prove import Answered, Edit, Policies, Proof, Shape, Verdict, Witness
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
@@ -345,7 +346,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "otherReading": verdict.colon,
         "witness": _call_json(verdict.witness) if verdict.witness else None,
         "reason": verdict.reason or None,
-        "assumptions": [_assumption_json(each) for each in verdict.assumptions],
+        "assumptions": [assumption_json(each) for each in verdict.assumptions],
     }
 
 
@@ -362,7 +363,7 @@ def proof_json(proof: Proof) -> dict[str, Any]:
         "conditionsToAdd": [_edit_json(each) for each in proof.edits],
         "statementsToAdd": [statement_json(each) for each in proof.denies],
         "reason": proof.reason or None,
-        "assumptions": [_assumption_json(each) for each in proof.assumptions],
+        "assumptions": [assumption_json(each) for each in proof.assumptions],
     }
 
 
@@ -399,7 +400,3 @@ def _edit_json(edit: Edit) -> dict[str, Any]:
         "place": str(place) if place else None,
         "add": {operator: {key: list(values)}},
     }
-
-
-def _assumption_json(each: Assumption) -> dict[str, str]:
-    return {"kind": each.kind, "text": each.text, "page": each.page}

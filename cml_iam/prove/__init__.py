@@ -2,6 +2,15 @@
 
 from cml_iam.facts import Assumption
 from cml_iam.prove._answers import Answer, Answered, Verdict, Witness
+from cml_iam.prove._comparison import (
+    CHANGES,
+    WIDER,
+    Change,
+    Comparison,
+    Difference,
+    ExpectationChange,
+)
+from cml_iam.prove._differences import differences, policies_of
 from cml_iam.prove._empty import is_sent
 from cml_iam.prove._promise import Promise
 from cml_iam.prove._promises import site_promises
@@ -13,11 +22,17 @@ from cml_iam.prove._tagging import TagTest, giving, taking_away
 from cml_iam.space import Policies, Shape
 
 __all__ = [
+    "CHANGES",
     "SHAPE_NAME",
+    "WIDER",
     "Answer",
     "Answered",
     "Assumption",
+    "Change",
+    "Comparison",
+    "Difference",
     "Edit",
+    "ExpectationChange",
     "Policies",
     "Promise",
     "Proof",
@@ -28,12 +43,14 @@ __all__ = [
     "Witness",
     "always",
     "changing_key",
+    "differences",
     "equivalent",
     "giving",
     "is_sent",
     "lost",
     "never",
     "parse_shape",
+    "policies_of",
     "prove_promise",
     "prove_site",
     "site_promises",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product, takewhile
 from typing import Any
 
@@ -71,6 +71,7 @@ class Searcher:
         self._parts = goal.parts()
         self._memo: Memo = {}
         self._searched: dict[Any, Found] = {}
+        self._every: dict[Any, tuple[Found, ...]] = {}
         self._by_shape: dict[bool, Gathered] = {}
 
     def _gathered(self, place: Place) -> Gathered:
@@ -92,22 +93,41 @@ class Searcher:
         mark = _mark(gathered)
         known = self._searched.get(mark)
         if known is None or known.request is not None:
-            known = self._searched[mark] = self._search(gathered)
+            known = self._searched[mark] = self._search(gathered, self._goal, {})
         return known
+
+    def every(self, place: Place, goals: tuple[Goal, ...]) -> tuple[Found, ...]:
+        """Look at *place* for each of *goals*, whose statements are among those of this search.
+
+        Of a place that differs from an earlier one in nothing the statements ask about, the
+        answers are the same but for the action.
+        """
+        gathered = self._gathered(place)
+        mark = (_mark(gathered), goals)
+        if mark not in self._every:
+            slices: Slices = {}
+            self._every[mark] = tuple(self._search(gathered, each, slices) for each in goals)
+        return tuple(_for_action(each, place.action) for each in self._every[mark])
+
+    def likeness(self, place: Place) -> Any:
+        """Return what places share that the statements' ARNs do not distinguish by beginnings."""
+        fields, *others = _mark(self._gathered(place))
+        reached = tuple(_may_reach(part, place) for part in self._parts)
+        return fields and fields[:-1], reached, *others
 
     def may_be_at(self, place: Place) -> bool:
         """Say whether something may be allowed at *place*, as far as its ARNs' beginnings tell."""
         allowed = self._goal.allowed
         return all(any(_may_reach(part, place) for part in gate) for gate in allowed)
 
-    def _search(self, gathered: Gathered) -> Found:
+    def _search(self, gathered: Gathered, goal: Goal, slices: Slices) -> Found:
         if gathered.place.fields is None and not self._on_nothing():
             return Found()
         active = Assumptions.inherent(gathered)
         while True:
             assumed = Assumptions(gathered, active)
-            slice_ = _Slice(gathered, assumed)
-            given = slice_.first(self._goal, self._budget)
+            slice_ = slices.get(active) or slices.setdefault(active, _Slice(gathered, assumed))
+            given = slice_.first(goal, self._budget)
             if given is None:
                 return Found(None, active, tuple(dict.fromkeys(slice_.incomplete)))
             broken = assumed.violated(given)
@@ -118,6 +138,13 @@ class Searcher:
     def _on_nothing(self) -> bool:
         """Say whether the resource `*` may be allowed, as far as resources are asked about."""
         return all(any(map(_may_be_on_nothing, gate)) for gate in self._goal.allowed)
+
+
+def _for_action(found: Found, action: str) -> Found:
+    if found.request is None or found.request.action == action:
+        return found
+    asked = found.request
+    return replace(found, request=Request(action, asked.resource, asked.principal, asked.context))
 
 
 def _may_be_on_nothing(part: Part) -> bool:
@@ -159,6 +186,10 @@ def _mark(gathered: Gathered) -> Any:
     names = tuple(map(gathered.own_names, gathered.conditions))
     own = place.fields is not None and place.fields[1].plain == place.prefix
     return place.fields, place.kinds, place.loose, own, names, listed, absent, bool(tied)
+
+
+Slices = dict[frozenset[Assumption], "_Slice"]
+"""What was made of one place, by what is assumed there."""
 
 
 class _Slice:

@@ -178,6 +178,12 @@ class Part:
             for each in self.asked
         )
 
+    def without_condition(self, number: int) -> Part:
+        """Return the statement without the condition *number*, which all else may match."""
+        conditions = self.compiled.conditions
+        left = (*conditions[:number], *conditions[number + 1 :])
+        return Part(replace(self.compiled, conditions=left))
+
     def principal(self) -> Test | None:
         """Return the test of the caller; None in policies whose statements name none."""
         if not names_principals(self.compiled.kind):

@@ -34,7 +34,7 @@ def test_a_wider_policy_exits_with_6_and_shows_a_request(files: Path) -> None:
 
     assert ran.exit_code == 6
     assert "+ newly allowed" in ran.output
-    assert "aws:RequestedRegion = eu-central-1" in ran.output
+    assert "aws:RequestedRegion = sa-east-1" in ran.output
     assert "allowed by Start (wide.json:1:" in ran.output
     assert "wide.json is wider than narrow.json" in ran.output
 
@@ -54,15 +54,60 @@ def test_the_same_meaning_exits_with_0_and_a_folder_is_taken_together(files: Pat
     assert "same meaning" in ran.output
 
 
-def test_no_difference_found_is_said_with_the_number_of_requests(files: Path) -> None:
+def test_an_action_that_aws_may_add_one_day_is_marked(files: Path) -> None:
     again = {**IN_REGION, "Sid": "Again", "Action": ["EC2:StartInstances", "ec2:startinstances?"]}
     document = {"Version": "2012-10-17", "Statement": [IN_REGION, again]}
     (files / "again.json").write_text(json.dumps(document))
 
     ran = run("narrow.json", "again.json")
 
+    assert ran.exit_code == 6
+    assert "AWS's service reference has no such action" in ran.output
+
+
+def test_what_is_proved_the_same_says_so_and_what_is_taken_for_granted(files: Path) -> None:
+    twin = {**START, "Condition": {"StringEquals": {"ec2:Region": "us-east-1"}}}
+    document = {"Version": "2012-10-17", "Statement": [twin, IN_REGION]}
+    (files / "twin.json").write_text(json.dumps(document))
+
+    ran = run("narrow.json", "twin.json", "-v")
+
     assert ran.exit_code == 0
-    assert "no difference found in" in ran.output
+    assert "same meaning: proved for every request there can be" in ran.output
+    assert "taken for granted" in ran.output
+
+
+def test_what_could_not_be_decided_exits_with_8_and_the_reason(files: Path) -> None:
+    patterns = [f"*a{'?' * size}*" for size in range(9, 24)]
+    one = [{**START, "Condition": {"StringLike": {"my:key": each}}} for each in patterns]
+    all_of_them = [{**START, "Condition": {"StringLike": {"my:key": patterns}}}]
+    for name, statements in (("one", one), ("all", all_of_them)):
+        document = {"Version": "2012-10-17", "Statement": statements}
+        for number, each in enumerate(statements):
+            document["Statement"][number] = {**each, "Sid": f"S{number}"}
+        (files / f"{name}.json").write_text(json.dumps(document))
+
+    ran = run("one.json", "all.json")
+
+    assert ran.exit_code == 8
+    assert "could not decide whether any request is newly allowed" in ran.output
+    assert "my:key" in ran.output
+    answer = json.loads(run("one.json", "all.json", "-o", "json").output)
+    assert (answer["verdict"], answer["complete"]) == ("undecided", False)
+    assert set(answer["undecided"]) == {"newly allowed", "newly denied"}
+
+
+def test_the_other_reading_of_a_short_arn_is_told(files: Path) -> None:
+    short = {**START, "Resource": "arn:aws:ec2:*:instance/*"}
+    none = {**START, "Action": "ec2:StopInstances", "Resource": "arn:aws:ec2:*:instance/*"}
+    for name, statement in (("short", short), ("none", none)):
+        document = {"Version": "2012-10-17", "Statement": [statement]}
+        (files / f"{name}.json").write_text(json.dumps(document))
+
+    ran = run("none.json", "short.json")
+
+    assert ran.exit_code == 0
+    assert "some request is newly allowed, if a `*` in a short ARN" in ran.output
 
 
 def test_json_has_the_witness_and_what_decided(files: Path) -> None:
@@ -75,6 +120,8 @@ def test_json_has_the_witness_and_what_decided(files: Path) -> None:
     assert only["old"]["outcome"] == "implicitDeny"
     assert only["new"]["statements"][0]["label"] == "Start"
     assert "aws:RequestedRegion" in only["missed"]["reason"]
+    assert (answer["new_within_old"], answer["old_within_new"]) == ("broken", "holds")
+    assert answer["complete"]
 
 
 def test_an_empty_folder_is_an_error(files: Path) -> None:

@@ -1,0 +1,227 @@
+"""Two sides compared: what became wider, what became narrower, and which statements make it so.
+
+Whether there is a difference is a question of the proof, asked of all requests in both directions.
+Where the answer is a witness, every class of actions is asked again for each statement that could
+make the difference: for one request of each that matches it, and for one that a statement of the
+other side refuses by a single condition.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.engine import Request
+from cml_iam.errors import InputError
+from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
+from cml_iam.prove._answers import Verdict
+from cml_iam.prove._comparison import CHANGES, Change, Comparison, Difference, ExpectationChange
+from cml_iam.prove._groups import difference_of, gathered, grouped
+from cml_iam.prove._question import (
+    Question,
+    allowed_goal,
+    denied_goal,
+    denied_within,
+    unlike,
+    within,
+)
+from cml_iam.site import Site
+from cml_iam.space import Budget, Class, Goal, Policies, Side, documents, side_of
+
+if TYPE_CHECKING:
+    from cml_iam.expectations import Answer as ExpectedAnswer
+    from cml_iam.expectations import Expectation
+
+MAX_WITNESSES: Final = 300
+"""Requests explained in one comparison; beyond them differences are left out, and that is said."""
+
+MAX_ACTIONS: Final = 8
+"""Actions of a class that are looked at one by one; the others are counted."""
+
+MAX_COMPARISONS: Final = 200_000
+"""Comparisons of boxes in the search for more than one difference."""
+
+EVERYTHING: Final = PolicyDocument(
+    (Statement(0, "Allow", "Everything", action=("*",), resource=("*",)),),
+    VERSION_2012,
+    name="a policy that allows everything",
+)
+
+
+def policies_of(attached: Sequence[PolicyDocument]) -> Policies:
+    """Return one side of a comparison: *attached* together, or the one policy of a resource.
+
+    Raises InputError where some statements name principals and others do not, and where several
+    policies of a resource are taken together.
+    """
+    named = {
+        each.principal is not None or each.not_principal is not None
+        for document in attached
+        for each in document.statements
+    }
+    if named == {True, False}:
+        raise InputError(
+            "some statements name principals and some do not",
+            remedy="compare identity policies with each other, and resource or trust policies",
+        )
+    if named != {True}:
+        return Policies(tuple(attached))
+    if len(attached) > 1:
+        raise InputError("a resource has one policy; compare one file with one file")
+    return Policies(resource=attached[0])
+
+
+def differences(old: Policies, new: Policies, site: Site | None = None) -> Comparison:
+    """Compare what *old* and *new* decide, over all requests; each difference has a witness.
+
+    Both sides are also asked the expectations of *site*, if given. Raises InputError where one
+    side names principals and the other does not.
+    """
+    beside = not any(each.effect == "Allow" for side in (old, new) for each in _statements(side))
+    if beside and old.resource is None and new.resource is None:
+        # A Deny does nothing by itself; beside everything, it takes something away.
+        made = _compared(_beside_everything(old), _beside_everything(new), site)
+        return replace(made, beside_everything=True)
+    return _compared(old, new, site)
+
+
+def _statements(policies: Policies) -> Iterator[Statement]:
+    return (each for document in documents(policies) for each in document.statements)
+
+
+def _beside_everything(policies: Policies) -> Policies:
+    return replace(policies, identity=(*policies.identity, EVERYTHING))
+
+
+def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
+    before, after = side_of(old), side_of(new)
+    if _meanings(before) == _meanings(after):
+        return Comparison(same=True)
+    verdicts: dict[Change, Verdict] = {
+        "newly allowed": within(new, old),
+        "newly denied": within(old, new),
+        "no longer denied explicitly": denied_within(old, new),
+        "newly denied explicitly": denied_within(new, old),
+    }
+    found: list[Difference] = []
+    more = False
+    for change in CHANGES:
+        if verdicts[change].answer != "holds":
+            search = _Search(before, after, change, MAX_WITNESSES - len(found))
+            found += search.differences(verdicts[change])
+            more = more or search.more
+    expectations = _expectations(site) if site and old.resource is None else ()
+    changes = tuple(
+        ExpectationChange(each, *answers)
+        for each in expectations
+        if len(set(answers := (_answer(before, each), _answer(after, each)))) > 1
+    )
+    return Comparison(
+        same=False,
+        verdicts=verdicts,
+        differences=grouped(found),
+        more=more,
+        expectations=len(expectations),
+        expectation_changes=changes,
+    )
+
+
+def _meanings(side: Side) -> frozenset[object]:
+    gates = (*enumerate(side.gates), (-1, side.denies))
+    return frozenset((number, each.meaning) for number, gate in gates for each in gate)
+
+
+def _expectations(site: Site) -> tuple[Expectation, ...]:
+    # Without a site file nothing is asked of them.
+    from cml_iam.expectations import derive_expectations
+
+    return derive_expectations(site)
+
+
+def _answer(side: Side, expectation: Expectation) -> ExpectedAnswer:
+    allowed = all(side.outcome(each) == "allowed" for each in expectation.requests)
+    return "allowed" if allowed else "refused"
+
+
+class _Search:
+    """The search for every difference of one kind; *more* says that some may be left out."""
+
+    def __init__(self, old: Side, new: Side, change: Change, most: int) -> None:
+        self._old, self._new, self._change, self._left = old, new, change, most
+        self._explicit = change.endswith("explicitly")
+        by_new = change in {"newly allowed", "newly denied explicitly"}
+        mine, theirs = (new, old) if by_new else (old, new)
+        goal = (denied_goal if self._explicit else allowed_goal)(mine, theirs)
+        self._question = Question(goal, mine, theirs, budget=Budget(MAX_COMPARISONS))
+        self.more = False
+
+    def differences(self, verdict: Verdict) -> Iterator[Difference]:
+        """Yield what is found; at least the witness of *verdict*, if it has one."""
+        found = False
+        for group, goal in self._question.groups():
+            for each in self._in_class(group, goal):
+                found = True
+                yield each
+        if not found and verdict.witness:
+            request = verdict.witness.request
+            yield from self._explained(request, unlisted=verdict.witness.unlisted)
+
+    def _in_class(self, group: Class, goal: Goal) -> Iterator[Difference]:
+        goals = (goal, *self._narrowed(goal))
+        searcher = self._question.searcher(goal)
+        most = 1 if group.others else MAX_ACTIONS
+        requests: dict[Any, Request] = {}
+        actions: dict[Any, dict[str, None]] = defaultdict(dict)
+        named: dict[str, None] = {}
+        seen: set[Any] = set()
+        alike = 0
+        for place in self._question.places(group, searcher):
+            action = place.action
+            if action not in named and named and action not in group.listed:
+                break
+            if action not in named and len(named) == most:
+                alike = len(group.listed) - group.listed.index(action)
+                break
+            if (likeness := (action, searcher.likeness(place))) in seen:
+                continue
+            seen.add(likeness)
+            for number, found in enumerate(searcher.every(place, goals)):
+                self.more = self.more or bool(found.incomplete)
+                if found.request is not None:
+                    # What is allowed of one type of resource may be refused of another, each for
+                    # its own reason; a narrower goal has but one.
+                    key = (number, None if number else place.fields)
+                    requests.setdefault(key, found.request)
+                    actions[key][action] = named[action] = None
+        explained = (
+            replace(each, actions=tuple(actions[key]))
+            for key, request in requests.items()
+            for each in self._explained(request, unlisted=request.action not in group.listed)
+        )
+        for each in gathered(explained):
+            yield replace(each, alike=alike, others=group.others)
+
+    def _narrowed(self, goal: Goal) -> Iterator[Goal]:
+        """Yield a goal for each statement that *goal* may be reached by, or is just missed by."""
+        others = [part for gate in goal.or_not for part in gate]
+        for number, gate in enumerate(goal.allowed):
+            before, after = goal.allowed[:number], goal.allowed[number + 1 :]
+            for part in unlike(gate, others) if len(gate) > 1 else ():
+                yield replace(goal, allowed=(*before, (part,), *after))
+        for part in unlike(goal.or_denied, goal.refused):
+            yield Goal((*goal.allowed, (part,)), goal.refused)
+        for part in goal.refused if self._explicit else others:
+            for number in range(len(part.compiled.conditions)):
+                almost = (*goal.allowed, (part.without_condition(number),))
+                yield Goal(almost, goal.refused, (), goal.or_not)
+
+    def _explained(self, request: Request, *, unlisted: bool) -> Iterator[Difference]:
+        """Yield the difference that *request* makes, if the engine confirms it."""
+        self._left -= 1
+        made = difference_of(self._old, self._new, request) if self._left >= 0 else None
+        if made is None or made.change != self._change:
+            self.more = True
+        else:
+            yield replace(made, unlisted=unlisted)
