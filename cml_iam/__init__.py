@@ -1,3 +1,75 @@
-"""IAM for CML Cloud Manager: render, prove, provision and use its permissions."""
+"""IAM for CML Cloud Manager: render, prove, provision and use its permissions.
 
-__version__ = "0.1.0"
+These names are the library's interface, loaded when they are first used; the modules of the package
+are internal and may change. `cml_iam.errors` has the exceptions, and `cml_iam.cloud_manager` the
+clients with the application's own interfaces. See docs/python.md.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam._version import __version__
+
+if TYPE_CHECKING:
+    from cml_iam.aws import connect
+    from cml_iam.engine import Request, compile_policies
+    from cml_iam.errors import CmlIamError
+    from cml_iam.expectations import derive_expectations
+    from cml_iam.lint import lint_policies
+    from cml_iam.policy import load_policy
+    from cml_iam.prove import Policies, never, prove_site, within
+    from cml_iam.render import render_policy
+    from cml_iam.site import load_site
+    from cml_iam.verify import verify_offline
+    from cml_iam.workers import AsyncWorkerManager, Launch, WorkerManager
+
+_ROOMS: Final = {
+    "AsyncWorkerManager": "workers",
+    "CmlIamError": "errors",
+    "Launch": "workers",
+    "Policies": "prove",
+    "Request": "engine",
+    "WorkerManager": "workers",
+    "compile_policies": "engine",
+    "connect": "aws",
+    "derive_expectations": "expectations",
+    "lint_policies": "lint",
+    "load_policy": "policy",
+    "load_site": "site",
+    "never": "prove",
+    "prove_site": "prove",
+    "render_policy": "render",
+    "verify_offline": "verify",
+    "within": "prove",
+}
+
+__all__ = [
+    "AsyncWorkerManager",
+    "CmlIamError",
+    "Launch",
+    "Policies",
+    "Request",
+    "WorkerManager",
+    "__version__",
+    "compile_policies",
+    "connect",
+    "derive_expectations",
+    "lint_policies",
+    "load_policy",
+    "load_site",
+    "never",
+    "prove_site",
+    "render_policy",
+    "verify_offline",
+    "within",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted((*globals(), *_ROOMS))

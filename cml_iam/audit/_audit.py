@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cml_iam import __version__
+from cml_iam._version import __version__
 from cml_iam.audit._part import Part, add_up, told_apart
 from cml_iam.audit._report import GROUPS, Report
 from cml_iam.audit._waivers import apply_waivers

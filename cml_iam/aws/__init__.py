@@ -5,13 +5,14 @@ from cml_iam.aws._counted import Counted
 from cml_iam.aws._greeting import Greeting, greet
 from cml_iam.aws._reads import is_read
 from cml_iam.aws._source import Source, find_source
-from cml_iam.aws.port import Aws, Identity
+from cml_iam.aws.port import Aws, Identity, Session
 
 __all__ = [
     "Aws",
     "Counted",
     "Greeting",
     "Identity",
+    "Session",
     "Source",
     "connect",
     "find_source",

@@ -6,19 +6,20 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from cml_iam import __version__, errors
+from cml_iam import errors
+from cml_iam._version import __version__
 from cml_iam.aws._errors import as_error, botocore_errors
 from cml_iam.aws._reading import leave_unread
 from cml_iam.aws._reads import is_read
 from cml_iam.aws._secrets import redact, silence, unwrap, wrap
-from cml_iam.aws._session import configured_region, make_session
+from cml_iam.aws._session import configured_region, make_session, session_like
 from cml_iam.aws._source import load_credentials
 from cml_iam.aws.port import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.aws.port import Aws
+    from cml_iam.aws.port import Aws, Session
     from cml_iam.secret import Secret
 
 # botocore 1.44 sends 3 times where 1.43 sent 5; stated here so that an upgrade changes nothing.
@@ -35,6 +36,7 @@ _LARGE = ("ec2", "cloudwatch")
 
 def connect(
     *,
+    session: Session | None = None,
     profile: str | None = None,
     region: str | None = None,
     endpoint_url: str | None = None,
@@ -49,20 +51,32 @@ def connect(
 ) -> Aws:
     """Return AWS as the credentials found (or given as *access_key* and *secret_key*) see it.
 
-    The region is *region*, else AWS_REGION, else AWS_DEFAULT_REGION, else that of the profile. The
-    endpoint is *endpoint_url*, else AWS_ENDPOINT_URL_<SERVICE>, else AWS_ENDPOINT_URL, else AWS's.
-    A call is sent up to *attempts* times (standard mode); the timeouts are in seconds, per attempt.
-    An answer that takes more than twice *read_timeout* altogether, or has more than 32 MiB, raises
-    UnreachableError, and so does one that is not AWS's.
+    With *session*, the boto3 session of the calling application, its credentials are used, and
+    refreshed as it refreshes them; its region comes after *region*. The session itself and its
+    clients are left as they are.
+
+    Otherwise the region is *region*, else AWS_REGION, else AWS_DEFAULT_REGION, else that of the
+    profile. The endpoint is *endpoint_url*, else AWS_ENDPOINT_URL_<SERVICE>, else
+    AWS_ENDPOINT_URL, else AWS's. A call is sent up to *attempts* times (standard mode); the
+    timeouts are in seconds, per attempt. An answer that takes more than twice *read_timeout*
+    altogether, or has more than 32 MiB, raises UnreachableError, and so does one that is not AWS's.
 
     *read_only* refuses every call that would change something, and *expect_account* every call
     unless the credentials are of that account; both raise RefusedError before anything is sent.
-    Raises CredentialsError for an unknown profile and InputError for an unusable configuration.
+    Raises CredentialsError for an unknown profile and InputError for an unusable configuration, or
+    for a session beside a profile or a key.
     """
-    session = make_session(profile, access_key, secret_key, session_token)
+    if session is None:
+        own = make_session(profile, access_key, secret_key, session_token)
+        found = configured_region(own)
+    elif profile or access_key:
+        raise errors.InputError("give a session, or a profile or access key, not both")
+    else:
+        own = session_like(session)
+        found = session.region_name
     return _RealAws(
-        session=session,
-        region=region or configured_region(session),
+        session=own,
+        region=region or found,
         endpoint_url=endpoint_url,
         read_only=read_only,
         expect_account=expect_account,

@@ -12,6 +12,7 @@ from cml_iam.aws._reading import reader
 from cml_iam.aws._secrets import silence
 
 if TYPE_CHECKING:
+    from cml_iam.aws.port import Session
     from cml_iam.secret import Secret
 
 
@@ -40,6 +41,36 @@ def make_session(
     else:
         return session
     raise failure
+
+
+def session_like(given: Session) -> Any:
+    """Return botocore's session with the credentials and the region of the boto3 session *given*.
+
+    The credentials are the same object, so they are refreshed as *given* refreshes them: of a role
+    that it assumed, of single sign-on, of the instance. Everything else is a session of our own,
+    so that *given* and its clients stay as they are. Raises CredentialsError where *given* cannot
+    find its credentials.
+    """
+    session = make_session(given.profile_name if given.profile_name != "default" else None)
+    try:
+        credentials = given.get_credentials()
+    except botocore_errors() as error:
+        failure = as_error(error, "", "")
+    else:
+        session.register_component("credential_provider", _Given(credentials))
+        return session
+    raise failure
+
+
+class _Given:
+    """A provider of credentials that has them already."""
+
+    def __init__(self, credentials: Any) -> None:
+        self._credentials = credentials
+
+    def load_credentials(self) -> Any:
+        """Return them."""
+        return self._credentials
 
 
 @cache

@@ -21,6 +21,24 @@ class Identity:
     user_id: str
 
 
+class Session(Protocol):
+    """What of a `boto3.Session` is used: its credentials, and what it says of region and profile.
+
+    https://docs.aws.amazon.com/boto3/latest/reference/core/session.html
+    """
+
+    @property
+    def region_name(self) -> str | None:
+        """The region that clients are made for by default."""
+
+    @property
+    def profile_name(self) -> str:
+        """The profile, `default` without one."""
+
+    def get_credentials(self) -> Any:
+        """Return the credentials, which may refresh themselves; None if there are none."""
+
+
 class Aws(Protocol):
     """AWS as one principal sees it. Every method raises the AwsError its failure calls for."""
 

@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import click
 
-from cml_iam import __version__, errors
+from cml_iam import errors
+from cml_iam._version import __version__
 from cml_iam.cli._exit import MEANING, Exit, exit_code
 from cml_iam.cli._lazy import LazyGroup
 from cml_iam.cli._output import shown

@@ -9,7 +9,7 @@ from typing import Any
 from cml_iam.cli._chart import Pen, amount, scale, sparkline, squeezed
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import GAP, UNKNOWN
-from cml_iam.workers import NOT_ASKED, Measure, Metric, Unknown, Utilization, Worker
+from cml_iam.workers import EVERY, NOT_ASKED, Measure, Metric, Unknown, Utilization, Worker
 
 
 def short_names(workers: Sequence[Worker]) -> dict[str, str]:
@@ -104,9 +104,9 @@ def metric_json(metric: Metric) -> dict[str, Any]:
 def measures_of(named: Sequence[str], default: Sequence[Measure]) -> tuple[Measure, ...]:
     """Return the measures *named*, `all` meaning every one; *default* where none is."""
     if "all" in named:
-        return tuple(Measure)
-    chosen = [each for each in Measure if each.value.replace("_", "-") in named]
+        return EVERY
+    chosen = [each for each in EVERY if each.value.replace("_", "-") in named]
     return tuple(chosen) or tuple(default)
 
 
-MEASURES = [*(each.value.replace("_", "-") for each in Measure), "all"]
+MEASURES = [*(each.value.replace("_", "-") for each in EVERY), "all"]

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from cml_iam import __version__
+from cml_iam._version import __version__
 from cml_iam.aws import greet
 from cml_iam.doctor._model import Area, Diagnosis, Scene, State, Who, known_or_unchecked
 from cml_iam.errors import CmlIamError

@@ -11,6 +11,7 @@ from cml_iam.workers._asks import (
     terminate_ask,
     untag_ask,
 )
+from cml_iam.workers._async import AsyncWorkerManager
 from cml_iam.workers._cml import CmlAccess, CmlAnswer
 from cml_iam.workers._cost import NOT_COUNTED, Amount, Cost, cost_of, costs_of, total
 from cml_iam.workers._create import (
@@ -82,6 +83,7 @@ __all__ = [
     "Activity",
     "Amount",
     "Ask",
+    "AsyncWorkerManager",
     "Check",
     "CmlAccess",
     "CmlAnswer",

@@ -87,6 +87,9 @@ class Health:
         """Whether EC2 answered and every permission is there."""
         return self.connected and all(each.verdict is Verdict.ALLOWED for each in self.checks)
 
+    def __bool__(self) -> bool:
+        return self.ok
+
     def having(self, verdict: Verdict) -> tuple[Check, ...]:
         """Return the checks with *verdict*."""
         return tuple(each for each in self.checks if each.verdict is verdict)

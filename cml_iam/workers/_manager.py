@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from cml_iam.aws import connect
 from cml_iam.errors import (
     AwsError,
     InputError,
@@ -45,7 +46,7 @@ from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, from_aws
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from cml_iam.aws.port import Aws
+    from cml_iam.aws.port import Aws, Session
     from cml_iam.workers._health import ToTry
     from cml_iam.workers._launch import Launch
 
@@ -71,9 +72,21 @@ class WorkerManager:
     """
 
     def __init__(
-        self, aws: Aws, *, guard: GuardTag = DEFAULT_GUARD, now: Callable[[], datetime] = _now
+        self,
+        aws: Aws | None = None,
+        *,
+        session: Session | None = None,
+        guard: GuardTag = DEFAULT_GUARD,
+        now: Callable[[], datetime] = _now,
     ) -> None:
-        self._aws = aws
+        """Work through *aws*, or with the credentials of the boto3 session *session*.
+
+        Without either, the credentials are those that boto3 finds. Raises InputError for both, and
+        what `cml_iam.connect` raises.
+        """
+        if aws is not None and session is not None:
+            raise InputError("give a connection or a session, not both")
+        self._aws = aws or connect(session=session)
         self._now = now
         self._found = Found()
         self.guard = guard

@@ -12,7 +12,7 @@ Dimensions = tuple[tuple[str, str], ...]
 
 
 class Measure(StrEnum):
-    """What is measured of a worker: the first two in percent, the others in bytes per second."""
+    """What is measured of a worker: CPU and memory in percent, the rest per second."""
 
     CPU = "cpu"
     MEMORY = "memory"
@@ -20,6 +20,8 @@ class Measure(StrEnum):
     NETWORK_OUT = "network_out"
     DISK_READ = "disk_read"
     DISK_WRITE = "disk_write"
+    DISK_READ_OPS = "disk_read_ops"
+    DISK_WRITE_OPS = "disk_write_ops"
 
     @property
     def words(self) -> str:
@@ -28,19 +30,27 @@ class Measure(StrEnum):
 
     @property
     def is_rate(self) -> bool:
-        """Whether it is in bytes per second, not in percent."""
+        """Whether it counts something per second, rather than being a share in percent."""
         return self not in (Measure.CPU, Measure.MEMORY)
 
     @property
     def unit(self) -> str:
-        """`percent` or `bytes/s`."""
+        """`percent`, `bytes/s` or `operations/s`."""
+        if self in (Measure.DISK_READ_OPS, Measure.DISK_WRITE_OPS):
+            return "operations/s"
         return "bytes/s" if self.is_rate else "percent"
 
 
 USAGE: Final = (Measure.CPU, Measure.MEMORY)
 """What the documentation asks of a worker: its CPU and its memory."""
 
-EVERY: Final = tuple(Measure)
+EVERY: Final = (
+    *USAGE,
+    Measure.NETWORK_IN,
+    Measure.NETWORK_OUT,
+    Measure.DISK_READ,
+    Measure.DISK_WRITE,
+)
 
 
 class Unknown(StrEnum):

@@ -53,6 +53,8 @@ _INSTANCE: Final = {
 _DISK: Final = {
     Measure.DISK_READ: ("EBSReadBytes", "VolumeReadBytes"),
     Measure.DISK_WRITE: ("EBSWriteBytes", "VolumeWriteBytes"),
+    Measure.DISK_READ_OPS: ("EBSReadOps", "VolumeReadOps"),
+    Measure.DISK_WRITE_OPS: ("EBSWriteOps", "VolumeWriteOps"),
 }
 
 

@@ -1,0 +1,33 @@
+"""The AWS clients of CML Cloud Manager, with its method names, arguments and result attributes.
+
+The application adopts them by changing its import lines; see docs/cloud-manager.md. They call
+through `AsyncWorkerManager`, so that no client is made per call, every answer is read to its last
+page, and each refusal has a remedy.
+"""
+
+from cml_iam.cloud_manager._ec2 import AwsEc2Client
+from cml_iam.cloud_manager._errors import Exceptions
+from cml_iam.cloud_manager._results import (
+    AmiDetails,
+    Credentials,
+    Ec2Metrics,
+    Instance,
+    InstanceDetails,
+    InstanceState,
+    ResourcesUtilization,
+)
+from cml_iam.cloud_manager._spi import AwsCloudWatchSpiClient, AwsEc2SpiClient
+
+__all__ = [
+    "AmiDetails",
+    "AwsCloudWatchSpiClient",
+    "AwsEc2Client",
+    "AwsEc2SpiClient",
+    "Credentials",
+    "Ec2Metrics",
+    "Exceptions",
+    "Instance",
+    "InstanceDetails",
+    "InstanceState",
+    "ResourcesUtilization",
+]

@@ -1,0 +1,46 @@
+"""What `import cml_iam` offers: a list that changes on purpose only, loaded when it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cml_iam
+
+NAMES = [
+    "AsyncWorkerManager",
+    "CmlIamError",
+    "Launch",
+    "Policies",
+    "Request",
+    "WorkerManager",
+    "__version__",
+    "compile_policies",
+    "connect",
+    "derive_expectations",
+    "lint_policies",
+    "load_policy",
+    "load_site",
+    "never",
+    "prove_site",
+    "render_policy",
+    "verify_offline",
+    "within",
+]
+
+
+def test_the_public_names_are_these() -> None:
+    assert cml_iam.__all__ == NAMES
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in NAMES:
+        value = getattr(cml_iam, name)
+        assert isinstance(value, str) or value.__doc__, name
+
+
+def test_importing_the_package_loads_none_of_its_rooms() -> None:
+    code = "import sys, cml_iam; print(sorted(m for m in sys.modules if m.startswith('cml_iam')))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "['cml_iam', 'cml_iam._version']"
