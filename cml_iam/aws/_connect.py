@@ -15,6 +15,7 @@ from cml_iam.aws._secrets import redact, silence, unwrap, wrap
 from cml_iam.aws._session import configured_region, make_session, session_like
 from cml_iam.aws._source import load_credentials
 from cml_iam.aws.port import Identity
+from cml_iam.facts import first_region, partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,7 @@ CONNECTIONS = 32
 _GLOBAL_SERVICES = ("iam", "sts")
 _GLOBAL_REGION = "us-east-1"
 _LARGE = ("ec2", "cloudwatch")
+_NO_SUCH_KEY = ("AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException")
 
 
 def connect(
@@ -122,7 +124,7 @@ class _RealAws:
             answer.pop("ResponseMetadata", None)
             return _wrapped(service, operation, answer)
         # Raised out here so that no botocore exception, which holds the whole request, hangs on.
-        raise _redacted(failure, secrets)
+        raise _redacted(self._of_region(failure, service, client.meta.region_name), secrets)
 
     def pages(
         self,
@@ -146,12 +148,37 @@ class _RealAws:
             failure = as_error(error, service, operation, client.meta.endpoint_url)
         else:
             return
-        raise _redacted(failure, secrets)
+        raise _redacted(self._of_region(failure, service, client.meta.region_name), secrets)
 
     def identity(self) -> Identity:
         """Ask sts:GetCallerIdentity; see the port."""
         answer = self.call("sts", "get_caller_identity")
         return Identity(answer["Account"], answer["Arn"], answer["UserId"])
+
+    def _of_region(
+        self, failure: errors.CmlIamError, service: str, region: str
+    ) -> errors.CmlIamError:
+        """Return *failure*, or that the credential is refused in *region* alone.
+
+        A region that is not enabled for the account refuses it as if there were no such key.
+        https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
+        """
+        if service in _GLOBAL_SERVICES or not isinstance(failure, errors.CredentialsError):
+            return failure
+        if failure.code not in _NO_SUCH_KEY:
+            return failure
+        try:
+            first = first_region(partition_of(region))
+            self.call("sts", "get_caller_identity", region=first)
+        except errors.CmlIamError:
+            return failure
+        return errors.NotOfferedError(
+            f"{failure.message}: {region} refuses a credential that STS accepts in {first}",
+            code=failure.code,
+            operation=failure.operation,
+            remedy=f"see whether {region} is enabled for the account: `cml-iam doctor regions`; a "
+            "key made just now may need a minute to be known there",
+        )
 
     def _guard(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
         if self.read_only and not is_read(service, operation, parameters):

@@ -18,6 +18,7 @@ from cml_iam.cli._output import (
     OK,
     UNKNOWN,
     WARN,
+    complain,
     console,
     json_text,
     note,
@@ -183,7 +184,10 @@ def _csv_text(value: object) -> str:
 def report_failures(listing: Listing) -> Exit:
     """Say on stderr which regions could not be asked; return the exit code."""
     for region, error in listing.failures.items():
-        click.echo(f"{BAD} {region}: could not be asked: {error.message}", err=True)
+        complain(f"{BAD} {region}: could not be asked: {error.message}")
+    for remedy in dict.fromkeys(error.remedy for error in listing.failures.values()):
+        if remedy:
+            complain(f"  fix: {remedy}")
     return next((exit_code(error) for error in listing.failures.values()), Exit.OK)
 
 

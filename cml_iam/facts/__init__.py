@@ -13,8 +13,10 @@ from cml_iam.facts._keys import TWINS, every_name, is_region, names_of, same_key
 from cml_iam.facts._partitions import (
     PARTITIONS,
     all_regions,
+    first_region,
     known_regions,
     meant_region,
+    partition_of,
     service_principal,
 )
 from cml_iam.facts._requests import (
@@ -85,6 +87,7 @@ __all__ = [
     "arn_pattern",
     "covers",
     "every_name",
+    "first_region",
     "is_provider_key",
     "is_region",
     "is_unknown_key",
@@ -97,6 +100,7 @@ __all__ = [
     "names_of",
     "never_with",
     "overlap",
+    "partition_of",
     "region_is_of_resource",
     "same_key",
     "sent_context",

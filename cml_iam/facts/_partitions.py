@@ -33,6 +33,23 @@ def known_regions(partition: str) -> tuple[str, ...]:
     return tuple(listed)
 
 
+def first_region(partition: str) -> str:
+    """Return the region of *partition* that every account has enabled and that IAM is in.
+
+    https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
+    """
+    return _FIRST_REGIONS[partition]
+
+
+_FIRST_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+
+
+def partition_of(region: str) -> str:
+    """Return the partition of *region*, by its prefix: a new region has no place in a list yet."""
+    prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+    return next((each for prefix, each in prefixes.items() if region.startswith(prefix)), "aws")
+
+
 @cache
 def all_regions() -> tuple[str, ...]:
     """Return the regions of all partitions in the shipped list."""

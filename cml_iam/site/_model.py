@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from cml_iam.errors import InputError, Problem
+from cml_iam.facts import first_region
 
 Partition = Literal["aws", "aws-cn", "aws-us-gov"]
 
@@ -242,8 +243,8 @@ class Site:
     @property
     def home_region(self) -> str:
         """The region to use where none is named: the first allowed one."""
-        defaults = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
-        return self.restrict.regions[0] if self.restrict.regions else defaults[self.partition]
+        regions = self.restrict.regions
+        return regions[0] if regions else first_region(self.partition)
 
     def without(self, *names: str) -> Site:
         """Return this site without the restrictions *names* (of `RESTRICTIONS`)."""

@@ -35,6 +35,9 @@ STATUS_BATCH: Final = 100
 FILTER_VALUES: Final = 200
 """The most values that a filter of EC2 takes."""
 
+NAMESAKES: Final = 10
+"""How many workers of one name a message lists."""
+
 # These say nothing of one worker among others, so asking again for fewer would not help.
 _NOT_OF_ONE_WORKER = (CredentialsError, ThrottledError, UnreachableError)
 
@@ -59,20 +62,22 @@ class Listing:
 def list_fleet(regions: Sequence[str], look: Callable[[str], tuple[Worker, ...]]) -> Listing:
     """Return what *look*, such as `manager.get_all_instances`, finds in each of *regions*.
 
-    Raises CredentialsError; any other failure is the region's.
+    A failure is the region's. Raises CredentialsError where no region answered and one refused the
+    credential.
     """
     failures: dict[str, AwsError] = {}
 
     def safely(region: str) -> tuple[Worker, ...]:
         try:
             return look(region)
-        except CredentialsError:
-            raise
         except AwsError as error:
             failures[region] = error
             return ()
 
     found = [worker for part in in_threads(safely, regions) for worker in part]
+    refused = [each for each in failures.values() if isinstance(each, CredentialsError)]
+    if refused and len(failures) == len(regions):
+        raise refused[0]
     return Listing(tuple(sorted(found, key=lambda worker: (worker.name, worker.id))), failures)
 
 
@@ -176,9 +181,11 @@ def _named(name: str, workers: Sequence[Worker]) -> list[Worker]:
     if len(found) == 1 or (found and pattern):
         return found
     if found:
-        ids = ", ".join(f"{worker.id} ({worker.region})" for worker in found)
+        ids = [f"{worker.id} ({worker.region})" for worker in found[:NAMESAKES]]
+        more = f" and {len(found) - len(ids)} more" if len(found) > len(ids) else ""
         raise InputError(
-            f"`{name}` is the name of {len(found)} workers", remedy=f"say which: {ids}"
+            f"`{name}` is the name of {len(found)} workers",
+            remedy=f"use an id instead: {', '.join(ids)}{more}; see `cml-iam worker list --name`",
         )
     close = get_close_matches(name, [worker.name for worker in workers], n=1)
     remedy = f"did you mean `{close[0]}`?" if close else "see `cml-iam worker list`"

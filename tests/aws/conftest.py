@@ -21,10 +21,14 @@ LOST = "lost"
 
 @dataclass
 class Endpoint:
-    """*answers* are used up in order, the last one for ever; *requests* is what was sent."""
+    """*answers* are used up in order, the last one for ever; *requests* is what was sent.
+
+    What *regions* has for the region that a request is signed for, goes before *answers*.
+    """
 
     url: str
     answers: list[tuple[int, str] | str] = field(default_factory=list)
+    regions: dict[str, tuple[int, str]] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
 
     def actions(self) -> list[str]:
@@ -42,7 +46,12 @@ def endpoint() -> Iterator[Endpoint]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
             made.requests.append((body, self.headers.get("Authorization", "")))
-            answer = made.answers.pop(0) if len(made.answers) > 1 else made.answers[0]
+            signed_for = self.headers.get("Authorization", "").split("/")[2:3]
+            answer: tuple[int, str] | str
+            if signed_for and signed_for[0] in made.regions:
+                answer = made.regions[signed_for[0]]
+            else:
+                answer = made.answers.pop(0) if len(made.answers) > 1 else made.answers[0]
             if isinstance(answer, str):
                 self.connection.close()
                 return
