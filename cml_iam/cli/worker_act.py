@@ -14,7 +14,7 @@ import click
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._output import BAD, OK, WARN, complain, note, print_json, progress, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.cli.worker_scene import Scene, scene
+from cml_iam.cli.worker_scene import Scene, scene, warn_of_namesakes
 from cml_iam.cli.worker_wait import (
     cml_wait_option,
     start_goal,
@@ -32,6 +32,7 @@ from cml_iam.workers import (
     Waited,
     Worker,
     act,
+    risk_of_stopping,
     start_ask,
     stop_ask,
     tag_ask,
@@ -69,7 +70,7 @@ def start(
     """Start WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
     goal = start_goal(waiting=wait)
     here = scene()
-    found = here.find_managed(workers, unmanaged=unmanaged)
+    found = _found(here, workers, start_ask, unmanaged=unmanaged)
     patience = _Patience(goal, timeout) if wait else None
     context.exit(_do(here, found, start_ask, "start", patience))
 
@@ -90,10 +91,13 @@ def stop(
 ) -> None:
     """Stop WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
     here = scene()
-    found = here.find_managed(workers, unmanaged=unmanaged)
+    make = partial(stop_ask, force=force, hibernate=hibernate)
+    found = _found(here, workers, make, unmanaged=unmanaged)
+    for each in found:
+        if risk := risk_of_stopping(each):
+            note(f"{WARN} {each.label} is {risk}")
     confirm(found, "stop")
     patience = _Patience(Goal.STOPPED, timeout) if wait else None
-    make = partial(stop_ask, force=force, hibernate=hibernate)
     context.exit(_do(here, found, make, "stop", patience))
 
 
@@ -112,7 +116,7 @@ def terminate(
     --dry-run asks EC2 whether it is permitted.
     """
     here = scene()
-    found = here.find_managed(workers, unmanaged=unmanaged)
+    found = _found(here, workers, terminate_ask, unmanaged=unmanaged)
     confirm(found, "terminate", typed=True)
     patience = _Patience(Goal.TERMINATED, timeout) if wait else None
     context.exit(_do(here, found, terminate_ask, "terminate", patience))
@@ -129,8 +133,13 @@ def tag(
     """Add tags to WORKERS, ids or names (* and ?), or change their values."""
     wanted = words(tags)
     here = scene()
-    found = here.find_managed(workers, unmanaged=unmanaged)
-    context.exit(_do(here, found, lambda ids: tag_ask(ids, wanted, here.manager.guard), "tag"))
+    make = partial(tag_ask, tags=wanted, guard=here.manager.guard)
+    found = _found(here, workers, make, unmanaged=unmanaged)
+    if "Name" in wanted:
+        if len(found) > 1:
+            note(f"{WARN} {len(found)} workers get one name; commands will take it for none")
+        warn_of_namesakes(here, wanted["Name"], besides=[each.id for each in found])
+    context.exit(_do(here, found, make, "tag"))
 
 
 @click.command()
@@ -143,8 +152,17 @@ def untag(
 ) -> None:
     """Remove tags from WORKERS, ids or names (* and ?), whatever the values."""
     here = scene()
-    found = here.find_managed(workers, unmanaged=unmanaged)
-    context.exit(_do(here, found, lambda ids: untag_ask(ids, keys, here.manager.guard), "untag"))
+    make = partial(untag_ask, keys=keys, guard=here.manager.guard)
+    context.exit(_do(here, _found(here, workers, make, unmanaged=unmanaged), make, "untag"))
+
+
+def _found(here: Scene, workers: Sequence[str], make: Make, *, unmanaged: bool) -> Sequence[Worker]:
+    """Return the instances that *workers* mean, once *make* is known to refuse nothing of any."""
+    make([_ANY_ID])
+    return here.find_managed(workers, unmanaged=unmanaged)
+
+
+_ANY_ID = "i-00000000"
 
 
 def confirm(workers: Sequence[Worker], verb: str, *, typed: bool = False) -> None:
@@ -194,7 +212,6 @@ def _do(
     verb: str,
     patience: _Patience | None = None,
 ) -> Exit:
-    make([each.id for each in workers])  # what is refused before EC2 is asked, is refused whole
     dry = settings().dry_run
     with progress(f"asking EC2 to {verb} {_count(workers)}"):
         outcomes = act(here.manager, workers, make, dry_run=dry)

@@ -16,8 +16,6 @@ from cml_iam.cli._files import read_text
 from cml_iam.cli._output import (
     INFO,
     OK,
-    UNKNOWN,
-    WARN,
     note,
     print_json,
     progress,
@@ -28,7 +26,7 @@ from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import site_path
 from cml_iam.cli.worker_images import newest, owners_of
 from cml_iam.cli.worker_refused import explained
-from cml_iam.cli.worker_scene import Scene, scene, worker_json
+from cml_iam.cli.worker_scene import Scene, scene, warn_of_namesakes, worker_json
 from cml_iam.cli.worker_wait import (
     cml_wait_option,
     start_goal,
@@ -51,7 +49,6 @@ from cml_iam.workers import (
     create_worker,
     is_image_id,
     launch_ask,
-    list_fleet,
     places,
     profile_launch,
     root_disk,
@@ -76,7 +73,7 @@ from cml_iam.workers import (
 @click.option("--instance-profile", metavar="NAME|ARN", help="The role of the worker itself.")
 @click.option(
     "--disk",
-    type=int,
+    type=click.IntRange(1),
     metavar="GIB",
     help="Size of the root disk, encrypted gp3.  [default: the image's]",
 )
@@ -107,7 +104,8 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
     here, tries, launch = _asked(name, given)
     with explained(here, launch):
         here.manager.permits(launch_ask(launch, here.manager.guard), region=here.home)
-        _warn_of_namesakes(here, name)
+        if not launches().under_way(_key(here, name)):  # then it is the one asked for again
+            warn_of_namesakes(here, name)
         if settings().dry_run:
             _say_permitted(here, launch)
             return
@@ -144,22 +142,6 @@ def _refuse_read_only() -> None:
         )
 
 
-def _warn_of_namesakes(here: Scene, name: str) -> None:
-    """Say that *name* is a worker's already, unless it is the one that is being asked for again."""
-    if launches().under_way(_key(here, name)):
-        return
-    listing = list_fleet(
-        here.regions, lambda region: here.manager.get_all_instances(region=region, states=LIVING)
-    )
-    namesakes = [each for each in listing.workers if each.name == name]
-    if namesakes:
-        ids = ", ".join(f"{each.id}, {each.state} in {each.region}" for each in namesakes)
-        note(f"{WARN} another worker is called {name} already: {ids}")
-        note("  commands will take its name for neither; say which by its id")
-    for region, error in listing.failures.items():
-        note(f"{UNKNOWN} whether {region} has a worker called {name} is unknown: {error.message}")
-
-
 def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Place, ...], Launch]:
     """Return where to create, the places to try there, and the launch in the first of them."""
     here = scene()
@@ -170,24 +152,26 @@ def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Place, ...], 
     profile = _profile(here, given)
     if profile.region and not settings().region:
         here = replace(here, home=profile.region)
-    owners = profile.owners or owners_of(here)
-    image = _profile_image(here, profile, owners)
-    launch = profile_launch(profile, name, image, _user_data(profile))
     tries = places(profile, here.home)
-    return (
-        here,
-        tries,
-        replace(
+    user_data, tags = _user_data(profile), words(given["tags"])
+
+    def of_image(image: Image) -> Launch:
+        launch = profile_launch(profile, name, image, user_data)
+        return replace(
             launch,
             subnet_id=tries[0].subnet_id,
             detailed_monitoring=given["detailed_monitoring"],
-            tags={**launch.tags, **words(given["tags"])},
-        ),
-    )
+            tags={**launch.tags, **tags},
+        )
+
+    launch_ask(of_image(_ANY_IMAGE), here.manager.guard)  # refuses before EC2 is asked
+    image = _profile_image(here, profile, profile.owners or owners_of(here))
+    return here, tries, of_image(image)
 
 
-LIVING = ("pending", "running", "stopping", "stopped")
-"""The states of a worker that goes on being one."""
+_ANY_IMAGE = Image("ami-00000000", "", "", "", root_device="/dev/xvda")
+"""Stands for the image while what a launch says besides is checked."""
+
 
 _OF_A_PROFILE = {
     "image": "--image",
@@ -277,7 +261,7 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
     image = _image(here, given["image"], given["image_name"])
     made = Launch(
         name=name,
-        image_id=image if isinstance(image, str) else image.id,
+        image_id=image or _ANY_IMAGE.id,
         instance_type=given["instance_type"] or _type(here),
         subnet_id=given["subnet"] or only_subnet(here.site),
         security_group_ids=given["groups"] or only_group(here.site),
@@ -289,9 +273,12 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         tags=words(given["tags"]),
         client_token=given["client_token"] or str(uuid4()),
     )
-    launch_ask(made, here.manager.guard)  # what is refused before EC2 is asked
-    known = here.manager.get_image(image, region=here.home) if isinstance(image, str) else image
-    return replace(made, disk=_disk(here, given["disk"], known))
+    launch_ask(made, here.manager.guard)  # refuses before EC2 is asked
+    if image:
+        found = here.manager.get_image(image, region=here.home)
+    else:
+        found = newest(here, given["image_name"], owners_of(here))
+    return replace(made, image_id=found.id, disk=_disk(here, given["disk"], found))
 
 
 def only_subnet(site: Site | None) -> str | None:
@@ -315,14 +302,13 @@ def _disk(here: Scene, gib: int | None, image: Image) -> Disk | None:
     return disk
 
 
-def _image(here: Scene, image: str | None, pattern: str | None) -> str | Image:
+def _image(here: Scene, image: str | None, pattern: str | None) -> str | None:
+    """Return the id of the image to launch, None where *pattern* is to find it."""
     if image and pattern:
         raise click.UsageError("give --image or --image-name, not both")
-    if image:
+    if image or pattern:
         return image
     allowed = here.site.restrict.images.get(here.home, ()) if here.site else ()
-    if pattern:
-        return newest(here, pattern, owners_of(here))
     if len(allowed) == 1:
         return allowed[0]
     raise InputError(

@@ -101,17 +101,18 @@ def idle(
 
     A worker is idle when every rule says so over the whole window: CPU, network, and the nodes that
     run in CML's labs. It is busy when one rule says so, and unknown when one lacks its data: an
-    unknown worker is never stopped. Nor is one with the hold tag. CML is asked as CML_IAM_CML_USER
-    with CML_IAM_CML_PASSWORD.
+    unknown worker is never stopped. Nor is one with the hold tag, a Spot instance or a member of an
+    Auto Scaling group. CML is asked as CML_IAM_CML_USER with CML_IAM_CML_PASSWORD.
 
     Exits with 8 when a rule could not be asked; a worker younger than the window is no failure.
     """
+    ask_cml = _ask_cml()
     here = scene()
     given = {"window": window, "cpu_percent": cpu, "network_kib": network, "cml_nodes": cml_nodes}
     rules = _rules(here, given, left_out)
     check_rules(rules)
     found = here.find_managed(workers, unmanaged=False) if workers else wanted_workers(here, ())
-    judged = _judge(here, found, rules)
+    judged = _judge(here, found, rules, ask_cml)
     outcomes = _stop(here, judged) if stop else ()
     if wants_json():
         print_json([_as_json(each, outcomes) for each in judged])
@@ -133,7 +134,9 @@ def _rules(here: Scene, given: dict[str, Any], left_out: Sequence[str]) -> Idle:
     return replace(here.site.idle if here.site else Idle(), **chosen)
 
 
-def _judge(here: Scene, workers: Sequence[Worker], rules: Idle) -> tuple[Judged, ...]:
+def _judge(
+    here: Scene, workers: Sequence[Worker], rules: Idle, ask_cml: Callable[[Worker], Activity]
+) -> tuple[Judged, ...]:
     asking = "CloudWatch and CML" if rules.cml_nodes is not None else "CloudWatch"
     with progress(f"asking {asking} about {len(workers)} worker(s)"):
         return find_idle(
@@ -141,13 +144,14 @@ def _judge(here: Scene, workers: Sequence[Worker], rules: Idle) -> tuple[Judged,
             workers,
             rules,
             hold_tag(here),
-            ask_cml=_ask_cml(),
+            ask_cml=ask_cml,
             now=datetime.now(UTC),
             metric_data=here.metric_data,
         )
 
 
 def _ask_cml() -> Callable[[Worker], Activity]:
+    access = cml_access()
     user, password = os.environ.get(_USER), os.environ.get(_PASSWORD)
     if not user or not password:
         missing = Activity(
@@ -155,7 +159,7 @@ def _ask_cml() -> Callable[[Worker], Activity]:
             remedy=f"set {_USER} and {_PASSWORD}, or leave the rule out: --without cml",
         )
         return lambda _: missing
-    access, login = cml_access(), CmlLogin(user, Secret(password))
+    login = CmlLogin(user, Secret(password))
     return lambda worker: cml_activity(worker, access, login)
 
 

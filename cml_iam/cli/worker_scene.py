@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from cml_iam.cli._output import UNKNOWN, WARN, note
 from cml_iam.cli._settings import settings
 from cml_iam.cli._site import find_site
 from cml_iam.errors import RefusedError
 from cml_iam.site import Site
-from cml_iam.workers import Worker, WorkerManager, find_workers, guard_of
+from cml_iam.workers import (
+    NAMESAKES,
+    Worker,
+    WorkerManager,
+    find_workers,
+    guard_of,
+    list_fleet,
+)
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
@@ -57,6 +65,29 @@ def scene() -> Scene:
     home = aws.region or "us-east-1"
     regions = (chosen.region,) if chosen.region else site.restrict.regions if site else ()
     return Scene(WorkerManager(aws, guard=guard_of(site)), regions or (home,), home, site, aws)
+
+
+LIVING = ("pending", "running", "stopping", "stopped")
+"""The states of a worker that goes on being one."""
+
+
+def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> None:
+    """Say which living workers, but those with the ids *besides*, are called *name* already."""
+    listing = list_fleet(
+        here.regions, lambda region: here.manager.get_all_instances(region=region, states=LIVING)
+    )
+    namesakes = [
+        f"{each.id}, {each.state} in {each.region}"
+        for each in listing.workers
+        if each.name == name and each.id not in besides
+    ]
+    if namesakes:
+        shown = ", ".join(namesakes[:NAMESAKES])
+        more = f" and {len(namesakes) - NAMESAKES} more" if len(namesakes) > NAMESAKES else ""
+        note(f"{WARN} another worker is called {name} already: {shown}{more}")
+        note("  commands will take its name for neither; use an id instead")
+    for region, error in listing.failures.items():
+        note(f"{UNKNOWN} whether {region} has a worker called {name} is unknown: {error.message}")
 
 
 def _home(site: Site | None) -> str | None:

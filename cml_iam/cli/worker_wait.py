@@ -89,7 +89,11 @@ def cml_wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def start_goal(*, waiting: bool) -> Goal:
-    """Return what --wait waits for after a start; raises InputError for --cml without it."""
+    """Return what --wait waits for after a start.
+
+    Raises InputError for --cml without it, and where CML could not be asked as the options say.
+    """
+    cml_access()
     if not _given().get("cml"):
         return Goal.RUNNING
     if not waiting:
@@ -98,7 +102,10 @@ def start_goal(*, waiting: bool) -> Goal:
 
 
 def cml_access() -> CmlAccess:
-    """Return how the options say that CML is asked; raises InputError where they contradict."""
+    """Return how the options say that CML is asked.
+
+    Raises InputError where they contradict, and for a file of certificates that cannot be used.
+    """
     given = _given()
     ca_file, insecure = given.get("cml_ca"), bool(given.get("insecure"))
     if ca_file and insecure:
@@ -106,7 +113,9 @@ def cml_access() -> CmlAccess:
             "--cml-ca says what to trust, --insecure that nothing is checked",
             remedy="give one of them",
         )
-    return CmlAccess(ca_file, insecure=insecure, private=bool(given.get("cml_private")))
+    access = CmlAccess(ca_file, insecure=insecure, private=bool(given.get("cml_private")))
+    access.check()
+    return access
 
 
 def _given() -> dict[str, Any]:
@@ -136,6 +145,7 @@ def wait(
 
     Exits with 3 when one cannot get there any more, with 7 when the time is over.
     """
+    cml_access()
     here = scene()
     ended = wait_until(here, here.find(workers), Goal(goal), timeout)
     if wants_json():

@@ -23,6 +23,7 @@ from cml_iam.workers._create import (
     root_disk,
 )
 from cml_iam.workers._fleet import (
+    NAMESAKES,
     Listing,
     Outcome,
     act,
@@ -40,7 +41,7 @@ from cml_iam.workers._health import (
     health_lines,
     log_health,
 )
-from cml_iam.workers._hold import held
+from cml_iam.workers._hold import held, risk_of_stopping
 from cml_iam.workers._idle import Evidence, Judged, Use, check_rules, find_idle
 from cml_iam.workers._launch import Disk, Launch
 from cml_iam.workers._manager import WorkerManager
@@ -76,6 +77,7 @@ __all__ = [
     "DEFAULT_GUARD",
     "DEFAULT_TIMEOUT",
     "EVERY",
+    "NAMESAKES",
     "NOT_ASKED",
     "NOT_COUNTED",
     "PROBE",
@@ -154,6 +156,7 @@ __all__ = [
     "places",
     "plan_schedule",
     "profile_launch",
+    "risk_of_stopping",
     "root_disk",
     "start_ask",
     "statuses",

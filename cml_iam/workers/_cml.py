@@ -27,6 +27,7 @@ _LARGEST: Final = 64 * 1024
 _CERTIFICATE: Final = (
     "give the certificate it shows, or its authority's, as --cml-ca FILE (--insecure checks none)"
 )
+_PEM: Final = "--cml-ca takes a file of certificates in PEM"
 # OpenSSL's verification errors for a name and for an address that the certificate does not have.
 _OTHER_NAME: Final = {62, 64}
 
@@ -74,6 +75,12 @@ class CmlAccess:
     private: bool = False
     port: int = 443
     seconds: float = _SECONDS
+
+    def check(self) -> None:
+        """Raise InputError for a *ca_file* that cannot be used."""
+        self._context()
+        if self.ca_file and not _certificates(self.ca_file):
+            raise InputError(f"`{self.ca_file}` holds no certificate", remedy=_PEM)
 
     def ask(self, worker: Worker) -> CmlAnswer:
         """Ask once. Raises InputError for a *ca_file* that cannot be used."""
@@ -125,7 +132,7 @@ class CmlAccess:
         except (OSError, ssl.SSLError) as error:
             raise InputError(
                 f"cannot use `{self.ca_file}`: {_reason(error)}",
-                remedy="--cml-ca takes a file of certificates in PEM",
+                remedy=_PEM,
             ) from None
         if self.insecure:
             context.check_hostname = False

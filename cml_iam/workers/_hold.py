@@ -1,9 +1,9 @@
-"""The tag by which people say: leave this worker alone."""
+"""Why a worker is left alone: its tag says so, or AWS would not only stop it."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.visible import visible
 
@@ -24,6 +24,25 @@ def held(worker: Worker, tag: str, now: datetime) -> str | None:
     if until is None:
         return f"`{tag}={visible(value)}`" if value else f"`{tag}`"
     return f"`{tag}` until {until:%Y-%m-%d %H:%M} UTC" if now < until else None
+
+
+_GROUP: Final = "aws:autoscaling:groupName"
+
+
+def risk_of_stopping(worker: Worker) -> str | None:
+    """Return what *worker* is that EC2 does not simply stop, in words; None for all others.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-checks-overview.html
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-spot-instance-stop-start.html
+    """
+    if _GROUP in worker.tags:
+        return (
+            f"a member of the Auto Scaling group `{visible(worker.tags[_GROUP])}`, which "
+            "terminates a stopped instance and launches another"
+        )
+    if worker.lifecycle == "spot":
+        return "a Spot instance, which EC2 stops only where the Spot request is persistent"
+    return None
 
 
 def _until(value: str) -> datetime | None:

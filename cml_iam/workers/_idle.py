@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import InputError
 from cml_iam.workers._activity import Activity
-from cml_iam.workers._hold import held
+from cml_iam.workers._hold import held, risk_of_stopping
 from cml_iam.workers._metric import Measure, Metric, Utilization
 from cml_iam.workers._threads import in_threads
 
@@ -123,7 +123,7 @@ def judge(
     young = _too_young(worker, rules.window, now)
     if young:
         evidence.append(young)
-    hold = held(worker, hold_tag, now)
+    hold = held(worker, hold_tag, now) or risk_of_stopping(worker)
     return Judged(worker, Use.HELD if hold else _together(evidence), tuple(evidence), hold)
 
 

@@ -75,6 +75,8 @@ def check_update(tags: Mapping[str, str], guard: GuardTag) -> None:
         raise InputError("no tag given", remedy="give at least one as KEY=VALUE")
     _leave_guard_alone(tags, guard)
     check_tags(tags)
+    if "Name" in tags:
+        check_name(tags["Name"])
 
 
 def check_removal(keys: Iterable[str], guard: GuardTag) -> None:
@@ -108,7 +110,7 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raise unless a new worker may be called *name*: one that can be typed, and means only it."""
+    """Raise unless a worker may be called *name*: one that can be typed, and means only it."""
     if not name.strip():
         raise InputError("a worker needs a name")
     _check_seen(name, "the name")

@@ -32,9 +32,7 @@ def test_in_china_the_first_region_there_is_asked(endpoint: Endpoint, to: Connec
     endpoint.regions = {"cn-northwest-1": REFUSED, "cn-north-1": (200, answers.CALLER)}
 
     with pytest.raises(errors.NotOfferedError, match="accepts in cn-north-1"):
-        list(
-            to(region="cn-northwest-1").pages("ec2", "describe_instances", "Reservations")
-        )
+        list(to(region="cn-northwest-1").pages("ec2", "describe_instances", "Reservations"))
 
 
 @pytest.mark.parametrize(

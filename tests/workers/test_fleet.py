@@ -18,7 +18,7 @@ from cml_iam.workers import (
     terminate_ask,
 )
 from cml_iam.workers._tags import DEFAULT_GUARD
-from tests.workers.fake import FakeAws, instance
+from tests.workers.fake import GUARD_TAG, NOW, FakeAws, instance
 
 HERE = ["us-east-1"]
 
@@ -218,3 +218,32 @@ def test_a_name_means_the_worker_that_stays_not_one_that_is_on_its_way_out() -> 
     assert found.state == "running"
     (alone,) = find_workers(WorkerManager(FakeAws(instances=[gone])), ["lab"], HERE)
     assert alone.state == "shutting-down"
+
+
+def test_a_name_of_very_many_workers_lists_a_few() -> None:
+    namesakes = [
+        instance(number, Tags=[{"Key": "Name", "Value": "lab"}, GUARD_TAG])
+        for number in range(1, 361)
+    ]
+    manager = WorkerManager(FakeAws(instances=namesakes), now=lambda: NOW)
+
+    with pytest.raises(errors.InputError, match="name of 360 workers") as caught:
+        find_workers(manager, ["lab"], HERE)
+
+    remedy = caught.value.remedy or ""
+    assert remedy.count("i-") == 10
+    assert "and 350 more" in remedy
+
+
+def test_a_region_that_refuses_the_credential_hides_no_other() -> None:
+    _, manager, workers = fleet(3)
+
+    def look(region: str) -> tuple[Worker, ...]:
+        if region == "us-west-2":
+            raise errors.CredentialsError("no")
+        return manager.get_all_instances(region=region)
+
+    listing = list_fleet(["us-east-1", "us-west-2"], look)
+
+    assert listing.workers == workers
+    assert isinstance(listing.failures["us-west-2"], errors.CredentialsError)
