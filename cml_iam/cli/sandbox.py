@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._lazy import LazyGroup
-from cml_iam.cli._output import note, print_json, wants_json
+from cml_iam.cli._output import note, wants_json
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.errors import InputError
+from cml_iam.files import regular_text, write_whole
+from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from cml_iam.sandbox import Conditions, Sandbox
 
 _DESCRIBE = "Show instances on their way for N DescribeInstances.  [default: 0]"
+_ENV_FILE = "Write the exports to FILE (mode 0600) when the sandbox answers, not to stdout."
+_MARK = "# Written by `cml-iam sandbox start`, removed when it ends."
 _FAULTS = "Delays, limits and refusals from a TOML file: see docs/sandbox.md."
 
 
@@ -50,6 +55,7 @@ def _sandbox_options(command: Callable[..., Any]) -> Callable[..., Any]:
     lazy={
         "start": ("cml_iam.cli.sandbox:start", "Start the sandbox and stay up."),
         "run": ("cml_iam.cli.sandbox:run", "Run a command against a sandbox of its own."),
+        "token": ("cml_iam.cli.sandbox:token", "Print a web identity token for a sandbox."),
     },
 )
 def sandbox() -> None:
@@ -58,12 +64,15 @@ def sandbox() -> None:
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: any free port]")
+@click.option("--env-file", type=click.Path(path_type=Path), metavar="FILE", help=_ENV_FILE)
 @_sandbox_options
 @shared_options("output")
-def start(port: int, **given: Any) -> int:
+def start(port: int, env_file: Path | None, **given: Any) -> int:
     """Start the sandbox and stay up; print what points a shell at it.
 
     The printed key is that of the sandbox's root: random, and worth nothing elsewhere.
+    With --env-file the exports are in FILE as soon as the sandbox answers, and FILE is
+    removed when it ends, so that a script can wait for FILE to appear.
     """
     from cml_iam.sandbox import foreign_variable
 
@@ -71,10 +80,18 @@ def start(port: int, **given: Any) -> int:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
+    if env_file is not None:
+        _clear(env_file)
     with _started(given, port) as running:
-        _print_environment(running, in_the_way)
+        environment = _environment(running, in_the_way)
+        if env_file is None:
+            click.echo(environment)
+        else:
+            write_whole(env_file, f"{_MARK}\n{environment}\n", mode=0o600)
         note(f"the sandbox answers at {running.endpoint_url}; interrupt it to end it")
         ended.wait()
+        if env_file is not None:
+            _clear(env_file)
     return 0
 
 
@@ -90,6 +107,31 @@ def run(command: tuple[str, ...], **given: Any) -> int:
     if code in (NOT_FOUND, NOT_EXECUTABLE):
         note(f"`{command[0]}` ended with {code}: not found, or cannot be executed")
     return code
+
+
+@sandbox.command()
+@click.option("--provider", required=True, metavar="URL", help="OpenID Connect provider in IAM.")
+@click.option(
+    "--subject", required=True, help="Whom it is about: `system:serviceaccount:NAMESPACE:NAME`."
+)
+@click.option("--audience", help="For whom it is meant.  [default: sts.amazonaws.com]")
+def token(provider: str, subject: str, audience: str | None) -> int:
+    """Print a web identity token that the running sandbox accepts.
+
+    Run it with the variables that `sandbox start` printed. The token goes into the file that
+    AWS_WEB_IDENTITY_TOKEN_FILE names, to try a role that trusts a Kubernetes service account.
+    """
+    from cml_iam.sandbox import AUDIENCE, Identity, issue_token
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    secret = os.environ.get("AWS_SECRET_ACCESS_KEY", "")
+    if not endpoint.startswith("http://127.0.0.1:") or not secret:
+        raise InputError(
+            "no sandbox: AWS_ENDPOINT_URL and AWS_SECRET_ACCESS_KEY are not those of one",
+            remedy="start one with `cml-iam sandbox start`, and set the variables it prints",
+        )
+    click.echo(issue_token(Identity(provider, subject, audience or AUDIENCE), Secret(secret)))
+    return 0
 
 
 def _started(given: dict[str, Any], port: int = 0) -> Sandbox:
@@ -120,13 +162,26 @@ def _conditions(faults: Path | None, *, strict: bool, throttle: bool) -> Conditi
     return replace(found, throttle=found.throttle or throttle)
 
 
-def _print_environment(running: Sandbox, in_the_way: list[str]) -> None:
-    """Print the environment: the one place where a secret is shown, that of a throw-away root."""
+def _environment(running: Sandbox, in_the_way: list[str]) -> str:
+    """Return the environment as a shell reads it, or as JSON.
+
+    The one place where a secret is shown, that of a throw-away root.
+    """
     environment = running.environment()
     if wants_json():
-        print_json(environment)
+        return json.dumps(environment, indent=2)
+    lines = [f"unset {' '.join(in_the_way)}"] if in_the_way else []
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    return "\n".join(lines)
+
+
+def _clear(path: Path) -> None:
+    """Remove what an earlier sandbox wrote to *path*; refuse to replace anything else."""
+    if not path.exists():
         return
-    if in_the_way:
-        click.echo(f"unset {' '.join(in_the_way)}")
-    for name, value in environment.items():
-        click.echo(f"export {name}={shlex.quote(value)}")
+    if not regular_text(path).startswith(_MARK):
+        raise InputError(
+            f"`{path}` exists, and was not written by `sandbox start`",
+            remedy="choose another file for --env-file, or remove this one",
+        )
+    path.unlink()

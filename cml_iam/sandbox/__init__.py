@@ -4,9 +4,9 @@
         subprocess.run(command, env={**os.environ, **sandbox.environment()})
 
 Moto's services behind a front of ours: `_signature` and `_principals` know who calls, `_call`
-reads what is asked, `_guard` asks the engine, and only then moto does it, from a request written
-anew out of what was authorized. `_strict_*`, `_metrics` and `_own` are what moto leaves out,
-`_conditions` what a sandbox can be told to suffer: delays, request limits, refusals.
+reads what is asked by the service's model, `_guard` asks the engine, and only then moto does it,
+from a request written anew out of what was authorized. `_strict_*`, `_metrics` and `_own` are what
+moto leaves out, `_conditions` the delays, request limits and refusals a sandbox can be given.
 """
 
 from cml_iam.sandbox._conditions import (
@@ -20,6 +20,7 @@ from cml_iam.sandbox._conditions import (
     load_conditions,
     parse_conditions,
 )
+from cml_iam.sandbox._federation import AUDIENCE, Identity, issue_token
 from cml_iam.sandbox._images import CANONICAL, OWN_IMAGE, UBUNTU_IMAGE
 from cml_iam.sandbox._run import (
     NOT_EXECUTABLE,
@@ -39,6 +40,7 @@ from cml_iam.sandbox._world import AccessKey
 __all__ = [
     "ACCOUNT",
     "AS_AWS",
+    "AUDIENCE",
     "CANONICAL",
     "NOT_EXECUTABLE",
     "NOT_FOUND",
@@ -49,12 +51,14 @@ __all__ = [
     "Bucket",
     "Buckets",
     "Conditions",
+    "Identity",
     "Refusal",
     "Sandbox",
     "Seconds",
     "Shortage",
     "command_environment",
     "foreign_variable",
+    "issue_token",
     "load_conditions",
     "parse_conditions",
     "run_command",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.authorization import (
@@ -19,7 +20,7 @@ from cml_iam.authorization import (
 from cml_iam.engine import Request
 from cml_iam.facts import service_principal
 from cml_iam.sandbox._faults import Fault
-from cml_iam.sandbox._launch import launches, profile_and_role
+from cml_iam.sandbox._launch import launches, profile_and_role, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,12 @@ KINDS: Final = {
 }
 """The kind of a resource by the prefix of its id."""
 
+_SPOT: Final = {"MarketType": "spot"}
+_OVERRIDES: Final = frozenset(
+    {"BlockDeviceMappings", "ImageId", "InstanceType", "Placement", "SubnetId"}
+)
+"""What a fleet may have otherwise than its launch template."""
+
 _ID: Final = re.compile(r"([a-z]+)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 _LIFECYCLE: Final = frozenset(
     {"StartInstances", "StopInstances", "TerminateInstances", "RebootInstances"}
@@ -69,7 +76,7 @@ def ec2_asked(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
         return tuple(request for each in found for request in each)
     if call.operation in ("CreateTags", "DeleteTags"):
         return _retagging(world, caller, call)
-    return _others(world, caller, call)
+    return (*_others(world, caller, call), *_launched_by(world, caller, call))
 
 
 def instance(world: World, region: str, instance_id: str) -> Instance:
@@ -111,6 +118,46 @@ def _launching(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
             if request.action == "ec2:RunInstances" and ":volume/" in request.resource
         ]
     return tuple(asked)
+
+
+def _launched_by(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
+    """Return what a call that launches instances by another name needs of RunInstances.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-fleet-prerequisites.html
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-fleet-prerequisites.html
+    """
+    asked: list[Request] = []
+    for params in _specifications(call):
+        launch_call = replace(call, operation="RunInstances", params=params)
+        asked += _launching(world, caller, settle(world, launch_call))
+    role = call.params.get("SpotFleetRequestConfig", {}).get("IamFleetRole")
+    if role:
+        context = caller.context() | {"iam:PassedToService": "spotfleet.amazonaws.com"}
+        asked.append(Request("iam:PassRole", role, caller.arn, context))
+    return tuple(asked)
+
+
+def _specifications(call: Call) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of each launch that a fleet or a Spot request makes."""
+    params = call.params
+    config = params.get("SpotFleetRequestConfig", params)
+    if call.operation == "RequestSpotInstances":
+        yield {**params.get("LaunchSpecification", {}), "InstanceMarketOptions": _SPOT}
+    if call.operation not in ("CreateFleet", "RequestSpotFleet"):
+        return
+    yield from config.get("LaunchSpecifications", ())
+    tags = [
+        each
+        for each in params.get("TagSpecifications", ())
+        if each.get("ResourceType") == "instance"
+    ]
+    for template in config.get("LaunchTemplateConfigs", ()):
+        named = {"LaunchTemplate": template.get("LaunchTemplateSpecification", {})}
+        for override in template.get("Overrides") or [{}]:
+            own = {name: value for name, value in override.items() if name in _OVERRIDES}
+            if "AvailabilityZone" in override:
+                own.setdefault("Placement", {"AvailabilityZone": override["AvailabilityZone"]})
+            yield {**own, **named, **({"TagSpecifications": tags} if tags else {})}
 
 
 def _retagging(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:

@@ -21,7 +21,6 @@ from cml_iam.sandbox._shapes import conflicting, missing, moment, read_value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cml_iam.sandbox._signature import Claim
     from cml_iam.sandbox._wire import Message
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -68,12 +67,12 @@ def protocol_of(message: Message, scope: str) -> Protocol:
     return next(understood, "query")
 
 
-def read_call(message: Message, claim: Claim) -> Call:
-    """Return the call *message* makes; raise Fault if it is none."""
-    protocol = protocol_of(message, claim.service)
-    models = [model for model in models_of(claim.service) if speaks(model, protocol)]
+def read_call(message: Message, scope: str, region: str) -> Call:
+    """Return the call *message* makes of the service *scope* in *region*; raise Fault for none."""
+    protocol = protocol_of(message, scope)
+    models = [model for model in models_of(scope) if speaks(model, protocol)]
     if not models:
-        raise Fault(_NO_SUCH, f"The sandbox has no service {claim.service} of this protocol.", 404)
+        raise Fault(_NO_SUCH, f"The sandbox has no service {scope} of this protocol.", 404)
     match protocol:
         case "cbor":
             model, params = _cbor(message, models)
@@ -83,7 +82,7 @@ def read_call(message: Message, claim: Claim) -> Call:
             model, params = _rest(replace(message, body=_unchunked(message)), models)
         case _:
             model, params = _form(message, models, ec2=protocol == "ec2")
-    call = Call(prefix_of(claim.service), model.name, claim.region, protocol, params, model)
+    call = Call(prefix_of(scope), model.name, region, protocol, params, model)
     if model.input_shape is not None:
         _check_required(call)
         both = conflicting(call.service, model.input_shape, params)

@@ -13,6 +13,10 @@ Reason = Literal[
 ]
 
 
+NOT_DONE: Final = 501
+"""The status of what the sandbox cannot do: unlike 500, no client tries it again."""
+
+
 class Fault(Exception):  # noqa: N818 - AWS's word for an error answer
     """The sandbox answers with the AWS error *code*; *status* is HTTP's."""
 

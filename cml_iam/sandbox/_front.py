@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from cml_iam.errors import CmlIamError
 from cml_iam.sandbox._answers import as_cbor, fault_answer
 from cml_iam.sandbox._call import protocol_of, read_call
-from cml_iam.sandbox._faults import Fault, Unauthenticated, unauthenticated
+from cml_iam.sandbox._faults import NOT_DONE, Fault, Unauthenticated, unauthenticated
+from cml_iam.sandbox._federation import answer_unsigned, read_unsigned
 from cml_iam.sandbox._guard import authorize
 from cml_iam.sandbox._last_accessed import note_use
 from cml_iam.sandbox._moto import model_fault, model_faults
@@ -21,10 +22,11 @@ from cml_iam.sandbox._suffering import suffer
 from cml_iam.sandbox._transitions import arrive
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
     from cml_iam.sandbox._services import Protocol
-    from cml_iam.sandbox._signature import Claim
     from cml_iam.sandbox._wire import Answer, Message
     from cml_iam.sandbox._world import World
 
@@ -34,19 +36,19 @@ def respond(world: World, message: Message) -> Answer:
     service, protocol = _spoken(message)
     try:
         with world.lock:
-            return _respond(world, message, read_claim(message))
+            return _respond(world, message)
     except Unauthenticated as error:
         fault = unauthenticated(error, service)
     except Fault as error:
         fault = error
     except CmlIamError as error:
         # A policy the engine cannot judge is refused loudly, never let through.
-        fault = Fault("InternalFailure", f"The sandbox cannot judge this: {error}", 500)
+        fault = Fault("InternalFailure", f"The sandbox cannot judge this: {error}", NOT_DONE)
     except model_faults() as error:
         fault = model_fault(error)
     except Exception as error:  # noqa: BLE001 - a thread of the server has nobody to tell
         fault = Fault(
-            "InternalFailure", f"The sandbox failed: {type(error).__name__}: {error}", 500
+            "InternalFailure", f"The sandbox failed: {type(error).__name__}: {error}", NOT_DONE
         )
     return fault_answer(fault, protocol, service)
 
@@ -60,21 +62,33 @@ def _spoken(message: Message) -> tuple[str, Protocol]:
     return prefix_of(scope), protocol_of(message, scope)
 
 
-def _respond(world: World, message: Message, claim: Claim) -> Answer:
+def _respond(world: World, message: Message) -> Answer:
+    try:
+        claim = read_claim(message)
+    except Unauthenticated:
+        unsigned = read_unsigned(world, message)
+        if unsigned is None:
+            raise
+        return _answer(world, unsigned, lambda: answer_unsigned(world, unsigned))
     principal = authenticate(world, message, claim)
     if not world.moto.has(claim.service):
         said = f"The sandbox has no service {claim.service}."
         raise Fault("UnknownOperationException", said, 404)
     if claim.region not in world.regions:
         raise Unauthenticated("region")
+    read = read_call(message, claim.service, claim.region)
+    return _answer(world, read, lambda: _done(world, principal, read))
+
+
+def _answer(world: World, read: Call, do: Callable[[], Answer]) -> Answer:
+    """Answer what was *read* by *do*, or with what befalls it first."""
     arrive(world)
-    read = read_call(message, claim)
     if world.throttle is not None:
         world.throttle.take(read, world.now())
     return suffer(
         world,
         read.action,
-        lambda: _done(world, principal, read),
+        do,
         lambda fault: fault_answer(fault, read.protocol, read.service),
     )
 

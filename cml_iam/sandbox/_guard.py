@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from cml_iam.engine import Decision
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._world import Policies, World
+    from cml_iam.sandbox._world import Policies, Session, World
 
 _DENIED: Final = 403
+_BY_SESSIONS: Final = frozenset({"AssumeRole", "GetCallerIdentity"})
 _KINDS: Final = {
     "identity": ("an", "identity-based policy"),
     "boundary": ("a", "permissions boundary"),
@@ -42,17 +43,34 @@ _ASKED: Final = {
 
 def authorize(world: World, principal: Principal, call: Call) -> None:
     """Raise Fault, in the service's words, unless *principal* may do *call* as a whole."""
+    _check_session(principal, call)
     if call.action == "sts:AssumeRole" and principal.is_root:
         raise Fault("AccessDenied", "Roles may not be assumed by root accounts.", _DENIED)
     if principal.is_root:
         return
     asked = _ASKED.get(call.service, others_asked)(world, principal.caller, call)
     authorizer = compiled(policies_of(world, principal), _resource_policy(world, call))
-    extra = _moment(world, principal)
+    extra = moment(world, principal.session)
     for request in asked:
         decision = authorizer.decide(request._replace(context={**request.context, **extra}))
         if not decision.allowed:
             raise _refusal(world, principal, call, decision)
+
+
+def _check_session(principal: Principal, call: Call) -> None:
+    """Refuse what credentials of GetSessionToken may not call without MFA, the root's included.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+    """
+    session = principal.session
+    if session is None or session.role is not None:
+        return
+    if call.service == "iam" and not session.mfa:
+        said = "The security token included in the request is invalid"
+        raise Fault("InvalidClientTokenId", said, _DENIED)
+    if call.service == "sts" and call.operation not in _BY_SESSIONS:
+        said = f"Cannot call {call.operation} with session credentials"
+        raise Fault("AccessDenied", said, _DENIED)
 
 
 @lru_cache(maxsize=256)
@@ -131,16 +149,18 @@ def _decoded(principal: Principal, decision: Decision) -> dict[str, Any]:
 
 
 def _resource_policy(world: World, call: Call) -> str | None:
-    """Return the policy of the bucket, or the trust policy of the role to assume.
-
-    A role that is not there trusts nobody.
-    """
+    """Return the policy of the bucket, or the trust policy of the role to assume."""
     if call.service == "s3":
         return bucket_policy(world, call)
     if call.action != "sts:AssumeRole":
         return None
-    for role in world.home_of(call.params["RoleArn"]).iam.roles.values():
-        if role.arn == call.params["RoleArn"]:
+    return trust_policy(world.home_of(call.params["RoleArn"]), call.params["RoleArn"])
+
+
+def trust_policy(world: World, arn: str) -> str:
+    """Return the trust policy of the role *arn*; a role that is not there trusts nobody."""
+    for role in world.iam.roles.values():
+        if role.arn == arn:
             return str(role.assume_role_policy_document)
     return (
         '{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*", '
@@ -148,8 +168,8 @@ def _resource_policy(world: World, call: Call) -> str | None:
     )
 
 
-def _moment(world: World, principal: Principal) -> dict[str, str]:
-    """Return the condition keys of the moment, and of temporary credentials.
+def moment(world: World, session: Session | None) -> dict[str, str]:
+    """Return the condition keys of the moment, and of the temporary credentials of *session*.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
@@ -159,9 +179,9 @@ def _moment(world: World, principal: Principal) -> dict[str, str]:
         "aws:EpochTime": str(int(now.timestamp())),
         "aws:ViaAWSService": "false",
     }
-    if principal.session is not None:
-        keys["aws:MultiFactorAuthPresent"] = "false"
-        keys["aws:TokenIssueTime"] = principal.session.issued.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if session is not None:
+        keys["aws:MultiFactorAuthPresent"] = str(session.mfa).lower()
+        keys["aws:TokenIssueTime"] = session.issued.strftime("%Y-%m-%dT%H:%M:%SZ")
     return keys
 
 

@@ -22,7 +22,7 @@ CANONICAL: Final = "099720109477"
 
 def seed(world: World) -> None:
     """Make the images of a new sandbox."""
-    register_image(world, OWN_IMAGE, world.region, world.account, "cisco-cml2.9-worker")
+    register_image(world, OWN_IMAGE, world.region, world.account, "cml-2.9-worker")
     name = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server"
     register_image(world, UBUNTU_IMAGE, world.region, CANONICAL, name, public=True)
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlencode
 
 from cml_iam.aws import wire
 from cml_iam.errors import MissingExtraError
-from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._faults import NOT_DONE, Fault
 from cml_iam.sandbox._wire import Answer
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _internal(error: Exception) -> Any:
     if isinstance(error, Fault):
         raise error
     raise Fault(
-        "InternalFailure", f"The sandbox failed: {type(error).__name__}: {error}", 500
+        "InternalFailure", f"The sandbox failed: {type(error).__name__}: {error}", NOT_DONE
     ) from error
 
 

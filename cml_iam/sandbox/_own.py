@@ -47,16 +47,22 @@ def assume_role(world: World, principal: Principal, call: Call) -> Answer:
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
     """
+    session = assume(
+        world.home_of(call.params["RoleArn"]), call, chained=principal.role is not None
+    )
+    assumed = {"AssumedRoleId": session.user_id, "Arn": session.arn}
+    return result_answer(call, {"Credentials": credentials(session), "AssumedRoleUser": assumed})
+
+
+def assume(world: World, call: Call, *, chained: bool = False) -> Session:
+    """Return a session of the role that *call* may assume; *chained* by another role's session."""
     params = call.params
-    world = world.home_of(params["RoleArn"])
     role = next(each for each in world.iam.roles.values() if each.arn == params["RoleArn"])
-    longest = int(role.max_session_duration or _DEFAULT)
-    if principal.role is not None:
-        longest = _LONGEST_CHAINED
+    longest = _LONGEST_CHAINED if chained else int(role.max_session_duration or _DEFAULT)
     name = params["RoleSessionName"]
     tags = {each["Key"]: each["Value"] for each in role.tags or ()}
     tags |= {each["Key"]: each.get("Value", "") for each in params.get("Tags", ())}
-    session = _session(
+    return _session(
         world,
         _duration(call, _DEFAULT, longest),
         arn=f"arn:{world.partition}:sts::{world.account}:assumed-role/{role.name}/{name}",
@@ -65,22 +71,38 @@ def assume_role(world: World, principal: Principal, call: Call) -> Answer:
         policies=_session_policies(world, call),
         tags=tags,
     )
-    assumed = {"AssumedRoleId": session.user_id, "Arn": session.arn}
-    return result_answer(call, {"Credentials": _credentials(session), "AssumedRoleUser": assumed})
 
 
 def get_session_token(world: World, principal: Principal, call: Call) -> Answer:
-    """Make temporary credentials of the calling user."""
-    if principal.name is None or principal.session is not None:
+    """Make temporary credentials of the calling user, or of the root, whose last an hour at most.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+    """
+    if principal.session is not None:
         raise Fault("AccessDenied", "Cannot call GetSessionToken with session credentials", 403)
+    seconds = _duration(call, 43_200, _LONGEST_TOKEN)
     session = _session(
         world,
-        _duration(call, 43_200, _LONGEST_TOKEN),
+        min(seconds, _LONGEST_CHAINED) if principal.is_root else seconds,
         arn=principal.arn,
         user_id=principal.user_id,
         user=principal.name,
+        mfa=_by_mfa(world, principal, call),
     )
-    return result_answer(call, {"Credentials": _credentials(session)})
+    return result_answer(call, {"Credentials": credentials(session)})
+
+
+def _by_mfa(world: World, principal: Principal, call: Call) -> bool:
+    """Say whether the caller shows a device of MFA; every code of an own device is good here."""
+    serial, code = call.params.get("SerialNumber"), call.params.get("TokenCode", "")
+    if serial is None:
+        return False
+    user = world.iam.users.get(principal.name)
+    if user is None or serial not in user.mfa_devices or not (code.isdigit() and len(code) == 6):
+        said = "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your "
+        more = "MFA serial number is valid and associated with this user."
+        raise Fault("AccessDenied", said + more, 403)
+    return True
 
 
 def decode_authorization_message(world: World, _: Principal, call: Call) -> Answer:
@@ -170,6 +192,7 @@ def _session(
     user: str | None = None,
     policies: tuple[str, ...] | None = None,
     tags: dict[str, str] | None = None,
+    mfa: bool = False,
 ) -> Session:
     now = world.now()
     session = Session(
@@ -183,12 +206,14 @@ def _session(
         expires=now + timedelta(seconds=seconds),
         policies=policies,
         tags=tags or {},
+        mfa=mfa,
     )
     world.sessions[session.key.id] = session
     return session
 
 
-def _credentials(session: Session) -> dict[str, Any]:
+def credentials(session: Session) -> dict[str, Any]:
+    """Return the temporary credentials of *session* as STS answers them."""
     return {
         "AccessKeyId": session.key.id,
         "SecretAccessKey": session.key.secret.reveal(),

@@ -173,8 +173,7 @@ def _holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secr
     if claim.token is not None and not key_id.startswith(_TEMPORARY):
         raise Unauthenticated("token")
     if key_id == world.root.id:
-        arn = f"arn:{world.partition}:iam::{world.account}:root"
-        return Principal(arn, world.account, key_id, source_ip), world.root.secret
+        return _root(world, key_id, source_ip), world.root.secret
     if key_id.startswith(_TEMPORARY):
         return _session_holder(world, claim, source_ip)
     for user in list(world.iam.users.values()):
@@ -186,6 +185,11 @@ def _holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secr
     raise Unauthenticated("unknown")
 
 
+def _root(world: World, key_id: str, source_ip: str) -> Principal:
+    arn = f"arn:{world.partition}:iam::{world.account}:root"
+    return Principal(arn, world.account, key_id, source_ip)
+
+
 def _user(user: Any, key_id: str, source_ip: str, session: Session | None = None) -> Principal:
     tags = {each["Key"]: each["Value"] for each in user.tags or ()}
     return Principal(user.arn, user.id, key_id, source_ip, user.name, None, session, tags)
@@ -195,6 +199,9 @@ def _session_holder(world: World, claim: Claim, source_ip: str) -> tuple[Princip
     session = world.sessions.get(claim.access_key_id)
     if session is None or claim.token is None or Secret(claim.token) != session.token:
         raise Unauthenticated("token")
+    if session.user_id == world.account:
+        holder = _root(world, claim.access_key_id, source_ip)
+        return replace(holder, session=session), session.key.secret
     if session.user is not None:
         user = world.iam.users.get(session.user)
         if user is None or user.id != session.user_id:

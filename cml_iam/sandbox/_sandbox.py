@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.sandbox._accounts import Accounts, organize, share_managed_policies
+from cml_iam.sandbox._federation import AUDIENCE, Identity, issue_token
 from cml_iam.sandbox._front import respond
 from cml_iam.sandbox._images import register_image, seed
 from cml_iam.sandbox._moto import Moto
@@ -74,6 +75,15 @@ class Sandbox:
             "AWS_ACCESS_KEY_ID": self.root.id,
             "AWS_SECRET_ACCESS_KEY": self.root.secret.reveal(),
         }
+
+    def web_identity_token(self, issuer: str, subject: str, audience: str = AUDIENCE) -> str:
+        """Return a token by which *subject* may assume a role that trusts the provider *issuer*.
+
+        *issuer* is the URL of an OpenID Connect provider in IAM; a Kubernetes service account is
+        the subject `system:serviceaccount:NAMESPACE:NAME`.
+        """
+        identity = Identity(issuer, subject, audience)
+        return issue_token(identity, self.root.secret, self._world.now())
 
     def register_image(
         self,

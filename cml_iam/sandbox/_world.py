@@ -43,7 +43,10 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Temporary credentials, and for whom: *arn* is an assumed role's, or a user's."""
+    """Temporary credentials, and for whom: *arn* is an assumed role's, a user's, or the root's.
+
+    *mfa* is whether they were got by multi-factor authentication.
+    """
 
     key: AccessKey
     token: Secret
@@ -55,6 +58,7 @@ class Session:
     expires: datetime
     policies: tuple[str, ...] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    mfa: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -428,3 +429,75 @@ def test_what_is_not_understood_needs_the_action_on_every_resource(
 
     assert refused(narrow.client("ssm").list_documents).code == "AccessDeniedException"
     assert "DocumentIdentifiers" in wide.client("ssm").list_documents()
+
+
+def template_of(root: Identity, **data: Any) -> dict[str, str]:
+    """Make a launch template; return how it is named."""
+    kept = {"ImageId": IMAGE, "InstanceType": "c5.large", **data}
+    made = root.client("ec2").create_launch_template(
+        LaunchTemplateName=f"t-{len(data)}-{uuid.uuid4().hex[:6]}", LaunchTemplateData=kept
+    )
+    return {"LaunchTemplateId": made["LaunchTemplate"]["LaunchTemplateId"], "Version": "$Latest"}
+
+
+def fleet(root: Identity, **data: Any) -> tuple[str, dict[str, Any]]:
+    capacity = {"TotalTargetCapacity": 1, "DefaultTargetCapacityType": "on-demand"}
+    configs = [{"LaunchTemplateSpecification": template_of(root, **data)}]
+    return "create_fleet", {
+        "Type": "instant",
+        "TargetCapacitySpecification": capacity,
+        "LaunchTemplateConfigs": configs,
+    }
+
+
+def spot(_: Identity, **data: Any) -> tuple[str, dict[str, Any]]:
+    return "request_spot_instances", {
+        "InstanceCount": 1,
+        "LaunchSpecification": {"ImageId": IMAGE, "InstanceType": "c5.large", **data},
+    }
+
+
+def spot_fleet(root: Identity, **data: Any) -> tuple[str, dict[str, Any]]:
+    configs = [{"LaunchTemplateSpecification": template_of(root, **data)}]
+    return "request_spot_fleet", {
+        "SpotFleetRequestConfig": {
+            "IamFleetRole": f"arn:aws:iam::{ACCOUNT}:role/fleet",
+            "AllocationStrategy": "lowestPrice",
+            "TargetCapacity": 1,
+            "LaunchTemplateConfigs": configs,
+        }
+    }
+
+
+@pytest.mark.parametrize("form", [fleet, spot, spot_fleet])
+def test_whoever_launches_by_another_name_needs_to_launch(
+    form: Callable[..., tuple[str, dict[str, Any]]],
+    user: Callable[..., Identity],
+    root: Identity,
+) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-fleet-prerequisites.html"""
+    iam = root.client("iam")
+    name = f"by-{form.__name__}"
+    trust = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"Service": "ec2.amazonaws.com"},
+    }
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
+    iam.create_instance_profile(InstanceProfileName=name)
+    iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+    before = len(root.client("ec2").describe_instances()["Reservations"])
+    operation, parameters = form(root, IamInstanceProfile={"Name": name})
+    asking = allow("ec2:CreateFleet", "ec2:RequestSpotInstances", "ec2:RequestSpotFleet")
+    passing = allow("iam:PassRole", on=f"arn:aws:iam::{ACCOUNT}:role/fleet")
+    refusals = []
+    for more in ([], [allow("ec2:RunInstances")]):
+        someone = user(document(asking, passing, *more))
+        refusals.append(refused(getattr(someone.client("ec2"), operation), **parameters))
+
+    assert [each.code for each in refusals] == ["UnauthorizedOperation"] * 2
+    assert "ec2:RunInstances" in refusals[0].message
+    assert f"iam:PassRole on resource: {role}" in refusals[1].message
+    assert len(root.client("ec2").describe_instances()["Reservations"]) == before
+    able = user(document(asking, allow("ec2:RunInstances"), allow("iam:PassRole")))
+    getattr(able.client("ec2"), operation)(**parameters)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +73,28 @@ def test_start_prints_exports_stays_up_and_ends_on_a_signal() -> None:
         assert process.wait(10) == 0
         assert process.stderr is not None
         assert exports["AWS_SECRET_ACCESS_KEY"] not in process.stderr.read()
+
+
+def test_the_exports_are_in_a_file_when_the_sandbox_answers(tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.env"
+    script = (
+        f"{sys.executable} -m cml_iam sandbox start --quiet --env-file {file} & "
+        f"until [ -e {file} ]; do sleep 0.05; done; . {file}; "
+        f'{sys.executable} -c "{_WHO}"; stat -c %a {file}; kill $!; wait $!; echo $?'
+    )
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+
+    assert ran.stdout.split() == ["arn:aws:iam::111122223333:root", "600", "0"]
+    assert not file.exists()
+
+
+def test_a_file_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "mine.env"
+    file.write_text("export A=b\n")
+    ran = subprocess.run([*COMMAND, "start", "--env-file", file], capture_output=True, text=True)
+
+    assert (ran.returncode, file.read_text()) == (2, "export A=b\n")
+    assert "was not written by `sandbox start`" in ran.stderr
 
 
 _WHO = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"

@@ -237,7 +237,7 @@ def test_an_orphan_is_found_with_its_reasons_and_adopted_by_an_administrator(
     assert found.code == 3
     assert f"▲ likely: cml-old ({orphan}), t3.micro, running, us-east-1" in found.out
     assert "its name is `cml-old`" in found.out
-    assert "its image is called `cisco-cml2.9-worker`" in found.out
+    assert "its image is called `cml-2.9-worker`" in found.out
     assert orphan in found.err
 
     refused = shell("adopt", orphan, "--yes")
