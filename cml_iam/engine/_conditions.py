@@ -56,6 +56,17 @@ class OperatorName:
             return cls(base.removesuffix(IF_EXISTS), qualifier, if_exists=True)
         return cls(base, qualifier if colon else "")
 
+    @property
+    def known(self) -> bool:
+        """Whether there is such an operator."""
+        base = self.base in OPERATORS or (self.base == NULL and not self.if_exists)
+        return base and self.qualifier in {"", FOR_ALL, FOR_ANY}
+
+    @property
+    def negated(self) -> bool:
+        """Whether it holds when no value of the policy matches."""
+        return self.base in OPERATORS and OPERATORS[self.base].negated
+
     def matches_missing_key(self, *, negated: bool) -> bool:
         """Say whether the condition holds when the request does not have the key.
 
@@ -88,13 +99,12 @@ def compile_condition(condition: Condition, scope: Scope) -> CompiledCondition:
 def unknown_operator(text: str) -> str | None:
     """Return what is wrong with the operator *text*, or None if it is known."""
     name = OperatorName.parse(text)
-    known = name.base in OPERATORS or (name.base == NULL and not name.if_exists)
-    if known and name.qualifier in {"", FOR_ALL, FOR_ANY}:
+    if name.known:
         return None
     names = [operator.name for operator in OPERATORS.values()]
     hint = did_you_mean(text.rpartition(":")[2], (*names, "Null"))
     return f"unknown condition operator `{text}`, so it never matches" + (
-        f"; {hint}" if hint and not known else ""
+        f"; {hint}" if hint and not OperatorName(name.base, "", name.if_exists).known else ""
     )
 
 

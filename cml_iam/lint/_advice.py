@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from cml_iam.facts import arn_pattern, covers
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found
-from cml_iam.lint._sample import says
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +22,7 @@ def unrestricted_write(subject: Subject) -> Iterator[Found]:
     if subject.kind != "identity":
         return
     for item in subject.allows:
-        if item.statement.conditions or "*" not in (item.statement.resource or ()):
+        if item.statement.conditions or "*" not in (item.written.resource or ()):
             continue
         names = [
             each.full
@@ -82,7 +81,7 @@ def service_wide(subject: Subject) -> Iterator[Found]:
 
 def _denied(subject: Subject, action: Action) -> bool:
     """Say whether a Deny beside it may restrict *action*."""
-    return any(says(item, action) for item in subject.denies)
+    return any(item.says(action) for item in subject.denies)
 
 
 def _capped(subject: Subject) -> bool:
@@ -96,7 +95,7 @@ def _capped(subject: Subject) -> bool:
 
 
 def _everywhere(item: Item) -> bool:
-    return item.statement.not_resource is not None or "*" in (item.statement.resource or ())
+    return item.written.not_resource is not None or "*" in (item.written.resource or ())
 
 
 def pass_any_role(subject: Subject) -> Iterator[Found]:
@@ -106,7 +105,7 @@ def pass_any_role(subject: Subject) -> Iterator[Found]:
     for item in subject.allows:
         if "iam:PassRole" not in item.actions:
             continue
-        for index, text in enumerate(item.statement.resource or ()):
+        for index, text in enumerate(item.written.resource or ()):
             pattern = arn_pattern(text, variables=item.variables)
             if pattern and "${" not in text and covers((*pattern[:4], "*", pattern[5]), ALL_ROLES):
                 yield Found(

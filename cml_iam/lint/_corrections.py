@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
+from cml_iam.engine import OPERATORS
 from cml_iam.lint._certain import certain
-from cml_iam.lint._conditions import OPERATOR_NAMES
 from cml_iam.lint._edits import Claim, Correction, Edit
 from cml_iam.policy import VERSION_2012, policy_schema
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cml_iam.lint._subject import Item
     from cml_iam.policy import Condition, Located
 
+OPERATOR_NAMES: Final = (*(each.name for each in OPERATORS.values()), "Null")
 TAG_KEYS: Final = "aws:TagKeys"
 GUARD: Final = "ForAllValues:StringNotEqualsIgnoreCase"
 WEAK_GUARD: Final = "ForAllValues:StringNotEquals"

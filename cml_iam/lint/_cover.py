@@ -7,59 +7,59 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cml_iam.facts import arn_pattern, covers, is_region, same_key
-from cml_iam.lint._conditions import NULL, Op, holds_without_key, parse_operator, value_patterns
+from cml_iam.facts import ANY, is_region, overlap, same_key
+from cml_iam.lint._ask import beyond, inside, matched
 from cml_iam.lint._effect import listed
-from cml_iam.lint._finding import Found
-from cml_iam.lint._witness import allowed_but_denied, forbidden_but_allowed
-from cml_iam.policy import pattern_covers, patterns_overlap
+from cml_iam.lint._finding import Found, Step
+from cml_iam.lint._subject import demands_text
+from cml_iam.policy import pattern_covers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from cml_iam.engine import Request
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
+    from cml_iam.space import Asked
 
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """*wide* allows the action *element* of another statement wherever that one does.
+    """*wide* matches whatever another statement matches for the action *element*.
 
-    *narrower* says whether it allows it in more cases; *regions* is the condition that bounds
-    *wide* to some regions, where it is the only thing in the way.
+    *beyond* is a request for it that the documents allow and the other does not match; *regions*
+    the condition that bounds *wide* to some regions, where it is the only thing in the way.
     """
 
     wide: Item
     element: Named
-    narrower: bool
+    beyond: Request | None = None
     regions: Condition | None = None
 
 
 def restricts_nothing(subject: Subject) -> Iterator[Found]:
     """Yield Allows whose restrictions a broader Allow undoes."""
-    for item in subject.allows:
-        found = [cover for cover in _covers(item, subject) if cover.narrower]
+    for item, covers in _covers(subject):
+        found = [cover for cover in covers if cover.beyond]
         if found:
             yield _undone(item, found, subject)
 
 
 def redundant(subject: Subject) -> Iterator[Found]:
     """Yield Allows that say only what others say already, without restricting anything."""
-    order = {id(item): position for position, item in enumerate(subject.items)}
-    for item in subject.allows:
-        found = _covers(item, subject)
-        if not found or any(cover.narrower or cover.regions for cover in found):
+    for item, found in _covers(subject):
+        if any(cover.beyond or cover.regions for cover in found):
             continue
-        if {cover.element.index for cover in found} < {each.index for each in item.named}:
+        if len(found) < len(item.named) or _first_of_twins(item, found, subject):
             continue
         wides = list(dict.fromkeys(cover.wide.label for cover in found))
-        if _first_of_twins(item, found, order, subject):
-            continue
         yield Found(
-            f"{listed(wides)} already allows all that this statement does",
+            f"{listed(wides)} already {'allow' if len(wides) > 1 else 'allows'} all that this "
+            "statement does",
             item.place(),
             "remove it",
             item.label,
@@ -68,12 +68,12 @@ def redundant(subject: Subject) -> Iterator[Found]:
 
 def shadowed(subject: Subject) -> Iterator[Found]:
     """Yield Allows of what a Deny refuses wholly."""
-    for item in subject.allows:
+    denies = tuple(subject.denies)
+    for item in subject.allows if denies else ():
         found: dict[int, Cover] = {}
-        for deny in subject.denies:
-            for cover in _covers_by(item, deny, subject):
-                if cover.regions is None:
-                    found.setdefault(cover.element.index, cover)
+        for cover in _covering(item, denies):
+            if cover.regions is None:
+                found.setdefault(cover.element.index, cover)
         if found:
             yield _shadowed(item, [found[index] for index in sorted(found)], subject)
 
@@ -82,42 +82,33 @@ def _shadowed(item: Item, found: list[Cover], subject: Subject) -> Found:
     names = [cover.element.text for cover in found]
     whole = len(found) == len(item.named)
     what = "this statement allows nothing" if whole else f"{listed(names)}: not allowed"
-    wides = {id(cover.wide): cover.wide for cover in found}
+    wides = {id(cover.wide) for cover in found}
+    witness = matched(item, action=found[0].element.text).witness
     return Found(
         f"{what}: {_place_of(found)} {'refuse' if len(wides) > 1 else 'refuses'} it wherever this "
         "statement allows it, and a Deny always wins",
         item.place() if whole else item.place("Action", found[0].element.index),
         "remove it, or except it from the Deny",
         item.label,
-        allowed_but_denied(item, [(cover.wide, cover.element) for cover in found], subject),
-    )
-
-
-def _first_of_twins(
-    item: Item, found: list[Cover], order: dict[int, int], subject: Subject
-) -> bool:
-    """Say whether what covers *item* stands behind it and says the same: then that goes."""
-    return all(
-        order[id(cover.wide)] > order[id(item)]
-        and any(back.wide is item for back in _covers_by(cover.wide, item, subject))
-        for cover in found
+        (_step(subject, witness.request, item, found[0].wide),) if witness else (),
     )
 
 
 def _undone(item: Item, found: list[Cover], subject: Subject) -> Found:
     names = list(dict.fromkeys(cover.element.text for cover in found))
     wides = list(dict.fromkeys(cover.wide.label for cover in found))
-    whole = len({cover.element.index for cover in found}) == len(item.named)
+    whole = len(found) == len(item.named)
     what = "this statement restricts nothing" if whole else f"{listed(names)}: restricts nothing"
     regions = next((cover.regions for cover in found if cover.regions), None)
     where = f" in {listed(list(regions.values))}" if regions else ""
+    request = found[0].beyond
     return Found(
         f"{what}{where}: {_place_of(found)} {'allow' if len(wides) > 1 else 'allows'} the same "
         "without the restriction, and what one Allow grants another cannot take away",
         item.place(),
         f"put the restriction into {listed(wides)}, or remove the action there",
         item.label,
-        forbidden_but_allowed(item, [(cover.wide, cover.element) for cover in found], subject),
+        (_step(subject, request, item, found[0].wide),) if request else (),
     )
 
 
@@ -128,155 +119,132 @@ def _place_of(found: list[Cover]) -> str:
     )
 
 
-def _covers(item: Item, subject: Subject) -> list[Cover]:
-    """Return for each action of *item* the other statement that allows as much, if any does.
+def _first_of_twins(item: Item, found: list[Cover], subject: Subject) -> bool:
+    """Say whether what covers *item* stands behind it and says the same: then that goes."""
+    order = {id(each): position for position, each in enumerate(subject.items)}
+    return all(
+        order[id(cover.wide)] > order[id(item)] and any(_covering(cover.wide, [item]))
+        for cover in found
+    )
+
+
+@lru_cache(4)
+def _covers(subject: Subject) -> list[tuple[Item, list[Cover]]]:
+    """Return each Allow whose actions other statements allow as much, with the first for each.
 
     One that undoes a restriction comes before one that says the same.
     """
     found = []
-    others = [each for each in subject.allows if each is not item]
-    by_other = [_covers_by(item, other, subject) for other in others]
-    for element in item.named:
-        mine = [c for covers_ in by_other for c in covers_ if c.element is element]
-        mine.sort(key=lambda cover: (not cover.narrower, cover.regions is not None))
-        found += mine[:1]
+    for item in subject.allows:
+        best: dict[int, Cover] = {}
+        for each in _covering(item, (other for other in subject.allows if other is not item)):
+            request = beyond((each.wide, *subject.denies), item, action=each.element.text)
+            cover = replace(each, beyond=request)
+            best[each.element.index] = min(best.get(each.element.index, cover), cover, key=_rank)
+        if best:
+            found.append((item, [best[index] for index in sorted(best)]))
     return found
 
 
-def _covers_by(item: Item, wide: Item, subject: Subject) -> list[Cover]:
-    """Return what `_all_covers_by` does, looked for once."""
-    key = "covers", id(item), id(wide)
-    if key not in subject.found:
-        subject.found[key] = _all_covers_by(item, wide)
-    found: list[Cover] = subject.found[key]
-    return found
+def _rank(cover: Cover) -> tuple[bool, bool]:
+    return cover.beyond is None, cover.regions is not None
 
 
-def _all_covers_by(item: Item, wide: Item) -> list[Cover]:
-    named = [
-        element
-        for element in item.named
-        if (element.actions or element.everything) and _covers_action(element, wide)
-    ]
-    if not named:
-        return []
-    if item.statement.action is None or not _principals_agree(item, wide):
-        return []
-    if not _covers_resources(item, wide):
-        return []
-    left = [each for each in wide.statement.conditions if not _implied(each, item)]
-    regions = None
-    if left:
-        # A region says where and not what: there, nothing else stands in the way.
-        if len(left) > 1 or not _only_region(left[0]) or not _restricted_otherwise(item):
-            return []
-        regions = left[0]
-    narrower = regions is not None or not _as_narrow(item, wide)
-    return [Cover(wide, element, narrower, regions) for element in named]
+def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
+    """Yield those of *wides* that are proved to match all that *item* does for an action of it.
+
+    A region says where and not what, so one that is bound to regions alone covers what is bound to
+    none, there.
+    """
+    for wide in wides:
+        if not _may_cover(item, wide):
+            continue
+        regions = _only_region(item, wide)
+        further = (regions,) if regions else ()
+        own = (*item.statement.conditions, *further)
+        for element in item.named:
+            if (
+                _names_as_much(element, wide)
+                and inside(item, wide, action=element.text, further=further).holds
+                and matched(item, action=element.text, conditions=own).witness
+            ):
+                yield Cover(wide, element, None, regions)
 
 
-def _principals_agree(item: Item, wide: Item) -> bool:
-    ours, theirs = item.statement, wide.statement
-    return ours.principal == theirs.principal and ours.not_principal == theirs.not_principal
-
-
-def _only_region(condition: Condition) -> bool:
-    op = parse_operator(condition.operator)
-    plain = op is not None and op.positive_text and not op.qualifier
-    return plain and is_region(condition.key) and bool(condition.values)
-
-
-def _restricted_otherwise(item: Item) -> bool:
-    """Say whether *item* is bound by something, and to no regions."""
-    conditions = item.statement.conditions
-    return bool(conditions) and not any(is_region(each.key) for each in conditions)
-
-
-def _as_narrow(item: Item, wide: Item) -> bool:
-    """Say whether *wide* is bound by all that binds *item*, so that nothing is undone."""
-    if not _covers_resources(wide, item):
+def _may_cover(item: Item, wide: Item) -> bool:
+    """Say whether it is worth to ask for a proof: False is certain, but for rare cases."""
+    named = wide.everything or wide.statement.not_action is not None
+    if not named and wide.actions.keys().isdisjoint(item.actions):
         return False
-    return all(_implied(each, wide) for each in item.statement.conditions)
-
-
-def _covers_action(element: Named, wide: Item) -> bool:
-    """Say whether *wide* names all that *element* names, and can match requests for it."""
-    return _names_as_much(element, wide) and all(
-        holds_without_key(condition) or any(each.has_key(condition.key) for each in element.actions)
-        for condition in wide.statement.conditions
+    return (
+        item.written.principal == wide.written.principal
+        and item.written.not_principal == wide.written.not_principal
+        and (all(_may_follow(each, item) for each in wide.asked) or bool(_only_region(item, wide)))
+        and _may_cover_resources(item, wide)
     )
 
 
 def _names_as_much(element: Named, wide: Item) -> bool:
+    """Say whether *wide* names all actions that *element* does."""
     narrow = element.text.lower()
     if wide.statement.not_action is not None:
         excluded = (each.lower() for each in wide.statement.not_action)
         return element.exact and not any(pattern_covers(each, narrow) for each in excluded)
     if wide.everything:
         return True
+    if not element.actions:
+        return False
     if element.exact:
-        return all(each.full in wide.actions for each in element.actions)
-    service = narrow.partition(":")[0]
-    return any(pattern_covers(each, narrow) for each in wide.patterns.get(service, ()))
+        return element.actions[0].full in wide.actions
+    patterns = (each.text.lower() for each in wide.named if not each.exact)
+    return any(pattern_covers(each, narrow) for each in patterns)
 
 
-def _covers_resources(item: Item, wide: Item) -> bool:
-    ours, theirs = item.statement, wide.statement
-    if ours.resource is None or theirs.resource is None:
-        same = ours.resource == theirs.resource and ours.not_resource == theirs.not_resource
-        return same or theirs.resource == ("*",)
-    return all(
-        any(_covers_resource(text, item, other, wide) for other in theirs.resource)
-        for text in ours.resource
+def _may_cover_resources(item: Item, wide: Item) -> bool:
+    """Say whether each resource of *item* meets one of *wide*."""
+    if item.statement.resource is None or wide.statement.resource is None:
+        return True
+    broad = [pattern for _, pattern in wide.resources]
+    return ANY in broad or all(
+        pattern != ANY and any(overlap(pattern, each) for each in broad)
+        for _, pattern in item.resources
     )
 
 
-def _covers_resource(text: str, item: Item, other: str, wide: Item) -> bool:
-    if other in ("*", text):
-        return True
-    if "${" in other:
-        return False
-    narrow = arn_pattern(text, variables=item.variables)
-    broad = arn_pattern(other, variables=wide.variables)
-    return bool(narrow and broad and covers(broad, narrow))
+def _may_follow(asked: Asked, item: Item) -> bool:
+    """Say whether a condition may hold because those of *item* do."""
+    name = same_key(asked.condition.key)
+    return asked.test({}) or any(same_key(each.condition.key) == name for each in item.asked)
 
 
-def _implied(condition: Condition, item: Item) -> bool:
-    """Say whether every request that meets the conditions of *item* meets *condition*."""
-    return any(_implies(own, condition) for own in item.statement.conditions)
+def _only_region(item: Item, wide: Item) -> Condition | None:
+    """Return the condition that bounds *wide* to regions, if *item* is bound, but to none."""
+    if len(wide.asked) != 1 or not item.asked:
+        return None
+    (only,) = wide.asked
+    if any(is_region(each.condition.key) for each in item.asked):
+        return None
+    return only.condition if is_region(only.condition.key) and demands_text(only) else None
 
 
-def _implies(own: Condition, condition: Condition) -> bool:
-    if same_key(own.key) != same_key(condition.key):
-        return False
-    ours, theirs = parse_operator(own.operator), parse_operator(condition.operator)
-    if ours is None or theirs is None:
-        return False
-    if (ours.base, ours.qualifier) == (theirs.base, theirs.qualifier):
-        weaker = theirs.if_exists or not ours.if_exists
-        if weaker and set(own.values) == set(condition.values):
-            return True
-    return _implies_texts(own, ours, condition, theirs)
+def _step(subject: Subject, request: Request, *items: Item) -> Step:
+    return Step(request, subject.authorizer.decide(request).outcome, described(request, *items))
 
 
-def _implies_texts(own: Condition, ours: Op, condition: Condition, theirs: Op) -> bool:
-    if any("${" in value for value in (*own.values, *condition.values)):
-        return False
-    if ours.qualifier != theirs.qualifier or (ours.if_exists and not theirs.if_exists):
-        return False
-    if NULL in (ours.base, theirs.base):
-        return False
-    if theirs.base in _NOT and ours.base in _TEXTS and not ours.qualifier and not ours.if_exists:
-        unwanted, mine = value_patterns(condition, theirs), value_patterns(own, ours)
-        return not any(patterns_overlap(one, other) for one in mine for other in unwanted)
-    if ours.negated and ours.base == theirs.base and ours.base in _NEGATED_TEXTS:
-        return set(condition.values) <= set(own.values)
-    if ours.base not in _TEXTS or theirs.base not in _TEXTS:
-        return False
-    wide = value_patterns(condition, theirs)
-    return all(any(pattern_covers(w, mine) for w in wide) for mine in value_patterns(own, ours))
+def described(request: Request, *items: Item) -> str:
+    """Describe *request* in words, with the condition keys that *items* ask for."""
+    asked = {
+        same_key(each.condition.key): each.condition.key
+        for item in reversed(items)
+        for each in item.asked
+    }
+    known = {same_key(key): value for key, value in request.context.items()}
+    parts = [_part(key, known.get(name)) for name, key in asked.items()]
+    where = f" on {request.resource}" if request.resource != "*" else ""
+    return f"{request.action}{where}" + (f" ({', '.join(parts)})" if parts else "")
 
 
-_NOT = {"stringnotequals", "stringnotlike"}
-_TEXTS = {"stringequals", "stringlike"}
-_NEGATED_TEXTS = {"stringnotequals", "stringnotlike", "stringnotequalsignorecase"}
+def _part(key: str, value: str | list[str] | None) -> str:
+    if value is None:
+        return f"without {key}"
+    return f"{key}={', '.join(value) if isinstance(value, list) else value}"

@@ -1,28 +1,37 @@
-"""Parts of a policy that have no effect, or always have it: what can never match."""
+"""Statements, actions and conditions that can never match, or always hold.
+
+What is so is asked of the proof; the reference says where, and in which words.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import (
+    GLOBAL_KEYS,
+    REQUEST_TAG,
+    TAG_KEYS,
     is_provider_key,
     is_region,
     is_unknown_key,
+    names_of,
+    never_with,
     overlap,
     same_key,
+    updated,
 )
-from cml_iam.lint._conditions import NULL, holds_without_key, parse_operator, value_patterns
+from cml_iam.lint._ask import matched
 from cml_iam.lint._corrections import any_resource, other_key
 from cml_iam.lint._finding import Found
-from cml_iam.policy import patterns_overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cml_iam.facts import Action, Target
     from cml_iam.lint._edits import Claim, Correction
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
+    from cml_iam.space import Asked
 
 SHOWN: Final = 4
 """Names listed before `and N more`."""
@@ -41,21 +50,21 @@ def listed(names: list[str], *, most: int = SHOWN) -> str:
 def foreign_keys(subject: Subject) -> Iterator[Found]:
     """Yield condition keys that an action of the statement never has."""
     for item in subject.items:
-        for condition in item.statement.conditions:
-            holds = holds_without_key(condition)
-            if holds is None or is_unknown_key(condition.key) or is_provider_key(condition.key):
+        for asked in item.asked:
+            key = asked.condition.key
+            if key.lower() in GLOBAL_KEYS or not asked.operator.known:
                 continue
-            lacking, all_lack = _lacking(item, condition.key)
-            if not lacking:
+            if is_unknown_key(key) or is_provider_key(key):
                 continue
-            if not holds:
-                yield _never(item, condition, lacking, all_lack=all_lack)
-            elif _surprises(item, condition, lacking, all_lack=all_lack):
-                yield _always(item, condition, lacking, all_lack=all_lack)
+            lacking, all_lack = _lacking(item, key)
+            if lacking and not asked.test({}):
+                yield _never(item, asked.condition, lacking, all_lack=all_lack)
+            elif lacking and _surprises(item, asked, lacking, all_lack=all_lack):
+                yield _always(item, asked.condition, lacking, all_lack=all_lack)
 
 
 def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
-    """Return the actions whose requests never have *key*, and whether that is all of them.
+    """Return the actions whose requests lack *key*, and whether that is all of them.
 
     An element with wildcards counts as one: it lacks the key if all its actions do.
     """
@@ -66,7 +75,7 @@ def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
         for group in groups:
             reached = [(each, item.targets(each)) for each in group]
             live = [(each, targets) for each, targets in reached if targets]
-            if any(target.keys.has(key) for _, targets in live for target in targets):
+            if any(_may_have(key, each, target) for each, targets in live for target in targets):
                 having = True
             else:
                 lacking += [each for each, _ in live]
@@ -74,33 +83,56 @@ def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
     return lacking, not having
 
 
-def _surprises(item: Item, condition: Condition, lacking: list[Action], *, all_lack: bool) -> bool:
+def _may_have(key: str, action: Action, target: Target) -> bool:
+    """Say whether the reference gives requests for *action* on *target* the key."""
+    return target.keys.has(key) and not _certainly_lacks(key, action, target)
+
+
+def _certainly_lacks(key: str, action: Action, target: Target) -> bool:
+    """Say whether it is a fact that requests for *action* on *target* never have the key."""
+    own = {name.lower() for name in names_of(key, action.full)}
+    return key.lower() not in own or never_with(key, action.full, target.keys) is not None
+
+
+def _surprises(item: Item, asked: Asked, lacking: list[Action], *, all_lack: bool) -> bool:
     """Say whether a condition that always holds for *lacking* is not what its author meant.
 
     IfExists and ForAllValues are written for keys that may be absent; and a Deny that refuses
     more where a key of the same service is absent is a common and safe form.
     """
-    op = parse_operator(condition.operator)
-    if op is None or op.base == NULL:
+    if asked.family == "null":
         return False
     if all_lack:
         return True
-    if op.if_exists or op.for_all:
+    if asked.operator.if_exists or asked.operator.qualifier:
         return False
-    prefix = condition.key.partition(":")[0].lower()
+    prefix = asked.condition.key.partition(":")[0].lower()
     return item.allows or (prefix != "aws" and any(each.service != prefix for each in lacking))
 
 
-def _never(item: Item, condition: Condition, lacking: list[Action], *, all_lack: bool) -> Found:
-    names = [each.full for each in lacking]
-    verb = "grants" if item.allows else "refuses"
-    consequence = (
-        f"the statement can never match and {verb} nothing"
-        if all_lack
-        else f"the statement {verb} nothing for {'them' if len(names) > 1 else 'it'}"
+def _without(item: Item, key: str, lacking: Sequence[Action]) -> str:
+    """Say that requests lack *key*: as a fact, or as far as the reference lists their keys."""
+    names = listed([each.full for each in lacking])
+    certain = all(
+        _certainly_lacks(key, each, target) for each in lacking for target in item.targets(each)
     )
+    if certain:
+        return f"no request for {names} has the condition key `{key}`"
+    return f"AWS's reference of {updated()} lists no condition key `{key}` for {names}"
+
+
+def _never(item: Item, condition: Condition, lacking: list[Action], *, all_lack: bool) -> Found:
+    without = _without(item, condition.key, lacking)
+    them = "them" if len(lacking) > 1 else "it"
+    consequence = (
+        f"the statement can never match and {item.grants} nothing"
+        if all_lack
+        else f"the statement {item.grants} nothing for {them}"
+    )
+    if without.startswith("AWS's reference"):
+        consequence = f"if that is all, {consequence}"
     return Found(
-        f"no request for {listed(names)} has the condition key `{condition.key}`: {consequence}",
+        f"{without}: {consequence}",
         item.condition_place(condition),
         _other_key(condition.key, all_lack=all_lack),
         item.label,
@@ -109,17 +141,16 @@ def _never(item: Item, condition: Condition, lacking: list[Action], *, all_lack:
 
 
 def _always(item: Item, condition: Condition, lacking: list[Action], *, all_lack: bool) -> Found:
-    names = [each.full for each in lacking]
-    consequence = "restricts nothing" if item.allows else "is refused whatever the request says"
-    if not item.allows and all_lack:
-        consequence = "makes no difference"
+    them = "them" if len(lacking) > 1 else "it"
+    so = f"{_without(item, condition.key, lacking)}, so {condition.operator} always holds"
+    if all_lack and not item.allows:
+        so += f" for {them}: the condition makes no difference"
+    elif item.allows:
+        so += f" for {them}: the condition restricts nothing"
+    else:
+        so += " and the action is refused whatever the request says"
     return Found(
-        f"no request for {listed(names)} has the condition key `{condition.key}`, so "
-        f"{condition.operator} always holds for {'them' if len(names) > 1 else 'it'}: "
-        f"the condition {consequence}"
-        if item.allows or all_lack
-        else f"no request for {listed(names)} has the condition key `{condition.key}`, so "
-        f"{condition.operator} always holds and the action {consequence}",
+        so,
         item.condition_place(condition),
         _other_key(condition.key, all_lack=all_lack),
         item.label,
@@ -160,32 +191,32 @@ def needs_any(subject: Subject) -> Iterator[Found]:
         return
     for item in subject.items:
         dead = [each for each in _dead_elements(item) if _take_no_resource(each)]
-        if not dead:
-            continue
-        names = [each.text for each in dead]
-        verb = "grants" if item.allows else "refuses"
-        yield Found(
-            f'{listed(names)} can be named with `"Resource": "*"` only: the statement {verb} '
-            f"nothing for {'them' if len(names) > 1 else 'it'}",
-            item.place("Action", dead[0].index),
-            'put such actions into a statement of their own with `"Resource": "*"`',
-            item.label,
-            correction=any_resource(item),
-        )
+        if dead:
+            names = [each.text for each in dead]
+            yield Found(
+                f'{listed(names)} can be named with `"Resource": "*"` only, by AWS\'s reference of '
+                f"{updated()}: the statement {item.grants} nothing for "
+                f"{'them' if len(names) > 1 else 'it'}",
+                item.place("Action", dead[0].index),
+                'put such actions into a statement of their own with `"Resource": "*"`',
+                item.label,
+                correction=any_resource(item),
+            )
 
 
 def _dead_elements(item: Item) -> list[Named]:
-    """Return the elements of Action for which no resource of the statement leaves room.
+    """Return the elements of Action that match no request on the statement's resources.
 
     One with wildcards stands for whatever it can, so all its actions must lack it.
     """
     if item.statement.resource is None or len(item.resources) < len(item.statement.resource):
         return []  # one of the resources is malformed, which another rule says
-    return [
+    unreached = (
         each
         for each in item.named
         if each.actions and not any(item.targets(action) for action in each.actions)
-    ]
+    )
+    return [e for e in unreached if matched(item, action=e.text, conditions=()).holds]
 
 
 def _take_no_resource(element: Named) -> bool:
@@ -194,11 +225,10 @@ def _take_no_resource(element: Named) -> bool:
 
 def _dead_found(item: Item, dead: list[Named]) -> Found:
     names = [each.text for each in dead]
-    verb = "grants" if item.allows else "refuses"
     targets = {t.type for each in dead for action in each.actions for t in action.targets}
     return Found(
         f"{listed(names)} {'are' if len(names) > 1 else 'is'} about none of these resources: the "
-        f"statement {verb} nothing for {'them' if len(names) > 1 else 'it'}",
+        f"statement {item.grants} nothing for {'them' if len(names) > 1 else 'it'}",
         item.place("Action", dead[0].index),
         f"{'they are' if len(names) > 1 else 'it is'} about {listed(sorted(targets - {''}))}",
         item.label,
@@ -233,77 +263,64 @@ def _is_about(targets: tuple[Target, ...], pattern: tuple[str, ...]) -> bool:
 def contradictions(subject: Subject) -> Iterator[Found]:
     """Yield conditions of one statement that no request can meet together."""
     for item in subject.items:
-        conditions = item.statement.conditions
-        for index, one in enumerate(conditions):
-            for other in conditions[index + 1 :]:
-                if why := _contradict(one, other):
-                    yield _contradiction(item, one, other, why)
-        yield from _other_region(item)
+        if _may_contradict(item) and matched(item).holds:
+            core = _core(item)
+            if len(core) > 1:
+                yield _contradiction(item, core)
+            elif core and is_region(core[0].key):
+                yield _other_region(item, core[0])
 
 
-def _contradiction(item: Item, one: Condition, other: Condition, why: str) -> Found:
-    verb = "grants" if item.allows else "refuses"
+def _may_contradict(item: Item) -> bool:
+    """Say whether conditions bear on one another: on one key, on tags sent, or on the region."""
+    if not all(each.operator.known and each.condition.values for each in item.asked):
+        return False  # said by the rules about operators and values
+    keys = [same_key(each.condition.key) for each in item.asked]
+    if len(set(keys)) < len(keys):
+        return True
+    if any(map(is_region, keys)) and not any(p[3] in {"", "*"} for _, p in item.resources):
+        return bool(item.resources)
+    return TAG_KEYS in keys and any(key.startswith(REQUEST_TAG) for key in keys)
+
+
+def _core(item: Item) -> tuple[Condition, ...]:
+    """Return the fewest conditions that no request meets; none where it takes no condition."""
+    core = item.statement.conditions
+    for each in item.statement.conditions:
+        fewer = tuple(other for other in core if other is not each)
+        if matched(item, conditions=fewer).holds:
+            core = fewer
+    return core
+
+
+def _contradiction(item: Item, core: Sequence[Condition]) -> Found:
+    *others, last = (f"{each.operator} `{each.key}`" for each in core)
+    both = "both " if len(others) == 1 else ""
     return Found(
-        f"no request can meet both {one.operator} `{one.key}` and {other.operator} `{other.key}`: "
-        f"{why}, so the statement {verb} nothing",
-        item.condition_place(other),
+        f"no request can meet {both}{', '.join(others)} and {last}: {_why(core)}, so the "
+        f"statement {item.grants} nothing",
+        item.condition_place(core[-1]),
         "put what is meant as alternatives into one list of values, or into two statements",
         item.label,
     )
 
 
-def _contradict(one: Condition, other: Condition) -> str | None:
-    if same_key(one.key) != same_key(other.key):
-        return None
-    first, second = parse_operator(one.operator), parse_operator(other.operator)
-    if first is None or second is None:
-        return None
-    if NULL in (first.base, second.base):
-        return _contradict_null(one, other)
-    if not (first.positive_text and second.positive_text and not first.qualifier):
-        return None
-    if second.qualifier or any("${" in value for value in (*one.values, *other.values)):
-        return None
-    ours, theirs = value_patterns(one, first), value_patterns(other, second)
-    if not ours or not theirs:
-        return None  # said by the rule about values
-    if "stringequalsignorecase" in (first.base, second.base):
-        ours, theirs = [each.lower() for each in ours], [each.lower() for each in theirs]
-    if any(patterns_overlap(a, b) for a in ours for b in theirs):
-        return None
+def _why(core: Sequence[Condition]) -> str:
+    names = {same_key(each.key) for each in core}
+    if len(names) > 1:
+        tags = "`aws:TagKeys` lists the key of every tag that is sent"
+        return tags if TAG_KEYS in names else "together they leave no values"
+    if any(each.operator.lower().endswith("null") for each in core):
+        return "the one wants the key absent, the other present"
     return "their values have nothing in common"
 
 
-def _contradict_null(one: Condition, other: Condition) -> str | None:
-    null, rest = (one, other) if parse_operator(one.operator).base == NULL else (other, one)  # type: ignore[union-attr]  # both parsed before
-    absent = {value.lower() for value in null.values} == {"true"}
-    if absent and parse_operator(rest.operator).base != NULL and holds_without_key(rest) is False:  # type: ignore[union-attr]
-        return "the one wants the key absent, the other present"
-    return None
-
-
-def _other_region(item: Item) -> Iterator[Found]:
-    """Yield a region condition none of whose regions is one of the resources' regions."""
-    regions = {pattern[3] for _, pattern in item.resources}
-    if not regions or len(item.resources) < len(item.statement.resource or ()):
-        return
-    if any(not each or "*" in each or "?" in each for each in regions):
-        return
-    for condition in item.statement.conditions:
-        op = parse_operator(condition.operator)
-        if not is_region(condition.key) or op is None or not op.positive_text or op.qualifier:
-            continue
-        if not condition.values:
-            continue  # said by the rule about values
-        wanted = value_patterns(condition, op)
-        if any("${" in value for value in condition.values):
-            continue
-        if not any(patterns_overlap(a, b) for a in wanted for b in regions):
-            verb = "grants" if item.allows else "refuses"
-            yield Found(
-                f"the resources are in {listed(sorted(regions))}, the condition wants "
-                f"{listed(list(condition.values))}: the statement {verb} nothing",
-                item.condition_place(condition),
-                "name the same regions in both",
-                item.label,
-            )
+def _other_region(item: Item, condition: Condition) -> Found:
+    regions = sorted({pattern[3] for _, pattern in item.resources})
+    return Found(
+        f"the resources are in {listed(regions)}, the condition wants "
+        f"{listed(list(condition.values))}: the statement {item.grants} nothing",
+        item.condition_place(condition),
+        "name the same regions in both",
+        item.label,
+    )

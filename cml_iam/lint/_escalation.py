@@ -15,18 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
-from cml_iam.facts import same_key
+from cml_iam.facts import RESOURCE_TAG, same_key
+from cml_iam.lint._ask import allowed, request_of
 from cml_iam.lint._effect import listed
-from cml_iam.lint._finding import Found, Step
-from cml_iam.lint._proved import WHO, allowed_somehow
-from cml_iam.lint._sample import (
-    ACCOUNT,
-    PARTITION,
-    base_context_of,
-    concerning,
-    granting,
-    requests,
-)
+from cml_iam.lint._finding import Found
+from cml_iam.lint._tags import step
+from cml_iam.prove import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +29,14 @@ if TYPE_CHECKING:
     from cml_iam.facts import Action
     from cml_iam.lint._subject import Item, Subject
 
+ACCOUNT: Final = "111122223333"
+PARTITION: Final = "aws"
 REGION: Final = "us-east-1"
 GLOBAL: Final = frozenset({"iam", "sts"})
 SHOWN: Final = 5
+
+OF_RESOURCE: Final = (RESOURCE_TAG, "iam:resourcetag/", "iam:permissionsboundary")
+"""Beginnings of keys that say what the resource has: one that nobody prepared has none of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def escalates(subject: Subject) -> Iterator[Found]:
     found: dict[int, tuple[Item, list[tuple[Escalation, list[Request]]]]] = {}
     for escalation in escalations():
         way = _way(subject, escalation)
-        item = granting(subject, way[0]) if way else None
+        item = subject.granting(way[0]) if way else None
         if way and item and not _says_everything(item):
             found.setdefault(id(item), (item, []))[1].append((escalation, way))
     for item, ways in found.values():
@@ -90,65 +89,76 @@ def _says_everything(item: Item) -> bool:
 
 def _way(subject: Subject, escalation: Escalation) -> list[Request] | None:
     """Return one allowed request for each step, or None."""
-    if not all(_said(subject, wanted.action) for wanted in escalation.steps):
+    about = [_about(subject, wanted.action) for wanted in escalation.steps]
+    if not all(any(item.allows for item in items) for items in about):
         return None
     way = []
-    for wanted in escalation.steps:
-        asked = _asked(subject, wanted)
-        request = next((r for r in asked if subject.authorizer.decide(r).allowed), None)
-        request = request or _somehow(subject, wanted)
+    for wanted, items in zip(escalation.steps, about, strict=True):
+        request = request_of(allowed(items, _shape(subject, wanted, items)))
         if request is None:
             return None
         way.append(request)
     return way
 
 
-def _said(subject: Subject, full: str) -> bool:
-    """Say whether a statement allows the action *full* of something."""
+def _about(subject: Subject, full: str) -> tuple[Item, ...]:
+    """Return the statements about the action *full*."""
     action = _action(full)
-    return action is not None and any(item.allows for item in concerning(subject, action))
+    return subject.concerning(action) if action else ()
 
 
+@cache
 def _action(full: str) -> Action | None:
     name, _, operation = full.partition(":")
     owner = facts.service(name)
     return owner.action(operation) if owner else None
 
 
-def _somehow(subject: Subject, wanted: Wanted) -> Request | None:
-    """Return an allowed request that only a proof finds, for a step that names its resource."""
+def _shape(subject: Subject, wanted: Wanted, items: tuple[Item, ...]) -> Shape:
+    """Return the requests for a step: the worst there are, by one caller, in whatever context.
+
+    A resource that is named carries no tag and no permissions boundary.
+    """
+    given = _caller(subject) | _worst(subject, wanted)
+    tested = {same_key(c.key): c.key for item in items for c in item.statement.conditions}
+    variables = {key for item in items for key in item.variable_keys}
+    tested = {key: key for key in variables} | tested
+    equal = {key: given[name] for name, key in tested.items() if name in given}
+    named = wanted.resource is not None
+    absent = {k: "true" for n, k in tested.items() if named and n.startswith(OF_RESOURCE)}
+    conditions = {"StringEquals": equal, "Null": absent}
+    return Shape(
+        (wanted.action,),
+        (_arn(subject, wanted),),
+        {operator: block for operator, block in conditions.items() if block},
+    )
+
+
+def _arn(subject: Subject, wanted: Wanted) -> str:
     if wanted.resource is None:
-        return None
-    asked = next(_asked(subject, wanted))
-    who = {k: v for k, v in asked.context.items() if same_key(k).startswith(WHO)}
-    return allowed_somehow(subject, wanted.action, asked.resource, who | _keys(subject, wanted))
-
-
-def _asked(subject: Subject, wanted: Wanted) -> Iterator[Request]:
-    from cml_iam.engine import Request
-
+        return "*"
     name = wanted.action.partition(":")[0]
-    if wanted.resource is not None:
-        region = "" if name in GLOBAL else REGION
-        account, partition = subject.account or ACCOUNT, subject.partition or PARTITION
-        prefix = "iam" if name in GLOBAL else name
-        arn = f"arn:{partition}:{prefix}:{region}:{account}:{wanted.resource}"
-        context = base_context_of(subject, name, REGION) | _keys(subject, wanted)
-        yield Request(wanted.action, arn, None, context)
-        return
-    action = _action(wanted.action)
-    if action is None:
-        return
-    for target in sorted(action.targets, key=lambda each: (each.type != "instance", each.type)):
-        if target.required:
-            yield from requests(subject, action, target, concerning(subject, action))
+    region, prefix = ("", "iam") if name in GLOBAL else (REGION, name)
+    account, partition = subject.account or ACCOUNT, subject.partition or PARTITION
+    return f"arn:{partition}:{prefix}:{region}:{account}:{wanted.resource}"
 
 
-def _keys(subject: Subject, wanted: Wanted) -> dict[str, Any]:
-    """Return the condition keys of the worst such request."""
+def _caller(subject: Subject) -> dict[str, Any]:
+    """Return the condition keys that say who asks, by `same_key`."""
+    account, partition = subject.account or ACCOUNT, subject.partition or PARTITION
+    return {
+        "aws:principalaccount": account,
+        "aws:principalarn": f"arn:{partition}:iam::{account}:user/example",
+        "aws:principaltype": "User",
+        "aws:username": "example",
+    }
+
+
+def _worst(subject: Subject, wanted: Wanted) -> dict[str, Any]:
+    """Return the condition keys of the worst such request, by `same_key`."""
     partition = subject.partition or PARTITION
-    keys = {"iam:PolicyARN": f"arn:{partition}:iam::aws:policy/AdministratorAccess"}
-    return keys | ({"iam:PassedToService": wanted.service} if wanted.service else {})
+    keys = {"iam:policyarn": f"arn:{partition}:iam::aws:policy/AdministratorAccess"}
+    return keys | ({"iam:passedtoservice": wanted.service} if wanted.service else {})
 
 
 def _found(subject: Subject, item: Item, ways: list[tuple[Escalation, list[Request]]]) -> Found:
@@ -162,8 +172,5 @@ def _found(subject: Subject, item: Item, ways: list[tuple[Escalation, list[Reque
         "name the users, groups, roles and policies it is for, and set a permissions boundary "
         f"(see {escalation.page})",
         item.label,
-        tuple(
-            Step(each, subject.authorizer.decide(each).outcome, f"{each.action} on {each.resource}")
-            for each in way
-        ),
+        tuple(step(subject, each, f"{each.action} on {each.resource}") for each in way),
     )

@@ -54,7 +54,7 @@ def elements(subject: Subject) -> Iterator[Found]:
 
 
 def _principal(item: Item, subject: Subject) -> Iterator[Found]:
-    statement = item.statement
+    statement = item.written
     name = "NotPrincipal" if statement.principal is None else "Principal"
     has = statement.principal is not None or statement.not_principal is not None
     if has and subject.kind in _WITHOUT_PRINCIPAL:
@@ -76,7 +76,7 @@ def _principal(item: Item, subject: Subject) -> Iterator[Found]:
 
 
 def _resource(item: Item, subject: Subject) -> Iterator[Found]:
-    statement = item.statement
+    statement = item.written
     has = statement.resource is not None or statement.not_resource is not None
     if subject.kind == "trust" and has:
         name = "Resource" if statement.resource is not None else "NotResource"

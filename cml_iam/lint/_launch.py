@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import facts
-from cml_iam.facts import arn_pattern, covers, is_region, overlap
-from cml_iam.lint._conditions import holds_without_key, parse_operator
-from cml_iam.lint._corrections import further_statement
+from cml_iam.facts import REQUEST_TAG, TAG_KEYS, is_region, never_with
+from cml_iam.lint._ask import allowed, can_be, owing, sent
+from cml_iam.lint._corrections import further_statement, spelled_tag
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found, Step
-from cml_iam.lint._sample import base_context, concerning, requests, says
+from cml_iam.lint._subject import demands_text, ec2_action
+from cml_iam.lint._tags import besides, forbids_text, other_case, step
+from cml_iam.prove import Shape, where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from cml_iam.engine import Request
     from cml_iam.errors import Place
     from cml_iam.facts import Action, Target
     from cml_iam.lint._edits import Correction
     from cml_iam.lint._subject import Item, Subject
+    from cml_iam.space import Asked
 
 EBS_ROOT: Final = "volume"
 """Optional in the reference, because of instance store; but a launch from an EBS image needs it."""
@@ -32,26 +35,38 @@ def cannot_launch(subject: Subject) -> Iterator[Found]:
     if not subject.attached:
         return
     granting = [item for item in subject.allows if _run_element(item) is not None]
-    run = _action("RunInstances")
-    if not granting or run is None:
+    if not granting:
         return
+    run = ec2_action("RunInstances")
+    about = subject.concerning(run)
     needed = [each for each in run.targets if each.required or each.type == EBS_ROOT]
-    refused = [each for each in needed if _certainly_denied(subject, run, each)]
-    missing = [each for each in needed if not _possible(subject, run, each)]
-    if refused:
-        yield _denied_launch(subject, run, refused)
+    refused = [each for each in needed if _is_refused(subject, about, run, each)]
+    allowing = [each for each in about if each.allows]
+    missing = [each for each in refused if _is_refused(subject, allowing, run, each)]
+    denied = [each for each in refused if each not in missing]
+    if denied:
+        yield _denied_launch(subject, run, denied)
     elif missing:
         yield _incomplete_launch(subject, run, granting[0], missing)
+
+
+def _is_refused(subject: Subject, items: Iterable[Item], run: Action, target: Target) -> bool:
+    """Say whether it is proved that *items* of *subject* never allow *run* on *target*."""
+    about = [item for item in items if item.reaches(target)]
+    return not can_be(subject.authorizer, about, _launch(run, target))
+
+
+def _launch(run: Action, target: Target) -> Shape:
+    return Shape((run.full,), tuple(":".join(arn) for arn in target.arns))
 
 
 def _incomplete_launch(subject: Subject, run: Action, item: Item, missing: list[Target]) -> Found:
     keys = _keys_in_the_way(subject, run, missing)
     why = ""
     if keys:
-        of = sorted(
-            {each.type for key in keys for each in run.targets if each.keys.has(key)}
-            & {each.type for each in run.targets if each.required or each.type == EBS_ROOT}
-        )
+        needed = {each.type for each in run.targets if each.required or each.type == EBS_ROOT}
+        having = {t.type for k in keys for t in run.targets if not never_with(k, run.full, t.keys)}
+        of = sorted(needed & having)
         where = f"exists on {listed(of)} only" if of else "exists on none of them"
         why = f" ({listed(keys)} {where}, so the condition refuses all else)"
     return Found(
@@ -93,40 +108,37 @@ def _rest_of_launch(subject: Subject, item: Item, missing: list[Target]) -> dict
     return statement | ({"Condition": regions} if regions else {})
 
 
-def _denied_launch(subject: Subject, run: Action, refused: list[Target]) -> Found:
-    item = next(
-        each for each in subject.denies if any(_always_matches(each, run, t) for t in refused)
-    )
+def _denied_launch(subject: Subject, run: Action, denied: list[Target]) -> Found:
+    about = subject.concerning(run)
+    allowing = [each for each in about if each.allows]
+    denies = [each for each in about if not each.allows]
+    alone = (e for e in denies if any(_is_refused(subject, [*allowing, e], run, t) for t in denied))
+    item = next(alone, denies[0])
     return Found(
         "no instance can be launched: this statement refuses RunInstances on every "
-        f"{listed([each.type for each in refused], most=6)}, which a launch needs",
+        f"{listed([each.type for each in denied], most=6)}, which a launch needs",
         item.place(),
         "name the resources it is meant for: an absent condition key makes a negated condition "
         "hold",
         item.label,
-        _refusals(subject, run, refused),
+        _refusals(subject, run, denied),
     )
 
 
 def _refusals(subject: Subject, run: Action, targets: list[Target]) -> tuple[Step, ...]:
-    steps = []
-    for target in targets[:1]:
-        request = next(requests(subject, run, target, subject.items), None)
-        if request:
-            outcome = subject.authorizer.decide(request).outcome
-            steps.append(Step(request, outcome, f"{request.action} on {request.resource}"))
-    return tuple(steps)
+    request = sent(_launch(run, targets[0]))
+    return (step(subject, request, f"{run.full} on {request.resource}"),) if request else ()
 
 
 def _keys_in_the_way(subject: Subject, run: Action, missing: list[Target]) -> list[str]:
     """Return the keys for lack of which a statement does not match the *missing* types."""
     found = [
-        condition.key
-        for item in subject.allows
-        if says(item, run)
-        for condition in item.statement.conditions
-        if holds_without_key(condition) is False
-        and any(item.reaches(each) and not each.keys.has(condition.key) for each in missing)
+        asked.condition.key
+        for item in subject.concerning(run)
+        for asked in item.asked
+        if item.allows and asked.operator.known and not asked.test({})
+        for each in missing
+        if item.reaches(each) and never_with(asked.condition.key, run.full, each.keys)
     ]
     return list(dict.fromkeys(found))
 
@@ -140,50 +152,6 @@ def _run_element(item: Item) -> int | None:
     return None
 
 
-def _possible(subject: Subject, run: Action, target: Target) -> bool:
-    return any(
-        says(item, run) and item.reaches(target) and _can_hold(item, target)
-        for item in subject.allows
-    )
-
-
-def _can_hold(item: Item, target: Target) -> bool:
-    """Say whether a request on *target* can meet the conditions of *item*, keys considered."""
-    return all(
-        holds_without_key(condition) or target.keys.has(condition.key)
-        for condition in item.statement.conditions
-        if parse_operator(condition.operator)
-    ) and all(parse_operator(each.operator) for each in item.statement.conditions)
-
-
-def _certainly_denied(subject: Subject, run: Action, target: Target) -> bool:
-    return any(_always_matches(item, run, target) for item in subject.denies)
-
-
-def _always_matches(item: Item, run: Action, target: Target) -> bool:
-    """Say whether *item* matches every request for *run* on *target*."""
-    if not says(item, run) or not _names_all(item, target):
-        return False
-    return all(
-        holds_without_key(condition) and not target.keys.has(condition.key)
-        for condition in item.statement.conditions
-    )
-
-
-def _names_all(item: Item, target: Target) -> bool:
-    if item.statement.not_resource is not None:
-        excluded = [
-            arn_pattern(text, variables=item.variables) for text in item.statement.not_resource
-        ]
-        return all(
-            each is not None and not any(overlap(each, arn) for arn in target.arns)
-            for each in excluded
-        )
-    if any("${" in text for text in item.statement.resource or ()):
-        return False
-    return any(all(covers(each, arn) for arn in target.arns) for _, each in item.resources)
-
-
 def health_locked_out(subject: Subject) -> Iterator[Found]:
     """Yield region restrictions that also keep the health check from DescribeRegions.
 
@@ -191,9 +159,8 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
     """
     if subject.kind != "identity":
         return
-    describe = _action("DescribeRegions")
     restricted = [item for item in subject.allows if _operates(item) and _region_place(item)]
-    if not restricted or describe is None:
+    if not restricted:
         return
     named = {
         value
@@ -202,24 +169,20 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
         if is_region(condition.key)
         for value in condition.values
     }
-    outside = next(
-        region
-        for region in ("eu-central-1", "ap-southeast-2", "sa-east-1", "xx-none-1")
-        if region not in named
-    )
-    there = base_context(subject, describe, outside)
-    about = concerning(subject, describe)
-    asked = list(requests(subject, describe, describe.targets[0], about, fixed=there))
-    if not any(subject.authorizer.decide(request).allowed for request in asked):
-        item, request = restricted[0], asked[0]
-        decision = subject.authorizer.decide(request)
+    regions = ("eu-central-1", "ap-southeast-2", "sa-east-1", "xx-none-1")
+    outside = next(region for region in regions if region not in named)
+    describe = ec2_action("DescribeRegions")
+    asked = Shape((describe.full,), ("*",), {"StringEquals": {"aws:RequestedRegion": outside}})
+    request = sent(asked)
+    if request and allowed(subject.concerning(describe), asked).holds:
+        item = restricted[0]
         yield Found(
             "the health check is locked out: ec2:DescribeRegions is not allowed in every region, "
             "and the check may run in any",
             _region_place(item),
             'allow ec2:DescribeRegions on `"Resource": "*"` without a condition',
             item.label,
-            (Step(request, decision.outcome, f"ec2:DescribeRegions in {outside}"),),
+            (step(subject, request, f"ec2:DescribeRegions in {outside}"),),
         )
 
 
@@ -241,6 +204,66 @@ def _region_place(item: Item) -> Place | None:
     )
 
 
-def _action(name: str) -> Action | None:
-    ec2 = facts.service("ec2")
-    return ec2.action(name) if ec2 else None
+def launched_by_case(subject: Subject) -> Iterator[Found]:
+    """Yield tags demanded at launch that a launch can spell in another case.
+
+    Condition keys do not mind the case of a tag's key, EC2 does.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
+    """
+    if not subject.attached:
+        return
+    run = ec2_action("RunInstances")
+    about = subject.concerning(run)
+    for item in about:
+        for asked in item.asked:
+            if not asked.condition.key.lower().startswith(REQUEST_TAG):
+                continue
+            demands = demands_text(asked) if item.allows else forbids_text(asked)
+            launch = _in_other_case(about, item, asked, run) if demands else None
+            if launch and not subject.authorizer.decide(_untagged(launch)).allowed:
+                yield _launched(subject, item, asked, launch)
+
+
+def _in_other_case(
+    about: tuple[Item, ...], item: Item, asked: Asked, run: Action
+) -> Request | None:
+    """Return an allowed launch with the tag in another case that *item* has a say in."""
+    key = asked.condition.key
+    values = tuple(each for each in asked.condition.values if "${" not in each)
+    having = [t for t in item.targets(run) if not never_with(key, run.full, t.keys)]
+    arns = tuple(dict.fromkeys(":".join(arn) for each in having for arn in each.arns))
+    if not values or not arns:
+        return None
+    sent_tag = {"StringLike" if "like" in asked.operator.base else "StringEquals": {key: values}}
+    twin = {"ForAllValues:StringEquals": {"aws:TagKeys": [other_case(key.partition("/")[2])]}}
+    shape = where(Shape((run.full,), arns), sent_tag, twin, *besides(item, asked))
+    return owing([each for each in about if any(map(each.reaches, having))], item, shape)
+
+
+def _untagged(request: Request) -> Request:
+    kept = {
+        key: value
+        for key, value in request.context.items()
+        if not key.lower().startswith((REQUEST_TAG, TAG_KEYS))
+    }
+    return request._replace(context=kept)
+
+
+def _launched(subject: Subject, item: Item, asked: Asked, launch: Request) -> Found:
+    key = asked.condition.key
+    tag = key.partition("/")[2]
+    twin, value = other_case(tag), {k.lower(): v for k, v in launch.context.items()}[key.lower()]
+    return Found(
+        f"the tag demanded at launch can be spelled `{twin}`: condition keys do not mind the case, "
+        f"EC2 does, and whoever looks for `{tag}` does not find what was launched so",
+        item.condition_place(asked.condition),
+        f"demand the spelling too: `ForAnyValue:StringEquals` on `aws:TagKeys` with `{tag}`",
+        item.label,
+        (
+            step(
+                subject, _untagged(launch), f"{launch.action} on {launch.resource}, without the tag"
+            ),
+            step(subject, launch, f"{launch.action} on it, with the tag {twin}={value}"),
+        ),
+        spelled_tag(item, tag),
+    )

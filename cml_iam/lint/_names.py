@@ -7,22 +7,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cml_iam import facts
-from cml_iam.lint._conditions import (
-    NULL,
+from cml_iam.engine.parts import Keys, Scope, compile_condition
+from cml_iam.lint._ask import always_holds, matched
+from cml_iam.lint._corrections import (
     OPERATOR_NAMES,
-    holds_without_key,
-    parse_operator,
-    value_problems,
+    known_action,
+    known_key,
+    known_operator,
+    with_wildcards,
 )
-from cml_iam.lint._corrections import known_action, known_key, known_operator, with_wildcards
 from cml_iam.lint._finding import Found
-from cml_iam.policy import did_you_mean
+from cml_iam.policy import Condition, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.lint._subject import Item, Subject
-    from cml_iam.policy import Condition
+    from cml_iam.space import Asked
 
 _WHITE: Final = re.compile(r"\s")
 
@@ -78,14 +79,15 @@ def _unknown_action(text: str, prefix: str, name: str) -> tuple[str, str | None]
 def operators(subject: Subject) -> Iterator[Found]:
     """Yield condition operators that do not exist."""
     for item in subject.items:
-        for condition in item.statement.conditions:
-            if parse_operator(condition.operator) is None:
+        for asked in item.asked:
+            operator = asked.condition.operator
+            if not asked.operator.known:
                 yield Found(
-                    f"there is no condition operator `{condition.operator}`",
-                    item.place("Condition", condition.operator),
-                    _operator_hint(condition.operator),
+                    f"there is no condition operator `{operator}`",
+                    item.place("Condition", operator),
+                    _operator_hint(operator),
                     item.label,
-                    correction=known_operator(item, condition.operator),
+                    correction=known_operator(item, operator),
                 )
 
 
@@ -101,57 +103,54 @@ def _operator_hint(text: str) -> str | None:
 def keys(subject: Subject) -> Iterator[Found]:
     """Yield condition keys that neither AWS nor a service of it has."""
     for item in subject.items:
-        for condition in item.statement.conditions:
-            if facts.is_unknown_key(condition.key):
+        for asked in item.asked:
+            key = asked.condition.key
+            if facts.is_unknown_key(key):
+                holds = "always" if asked.test({}) else "never"
                 yield Found(
-                    f"there is no condition key `{condition.key}` in AWS's reference of "
-                    f"{facts.updated()}, so {what_follows(condition)}",
-                    item.condition_place(condition),
-                    facts.key_hint(condition.key),
+                    f"there is no condition key `{key}` in AWS's reference of {facts.updated()}: "
+                    f"unless AWS has added it since, the condition {holds} holds",
+                    item.condition_place(asked.condition),
+                    facts.key_hint(key),
                     item.label,
-                    correction=known_key(item, condition),
+                    correction=known_key(item, asked.condition),
                 )
-
-
-def what_follows(condition: Condition) -> str:
-    """Say what a condition comes to when no request has its key."""
-    return "it always holds" if holds_without_key(condition) else "it never holds"
 
 
 def values(subject: Subject) -> Iterator[Found]:
     """Yield values that are no number, date, address, boolean or ARN where one is needed."""
     for item in subject.items:
-        for condition in item.statement.conditions:
-            if parse_operator(condition.operator) is None:
+        for asked, compiled in zip(item.asked, item.compiled.conditions, strict=True):
+            condition = asked.condition
+            if not asked.operator.known:
                 continue
             if not condition.values:
                 yield Found(
-                    f"`{condition.key}` has no values, so it never matches",
+                    f"`{condition.key}` has no values, so {_consequence(item, asked)}",
                     item.condition_place(condition),
                     "give it a value, or remove it",
                     item.label,
                 )
-            if subject.authorizer.problems:
-                yield from _bad_values(item, condition)
+            for index, problem in _bad_values(item, asked) if compiled.problems else ():
+                yield Found(
+                    f"{problem}: {_consequence(item, asked)}",
+                    item.condition_place(condition, index),
+                    _form_of(asked),
+                    item.label,
+                )
 
 
-def _bad_values(item: Item, condition: Condition) -> Iterator[Found]:
-    for index, value in enumerate(condition.values):
-        single = replace(condition, values=(value,))
-        for problem in value_problems(single, variables=item.variables):
-            yield Found(
-                f"{problem}: {_consequence(condition)}",
-                item.condition_place(condition, index),
-                _form_of(condition),
-                item.label,
-            )
+def _bad_values(item: Item, asked: Asked) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with values of a condition, each with its number."""
+    scope = Scope(variables=item.variables, keys=Keys())
+    for index, value in enumerate(asked.condition.values):
+        single = replace(asked.condition, values=(value,))
+        yield from ((index, each) for each in compile_condition(single, scope).problems)
 
 
-def _form_of(condition: Condition) -> str | None:
+def _form_of(asked: Asked) -> str | None:
     """Say what a value of the operator looks like."""
-    op = parse_operator(condition.operator)
-    base = op.base if op else ""
-    return next((form for family, form in _FORMS.items() if family in base), None)
+    return next((form for family, form in _FORMS.items() if family in asked.operator.base), None)
 
 
 _FORMS: Final = {
@@ -165,19 +164,27 @@ _FORMS: Final = {
 }
 
 
-def _consequence(condition: Condition) -> str:
-    op = parse_operator(condition.operator)
-    if op and op.base != NULL and (op.negated or len(condition.values) == 1):
+def _consequence(item: Item, asked: Asked) -> str:
+    """Say when the condition holds in the requests that *item* is about otherwise."""
+    condition = asked.condition
+    if matched(item, conditions=()).holds:
+        return "it matches nothing"
+    if matched(item, conditions=(condition,)).holds:
         return "the condition never holds"
+    if always_holds(item, condition).holds:
+        return "the condition always holds"
+    present = Condition("Null", condition.key, ("false",))
+    if matched(item, conditions=(condition, present)).holds:
+        return f"the condition holds only for requests without `{condition.key}`"
     return "this value never matches"
 
 
 def literal_wildcards(subject: Subject) -> Iterator[Found]:
     """Yield `*` and `?` in values of operators that take them as plain characters."""
     for item in subject.items:
-        for condition in item.statement.conditions:
-            op = parse_operator(condition.operator)
-            if op is None or op.base not in _LITERAL or _may_have_star(condition.key):
+        for asked in item.asked:
+            condition, base = asked.condition, asked.operator.base
+            if not asked.operator.known or base not in _LITERAL or _may_have_star(condition.key):
                 continue
             for index, value in enumerate(condition.values):
                 if not any(char in _ESCAPED.sub("", value) for char in "*?"):
@@ -185,10 +192,10 @@ def literal_wildcards(subject: Subject) -> Iterator[Found]:
                 yield Found(
                     f"{condition.operator} takes the wildcard in `{value}` as a plain character",
                     item.condition_place(condition, index),
-                    f"use {_LITERAL[op.base]}",
+                    f"use {_LITERAL[base]}",
                     item.label,
-                    correction=with_wildcards(item, condition, _WILD_OPERATOR[op.base])
-                    if op.base in _WILD_OPERATOR and condition.operator.lower() == op.base
+                    correction=with_wildcards(item, condition, _WILD_OPERATOR[base])
+                    if base in _WILD_OPERATOR and condition.operator.lower() == base
                     else None,
                 )
 
@@ -212,9 +219,10 @@ _ESCAPED: Final = re.compile(r"\$\{[^}]*\}")
 def operator_types(subject: Subject) -> Iterator[Found]:
     """Yield operators that do not fit the type of the key."""
     for item in subject.items:
-        for condition in item.statement.conditions:
-            op, kind = parse_operator(condition.operator), facts.key_type(condition.key)
-            if op is None or kind is None or op.base == NULL:
+        for asked in item.asked:
+            condition, op = asked.condition, asked.operator
+            kind = facts.key_type(condition.key)
+            if not op.known or kind is None or asked.family == "null":
                 continue
             if condition.key.lower() in facts.SEVERAL_VALUES and not op.qualifier:
                 yield Found(

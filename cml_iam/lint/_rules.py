@@ -19,7 +19,6 @@ from cml_iam.lint import (
     _escalation,
     _grammar,
     _launch,
-    _launchtags,
     _names,
     _tags,
 )
@@ -276,7 +275,7 @@ RULES: Final = (
         Severity.WARNING,
         "a tag demanded at launch that can be spelled in another case",
         f"{_IAM}/access_tags.html",
-        _launchtags.launched_by_case,
+        _launch.launched_by_case,
     ),
     Rule(
         "CML505",

@@ -5,20 +5,27 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cml_iam import facts
-from cml_iam.facts import ArnPattern, arn_pattern, overlap
-from cml_iam.policy import VERSION_2012
+from cml_iam.engine import compile_policies
+from cml_iam.facts import arn_pattern, overlap
+from cml_iam.policy import PolicyDocument, Statement, pattern_matches
+from cml_iam.space import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.engine import Authorizer
+    from cml_iam.engine import Authorizer, Request
     from cml_iam.errors import Place
-    from cml_iam.facts import Action, Target
+    from cml_iam.facts import Action, ArnPattern, Target
     from cml_iam.lint._finding import Kind
-    from cml_iam.policy import Condition, PolicyDocument, Statement
+    from cml_iam.policy import Condition
+    from cml_iam.space import Asked
+
+
+Said = tuple[Statement, str]
+"""A statement and the version of its document, which says whether it has policy variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +42,16 @@ class Named:
     exact: bool
 
 
-@dataclass(frozen=True)
-class Item:
-    """A statement in its document."""
+@dataclass(frozen=True, eq=False)
+class Item(Part):
+    """A statement of *document*, where it stands, and what it names of AWS's service reference.
+
+    *written* is the statement as it stands there; `statement` is the same as one of a principal's
+    policy.
+    """
 
     document: PolicyDocument
-    statement: Statement
+    written: Statement
 
     @property
     def label(self) -> str:
@@ -53,22 +64,32 @@ class Item:
         return self.statement.effect == "Allow"
 
     @property
-    def variables(self) -> bool:
-        """Whether `${…}` is a policy variable in this document."""
-        return self.document.version == VERSION_2012
+    def grants(self) -> str:
+        """The verb for what the statement does: `grants` or `refuses`."""
+        return "grants" if self.allows else "refuses"
+
+    @cached_property
+    def said(self) -> Said:
+        """The statement without its number and Sid, and its version: equal if they say the same."""
+        return replace(self.statement, index=0, sid=None), self.document.version
 
     def place(self, *element: str | int) -> Place | None:
         """Return where the statement, or the *element* of it, stands."""
         located = self.document.located
         if located is None or not element or not isinstance(element[-1], int):
-            return self.document.place(self.statement, *element)
-        path = (*self.document.path(self.statement), *element)
+            return self.document.place(self.written, *element)
+        path = (*self.document.path(self.written), *element)
         return located.place(path)
 
     def condition_place(self, condition: Condition, value: int | None = None) -> Place | None:
         """Return where *condition*, or its value number *value*, stands."""
         path = ("Condition", condition.operator, condition.key)
         return self.place(*path) if value is None else self.place(*path, value)
+
+    @property
+    def variable_keys(self) -> frozenset[str]:
+        """The keys of its policy variables, by `same_key`."""
+        return self.needs.union(*(each.needs() for each in self.asked))
 
     @cached_property
     def named(self) -> tuple[Named, ...]:
@@ -85,15 +106,12 @@ class Item:
         """Whether `Action` names every action."""
         return any(each.everything for each in self.named)
 
-    @cached_property
-    def patterns(self) -> dict[str, tuple[str, ...]]:
-        """The elements of `Action` with wildcards that name something, by service."""
-        found: dict[str, tuple[str, ...]] = {}
-        for each in self.named:
-            if each.actions and not each.exact:
-                service = each.actions[0].service
-                found[service] = (*found.get(service, ()), each.text.lower())
-        return found
+    def says(self, action: Action) -> bool:
+        """Say whether the statement is about *action*."""
+        excluded = self.statement.not_action
+        if excluded is not None:
+            return not any(pattern_matches(e, action.full, ignore_case=True) for e in excluded)
+        return self.everything or action.full in self.actions
 
     @cached_property
     def resources(self) -> tuple[tuple[str, ArnPattern], ...]:
@@ -130,21 +148,32 @@ class Item:
         return {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Subject:
     """Documents that take effect together, all of the same *kind*."""
 
     documents: tuple[PolicyDocument, ...]
     kind: Kind
 
+    @property
+    def _of_principal(self) -> list[PolicyDocument]:
+        """The documents as policies of a principal, whatever kind they are of."""
+        return [
+            replace(document, statements=tuple(map(as_attached, document.statements)))
+            for document in self.documents
+        ]
+
+    @cached_property
+    def authorizer(self) -> Authorizer:
+        """The engine on these documents."""
+        return compile_policies(identity=self._of_principal)
+
     @cached_property
     def items(self) -> tuple[Item, ...]:
         """Every statement of every document."""
-        return tuple(
-            Item(document, statement)
-            for document in self.documents
-            for statement in document.statements
-        )
+        written = [(each, one) for each in self.documents for one in each.statements]
+        compiled = self.authorizer.gates[0].statements
+        return tuple(Item(each, *where) for each, where in zip(compiled, written, strict=True))
 
     @property
     def allows(self) -> Iterator[Item]:
@@ -161,6 +190,17 @@ class Subject:
         """Whether the documents are about what one principal may do."""
         return self.kind in {"identity", "boundary"}
 
+    def concerning(self, *actions: Action) -> tuple[Item, ...]:
+        """Return the statements about any of *actions*."""
+        return tuple(item for item in self.items if any(map(item.says, actions)))
+
+    def granting(self, request: Request) -> Item | None:
+        """Return a statement that decides *request*, if any does."""
+        allowed = self.authorizer.decide(request).allowed
+        matched = {id(each.statement) for _, each in self.authorizer.matched(request)}
+        found = (item for item in self.items if id(item.statement) in matched)
+        return next((item for item in found if item.allows is allowed), None)
+
     @cached_property
     def account(self) -> str | None:
         """The first account that an ARN of the documents names."""
@@ -175,32 +215,6 @@ class Subject:
         patterns = (pattern for item in self.items for _, pattern in item.resources)
         named = (pattern[field] for pattern in patterns)
         return next((text for text in named if re.fullmatch(expression, text)), None)
-
-    @cached_property
-    def found(self) -> dict[Any, Any]:
-        """What a rule found out about these documents and another may ask again."""
-        return {}
-
-    @cached_property
-    def authorizer(self) -> Authorizer:
-        """The engine on these documents."""
-        from cml_iam.engine import compile_policies
-
-        return compile_policies(identity=self.of_principal)
-
-    @cached_property
-    def of_principal(self) -> list[PolicyDocument]:
-        """The documents as policies of a principal."""
-        return [
-            replace(document, statements=tuple(map(as_attached, document.statements)))
-            for document in self.documents
-        ]
-
-    @cached_property
-    def by_statement(self) -> dict[int, Item]:
-        """The items by the identity of what the authorizer calls their statements."""
-        asked = (each for document in self.of_principal for each in document.statements)
-        return {id(each): item for each, item in zip(asked, self.items, strict=True)}
 
 
 def as_attached(statement: Statement) -> Statement:
@@ -223,6 +237,21 @@ def names(text: str, pattern: ArnPattern, target: Target) -> bool:
     if not target.type:
         return text == "*"
     return not target.arns or any(overlap(pattern, arn) for arn in target.arns)
+
+
+def demands_text(asked: Asked) -> bool:
+    """Say whether a condition demands one of some texts of a key that must be there."""
+    operator = asked.operator
+    plain = operator.base in {"stringequals", "stringlike", "stringequalsignorecase"}
+    return plain and operator.known and not operator.if_exists and not operator.qualifier
+
+
+def ec2_action(name: str) -> Action:
+    """Return the action *name* of EC2, which exists."""
+    ec2 = facts.service("ec2")
+    action = ec2.action(name) if ec2 else None
+    assert action is not None  # noqa: S101 - a name of ours that AWS has
+    return action
 
 
 def _named(index: int, text: str) -> Named:

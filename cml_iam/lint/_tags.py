@@ -1,241 +1,375 @@
 """Tags as gates: who may set a tag may do whatever the tag opens.
 
+The proof is asked for a call that opens or closes the gate, and for one that the gate decides; the
+engine then decides both of one resource, whose tags the first call changes.
+
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/control-access-with-tags.html
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam import facts
-from cml_iam.facts import arn_pattern, covers, same_key
+from cml_iam.facts import (
+    REQUEST_TAG,
+    RESOURCE_TAG,
+    TAG_KEYS,
+    arn_pattern,
+    covers,
+    every_name,
+    same_key,
+)
+from cml_iam.lint._ask import allowed, overtaken, owing, request_of
 from cml_iam.lint._corrections import guarded_tag
 from cml_iam.lint._finding import Found, Step
-from cml_iam.lint._gates import (
-    Gate,
-    gate_conditions,
-    gated_actions,
-    gates,
-    taggings,
-    twin_of,
-    values_of,
-    wipes,
-)
-from cml_iam.lint._proved import TagProof
-from cml_iam.lint._sample import granting, resource_tag, says
+from cml_iam.lint._subject import demands_text, ec2_action
+from cml_iam.prove import Shape, TagTest, changing_key, giving, taking_away, where
+from cml_iam.site import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from cml_iam.engine import Request
-    from cml_iam.facts import Action
+    from cml_iam.facts import Action, Target
     from cml_iam.lint._edits import Correction
     from cml_iam.lint._subject import Item, Subject
-    from cml_iam.policy import Condition
+    from cml_iam.space import Asked
+
+TAGGING: Final = ("ec2:CreateTags", "ec2:DeleteTags")
+LIFECYCLE: Final = ("TerminateInstances", "StopInstances", "StartInstances")
+OPERATORS: Final = {
+    "stringequals": ("StringEquals", "StringNotEquals"),
+    "stringlike": ("StringLike", "StringNotLike"),
+    "stringequalsignorecase": ("StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"),
+}
+"""Operators of gates by their base without `not`: as they hold, and as they fail."""
+
+Tags = dict[str, tuple[str, Any]]
+"""Keys and values of tags by their keys in lower case, as condition keys know them."""
 
 
 def gate_open(subject: Subject) -> Iterator[Found]:
     """Yield tag conditions that the caller can meet by setting the tag."""
-    for item, condition in gate_conditions(subject):
-        found = _first_way(subject, item, condition, twin=False)
-        if found:
-            gate, request = found
-            yield _opened(subject, gate, request, gate.tag)
-        elif not _first_way(subject, item, condition, twin=True):
-            yield from _opened_somehow(subject, item, condition)
+    for gate in gates(subject):
+        if gate.way:
+            yield _opened(gate, gate.way, gate.key)
 
 
 def gate_open_by_case(subject: Subject) -> Iterator[Found]:
     """Yield tag conditions whose tag is guarded, but not in another spelling of its case."""
-    for item, condition in gate_conditions(subject):
-        if _first_way(subject, item, condition, twin=False):
-            continue
-        found = _first_way(subject, item, condition, twin=True)
-        if found:
-            gate, request = found
-            yield _opened(subject, gate, request, twin_of(gate.tag))
+    for gate in gates(subject):
+        twin = other_case(gate.key)
+        way = gate.way_in(twin) if not gate.way else ()
+        if way:
+            yield _opened(gate, way, twin)
 
 
 def tag_wiped(subject: Subject) -> Iterator[Found]:
     """Yield tag conditions whose tag the caller can remove: what it managed is lost to it."""
-    for item, condition in gate_conditions(subject):
-        proof = _proof(subject, item, condition)
-        if not proof.targets or proof.never_taken():
-            continue
-        ways = (
-            (gate, request)
-            for gate in gates(subject, item, condition)
-            for request in wipes(subject, gate)
-        )
-        found = next(ways, None) or _wiped_somehow(subject, item, condition, proof)
-        if found:
-            yield _wiped(subject, *found)
+    for gate in gates(subject):
+        way = gate.way_out()
+        if way:
+            yield _wiped(gate, *way)
 
 
-def _first_way(
-    subject: Subject, item: Item, condition: Condition, *, twin: bool
-) -> tuple[Gate, Request] | None:
-    key = ("first way", id(item), condition, twin)
-    if key not in subject.found and not _can_be_given(subject, item, condition):
-        subject.found[key] = None
-    if key not in subject.found:
-        ways = (
-            (gate, request)
-            for gate in gates(subject, item, condition)
-            for request in taggings(subject, gate, twin_of(gate.tag) if twin else gate.tag)
-        )
-        subject.found[key] = next(ways, None)
-    found: tuple[Gate, Request] | None = subject.found[key]
+def other_case(tag: str) -> str:
+    """Return *tag* in another case; condition keys take the two for one, EC2 does not."""
+    return tag.lower() if tag != tag.lower() else tag.upper()
+
+
+@lru_cache(4)
+def gates(subject: Subject) -> list[Gate]:
+    """Return the conditions that make a tag of the resource a gate.
+
+    Nobody can set or remove a tag whose key begins with `aws:`.
+    """
+    found = []
+    for item in subject.items if subject.attached else ():
+        for asked in item.asked:
+            name = same_key(asked.condition.key)
+            if not name.startswith(RESOURCE_TAG) or name.startswith(f"{RESOURCE_TAG}aws:"):
+                continue
+            if demands_text(asked) if item.allows else forbids_text(asked):
+                gate = Gate(subject, item, asked)
+                if gate.values and gate.resources:
+                    found.append(gate)
     return found
 
 
-def _proof(subject: Subject, item: Item, condition: Condition) -> TagProof:
-    """Return the questions to be proved about *condition*."""
-    actions = tuple(gated_actions(item))
-    targets = (
-        target
-        for action in actions
-        for target in item.targets(action)
-        if target.type and target.keys.has(condition.key)
-    )
-    return TagProof(subject, condition, actions, tuple(targets))
+def forbids_text(asked: Asked) -> bool:
+    """Say whether a condition holds for all but some texts of a key."""
+    operator = asked.operator
+    base = operator.base.replace("not", "", 1)
+    return operator.negated and base in OPERATORS and not operator.qualifier
 
 
-def _can_be_given(subject: Subject, item: Item, condition: Condition) -> bool:
-    """Say whether a call may give a resource the tag; False is proved."""
-    proof = _proof(subject, item, condition)
-    return bool(proof.targets) and not proof.never_given()
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """The condition *asked* of *item* on a tag of a resource."""
 
+    subject: Subject
+    item: Item
+    asked: Asked
 
-def _opened_somehow(subject: Subject, item: Item, condition: Condition) -> Iterator[Found]:
-    """Yield the finding that a proof has the witness of, where no sample had one."""
-    if not _can_be_given(subject, item, condition):
-        return
-    proof = _proof(subject, item, condition)
-    value = values_of(condition)[0]
-    calls = proof.way_in(value)
-    gate = _gate_of(subject, item, condition, proof, calls[-1]) if calls else None
-    if gate:
-        yield _opened(subject, gate, calls[0], gate.tag)
+    @property
+    def key(self) -> str:
+        """The tag's key."""
+        return self.asked.condition.key.partition("/")[2]
 
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values that open the gate, without those that have policy variables."""
+        return tuple(each for each in self.asked.condition.values if "${" not in each)
 
-def _wiped_somehow(
-    subject: Subject, item: Item, condition: Condition, proof: TagProof
-) -> tuple[Gate, Request] | None:
-    way = proof.way_out()
-    gate = _gate_of(subject, item, condition, proof, way[0]) if way else None
-    return (gate, way[1]) if gate else None
+    @property
+    def test(self) -> TagTest:
+        """What the condition demands of the tag; where it is a Deny's, what that lets through."""
+        base = self.asked.operator.base.replace("not", "", 1)
+        return TagTest(self.key, self.values, *OPERATORS[base])
 
+    @cached_property
+    def actions(self) -> tuple[Action, ...]:
+        """The actions behind the gate: of EC2, and not those that set tags themselves.
 
-def _gate_of(
-    subject: Subject, item: Item, condition: Condition, proof: TagProof, opened: Request
-) -> Gate | None:
-    """Return *condition* as the gate of the allowed request *opened*, if it is in the way there."""
-    tag = condition.key.partition("/")[2]
-    carried = {same_key(key) for key in resource_tag(tag, "")}
-    shut = opened._replace(
-        context={k: v for k, v in opened.context.items() if same_key(k) not in carried}
-    )
-    if subject.authorizer.decide(shut).allowed:
+        Those on instances stand for all, where the statement is about them.
+        """
+        known = tuple(each for each in map(ec2_action, LIFECYCLE) if self.item.says(each))
+        return known or tuple(
+            each
+            for each in self.item.actions.values()
+            if each.service == "ec2" and each.full not in TAGGING and each.writes
+        )
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What the actions are authorized on that has the tag among its condition keys."""
+        return tuple(
+            target
+            for action in self.actions
+            for target in self.item.targets(action)
+            if target.type and target.keys.has(self.asked.condition.key)
+        )
+
+    @cached_property
+    def resources(self) -> tuple[str, ...]:
+        """The ARNs of the resources behind the gate, as patterns."""
+        return tuple(dict.fromkeys(":".join(arn) for each in self.targets for arn in each.arns))
+
+    @cached_property
+    def way(self) -> tuple[Request, ...]:
+        """The calls that set the tag as it is spelled, and then use it."""
+        return self.way_in(self.key)
+
+    def way_in(self, spelled: str) -> tuple[Request, ...]:
+        """Return calls that set the tag, *spelled* so, on a resource without it, and then use it.
+
+        The last is refused without the tag. There are none if no call sets it.
+        """
+        setting = where(
+            giving(self.test, self.resources),
+            {"ForAnyValue:StringEquals": {"aws:TagKeys": [spelled]}},
+        )
+        for tagging, behind in self._pairs([setting]):
+            before = tags_of(tagging, RESOURCE_TAG)
+            opened = with_tags(behind, before | tags_of(tagging, REQUEST_TAG))
+            if self._decides(opened, with_tags(behind, before)) and agree(tagging, opened):
+                return tagging, opened
+        return self._longer_way(setting) if spelled == self.key else ()
+
+    def way_out(self) -> tuple[Request, Request] | None:
+        """Return a call that takes the tag from a resource, and one that is then refused."""
+        wipes = taking_away(self.test, self.resources, exact=True)
+        for wipe, behind in self._pairs(wipes):
+            before = tags_of(wipe, RESOURCE_TAG)
+            opened, shut = with_tags(behind, before), with_tags(behind, after(wipe, before))
+            if self._decides(opened, shut) and agree(wipe, opened):
+                return wipe, opened
         return None
-    action = next((each for each in proof.actions if each.full == opened.action), None)
-    arn = arn_pattern(opened.resource, variables=False)
-    target = next((t for t in proof.targets if arn and any(covers(a, arn) for a in t.arns)), None)
-    if action is None or target is None:
-        return None
-    return Gate(item, condition, tag, values_of(condition)[0], action, target, opened, shut)
+
+    def _pairs(self, changes: Iterable[Shape]) -> Iterator[tuple[Request, Request]]:
+        """Yield calls of *changes*, each with one behind the gate about the same resource."""
+        for shape in changes:
+            change = request_of(allowed(self._tagging, shape))
+            if change is None:
+                continue
+            behind = self._behind((change.resource,))
+            if behind:
+                yield change, behind
+                continue
+            behind = self._behind(self.resources)
+            if behind:
+                there = replace(shape, resources=(behind.resource,))
+                change = request_of(allowed(self._tagging, there))
+                if change:
+                    yield change, behind
+
+    def _behind(self, resources: tuple[str, ...]) -> Request | None:
+        """Return an allowed call about one of *resources* that the gate decides."""
+        further = besides(self.item, self.asked)
+        shape = where(Shape(self._names, resources), self.test.carried, *further)
+        return owing(self.subject.concerning(*self.actions), self.item, shape)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(each.full for each in self.actions)
+
+    def _longer_way(self, setting: Shape) -> tuple[Request, ...]:
+        """Return calls of a sequence that the proof finds where no pair of calls is enough."""
+        if request_of(allowed(self._tagging, setting)) is None:
+            return ()
+        shape = Shape(self._names, self.resources)
+        calls = overtaken(self.subject.items, Tag(self.key, self.values[0]), shape)
+        if len(calls) < 2:
+            return ()
+        opened = calls[-1]
+        tags = tags_of(opened, RESOURCE_TAG)
+        shut = with_tags(opened, {k: v for k, v in tags.items() if k != self.key.lower()})
+        return calls if self._decides(opened, shut) else ()
+
+    @property
+    def _tagging(self) -> tuple[Item, ...]:
+        return self.subject.concerning(*map(ec2_action, ("CreateTags", "DeleteTags")))
+
+    def _decides(self, opened: Request, shut: Request) -> bool:
+        """Say whether *opened* is allowed and *shut*, the same without the tag, is not."""
+        decide = self.subject.authorizer.decide
+        return decide(opened).allowed and not decide(shut).allowed
+
+    def type_of(self, request: Request) -> str:
+        """Return the type of the resource of *request*."""
+        arn = arn_pattern(request.resource, variables=False)
+        types = (t.type for t in self.targets if arn and any(covers(a, arn) for a in t.arns))
+        return next(types, "resource")
 
 
-def _opened(subject: Subject, gate: Gate, tagging: Request, tag: str) -> Found:
-    opened = gate.shut._replace(context={**gate.shut.context, **resource_tag(tag, gate.value)})
-    name = gate.action.full
-    spelled = "" if tag == gate.tag else f", spelled `{tag}`: condition keys do not mind the case"
+def besides(item: Item, asked: Asked) -> Iterator[dict[str, dict[str, Any]]]:
+    """Yield the other conditions of *item*, if it is a Deny: without them it has no say."""
+    for each in () if item.allows else item.asked:
+        if each is not asked:
+            yield {each.condition.operator: {each.condition.key: each.condition.values}}
+
+
+def agree(*calls: Request) -> bool:
+    """Say whether one caller can make all of *calls* of one resource."""
+    return changing_key(calls) is None
+
+
+def tags_of(request: Request, prefix: str) -> Tags:
+    """Return the tags that *request* has under condition keys with *prefix*."""
+    found = ((same_key(key), key, value) for key, value in request.context.items())
+    return {
+        name.removeprefix(prefix): (key.partition("/")[2], value)
+        for name, key, value in found
+        if name.startswith(prefix)
+    }
+
+
+def with_tags(request: Request, tags: Tags) -> Request:
+    """Return *request* about a resource that has *tags* and no others."""
+    kept = {k: v for k, v in request.context.items() if not same_key(k).startswith(RESOURCE_TAG)}
+    for key, value in tags.values():
+        kept |= dict.fromkeys(every_name(f"aws:ResourceTag/{key}"), value)
+    return request._replace(context=kept)
+
+
+def after(wipe: Request, tags: Tags) -> Tags:
+    """Return what *wipe* leaves of *tags*."""
+    if wipe.action.lower() == TAGGING[0].lower():
+        return tags | tags_of(wipe, REQUEST_TAG)
+    listed = _tag_keys(wipe)
+    removed = set(tags) if listed is None else {each.lower() for each in listed}
+    return {key: tag for key, tag in tags.items() if key not in removed}
+
+
+def _tag_keys(request: Request) -> list[str] | None:
+    found = {same_key(key): value for key, value in request.context.items()}
+    keys: list[str] | None = found.get(TAG_KEYS)
+    return keys
+
+
+def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
+    *tagging, opened = way
+    shut = with_tags(opened, tags_of(tagging[0], RESOURCE_TAG))
+    _, value = tags_of(opened, RESOURCE_TAG)[gate.key.lower()]
+    spelled = "" if tag == gate.key else f", spelled `{tag}`: condition keys do not mind the case"
     return Found(
-        f"the gate can be opened by its own caller: {_granter(subject, tagging)} lets it set the "
-        f"tag `{gate.tag}={gate.value}` on any {gate.target.type} without it{spelled}; then "
-        f"{name} is allowed",
-        gate.item.condition_place(gate.condition),
-        _guard_remedy(gate),
-        gate.item.label,
-        (
-            step(subject, gate.shut, f"{name} on {gate.shut.resource}, without the tag"),
-            step(subject, tagging, f"ec2:CreateTags {tag}={gate.value} on it"),
-            step(subject, opened, f"{name} on it"),
-        ),
-        _guarded(subject, tagging, gate),
-    )
-
-
-def _guard_remedy(gate: Gate) -> str:
-    return (
+        f"the gate can be opened by its own caller: {_granter(gate, tagging[0])} lets it set the "
+        f"tag `{gate.key}={value}` on any {gate.type_of(opened)} without it{spelled}; then "
+        f"{opened.action} is allowed",
+        gate.item.condition_place(gate.asked.condition),
         "allow ec2:CreateTags only at launch (`ec2:CreateAction` is `RunInstances`), and later "
-        f"only on resources that have the tag, never for the key: "
-        f"`ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.tag}`"
-    )
-
-
-def _wiped(subject: Subject, gate: Gate, wipe: Request) -> Found:
-    how = _how_wiped(gate, wipe)
-    return Found(
-        f"the tag `{gate.tag}` can be taken from a managed {gate.target.type}: "
-        f"{_granter(subject, wipe)} allows it, and then {gate.action.full} is refused",
-        gate.item.condition_place(gate.condition),
-        "allow ec2:CreateTags and ec2:DeleteTags only with `Null` on `aws:TagKeys` being `false` "
-        f"and `ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.tag}`",
+        "only on resources that have the tag, never for the key: "
+        f"`ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.key}`",
         gate.item.label,
         (
-            step(subject, wipe, how),
-            step(subject, gate.shut, f"{gate.action.full} on it, now without the tag"),
+            step(gate.subject, shut, f"{opened.action} on {opened.resource}, without the tag"),
+            *(step(gate.subject, each, _change(each, tag, "it")) for each in tagging),
+            step(gate.subject, opened, f"{opened.action} on it"),
         ),
-        _guarded(subject, wipe, gate),
+        _guarded(gate, tagging[0]),
     )
 
 
-def _guarded(subject: Subject, request: Request, gate: Gate) -> Correction | None:
+def _wiped(gate: Gate, wipe: Request, opened: Request) -> Found:
+    shut = with_tags(opened, after(wipe, tags_of(opened, RESOURCE_TAG)))
+    return Found(
+        f"the tag `{gate.key}` can be taken from a managed {gate.type_of(opened)}: "
+        f"{_granter(gate, wipe)} allows it, and then {opened.action} is refused",
+        gate.item.condition_place(gate.asked.condition),
+        "allow ec2:CreateTags and ec2:DeleteTags only with `Null` on `aws:TagKeys` being `false` "
+        f"and `ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.key}`",
+        gate.item.label,
+        (
+            step(gate.subject, wipe, _change(wipe, gate.key, wipe.resource)),
+            step(gate.subject, shut, f"{opened.action} on it, now without the tag"),
+        ),
+        _guarded(gate, wipe),
+    )
+
+
+def _change(request: Request, tag: str, on: str) -> str:
+    """Say in words how *request* changes *tag* on what is called *on*."""
+    if request.action.lower() == TAGGING[0].lower():
+        sent = tags_of(request, REQUEST_TAG).values()
+        return f"{request.action} {', '.join(f'{k}={v}' for k, v in sent) or tag} on {on}"
+    if _tag_keys(request) is None:
+        return f"{request.action} without naming tags, which deletes all, on {on}"
+    return f"{request.action} {tag} on {on}"
+
+
+def _guarded(gate: Gate, request: Request) -> Correction | None:
     """Return how to keep the statement that allows *request* from the tag of *gate*.
 
     One that also lets a launch set the tag cannot be guarded so: then no launch could.
     """
-    item = granting(subject, request)
-    if item is None:
+    item = gate.subject.granting(request)
+    if item is None or _only_at_launch(item):
         return None
-    run, create = _ec2_action("RunInstances"), _ec2_action("CreateTags")
-    launches = any(run and says(each, run) for each in subject.allows)
-    others = (each for each in subject.allows if each is not item and create)
-    elsewhere = any(create and says(each, create) and _only_at_launch(each) for each in others)
-    if _only_at_launch(item) or (launches and "ec2:CreateTags" in item.actions and not elsewhere):
+    run, create = ec2_action("RunInstances"), ec2_action("CreateTags")
+    launches = any(each.says(run) for each in gate.subject.allows)
+    others = (each for each in gate.subject.allows if each is not item)
+    elsewhere = any(each.says(create) and _only_at_launch(each) for each in others)
+    if launches and create.full in item.actions and not elsewhere:
         return None
-    return guarded_tag(item, gate.tag)
+    return guarded_tag(item, gate.key)
 
 
 def _only_at_launch(item: Item) -> bool:
-    return any(each.key.lower() == "ec2:createaction" for each in item.statement.conditions)
+    return any(each.condition.key.lower() == "ec2:createaction" for each in item.asked)
 
 
-def _ec2_action(name: str) -> Action | None:
-    ec2 = facts.service("ec2")
-    return ec2.action(name) if ec2 else None
-
-
-def _how_wiped(gate: Gate, wipe: Request) -> str:
-    if "aws:TagKeys" not in wipe.context:
-        return f"ec2:DeleteTags without naming tags, which deletes all, on {wipe.resource}"
-    sent = {same_key(key): value for key, value in wipe.context.items()}
-    set_to = sent.get(f"aws:requesttag/{gate.tag.lower()}")
-    value = f"={set_to}" if wipe.action == "ec2:CreateTags" else ""
-    return f"{wipe.action} {gate.tag}{value} on {wipe.resource}"
-
-
-def _granter(subject: Subject, request: Request) -> str:
+def _granter(gate: Gate, request: Request) -> str:
     """Name the statement that allows *request*, and where it stands."""
-    item = granting(subject, request)
+    item = gate.subject.granting(request)
     if item is None:
         return "the policy"
     place = item.place()
     return f"`{item.label}`" + (f" ({place})" if place else "")
 
 
-def step(subject: Subject, request: Request, says_: str) -> Step:
+def step(subject: Subject, request: Request, says: str) -> Step:
     """Return *request* as a step of a witness, decided."""
-    return Step(request, subject.authorizer.decide(request).outcome, says_)
+    return Step(request, subject.authorizer.decide(request).outcome, says)

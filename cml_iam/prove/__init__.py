@@ -18,7 +18,7 @@ from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
 from cml_iam.prove._question import SHAPE_NAME, always, equivalent, never, within
 from cml_iam.prove._shape_text import parse_shape
 from cml_iam.prove._steps import Reached, changing_key, lost, taken_over
-from cml_iam.prove._tagging import TagTest, giving, taking_away
+from cml_iam.prove._tagging import TagTest, giving, taking_away, where
 from cml_iam.space import Policies, Shape
 
 __all__ = [
@@ -56,5 +56,6 @@ __all__ = [
     "site_promises",
     "taken_over",
     "taking_away",
+    "where",
     "within",
 ]

@@ -7,6 +7,7 @@ same classes, so they cannot disagree on what a request can be.
 
 from cml_iam.space._boxes import Box, Budget, leaving, lowest, meet
 from cml_iam.space._colon import taking_colons
+from cml_iam.space._conditions import Asked
 from cml_iam.space._contradict import apart
 from cml_iam.space._globs import Glob, glob, representatives
 from cml_iam.space._places import Class, Place, classes, loose_places, together
@@ -15,6 +16,7 @@ from cml_iam.space._search import Found, Goal, Searcher
 from cml_iam.space._statements import Part, Side, side_of
 
 __all__ = [
+    "Asked",
     "Box",
     "Budget",
     "Class",

@@ -35,7 +35,7 @@ def test_findings_are_exit_3_with_place_remedy_proof_and_page(
     out = capsys.readouterr().out
     assert f"▲ {BAD}:37:5: warning CML301 restricts-nothing [EC2InstanceManagementRegion" in out
     assert "    fix: put the restriction into `EC2InstanceManagement`" in out
-    assert "      e.g. ec2:RunInstances on arn:aws:ec2:eu-central-1:" in out
+    assert "      e.g. ec2:RunInstances on arn:aws:ec2:" in out
     assert "    see: https://docs.aws.amazon.com/" in out
     assert out.splitlines()[-1] == "▲ 1 policy: 3 warnings, 2 info"
 
@@ -57,7 +57,8 @@ def test_json_holds_everything_and_the_exit_code_is_the_same(
     assert first["rule"] == "CML301"
     assert first["file"] == BAD
     assert first["witness"][0]["outcome"] == "allowed"
-    assert first["witness"][0]["context"]["ec2:Region"] == "eu-central-1"
+    context = first["witness"][0]["context"]
+    assert context["ec2:Region"] not in {"us-east-1", "us-west-2"}
 
 
 def test_a_folder_stands_for_its_json_files(capsys: pytest.CaptureFixture[str]) -> None:

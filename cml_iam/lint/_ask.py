@@ -1,0 +1,184 @@
+"""What lint asks the proof: of one statement, of two, and of all that bear on some actions.
+
+Policies say the same things over and over, those of one folder above all, so answers are kept by
+what the statements say.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.policy import Condition, PolicyDocument
+from cml_iam.prove import Policies, Shape, is_sent, never, taken_over, within
+
+if TYPE_CHECKING:
+    from cml_iam.engine import Authorizer, Request
+    from cml_iam.lint._subject import Item, Said
+    from cml_iam.prove import Verdict
+    from cml_iam.site import Tag
+
+KEPT: Final = 1 << 12
+"""Answers that are kept of each kind of question."""
+
+
+def matched(
+    item: Item, *, action: str | None = None, conditions: Sequence[Condition] | None = None
+) -> Verdict:
+    """Say whether no request matches *item*: a witness is one that does.
+
+    With *action* or *conditions*, in the place of its own.
+    """
+    return _never((_alone(item, action, conditions),), _Kind())
+
+
+def always_holds(item: Item, condition: Condition) -> Verdict:
+    """Say whether *condition* holds in all requests that *item* is about without conditions."""
+    return _within((_alone(item, None, ()),), (_alone(item, None, (condition,)),))
+
+
+def inside(item: Item, wide: Item, *, action: str, further: Sequence[Condition] = ()) -> Verdict:
+    """Say whether *wide* matches all that *item* does for *action*, and if *further* hold too."""
+    conditions = (*item.statement.conditions, *further)
+    return _within((_alone(item, action, conditions),), (_alone(wide),))
+
+
+def beyond(items: Iterable[Item], item: Item, *, action: str) -> Request | None:
+    """Return a request for *action* that *items* allow and *item* does not match, if there is one.
+
+    That *item* would then refuse what it matches leaves just these.
+    """
+    refusing, version = _alone(item)
+    said = (*(each.said for each in items), (replace(refusing, effect="Deny"), version))
+    witness = _never(said, _Kind((action,))).witness
+    return witness.request if witness else None
+
+
+def allowed(items: Iterable[Item], shape: Shape) -> Verdict:
+    """Say whether *items* never allow a request of *shape*: a witness is one that they allow."""
+    return _never(tuple(each.said for each in items), _Kind.of(shape))
+
+
+def can_be(authorizer: Authorizer, items: Iterable[Item], shape: Shape) -> bool:
+    """Say whether *items* may allow a request of *shape*: False is proved.
+
+    Requests that other policies allowed are tried first, on *authorizer*: the engine on all there
+    is.
+    """
+    kind = _Kind.of(shape)
+    tried = _tried(kind)
+    if any(authorizer.decide(request).allowed for request in tried):
+        return True
+    verdict = _never(tuple(each.said for each in items), kind)
+    if verdict.witness and verdict.witness.request not in tried:
+        tried.append(verdict.witness.request)
+    return not verdict.holds
+
+
+def owing(items: Sequence[Item], item: Item, shape: Shape) -> Request | None:
+    """Return a request of *shape* that *items* allow because of *item* alone, if there is one.
+
+    For a Deny, one that it has a say in; *shape* must be what it leaves.
+    """
+    said = [each.said for each in items]
+    if item.allows:
+        others = (each.said for each in items if each.allows and each is not item)
+        said += [(replace(statement, effect="Deny"), version) for statement, version in others]
+    return request_of(_never(tuple(said), _Kind.of(shape)))
+
+
+def overtaken(items: Iterable[Item], tag: Tag, shape: Shape) -> tuple[Request, ...]:
+    """Return calls, one at least, that give an instance *tag* and then operate it by *shape*."""
+    return _taken_over(tuple(each.said for each in items), tag, _Kind.of(shape))
+
+
+def request_of(verdict: Verdict) -> Request | None:
+    """Return the witness of *verdict*, if it has one for an action that AWS has."""
+    witness = verdict.witness
+    return witness.request if witness and not witness.unlisted else None
+
+
+def sent(shape: Shape) -> Request | None:
+    """Return a request of *shape* that AWS sends, if there is one."""
+    witness = _sent(_Kind.of(shape)).witness
+    return witness.request if witness else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of requests as a key of the answers; see `Shape`."""
+
+    actions: tuple[str, ...] = ("*",)
+    resources: tuple[str, ...] = ("*",)
+    conditions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+
+    @classmethod
+    def of(cls, shape: Shape) -> _Kind:
+        asked = (
+            (operator, key, (values,) if isinstance(values, str) else tuple(values))
+            for operator, block in shape.conditions.items()
+            for key, values in block.items()
+        )
+        return cls(tuple(shape.actions), tuple(shape.resources), tuple(asked))
+
+    def shape(self) -> Shape:
+        blocks: dict[str, dict[str, tuple[str, ...]]] = {}
+        for operator, key, values in self.conditions:
+            blocks.setdefault(operator, {})[key] = values
+        return Shape(self.actions, self.resources, blocks)
+
+
+def _alone(
+    item: Item, action: str | None = None, conditions: Sequence[Condition] | None = None
+) -> Said:
+    """Return *item* as an Allow, with *action* or *conditions* in the place of its own."""
+    statement, version = item.said
+    if action is not None:
+        statement = replace(statement, action=(action,), not_action=None)
+    if conditions is not None:
+        statement = replace(statement, conditions=tuple(conditions))
+    return replace(statement, effect="Allow"), version
+
+
+@lru_cache(KEPT)
+def _never(said: tuple[Said, ...], kind: _Kind) -> Verdict:
+    return never(policies_of(said), kind.shape())
+
+
+@lru_cache(KEPT)
+def _tried(kind: _Kind) -> deque[Request]:
+    """Return a few requests of *kind*, so that an answer may come without a proof."""
+    request = _sent(kind).witness
+    return deque([request.request] if request else [], maxlen=8)
+
+
+@lru_cache(KEPT)
+def _taken_over(said: tuple[Said, ...], tag: Tag, kind: _Kind) -> tuple[Request, ...]:
+    calls = taken_over(policies_of(said), tag, kind.shape()).calls
+    return tuple(each.request for each in calls)
+
+
+@lru_cache(KEPT)
+def _sent(kind: _Kind) -> Verdict:
+    return is_sent(kind.shape())
+
+
+@lru_cache(KEPT)
+def _within(narrow: tuple[Said, ...], wide: tuple[Said, ...]) -> Verdict:
+    return within(policies_of(narrow), policies_of(wide))
+
+
+def policies_of(said: Iterable[Said]) -> Policies:
+    """Return statements as the policies of a principal, one for each version."""
+    by_version: dict[str, list[Any]] = {}
+    for statement, version in said:
+        kept = by_version.setdefault(version, [])
+        kept.append(replace(statement, index=len(kept)))
+    return Policies(
+        tuple(
+            PolicyDocument(tuple(statements), version) for version, statements in by_version.items()
+        )
+    )
