@@ -1,6 +1,6 @@
 """AWS behind one small port; the only room that knows botocore."""
 
-from cml_iam.aws._connect import connect
+from cml_iam.aws._connect import check_account, connect, source_of
 from cml_iam.aws._counted import Counted
 from cml_iam.aws._greeting import Greeting, greet
 from cml_iam.aws._reads import is_read
@@ -14,8 +14,10 @@ __all__ = [
     "Identity",
     "Session",
     "Source",
+    "check_account",
     "connect",
     "find_source",
     "greet",
     "is_read",
+    "source_of",
 ]

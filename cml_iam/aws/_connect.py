@@ -13,12 +13,12 @@ from cml_iam.aws._reading import leave_unread
 from cml_iam.aws._reads import is_read
 from cml_iam.aws._secrets import redact, silence, unwrap, wrap
 from cml_iam.aws._session import configured_region, make_session, session_like
-from cml_iam.aws._source import load_credentials
+from cml_iam.aws._source import Source, load_credentials, source_in
 from cml_iam.aws.port import Identity
 from cml_iam.facts import first_region, partition_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cml_iam.aws.port import Aws, Session
     from cml_iam.secret import Secret
@@ -44,6 +44,7 @@ def connect(
     endpoint_url: str | None = None,
     read_only: bool = False,
     expect_account: str | None = None,
+    origin: str = "",
     access_key: str | None = None,
     secret_key: Secret | None = None,
     session_token: Secret | None = None,
@@ -63,13 +64,14 @@ def connect(
     timeouts are in seconds, per attempt. An answer that takes more than twice *read_timeout*
     altogether, or has more than 32 MiB, raises UnreachableError, and so does one that is not AWS's.
 
+    *origin* says, for people, who named the profile or where the key is from; see `source_of`.
     *read_only* refuses every call that would change something, and *expect_account* every call
     unless the credentials are of that account; both raise RefusedError before anything is sent.
     Raises CredentialsError for an unknown profile and InputError for an unusable configuration, or
     for a session beside a profile or a key.
     """
     if session is None:
-        own = make_session(profile, access_key, secret_key, session_token)
+        own = make_session(profile, access_key, secret_key, session_token, origin)
         found = configured_region(own)
     elif profile or access_key:
         raise errors.InputError("give a session, or a profile or access key, not both")
@@ -90,6 +92,52 @@ def connect(
     )
 
 
+def source_of(aws: Aws) -> Source | None:
+    """Return where the credentials of the connection *aws* come from; see `find_source`."""
+    return source_in(aws.session) if isinstance(aws, _RealAws) else None
+
+
+@dataclass(slots=True)
+class _AccountCheck:
+    """Whether the account was compared; threads that come at once share one question."""
+
+    passed: bool = False
+    asked: int = 0
+    failure: errors.CmlIamError | None = None
+    lock: Lock = field(default_factory=Lock)
+
+    def once(self, identify: Callable[[], Identity], expected: str) -> None:
+        """Raise RefusedError unless *identify* answers *expected*, and what it raises."""
+        if self.passed:
+            return
+        before = self.asked
+        with self.lock:
+            if self.asked == before:
+                self.failure = _failure_of(identify, expected)
+                self.asked += 1
+            if self.failure is not None:
+                raise self.failure
+
+
+def _failure_of(identify: Callable[[], Identity], expected: str) -> errors.CmlIamError | None:
+    try:
+        check_account(identify(), expected)
+    except errors.CmlIamError as error:
+        return error
+    return None
+
+
+def check_account(identity: Identity, expected: str) -> None:
+    """Raise RefusedError unless *identity* is of the account *expected*."""
+    if identity.account != expected:
+        raise errors.RefusedError(
+            f"these credentials are of account `{identity.account}` (`{identity.arn}`), "
+            f"and account `{expected}` is expected",
+            remedy="use credentials of that account (--profile), or correct the account: "
+            "`account.id` of the site file, or --expect-account",
+        )
+
+
 @dataclass(slots=True, repr=False)
 class _RealAws:
     session: Any
@@ -100,7 +148,7 @@ class _RealAws:
     timing: dict[str, Any]
     _clients: dict[tuple[str, str | None, bool], Any] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
-    _account_seen: bool = False
+    _account: _AccountCheck = field(default_factory=_AccountCheck)
 
     def call(
         self,
@@ -153,7 +201,10 @@ class _RealAws:
     def identity(self) -> Identity:
         """Ask sts:GetCallerIdentity; see the port."""
         answer = self.call("sts", "get_caller_identity")
-        return Identity(answer["Account"], answer["Arn"], answer["UserId"])
+        identity = Identity(answer["Account"], answer["Arn"], answer["UserId"])
+        if identity.account == self.expect_account:
+            self._account.passed = True
+        return identity
 
     def _of_region(
         self, failure: errors.CmlIamError, service: str, region: str
@@ -186,17 +237,8 @@ class _RealAws:
                 f"`{service}:{operation}` would change something, and only reading is allowed",
                 remedy="leave --read-only (or CML_IAM_READ_ONLY) away",
             )
-        if self.expect_account and service != "sts" and not self._account_seen:
-            self._check_account(self.expect_account)
-
-    def _check_account(self, expected: str) -> None:
-        account = self.identity().account
-        if account != expected:
-            raise errors.RefusedError(
-                f"these credentials are of account `{account}`, not of `{expected}`",
-                remedy="use the profile of the account meant, or name this one as expected",
-            )
-        self._account_seen = True
+        if self.expect_account and service != "sts":
+            self._account.once(self.identity, self.expect_account)
 
     def _client(self, service: str, region: str | None, once: bool) -> Any:
         where = region or self.region

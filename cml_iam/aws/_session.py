@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import errors
 from cml_iam.aws._errors import as_error, botocore_errors
@@ -16,19 +16,25 @@ if TYPE_CHECKING:
     from cml_iam.secret import Secret
 
 
+ORIGIN: Final = "cml-iam.origin"
+"""botocore's session keeps by this name who named the profile, or where the key is from."""
+
+
 def make_session(
     profile: str | None = None,
     access_key: str | None = None,
     secret_key: Secret | None = None,
     session_token: Secret | None = None,
+    origin: str = "",
 ) -> Any:
-    """Return botocore's session; see `connect` for what it raises."""
+    """Return botocore's session, which keeps *origin*; see `connect`, also for what it raises."""
     if (access_key is None) != (secret_key is None):
         raise errors.InputError("an access key needs both its id and its secret")
     import botocore.session
 
     session = botocore.session.Session(profile=profile)
     silence()
+    session.register_component(ORIGIN, origin)
     session.register_component("response_parser_factory", reader())
     if access_key is not None and secret_key is not None:
         token = session_token.reveal() if session_token else None

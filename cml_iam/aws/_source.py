@@ -13,13 +13,12 @@ from typing import Any, Final
 
 from cml_iam import errors
 from cml_iam.aws._errors import as_error, botocore_errors
-from cml_iam.aws._session import make_session
+from cml_iam.aws._session import ORIGIN, make_session
 from cml_iam.visible import visible
 
 # botocore's names of its providers, in the order it asks them.
 # https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 _WORDS: Final = {
-    "explicit": "the caller",
     "env": "the environment: AWS_ACCESS_KEY_ID",
     "assume-role": "a role that {profile} assumes",
     "assume-role-with-web-identity": "a role assumed with a web identity: AWS_ROLE_ARN",
@@ -73,7 +72,14 @@ def find_source(profile: str | None = None) -> Source | None:
     The secret is not kept. Raises CredentialsError where a source is there and fails, and
     InputError for files that cannot be read.
     """
-    session = make_session(profile)
+    return source_in(make_session(profile))
+
+
+def source_in(session: Any) -> Source | None:
+    """Return where the credentials of *session* come from; see `find_source`.
+
+    They are looked up once: a program or a sign-in that gives them is not asked again.
+    """
     loaded = load_credentials(session)
     if loaded is None:
         return None
@@ -213,7 +219,11 @@ def _profile(session: Any) -> str:
 
 
 def _in_words(session: Any, method: str) -> str:
-    how = " named by --profile" if session.instance_variables().get("profile") else ""
+    origin = session.get_component(ORIGIN)
+    if method == "explicit":
+        return origin or "the caller"
+    named = session.instance_variables().get("profile")
+    how = f" named by {origin or '--profile'}" if named else ""
     return _WORDS.get(method, method).format(
         profile=f"profile `{_profile(session)}`{how}",
         credentials=f"`{session.get_config_variable('credentials_file')}`",

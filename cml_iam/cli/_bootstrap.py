@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.cli._ask import agreed
+from cml_iam.cli._connect import connect_as
 from cml_iam.cli._delivery import (
     STORE_HELP,
     Where,
-    agreed,
     delivery_of,
     file_options,
     stores_from,
@@ -145,14 +146,14 @@ def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:
     from cml_iam.provision import plan_bootstrap
 
     site, documents = site_and_documents(wanted["document"])
-    aws = settings().connect(site.home_region)
+    aws = connect_as("administrator", site)
     delivery = None
     if site.user is not None and not wanted["no_key"]:
         delivery = delivery_of(site, stores_from(where_of(wanted), aws))
     return aws, plan_bootstrap(aws, site, documents, delivery=delivery, **wishes(site, wanted))
 
 
-def carry_out(aws: Aws, plan: Plan, agree: Callable[[str], bool] = agreed) -> Applied | None:
+def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) -> Applied | None:
     """Show *plan*, ask, and do it; None when nothing was done. Prints the answer."""
     from cml_iam.provision import apply_plan, plan_data, plan_lines
 
@@ -163,7 +164,7 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[str], bool] = agreed) -> Ap
         if wants_json():
             print_json(plan_data(plan))
         return None
-    if plan.changes and not agree("apply?"):
+    if plan.changes and not agree(aws, "apply?"):
         note(f"{WARN} nothing was changed")
         click.get_current_context().exit(Exit.CHANGES)
     done = apply_plan(aws, plan, report=lambda step: note(f"{INFO} {step.resource}: {step.name}"))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.cli._connect import region_of
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._settings import settings
-from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +93,7 @@ def delivery_of(
     def sign_in(key: AccessKey) -> Aws:
         return connect(
             profile=given.profile,
-            region=given.region or site.home_region,
+            region=region_of(site),
             endpoint_url=given.endpoint_url,
             access_key=key.id,
             secret_key=key.secret,
@@ -106,12 +105,3 @@ def delivery_of(
             ask_health(health_url)
 
     return Delivery(store, sign_in, prove if proved else None)
-
-
-def agreed(question: str) -> bool:
-    """Ask *question* unless --yes was given; raises InputError where nobody can answer."""
-    if settings().yes:
-        return True
-    if not sys.stdin.isatty():
-        raise InputError("this changes the account, and there is nobody to ask", remedy="add --yes")
-    return click.confirm(question, err=True)

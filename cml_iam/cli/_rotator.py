@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.cli._connect import connect_as
 from cml_iam.cli._delivery import delivery_of, store_options, stores_from
 from cml_iam.cli._output import INFO, note
-from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.clock import parse_length
 from cml_iam.errors import InputError
@@ -71,7 +72,7 @@ def rotator_of(
 
     site = load_site()
     user = user_of(site)
-    aws = settings().connect(site.home_region)
+    aws = connect_as("administrator", site)
     store = stores_from(where, aws)
     return Rotator(
         aws=aws,

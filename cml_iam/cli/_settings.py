@@ -12,7 +12,6 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cml_iam.aws.port import Aws
 
 _KEY = "cml_iam.settings"
 _TYPED = "cml_iam.typed"
@@ -37,18 +36,7 @@ class Settings:
     expect_account: str | None = None
     yes: bool = False
     dry_run: bool = False
-
-    def connect(self, region: str | None = None) -> Aws:
-        """Return AWS as the shared options describe it; *region* where they name none."""
-        from cml_iam.aws import connect
-
-        return connect(
-            profile=self.profile,
-            region=self.region or region,
-            endpoint_url=self.endpoint_url,
-            read_only=self.read_only,
-            expect_account=self.expect_account,
-        )
+    no_site: bool = False
 
 
 def settings() -> Settings:
@@ -138,10 +126,18 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         type=click.Path(path_type=Path),
         envvar="CML_IAM_SITE",
         metavar="FILE",
-        help="Site file.  [default: cml-iam.toml]",
+        help="Site file.  [env: CML_IAM_SITE; default: cml-iam.toml]",
     ),
-    "profile": _option("--profile", metavar="NAME", help="AWS profile.  [env: AWS_PROFILE]"),
-    "region": _option("--region", metavar="NAME", help="AWS region.  [env: AWS_REGION]"),
+    "profile": _option(
+        "--profile",
+        metavar="NAME",
+        help="AWS profile.  [see: cml-iam help credentials]",
+    ),
+    "region": _option(
+        "--region",
+        metavar="NAME",
+        help="AWS region.  [see: cml-iam help credentials]",
+    ),
     "endpoint_url": _option(
         "--endpoint-url", metavar="URL", help="Where AWS answers.  [env: AWS_ENDPOINT_URL]"
     ),
@@ -172,5 +168,10 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         "--expect-account", metavar="ID", help="Stop unless this is the account."
     ),
     "yes": _option("--yes", is_flag=True, help="Do not ask."),
+    "no_site": _option(
+        "--no-site",
+        is_flag=True,
+        help="Change something without a site file: default guard tag, any account, no limits.",
+    ),
     "dry_run": _option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
 }

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from cml_iam.cli._connect import Credential, connect_as, credential_in, refuse_account_of_others
 from cml_iam.cli._document import document_option
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_text
 from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, progress, say
 from cml_iam.cli._settings import aws_options, refuse_aws_options, settings, shared_options
 from cml_iam.cli._site import DEFAULT_SITE, has_site, load_site, site_path
-from cml_iam.errors import InputError
+from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -223,7 +224,7 @@ def _many(wish: Wish, site: Site, now: datetime) -> list[tuple[Account, Part]]:
     from cml_iam.audit import DEFAULT_ROLE, Live, Way, audit_accounts, list_organization
     from cml_iam.audit import read_targets as read
 
-    aws = settings().connect(site.home_region)
+    aws = connect_as("administrator", site, any_account=True)
     if wish.accounts:
         targets = read(read_text(wish.accounts), str(wish.accounts))
     else:
@@ -263,20 +264,20 @@ def _sign_in(site: Site) -> Callable[[TemporaryKey], Aws]:
 def _live(wish: Wish, site: Site, now: datetime) -> tuple[Account, Part]:
     from cml_iam.audit import Live, audit_account
 
-    chosen = settings()
     manager = None
-    if wish.manager_profile:
-        from cml_iam.aws import connect
-
-        manager = connect(
-            profile=wish.manager_profile,
-            region=site.home_region,
-            endpoint_url=chosen.endpoint_url,
-            read_only=True,
-        )
+    named = wish.manager_profile
+    try:
+        credential = Credential(profile=named) if named else credential_in("manager", site)
+    except CmlIamError as error:
+        note(f"{UNKNOWN} {error.message}")
+        credential = None
+    if credential and "use" not in wish.skip:
+        manager = connect_as("manager", site, credential=credential, read_only=True)
+    aws = connect_as("administrator", site)
+    refuse_account_of_others(aws, site)
     asked = Live(site, now, wish.document, manager, frozenset(wish.skip))
     with progress(f"auditing account {site.account}"):
-        return audit_account(chosen.connect(site.home_region), asked)
+        return audit_account(aws, asked)
 
 
 def _site(wish: Wish) -> tuple[Site | None, Waivers | None]:

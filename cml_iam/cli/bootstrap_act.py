@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.cli._ask import typed
 from cml_iam.cli._bootstrap import acting_options, carry_out, planned, wanted_options
+from cml_iam.cli._connect import connect_as
 from cml_iam.cli._output import WARN, note
-from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
-from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
     from cml_iam.provision import Piece
@@ -40,7 +40,7 @@ def rollback(policy: str | None, version: str | None) -> None:
     from cml_iam.provision import plan_rollback
 
     site = load_site()
-    aws = settings().connect(site.home_region)
+    aws = connect_as("administrator", site)
     carry_out(aws, plan_rollback(aws, site, policy, version))
 
 
@@ -56,21 +56,12 @@ def destroy(guard: bool, boundary: bool) -> None:
     from cml_iam.provision import plan_destruction
 
     site = load_site()
-    aws = settings().connect(site.home_region)
+    aws = connect_as("administrator", site)
     pieces: set[Piece] = {"principal"}
     pieces |= {"guard"} if guard else set()
     pieces |= {"boundary"} if boundary else set()
     made = plan_destruction(aws, site, pieces)
-    done = carry_out(aws, made, lambda _: _typed(str(site.role or site.user)))
+    name = str(site.role or site.user)
+    done = carry_out(aws, made, lambda aws, _: typed(aws, name, "to delete it"))
     if done and done.done and site.user:
         note(f"{WARN} a file that holds the user's key holds a key of nobody now")
-
-
-def _typed(name: str) -> bool:
-    """Have the user type *name*, unless --yes was given."""
-    if settings().yes:
-        return True
-    if not sys.stdin.isatty():
-        raise InputError("this deletes, and there is nobody to ask", remedy="add --yes")
-    given: str = click.prompt(f"type {name} to delete it", default="", show_default=False, err=True)
-    return given == name

@@ -14,10 +14,11 @@ from cml_iam.cli._bootstrap import (
     where_of,
     wishes,
 )
+from cml_iam.cli._connect import connect_as
 from cml_iam.cli._delivery import stores_from
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import OK, UNKNOWN, WARN, print_json, print_table, say, wants_json
-from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def status(**wanted: Any) -> None:
     from cml_iam.provision import key_data, read_status, summary
 
     site, documents = site_and_documents(wanted["document"])
-    aws = settings().connect(site.home_region)
+    aws = connect_as("administrator", site)
     store = None if wanted["no_key"] else stores_from(where_of(wanted), aws)
     found = read_status(aws, site, documents, store)
     if wants_json():
@@ -100,7 +101,7 @@ def drift(**wanted: Any) -> None:
     from cml_iam.provision import drift_data, read_drift
 
     site, documents = site_and_documents(wanted["document"])
-    aws = settings().connect(site.home_region)
+    aws = connect_as("administrator", site)
     found = read_drift(aws, site, documents, **wishes(site, wanted))
     if wants_json():
         print_json(drift_data(found))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cml_iam.cli._connect import Credential, connect_as, credential_in
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import (
     BAD,
@@ -26,11 +27,14 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.doctor import Area, Diagnosis, State, examine
+from cml_iam.errors import CmlIamError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cml_iam.aws.port import Aws
     from cml_iam.doctor import Scene
+    from cml_iam.site import Site
 
 _MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: UNKNOWN}
 
@@ -75,33 +79,37 @@ def doctor(
 
 
 def _scene(env_file: Path, admin_profile: str | None) -> Scene:
-    from cml_iam.aws import connect
     from cml_iam.cli.health import probe_of
     from cml_iam.cli.worker_scene import scene
     from cml_iam.doctor import Scene
 
-    here, chosen = scene(), settings()
-    admin = None
-    if admin_profile:
-        admin = connect(
-            profile=admin_profile,
-            region=here.home,
-            endpoint_url=chosen.endpoint_url,
-            read_only=True,
-        )
+    here, chosen = scene(examined=True), settings()
     return Scene(
-        aws=chosen.connect(here.home),
+        aws=here.aws,
         manager=here.manager,
         regions=here.regions,
         home=here.home,
         site=here.site,
         now=lambda: datetime.now(UTC),
-        admin=admin,
+        admin=_administrator(here.site, admin_profile),
         profile=chosen.profile,
         endpoint_url=chosen.endpoint_url,
         env_file=env_file,
         probe=lambda region: probe_of(here, region),
     )
+
+
+def _administrator(site: Site | None, profile: str | None) -> Aws | None:
+    """Return AWS as the administrator sees it: by *profile*, or as the site file says."""
+    try:
+        named = credential_in("administrator", site) if site else None
+    except CmlIamError as error:
+        note(f"{UNKNOWN} {error.message}")
+        named = None
+    credential = Credential(profile=profile) if profile else named
+    if credential is None:
+        return None
+    return connect_as("administrator", site, credential=credential, read_only=True)
 
 
 def _print(found: Sequence[Diagnosis]) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._delivery import agreed, delivery_of, stores_from
+from cml_iam.cli._ask import agreed
+from cml_iam.cli._connect import connect_as
+from cml_iam.cli._delivery import delivery_of, stores_from
 from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._rotator import key_options, user_of
 from cml_iam.cli._settings import settings, shared_options
@@ -37,7 +39,7 @@ def deliver(where: Where, source: str | None) -> None:
     if not where.to:
         raise InputError("no store to deliver to", remedy="name one or more: --to STORE")
     site = load_site()
-    user, aws = user_of(site), settings().connect(site.home_region)
+    user, aws = user_of(site), connect_as("administrator", site)
     store = stores_from(replace(where, to=_with_source(where, source)), aws)
     delivery = delivery_of(site, store)
     arn = read_user(aws, user).arn
@@ -48,7 +50,7 @@ def deliver(where: Where, source: str | None) -> None:
         plan = plan_key(aws, user, arn, delivery)
         for word in plan.words:
             note(f"{INFO} {word}")
-        if plan.changes and not agreed(f"{_action(plan)} in {store.name}?"):
+        if plan.changes and not agreed(aws, f"{_action(plan)} in {store.name}?"):
             note(f"{WARN} nothing was changed")
             return
         key_id = carry_out(aws, plan, delivery, pause=time.sleep)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
+from cml_iam.cli._connect import connect_as
 from cml_iam.cli._delivery import DEFAULT_ENV
 from cml_iam.cli._rotator import span
-from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli._site import find_site
 from cml_iam.errors import InputError, RefusedError
 
@@ -135,5 +136,4 @@ def _key(source: str) -> AccessKey:
 
 def _aws() -> Aws:
     """Return AWS in the region of the site, where there is a site file."""
-    site = find_site()
-    return settings().connect(site.home_region if site else None)
+    return connect_as("administrator", find_site())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cml_iam.cli._delivery import agreed
+from cml_iam.cli._ask import agreed
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._rotator import key_options, rotator_of, schedule_options
@@ -51,7 +51,7 @@ def rotate(where: Where, health_url: str | None, if_due: bool, **spans: timedelt
     from cml_iam.credentials import rotate as begin
 
     rotator = rotator_of(where, spans, health_url)
-    if not if_due and not agreed(f"rotate the key of {rotator.user}?"):
+    if not if_due and not agreed(rotator.aws, f"rotate the key of {rotator.user}?"):
         note(f"{WARN} nothing was changed")
         return
     _tell(begin(rotator, if_due=if_due))
@@ -115,7 +115,7 @@ def revoke(key_id: str, where: Where) -> None:
     from cml_iam.credentials import revoke as take
 
     rotator = rotator_of(where)
-    if not agreed(f"make {key_id} inactive now?"):
+    if not agreed(rotator.aws, f"make {key_id} inactive now?"):
         note(f"{WARN} nothing was changed")
         return
     done = take(rotator, key_id)

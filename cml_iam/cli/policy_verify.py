@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cml_iam.cli._connect import connect_as
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_policy
@@ -22,7 +23,7 @@ from cml_iam.cli._output import (
     say,
     wants_json,
 )
-from cml_iam.cli._settings import aws_options, refuse_aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, refuse_aws_options, shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
 from cml_iam.expectations import SITUATIONS, Judgement, derive_expectations
@@ -77,7 +78,7 @@ def verify(
 
 
 def _live(site: Site, principal: str) -> Verification:
-    aws = settings().connect(site.home_region)
+    aws = connect_as("administrator", site)
     with progress(f"asking AWS about {principal}"):
         return verify_live(aws, principal, derive_expectations(site))
 

@@ -6,14 +6,16 @@ import logging
 import signal
 import sys
 import threading
+from contextlib import suppress
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from cml_iam.cli._connect import connect_as, refuse_account_of_others
 from cml_iam.cli._output import note
-from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.errors import InputError
+from cml_iam.cli._settings import aws_options, shared_options
+from cml_iam.errors import AwsError, InputError
 from cml_iam.workers.http_service import LOOPBACK, make_server
 
 if TYPE_CHECKING:
@@ -81,22 +83,23 @@ def serve(
 
 
 def _monitor() -> Monitor:
-    from cml_iam.aws import connect
     from cml_iam.cli.health import probe_of
     from cml_iam.cli.worker_scene import scene
     from cml_iam.workers import Monitor, WorkerManager
 
-    here, chosen = scene(), settings()
-    impatient = connect(
-        profile=chosen.profile,
+    here = scene()
+    impatient = connect_as(
+        "manager",
+        here.site,
         region=here.home,
-        endpoint_url=chosen.endpoint_url,
-        expect_account=chosen.expect_account,
         read_only=True,
+        told=False,
         attempts=PROBE_ATTEMPTS,
         connect_timeout=PROBE_SECONDS,
         read_timeout=PROBE_SECONDS,
     )
+    with suppress(AwsError):  # the monitor goes on asking, and says why
+        refuse_account_of_others(impatient, here.site)
     return Monitor(
         here.manager,
         here.regions,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +10,7 @@ from typing import Any
 
 import click
 
+from cml_iam.cli._ask import agreed, typed
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._output import BAD, OK, WARN, complain, note, print_json, progress, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
@@ -48,7 +48,7 @@ def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in (
         click.pass_context,
         aws_options,
-        shared_options("site", "output", "yes", "dry_run"),
+        shared_options("site", "output", "yes", "dry_run", "no_site"),
         click.option("--unmanaged", is_flag=True, help="Take instances without the guard tag too."),
         click.argument("workers", nargs=-1, required=True),
     ):
@@ -69,7 +69,7 @@ def start(
 ) -> None:
     """Start WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
     goal = start_goal(waiting=wait)
-    here = scene()
+    here = scene(changes=True)
     found = _found(here, workers, start_ask, unmanaged=unmanaged)
     patience = _Patience(goal, timeout) if wait else None
     context.exit(_do(here, found, start_ask, "start", patience))
@@ -90,13 +90,13 @@ def stop(
     timeout: timedelta | None,
 ) -> None:
     """Stop WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
-    here = scene()
+    here = scene(changes=True)
     make = partial(stop_ask, force=force, hibernate=hibernate)
     found = _found(here, workers, make, unmanaged=unmanaged)
     for each in found:
         if risk := risk_of_stopping(each):
             note(f"{WARN} {each.label} is {risk}")
-    confirm(found, "stop")
+    confirm(here, found, "stop")
     patience = _Patience(Goal.STOPPED, timeout) if wait else None
     context.exit(_do(here, found, make, "stop", patience))
 
@@ -115,9 +115,9 @@ def terminate(
 
     --dry-run asks EC2 whether it is permitted.
     """
-    here = scene()
+    here = scene(changes=True)
     found = _found(here, workers, terminate_ask, unmanaged=unmanaged)
-    confirm(found, "terminate", typed=True)
+    confirm(here, found, "terminate", by_name=True)
     patience = _Patience(Goal.TERMINATED, timeout) if wait else None
     context.exit(_do(here, found, terminate_ask, "terminate", patience))
 
@@ -132,7 +132,7 @@ def tag(
 ) -> None:
     """Add tags to WORKERS, ids or names (* and ?), or change their values."""
     wanted = words(tags)
-    here = scene()
+    here = scene(changes=True)
     make = partial(tag_ask, tags=wanted, guard=here.manager.guard)
     found = _found(here, workers, make, unmanaged=unmanaged)
     if "Name" in wanted:
@@ -151,7 +151,7 @@ def untag(
     context: click.Context, workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]
 ) -> None:
     """Remove tags from WORKERS, ids or names (* and ?), whatever the values."""
-    here = scene()
+    here = scene(changes=True)
     make = partial(untag_ask, keys=keys, guard=here.manager.guard)
     context.exit(_do(here, _found(here, workers, make, unmanaged=unmanaged), make, "untag"))
 
@@ -165,24 +165,18 @@ def _found(here: Scene, workers: Sequence[str], make: Make, *, unmanaged: bool) 
 _ANY_ID = "i-00000000"
 
 
-def confirm(workers: Sequence[Worker], verb: str, *, typed: bool = False) -> None:
-    """Ask on a terminal; elsewhere raise InputError unless --yes."""
+def confirm(here: Scene, workers: Sequence[Worker], verb: str, *, by_name: bool = False) -> None:
+    """Ask on a terminal, for the name typed with *by_name*; raises InputError where not agreed."""
     chosen = settings()
     if chosen.yes or chosen.dry_run:
         return
-    if not sys.stdin.isatty():
-        raise InputError(
-            f"will not {verb} {len(workers)} worker(s) unasked where nobody can answer",
-            remedy="add --yes, or --dry-run to see whether it is permitted",
-        )
     for each in workers:
         click.echo(f"  {each.label}  {each.instance_type}  {each.state}  {each.region}", err=True)
-    if not typed:
-        confirmed = click.confirm(f"{verb} {_count(workers)}?", err=True)
+    if not by_name:
+        confirmed = agreed(here.aws, f"{verb} {_count(workers)}?")
     else:
-        wanted = _words_to_type(workers)
-        click.echo(f"{WARN} terminating is for ever: the disks go too", err=True)
-        confirmed = click.prompt(f"type `{wanted}` to go on", err=True) == wanted
+        click.echo(f"{WARN} terminating cannot be undone: the disks go too", err=True)
+        confirmed = typed(here.aws, _words_to_type(workers), "to go on")
     if not confirmed:
         raise InputError(f"not confirmed: no {verb} was asked for")
 

@@ -22,7 +22,7 @@ _BY_AN_ADMINISTRATOR = (
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True)
-@shared_options("site", "output", "yes", "dry_run")
+@shared_options("site", "output", "yes", "dry_run", "no_site")
 @aws_options
 @click.pass_context
 def adopt(context: click.Context, ids: tuple[str, ...]) -> None:
@@ -31,7 +31,7 @@ def adopt(context: click.Context, ids: tuple[str, ...]) -> None:
     This is an administrator's: the hardened policy refuses it to the manager by design, since who
     may set the guard tag may take over any instance. --dry-run asks EC2 whether it is permitted.
     """
-    here = scene()
+    here = scene("administrator", changes=True)
     found = here.find(ids)
     wanted = check_adoption(found, here.manager.guard)
     for each in found:
@@ -41,7 +41,7 @@ def adopt(context: click.Context, ids: tuple[str, ...]) -> None:
         _say_nothing_to_do()
         return
     note(f"{INFO} the tag {here.manager.guard}, set by {here.aws.identity().arn}")
-    confirm(wanted, "adopt")
+    confirm(here, wanted, "adopt")
     outcomes = [_explained(here, each) for each in _adopt(here, wanted)]
     if wants_json():
         print_json([outcome_json(each, None, dry=settings().dry_run) for each in outcomes])

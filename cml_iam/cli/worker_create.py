@@ -88,7 +88,7 @@ from cml_iam.workers import (
 @click.option("--client-token", metavar="TEXT", help="The same text never makes a second worker.")
 @wait_options
 @cml_wait_option
-@shared_options("site", "output", "dry_run")
+@shared_options("site", "output", "dry_run", "no_site")
 @aws_options
 @click.pass_context
 def create(context: click.Context, /, name: str, **given: Any) -> None:
@@ -144,7 +144,7 @@ def _refuse_read_only() -> None:
 
 def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Place, ...], Launch]:
     """Return where to create, the places to try there, and the launch in the first of them."""
-    here = scene()
+    here = scene(changes=True)
     _check_region(here)
     if given["worker_profile"] is None:
         launch = _launch(here, name, given)

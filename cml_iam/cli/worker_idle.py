@@ -84,7 +84,7 @@ _MARK = {Use.IDLE: WARN, Use.BUSY: OK, Use.UNKNOWN: UNKNOWN, Use.HELD: INFO}
 )
 @click.option("--stop", is_flag=True, help="Stop the idle ones, after asking.")
 @cml_options
-@shared_options("site", "output", "yes", "dry_run")
+@shared_options("site", "output", "yes", "dry_run", "no_site")
 @aws_options
 @click.pass_context
 def idle(
@@ -107,7 +107,7 @@ def idle(
     Exits with 8 when a rule could not be asked; a worker younger than the window is no failure.
     """
     ask_cml = _ask_cml()
-    here = scene()
+    here = scene(changes=stop)
     given = {"window": window, "cpu_percent": cpu, "network_kib": network, "cml_nodes": cml_nodes}
     rules = _rules(here, given, left_out)
     check_rules(rules)
@@ -172,7 +172,7 @@ def _stop(here: Scene, judged: Sequence[Judged]) -> tuple[Outcome, ...]:
         for each in judged:
             if each.use is Use.IDLE:
                 note("\n".join(_lines(each)))
-    confirm(unused, "stop")
+    confirm(here, unused, "stop")
     with progress(f"asking EC2 to stop {len(unused)} worker(s)"):
         return act(here.manager, unused, stop_ask, dry_run=settings().dry_run)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.cli._output import UNKNOWN, WARN, note
+from cml_iam.cli._connect import Role, connect_as, connect_examined
+from cml_iam.cli._output import INFO, UNKNOWN, WARN, note
 from cml_iam.cli._settings import settings
-from cml_iam.cli._site import find_site
-from cml_iam.errors import RefusedError
+from cml_iam.cli._site import DEFAULT_SITE, find_site, site_path
+from cml_iam.errors import InputError, RefusedError
 from cml_iam.site import Site
 from cml_iam.workers import (
     NAMESAKES,
@@ -57,14 +57,34 @@ class Scene:
         return found
 
 
-def scene() -> Scene:
-    """Return the scene the shared options, the site file and the environment set."""
-    chosen = settings()
-    site = find_site()
-    aws = chosen.connect(_home(site))
+def scene(role: Role = "manager", *, changes: bool = False, examined: bool = False) -> Scene:
+    """Return the scene that the shared options, the site file and the environment set.
+
+    Raises RefusedError where the command *changes* something and no site file says where, unless
+    --no-site was given; see `connect_as` for the rest. Where the connection is what is *examined*,
+    another account and a credential that is not there are for the command to find.
+    """
+    chosen, site = settings(), find_site()
+    if site is None and changes and not (chosen.no_site or chosen.dry_run):
+        raise RefusedError(
+            f"no site file `{DEFAULT_SITE}` here: nothing says which account, tag and limits hold",
+            remedy="go to its folder, name it (--site or CML_IAM_SITE), or add --no-site",
+        )
+    if site and chosen.no_site:
+        raise InputError(
+            f"--no-site, and there is `{site_path()}`",
+            remedy="leave out --no-site, or go elsewhere",
+        )
+    aws = connect_examined(role, site) if examined else connect_as(role, site)
     home = aws.region or "us-east-1"
+    guard = guard_of(site)
+    if site is None:
+        note(
+            f"{INFO} no site file `{DEFAULT_SITE}` here: by the defaults of cml-iam, workers carry "
+            f"{guard}, the region is {home}, and no account is checked"
+        )
     regions = (chosen.region,) if chosen.region else site.restrict.regions if site else ()
-    return Scene(WorkerManager(aws, guard=guard_of(site)), regions or (home,), home, site, aws)
+    return Scene(WorkerManager(aws, guard=guard), regions or (home,), home, site, aws)
 
 
 LIVING = ("pending", "running", "stopping", "stopped")
@@ -88,15 +108,6 @@ def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> 
         note("  commands will take its name for neither; use an id instead")
     for region, error in listing.failures.items():
         note(f"{UNKNOWN} whether {region} has a worker called {name} is unknown: {error.message}")
-
-
-def _home(site: Site | None) -> str | None:
-    """Return the region to work in: the environment's where the site allows it, else the site's."""
-    if site is None:
-        return None
-    named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    allowed = site.restrict.regions
-    return named if named and (not allowed or named in allowed) else site.home_region
 
 
 def worker_json(worker: Worker) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def plan(context: click.Context, workers: tuple[str, ...], at: datetime | None) 
 
 @click.command()
 @click.argument("workers", nargs=-1)
-@shared_options("site", "output", "yes", "dry_run")
+@shared_options("site", "output", "yes", "dry_run", "no_site")
 @aws_options
 @click.pass_context
 def apply(context: click.Context, workers: tuple[str, ...]) -> None:
@@ -98,13 +98,13 @@ def apply(context: click.Context, workers: tuple[str, ...]) -> None:
 
     Workers with the hold tag, and those whose hours cannot be read, are never touched.
     """
-    here = scene()
+    here = scene(changes=True)
     planned = _planned(here, workers, datetime.now(UTC))
     outcomes: dict[str, Outcome] = {}
     for step, make in _ACTS.items():
         wanted = [each.worker for each in planned if each.step is step]
         if wanted:
-            confirm(wanted, step.value)
+            confirm(here, wanted, step.value)
             outcomes |= _act(here, wanted, make, step)
     if wants_json():
         print_json([_as_json(each, outcomes.get(each.worker.id)) for each in planned])

@@ -11,6 +11,7 @@ from cml_iam.credentials._delivery import (
 )
 from cml_iam.credentials._dotenv import variables
 from cml_iam.credentials._env_file import EnvFile
+from cml_iam.credentials._env_key import read_env_key
 from cml_iam.credentials._files import locked
 from cml_iam.credentials._keys import (
     AccessKey,
@@ -79,6 +80,7 @@ __all__ = [
     "plan_key",
     "process_answer",
     "prove_key",
+    "read_env_key",
     "read_user",
     "resume",
     "revoke",

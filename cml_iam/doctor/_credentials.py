@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.aws import find_source
+from cml_iam.aws import source_of
 from cml_iam.credentials import account_of, list_keys
 from cml_iam.doctor._model import ADMIN, Area, Diagnosis, Scene, State, Who, known_or_unchecked
 from cml_iam.errors import AwsError, CmlIamError, CredentialsError, DeniedError, NotFoundError
@@ -32,7 +32,7 @@ def identify(scene: Scene) -> Who:
     """Return which credential is in use, and whom AWS takes it for."""
     source = None
     try:
-        source = find_source(scene.profile)
+        source = source_of(scene.aws)
         return Who(source, scene.aws.identity())
     except CmlIamError as error:
         return Who(source, failure=error)

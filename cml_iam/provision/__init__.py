@@ -6,7 +6,6 @@ from cml_iam.provision._audit import trail_problems
 from cml_iam.provision._audit_forms import AuditForm, render_audit
 from cml_iam.provision._bootstrap import (
     apply_plan,
-    check_account,
     plan_adoption,
     plan_bootstrap,
     plan_destruction,
@@ -51,7 +50,6 @@ __all__ = [
     "Watch",
     "alarm_problems",
     "apply_plan",
-    "check_account",
     "check_fresh",
     "difference",
     "drift_data",

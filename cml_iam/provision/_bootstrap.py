@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cml_iam.aws import check_account
 from cml_iam.credentials import deliver, plan_key, store_locked
 from cml_iam.errors import QuotaError, RefusedError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
@@ -104,7 +105,7 @@ def plan_rollback(
 
     Raises RefusedError where there is none, where it was rolled back already, or is not ours.
     """
-    check_account(aws.identity(), site)
+    check_account(aws.identity(), site.account)
     target = version_to(aws, site, policy, version)
     return make_plan(aws, Wanted(site, (), task="rollback", target=target), None)
 
@@ -141,20 +142,10 @@ def apply_plan(
         return Applied(plan.principal, plan.changes, _deliver(aws, plan, report, pause))
 
 
-def check_account(identity: Identity, site: Site) -> None:
-    """Raise RefusedError unless *identity* is of the site's account."""
-    if identity.account != site.account:
-        raise RefusedError(
-            f"these credentials are of account `{identity.account}` (`{identity.arn}`), "
-            f"and the site file says `{site.account}`",
-            remedy="use a profile of that account (--profile), or correct `account.id`",
-        )
-
-
 def make_plan(aws: Aws, wanted: Wanted, delivery: Delivery | None) -> Plan:
     """Look, and return the plan for what is *wanted*; only reads."""
     identity = aws.identity()
-    check_account(identity, wanted.site)
+    check_account(identity, wanted.site.account)
     for document in wanted.documents:
         _check_size(document)
     kind, name = wanted.site.principal

@@ -13,6 +13,7 @@ from cml_iam.site._model import (
     DEFAULT_POLICY,
     DEFAULT_USER,
     IDLE_RULES,
+    Credentials,
     Eks,
     Fleet,
     Grants,
@@ -48,6 +49,7 @@ def site_from(value: Mapping[str, Any]) -> Site:
         ),
         idle=_idle(value.get("idle", {})),
         fleet=Fleet(**value.get("fleet", {})),
+        credentials=Credentials(**value.get("credentials", {})),
     )
 
 

@@ -180,6 +180,18 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """Which credential is the manager's and which the administrator's.
+
+    Each is `profile:NAME` of the AWS configuration or `env:PATH` of a file of environment
+    variables, relative to the site file. None leaves it to the AWS SDK's search.
+    """
+
+    manager: str | None = None
+    administrator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One installation: its account, its principal, and its restrictions.
 
@@ -202,6 +214,7 @@ class Site:
     workers: Mapping[str, WorkerProfile] = field(default_factory=lambda: MappingProxyType({}))
     idle: Idle = field(default_factory=Idle)
     fleet: Fleet = field(default_factory=Fleet)
+    credentials: Credentials = field(default_factory=Credentials)
     doubts: tuple[Problem, ...] = field(default=(), compare=False)
 
     @property

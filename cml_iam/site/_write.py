@@ -21,6 +21,8 @@ def site_text(
     instance_types: tuple[str, ...] = (),
     image_owners: tuple[str, ...] = (),
     images: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    manager: str | None = None,
+    administrator: str | None = None,
 ) -> str:
     """Return the text of a site file with these values, explained by comments."""
     principal = f"role = {_toml(role)}" if role else f"user = {_toml(user or DEFAULT_USER)}"
@@ -35,6 +37,7 @@ def site_text(
         principal,
         f"policy = {_toml(policy)}",
         "",
+        *_credentials(manager, administrator),
         "# Each line is optional; a restriction that is absent does not restrict.",
         "[restrict]",
     ]
@@ -51,6 +54,20 @@ def site_text(
         lines += ["", "[restrict.images]  # by region; there, no others"]
         lines += [f"{_toml(region)} = {_toml(ids)}" for region, ids in images.items()]
     return "\n".join(lines) + "\n"
+
+
+def _credentials(manager: str | None, administrator: str | None) -> list[str]:
+    if not (manager or administrator):
+        return []
+    lines = [
+        "# Whose credential a command uses; --profile and the environment come first.",
+        "[credentials]",
+    ]
+    if manager:
+        lines.append(f"manager = {_toml(manager)}  # worker, health, serve, doctor")
+    if administrator:
+        lines.append(f"administrator = {_toml(administrator)}  # bootstrap, key, verify --live")
+    return [*lines, ""]
 
 
 def _toml(value: str | tuple[str, ...]) -> str:

@@ -26,6 +26,7 @@ FLAGS = {
     "read_only": ("--read-only",),
     "expect_account": ("--expect-account", "999988887777"),
     "yes": ("--yes",),
+    "no_site": ("--no-site",),
     "dry_run": ("--dry-run",),
 }
 CHANGES_WITHOUT_DRY_RUN = {

@@ -1,0 +1,45 @@
+"""Asking before a change: every question names the account, the identity and the region."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cml_iam.cli._settings import settings
+from cml_iam.errors import InputError
+
+if TYPE_CHECKING:
+    from cml_iam.aws.port import Aws
+
+
+def agreed(aws: Aws, question: str) -> bool:
+    """Ask *question* unless --yes was given; raises InputError where nobody can answer."""
+    if not _asks(aws, question):
+        return True
+    return click.confirm(question, err=True)
+
+
+def typed(aws: Aws, words: str, purpose: str) -> bool:
+    """Have the user type *words* for *purpose* unless --yes was given; raises as `agreed`."""
+    question = f"type `{words}` {purpose}"
+    if not _asks(aws, question):
+        return True
+    given: str = click.prompt(question, default="", show_default=False, err=True)
+    return given == words
+
+
+def _asks(aws: Aws, question: str) -> bool:
+    """Say where the change would be made, and return whether somebody must agree to it."""
+    if settings().yes:
+        return False
+    if not sys.stdin.isatty():
+        raise InputError(
+            f"nobody can answer here: {question}",
+            remedy="add --yes, or --dry-run where the command has it",
+        )
+    identity = aws.identity()
+    where = f" in {aws.region}" if aws.region else ""
+    click.echo(f"account {identity.account}, as {identity.arn}{where}", err=True)
+    return True

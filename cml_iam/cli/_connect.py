@@ -1,0 +1,202 @@
+"""AWS for a command: by whose credential, of which account, in which region.
+
+The credential is that of --profile, else the environment's (AWS_ACCESS_KEY_ID, AWS_PROFILE, a web
+identity), else the one that `[credentials]` of the site file has for the role the command acts in,
+else what the AWS SDK finds. The region is that of --region, else AWS_REGION or AWS_DEFAULT_REGION
+where the site allows it, else the site's first, else that of the AWS profile.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from cml_iam.cli._output import INFO, WARN, note
+from cml_iam.cli._settings import settings
+from cml_iam.cli._site import site_path
+from cml_iam.errors import CmlIamError, CredentialsError, InputError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.aws.port import Aws, Identity
+    from cml_iam.credentials import AccessKey
+    from cml_iam.site import Site
+
+Role = Literal["manager", "administrator"]
+"""Whose work a command does: the manager's own, or that of who sets the account up."""
+
+ENVIRONMENT: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+"""Variables that name a credential, and so win over the site file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a connection signs with: *profile*, or *key*, or neither: what the SDK finds.
+
+    *origin* says who named it.
+    """
+
+    profile: str | None = None
+    key: AccessKey | None = None
+    origin: str = ""
+
+
+def connect_as(
+    role: Role,
+    site: Site | None,
+    *,
+    any_account: bool = False,
+    credential: Credential | None = None,
+    told: bool = True,
+    **connection: Any,
+) -> Aws:
+    """Return AWS for work of *role*, and say on stderr whose credential it is if *told*.
+
+    Before its first other call the account of the credentials is compared with that of *site*,
+    unless *any_account*, and with --expect-account; *connection* is passed on to `aws.connect`.
+    Raises CredentialsError for a credential that is not there, RefusedError for one that others may
+    read, InputError where the site file and --expect-account contradict each other.
+    """
+    from cml_iam.aws import connect
+
+    chosen = settings()
+    expected = _expected_account(None if any_account else site)
+    _doubt_region(site)
+    credential = credential or credential_of(role, site)
+    key = credential.key
+    parameters = {"region": region_of(site), "read_only": chosen.read_only, **connection}
+    try:
+        aws = connect(
+            profile=credential.profile,
+            origin=credential.origin,
+            access_key=key.id if key else None,
+            secret_key=key.secret if key else None,
+            endpoint_url=chosen.endpoint_url,
+            expect_account=expected,
+            **parameters,
+        )
+    except CredentialsError as error:
+        if credential.origin:
+            error.message += f" ({credential.origin})"
+        raise
+    if told:
+        _say_credential(aws)
+    return aws
+
+
+def connect_examined(role: Role, site: Site | None) -> Aws:
+    """Connect as `connect_as` does, to any account, and where the site's credential is not there
+    return what answers every call with the reason.
+    """  # noqa: D205 - one sentence
+    try:
+        return connect_as(role, site, any_account=True)
+    except (CredentialsError, RefusedError) as error:
+        if settings().profile:
+            raise
+        return _Unconnected(error, region_of(site))
+
+
+@dataclass(frozen=True, slots=True)
+class _Unconnected:
+    """The port to AWS of who has no credential: every call raises *reason*."""
+
+    reason: CmlIamError
+    region: str | None
+
+    def call(self, *_: Any, **__: Any) -> dict[str, Any]:
+        raise self.reason
+
+    def pages(self, *_: Any, **__: Any) -> Iterator[Any]:
+        raise self.reason
+
+    def identity(self) -> Identity:
+        raise self.reason
+
+
+def credential_of(role: Role, site: Site | None) -> Credential:
+    """Return the credential for work of *role*; see the module for which comes first."""
+    profile = settings().profile
+    if profile:
+        return Credential(profile=profile)
+    if site is None or any(os.environ.get(name) for name in ENVIRONMENT):
+        return Credential()
+    return credential_in(role, site) or Credential()
+
+
+def credential_in(role: Role, site: Site) -> Credential | None:
+    """Return the credential that the site file has for *role*, None where it has none."""
+    text = site.credentials.manager if role == "manager" else site.credentials.administrator
+    if text is None:
+        return None
+    kind, _, name = text.partition(":")
+    origin = f"`credentials.{role}` of the site file"
+    if kind == "profile":
+        return Credential(profile=name, origin=origin)
+    from cml_iam.credentials import read_env_key
+
+    path = site_path().absolute().parent / Path(name).expanduser()
+    try:
+        return Credential(key=read_env_key(path), origin=f"`{path}`, named by {origin}")
+    except CmlIamError as error:
+        error.message += f" ({origin})"
+        raise
+
+
+def region_of(site: Site | None) -> str | None:
+    """Return the region to work in; None leaves it to the AWS configuration."""
+    if settings().region or site is None:
+        return settings().region
+    named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    allowed = site.restrict.regions
+    return named if named and (not allowed or named in allowed) else site.home_region
+
+
+def _expected_account(site: Site | None) -> str | None:
+    typed = settings().expect_account
+    if typed and site and typed != site.account:
+        raise InputError(
+            f"--expect-account says `{typed}`, and the site file is of account `{site.account}`",
+            remedy="name the site file of that account (--site), or leave out --expect-account",
+        )
+    return typed or (site.account if site else None)
+
+
+def _doubt_region(site: Site | None) -> None:
+    """Say that AWS is not known to have the region of --region: new ones are used as written."""
+    from cml_iam.facts import all_regions, known_regions, meant_region
+
+    region = settings().region
+    if region is None:
+        return
+    known = known_regions(site.partition) if site else all_regions()
+    if region not in known:
+        hint = meant_region(region, known) or "it is used as written"
+        note(f"{WARN} AWS is not known to have a region `{region}` ({hint})")
+
+
+def _say_credential(aws: Aws) -> None:
+    from cml_iam.aws import source_of
+
+    try:
+        source = source_of(aws)
+    except CmlIamError:  # the first call says it, and what to do about it
+        return
+    if source is not None:
+        kind = "temporary credential" if source.temporary else "access key"
+        note(f"{INFO} credential: {kind} {source.key_id} from {source.said}")
+
+
+def refuse_account_of_others(aws: Aws, site: Site | None) -> None:
+    """Compare the accounts now, for what does not end when its first call is refused."""
+    from cml_iam.aws import check_account
+
+    if site is not None:
+        check_account(aws.identity(), site.account)

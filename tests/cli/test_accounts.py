@@ -1,0 +1,280 @@
+"""The account of the site file stops every command; the site file says whose credential it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cml_iam.sandbox import Sandbox, start_sandbox
+from tests.cli.test_global_options import LEAVES
+from tests.site.test_site import EXAMPLE
+
+OTHER = EXAMPLE.replace('id = "111122223333"', 'id = "999988887777"')
+KEY_ID = "AKIAIOSFODNN7EXAMPLE"
+COMMANDS = {
+    "audit": ("--live",),
+    "bootstrap plan": (),
+    "bootstrap apply": ("--yes",),
+    "bootstrap status": (),
+    "bootstrap drift": (),
+    "bootstrap adopt": ("--yes",),
+    "bootstrap rollback": ("--yes",),
+    "bootstrap destroy": ("--yes",),
+    "health": (),
+    "key credential-process": ("--from", "ssm:/key", "--unsafe-stdout"),
+    "key deliver": ("--to", "env:.env", "--yes"),
+    "key exec": ("--from", "ssm:/key", "--", "true"),
+    "key list": (),
+    "key print": ("--from", "ssm:/key", "--as", "kubernetes"),
+    "key resume": (),
+    "key revoke": (KEY_ID, "--yes"),
+    "key rollback": (),
+    "key rotate": ("--yes",),
+    "key status": (),
+    "policy verify": ("--live",),
+    "serve": ("--port", "0"),
+    "worker adopt": ("i-0123456789abcdef0", "--yes"),
+    "worker cost": (),
+    "worker create": ("lab", "--image", "ami-0a1b2c3d4e5f60001"),
+    "worker idle": ("--stop", "--yes", "--without", "cml"),
+    "worker images": ("*",),
+    "worker list": (),
+    "worker metrics": ("lab",),
+    "worker orphans": (),
+    "worker schedule apply": ("--yes",),
+    "worker schedule plan": (),
+    "worker show": ("lab",),
+    "worker start": ("lab",),
+    "worker status": ("lab",),
+    "worker stop": ("lab", "--yes"),
+    "worker tag": ("lab", "-t", "a=b"),
+    "worker terminate": ("lab", "--yes"),
+    "worker untag": ("lab", "-t", "a"),
+    "worker wait": ("lab", "--timeout", "1s"),
+    "worker watch": (),
+}
+REPORTS_IT = {"doctor"}
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with start_sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def administrator(
+    sandbox: Sandbox, cml_iam: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """The command line, the sandbox's root in the environment and a site file in the folder."""
+    for name, value in sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "cml-iam.toml").write_text(EXAMPLE)
+    return cml_iam
+
+
+def _aws_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+    """Move the root's key from the environment into the profile `admin`."""
+    environment = sandbox.environment()
+    file = tmp_path / "aws-credentials"
+    file.write_text(
+        f"[admin]\naws_access_key_id = {environment['AWS_ACCESS_KEY_ID']}\n"
+        f"aws_secret_access_key = {environment['AWS_SECRET_ACCESS_KEY']}\n"
+    )
+    file.chmod(0o600)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    for name in list(os.environ):
+        if name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def operator(
+    administrator: Any, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """A folder after `bootstrap apply` whose site file names both credentials; no environment."""
+    site = '[credentials]\nmanager = "env:.env"\nadministrator = "profile:admin"\n' + EXAMPLE
+    (tmp_path / "cml-iam.toml").write_text(site)
+    _aws_config(tmp_path, monkeypatch, sandbox)
+    ran = administrator("bootstrap", "apply", "--yes")
+    assert ran.code == 0, ran.err
+    yield administrator
+    ended = administrator("--profile", "admin", "bootstrap", "destroy", "--yes")
+    assert ended.code == 0, ended.err
+
+
+def test_every_command_on_aws_is_tried_here() -> None:
+    on_aws = {name for name, leaf in LEAVES.items() if "profile" in {p.name for p in leaf.params}}
+
+    assert on_aws == set(COMMANDS) | REPORTS_IT
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_credentials_of_another_account_stop_it(
+    administrator: Any, tmp_path: Path, sandbox: Sandbox, command: str
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(OTHER)
+
+    ran = administrator(*command.split(), *COMMANDS[command])
+
+    assert ran.code == 2, ran.out + ran.err
+    assert "`111122223333`" in ran.err
+    assert "`999988887777`" in ran.err
+    assert not (tmp_path / ".env").exists()
+
+
+def test_doctor_reports_another_account_as_a_finding(administrator: Any, tmp_path: Path) -> None:
+    (tmp_path / "cml-iam.toml").write_text(OTHER)
+
+    ran = administrator("doctor", "credentials")
+
+    assert ran.code == 3
+    assert "account 111122223333, the site file of 999988887777" in ran.out
+
+
+def test_an_expected_account_beside_another_site_file_is_refused(administrator: Any) -> None:
+    ran = administrator("worker", "list", "--expect-account", "999988887777")
+
+    assert ran.code == 2
+    assert "--expect-account says `999988887777`" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("worker terminate", ("lab",)),
+        ("worker stop", ("lab",)),
+        ("key rotate", ()),
+        ("bootstrap destroy", ()),
+    ],
+)
+def test_a_prompt_names_account_identity_and_region(
+    administrator: Any, monkeypatch: pytest.MonkeyPatch, command: str, arguments: tuple[str, ...]
+) -> None:
+    administrator("bootstrap", "apply", "--yes", "--no-key")
+    administrator("worker", "create", "lab", "--image", "ami-0a1b2c3d4e5f60001")
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("no\n"))
+    ran = administrator(*command.split(), *arguments)
+
+    said = "account 111122223333, as arn:aws:iam::111122223333:root in us-east-1"
+    assert said in ran.err, ran.err
+    administrator("worker", "terminate", "lab", "--yes")
+
+
+def test_the_manager_works_with_its_own_key_and_bootstrap_with_the_administrators(
+    operator: Any, tmp_path: Path
+) -> None:
+    lines = (tmp_path / ".env").read_text().splitlines()
+    held = dict(line.split("=", 1) for line in lines if "=" in line)
+
+    listed, health, plan = operator("worker", "list"), operator("health"), operator("key", "list")
+
+    for ran in (listed, health):
+        said = f"credential: access key {held['AWS_ACCESS_KEY_ID']} from `{tmp_path / '.env'}`"
+        assert said in ran.err
+        assert "`credentials.manager` of the site file" in ran.err
+    assert "from profile `admin` named by `credentials.administrator`" in plan.err
+    assert plan.code == 0
+    assert "credential" not in operator("worker", "list", "-q").err
+    assert held["AWS_SECRET_ACCESS_KEY"] not in "".join(
+        ran.out + ran.err for ran in (listed, health, plan)
+    )
+
+
+def test_the_command_line_and_the_environment_come_before_the_site_file(
+    operator: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = operator("--profile", "admin", "worker", "list")
+    monkeypatch.setenv("AWS_PROFILE", "admin")
+    by_profile = operator("worker", "list")
+    monkeypatch.delenv("AWS_PROFILE")
+    for name, value in sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    by_key = operator("worker", "list")
+
+    assert "from profile `admin` named by --profile" in named.err
+    assert "from profile `admin` in" in by_profile.err
+    assert "from the environment: AWS_ACCESS_KEY_ID" in by_key.err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "words"),
+    [
+        ("no file", 4, "`cml-iam bootstrap apply` makes the key and writes it"),
+        ("no key", 4, "holds no access key"),
+        ("open", 2, "is open to other users (0644)"),
+        ("link", 2, "is a symbolic link"),
+        ("profile", 4, "`credentials.manager` of the site file"),
+    ],
+)
+def test_a_credential_that_cannot_be_used_is_said_with_its_origin(
+    operator: Any, tmp_path: Path, spoil: str, code: int, words: str
+) -> None:
+    env, site = tmp_path / ".env", tmp_path / "cml-iam.toml"
+    if spoil == "no file":
+        env.unlink()
+    elif spoil == "no key":
+        env.write_text("AWS_REGION=us-east-1\n")
+    elif spoil == "open":
+        env.chmod(0o644)
+    elif spoil == "link":
+        env.rename(tmp_path / "real.env")
+        env.symlink_to("real.env")
+    else:
+        site.write_text(site.read_text().replace("env:.env", "profile:gone"))
+
+    ran, doctor = operator("worker", "list"), operator("doctor", "credentials", "-o", "json")
+
+    assert ran.code == code
+    assert words in ran.err
+    assert "of the site file" in ran.err
+    assert doctor.code == 3
+    (source,) = [e for e in json.loads(doctor.out)["diagnoses"] if e["subject"] == "source"]
+    assert "of the site file" in source["said"]
+
+
+def test_a_site_file_elsewhere_finds_its_own_env_file(
+    operator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("CML_IAM_SITE", str(tmp_path / "cml-iam.toml"))
+
+    assert f"from `{tmp_path / '.env'}`" in operator("worker", "list").err
+
+
+def test_without_a_site_file_defaults_are_said_and_changes_refused(
+    administrator: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "cml-iam.toml").unlink()
+    launch = ("create", "lab", "--image", "ami-0a1b2c3d4e5f60001", "--type", "m5zn.metal")
+
+    listed = administrator("worker", "list")
+    refused = administrator("worker", *launch)
+    meant = administrator("worker", *launch, "--no-site")
+
+    assert listed.code == 0
+    assert "workers carry ManagedBy=cml-cloud-manager, the region is us-east-1" in listed.err
+    assert refused.code == 2
+    assert "--no-site" in refused.err
+    assert meant.code == 0, meant.err
+    for words in (("stop", "lab", "--yes"), ("tag", "lab", "-t", "a=b"), ("idle", "--stop")):
+        assert administrator("worker", *words).code == 2
+    assert administrator("worker", "terminate", "lab", "--yes", "--no-site").code == 0
+
+
+def test_a_mistyped_region_is_doubted(administrator: Any) -> None:
+    ran = administrator("worker", "list", "--region", "us-esat-1")
+
+    assert "`us-esat-1` (did you mean `us-east-1`?)" in ran.err
