@@ -438,8 +438,8 @@ def test_another_account_than_expected_stops_it(cli: Cli) -> None:
     said = cli("worker", "list", "--expect-account", "111122223333")
 
     assert said.code == 2
-    assert "of account `123456789012`" in said.err
-    assert "`111122223333` is expected" in said.err
+    assert "--expect-account says `111122223333`" in said.err
+    assert "`123456789012`" in said.err
 
 
 def test_no_credentials_is_exit_4(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
