@@ -76,8 +76,8 @@ SHOWN = sorted(
 def test_every_command_line_shown_is_one(line: str) -> None:
     """Parsed as the command line parses it: each command, option and argument."""
     words = shlex.split(line, comments=True)[1:]
-    if {"|", ">"} & set(words):
-        words = words[: min(words.index(each) for each in "|>" if each in words)]
+    if ends := [index for index, word in enumerate(words) if word in ("|", ">", "&")]:
+        words = words[: ends[0]]
     command: click.Command = cli
     while isinstance(command, click.Group):
         found = command.get_command(click.Context(command), words.pop(0))

@@ -36,6 +36,16 @@ MEANING = {
 }
 
 
+def judged(*, findings: bool, unchecked: bool) -> Exit:
+    """Return the code of whatever judges: what is known to be wrong comes before what is not known.
+
+    See docs/decisions/0030-findings-before-what-could-not-be-checked.md.
+    """
+    if findings:
+        return Exit.FINDINGS
+    return Exit.UNCHECKED if unchecked else Exit.OK
+
+
 def exit_code(error: errors.CmlIamError) -> Exit:
     """Return the code for *error*: that of the nearest class of its ancestry in the table."""
     return next(_BY_CLASS[kind] for kind in type(error).__mro__ if kind in _BY_CLASS)

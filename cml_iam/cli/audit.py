@@ -13,7 +13,7 @@ import click
 
 from cml_iam.cli._connect import Credential, connect_as, credential_in, refuse_account_of_others
 from cml_iam.cli._document import document_option
-from cml_iam.cli._exit import Exit
+from cml_iam.cli._exit import judged
 from cml_iam.cli._files import read_text
 from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, progress, say
 from cml_iam.cli._settings import aws_options, refuse_aws_options, settings, shared_options
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 FORMS = ("text", "json", "sarif", "junit", "markdown", "html")
 LEVELS = ("error", "warning", "info")
-CODES = {"clean": Exit.OK, "findings": Exit.FINDINGS, "incomplete": Exit.UNCHECKED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,8 @@ def audit(
     for path in outs:
         write_to(path, report, severity)
     show(report, form or settings().output, severity)
-    context.exit(CODES[report.conclusion(severity)])
+    concluded = report.conclusion(severity)
+    context.exit(judged(findings=concluded == "findings", unchecked=concluded == "incomplete"))
 
 
 def _audited(wish: Wish, earlier: Path | None) -> Report:

@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @wanted_options
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 6 when changes are pending.")
 @click.option(
     "--save",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Keep the plan, private (0600), for `apply FILE`.",
 )
-def plan(detailed_exitcode: bool, save: Path | None, **wanted: Any) -> None:
-    """Show what apply would do; changes nothing."""
+def plan(save: Path | None, **wanted: Any) -> None:
+    """Show what apply would do; changes nothing. Exits with 6 when changes are pending."""
     from cml_iam.provision import plan_data, plan_lines, save_plan
 
     _, made = planned(wanted)
@@ -39,7 +38,7 @@ def plan(detailed_exitcode: bool, save: Path | None, **wanted: Any) -> None:
     if save is not None:
         save_plan(made, _kept(wanted), save)
         note(f"{INFO} saved: `cml-iam bootstrap apply {save}` does exactly this, or nothing")
-    if detailed_exitcode and made.changes:
+    if made.changes:
         click.get_current_context().exit(Exit.CHANGES)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cml_iam.cli._connect import Credential, connect_as, credential_in
-from cml_iam.cli._exit import Exit
+from cml_iam.cli._exit import Exit, judged
 from cml_iam.cli._output import (
     BAD,
     OK,
@@ -142,6 +142,5 @@ def _worst(found: Sequence[Diagnosis]) -> State:
 
 
 def _code(found: Sequence[Diagnosis]) -> Exit:
-    return {State.FINDING: Exit.FINDINGS, State.UNCHECKED: Exit.UNCHECKED}.get(
-        _worst(found), Exit.OK
-    )
+    states = {each.state for each in found}
+    return judged(findings=State.FINDING in states, unchecked=State.UNCHECKED in states)

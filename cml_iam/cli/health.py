@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cml_iam.cli._exit import Exit, exit_code
+from cml_iam.cli._exit import Exit, exit_code, judged
 from cml_iam.cli._output import (
     BAD,
     OK,
@@ -108,12 +108,11 @@ def print_health(found: Sequence[Health]) -> None:
 
 def _code(found: Sequence[Health]) -> Exit:
     failures = [each.failure for each in found if each.failure]
-    if any(each.having(Verdict.REFUSED) for each in found if each.connected):
-        return Exit.FINDINGS
-    if failures:
+    refused = any(each.having(Verdict.REFUSED) for each in found if each.connected)
+    if failures and not refused:
         return exit_code(failures[0])
     unchecked = any(each.having(Verdict.UNCHECKED) for each in found)
-    return Exit.UNCHECKED if unchecked else Exit.OK
+    return judged(findings=refused, unchecked=unchecked)
 
 
 def as_json(found: Sequence[Health]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
+from cml_iam.cli._exit import judged as code_of
 from cml_iam.cli._files import read_policy
 from cml_iam.cli._output import (
     BAD,
@@ -289,9 +290,7 @@ def _promises(judged: Judged) -> Exit:
 
 
 def _code(answers: Sequence[str]) -> Exit:
-    if "undecided" in answers:
-        return Exit.UNCHECKED
-    return Exit.FINDINGS if "broken" in answers else Exit.OK
+    return code_of(findings="broken" in answers, unchecked="undecided" in answers)
 
 
 def _show(proofs: Sequence[Proof], site: Site) -> None:

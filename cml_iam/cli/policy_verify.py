@@ -11,7 +11,7 @@ import click
 
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._document import document_option, refuse_document
-from cml_iam.cli._exit import Exit
+from cml_iam.cli._exit import Exit, judged
 from cml_iam.cli._files import read_policy
 from cml_iam.cli._output import (
     BAD,
@@ -94,9 +94,7 @@ def _read(path: Path | None) -> PolicyDocument | None:
 
 
 def _code(done: Verification) -> Exit:
-    if done.failed:
-        return Exit.FINDINGS
-    return Exit.UNCHECKED if done.unchecked else Exit.OK
+    return judged(findings=bool(done.failed), unchecked=bool(done.unchecked))
 
 
 def _show(done: Verification) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from cml_iam import errors
-from cml_iam.cli._exit import MEANING, Exit, exit_code
+from cml_iam.cli import _exit
+from cml_iam.cli._exit import MEANING, Exit, exit_code, judged
 
 
 def _classes(root: type[errors.CmlIamError]) -> list[type[errors.CmlIamError]]:
@@ -38,6 +39,24 @@ def _classes(root: type[errors.CmlIamError]) -> list[type[errors.CmlIamError]]:
 )
 def test_each_class_of_error_has_its_code(kind: type[errors.CmlIamError], code: int) -> None:
     assert exit_code(kind("x")) == code
+
+
+@pytest.mark.parametrize(
+    ("findings", "unchecked", "code"),
+    [(False, False, 0), (True, False, 3), (False, True, 8), (True, True, 3)],
+)
+def test_findings_come_before_what_could_not_be_checked(
+    findings: bool, unchecked: bool, code: int
+) -> None:
+    assert judged(findings=findings, unchecked=unchecked) == code
+
+
+@pytest.mark.parametrize("name", ["policy_prove", "policy_verify", "audit", "health", "doctor"])
+def test_a_command_that_judges_takes_its_code_from_one_function(name: str) -> None:
+    text = (Path(_exit.__file__).parent / f"{name}.py").read_text("utf-8")
+
+    assert "Exit.UNCHECKED" not in text
+    assert "Exit.FINDINGS" not in text
 
 
 def test_every_error_of_the_tree_has_a_code() -> None:
