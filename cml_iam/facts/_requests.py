@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -21,6 +21,8 @@ Kind = Literal[
     "signed",
     "absent",
     "filled",
+    "id",
+    "with",
     "whole",
     "typed",
     "resource",
@@ -29,6 +31,7 @@ Kind = Literal[
     "limit",
     "listed",
     "names",
+    "reading",
     "partition",
 ]
 
@@ -61,6 +64,12 @@ class Assumption:
     page: str
     action: str = ""
 
+    def of_action(self, action: str) -> Assumption:
+        """Return the same of the requests for another *action*."""
+        if not self.action:
+            return self
+        return replace(self, text=self.text.replace(self.action, action), action=action)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
@@ -88,8 +97,8 @@ def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
     name = same_key(key)
     known = _known().get(name)
     if known and known.actions and action.lower() not in {a.lower() for a in known.actions}:
-        text = f"requests for {action} have no {known.name}"
-        return Assumption("absent", name, text, known.page, action)
+        text = f"only requests for {' and '.join(known.actions)} have {known.name}"
+        return Assumption("absent", name, text, known.page)
     prefix = _prefix(action)
     if keys is None or prefix not in EXACT_SERVICES or not _of_service(name, prefix):
         return None
@@ -121,6 +130,27 @@ def under_names(key: str, action: str) -> Assumption | None:
 def singular_actions() -> tuple[str, ...]:
     """Return the actions whose requests have a key that those of their service's others lack."""
     return tuple(dict.fromkeys(name for known in _known().values() for name in known.actions))
+
+
+@cache
+def only_with(key: str) -> tuple[str, str, Assumption] | None:
+    """Return the other key, and its value, without which a request never has *key*."""
+    for entry in _data()["with"]:
+        if same_key(entry["name"]) == same_key(key):
+            text = f"a request has {entry['name']} only if {entry['other']} is {entry['value']}"
+            taken = Assumption("with", same_key(key), text, entry["page"])
+            return same_key(entry["other"]), entry["value"], taken
+    return None
+
+
+@cache
+def id_of(key: str, kind: str) -> Assumption | None:
+    """Return why *key* holds the id in the ARN of a resource of the type *kind*, if it does."""
+    for entry in _data()["id"]:
+        if same_key(entry["name"]) == same_key(key) and entry["type"] == kind:
+            text = f"{entry['name']} is the id in the ARN of the {kind}"
+            return Assumption("id", same_key(key), text, entry["page"])
+    return None
 
 
 def region_is_of_resource(action: str) -> str | None:

@@ -12,12 +12,13 @@ from cml_iam.prove._comparison import (
 )
 from cml_iam.prove._differences import differences, policies_of
 from cml_iam.prove._empty import is_sent
+from cml_iam.prove._order import changing_key
 from cml_iam.prove._promise import Promise
 from cml_iam.prove._promises import site_promises
 from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
 from cml_iam.prove._question import SHAPE_NAME, always, equivalent, never, within
 from cml_iam.prove._shape_text import parse_shape
-from cml_iam.prove._steps import Reached, changing_key, lost, taken_over
+from cml_iam.prove._steps import Reached, lost, taken_over
 from cml_iam.prove._tagging import TagTest, giving, taking_away, where
 from cml_iam.space import Policies, Shape
 

@@ -19,6 +19,7 @@ MAX_INSTANCES: Final = 100
 
 ARN_FIELDS: Final = 6
 REGION_KEYS: Final = frozenset({"aws:requestedregion", "ec2:region"})
+INSTANCE_ID: Final = "ec2:instanceid"
 HINTS: Final = (
     ("aws",),
     ("us-east-1", "eu-west-1", "sa-east-1"),
@@ -88,6 +89,11 @@ def instance_arns(statements: Sequence[Statement]) -> tuple[list[str], bool]:
                 complete = complete and "${" not in "".join(each.values)
                 fold = "ignorecase" in each.operator.lower()
                 patterns[1] += [replace(glob(value), fold=fold) for value in each.values]
+            if each.key.lower() == INSTANCE_ID:
+                complete = complete and "${" not in "".join(each.values)
+                fold = "ignorecase" in each.operator.lower()
+                ids = (glob(f"instance/{value}") for value in each.values)
+                patterns[3] += [replace(each_id, fold=fold) for each_id in ids]
     choices = []
     for made, hints, universe in zip(patterns, HINTS, UNIVERSES, strict=True):
         texts, all_of_them = representatives(made, hints, universe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
 
 from cml_iam.engine import Outcome, Request, StatementReason
@@ -33,6 +34,14 @@ from cml_iam.space import (
 ALWAYS_ALLOWED: Final = "sts:getcalleridentity"
 SHAPE_NAME: Final = "the shape of requests"
 """The name of the policy that a kind of requests is made into: never a file's."""
+
+NO_VALUE: Final = Assumption(
+    "reading",
+    "NotResource",
+    "a statement matches nothing if a policy variable in its NotResource has no value, a Deny as "
+    "well; AWS does not document this",
+    "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html",
+)
 
 MAX_SLICES: Final = 3_000
 """Slices searched for one question; beyond them it is undecided."""
@@ -193,7 +202,8 @@ class Question:
         for group, goal in self.groups():
             found = self._in_class(group, goal)
             if found is not None:
-                return self._broken(found, group)
+                return self._broken(found, group, goal)
+            self.used |= _readings(goal)
         used = tuple(sorted(self.used))
         if self.incomplete:
             reason = "; ".join(dict.fromkeys(self.incomplete))
@@ -222,7 +232,13 @@ class Question:
 
     def searcher(self, goal: Goal) -> Searcher:
         """Return what searches places for *goal*."""
-        return Searcher(goal, self.budget, callers=self._of_resource())
+        return Searcher(goal, self.budget, callers=self._of_resource(), lists=self._lists)
+
+    @cached_property
+    def _lists(self) -> frozenset[str]:
+        """The keys that a condition of either side asks for as a list."""
+        sides = [each for each in (self.candidate, self.reference, self.kind) if each]
+        return frozenset(key for side in sides for key in side.lists)
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
         """Return a request for one of the actions of *group*, if one is to be found."""
@@ -281,7 +297,7 @@ class Question:
             self.used |= each.used
             self.incomplete += each.incomplete
 
-    def _broken(self, request: Request, group: Class) -> Verdict:
+    def _broken(self, request: Request, group: Class, goal: Goal) -> Verdict:
         """Ask the engine again; what it does not confirm is a fault of ours, and undecided."""
         mine = self.candidate.outcome(request)
         theirs = self.reference.outcome(request) if self.reference else None
@@ -296,7 +312,21 @@ class Question:
             answered(self.reference, request)[0] if self.reference else None,
             unlisted=request.action not in group.listed,
         )
-        return Verdict("broken", witness, (), "", self.slices)
+        return Verdict("broken", witness, tuple(_readings(goal, request)), "", self.slices)
+
+
+def _readings(goal: Goal, request: Request | None = None) -> set[Assumption]:
+    """Return how what AWS does not document is read here, if the answer rests on it.
+
+    That of *request*, or of all the requests for *goal*.
+    """
+    for part in goal.parts():
+        if part.statement.not_resource is None:
+            continue
+        for test in part.resolves():
+            if request is None or not test.holds(request.context):
+                return {NO_VALUE}
+    return set()
 
 
 def _no_others() -> Assumption:
@@ -321,6 +351,8 @@ def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:
     allowed = tuple(map(about, goal.allowed))
     refused, denied = about(goal.refused), about(goal.or_denied)
     gates = tuple(map(about, goal.or_not))
+    if gates and not denied and all(any(p.matches_always for p in gate) for gate in gates):
+        return None  # the reference allows everything
     if len(gates) == 1 and {d.meaning for d in denied} <= {d.meaning for d in refused}:
         # What a statement of the reference repeats word for word is allowed there as well.
         known = {each.meaning for each in gates[0]}

@@ -27,6 +27,7 @@ from cml_iam.prove._instances import (
     is_among,
     tag_patterns,
 )
+from cml_iam.prove._order import changing_key, in_time
 from cml_iam.prove._promise import LATER, Conditions, merged
 from cml_iam.prove._question import never, statement_of
 from cml_iam.prove._tagging import (
@@ -46,11 +47,6 @@ MAX_STATES: Final = 200
 """Combinations of tag values that a sequence is searched through, for one instance."""
 
 _OF_RESOURCE: Final = (RESOURCE.lower(), EC2_RESOURCE)
-_LASTING: Final = ("aws:principal", "aws:userid", "aws:username", "ec2:")
-"""Beginnings of keys whose values a sequence cannot change: the caller's and the instance's."""
-
-_PASSING: Final = frozenset({"ec2:createaction", "ec2:region"})
-
 State = tuple[str | None, ...]
 """The values of the tags that are followed, None for a tag that is not there."""
 
@@ -144,7 +140,7 @@ class _Search:
             if state[0] == self._tag.value:
                 last = self._operated(arn, self._resource(state))
                 if last:
-                    return _sequence(self._policies, [*_way(before, state), last])
+                    return self._sequence([*_way(before, state), last])
             for after in self._states():
                 if after in before:
                     continue
@@ -205,6 +201,18 @@ class _Search:
         self._used.update(dict.fromkeys(verdict.assumptions))
         return verdict.witness
 
+    def _sequence(self, calls: Sequence[Witness]) -> Reached:
+        """Return *calls* as the answer, unless what cannot change differs between them."""
+        key = changing_key([each.request for each in calls])
+        if key is not None:
+            return _unfound(f"the calls need different values of {key}")
+        ordered = in_time(self._policies, self._said, calls)
+        if ordered is None:
+            return _unfound("the calls need a time that runs backwards")
+        if not _follow_one_another(self._policies, [each.request for each in ordered]):
+            return _unfound("the calls need other tags than those before them leave")
+        return Reached("broken", ordered)
+
     def _states(self) -> Iterator[State]:
         return product(*self._values)
 
@@ -224,17 +232,6 @@ def _way(before: Mapping[State, tuple[State, Witness] | None], state: State) -> 
         state, step = came
         steps.insert(0, step)
     return steps
-
-
-def _sequence(policies: Policies, calls: Sequence[Witness]) -> Reached:
-    """Return *calls* as the answer, unless what cannot change differs between them."""
-    requests = [each.request for each in calls]
-    key = changing_key(requests)
-    if key is not None:
-        return _unfound(f"the calls need different values of {key}")
-    if not _follow_one_another(policies, requests):
-        return _unfound("the calls need other tags than those before them leave")
-    return Reached("broken", tuple(calls))
 
 
 def _follow_one_another(policies: Policies, requests: Sequence[Request]) -> bool:
@@ -261,25 +258,6 @@ def _tags(request: Request, prefix: str) -> dict[str, Any]:
     start = prefix.lower()
     context = {key.lower(): value for key, value in request.context.items()}
     return {key[len(start) :]: value for key, value in context.items() if key.startswith(start)}
-
-
-def changing_key(requests: Sequence[Request]) -> str | None:
-    """Return a key that *requests* of one caller about one instance cannot differ in, but do."""
-    for key in sorted({key for each in requests for key in each.context}):
-        name = key.lower()
-        if name.startswith((EC2_RESOURCE, RESOURCE.lower(), REQUEST.lower())) or name in _PASSING:
-            continue
-        if not name.startswith(_LASTING):
-            continue
-        values = {_value(each, key) for each in requests if key in each.context}
-        if len(values) > 1:
-            return key
-    return None
-
-
-def _value(request: Request, key: str) -> object:
-    value = request.context[key]
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _unfound(reason: str) -> Reached:

@@ -14,6 +14,7 @@ from cml_iam.space._places import Class, Place, classes, loose_places, together
 from cml_iam.space._policies import Policies, Shape, documents
 from cml_iam.space._search import Found, Goal, Searcher
 from cml_iam.space._statements import Part, Side, side_of
+from cml_iam.space._types import moments
 
 __all__ = [
     "Asked",
@@ -37,6 +38,7 @@ __all__ = [
     "loose_places",
     "lowest",
     "meet",
+    "moments",
     "representatives",
     "side_of",
     "taking_colons",

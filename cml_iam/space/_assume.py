@@ -16,8 +16,10 @@ from cml_iam.facts import (
     REQUEST_TAG,
     TAG_KEYS,
     Assumption,
+    id_of,
     known_key,
     never_with,
+    only_with,
     region_is_of_resource,
     under_names,
 )
@@ -33,8 +35,9 @@ from cml_iam.space._callers import (
     principal_arn,
 )
 from cml_iam.space._globs import Glob
+from cml_iam.space._hints import RESOURCE_FIELD
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Given
-from cml_iam.space._types import base_type
+from cml_iam.space._types import NAMES, base_type
 from cml_iam.space._values import can_be_typed, is_whole, well_formed
 
 if TYPE_CHECKING:
@@ -50,6 +53,9 @@ TAGGING: Final = (
 )
 
 
+KEYS_PAGE: Final = (
+    "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"
+)
 PARTITIONS: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"
 
 
@@ -115,8 +121,7 @@ class Assumptions:
         if known and known.whole:
             yield Assumption("whole", key, f"{known.name} is a whole number", known.page)
         if can_be_typed(key, self._gathered.conditions[key]):
-            kind = base_type(key)
-            yield Assumption("typed", key, f"{spelt} is of its type, {kind}", OPERATORS)
+            yield _typed(key, spelt)
 
     def _ties(self) -> Iterator[Assumption]:
         place, conditions = self._gathered.place, self._gathered.conditions
@@ -124,6 +129,13 @@ class Assumptions:
         if tags and TAG_KEYS in conditions and place.keys and place.keys.has(TAG_KEYS):
             text = "aws:TagKeys lists the key of every aws:RequestTag"
             yield Assumption("tags", TAG_KEYS, text, TAGGING)
+        for key in conditions:
+            pair = only_with(key)
+            if pair and pair[0] in conditions:
+                yield pair[2]
+            held = id_of(key, place.type) if place.fields is not None else None
+            if held:
+                yield held
         if place.fields is not None and REGION in conditions and not place.loose:
             page = region_is_of_resource(place.action)
             wild = place.fields[2].plain is None
@@ -145,7 +157,11 @@ class Assumptions:
             return self._tags_agree(given)
         if each.kind == "partition":
             return not is_elsewhere(given.get(CALLER), each.about)
+        if each.kind == "with":
+            return self._goes_with_other(each.about, given)
         names = self._gathered.names(each.about)
+        if each.kind == "id":
+            return given.get(names[0]) in {None, self._arn_id(given)}
         if each.kind == "names":
             own = self._gathered.own_names(each.about)
             return not any(name in given for name in names if name not in own)
@@ -158,7 +174,7 @@ class Assumptions:
 
     def keeps(self, key: str, value: Any) -> bool:
         """Say whether the active assumptions leave *value* to *key*."""
-        kinds = self._kinds.get(key, set()) - {"tags", "region", "signed", "names"}
+        kinds = self._kinds.get(key, set()) - _TYING
         if "signed" in self._kinds.get(key, ()) and not self._gathered.principals and value is None:
             return False
         return all(_CHECKS[kind](key, value) for kind in kinds)
@@ -178,14 +194,35 @@ class Assumptions:
             found.append({k for k in keys if k == TAG_KEYS or k.startswith(REQUEST_TAG)})
         if self.region_tied:
             found.append({REGION, FIELD_KEYS[3]})
+        for key in keys:
+            pair = only_with(key) if "with" in self._kinds.get(key, ()) else None
+            found += [{key, pair[0]}] if pair else []
+            found += [{key, FIELD_KEYS[RESOURCE_FIELD]}] if key in self.id_keys else []
         if CALLER in keys:
             found.append({CALLER, *(keys & CALLER_KEYS.keys())})
             signed = {k for k in keys if "signed" in self._kinds.get(k, ())}
             found.append({CALLER, *signed})
         return found
 
-    def caller_keys(self, key: str, given: Given) -> list[str | None] | None:
-        """Return the values of *key* that the caller determines; None if it does not."""
+    @property
+    def id_keys(self) -> frozenset[str]:
+        """The keys that hold the id in the resource's ARN."""
+        return frozenset(key for key, kinds in self._kinds.items() if "id" in kinds)
+
+    @staticmethod
+    def _arn_id(given: Given) -> str:
+        return str(given[FIELD_KEYS[RESOURCE_FIELD]]).partition("/")[2]
+
+    def _goes_with_other(self, key: str, given: Given) -> bool:
+        pair = only_with(key)
+        if pair is None or self._gathered.names(key)[0] not in given:
+            return True
+        return str(given.get(self._gathered.names(pair[0])[0])).lower() == pair[1]
+
+    def determined(self, key: str, given: Given) -> list[str | None] | None:
+        """Return the values of *key* that the caller or the ARN determines; None if they do not."""
+        if key in self.id_keys:
+            return [v for v in (None, self._arn_id(given)) if self.keeps(key, v)]
         if CALLER not in given or key not in CALLER_KEYS:
             return None
         if not is_identified(given[CALLER]):
@@ -199,6 +236,8 @@ class Assumptions:
             if each.kind == "tags" and not self._tags_agree(given):
                 return False
             if each.kind == "partition" and is_elsewhere(given.get(CALLER), each.about):
+                return False
+            if each.kind == "with" and not self._goes_with_other(each.about, given):
                 return False
             if each.kind == "signed" and signed and not self._identifies(each.about, given):
                 return False
@@ -220,6 +259,14 @@ class Assumptions:
         return self._gathered.names(TAG_KEYS)[0] if TAG_KEYS in self._gathered.spelt else TAG_KEYS
 
 
+def _typed(key: str, spelt: str) -> Assumption:
+    kind = base_type(key)
+    if kind in NAMES:
+        page = f"{KEYS_PAGE}#condition-keys-{key.partition(':')[2]}"
+        return Assumption("typed", key, f"{spelt} has no colon", page)
+    return Assumption("typed", key, f"{spelt} is of its type, {kind}", OPERATORS)
+
+
 def _as_a_list(asked: Asked) -> bool:
     """Say whether an operator takes an empty list for an absent key, as AWS says of these.
 
@@ -235,6 +282,9 @@ def _home(account: str, partition: str) -> str:
 def _is_present(_: str, value: Any) -> bool:
     return value is not None
 
+
+_TYING: Final = frozenset({"tags", "region", "signed", "names", "id", "with"})
+"""Kinds that say how a key goes with something else, not which values it has."""
 
 _CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "always": _is_present,

@@ -7,7 +7,7 @@ axis, whose choices are those combinations that can be.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cml_iam.facts import REGION
@@ -40,6 +40,7 @@ class AxisMaker:
         self.gathered, self.assumed = gathered, assumed
         self.incomplete: list[str] = []
         self._tied = assumed.region_tied
+        self._id_keys = assumed.id_keys
         self._drawn: dict[str, tuple[list[str], bool]] = {}
         self._varying = {key for key, needed in gathered.needs.items() if needed}
         self._varying |= {key for needed in gathered.needs.values() for key in needed}
@@ -49,6 +50,8 @@ class AxisMaker:
         groups = self._groups(tests)
         if self._tied and not self._tie_is_plain():
             self.incomplete.append("policy variables of the region, or in it")
+        if self._id_keys and self._varying & {*self._id_keys, FIELD_KEYS[RESOURCE_FIELD]}:
+            self.incomplete.append("policy variables of the resource's id, or in it")
         return tuple(self._axis(group) for group in groups)
 
     def _tie_is_plain(self) -> bool:
@@ -94,6 +97,9 @@ class AxisMaker:
         if CALLER in left:
             left.remove(CALLER)
             done.append(CALLER)
+        if self._id_keys & set(left):
+            left.remove(FIELD_KEYS[RESOURCE_FIELD])
+            done.append(FIELD_KEYS[RESOURCE_FIELD])
         if self._tied and REGION in left and FIELD_KEYS[3] in left:
             left.remove(FIELD_KEYS[3])
         while left:
@@ -115,7 +121,7 @@ class AxisMaker:
         if key in FIELD_KEYS:
             yield from ({key: text} for text in self._field_texts(key, given))
             return
-        known = self.assumed.caller_keys(key, given)
+        known = self.assumed.determined(key, given)
         names = self.assumed.names(key)
         if known is not None:
             if any(key in needed for needed in self.gathered.needs.values()):
@@ -172,7 +178,9 @@ class AxisMaker:
             for name in self.gathered.names(each)
             if isinstance(value := given.get(name), str)
         )
-        found = values_of(Query(names, tuple(asked), variables, tuple(hints), tuple(extra)))
+        several = key in self.gathered.lists
+        query = Query(names, tuple(asked), variables, tuple(hints), tuple(extra), several)
+        found = values_of(query)
         if not found.complete:
             self.incomplete.append(found.reason)
         if drawn:
@@ -195,6 +203,13 @@ class AxisMaker:
         found = dict.fromkeys(patterns)
         return [g for each in found if (g := each.glob(given)) is not None]
 
+    def _id_globs(self) -> Iterator[Glob]:
+        """Yield the patterns of the resource's id in conditions, as patterns of the ARN's end."""
+        start = tuple(f"{self.gathered.place.type}/")
+        for key in self._id_keys:
+            for each in self.gathered.conditions[key]:
+                yield from (replace(g, symbols=(*start, *g.symbols)) for g in each.globs({}))
+
     def _field_texts(self, key: str, given: Given) -> Iterable[str]:
         place, memo = self.gathered.place, self.gathered.memo
         index = FIELD_KEYS.index(key)
@@ -207,13 +222,16 @@ class AxisMaker:
         if key in self._varying:
             globs = self._field_globs(key, given)
             mark = (*mark, *globs)
+        elif index == RESOURCE_FIELD and self._id_keys:
+            globs = [*self._field_globs(key, given), *self._id_globs()]
+            mark = (*mark, *globs)
         if mark not in memo:
             globs = globs or self._field_globs(key, given)
             # A request about several types is nobody's witness, so its texts need not be read.
             hints = [] if kinds else field_hints(place, index, globs)
             memo[mark] = representatives(globs, hints, universe, kinds)
         texts, complete = memo[mark]
-        if index == ACCOUNT_FIELD:
+        if index == ACCOUNT_FIELD and universe.plain is None:
             # What a policy names as an account is taken for one, whatever its length.
             plain = (each.plain for each in self._field_globs(key, given))
             texts = tuple(dict.fromkeys((*texts, *(t for t in plain if t and "/" not in t))))

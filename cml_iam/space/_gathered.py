@@ -19,7 +19,10 @@ Memo = dict[Any, Any]
 
 @dataclass
 class Gathered:
-    """What the statements about one place ask, key by key."""
+    """What the statements about one place ask, key by key.
+
+    *lists* are the keys that some statement, maybe about other actions, asks for as a list.
+    """
 
     place: Place
     parts: Sequence[Part]
@@ -31,6 +34,7 @@ class Gathered:
     principals: bool = False
     names_ec2_keys: bool = False
     in_fields: set[str] = field(default_factory=set)
+    lists: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for part in self.parts:

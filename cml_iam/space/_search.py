@@ -8,7 +8,7 @@ from itertools import product, takewhile
 from typing import Any
 
 from cml_iam.engine import Request
-from cml_iam.facts import REGION, TAG_KEYS, Assumption, never_with, region_is_of_resource
+from cml_iam.facts import REGION, TAG_KEYS, Assumption, id_of, never_with, region_is_of_resource
 from cml_iam.space._assume import Assumptions
 from cml_iam.space._axes import AxisMaker
 from cml_iam.space._boxes import (
@@ -59,13 +59,31 @@ class Found:
     used: frozenset[Assumption] = frozenset()
     incomplete: tuple[str, ...] = ()
 
+    def of_action(self, action: str) -> Found:
+        """Return the same of another *action* whose requests differ in nothing that counts."""
+        used = frozenset(each.of_action(action) for each in self.used)
+        return replace(
+            self, request=self.request and self.request._replace(action=action), used=used
+        )
+
 
 class Searcher:
     """Searches places for one goal, and remembers what places have in common."""
 
-    def __init__(self, goal: Goal, budget: Budget, *, callers: bool = False) -> None:
-        """Search for *goal*; with *callers* of a resource, whose policy may not name one here."""
+    def __init__(
+        self,
+        goal: Goal,
+        budget: Budget,
+        *,
+        callers: bool = False,
+        lists: frozenset[str] = frozenset(),
+    ) -> None:
+        """Search for *goal*; with *callers* of a resource, whose policy may not name one here.
+
+        *lists* are the keys that some statement asks for as a list, be it about other actions.
+        """
         self._goal = goal
+        self._lists = lists
         self._callers = callers
         self._budget = budget
         self._parts = goal.parts()
@@ -79,7 +97,7 @@ class Searcher:
         on_nothing = place.fields is None
         if on_nothing not in self._by_shape:
             self._by_shape[on_nothing] = Gathered(
-                place, self._parts, self._memo, principals=self._callers
+                place, self._parts, self._memo, principals=self._callers, lists=self._lists
             )
         return self._by_shape[on_nothing].at(place)
 
@@ -94,7 +112,8 @@ class Searcher:
         known = self._searched.get(mark)
         if known is None or known.request is not None:
             known = self._searched[mark] = self._search(gathered, self._goal, {})
-        return known
+            return known
+        return known.of_action(place.action)
 
     def every(self, place: Place, goals: tuple[Goal, ...]) -> tuple[Found, ...]:
         """Look at *place* for each of *goals*, whose statements are among those of this search.
@@ -107,7 +126,7 @@ class Searcher:
         if mark not in self._every:
             slices: Slices = {}
             self._every[mark] = tuple(self._search(gathered, each, slices) for each in goals)
-        return tuple(_for_action(each, place.action) for each in self._every[mark])
+        return tuple(each.of_action(place.action) for each in self._every[mark])
 
     def likeness(self, place: Place) -> Any:
         """Return what places share that the statements' ARNs do not distinguish by beginnings."""
@@ -138,13 +157,6 @@ class Searcher:
     def _on_nothing(self) -> bool:
         """Say whether the resource `*` may be allowed, as far as resources are asked about."""
         return all(any(map(_may_be_on_nothing, gate)) for gate in self._goal.allowed)
-
-
-def _for_action(found: Found, action: str) -> Found:
-    if found.request is None or found.request.action == action:
-        return found
-    asked = found.request
-    return replace(found, request=Request(action, asked.resource, asked.principal, asked.context))
 
 
 def _may_be_on_nothing(part: Part) -> bool:
@@ -185,7 +197,9 @@ def _mark(gathered: Gathered) -> Any:
     listed = place.keys is not None and place.keys.has(TAG_KEYS)
     names = tuple(map(gathered.own_names, gathered.conditions))
     own = place.fields is not None and place.fields[1].plain == place.prefix
-    return place.fields, place.kinds, place.loose, own, names, listed, absent, bool(tied)
+    ids = tuple(key for key in gathered.conditions if id_of(key, place.type))
+    facts = place.loose, own, names, ids, listed, absent, bool(tied)
+    return place.fields, place.kinds, *facts
 
 
 Slices = dict[frozenset[Assumption], "_Slice"]

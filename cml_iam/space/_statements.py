@@ -214,6 +214,13 @@ class Part:
         return any(each.everything or each.spoils for each in self.compiled.resources)
 
     @cached_property
+    def matches_always(self) -> bool:
+        """Whether it matches every request for one of its actions."""
+        everything = any(each.everything for each in self.compiled.resources)
+        negated = self.statement.not_resource is not None or self.principal() is not None
+        return everything and not negated and not self.asked
+
+    @cached_property
     def meaning(self) -> tuple[Any, ...]:
         """One value for all statements that say the same in another order."""
         said = self.statement
@@ -267,6 +274,17 @@ class Side:
     def of_resource(self) -> bool:
         """Whether this is the policy of a resource."""
         return self.policies.resource is not None
+
+    @cached_property
+    def lists(self) -> frozenset[str]:
+        """The keys that its conditions ask for as a list, by `same_key`."""
+        parts = (*self.denies, *(part for gate in self.gates for part in gate))
+        return frozenset(
+            same_key(each.condition.key)
+            for part in parts
+            for each in part.asked
+            if each.operator.qualifier
+        )
 
     def outcome(self, request: Request) -> Outcome:
         """Decide *request*; a resource's policy by what it says to the caller."""

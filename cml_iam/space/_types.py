@@ -10,7 +10,7 @@ from itertools import count, pairwise
 from typing import Final
 
 from cml_iam.engine.parts import NANOSECONDS, address, moment, network, number
-from cml_iam.facts import key_type
+from cml_iam.facts import key_type, same_key
 
 _ENDLESS: Final = ("1e999", "-1e999")
 """Numbers beyond all that can be written out."""
@@ -18,9 +18,19 @@ _ENDLESS: Final = ("1e999", "-1e999")
 FEW: Final = 12
 
 
+_NAMED: Final = {
+    "aws:requestedregion": "Region",
+    "aws:principalaccount": "Account",
+    "aws:resourceaccount": "Account",
+    "aws:sourceaccount": "Account",
+}
+NAMES: Final = frozenset(_NAMED.values())
+"""What some keys hold, besides AWS's types of keys: names, in which there is never a colon."""
+
+
 def base_type(key: str) -> str:
     """Return the type of *key*, or of its values if it has several; empty if unknown."""
-    return (key_type(key) or "").removeprefix("ArrayOf")
+    return _NAMED.get(same_key(key)) or (key_type(key) or "").removeprefix("ArrayOf")
 
 
 def _unlike(spellings: Iterable[str], plain: Sequence[str]) -> Iterable[str]:
@@ -91,6 +101,12 @@ def _dates(named: Iterable[str], plain: Sequence[str]) -> list[str]:
         for each in (before * NANOSECONDS, after * NANOSECONDS, exact[0] - 1, exact[-1] + 1):
             found += _moment_texts(each, plain)
     return [*found, "2026-01-01T12:00:00Z"]
+
+
+def moments(named: Iterable[str]) -> list[str]:
+    """Return texts of every moment of *named*, of one between each two and of others, in order."""
+    found = {at: text for text in _dates(named, ()) if (at := moment(text)) is not None}
+    return [found[at] for at in sorted(found)]
 
 
 def _moment_texts(nanoseconds: int, plain: Sequence[str]) -> list[str]:

@@ -17,12 +17,15 @@ from typing import Any, Final
 from cml_iam.engine.parts import address, is_arn, moment, number
 from cml_iam.facts import key_type
 from cml_iam.space._conditions import ARN, TEXTS, Asked, Context
-from cml_iam.space._globs import Glob, Machine, representatives
-from cml_iam.space._types import MAKE, all_written, base_type, is_finite
+from cml_iam.space._globs import Glob, Machine, glob, representatives
+from cml_iam.space._types import MAKE, NAMES, all_written, base_type, is_finite
 from cml_iam.space._value_hints import hints_for
 
 MAX_LISTS: Final = 600
 """Lists of one key that conditions tell apart; beyond them it is undecided."""
+
+COLON: Final = glob("*:*")
+"""Told apart in the fields of an ARN: a value with a colon leaves a pattern without a meaning."""
 
 _FAMILY_OF: Final = {"Numeric": "numeric", "Date": "date", "IPAddress": "ip"}
 _MALFORMED: Final = ("something-else", "unlisted")
@@ -37,23 +40,24 @@ class Values:
     reason: str = ""
 
 
-def takes_list(key: str, asked: Iterable[Asked]) -> tuple[bool, bool]:
+def takes_list(key: str, *, asked_as_list: bool) -> tuple[bool, bool]:
     """Say whether *key* comes as a single value, and whether as a list.
 
-    By its type; where that is unknown, as a list too if a condition asks for one.
+    By its type; where that is unknown, as a list too if some condition asks for one.
     """
     kind = key_type(key)
     if kind is not None:
         several = kind.startswith("ArrayOf")
         return not several, several
-    return True, any(each.operator.qualifier for each in asked)
+    return True, asked_as_list
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is asked of a key: *names* are its spellings, all of which have the same value.
 
-    *variables* are the values that policy variables take. *extra* are patterns that must be told
+    *variables* are the values that policy variables take. *several* says that a condition, maybe of
+    another statement, asks for a list. *extra* are patterns that must be told
     apart too, and *hints* texts to try first.
     """
 
@@ -62,6 +66,7 @@ class Query:
     variables: tuple[tuple[str, str], ...] = ()
     hints: tuple[str, ...] = ()
     extra: tuple[Glob, ...] = ()
+    several: bool = False
 
     @property
     def key(self) -> str:
@@ -89,7 +94,7 @@ class Query:
 def values_of(query: Query) -> Values:
     """Return values of a key, one at least for each way that its conditions can answer."""
     singles, complete, reason = _singles(query)
-    single, several = takes_list(query.key, query.asked)
+    single, several = takes_list(query.key, asked_as_list=query.several)
     found: list[Any] = list(singles) if single else []
     if several:
         lists, all_there = _lists(query, singles)
@@ -156,6 +161,7 @@ _FORMED: Final[Mapping[str, Callable[[str], bool]]] = {
     "Bool": lambda text: text.lower() in {"true", "false"},
     "IPAddress": lambda text: address(text) is not None,
     "ARN": is_arn,
+    **dict.fromkeys(NAMES, lambda text: ":" not in text),
 }
 
 
@@ -203,6 +209,8 @@ def formed_globs(kind: str) -> Iterable[Glob]:
     """Yield what tells well-formed texts of the type *kind* from others."""
     if kind == "ARN":
         yield ARN
+    if kind in NAMES:
+        yield COLON
     if kind == "Bool":
         yield Glob(tuple("true"), fold=True)
         yield Glob(tuple("false"), fold=True)

@@ -21,12 +21,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine.parts import Token, Variable
-from cml_iam.facts import same_key
-from cml_iam.space._globs import DIGITS, OTHERS, Glob, Machine, Wild, glob
+from cml_iam.facts import key_type, same_key
+from cml_iam.space._globs import DIGITS, OTHERS, Glob, Machine, Wild
 from cml_iam.space._hints import RESOURCE_FIELD
 from cml_iam.space._statements import FIELD_KEYS
 from cml_iam.space._types import base_type
-from cml_iam.space._values import compares_texts, formed_globs
+from cml_iam.space._values import COLON, compares_texts, formed_globs
 
 if TYPE_CHECKING:
     from cml_iam.space._gathered import Gathered
@@ -36,9 +36,6 @@ MAX_WORDS: Final = 400
 """Texts looked at to find several of a class that do not begin with one another."""
 
 EXAMPLES: Final = ("example", "someone", "fresh-name", "q7")
-COLON: Final = glob("*:*")
-"""Told apart in the fields of an ARN: a value with a colon leaves a pattern without a meaning."""
-
 Start = tuple[tuple[Glob, ...], str]
 """Patterns, and the text that has been read when the variable begins."""
 
@@ -75,6 +72,8 @@ def _is_text(gathered: Gathered, key: str) -> bool:
 def _is_exact(gathered: Gathered, user: str) -> bool:
     """Say whether *user*, compared with variables, has one value, and its case counts."""
     varying = [each for each in gathered.conditions.get(user, ()) if each.needs()]
+    if varying and user in gathered.lists and key_type(user) is None:
+        return False
     return not any(
         each.operator.qualifier or each.family == "bool" or "ignorecase" in each.operator.base
         for each in varying

@@ -51,7 +51,7 @@ def allowed(action, resource="*", **condition):
 
 
 def test_the_file_has_nothing_that_is_not_read():
-    assert DATA.keys() == {"page", "key", "only", "region"}
+    assert DATA.keys() == {"page", "key", "only", "with", "id", "region"}
     for each in DATA["key"]:
         assert each.keys() <= CLAIMS | {"name", "anchor", "page"}
         assert len(each.keys() & CLAIMS) == 1, f"{each['name']} claims one thing"
@@ -60,6 +60,10 @@ def test_the_file_has_nothing_that_is_not_read():
     for each in DATA["only"]:
         assert each.keys() == {"name", "actions", "page"}
         assert each["actions"]
+    for each in DATA["with"]:
+        assert each.keys() == {"name", "other", "value", "page"}
+    for each in DATA["id"]:
+        assert each.keys() == {"name", "type", "page"}
     for each in DATA["region"]:
         assert each.keys() == {"service", "except", "page"}
 
@@ -72,13 +76,16 @@ def test_a_key_stands_once_under_any_of_its_names():
 
 
 def test_keys_are_spelt_as_aws_spells_them():
-    for each in (*DATA["key"], *DATA["only"]):
+    for each in (*DATA["key"], *DATA["only"], *DATA["with"], *DATA["id"]):
         assert each["name"] in known_keys(each["name"].partition(":")[0])
 
 
 def test_pages_are_of_the_documentation_of_aws():
     pages = [
-        each["page"] for kind in ("key", "only", "region") for each in DATA[kind] if "page" in each
+        each["page"]
+        for kind in ("key", "only", "with", "id", "region")
+        for each in DATA[kind]
+        if "page" in each
     ]
 
     for page in (DATA["page"], *pages):
