@@ -143,14 +143,15 @@ def where_of(wanted: Mapping[str, Any]) -> Where:
 
 def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:
     """Return the connection, and the plan for the options *wanted*."""
-    from cml_iam.provision import plan_bootstrap
+    from cml_iam.provision import foresee, plan_bootstrap
 
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)
     delivery = None
     if site.user is not None and not wanted["no_key"]:
         delivery = delivery_of(site, stores_from(where_of(wanted), aws))
-    return aws, plan_bootstrap(aws, site, documents, delivery=delivery, **wishes(site, wanted))
+    made = plan_bootstrap(aws, site, documents, delivery=delivery, **wishes(site, wanted))
+    return aws, foresee(aws, made)
 
 
 def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) -> Applied | None:
@@ -164,6 +165,7 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) 
         if wants_json():
             print_json(plan_data(plan))
         return None
+    plan.check()
     if plan.changes and not agree(aws, "apply?"):
         note(f"{WARN} nothing was changed")
         click.get_current_context().exit(Exit.CHANGES)

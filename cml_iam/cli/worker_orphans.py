@@ -12,7 +12,7 @@ from cml_iam.cli._output import INFO, OK, WARN, note, print_json, progress, say,
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
 from cml_iam.cli.worker_show import report_failures
-from cml_iam.workers import Looks, Orphan, find_orphans, is_image_id, list_fleet
+from cml_iam.workers import Looks, Orphan, find_orphans, list_fleet, looks_of
 
 
 @click.command()
@@ -31,25 +31,14 @@ def orphans(context: click.Context) -> None:
             here.regions,
             lambda region: here.manager.get_all_instances(region=region, managed_only=False),
         )
-        found = find_orphans(here.manager, listing.workers, _looks(here))
+        looks = looks_of(here.site) if here.site else Looks()
+        found = find_orphans(here.manager, listing.workers, looks)
     if wants_json():
         print_json([_as_json(each) for each in found])
     else:
         _print(here, found, [each for each in here.regions if each not in listing.failures])
     likely = Exit.FINDINGS if any(each.likely for each in found) else Exit.OK
     context.exit(report_failures(listing) or likely)
-
-
-def _looks(here: Scene) -> Looks:
-    if here.site is None:
-        return Looks()
-    profiles = here.site.workers.values()
-    types = dict.fromkeys(
-        (*here.site.restrict.instance_types, *(each for p in profiles for each in p.instance_types))
-    )
-    listed = [image for images in here.site.restrict.images.values() for image in images]
-    named = [profile.image for profile in profiles if is_image_id(profile.image)]
-    return Looks(tuple(types), frozenset((*listed, *named)))
 
 
 def _print(here: Scene, found: Sequence[Orphan], answered: Sequence[str]) -> None:

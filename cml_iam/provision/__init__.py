@@ -13,6 +13,7 @@ from cml_iam.provision._bootstrap import (
 )
 from cml_iam.provision._diff import difference
 from cml_iam.provision._drift import Drift, drift_data, read_drift
+from cml_iam.provision._foresee import foresee
 from cml_iam.provision._plan import (
     PIECES,
     PRINCIPAL,
@@ -53,6 +54,7 @@ __all__ = [
     "check_fresh",
     "difference",
     "drift_data",
+    "foresee",
     "key_data",
     "load_plan",
     "parse_hours",

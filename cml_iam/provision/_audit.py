@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-create-and
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError, NotFoundError, RefusedError
@@ -215,16 +216,32 @@ class _Audit:
 
     def warnings(self) -> tuple[str, ...]:
         status = self.status() or {}
-        return tuple(
+        lost = tuple(
             f"the trail could not deliver: {name} {status[name]}"
             for name in ("LatestDeliveryError", "LatestCloudWatchLogsDeliveryError")
             if status.get(name)
         )
+        return (*lost, *self._former_bucket())
+
+    def _former_bucket(self) -> Iterator[str]:
+        """Yield what becomes of the bucket in use, where the site file names another one."""
+        bucket = (self.live_trail or {}).get("S3BucketName")
+        if bucket not in (None, self.names.bucket):
+            yield (
+                f"the bucket `{bucket}` stays with the events recorded until now: nothing is added"
+                f" to it, and cml-iam looks after `{self.names.bucket}` alone from now on"
+            )
 
     # the trail
 
     def status(self) -> dict[str, Any] | None:
         return self._read("cloudtrail", "get_trail_status", Name=self.arns["trail_arn"])
+
+    @cached_property
+    def live_trail(self) -> dict[str, Any] | None:
+        """The trail as it is, None where there is none."""
+        raw = self._read("cloudtrail", "get_trail", Name=self.arns["trail_arn"])
+        return raw["Trail"] if raw else None
 
     def trail(self) -> Iterator[Step]:
         name, arn = self.names.trail, self.arns["trail_arn"]
@@ -236,14 +253,14 @@ class _Audit:
             "CloudWatchLogsLogGroupArn": group,
             "CloudWatchLogsRoleArn": self.arns["delivery_role_arn"],
         }
-        raw = self._read("cloudtrail", "get_trail", Name=arn)
+        live = self.live_trail
         parameters = {"Name": name, **wanted, "EnableLogFileValidation": True}
-        if raw is None:
+        if live is None:
             line = "all regions, with validation of log files"
             make = self._call("cloudtrail", "create_trail", **parameters)
             yield Step("create", "trail", name, (line,), (make,))
         else:
-            live, settings = raw["Trail"], {**wanted, "LogFileValidationEnabled": True}
+            settings = {**wanted, "LogFileValidationEnabled": True}
             lines = tuple(
                 f"~ {key} {live.get(key)} → {value}"
                 for key, value in settings.items()
@@ -251,8 +268,8 @@ class _Audit:
             )
             update = self._call("cloudtrail", "update_trail", **parameters)
             yield _step(not lines, "trail", name, lines, update, "change")
-        yield self._events(name, raw is not None)
-        status = self.status() if raw is not None else None
+        yield self._events(name, live is not None)
+        status = self.status() if live is not None else None
         start = self._call("cloudtrail", "start_logging", Name=arn)
         yield _step(bool((status or {}).get("IsLogging")), "trail", f"{name} logs", (), start)
 

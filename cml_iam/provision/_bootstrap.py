@@ -37,22 +37,25 @@ from cml_iam.provision._plan import (
 )
 from cml_iam.provision._policies import (
     Managed,
+    attachment_room,
     attachment_step,
     boundary_of,
     guard_of,
     leftovers,
     parts_of,
     policy_step,
+    shared_policy,
     site_policies,
 )
 from cml_iam.provision._rollback import rollback_steps, version_to
-from cml_iam.provision._tags import tag_step
+from cml_iam.provision._tags import ours, tag_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from cml_iam.aws.port import Aws, Identity
     from cml_iam.credentials import Delivery
+    from cml_iam.errors import Problem
     from cml_iam.provision._watch import Watch
     from cml_iam.site import Site
 
@@ -78,8 +81,10 @@ def plan_bootstrap(
     "boundary" and "guard" these policies of the site, too; with "audit" the trail and the alarms,
     set as *watch* says. The key of a user goes to *delivery*; without one no key is looked at.
 
-    Raises RefusedError for credentials of another account than the site's, and where going on would
-    be unsafe; QuotaError for a document larger than AWS takes; DocumentError for one that is none.
+    A policy that cml-iam neither made nor took over is not rewritten: the plan names who holds it,
+    and is refused. Raises RefusedError for credentials of another account than the site's, and
+    where going on would be unsafe; QuotaError for a document larger than AWS takes; DocumentError
+    for one that is none.
     """
     texts = (documents,) if isinstance(documents, str) else tuple(documents)
     if "boundary" in pieces:
@@ -128,8 +133,9 @@ def apply_plan(
     """Do exactly what *plan* says; *report* is called before each step that does something.
 
     May be stopped anywhere and planned again. Raises RefusedError, before anything is done, when
-    the plan is stale or another process applies one with the same store.
+    the plan is refused or stale, or another process applies one with the same store.
     """
+    plan.check()
     store = plan.delivery.store if plan.delivery and plan.key else None
     with store_locked(store) if store else nullcontext():
         if make_plan(aws, plan.wanted, plan.delivery) != plan:
@@ -164,6 +170,7 @@ def make_plan(aws: Aws, wanted: Wanted, delivery: Delivery | None) -> Plan:
         unchecked=found.unchecked,
         later=found.later,
         delivery=delivery,
+        refused=found.refused,
     )
 
 
@@ -189,7 +196,8 @@ def _adoption(found: Found) -> Found:
     if not steps:
         raise RefusedError("there is nothing to take over", remedy="make it: `bootstrap apply`")
     later = tuple(step for step in found.steps if step.changes and step not in steps)
-    return Found(steps, found.warnings, found.unchecked, later)
+    known = tuple(each.message for each in found.refused)
+    return Found(steps, (*found.warnings, *known), found.unchecked, later)
 
 
 def _bootstrap_steps(
@@ -200,6 +208,7 @@ def _bootstrap_steps(
     steps: list[Step] = []
     warnings: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    refused: tuple[Problem, ...] = ()
     if "boundary" in wanted.pieces:
         steps.append(account.policy(boundary_of(wanted.site)))
     steps += account.principal()
@@ -212,6 +221,11 @@ def _bootstrap_steps(
         others = other_grants(aws, kind, name) if principal else Grants((), ())
         warnings = (*rest.warnings, *_warnings(kind, principal, others, wanted))
         unchecked = (*rest.unchecked, *others.unchecked)
+        room = attachment_room(aws, kind, principal, steps)
+        warnings, refused = (*warnings, *room.warnings), room.refused
+    held = account.shared(steps)
+    warnings, unchecked = (*warnings, *held.warnings), (*unchecked, *held.unchecked)
+    refused = (*refused, *held.refused)
     steps += account.tags()
     if "principal" in wanted.pieces and kind == "role" and wanted.trust == "ec2":
         steps.append(_steps.profile_step(name, read_profile(aws, name), wanted))
@@ -219,7 +233,7 @@ def _bootstrap_steps(
         audit = audit_steps(aws, wanted)
         steps += audit.steps
         warnings += audit.warnings
-    return Found(tuple(steps), warnings, unchecked)
+    return Found(tuple(steps), warnings, unchecked, refused=refused)
 
 
 class _Account:
@@ -261,6 +275,22 @@ class _Account:
     def _attachments(self, wanted: Iterator[Managed]) -> Iterator[Step]:
         for each in wanted:
             yield attachment_step(self.kind, self.name, self.live, each)
+
+    def shared(self, steps: Sequence[Step]) -> Found:
+        """Say which policies that *steps* rewrite somebody else holds, or are not ours at all."""
+        changed = {each.name for each in steps if each.resource == "policy" and each.changes}
+        holder = (self.kind, self.name)
+        parts = [
+            shared_policy(self.aws, live, but=holder, changes=managed.name in changed)
+            for managed, live in self.policies
+            if managed.name in changed or not ours(live.tags)
+        ]
+        return Found(
+            (),
+            tuple(each for part in parts for each in part.warnings),
+            tuple(each for part in parts for each in part.unchecked),
+            refused=tuple(each for part in parts for each in part.refused),
+        )
 
     def tags(self) -> Iterator[Step]:
         """Yield a step for each resource that is there; new ones are made with their tags."""

@@ -197,13 +197,13 @@ def _policy_steps(
         except DeniedError as error:
             unchecked.append(f"could not check for the policy `{arn}` ({error.code})")
             continue
-        others = [each for each in read_holders(aws, arn) if each != f"{kind} {name}"]
+        others = read_holders(aws, arn, but=(kind, name))
         if piece not in wanted.pieces:
             warnings.append(f"the {piece} policy `{arn}` stays; --{piece} deletes it, too")
         elif not ours(tags):
             warnings.append(f"the policy `{arn}` stays: it was not made by cml-iam")
         elif others:
-            warnings.append(f"the policy `{arn}` stays: {', '.join(others)} has it, too")
+            warnings.append(f"the policy `{arn}` stays: {', '.join(map(str, others))} has it, too")
         else:
             steps.append(removal_step(aws, arn))
     return tuple(steps), tuple(warnings)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cml_iam.errors import DeniedError, NotFoundError
-from cml_iam.principal import groups_of, inline_policies, tags_of
+from cml_iam.principal import NAME, groups_of, inline_policies, tags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from cml_iam.aws.port import Aws
-    from cml_iam.principal import Kind
+    from cml_iam.principal import Kind, Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,42 @@ def read_tags(aws: Aws, arn: str) -> dict[str, str]:
     return tags_of(aws.call("iam", "get_policy", PolicyArn=arn)["Policy"])
 
 
-def read_holders(aws: Aws, arn: str) -> tuple[str, ...]:
-    """Return who has the policy at *arn* attached or as boundary, as `user NAME`."""
-    kinds = (("PolicyUsers", "user"), ("PolicyGroups", "group"), ("PolicyRoles", "role"))
-    found = [
-        f"{kind} {each[f'{kind.title()}Name']}"
-        for key, kind in kinds
-        for each in aws.pages("iam", "list_entities_for_policy", key, PolicyArn=arn)
-    ]
-    return tuple(dict.fromkeys(found))
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has a managed policy attached, or as permissions *boundary*."""
+
+    kind: Owner
+    name: str
+    boundary: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" + (" (as its boundary)" if self.boundary else "")
+
+
+def read_holders(aws: Aws, arn: str, *, but: tuple[Kind, str]) -> tuple[Holder, ...]:
+    """Return who has the policy at *arn* attached or as boundary, without the principal *but*.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListEntitiesForPolicy.html
+    """
+    found: dict[tuple[str, str], Holder] = {}
+    for boundary, usage in ((False, "PermissionsPolicy"), (True, "PermissionsBoundary")):
+        for kind, name in _entities(aws, arn, usage):
+            if (kind, name) != but:
+                found.setdefault((kind, name), Holder(kind, name, boundary))
+    return tuple(found.values())
+
+
+def _entities(aws: Aws, arn: str, usage: str) -> Iterator[tuple[Owner, str]]:
+    """Yield kinds and names: all three kinds come in one answer, page by page."""
+    page: dict[str, Any] = {"IsTruncated": True}
+    while page.get("IsTruncated"):
+        more = {"Marker": page["Marker"]} if "Marker" in page else {}
+        page = aws.call(
+            "iam", "list_entities_for_policy", PolicyArn=arn, PolicyUsageFilter=usage, **more
+        )
+        for kind, key in NAME.items():
+            for each in page.get(f"Policy{kind.title()}s", ()):
+                yield kind, each[key]
 
 
 def read_versions(aws: Aws, arn: str) -> tuple[Version, ...]:

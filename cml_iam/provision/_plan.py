@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from cml_iam.errors import Problem, RefusedError
+
 if TYPE_CHECKING:
     from cml_iam.aws.port import Identity
     from cml_iam.credentials import Delivery, KeyPlan
@@ -81,13 +83,14 @@ class Wanted:
 class Found:
     """What is to be done, by looking at the account: *steps*, and for the reader the rest.
 
-    *later* are steps that are not part of it.
+    *later* are steps that are not part of it; *refused* is why none of it may be done.
     """
 
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     later: tuple[Step, ...] = ()
+    refused: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,9 @@ class Plan:
     """What *identity* will do so that *wanted* is there; *principal* is its ARN.
 
     *warnings* are about what stays as it is, *unchecked* about what nobody can tell. *key* is None
-    for a role, and without a delivery. *later* are steps that are not part of the plan.
+    for a role, and without a delivery. *later* are steps that are not part of the plan. *refused*
+    is why it cannot be applied as it is. *foreseen* is what follows from it elsewhere, *unforeseen*
+    what could not be looked at for that.
     """
 
     identity: Identity
@@ -107,6 +112,18 @@ class Plan:
     unchecked: tuple[str, ...] = field(default=(), compare=False)
     later: tuple[Step, ...] = field(default=(), compare=False)
     delivery: Delivery | None = field(default=None, repr=False, compare=False)
+    refused: tuple[Problem, ...] = field(default=(), compare=False)
+    foreseen: tuple[str, ...] = field(default=(), compare=False)
+    unforeseen: tuple[str, ...] = field(default=(), compare=False)
+
+    def check(self) -> None:
+        """Raise RefusedError where the plan cannot be applied as it is."""
+        if self.refused:
+            remedies = dict.fromkeys(each.remedy for each in self.refused if each.remedy)
+            raise RefusedError(
+                "; ".join(each.message for each in self.refused),
+                remedy="; ".join(remedies) or None,
+            )
 
     @property
     def all_steps(self) -> tuple[Step, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.errors import DeniedError, NotFoundError
+from cml_iam.errors import DeniedError, NotFoundError, Problem
 from cml_iam.policy import load_policy, policy_size, same_meaning
 from cml_iam.principal import NAME
 from cml_iam.provision._diff import difference, document_lines
@@ -15,13 +15,21 @@ from cml_iam.provision._tags import ours, tag_lines, tag_pairs, tags_wanted
 from cml_iam.render import MOST_PARTS, part_name, render_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cml_iam.aws.port import Aws
     from cml_iam.principal import Kind, Policy, Principal
     from cml_iam.provision._live import Version
     from cml_iam.provision._plan import Piece, Wanted
     from cml_iam.site import Site
+
+MOST_ATTACHED: Final = 10
+"""Managed policies of a user or role, by default."""
+
+_ADOPT: Final = (
+    "take it over first if it is meant for this, with `cml-iam bootstrap adopt`; else name another"
+    " `policy` in the site file"
+)
 
 MOST_VERSIONS: Final = 5
 """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
@@ -124,6 +132,45 @@ def attachment_step(kind: Kind, name: str, live: Principal | None, managed: Mana
     )
 
 
+def shared_policy(aws: Aws, live: Policy, *, but: tuple[Kind, str], changes: bool) -> Found:
+    """Return who else has a policy that *changes*, or that is not ours: then refused.
+
+    One that is not ours, stays as it is and is nobody else's may be taken over. *but* is the
+    principal that the policy is for.
+    """
+    unchecked: tuple[str, ...] = ()
+    others = ""
+    try:
+        others = ", ".join(map(str, read_holders(aws, live.arn, but=but)))
+    except DeniedError as error:
+        unchecked = (f"could not check who else has the policy `{live.arn}`: {error.refused}",)
+    if not ours(live.tags):
+        held = f", and {others} has it, too" if others else ""
+        problem = Problem(f"the policy `{live.arn}` was not made by cml-iam{held}", None, _ADOPT)
+        refused = (problem,) if changes or others else ()
+        return Found((), unchecked=unchecked, refused=refused)
+    said = f"the policy `{live.arn}` changes for others that have it, too: {others}"
+    return Found((), (said,) if others else (), unchecked)
+
+
+def attachment_room(aws: Aws, kind: Kind, live: Principal | None, steps: Sequence[Step]) -> Found:
+    """Return why AWS would not attach as many policies to the principal as *steps* do, if so."""
+    new = [each for each in steps if each.resource == "attachment" and each.mark == "create"]
+    number = len(live.attached if live else ()) + len(new)
+    if not new or number <= MOST_ATTACHED:
+        return Found(())
+    said = f"the {kind} would have {number} policies attached"
+    try:
+        summary = aws.call("iam", "get_account_summary")["SummaryMap"]
+    except DeniedError:
+        return Found((), (f"{said}: AWS allows {MOST_ATTACHED}, unless the quota was raised",))
+    quota = summary.get(f"AttachedPoliciesPer{kind.title()}Quota", MOST_ATTACHED)
+    if number <= quota:
+        return Found(())
+    remedy = "detach one that it no longer needs, or have the quota raised (Service Quotas: IAM)"
+    return Found((), refused=(Problem(f"{said}, and AWS allows {quota}", None, remedy),))
+
+
 def detachment_step(kind: Kind, name: str, arn: str) -> Step:
     """Return the step that takes the policy at *arn* off the principal."""
     parameters = {NAME[kind]: name, "PolicyArn": arn}
@@ -175,7 +222,8 @@ def _leftover(
         return (), (f"the policy `{arn}` is named like a part, but not ours: it is left",)
     attached = live is not None and arn in live.attached
     steps = [detachment_step(kind, name, arn)] if attached else []
-    others = [each for each in read_holders(aws, arn) if each != f"{kind} {name}"]
+    others = read_holders(aws, arn, but=(kind, name))
     if others:
-        return tuple(steps), (f"the policy `{arn}` is left: {', '.join(others)} has it too",)
+        named = ", ".join(map(str, others))
+        return tuple(steps), (f"the policy `{arn}` is left: {named} has it too",)
     return (*steps, removal_step(aws, arn)), ()

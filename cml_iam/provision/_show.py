@@ -27,9 +27,12 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield ""
     for step in plan.all_steps:
         yield from step_lines(step)
-    for warning in plan.warnings:
+    for warning in (*plan.warnings, *plan.foreseen):
         yield f"▲ warning: {warning}"
-    yield from (f"? {text}" for text in plan.unchecked)
+    yield from (f"? {text}" for text in (*plan.unchecked, *plan.unforeseen))
+    for problem in plan.refused:
+        yield f"✖ apply refuses this: {problem.message}"
+        yield f"    fix: {problem.remedy}"
     if plan.later:
         yield ""
         yield "not part of this; apply would then"
@@ -63,8 +66,9 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "changes": len(plan.changes),
         "steps": [step_data(step) for step in plan.all_steps],
         "key": asdict(plan.key) if plan.key else None,
-        "warnings": list(plan.warnings),
-        "unchecked": list(plan.unchecked),
+        "warnings": [*plan.warnings, *plan.foreseen],
+        "unchecked": [*plan.unchecked, *plan.unforeseen],
+        "refused": [{"message": e.message, "remedy": e.remedy} for e in plan.refused],
         "later": [step_data(step) for step in plan.later],
     }
 

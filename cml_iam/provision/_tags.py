@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cml_iam.errors import RefusedError
 from cml_iam.provision._plan import Call, Step
 
 if TYPE_CHECKING:
@@ -14,12 +15,25 @@ if TYPE_CHECKING:
 OUR_TAG: Final = ("cml-iam:managed", "true")
 """The tag that says: cml-iam made this, or took it over."""
 
+MOST_TAGS: Final = 50
+"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
 TAKEN_OVER: Final = "~ not made by cml-iam: taken over"
 
 
 def tags_wanted(wanted: Wanted) -> dict[str, str]:
-    """Return every tag our resources carry."""
-    return {**dict([OUR_TAG]), **wanted.tags}
+    """Return every tag our resources carry; raises RefusedError for more than IAM takes."""
+    tags = {**dict([OUR_TAG]), **wanted.tags}
+    _check_number("a new resource", tags)
+    return tags
+
+
+def _check_number(resource: str, tags: Mapping[str, str]) -> None:
+    if len(tags) > MOST_TAGS:
+        raise RefusedError(
+            f"{resource} would have {len(tags)} tags, and AWS allows {MOST_TAGS}",
+            remedy="give fewer with --tag, or remove some from it first",
+        )
 
 
 def tag_pairs(wanted: Wanted) -> list[dict[str, str]]:
@@ -44,6 +58,7 @@ def tag_step(
     missing = {k: v for k, v in tags_wanted(wanted).items() if tags.get(k) != v}
     if not missing:
         return Step("keep", f"{resource} tags", name)
+    _check_number(f"the {resource} `{name}`", {**tags, **missing})
     lines = [
         f"~ tag {key}={tags[key]} → {value}" if key in tags else f"+ tag {key}={value}"
         for key, value in missing.items()

@@ -136,6 +136,7 @@ def bootstrap_values(site: Site) -> dict[str, Any]:
     profiles = [profile.replace(f"{site.path}{site.role}", f"{path}{site.role}") for path in paths]
     return {
         "policy_reads": lists["policy_reads"],
+        "look_around": lists["look_around"],
         "policy_writes": lists["policy_writes"],
         **lists["role" if site.role else "user"],
         "user": site.user,

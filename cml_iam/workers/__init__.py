@@ -64,7 +64,7 @@ from cml_iam.workers._model import (
     is_image_id,
 )
 from cml_iam.workers._monitor import Monitor, Report, Watched
-from cml_iam.workers._orphans import Looks, Orphan, check_adoption, find_orphans
+from cml_iam.workers._orphans import Looks, Orphan, check_adoption, find_orphans, looks_of
 from cml_iam.workers._pending import PendingLaunch, PendingLaunches
 from cml_iam.workers._prices import Prices, load_prices, parse_prices
 from cml_iam.workers._schedule import Planned, Step, parse_schedule, plan_schedule
@@ -151,6 +151,7 @@ __all__ = [
     "list_fleet",
     "load_prices",
     "log_health",
+    "looks_of",
     "parse_prices",
     "parse_schedule",
     "places",

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.errors import RefusedError
 from cml_iam.visible import visible
 from cml_iam.workers._fleet import FILTER_VALUES
+from cml_iam.workers._model import is_image_id
 
 if TYPE_CHECKING:
+    from cml_iam.site import Site
     from cml_iam.workers._manager import WorkerManager
     from cml_iam.workers._model import Image, Worker
     from cml_iam.workers._tags import GuardTag
@@ -45,6 +47,17 @@ class Looks:
 
     types: tuple[str, ...] = ()
     images: frozenset[str] = frozenset()
+
+
+def looks_of(site: Site) -> Looks:
+    """Return what workers of *site* look like: by its restrictions and its profiles."""
+    profiles = site.workers.values()
+    types = dict.fromkeys(
+        (*site.restrict.instance_types, *(each for p in profiles for each in p.instance_types))
+    )
+    listed = [image for images in site.restrict.images.values() for image in images]
+    named = [profile.image for profile in profiles if is_image_id(profile.image)]
+    return Looks(tuple(types), frozenset((*listed, *named)))
 
 
 def find_orphans(

@@ -85,6 +85,7 @@ class FakeIam:
 
     users: dict[str, Principal] = field(default_factory=dict)
     roles: dict[str, Principal] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)
     profiles: dict[str, list[str]] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
     keys: dict[str, Key] = field(default_factory=dict)
@@ -92,6 +93,7 @@ class FakeIam:
     writes: list[str] = field(default_factory=list)
     faults: dict[int, str] = field(default_factory=dict)
     delay: int = 0
+    quota: int = 10
     denied: set[str] = field(default_factory=set)
     random: Random = field(default_factory=lambda: Random(7))  # noqa: S311 - repeatable
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
@@ -421,17 +423,36 @@ class _Operations:
     def list_groups_for_user(self, UserName: str) -> dict[str, Any]:
         return {"Groups": [{"GroupName": g} for g in self._found("user", UserName).groups]}
 
-    def list_entities_for_policy(self, PolicyArn: str) -> dict[str, Any]:
+    def list_entities_for_policy(
+        self, PolicyArn: str, PolicyUsageFilter: str, Marker: str = "0"
+    ) -> dict[str, Any]:
+        """Answer one holder a page, as AWS may."""
         self._policy(PolicyArn)
 
         def holds(each: Principal) -> bool:
-            return PolicyArn in (*each.attached, each.boundary)
+            if PolicyUsageFilter == "PermissionsBoundary":
+                return each.boundary == PolicyArn
+            return PolicyArn in each.attached
 
-        return {
-            "PolicyUsers": [{"UserName": n} for n, u in self.iam.users.items() if holds(u)],
-            "PolicyRoles": [{"RoleName": n} for n, r in self.iam.roles.items() if holds(r)],
-            "PolicyGroups": [],
-        }
+        held = [
+            *(("PolicyUsers", {"UserName": n}) for n, u in self.iam.users.items() if holds(u)),
+            *(("PolicyRoles", {"RoleName": n}) for n, r in self.iam.roles.items() if holds(r)),
+            *(
+                ("PolicyGroups", {"GroupName": name})
+                for name, arns in self.iam.groups.items()
+                if PolicyUsageFilter == "PermissionsPolicy" and PolicyArn in arns
+            ),
+        ]
+        page = int(Marker)
+        answer: dict[str, Any] = {"PolicyUsers": [], "PolicyRoles": [], "PolicyGroups": []}
+        for key, each in held[page : page + 1]:
+            answer[key].append(each)
+        more = page + 1 < len(held)
+        return answer | {"IsTruncated": more} | ({"Marker": str(page + 1)} if more else {})
+
+    def get_account_summary(self) -> dict[str, Any]:
+        kinds = ("User", "Role", "Group")
+        return {"SummaryMap": {f"AttachedPoliciesPer{kind}Quota": self.iam.quota for kind in kinds}}
 
     def detach_user_policy(self, UserName: str, PolicyArn: str) -> dict[str, Any]:
         return self._detach("user", UserName, PolicyArn)

@@ -80,6 +80,19 @@ def test_the_bucket_is_closed_before_the_trail_and_the_trail_logs_last(world: Wo
     assert [each for each in world.aws.writes if each in order] == order
 
 
+def test_a_bucket_that_is_left_for_another_is_named_with_what_becomes_of_it(world: World) -> None:
+    world.apply(**wanted())
+    site = replace(world.site, audit_names=MappingProxyType({"bucket": "another-bucket"}))
+
+    (said,) = world.plan(**wanted(site=site)).warnings
+
+    assert f"the bucket `cml-audit-{ACCOUNT}` stays with the events recorded until now" in said
+    assert "looks after `another-bucket` alone" in said
+    world.apply(**wanted(site=site))
+    assert world.plan(**wanted(site=site)).warnings == ()
+    assert world.aws.call("s3", "get_bucket_policy", Bucket=f"cml-audit-{ACCOUNT}")["Policy"]
+
+
 def test_in_another_region_everything_is_there(world: World) -> None:
     site = replace(world.site, audit_names=MappingProxyType({"region": "eu-central-1"}))
 
