@@ -113,7 +113,11 @@ def _cbor(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
 def _json(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
     _check_bare(message)
     service, _, operation = message.headers["x-amz-target"].rpartition(".")
-    model = _operation(models, operation, _NO_SUCH, lambda each: _target(each) == service)
+    # Some SDKs leave the first parts of the service's name away: those of CloudTrail.
+    name = service.rpartition(".")[2]
+    model = _operation(
+        models, operation, _NO_SUCH, lambda each: _target(each).rpartition(".")[2] == name
+    )
     try:
         given = json.loads(_inflated(message) or b"{}", object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
@@ -252,8 +256,8 @@ def _operation(models: list[Any], name: str, code: str, fits: Any) -> Any:
     raise Fault(code, f"The action {name} is not valid for this web service.", status)
 
 
-def _target(model: Any) -> Any:
-    return model.metadata.get("targetPrefix")
+def _target(model: Any) -> str:
+    return str(model.metadata.get("targetPrefix"))
 
 
 def _inflated(message: Message) -> bytes:

@@ -32,9 +32,16 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed-a
 
 
 def note_use(world: World, principal: Principal, call: Call) -> None:
-    """Remember that *principal* tried *call* just now; the root is not kept track of."""
+    """Remember that *principal* tried *call* just now; the root's actions are not kept track of."""
+    from moto.iam.models import AccessKeyLastUsed
+
+    used = (world.now().replace(tzinfo=None), call.service, call.region)
     if principal.is_root:
+        world.root_used = used
         return
+    key = world.iam.access_keys.get(principal.access_key_id)
+    if key is not None:
+        key.last_used = AccessKeyLastUsed(*used)
     arn = principal.arn
     if principal.role is not None:
         arn = str(find_role(world, principal.role).arn)

@@ -11,6 +11,7 @@ from cml_iam.policy import Arn
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._documents import check_document
 from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._iam_reads import account_details, credential_report
 from cml_iam.sandbox._last_accessed import generate_details, get_details
 from cml_iam.sandbox._simulate import (
     context_keys_for_custom_policy,
@@ -249,6 +250,8 @@ OWN: Final[dict[str, Handler | Callable[..., Answer | None]]] = {
     "sts:GetSessionToken": get_session_token,
     "sts:DecodeAuthorizationMessage": decode_authorization_message,
     "sts:GetAccessKeyInfo": get_access_key_info,
+    "iam:GetAccountAuthorizationDetails": account_details,
+    "iam:GetCredentialReport": credential_report,
     "iam:GetUser": get_user,
     "iam:SimulateCustomPolicy": simulate_custom_policy,
     "iam:SimulatePrincipalPolicy": simulate_principal_policy,

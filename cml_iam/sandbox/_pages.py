@@ -64,12 +64,12 @@ def in_pages(world: World, call: Call, execute: Callable[[Call], Answer]) -> Ans
 
 def place_of(world: World, call: Call, code: str) -> int:
     """Return where the answer to *call* goes on, 0 without a token; raise the Fault *code*."""
-    token = call.params.get("NextToken")
+    token = call.params.get("NextToken", call.params.get("Marker"))
     if token is None:
         return 0
     asked, start = world.pages.get(token, (None, 0))
     if asked != _question(call):
-        raise Fault(code, "The specified NextToken is not valid.")
+        raise Fault(code, "The specified token of the next page is not valid.")
     return start
 
 
@@ -84,7 +84,7 @@ def keep_place(world: World, call: Call, start: int) -> str:
 
 def _question(call: Call) -> object:
     """Return what has to be the same for every page of an answer."""
-    whole = call.with_params(NextToken=None, MaxResults=None)
+    whole = call.with_params(NextToken=None, MaxResults=None, Marker=None, MaxItems=None)
     return whole.operation, whole.region, whole.params
 
 

@@ -14,8 +14,10 @@ from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._documents import check_document, check_trust
 from cml_iam.sandbox._faults import Fault
-from cml_iam.sandbox._own import check_boundary, find_user, set_boundary
+from cml_iam.sandbox._iam_reads import in_iam_pages
+from cml_iam.sandbox._own import OWN, check_boundary, find_user, set_boundary
 from cml_iam.sandbox._principals import boundary_arn, note_policies
+from cml_iam.sandbox._world import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +34,43 @@ _INLINE: Final = {
     "PutUserPolicy": ("users", "UserName", 2048),
     "PutGroupPolicy": ("groups", "GroupName", 5120),
     "PutRolePolicy": ("roles", "RoleName", 10240),
+}
+_PATH: Final = re.compile(r"/|/[!-~]{1,510}/")
+_MOST_TAGS: Final = 50
+_FRACTION: Final = re.compile(rb"(T\d\d:\d\d:\d\d)\.\d+Z")
+_IDS: Final = {
+    "CreateGroup": ("groups", "GroupName", "AGPA"),
+    "CreateInstanceProfile": ("instance_profiles", "InstanceProfileName", "AIPA"),
+    "CreatePolicy": ("managed_policies", "PolicyName", "ANPA"),
+    "CreateUser": ("users", "UserName", "AIDA"),
+}
+"""What an operation makes, the parameter with its name, and the first letters of its id."""
+
+_SHOW_POLICIES: Final = frozenset({"GetAccountAuthorizationDetails", "GetPolicy", "ListPolicies"})
+_NAMED: Final = {
+    "CreateGroup": ("groups", "GroupName", "Group with name {} already exists."),
+    "CreateInstanceProfile": (
+        "instance_profiles",
+        "InstanceProfileName",
+        "Instance Profile {} already exists.",
+    ),
+    "CreatePolicy": (
+        "managed_policies",
+        "PolicyName",
+        "A policy called {} already exists. Duplicate names are not allowed.",
+    ),
+    "CreateRole": ("roles", "RoleName", "Role with name {} already exists."),
+    "CreateUser": ("users", "UserName", "User with name {} already exists."),
+    "UpdateGroup": ("groups", "NewGroupName", "Group with name {} already exists."),
+    "UpdateUser": ("users", "NewUserName", "User with name {} already exists."),
+}
+"""What an operation names anew, the parameter with the name, and IAM's words if it is taken."""
+
+_TAGGED: Final = {
+    "TagInstanceProfile": ("instance_profiles", "InstanceProfileName"),
+    "TagPolicy": ("managed_policies", "PolicyArn"),
+    "TagRole": ("roles", "RoleName"),
+    "TagUser": ("users", "UserName"),
 }
 _BOUNDARY_ELEMENT: Final = re.compile(rb"<PermissionsBoundary>.*?</PermissionsBoundary>", re.S)
 
@@ -73,19 +112,83 @@ def perform_iam(
     guard = _GUARDS.get(call.operation)
     if guard is not None:
         guard(world, call)
-    answer = execute(call)
-    if answer.ok and call.operation == "CreateUser":
+    _check_new(world, call)
+    if call.operation in _SHOW_POLICIES:
+        _identify_policies(world)
+    answer = execute(call) if call.action in OWN else in_iam_pages(world, call, execute)
+    if not answer.ok:
+        return answer
+    if call.operation in _IDS:
+        answer = _identified(world, call, answer)
+    if call.operation == "CreateUser" and "PermissionsBoundary" in call.params:
         user = find_user(world, call.params["UserName"])
-        if "PermissionsBoundary" in call.params:
-            set_boundary(world, user, call.params["PermissionsBoundary"])
+        set_boundary(world, user, call.params["PermissionsBoundary"])
         answer = result_answer(call, {"User": user})
-    if answer.ok and call.operation == "CreateAccessKey":
+    if call.operation == "CreateAccessKey":
         _note_keys(world, call.params["UserName"])
-    if answer.ok and not call.operation.startswith(_READS):
+    if not call.operation.startswith(_READS):
         note_policies(world)
+    body = _FRACTION.sub(rb"\1Z", answer.body)
     if call.operation == "ListUsers":
-        return replace(answer, body=_BOUNDARY_ELEMENT.sub(b"", answer.body))
-    return answer
+        body = _BOUNDARY_ELEMENT.sub(b"", body)
+    return replace(answer, body=body)
+
+
+def _identify_policies(world: World) -> None:
+    """Give every policy, those of AWS too, an id of a policy."""
+    for policy in _entities(world, "managed_policies"):
+        if not policy.id.startswith("ANPA"):
+            policy.id = new_id("ANPA")
+
+
+def _entities(world: World, kind: str) -> list[Any]:
+    return list(getattr(world.iam, kind).values())
+
+
+def _identified(world: World, call: Call, answer: Answer) -> Answer:
+    """Give what *call* made an id of IAM's kind; return the *answer* with it."""
+    kind, name, prefix = _IDS[call.operation]
+    made = next(each for each in _entities(world, kind) if each.name == call.params[name])
+    old, made.id = made.id, new_id(prefix)
+    return replace(answer, body=answer.body.replace(old.encode(), made.id.encode()))
+
+
+def _check_new(world: World, call: Call) -> None:
+    """Raise Fault for a name that is taken, in whatever case and path, a wrong path, a 51st tag.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    for name in ("Path", "NewPath"):
+        if name in call.params and not _PATH.fullmatch(call.params[name]):
+            said = "The specified value for path is invalid. It must begin and end with / and "
+            raise Fault("ValidationError", f"{said}contain only printable ASCII characters.")
+    if call.operation in _NAMED:
+        kind, name, said = _NAMED[call.operation]
+        wanted, old = call.params.get(name, ""), call.params.get(name.removeprefix("New"), "")
+        own = old.lower() if name.startswith("New") else ""
+        taken = {each.name.lower() for each in _entities(world, kind) if not is_aws(each)} - {own}
+        if wanted.lower() in taken:
+            raise Fault("EntityAlreadyExists", said.format(wanted), 409)
+    tags = {each["Key"] for each in call.params.get("Tags", ())}
+    if len(tags | _held_tags(world, call)) > _MOST_TAGS and tags:
+        raise Fault("LimitExceeded", "The number of tags has reached the maximum limit.", 409)
+
+
+def is_aws(entity: Any) -> bool:
+    """Say whether *entity* is a policy that AWS manages, whose names are nobody else's matter."""
+    return ":iam::aws:" in entity.arn
+
+
+def _held_tags(world: World, call: Call) -> set[str]:
+    """Return the keys of the tags that what *call* tags has already."""
+    if call.operation not in _TAGGED:
+        return set()
+    kind, name = _TAGGED[call.operation]
+    for each in _entities(world, kind):
+        if call.params[name] in (each.name, each.arn):
+            tags = each.get_tags() if hasattr(each, "get_tags") else each.tags or ()
+            return {tag["Key"] for tag in tags}
+    return set()
 
 
 def _note_keys(world: World, name: str) -> None:
@@ -109,10 +212,6 @@ def _check_inline(world: World, call: Call) -> None:
 
 
 def _guard_create_user(world: World, call: Call) -> None:
-    wanted = call.params["UserName"].lower()
-    if any(name.lower() == wanted for name in world.iam.users):
-        said = f"User with name {call.params['UserName']} already exists."
-        raise Fault("EntityAlreadyExists", said, 409)
     if "PermissionsBoundary" in call.params:
         check_boundary(world, call.params["PermissionsBoundary"])
 

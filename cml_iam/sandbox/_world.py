@@ -80,6 +80,14 @@ class Delay:
     due: datetime
 
 
+def new_id(prefix: str) -> str:
+    """Return a unique id of IAM, whose first letters tell its kind.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+    """
+    return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(17))
+
+
 def new_key(prefix: str = "AKIA") -> AccessKey:
     """Return a random access key."""
     body = "".join(secrets.choice(_ALPHABET) for _ in range(16))
@@ -139,6 +147,8 @@ class World:
         """What a NextToken continues: the call, and where."""
         self.accessed: dict[str, dict[str, tuple[datetime, str]]] = {}
         """When and where each user and role last tried an action, by its ARN."""
+        self.root_used: tuple[datetime, str, str] | None = None
+        """When the root's key was used last, for which service and where."""
         self.access_jobs: dict[str, tuple[str, str]] = {}
         """Whose use of what was asked for, and how finely, by the job."""
         self.peer: Callable[[str], World | None] = lambda _: None

@@ -293,6 +293,16 @@ def test_the_owner_a_caller_expects_is_checked(user: Make) -> None:
     assert said.code == "AccessDenied"
 
 
+def test_cloudtrail_is_called_by_its_short_name_too(root: Identity) -> None:
+    """As the SDK for Go calls it, and so Terraform."""
+    headers = {
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": "CloudTrail_20131101.DescribeTrails",
+    }
+
+    assert send(root, "cloudtrail", "{}", headers=headers)[0] == 200
+
+
 def test_a_malformed_parameter_is_refused_not_failed(user: Make) -> None:
     someone = user(document(allow("cloudtrail:*")))
     headers = {

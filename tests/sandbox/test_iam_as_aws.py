@@ -1,0 +1,178 @@
+"""IAM's names, ids, pages and reports are as AWS's pages have them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.sandbox.conftest import Identity, refused
+from tests.sandbox.documents import ACCOUNT, allow, document
+
+POLICY = document(allow("ec2:DescribeTags"))
+TRUST = document(
+    {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"Service": "ec2.amazonaws.com"},
+    }
+)
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateUser.html
+MAKERS: dict[str, tuple[str, str, str, dict[str, str]]] = {
+    "user": ("create_user", "UserName", "AIDA", {}),
+    "group": ("create_group", "GroupName", "AGPA", {}),
+    "role": ("create_role", "RoleName", "AROA", {"AssumeRolePolicyDocument": TRUST}),
+    "policy": ("create_policy", "PolicyName", "ANPA", {"PolicyDocument": POLICY}),
+    "profile": ("create_instance_profile", "InstanceProfileName", "AIPA", {}),
+}
+
+Make = Callable[..., Identity]
+
+
+@pytest.fixture(scope="module")
+def iam(root: Identity) -> Any:
+    """IAM as the root sees it."""
+    return root.client("iam")
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_name_is_taken_in_every_case_and_at_every_path(kind: str, iam: Any) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+    operation, name, _, more = MAKERS[kind]
+    call = getattr(iam, operation)
+    call(**{name: "Pp", "Path": "/service/", **more})
+
+    for other in ({name: "Pp"}, {name: "PP", "Path": "/"}):
+        said = refused(call, **other, **more)
+        assert (said.code, said.status) == ("EntityAlreadyExists", 409)
+
+
+def test_a_user_is_renamed_to_its_own_name_only_in_another_case(iam: Any) -> None:
+    for name in ("before", "taken"):
+        iam.create_user(UserName=name)
+
+    assert refused(iam.update_user, UserName="before", NewUserName="TAKEN").code == (
+        "EntityAlreadyExists"
+    )
+    iam.update_user(UserName="before", NewUserName="Before")
+
+
+@pytest.mark.parametrize("path", ["my/path", "nopath", "/x", "x/", "/a b/", "/ü/"])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_path_begins_and_ends_with_a_slash(kind: str, path: str, iam: Any) -> None:
+    operation, name, _, more = MAKERS[kind]
+    said = refused(getattr(iam, operation), **{name: "bad", "Path": path, **more})
+
+    assert (said.code, "path" in said.message) == ("ValidationError", True)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_an_id_tells_its_kind_and_a_date_has_whole_seconds(kind: str, iam: Any) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html"""
+    operation, name, prefix, more = MAKERS[kind]
+    answer = getattr(iam, operation)(**{name: f"id-{kind}", **more})
+    made = next(each for key, each in answer.items() if key != "ResponseMetadata")
+    given = made[name.removesuffix("Name") + "Id"]
+
+    assert re.fullmatch(f"{prefix}[A-Z2-7]{{17}}", given)
+    assert made["CreateDate"].microsecond == 0
+    if kind != "profile":
+        assert given in str(iam.get_account_authorization_details(MaxItems=1000))
+
+
+def test_a_user_is_known_by_its_id(user: Make, root: Identity) -> None:
+    someone = user()
+    known = someone.client("sts").get_caller_identity()["UserId"]
+
+    assert known.startswith("AIDA")
+    assert root.client("iam").get_user(UserName=someone.name)["User"]["UserId"] == known
+
+
+def test_policies_of_aws_have_ids_of_policies(iam: Any) -> None:
+    listed = iam.list_policies(Scope="AWS", MaxItems=3)["Policies"]
+
+    assert [each["PolicyId"][:4] for each in listed] == ["ANPA"] * 3
+    said = iam.get_policy(PolicyArn=listed[0]["Arn"])["Policy"]
+    assert said["PolicyId"] == listed[0]["PolicyId"]
+
+
+def test_there_are_at_most_50_tags(iam: Any) -> None:
+    tags = [{"Key": f"k{number}", "Value": "v"} for number in range(51)]
+    iam.create_user(UserName="tagged", Tags=tags[:30])
+    iam.tag_user(UserName="tagged", Tags=tags[:50])
+
+    assert refused(iam.tag_user, UserName="tagged", Tags=tags[50:]).code == "LimitExceeded"
+    iam.tag_user(UserName="tagged", Tags=[{"Key": "k1", "Value": "other"}])
+    assert len(iam.list_user_tags(UserName="tagged")["Tags"]) == 50
+
+
+def test_lists_come_in_pages(iam: Any) -> None:
+    for name in ("a", "b", "c"):
+        iam.create_user(UserName=f"page-{name}", Path="/paged/")
+    first = iam.list_users(PathPrefix="/paged/", MaxItems=2)
+    rest = iam.list_users(PathPrefix="/paged/", MaxItems=2, Marker=first["Marker"])
+
+    assert (first["IsTruncated"], len(first["Users"])) == (True, 2)
+    assert (rest["IsTruncated"], [each["UserName"] for each in rest["Users"]]) == (
+        False,
+        ["page-c"],
+    )
+    assert "Marker" not in rest
+    said = refused(iam.list_users, PathPrefix="/", Marker=first["Marker"])
+    assert said.code == "ValidationError"
+    for _ in range(2):
+        iam.create_access_key(UserName="page-a")
+    keys = iam.get_paginator("list_access_keys").paginate(
+        UserName="page-a", PaginationConfig={"PageSize": 1}
+    )
+    pages = list(keys)
+    assert [len(each["AccessKeyMetadata"]) for each in pages] == [1, 1]
+
+
+def test_the_whole_account_comes_in_pages_with_names_and_ids_of_policies(iam: Any) -> None:
+    made = iam.create_policy(PolicyName="details", PolicyDocument=POLICY)["Policy"]
+    iam.create_user(UserName="details", Tags=[{"Key": "a", "Value": "b"}])
+    iam.attach_user_policy(UserName="details", PolicyArn=made["Arn"])
+    iam.put_user_policy(UserName="details", PolicyName="in", PolicyDocument=POLICY)
+    pages = list(
+        iam.get_paginator("get_account_authorization_details").paginate(
+            Filter=["User", "LocalManagedPolicy"], PaginationConfig={"PageSize": 3}
+        )
+    )
+    users = [user for page in pages for user in page["UserDetailList"]]
+    policies = [policy for page in pages for policy in page["Policies"]]
+    sizes = [len(page["UserDetailList"]) + len(page["Policies"]) for page in pages]
+
+    assert set(sizes[:-1]) == {3}
+    (policy,) = (each for each in policies if each["PolicyName"] == "details")
+    assert policy["PolicyId"] == made["PolicyId"]
+    assert policy["PolicyVersionList"][0]["Document"] == json.loads(POLICY)
+    (found,) = (each for each in users if each["UserName"] == "details")
+    assert found["AttachedManagedPolicies"] == [{"PolicyName": "details", "PolicyArn": made["Arn"]}]
+    assert found["UserPolicyList"][0]["PolicyDocument"] == json.loads(POLICY)
+    assert found["Tags"] == [{"Key": "a", "Value": "b"}]
+
+
+def test_the_credential_report_has_the_root_and_last_use(user: Make, root: Identity) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html"""
+    someone = user(document(allow("ec2:DescribeTags")))
+    someone.client("ec2").describe_tags()
+    iam = root.client("iam")
+    iam.generate_credential_report()
+    rows = list(csv.DictReader(io.StringIO(iam.get_credential_report()["Content"].decode())))
+    first, own = rows[0], next(row for row in rows if row["user"] == someone.name)
+
+    assert (first["user"], first["arn"]) == ("<root_account>", f"arn:aws:iam::{ACCOUNT}:root")
+    assert (first["access_key_1_active"], first["access_key_1_last_used_service"]) == (
+        "true",
+        "iam",
+    )
+    assert own["access_key_1_last_used_region"] == "us-east-1"
+    assert own["access_key_1_last_used_service"] == "ec2"
+    assert own["access_key_2_active"] == "false"
+    assert not any(None in row or None in row.values() for row in rows)
