@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from cml_iam.facts import ArnPattern
     from cml_iam.policy import Condition, PolicyDocument, Statement
 
+MAX_WILDCARDS: Final = 12
+"""Wildcards of one pattern that colons are distributed over: more have more readings than memory."""
+
 _ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnotequals"})
 
 
@@ -70,10 +73,12 @@ def _readings(text: str) -> tuple[str, ...]:
     """Return *text*, and the patterns in which its wildcards hold the colons that it lacks.
 
     With five colons of its own it lacks none: a wildcard with another one would need a resource
-    whose own name has a colon and what follows it in the pattern.
+    whose own name has a colon and what follows it in the pattern. One of more than MAX_WILDCARDS
+    is read as it stands only.
     """
     lacking = FIELDS - 1 - text.count(":")
-    if lacking <= 0 or text == "*" or not any(c in text for c in "*?"):
+    wildcards = sum(c in "*?" for c in text)
+    if lacking <= 0 or text == "*" or not 0 < wildcards <= MAX_WILDCARDS:
         return (text,)
     found: dict[str, None] = {text: None}
     pending = [("", text, lacking)]

@@ -347,3 +347,14 @@ def test_many_policies_are_judged_alike_by_one_process_and_by_two() -> None:
 
     assert lint_texts(texts, processes=2) == alone
     assert len({each.place.file for each in alone if each.place}) > MANY
+
+
+def test_a_resource_of_very_many_wildcards_is_judged() -> None:
+    statement = {
+        "Effect": "Allow",
+        "Action": "ec2:StopInstances",
+        "Resource": "*a" * 200,
+        "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0?24"}},
+    }
+
+    assert {each.rule for each in lint_text(document([statement]))} >= {"CML204", "CML206"}
