@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cml_iam.policy import Condition, PolicyDocument, Statement
 
 MAX_WILDCARDS: Final = 12
-"""Wildcards of one pattern that colons are distributed over: more have more readings than memory."""
+"""Wildcards of one pattern that may hold colons: more have more readings than memory takes."""
 
 _ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnotequals"})
 
