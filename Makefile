@@ -48,11 +48,12 @@ fuzz: $(READY)  ## mutated policies and random decisions; workers and lint under
 
 PAIRS ?= 100000
 
-fuzz-proof: $(READY)  ## random pairs of policies, each proof attacked by 1,000 requests; sites
+fuzz-proof: $(READY)  ## random pairs of policies, each proof attacked by 1,000 requests; sites; contradictions
 	@PYTHONPATH=. $(BIN)/python fuzz/promises.py 200
 	@$(BIN)/python fuzz/sequences.py 1000
 	@$(BIN)/python fuzz/shapes.py 10000
 	@$(BIN)/python fuzz/proof.py $(PAIRS)
+	@PYTHONPATH=. $(BIN)/python fuzz/contradictions.py 20 1500
 
 kills: $(READY)  ## ten thousand rotations killed by SIGKILL, ten thousand under faults
 	@$(BIN)/python -m tests.credentials.kill_harness 10000

@@ -550,15 +550,18 @@ def decider(document: Json, *, principals: bool) -> Callable[[Request], bool]:
     return allowed
 
 
+def random_pair(random: Random, *, principals: bool) -> tuple[Json, Json]:
+    """Return two policies; the second is mostly the first with something changed."""
+    reference = policy(random, principals=principals)
+    if random.random() < 0.8:
+        return reference, mutant(random, reference, principals=principals)
+    return reference, policy(random, principals=principals)
+
+
 def judge(random: Random, draws: int) -> tuple[str, str]:
     """Make one pair, prove it, try to refute it; return the answer and what is wrong with it."""
     principals = random.random() < 0.2
-    reference = policy(random, principals=principals)
-    candidate = (
-        mutant(random, reference, principals=principals)
-        if random.random() < 0.8
-        else policy(random, principals=principals)
-    )
+    reference, candidate = random_pair(random, principals=principals)
     verdict = within(side(candidate, principals=principals), side(reference, principals=principals))
     mine = decider(candidate, principals=principals)
     theirs = decider(reference, principals=principals)
