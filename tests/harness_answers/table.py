@@ -1,0 +1,61 @@
+"""The page docs/failures.md: what commands answer where AWS does not, or does not accept a key.
+
+Write it anew with `python -m tests.harness_answers`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from tests.harness_answers import credentials, endpoint
+from tests.harness_answers.harness import Ended, against, prepare
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "failures.md"
+COMMAND: Final = "worker images"
+"""The command whose words are shown: it asks one question in one region."""
+
+_HEAD: Final = """# When AWS does not answer, or does not accept the credential
+
+Tests run every command that speaks to AWS against each row of both tables: none ends with success,
+and none with an internal error. This page is generated: `python -m tests.harness_answers`.
+
+| | exit code | but |
+|---|---|---|
+| what answers is not AWS, or its answer does not end | 5 | `doctor`: 3, `serve`: HTTP 503 |
+| the credential cannot work | 4 | `doctor`: 3, `serve`: HTTP 503 |
+
+An answer may have 32 MiB, and may take twice the read timeout from connecting to its last byte:
+60 s, or 2.8 s where `serve` asks whether EC2 answers. The rows below show smaller limits, so that
+the tests end soon. A broken connection, a timeout and an error on the server's side (HTTP 5xx) are
+retried, up to five attempts in all; everything else is final at once.
+"""
+
+
+def page() -> str:
+    """Return the whole page, made by running every row."""
+    parts = [_HEAD, "## What is not AWS\n", "| what answers | what is said |\n|---|---|"]
+    parts += [_row(kind, _answered(kind)) for kind in endpoint.KINDS]
+    parts += ["\n## Credentials that cannot work\n", "| the credential | what is said |\n|---|---|"]
+    parts += [_row(kind, _signed(kind)) for kind in credentials.KINDS]
+    return "\n".join(parts) + "\n"
+
+
+def _answered(kind: str) -> Ended:
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        return against(endpoint.KINDS[kind], Path(folder), COMMAND, credentials.good())[0]
+
+
+def _signed(kind: str) -> Ended:
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        given = credentials.KINDS[kind](Path(folder))
+        return against(endpoint.KINDS["204"], Path(folder), COMMAND, given)[0]
+
+
+def _row(kind: str, ended: Ended) -> str:
+    lines = [line.strip() for line in ended.err.splitlines() if line.strip()]
+    words = "<br>".join(line.replace("|", "\\|").replace("<", "&lt;") for line in lines)
+    return f"| {kind} | {words} |"

@@ -1,0 +1,192 @@
+"""Every command where AWS does answer: an inactive key, a disk that is full or read-only, a folder
+that is somebody else's.
+
+A disk of a size, and a folder of somebody else, can be made by root alone: elsewhere these skip.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from cml_iam.aws import Aws, connect
+from cml_iam.sandbox import Sandbox, start_sandbox
+from cml_iam.secret import Secret
+from tests.harness_answers.commands import commands
+from tests.harness_answers.harness import SITE, end_of, expected, prepare, ran
+
+pytestmark = pytest.mark.long
+
+WRITERS = (
+    "key deliver",
+    "key revoke",
+    "key rotate",
+    "worker create",
+)
+"""Those that write a file whenever they run; `bootstrap apply` finds nothing left to do."""
+
+# What destroys comes last, so that all others find what they look for.
+COMMANDS = sorted(commands(), key=lambda name: name in ("bootstrap destroy", "worker terminate"))
+NOBODY = 65534
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with start_sandbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def root(sandbox: Sandbox) -> Aws:
+    given = sandbox.environment()
+    return connect(
+        endpoint_url=given["AWS_ENDPOINT_URL"],
+        region="us-east-1",
+        access_key=given["AWS_ACCESS_KEY_ID"],
+        secret_key=Secret(given["AWS_SECRET_ACCESS_KEY"]),
+    )
+
+
+def everything(aws: Aws) -> str:
+    """Return the users, keys, policies and instances there are."""
+    users = [each["UserName"] for each in aws.pages("iam", "list_users", "Users")]
+    found = {
+        "keys": {
+            user: sorted(
+                (each["AccessKeyId"], each["Status"])
+                for each in aws.pages("iam", "list_access_keys", "AccessKeyMetadata", UserName=user)
+            )
+            for user in users
+        },
+        "policies": sorted(
+            each["PolicyName"]
+            for each in aws.pages("iam", "list_policies", "Policies", Scope="Local")
+        ),
+        "instances": sorted(
+            instance["InstanceId"]
+            for each in aws.pages("ec2", "describe_instances", "Reservations")
+            for instance in each["Instances"]
+        ),
+    }
+    return json.dumps(found)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_inactive_key_is_told_by_every_command(
+    tmp_path: Path, sandbox: Sandbox, root: Aws, name: str
+) -> None:
+    user = f"gone-{COMMANDS.index(name)}"
+    root.call("iam", "create_user", UserName=user)
+    key = root.call("iam", "create_access_key", UserName=user)["AccessKey"]
+    root.call(
+        "iam",
+        "update_access_key",
+        UserName=user,
+        AccessKeyId=key["AccessKeyId"],
+        Status="Inactive",
+    )
+    prepare(tmp_path)
+    ended = end_of(
+        name,
+        tmp_path,
+        {
+            **sandbox.environment(),
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"].reveal(),
+        },
+        read_timeout=30,
+    )
+
+    assert ended.code == expected(name, 4), ended.text
+    assert "internal error" not in ended.text
+
+
+Arrange = Callable[[Path], None]
+
+
+def _foreign(folder: Path) -> None:
+    state = folder / ".cml-iam"
+    state.mkdir()
+    (state / "journal.json").write_text("{}")
+    for each in (state, *state.iterdir()):
+        os.chown(each, NOBODY, NOBODY)
+
+
+def _read_only(folder: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+
+
+def _full(folder: Path) -> None:
+    with (folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+
+
+DISKS: dict[str, Arrange] = {
+    "a folder of state that is somebody else's": _foreign,
+    "a read-only disk": _read_only,
+    "a full disk": _full,
+}
+
+
+@contextmanager
+def a_small_disk(folder: Path) -> Iterator[None]:
+    """Mount a disk of 256 KiB at *folder*; skip where it is not permitted."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("disk", DISKS)
+def test_what_cannot_be_kept_is_not_changed_in_aws(
+    tmp_path: Path, sandbox: Sandbox, root: Aws, disk: str
+) -> None:
+    """One test for all commands: each leaves AWS as the next is to find it."""
+    if os.geteuid():
+        pytest.skip("only root can make such a disk or folder")
+    good = tmp_path / "good"
+    good.mkdir()
+    prepare(good)
+    (good / ".env").unlink()
+    environment = sandbox.environment()
+    applied = ran(["bootstrap", "apply", "--yes"], good, environment, read_timeout=30)
+    assert applied.code == 0, applied.text
+    key = (good / ".env").read_text().split("AWS_ACCESS_KEY_ID=")[1].split()[0].strip("'\"")
+    failures = []
+    for number, name in enumerate(COMMANDS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with a_small_disk(folder):
+            (folder / "cml-iam.toml").write_text(SITE)
+            (folder / ".env").write_bytes((good / ".env").read_bytes())
+            (folder / ".env").chmod(0o600)
+            DISKS[disk](folder)
+            before = everything(root)
+            ended = end_of(name, folder, environment, key, read_timeout=30)
+            after = everything(root)
+        # A leaked key is cut off first, wherever the new one may be kept.
+        changed = before != after and name != "key revoke"
+        keeps = name in WRITERS and DISKS[disk] is not _foreign
+        if (
+            ended.code == 1
+            or "internal error" in ended.text
+            or "Traceback" in ended.text
+            or (changed and (ended.code != 0 or keeps))
+            or (ended.code == 0 and keeps)
+        ):
+            failures.append((name, int(ended.code), ended.text[-500:], before, after))
+    ran(["bootstrap", "destroy", "--yes"], good, environment, read_timeout=30)
+
+    assert not failures
