@@ -25,6 +25,7 @@ and none with an internal error. This page is generated: `python -m tests.harnes
 |---|---|---|
 | what answers is not AWS, or its answer does not end | 5 | `doctor`: 3, `serve`: HTTP 503 |
 | the credential cannot work | 4 | `doctor`: 3, `serve`: HTTP 503 |
+| the credential is of another account than the site file's | 2 | `doctor`: 3 |
 
 An answer may have 32 MiB, and may take twice the read timeout from connecting to its last byte:
 60 s, or 2.8 s where `serve` asks whether EC2 answers. The rows below show smaller limits, so that
@@ -56,6 +57,7 @@ def _signed(kind: str) -> Ended:
 
 
 def _row(kind: str, ended: Ended) -> str:
-    lines = [line.strip() for line in ended.err.splitlines() if line.strip()]
+    told = ended.err[ended.err.index("error:") :]
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
     words = "<br>".join(line.replace("|", "\\|").replace("<", "&lt;") for line in lines)
     return f"| {kind} | {words} |"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -105,6 +106,19 @@ def test_an_inactive_key_is_told_by_every_command(
 
     assert ended.code == expected(name, 4), ended.text
     assert "internal error" not in ended.text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_wrong_account_stops_every_command_before_anything_is_changed(
+    tmp_path: Path, sandbox: Sandbox, root: Aws, name: str
+) -> None:
+    prepare(tmp_path, SITE.replace("111122223333", "444455556666"))
+    before = everything(root)
+    ended = end_of(name, tmp_path, sandbox.environment(), read_timeout=30)
+
+    assert ended.code == (3 if name == "doctor" else 2), ended.text
+    assert {"111122223333", "444455556666"} <= set(re.findall(r"\b\d{12}\b", ended.text))
+    assert everything(root) == before
 
 
 Arrange = Callable[[Path], None]
