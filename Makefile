@@ -45,6 +45,7 @@ fuzz: $(READY)  ## mutated policies and random decisions; workers and lint under
 	@$(BIN)/python -m tests.engine.differential $(COUNT)
 	@$(BIN)/python fuzz/lint_mutants.py 10000
 	@PYTHONPATH=. $(BIN)/python fuzz/lint_fixes.py 10000
+	@PYTHONPATH=. $(BIN)/python fuzz/lint_claims.py 10000
 
 PAIRS ?= 100000
 
