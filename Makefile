@@ -53,6 +53,7 @@ fuzz-proof: $(READY)  ## random pairs of policies, each proof attacked by 1,000 
 	@PYTHONPATH=. $(BIN)/python fuzz/promises.py 200
 	@$(BIN)/python fuzz/sequences.py 1000
 	@$(BIN)/python fuzz/shapes.py 10000
+	@$(BIN)/python fuzz/differences.py $(PAIRS)
 	@$(BIN)/python fuzz/proof.py $(PAIRS)
 	@PYTHONPATH=. $(BIN)/python fuzz/contradictions.py 20 1500
 

@@ -9,8 +9,8 @@ other side refuses by a single condition.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine import Request
@@ -28,7 +28,18 @@ from cml_iam.prove._question import (
     within,
 )
 from cml_iam.site import Site
-from cml_iam.space import Budget, Class, Goal, Policies, Side, documents, side_of
+from cml_iam.space import (
+    Budget,
+    Class,
+    Found,
+    Goal,
+    Place,
+    Policies,
+    Searcher,
+    Side,
+    documents,
+    side_of,
+)
 
 if TYPE_CHECKING:
     from cml_iam.expectations import Answer as ExpectedAnswer
@@ -39,6 +50,12 @@ MAX_WITNESSES: Final = 300
 
 MAX_ACTIONS: Final = 8
 """Actions of a class that are looked at one by one; the others are counted."""
+
+MAX_TRIED: Final = 24
+"""Places and actions of a class that are looked at once there is a difference."""
+
+MAX_SLICES: Final = 150
+"""Slices in the search for more than one difference."""
 
 MAX_COMPARISONS: Final = 200_000
 """Comparisons of boxes in the search for more than one difference."""
@@ -145,6 +162,19 @@ def _answer(side: Side, expectation: Expectation) -> ExpectedAnswer:
     return "allowed" if allowed else "refused"
 
 
+@dataclass
+class _Met:
+    """What was found for the actions of a class: requests by goal and resource, and who makes them.
+
+    *alike* counts the actions that were not looked at.
+    """
+
+    requests: dict[Any, Request] = field(default_factory=dict)
+    actions: dict[Any, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    named: dict[str, None] = field(default_factory=dict)
+    alike: int = 0
+
+
 class _Search:
     """The search for every difference of one kind; *more* says that some may be left out."""
 
@@ -155,6 +185,7 @@ class _Search:
         mine, theirs = (new, old) if by_new else (old, new)
         goal = (denied_goal if self._explicit else allowed_goal)(mine, theirs)
         self._question = Question(goal, mine, theirs, budget=Budget(MAX_COMPARISONS))
+        self._searchers: dict[int, tuple[Searcher, tuple[Goal, ...]]] = {}
         self.more = False
 
     def differences(self, verdict: Verdict) -> Iterator[Difference]:
@@ -164,44 +195,61 @@ class _Search:
             for each in self._in_class(group, goal):
                 found = True
                 yield each
+        self.more = self.more or bool(self._question.incomplete)
         if not found and verdict.witness:
             request = verdict.witness.request
             yield from self._explained(request, unlisted=verdict.witness.unlisted)
 
     def _in_class(self, group: Class, goal: Goal) -> Iterator[Difference]:
-        goals = (goal, *self._narrowed(goal))
-        searcher = self._question.searcher(goal)
-        most = 1 if group.others else MAX_ACTIONS
-        requests: dict[Any, Request] = {}
-        actions: dict[Any, dict[str, None]] = defaultdict(dict)
-        named: dict[str, None] = {}
-        seen: set[Any] = set()
-        alike = 0
-        for place in self._question.places(group, searcher):
-            action = place.action
-            if action not in named and named and action not in group.listed:
-                break
-            if action not in named and len(named) == most:
-                alike = len(group.listed) - group.listed.index(action)
-                break
-            if (likeness := (action, searcher.likeness(place))) in seen:
-                continue
-            seen.add(likeness)
-            for number, found in enumerate(searcher.every(place, goals)):
-                self.more = self.more or bool(found.incomplete)
-                if found.request is not None:
-                    # What is allowed of one type of resource may be refused of another, each for
-                    # its own reason; a narrower goal has but one.
-                    key = (number, None if number else place.fields)
-                    requests.setdefault(key, found.request)
-                    actions[key][action] = named[action] = None
+        met = self._met(group, goal)
         explained = (
-            replace(each, actions=tuple(actions[key]))
-            for key, request in requests.items()
+            replace(each, actions=tuple(met.actions[key]))
+            for key, request in met.requests.items()
             for each in self._explained(request, unlisted=request.action not in group.listed)
         )
         for each in gathered(explained):
-            yield replace(each, alike=alike, others=group.others)
+            yield replace(each, alike=met.alike, others=group.others)
+
+    def _met(self, group: Class, goal: Goal) -> _Met:
+        """Look for *goal*, and for what it may be reached by, with the actions of *group*."""
+        searcher, goals = self._searcher(goal)
+        met = _Met()
+        tried: set[Any] = set()
+        for place in self._question.places(group, searcher):
+            if place.action not in tried and self._is_enough(group, met, len(tried)):
+                listed = place.action in group.listed
+                met.alike = len(group.listed) - group.listed.index(place.action) if listed else 0
+                break
+            likeness = (place.action, searcher.likeness(place))
+            if likeness not in tried:
+                tried |= {place.action, likeness}
+                self._look(place, searcher.every(place, goals), met)
+        return met
+
+    def _searcher(self, goal: Goal) -> tuple[Searcher, tuple[Goal, ...]]:
+        """Return what looks for *goal*, and all that is looked for; classes may share them."""
+        if id(goal) not in self._searchers:
+            goals = (goal, *self._narrowed(goal))
+            self._searchers[id(goal)] = self._question.searcher(goal), goals
+        return self._searchers[id(goal)]
+
+    def _is_enough(self, group: Class, met: _Met, tried: int) -> bool:
+        """Say whether no further action of *group* is looked at."""
+        if self._question.budget.slices > MAX_SLICES:
+            self.more = True
+            return True
+        most = 1 if group.others else MAX_ACTIONS
+        return bool(met.named) and (len(met.named) >= most or tried > MAX_TRIED)
+
+    def _look(self, place: Place, answers: Iterable[Found], met: _Met) -> None:
+        for number, found in enumerate(answers):
+            self.more = self.more or bool(found.incomplete)
+            if found.request is not None:
+                # What is allowed of one type of resource may be refused of another, each for its
+                # own reason; a narrower goal has but one.
+                key = (number, None if number else place.fields)
+                met.requests.setdefault(key, found.request)
+                met.actions[key][place.action] = met.named[place.action] = None
 
     def _narrowed(self, goal: Goal) -> Iterator[Goal]:
         """Yield a goal for each statement that *goal* may be reached by, or is just missed by."""

@@ -255,7 +255,8 @@ class Question:
 
         What a place without a find takes for granted is the caller's to note.
         """
-        loose = [self._search(place, searcher) for place in loose_places(group.example)]
+        example = group.example
+        loose = [self._search(each, searcher, readable=False) for each in loose_places(example)]
         if all(each.request is None for each in loose):
             self._note(loose)
             return
@@ -280,17 +281,17 @@ class Question:
 
     def _holds_at(self, place: Place, searcher: Searcher) -> bool:
         """Say whether nothing is found at *place*, for certain."""
-        found = self._search(place, searcher)
+        found = self._search(place, searcher, readable=False)
         if found.request is not None or found.incomplete:
             return False
         self._note([found])
         return True
 
-    def _search(self, place: Place, searcher: Searcher) -> Found:
+    def _search(self, place: Place, searcher: Searcher, *, readable: bool = True) -> Found:
         self.slices += 1
         if self.slices > MAX_SLICES:
             return Found(None, incomplete=(f"more than {MAX_SLICES} slices",))
-        return searcher.at(place)
+        return searcher.at(place, readable=readable)
 
     def _note(self, found: Sequence[Found]) -> None:
         for each in found:

@@ -22,10 +22,14 @@ Box = tuple[int, ...]
 
 
 class Budget:
-    """Comparisons of boxes that are left to do; what has none left gives up."""
+    """Comparisons of boxes that are left to do; what has none left gives up.
+
+    *slices* counts the slices that were made.
+    """
 
     def __init__(self, comparisons: int = MAX_COMPARISONS) -> None:
         self.left = comparisons
+        self.slices = 0
 
 
 def leaving(

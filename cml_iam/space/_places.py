@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from cml_iam.engine.parts import ActionPattern
@@ -130,8 +131,13 @@ def loose_places(action: str) -> tuple[Place, ...]:
     )
 
 
-def typed_places(action: Action) -> Iterator[Place]:
-    """Yield what AWS asks *action* about, by its service reference."""
+@lru_cache(1 << 10)
+def typed_places(action: Action) -> tuple[Place, ...]:
+    """Return what AWS asks *action* about, by its service reference."""
+    return tuple(_typed_places(action))
+
+
+def _typed_places(action: Action) -> Iterator[Place]:
     for target in sorted(action.targets, key=_order):
         if not target.type:
             yield Place(action.full, None, "", target.keys)

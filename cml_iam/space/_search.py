@@ -101,31 +101,36 @@ class Searcher:
             )
         return self._by_shape[on_nothing].at(place)
 
-    def at(self, place: Place) -> Found:
+    def at(self, place: Place, *, readable: bool = True) -> Found:
         """Look for a request at *place* that AWS can send; assume only what keeps others out.
 
         A place that differs from an earlier one in nothing the statements ask about is not
-        searched again, if nothing was found there.
+        searched again, unless a request that was found there would not read well here.
         """
         gathered = self._gathered(place)
         mark = _mark(gathered)
         known = self._searched.get(mark)
-        if known is None or known.request is not None:
-            known = self._searched[mark] = self._search(gathered, self._goal, {})
-            return known
+        if known is not None and known.request is not None and readable:
+            known = self._searched.get((mark, place.prefix, place.type))
+        if known is None:
+            known = self._search(gathered, self._goal, {})
+            self._searched[mark] = self._searched[mark, place.prefix, place.type] = known
         return known.of_action(place.action)
 
     def every(self, place: Place, goals: tuple[Goal, ...]) -> tuple[Found, ...]:
-        """Look at *place* for each of *goals*, whose statements are among those of this search.
+        """Look at *place* for the first of *goals*, and where it is found for those within it.
 
-        Of a place that differs from an earlier one in nothing the statements ask about, the
-        answers are the same but for the action.
+        Their statements are among those of this search. Of a place that differs from an earlier
+        one in nothing that they ask about, the answers are the same but for the action.
         """
         gathered = self._gathered(place)
         mark = (_mark(gathered), goals)
         if mark not in self._every:
             slices: Slices = {}
-            self._every[mark] = tuple(self._search(gathered, each, slices) for each in goals)
+            first = self._search(gathered, goals[0], slices)
+            others = goals[1:] if first.request else ()
+            rest = (self._search(gathered, each, slices) for each in others)
+            self._every[mark] = (first, *rest)
         return tuple(each.of_action(place.action) for each in self._every[mark])
 
     def likeness(self, place: Place) -> Any:
@@ -145,7 +150,10 @@ class Searcher:
         active = Assumptions.inherent(gathered)
         while True:
             assumed = Assumptions(gathered, active)
-            slice_ = slices.get(active) or slices.setdefault(active, _Slice(gathered, assumed))
+            slice_ = slices.get(active)
+            if slice_ is None:
+                slice_ = slices[active] = _Slice(gathered, assumed)
+                self._budget.slices += 1
             given = slice_.first(goal, self._budget)
             if given is None:
                 return Found(None, active, tuple(dict.fromkeys(slice_.incomplete)))
@@ -317,14 +325,14 @@ class _Slice:
         if not test.keys:
             return box if test.holds({}) else None
         number = self._of_key[next(iter(test.keys))]
-        bits = self._bits.get(key) if key else None
+        key = key or test
+        bits = self._bits.get(key)
         if bits is None:
             bits = 0
             for index, choice in enumerate(self.axes[number].choices):
                 if test.holds(choice):
                     bits |= 1 << index
-            if key:
-                self._bits[key] = bits
+            self._bits[key] = bits
         left = box[number] & bits
         return (*box[:number], left, *box[number + 1 :]) if left else None
 

@@ -182,10 +182,18 @@ class Part:
         """Return the statement without the condition *number*, which all else may match."""
         conditions = self.compiled.conditions
         left = (*conditions[:number], *conditions[number + 1 :])
-        return Part(replace(self.compiled, conditions=left))
+        made = Part(replace(self.compiled, conditions=left))
+        # Its tests are the same, so what they answer at a place need not be asked again.
+        tests = (*self.conditions[:number], *self.conditions[number + 1 :])
+        vars(made).update(conditions=tests, _principal=self._principal, patterns=self.patterns)
+        return made
 
     def principal(self) -> Test | None:
         """Return the test of the caller; None in policies whose statements name none."""
+        return self._principal
+
+    @cached_property
+    def _principal(self) -> Test | None:
         if not names_principals(self.compiled.kind):
             return None
         statement = self.statement

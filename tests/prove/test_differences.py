@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import InputError
 from cml_iam.policy import PolicyDocument, load_policy
-from cml_iam.prove import Comparison, differences, policies_of
+from cml_iam.prove import Comparison, Policies, differences, policies_of, within
 from cml_iam.render import render_document, render_policy
 from cml_iam.site import Site
 from tests.conftest import RESTRICTED
@@ -56,7 +56,7 @@ def compared(old: str, new: PolicyDocument) -> Comparison:
 
 
 def _confirm(old: PolicyDocument, new: PolicyDocument, found: Comparison) -> None:
-    """Every difference is one: the engine, asked anew, says what the comparison says."""
+    """Every difference is one, as the engine says when asked anew; and all is as `within` says."""
     beside = [policy(allow("*"))] if found.beside_everything else []
     both = [compile_policies([each, *beside]) for each in (old, new)]
     for each in found.differences:
@@ -65,6 +65,12 @@ def _confirm(old: PolicyDocument, new: PolicyDocument, found: Comparison) -> Non
             each.new.outcome,
         ]
         assert each.old.outcome != each.new.outcome
+    sides = [Policies((each, *beside)) for each in (old, new)]
+    answers = [within(*reversed(sides)).answer, within(*sides).answer]
+    assert answers == [
+        "broken" if found.of("newly allowed") else "holds",
+        "broken" if found.of("newly denied") else "holds",
+    ]
 
 
 EVERY: Final = {"base": 1, "hardened": 9}
@@ -266,6 +272,27 @@ def test_an_action_that_only_a_later_service_could_have_is_marked() -> None:
     assert found.verdict == "wider"
     assert [each.unlisted for each in found.differences] == [True]
     assert compared_documents(wild, listed).verdict == "narrower"
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "one"),
+    [
+        ("iam:PassRole", "arn:aws:iam::111122223333:role", "example"),
+        ("ec2:StopInstances", "arn:aws:ec2:us-east-1:111122223333:instance", "i-0a1b2c3d4e5f60001"),
+        ("s3:GetObject", "arn:aws:s3:::bucket", "foreign"),
+    ],
+)
+def test_all_but_one_instead_of_the_one_is_wider_and_narrower(
+    action: str, kind: str, one: str
+) -> None:
+    only = policy(allow(action, f"{kind}/{one}"))
+    others = policy(allow(action, f"{kind}/*"), deny(action, f"{kind}/{one}"))
+
+    found = compared_documents([only], [others])
+
+    assert found.verdict == "wider and narrower"
+    _confirm(only, others, found)
+    assert compared_documents([others], [only]).verdict == "wider and narrower"
 
 
 def test_a_whole_and_its_parts_are_the_same() -> None:

@@ -28,6 +28,23 @@ def test_random_proofs_survive_and_random_witnesses_are_confirmed(attacker):
     assert counts["broken"] > 15
 
 
+@pytest.mark.parametrize("attacker", ["differences"], indirect=True)
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        range(120),
+        *(pytest.param(range(n, n + 250), marks=pytest.mark.long) for n in range(120, 1120, 250)),
+    ],
+    ids=lambda numbers: str(numbers[0]),
+)
+def test_random_comparisons_are_what_within_says_and_survive(attacker, numbers):
+    judged = [attacker.judge(Random(f"test/{number}"), 60) for number in numbers]  # noqa: S311
+
+    assert [fault for _, fault in judged if fault] == []
+    counts = Counter(answer for answers, _ in judged for answer in answers)
+    assert min(counts[each] for each in ("same", "wider", "narrower", "wider and narrower")) > 10
+
+
 @pytest.mark.parametrize("attacker", ["shapes"], indirect=True)
 def test_random_questions_of_every_kind_survive_a_search_for_what_refutes_them(attacker):
     judged = [attacker.judge(Random(f"test/{number}"), 120) for number in range(90)]  # noqa: S311

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cml_iam.policy import load_policy
-from cml_iam.prove import Policies, within
+from cml_iam.prove import Policies, differences, within
 from tests.conftest import REPOSITORY
 
 PAIRS = REPOSITORY.parent / "shared" / "conformance" / "proof_pairs.jsonl"
@@ -63,6 +63,23 @@ def test_the_list_names_no_pair_that_is_answered_as_labelled():
     labels = {each["id"]: each["expected"] for each in pairs()}
 
     assert not [name for name, (_, got) in KNOWN.items() if labels[name] == got]
+
+
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.long)])
+def test_every_pair_is_compared_as_within_answers_it(every):
+    wrong = []
+    for each in pairs()[::every]:
+        old, new = side(each["policy_a"]), side(each["policy_b"])
+        found = differences(old, new)
+        for change, verdict in (
+            ("newly allowed", within(new, old)),
+            ("newly denied", within(old, new)),
+        ):
+            answer = found.verdicts[change].answer if found.verdicts else "holds"
+            if (verdict.answer, verdict.answer == "broken") != (answer, bool(found.of(change))):
+                wrong.append((each["id"], change, verdict.answer, answer))
+
+    assert wrong == []
 
 
 @pytest.mark.parametrize("kind", ["version", "placeholder"])
