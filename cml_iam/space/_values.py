@@ -123,11 +123,15 @@ def _machine(pattern: Glob) -> Machine:
 def _lists(query: Query, singles: list[str]) -> tuple[list[Any], bool]:
     """Return lists of *singles*, one for each answer that conditions on lists can give."""
     answer = query.answer
-    known: dict[tuple[Any, ...], list[str]] = {}
+    # A list of the empty text alone counts as no value, but beside others it is one.
+    classes: dict[Any, str] = {}
     for text in singles:
+        classes.setdefault((answer([text]), text == ""), text)
+    elements = list(classes.values())
+    known: dict[tuple[Any, ...], list[str]] = {}
+    for text in elements:
         known.setdefault(answer([text]), [text])
-    pending = list(known.values())
-    elements = [each[0] for each in pending]
+    pending = [[text] for text in elements]
     while pending and len(known) <= MAX_LISTS:
         here = pending.pop(0)
         for text in elements:

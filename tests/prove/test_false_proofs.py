@@ -241,6 +241,19 @@ def test_more_actions_to_come_than_can_be_told_apart_are_assumed_away() -> None:
     assert "listed" in {each.kind for each in verdict.assumptions}
 
 
+def test_an_empty_text_beside_others_is_a_value() -> None:
+    on_some = deny(**{"ForAllValues:StringNotEquals": {"aws:TagKeys": [""]}})
+    request = Request(GET, "*", None, {"aws:TagKeys": ["b", ""]})
+    one, other = (
+        load_policy({"Version": "2012-10-17", "Statement": [allow(), each]})
+        for each in (on_some, deny())
+    )
+
+    assert compile_policies([one]).decide(request).allowed
+    assert not compile_policies([other]).decide(request).allowed
+    assert within(Policies((one,)), Policies((other,))).answer == "broken"
+
+
 def test_a_key_in_three_cases_of_letters_is_one() -> None:
     tagged = [{"StringEquals": {f"{each}/Team": "a"}} for each in KEY_CASES]
     statements = [allow("iam:ListUsers", **tagged[0]), allow(GET, **tagged[1])]
