@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 import click
 
 from cml_iam.cli._output import OK, WARN, note, say
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import site_path
-from cml_iam.errors import InputError, RefusedError, SiteError
+from cml_iam.errors import CmlIamError, InputError, RefusedError, SiteError
 from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, site_text
+
+NONE: Final = "none"
+"""The answer that leaves something out."""
 
 
 @click.command()
@@ -24,22 +30,31 @@ from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, si
 @click.option("--instance-type", "types", metavar="PATTERN", multiple=True, help="Repeatable.")
 @click.option("--image-owner", "owners", metavar="ID", multiple=True, help="Repeatable.")
 @click.option("--image", "images", metavar="REGION=AMI", multiple=True, help="Repeatable.")
+@click.option(
+    "--manager",
+    metavar="CREDENTIAL",
+    help="The manager's: profile:NAME, env:PATH or none.  [default of a user: env:.env]",
+)
+@click.option(
+    "--administrator",
+    metavar="CREDENTIAL",
+    help="The administrator's: profile:NAME, env:PATH or none.  [default: none]",
+)
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @shared_options("site", "dry_run")
 def init(
-    account: str | None,
-    partition: str,
-    user: str | None,
-    role: str | None,
-    policy: str,
     regions: tuple[str, ...],
-    guard_tag: str | None,
     types: tuple[str, ...],
+    guard_tag: str | None,
     owners: tuple[str, ...],
     images: tuple[str, ...],
     force: bool,
+    **given: Any,
 ) -> None:
-    """Write a site file: asks on a terminal what the options leave open.
+    """Write a site file: asks on a terminal for what the options leave open.
+
+    Restrictions that are left out do not restrict. The site file also says whose credential later
+    commands use: the key that `bootstrap apply` puts into `.env`, unless --manager says otherwise.
 
     \b
     cml-iam init --account 111122223333 --allow-region us-east-1 \\
@@ -48,44 +63,87 @@ def init(
     path = site_path()
     if path.exists() and not force:
         raise RefusedError(f"`{path}` is there already", remedy="--force writes over it")
-    if sys.stdin.isatty() and account is None:
-        account, regions, guard_tag, types = _ask(account, regions, guard_tag, types)
-    if account is None:
+    values = {
+        **given,
+        "regions": regions,
+        "guard_tag": _tag(guard_tag),
+        "instance_types": types,
+        "image_owners": owners,
+        "images": _images(images),
+    }
+    if sys.stdin.isatty() and values["account"] is None:
+        values = _asked(values)
+    if values["account"] is None:
         raise InputError("no account", remedy="give it: --account 111122223333")
-    text = site_text(
-        account=account,
-        partition=partition,
-        user=user,
-        role=role,
-        policy=policy,
-        regions=regions,
-        guard_tag=_tag(guard_tag),
-        instance_types=types,
-        image_owners=owners,
-        images=_images(images),
-    )
+    text = site_text(**_with_credentials(values))
     site = _check(text)
     if settings().dry_run:
         click.echo(text, nl=False)
         return
     path.write_text(text, "utf-8")
-    for doubt in site.doubts:
-        note(f"{WARN} {doubt.message}" + (f" ({doubt.remedy})" if doubt.remedy else ""))
+    _show_doubts(site)
     say(f"{OK} wrote {path}")
+    if site.restrict.guard_tag:
+        note(f"CML Cloud Manager must set {site.restrict.guard_tag} on what it launches")
     note("next: cml-iam policy render, cml-iam policy verify, cml-iam bootstrap plan")
 
 
-def _ask(
-    account: str | None, regions: tuple[str, ...], guard_tag: str | None, types: tuple[str, ...]
-) -> tuple[str, tuple[str, ...], str | None, tuple[str, ...]]:
-    click.echo("An empty answer leaves a restriction out.", err=True)
-    account = account or click.prompt("AWS account id", type=str, err=True)
-    regions = regions or _words(click.prompt("Regions", default="us-east-1", err=True))
-    if guard_tag is None:
-        default = "ManagedBy=cml-cloud-manager"
-        guard_tag = click.prompt("Tag that marks a worker", default=default, err=True)
-    types = types or _words(click.prompt("Instance types", default="m5zn.metal", err=True))
-    return account, regions, guard_tag, types
+def _show_doubts(site: Site) -> None:
+    for doubt in site.doubts:
+        note(f"{WARN} {doubt.message}" + (f" ({doubt.remedy})" if doubt.remedy else ""))
+
+
+def _with_credentials(values: dict[str, Any]) -> dict[str, Any]:
+    """Return *values* with the credentials: without a word a user's key is where apply puts it."""
+    manager = values["manager"] or (NONE if values["role"] else "env:.env")
+    named = {"manager": manager, "administrator": values["administrator"] or NONE}
+    return values | {role: None if text == NONE else text for role, text in named.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A question for the value *name*; *read* makes it from the answer."""
+
+    name: str
+    text: str
+    default: str
+    read: Callable[[str], Any]
+
+
+def _asked(values: dict[str, Any]) -> dict[str, Any]:
+    """Ask for every value that is still empty; each answer is checked when it is given."""
+    click.echo(f"Enter takes the answer in brackets; `{NONE}` leaves a restriction out.", err=True)
+    values = _answered(values, _Question("account", "AWS account id", _own_account(), str))
+    for question in _QUESTIONS:
+        if not values[question.name]:
+            values = _answered(values, question)
+    return values
+
+
+def _answered(values: dict[str, Any], question: _Question) -> dict[str, Any]:
+    while True:
+        answer: str = click.prompt(question.text, default=question.default or None, err=True)
+        if answer.strip() == NONE and question.name != "account":
+            return values
+        try:
+            candidate = values | {question.name: question.read(answer.strip())}
+            site = _check(site_text(**_with_credentials(candidate)))
+        except InputError as error:
+            click.echo(f"error: {error.message}", err=True)
+        else:
+            if question.name == "regions":
+                _show_doubts(site)
+            return candidate
+
+
+def _own_account() -> str:
+    """Return the account of the credentials at hand, empty where none answers at once."""
+    from cml_iam.aws import connect
+
+    try:
+        return connect(attempts=1, connect_timeout=1, read_timeout=2).identity().account
+    except CmlIamError:
+        return ""
 
 
 def _words(answer: str) -> tuple[str, ...]:
@@ -109,6 +167,17 @@ def _images(pairs: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
             raise InputError(f"not an image of a region: `{pair}`", remedy="write REGION=AMI")
         images[region] = (*images.get(region, ()), image)
     return images
+
+
+_QUESTIONS: Final = (
+    _Question("regions", "Regions", "us-east-1", _words),
+    _Question("guard_tag", "Tag that marks a worker", "ManagedBy=cml-cloud-manager", _tag),
+    _Question("instance_types", "Instance types", "m5zn.metal", _words),
+    _Question("image_owners", "Accounts that own the images, or amazon", NONE, _words),
+    _Question("images", "Images, as REGION=AMI", NONE, lambda text: _images(_words(text))),
+    _Question("role", "IAM role that the manager uses instead of a user", NONE, str),
+    _Question("administrator", "Your own credential, such as profile:admin", NONE, str),
+)
 
 
 def _check(text: str) -> Site:
