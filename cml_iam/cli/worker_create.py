@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -126,10 +128,29 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
 def _check_region(here: Scene) -> None:
     """Refuse a region the site does not allow; a profile's own one was checked with the site."""
     allowed = here.site.restrict.regions if here.site else ()
-    if allowed and here.home not in allowed:
+    _refuse_outside("regions", "in", here.home, allowed)
+
+
+def _check_limits(here: Scene, launch: Launch) -> None:
+    """Refuse a launch that the site does not allow; a profile was checked with the site."""
+    if here.site is None:
+        return
+    limits = here.site.restrict
+    _refuse_outside("instance_types", "of type", launch.instance_type, limits.instance_types)
+    if launch.subnet_id:
+        _refuse_outside("subnets", "in", launch.subnet_id, limits.subnets)
+    for group in launch.security_group_ids:
+        _refuse_outside("security_groups", "with", group, limits.security_groups)
+    if launch.image_id != _ANY_IMAGE.id:
+        images = limits.images.get(here.home, ())
+        _refuse_outside(f"images.{here.home}", "from", launch.image_id, images)
+
+
+def _refuse_outside(restriction: str, how: str, value: str, allowed: Sequence[str]) -> None:
+    if allowed and not any(fnmatchcase(value, pattern) for pattern in allowed):
         raise InputError(
-            f"the site allows no worker in `{here.home}`, and its policy refuses it",
-            remedy=f"name one of {', '.join(allowed)}, or add it to `restrict.regions`",
+            f"the site allows no worker {how} `{value}`, and its policy refuses it",
+            remedy=f"name one of {', '.join(allowed)}, or add it to `restrict.{restriction}`",
         )
 
 
@@ -273,6 +294,7 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         tags=words(given["tags"]),
         client_token=given["client_token"] or str(uuid4()),
     )
+    _check_limits(here, made)
     launch_ask(made, here.manager.guard)  # refuses before EC2 is asked
     if image:
         found = here.manager.get_image(image, region=here.home)

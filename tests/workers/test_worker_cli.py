@@ -405,6 +405,29 @@ def test_a_region_the_site_does_not_allow_is_refused_before_anything_is_asked(cl
     assert "name one of us-east-1, us-west-2" in said.err
 
 
+@pytest.mark.parametrize(
+    ("options", "words", "remedy"),
+    [
+        (("--type", "t3.micro"), "of type `t3.micro`", "c5.*, m5zn.metal"),
+        (("--subnet", "subnet-0bad0000"), "in `subnet-0bad0000`", "subnet-0a1b2c3d"),
+        (("--security-group", "sg-0bad0000"), "with `sg-0bad0000`", "sg-0a1b2c3d"),
+        (("--image", "ami-0bad0000"), "from `ami-0bad0000`", "ami-0a1b2c3d"),
+    ],
+)
+def test_a_launch_the_site_does_not_allow_is_refused_before_anything_is_asked(
+    cli: Cli, tmp_path: Path, options: tuple[str, str], words: str, remedy: str
+) -> None:
+    limits = 'subnets = ["subnet-0a1b2c3d"]\nsecurity_groups = ["sg-0a1b2c3d"]\n'
+    limits += '[restrict.images]\nus-east-1 = ["ami-0a1b2c3d"]\n'
+    (tmp_path / "cml-iam.toml").write_text(SITE + limits)
+
+    said = cli("worker", "create", "lab", *options, "--endpoint-url", "http://127.0.0.1:9")
+
+    assert said.code == 2
+    assert f"the site allows no worker {words}" in said.err
+    assert f"name one of {remedy}" in said.err
+
+
 def test_health_without_an_endpoint_is_the_documented_warning(cli: Cli) -> None:
     said = cli("health", "--endpoint-url", "http://127.0.0.1:9")
 
