@@ -112,7 +112,7 @@ def test_the_library_example_runs(
     (tmp_path / "cml-iam.toml").write_text(toml)
     monkeypatch.chdir(tmp_path)
 
-    names: dict[str, object] = {"Path": Path}
+    names: dict[str, object] = {}
     exec(code, names)  # noqa: S102 - the README's own example
 
     assert names["decision"].outcome == "implicitDeny"  # type: ignore[attr-defined]

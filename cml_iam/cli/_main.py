@@ -12,7 +12,7 @@ import click
 
 from cml_iam import errors
 from cml_iam._version import __version__
-from cml_iam.cli._exit import MEANING, Exit, exit_code
+from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._lazy import LazyGroup
 from cml_iam.cli._output import shown
 from cml_iam.cli._settings import all_options
@@ -29,7 +29,7 @@ COMMANDS = {
     "serve": ("cml_iam.cli.serve:serve", "Answer GET /health and /metrics."),
     "doctor": ("cml_iam.cli.doctor:doctor", "Find what keeps the manager from its work."),
     "sandbox": ("cml_iam.cli.sandbox:sandbox", "An embedded AWS that enforces policies."),
-    "help": ("cml_iam.cli._main:topics", "Exit codes and other topics."),
+    "help": ("cml_iam.cli._topics:topics", "Exit codes, credentials, or a command."),
 }
 
 
@@ -43,14 +43,6 @@ COMMANDS = {
 @all_options
 def cli() -> None:
     """IAM for CML Cloud Manager: render, prove, provision and use its permissions."""
-
-
-@click.command("help")
-@click.argument("topic", type=click.Choice(["exit-codes"]), default="exit-codes")
-def topics(topic: str) -> None:  # noqa: ARG001 - one topic so far
-    """Print a topic: the exit codes and what each means."""
-    for code, meaning in MEANING.items():
-        click.echo(f"{code.value:>3}  {meaning}")
 
 
 def main() -> NoReturn:
@@ -129,7 +121,7 @@ def _as_json(error: errors.CmlIamError, code: Exit) -> dict[str, object]:
 
 
 def _internal(error: Exception, arguments: list[str]) -> Exit:
-    if "--debug" in arguments:
+    if "--debug" in arguments or os.environ.get("CML_IAM_DEBUG"):
         import traceback
 
         traceback.print_exception(error)

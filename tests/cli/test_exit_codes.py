@@ -14,6 +14,7 @@ import pytest
 from cml_iam import errors
 from cml_iam.cli import _exit
 from cml_iam.cli._exit import MEANING, Exit, exit_code, judged
+from tests.conftest import REPOSITORY
 
 
 def _classes(root: type[errors.CmlIamError]) -> list[type[errors.CmlIamError]]:
@@ -76,6 +77,18 @@ def test_help_explains_every_code(cml_iam: Any) -> None:
     ran = cml_iam("help", "exit-codes")
 
     assert [int(line.split()[0]) for line in ran.out.splitlines()] == list(Exit) == list(MEANING)
+
+
+def test_help_prints_topics_and_the_help_of_commands(cml_iam: Any) -> None:
+    page = (REPOSITORY / "docs" / "credentials.md").read_text("utf-8")
+    credentials = cml_iam("help", "credentials")
+
+    assert credentials.out in page
+    assert "exit-codes, credentials" in cml_iam("help").out
+    assert "Launch a worker called NAME" in cml_iam("help", "worker", "create").out
+    assert "Usage: cml-iam worker" in cml_iam("help", "worker").out
+    unknown = cml_iam("help", "nonsense")
+    assert (unknown.code, "topics: exit-codes, credentials" in unknown.err) == (2, True)
 
 
 BAD_SITES = {

@@ -1,0 +1,140 @@
+"""The README's paths, word for word: administrator, CI job and operator, in the sandbox."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cml_iam.cli._main import run
+from cml_iam.sandbox import Sandbox, start_sandbox
+from tests.conftest import REPOSITORY
+
+pytestmark = pytest.mark.long
+
+README = (REPOSITORY / "README.md").read_text("utf-8")
+ENDLESS = {"worker watch", "serve"}
+TYPED = {
+    "bootstrap apply": "y\n",
+    "key rotate": "y\n",
+    "worker stop": "y\n",
+    "worker idle": "y\n",
+    "worker terminate": "cml-worker-01\n",
+}
+"""What a user answers."""
+
+CODES = {
+    "bootstrap plan": 6,  # the README says so
+    "policy diff": 6,
+    "key rotate": 7,  # the old key is watched; `key resume` goes on
+}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command line of the README, and what came of it."""
+
+    command: str
+    code: int
+    out: str
+    err: str
+
+
+def _lines(heading: str) -> list[list[str]]:
+    """Return the command lines in the console blocks below *heading*."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
+    found = re.findall(r"^\$ cml-iam ((?:[^\n]|(?<=\\)\n)*)", "".join(blocks), re.MULTILINE)
+    return [shlex.split(each.replace("\\\n", " "), comments=True) for each in found]
+
+
+def _path(heading: str) -> list[list[str]]:
+    """Return the lines below *heading*; the operator's with the live audit, while workers are."""
+    lines = _lines(heading)
+    if "operator" not in heading:
+        return lines
+    return [*lines[:-1], ["audit", "--live"], lines[-1]]
+
+
+def _named(words: list[str]) -> str:
+    groups = ("policy", "bootstrap", "key", "worker")
+    name = words[:2] if words[0] in groups else words[:1]
+    return " ".join([*name, words[2]] if name == ["worker", "schedule"] else name)
+
+
+@pytest.fixture
+def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Line]]]:
+    """Walk a path of the README in a new folder, with a profile `admin` and no environment."""
+    with start_sandbox() as sandbox:
+        _as_administrator(tmp_path, sandbox, monkeypatch)
+        yield lambda heading: [_typed(words) for words in _path(heading)]
+
+
+def _as_administrator(folder: Path, sandbox: Sandbox, patch: pytest.MonkeyPatch) -> None:
+    environment = sandbox.environment()
+    profile = folder / "aws-credentials"
+    profile.write_text(
+        f"[admin]\naws_access_key_id = {environment.pop('AWS_ACCESS_KEY_ID')}\n"
+        f"aws_secret_access_key = {environment.pop('AWS_SECRET_ACCESS_KEY')}\n"
+    )
+    profile.chmod(0o600)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        patch.delenv(name, raising=False)
+    for name, value in environment.items():
+        patch.setenv(name, value)
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profile))
+    patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    (folder / "site").mkdir()
+    patch.chdir(folder / "site")
+
+
+def _typed(words: list[str]) -> Line:
+    command = _named(words)
+    if command in ENDLESS:
+        return Line(command, 0, "", "")
+    target = Path(words[words.index(">") + 1]) if ">" in words else None
+    if target is not None:
+        words = words[: words.index(">")]
+    if "KEY_ID" in words:
+        return Line(command, 0, "", "")  # for a leak: nothing to show here
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as streams:
+        streams.setattr("sys.stdin", Terminal(TYPED.get(command, "")))
+        streams.setattr("sys.stdout", out)
+        streams.setattr("sys.stderr", err)
+        code = run(words)
+    if target is not None:
+        target.write_text(out.getvalue())
+    return Line(command, code, out.getvalue(), err.getvalue())
+
+
+def test_the_paths_end_where_they_promise(walk: Callable[[str], list[Line]]) -> None:
+    """In the README's order: what the administrator made is what CI judges and operators use."""
+    administrator = walk("For the administrator who sets up an account")
+    ci = walk("For the job that checks every change")
+    operator = walk("For the operator of the workers")
+
+    for line in (*administrator, *ci, *operator):
+        assert line.code == CODES.get(line.command, 0), f"{line.command}: {line.out}{line.err}"
+    key = re.search(r"AWS_ACCESS_KEY_ID=(\w+)", Path(".env").read_text())
+    assert key is not None
+    for line in administrator:
+        if line.command in ("bootstrap apply", "key rotate", "key list"):
+            assert "from profile `admin`" in line.err, line
+    for line in operator:
+        if line.command not in ENDLESS:
+            assert line.command in ("audit", "doctor") or "profile" not in line.err, line
+            assert f"access key {key[1]} from `{Path('.env').absolute()}`" in line.err, line
+    secret = re.search(r"AWS_SECRET_ACCESS_KEY=(\S+)", Path(".env").read_text())
+    assert secret is not None
+    assert not any(secret[1] in line.out + line.err for line in (*administrator, *ci, *operator))
