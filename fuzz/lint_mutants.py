@@ -71,8 +71,9 @@ def main() -> int:
 
 
 def policies() -> list[Path]:
-    """Return the policies to begin with: the cases of the rules, but for the very large."""
-    found = sorted((ROOT / "tests" / "lint" / "cases").glob("*/*.json"))
+    """Return the policies to begin with: the rules' examples and cases, but for the very large."""
+    found = sorted((ROOT / "cml_iam" / "lint" / "examples").glob("*.json"))
+    found += sorted((ROOT / "tests" / "lint" / "cases").glob("*/*.json"))
     return [path for path in found if path.name != "expected.json" and path.stat().st_size < LARGE]
 
 

@@ -66,7 +66,8 @@ def foreign_keys(subject: Subject) -> Iterator[Found]:
 def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
     """Return the actions whose requests lack *key*, and whether that is all of them.
 
-    An element with wildcards counts as one: it lacks the key if all its actions do.
+    An element with wildcards counts as one: it lacks the key if all its actions do. Of an action
+    that the reference does not list nothing is known.
     """
     lacking: list[Action] = []
     having = item.statement.action is None
@@ -79,7 +80,7 @@ def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
                 having = True
             else:
                 lacking += [each for each, _ in live]
-        having = having or element.everything
+        having = having or not element.actions
     return lacking, not having
 
 

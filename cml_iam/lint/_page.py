@@ -29,9 +29,9 @@ of fault it is: 1 grammar, 2 names and values, 3 without effect, 4 what the mana
 """
 
 _TAIL = """
-Each rule's examples are in `tests/lint/cases/ID-NAME`: `bad*.json` with what is found in it and
-where (`expected.json`), and `good*.json`, in which nothing is found. `cml-iam policy rules ID`
-prints a description of the rule and one of each, offline.
+Each rule has examples: `cml-iam policy rules ID` prints a description of the rule, a policy that
+fails it and one that passes, offline. More are in `tests/lint/cases/ID-NAME`, with what is found in
+the failing ones and where (`expected.json`).
 
 Where a finding has one correction it comes with the corrected statement. `--fix` writes it only if
 it is proved, for every request there is, that the corrected document allows nothing new (unless the

@@ -17,17 +17,9 @@ from cml_iam.lint._certain import certain
 from cml_iam.lint._edits import Edit, apply_edits
 from cml_iam.policy import parse_policy
 from fuzz.lint_mutants import mutant, parsed, policies
+from tests.lint.documents import CASES, EXAMPLES, documents, kind_of
 
-CASES = Path(__file__).parent / "cases"
-BAD = [
-    pytest.param(path, id=f"{path.parent.name}/{path.name}")
-    for path in sorted(CASES.glob("*/bad*.json"))
-]
-
-
-def kind_of(path: Path) -> str:
-    parts = path.name.split(".")
-    return parts[1] if len(parts) == 3 else "identity"
+BAD = [pytest.param(path, id=path.name) for path in documents("bad")]
 
 
 def check(text: str, kind: str) -> None:
@@ -64,14 +56,14 @@ def test_the_same_holds_for_mutated_policies(seed: int, kind: str) -> None:
         ("CML302-key-not-of-action/bad-negated.json", "ec2:Region", "aws:RequestedRegion"),
         ("CML304-needs-any-resource/bad-deny.json", "arn:aws:ec2:*:*:instance/*", "*"),
         (
-            "CML502-tag-gate-case/bad.json",
+            "CML502-bad.json",
             "ForAllValues:StringNotEquals",
             "ForAllValues:StringNotEqualsIgnoreCase",
         ),
     ],
 )
 def test_a_name_is_replaced_where_it_stands(path: str, old: str, new: str) -> None:
-    text = (CASES / path).read_text("utf-8")
+    text = ((CASES if "/" in path else EXAMPLES) / path).read_text("utf-8")
     fixed = fix_text(text)
 
     assert new in fixed.text
@@ -288,7 +280,7 @@ def test_the_command_writes_the_file_and_keeps_its_mode(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "p.json"
-    path.write_bytes((CASES / "CML502-tag-gate-case/bad.json").read_bytes())
+    path.write_bytes((EXAMPLES / "CML502-bad.json").read_bytes())
     path.chmod(0o640)
     link = tmp_path / "link.json"
     link.symlink_to(path)
@@ -328,7 +320,7 @@ def test_the_command_says_why_it_leaves_a_file_alone(
 
 def test_a_file_without_corrections_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
-    path.write_bytes((CASES / "CML306-contradiction/bad-values.json").read_bytes())
+    path.write_bytes((EXAMPLES / "CML306-bad.json").read_bytes())
     before = path.stat()
 
     assert run(["policy", "lint", "--fix", str(path)]) == 3
@@ -337,7 +329,7 @@ def test_a_file_without_corrections_is_not_written(tmp_path: Path) -> None:
 
 
 def test_json_has_the_corrected_statement(capsys: pytest.CaptureFixture[str]) -> None:
-    run(["policy", "lint", "-o", "json", str(CASES / "CML502-tag-gate-case/bad.json")])
+    run(["policy", "lint", "-o", "json", str(EXAMPLES / "CML502-bad.json")])
 
     [finding] = json.loads(capsys.readouterr().out)["findings"]
 

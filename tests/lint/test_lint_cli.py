@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from cml_iam.cli._main import run
+from tests.lint.documents import CASES, EXAMPLES
 
-CASES = Path(__file__).parent / "cases"
 GOOD = str(CASES / "CML301-restricts-nothing" / "good-hardened.json")
 BAD = str(CASES / "CML301-restricts-nothing" / "bad-spec-beside-base.json")
-ADVICE = str(CASES / "CML601-unrestricted-write" / "bad.json")
+ADVICE = str(EXAMPLES / "CML601-bad.json")
 
 
 def lint(*arguments: str) -> int:
@@ -62,9 +62,9 @@ def test_json_holds_everything_and_the_exit_code_is_the_same(
 
 
 def test_a_folder_stands_for_its_json_files(capsys: pytest.CaptureFixture[str]) -> None:
-    assert lint(str(CASES / "CML502-tag-gate-case")) == 3
+    assert lint(str(CASES / "CML504-launch-tag-case")) == 3
     out = capsys.readouterr().out
-    assert "2 policies" in out
+    assert "3 policies" in out
     assert "expected.json: skipped: it is no policy" in out
 
 

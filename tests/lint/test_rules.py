@@ -1,7 +1,7 @@
-"""A rule is its examples: `cases/ID-NAME/{bad,good}*.json`, the same loader for all.
+"""A rule is its documents: what must be found in the bad ones, and nothing in the good ones.
 
-`bad-x.kind.json` is judged as a policy of that kind, others as identity policies. The folder's
-`expected.json` says what each bad one must report: line and message of every finding of the rule.
+`cases/ID-NAME/expected.json` says what each bad one must report: line and message of every finding
+of the rule.
 """
 
 from __future__ import annotations
@@ -11,31 +11,29 @@ from pathlib import Path
 
 import pytest
 
-from cml_iam.lint import KINDS, RULES, Finding, Severity, lint_text
+from cml_iam.lint import RULES, Finding, Severity, lint_text
 from cml_iam.lint._page import rules_page
+from tests.lint.documents import CASES, documents, kind_of, rule_of
 
-CASES = Path(__file__).parent / "cases"
 ROOT = Path(__file__).parents[2]
+LABELS = {rule.id: rule.label for rule in RULES}
 
 
-def cases(beginning: str) -> list[pytest.param]:
+def cases(which: str) -> list[pytest.param]:
     return [
-        pytest.param(path, id=f"{path.parent.name}/{path.name}")
-        for path in sorted(CASES.glob(f"*/{beginning}*.json"))
+        pytest.param(path, id=f"{rule_of(path)}/{path.name.partition('.')[0]}")
+        for path in documents(which)
     ]
 
 
 def judged(path: Path) -> tuple[Finding, ...]:
-    parts = path.name.split(".")
-    kind = parts[1] if len(parts) == 3 else "identity"
-    assert kind in KINDS
-    return lint_text(path.read_text("utf-8"), path.name, kind=kind)
+    return lint_text(path.read_text("utf-8"), path.name, kind=kind_of(path))
 
 
 @pytest.mark.parametrize("path", cases("bad"))
 def test_a_bad_example_has_exactly_the_expected_findings(path: Path) -> None:
-    rule = path.parent.name.partition("-")[0]
-    expected = json.loads((path.parent / "expected.json").read_text("utf-8"))[path.name]
+    rule = rule_of(path)
+    expected = json.loads((CASES / LABELS[rule] / "expected.json").read_text("utf-8"))[path.name]
 
     found = [
         {"line": each.place.line, "says": each.message}
@@ -49,7 +47,7 @@ def test_a_bad_example_has_exactly_the_expected_findings(path: Path) -> None:
 
 @pytest.mark.parametrize("path", cases("good"))
 def test_a_good_example_has_no_finding_of_the_rule_nor_any_that_counts(path: Path) -> None:
-    rule = path.parent.name.partition("-")[0]
+    rule = rule_of(path)
 
     found = [each for each in judged(path) if each.rule == rule or each.severity > Severity.INFO]
 
@@ -58,10 +56,8 @@ def test_a_good_example_has_no_finding_of_the_rule_nor_any_that_counts(path: Pat
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.label)
 def test_every_rule_has_good_and_bad_examples_and_a_page(rule) -> None:
-    folder = CASES / rule.label
-
-    assert list(folder.glob("bad*.json"))
-    assert list(folder.glob("good*.json"))
+    assert rule.id in map(rule_of, documents("bad"))
+    assert rule.id in map(rule_of, documents("good"))
     assert rule.page.startswith("https://docs.aws.amazon.com/")
 
 
