@@ -1,17 +1,16 @@
-"""Rights that let their holder take any other: combinations of actions of IAM and of services.
+"""Permissions that lead to others: combinations of actions of IAM and of services.
 
-The table is `escalations.json`: what is gained, AWS's page, and the requests it takes. A step with
-a `resource` is asked about one that the caller has no business with; the others about whatever the
-documents leave room for.
+The table is `policies/escalations.toml`: what is gained, AWS's page, and the calls that it takes. A
+call on a resource is asked about one that the caller has no business with; the others about
+whatever the documents leave room for.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
 """
 
 from __future__ import annotations
 
-import json
+import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
@@ -21,6 +20,7 @@ from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found
 from cml_iam.lint._tags import step
 from cml_iam.prove import Shape
+from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,22 +60,33 @@ class Escalation:
 @cache
 def escalations() -> tuple[Escalation, ...]:
     """Return the table."""
-    text = Path(__file__).with_name("escalations.json").read_text("utf-8")
+    ways = tomllib.loads(shipped_text("policies", "escalations.toml"))["way"]
     return tuple(
-        Escalation(row["gains"], row["page"], tuple(Wanted(**each) for each in row["steps"]))
-        for row in json.loads(text)
+        Escalation(way["gains"], way["page"], tuple(map(_step, way["steps"]))) for way in ways
     )
+
+
+def _step(text: str) -> Wanted:
+    """Read `ACTION [on RESOURCE] [to SERVICE]`."""
+    action, *rest = text.split()
+    named = dict(zip(rest[::2], rest[1::2], strict=True))
+    return Wanted(action, named.get("on"), named.get("to"))
 
 
 def escalates(subject: Subject) -> Iterator[Found]:
     """Yield statements that begin an escalation which the documents allow to the end."""
     if subject.kind != "identity":
         return
+    if any(item.allows and _says_everything(item) for item in subject.items):
+        return
     found: dict[int, tuple[Item, list[tuple[Escalation, list[Request]]]]] = {}
     for escalation in escalations():
+        first = (item for item in _about(subject, escalation.steps[0].action) if item.allows)
+        if all(len(found.get(id(item), (item, []))[1]) > SHOWN for item in first):
+            continue  # nothing begins it, or what does has ways enough to show
         way = _way(subject, escalation)
         item = subject.granting(way[0]) if way else None
-        if way and item and not _says_everything(item):
+        if way and item:
             found.setdefault(id(item), (item, []))[1].append((escalation, way))
     for item, ways in found.values():
         yield _found(subject, item, ways)
@@ -163,11 +174,11 @@ def _worst(subject: Subject, wanted: Wanted) -> dict[str, Any]:
 
 def _found(subject: Subject, item: Item, ways: list[tuple[Escalation, list[Request]]]) -> Found:
     gains = [each.gains for each, _ in ways]
-    more = f" and {len(gains) - SHOWN} more ways" if len(gains) > SHOWN else ""
+    more = "; and more" if len(gains) > SHOWN else ""
     escalation, way = ways[0]
     actions = list(dict.fromkeys(each.action for each in way))
     return Found(
-        f"{listed(actions)} can take any right there is: {'; '.join(gains[:SHOWN])}{more}",
+        f"{listed(actions)} can lead to other permissions: {'; '.join(gains[:SHOWN])}{more}",
         item.place(),
         "name the users, groups, roles and policies it is for, and set a permissions boundary "
         f"(see {escalation.page})",

@@ -281,7 +281,7 @@ RULES: Final = (
         "CML505",
         "escalation",
         Severity.WARNING,
-        "actions that together let their holder take any right",
+        "actions that lead to other permissions, alone or together",
         f"{_IAM}/access_policies_boundaries.html",
         _escalation.escalates,
     ),

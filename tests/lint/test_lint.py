@@ -117,7 +117,7 @@ def test_the_trust_policy_is_right_as_one_and_wrong_as_an_identity_policy() -> N
     text = json.dumps(snippets()[4])
 
     assert lint_text(text, kind="trust") == ()
-    assert [each.rule for each in lint_text(text)] == ["CML104"]
+    assert "CML104" in [each.rule for each in lint_text(text)]
 
 
 @needs_shared
