@@ -108,6 +108,7 @@ class _Play:
             guard_tag=Tag("ManagedBy", "cml-cloud-manager"),
             instance_types=("m5zn.metal", "c5.*", "c6i.*", "m5.*"),
             images={REGIONS[0]: (OWN_IMAGE,), REGIONS[1]: (WEST_IMAGE,)},
+            manager="env:.env",
         )
         path.write_text(text, "utf-8")
         return parse_site(text, str(path))

@@ -138,7 +138,11 @@ def wishes(site: Site, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 def where_of(wanted: Mapping[str, Any]) -> Where:
     """Return the stores of the options *wanted*."""
-    return Where(Path(wanted["env_file"]), wanted["allow_tracked"], tuple(wanted["to"]))
+    return Where(_file(wanted["env_file"]), wanted["allow_tracked"], tuple(wanted["to"]))
+
+
+def _file(text: Any) -> Path | None:
+    return None if text is None else Path(text)
 
 
 def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:

@@ -133,7 +133,7 @@ def credential_of(role: Role, site: Site | None) -> Credential:
 
 def credential_in(role: Role, site: Site) -> Credential | None:
     """Return the credential that the site file has for *role*, None where it has none."""
-    text = site.credentials.manager if role == "manager" else site.credentials.administrator
+    text = place_of(role, site)
     if text is None:
         return None
     kind, _, name = text.partition(":")
@@ -142,12 +142,21 @@ def credential_in(role: Role, site: Site) -> Credential | None:
         return Credential(profile=name, origin=origin)
     from cml_iam.credentials import read_env_key
 
-    path = site_path().absolute().parent / Path(name).expanduser()
+    path = Path(name)
     try:
         return Credential(key=read_env_key(path), origin=f"`{path}`, named by {origin}")
     except CmlIamError as error:
         error.message += f" ({origin})"
         raise
+
+
+def place_of(role: Role, site: Site) -> str | None:
+    """Return `profile:NAME` or `env:PATH` of the site file for *role*, the path absolute."""
+    text = site.credentials.manager if role == "manager" else site.credentials.administrator
+    kind, _, name = (text or "").partition(":")
+    if kind != "env":
+        return text
+    return f"env:{site_path().absolute().parent / Path(name).expanduser()}"
 
 
 def region_of(site: Site | None) -> str | None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._connect import region_of
+from cml_iam.cli._connect import place_of, region_of
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._settings import settings
+from cml_iam.cli._site import find_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from cml_iam.credentials import AccessKey, Delivery, Store
     from cml_iam.site import Site
 
-DEFAULT_ENV = Path(".env")
 STORE_HELP = (
     "A store of the key, repeatable: env:PATH, profile:NAME, k8s:FILE[#[NAMESPACE/]NAME], "
     "secretsmanager:NAME, ssm:NAME.  [default: the --env-file]"
@@ -29,16 +29,24 @@ STORE_HELP = (
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which stores a command was given: *to*, or else the *env_file*."""
+    """Which stores a command was given: *to*, or else the *env_file*, or else the site's."""
 
-    env_file: Path
+    env_file: Path | None
     allow_tracked: bool
     to: tuple[str, ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:
         """The stores as they are written."""
-        return self.to or (f"env:{self.env_file}",)
+        return self.to or (own_store(self.env_file),)
+
+
+def own_store(env_file: Path | None = None) -> str:
+    """Return the store of the manager's key: *env_file*, else the site's, else `.env` here."""
+    if env_file is not None:
+        return f"env:{env_file}"
+    site = find_site()
+    return (place_of("manager", site) if site else None) or "env:.env"
 
 
 def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,9 +57,8 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     file = click.option(
         "--env-file",
         type=click.Path(path_type=Path),
-        default=DEFAULT_ENV,
-        show_default=True,
-        help="Where the user's access key is, or goes.",
+        help="Where the user's access key is, or goes.  [default: `credentials.manager` of the "
+        "site file, else .env]",
     )
     return file(tracked(command))
 
@@ -60,7 +67,9 @@ def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that name the stores; the command gets them as *where*."""
 
     @functools.wraps(command)
-    def called(*, env_file: Path, allow_tracked: bool, to: tuple[str, ...], **others: Any) -> Any:
+    def called(
+        *, env_file: Path | None, allow_tracked: bool, to: tuple[str, ...], **others: Any
+    ) -> Any:
         return command(where=Where(env_file, allow_tracked, to), **others)
 
     to = click.option("--to", multiple=True, metavar="STORE", help=STORE_HELP)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._bootstrap import carry_out, planned, wanted_options
+from cml_iam.cli._delivery import own_store
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._settings import shared_options
@@ -74,10 +75,8 @@ def apply(plan_file: Path | None, **wanted: Any) -> None:
 def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
     """Return the options as a file holds them; the file for the key wherever we are then."""
     lists = {name: list(value) for name, value in wanted.items() if isinstance(value, tuple)}
-    files = {
-        "env_file": str(Path(wanted["env_file"]).absolute()),
-        "to": [_absolute(each) for each in wanted["to"]],
-    }
+    stores = wanted["to"] or (own_store(wanted["env_file"]),)
+    files = {"env_file": None, "to": [_absolute(each) for each in stores]}
     return {**wanted, **lists, **files}
 
 

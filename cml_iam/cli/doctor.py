@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cml_iam.cli._connect import Credential, connect_as, credential_in
+from cml_iam.cli._delivery import own_store
 from cml_iam.cli._exit import Exit, judged
 from cml_iam.cli._output import (
     BAD,
@@ -44,9 +45,7 @@ _MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: 
 @click.option(
     "--env-file",
     type=click.Path(path_type=Path),
-    default=Path(".env"),
-    show_default=True,
-    help="The file the application reads its key from.",
+    help="The file the application reads its key from.  [default: the site's, else .env]",
 )
 @click.option(
     "--admin-profile",
@@ -58,7 +57,7 @@ _MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: 
 @aws_options
 @click.pass_context
 def doctor(
-    context: click.Context, areas: tuple[str, ...], env_file: Path, admin_profile: str | None
+    context: click.Context, areas: tuple[str, ...], env_file: Path | None, admin_profile: str | None
 ) -> None:
     """Find what keeps the manager from its work, and say what to do about it.
 
@@ -78,7 +77,7 @@ def doctor(
     context.exit(_code(found))
 
 
-def _scene(env_file: Path, admin_profile: str | None) -> Scene:
+def _scene(env_file: Path | None, admin_profile: str | None) -> Scene:
     from cml_iam.cli.health import probe_of
     from cml_iam.cli.worker_scene import scene
     from cml_iam.doctor import Scene
@@ -94,9 +93,14 @@ def _scene(env_file: Path, admin_profile: str | None) -> Scene:
         admin=_administrator(here.site, admin_profile),
         profile=chosen.profile,
         endpoint_url=chosen.endpoint_url,
-        env_file=env_file,
+        env_file=env_file or _own_file(),
         probe=lambda region: probe_of(here, region),
     )
+
+
+def _own_file() -> Path:
+    kind, _, name = own_store().partition(":")
+    return Path(name if kind == "env" else ".env")
 
 
 def _administrator(site: Site | None, profile: str | None) -> Aws | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cml_iam.cli._ask import agreed
 from cml_iam.cli._connect import connect_as
-from cml_iam.cli._delivery import delivery_of, stores_from
+from cml_iam.cli._delivery import delivery_of, own_store, stores_from
 from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._rotator import key_options, user_of
 from cml_iam.cli._settings import settings, shared_options
@@ -59,8 +60,9 @@ def deliver(where: Where, source: str | None) -> None:
 
 def _with_source(where: Where, source: str | None) -> tuple[str, ...]:
     """Return the stores, the one the key comes from first."""
-    if source is None and where.env_file.exists():
-        source = f"env:{where.env_file}"
+    if source is None:
+        kind, _, name = own_store(where.env_file).partition(":")
+        source = f"{kind}:{name}" if kind == "env" and Path(name).exists() else None
     rest = tuple(each for each in where.to if each != source)
     return (source, *rest) if source else rest
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import click
 
 from cml_iam.cli._connect import connect_as
-from cml_iam.cli._delivery import DEFAULT_ENV
+from cml_iam.cli._delivery import own_store
 from cml_iam.cli._rotator import span
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli._site import find_site
@@ -28,10 +28,9 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     source = click.option(
         "--from",
         "source",
-        default=f"env:{DEFAULT_ENV}",
-        show_default=True,
         metavar="STORE",
-        help="The store that holds the key, written as in `key deliver --to`.",
+        help="The store that holds the key, written as in `key deliver --to`.  [default: "
+        "`credentials.manager` of the site file, else env:.env]",
     )
     return source(aws_options(shared(command)))
 
@@ -41,7 +40,7 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @_source_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def execute(source: str, command: tuple[str, ...]) -> NoReturn:
+def execute(source: str | None, command: tuple[str, ...]) -> NoReturn:
     """Run COMMAND with the key in its environment, and nowhere else: write `key exec -- COMMAND`.
 
     It takes the place of this process, so its exit code is the answer.
@@ -68,7 +67,7 @@ def execute(source: str, command: tuple[str, ...]) -> NoReturn:
     help="After this time the SDK asks again: keep it shorter than --overlap of a rotation.",
 )
 @click.option("--unsafe-stdout", is_flag=True, help="Print the secret on a terminal too.")
-def credential_process(source: str, refresh: timedelta, unsafe_stdout: bool) -> None:
+def credential_process(source: str | None, refresh: timedelta, unsafe_stdout: bool) -> None:
     """Print the key as the `credential_process` of a profile in ~/.aws/config is asked to.
 
     An SDK that asks again at the end of --refresh sees a rotation without a restart.
@@ -92,7 +91,7 @@ def credential_process(source: str, refresh: timedelta, unsafe_stdout: bool) -> 
 @click.option("--namespace", metavar="NAME", help="Of the Secret.  [default: kubectl's]")
 @click.option("--unsafe-stdout", is_flag=True, help="Yes, print the secret where I can see it.")
 def print_key(
-    source: str,
+    source: str | None,
     form: Literal["kubernetes", "export"],
     name: str | None,
     namespace: str | None,
@@ -122,10 +121,10 @@ def _refuse_terminal(allowed: bool, *, always: bool = False) -> None:
         )
 
 
-def _key(source: str) -> AccessKey:
+def _key(source: str | None) -> AccessKey:
     from cml_iam.credentials import open_store
 
-    store = open_store(source, _aws, allow_tracked=True)
+    store = open_store(source or own_store(), _aws, allow_tracked=True)
     found = store.look().key
     if found is None or not found.secret.reveal():
         raise InputError(

@@ -278,3 +278,25 @@ def test_a_mistyped_region_is_doubted(administrator: Any) -> None:
     ran = administrator("worker", "list", "--region", "us-esat-1")
 
     assert "`us-esat-1` (did you mean `us-east-1`?)" in ran.err
+
+
+def test_the_key_goes_where_the_site_file_looks_for_it(
+    administrator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from another folder, by a saved plan, and for `key` and `doctor`."""
+    site = '[credentials]\nmanager = "env:manager.env"\n' + EXAMPLE
+    (tmp_path / "cml-iam.toml").write_text(site)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("CML_IAM_SITE", str(tmp_path / "cml-iam.toml"))
+
+    assert administrator("bootstrap", "plan", "--save", "plan.json").code == 6
+    applied = administrator("bootstrap", "apply", "plan.json", "--yes")
+    listed = json.loads(administrator("key", "list", "-o", "json").out)
+    doctor = administrator("doctor", "files", "-o", "json")
+    administrator("bootstrap", "destroy", "--yes")
+
+    assert applied.code == 0, applied.err
+    assert (tmp_path / "manager.env").exists()
+    assert list(listed["stores"]) == [str(tmp_path / "manager.env")]
+    assert "manager.env" in doctor.out

@@ -112,6 +112,10 @@ instance_types = ["C5.large"]
         ("[idle]\ncpu_percent = 101", "s:5:15", "at most 100, not `101`"),
         ('[idle]\nrules = ["cpus"]', "s:5:10", "cannot be"),
         ('[fleet]\nhold_tag = "aws:x"', "s:5:12", "does not begin with aws:"),
+        ('[credentials]\nmanager = "cml-manager"', "s:5:11", 'a credential is "profile:NAME"'),
+        ('[credentials]\nmanager = "ssm:/key"', "s:5:11", 'a credential is "profile:NAME"'),
+        ('[credentials]\nadministrator = "env:"', "s:5:17", 'a credential is "profile:NAME"'),
+        ('[credentials]\nadmin = "profile:a"', "s:5:1", "is not known in `credentials`"),
         ('[restrict]\nimage_owners = ["self"]', "s:5:17", "an image owner"),
         ('[restrict.images]\nus-east-1 = ["ami-1"]', "s:5:14", "an image id"),
         (
