@@ -31,10 +31,23 @@ from cml_iam.credentials._places import open_store
 from cml_iam.credentials._process import child_environment, export_lines, process_answer
 from cml_iam.credentials._profile_file import ProfileFile
 from cml_iam.credentials._proof import prove_key
-from cml_iam.credentials._revocation import Revoked, revoke
-from cml_iam.credentials._rotation import resume, rollback, rotate
-from cml_iam.credentials._rotation_state import Rotation, read_user
-from cml_iam.credentials._rotator import Outcome, Rotator, Schedule
+from cml_iam.credentials._revocation import (
+    Revoked,
+    delete,
+    deletion_step,
+    revocation_step,
+    revoke,
+)
+from cml_iam.credentials._rotation import (
+    Status,
+    resume,
+    rollback,
+    rollback_step,
+    rotate,
+    rotation_status,
+    rotation_step,
+)
+from cml_iam.credentials._rotation_state import Outcome, Rotation, Rotator, Schedule, read_user
 from cml_iam.credentials._secrets_manager import SecretsManager
 from cml_iam.credentials._store import Contents, Store
 from cml_iam.credentials._together import Together, folders_of, parts_of, store_locked
@@ -60,6 +73,7 @@ __all__ = [
     "Schedule",
     "SecretsManager",
     "SignIn",
+    "Status",
     "Store",
     "Timetable",
     "Together",
@@ -68,7 +82,9 @@ __all__ = [
     "await_key",
     "child_environment",
     "create_key",
+    "delete",
     "delete_key",
+    "deletion_step",
     "deliver",
     "export_lines",
     "folders_of",
@@ -83,9 +99,13 @@ __all__ = [
     "read_env_key",
     "read_user",
     "resume",
+    "revocation_step",
     "revoke",
     "rollback",
+    "rollback_step",
     "rotate",
+    "rotation_status",
+    "rotation_step",
     "schedule_text",
     "store_locked",
     "try_key",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, Literal
 from cml_iam.credentials._file_store import open_folder
 from cml_iam.credentials._journal import Journal, end_journal, read_journal, write_journal
 from cml_iam.credentials._keys import (
-    MOST_KEYS,
     AccessKey,
     KeyInfo,
     SignIn,
@@ -19,6 +18,7 @@ from cml_iam.credentials._keys import (
     key_use,
     list_keys,
 )
+from cml_iam.credentials._room import key_evidence, key_to_delete
 from cml_iam.credentials._rotation_state import read_user
 from cml_iam.credentials._together import folders_of
 from cml_iam.errors import (
@@ -60,10 +60,10 @@ class KeyPlan:
     """What is to be done about the key of *user* in *store*; holds no secret.
 
     *key_id* is the key kept, or to be promoted: staged by an interrupted run, or in use in some of
-    several stores. *replaces* is the
-    id in the store that will be overwritten. *orphans* are to be removed: made by an interrupted
-    run, in no store, never used. *others* are the user's keys that stay. *unfinished* says that an
-    interrupted run left files behind.
+    several stores. *replaces* is the id in the store that will be overwritten. *orphans* are to be
+    removed: made by an interrupted run, in no store, never used. *room* is an inactive key in the
+    store that is deleted, so that there is room for the new one. *others* are the user's keys that
+    stay. *unfinished* says that an interrupted run left files behind.
     """
 
     action: Literal["keep", "finish", "create"]
@@ -74,6 +74,7 @@ class KeyPlan:
     replaces: str | None = None
     orphans: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    room: str | None = None
     unfinished: bool = False
     words: tuple[str, ...] = field(default=(), compare=False)
 
@@ -96,9 +97,11 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
     if contents.staged and journal is None:
         _refuse_while_locked(aws, user, store)
     stored = contents.key
-    verdict = _verdict(stored, keys, delivery.sign_in, arn)
+    doubts = {key: _doubt(key, keys, delivery, arn) for key in contents.keys}
+    verdict = doubts[stored] if stored else "none"
     kept = stored.id if stored and verdict is None else None
-    shared = None if kept else _shared(contents, keys, delivery.sign_in, arn)
+    # The first key in use in some of several stores that works.
+    shared = next((key.id for key, doubt in doubts.items() if doubt is None), None)
     staged = _finishable(contents, keys, delivery.sign_in, arn)
     wanted = kept or shared or staged
     known = {key for key in (wanted, staged) if key}
@@ -108,8 +111,11 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
     others = tuple(key for key in keys if key not in known | set(orphans))
     action: Literal["keep", "finish", "create"]
     action = "keep" if kept else "finish" if wanted else "create"
-    if action == "create" and len(others) >= MOST_KEYS:
-        raise _no_room(aws, user, [keys[key] for key in others], verdict)
+    room = None
+    if action == "create":
+        held = {key.id for key in contents.keys}
+        room = key_to_delete(aws, user, [keys[key] for key in others], held)
+        others = tuple(key for key in others if key != room)
     return KeyPlan(
         action=action,
         user=user,
@@ -119,10 +125,11 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
         replaces=stored.id if stored and not kept and stored.id != wanted else None,
         orphans=orphans,
         others=others,
+        room=room,
         unfinished=contents.staged is not None
         or any(folder.exists() for folder in folders_of(store)),
         words=(
-            *((f"`{shared}` is in some of the stores, and goes to the others",) if shared else ()),
+            *(_sharing(shared) if shared and not kept else ()),
             *_words(aws, contents, verdict, [keys[key] for key in others], action),
         ),
     )
@@ -137,7 +144,7 @@ def deliver(
     another run is needed, RefusedError when the user's keys are no longer those of the plan.
     """
     seen = {key.id for key in list_keys(aws, plan.user)}
-    if seen - set(plan.orphans) - {plan.key_id} != set(plan.others):
+    if seen - set(plan.orphans) - {plan.key_id, plan.room} != set(plan.others):
         raise RefusedError(
             f"the keys of `{plan.user}` have changed since the plan was made",
             remedy="look at a new plan",
@@ -163,6 +170,8 @@ def deliver(
 
 def _create(aws: Aws, plan: KeyPlan, delivery: Delivery, pause: Callable[[float], None]) -> str:
     journal = Journal(plan.arn, delivery.store.name, plan.others)
+    if plan.room is not None:
+        delete_key(aws, plan.user, plan.room)
     return make_key(
         aws,
         plan.user,
@@ -196,7 +205,7 @@ def make_key(
         key = create_key(aws, user, frozenset(journal.before))
     except UnreachableError as error:
         raise IncompleteError(
-            f"AWS gave no answer to the wish for a key of `{user}`: {error.message}",
+            f"AWS gave no answer to the request for a key of `{user}`: {error.message}",
             remedy="run the same again: it removes a key whose secret was lost",
         ) from error
     except CmlIamError:
@@ -276,19 +285,34 @@ def _own_journal(store: Store, arn: str) -> Journal | None:
     return journal
 
 
-def _verdict(
-    stored: AccessKey | None, keys: dict[str, KeyInfo], sign_in: SignIn, arn: str
-) -> str | None:
-    """Return why the stored key is not to be kept; None where it is, or where there is none."""
-    if stored is None:
-        return "none"
-    if stored.id not in keys:
-        return "stale: no key of this user"
-    if not keys[stored.id].active:
+def _doubt(stored: AccessKey, keys: dict[str, KeyInfo], delivery: Delivery, arn: str) -> str | None:
+    """Return why a key in a store is not to be kept, None where it is.
+
+    Raises RefusedError for a key that works for somebody else: its secret would be lost.
+    """
+    if stored.id in keys and not keys[stored.id].active:
         return "inactive"
-    verdict = try_key(sign_in, stored, arn)
+    verdict = try_key(delivery.sign_in, stored, arn)
+    if verdict == "another principal's":
+        raise foreign_key(delivery, stored)
+    if stored.id not in keys:
+        return None if verdict == "works" else "stale: no key of this user"
     # IAM lists it as active, so AWS has not heard of it everywhere yet.
     return None if verdict in ("works", "not known to AWS") else verdict
+
+
+def foreign_key(delivery: Delivery, key: AccessKey) -> RefusedError:
+    """Return what to raise for a key in the store that works for another principal."""
+    whose = delivery.sign_in(key).identity().arn
+    return RefusedError(
+        f"`{delivery.store.name}` holds `{key.id}`, a working key of `{whose}`: its secret would "
+        "be overwritten, and nobody could get it back",
+        remedy="name another store (--env-file, --to), or remove that key from this one yourself",
+    )
+
+
+def _sharing(key: str) -> tuple[str]:
+    return (f"`{key}` is in some of the stores, and goes to the others",)
 
 
 def _refuse_while_locked(aws: Aws, user: str, store: Store) -> None:
@@ -303,14 +327,6 @@ def _refuse_while_locked(aws: Aws, user: str, store: Store) -> None:
             f"`{store.name}`",
             remedy="wait for it; an hour after its begin `cml-iam key rotate` takes it over",
         )
-
-
-def _shared(contents: Contents, keys: dict[str, KeyInfo], sign_in: SignIn, arn: str) -> str | None:
-    """Return the first key in use in some of several stores that works."""
-    for key in contents.held:
-        if key != contents.key and _verdict(key, keys, sign_in, arn) is None:
-            return key.id
-    return None
 
 
 def _finishable(
@@ -333,27 +349,13 @@ def _orphans(
     unknown = [key for key in keys if key not in {*journal.before, *known}]
     for key in unknown:
         use = key_use(aws, key)
-        if use.when is not None:
+        if keys[key].active and use.when is not None:
             raise RefusedError(
                 f"the key `{key}` was made after an interrupted run began, and somebody uses it: "
                 f"{use}",
-                remedy="find out who holds it; delete it, or store it, by hand",
+                remedy=f"find out who holds it, then `cml-iam key revoke {key}`",
             )
     return tuple(unknown)
-
-
-def _no_room(aws: Aws, user: str, keys: list[KeyInfo], verdict: str | None) -> RefusedError:
-    evidence = "; ".join(_evidence(aws, key) for key in keys)
-    return RefusedError(
-        f"`{user}` has {len(keys)} access keys already, as many as AWS allows, and the store's is "
-        f"not to be used ({verdict}): {evidence}",
-        remedy="delete the one that nobody uses, or go without: --no-key",
-    )
-
-
-def _evidence(aws: Aws, key: KeyInfo) -> str:
-    made = f", made {key.created:%Y-%m-%d}" if key.created else ""
-    return f"`{key.id}` {key.status}{made}, {key_use(aws, key.id)}"
 
 
 def _words(
@@ -364,5 +366,5 @@ def _words(
         account = account_of(contents.key.id)
         whose = f", of account {account}" if account and verdict.startswith("stale") else ""
         words.append(f"the store's key `{contents.key.id}` is replaced: {verdict}{whose}")
-    words += [f"left alone: {_evidence(aws, key)}" for key in others]
+    words += [f"left alone: {key_evidence(key, key_use(aws, key.id))}" for key in others]
     return words

@@ -1,55 +1,147 @@
-"""Take a key out of the world at once: it leaked."""
+"""Take a key out of the world: make it inactive at once because it leaked, or delete it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cml_iam.credentials._delivery import deliver, plan_key
-from cml_iam.credentials._keys import KeyUse, key_use, list_keys, update_key
-from cml_iam.credentials._rotation_state import read_user
+from cml_iam.credentials._journal import read_journal
+from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys, update_key
+from cml_iam.credentials._rotation import corrected, look
+from cml_iam.credentials._rotation_key import finish
+from cml_iam.credentials._rotation_state import read_user, write_rotation
 from cml_iam.credentials._together import store_locked
-from cml_iam.errors import InputError
+from cml_iam.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
-    from cml_iam.credentials._rotator import Rotator
+    from cml_iam.credentials._rotation_state import Rotator
 
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
     """The key that is inactive now, its last use, and the key that is in the store instead.
 
-    *replacement* is None where the revoked key was not the one in the store.
+    *replacement* is None where the revoked key was not the one in the store. *deleted*: there was
+    no room for the replacement beside it.
     """
 
     key_id: str
     use: KeyUse
     replacement: str | None
+    deleted: bool = False
 
 
 def revoke(rotator: Rotator, key_id: str) -> Revoked:
     """Make the user's key *key_id* inactive at once, and replace it where it is in the store.
 
-    It is not deleted, so that its use can still be looked at. Temporary credentials made with it
-    live on until they expire, up to 36 hours:
+    It is kept, so that its use can still be looked at, unless it is in the store and there is no
+    room for another. Temporary credentials made with it live on until they expire, up to 36 hours:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_disable-perms.html
 
+    The replacement is not proved first: no key works worse than one that is inactive.
+
     Raises InputError for a key that is not the user's; RefusedError, after the key is inactive,
-    where there is no room for another.
+    where it cannot be replaced.
     """
-    store = rotator.delivery.store
+    delivery = replace(rotator.delivery, prove=None)
+    rotator = replace(rotator, delivery=delivery)
+    store = delivery.store
     with store_locked(store):
-        keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
-        if key_id not in keys:
-            known = ", ".join(f"`{key}`" for key in keys) or "none"
-            raise InputError(f"`{key_id}` is no key of `{rotator.user}`; it has {known}")
-        if keys[key_id].active:
+        key = _own_key(rotator, key_id)
+        if key.active:
             update_key(rotator.aws, rotator.user, key_id, active=False)
             rotator.report(f"`{key_id}` is inactive")
         use = key_use(rotator.aws, key_id)
+        _note_revoked(rotator, key_id)
         if all(stored.id != key_id for stored in store.look().keys):
             return Revoked(key_id, use, None)
-        arn = read_user(rotator.aws, rotator.user).arn
-        plan = plan_key(rotator.aws, rotator.user, arn, rotator.delivery)
-        made = deliver(rotator.aws, plan, rotator.delivery, pause=rotator.pause)
-        return Revoked(key_id, use, made)
+        user = read_user(rotator.aws, rotator.user)
+        journal = read_journal(store.folder)
+        if journal and journal.rotation and (journal.user, journal.store) == (user.arn, store.name):
+            finish(rotator, journal)
+            stored = store.look().key
+            replacement = stored.id if stored else None
+        else:
+            plan = plan_key(rotator.aws, rotator.user, user.arn, delivery)
+            replacement = deliver(rotator.aws, plan, delivery, pause=rotator.pause)
+        _note_revoked(rotator, key_id)
+        _correct(rotator)
+        left = {key.id for key in list_keys(rotator.aws, rotator.user)}
+        return Revoked(key_id, use, replacement, deleted=key_id not in left)
+
+
+def revocation_step(rotator: Rotator, key_id: str) -> str:
+    """Return in words what `revoke` would do; only reads. Raises InputError as it does."""
+    key = _own_key(rotator, key_id)
+    words = f"make `{key_id}` inactive" if key.active else f"nothing: `{key_id}` is inactive"
+    if any(stored.id == key_id for stored in rotator.delivery.store.look().keys):
+        words += f", make a new key, and put it into {rotator.delivery.store.name}"
+        if len(list_keys(rotator.aws, rotator.user)) > 1:
+            words += f"; `{key_id}` is deleted, as there is no room for a third key"
+    return words
+
+
+def delete(rotator: Rotator, key_id: str, *, stored: bool = False) -> KeyUse:
+    """Delete the user's inactive key *key_id*, and return its last use.
+
+    Raises InputError for a key that is not the user's, RefusedError for one that is active or
+    staged, and, unless *stored*, for one that is in a store.
+    """
+    with store_locked(rotator.delivery.store):
+        _check_deletion(rotator, key_id, stored=stored)
+        use = key_use(rotator.aws, key_id)
+        delete_key(rotator.aws, rotator.user, key_id)
+        _correct(rotator)
+        return use
+
+
+def deletion_step(rotator: Rotator, key_id: str, *, stored: bool = False) -> str:
+    """Return in words what `delete` would do; only reads, and raises as it does."""
+    _check_deletion(rotator, key_id, stored=stored)
+    return f"delete `{key_id}`, {key_use(rotator.aws, key_id)}"
+
+
+def _check_deletion(rotator: Rotator, key_id: str, *, stored: bool) -> None:
+    key = _own_key(rotator, key_id)
+    store = rotator.delivery.store
+    contents = store.look()
+    if key.active:
+        raise RefusedError(
+            f"`{key_id}` is active", remedy=f"make it inactive first: `cml-iam key revoke {key_id}`"
+        )
+    if contents.staged is not None and contents.staged.id == key_id:
+        raise RefusedError(
+            f"`{key_id}` is the new key of a run that was interrupted",
+            remedy="undo that with `cml-iam key rollback`, or finish it with `cml-iam key resume`",
+        )
+    if not stored and any(held.id == key_id for held in contents.keys):
+        raise RefusedError(
+            f"`{key_id}` is in `{store.name}`",
+            remedy="have it replaced with `cml-iam key rotate`, or add --stored",
+        )
+
+
+def _own_key(rotator: Rotator, key_id: str) -> KeyInfo:
+    keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
+    if key_id not in keys:
+        known = ", ".join(f"`{key}`" for key in keys) or "none"
+        raise InputError(f"`{key_id}` is no key of `{rotator.user}`; it has {known}")
+    return keys[key_id]
+
+
+def _note_revoked(rotator: Rotator, key_id: str) -> None:
+    """Keep the old key of a rotation from being made active again."""
+    rotation = read_user(rotator.aws, rotator.user).rotation
+    if rotation.phase == "idle" or rotation.old != key_id or rotation.revoked:
+        return
+    noted = replace(rotation, phase="deactivated", since=rotator.clock(), revoked=True)
+    write_rotation(rotator.aws, rotator.user, noted)
+
+
+def _correct(rotator: Rotator) -> None:
+    """Have the user's tag say what the rotation has come to."""
+    view = look(rotator)
+    rotation = corrected(view, rotator.clock())
+    if rotation != view.tags.rotation:
+        write_rotation(rotator.aws, rotator.user, rotation)

@@ -1,263 +1,432 @@
 """Rotate a key: make, deliver, observe, deactivate, observe, delete; stop and go on anywhere.
 
 AWS's own order: https://docs.aws.amazon.com/IAM/latest/UserGuide/id-credentials-access-keys-update.html
-Until the new key is in the store a journal beside the store says what is under way; from then on
-tags of the user do, so that any machine may go on.
+
+One look at the user's keys, its tags and the stores decides the next step; the steps are done one
+by one until there is something to wait for. What somebody changed by hand meanwhile is part of that
+look, so from every state there is a next step, or an error that names the command that leads on.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
 
-from cml_iam.credentials._delivery import Delivery, make_key, promote_key, try_key
-from cml_iam.credentials._file_store import close_folder
-from cml_iam.credentials._journal import Journal, end_journal, read_journal
-from cml_iam.credentials._keys import AccessKey, KeyInfo, delete_key, key_use, list_keys, update_key
-from cml_iam.credentials._mounts import holders
-from cml_iam.credentials._rotation_begin import begin, begun
-from cml_iam.credentials._rotation_end import delete_old, retire
-from cml_iam.credentials._rotation_lock import check_lock, free_lock, take_lock
-from cml_iam.credentials._rotation_state import Rotation, read_user, write_rotation
-from cml_iam.credentials._rotator import Outcome, Rotator
-from cml_iam.credentials._together import folders_of, store_locked
-from cml_iam.errors import RefusedError
+from cml_iam.credentials import _rotation_key as new_key
+from cml_iam.credentials._delivery import foreign_key, try_key
+from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys, update_key
+from cml_iam.credentials._rotation_state import (
+    Outcome,
+    Rotation,
+    Rotator,
+    UserTags,
+    read_user,
+    write_rotation,
+)
+from cml_iam.credentials._together import folders_of, parts_of, store_locked
+from cml_iam.errors import CmlIamError, RefusedError
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from cml_iam.credentials._store import Contents
+
+LAG: Final = timedelta(minutes=5)
+"""A list of keys may be older than the tag that was written after a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The user's tags and *keys*, what the stores hold, and how each key in them stands."""
+
+    tags: UserTags
+    keys: dict[str, KeyInfo]
+    contents: Contents
+    standing: dict[str, Literal["active", "inactive", "gone", "foreign"]]
+
+    @property
+    def working(self) -> set[str]:
+        """The ids in the stores that work as this user."""
+        return {key for key, standing in self.standing.items() if standing == "active"}
+
+    def dead(self, rotation: Rotation) -> str | None:
+        """Say why no store has a working key though one should; None where all is well."""
+        if self.working:
+            return None
+        held = [f"`{key}` is {standing}" for key, standing in self.standing.items()]
+        if held:
+            return f"the store's key {', '.join(held)}"
+        new = self.keys.get(rotation.new or "")
+        if rotation.phase != "idle" and (new is None or not new.active):
+            state = "gone" if new is None else "inactive"
+            return f"the new key `{rotation.new}` is {state}, and the store holds none"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is done next, in *words*.
+
+    A mere *correction* of the tag is no part of a rotation: after it one may still begin.
+    """
+
+    words: str
+    work: Callable[[], None]
+    correction: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Whether a rotation may *begin*, and that only *if_due*."""
+
+    begin: bool = False
+    if_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The *rotation* that the user's tag says, and *upcoming*: what `key resume` would do now.
+
+    *trouble* says why it cannot go on, *remedy* what to do. *interrupted*: a run left files here.
+    """
+
+    rotation: Rotation
+    interrupted: bool
+    upcoming: str = ""
+    trouble: str = ""
+    remedy: str = ""
 
 
 def rotate(rotator: Rotator, *, if_due: bool = False) -> Outcome:
     """Begin a rotation, or go on with the one under way, as far as it can go now.
 
-    With *if_due* none is begun while the key in the store is young enough by the schedule.
+    With *if_due* none is begun while the key in the store works and is young enough by the
+    schedule.
 
     Raises RefusedError where it cannot be told which key is in use, with the evidence, and while
     another machine is making a key; IncompleteError where another run is needed.
     """
     with store_locked(rotator.delivery.store):
-        if not _under_way(rotator):
-            due = _due(rotator) if if_due else None
-            if due is not None and rotator.clock() < due:
-                return Outcome("not due", Rotation(), due)
-            begin(rotator)
-        return _go_on(rotator)
+        return _run(rotator, Wish(begin=True, if_due=if_due))
 
 
 def resume(rotator: Rotator) -> Outcome:
     """Go on with the rotation under way, as far as it can go now; raises as `rotate` does."""
     with store_locked(rotator.delivery.store):
-        return _go_on(rotator)
+        return _run(rotator, Wish())
+
+
+def rotation_step(rotator: Rotator, *, begin: bool = True, if_due: bool = False) -> str:
+    """Return in words what `rotate` would do first, or without *begin* `resume`; only reads.
+
+    Raises as they do.
+    """
+    upcoming = _next(rotator, look(rotator), Wish(begin=begin, if_due=if_due))
+    return upcoming.words if isinstance(upcoming, Step) else _in_words(upcoming)
+
+
+def rotation_status(rotator: Rotator) -> Status:
+    """Return how things stand; only reads."""
+    rotation = read_user(rotator.aws, rotator.user).rotation
+    interrupted = any(folder.exists() for folder in folders_of(rotator.delivery.store))
+    try:
+        return Status(rotation, interrupted, rotation_step(rotator, begin=False))
+    except CmlIamError as error:
+        return Status(rotation, interrupted, trouble=error.message, remedy=error.remedy or "")
+
+
+def look(rotator: Rotator) -> View:
+    """Return how things stand; only reads."""
+    tags = read_user(rotator.aws, rotator.user)
+    keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
+    contents = rotator.delivery.store.look()
+    standing: dict[str, Literal["active", "inactive", "gone", "foreign"]] = {}
+    for key in contents.keys:
+        if key.id in keys:
+            standing[key.id] = "active" if keys[key.id].active else "inactive"
+            continue
+        # A list may be seconds old; the key itself knows better.
+        verdict = try_key(rotator.delivery.sign_in, key, tags.arn)
+        found: dict[str, Literal["active", "foreign"]] = {
+            "works": "active",
+            "another principal's": "foreign",
+        }
+        standing[key.id] = found.get(verdict, "gone")
+    return View(tags, keys, contents, standing)
+
+
+def _run(rotator: Rotator, wish: Wish) -> Outcome:
+    arn = read_user(rotator.aws, rotator.user).arn
+    if new_key.journal_of(rotator, arn) is None:
+        new_key.tidy(rotator)
+    while True:
+        upcoming = _next(rotator, look(rotator), wish)
+        if isinstance(upcoming, Outcome):
+            return upcoming
+        upcoming.work()
+        if not upcoming.correction:
+            wish = Wish()
+
+
+def _next(rotator: Rotator, view: View, wish: Wish) -> Step | Outcome:
+    """Return the next step, or what there is to wait for."""
+    journal = new_key.journal_of(rotator, view.tags.arn)
+    if journal is not None:
+        work = partial(new_key.finish, rotator, journal)
+        return Step("go on with the key of the rotation that was interrupted", work)
+    rotation = corrected(view, rotator.clock())
+    if rotation != view.tags.rotation:
+        work = partial(write_rotation, rotator.aws, rotator.user, rotation)
+        return Step(f"note that the rotation is {_phase_in_words(rotation)}", work, True)
+    dead = view.dead(rotation)
+    if wish.begin and (rotation.phase == "idle" or dead):
+        return _beginning(rotator, view, wish, dead)
+    if dead and rotation.phase == "idle":
+        return Outcome("not working", rotation, evidence=dead)
+    if dead:
+        raise RefusedError(dead, remedy="replace it: `cml-iam key rotate`")
+    if rotation.phase == "observing":
+        return _retiring(rotator, view, rotation)
+    if rotation.phase == "deactivated":
+        return _deleting(rotator, rotation)
+    none = "" if view.contents.keys else f"`{rotator.delivery.store.name}` holds no key"
+    return Outcome("done", rotation, evidence=none)
+
+
+def corrected(view: View, now: datetime) -> Rotation:
+    """Return what the rotation has come to by what is there, whatever its tag says."""
+    rotation = view.tags.rotation
+    if rotation.phase == "idle":
+        return rotation
+    old, new = view.keys.get(rotation.old or ""), view.keys.get(rotation.new or "")
+    if old is None:
+        return Rotation("idle", now)
+    if new is None or not new.active:
+        if old.id in view.working:  # the old key was put back
+            return Rotation("idle", now)
+        instead = view.working - {old.id, rotation.new}
+        if instead:  # the new key was replaced by another
+            return replace(rotation, new=min(instead))
+    if rotation.since is not None and now - rotation.since > LAG:
+        if rotation.phase == "observing" and not old.active:
+            return replace(rotation, phase="deactivated", since=now)
+        if rotation.phase == "deactivated" and old.active:
+            return replace(rotation, phase="observing", since=now, revoked=False)
+    return rotation
+
+
+def _phase_in_words(rotation: Rotation) -> str:
+    if rotation.phase == "idle":
+        return "over"
+    return f"{rotation.phase}, from `{rotation.old}` to `{rotation.new}`"
+
+
+def _beginning(rotator: Rotator, view: View, wish: Wish, dead: str | None) -> Step | Outcome:
+    stored = view.contents.key
+    foreign = next((key for key in view.contents.keys if view.standing[key.id] == "foreign"), None)
+    if foreign is not None:
+        raise foreign_key(rotator.delivery, foreign)
+    keys = tuple(view.keys.values())
+    if wish.if_due and not dead and stored is not None and stored.id in view.keys:
+        due = rotator.schedule.due(view.keys[stored.id])
+        if due is not None and rotator.clock() < due:
+            # What keeps a rotation from its begin then is said now.
+            new_key.room_for_key(rotator, view.tags, keys, view.contents, quiet=_inactive_by_then)
+            return Outcome("not due", view.tags.rotation, due)
+    room, lost = new_key.room_for_key(rotator, view.tags, keys, view.contents)
+    words = "make a new key, prove it, and put it to use"
+    if room is not None:
+        words = f"delete `{room}`, which is inactive, to make room; {words}"
+    return Step(words, partial(new_key.begin, rotator, room, lost))
+
+
+def _inactive_by_then(_: KeyUse) -> bool:
+    return True
+
+
+def _retiring(rotator: Rotator, view: View, rotation: Rotation) -> Step | Outcome:
+    """Deactivate the old key when it has been quiet long enough; else say what to wait for."""
+    old, new, since = rotation.old, rotation.new, rotation.since
+    if old is None or new is None or since is None:
+        raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
+    _check_new(rotator, view, old, new, since)
+    until = since + rotator.schedule.overlap
+    use = key_use(rotator.aws, old)
+    if use.when is not None and _second(use.when) > _second(since):
+        until = max(until, use.when + rotator.schedule.overlap)
+        if rotator.clock() < until:
+            return Outcome("in use", rotation, until, f"`{old}` was {use}")
+    if rotator.clock() < until:
+        return Outcome("waiting", rotation, until)
+    return Step(f"deactivate `{old}`", partial(_deactivate, rotator, rotation, old))
+
+
+def _deactivate(rotator: Rotator, rotation: Rotation, old: str) -> None:
+    update_key(rotator.aws, rotator.user, old, active=False)
+    after = replace(rotation, phase="deactivated", since=rotator.clock())
+    write_rotation(rotator.aws, rotator.user, after)
+    rotator.report(f"`{old}` is inactive")
+
+
+def _second(when: datetime) -> datetime:
+    """Return *when* as the tag and AWS keep it: the rotation's own use falls in that second."""
+    return when.replace(microsecond=0)
+
+
+def _used_since(use: KeyUse, since: datetime) -> bool:
+    return use.when is not None and _second(use.when) >= _second(since)
+
+
+def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime) -> None:
+    """Refuse to take the old key away unless the new one is in the store here, or used."""
+    stored, held = view.contents.key, {key.id for key in view.contents.keys}
+    if stored is not None and stored.id == new:
+        if try_key(rotator.delivery.sign_in, stored, view.tags.arn) == "works":
+            return
+        raise RefusedError(
+            f"the key `{new}` in the store does not work, so the old one stays",
+            remedy=f"have it replaced: `cml-iam key revoke {new}`",
+        )
+    used = new in held or _used_since(key_use(rotator.aws, new), since)
+    elsewhere = "put the new one there: `cml-iam key deliver --from STORE --to STORE`"
+    if old in held:
+        behind = next(
+            part.name
+            for part in parts_of(rotator.delivery.store)
+            if any(key.id == old for key in part.look().keys)
+        )
+        raise RefusedError(
+            f"`{behind}` still holds the old key `{old}`, so that one stays",
+            remedy=elsewhere if used else "undo the rotation: `cml-iam key rollback`",
+        )
+    if not used:
+        raise RefusedError(
+            f"the new key `{new}` is not in `{rotator.delivery.store.name}`, and nobody has used "
+            "it, so the old one stays",
+            remedy="go on where the key was delivered to, or undo: `cml-iam key rollback`",
+        )
+
+
+def _deleting(rotator: Rotator, rotation: Rotation) -> Step | Outcome:
+    if rotation.old is None or rotation.since is None:
+        raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
+    until = rotation.since + rotator.schedule.cool_off
+    if rotator.clock() < until:
+        return Outcome("waiting", rotation, until)
+    return Step(f"delete `{rotation.old}`", partial(_delete, rotator, rotation.old))
+
+
+def _delete(rotator: Rotator, old: str) -> None:
+    delete_key(rotator.aws, rotator.user, old)
+    write_rotation(rotator.aws, rotator.user, Rotation("idle", rotator.clock()))
+    rotator.report(f"`{old}` is deleted")
+
+
+def _in_words(outcome: Outcome) -> str:
+    until = f"{outcome.until:%Y-%m-%d %H:%M} UTC" if outcome.until else ""
+    match outcome.state:
+        case "done":
+            return "nothing: no rotation is under way"
+        case "not working":
+            return f"nothing: no rotation is under way; {outcome.evidence}: `cml-iam key rotate`"
+        case "not due":
+            return f"nothing before {until}: the key is not due"
+        case "in use":
+            return f"nothing: {outcome.evidence}; quiet at the earliest {until}"
+        case "waiting":
+            return f"nothing before {until}: {outcome.rotation.phase}"
 
 
 def rollback(rotator: Rotator) -> str:
     """Undo the rotation under way as far as that is possible, and say in words what was done.
 
     Before the new key is in use it is deleted. Afterwards the old one is active again, and both
-    work. Raises RefusedError when nothing is under way.
+    work; a new key that nobody holds is made inactive. Raises RefusedError when nothing is under
+    way, and for an old key that was revoked.
     """
-    store = rotator.delivery.store
-    with store_locked(store):
-        user = read_user(rotator.aws, rotator.user)
-        journal = _journal(rotator, user.arn)
-        if journal is not None and not (journal.begun and _promoted(rotator, journal)):
-            return _forget(rotator, journal)
-        if journal is not None:
-            _settle(rotator, journal)
-            user = read_user(rotator.aws, rotator.user)
-        rotation = user.rotation
-        if rotation.phase == "idle" or rotation.old is None:
-            raise RefusedError("no rotation is under way", remedy="see `cml-iam key status`")
-        if rotation.phase == "deactivated":
-            update_key(rotator.aws, rotator.user, rotation.old, active=True)
-            back = replace(rotation, phase="observing", since=rotator.clock())
-            write_rotation(rotator.aws, rotator.user, back)
-            return f"`{rotation.old}` is active again, beside `{rotation.new}`"
-        return f"`{rotation.old}` and `{rotation.new}` are both active; nothing to undo"
+    with store_locked(rotator.delivery.store):
+        return _undoing(rotator).undo()
 
 
-def _due(rotator: Rotator) -> datetime | None:
-    """Return when the key in the store is due, None where that is not known or it is none."""
-    stored = rotator.delivery.store.look().key
-    keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
-    if stored is None or stored.id not in keys:
-        return None
-    return rotator.schedule.due(keys[stored.id])
+def rollback_step(rotator: Rotator) -> str:
+    """Return in words what `rollback` would do; only reads, and raises as it does."""
+    return _undoing(rotator).words
 
 
-def _under_way(rotator: Rotator) -> bool:
-    user = read_user(rotator.aws, rotator.user)
-    return _journal(rotator, user.arn) is not None or user.rotation.phase != "idle"
+@dataclass(frozen=True, slots=True)
+class _Undoing:
+    words: str
+    undo: Callable[[], str]
 
 
-def _journal(rotator: Rotator, arn: str) -> Journal | None:
-    store = rotator.delivery.store
-    journal = read_journal(store.folder)
-    if journal and (journal.rotation is None or journal.user != arn or journal.store != store.name):
-        raise RefusedError(
-            f"a run for `{journal.user}` and `{journal.store}` was interrupted here",
-            remedy="run that one again first: `cml-iam bootstrap apply`, or the other rotation",
-        )
-    return journal
-
-
-def _go_on(rotator: Rotator) -> Outcome:
-    user = read_user(rotator.aws, rotator.user)
-    journal = _journal(rotator, user.arn)
+def _undoing(rotator: Rotator) -> _Undoing:
+    view = look(rotator)
+    journal = new_key.journal_of(rotator, view.tags.arn)
+    if journal is not None and not (journal.begun and new_key.promoted(rotator, journal)):
+        work = partial(new_key.forget, rotator, journal)
+        return _Undoing("delete the new key, which is not in use yet", work)
     if journal is not None:
-        journal = begun(rotator, journal)
-        if not _promoted(rotator, journal):
-            _replace(rotator, journal)
-        _settle(rotator, journal)
-    else:
-        _tidy(rotator)  # killed before it began, or after its end
-    rotation = read_user(rotator.aws, rotator.user).rotation
-    if rotation.phase == "observing":
-        outcome = retire(rotator, rotation)
-        if outcome is not None:
-            return outcome
-        rotation = read_user(rotator.aws, rotator.user).rotation
-    if rotation.phase == "deactivated":
-        return delete_old(rotator, rotation)
-    return Outcome("done", rotation)
+
+        def settled() -> str:
+            new_key.settle(rotator, journal)
+            return _undoing(rotator).undo()
+
+        return _Undoing("nothing: the new key is in use, and the old one is active", settled)
+    return _reversal(rotator, view)
 
 
-def _tidy(rotator: Rotator) -> None:
-    first, *rest = folders_of(rotator.delivery.store)
-    if first.exists():
-        end_journal(first)
-    for folder in rest:
-        close_folder(folder)
-
-
-def _promoted(rotator: Rotator, journal: Journal) -> bool:
-    """Say whether the key made by this rotation is the one in the store."""
-    stored = rotator.delivery.store.look().key
-    ids = {key.id for key in list_keys(rotator.aws, rotator.user)}
-    return stored is not None and stored.id not in journal.before and stored.id in ids
-
-
-def _replace(rotator: Rotator, journal: Journal) -> None:
-    """Deliver the staged key; where there is none, remove what was lost and make one."""
-    take_lock(rotator, journal)
-    contents = rotator.delivery.store.look()
-    keys = list_keys(rotator.aws, rotator.user)
-    delivery = _guarded(rotator, journal)
-    # Of several stores some may have it in use already, and none staged any more.
-    started = [key for key in contents.keys if key.id not in journal.before]
-    for key in filter(None, (contents.staged, *started)):
-        if _alive(rotator, key, keys, journal.user):
-            promote_key(journal.user, delivery, key, pause=rotator.pause)
-            rotator.report(f"`{key.id}` is in use")
-            _tell_readers(rotator, journal)
-            return
-    _remove_orphans(rotator, journal, keys)
-
-    def give_up() -> None:
-        # In this order: whoever has the journal can free the lock, and nobody else.
-        free_lock(rotator, journal)
-        end_journal(rotator.delivery.store.folder)
-
-    made = make_key(
-        rotator.aws, rotator.user, journal, delivery, pause=rotator.pause, give_up=give_up
+def _reversal(rotator: Rotator, view: View) -> _Undoing:
+    """Return how a rotation whose new key was delivered is undone."""
+    rotation = view.tags.rotation
+    dead = view.dead(rotation)
+    leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key status`"
+    old, new = view.keys.get(rotation.old or ""), view.keys.get(rotation.new or "")
+    if rotation.phase == "idle" or old is None:
+        raise RefusedError("no rotation is under way", remedy=f"see {leads_on}")
+    over = Rotation("idle", rotator.clock())
+    if not old.active:
+        if rotation.revoked:
+            leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key resume`"
+            raise RefusedError(
+                f"`{old.id}` was revoked, so it stays inactive", remedy=f"go on with {leads_on}"
+            )
+        beside = f", beside `{new.id}`" if new is not None and new.active else ""
+        more = f"; {dead}: `cml-iam key rotate` replaces it" if dead else ""
+        back = replace(rotation, phase="observing", since=rotator.clock())
+        return _change(rotator, back, f"`{old.id}` is active again{beside}{more}", (old.id, True))
+    if new is None or not new.active:
+        return _change(rotator, over, f"`{old.id}` is active; no rotation is under way any more")
+    if new.id in {key.id for key in view.contents.keys}:
+        return _Undoing(
+            "nothing: both keys are active",
+            lambda: f"`{old.id}` and `{new.id}` are both active; nothing to undo",
+        )
+    use = key_use(rotator.aws, new.id)
+    if rotation.since is not None and _used_since(use, rotation.since):
+        raise RefusedError(
+            f"`{new.id}` is in none of the stores, and somebody uses it: {use}",
+            remedy=f"find out who uses `{new.id}`, then `cml-iam key revoke {new.id}`",
+        )
+    return _change(
+        rotator,
+        over,
+        f"`{new.id}` is inactive: it is in none of the stores; `{old.id}` is active",
+        (new.id, False),
     )
-    rotator.report(f"`{made}` is made, proved and in use")
-    _tell_readers(rotator, journal)
 
 
-def _tell_readers(rotator: Rotator, journal: Journal) -> None:
-    """Report who will not see the new key by itself."""
-    for word in rotator.delivery.store.afterwards():
-        rotator.report(word)
-    for old in journal.before:
-        held = holders(old)
-        if held:
-            rotator.report(f"`{old}` is in the environment of: {', '.join(held)}; restart them")
+def _change(
+    rotator: Rotator, rotation: Rotation, words: str, key: tuple[str, bool] | None = None
+) -> _Undoing:
+    def work() -> str:
+        if key is not None:
+            update_key(rotator.aws, rotator.user, key[0], active=key[1])
+        write_rotation(rotator.aws, rotator.user, rotation)
+        return words
 
-
-def _guarded(rotator: Rotator, journal: Journal) -> Delivery:
-    """Return the delivery, which does not put a key to use after the lock is lost."""
-    prove = rotator.delivery.prove
-
-    def checked(key: AccessKey) -> None:
-        check_lock(rotator, journal)
-        if prove is not None:
-            prove(key)
-
-    return replace(rotator.delivery, prove=checked)
-
-
-def _alive(rotator: Rotator, staged: AccessKey, keys: tuple[KeyInfo, ...], arn: str) -> bool:
-    # A list of IAM may be seconds old; the key itself knows better.
-    listed = any(key.id == staged.id and key.active for key in keys)
-    return listed or try_key(rotator.delivery.sign_in, staged, arn) == "works"
-
-
-def _remove_orphans(rotator: Rotator, journal: Journal, keys: tuple[KeyInfo, ...]) -> None:
-    for key in keys:
-        if key.id in journal.before:
-            continue
-        _delete_unused(rotator, key)
-        rotator.report(f"`{key.id}` is deleted: its secret was lost")
-
-
-def _delete_unused(rotator: Rotator, key: KeyInfo) -> None:
-    """Delete *key*, which nobody can know of; raises RefusedError where somebody uses it."""
-    use = key_use(rotator.aws, key.id)
-    if use.when is not None:
-        raise RefusedError(
-            f"the key `{key.id}` was made after this rotation began, and somebody uses it: {use}",
-            remedy="find out who holds it, then `cml-iam key revoke ID`",
-        )
-    delete_key(rotator.aws, rotator.user, key.id)
-
-
-def _settle(rotator: Rotator, journal: Journal) -> None:
-    """Hand over from the journal to the tag: the new key is in the store."""
-    store = rotator.delivery.store
-    stored = store.look().key
-    present = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
-    old = next((key for key in journal.before if key in present), None)
-    now = rotator.clock()
-    if stored is None:
-        raise RefusedError("the store has lost its key", remedy="run `cml-iam bootstrap apply`")
-    state = Rotation("observing", now, old, stored.id) if old else Rotation("idle", now)
-    write_rotation(rotator.aws, rotator.user, state)
-    free_lock(rotator, journal)
-    store.discard()
-    end_journal(store.folder)
-
-
-def _forget(rotator: Rotator, journal: Journal) -> str:
-    """Delete the key that is not in use yet, and every trace of the rotation."""
-    store = rotator.delivery.store
-    if not journal.begun:
-        _leave(rotator, journal)
-        return "the rotation is undone: no key had been made"
-    contents = store.look()
-    staged = contents.staged
-    present = {key.id for key in list_keys(rotator.aws, rotator.user)}
-    started = [key.id for key in contents.keys if key.id in present - set(journal.before)]
-    if started:
-        raise RefusedError(
-            f"`{started[0]}` is in use in some of the stores already, so it is not deleted",
-            remedy="finish with `cml-iam key resume`: the old key works on for --overlap",
-        )
-    gone = []
-    for key in list_keys(rotator.aws, rotator.user):
-        if key.id in journal.before:
-            continue
-        if staged is not None and staged.id == key.id:
-            delete_key(rotator.aws, rotator.user, key.id)
-        else:
-            _delete_unused(rotator, key)
-        gone.append(f"`{key.id}`")
-    _leave(rotator, journal)
-    return f"the rotation is undone; deleted: {', '.join(gone) or 'nothing'}"
-
-
-def _leave(rotator: Rotator, journal: Journal) -> None:
-    """Leave nothing of the rotation, nor of a store that it made."""
-    free_lock(rotator, journal)
-    rotator.delivery.store.withdraw()
-    end_journal(rotator.delivery.store.folder)
+    if key is None:
+        return _Undoing("note that the rotation is over", work)
+    return _Undoing(f"make `{key[0]}` {'active' if key[1] else 'inactive'}", work)

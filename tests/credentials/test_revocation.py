@@ -46,12 +46,25 @@ def test_another_key_is_revoked_without_a_replacement(tmp_path: Path) -> None:
     assert scene.stored_works()
 
 
-def test_without_room_it_is_inactive_all_the_same(tmp_path: Path) -> None:
+def test_without_room_the_revoked_key_makes_place_for_its_replacement(tmp_path: Path) -> None:
     scene = one(tmp_path / "x")
     assert scene.start is not None
-    create_key(scene.iam.admin(), USER, frozenset())
+    other = create_key(scene.iam.admin(), USER, frozenset())
 
-    with pytest.raises(errors.RefusedError, match="2 access keys"):
+    done = revoke(scene.rotator(), scene.start.id)
+
+    assert done.deleted
+    assert set(scene.iam.keys) == {other.id, done.replacement}
+    assert scene.iam.keys[other.id].status == "Active"
+    assert scene.stored_works()
+
+
+def test_where_it_cannot_be_replaced_it_is_inactive_all_the_same(tmp_path: Path) -> None:
+    scene = one(tmp_path / "x")
+    assert scene.start is not None
+    scene.iam.denied = {"create_access_key"}
+
+    with pytest.raises(errors.DeniedError):
         revoke(scene.rotator(), scene.start.id)
 
     assert scene.iam.keys[scene.start.id].status == "Inactive"

@@ -1,0 +1,312 @@
+"""The new key of a rotation: from the journal that says it is to be made to the tag of the user.
+
+It is written down, the user is locked, and only then keys count. Until the new key is in the store
+a journal beside the store says what is under way; from then on a tag of the user does.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cml_iam.credentials._delivery import Delivery, make_key, promote_key, try_key
+from cml_iam.credentials._file_store import close_folder, open_folder
+from cml_iam.credentials._journal import Journal, end_journal, read_journal, write_journal
+from cml_iam.credentials._keys import AccessKey, KeyInfo, KeyUse, delete_key, key_use, list_keys
+from cml_iam.credentials._mounts import holders
+from cml_iam.credentials._room import key_to_delete
+from cml_iam.credentials._rotation_state import (
+    STALE_LOCK,
+    Rotation,
+    UserTags,
+    busy,
+    check_lock,
+    free_lock,
+    read_user,
+    take_lock,
+    write_rotation,
+)
+from cml_iam.credentials._together import folders_of
+from cml_iam.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cml_iam.credentials._rotation_state import Rotator
+    from cml_iam.credentials._store import Contents
+
+
+def journal_of(rotator: Rotator, arn: str) -> Journal | None:
+    """Return the journal of this rotation; raises RefusedError for that of another run."""
+    store = rotator.delivery.store
+    journal = read_journal(store.folder)
+    if journal is None:
+        return None
+    if (journal.user, journal.store) != (arn, store.name):
+        raise RefusedError(
+            f"a run for `{journal.user}` and `{journal.store}` was interrupted here",
+            remedy="finish that one first, with its site file and its stores: "
+            f"`cml-iam {'key resume' if journal.rotation else 'bootstrap apply'}`",
+        )
+    if journal.rotation is None:
+        raise RefusedError(
+            "a run that delivers a key was interrupted here",
+            remedy="finish it first: `cml-iam bootstrap apply`",
+        )
+    return journal
+
+
+def room_for_key(
+    rotator: Rotator,
+    user: UserTags,
+    keys: tuple[KeyInfo, ...],
+    contents: Contents,
+    quiet: Callable[[KeyUse], bool] | None = None,
+) -> tuple[str | None, set[str]]:
+    """Return which key is to be deleted before one is made, and which an earlier run lost.
+
+    Raises RefusedError where there is no room, and while another machine makes a key.
+    """
+    if user.lock is not None and rotator.clock() - user.lock.since < STALE_LOCK:
+        raise busy(user.lock)
+    lost = _lost_keys(rotator, user, keys, contents)
+    gone = key_to_delete(
+        rotator.aws,
+        rotator.user,
+        [key for key in keys if key.id not in lost],
+        {key.id for key in contents.keys},
+        quiet=quiet or (lambda use: _quiet(rotator, use)),
+        last=user.rotation.old,
+    )
+    return gone, lost
+
+
+def begin(rotator: Rotator, room: str | None, lost: set[str]) -> None:
+    """Write down that a new key is to be made, and take the lock of the user."""
+    store = rotator.delivery.store
+    arn = read_user(rotator.aws, rotator.user).arn
+    for word in store.look().words:
+        rotator.report(word)
+    if room is not None:
+        use = key_use(rotator.aws, room)
+        delete_key(rotator.aws, rotator.user, room)
+        rotator.report(f"`{room}` is deleted to make room: inactive, {use}")
+    token = secrets.token_hex(8)
+    journal = Journal(arn, store.name, (), token, lost=tuple(sorted(lost)), begun=False)
+    open_folder(store.folder)
+    write_journal(store.folder, journal)
+    _lock(rotator, journal)
+
+
+def finish(rotator: Rotator, journal: Journal) -> None:
+    """Make the key that *journal* says is to be made, or go on with it, until it is in use."""
+    journal = _begun(rotator, journal)
+    if not promoted(rotator, journal):
+        _replace(rotator, journal)
+    settle(rotator, journal)
+
+
+def _lost_keys(
+    rotator: Rotator, user: UserTags, keys: tuple[KeyInfo, ...], contents: Contents
+) -> set[str]:
+    """Return the keys that a run elsewhere made and never put to use, now that its lock is old.
+
+    Such a key is in no store and was never used, or is staged still; so this rotation goes on with
+    it or removes it, as if it had made it.
+    """
+    lock = user.lock
+    if lock is None:
+        return set()
+    staged = contents.staged.id if contents.staged else None
+    in_use = {key.id for key in contents.keys}
+    return {
+        key.id
+        for key in keys
+        if key.created is not None
+        and key.created >= lock.since
+        and key.id not in in_use
+        and (key.id == staged or key_use(rotator.aws, key.id).when is None)
+    }
+
+
+def _quiet(rotator: Rotator, use: KeyUse) -> bool:
+    return use.when is None or rotator.clock() - use.when >= rotator.schedule.overlap
+
+
+def _begun(rotator: Rotator, journal: Journal) -> Journal:
+    """Return *journal* with the keys that were there when the lock was taken.
+
+    Before the lock somebody else may have made one, and it is theirs.
+    """
+    if journal.begun:
+        return journal
+    _lock(rotator, journal)
+    keys = list_keys(rotator.aws, rotator.user)
+    before = tuple(key.id for key in keys if key.id not in journal.lost)
+    begun = replace(journal, before=before, begun=True)
+    write_journal(rotator.delivery.store.folder, begun)
+    return begun
+
+
+def _lock(rotator: Rotator, journal: Journal) -> None:
+    """Take the lock; where somebody else has it, nothing was ever begun."""
+    try:
+        take_lock(rotator, journal)
+    except RefusedError:
+        end_journal(rotator.delivery.store.folder)
+        raise
+
+
+def promoted(rotator: Rotator, journal: Journal) -> bool:
+    """Say whether the key made by this rotation is the one in the store."""
+    stored = rotator.delivery.store.look().key
+    ids = {key.id for key in list_keys(rotator.aws, rotator.user)}
+    return stored is not None and stored.id not in journal.before and stored.id in ids
+
+
+def _replace(rotator: Rotator, journal: Journal) -> None:
+    """Deliver the staged key; where there is none, remove what was lost and make one."""
+    take_lock(rotator, journal)
+    contents = rotator.delivery.store.look()
+    keys = list_keys(rotator.aws, rotator.user)
+    delivery = _guarded(rotator, journal)
+    # Of several stores some may have it in use already, and none staged any more.
+    started = [key for key in contents.keys if key.id not in journal.before]
+    for key in filter(None, (contents.staged, *started)):
+        if _alive(rotator, key, keys, journal.user):
+            promote_key(journal.user, delivery, key, pause=rotator.pause)
+            rotator.report(f"`{key.id}` is in use")
+            _tell_readers(rotator, journal)
+            return
+    _remove_orphans(rotator, journal, keys)
+
+    def give_up() -> None:
+        # In this order: whoever has the journal can free the lock, and nobody else.
+        free_lock(rotator, journal)
+        end_journal(rotator.delivery.store.folder)
+
+    made = make_key(
+        rotator.aws, rotator.user, journal, delivery, pause=rotator.pause, give_up=give_up
+    )
+    rotator.report(f"`{made}` is made, proved and in use")
+    _tell_readers(rotator, journal)
+
+
+def _tell_readers(rotator: Rotator, journal: Journal) -> None:
+    """Report who will not see the new key by itself."""
+    for word in rotator.delivery.store.afterwards():
+        rotator.report(word)
+    for old in journal.before:
+        held = holders(old)
+        if held:
+            rotator.report(f"`{old}` is in the environment of: {', '.join(held)}; restart them")
+
+
+def _guarded(rotator: Rotator, journal: Journal) -> Delivery:
+    """Return the delivery, which does not put a key to use after the lock is lost."""
+    prove = rotator.delivery.prove
+
+    def checked(key: AccessKey) -> None:
+        check_lock(rotator, journal)
+        if prove is not None:
+            prove(key)
+
+    return replace(rotator.delivery, prove=checked)
+
+
+def _alive(rotator: Rotator, staged: AccessKey, keys: tuple[KeyInfo, ...], arn: str) -> bool:
+    # A list of IAM may be seconds old; the key itself knows better.
+    listed = any(key.id == staged.id and key.active for key in keys)
+    return listed or try_key(rotator.delivery.sign_in, staged, arn) == "works"
+
+
+def _remove_orphans(rotator: Rotator, journal: Journal, keys: tuple[KeyInfo, ...]) -> None:
+    for key in keys:
+        if key.id in journal.before:
+            continue
+        _delete_unused(rotator, key)
+        rotator.report(f"`{key.id}` is deleted: its secret was lost")
+
+
+def _delete_unused(rotator: Rotator, key: KeyInfo) -> None:
+    """Delete *key*, which nobody can know of; raises RefusedError where somebody uses it."""
+    use = key_use(rotator.aws, key.id)
+    if key.active and use.when is not None:
+        raise RefusedError(
+            f"the key `{key.id}` was made after this rotation began, its secret is in no store, "
+            f"and it was used: {use}",
+            remedy=f"find out who uses it, then `cml-iam key revoke {key.id}`",
+        )
+    delete_key(rotator.aws, rotator.user, key.id)
+
+
+def settle(rotator: Rotator, journal: Journal) -> None:
+    """Hand over from the journal to the tag: the new key is in the store."""
+    store = rotator.delivery.store
+    stored = store.look().key
+    if stored is None:
+        raise RefusedError("the store has lost its key", remedy="run `cml-iam key resume`")
+    present = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
+    old = next((key for key in journal.before if key in present), None)
+    before = read_user(rotator.aws, rotator.user).rotation
+    write_rotation(
+        rotator.aws,
+        rotator.user,
+        _settled(rotator, present[old] if old else None, stored.id, before),
+    )
+    free_lock(rotator, journal)
+    store.discard()
+    end_journal(store.folder)
+
+
+def _settled(rotator: Rotator, old: KeyInfo | None, new: str, before: Rotation) -> Rotation:
+    now = rotator.clock()
+    if old is None:
+        return Rotation("idle", now)
+    revoked = before.revoked and before.old == old.id
+    return Rotation("observing" if old.active else "deactivated", now, old.id, new, revoked)
+
+
+def forget(rotator: Rotator, journal: Journal) -> str:
+    """Delete the key that is not in use yet, and every trace of the rotation."""
+    store = rotator.delivery.store
+    if not journal.begun:
+        _leave(rotator, journal)
+        return "the rotation is undone: no key had been made"
+    contents = store.look()
+    staged = contents.staged
+    keys = list_keys(rotator.aws, rotator.user)
+    started = {key.id for key in contents.keys} & ({key.id for key in keys} - set(journal.before))
+    if started:
+        raise RefusedError(
+            f"`{min(started)}` is in use in some of the stores already, so it is not deleted",
+            remedy="finish with `cml-iam key resume`: the old key works on for --overlap",
+        )
+    gone = []
+    for key in keys:
+        if key.id in journal.before:
+            continue
+        if staged is not None and staged.id == key.id:
+            delete_key(rotator.aws, rotator.user, key.id)
+        else:
+            _delete_unused(rotator, key)
+        gone.append(f"`{key.id}`")
+    _leave(rotator, journal)
+    return f"the rotation is undone; deleted: {', '.join(gone) or 'nothing'}"
+
+
+def _leave(rotator: Rotator, journal: Journal) -> None:
+    """Leave nothing of the rotation, nor of a store that it made."""
+    free_lock(rotator, journal)
+    rotator.delivery.store.withdraw()
+    end_journal(rotator.delivery.store.folder)
+
+
+def tidy(rotator: Rotator) -> None:
+    """Remove what a run left that was killed before it began, or after its end."""
+    first, *rest = folders_of(rotator.delivery.store)
+    if first.exists():
+        end_journal(first)
+    for folder in rest:
+        close_folder(folder)
