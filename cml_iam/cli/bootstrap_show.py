@@ -48,6 +48,7 @@ def status(**wanted: Any) -> None:
                 "keys": keys,
                 "stored_id": found.stored_id,
                 "stale": found.stale,
+                "inactive": found.inactive,
                 "warnings": list(found.plan.warnings),
                 "unchecked": list(found.plan.unchecked),
             }
@@ -86,6 +87,9 @@ def _say_status(found: Any, summary: str) -> None:
         )
     if found.stale:
         say(f"{WARN} the store holds `{found.stored_id}`, which is no key of this user")
+    if found.inactive:
+        say(f"{WARN} the store's key `{found.stored_id}` is inactive")
+        say("  fix: have it replaced: `cml-iam key rotate`")
     _say_rest(found.plan.warnings, found.plan.unchecked)
     say(summary)
 

@@ -80,6 +80,7 @@ def _tell(plan: KeyPlan, key_id: str | None, store: Store) -> None:
         answer: dict[str, Any] = {
             "done": done,
             "action": plan.action,
+            "deletes": [key for key in (*plan.orphans, plan.room) if key],
             "key_id": key_id or plan.key_id,
             "stores": plan.store.split(", "),
             "afterwards": list(words),

@@ -1,4 +1,4 @@
-"""`cml-iam key rotate`, and what belongs to it: resume, rollback, status, revoke."""
+"""`cml-iam key rotate`, and what belongs to it: resume, rollback, status."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import click
 
 from cml_iam.cli._ask import agreed
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
+from cml_iam.cli._output import BAD, INFO, OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._rotator import key_options, rotator_of, schedule_options
-from cml_iam.cli._settings import shared_options
+from cml_iam.cli._settings import settings, shared_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ _EXIT: Final = {
     "not due": Exit.OK,
     "waiting": Exit.RESUMABLE,
     "in use": Exit.FINDINGS,
+    "not working": Exit.FINDINGS,
 }
 
 
@@ -40,7 +41,7 @@ def _health_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @schedule_options
 @_health_option
 @click.option("--if-due", is_flag=True, help="Begin only when the stored key is due; for cron.")
-@shared_options("yes")
+@shared_options("yes", "dry_run")
 def rotate(where: Where, health_url: str | None, if_due: bool, **spans: timedelta) -> None:
     """Replace the key in its stores: make a new one, prove it, use it, retire the old one.
 
@@ -49,8 +50,12 @@ def rotate(where: Where, health_url: str | None, if_due: bool, **spans: timedelt
     when somebody still uses the old key.
     """
     from cml_iam.credentials import rotate as begin
+    from cml_iam.credentials import rotation_step
 
     rotator = rotator_of(where, spans, health_url)
+    if settings().dry_run:
+        tell_step(rotation_step(rotator, if_due=if_due))
+        return
     if not if_due and not agreed(rotator.aws, f"rotate the key of {rotator.user}?"):
         note(f"{WARN} nothing was changed")
         return
@@ -61,75 +66,77 @@ def rotate(where: Where, health_url: str | None, if_due: bool, **spans: timedelt
 @key_options
 @schedule_options
 @_health_option
+@shared_options("dry_run")
 def resume(where: Where, health_url: str | None, **spans: timedelta) -> None:
     """Go on with a rotation that was interrupted, or that waited; begins none."""
     from cml_iam.credentials import resume as go_on
+    from cml_iam.credentials import rotation_step
 
-    _tell(go_on(rotator_of(where, spans, health_url)))
+    rotator = rotator_of(where, spans, health_url)
+    if settings().dry_run:
+        tell_step(rotation_step(rotator, begin=False))
+        return
+    _tell(go_on(rotator))
 
 
 @click.command()
 @key_options
+@shared_options("dry_run")
 def rollback(where: Where) -> None:
     """Undo the rotation under way: delete the new key, or make the old one active again."""
     from cml_iam.credentials import rollback as undo
+    from cml_iam.credentials import rollback_step
 
-    said = undo(rotator_of(where))
+    rotator = rotator_of(where)
+    if settings().dry_run:
+        tell_step(rollback_step(rotator))
+        return
+    done = undo(rotator)
     if wants_json():
-        print_json({"done": said})
+        print_json({"done": done})
     else:
-        say(f"{OK} {said}")
+        say(f"{OK} {done}")
 
 
 @click.command()
 @key_options
 @schedule_options
 def status(where: Where, **spans: timedelta) -> None:
-    """Show which phase a rotation is in; changes nothing."""
-    from cml_iam.credentials import folders_of, read_user
+    """Show which phase a rotation is in, and what comes next; changes nothing."""
+    from cml_iam.credentials import rotation_status
 
-    rotator = rotator_of(where, spans)
-    found = read_user(rotator.aws, rotator.user)
-    interrupted = any(folder.exists() for folder in folders_of(rotator.delivery.store))
+    shown = rotation_status(rotator_of(where, spans))
     if wants_json():
-        print_json({**_rotation_data(found.rotation), "interrupted": interrupted})
+        more = {"next": shown.upcoming, "trouble": shown.trouble, "remedy": shown.remedy}
+        print_json(
+            {
+                **_rotation_data(shown.rotation),
+                "interrupted": shown.interrupted,
+                **{name: text or None for name, text in more.items()},
+            }
+        )
         return
-    rotation = found.rotation
+    rotation = shown.rotation
     since = f" since {rotation.since:%Y-%m-%d %H:%M} UTC" if rotation.since else ""
     say(f"{rotation.phase}{since}")
     if rotation.old:
-        say(f"old key {rotation.old}, new key {rotation.new}")
-    if interrupted:
-        say(f"{WARN} a run was interrupted here: `cml-iam key resume`, or `bootstrap apply`")
+        revoked = ", revoked" if rotation.revoked else ""
+        say(f"old key {rotation.old}{revoked}, new key {rotation.new}")
+    if shown.interrupted:
+        say(f"{WARN} a run was interrupted here")
+    if shown.trouble:
+        say(f"{WARN} {shown.trouble}")
+        say(f"  fix: {shown.remedy}")
+    else:
+        say(f"`cml-iam key resume` would do: {shown.upcoming}")
 
 
-@click.command()
-@click.argument("key_id", metavar="KEY_ID")
-@key_options
-@shared_options("yes")
-def revoke(key_id: str, where: Where) -> None:
-    """Make a leaked key inactive at once; the one in the stores is replaced.
-
-    The key is kept, inactive, so that its use can be looked at.
-    """
-    from cml_iam.credentials import revoke as take
-
-    rotator = rotator_of(where)
-    if not agreed(rotator.aws, f"make {key_id} inactive now?"):
-        note(f"{WARN} nothing was changed")
-        return
-    done = take(rotator, key_id)
-    words = rotator.delivery.store.afterwards() if done.replacement else ()
+def tell_step(words: str) -> None:
+    """Print what would be done."""
     if wants_json():
-        answer = {"revoked": key_id, "use": str(done.use), "replacement": done.replacement}
-        print_json({**answer, "afterwards": list(words)})
-        return
-    say(f"{OK} {key_id} is inactive; it was {done.use}")
-    if done.replacement:
-        say(f"{OK} {done.replacement} is in {rotator.delivery.store.name} instead")
-    for word in words:
-        say(f"{WARN} {word}")
-    say(f"{WARN} temporary credentials made with it live on until they expire (up to 36 hours)")
+        print_json({"done": False, "would": words})
+    else:
+        say(f"{INFO} would do: {words}")
 
 
 def _tell(outcome: Outcome) -> None:
@@ -145,6 +152,11 @@ def _tell(outcome: Outcome) -> None:
         )
     elif outcome.state == "done":
         say(f"{OK} done: no rotation is under way")
+        if outcome.evidence:
+            say(f"{WARN} {outcome.evidence}: `cml-iam key rotate` delivers one")
+    elif outcome.state == "not working":
+        say(f"{BAD} {outcome.evidence}, and no rotation is under way")
+        say("  fix: replace it: `cml-iam key rotate`")
     elif outcome.state == "not due":
         say(f"{OK} not due before {until}")
     elif outcome.state == "in use":

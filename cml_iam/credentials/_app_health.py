@@ -30,5 +30,5 @@ def ask_health(url: str) -> None:
         said = f"does not answer ({type(error).__name__})"
     raise IncompleteError(
         f"the application is not well, so its key is not changed now: `{url}` {said}",
-        remedy="mend it, then `cml-iam key resume`; or undo: `cml-iam key rollback`",
+        remedy="repair it, then `cml-iam key resume`; or undo: `cml-iam key rollback`",
     )

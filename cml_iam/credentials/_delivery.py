@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -299,6 +299,13 @@ def _doubt(stored: AccessKey, keys: dict[str, KeyInfo], delivery: Delivery, arn:
         return None if verdict == "works" else "stale: no key of this user"
     # IAM lists it as active, so AWS has not heard of it everywhere yet.
     return None if verdict in ("works", "not known to AWS") else verdict
+
+
+def refuse_foreign(contents: Contents, ids: Collection[str], delivery: Delivery, arn: str) -> None:
+    """Raise RefusedError for a key in a store, none of the user's *ids*, that works for another."""
+    for key in contents.keys:
+        if key.id not in ids and try_key(delivery.sign_in, key, arn) == "another principal's":
+            raise foreign_key(delivery, key)
 
 
 def foreign_key(delivery: Delivery, key: AccessKey) -> RefusedError:

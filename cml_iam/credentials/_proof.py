@@ -42,7 +42,7 @@ def prove_key(
         raise RefusedError(
             f"the new key `{key.id}` is not put to use, it may not: "
             f"{', '.join(check.action for check in refused)}",
-            remedy="mend the policy and run the same again, or undo it: `cml-iam key rollback`",
+            remedy="correct the policy and run the same again, or undo it: `cml-iam key rollback`",
         )
 
 

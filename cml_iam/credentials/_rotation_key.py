@@ -10,7 +10,13 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cml_iam.credentials._delivery import Delivery, make_key, promote_key, try_key
+from cml_iam.credentials._delivery import (
+    Delivery,
+    make_key,
+    promote_key,
+    refuse_foreign,
+    try_key,
+)
 from cml_iam.credentials._file_store import close_folder, open_folder
 from cml_iam.credentials._journal import Journal, end_journal, read_journal, write_journal
 from cml_iam.credentials._keys import AccessKey, KeyInfo, KeyUse, delete_key, key_use, list_keys
@@ -88,10 +94,7 @@ def begin(rotator: Rotator, room: str | None, lost: set[str]) -> None:
     arn = read_user(rotator.aws, rotator.user).arn
     for word in store.look().words:
         rotator.report(word)
-    if room is not None:
-        use = key_use(rotator.aws, room)
-        delete_key(rotator.aws, rotator.user, room)
-        rotator.report(f"`{room}` is deleted to make room: inactive, {use}")
+    _delete_for_room(rotator, room)
     token = secrets.token_hex(8)
     journal = Journal(arn, store.name, (), token, lost=tuple(sorted(lost)), begun=False)
     open_folder(store.folder)
@@ -105,6 +108,25 @@ def finish(rotator: Rotator, journal: Journal) -> None:
     if not promoted(rotator, journal):
         _replace(rotator, journal)
     settle(rotator, journal)
+
+
+def _make_room(rotator: Rotator, contents: Contents) -> None:
+    """Delete a key where the user has two; raises RefusedError where none may go."""
+    room = key_to_delete(
+        rotator.aws,
+        rotator.user,
+        list_keys(rotator.aws, rotator.user),
+        {key.id for key in contents.keys},
+        quiet=lambda use: _quiet(rotator, use),
+    )
+    _delete_for_room(rotator, room)
+
+
+def _delete_for_room(rotator: Rotator, room: str | None) -> None:
+    if room is not None:
+        use = key_use(rotator.aws, room)
+        delete_key(rotator.aws, rotator.user, room)
+        rotator.report(f"`{room}` is deleted to make room: inactive, {use}")
 
 
 def _lost_keys(
@@ -171,6 +193,7 @@ def _replace(rotator: Rotator, journal: Journal) -> None:
     contents = rotator.delivery.store.look()
     keys = list_keys(rotator.aws, rotator.user)
     delivery = _guarded(rotator, journal)
+    refuse_foreign(contents, {key.id for key in keys}, delivery, journal.user)
     # Of several stores some may have it in use already, and none staged any more.
     started = [key for key in contents.keys if key.id not in journal.before]
     for key in filter(None, (contents.staged, *started)):
@@ -186,6 +209,11 @@ def _replace(rotator: Rotator, journal: Journal) -> None:
         free_lock(rotator, journal)
         end_journal(rotator.delivery.store.folder)
 
+    try:
+        _make_room(rotator, contents)
+    except RefusedError:  # keys were made since the rotation began, and none by it
+        give_up()
+        raise
     made = make_key(
         rotator.aws, rotator.user, journal, delivery, pause=rotator.pause, give_up=give_up
     )

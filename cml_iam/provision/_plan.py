@@ -154,5 +154,7 @@ def key_step(key: KeyPlan) -> Step:
     elif key.unfinished:
         lines.append("what an interrupted run left is cleaned up")
     lines += [f"- `{orphan}`: its secret was lost, it is deleted" for orphan in key.orphans]
+    if key.room:
+        lines.append(f"- `{key.room}`: inactive, it is deleted to make room for the new one")
     lines += key.words
     return Step(mark, "access key", key.key_id or f"of {key.user}", tuple(lines))

@@ -39,6 +39,11 @@ class Status:
         """Whether the store holds a key that is none of the user's."""
         return self.stored_id is not None and not any(key.stored for key in self.keys)
 
+    @property
+    def inactive(self) -> bool:
+        """Whether the store holds a key that is inactive."""
+        return any(key.stored and not key.info.active for key in self.keys)
+
 
 def read_status(aws: Aws, site: Site, document: str | Sequence[str], store: Store | None) -> Status:
     """Return how things stand; only reads. Raises as `plan_bootstrap` does."""

@@ -31,10 +31,6 @@ FLAGS = {
 }
 CHANGES_WITHOUT_DRY_RUN = {
     "demo",  # in its own sandbox
-    "key resume",
-    "key rollback",
-    "key rotate",
-    "key revoke",
 }
 """What changes something and has no dry run: the option is refused."""
 

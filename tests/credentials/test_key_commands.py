@@ -95,6 +95,124 @@ def test_revoking_replaces_the_stored_key(run: Run, tmp_path: Path) -> None:
     assert "36 hours" in ran.out
 
 
+@pytest.mark.parametrize("phase", ["observing", "deactivated"])
+def test_revoking_the_new_key_of_a_rotation_replaces_it_and_the_rotation_goes_on(
+    run: Run, tmp_path: Path, phase: str
+) -> None:
+    first, _ = stored(tmp_path / ".env")
+    run("key", "rotate", "--yes", *(("--overlap", "0") if phase == "deactivated" else ()))
+    leaked, _ = stored(tmp_path / ".env")
+
+    ran = run("key", "revoke", leaked, "--yes")
+
+    assert ran.code == 0, ran.err
+    replacement, _ = stored(tmp_path / ".env")
+    assert replacement not in (first, leaked)
+    assert f"{leaked} is deleted, to make room" in ran.out
+    shown = json.loads(run("key", "status", "-o", "json").out)
+    assert (shown["phase"], shown["old"], shown["new"]) == (phase, first, replacement)
+    assert run("key", "resume", "--overlap", "0", "--cool-off", "0").code == 0
+    assert [key["id"] for key in json.loads(run("key", "list", "-o", "json").out)["keys"]] == [
+        replacement
+    ]
+
+
+def test_after_a_leak_the_refused_rotation_names_the_command_that_leads_on(
+    run: Run, tmp_path: Path
+) -> None:
+    leaked, _ = stored(tmp_path / ".env")
+    run("key", "revoke", leaked, "--yes")
+    _use(leaked)
+
+    refused = run("key", "rotate", "--yes")
+
+    assert refused.code == 2
+    assert f"`cml-iam key delete {leaked}`" in refused.err
+    assert run("key", "delete", leaked, "--yes").code == 0
+    assert run("key", "rotate", "--yes").code == 7
+
+
+def _use(key_id: str) -> None:
+    """Have AWS say that the key was used just now."""
+    from datetime import UTC, datetime
+
+    from moto.iam.models import AccessKeyLastUsed, iam_backends
+
+    for key in iam_backends["123456789012"]["aws"].access_keys.values():
+        if key.access_key_id == key_id:
+            key.last_used = AccessKeyLastUsed(datetime.now(UTC), "sts", "us-east-1")
+
+
+def test_a_key_is_deleted_only_when_it_is_inactive_and_in_no_store(
+    run: Run, tmp_path: Path
+) -> None:
+    key_id, _ = stored(tmp_path / ".env")
+
+    refused = run("key", "delete", key_id, "--yes")
+
+    assert refused.code == 2
+    assert f"`cml-iam key revoke {key_id}`" in refused.err
+    revoked = run("key", "revoke", key_id, "--yes")
+    assert f"`cml-iam key delete {key_id}`" in revoked.out
+    assert "--yes" in run("key", "delete", key_id).err
+    assert run("key", "delete", key_id, "--yes").code == 0
+    assert "no key of" in run("key", "delete", key_id, "--yes").err
+
+
+def test_a_key_that_is_inactive_in_the_store_is_pointed_out_everywhere(
+    run: Run, tmp_path: Path
+) -> None:
+    import boto3
+
+    key_id, _ = stored(tmp_path / ".env")
+    boto3.client("iam", "us-east-1").update_access_key(
+        UserName="cml-cloud-manager-service", AccessKeyId=key_id, Status="Inactive"
+    )
+
+    for command in (("key", "status"), ("key", "resume"), ("bootstrap", "status")):
+        ran = run(*command)
+        assert "is inactive" in ran.out + ran.err, command
+        assert "`cml-iam key rotate`" in ran.out + ran.err, command
+    assert run("key", "resume").code == 3
+    assert run("key", "rotate", "--if-due").code == 7
+    assert stored(tmp_path / ".env")[0] != key_id
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(run: Run, tmp_path: Path) -> None:
+    key_id, _ = stored(tmp_path / ".env")
+    before = run("key", "list", "-o", "json").out, (tmp_path / ".env").read_bytes()
+
+    for command, words in (
+        (("rotate",), "make a new key"),
+        (("resume",), "no rotation is under way"),
+        (("revoke", key_id), f"make `{key_id}` inactive, make a new key"),
+    ):
+        ran = run("--dry-run", "key", *command)
+        assert (ran.code, words in ran.out) == (0, True), ran
+    refused = run("key", "delete", key_id, "--dry-run")
+    assert refused.code == 2
+    assert (run("key", "list", "-o", "json").out, (tmp_path / ".env").read_bytes()) == before
+
+
+def test_the_key_of_another_user_is_not_overwritten(run: Run, tmp_path: Path) -> None:
+    import boto3
+
+    iam = boto3.client("iam", "us-east-1")
+    iam.create_user(UserName="other")
+    other = iam.create_access_key(UserName="other")["AccessKey"]
+    ours, secret = stored(tmp_path / ".env")
+    text = (tmp_path / ".env").read_text()
+    text = text.replace(ours, other["AccessKeyId"]).replace(secret, other["SecretAccessKey"])
+    (tmp_path / ".env").write_text(text)
+
+    for command in (("key", "rotate"), ("bootstrap", "apply")):
+        refused = run(*command, "--yes")
+        assert refused.code == 2, command
+        assert "user/other" in refused.err
+        assert "name another store" in refused.err
+    assert (tmp_path / ".env").read_text() == text
+
+
 @pytest.mark.parametrize("span", ["1", "d", "1w", "-1d", "1.5h", "99999d"])
 def test_a_length_of_time_that_is_none_is_refused(run: Run, span: str) -> None:
     refused = run("key", "list", f"--max-age={span}")
