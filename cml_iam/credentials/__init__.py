@@ -47,7 +47,8 @@ from cml_iam.credentials._rotation import (
     rotation_status,
     rotation_step,
 )
-from cml_iam.credentials._rotation_state import Outcome, Rotation, Rotator, Schedule, read_user
+from cml_iam.credentials._rotation_state import Rotation, read_user
+from cml_iam.credentials._rotator import Outcome, Rotator, Schedule
 from cml_iam.credentials._secrets_manager import SecretsManager
 from cml_iam.credentials._store import Contents, Store
 from cml_iam.credentials._together import Together, folders_of, parts_of, store_locked

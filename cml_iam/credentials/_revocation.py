@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from cml_iam.credentials._delivery import deliver, plan_key
 from cml_iam.credentials._journal import read_journal
 from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys, update_key
-from cml_iam.credentials._rotation import corrected, look
 from cml_iam.credentials._rotation_key import finish
 from cml_iam.credentials._rotation_state import read_user, write_rotation
+from cml_iam.credentials._rotation_view import corrected, look
 from cml_iam.credentials._together import store_locked
 from cml_iam.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
-    from cml_iam.credentials._rotation_state import Rotator
+    from cml_iam.credentials._rotator import Rotator
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,59 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING
 
 from cml_iam.credentials import _rotation_key as new_key
 from cml_iam.credentials._delivery import foreign_key, try_key
-from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys, update_key
-from cml_iam.credentials._rotation_state import (
-    Outcome,
-    Rotation,
-    Rotator,
-    UserTags,
-    read_user,
-    write_rotation,
-)
+from cml_iam.credentials._keys import KeyUse, delete_key, key_use, update_key
+from cml_iam.credentials._rotation_state import Rotation, read_user, write_rotation
+from cml_iam.credentials._rotation_view import View, corrected, look
+from cml_iam.credentials._rotator import Outcome, Rotator
 from cml_iam.credentials._together import folders_of, parts_of, store_locked
 from cml_iam.errors import CmlIamError, RefusedError
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from cml_iam.credentials._store import Contents
-
-LAG: Final = timedelta(minutes=5)
-"""A list of keys may be older than the tag that was written after a change."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """The user's tags and *keys*, what the stores hold, and how each key in them stands."""
-
-    tags: UserTags
-    keys: dict[str, KeyInfo]
-    contents: Contents
-    standing: dict[str, Literal["active", "inactive", "gone", "foreign"]]
-
-    @property
-    def working(self) -> set[str]:
-        """The ids in the stores that work as this user."""
-        return {key for key, standing in self.standing.items() if standing == "active"}
-
-    def dead(self, rotation: Rotation) -> str | None:
-        """Say why no store has a working key though one should; None where all is well."""
-        if self.working:
-            return None
-        held = [f"`{key}` is {standing}" for key, standing in self.standing.items()]
-        if held:
-            return f"the store's key {', '.join(held)}"
-        new = self.keys.get(rotation.new or "")
-        if rotation.phase != "idle" and (new is None or not new.active):
-            state = "gone" if new is None else "inactive"
-            return f"the new key `{rotation.new}` is {state}, and the store holds none"
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +40,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Aim:
     """Whether a rotation may *begin*, and that only *if_due*."""
 
     begin: bool = False
@@ -110,13 +71,13 @@ def rotate(rotator: Rotator, *, if_due: bool = False) -> Outcome:
     another machine is making a key; IncompleteError where another run is needed.
     """
     with store_locked(rotator.delivery.store):
-        return _run(rotator, Wish(begin=True, if_due=if_due))
+        return _run(rotator, Aim(begin=True, if_due=if_due))
 
 
 def resume(rotator: Rotator) -> Outcome:
     """Go on with the rotation under way, as far as it can go now; raises as `rotate` does."""
     with store_locked(rotator.delivery.store):
-        return _run(rotator, Wish())
+        return _run(rotator, Aim())
 
 
 def rotation_step(rotator: Rotator, *, begin: bool = True, if_due: bool = False) -> str:
@@ -124,7 +85,7 @@ def rotation_step(rotator: Rotator, *, begin: bool = True, if_due: bool = False)
 
     Raises as they do.
     """
-    upcoming = _next(rotator, look(rotator), Wish(begin=begin, if_due=if_due))
+    upcoming = _next(rotator, look(rotator), Aim(begin=begin, if_due=if_due))
     return upcoming.words if isinstance(upcoming, Step) else _in_words(upcoming)
 
 
@@ -138,40 +99,20 @@ def rotation_status(rotator: Rotator) -> Status:
         return Status(rotation, interrupted, trouble=error.message, remedy=error.remedy or "")
 
 
-def look(rotator: Rotator) -> View:
-    """Return how things stand; only reads."""
-    tags = read_user(rotator.aws, rotator.user)
-    keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
-    contents = rotator.delivery.store.look()
-    standing: dict[str, Literal["active", "inactive", "gone", "foreign"]] = {}
-    for key in contents.keys:
-        if key.id in keys:
-            standing[key.id] = "active" if keys[key.id].active else "inactive"
-            continue
-        # A list may be seconds old; the key itself knows better.
-        verdict = try_key(rotator.delivery.sign_in, key, tags.arn)
-        found: dict[str, Literal["active", "foreign"]] = {
-            "works": "active",
-            "another principal's": "foreign",
-        }
-        standing[key.id] = found.get(verdict, "gone")
-    return View(tags, keys, contents, standing)
-
-
-def _run(rotator: Rotator, wish: Wish) -> Outcome:
+def _run(rotator: Rotator, aim: Aim) -> Outcome:
     arn = read_user(rotator.aws, rotator.user).arn
     if new_key.journal_of(rotator, arn) is None:
         new_key.tidy(rotator)
     while True:
-        upcoming = _next(rotator, look(rotator), wish)
+        upcoming = _next(rotator, look(rotator), aim)
         if isinstance(upcoming, Outcome):
             return upcoming
         upcoming.work()
         if not upcoming.correction:
-            wish = Wish()
+            aim = Aim()
 
 
-def _next(rotator: Rotator, view: View, wish: Wish) -> Step | Outcome:
+def _next(rotator: Rotator, view: View, aim: Aim) -> Step | Outcome:
     """Return the next step, or what there is to wait for."""
     journal = new_key.journal_of(rotator, view.tags.arn)
     if journal is not None:
@@ -182,8 +123,8 @@ def _next(rotator: Rotator, view: View, wish: Wish) -> Step | Outcome:
         work = partial(write_rotation, rotator.aws, rotator.user, rotation)
         return Step(f"note that the rotation is {_phase_in_words(rotation)}", work, True)
     dead = view.dead(rotation)
-    if wish.begin and (rotation.phase == "idle" or dead):
-        return _beginning(rotator, view, wish, dead)
+    if aim.begin and (rotation.phase == "idle" or dead):
+        return _beginning(rotator, view, aim, dead)
     if dead and rotation.phase == "idle":
         return Outcome("not working", rotation, evidence=dead)
     if dead:
@@ -196,41 +137,19 @@ def _next(rotator: Rotator, view: View, wish: Wish) -> Step | Outcome:
     return Outcome("done", rotation, evidence=none)
 
 
-def corrected(view: View, now: datetime) -> Rotation:
-    """Return what the rotation has come to by what is there, whatever its tag says."""
-    rotation = view.tags.rotation
-    if rotation.phase == "idle":
-        return rotation
-    old, new = view.keys.get(rotation.old or ""), view.keys.get(rotation.new or "")
-    if old is None:
-        return Rotation("idle", now)
-    if new is None or not new.active:
-        if old.id in view.working:  # the old key was put back
-            return Rotation("idle", now)
-        instead = view.working - {old.id, rotation.new}
-        if instead:  # the new key was replaced by another
-            return replace(rotation, new=min(instead))
-    if rotation.since is not None and now - rotation.since > LAG:
-        if rotation.phase == "observing" and not old.active:
-            return replace(rotation, phase="deactivated", since=now)
-        if rotation.phase == "deactivated" and old.active:
-            return replace(rotation, phase="observing", since=now, revoked=False)
-    return rotation
-
-
 def _phase_in_words(rotation: Rotation) -> str:
     if rotation.phase == "idle":
         return "over"
     return f"{rotation.phase}, from `{rotation.old}` to `{rotation.new}`"
 
 
-def _beginning(rotator: Rotator, view: View, wish: Wish, dead: str | None) -> Step | Outcome:
+def _beginning(rotator: Rotator, view: View, aim: Aim, dead: str | None) -> Step | Outcome:
     stored = view.contents.key
     foreign = next((key for key in view.contents.keys if view.standing[key.id] == "foreign"), None)
     if foreign is not None:
         raise foreign_key(rotator.delivery, foreign)
     keys = tuple(view.keys.values())
-    if wish.if_due and not dead and stored is not None and stored.id in view.keys:
+    if aim.if_due and not dead and stored is not None and stored.id in view.keys:
         due = rotator.schedule.due(view.keys[stored.id])
         if due is not None and rotator.clock() < due:
             # What keeps a rotation from its begin then is said now.

@@ -22,24 +22,15 @@ from cml_iam.credentials._journal import Journal, end_journal, read_journal, wri
 from cml_iam.credentials._keys import AccessKey, KeyInfo, KeyUse, delete_key, key_use, list_keys
 from cml_iam.credentials._mounts import holders
 from cml_iam.credentials._room import key_to_delete
-from cml_iam.credentials._rotation_state import (
-    STALE_LOCK,
-    Rotation,
-    UserTags,
-    busy,
-    check_lock,
-    free_lock,
-    read_user,
-    take_lock,
-    write_rotation,
-)
+from cml_iam.credentials._rotation_state import Rotation, UserTags, read_user, write_rotation
+from cml_iam.credentials._rotator import STALE_LOCK, busy, check_lock, free_lock, take_lock
 from cml_iam.credentials._together import folders_of
 from cml_iam.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cml_iam.credentials._rotation_state import Rotator
+    from cml_iam.credentials._rotator import Rotator
     from cml_iam.credentials._store import Contents
 
 
