@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -10,6 +11,12 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 https://www.unicode.org/reports/tr44/#General_Category_Values
 """
+
+
+_NO_CHARACTERS: Final = frozenset("\ufffe\uffff")
+"""What no text may hold, and XML refuses."""
+
+_COMMANDS: Final = re.compile(r"(?:(?<=\s)|\A)::|##\[")
 
 
 def visible(text: str) -> str:
@@ -22,6 +29,20 @@ def visible(text: str) -> str:
     return "".join(_written(each) for each in text)
 
 
+def inert(line: str) -> str:
+    """Return *line* with nothing in it that the runner of a CI job takes for a command.
+
+    GitHub's reads `::name::` where a line begins with it, and `##[name]` anywhere.
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+    """
+    return _COMMANDS.sub(lambda match: "\\".join(match[0]), line)
+
+
+def one_line(text: str) -> str:
+    """Return *text* as one line of a terminal or of a job's log, in which nothing is obeyed."""
+    return inert(visible(text))
+
+
 def unseen(text: str) -> tuple[str, ...]:
     """Return the characters of *text* that cannot be seen, written out, each once."""
     return tuple(dict.fromkeys(_written(each) for each in text if _is_unseen(each)))
@@ -32,4 +53,4 @@ def _written(character: str) -> str:
 
 
 def _is_unseen(character: str) -> bool:
-    return unicodedata.category(character) in _UNSEEN
+    return unicodedata.category(character) in _UNSEEN or character in _NO_CHARACTERS

@@ -182,4 +182,4 @@ def told_apart(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
 def _fingerprint(rule: str, spot: Spot, about: str) -> str:
     parts = (rule, spot.account, spot.file, spot.resource, spot.statement, about)
     text = "\x1f".join(each or "" for each in parts)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

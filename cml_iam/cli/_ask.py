@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cml_iam.cli._output import complain
 from cml_iam.cli._settings import settings
 from cml_iam.errors import InputError
+from cml_iam.visible import one_line
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
@@ -18,7 +20,7 @@ def agreed(aws: Aws, question: str) -> bool:
     """Ask *question* unless --yes was given; raises InputError where nobody can answer."""
     if not _asks(aws, question):
         return True
-    return click.confirm(question, err=True)
+    return click.confirm(one_line(question), err=True)
 
 
 def typed(aws: Aws, words: str, purpose: str) -> bool:
@@ -26,7 +28,7 @@ def typed(aws: Aws, words: str, purpose: str) -> bool:
     question = f"type `{words}` {purpose}"
     if not _asks(aws, question):
         return True
-    given: str = click.prompt(question, default="", show_default=False, err=True)
+    given: str = click.prompt(one_line(question), default="", show_default=False, err=True)
     return given == words
 
 
@@ -41,5 +43,5 @@ def _asks(aws: Aws, question: str) -> bool:
         )
     identity = aws.identity()
     where = f" in {aws.region}" if aws.region else ""
-    click.echo(f"account {identity.account}, as {identity.arn}{where}", err=True)
+    complain(f"account {identity.account}, as {identity.arn}{where}")
     return True

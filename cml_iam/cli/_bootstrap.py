@@ -18,7 +18,7 @@ from cml_iam.cli._delivery import (
 )
 from cml_iam.cli._document import document_option
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import BAD, INFO, OK, WARN, note, print_json, say, wants_json
+from cml_iam.cli._output import BAD, INFO, OK, WARN, complain, note, print_json, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
@@ -164,7 +164,7 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) 
 
     if not settings().quiet:
         for line in plan_lines(plan):
-            click.echo(line, err=True)
+            complain(line)
     if settings().dry_run:
         if wants_json():
             print_json(plan_data(plan))

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from cml_iam.visible import visible
+from cml_iam.visible import one_line
 
 FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula, in full width too.
@@ -42,7 +42,7 @@ def cell(text: str) -> str:
 
     A number may have its sign. Who needs every character as it is takes JSON.
     """
-    made = visible(text)
+    made = one_line(text)
     return f"'{made}" if made.lstrip().startswith(FORMULA) and not _is_number(made) else made
 
 

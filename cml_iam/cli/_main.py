@@ -14,8 +14,8 @@ from cml_iam import errors
 from cml_iam._version import __version__
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._lazy import LazyGroup
-from cml_iam.cli._output import shown
 from cml_iam.cli._settings import all_options
+from cml_iam.visible import one_line
 
 COMMANDS = {
     "demo": ("cml_iam.cli.demo:demo", "The whole main job in the sandbox, narrated."),
@@ -67,7 +67,7 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        _complain_of_usage(error)
         return Exit.USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("\ninterrupted", err=True)
@@ -79,11 +79,19 @@ def run(arguments: list[str]) -> int:
         return Exit.OK
     except OSError as error:
         where = f"`{error.filename}`: " if error.filename else ""
-        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        click.echo(one_line(f"error: {where}{error.strerror or error}"), err=True)
         return Exit.USAGE
     except Exception as error:  # noqa: BLE001 - the last line of defence of the process
         return _internal(error, arguments)
     return code if isinstance(code, int) else Exit.OK
+
+
+def _complain_of_usage(error: click.ClickException) -> None:
+    """Print what click says, with what was typed on one line of it."""
+    if isinstance(error, click.MissingParameter):  # of several lines, and quotes nothing
+        error.show()
+        return
+    click.UsageError(one_line(error.format_message()), getattr(error, "ctx", None)).show()
 
 
 def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:
@@ -93,9 +101,9 @@ def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:
         return code
     problems = error.problems if isinstance(error, errors.DocumentError) else ()
     for line in problems or (error.message,):
-        click.echo(f"error: {shown(str(line))}", err=True)
+        click.echo(one_line(f"error: {line}"), err=True)
     if error.remedy:
-        click.echo(f"  fix: {shown(error.remedy)}", err=True)
+        click.echo(one_line(f"  fix: {error.remedy}"), err=True)
     return code
 
 
@@ -125,7 +133,7 @@ def _internal(error: Exception, arguments: list[str]) -> Exit:
         import traceback
 
         traceback.print_exception(error)
-    click.echo(f"internal error: {type(error).__name__}: {error}", err=True)
+    click.echo(one_line(f"internal error: {type(error).__name__}: {error}"), err=True)
     click.echo("  this is a fault of cml-iam; --debug shows where", err=True)
     return Exit.INTERNAL
 

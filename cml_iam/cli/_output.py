@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cml_iam.cli._settings import settings
-from cml_iam.visible import visible
+from cml_iam.visible import inert, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,11 +51,6 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
 def _as_escape(found: re.Match[str]) -> str:
     return json.dumps(found[0])[1:-1]
-
-
-def shown(text: str) -> str:
-    """Return *text* with what cannot be seen written out, line by line."""
-    return "\n".join(map(visible, text.split("\n")))
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -111,7 +106,7 @@ def print_table(
         out.print(made)
     # rich fills every line up to the table's width; what is piped should not end in spaces.
     lines = captured.get().splitlines()
-    click.echo("\n".join(line.rstrip() for line in lines), color=_colour(sys.stdout))
+    click.echo("\n".join(inert(line.rstrip()) for line in lines), color=_colour(sys.stdout))
 
 
 def _width_of(made: Table, out: Console) -> int:
@@ -153,18 +148,18 @@ def mark(text: str) -> Any:
     """Return *text* coloured by the symbol it begins with."""
     from rich.text import Text
 
-    return Text(shown(text), style=STYLE.get(text[:1], ""))
+    return Text(one_line(text), style=STYLE.get(text[:1], ""))
 
 
 def say(text: str) -> None:
     """Print a line on stdout, coloured by the symbol it begins with."""
     style = STYLE.get(text.lstrip()[:1]) if _colour(sys.stdout) else None
-    click.secho(shown(text), fg=style, color=_colour(sys.stdout))
+    click.secho(one_line(text), fg=style, color=_colour(sys.stdout))
 
 
 def heading(text: str) -> None:
     """Print a heading on stdout, bold where colour can be seen."""
-    click.secho(shown(text), bold=_colour(sys.stdout), color=_colour(sys.stdout))
+    click.secho(one_line(text), bold=_colour(sys.stdout), color=_colour(sys.stdout))
 
 
 def note(text: str) -> None:
@@ -176,7 +171,7 @@ def note(text: str) -> None:
 def complain(text: str) -> None:
     """Print a line on stderr, --quiet or not: what failed, and what to do about it."""
     style = STYLE.get(text.lstrip()[:1]) if _colour(sys.stderr) else None
-    click.secho(shown(text), err=True, fg=style, color=_colour(sys.stderr))
+    click.secho(one_line(text), err=True, fg=style, color=_colour(sys.stderr))
 
 
 def progress(text: str, *, only_on_terminal: bool = False) -> AbstractContextManager[Any]:

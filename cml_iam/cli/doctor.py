@@ -137,7 +137,7 @@ def _say_wrapped(text: str, width: int) -> None:
     """Print *text* on lines of *width*, the later ones indented."""
     indent = len(text) - len(text.lstrip())
     for line in wrap(text, width, subsequent_indent=" " * (indent + 4), break_on_hyphens=False):
-        say(line) if line.lstrip()[:1] in _MARK.values() else click.echo(line)
+        say(line)
 
 
 def _worst(found: Sequence[Diagnosis]) -> State:

@@ -18,6 +18,7 @@ from cml_iam.cli._output import (
     print_json,
     print_table,
     progress,
+    say,
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
@@ -84,7 +85,7 @@ def probe_of(here: Scene, region: str) -> Launch | None:
 def print_health(found: Sequence[Health]) -> None:
     """Print the lines of the log as the documentation shows them, then each permission."""
     for level, line in fleet_lines(found):
-        click.echo(f"{logging.getLevelName(level)}  {line}")
+        say(f"{logging.getLevelName(level)}  {line}")
     checks = [(each, check) for each in found if each.connected for check in each.checks]
     several = len(found) > 1
     if checks:

@@ -177,12 +177,14 @@ def _print(explanation: Explanation, authorizer: Authorizer) -> None:
     heading = None
     for reason in explanation.statements:
         if heading != (heading := _heading(reason)):
-            say(f"\n{heading}")
+            say("")
+            say(heading)
         for line in _statement(reason):
             say(line)
     problems = dict.fromkeys(authorizer.problems)
     if problems:
-        say("\ncan never match:")
+        say("")
+        say("can never match:")
     for problem in problems:
         say(f"  {WARN} {problem}")
 

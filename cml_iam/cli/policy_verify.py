@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,8 @@ def print_verification(done: Verification) -> None:
     columns = [name for name in SITUATIONS if name in {_situation(j) for j in done.judgements}]
     print_matrix(["permission", *columns], _rows(done.judgements, columns))
     for judgement in (*done.failed, *done.unchecked):
-        say(_line(judgement))
+        for line in _lines(judgement):
+            say(line)
     say(_verdict(done))
 
 
@@ -141,14 +142,16 @@ def _situation(judgement: Judgement) -> str:
     return judgement.expectation.situation
 
 
-def _line(judgement: Judgement) -> str:
+def _lines(judgement: Judgement) -> Iterator[str]:
     expectation = judgement.expectation
-    hint = f"\n    {judgement.hint}" if judgement.hint else ""
     if judgement.verdict == "unchecked":
-        return f"{UNKNOWN} {expectation.description}: could not check [{expectation.id}]{hint}"
-    by = f" by {', '.join(judgement.statements)}" if judgement.statements else ""
-    wrong = f"must be {expectation.expected}, is {judgement.answer}{by}"
-    return f"{BAD} {expectation.description}: {wrong} [{expectation.id}]{hint}"
+        yield f"{UNKNOWN} {expectation.description}: could not check [{expectation.id}]"
+    else:
+        by = f" by {', '.join(judgement.statements)}" if judgement.statements else ""
+        wrong = f"must be {expectation.expected}, is {judgement.answer}{by}"
+        yield f"{BAD} {expectation.description}: {wrong} [{expectation.id}]"
+    if judgement.hint:
+        yield f"    {judgement.hint}"
 
 
 def _verdict(done: Verification) -> str:

@@ -171,11 +171,11 @@ def confirm(here: Scene, workers: Sequence[Worker], verb: str, *, by_name: bool 
     if chosen.yes or chosen.dry_run:
         return
     for each in workers:
-        click.echo(f"  {each.label}  {each.instance_type}  {each.state}  {each.region}", err=True)
+        complain(f"  {each.label}  {each.instance_type}  {each.state}  {each.region}")
     if not by_name:
         confirmed = agreed(here.aws, f"{verb} {_count(workers)}?")
     else:
-        click.echo(f"{WARN} terminating cannot be undone: the disks go too", err=True)
+        complain(f"{WARN} terminating cannot be undone: the disks go too")
         confirmed = typed(here.aws, _words_to_type(workers), "to go on")
     if not confirmed:
         raise InputError(f"not confirmed: no {verb} was asked for")

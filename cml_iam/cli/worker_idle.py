@@ -171,7 +171,8 @@ def _stop(here: Scene, judged: Sequence[Judged]) -> tuple[Outcome, ...]:
     if not wants_json() and not settings().yes:
         for each in judged:
             if each.use is Use.IDLE:
-                note("\n".join(_lines(each)))
+                for line in _lines(each):
+                    note(line)
     confirm(here, unused, "stop")
     with progress(f"asking EC2 to stop {len(unused)} worker(s)"):
         return act(here.manager, unused, stop_ask, dry_run=settings().dry_run)

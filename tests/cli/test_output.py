@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cml_iam.cli._output import note, print_json, print_table, say, shown
-from cml_iam.visible import unseen, visible
+from cml_iam.cli._output import note, print_json, print_table, say
+from cml_iam.visible import one_line, unseen, visible
 
 EVIL = "a\x1b[2Jb\x9bc\u202ed\x07"
 WRITTEN = r"a\x1b[2Jb\x9bc\u202ed\x07"
@@ -41,7 +41,7 @@ def test_a_line_escapes_what_a_terminal_obeys(capsys: pytest.CaptureFixture[str]
     note(f"one {EVIL}")
 
     out, err = capsys.readouterr()
-    assert out == f"one {WRITTEN}\ntwo\n"
+    assert out == f"one {WRITTEN}\\ntwo\n"
     assert err == f"one {WRITTEN}\n"
 
 
@@ -65,5 +65,8 @@ def test_json_holds_every_character_and_shows_none_that_is_obeyed(
     assert "ü" in out
 
 
-def test_lines_stay_lines() -> None:
-    assert shown("a\nb\tc") == "a\nb\\tc"
+def test_text_of_others_is_one_line_and_no_command() -> None:
+    assert one_line("a\nb\tc") == "a\\nb\\tc"
+    assert (
+        one_line("  ::error::a ##[b] arn:aws:s3:::c") == "  :\\:error::a #\\#\\[b] arn:aws:s3:::c"
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cml_iam.cli.policy_verify import _line
+from cml_iam.cli.policy_verify import _lines
 from cml_iam.expectations import Judgement, derive_expectations
 from cml_iam.render import render_policy
 from cml_iam.site import Site, parse_site
@@ -189,7 +189,7 @@ def test_what_could_not_be_checked_comes_with_the_reason() -> None:
     expectation = derive_expectations(Site(account="111122223333"))[0]
     hint = "AWS misses the condition key aws:SourceVpce, which this expectation does not know"
 
-    said = _line(Judgement(expectation, None, hint=hint))
+    said, why = _lines(Judgement(expectation, None, hint=hint))
 
     assert "could not check" in said
-    assert said.endswith(f"\n    {hint}")
+    assert why == f"    {hint}"

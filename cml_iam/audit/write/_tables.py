@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit.write import _words as words
-from cml_iam.audit.write._escape import inert, shown
+from cml_iam.audit.write._escape import shown
+from cml_iam.visible import inert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,8 +9,9 @@ from cml_iam.audit._report import GROUPS
 from cml_iam.audit.write import _words as words
 from cml_iam.audit.write._alike import unused_rows
 from cml_iam.audit.write._codec import date_text
-from cml_iam.audit.write._escape import inert, shown
+from cml_iam.audit.write._escape import shown
 from cml_iam.audit.write._tables import matrix_tables, plain_table
+from cml_iam.visible import inert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
