@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cml_iam.engine import Authorizer, Request
     from cml_iam.lint._subject import Item, Said
     from cml_iam.prove import Verdict
-    from cml_iam.site import Tag
 
 KEPT: Final = 1 << 12
 """Answers that are kept of each kind of question."""
@@ -90,8 +89,11 @@ def owing(items: Sequence[Item], item: Item, shape: Shape) -> Request | None:
     return request_of(_never(tuple(said), _Kind.of(shape)))
 
 
-def overtaken(items: Iterable[Item], tag: Tag, shape: Shape) -> tuple[Request, ...]:
-    """Return calls, one at least, that give an instance *tag* and then operate it by *shape*."""
+def overtaken(items: Iterable[Item], tag: tuple[str, str], shape: Shape) -> tuple[Request, ...]:
+    """Return calls that give a resource *tag* (key and value) and then operate it by *shape*.
+
+    One call is enough where the tag is not asked for; there are none if that is not proved.
+    """
     return _taken_over(tuple(each.said for each in items), tag, _Kind.of(shape))
 
 
@@ -156,8 +158,10 @@ def _tried(kind: _Kind) -> deque[Request]:
 
 
 @lru_cache(KEPT)
-def _taken_over(said: tuple[Said, ...], tag: Tag, kind: _Kind) -> tuple[Request, ...]:
-    calls = taken_over(policies_of(said), tag, kind.shape()).calls
+def _taken_over(said: tuple[Said, ...], tag: tuple[str, str], kind: _Kind) -> tuple[Request, ...]:
+    from cml_iam.site import Tag  # few policies need it, and starting counts
+
+    calls = taken_over(policies_of(said), Tag(*tag), kind.shape()).calls
     return tuple(each.request for each in calls)
 
 

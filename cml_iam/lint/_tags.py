@@ -27,7 +27,6 @@ from cml_iam.lint._corrections import guarded_tag
 from cml_iam.lint._finding import Found, Step
 from cml_iam.lint._subject import demands_text, ec2_action
 from cml_iam.prove import Shape, TagTest, changing_key, giving, taking_away, where
-from cml_iam.site import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -221,7 +220,7 @@ class Gate:
         if request_of(allowed(self._tagging, setting)) is None:
             return ()
         shape = Shape(self._names, self.resources)
-        calls = overtaken(self.subject.items, Tag(self.key, self.values[0]), shape)
+        calls = overtaken(self.subject.items, (self.key, self.values[0]), shape)
         if len(calls) < 2:
             return ()
         opened = calls[-1]

@@ -1,26 +1,53 @@
-"""Proof: what policies can ever permit, over all requests, with a witness."""
+"""Proof: what policies can ever permit, over all requests, with a witness.
+
+Questions about policies alone are imported at once; what also reads the site's promises, and what
+compares two policies for people, is imported when it is asked for, because starting counts.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.facts import Assumption
 from cml_iam.prove._answers import Answer, Answered, Verdict, Witness
-from cml_iam.prove._comparison import (
-    CHANGES,
-    WIDER,
-    Change,
-    Comparison,
-    Difference,
-    ExpectationChange,
-)
-from cml_iam.prove._differences import differences, policies_of
 from cml_iam.prove._empty import is_sent
 from cml_iam.prove._order import changing_key
-from cml_iam.prove._promise import Promise
-from cml_iam.prove._promises import site_promises
-from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
 from cml_iam.prove._question import SHAPE_NAME, always, equivalent, never, within
-from cml_iam.prove._shape_text import parse_shape
 from cml_iam.prove._steps import Reached, lost, taken_over
 from cml_iam.prove._tagging import TagTest, giving, taking_away, where
 from cml_iam.space import Policies, Shape
+
+if TYPE_CHECKING:
+    from cml_iam.prove._comparison import (
+        CHANGES,
+        WIDER,
+        Change,
+        Comparison,
+        Difference,
+        ExpectationChange,
+    )
+    from cml_iam.prove._differences import differences, policies_of
+    from cml_iam.prove._promise import Promise
+    from cml_iam.prove._promises import site_promises
+    from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
+    from cml_iam.prove._shape_text import parse_shape
+
+_LATER: Final = {
+    "CHANGES": "_comparison",
+    "Change": "_comparison",
+    "Comparison": "_comparison",
+    "Difference": "_comparison",
+    "ExpectationChange": "_comparison",
+    "WIDER": "_comparison",
+    "differences": "_differences",
+    "policies_of": "_differences",
+    "Promise": "_promise",
+    "site_promises": "_promises",
+    "Edit": "_proof",
+    "Proof": "_proof",
+    "prove_promise": "_proof",
+    "prove_site": "_proof",
+    "parse_shape": "_shape_text",
+}
 
 __all__ = [
     "CHANGES",
@@ -60,3 +87,11 @@ __all__ = [
     "where",
     "within",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

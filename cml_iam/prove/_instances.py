@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine import OperatorName
 from cml_iam.facts import arn_pattern, covers
 from cml_iam.policy import Statement
 from cml_iam.prove._tagging import REQUEST, RESOURCE
-from cml_iam.site import Tag
 from cml_iam.space import Glob, Shape, glob, representatives
+
+if TYPE_CHECKING:
+    from cml_iam.site import Tag
 
 MAX_INSTANCES: Final = 100
 """Instances that a sequence is looked for about, one of each kind."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from cml_iam.catalogue import Permission
 from cml_iam.facts import Assumption
 from cml_iam.policy import PolicyDocument
-from cml_iam.site import Site, Tag
 from cml_iam.space import Shape
+
+if TYPE_CHECKING:
+    from cml_iam.catalogue import Permission
+    from cml_iam.site import Site, Tag
 
 MAX_LISTED: Final = 4
 

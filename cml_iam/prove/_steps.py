@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine import Request
 from cml_iam.facts import Assumption
@@ -40,8 +40,10 @@ from cml_iam.prove._tagging import (
     taking_over,
     where,
 )
-from cml_iam.site import Tag
 from cml_iam.space import Glob, Policies, Shape, documents, glob, representatives, side_of
+
+if TYPE_CHECKING:
+    from cml_iam.site import Tag
 
 MAX_STATES: Final = 200
 """Combinations of tag values that a sequence is searched through, for one instance."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cml_iam.prove._promise import LATER, TAGGING, Conditions, merged
-from cml_iam.site import Tag
 from cml_iam.space import Shape
+
+if TYPE_CHECKING:
+    from cml_iam.site import Tag
 
 CREATE, DELETE = TAGGING
 RESOURCE, REQUEST = "aws:ResourceTag/", "aws:RequestTag/"
