@@ -59,7 +59,7 @@ def serve(
             "a token on the command line can be read by every process",
             remedy="set CML_IAM_SERVE_TOKEN",
         )
-    if host not in LOOPBACK and not token and not status_only:
+    if host.strip("[]") not in LOOPBACK and not token and not status_only:
         raise InputError(
             f"will not listen on `{host}`, where others can reach it, without a token",
             remedy="set CML_IAM_SERVE_TOKEN, add --status-only, or listen on 127.0.0.1",
@@ -73,7 +73,8 @@ def serve(
     server = make_server(monitor, host, port, token)
     # A container's first process gets SIGTERM, and only ends by it if it says so.
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-    note(f"• http://{host}:{server.server_address[1]}/, /health and /metrics; ^C ends it")
+    named = f"[{host.strip('[]')}]" if ":" in host else host
+    note(f"• http://{named}:{server.server_address[1]}/, /health and /metrics; ^C ends it")
     # The log tells before the first reader asks.
     threading.Thread(target=monitor.report, daemon=True).start()
     try:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from cml_iam.visible import visible
 from cml_iam.workers._health import Verdict
 
 if TYPE_CHECKING:
@@ -96,4 +97,5 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    """Return *value* as a label: what cannot be seen, a line's end too, is written out first."""
+    return visible(value).replace("\\", "\\\\").replace('"', '\\"')

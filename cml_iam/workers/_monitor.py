@@ -137,7 +137,7 @@ class Monitor:
             self._now() - timedelta(seconds=age),
             self._at(fleet),
             self._at(usage),
-            fleet.error.message if fleet.error else "",
+            fleet.error.message if fleet.error and report.connected else "",
         )
 
     def _at(self, answer: Answer[Value]) -> datetime | None:

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from cml_iam.visible import visible
+
 if TYPE_CHECKING:
     from cml_iam.workers._metric import Metric, Utilization
     from cml_iam.workers._model import Worker
@@ -134,6 +136,11 @@ def page_of(seen: Watched) -> str:
     )
 
 
+def _shown(text: str) -> str:
+    """Return *text* from elsewhere as HTML: a name could turn round what stands beside it."""
+    return escape(visible(text))
+
+
 def _verdict(report: Report) -> tuple[str, str, str]:
     if not report.connected:
         return "bad", "✖", "EC2 cannot be used"
@@ -154,12 +161,12 @@ def _verdict_card(seen: Watched, kind: str, said: str) -> str:
             for region, error in sorted(seen.fleet.failures.items())
         ]
     said_why = "".join(
-        f'<li><b class="{kind}" aria-hidden="true">{symbol}</b>{escape(text)}</li>'
+        f'<li><b class="{kind}" aria-hidden="true">{symbol}</b>{_shown(text)}</li>'
         for kind, symbol, text in lines
     )
     todo = "" if report.ok else '<p class="soft">What to do: <code>cml-iam doctor</code></p>'
     why = f'<ul class="why">{said_why}</ul>{todo}' if said_why else ""
-    checked = f"EC2 in {escape(report.region)}, last asked {_time(seen.checked_at)}"
+    checked = f"EC2 in {_shown(report.region)}, last asked {_time(seen.checked_at)}"
     return (
         f'<section class="verdict {kind}" aria-label="Verdict"><strong>{said}</strong>'
         f'<p class="soft">{checked}</p>{why}</section>'
@@ -168,7 +175,7 @@ def _verdict_card(seen: Watched, kind: str, said: str) -> str:
 
 def _fleet(seen: Watched) -> Iterator[str]:
     if seen.fleet is None:
-        why = f": {escape(seen.why_unlisted)}" if seen.why_unlisted else ""
+        why = f": {_shown(seen.why_unlisted)}" if seen.why_unlisted else ""
         yield f"<p>? The workers are not known{why}.</p>"
         return
     workers = seen.fleet.workers
@@ -187,7 +194,7 @@ def _counts(workers: tuple[Worker, ...]) -> str:
     order = {state: number for number, state in enumerate(_STATES)}
     items = [
         f'<li><span class="{kind}" aria-hidden="true">{symbol}</span> <b>{n}</b> '
-        f"{escape(state)}</li>"
+        f"{_shown(state)}</li>"
         for state, n in sorted(counted.items(), key=lambda each: order.get(each[0], 99))
         for symbol, kind in (_STATES.get(state, _OTHER_STATE),)
     ]
@@ -197,7 +204,7 @@ def _counts(workers: tuple[Worker, ...]) -> str:
 
 
 def _region(region: str, workers: list[Worker], seen: Watched) -> str:
-    name, count = escape(region), len(workers)
+    name, count = _shown(region), len(workers)
     heads = "".join(
         f'<th scope="col">{each}</th>'
         for each in ("Worker", "State", "Type", "Address", "CPU", "Memory")
@@ -212,20 +219,20 @@ def _region(region: str, workers: list[Worker], seen: Watched) -> str:
 
 def _row(worker: Worker, used: Utilization | None) -> str:
     symbol, kind = _STATES.get(worker.state, _OTHER_STATE)
-    named = escape(worker.name or worker.id)
-    under = f'<span class="id">{escape(worker.id)}</span>' if worker.name else ""
+    named = _shown(worker.name or worker.id)
+    under = f'<span class="id">{_shown(worker.id)}</span>' if worker.name else ""
     reason = (
-        f'<span class="why-not">{escape(worker.state_reason)}</span>' if worker.state_reason else ""
+        f'<span class="why-not">{_shown(worker.state_reason)}</span>' if worker.state_reason else ""
     )
     state = (
         f'<span class="state {kind}"><span aria-hidden="true">{symbol}</span> '
-        f"{escape(worker.state)}</span>{reason}"
+        f"{_shown(worker.state)}</span>{reason}"
     )
-    where = escape(worker.address) if worker.address else '<span class="soft">none</span>'
+    where = _shown(worker.address) if worker.address else '<span class="soft">none</span>'
     return (
         f'<tr><th scope="row">{named}{under}</th><td class="wide">{state}</td>'
-        f'<td data-is="Type">{escape(worker.instance_type)}'
-        f'<span class="id">{escape(worker.zone)}</span></td>'
+        f'<td data-is="Type">{_shown(worker.instance_type)}'
+        f'<span class="id">{_shown(worker.zone)}</span></td>'
         f'<td data-is="Address">{where}</td>'
         f"{_use('CPU', worker, used.cpu if used else None)}"
         f"{_use('Memory', worker, used.memory if used else None)}</tr>"
@@ -246,13 +253,13 @@ def _use(name: str, worker: Worker, metric: Metric | None) -> str:
 def _why_unknown(worker: Worker, metric: Metric | None) -> str:
     """Say why a metric is unknown; what to do about it unfolds."""
     if worker.state != "running":
-        return f'<span class="why-not">the worker is {escape(worker.state)}</span>'
+        return f'<span class="why-not">the worker is {_shown(worker.state)}</span>'
     if metric is None:
         return '<span class="why-not">not measured yet</span>'
-    why = escape(str(metric.unknown or "no point in the window"))
+    why = _shown(str(metric.unknown or "no point in the window"))
     if not metric.remedy:
         return f'<span class="why-not">{why}</span>'
-    return f"<details><summary>{why}</summary>{escape(metric.remedy)}</details>"
+    return f"<details><summary>{why}</summary>{_shown(metric.remedy)}</details>"
 
 
 def _time(at: datetime) -> str:

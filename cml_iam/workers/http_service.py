@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
 from hmac import compare_digest
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import BoundedSemaphore
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
@@ -19,7 +25,10 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 MOST_CONNECTIONS: Final = 128
-"""At once; each costs a thread. One more is closed without an answer."""
+"""At once; each costs a thread. For one more, the oldest of whoever has the most is closed."""
+
+REQUEST_SECONDS: Final = 10.0
+"""From connecting until the whole answer is read: a probe that waits longer would have given up."""
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -34,6 +43,14 @@ _HEADERS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """A connection: whose it is, and since when (by the monotonic clock)."""
+
+    address: str
+    since: float
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -42,20 +59,42 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, monitor: Monitor, address: tuple[str, int], token: str | None) -> None:
         self.monitor = monitor
         self.token = token
-        self._free = BoundedSemaphore(MOST_CONNECTIONS)
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._readers: dict[socket.socket, _Reader] = {}  # the oldest first
+        self._lock = Lock()
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        with self._lock:
+            if len(self._readers) >= MOST_CONNECTIONS:
+                self._close(self._one_too_many())
+            self._readers[request] = _Reader(client_address[0], time.monotonic())
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            with self._lock:
+                self._readers.pop(request, None)
+
+    def service_actions(self) -> None:
+        """End the requests whose time is over; called twice a second."""
+        with self._lock:
+            limit = time.monotonic() - REQUEST_SECONDS
+            for each in [one for one, reader in self._readers.items() if reader.since < limit]:
+                self._close(each)
+
+    def _one_too_many(self) -> socket.socket:
+        """Return the oldest connection of the address that holds the most."""
+        (most, _), *_ = Counter(each.address for each in self._readers.values()).most_common(1)
+        return next(one for one, reader in self._readers.items() if reader.address == most)
+
+    def _close(self, request: socket.socket) -> None:
+        """Have the thread that reads *request*, or writes to it, end."""
+        self._readers.pop(request, None)
+        with suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent about readers that leave before their answer."""
@@ -84,6 +123,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815 - the name http.server calls
 
+    def send_error(self, code: int, *_: Any, **__: Any) -> None:
+        """Answer what http.server finds wrong in a request; an unknown method is 405."""
+        self.request_version = "HTTP/1.0"  # a request without a version would get no headers
+        if code == HTTPStatus.NOT_IMPLEMENTED:
+            self._answer(405, _TEXT, "only GET and HEAD\n", {"Allow": "GET, HEAD"})
+        else:
+            self._answer(code, _TEXT, f"{HTTPStatus(code).phrase.lower()}\n")
+        self.close_connection = True
+
     def _page(self) -> None:
         """Answer 200 whatever it shows: programs ask /health."""
         if self._trusted():
@@ -107,7 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Return the token sent: as a bearer's, or as the password of Basic authentication."""
         scheme, _, rest = self.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return rest.strip()
+            # http.server reads headers as Latin-1.
+            return rest.strip().encode("latin-1").decode("utf-8", "replace")
         if scheme.lower() == "basic":
             try:
                 return b64decode(rest, validate=True).decode().partition(":")[2]
@@ -141,9 +190,9 @@ class _Handler(BaseHTTPRequestHandler):
 def make_server(monitor: Monitor, host: str, port: int, token: str | None) -> ThreadingHTTPServer:
     """Return the server, bound and not yet running; raises InputError for a port that is taken."""
     try:
-        return _Server(monitor, (host, port), token)
+        return _Server(monitor, (host.strip("[]"), port), token)
     except OSError as error:
         raise InputError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            f"cannot listen on {host}, port {port}: {error.strerror or error}",
             remedy="end what listens there, or choose another --port",
         ) from None

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 import pytest
@@ -38,10 +40,12 @@ def serving(watched: Monitor, token: str | None = None) -> Iterator[Any]:
         return answer.status, said
 
     get.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield get
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield get
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def wait_for_permissions(watched: Monitor) -> None:
@@ -231,24 +235,154 @@ def test_every_region_is_tried_and_named() -> None:
     assert not report.ok
 
 
-def test_one_connection_too_many_is_closed_and_the_others_are_answered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import socket
+def address_of(get: Any) -> tuple[str, int]:
+    return "127.0.0.1", int(get.url.rpartition(":")[2])
 
-    monkeypatch.setattr("cml_iam.workers.http_service.MOST_CONNECTIONS", 2)
+
+def test_slow_readers_keep_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as may connect send half a request each, and one more comes."""
+    monkeypatch.setattr("cml_iam.workers.http_service.MOST_CONNECTIONS", 8)
     with serving(monitor(FakeAws())) as get:
-        address = ("127.0.0.1", int(get.url.rpartition(":")[2]))
-        idle = [socket.create_connection(address) for _ in range(2)]
-        with socket.create_connection(address, timeout=5) as third:
-            assert third.recv(1) == b""
-        for each in idle:
+        slow = [socket.create_connection(address_of(get), timeout=10) for _ in range(8)]
+        for each in slow:
+            each.sendall(b"GET /health HTTP/1.1\r\nX: ")
+
+        assert [get("/health")[0] for _ in range(4)] == [200] * 4
+        assert slow[0].recv(1) == b""  # the oldest was closed
+        slow[-1].sendall(b"y\r\n\r\n")
+        assert slow[-1].recv(12) == b"HTTP/1.0 200"
+        for each in slow:
             each.close()
-        for _ in range(100):
-            try:
-                status, _ = get("/health")
-            except OSError:
-                continue
-            break
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\n"])
+def test_a_request_has_so_many_seconds_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr("cml_iam.workers.http_service.REQUEST_SECONDS", 0.1)
+    with (
+        serving(monitor(FakeAws())) as get,
+        socket.create_connection(address_of(get), timeout=30) as slow,
+    ):
+        slow.sendall(sent)
+        assert slow.recv(1) == b""
+
+
+def test_one_who_does_not_read_the_answer_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cml_iam.workers.http_service.REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr("cml_iam.workers.http_service.page_of", lambda _: "x" * (64 << 20))
+    with (
+        serving(monitor(FakeAws())) as get,
+        socket.create_connection(address_of(get), timeout=30) as deaf,
+    ):
+        deaf.sendall(b"GET / HTTP/1.1\r\nAccept: text/html\r\n\r\n")
+        taken = 0
+        time.sleep(0.5)
+        while piece := deaf.recv(1 << 20):
+            taken += len(piece)
+
+    assert 0 < taken < (64 << 20)
+
+
+METHODS = ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_another_method_is_405_and_says_which_are_allowed(method: str) -> None:
+    with serving(monitor(FakeAws())) as get:
+        connection = HTTPConnection(*address_of(get), timeout=30)
+        connection.request(method, "/health")
+        answer = connection.getresponse()
+        connection.close()
+
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert_safe(answer.headers)
+
+
+def assert_safe(headers: Any) -> None:
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Type"] != "text/html"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (b"GET /etc HTTP/1.1\r\n\r\n", 404),
+        (b"GET /metrics HTTP/1.1\r\n\r\n", 401),
+        (b"GET /health HTTP/1.1\r\n\r\n", 503),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431),
+        (b"GET / NONSENSE/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\n\r\n", 505),
+        (b"POST / HTTP/1.1\r\n\r\n", 405),
+    ],
+)
+def test_every_answer_that_is_no_success_is_plain_and_cannot_run(asked: bytes, status: int) -> None:
+    refused = errors.CredentialsError("no", code="AuthFailure")
+    with (
+        serving(monitor(FakeAws(failing={"describe_regions": refused})), token="t") as get,
+        socket.create_connection(address_of(get), timeout=30) as reader,
+    ):
+        reader.sendall(asked)
+        answer = HTTPResponse(reader)
+        answer.begin()
+        answer.read()
+
+    assert answer.status == status
+    assert_safe(answer.headers)
+
+
+ODD = "gnp\u202egnp.exe\x9b2J\u200b\u2028"
+
+
+def test_what_cannot_be_seen_is_written_out_on_the_page_and_in_metrics() -> None:
+    tags = [{"Key": "Name", "Value": ODD}, *instance()["Tags"][:1]]
+    aws = FakeAws(instances=[instance(Tags=tags, StateReason={"Message": ODD})])
+    aws.publish("CPUUtilization", {"InstanceId": instance()["InstanceId"]}, [10.0, 20.0])
+    watched = monitor(aws)
+    with serving(watched) as get:
+        wait_for_permissions(watched)
+        watched._usage.get(10.0)
+        page, metrics = get("/", Accept="text/html")[1], get("/metrics")[1]
+
+    for said in (page, metrics):
+        assert not set("\u202e\x9b\u200b\u2028") & set(said)
+    assert r"gnp\u202egnp.exe\x9b2J\u200b\u2028" in page
+    assert r"gnp\\u202egnp.exe\\x9b2J\\u200b\\u2028" in metrics
+
+
+def test_a_token_may_have_any_letters() -> None:
+    token = "pässwörd"
+    with serving(monitor(FakeAws()), token=token) as get:
+        sent = f"Bearer {token}".encode().decode("latin-1")
+        assert get("/metrics", Authorization=sent)[0] == 200
+        assert get("/metrics", Authorization="Bearer other")[0] == 401
+
+
+def test_an_address_of_ipv6_is_listened_on() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = make_server(monitor(FakeAws()), "::1", 0, None)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    connection = HTTPConnection("::1", server.server_address[1], timeout=30)
+    connection.request("GET", "/health")
+    status = connection.getresponse().status
+    connection.close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
     assert status == 200
+
+
+def test_before_ec2_answers_the_page_does_not_speak_of_a_time_out() -> None:
+    refused = errors.CredentialsError("AuthFailure", code="AuthFailure")
+    with serving(monitor(FakeAws(failing={"describe_regions": refused}))) as get:
+        said = get("/", Accept="text/html")[1]
+
+    assert "no answer within 0 s" not in said
+    assert "The workers are not known." in said
