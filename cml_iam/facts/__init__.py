@@ -16,6 +16,7 @@ from cml_iam.facts._partitions import (
     first_region,
     known_regions,
     meant_region,
+    opt_in_regions,
     partition_of,
     service_principal,
 )
@@ -103,6 +104,7 @@ __all__ = [
     "names_of",
     "never_with",
     "only_with",
+    "opt_in_regions",
     "overlap",
     "partition_of",
     "region_is_of_resource",

@@ -33,6 +33,15 @@ def known_regions(partition: str) -> tuple[str, ...]:
     return tuple(listed)
 
 
+@cache
+def opt_in_regions() -> frozenset[str]:
+    """Return the regions that an account has only after it turned them on.
+
+    https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
+    """
+    return frozenset(tomllib.loads(shipped_text("policies", "regions.toml"))["opt-in"])
+
+
 def first_region(partition: str) -> str:
     """Return the region of *partition* that every account has enabled and that IAM is in.
 

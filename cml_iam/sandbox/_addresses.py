@@ -25,6 +25,8 @@ _NETWORK: Final = _PUBLIC | {
     "vpcId",
 }
 _HIDDEN: Final = {"pending": _PUBLIC, "terminated": _NETWORK}
+_PUBLIC_NAME: Final = re.compile(rb"<publicDnsName>ip-([0-9-]+)\.[^<]*</publicDnsName>")
+_EMPTY_ASSOCIATION: Final = re.compile(rb"<association\s*/>|<association>\s*</association>")
 _EMPTY: Final = frozenset({"groupSet", "networkInterfaceSet"})
 """The lists that are shown empty instead of not at all."""
 
@@ -43,6 +45,19 @@ def with_shown_addresses(answer: Answer) -> Answer:
     body = ET.tostring(
         root, "utf-8", xml_declaration=True, default_namespace=match[1] if match else None
     )
+    return replace(answer, body=body)
+
+
+def with_public_names(answer: Answer, region: str) -> Answer:
+    """Return *answer* with the public names of addresses, and no association where there is none.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns.html
+    """
+    if b"association" not in answer.body:
+        return answer
+    zone = "compute-1" if region == "us-east-1" else f"{region}.compute"
+    name = rb"<publicDnsName>ec2-\1.%s.amazonaws.com</publicDnsName>" % zone.encode()
+    body = _EMPTY_ASSOCIATION.sub(b"", _PUBLIC_NAME.sub(name, answer.body))
     return replace(answer, body=body)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape
@@ -24,15 +23,15 @@ _SERVER_FAULT: Final = 500
 
 _EC2_ERROR: Final = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error><Code>{code}</Code>'
-    "<Message>{message}</Message></Error></Errors><RequestID>{id}</RequestID></Response>"
+    "<Message>{message}</Message></Error></Errors><RequestID>-</RequestID></Response>"
 )
 _S3_ERROR: Final = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code>'
-    "<Message>{message}</Message><RequestId>{id}</RequestId></Error>"
+    "<Message>{message}</Message><RequestId>-</RequestId></Error>"
 )
 _QUERY_ERROR: Final = (
     '<ErrorResponse xmlns="https://{service}.amazonaws.com/"><Error><Type>{side}</Type>'
-    "<Code>{code}</Code><Message>{message}</Message></Error><RequestId>{id}</RequestId>"
+    "<Code>{code}</Code><Message>{message}</Message></Error><RequestId>-</RequestId>"
     "</ErrorResponse>"
 )
 _CODES: Final = {
@@ -53,10 +52,9 @@ _JSON_CODES: Final = {
 def fault_answer(fault: Fault, protocol: Protocol, service: str) -> Answer:
     """Return *fault* in the words and the form of *service*, which speaks *protocol*."""
     side = "Sender" if fault.status < _SERVER_FAULT else "Receiver"
-    request_id = str(uuid.uuid4())
     if protocol in ("json", "cbor", "rest-json"):
         code, status = fault.code, fault.status
-        headers = {"x-amzn-RequestId": request_id}
+        headers = {}
         if service in QUERY_COMPATIBLE:
             headers["x-amzn-query-error"] = f"{code};{side}"
         else:
@@ -72,9 +70,8 @@ def fault_answer(fault: Fault, protocol: Protocol, service: str) -> Answer:
         message=escape(fault.message),
         side=side,
         service=service,
-        id=request_id,
     )
-    return Answer(fault.status, text.encode(), headers={"x-amzn-RequestId": request_id})
+    return Answer(fault.status, text.encode())
 
 
 def result_answer(call: Call, result: dict[str, Any]) -> Answer:
@@ -91,7 +88,6 @@ def result_answer(call: Call, result: dict[str, Any]) -> Answer:
         int(written["status_code"]),
         body.encode() if isinstance(body, str) else bytes(body),
         "text/xml;charset=UTF-8" if spoken in ("ec2", "query") else _JSON_TYPE,
-        {"x-amzn-RequestId": str(uuid.uuid4())},
     )
     return as_cbor(call, answer) if call.protocol == "cbor" else answer
 

@@ -331,7 +331,10 @@ def _check_required(call: Call) -> None:
     if name is None:
         return
     if call.service == "ec2":
-        raise Fault("MissingParameter", f"The request must contain the parameter {name}")
+        if name == "InstanceIds":
+            raise Fault("InvalidParameterCombination", "No instances specified")
+        said = {"Resources": "resourceIdSet"}.get(name, name)
+        raise Fault("MissingParameter", f"The request must contain the parameter {said}")
     if call.service == "cloudwatch" and "." not in name:
         raise Fault("MissingParameter", f"The parameter {name} is required.")
     codes: dict[str, str] = {"query": "ValidationError", "rest-xml": "MalformedXML"}

@@ -4,6 +4,7 @@ A sandbox without any is as quick and as consistent as it can be. The values com
 
     throttle = true                    # EC2's token buckets
     metrics_since_launch = true        # no point older than the instance
+    agent_needs_profile = true         # no CloudWatch agent without an instance profile
     [seconds]                          # how long things take
     pending = 10
     [buckets]                          # instead of EC2's own: size and refill per second
@@ -118,6 +119,7 @@ class Conditions:
 
     throttle: bool = False
     metrics_since_launch: bool = False
+    agent_needs_profile: bool = False
     seconds: Seconds = Seconds()
     buckets: Mapping[str, Buckets] = field(default_factory=lambda: MappingProxyType({}))
     no_capacity: tuple[Shortage, ...] = ()
@@ -127,6 +129,7 @@ class Conditions:
 AS_AWS: Final = Conditions(
     throttle=True,
     metrics_since_launch=True,
+    agent_needs_profile=True,
     seconds=Seconds(
         pending=10,
         status_checks=60,

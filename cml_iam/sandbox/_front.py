@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import CmlIamError
 from cml_iam.sandbox._answers import as_cbor, fault_answer
@@ -31,8 +33,18 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._world import World
 
 
+_REQUEST_ID: Final = re.compile(rb"(<[rR]equest(?:Id|ID)>)[^<]*(?=</)")
+
+
 def respond(world: World, message: Message) -> Answer:
-    """Answer *message* as AWS would."""
+    """Answer *message* as AWS would, under an id of its own."""
+    answer = _answered(world, message)
+    given = str(uuid.uuid4())
+    body = _REQUEST_ID.sub(rb"\g<1>" + given.encode(), answer.body, count=1)
+    return replace(answer, body=body, headers={**answer.headers, "x-amzn-RequestId": given})
+
+
+def _answered(world: World, message: Message) -> Answer:
     service, protocol = _spoken(message)
     try:
         with world.lock:

@@ -141,7 +141,13 @@ class Moto:
             environ[variable if variable == "CONTENT_TYPE" else f"HTTP_{variable}"] = value
         prefix = written.get("host_prefix", "")
         environ["HTTP_HOST"] = prefix + environ["HTTP_HOST"]
-        return self._answer(environ, body.encode() if isinstance(body, str) else bytes(body))
+        content = body.encode() if isinstance(body, str) else bytes(body)
+        try:
+            return self._answer(environ, content)
+        except ModuleNotFoundError as error:
+            service = call.model.service_model.service_name
+            said = f"The sandbox has no {service} without the package {error.name}, not installed"
+            raise Fault(_UNKNOWN, f"{said} here: pip install 'moto[{service}]'") from error
 
     def _environ(self, service: str, region: str, access_key_id: str) -> dict[str, Any]:
         """Return the environment of a request that can only mean *service* in *region* here."""
@@ -224,7 +230,7 @@ def _internal(error: Exception) -> Any:
 
     if isinstance(error, HTTPException):
         return error
-    if isinstance(error, Fault):
+    if isinstance(error, Fault | ModuleNotFoundError):
         raise error
     raise Fault(
         "InternalFailure", f"The sandbox failed: {type(error).__name__}: {error}", NOT_DONE

@@ -13,6 +13,7 @@ from cml_iam.sandbox._documents import check_document
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._iam_reads import account_details, credential_report
 from cml_iam.sandbox._last_accessed import generate_details, get_details
+from cml_iam.sandbox._regions import describe_regions
 from cml_iam.sandbox._simulate import (
     context_keys_for_custom_policy,
     context_keys_for_principal_policy,
@@ -245,6 +246,7 @@ def _session_policies(world: World, call: Call) -> tuple[str, ...] | None:
 
 
 OWN: Final[dict[str, Handler | Callable[..., Answer | None]]] = {
+    "ec2:DescribeRegions": describe_regions,
     "sts:GetCallerIdentity": get_caller_identity,
     "sts:AssumeRole": assume_role,
     "sts:GetSessionToken": get_session_token,
@@ -264,4 +266,4 @@ OWN: Final[dict[str, Handler | Callable[..., Answer | None]]] = {
     "iam:ListServiceSpecificCredentials": list_service_specific_credentials,
     "iam:DeleteServiceSpecificCredential": delete_service_specific_credential,
 }
-"""By IAM action; None as an answer leaves the call to moto."""
+"""By action; None as an answer leaves the call to moto."""

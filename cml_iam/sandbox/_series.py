@@ -104,6 +104,8 @@ def metrics_of(world: World, region: str) -> Iterator[Metric]:
     for instance in world.ec2(region).all_instances():
         if instance.state == "running":
             for namespace, name in _MEASURED:
+                if not _measures(world, namespace, instance):
+                    continue
                 yield Metric(namespace, name, _own_dimensions(namespace, instance))
     seen = set()
     for each in world.cloudwatch(region).get_all_metrics():
@@ -147,9 +149,20 @@ def _instance(world: World, region: str, metric: Metric) -> Any:
     """Return the instance the dimensions name, if they are exactly those of its metric."""
     named = dict(metric.dimensions).get("InstanceId", "")
     found = world.ec2(region).get_instance_by_id(named)
-    if found is None or _own_dimensions(metric.namespace, found) != metric.dimensions:
+    if found is None or not _measures(world, metric.namespace, found):
+        return None
+    if _own_dimensions(metric.namespace, found) != metric.dimensions:
         return None
     return found
+
+
+def _measures(world: World, namespace: str, instance: Any) -> bool:
+    """Say whether *instance* has metrics of *namespace*: an agent needs a role to send its own.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/create-iam-roles-for-cloudwatch-agent.html
+    """
+    needed = namespace == "CWAgent" and world.conditions.agent_needs_profile
+    return not needed or instance.iam_instance_profile is not None
 
 
 def _own_dimensions(namespace: str, instance: Any) -> Dimensions:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.sandbox._addresses import with_shown_addresses
+from cml_iam.sandbox._addresses import with_public_names, with_shown_addresses
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._asked_ec2 import KINDS
 from cml_iam.sandbox._faults import Fault
@@ -64,7 +65,9 @@ def check_ec2(call: Call) -> None:
     params = call.params
     for name, (code, prefix) in _MALFORMED.items():
         for each in _as_list(params.get(name, ())):
-            if not _ID.fullmatch(each) or not each.startswith(f"{prefix}-"):
+            if not each.startswith(f"{prefix}-"):
+                raise Fault(code, f'Invalid id: "{each}" (expecting "{prefix}-...")')
+            if not _ID.fullmatch(each):
                 raise Fault(code, f'Invalid id: "{each}"')
     if params.get("MaxResults") and params.get("InstanceIds"):
         said = "The parameter instancesSet cannot be used with the parameter maxResults"
@@ -88,9 +91,9 @@ def perform_ec2(
         arrive(world, look=True)
     wanted = seen(world, call.region)
     if wanted is None:
-        return _perform(world, call, execute)
+        return with_public_names(_perform(world, call, execute), call.region)
     with only(world.ec2(call.region), wanted):
-        return _perform(world, call, execute)
+        return with_public_names(_perform(world, call, execute), call.region)
 
 
 def _perform(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
@@ -132,17 +135,60 @@ def _run(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
     # Moto launches the minimum; EC2, whose capacity here has no end, the maximum. The contents of
     # the launch template are parameters of the call by now: moto is not to add them once more.
     asked = call.with_params(MinCount=call.params["MaxCount"], LaunchTemplate=None)
-    answer = with_shown_addresses(execute(asked))
+    answer = with_shown_addresses(execute(_with_template_tags(call, asked)))
     if answer.ok:
         made = [each for each in backend.all_instances() if each.id not in before]
         for each in made:
             each.disable_api_termination = bool(call.params.get("DisableApiTermination"))
             each.hibernation_options = {"Configured": _hibernates(call)}
             each.client_token = token
+            each.persistent_spot = _is_persistent(call)
         launched(world, call.region, made)
         if token:
             world.launches[(call.region, token)] = (call, answer)
     return answer
+
+
+def _with_template_tags(call: Call, asked: Call) -> Call:
+    """Return *asked* with the tags by which EC2 marks what a launch template launched.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html
+    """
+    template = call.params.get("LaunchTemplate")
+    if not template:
+        return asked
+    marks = {"id": template["LaunchTemplateId"], "version": template["Version"]}
+    tags = [{"Key": f"aws:ec2launchtemplate:{k}", "Value": v} for k, v in marks.items()]
+    specified = [*asked.params.get("TagSpecifications", ())]
+    for number, each in enumerate(specified):
+        if each.get("ResourceType") == "instance":
+            specified[number] = {**each, "Tags": [*each.get("Tags", ()), *tags]}
+            return asked.with_params(TagSpecifications=specified)
+    specified.append({"ResourceType": "instance", "Tags": tags})
+    return asked.with_params(TagSpecifications=specified)
+
+
+def _is_persistent(call: Call) -> bool:
+    options = call.params.get("InstanceMarketOptions", {}).get("SpotOptions", {})
+    return bool(options.get("SpotInstanceType") == "persistent")
+
+
+def _check_address(world: World, call: Call) -> None:
+    """Raise Fault for a private address that the subnet has not."""
+    interface = (call.params.get("NetworkInterfaces") or [{}])[0]
+    address = call.params.get("PrivateIpAddress", interface.get("PrivateIpAddress"))
+    named = call.params.get("SubnetId", interface.get("SubnetId"))
+    subnets = {each.id: each for each in world.ec2(call.region).describe_subnets()}
+    if address is None or named not in subnets:
+        return
+    try:
+        inside = ip_address(address) in subnets[named].cidr
+    except ValueError:
+        said = f"Value ({address}) for parameter privateIpAddress is invalid."
+        raise Fault("InvalidParameterValue", said) from None
+    if not inside:
+        said = f"Address {address} does not fall within the subnet's address range"
+        raise Fault("InvalidParameterValue", said)
 
 
 def _check_launch(world: World, call: Call) -> None:
@@ -168,6 +214,7 @@ def _check_launch(world: World, call: Call) -> None:
     for each in params.get("SecurityGroupIds", ()):
         if each not in groups:
             raise Fault("InvalidGroup.NotFound", f"The security group '{each}' does not exist")
+    _check_address(world, call)
     if _hibernates(call):
         _check_hibernates(call)
     _check_capacity(world, call)

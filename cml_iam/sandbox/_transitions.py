@@ -107,6 +107,8 @@ def change(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answe
         return execute(call)
     what = CHANGES[call.operation]
     _check_states(found, what)
+    if call.operation == "StopInstances":
+        _check_spot(found)
     wanted, protected = _by_protection(call, found)
     changes = [_changed(world, call, each, what) for each in wanted]
     if protected:
@@ -224,6 +226,20 @@ def _check_states(instances: Iterable[Any], what: Change) -> None:
         if what.allowed is not None and each.state not in what.allowed:
             said = f"The instance '{each.id}' is not in a state from which it can be {what.verb}."
             raise Fault("IncorrectInstanceState", said)
+
+
+def _check_spot(instances: Iterable[Any]) -> None:
+    """Raise Fault for a Spot Instance of a one-time request, which can only be terminated.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-interruptions.html
+    """
+    for each in instances:
+        if each.lifecycle == "spot" and not getattr(each, "persistent_spot", False):
+            said = f"You can't stop the Spot Instance '{each.id}' because it is associated with a "
+            more = "one-time Spot Instance request. You can only stop Spot Instances associated "
+            raise Fault(
+                "UnsupportedOperation", f"{said}{more}with persistent Spot Instance requests."
+            )
 
 
 def _by_protection(call: Call, instances: Sequence[Any]) -> tuple[list[Any], list[Any]]:

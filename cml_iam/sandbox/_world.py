@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.facts import known_regions, opt_in_regions, partition_of
 from cml_iam.sandbox._call import Call
 from cml_iam.sandbox._conditions import Conditions
 from cml_iam.sandbox._throttle import Throttle
@@ -125,9 +126,9 @@ class World:
         self.sessions: dict[str, Session] = {}
         self.launches: dict[tuple[str, str], tuple[Call, Answer]] = {}
         self.messages: OrderedDict[str, str] = OrderedDict()
-        self.regions = frozenset(
-            each for each in moto.regions("ec2") if partition_of(each) == self.partition
-        )
+        known = {region, *known_regions(self.partition)} & moto.regions("ec2")
+        self.regions = frozenset(known - opt_in_regions() | (known & {region}))
+        """The regions the account has turned on."""
         self.conditions = conditions or Conditions()
         self.throttle = Throttle(self.conditions.buckets) if self.conditions.throttle else None
         self.befallen: Counter[int] = Counter()
@@ -183,10 +184,3 @@ class World:
         if len(self.messages) > _MOST_MESSAGES:
             self.messages.popitem(last=False)
         return name
-
-
-def partition_of(region: str) -> str:
-    """Return the partition of *region*."""
-    from moto.utilities.utils import get_partition
-
-    return str(get_partition(region))

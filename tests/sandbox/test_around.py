@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,17 @@ def test_the_owner_a_caller_expects_is_checked(user: Make) -> None:
     said = refused(s3.get_bucket_location, Bucket=BUCKET, ExpectedBucketOwner="444455556666")
 
     assert said.code == "AccessDenied"
+
+
+def test_a_service_that_needs_more_packages_says_which(root: Identity) -> None:
+    template = {"Resources": {"topic": {"Type": "AWS::SNS::Topic"}}}
+    client = root.client("cloudformation")
+    if find_spec("openapi_spec_validator"):
+        assert client.create_stack(StackName="x", TemplateBody=json.dumps(template))
+        return
+    said = refused(client.create_stack, StackName="x", TemplateBody=json.dumps(template))
+    assert (said.code, said.status) == ("UnsupportedOperation", 400)
+    assert "pip install 'moto[cloudformation]'" in said.message
 
 
 def test_cloudtrail_is_called_by_its_short_name_too(root: Identity) -> None:

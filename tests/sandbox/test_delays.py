@@ -14,7 +14,7 @@ import pytest
 
 from cml_iam.sandbox import AS_AWS, Conditions, Sandbox, Seconds, Shortage, start_sandbox
 from tests.sandbox.conftest import Identity, StoppedClock, launch, refused
-from tests.sandbox.documents import BASE, EVERYTHING, RESTRICTED
+from tests.sandbox.documents import BASE, EVERYTHING, RESTRICTED, allow, document
 
 SLOW = Conditions(
     seconds=Seconds(
@@ -319,3 +319,31 @@ def test_metrics_reach_back_to_the_launch_only_if_told(
             Statistics=["Average"],
         )["Datapoints"]
         assert len(points) in ((3, 4) if since_launch else (60, 61))
+
+
+@pytest.mark.parametrize("needed", [False, True])
+def test_an_instance_without_a_profile_has_no_agent_where_one_needs_a_role(
+    needed: bool, time: StoppedClock
+) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/create-iam-roles-for-cloudwatch-agent.html"""
+    assert AS_AWS.agent_needs_profile
+    with start_sandbox(conditions=Conditions(agent_needs_profile=needed), clock=time) as sandbox:
+        root = Identity(sandbox, sandbox.root.id, sandbox.root.secret.reveal())
+        iam = root.client("iam")
+        trust = allow("sts:AssumeRole") | {"Principal": {"Service": "ec2.amazonaws.com"}}
+        del trust["Resource"]
+        iam.create_role(RoleName="agent", AssumeRolePolicyDocument=document(trust))
+        iam.create_instance_profile(InstanceProfileName="agent")
+        iam.add_role_to_instance_profile(InstanceProfileName="agent", RoleName="agent")
+        ec2 = root.client("ec2")
+        bare = launch(ec2)
+        able = launch(ec2, IamInstanceProfile={"Name": "agent"})
+        listed = root.client("cloudwatch").list_metrics(Namespace="CWAgent")["Metrics"]
+        found = {
+            each["Value"]
+            for metric in listed
+            for each in metric["Dimensions"]
+            if each["Name"] == "InstanceId"
+        }
+
+    assert found == ({able} if needed else {able, bare})
