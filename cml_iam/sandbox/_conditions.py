@@ -19,7 +19,6 @@ A sandbox without any is as quick and as consistent as it can be. The values com
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -27,6 +26,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
+from cml_iam.files import regular_text
+from cml_iam.located import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,18 +146,12 @@ AS_AWS: Final = Conditions(
 
 def load_conditions(path: Path) -> Conditions:
     """Read the conditions of a sandbox from the TOML file *path*; raises InputError."""
-    try:
-        return parse_conditions(path.read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read `{path}`: {error}") from error
+    return parse_conditions(regular_text(path), str(path))
 
 
 def parse_conditions(text: str, name: str = "faults") -> Conditions:
     """Return the conditions the TOML *text* called *name* describes; raises InputError."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{name} is not TOML: {error}") from error
+    raw = parse_toml(text, name).value
     reader = _Reader(name)
     given = reader.members(raw, Conditions, "the file")
     if "seconds" in given:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import InputError
+from cml_iam.files import open_regular
 
 if TYPE_CHECKING:
     from cml_iam.workers._model import Worker
@@ -127,6 +128,8 @@ class CmlAccess:
         return self._send(address, asked, context, lambda shown: shown in pinned)
 
     def _context(self) -> ssl.SSLContext:
+        if self.ca_file:
+            open_regular(self.ca_file)  # OpenSSL would wait for a pipe, and read a device on and on
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ssl.SSLError) as error:

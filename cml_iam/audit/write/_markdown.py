@@ -207,12 +207,29 @@ def _row(*cells: str) -> str:
 
 def _code(text: str | None) -> str:
     """Return foreign *text* as code: marked as such by HTML, since backticks cannot be escaped."""
-    return f"<code>{_plain(text)}</code>" if text else ""
+    return f"<code>{_escaped(text)}</code>" if text else ""
 
 
 def _plain(text: str) -> str:
-    """Return foreign *text* so that neither Markdown nor HTML reads anything in it."""
+    """Return foreign *text* so that neither Markdown nor HTML reads anything in it.
+
+    What our own sentences put in backticks becomes code.
+    """
+    parts = re.split("`([^`]+)`", _bounded(text))
+    return "".join(
+        f"<code>{_inactive(each)}</code>" if number % 2 else _inactive(each)
+        for number, each in enumerate(parts)
+    )
+
+
+def _escaped(text: str) -> str:
+    return _inactive(_bounded(text))
+
+
+def _bounded(text: str) -> str:
     safe = shown(text)
-    if len(safe) > _LONGEST:
-        safe = safe[:_LONGEST] + "…"
-    return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", safe)
+    return f"{safe[:_LONGEST]}…" if len(safe) > _LONGEST else safe
+
+
+def _inactive(text: str) -> str:
+    return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", text)

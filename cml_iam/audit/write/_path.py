@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from cml_iam.audit._report import Ask, AuditFinding
 
+_OF_SEQUENCES = ("CML5", "CML717")
+"""The rules whose witness is a sequence of calls."""
+
 _SET = "aws:requesttag/"
 _HAS = ("ec2:resourcetag/", "aws:resourcetag/")
 
@@ -33,13 +36,14 @@ class PathStep:
 def path_of(finding: AuditFinding) -> tuple[PathStep, ...]:
     """Return the path a finding's witness takes; empty where its requests are no steps of one.
 
-    They are steps where one sets a tag that the next one needs, and where the rule is about
-    escalations (CML5…).
+    They are steps where the rule is about sequences of calls: escalations (CML5…), and promises
+    that are broken. The requests of any other rule are examples, each by itself, even where one
+    happens to set a tag that another asks for.
     """
     steps = finding.witness
-    links = [_tag(first, second) for first, second in pairwise(steps)]
-    if not links or not (any(links) or finding.rule.startswith("CML5")):
+    if len(steps) < 2 or not finding.rule.startswith(_OF_SEQUENCES):
         return ()
+    links = [_tag(first, second) for first, second in pairwise(steps)]
     return tuple(_stations(steps, links))
 
 

@@ -240,6 +240,12 @@ class TestMarkdown:
         assert "**b**" not in text
         assert "`code`" not in text
 
+    def test_what_stands_in_backticks_is_code(self) -> None:
+        said = replace(samples.GATE, message="`a_b` is not `c`, and ` is alone")
+        text = write_report(replace(samples.CLEAN, findings=(said,)), "markdown")
+
+        assert "<code>a&#95;b</code> is not <code>c</code>, and &#96; is alone" in text
+
     def test_the_summary_stays_below_a_mebibyte_and_says_what_is_left_out(self) -> None:
         text = write_report(samples.large(5_000), "markdown")
 

@@ -188,6 +188,11 @@ def test_an_escalation_is_a_path_from_the_tag_to_the_action() -> None:
     assert 'class="path"' in write_report(samples.FULL, "html")
 
 
+def test_examples_of_drift_are_no_path_though_one_sets_a_tag_that_another_asks_for() -> None:
+    assert path_of(replace(samples.GATE, rule="CML704")) == ()
+    assert path_of(replace(samples.GATE, rule="CML717")) == path_of(samples.GATE)
+
+
 def test_requests_that_are_no_steps_are_no_path() -> None:
     assert path_of(replace(samples.OLD_KEY, witness=(samples.STOP, samples.REFUSED))) == ()
 
