@@ -98,26 +98,28 @@ def always(policies: Policies, shape: Shape) -> Verdict:
 
 
 def _both_readings(
-    ask: Callable[[Policies, Policies], Verdict], one: Policies, other: Policies
+    ask: Callable[[Policies, Policies, Budget], Verdict], one: Policies, other: Policies
 ) -> Verdict:
     """Ask, and ask again where wildcards of ARNs take colons, if that makes other patterns."""
-    verdict = ask(one, other)
+    budget = Budget()
+    verdict = ask(one, other, budget)
     others = taking_colons(one), taking_colons(other)
     if others[0] is one and others[1] is other:
         return verdict
-    second = ask(*others).answer
+    second = ask(*others, budget).answer
     return verdict if second == verdict.answer else replace(verdict, colon=second)
 
 
-def _within(candidate: Policies, reference: Policies) -> Verdict:
+def _within(candidate: Policies, reference: Policies, budget: Budget) -> Verdict:
     mine, theirs = side_of(candidate), side_of(reference)
-    return Question(allowed_goal(mine, theirs), mine, theirs).verdict()
+    return Question(allowed_goal(mine, theirs), mine, theirs, budget=budget).verdict()
 
 
-def _denied_within(candidate: Policies, reference: Policies) -> Verdict:
+def _denied_within(candidate: Policies, reference: Policies, budget: Budget) -> Verdict:
     mine, theirs = side_of(candidate), side_of(reference)
     goal = denied_goal(mine, theirs)
-    return Question(goal, mine, theirs, outcomes=("explicitDeny", "implicitDeny")).verdict()
+    outcomes: tuple[Outcome, Outcome] = ("explicitDeny", "implicitDeny")
+    return Question(goal, mine, theirs, outcomes=outcomes, budget=budget).verdict()
 
 
 def allowed_goal(mine: Side, theirs: Side) -> Goal:
@@ -136,10 +138,10 @@ def unlike(parts: Iterable[Part], others: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(each for each in parts if each.meaning not in known)
 
 
-def _never(policies: Policies, shape: Policies) -> Verdict:
+def _never(policies: Policies, shape: Policies, budget: Budget) -> Verdict:
     side, kind = side_of(policies), side_of(shape)
     goal = Goal((*kind.gates, *_left(side, kind)), side.denies)
-    return Question(goal, side, None, kind).verdict()
+    return Question(goal, side, None, kind, budget=budget).verdict()
 
 
 def _left(side: Side, kind: Side) -> Iterator[tuple[Part, ...]]:
@@ -149,10 +151,10 @@ def _left(side: Side, kind: Side) -> Iterator[tuple[Part, ...]]:
         yield tuple(part for part in gate if not all(apart(part, each) for each in asked))
 
 
-def _always(policies: Policies, shape: Policies) -> Verdict:
+def _always(policies: Policies, shape: Policies, budget: Budget) -> Verdict:
     side, kind = side_of(policies), side_of(shape)
     goal = Goal(kind.gates, (), side.denies, side.gates)
-    return Question(goal, kind, side).verdict()
+    return Question(goal, kind, side, budget=budget).verdict()
 
 
 def _shape_policies(shape: Shape) -> Policies:

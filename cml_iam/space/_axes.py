@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from cml_iam.facts import REGION
 from cml_iam.space._assume import Assumptions
+from cml_iam.space._boxes import CHOSEN, MADE, TOO_MUCH, Budget
 from cml_iam.space._callers import callers_of
-from cml_iam.space._gathered import Gathered
+from cml_iam.space._gathered import Gathered, Memo
 from cml_iam.space._globs import Glob, representatives
 from cml_iam.space._hints import RESOURCE_FIELD, field_hints
 from cml_iam.space._places import ACCOUNT_FIELD
@@ -36,12 +37,13 @@ class Axis:
 class AxisMaker:
     """Makes the axes of one place under some assumptions; says what could not be made whole."""
 
-    def __init__(self, gathered: Gathered, assumed: Assumptions) -> None:
-        self.gathered, self.assumed = gathered, assumed
+    def __init__(self, gathered: Gathered, assumed: Assumptions, budget: Budget) -> None:
+        self.gathered, self.assumed, self._budget = gathered, assumed, budget
         self.incomplete: list[str] = []
         self._tied = assumed.region_tied
         self._id_keys = assumed.id_keys
         self._drawn: dict[str, tuple[list[str], bool]] = {}
+        self._varied: Memo = {}
         self._varying = {key for key, needed in gathered.needs.items() if needed}
         self._varying |= {key for needed in gathered.needs.values() for key in needed}
 
@@ -81,12 +83,15 @@ class AxisMaker:
             longer: list[Given] = []
             for given in choices:
                 longer += [{**given, **made} for made in self._choices(key, given)]
-                if len(longer) > MAX_CHOICES:
+                if len(longer) > MAX_CHOICES or self._budget.left < 0:
                     self.incomplete.append(
                         f"more than {MAX_CHOICES} combinations of {', '.join(group)}"
+                        if len(longer) > MAX_CHOICES
+                        else TOO_MUCH
                     )
                     longer = longer[:MAX_CHOICES]
                     break
+            self._budget.left -= CHOSEN * len(longer)
             choices = longer
         kept = [each for each in choices if self.assumed.admits(each)]
         return Axis(frozenset(group), tuple(kept))
@@ -146,12 +151,14 @@ class AxisMaker:
             yield {name: each for name, each in made.items() if name not in others}
 
     def _values(self, key: str, names: tuple[str, ...], given: Given) -> Values:
-        """Return the values of *key*; remembered where no variable and no place plays a part."""
-        if key in self._varying or (key == REGION and self._tied):
+        """Return the values of *key*, remembered: where variables play a part, for this place."""
+        if key == REGION and self._tied:
+            self._budget.left -= MADE
             return self._made(key, names, given)
-        mark = (key, names, *self.assumed.told_apart_by(key))
-        memo = self.gathered.memo
+        mark = (key, names, self._needed(key, given), *self.assumed.told_apart_by(key))
+        memo = self._varied if key in self._varying else self.gathered.memo
         if mark not in memo:
+            self._budget.left -= MADE
             before = len(self.incomplete)
             memo[mark] = self._made(key, names, given), tuple(self.incomplete[before:])
             del self.incomplete[before:]
@@ -215,27 +222,35 @@ class AxisMaker:
         index = FIELD_KEYS.index(key)
         assert place.fields is not None  # noqa: S101 - asked of ARNs only
         universe = place.fields[index - 1]
-        kind = place.type if index == RESOURCE_FIELD else ""
-        kinds = place.kinds if index == RESOURCE_FIELD else ()
-        mark: tuple[Any, ...] = (key, universe, kind, kinds, place.prefix)
-        globs: list[Glob] = []
-        if key in self._varying:
-            globs = self._field_globs(key, given)
-            mark = (*mark, *globs)
-        elif index == RESOURCE_FIELD and self._id_keys:
-            globs = [*self._field_globs(key, given), *self._id_globs()]
-            mark = (*mark, *globs)
+        last = (place.type, place.kinds, self._id_keys) if index == RESOURCE_FIELD else ()
+        mark = (key, universe, place.prefix, last, self._needed(key, given))
         if mark not in memo:
-            globs = globs or self._field_globs(key, given)
-            # A request about several types is nobody's witness, so its texts need not be read.
-            hints = [] if kinds else field_hints(place, index, globs)
-            memo[mark] = representatives(globs, hints, universe, kinds)
+            self._budget.left -= MADE
+            memo[mark] = self._made_texts(index, universe, given)
         texts, complete = memo[mark]
-        if index == ACCOUNT_FIELD and universe.plain is None:
-            # What a policy names as an account is taken for one, whatever its length.
-            plain = (each.plain for each in self._field_globs(key, given))
-            texts = tuple(dict.fromkeys((*texts, *(t for t in plain if t and "/" not in t))))
         if not complete:
             self.incomplete.append(f"the patterns of the resource's {key}")
         found: Iterable[str] = texts
         return found
+
+    def _made_texts(self, index: int, universe: Glob, given: Given) -> tuple[tuple[str, ...], bool]:
+        """Return texts for a field of the ARN, one of each class, and whether these are all."""
+        place = self.gathered.place
+        globs = own = self._field_globs(FIELD_KEYS[index], given)
+        if index == RESOURCE_FIELD:
+            globs = [*own, *self._id_globs()]
+        kinds = place.kinds if index == RESOURCE_FIELD else ()
+        # A request about several types is nobody's witness, so its texts need not be read.
+        hints = [] if kinds else field_hints(place, index, globs)
+        texts, complete = representatives(globs, hints, universe, kinds)
+        if index == ACCOUNT_FIELD and universe.plain is None:
+            # What a policy names as an account is taken for one, whatever its length.
+            plain = (each.plain for each in own)
+            texts = tuple(dict.fromkeys((*texts, *(t for t in plain if t and "/" not in t))))
+        return texts, complete
+
+    def _needed(self, key: str, given: Given) -> tuple[Any, ...]:
+        """Return the values of the policy variables that *key* is compared with."""
+        needed = self.gathered.needs.get(key, ())
+        values = (given.get(name) for each in needed for name in self.gathered.names(each))
+        return tuple(tuple(each) if isinstance(each, list) else each for each in values)

@@ -11,8 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-MAX_COMPARISONS: Final = 500_000
-"""Comparisons of two boxes before a search gives up: less than a second."""
+MAX_STEPS: Final = 800_000
+"""Steps of one question before it gives up, each like a comparison of two boxes: a second."""
+
+MADE, CHOSEN, TESTED = 250, 4, 5
+"""Steps to make the values of a key, to combine a value with others, and to test a combination."""
+
+TOO_MUCH: Final = f"more than {MAX_STEPS} steps"
 
 MAX_BOXES: Final = 2_000
 """Boxes one statement may be made of."""
@@ -22,13 +27,13 @@ Box = tuple[int, ...]
 
 
 class Budget:
-    """Comparisons of boxes that are left to do; what has none left gives up.
+    """Steps that are left to one question; with none left it gives up.
 
     *slices* counts the slices that were made.
     """
 
-    def __init__(self, comparisons: int = MAX_COMPARISONS) -> None:
-        self.left = comparisons
+    def __init__(self, steps: int = MAX_STEPS) -> None:
+        self.left = steps
         self.slices = 0
 
 

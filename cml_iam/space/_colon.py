@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine import OperatorName
 from cml_iam.facts import FIELDS, arn_pattern, covers
-from cml_iam.space._once import once
-from cml_iam.space._policies import Policies
+from cml_iam.space._policies import Policies, once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,7 +12,8 @@ from cml_iam.facts import REGION, TAG_KEYS, Assumption, id_of, never_with, regio
 from cml_iam.space._assume import Assumptions
 from cml_iam.space._axes import AxisMaker
 from cml_iam.space._boxes import (
-    MAX_COMPARISONS,
+    TESTED,
+    TOO_MUCH,
     Box,
     Budget,
     complement,
@@ -147,12 +148,14 @@ class Searcher:
     def _search(self, gathered: Gathered, goal: Goal, slices: Slices) -> Found:
         if gathered.place.fields is None and not self._on_nothing():
             return Found()
+        if self._budget.left < 0:
+            return Found(None, incomplete=(TOO_MUCH,))
         active = Assumptions.inherent(gathered)
         while True:
             assumed = Assumptions(gathered, active)
             slice_ = slices.get(active)
             if slice_ is None:
-                slice_ = slices[active] = _Slice(gathered, assumed)
+                slice_ = slices[active] = _Slice(gathered, assumed, self._budget)
                 self._budget.slices += 1
             given = slice_.first(goal, self._budget)
             if given is None:
@@ -217,10 +220,11 @@ Slices = dict[frozenset[Assumption], "_Slice"]
 class _Slice:
     """The axes of a place, and its statements as boxes."""
 
-    def __init__(self, gathered: Gathered, assumed: Assumptions) -> None:
+    def __init__(self, gathered: Gathered, assumed: Assumptions, budget: Budget) -> None:
         self._gathered = gathered
         self._place = gathered.place
-        maker = AxisMaker(gathered, assumed)
+        self._budget = budget
+        maker = AxisMaker(gathered, assumed, budget)
         self._tests: dict[Part, list[Test]] = {}
         tests = [test for part in gathered.parts for test in self._all_tests(part)]
         self.axes = maker.axes(tests)
@@ -239,7 +243,7 @@ class _Slice:
             if found is not None:
                 return self._choice(found)
             if not certain:
-                self.incomplete.append(f"more than {MAX_COMPARISONS} comparisons of boxes")
+                self.incomplete.append(TOO_MUCH)
                 return None
         return None
 
@@ -329,6 +333,7 @@ class _Slice:
         bits = self._bits.get(key)
         if bits is None:
             bits = 0
+            self._budget.left -= TESTED * len(self.axes[number].choices)
             for index, choice in enumerate(self.axes[number].choices):
                 if test.holds(choice):
                     bits |= 1 << index

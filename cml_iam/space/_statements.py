@@ -28,8 +28,7 @@ from cml_iam.facts import same_key
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.space._conditions import Asked, field_symbols
 from cml_iam.space._globs import Glob
-from cml_iam.space._once import once
-from cml_iam.space._policies import Policies
+from cml_iam.space._policies import Policies, once
 
 FIELD_KEYS: Final = ("arn", "arn:partition", "arn:service", "arn:region", "arn:account", "arn:id")
 """Names of the fields of the resource's ARN, among the condition keys."""

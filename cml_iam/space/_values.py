@@ -18,8 +18,8 @@ from cml_iam.engine.parts import address, is_arn, moment, number
 from cml_iam.facts import key_type
 from cml_iam.space._conditions import ARN, TEXTS, Asked, Context
 from cml_iam.space._globs import Glob, Machine, glob, representatives
+from cml_iam.space._hints import hints_for
 from cml_iam.space._types import MAKE, NAMES, all_written, base_type, is_finite
-from cml_iam.space._value_hints import hints_for
 
 MAX_LISTS: Final = 600
 """Lists of one key that conditions tell apart; beyond them it is undecided."""

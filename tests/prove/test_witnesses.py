@@ -6,7 +6,10 @@ import pytest
 
 from cml_iam.policy import load_policy
 from cml_iam.prove import Policies, Shape, always, never, taken_over, within
+from cml_iam.prove._question import Question, allowed_goal
 from cml_iam.site import Tag
+from cml_iam.space import Budget, side_of
+from cml_iam.space._boxes import TOO_MUCH
 
 TERMINATE = "ec2:TerminateInstances"
 TAG = Tag("ManagedBy", "cml")
@@ -198,3 +201,19 @@ def test_how_a_variable_without_a_value_is_read_is_listed():
     assert [each.kind for each in broken.assumptions] == ["reading"]
     assert held.holds
     assert "reading" in {each.kind for each in held.assumptions}
+
+
+def test_a_question_whose_steps_are_used_up_is_undecided_and_says_so():
+    keys = ("aws:username", "aws:PrincipalTag/a", "my:v")
+    varying = [
+        said("s3:*", f"arn:aws:s3:::{n}-${{{key}}}/*", StringLike={"my:k": f"${{{key}}}*{n}"})
+        for n, key in enumerate(keys)
+    ]
+    mine, theirs = side_of(attached(*varying, said("s3:*"))), side_of(attached(*varying))
+    goal = allowed_goal(mine, theirs)
+
+    assert Question(goal, mine, theirs).verdict().answer == "broken"
+    verdict = Question(goal, mine, theirs, budget=Budget(500)).verdict()
+
+    assert verdict.answer == "undecided"
+    assert TOO_MUCH in verdict.reason
