@@ -26,6 +26,8 @@ from cml_iam.cli._settings import settings, shared_options
 @click.option("--at", default="03:17", show_default=True, metavar="HH:MM", help="When, in UTC.")
 @click.option("--health-url", metavar="URL", help="Asked before a new key is put to use.")
 @click.option("--role-arn", metavar="ARN", help="The role a GitHub workflow takes.")
+@click.option("--source", metavar="URL", help="The repository of cml-iam, for a GitHub workflow.")
+@click.option("--commit", metavar="SHA", help="The commit of it that runs there, all 40 digits.")
 @click.option("--image", metavar="IMAGE", help="What a CronJob runs: an image with cml-iam in it.")
 @shared_options("site", "region", "output")
 def schedule(
@@ -34,6 +36,8 @@ def schedule(
     at: str,
     health_url: str | None,
     role_arn: str | None,
+    source: str | None,
+    commit: str | None,
     image: str | None,
 ) -> None:
     """Print what runs `key rotate --if-due` every day; installs nothing, holds no credential.
@@ -57,6 +61,8 @@ def schedule(
         program=_program() if kind in ("systemd", "cron") else "cml-iam",
         region=settings().region or "us-east-1",
         role=role_arn,
+        source=source,
+        commit=commit,
         image=image,
     )
     text = schedule_text(kind, tuple(arguments), table, stores=to or ("env:.env",))

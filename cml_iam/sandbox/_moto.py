@@ -50,7 +50,7 @@ class Moto:
         if missing:
             raise MissingExtraError(
                 f"the sandbox needs {' and '.join(missing)}, not installed here",
-                remedy="pip install 'cml-iam[sandbox]'",
+                remedy="in the checkout of cml-iam: pip install '.[sandbox]'",
             )
         self.account = account
         self._before = {name: os.environ.get(name) for name in _SWITCHES}

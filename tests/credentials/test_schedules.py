@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,18 @@ from cml_iam.credentials import KINDS, Timetable, schedule_text
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]
-TABLE = Timetable(3, 17, "/srv/with space %i", "/opt/cml-iam", "eu-west-1", "arn:x", "image:1")
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+TABLE = Timetable(
+    3,
+    17,
+    "/srv/with space %i",
+    "/opt/cml-iam",
+    "eu-west-1",
+    "arn:x",
+    "https://git.example.com/group/cml-iam",
+    COMMIT,
+    "image:1",
+)
 URL = "https://x/?a=1%20b&c=$d"
 ODD = ("--to", "ssm:/x", "--health-url", URL, "--site", 'it\'s "x"\\y')
 
@@ -47,6 +60,74 @@ def test_a_workflow_runs_the_very_words() -> None:
     assert words_of(made["jobs"]["rotate"]["steps"][-1]["run"]) == WORDS
     assert made[True]["schedule"] == [{"cron": "17 3 * * *"}]  # `on` is a word of YAML 1.1
     assert made["permissions"] == {"id-token": "write", "contents": "read"}
+
+
+def test_a_workflow_with_the_role_runs_nobodys_code_but_the_commit_that_was_named() -> None:
+    steps = loaded("github")["jobs"]["rotate"]["steps"]
+    scripts = "\n".join(step["run"] for step in steps)
+
+    assert not [step for step in steps if "uses" in step]
+    assert "pip install" not in scripts  # ci/install.sh does, with hashes
+    assert steps[1]["env"] == {"SOURCE": TABLE.source, "COMMIT": COMMIT}
+    assert "${{" not in scripts
+    for step in steps:
+        subprocess.run(["bash", "-n", "-c", step["run"]], check=True)
+
+
+def test_the_step_of_the_workflow_takes_the_commit_named_and_no_other(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    git = ["git", "-C", str(source), "-c", "user.name=x", "-c", "user.email=x@example.com"]
+    subprocess.run(["git", "init", "-q", source], check=True)
+    (source / "ci").mkdir()
+    (source / "ci" / "install.sh").write_text('mkdir -p "$2/bin"; echo "$1" >"$2/done"\n')
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "x"], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    step = loaded("github")["jobs"]["rotate"]["steps"][1]
+
+    def ran(commit: str, folder: Path) -> int:
+        folder.mkdir()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "SOURCE": str(source),
+            "COMMIT": commit,
+            "RUNNER_TEMP": str(folder),
+            "GITHUB_PATH": str(folder / "path"),
+        }
+        return subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", step["run"]], env=environment, capture_output=True
+        ).returncode
+
+    assert ran(head.stdout.strip(), tmp_path / "right") == 0
+    assert (tmp_path / "right" / "cml-iam" / "done").read_text() == "python3\n"
+    assert ran(COMMIT, tmp_path / "wrong") != 0
+    assert not (tmp_path / "wrong" / "cml-iam").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"source": None}, "--source"),
+        ({"source": "cml-iam"}, "--source"),
+        ({"source": "--upload-pack=x"}, "--source"),
+        ({"commit": None}, "--commit"),
+        ({"commit": "v0.1.0"}, "--commit"),
+        ({"commit": "0123456"}, "--commit"),
+    ],
+)
+def test_what_would_be_somebody_elses_code_is_refused(changed: Any, word: str) -> None:
+    with pytest.raises(errors.InputError) as caught:
+        schedule_text("github", ODD, replace(TABLE, **changed), stores=("ssm:/x",))
+    assert word in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("name", ["role", "region", "image"])
+def test_an_expression_in_any_value_is_refused(name: str) -> None:
+    for kind in ("github", "kubernetes"):
+        table = replace(TABLE, **{name: "${{ github.event.issue.title }}"})  # type: ignore[arg-type]
+        with pytest.raises(errors.InputError, match="for its own"):
+            schedule_text(kind, ODD, table, stores=("ssm:/x",))  # type: ignore[arg-type]
 
 
 def test_a_cron_job_runs_the_very_words() -> None:
@@ -131,6 +212,7 @@ def test_the_command_prints_it_and_installs_nothing(cml_iam: Run, tmp_path: Path
     [
         (("--kind", "cron", "--at", "24:00"), "03:17"),
         (("--kind", "github", "--to", "ssm:/x"), "--role-arn"),
+        (("--kind", "github", "--to", "ssm:/x", "--role-arn", "arn:x"), "--source"),
         (("--kind", "kubernetes", "--to", "ssm:/x"), "--image"),
         (("--kind", "github"), "no disk that lasts"),
     ],

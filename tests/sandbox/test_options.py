@@ -82,7 +82,7 @@ def test_without_moto_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
     with pytest.raises(MissingExtraError) as caught:
         start_sandbox()
 
-    assert caught.value.remedy == "pip install 'cml-iam[sandbox]'"
+    assert caught.value.remedy == "in the checkout of cml-iam: pip install '.[sandbox]'"
     monkeypatch.undo()
     start_sandbox().stop()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
+import string
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPOSITORY, SHARED
+from tests.key_ids import key_id
 
 yaml = pytest.importorskip("yaml")
 
@@ -176,11 +179,10 @@ class TestGitlab:
         (tmp_path / "cml-iam.toml").write_text(SITE)
         (tmp_path / "policies").mkdir()
         (tmp_path / "policies" / "p.json").write_text(json.dumps(EVERYTHING))
-        # The first two lines install; here what is installed already stands in their place.
-        (tmp_path / ".cml-iam").mkdir()
-        (tmp_path / ".cml-iam" / "bin").symlink_to(BIN)
-        install, audit = job["script"][:2], job["script"][2:]
-        assert [("venv" in install[0]), ("pip install" in install[1])] == [True, True]
+        # The lines before the last one install; here what is installed already stands in for them.
+        (tmp_path / ".cml-iam" / "installed").mkdir(parents=True)
+        (tmp_path / ".cml-iam" / "installed" / "bin").symlink_to(BIN)
+        audit = job["script"][-1:]
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
@@ -199,6 +201,42 @@ class TestGitlab:
         assert ran.returncode == 3, ran.stderr
         named = [job["artifacts"]["reports"]["junit"], *job["artifacts"]["paths"]]
         assert all((tmp_path / each).stat().st_size for each in named)
+
+    @pytest.mark.parametrize(
+        ("source", "commit"),
+        [
+            ("", ""),
+            ("cml-iam", ""),
+            ("https://x.example/cml-iam", "v0.1.0"),
+            ("https://x.example/cml-iam", "abc"),
+        ],
+    )
+    def test_without_a_source_and_a_whole_commit_nothing_is_installed(
+        self, source: str, commit: str
+    ) -> None:
+        script = load("ci/gitlab-audit.yml")[".cml-iam-audit"]["script"]
+        ran = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", script[0]],
+            env={
+                "PATH": os.environ["PATH"],
+                "CML_IAM_SOURCE": source,
+                "CML_IAM_COMMIT": commit,
+            },
+            capture_output=True,
+            text=True,
+        )
+
+        assert ran.returncode == 2
+        assert "CML_IAM_COMMIT" in ran.stderr
+
+    def test_a_whole_commit_of_a_source_passes(self) -> None:
+        script = load("ci/gitlab-audit.yml")[".cml-iam-audit"]["script"]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "CML_IAM_SOURCE": "https://x.example/cml-iam",
+            "CML_IAM_COMMIT": "0123456789abcdef" * 2 + "01234567",
+        }
+        subprocess.run(["bash", "-eo", "pipefail", "-c", script[0]], env=environment, check=True)
 
     def test_the_reports_are_kept_of_a_job_that_failed(self) -> None:
         assert load("ci/gitlab-audit.yml")[".cml-iam-audit"]["artifacts"]["when"] == "always"
@@ -262,6 +300,46 @@ class TestPreCommit:
         assert said in ran.stdout
 
     @pytest.mark.parametrize("hook", ["cml-iam-lint", "cml-iam-audit", "cml-iam-keys"])
+    def test_no_name_of_a_file_is_an_option(self, hook: str, tmp_path: Path) -> None:
+        (found,) = (each for each in load(".pre-commit-hooks.yaml") if each["id"] == hook)
+        inside = tmp_path / "inside"
+        (inside / "policies").mkdir(parents=True)
+        (inside / "policies" / "all.json").write_text(json.dumps(EVERYTHING))
+        (inside / "--out=..").mkdir()
+        files = ["--skip=secrets", "--skip=lint", "--out=../made.json"]
+        for name in files:
+            (inside / name).write_text(json.dumps(EVERYTHING))
+        ran = subprocess.run(
+            [COMMAND, *found["entry"].split()[1:], *files, "policies/all.json"],
+            cwd=inside,
+            capture_output=True,
+            text=True,
+        )
+
+        assert not (tmp_path / "made.json").exists()
+        if hook != "cml-iam-keys":
+            assert ran.returncode == 3, ran.stderr
+            assert "--skip=lint" in ran.stdout  # it is judged as a file
+
+    def test_a_name_of_a_file_does_not_switch_off_the_search_for_keys(self, tmp_path: Path) -> None:
+        (found,) = (e for e in load(".pre-commit-hooks.yaml") if e["id"] == "cml-iam-keys")
+        letters = string.ascii_letters + string.digits
+        secret = "".join(secrets.choice(letters) for _ in range(40))
+        (tmp_path / "leak.cfg").write_text(
+            f"aws_access_key_id = {key_id('111122223333')}\naws_secret_access_key = {secret}\n"
+        )
+        (tmp_path / "--skip=secrets").touch()
+        ran = subprocess.run(
+            [COMMAND, *found["entry"].split()[1:], "--skip=secrets", "leak.cfg"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+        assert ran.returncode == 3, ran.stdout + ran.stderr
+        assert "CML807" in ran.stdout
+
+    @pytest.mark.parametrize("hook", ["cml-iam-lint", "cml-iam-audit", "cml-iam-keys"])
     def test_the_entry_of_a_hook_is_a_command_that_takes_files(
         self, hook: str, repository: Path
     ) -> None:
@@ -273,6 +351,28 @@ class TestPreCommit:
 
         assert command[0] == "cml-iam"
         assert ran.returncode == (0 if hook == "cml-iam-keys" else 3), ran.stdout + ran.stderr
+
+
+def test_nothing_that_is_shipped_installs_by_a_name_that_anybody_may_take() -> None:
+    """Nor does a remedy, a page or a template: no index has this project."""
+    shipped = subprocess.run(
+        ["git", "ls-files", "*.py", "*.md", "*.yml", "*.yaml", "*.j2", "*.sh", "Dockerfile"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    name = re.compile(r"pip3? install[^\n]*[\s'\"](?:--?[\w-]+[\s=])*cml-iam\b(?!/)")
+    guilty = [
+        path
+        for path in shipped
+        if not path.startswith("tests/") and name.search((REPOSITORY / path).read_text("utf-8"))
+    ]
+
+    assert shipped
+    assert guilty == []
+    assert name.search("pip install 'cml-iam[sandbox]'")
+    assert name.search('run: "pip install cml-iam"')
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the specification is not here")
