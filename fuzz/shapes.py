@@ -593,6 +593,9 @@ class Attack:
                 return False
         if self.principals and not self._at_home(caller):
             return False
+        aged = "with" in self.assumed and "aws:multifactorauthage" in keys
+        if aged and keys.get("aws:multifactorauthpresent") != "true":
+            return False
         signed = self._about("signed") if caller is not None or not self.principals else ()
         by_caller = {"aws:principalarn", "aws:principalaccount"} if self.principals else set()
         return all(key in keys or key in by_caller or key not in self.texts for key in signed)

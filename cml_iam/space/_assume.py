@@ -179,7 +179,7 @@ class Assumptions:
             return False
         return all(_CHECKS[kind](key, value) for kind in kinds)
 
-    def told_apart_by(self, key: str) -> Iterator[Glob]:
+    def distinguished_by(self, key: str) -> Iterator[Glob]:
         """Yield patterns that the values of *key* have to be told apart by, besides conditions."""
         if key == TAG_KEYS and "tags" in self._kinds.get(TAG_KEYS, ()):
             for name in self._gathered.conditions:

@@ -155,7 +155,7 @@ class AxisMaker:
         if key == REGION and self._tied:
             self._budget.left -= MADE
             return self._made(key, names, given)
-        mark = (key, names, self._needed(key, given), *self.assumed.told_apart_by(key))
+        mark = (key, names, self._needed(key, given), *self.assumed.distinguished_by(key))
         memo = self._varied if key in self._varying else self.gathered.memo
         if mark not in memo:
             self._budget.left -= MADE
@@ -168,7 +168,7 @@ class AxisMaker:
 
     def _made(self, key: str, names: tuple[str, ...], given: Given) -> Values:
         asked = self.gathered.conditions[key]
-        extra = list(self.assumed.told_apart_by(key))
+        extra = list(self.assumed.distinguished_by(key))
         hints: list[str] = []
         if key == REGION and self._tied:
             extra += [*self._field_globs(FIELD_KEYS[3], given), self._regions]

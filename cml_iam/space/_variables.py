@@ -1,15 +1,17 @@
-"""Values for policy variables: some for each way in which what they stand for can fit patterns.
+"""Values for policy variables: enough of them to answer for every value that there can be.
 
-A variable stands between what comes before it in a pattern and what comes after. What comes
-before leads every other pattern on the same key to one state; a value leads on from there. Two
-values that lead to the same states, and to which the variable's own conditions answer alike, are
-one to every text that begins with them. To the others they are one too, but that a text which all
-of its kind begin so leaves none of them over: of several values, none of which another begins
-with, a text can begin with one only, so one more than there are keys with such texts are taken.
+Take the pattern `home/${aws:username}/*` beside others on the same key. The text before the
+variable, `home/`, leads the automata of all patterns to one state, and a username leads on from
+there. Two usernames that lead to the same state, and to which the conditions on aws:username answer
+alike, match and miss the same patterns. So one value for each such state would be enough, if texts
+did not begin with one another: a text that begins with the value is taken by this pattern, and what
+is left for the others depends on which value that was. Therefore several values are made for each
+state, none of which another begins with: one more than there are keys compared with the variable.
+A text can begin with one of them only, so there is always one that is left over.
 
-That is exact where the text before the variable has no wildcard, where two patterns with the
-variable either share that text or part ways within it, and where all that is asked of the keys are
-patterns of texts in which case counts; elsewhere a question that finds no witness stays undecided.
+This is exact if the text before the variable has no wildcard; if any two patterns with the variable
+share that text or differ within it; and if the keys are compared only with patterns of texts in
+which case counts. In all other cases a search that finds no witness is undecided.
 """
 
 from __future__ import annotations
@@ -121,9 +123,9 @@ def _apart(texts: Sequence[str]) -> bool:
 
 @lru_cache(1 << 9)
 def _walk(starts: tuple[Start, ...], wanted: int) -> tuple[tuple[str, ...], bool]:
-    """Return *wanted* texts for each set of states that the machines can be led to together.
+    """Return *wanted* texts for each combination of states that the automata can reach together.
 
-    Of the first machine what it accepts counts, and not its state.
+    Of the first automaton only what it accepts counts, not its state.
     """
     walk = _Walk(starts, wanted)
     found: list[str] = []
