@@ -192,7 +192,15 @@ class Subject:
 
     def concerning(self, *actions: Action) -> tuple[Item, ...]:
         """Return the statements about any of *actions*."""
-        return tuple(item for item in self.items if any(map(item.says, actions)))
+        names = tuple(each.full for each in actions)
+        if names not in self._concerning:
+            found = tuple(item for item in self.items if any(map(item.says, actions)))
+            self._concerning[names] = found
+        return self._concerning[names]
+
+    @cached_property
+    def _concerning(self) -> dict[tuple[str, ...], tuple[Item, ...]]:
+        return {}
 
     def granting(self, request: Request) -> Item | None:
         """Return a statement that decides *request*, if any does."""
