@@ -111,7 +111,7 @@ def terminate(
     wait: bool,
     timeout: timedelta | None,
 ) -> None:
-    """Terminate WORKERS, ids or names (* and ?), for ever.
+    """Terminate WORKERS, ids or names (* and ?), permanently.
 
     --dry-run asks EC2 whether it is permitted.
     """

@@ -77,7 +77,7 @@ def _refused(scene: Scene, source: Source, failure: CmlIamError) -> Diagnosis:
         said = f"the session of `{source.key_id}` has run out"
     elif failure.code in _SECRET:
         said = f"the key `{source.key_id}` is there, and its secret is not the one used"
-        remedy = f"mend AWS_SECRET_ACCESS_KEY where the key comes from, or {_DELIVER}"
+        remedy = f"correct AWS_SECRET_ACCESS_KEY where the key comes from, or {_DELIVER}"
     elif not source.temporary:
         said, remedy = _key_state(scene, source.key_id)
     return Diagnosis(_AREA, "accepted", State.FINDING, said, remedy)

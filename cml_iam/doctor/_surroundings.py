@@ -87,7 +87,7 @@ def clock(greetings: list[Greeting]) -> Diagnosis:
     subject = "clock"
     if not found:
         said = "no endpoint told its time"
-        return Diagnosis(Area.CLOCK, subject, State.UNCHECKED, said, "mend the endpoint first")
+        return Diagnosis(Area.CLOCK, subject, State.UNCHECKED, said, "fix the endpoint first")
     ahead = min(found, key=abs)
     said = f"{_length(ahead)} {'ahead of' if ahead > timedelta(0) else 'behind'} AWS's"
     if abs(ahead) > ACCEPTED:

@@ -70,7 +70,7 @@ def stop_ask(ids: Sequence[str], *, force: bool = False, hibernate: bool = False
 
 
 def terminate_ask(ids: Sequence[str]) -> Ask:
-    """Ask to terminate workers, for ever."""
+    """Ask to terminate workers permanently."""
     return Ask("terminate_instances", {"InstanceIds": _checked(ids)}, "TerminatingInstances")
 
 

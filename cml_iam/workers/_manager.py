@@ -129,7 +129,7 @@ class WorkerManager:
         return self.do(ask, region=region)[0]
 
     def terminate_instance(self, instance_id: str, *, region: str | None = None) -> StateChange:
-        """Terminate a worker, for ever; raises ProtectedError where it is protected."""
+        """Terminate a worker permanently; raises ProtectedError where it is protected."""
         return self.do(terminate_ask([instance_id]), region=region)[0]
 
     def get_instance_details(self, instance_id: str, *, region: str | None = None) -> Worker:

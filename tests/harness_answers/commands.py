@@ -20,6 +20,7 @@ ARGUMENTS: Final[dict[str, tuple[str, ...]]] = {
     "bootstrap destroy": ("--yes",),
     "key rotate": ("--yes",),
     "key revoke": ("OLD_KEY", "--yes"),
+    "key delete": ("OLD_KEY", "--yes"),
     "key deliver": ("--to", "env:other.env", "--yes"),
     "key exec": ("--from", "ssm:/cml/key", "--", "true"),
     "key credential-process": ("--from", "ssm:/cml/key"),
@@ -42,6 +43,17 @@ ARGUMENTS: Final[dict[str, tuple[str, ...]]] = {
 def commands() -> tuple[str, ...]:
     """Return the name of every command that takes `--endpoint-url`: those that speak to AWS."""
     return tuple(name for name, command in _leaves(cli, click.Context(cli), "") if _asks(command))
+
+
+def wanting() -> tuple[str, ...]:
+    """Return the commands that need an argument, of which `ARGUMENTS` says none."""
+    return tuple(
+        name
+        for name, command in _leaves(cli, click.Context(cli), "")
+        if _asks(command)
+        and name not in ARGUMENTS
+        and any(each.required for each in command.params)
+    )
 
 
 def _asks(command: click.Command) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness_answers import credentials, endpoint
-from tests.harness_answers.commands import ARGUMENTS, commands
+from tests.harness_answers.commands import ARGUMENTS, commands, wanting
 from tests.harness_answers.harness import against, expected, prepare
 from tests.harness_answers.table import PAGE, page
 
@@ -20,6 +20,7 @@ COMMANDS = commands()
 def test_every_command_with_arguments_is_one_that_speaks_to_aws() -> None:
     assert set(ARGUMENTS) <= set(COMMANDS)
     assert {"worker list", "bootstrap apply", "key rotate", "health", "serve"} <= set(COMMANDS)
+    assert not wanting(), "say in commands.ARGUMENTS how they are run"
 
 
 def foreign_answer(tmp_path: Path, name: str, kind: str) -> None:
