@@ -14,6 +14,7 @@ from cml_iam.cli._ask import agreed, typed
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._output import BAD, OK, WARN, complain, note, print_json, progress, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli.worker_refused import explain
 from cml_iam.cli.worker_scene import Scene, scene, warn_of_namesakes
 from cml_iam.cli.worker_wait import (
     cml_wait_option,
@@ -209,6 +210,7 @@ def _do(
     dry = settings().dry_run
     with progress(f"asking EC2 to {verb} {_count(workers)}"):
         outcomes = act(here.manager, workers, make, dry_run=dry)
+    explain(here, outcomes)
     if not wants_json():
         for each in outcomes:
             say(outcome_line(each, verb, dry=dry))

@@ -25,6 +25,7 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
+from cml_iam.cli.worker_refused import explain
 from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.cli.worker_show import span, wanted_workers
 from cml_iam.cli.worker_wait import cml_access, cml_options
@@ -175,7 +176,9 @@ def _stop(here: Scene, judged: Sequence[Judged]) -> tuple[Outcome, ...]:
                     note(line)
     confirm(here, unused, "stop")
     with progress(f"asking EC2 to stop {len(unused)} worker(s)"):
-        return act(here.manager, unused, stop_ask, dry_run=settings().dry_run)
+        outcomes = act(here.manager, unused, stop_ask, dry_run=settings().dry_run)
+    explain(here, outcomes)
+    return outcomes
 
 
 def _print(judged: Sequence[Judged], rules: Idle) -> None:

@@ -1,9 +1,9 @@
-"""Why EC2 refused a launch: which statement of the site's own policy would have to change."""
+"""Why EC2 refused: which statement of the site's own policy would have to change."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,12 @@ from cml_iam import errors
 if TYPE_CHECKING:
     from cml_iam.cli.worker_scene import Scene
     from cml_iam.site import Site
-    from cml_iam.workers import GuardTag, Image, Launch
+    from cml_iam.workers import GuardTag, Image, Launch, Outcome, Worker
 
 _ROLE = re.compile(r"on resource: (arn:\S+:role/\S+)")
 _ELSEWHERE = (
-    "the site's own policy allows this launch: what is attached may be older (`cml-iam bootstrap "
-    "plan` shows), or a boundary or a service control policy refuses it"
+    "the site's own policy allows it: what is attached may be older (`cml-iam bootstrap plan` "
+    "shows), or a boundary or a service control policy refuses it"
 )
 
 
@@ -36,6 +36,24 @@ def explained(here: Scene, launch: Launch) -> Iterator[None]:
             reasons = refused_by(here.site, launch, image, here.home, here.manager.guard)
         error.remedy = "; ".join(reasons or [_ELSEWHERE])
         raise
+
+
+def explain(here: Scene, outcomes: Sequence[Outcome]) -> None:
+    """Have the DeniedError of each outcome name the statements that would have to allow it."""
+    for outcome in outcomes:
+        if here.site and isinstance(outcome.error, errors.DeniedError) and outcome.error.action:
+            reasons = _of_worker(here.site, outcome.error.action, outcome.worker)
+            outcome.error.remedy = "; ".join(reasons or [_ELSEWHERE])
+
+
+def _of_worker(site: Site, action: str, worker: Worker) -> list[str]:
+    """Return what the hardened policy of *site* refuses of *action* on *worker*."""
+    from cml_iam.doctor import Attached, supposed, why_refused
+    from cml_iam.render import render_policy
+
+    attached = Attached((render_policy(site).document,), live=False)
+    requests = supposed(action, site.principal_arn, worker.region, worker, ())
+    return [each.said for each in why_refused(requests, attached) if each.sure]
 
 
 def refused_by(

@@ -7,7 +7,7 @@ for each in examine(scene):
 from cml_iam.doctor._documents import Attached
 from cml_iam.doctor._examine import examine
 from cml_iam.doctor._model import Area, Diagnosis, Scene, State
-from cml_iam.doctor._refusal import Why, launch_requests, why_refused
+from cml_iam.doctor._refusal import Why, launch_requests, supposed, why_refused
 
 __all__ = [
     "Area",
@@ -18,5 +18,6 @@ __all__ = [
     "Why",
     "examine",
     "launch_requests",
+    "supposed",
     "why_refused",
 ]

@@ -213,3 +213,14 @@ def test_what_to_launch_is_found_out_only_where_ec2_answers_and_permissions_are_
 
     assert verdicts(WorkerManager(FakeAws()).health(probe=find))["ec2:RunInstances"] == "allowed"
     assert asked == ["found"]
+
+
+def test_a_region_where_one_permission_was_not_tried_is_not_well() -> None:
+    """With a worker in one of two regions, what is asked of a worker is untried in the other."""
+    from cml_iam.cli.health import _code
+
+    tried = WorkerManager(FakeAws(instances=[instance()])).health(probe=LAUNCH)
+    untried = WorkerManager(FakeAws()).health(probe=LAUNCH)
+
+    assert _code([tried]) == 0
+    assert _code([tried, untried]) == 8

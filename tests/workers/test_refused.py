@@ -6,11 +6,12 @@ from types import MappingProxyType
 import pytest
 
 from cml_iam import errors
-from cml_iam.cli.worker_refused import explained, refused_by
+from cml_iam.cli.worker_refused import explain, explained, refused_by
 from cml_iam.cli.worker_scene import Scene
 from cml_iam.site import Grants, Restrictions, Site, Tag
-from cml_iam.workers import DEFAULT_GUARD, Disk, Image, Launch, WorkerManager
-from tests.workers.fake import FakeAws
+from cml_iam.workers import DEFAULT_GUARD, Disk, Image, Launch, Outcome, WorkerManager
+from cml_iam.workers._model import worker_from
+from tests.workers.fake import FakeAws, instance
 
 SITE = Site(
     account="111122223333",
@@ -63,7 +64,7 @@ ROLE = "arn:aws:iam::111122223333:role/cml-worker"
             "other",
             ["`iam:PassRole`", "hand over: `other`"],
         ),
-        ("cml-worker", ["the site's own policy allows this launch", "`cml-iam bootstrap plan`"]),
+        ("cml-worker", ["the site's own policy allows it", "`cml-iam bootstrap plan`"]),
     ],
 )
 def test_a_role_that_may_not_be_handed_over_is_explained(
@@ -85,3 +86,29 @@ def test_a_role_that_may_not_be_handed_over_is_explained(
 
     for each in said:
         assert each in (raised.value.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("tags", "action", "said"),
+    [
+        ({}, "ec2:StopInstances", "`aws:ResourceTag/ManagedBy` is"),
+        ({"ManagedBy": "another"}, "ec2:TerminateInstances", "`aws:ResourceTag/ManagedBy` is"),
+        (
+            {"ManagedBy": "cml-cloud-manager"},
+            "ec2:StopInstances",
+            "the site's own policy allows it",
+        ),
+    ],
+)
+def test_a_refused_worker_names_the_statement_too(
+    tags: dict[str, str], action: str, said: str
+) -> None:
+    aws = FakeAws()
+    here = Scene(WorkerManager(aws), ("us-east-1",), "us-east-1", SITE, aws)
+    raw = instance(Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    error = errors.DeniedError("no", code="UnauthorizedOperation", action=action)
+    outcome = Outcome(worker_from(raw, "us-east-1"), error=error)
+
+    explain(here, [outcome])
+
+    assert said in (error.remedy or "")

@@ -39,6 +39,7 @@ def serving(watched: Monitor, token: str | None = None) -> Iterator[Any]:
         connection.close()
         return answer.status, said
 
+    get.server = server
     get.url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
         yield get
@@ -269,19 +270,27 @@ def test_a_request_has_so_many_seconds_and_no_more(
 
 
 def test_one_who_does_not_read_the_answer_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cml_iam.workers.http_service.REQUEST_SECONDS", 0.3)
-    monkeypatch.setattr("cml_iam.workers.http_service.page_of", lambda _: "x" * (64 << 20))
+    began = threading.Event()
+
+    def large(_: object) -> str:
+        began.set()
+        return "x" * (64 << 20)
+
+    monkeypatch.setattr("cml_iam.workers.http_service.page_of", large)
     with (
         serving(monitor(FakeAws())) as get,
         socket.create_connection(address_of(get), timeout=30) as deaf,
     ):
         deaf.sendall(b"GET / HTTP/1.1\r\nAccept: text/html\r\n\r\n")
         taken = 0
-        time.sleep(0.5)
+        assert began.wait(30)
+        monkeypatch.setattr("cml_iam.workers.http_service.REQUEST_SECONDS", 0.0)
+        while get.server._readers:
+            time.sleep(0.01)
         while piece := deaf.recv(1 << 20):
             taken += len(piece)
 
-    assert 0 < taken < (64 << 20)
+    assert taken < (64 << 20)
 
 
 METHODS = ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"]
