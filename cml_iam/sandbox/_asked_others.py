@@ -1,7 +1,6 @@
 """Which authorizations a call of the services around the manager needs.
 
-Listed are the operations whose every resource is known here; of the others only the name is, and
-they need their permission on every resource.
+Where the resources of an operation are not known here, it needs its permission on every resource.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.authorization import tag_request
 from cml_iam.engine import Request
+from cml_iam.sandbox._services import resource_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,100 +23,7 @@ if TYPE_CHECKING:
 
 Context = dict[str, "str | list[str]"]
 
-_LOGS_GROUP: Final = frozenset(
-    {
-        "CreateLogGroup",
-        "DeleteLogGroup",
-        "DeleteMetricFilter",
-        "DeleteRetentionPolicy",
-        "DescribeLogStreams",
-        "DescribeMetricFilters",
-        "FilterLogEvents",
-        "ListTagsLogGroup",
-        "PutMetricFilter",
-        "PutRetentionPolicy",
-    }
-)
-_LOGS_STREAM: Final = frozenset(
-    {"CreateLogStream", "DeleteLogStream", "GetLogEvents", "PutLogEvents"}
-)
 _TRAIL_NAMED: Final = ("Name", "TrailName", "ResourceId")
-_TRAIL: Final = frozenset(
-    {
-        "AddTags",
-        "CreateTrail",
-        "DeleteTrail",
-        "GetEventSelectors",
-        "GetInsightSelectors",
-        "GetTrail",
-        "GetTrailStatus",
-        "ListTags",
-        "PutEventSelectors",
-        "PutInsightSelectors",
-        "RemoveTags",
-        "StartLogging",
-        "StopLogging",
-        "UpdateTrail",
-    }
-)
-_TOPIC: Final = frozenset(
-    {
-        "CreateTopic",
-        "DeleteTopic",
-        "GetSubscriptionAttributes",
-        "GetTopicAttributes",
-        "ListSubscriptionsByTopic",
-        "ListTagsForResource",
-        "Publish",
-        "SetTopicAttributes",
-        "Subscribe",
-        "TagResource",
-        "Unsubscribe",
-        "UntagResource",
-    }
-)
-_RULE: Final = frozenset(
-    {
-        "DeleteRule",
-        "DescribeRule",
-        "DisableRule",
-        "EnableRule",
-        "ListTargetsByRule",
-        "PutRule",
-        "PutTargets",
-        "RemoveTargets",
-    }
-)
-_SECRET: Final = frozenset(
-    {
-        "CreateSecret",
-        "DeleteSecret",
-        "DescribeSecret",
-        "GetResourcePolicy",
-        "GetSecretValue",
-        "ListSecretVersionIds",
-        "PutSecretValue",
-        "RestoreSecret",
-        "TagResource",
-        "UntagResource",
-        "UpdateSecret",
-        "UpdateSecretVersionStage",
-    }
-)
-_PARAMETER: Final = frozenset(
-    {
-        "AddTagsToResource",
-        "DeleteParameter",
-        "DeleteParameters",
-        "GetParameter",
-        "GetParameterHistory",
-        "GetParameters",
-        "GetParametersByPath",
-        "ListTagsForResource",
-        "PutParameter",
-        "RemoveTagsFromResource",
-    }
-)
 _TAGS_ON_CREATE: Final = {
     "cloudtrail:CreateTrail": "cloudtrail:AddTags",
     "events:PutRule": "events:TagResource",
@@ -152,8 +59,10 @@ _SUFFIX: Final = "-??????"
 
 def others_asked(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
     """Return every authorization *call* needs; on `*` where its resources are not known."""
-    rule = _RULES.get(call.service)
-    arns = tuple(rule(world, call) or ()) if rule else ()
+    kind, rule = _RULES.get(call.service, ("", None))
+    kinds = resource_types(call.service, call.operation)
+    fits = rule is not None and any(each.startswith(kind) for each in kinds)
+    arns = tuple(rule(world, call) or ()) if fits and rule else ()
     context = caller.context() | {"aws:RequestedRegion": call.region} | _keys(call)
     tags = _tags(call)
     context |= tag_request(tags)
@@ -201,8 +110,6 @@ def _where(world: World, call: Call, service: str) -> str:
 
 
 def _cloudtrail(world: World, call: Call) -> Iterable[str] | None:
-    if call.operation not in _TRAIL:
-        return None
     named = [call.params[name] for name in _TRAIL_NAMED if call.params.get(name)]
     named += _listed(call, "ResourceIdList")
     where = f"{_where(world, call, 'cloudtrail')}:trail/"
@@ -221,14 +128,12 @@ def _logs(world: World, call: Call) -> Iterable[str] | None:
     if not group or "logGroupIdentifier" in params:
         return None
     arn = f"{_where(world, call, 'logs')}:log-group:{group}:log-stream:"
-    if call.operation in _LOGS_GROUP:
+    if "log-stream" not in resource_types("logs", call.operation):
         return (arn,)
-    return (arn + str(params["logStreamName"]),) if call.operation in _LOGS_STREAM else None
+    return (arn + params["logStreamName"],) if "logStreamName" in params else None
 
 
 def _sns(world: World, call: Call) -> Iterable[str] | None:
-    if call.operation not in _TOPIC:
-        return None
     params = call.params
     if call.operation == "CreateTopic":
         return (f"{_where(world, call, 'sns')}:{params.get('Name', '')}",)
@@ -239,9 +144,9 @@ def _sns(world: World, call: Call) -> Iterable[str] | None:
 
 
 def _events(world: World, call: Call) -> Iterable[str] | None:
-    if call.operation not in _RULE:
+    name = call.params.get("Rule") or call.params.get("Name")
+    if not name:
         return None
-    name = call.params.get("Rule") or call.params.get("Name") or ""
     bus = str(call.params.get("EventBusName") or "default").rpartition("/")[2]
     inside = f"{bus}/{name}" if bus != "default" else name
     return (f"{_where(world, call, 'events')}:rule/{inside}",)
@@ -252,20 +157,18 @@ def _secretsmanager(world: World, call: Call) -> Iterable[str] | None:
 
     A refusal then names the bare name: https://github.com/mongodb/awscdk-resources-mongodbatlas/issues/207
     """
-    if call.operation not in _SECRET:
-        return None
     if call.operation == "CreateSecret":
         where = f"{_where(world, call, 'secretsmanager')}:secret:"
         return (f"{where}{call.params.get('Name', '')}{_SUFFIX}",)
-    given = str(call.params.get("SecretId", ""))
+    if "SecretId" not in call.params:
+        return None
+    given = call.params["SecretId"]
     found = _secret(world, call, given)
     return _both([given], lambda _: found.arn) if found is not None else (given,)
 
 
 def _ssm(world: World, call: Call) -> Iterable[str] | None:
     params = call.params
-    if call.operation not in _PARAMETER:
-        return None
     if "ResourceType" in params and params["ResourceType"] != "Parameter":
         return None
     named = [params[n] for n in ("Name", "Path", "ResourceId") if params.get(n)]
@@ -320,11 +223,12 @@ def _listed(call: Call, name: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-_RULES: Final[dict[str, Rule]] = {
-    "cloudtrail": _cloudtrail,
-    "events": _events,
-    "logs": _logs,
-    "secretsmanager": _secretsmanager,
-    "sns": _sns,
-    "ssm": _ssm,
+_RULES: Final[dict[str, tuple[str, Rule]]] = {
+    "cloudtrail": ("trail", _cloudtrail),
+    "events": ("rule", _events),
+    "logs": ("log-", _logs),
+    "secretsmanager": ("Secret", _secretsmanager),
+    "sns": ("topic", _sns),
+    "ssm": ("parameter", _ssm),
 }
+"""The kind of resource whose names are known here, and how to tell them."""

@@ -6,6 +6,8 @@ import re
 from functools import cache
 from typing import Any, Final, Literal
 
+from cml_iam import facts
+
 Protocol = Literal["ec2", "query", "json", "cbor", "rest-json", "rest-xml"]
 
 _SCOPE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
@@ -125,3 +127,11 @@ def action_of(prefix: str, operation: str) -> str:
     """Return the IAM action of an *operation*."""
     named = S3_ACTIONS.get(operation, operation) if prefix == "s3" else operation
     return f"{prefix}:{named}"
+
+
+def resource_types(service: str, operation: str) -> dict[str, bool]:
+    """Return the resource types of an action and whether each is required; none if unknown."""
+    known = facts.service(service)
+    action = known.action(operation) if known is not None else None
+    targets = action.targets if action is not None else ()
+    return {each.type: each.required for each in targets if each.type}
