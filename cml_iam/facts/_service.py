@@ -212,6 +212,7 @@ def action_problem(action: str) -> tuple[str, str | None] | None:
     return f"`{prefix}` has no action `{name}`", did_you_mean(name, owner.action_names)
 
 
+@cache
 def updated() -> str:
     """Return the day the data was made, as `2026-10-27`."""
     return str(_data().data_updated_at().date())

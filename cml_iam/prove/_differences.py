@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from cml_iam.expectations import Answer as ExpectedAnswer
     from cml_iam.expectations import Expectation
 
-MAX_WITNESSES: Final = 300
-"""Requests explained in one comparison; beyond them differences are left out, and that is said."""
-
 MAX_ACTIONS: Final = 8
 """Actions of a class that are looked at one by one; the others are counted."""
 
@@ -55,7 +52,7 @@ MAX_TRIED: Final = 24
 """Places and actions of a class that are looked at once there is a difference."""
 
 MAX_SLICES: Final = 150
-"""Slices in the search for more than one difference."""
+"""Slices in the search for more than one difference; beyond them some are left out."""
 
 MAX_COMPARISONS: Final = 200_000
 """Comparisons of boxes in the search for more than one difference."""
@@ -123,10 +120,10 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
         "newly denied explicitly": denied_within(new, old),
     }
     found: list[Difference] = []
-    more = False
+    more, budget = False, Budget(MAX_COMPARISONS)
     for change in CHANGES:
         if verdicts[change].answer != "holds":
-            search = _Search(before, after, change, MAX_WITNESSES - len(found))
+            search = _Search(before, after, change, budget)
             found += search.differences(verdicts[change])
             more = more or search.more
     expectations = _expectations(site) if site and old.resource is None else ()
@@ -178,13 +175,14 @@ class _Met:
 class _Search:
     """The search for every difference of one kind; *more* says that some may be left out."""
 
-    def __init__(self, old: Side, new: Side, change: Change, most: int) -> None:
-        self._old, self._new, self._change, self._left = old, new, change, most
+    def __init__(self, old: Side, new: Side, change: Change, budget: Budget) -> None:
+        self._old, self._new, self._change = old, new, change
         self._explicit = change.endswith("explicitly")
         by_new = change in {"newly allowed", "newly denied explicitly"}
         mine, theirs = (new, old) if by_new else (old, new)
         goal = (denied_goal if self._explicit else allowed_goal)(mine, theirs)
-        self._question = Question(goal, mine, theirs, budget=Budget(MAX_COMPARISONS))
+        self._budget = budget
+        self._question = Question(goal, mine, theirs, budget=budget)
         self._searchers: dict[int, tuple[Searcher, tuple[Goal, ...]]] = {}
         self.more = False
 
@@ -216,7 +214,7 @@ class _Search:
         met = _Met()
         tried: set[Any] = set()
         for place in self._question.places(group, searcher):
-            if place.action not in tried and self._is_enough(group, met, len(tried)):
+            if self._is_enough(place, group, met, tried):
                 listed = place.action in group.listed
                 met.alike = len(group.listed) - group.listed.index(place.action) if listed else 0
                 break
@@ -230,16 +228,18 @@ class _Search:
         """Return what looks for *goal*, and all that is looked for; classes may share them."""
         if id(goal) not in self._searchers:
             goals = (goal, *self._narrowed(goal))
-            self._searchers[id(goal)] = self._question.searcher(goal), goals
+            searcher = self._question.searcher(goal, assuming_all=True)
+            self._searchers[id(goal)] = searcher, goals
         return self._searchers[id(goal)]
 
-    def _is_enough(self, group: Class, met: _Met, tried: int) -> bool:
-        """Say whether no further action of *group* is looked at."""
-        if self._question.budget.slices > MAX_SLICES:
+    def _is_enough(self, place: Place, group: Class, met: _Met, tried: set[Any]) -> bool:
+        """Say whether no more places of *group* are looked at, from *place* on."""
+        if self._budget.slices > MAX_SLICES:
             self.more = True
             return True
         most = 1 if group.others else MAX_ACTIONS
-        return bool(met.named) and (len(met.named) >= most or tried > MAX_TRIED)
+        full = len(met.named) >= most and place.action not in tried
+        return bool(met.named) and (full or len(tried) > MAX_TRIED)
 
     def _look(self, place: Place, answers: Iterable[Found], met: _Met) -> None:
         for number, found in enumerate(answers):
@@ -261,14 +261,12 @@ class _Search:
         for part in unlike(goal.or_denied, goal.refused):
             yield Goal((*goal.allowed, (part,)), goal.refused)
         for part in goal.refused if self._explicit else others:
-            for number in range(len(part.compiled.conditions)):
-                almost = (*goal.allowed, (part.without_condition(number),))
-                yield Goal(almost, goal.refused, (), goal.or_not)
+            for almost in part.almost():
+                yield Goal((*goal.allowed, (almost,)), goal.refused, (), goal.or_not)
 
     def _explained(self, request: Request, *, unlisted: bool) -> Iterator[Difference]:
         """Yield the difference that *request* makes, if the engine confirms it."""
-        self._left -= 1
-        made = difference_of(self._old, self._new, request) if self._left >= 0 else None
+        made = difference_of(self._old, self._new, request)
         if made is None or made.change != self._change:
             self.more = True
         else:

@@ -232,9 +232,15 @@ class Question:
             if goal and group:
                 yield group, goal
 
-    def searcher(self, goal: Goal) -> Searcher:
-        """Return what searches places for *goal*."""
-        return Searcher(goal, self.budget, callers=self._of_resource(), lists=self._lists)
+    def searcher(self, goal: Goal, *, assuming_all: bool = False) -> Searcher:
+        """Return what searches places for *goal*; for requests alone it is *assuming_all*."""
+        return Searcher(
+            goal,
+            self.budget,
+            callers=self._of_resource(),
+            lists=self._lists,
+            assuming_all=assuming_all,
+        )
 
     @cached_property
     def _lists(self) -> frozenset[str]:

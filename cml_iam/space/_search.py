@@ -78,11 +78,14 @@ class Searcher:
         *,
         callers: bool = False,
         lists: frozenset[str] = frozenset(),
+        assuming_all: bool = False,
     ) -> None:
         """Search for *goal*; with *callers* of a resource, whose policy may not name one here.
 
         *lists* are the keys that some statement asks for as a list, be it about other actions.
+        *assuming_all* is for requests alone, not for proofs: all that may be assumed is, at once.
         """
+        self._assuming_all = assuming_all
         self._goal = goal
         self._lists = lists
         self._callers = callers
@@ -151,6 +154,8 @@ class Searcher:
         if self._budget.left < 0:
             return Found(None, incomplete=(TOO_MUCH,))
         active = Assumptions.inherent(gathered)
+        if self._assuming_all:
+            active |= frozenset(Assumptions(gathered, active).possible())
         while True:
             assumed = Assumptions(gathered, active)
             slice_ = slices.get(active)

@@ -177,14 +177,19 @@ class Part:
             for each in self.asked
         )
 
-    def without_condition(self, number: int) -> Part:
-        """Return the statement without the condition *number*, which all else may match."""
-        conditions = self.compiled.conditions
-        left = (*conditions[:number], *conditions[number + 1 :])
-        made = Part(replace(self.compiled, conditions=left))
-        # Its tests are the same, so what they answer at a place need not be asked again.
-        tests = (*self.conditions[:number], *self.conditions[number + 1 :])
-        vars(made).update(conditions=tests, _principal=self._principal, patterns=self.patterns)
+    def almost(self) -> Iterator[Part]:
+        """Yield the statement without each of its conditions in turn, and for any resource."""
+        said, tests = self.compiled, self.conditions
+        for n in range(len(tests)):
+            left = replace(said, conditions=(*said.conditions[:n], *said.conditions[n + 1 :]))
+            yield self._with(left, (*tests[:n], *tests[n + 1 :]))
+        if said.resource is not None:
+            yield self._with(replace(said, resource=None, resources=()), tests)
+
+    def _with(self, compiled: CompiledStatement, tests: tuple[Test, ...]) -> Part:
+        made = Part(compiled)
+        # The tests are the same, so what they answer at a place need not be asked again.
+        vars(made).update(conditions=tests, _principal=self._principal)
         return made
 
     def principal(self) -> Test | None:
