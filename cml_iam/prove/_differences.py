@@ -51,11 +51,8 @@ MAX_ACTIONS: Final = 8
 MAX_TRIED: Final = 24
 """Places and actions of a class that are looked at once there is a difference."""
 
-MAX_SLICES: Final = 150
-"""Slices in the search for more than one difference; beyond them some are left out."""
-
-MAX_COMPARISONS: Final = 200_000
-"""Comparisons of boxes in the search for more than one difference."""
+MAX_STEPS: Final = 60_000
+"""Steps of the search for more than one difference; beyond them some may be left out."""
 
 EVERYTHING: Final = PolicyDocument(
     (Statement(0, "Allow", "Everything", action=("*",), resource=("*",)),),
@@ -120,7 +117,7 @@ def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
         "newly denied explicitly": denied_within(new, old),
     }
     found: list[Difference] = []
-    more, budget = False, Budget(MAX_COMPARISONS)
+    more, budget = False, Budget(MAX_STEPS)
     for change in CHANGES:
         if verdicts[change].answer != "holds":
             search = _Search(before, after, change, budget)
@@ -190,7 +187,8 @@ class _Search:
         """Yield what is found; at least the witness of *verdict*, if it has one."""
         found = False
         for group, goal in self._question.groups():
-            for each in self._in_class(group, goal):
+            is_known = verdict.witness and verdict.witness.request.action in group.listed
+            for each in self._in_class(group, goal, is_known=bool(is_known)):
                 found = True
                 yield each
         self.more = self.more or bool(self._question.incomplete)
@@ -198,8 +196,8 @@ class _Search:
             request = verdict.witness.request
             yield from self._explained(request, unlisted=verdict.witness.unlisted)
 
-    def _in_class(self, group: Class, goal: Goal) -> Iterator[Difference]:
-        met = self._met(group, goal)
+    def _in_class(self, group: Class, goal: Goal, *, is_known: bool) -> Iterator[Difference]:
+        met = self._met(group, goal, is_known=is_known)
         explained = (
             replace(each, actions=tuple(met.actions[key]))
             for key, request in met.requests.items()
@@ -208,12 +206,12 @@ class _Search:
         for each in gathered(explained):
             yield replace(each, alike=met.alike, others=group.others)
 
-    def _met(self, group: Class, goal: Goal) -> _Met:
+    def _met(self, group: Class, goal: Goal, *, is_known: bool) -> _Met:
         """Look for *goal*, and for what it may be reached by, with the actions of *group*."""
         searcher, goals = self._searcher(goal)
         met = _Met()
         tried: set[Any] = set()
-        for place in self._question.places(group, searcher):
+        for place in self._question.places(group, searcher, is_known=is_known):
             if self._is_enough(place, group, met, tried):
                 listed = place.action in group.listed
                 met.alike = len(group.listed) - group.listed.index(place.action) if listed else 0
@@ -234,7 +232,7 @@ class _Search:
 
     def _is_enough(self, place: Place, group: Class, met: _Met, tried: set[Any]) -> bool:
         """Say whether no more places of *group* are looked at, from *place* on."""
-        if self._budget.slices > MAX_SLICES:
+        if self._budget.left < 0:
             self.more = True
             return True
         most = 1 if group.others else MAX_ACTIONS

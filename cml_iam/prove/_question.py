@@ -258,15 +258,14 @@ class Question:
             self._note([found])
         return None
 
-    def places(self, group: Class, searcher: Searcher) -> Iterator[Place]:
-        """Yield where something may be found for an action of *group*.
+    def places(
+        self, group: Class, searcher: Searcher, *, is_known: bool = False
+    ) -> Iterator[Place]:
+        """Yield where something may be found for an action of *group*; *is_known* says it will be.
 
         What a place without a find takes for granted is the caller's to note.
         """
-        example = group.example
-        loose = [self._search(each, searcher, readable=False) for each in loose_places(example)]
-        if all(each.request is None for each in loose):
-            self._note(loose)
+        if not is_known and not self._is_anywhere(group, searcher):
             return
         for action in group.actions():
             yield from self._of_action(action, searcher)
@@ -274,6 +273,15 @@ class Question:
             self.used.add(_no_others())
         if group.named or group.others or not group.listed:
             yield from loose_places(group.unlisted or group.example)
+
+    def _is_anywhere(self, group: Class, searcher: Searcher) -> bool:
+        """Say whether something is found about any resource at all; note why not."""
+        example = group.example
+        loose = [self._search(each, searcher, readable=False) for each in loose_places(example)]
+        if any(each.request is not None for each in loose):
+            return True
+        self._note(loose)
+        return False
 
     def _of_resource(self) -> bool:
         """Say whether a resource's policy is asked, which anybody calls, not one principal."""

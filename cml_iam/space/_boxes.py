@@ -27,14 +27,10 @@ Box = tuple[int, ...]
 
 
 class Budget:
-    """Steps that are left to one question; with none left it gives up.
-
-    *slices* counts the slices that were made.
-    """
+    """Steps that are left to one question; with none left it gives up."""
 
     def __init__(self, steps: int = MAX_STEPS) -> None:
         self.left = steps
-        self.slices = 0
 
 
 def leaving(

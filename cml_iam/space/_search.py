@@ -161,7 +161,6 @@ class Searcher:
             slice_ = slices.get(active)
             if slice_ is None:
                 slice_ = slices[active] = _Slice(gathered, assumed, self._budget)
-                self._budget.slices += 1
             given = slice_.first(goal, self._budget)
             if given is None:
                 return Found(None, active, tuple(dict.fromkeys(slice_.incomplete)))
