@@ -1,16 +1,82 @@
-"""A value that is shown to nobody by accident."""
+"""A value that is shown to nobody by accident, and text with the secrets this process knows masked.
+
+What another program answers may repeat a secret in a form of its own: JSON, a URL, a part of it.
+So every secret that was held once is remembered, and no message, log line or report shows it or a
+piece of it.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import re
+from collections import deque
+from functools import lru_cache
+from typing import Any, Final, NoReturn
 
 _HIDDEN = "***"
+_PIECE: Final = 16
+"""Characters of a secret in a row that are masked; 40 are a secret access key."""
+_KEY: Final = re.compile(r"[A-Za-z0-9+/=]{16,2048}")
+"""A secret access key or session token; a document that holds one is masked as a whole only."""
+_RUN: Final = re.compile(r"[A-Za-z0-9+/=%\\]{16,}")
+"""Where a piece of one can be; most text has no such run."""
+_REMEMBERED: Final[deque[str]] = deque(maxlen=64)
+
+
+def remember(value: str) -> None:
+    """Have *value*, a secret, masked in everything that is shown from now on."""
+    # What has few different characters holds room for a key, and is none.
+    if len(value) >= _PIECE and len(set(value)) > 5 and value not in _REMEMBERED:
+        _REMEMBERED.append(value)
+
+
+def masked(text: str) -> str:
+    """Return *text* with every secret that was held in this process, and every piece of it, masked.
+
+    A secret is found as it is, in a URL, in JSON and in base64.
+    """
+    known = tuple(_REMEMBERED)
+    if not known:
+        return text
+    pieces, documents = _given_away_by(known)
+    for document in documents:
+        text = text.replace(document, _HIDDEN)
+    return _RUN.sub(lambda run: _without(run[0], pieces), text)
+
+
+@lru_cache(maxsize=4)
+def _given_away_by(values: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the pieces of those of *values* that are keys, in every form, and the others whole."""
+    from base64 import b64encode
+    from urllib.parse import quote
+
+    pieces, documents = set(), []
+    for value in values:
+        if not _KEY.fullmatch(value):
+            documents.append(value)
+            continue
+        encoded = b64encode(value.encode()).decode()
+        for form in (value, quote(value, ""), value.replace("/", "\\/"), encoded):
+            pieces |= {form[at : at + _PIECE] for at in range(len(form) - _PIECE + 1)}
+    return frozenset(pieces), tuple(documents)
+
+
+def _without(run: str, pieces: frozenset[str]) -> str:
+    """Return *run* with each stretch that is covered by *pieces* masked."""
+    shown, position = "", 0
+    for start in range(len(run) - _PIECE + 1):
+        if run[start : start + _PIECE] not in pieces:
+            continue
+        if start >= position:
+            shown += run[position:start] + _HIDDEN
+        position = start + _PIECE
+    return shown + run[position:]
 
 
 class Secret:
     """Holds a secret string; only `reveal()` gives it, at the one place that must have it.
 
-    Printing, formatting, logging and tracebacks show `***`; pickling and JSON are refused.
+    Printing, formatting, logging and tracebacks show `***`; pickling and JSON are refused. The
+    value is remembered: `masked` hides it in text of any other origin.
     """
 
     __slots__ = ("_value",)
@@ -18,6 +84,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         object.__setattr__(self, "_value", value)
+        remember(value)
 
     def reveal(self) -> str:
         """Return the secret itself."""

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import Final
 
+from cml_iam.secret import masked
+
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Control, formatting and surrogate characters, and the separators that end a line.
 
@@ -23,7 +25,9 @@ def visible(text: str) -> str:
     r"""Return *text* with what cannot be seen written as `\x1b`, `\n` or `\u202e`.
 
     A terminal obeys control characters: a tag could clear the screen, or show one id as another.
+    A secret of this process is masked.
     """
+    text = masked(text)
     if text.isprintable():
         return text
     return "".join(_written(each) for each in text)

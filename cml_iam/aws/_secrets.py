@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from cml_iam.secret import Secret
+from cml_iam.secret import Secret, masked
 
 # The members of AWS's answers that are credentials: of iam:CreateAccessKey, sts:AssumeRole,
 # ec2:CreateKeyPair, iam:CreateServiceSpecificCredential and secretsmanager:GetSecretValue; that of
@@ -45,21 +45,26 @@ def unwrap(parameters: Any, seen: list[str]) -> Any:
 
 
 def redact(text: str, secrets: list[str]) -> str:
-    """Return *text* without any of *secrets*: botocore's complaints repeat what was passed."""
+    """Return *text* without any of *secrets*: botocore's complaints repeat what was passed.
+
+    Nor with any other secret of this process, in whatever form the answer repeats it.
+    """
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")
-    return text
+    return masked(text)
 
 
 class _Discreet(logging.Filter):
-    """Drops DEBUG records, and tracebacks: botocore logs whole requests there, secrets included.
+    """Drops DEBUG records and tracebacks, where botocore logs whole requests; masks secrets.
 
     Known and closed as is: https://github.com/boto/botocore/issues/2626
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.exc_info = record.exc_text = None
+        if record.levelno > logging.DEBUG:
+            record.msg, record.args = masked(record.getMessage()), ()
         return record.levelno > logging.DEBUG
 
 

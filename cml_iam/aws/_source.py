@@ -14,6 +14,7 @@ from typing import Any, Final
 from cml_iam import errors
 from cml_iam.aws._errors import as_error, botocore_errors
 from cml_iam.aws._session import ORIGIN, make_session
+from cml_iam.secret import remember
 from cml_iam.visible import visible
 
 # botocore's names of its providers, in the order it asks them.
@@ -112,6 +113,8 @@ def load_credentials(session: Any) -> tuple[str, Any] | None:
     else:
         if frozen is None:
             return None
+        for value in filter(None, (frozen.secret_key, frozen.token)):
+            remember(value)
         _check(session, credentials.method, frozen)
         return credentials.method, frozen
     raise failure

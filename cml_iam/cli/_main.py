@@ -15,6 +15,7 @@ from cml_iam._version import __version__
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._lazy import LazyGroup
 from cml_iam.cli._settings import all_options
+from cml_iam.secret import masked
 from cml_iam.visible import one_line
 
 COMMANDS = {
@@ -97,7 +98,7 @@ def _complain_of_usage(error: click.ClickException) -> None:
 def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:
     code = exit_code(error)
     if _asks_for_json(arguments):
-        click.echo(json.dumps({"error": _as_json(error, code)}, indent=2), err=True)
+        click.echo(masked(json.dumps({"error": _as_json(error, code)}, indent=2)), err=True)
         return code
     problems = error.problems if isinstance(error, errors.DocumentError) else ()
     for line in problems or (error.message,):
@@ -132,7 +133,7 @@ def _internal(error: Exception, arguments: list[str]) -> Exit:
     if "--debug" in arguments or os.environ.get("CML_IAM_DEBUG"):
         import traceback
 
-        traceback.print_exception(error)
+        click.echo(masked("".join(traceback.format_exception(error))), err=True, nl=False)
     click.echo(one_line(f"internal error: {type(error).__name__}: {error}"), err=True)
     click.echo("  this is a fault of cml-iam; --debug shows where", err=True)
     return Exit.INTERNAL

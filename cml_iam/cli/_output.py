@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cml_iam.cli._settings import settings
+from cml_iam.secret import masked
 from cml_iam.visible import inert, one_line
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def print_json(value: Any) -> None:
 
 def json_text(value: Any, indent: int | None = None) -> str:
     """Return *value* as JSON; what a terminal would obey is written by its number."""
-    return _OBEYED.sub(_as_escape, json.dumps(value, indent=indent, ensure_ascii=False))
+    return masked(_OBEYED.sub(_as_escape, json.dumps(value, indent=indent, ensure_ascii=False)))
 
 
 def _as_escape(found: re.Match[str]) -> str:

@@ -257,7 +257,7 @@ def test_no_secret_of_the_stores_in_aws_is_anywhere_here(place: Place, sandbox: 
     nobody = ("--health-url", "http://127.0.0.1:1/health")
     at_once = ("--overlap", "0", "--cool-off", "0")
     steps: list[tuple[tuple[str, ...], int]] = [
-        (("bootstrap", "plan", *to, "--save", "plan.json", "--debug"), 0),
+        (("bootstrap", "plan", *to, "--save", "plan.json", "--debug"), 6),
         (("bootstrap", "apply", "plan.json", "--yes", "--debug"), 0),
         (("key", "rotate", *to, "--yes", *nobody, "--debug"), 7),  # stays half done
         (("key", "resume", *to, *at_once, "--debug"), 0),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.errors import InputError
 from cml_iam.lint import Severity
+from cml_iam.secret import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +55,12 @@ def write_report(
     """Return *report* in *form*; the same report gives the same text, byte for byte.
 
     *fail_on* is the least severity that makes the verdict `findings`; *width* the columns of the
-    terminal, for the text alone.
+    terminal, for the text alone. A secret of this process is masked in every form.
     """
+    return masked(_written(report, form, fail_on, width))
+
+
+def _written(report: Report, form: Form, fail_on: Severity, width: int | None) -> str:
     if form == "text" and width is not None:
         from cml_iam.audit.write._text import text_report
 
