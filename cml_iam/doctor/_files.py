@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials import variables
 from cml_iam.doctor._model import Area, Diagnosis, Scene, State, Who
+from cml_iam.errors import InputError
+from cml_iam.files import regular_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,10 +55,9 @@ def _env_file(path: Path, who: Who) -> Iterator[Diagnosis]:
         return
     yield _privacy(path)
     try:
-        found = variables(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        said = f"cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}"
-        yield Diagnosis(_AREA, str(path), State.UNCHECKED, said)
+        found = variables(regular_text(path))
+    except InputError as error:
+        yield Diagnosis(_AREA, str(path), State.UNCHECKED, error.message)
         return
     yield from _pair(path, found, who)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
+from cml_iam.files import regular_text
 from cml_iam.workers._launch import Disk, Launch
 
 if TYPE_CHECKING:
@@ -49,11 +50,11 @@ class PendingLaunches:
         *user_data* is not what was sent: then the same request cannot be repeated.
         """
         path = self._path(key)
-        try:
-            text = path.read_text("utf-8")
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             return None
-        except (OSError, UnicodeDecodeError) as error:
+        try:
+            text = regular_text(path)
+        except InputError as error:
             raise _unreadable(path, error) from None
         try:
             raw = json.loads(text)
