@@ -13,6 +13,7 @@ from cml_iam.cli._output import OK, WARN, note, say
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import site_path
 from cml_iam.errors import CmlIamError, InputError, RefusedError, SiteError
+from cml_iam.facts import PARTITIONS
 from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, site_text
 
 NONE: Final = "none"
@@ -21,7 +22,7 @@ NONE: Final = "none"
 
 @click.command()
 @click.option("--account", metavar="ID", help="The AWS account's twelve digits.")
-@click.option("--partition", type=click.Choice(["aws", "aws-cn", "aws-us-gov"]), default="aws")
+@click.option("--partition", type=click.Choice(PARTITIONS), default="aws")
 @click.option("--user", metavar="NAME", help=f"The IAM user.  [default: {DEFAULT_USER}]")
 @click.option("--role", metavar="NAME", help="An IAM role instead of a user.")
 @click.option("--policy", metavar="NAME", default=DEFAULT_POLICY, show_default=True)

@@ -12,7 +12,7 @@ from cml_iam._version import __version__
 from cml_iam.aws import greet
 from cml_iam.doctor._model import Area, Diagnosis, Scene, State, Who, known_or_unchecked
 from cml_iam.errors import CmlIamError
-from cml_iam.facts import updated
+from cml_iam.facts import DOMAINS, updated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def _answering(scene: Scene, found: Greeting) -> Diagnosis:
     said = f"{found.url} answers"
     if emulator:
         said += f": {emulator}, not AWS"
-    elif not found.url.rstrip("/").endswith((".amazonaws.com", ".amazonaws.com.cn", ".aws")):
+    elif not found.url.rstrip("/").endswith((*DOMAINS.values(), ".aws")):
         said += f": no address of AWS{_set_by(scene, found.service)}"
     return Diagnosis(Area.ENDPOINT, found.service, State.OK, said)
 

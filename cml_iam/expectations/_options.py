@@ -16,8 +16,8 @@ from cml_iam.expectations._expectation import (
     OTHER_RESOURCES,
     Expectation,
 )
-from cml_iam.expectations._stage import FOREIGN_ACCOUNT, Stage
-from cml_iam.facts import service_principal
+from cml_iam.expectations._stage import Stage
+from cml_iam.facts import OTHER_ACCOUNT, service_principal
 
 
 def derive_options(stage: Stage) -> Iterator[Expectation]:
@@ -85,7 +85,7 @@ def _passed_role(stage: Stage, region: str) -> Iterator[Expectation]:
         **passing.context,
         "iam:PassedToService": service_principal("lambda", stage.site.partition),
     }
-    foreign = arn.replace(stage.site.account, FOREIGN_ACCOUNT)
+    foreign = arn.replace(stage.site.account, OTHER_ACCOUNT)
     for manner, words, request in (
         ("lambda", f"hand the role {name} to another service", passing._replace(context=service)),
         (

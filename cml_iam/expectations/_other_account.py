@@ -14,7 +14,8 @@ from cml_iam.catalogue import Permission, load_catalogue
 from cml_iam.engine import Request
 from cml_iam.expectations._builders import CREATE_TAGS, RUN, expect
 from cml_iam.expectations._expectation import OTHER_RESOURCES, Expectation
-from cml_iam.expectations._stage import FOREIGN_ACCOUNT, Stage
+from cml_iam.expectations._stage import Stage
+from cml_iam.facts import OTHER_ACCOUNT
 from cml_iam.site import LAUNCH_RESTRICTIONS
 
 
@@ -34,12 +35,12 @@ def _launches(stage: Stage, region: str) -> Iterator[Expectation]:
     usual = stage.launches(region)[0]
     tags = usual.tags["instance"]
     everything = dict.fromkeys(("instance", "volume", "network-interface"), tags)
-    elsewhere = replace(usual, account=FOREIGN_ACCOUNT, subnet_account="", tags=everything)
+    elsewhere = replace(usual, account=OTHER_ACCOUNT, subnet_account="", tags=everything)
     requests = ask.launch(stage.caller, elsewhere)
     pinned = tuple(
         index
         for index, request in enumerate(requests)
-        if f":{FOREIGN_ACCOUNT}:" in request.resource and _pins(stage, request)
+        if f":{OTHER_ACCOUNT}:" in request.resource and _pins(stage, request)
     )
     yield expect(
         RUN,
@@ -63,7 +64,7 @@ def _pins(stage: Stage, request: Request) -> bool:
 
 
 def _use(stage: Stage, permission: Permission) -> Expectation:
-    worker = replace(stage.worker(stage.regions[0]), account=FOREIGN_ACCOUNT)
+    worker = replace(stage.worker(stage.regions[0]), account=OTHER_ACCOUNT)
     if permission.access == "Tagging":
         tags = {"Owner": "network-lab"} if permission.action == CREATE_TAGS else ("Owner",)
         requests = ask.retag(stage.caller, permission.action, worker, tags)

@@ -11,18 +11,13 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 
 from cml_iam.authorization import Caller, Image, Instance, Launch
+from cml_iam.facts import EXAMPLE_REGIONS, OTHER_ACCOUNT
 from cml_iam.policy import pattern_matches
 from cml_iam.site import Site, Tag
 
-FOREIGN_ACCOUNT: Final = "999999999999"
 DEFAULT_TAG: Final = Tag("ManagedBy", "cml-cloud-manager")
 """The tag that stands for "managed" where the site restricts by none."""
 
-_REGIONS: Final = {
-    "aws": ("eu-central-1", "ap-southeast-2", "sa-east-1", "us-east-1", "eu-west-1"),
-    "aws-cn": ("cn-northwest-1", "cn-north-1"),
-    "aws-us-gov": ("us-gov-east-1", "us-gov-west-1"),
-}
 _GROUPS: Final = ("sg-0a1b2c3d4e5f60001", "sg-0a1b2c3d4e5f60002")
 _ADDRESSES: Final = ("198.51.100.66", "192.0.2.66", "8.8.8.8")
 _TYPES: Final = ("t2.micro", "p5.48xlarge", "u-24tb1.metal", "mac2.metal", "x1e.32xlarge")
@@ -56,7 +51,7 @@ class Stage:
     def launch_regions(self) -> tuple[str, ...]:
         """The regions to launch in: with listed images, and without where owners decide."""
         restrict = self.site.restrict
-        known = _REGIONS[self.site.partition]
+        known = EXAMPLE_REGIONS[self.site.partition]
         regions = restrict.regions or tuple(dict.fromkeys((*restrict.images, *known)))
         listed = tuple(each for each in regions if each in restrict.images)
         others = tuple(each for each in regions if each not in restrict.images)
@@ -67,7 +62,7 @@ class Stage:
     @property
     def other_regions(self) -> tuple[str, ...]:
         """Regions of the partition in which the manager does not work."""
-        known = _REGIONS[self.site.partition]
+        known = EXAMPLE_REGIONS[self.site.partition]
         return tuple(each for each in known if each not in self.site.restrict.regions)[:1]
 
     def worker(self, region: str) -> Instance:
@@ -124,17 +119,15 @@ class Stage:
         restrict = self.site.restrict
         if restrict.images.get(region):
             # Whoever owns it: a listed image needs no listed owner.
-            return tuple(Image(each, FOREIGN_ACCOUNT) for each in restrict.images[region])
+            return tuple(Image(each, OTHER_ACCOUNT) for each in restrict.images[region])
         owned = tuple(Image("ami-0a11009ed00000001", each) for each in restrict.image_owners)
         tags = self.image_tags
-        return owned + (
-            (Image("ami-0a11009ed00000002", FOREIGN_ACCOUNT, tags=tags),) if tags else ()
-        )
+        return owned + ((Image("ami-0a11009ed00000002", OTHER_ACCOUNT, tags=tags),) if tags else ())
 
     def other_images(self, region: str) -> tuple[Image, ...]:
         """Return images that may not be launched in *region* where images are restricted."""
         restrict = self.site.restrict
-        public = Image("ami-0f04e190000000002", FOREIGN_ACCOUNT, public=True)
+        public = Image("ami-0f04e190000000002", OTHER_ACCOUNT, public=True)
         own = Image("ami-00bad0bad0bad0003", self.site.account, tags=self._mistagged())
         if region in restrict.images or self.site.account not in restrict.image_owners:
             return public, own

@@ -9,9 +9,17 @@ from cml_iam.facts._arns import (
     covers,
     overlap,
 )
+from cml_iam.facts._examples import (
+    EXAMPLE_ACCOUNT,
+    EXAMPLE_IDS,
+    EXAMPLE_REGIONS,
+    OTHER_ACCOUNT,
+)
 from cml_iam.facts._keys import TWINS, every_name, is_region, names_of, same_key, twins
 from cml_iam.facts._partitions import (
+    DOMAINS,
     PARTITIONS,
+    Partition,
     all_regions,
     first_region,
     known_regions,
@@ -62,12 +70,17 @@ from cml_iam.facts._service import (
 
 __all__ = [
     "ANY",
+    "DOMAINS",
     "EXACT_SERVICES",
+    "EXAMPLE_ACCOUNT",
+    "EXAMPLE_IDS",
+    "EXAMPLE_REGIONS",
     "FIELDS",
     "GLOBAL_KEYS",
     "GLOBAL_NAMES",
     "GLOBAL_TYPES",
     "OPERATORS",
+    "OTHER_ACCOUNT",
     "PARTITIONS",
     "REFERENCE",
     "REGION",
@@ -82,6 +95,7 @@ __all__ = [
     "Assumption",
     "Keys",
     "KnownKey",
+    "Partition",
     "Service",
     "Target",
     "action_problem",

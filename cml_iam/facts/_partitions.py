@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import tomllib
 from functools import cache
-from typing import Final
+from typing import Final, Literal, get_args
 
 from cml_iam.policy import did_you_mean
 from cml_iam.shipped import shipped_text
 
-PARTITIONS: Final = ("aws", "aws-cn", "aws-us-gov")
+Partition = Literal["aws", "aws-cn", "aws-us-gov"]
+PARTITIONS: Final[tuple[str, ...]] = get_args(Partition)
 """The partitions whose accounts can be used.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+"""
+
+DOMAINS: Final = {
+    "aws": "amazonaws.com",
+    "aws-cn": "amazonaws.com.cn",
+    "aws-us-gov": "amazonaws.com",
+}
+"""The domain of the services' endpoints, by partition.
+
+https://docs.aws.amazon.com/general/latest/gr/rande.html
 """
 
 
@@ -22,8 +33,7 @@ def service_principal(service: str, partition: str) -> str:
     EC2 has a name of its own in China.
     https://docs.amazonaws.cn/en_us/aws/latest/userguide/iam.html
     """
-    suffix = "amazonaws.com.cn" if (service, partition) == ("ec2", "aws-cn") else "amazonaws.com"
-    return f"{service}.{suffix}"
+    return f"{service}.{DOMAINS[partition if service == 'ec2' else 'aws']}"
 
 
 @cache

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
-from cml_iam.facts import RESOURCE_TAG, same_key
+from cml_iam.facts import EXAMPLE_ACCOUNT, RESOURCE_TAG, first_region, same_key
 from cml_iam.lint._ask import allowed, request_of
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from cml_iam.facts import Action
     from cml_iam.lint._subject import Item, Subject
 
-ACCOUNT: Final = "111122223333"
 PARTITION: Final = "aws"
-REGION: Final = "us-east-1"
 GLOBAL: Final = frozenset({"iam", "sts"})
 SHOWN: Final = 5
 
@@ -149,14 +147,14 @@ def _arn(subject: Subject, wanted: Wanted) -> str:
     if wanted.resource is None:
         return "*"
     name = wanted.action.partition(":")[0]
-    region, prefix = ("", "iam") if name in GLOBAL else (REGION, name)
-    account, partition = subject.account or ACCOUNT, subject.partition or PARTITION
+    region, prefix = ("", "iam") if name in GLOBAL else (first_region(PARTITION), name)
+    account, partition = subject.account or EXAMPLE_ACCOUNT, subject.partition or PARTITION
     return f"arn:{partition}:{prefix}:{region}:{account}:{wanted.resource}"
 
 
 def _caller(subject: Subject) -> dict[str, Any]:
     """Return the condition keys that say who asks, by `same_key`."""
-    account, partition = subject.account or ACCOUNT, subject.partition or PARTITION
+    account, partition = subject.account or EXAMPLE_ACCOUNT, subject.partition or PARTITION
     return {
         "aws:principalaccount": account,
         "aws:principalarn": f"arn:{partition}:iam::{account}:user/example",

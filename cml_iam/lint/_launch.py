@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.facts import REQUEST_TAG, TAG_KEYS, is_region, never_with
+from cml_iam.facts import EXAMPLE_REGIONS, REQUEST_TAG, TAG_KEYS, is_region, never_with
 from cml_iam.lint._ask import allowed, can_be, owing, sent
 from cml_iam.lint._corrections import further_statement, spelled_tag
 from cml_iam.lint._effect import listed
@@ -169,7 +169,7 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
         if is_region(condition.key)
         for value in condition.values
     }
-    regions = ("eu-central-1", "ap-southeast-2", "sa-east-1", "xx-none-1")
+    regions = (*EXAMPLE_REGIONS["aws"][1:], "xx-none-1")
     outside = next(region for region in regions if region not in named)
     describe = ec2_action("DescribeRegions")
     asked = Shape((describe.full,), ("*",), {"StringEquals": {"aws:RequestedRegion": outside}})

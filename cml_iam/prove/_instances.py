@@ -8,7 +8,14 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine import OperatorName
-from cml_iam.facts import arn_pattern, covers
+from cml_iam.facts import (
+    EXAMPLE_ACCOUNT,
+    EXAMPLE_IDS,
+    EXAMPLE_REGIONS,
+    OTHER_ACCOUNT,
+    arn_pattern,
+    covers,
+)
 from cml_iam.policy import Statement
 from cml_iam.prove._tagging import REQUEST, RESOURCE
 from cml_iam.space import Glob, Shape, glob, representatives
@@ -24,9 +31,9 @@ REGION_KEYS: Final = frozenset({"aws:requestedregion", "ec2:region"})
 INSTANCE_ID: Final = "ec2:instanceid"
 HINTS: Final = (
     ("aws",),
-    ("us-east-1", "eu-west-1", "sa-east-1"),
-    ("111122223333", "999999999999"),
-    ("instance/i-0foreign000000001",),
+    EXAMPLE_REGIONS["aws"],
+    (EXAMPLE_ACCOUNT, OTHER_ACCOUNT),
+    (f"instance/{EXAMPLE_IDS['instance']}",),
 )
 UNIVERSES: Final = (glob("?*"), glob("?*"), glob("????????????"), glob("instance/?*"))
 EC2_RESOURCE: Final = "ec2:resourcetag/"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.facts import known_regions, opt_in_regions
+from cml_iam.facts import DOMAINS, known_regions, opt_in_regions
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._faults import Fault
 
@@ -47,8 +47,8 @@ def _region(world: World, name: str) -> dict[str, str]:
     status = "opt-in-not-required"
     if name in opt_in_regions():
         status = "opted-in" if name in world.regions else "not-opted-in"
-    suffix = "amazonaws.com.cn" if world.partition == "aws-cn" else "amazonaws.com"
-    return {"RegionName": name, "Endpoint": f"ec2.{name}.{suffix}", "OptInStatus": status}
+    endpoint = f"ec2.{name}.{DOMAINS[world.partition]}"
+    return {"RegionName": name, "Endpoint": endpoint, "OptInStatus": status}
 
 
 def _is_shown(region: dict[str, str], params: dict[str, Any]) -> bool:

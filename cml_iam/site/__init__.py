@@ -1,5 +1,6 @@
 """The site file `cml-iam.toml`: where CML Cloud Manager may do what the catalogue says."""
 
+from cml_iam.facts import Partition
 from cml_iam.site._model import (
     DEFAULT_BOUNDARY,
     DEFAULT_GUARD,
@@ -16,7 +17,6 @@ from cml_iam.site._model import (
     Fleet,
     Grants,
     Idle,
-    Partition,
     Restrictions,
     Site,
     Tag,

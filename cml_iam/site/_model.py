@@ -9,9 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from cml_iam.errors import InputError, Problem
-from cml_iam.facts import first_region
-
-Partition = Literal["aws", "aws-cn", "aws-us-gov"]
+from cml_iam.facts import Partition, first_region
 
 DEFAULT_USER: Final = "cml-cloud-manager-service"
 DEFAULT_POLICY: Final = "CMLWorkerManagementPolicy"

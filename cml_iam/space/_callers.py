@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine.parts import Caller
-from cml_iam.facts import same_key
+from cml_iam.facts import EXAMPLE_ACCOUNT, OTHER_ACCOUNT, same_key
 from cml_iam.space._globs import Glob, Wild, glob, representatives
-from cml_iam.space._hints import ACCOUNT, OTHER_ACCOUNT
 
 if TYPE_CHECKING:
     from cml_iam.space._conditions import Asked
@@ -30,7 +29,7 @@ _ARNS: Final = (
 """What aws:PrincipalArn can hold: service and resource of an ARN."""
 
 _PARTITIONS: Final = ("aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "other")
-_DIGITS: Final = (Wild.DIGIT,) * len(ACCOUNT)
+_DIGITS: Final = (Wild.DIGIT,) * len(EXAMPLE_ACCOUNT)
 
 
 def callers_of(parts: Sequence[Part]) -> tuple[list[str | None], bool]:
@@ -50,7 +49,7 @@ def callers_of(parts: Sequence[Part]) -> tuple[list[str | None], bool]:
     ]
     more, complete = _by_pattern(parts, partitions, accounts)
     complete = complete and all(map(_is_simple, _about_callers(parts)))
-    fresh = ("other.amazonaws.com", "arn:aws:iam::999999999999:oidc-provider/other", None)
+    fresh = ("other.amazonaws.com", f"arn:aws:iam::{OTHER_ACCOUNT}:oidc-provider/other", None)
     return list(dict.fromkeys((*made, *more, *fresh))), complete
 
 
@@ -196,7 +195,7 @@ def _patterns(parts: Sequence[Part]) -> Iterator[Glob]:
 
 def _fresh(named: Iterable[str]) -> Iterator[str]:
     taken = set(named)
-    usual = (OTHER_ACCOUNT, ACCOUNT, "444455556666", "777788889999")
+    usual = (OTHER_ACCOUNT, EXAMPLE_ACCOUNT, "444455556666", "777788889999")
     yield next((each for each in usual if each not in taken), "123456123456")
 
 

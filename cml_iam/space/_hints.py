@@ -5,59 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.facts import same_key
+from cml_iam.facts import (
+    EXAMPLE_ACCOUNT,
+    EXAMPLE_IDS,
+    EXAMPLE_REGIONS,
+    OTHER_ACCOUNT,
+    PARTITIONS,
+    same_key,
+)
 from cml_iam.space._globs import Glob, Wild
 from cml_iam.space._types import base_type
 
 if TYPE_CHECKING:
     from cml_iam.space._places import Place
 
-ACCOUNT: Final = "111122223333"
-OTHER_ACCOUNT: Final = "999999999999"
 RESOURCE_FIELD: Final = 5
-REGIONS: Final = (
-    "us-east-1",
-    "sa-east-1",
-    "us-west-2",
-    "eu-central-1",
-    "eu-west-1",
-    "us-east-2",
-    "us-west-1",
-    "ap-southeast-2",
-    "ap-northeast-1",
-    "ap-south-1",
-    "eu-west-2",
-    "eu-north-1",
-    "ca-central-1",
-    "cn-north-1",
-    "us-gov-west-1",
-)
-_IDS: Final = {
-    "instance": "i-0foreign000000001",
-    "image": "ami-0foreign000000001",
-    "volume": "vol-0foreign000000001",
-    "network-interface": "eni-0foreign000000001",
-    "security-group": "sg-0foreign000000001",
-    "subnet": "subnet-0foreign000000001",
-    "snapshot": "snap-0foreign000000001",
-    "key-pair": "foreign-key",
-    "bucket": "foreign-bucket",
-    "object": "foreign-object",
-    "user": "foreign-user",
-    "role": "foreign-role",
-    "policy": "foreign-policy",
-}
+REGIONS: Final = tuple(region for regions in EXAMPLE_REGIONS.values() for region in regions)
 
 
 def field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
     """Return texts that read well in the field *index* of the ARN of a resource of *place*."""
     globs = tuple(globs)
-    name = _IDS.get(place.type, "foreign") if index == RESOURCE_FIELD else "foreign"
+    name = EXAMPLE_IDS.get(place.type, "foreign") if index == RESOURCE_FIELD else "foreign"
     own = {
-        1: ["aws", "aws-cn", "aws-us-gov"],
+        1: [*PARTITIONS],
         2: [place.prefix, "s3", "ec2", "iam"],
         3: list(REGIONS),
-        4: [ACCOUNT, OTHER_ACCOUNT, "444455556666"],
+        4: [EXAMPLE_ACCOUNT, OTHER_ACCOUNT, "444455556666"],
         5: [],
     }[index]
     made = [*own]
@@ -126,26 +100,21 @@ _HINTS: Final[Mapping[str, tuple[str, ...]]] = {
         "x2iedn.32xlarge", "c5.large", "c5.metal", "m5.large", "m5zn.metal", "c8i.2xlarge",
         "c8i.metal-96xl", "t3.micro", "u-24tb1.metal", "m5.24xlarge", "p5.48xlarge",
     ),
-    "aws:requestedregion": (
-        "us-east-1", "sa-east-1", "us-west-2", "eu-central-1", "us-east-2", "us-west-1",
-        "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "eu-south-1", "ap-northeast-1",
-        "ap-southeast-1", "ap-southeast-2", "ap-south-1", "ca-central-1", "me-central-1",
-        "cn-north-1", "us-gov-west-1",
-    ),
-    "aws:principalaccount": ("999999999999", "111122223333"),
-    "aws:resourceaccount": ("999999999999", "111122223333"),
+    "aws:requestedregion": REGIONS,
+    "aws:principalaccount": (OTHER_ACCOUNT, EXAMPLE_ACCOUNT),
+    "aws:resourceaccount": (OTHER_ACCOUNT, EXAMPLE_ACCOUNT),
     "aws:username": ("example", "admin"),
-    "ec2:imageid": ("ami-0foreign000000001",),
-    "ec2:owner": ("999999999999", "amazon"),
+    "ec2:imageid": (EXAMPLE_IDS["image"],),
+    "ec2:owner": (OTHER_ACCOUNT, "amazon"),
     "ec2:createaction": ("RunInstances", "CreateVolume"),
     "aws:tagkeys": ("Owner", "Name"),
 }  # fmt: skip
 _BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
     "Bool": ("true", "false"),
     "ARN": (
-        "arn:aws:iam::111122223333:role/other",
-        "arn:aws:iam::999999999999:role/other",
-        "arn:aws:iam::999999999999:user/other",
+        f"arn:aws:iam::{EXAMPLE_ACCOUNT}:role/other",
+        f"arn:aws:iam::{OTHER_ACCOUNT}:role/other",
+        f"arn:aws:iam::{OTHER_ACCOUNT}:user/other",
     ),
     "Numeric": ("10",),
     "Date": ("2026-01-01T12:00:00Z",),
