@@ -108,7 +108,9 @@ class AxisMaker:
         if self._tied and REGION in left and FIELD_KEYS[3] in left:
             left.remove(FIELD_KEYS[3])
         while left:
-            free = [k for k in left if not self.gathered.needs.get(k, set()) & set(left) - {k}]
+            free = [
+                k for k in left if not self.gathered.needs.get(k, frozenset()) & set(left) - {k}
+            ]
             if not free:
                 self.incomplete.append(f"policy variables of {left[0]} that name one another")
                 free = left[:1]
@@ -178,7 +180,7 @@ class AxisMaker:
         drawn, complete = self._drawn[key]
         if not complete:
             self.incomplete.append(f"the policy variable ${{{names[0]}}}")
-        needed = self.gathered.needs.get(key, set())
+        needed = self.gathered.needs.get(key, frozenset())
         variables = tuple(
             (name, value)
             for each in needed
@@ -251,6 +253,6 @@ class AxisMaker:
 
     def _needed(self, key: str, given: Given) -> tuple[Any, ...]:
         """Return the values of the policy variables that *key* is compared with."""
-        needed = self.gathered.needs.get(key, ())
+        needed = self.gathered.needs.get(key, frozenset())
         values = (given.get(name) for each in needed for name in self.gathered.names(each))
         return tuple(tuple(each) if isinstance(each, list) else each for each in values)

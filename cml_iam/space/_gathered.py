@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from copy import copy
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cml_iam.facts import every_name, names_of, same_key
 from cml_iam.space._conditions import Asked
-from cml_iam.space._hints import RESOURCE_FIELD
 from cml_iam.space._places import Place
 from cml_iam.space._statements import CALLER, FIELD_KEYS, FieldPattern, Part
 
@@ -17,62 +15,31 @@ Memo = dict[Any, Any]
 """Texts of fields and values of keys, for all places that the same statements are about."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Gathered:
-    """What the statements about one place ask, key by key.
+    """What the statements about one place ask, key by key; keys are named by `same_key`.
 
-    *lists* are the keys that some statement, maybe about other actions, asks for as a list.
+    *spelt* has each condition key as it is written first. *needs* are the keys of the policy
+    variables that a key or field is compared with, *in_fields* those that stand in a field of an
+    ARN before the last. *lists* are the keys that some statement, maybe about other actions, asks
+    for as a list.
     """
 
     place: Place
     parts: Sequence[Part]
-    memo: Memo = field(default_factory=dict)
-    conditions: dict[str, list[Asked]] = field(default_factory=dict)
-    fields: dict[str, list[FieldPattern]] = field(default_factory=dict)
-    spelt: dict[str, str] = field(default_factory=dict)
-    needs: dict[str, set[str]] = field(default_factory=dict)
-    principals: bool = False
-    names_ec2_keys: bool = False
-    in_fields: set[str] = field(default_factory=set)
-    lists: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        for part in self.parts:
-            self.principals = self.principals or part.principal() is not None
-            self.names_ec2_keys = self.names_ec2_keys or part.names_ec2_keys
-            for each in part.asked:
-                name = same_key(each.condition.key)
-                self.spelt.setdefault(name, each.condition.key)
-                self.conditions.setdefault(name, []).append(each)
-                self.in_fields |= each.needs() if each.family == "arn" else set()
-                self._need(name, each.needs())
-            for pattern in part.patterns:
-                for each_field in pattern:
-                    self.in_fields |= (
-                        each_field.needs if each_field.index < RESOURCE_FIELD else set()
-                    )
-            if self.place.fields is None:
-                self._all_needed(part.needs)
-                continue
-            for pattern in part.patterns:
-                for each_field in pattern:
-                    self.fields.setdefault(each_field.key, []).append(each_field)
-                    self._need(each_field.key, each_field.needs)
+    memo: Memo
+    conditions: Mapping[str, Sequence[Asked]]
+    fields: Mapping[str, Sequence[FieldPattern]]
+    spelt: Mapping[str, str]
+    needs: Mapping[str, frozenset[str]]
+    in_fields: frozenset[str]
+    lists: frozenset[str]
+    principals: bool
+    names_ec2_keys: bool
 
     def at(self, place: Place) -> Gathered:
         """Return the same for another place with a resource of the same kind: an ARN, or none."""
-        other = copy(self)
-        other.place = place
-        return other
-
-    def _need(self, name: str, needed: Iterable[str]) -> None:
-        self.needs.setdefault(name, set()).update(needed)
-        self._all_needed(needed)
-
-    def _all_needed(self, needed: Iterable[str]) -> None:
-        for each in needed:
-            self.conditions.setdefault(each, [])
-            self.spelt.setdefault(each, each)
+        return replace(self, place=place)
 
     @property
     def keys(self) -> list[str]:
@@ -100,3 +67,45 @@ class Gathered:
         return self.names_ec2_keys or any(
             each.condition.key.lower().startswith("ec2:") for each in asked
         )
+
+
+def gather(
+    place: Place,
+    parts: Sequence[Part],
+    memo: Memo,
+    *,
+    principals: bool = False,
+    lists: frozenset[str] = frozenset(),
+) -> Gathered:
+    """Return what *parts* ask of requests at *place*; with *principals*, who calls in any case."""
+    conditions: dict[str, list[Asked]] = {}
+    fields: dict[str, list[FieldPattern]] = {}
+    spelt: dict[str, str] = {}
+    needs: dict[str, frozenset[str]] = {}
+    for part in parts:
+        for asked in part.asked:
+            name = same_key(asked.condition.key)
+            spelt.setdefault(name, asked.condition.key)
+            conditions.setdefault(name, []).append(asked)
+            needs[name] = needs.get(name, frozenset()) | asked.needs()
+        for pattern in (each for fields_of in part.patterns for each in fields_of):
+            if place.fields is not None:
+                fields.setdefault(pattern.key, []).append(pattern)
+                needs[pattern.key] = needs.get(pattern.key, frozenset()) | pattern.needs
+    named = [key for part in parts for key in part.named_in_variables]
+    for key in named:
+        conditions.setdefault(key, [])
+        spelt.setdefault(key, key)
+    return Gathered(
+        place,
+        parts,
+        memo,
+        conditions,
+        fields,
+        spelt,
+        needs,
+        frozenset(key for part in parts for key in part.named_in_fields),
+        lists,
+        principals or any(part.principal() is not None for part in parts),
+        any(part.names_ec2_keys for part in parts),
+    )

@@ -22,7 +22,7 @@ from cml_iam.space._boxes import (
     meet,
     merged,
 )
-from cml_iam.space._gathered import Gathered, Memo
+from cml_iam.space._gathered import Gathered, Memo, gather
 from cml_iam.space._places import Place
 from cml_iam.space._statements import CALLER, FIELD_KEYS, FieldPattern, Given, Part, Test
 
@@ -100,7 +100,7 @@ class Searcher:
         """Return what the statements ask at *place*: it differs for an ARN and for none only."""
         on_nothing = place.fields is None
         if on_nothing not in self._by_shape:
-            self._by_shape[on_nothing] = Gathered(
+            self._by_shape[on_nothing] = gather(
                 place, self._parts, self._memo, principals=self._callers, lists=self._lists
             )
         return self._by_shape[on_nothing].at(place)

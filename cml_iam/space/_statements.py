@@ -170,6 +170,20 @@ class Part:
         return frozenset(k for each in self.patterns for field in each for k in field.needs)
 
     @cached_property
+    def named_in_variables(self) -> tuple[str, ...]:
+        """The keys of all its policy variables."""
+        asked = (key for each in self.asked for key in sorted(each.needs()))
+        return tuple(dict.fromkeys((*asked, *sorted(self.needs))))
+
+    @cached_property
+    def named_in_fields(self) -> frozenset[str]:
+        """The keys of the policy variables in fields of ARNs before the last."""
+        fields = (field for pattern in self.patterns for field in pattern)
+        arns = (each.needs() for each in self.asked if each.family == "arn")
+        inner = (each.needs for each in fields if each.index < FIELDS - 1)
+        return frozenset().union(*arns, *inner)
+
+    @cached_property
     def conditions(self) -> tuple[Test, ...]:
         """The tests of its conditions."""
         return tuple(

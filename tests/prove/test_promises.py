@@ -11,7 +11,7 @@ from cml_iam.errors import DocumentError
 from cml_iam.policy import PolicyDocument, parse_policy
 from cml_iam.prove import Policies, Proof, equivalent, prove_site, site_promises, within
 from cml_iam.render import render_document, render_parts, render_policy
-from cml_iam.site import Site
+from cml_iam.site import Restrictions, Site, Tag
 from tests.expectations.mutants import mutants
 from tests.expectations.test_expectations import EVERYTHING, SITE, SUBSETS
 from tests.render.random_sites import random_site
@@ -207,3 +207,32 @@ def document(*statements: dict[str, object]) -> PolicyDocument:
 
 def allow(actions: list[str], condition: dict[str, dict[str, object]]) -> dict[str, object]:
     return {"Effect": "Allow", "Action": actions, "Resource": "*", "Condition": condition}
+
+
+TAGGED = Site(account="111122223333", restrict=Restrictions(image_tag=Tag("Golden", "yes")))
+
+
+def test_a_tag_that_an_image_gets_while_it_is_made_breaks_the_promise_of_images() -> None:
+    copied = ["CopyImage", "CreateImage"]
+    more = document(
+        {"Effect": "Allow", "Action": [f"ec2:{each}" for each in copied], "Resource": "*"},
+        allow(["ec2:CreateTags"], {"StringEquals": {"ec2:CreateAction": copied}})
+        | {"Resource": "arn:aws:ec2:*::image/*"},
+    )
+
+    found = broken(TAGGED, Policies((*hardened(TAGGED), more)))
+
+    assert not broken(TAGGED, Policies(hardened(TAGGED)))
+    assert found.keys() == {"within-base", "catalogue", "images-not-tagged"}
+
+
+def test_what_no_policy_can_promise_is_listed_with_the_promise() -> None:
+    proofs = prove_site(EVERYTHING, Policies(hardened(EVERYTHING)))
+
+    limits = {e.promise.id: [a.text for a in e.assumptions if a.kind == "limit"] for e in proofs}
+    assert {name for name, texts in limits.items() if texts} == {
+        *("regions", "foreign-operated", "security-groups"),
+    }
+    assert "existing network interface" in limits["security-groups"][0]
+    assert "managedby=cml-cloud-manager" in limits["foreign-operated"][0]
+    assert not any(each.limited for each in proofs)
