@@ -186,7 +186,7 @@ class Moto:
             if hasattr(chunks, "close"):
                 chunks.close()
         status, headers = started
-        kept = {k: v for k, v in headers.items() if k.startswith("x-amz") or k in _KEPT}
+        kept = {k: v for k, v in headers.items() if k in _KEPT or k.startswith("x-amz-")}
         return Answer(status, content, headers.get("content-type", "text/xml"), kept)
 
 

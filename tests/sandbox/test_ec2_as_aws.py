@@ -118,6 +118,7 @@ def test_every_answer_has_an_id_of_its_own(service: str, body: str, root: Identi
     found = set()
     for _ in range(2):
         _, answer = send(root, service, body)
+        assert answer.lower().count("x-amzn-requestid") == 1
         within = re.findall("<[rR]equest(?:Id|ID)>([0-9a-f-]{36})<", answer)
         found |= {re.findall("x-amzn-RequestId: ([0-9a-f-]{36})", answer)[0], *within}
 
