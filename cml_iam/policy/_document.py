@@ -25,6 +25,8 @@ VERSION_2012: Final = "2012-10-17"
 VERSION_2008: Final = "2008-10-17"
 """What a document without `Version` has; policy variables are plain text in it."""
 
+_WRAP: Final = 'wrap it: {"Version": "2012-10-17", "Statement": [ … ]}'
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -124,6 +126,9 @@ def load_policy(source: PolicyDocument | str | Mapping[str, Any], name: str = ""
 
 def grammar_problems(located: Located) -> tuple[Problem, ...]:
     """Return every way in which the parsed text breaks the grammar of policies."""
+    value = located.value
+    if isinstance(value, dict) and "Effect" in value and "Statement" not in value:
+        return (Problem("this is a statement, not a policy", located.place(), _WRAP),)
     return located_problems(located, policy_schema())
 
 

@@ -203,3 +203,15 @@ def test_what_is_no_arn_is_refused(text: str) -> None:
 )
 def test_the_type_of_an_arn_stands_before_the_slash(resource: str, kind: str) -> None:
     assert Arn.parse(f"arn:aws:x:::{resource}").type == kind
+
+
+def test_a_statement_alone_is_called_one_and_to_be_wrapped() -> None:
+    """The setup guide prints such blocks."""
+    with pytest.raises(DocumentError) as caught:
+        parse_policy('{"Sid": "a", "Effect": "Allow", "Action": "*", "Resource": "*"}', "b.json")
+
+    (problem,) = caught.value.problems
+    assert str(problem) == (
+        "b.json:1:1: this is a statement, not a policy"
+        ' (wrap it: {"Version": "2012-10-17", "Statement": [ … ]})'
+    )
