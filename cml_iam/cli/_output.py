@@ -32,6 +32,9 @@ OK, BAD, WARN, UNKNOWN, INFO = "✔", "✖", "▲", "?", "•"
 _OBEYED: Final = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """What JSON may hold as it is, and a terminal obeys or does not show."""
 
+SIGNS = {"+": "green", "-": "red", "~": "yellow"}
+"""What comes, goes and changes, in plans and differences."""
+
 STYLE = {OK: "green", BAD: "red", WARN: "yellow", UNKNOWN: "yellow", INFO: "cyan"}
 
 
@@ -154,8 +157,7 @@ def mark(text: str) -> Any:
 
 def say(text: str) -> None:
     """Print a line on stdout, coloured by the symbol it begins with."""
-    style = STYLE.get(text.lstrip()[:1]) if _colour(sys.stdout) else None
-    click.secho(one_line(text), fg=style, color=_colour(sys.stdout))
+    click.secho(one_line(text), fg=_style(text, sys.stdout), color=_colour(sys.stdout))
 
 
 def heading(text: str) -> None:
@@ -171,8 +173,16 @@ def note(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print a line on stderr, --quiet or not: what failed, and what to do about it."""
-    style = STYLE.get(text.lstrip()[:1]) if _colour(sys.stderr) else None
+    style = _style(text, sys.stderr)
     click.secho(one_line(text), err=True, fg=style, color=_colour(sys.stderr))
+
+
+def _style(text: str, stream: Any) -> str | None:
+    """Return the colour of a line: of the symbol it begins with, or of the sign of a difference."""
+    if not _colour(stream):
+        return None
+    first, _, rest = text.lstrip().partition(" ")
+    return STYLE.get(first[:1]) or (SIGNS.get(first) if rest else None)
 
 
 def progress(text: str, *, only_on_terminal: bool = False) -> AbstractContextManager[Any]:

@@ -9,11 +9,14 @@ import click
 from cml_iam.cli._ask import typed
 from cml_iam.cli._bootstrap import acting_options, carry_out, planned, wanted_options
 from cml_iam.cli._connect import connect_as
+from cml_iam.cli._delivery import Where, stores_from
 from cml_iam.cli._output import WARN, note
 from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
+from cml_iam.errors import CmlIamError
 
 if TYPE_CHECKING:
+    from cml_iam.aws.port import Aws
     from cml_iam.provision import Piece
 
 
@@ -63,5 +66,18 @@ def destroy(guard: bool, boundary: bool) -> None:
     made = plan_destruction(aws, site, pieces)
     name = str(site.role or site.user)
     done = carry_out(aws, made, lambda aws, _: typed(aws, name, "to delete it"))
-    if done and done.done and site.user:
-        note(f"{WARN} a file that holds the user's key holds a key of nobody now")
+    if done and site.user:
+        _name_dead_keys(aws, {step.name for step in made.changes if step.resource == "access key"})
+
+
+def _name_dead_keys(aws: Aws, deleted: set[str]) -> None:
+    """Say which keys are gone, and that the store of the site holds one of them, if it does."""
+    if not deleted:
+        return
+    store = stores_from(Where(None, allow_tracked=True), aws)
+    try:
+        held = store.look().key
+    except CmlIamError:  # another store than a file, which may not be read, says nothing
+        held = None
+    where = f", as `{store.name}` does" if held and held.id in deleted else ""
+    note(f"{WARN} deleted: {', '.join(sorted(deleted))}; remove them from what holds them{where}")

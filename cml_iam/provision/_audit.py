@@ -268,15 +268,16 @@ class _Audit:
             )
             update = self._call("cloudtrail", "update_trail", **parameters)
             yield _step(not lines, "trail", name, lines, update, "change")
-        yield self._events(name, live is not None)
+        if live is not None:  # a new trail records them
+            yield self._events(name)
         status = self.status() if live is not None else None
         start = self._call("cloudtrail", "start_logging", Name=arn)
         yield _step(bool((status or {}).get("IsLogging")), "trail", f"{name} logs", (), start)
 
-    def _events(self, name: str, there: bool) -> Step:
+    def _events(self, name: str) -> Step:
         """Return the step that has every management event logged, as a new trail does."""
         arn = self.arns["trail_arn"]
-        raw = self._read("cloudtrail", "get_event_selectors", TrailName=arn) if there else None
+        raw = self._read("cloudtrail", "get_event_selectors", TrailName=arn)
         label = f"{name} records every management event"
         if raw is None or _logs_management(raw):
             return Step("keep", "trail", label)

@@ -298,3 +298,10 @@ def test_a_file_that_is_no_plan_is_wrong_input(
 
     assert refused.code == 2, refused.err
     assert said in refused.err
+
+
+def test_a_plan_in_colour_shows_what_comes_and_what_goes(run: Run) -> None:
+    planned = run("bootstrap", "plan", "--color", "always")
+
+    assert "\x1b[32m+ create" in planned.out
+    assert "\x1b[31m" not in run("policy", "verify", "--color", "always").out.split("✖")[0]
