@@ -232,13 +232,19 @@ class _RealAws:
         )
 
     def _guard(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
-        if self.read_only and not is_read(service, operation, parameters):
+        reads = is_read(service, operation, parameters)
+        if self.read_only and not reads:
             raise errors.RefusedError(
                 f"`{service}:{operation}` would change something, and only reading is allowed",
                 remedy="leave --read-only (or CML_IAM_READ_ONLY) away",
             )
         if self.expect_account and service != "sts":
-            self._account.once(self.identity, self.expect_account)
+            try:
+                self._account.once(self.identity, self.expect_account)
+            except errors.CredentialsError:
+                # Of a credential that AWS does not accept the service itself says why.
+                if not reads:
+                    raise
 
     def _client(self, service: str, region: str | None, once: bool) -> Any:
         where = region or self.region

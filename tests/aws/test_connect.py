@@ -115,6 +115,24 @@ def test_another_account_is_refused_before_the_first_call(endpoint: Endpoint, to
     assert set(endpoint.actions()) == {"GetCallerIdentity"}
 
 
+def test_of_an_invalid_credential_the_service_says_why_and_nothing_is_changed(
+    endpoint: Endpoint, to: Connect
+) -> None:
+    unknown = answers.iam_error("InvalidClientTokenId", "The security token is invalid.")
+    endpoint.answers = [(403, unknown), (401, answers.ec2_error("AuthFailure", "not validated"))]
+    aws = to(expect_account="111122223333", region="us-east-1")
+
+    with pytest.raises(errors.CredentialsError) as read:
+        aws.call("ec2", "describe_regions")
+    asked = len(endpoint.actions())
+    endpoint.answers = [(403, unknown)]
+    with pytest.raises(errors.CredentialsError) as change:
+        aws.call("ec2", "terminate_instances", InstanceIds=["i-1"])
+
+    assert (read.value.code, change.value.code) == ("AuthFailure", "InvalidClientTokenId")
+    assert "TerminateInstances" not in endpoint.actions()[asked:]
+
+
 def test_the_account_is_checked_once(endpoint: Endpoint, to: Connect) -> None:
     endpoint.answers = [(200, answers.CALLER), (200, answers.REGIONS)]
     aws = to(expect_account="111122223333")
