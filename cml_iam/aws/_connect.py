@@ -15,7 +15,7 @@ from cml_iam.aws._secrets import redact, silence, unwrap, wrap
 from cml_iam.aws._session import configured_region, make_session, session_like
 from cml_iam.aws._source import Source, load_credentials, source_in
 from cml_iam.aws.port import Identity
-from cml_iam.facts import first_region, partition_of
+from cml_iam.facts import first_region, known_regions, meant_region, partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -223,11 +223,14 @@ class _RealAws:
             self.call("sts", "get_caller_identity", region=first)
         except errors.CmlIamError:
             return failure
+        known = known_regions(partition_of(region))
+        doubt = None if region in known else meant_region(region, known)
         return errors.NotOfferedError(
             f"{failure.message}: {region} refuses a credential that STS accepts in {first}",
             code=failure.code,
             operation=failure.operation,
-            remedy=f"see whether {region} is enabled for the account: `cml-iam doctor regions`; a "
+            remedy=doubt
+            or f"see whether {region} is enabled for the account: `cml-iam doctor regions`; a "
             "key made just now may need a minute to be known there",
         )
 

@@ -28,6 +28,15 @@ def test_a_region_that_is_not_enabled_is_named(endpoint: Endpoint, to: Connect) 
     assert "cml-iam doctor regions" in (caught.value.remedy or "")
 
 
+def test_a_region_that_does_not_exist_is_a_typing_error(endpoint: Endpoint, to: Connect) -> None:
+    endpoint.regions = {"us-esat-1": REFUSED, "us-east-1": (200, answers.CALLER)}
+
+    with pytest.raises(errors.NotOfferedError) as caught:
+        to(region="us-esat-1").call("ec2", "describe_instances")
+
+    assert caught.value.remedy == "did you mean `us-east-1`?"
+
+
 def test_in_china_the_first_region_there_is_asked(endpoint: Endpoint, to: Connect) -> None:
     endpoint.regions = {"cn-northwest-1": REFUSED, "cn-north-1": (200, answers.CALLER)}
 
