@@ -54,29 +54,22 @@ def session_like(given: Session) -> Any:
 
     The credentials are the same object, so they are refreshed as *given* refreshes them: of a role
     that it assumed, of single sign-on, of the instance. Everything else is a session of our own,
-    so that *given* and its clients stay as they are. Raises CredentialsError where *given* cannot
-    find its credentials.
+    so that *given* and its clients stay as they are.
     """
     session = make_session(given.profile_name if given.profile_name != "default" else None)
-    try:
-        credentials = given.get_credentials()
-    except botocore_errors() as error:
-        failure = as_error(error, "", "")
-    else:
-        session.register_component("credential_provider", _Given(credentials))
-        return session
-    raise failure
+    session.register_component("credential_provider", _Given(given))
+    return session
 
 
 class _Given:
-    """A provider of credentials that has them already."""
+    """A provider of the credentials of *session*: where it fails, the first call says why."""
 
-    def __init__(self, credentials: Any) -> None:
-        self._credentials = credentials
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def load_credentials(self) -> Any:
         """Return them."""
-        return self._credentials
+        return self._session.get_credentials()
 
 
 @cache

@@ -195,3 +195,12 @@ def test_a_provider_that_fails_leaves_no_traceback_in_the_log(
         call("p")
 
     assert "Traceback" not in caplog.text
+
+
+def test_a_session_of_the_caller_that_fails_is_told_in_words(profile: Any) -> None:
+    boto3 = pytest.importorskip("boto3")
+    profile("credential_process = echo hello", "region = us-east-1")
+    aws = connect(session=boto3.Session(profile_name="p"), endpoint_url="http://127.0.0.1:9")
+
+    with pytest.raises(errors.CredentialsError, match=r"profile `p`.* answered no JSON"):
+        aws.call("ec2", "describe_regions")
