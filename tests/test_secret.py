@@ -7,11 +7,16 @@ import logging
 import secrets
 import string
 from base64 import b64encode
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from urllib.parse import quote
 
 import pytest
 
+from cml_iam import errors
+from cml_iam.aws import connect
 from cml_iam.aws._secrets import redact, silence
+from cml_iam.credentials import AccessKey
 from cml_iam.secret import Secret, masked, remember
 from cml_iam.visible import one_line, visible
 
@@ -87,3 +92,49 @@ def test_a_log_line_of_botocore_is_masked(caplog: pytest.LogCaptureFixture) -> N
 
     assert value not in caplog.text
     assert "refused: ***" in caplog.text
+
+
+class _Echo(BaseHTTPRequestHandler):
+    """An endpoint whose error repeats the request, in the form the server was given."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        value = json.loads(json.loads(body)["Value"])["AWS_SECRET_ACCESS_KEY"]
+        repeated = {"the request": body, "the secret": value, "a part": value[:30]}
+        form = self.server.form  # type: ignore[attr-defined]
+        answer = json.dumps({"__type": "ValidationException", "message": repeated[form]}).encode()
+        self.send_response(400)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("x-amzn-RequestId", "00000000-0000-0000-0000-000000000000")
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("form", ["the request", "the secret", "a part"])
+def test_an_endpoint_that_repeats_the_secret_does_not_bring_it_into_the_error(form: str) -> None:
+    value = new_secret()
+    key = AccessKey("AKIAIOSFODNN7EXAMPLE", Secret(value))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
+    server.form = form  # type: ignore[attr-defined]
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        aws = connect(
+            region="us-east-1",
+            endpoint_url=f"http://127.0.0.1:{server.server_port}",
+            access_key="AKIAIOSFODNN7EXAMPLE",
+            secret_key=Secret(new_secret()),
+        )
+        document = Secret(json.dumps({"AWS_SECRET_ACCESS_KEY": key.secret.reveal()}))
+        with pytest.raises(errors.AwsError) as caught:
+            aws.call("ssm", "put_parameter", Name="/x", Value=document, Type="SecureString")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+    assert "***" in caught.value.message
+    assert value[:16] not in caught.value.message
+    assert value[-16:] not in caught.value.message

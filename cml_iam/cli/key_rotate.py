@@ -159,6 +159,8 @@ def _tell(outcome: Outcome) -> None:
         say("  fix: replace it: `cml-iam key rotate`")
     elif outcome.state == "not due":
         say(f"{OK} not due before {until}")
+        if outcome.evidence:
+            say(f"{WARN} {outcome.evidence}")
     elif outcome.state == "in use":
         say(f"{WARN} the old key stays: {outcome.evidence}; quiet at the earliest {until}")
     else:

@@ -154,12 +154,21 @@ def _beginning(rotator: Rotator, view: View, aim: Aim, dead: str | None) -> Step
         if due is not None and rotator.clock() < due:
             # What keeps a rotation from its begin then is said now.
             new_key.room_for_key(rotator, view.tags, keys, view.contents, quiet=_inactive_by_then)
-            return Outcome("not due", view.tags.rotation, due)
+            return Outcome("not due", view.tags.rotation, due, _left_over(view))
     room, lost = new_key.room_for_key(rotator, view.tags, keys, view.contents)
     words = "make a new key, prove it, and put it to use"
     if room is not None:
         words = f"delete `{room}`, which is inactive, to make room; {words}"
     return Step(words, partial(new_key.begin, rotator, room, lost))
+
+
+def _left_over(view: View) -> str:
+    """Say which inactive key takes the room of the next one."""
+    idle = [key.id for key in view.keys.values() if not key.active]
+    return "; ".join(
+        f"`{key}` is inactive: when nobody needs it any more, `cml-iam key delete {key}`"
+        for key in idle
+    )
 
 
 def _inactive_by_then(_: KeyUse) -> bool:
@@ -256,7 +265,8 @@ def _in_words(outcome: Outcome) -> str:
         case "in use":
             return f"nothing: {outcome.evidence}; quiet at the earliest {until}"
         case "waiting":
-            return f"nothing before {until}: {outcome.rotation.phase}"
+            work = "deactivate" if outcome.rotation.phase == "observing" else "delete"
+            return f"nothing before {until}, then {work} `{outcome.rotation.old}`"
 
 
 def rollback(rotator: Rotator) -> str:

@@ -128,6 +128,9 @@ def test_after_a_leak_the_refused_rotation_names_the_command_that_leads_on(
 
     assert refused.code == 2
     assert f"`cml-iam key delete {leaked}`" in refused.err
+    waiting = run("key", "rotate", "--if-due", "--yes")
+    assert waiting.code == 0
+    assert f"`cml-iam key delete {leaked}`" in waiting.out
     assert run("key", "delete", leaked, "--yes").code == 0
     assert run("key", "rotate", "--yes").code == 7
 
