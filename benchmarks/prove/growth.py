@@ -21,7 +21,7 @@ from random import Random
 from statistics import median
 
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, load_policy, policy_size
-from cml_iam.prove import Policies, Verdict, within
+from cml_iam.prove import Policies, Verdict, differences, within
 
 README = Path(__file__).with_name("README.md")
 MARK = "<!-- made by growth.py -->"
@@ -29,8 +29,7 @@ REMEMBERING = [
     each
     for each in gc.get_objects()
     if isinstance(each, type(functools.lru_cache(len)))
-    and each.__module__.startswith("cml_iam.prove")
-    and not each.__module__.endswith("_known")
+    and each.__module__.startswith(("cml_iam.prove", "cml_iam.space"))
 ]
 ACTIONS = ["StartInstances", "StopInstances", "TerminateInstances", "RunInstances", "CreateTags"]
 
@@ -208,6 +207,27 @@ def pairs_line(path: Path) -> str:
     )
 
 
+def compared_line(path: Path) -> str:
+    """Both directions of the published pairs: as `within` answers them, and with differences."""
+    if not path.exists():
+        return "The published pairs were not there."
+    asked, compared = [], []
+    for line in path.read_text("utf-8").splitlines():
+        pair = json.loads(line)
+        a, b = of_policy(pair["policy_a"]), of_policy(pair["policy_b"])
+        asked.append(sum(timed(*way)[0] for way in ((a, b), (b, a))))
+        forget()
+        start = time.process_time()
+        differences(a, b)
+        compared.append((time.process_time() - start) * 1e3)
+    told = []
+    for name, times in (("`within` in both directions", asked), ("`differences`", compared)):
+        times.sort()
+        most = times[int(len(times) * 0.99)]
+        told.append(f"{name}: median {median(times):.1f} ms, 99th percentile {most:.0f} ms")
+    return f"The same {len(asked)} pairs, side by side: {'; '.join(told)}."
+
+
 def start_line() -> str:
     code = (
         "import time; from cml_iam.prove import *; from cml_iam.policy import load_policy\n"
@@ -230,7 +250,8 @@ def main() -> None:
     )
     parser.add_argument("--readme", action="store_true")
     options = parser.parse_args()
-    lines = [growth_table(), large_line(), pairs_line(options.pairs), start_line()]
+    lines = [growth_table(), large_line(), pairs_line(options.pairs)]
+    lines += [compared_line(options.pairs), start_line()]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     lines.append(f"Most memory of the whole process: {memory:.0f} MB.")
     text = "\n\n".join(lines)

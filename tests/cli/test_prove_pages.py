@@ -59,14 +59,14 @@ def test_every_command_of_the_page_prints_what_stands_there(cml_iam: Any, folder
             (folder / target).write_text(ran.out)
             continue
         printed = (ran.out + ran.err).splitlines()
-        assert ran.code == {"✖": 3, "e": 2}.get(_verdict(lines), 0), command
+        assert ran.code == {"✖": 3, "e": 2, "▲": 6}.get(_verdict(lines), 0), command
         assert _follows(printed, lines), f"{command}\n{ran.out}"
         seen += bool(lines)
     assert seen >= 7
 
 
 def _verdict(lines: list[str]) -> str:
-    return next((line[0] for line in reversed(lines) if line[:1] in {"✖", "e", "✔"}), "")
+    return next((line[0] for line in reversed(lines) if line[:1] in {"✖", "e", "✔", "▲"}), "")
 
 
 def _follows(printed: list[str], lines: list[str]) -> bool:
