@@ -93,8 +93,9 @@ def _keys(call: Call) -> Context:
         value = call.params.get(name)
         if value is not None:
             keys[key] = str(value).lower() if isinstance(value, bool) else str(value)
-    if call.params.get("TagKeys"):
-        keys["aws:TagKeys"] = [str(each) for each in _listed(call, "TagKeys")]
+    named = [each for name in ("TagKeys", "tagKeys", "tags") for each in _listed(call, name)]
+    if named:
+        keys["aws:TagKeys"] = [each for each in named if isinstance(each, str)]
     return keys
 
 
@@ -102,7 +103,9 @@ def _tags(call: Call) -> dict[str, str]:
     given = next((call.params[n] for n in ("Tags", "TagsList", "tags") if call.params.get(n)), ())
     if isinstance(given, dict):
         return {str(key): str(value) for key, value in given.items()}
-    return {each.get("Key", ""): each.get("Value", "") for each in given}
+    # The tags to take away are only named.
+    tags = [each for each in given if isinstance(each, dict)]
+    return {each.get("Key", ""): each.get("Value", "") for each in tags}
 
 
 def _where(world: World, call: Call, service: str) -> str:

@@ -187,6 +187,9 @@ class Moto:
                 chunks.close()
         status, headers = started
         kept = {k: v for k, v in headers.items() if k in _KEPT or k.startswith("x-amz-")}
+        if environ["REQUEST_METHOD"] == "HEAD" and "content-length" in headers:
+            # An answer without its body says how long that would be.
+            kept["content-length"] = headers["content-length"]
         return Answer(status, content, headers.get("content-type", "text/xml"), kept)
 
 
@@ -197,7 +200,22 @@ def _close_files(backend: Any) -> None:
             each.reset()
 
 
-_KEPT: Final = frozenset({"etag", "last-modified", "location"})
+_KEPT: Final = frozenset(
+    {
+        "accept-ranges",
+        "allow",
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-range",
+        "etag",
+        "expires",
+        "last-modified",
+        "location",
+    }
+)
+"""The headers of an answer that say something of what is answered, beside those of AWS."""
 
 
 def model_faults() -> tuple[type[Exception], ...]:

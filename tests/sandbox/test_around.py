@@ -285,6 +285,19 @@ def test_what_reads_two_ways_is_refused(
     assert f"<Code>{code}</Code>" in body
 
 
+def test_an_object_is_described_as_it_was_put(root: Identity) -> None:
+    s3 = root.client("s3")
+    kept = {"CacheControl": "no-cache", "ContentEncoding": "gzip", "ContentLanguage": "de"}
+    s3.put_object(Bucket=BUCKET, Key="a/described", Body=b"0123456789", **kept)
+    head = s3.head_object(Bucket=BUCKET, Key="a/described")
+    part = s3.get_object(Bucket=BUCKET, Key="a/described", Range="bytes=2-4")
+
+    assert {name: head[name] for name in kept} == kept
+    assert (head["ContentLength"], head["AcceptRanges"]) == (10, "bytes")
+    assert (part["Body"].read(), part["ContentRange"]) == (b"234", "bytes 2-4/10")
+    s3.delete_object(Bucket=BUCKET, Key="a/described")
+
+
 def test_the_owner_a_caller_expects_is_checked(user: Make) -> None:
     s3 = user(document(allow("s3:*"))).client("s3")
 
@@ -303,6 +316,17 @@ def test_a_service_that_needs_more_packages_says_which(root: Identity) -> None:
     said = refused(client.create_stack, StackName="x", TemplateBody=json.dumps(template))
     assert (said.code, said.status) == ("UnsupportedOperation", 400)
     assert "pip install 'moto[cloudformation]'" in said.message
+
+
+def test_tags_to_take_away_are_judged_by_their_keys(user: Make, root: Identity) -> None:
+    only = {"ForAllValues:StringEquals": {"aws:TagKeys": ["mine"]}}
+    someone = user(document(allow("logs:UntagLogGroup", on=STREAMS, **only)))
+    root.client("logs").tag_log_group(logGroupName=GROUP, tags={"mine": "1", "other": "1"})
+    logs = someone.client("logs")
+
+    logs.untag_log_group(logGroupName=GROUP, tags=["mine"])
+    said = refused(logs.untag_log_group, logGroupName=GROUP, tags=["other"])
+    assert said.code == "AccessDeniedException"
 
 
 def test_cloudtrail_is_called_by_its_short_name_too(root: Identity) -> None:
