@@ -67,7 +67,9 @@ def can_be(authorizer: Authorizer, items: Iterable[Item], shape: Shape) -> bool:
     Requests that other policies allowed are tried first, on *authorizer*: the engine on all there
     is.
     """
-    kind = _Kind.of(shape)
+    items, kind = tuple(items), _Kind.of(shape)
+    if not any(each.allows for each in items):
+        return False
     tried = _tried(kind)
     if any(authorizer.decide(request).allowed for request in tried):
         return True
