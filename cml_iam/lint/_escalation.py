@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
 from cml_iam.facts import EXAMPLE_ACCOUNT, RESOURCE_TAG, first_region, same_key
-from cml_iam.lint._ask import allowed, request_of
+from cml_iam.lint._ask import allowed, request_of, sent
 from cml_iam.lint._effect import listed
 from cml_iam.lint._finding import Found
 from cml_iam.lint._tags import step
@@ -46,13 +46,18 @@ class Wanted:
     service: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Escalation:
     """What is gained by allowed requests, and AWS's page on it."""
 
     gains: str
     page: str
     steps: tuple[Wanted, ...]
+
+    @cached_property
+    def services(self) -> frozenset[str]:
+        """The services that the requests are sent to."""
+        return frozenset(each.action.partition(":")[0] for each in self.steps)
 
 
 @cache
@@ -78,7 +83,10 @@ def escalates(subject: Subject) -> Iterator[Found]:
     if any(item.allows and _says_everything(item) for item in subject.items):
         return
     found: dict[int, tuple[Item, list[tuple[Escalation, list[Request]]]]] = {}
+    services = _services(subject)
     for escalation in escalations():
+        if services and not escalation.services <= services:
+            continue
         first = (item for item in _about(subject, escalation.steps[0].action) if item.allows)
         if all(len(found.get(id(item), (item, []))[1]) > SHOWN for item in first):
             continue  # nothing begins it, or what does has ways enough to show
@@ -88,6 +96,14 @@ def escalates(subject: Subject) -> Iterator[Found]:
             found.setdefault(id(item), (item, []))[1].append((escalation, way))
     for item, ways in found.values():
         yield _found(subject, item, ways)
+
+
+def _services(subject: Subject) -> frozenset[str]:
+    """Return the services that Allows name; none where one may be about any."""
+    if any(item.everything or item.statement.not_action for item in subject.allows):
+        return frozenset()
+    elements = (each for item in subject.allows for each in item.statement.action or ())
+    return frozenset(each.partition(":")[0].lower() for each in elements)
 
 
 def _says_everything(item: Item) -> bool:
@@ -103,7 +119,10 @@ def _way(subject: Subject, escalation: Escalation) -> list[Request] | None:
         return None
     way = []
     for wanted, items in zip(escalation.steps, about, strict=True):
-        request = request_of(allowed(items, _shape(subject, wanted, items)))
+        shape = _shape(subject, wanted, items)
+        request = sent(shape)
+        if request is None or not subject.authorizer.decide(request).allowed:
+            request = request_of(allowed(items, shape))
         if request is None:
             return None
         way.append(request)
@@ -111,9 +130,17 @@ def _way(subject: Subject, escalation: Escalation) -> list[Request] | None:
 
 
 def _about(subject: Subject, full: str) -> tuple[Item, ...]:
-    """Return the statements about the action *full*."""
+    """Return the statements about the action *full*; none where plainly none allows it."""
     action = _action(full)
-    return subject.concerning(action) if action else ()
+    items = subject.concerning(action) if action else ()
+    plain = any(not item.allows and _says_all(item) for item in items)
+    reached = any(item.allows and item.targets(action) for item in items if action)
+    return items if reached and not plain else ()
+
+
+def _says_all(item: Item) -> bool:
+    """Say whether the statement matches whatever requests there are for its actions."""
+    return not item.statement.conditions and "*" in (item.statement.resource or ())
 
 
 @cache
