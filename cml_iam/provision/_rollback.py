@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cml_iam.errors import InputError, RefusedError
@@ -9,7 +10,7 @@ from cml_iam.principal import read_document, read_policy
 from cml_iam.provision._diff import difference
 from cml_iam.provision._live import read_versions
 from cml_iam.provision._plan import Call, Found, Step
-from cml_iam.provision._policies import site_policies
+from cml_iam.provision._policies import shared_policy, site_policies
 from cml_iam.provision._tags import ours
 
 if TYPE_CHECKING:
@@ -86,4 +87,6 @@ def rollback_steps(aws: Aws, wanted: Wanted) -> Found:
     lines = difference(live.document, read_document(aws, arn, version))
     call = Call("iam", "set_default_policy_version", {"PolicyArn": arn, "VersionId": version})
     step = Step("change", "policy", name, (f"~ {live.default} → {version}", *lines), (call,))
-    return Found((step,), ("the next apply makes the site's policy again: change the site first",))
+    held = shared_policy(aws, live, but=wanted.site.principal, changes=True)
+    again = "the next apply makes the site's policy again: change the site first"
+    return replace(held, steps=(step,), warnings=(again, *held.warnings))

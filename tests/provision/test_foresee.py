@@ -20,6 +20,7 @@ from cml_iam.provision import (
     plan_bootstrap,
     plan_data,
     plan_lines,
+    plan_rollback,
 )
 from cml_iam.secret import Secret
 from cml_iam.site import Restrictions, Site, Tag
@@ -93,6 +94,16 @@ def test_after_adopting_apply_goes_on_and_names_those_it_changes(
     default = iam.policies[shared.site.policy_arn].default
     assert iam.policies[shared.site.policy_arn].versions[default] == BASE
     assert shared.plan(delivery=None).warnings == ()
+
+
+def test_a_rollback_names_those_it_changes(shared: World) -> None:
+    apply_plan(shared.aws, plan_adoption(shared.aws, shared.plan(delivery=None)))
+    shared.apply(delivery=None)
+
+    plan = plan_rollback(shared.aws, shared.site)
+
+    assert plan.refused == ()
+    assert all(any(each in line for line in plan.warnings) for each in HOLDERS)
 
 
 def test_who_holds_a_policy_may_be_hidden_and_is_then_said_to_be_unchecked(
