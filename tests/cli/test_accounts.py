@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from cml_iam.aws import connect
 from cml_iam.sandbox import Sandbox, start_sandbox
+from cml_iam.secret import Secret
 from tests.cli.test_global_options import LEAVES
 from tests.site.test_site import EXAMPLE
 
@@ -28,6 +30,7 @@ COMMANDS = {
     "bootstrap destroy": ("--yes",),
     "health": (),
     "key credential-process": ("--from", "ssm:/key", "--unsafe-stdout"),
+    "key delete": (KEY_ID, "--yes"),
     "key deliver": ("--to", "env:.env", "--yes"),
     "key exec": ("--from", "ssm:/key", "--", "true"),
     "key list": (),
@@ -300,3 +303,63 @@ def test_the_key_goes_where_the_site_file_looks_for_it(
     assert (tmp_path / "manager.env").exists()
     assert list(listed["stores"]) == [str(tmp_path / "manager.env")]
     assert "manager.env" in doctor.out
+
+
+def _state(sandbox: Sandbox, folder: Path) -> dict[str, Any]:
+    """Everything that a command could change: the user, keys, policies, instances and files."""
+    environment = sandbox.environment()
+    aws = connect(
+        endpoint_url=sandbox.endpoint_url,
+        region="us-east-1",
+        access_key=environment["AWS_ACCESS_KEY_ID"],
+        secret_key=Secret(environment["AWS_SECRET_ACCESS_KEY"]),
+    )
+    users = [each["UserName"] for each in aws.pages("iam", "list_users", "Users")]
+    instances = [
+        (each["InstanceId"], each["State"]["Name"], sorted(map(str, each.get("Tags", ()))))
+        for reservation in aws.pages("ec2", "describe_instances", "Reservations")
+        for each in reservation["Instances"]
+    ]
+    return {
+        "users": users,
+        "keys": {
+            user: sorted(
+                (each["AccessKeyId"], each["Status"])
+                for each in aws.call("iam", "list_access_keys", UserName=user)["AccessKeyMetadata"]
+            )
+            for user in users
+        },
+        "policies": sorted(
+            (each["Arn"], each["DefaultVersionId"], each["AttachmentCount"])
+            for each in aws.pages("iam", "list_policies", "Policies", Scope="Local")
+        ),
+        "instances": sorted(instances),
+        "files": {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and "state" not in path.parts
+        },
+    }
+
+
+def test_a_dry_run_changes_nothing_whatever_the_command(
+    administrator: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    assert administrator("bootstrap", "apply", "--yes").code == 0
+    launched = administrator("worker", "create", "lab", "--image", "ami-0a1b2c3d4e5f60001")
+    assert launched.code == 0
+    (key,) = json.loads(administrator("key", "list", "-o", "json").out)["keys"]
+    before = _state(sandbox, tmp_path)
+    tried = []
+
+    for command, arguments in COMMANDS.items():
+        if "dry_run" in {each.name for each in LEAVES[command].params}:
+            words = [key["id"] if each == KEY_ID else each for each in arguments]
+            ran = administrator("--dry-run", *command.split(), *words)
+            tried.append(command)
+            assert ran.code in (0, 2, 3, 6, 7, 8), f"{command}: {ran.err}"
+            assert _state(sandbox, tmp_path) == before, command
+
+    assert {"key rotate", "key revoke", "bootstrap destroy", "worker terminate"} <= set(tried)
+    administrator("worker", "terminate", "lab", "--yes")
+    administrator("bootstrap", "destroy", "--yes")
