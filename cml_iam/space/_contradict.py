@@ -1,7 +1,7 @@
-"""Statements that a pair of conditions keeps apart: what one asks of a key, the other refuses.
+"""Statements that no request matches together, by their resources or by a pair of conditions.
 
-Most statements of a policy are out of the question because of one condition each. That is told
-without an axis for every key, and remembered: policies say the same things over and over.
+Most statements of a policy are out of the question because of one condition each, or of their
+resource. That needs no axis for every key, and is remembered: policies repeat themselves.
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.facts import key_type
+from cml_iam.facts import arn_pattern, covers, key_type, overlap
 from cml_iam.space._conditions import Asked
 from cml_iam.space._values import Query, values_of
 
 if TYPE_CHECKING:
+    from cml_iam.policy import Statement
     from cml_iam.space._statements import Part
 
 
 def apart(one: Part, other: Part) -> bool:
-    """Say whether no request can match both, as a pair of their conditions on one key tells.
+    """Say whether no request can match both, by their resources or two conditions on one key.
 
-    False where it takes more than one pair to tell, or facts about AWS: a key of EC2 is another
-    name of a global one in requests to EC2 only.
+    False where it takes more than that, or facts about AWS: a key of EC2 is another name of a
+    global one in requests to EC2 only.
     """
+    if _on_other_resources(one.statement, other.statement):
+        return True
     theirs: dict[str, list[Asked]] = {}
     for each in other.asked:
         theirs.setdefault(each.condition.key.lower(), []).append(each)
@@ -32,6 +35,22 @@ def apart(one: Part, other: Part) -> bool:
         for mine in one.asked
         for each in theirs.get(mine.condition.key.lower(), ())
     )
+
+
+def _on_other_resources(one: Statement, other: Statement) -> bool:
+    """Say whether all that *one* names in Resource is excluded by, or missing in, *other*.
+
+    False where an element is no ARN: what it names is the engine's matter.
+    """
+    mine = [arn_pattern(each) for each in one.resource or ()]
+    theirs = [arn_pattern(each) for each in other.resource or ()]
+    excluded = [arn_pattern(e) for e in other.not_resource or () if "${" not in e]
+    if not mine or None in mine or None in theirs:
+        return False
+    named = [each for each in mine if each]
+    if other.resource is not None:
+        return not any(each and overlap(own, each) for own in named for each in theirs)
+    return all(any(each and covers(each, own) for each in excluded) for own in named)
 
 
 @dataclass(frozen=True, slots=True)
