@@ -70,6 +70,11 @@ def _no_room(
     )
 
 
+def _last_used(use: KeyUse) -> float:
+    """Return when, in seconds since 1970; 0 for never."""
+    return use.when.timestamp() if use.when else 0.0
+
+
 def key_evidence(key: KeyInfo, use: KeyUse) -> str:
     """Return in words what is known of *key*."""
     made = f", made {key.created:%Y-%m-%d}" if key.created else ""
