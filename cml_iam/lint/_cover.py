@@ -163,10 +163,13 @@ def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
         further = (regions,) if regions else ()
         own = (*item.statement.conditions, *further)
         for element in item.named:
+            if not _names_as_much(element, wide):
+                continue
+            example = matched(item, action=element.text, conditions=own).witness
             if (
-                _names_as_much(element, wide)
+                example
+                and wide.matches(example.request)
                 and inside(item, wide, action=element.text, further=further).holds
-                and matched(item, action=element.text, conditions=own).witness
             ):
                 yield Cover(wide, element, None, regions)
 

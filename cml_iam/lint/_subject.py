@@ -113,6 +113,14 @@ class Item(Part):
             return not any(pattern_matches(e, action.full, ignore_case=True) for e in excluded)
         return self.everything or action.full in self.actions
 
+    def matches(self, request: Request) -> bool:
+        """Say whether the statement, which is about the action of *request*, matches it."""
+        resource, conditions = self.compiled.rule
+        context = request.context
+        return (resource is None or resource(request.resource, context)) and all(
+            test(context) for test in conditions
+        )
+
     @cached_property
     def resources(self) -> tuple[tuple[str, ArnPattern], ...]:
         """The elements of `Resource` that can name something."""
