@@ -9,7 +9,7 @@ other side refuses by a single condition.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 MAX_ACTIONS: Final = 8
 """Actions of a class that are looked at one by one; the others are counted."""
 
-MAX_TRIED: Final = 24
-"""Places and actions of a class that are looked at once there is a difference."""
+MAX_TRIED: Final = 40
+"""Kinds of resources and actions of a class that are looked at once there is a difference."""
 
 MAX_STEPS: Final = 60_000
 """Steps of the search for more than one difference; beyond them some may be left out."""
@@ -210,15 +210,17 @@ class _Search:
         """Look for *goal*, and for what it may be reached by, with the actions of *group*."""
         searcher, goals = self._searcher(goal)
         met = _Met()
-        tried: set[Any] = set()
+        tried: dict[str, set[Any]] = defaultdict(set)
         for place in self._question.places(group, searcher, is_known=is_known):
             if self._is_enough(place, group, met, tried):
                 listed = place.action in group.listed
                 met.alike = len(group.listed) - group.listed.index(place.action) if listed else 0
                 break
-            likeness = (place.action, searcher.likeness(place))
-            if likeness not in tried:
-                tried |= {place.action, likeness}
+            reached, keys = searcher.likeness(place)
+            seen = tried[place.action]
+            # Beyond some, a type of resource is looked at if a statement names it.
+            if (reached, keys) not in seen and (len(seen) <= MAX_TRIED or reached not in seen):
+                seen |= {reached, (reached, keys)}
                 self._look(place, searcher.every(place, goals), met)
         return met
 
@@ -230,14 +232,16 @@ class _Search:
             self._searchers[id(goal)] = searcher, goals
         return self._searchers[id(goal)]
 
-    def _is_enough(self, place: Place, group: Class, met: _Met, tried: set[Any]) -> bool:
-        """Say whether no more places of *group* are looked at, from *place* on."""
+    def _is_enough(
+        self, place: Place, group: Class, met: _Met, tried: Mapping[str, set[Any]]
+    ) -> bool:
+        """Say whether no more actions of *group* are looked at, from that of *place* on."""
         if self._budget.left < 0:
             self.more = True
             return True
         most = 1 if group.others else MAX_ACTIONS
-        full = len(met.named) >= most and place.action not in tried
-        return bool(met.named) and (full or len(tried) > MAX_TRIED)
+        full = len(met.named) >= most or sum(map(len, tried.values())) > MAX_TRIED
+        return bool(met.named) and place.action not in tried and full
 
     def _look(self, place: Place, answers: Iterable[Found], met: _Met) -> None:
         for number, found in enumerate(answers):

@@ -137,11 +137,14 @@ class Searcher:
             self._every[mark] = (first, *rest)
         return tuple(each.of_action(place.action) for each in self._every[mark])
 
-    def likeness(self, place: Place) -> Any:
-        """Return what places share that the statements' ARNs do not distinguish by beginnings."""
+    def likeness(self, place: Place) -> tuple[Any, Any]:
+        """Return what places share that the statements do not distinguish.
+
+        By the beginnings of their ARNs, and by the keys that requests there have.
+        """
         fields, *others = _mark(self._gathered(place))
         reached = tuple(_may_reach(part, place) for part in self._parts)
-        return fields and fields[:-1], reached, *others
+        return (fields and fields[:-1], reached), tuple(others)
 
     def may_be_at(self, place: Place) -> bool:
         """Say whether something may be allowed at *place*, as far as its ARNs' beginnings tell."""
