@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Literal
 
-from cml_iam.audit._part import ask_of, decided, deciding_labels, found
+from cml_iam.audit._part import ask_of, decided, found
 from cml_iam.audit._report import Cell, Matrix
 from cml_iam.expectations import SITUATIONS, Ruling, derive_expectations, judge
 
@@ -33,7 +33,7 @@ def judged(
 
     def ruling(request: Request) -> Ruling:
         decision = authorizer.decide(request)
-        return Ruling(decision.allowed, deciding_labels(decision))
+        return Ruling(decision.allowed, authorizer.deciding(decision))
 
     judgements = judge(expectations, ruling)
     if all(each.verdict == "holds" for each in judgements):

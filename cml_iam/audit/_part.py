@@ -117,12 +117,8 @@ def ask_of(
 
 def decided(decision: Decision, *, says: str = "") -> Ask:
     """Return what the engine decided, with the statements that did."""
-    return ask_of(decision.request, decision.outcome, deciding_labels(decision), says=says)
-
-
-def deciding_labels(decision: Decision) -> tuple[str, ...]:
-    """Return the labels of the statements that decided."""
-    return tuple(dict.fromkeys(reason.label for reason in decision.statements))
+    labels = dict.fromkeys(reason.label for reason in decision.statements)
+    return ask_of(decision.request, decision.outcome, labels, says=says)
 
 
 AMBIENT = frozenset(

@@ -117,6 +117,12 @@ class Authorizer:
             and _one_matches((each.rule,), request.resource, request.context)
         )
 
+    def deciding(self, decision: Decision) -> tuple[str, ...]:
+        """Return the labels of the statements that made *decision*, without explaining the rest."""
+        effect = {ALLOWED: "Allow", EXPLICIT_DENY: "Deny"}.get(decision.outcome)
+        statements = (each.statement for _, each in self.matched(decision.request))
+        return tuple(dict.fromkeys(each.label for each in statements if each.effect == effect))
+
     def _bucket(self, action: str) -> Bucket:
         bucket = _make_bucket(self.gates, action)
         if len(self._buckets) < MAX_BUCKETS:

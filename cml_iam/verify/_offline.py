@@ -39,7 +39,7 @@ def verify_offline(
 
 def _ruling(authorizer: Authorizer, request: Request) -> Ruling:
     decision = authorizer.decide(request)
-    return Ruling(decision.allowed, tuple(each.statement.label for each in decision.statements))
+    return Ruling(decision.allowed, authorizer.deciding(decision))
 
 
 def _hinted(authorizer: Authorizer, judgement: Judgement) -> Judgement:
