@@ -34,7 +34,7 @@ def test_a_wider_policy_exits_with_6_and_shows_a_request(files: Path) -> None:
 
     assert ran.exit_code == 6
     assert "+ newly allowed" in ran.output
-    assert "aws:RequestedRegion = eu-central-1" in ran.output
+    assert "aws:RequestedRegion = " in ran.output
     assert "allowed by Start (wide.json:1:" in ran.output
     assert "wide.json is wider than narrow.json" in ran.output
 
