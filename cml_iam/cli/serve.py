@@ -39,7 +39,7 @@ take, so that what is answered is the reason and not only that there was none.""
 @click.option(
     "--status-only",
     is_flag=True,
-    help="Listen elsewhere without a token: everybody learns whether all is well, nobody more.",
+    help="Listen elsewhere without a token; /health then says only whether all is well.",
 )
 @shared_options("site")
 @aws_options

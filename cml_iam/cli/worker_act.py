@@ -138,7 +138,7 @@ def tag(
     found = _found(here, workers, make, unmanaged=unmanaged)
     if "Name" in wanted:
         if len(found) > 1:
-            note(f"{WARN} {len(found)} workers get one name; commands will take it for none")
+            note(f"{WARN} {len(found)} workers get one name; commands will refuse it as ambiguous")
         warn_of_namesakes(here, wanted["Name"], besides=[each.id for each in found])
     context.exit(_do(here, found, make, "tag"))
 
@@ -179,7 +179,7 @@ def confirm(here: Scene, workers: Sequence[Worker], verb: str, *, by_name: bool 
         complain(f"{WARN} terminating cannot be undone: the disks go too")
         confirmed = typed(here.aws, _words_to_type(workers), "to go on")
     if not confirmed:
-        raise InputError(f"not confirmed: no {verb} was asked for")
+        raise InputError("not confirmed: nothing was changed")
 
 
 def _words_to_type(workers: Sequence[Worker]) -> str:

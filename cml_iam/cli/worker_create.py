@@ -82,12 +82,14 @@ from cml_iam.workers import (
 @click.option(
     "--user-data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What cloud-init is to run.",
+    help="File with what cloud-init runs.",
 )
 @click.option("--nested", is_flag=True, help="Nested virtualization: c8i, m8i and r8i types.")
 @click.option("--detailed-monitoring", is_flag=True, help="Metrics each minute; costs extra.")
 @click.option("-t", "--tag", "tags", metavar="KEY=VALUE", multiple=True, help="May be repeated.")
-@click.option("--client-token", metavar="TEXT", help="The same text never makes a second worker.")
+@click.option(
+    "--client-token", metavar="TEXT", help="Repeated with the same text, no second worker."
+)
 @wait_options
 @cml_wait_option
 @shared_options("site", "output", "dry_run", "no_site")

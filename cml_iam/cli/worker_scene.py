@@ -50,9 +50,9 @@ class Scene:
         foreign = [each for each in found if not self.manager.guard.marks(each.tags)]
         if foreign and not unmanaged:
             raise RefusedError(
-                f"no worker of ours: {', '.join(each.label for each in foreign)} "
+                f"not managed: {', '.join(each.label for each in foreign)} "
                 f"without the tag `{self.manager.guard}`",
-                remedy="add --unmanaged if it is meant all the same",
+                remedy="add --unmanaged to act on it anyway",
             )
         return found
 
@@ -105,7 +105,7 @@ def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> 
         shown = ", ".join(namesakes[:NAMESAKES])
         more = f" and {len(namesakes) - NAMESAKES} more" if len(namesakes) > NAMESAKES else ""
         note(f"{WARN} another worker is called {name} already: {shown}{more}")
-        note("  commands will take its name for neither; use an id instead")
+        note("  commands will refuse the name as ambiguous; use an id instead")
     for region, error in listing.failures.items():
         note(f"{UNKNOWN} whether {region} has a worker called {name} is unknown: {error.message}")
 

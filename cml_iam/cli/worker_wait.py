@@ -52,7 +52,9 @@ _kept: dict[str, Any] = {"callback": _keep, "expose_value": False}
 
 def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --wait and --timeout to a command that changes the state of workers."""
-    waiting = click.option("--wait", is_flag=True, help="Wait until it is done, telling how far.")
+    waiting = click.option(
+        "--wait", is_flag=True, help="Wait until it is done, and show the progress."
+    )
     return waiting(timeout_option(command))
 
 
@@ -97,7 +99,7 @@ def start_goal(*, waiting: bool) -> Goal:
     if not _given().get("cml"):
         return Goal.RUNNING
     if not waiting:
-        raise InputError("--cml says what is waited for", remedy="add --wait")
+        raise InputError("--cml needs --wait", remedy="add --wait")
     return Goal.CML_READY
 
 
@@ -110,7 +112,7 @@ def cml_access() -> CmlAccess:
     ca_file, insecure = given.get("cml_ca"), bool(given.get("insecure"))
     if ca_file and insecure:
         raise InputError(
-            "--cml-ca says what to trust, --insecure that nothing is checked",
+            "--cml-ca and --insecure contradict each other",
             remedy="give one of them",
         )
     access = CmlAccess(ca_file, insecure=insecure, private=bool(given.get("cml_private")))
@@ -141,7 +143,7 @@ def _given() -> dict[str, Any]:
 def wait(
     context: click.Context, workers: tuple[str, ...], goal: str, timeout: timedelta | None
 ) -> None:
-    """Wait until WORKERS, ids or names (* and ?), are where they should be.
+    """Wait until WORKERS, ids or names (* and ?), reach a state.
 
     Exits with 3 when one cannot get there any more, with 7 when the time is over.
     """

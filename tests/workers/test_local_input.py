@@ -47,11 +47,11 @@ IMAGE = ("--image", "ami-0a1b2c3d4e5f60001")
 CASES: dict[str, tuple[tuple[str, ...], str]] = {
     "a missing file of certificates, at a launch": (
         ("create", "lab-1", *IMAGE, "--wait", "--cml", "--cml-ca", "nosuch.pem"),
-        "cannot use `nosuch.pem`: no such file",
+        "no such file: `nosuch.pem`",
     ),
     "a missing file of certificates, at a start": (
         ("start", "lab-1", "--wait", "--cml", "--cml-ca", "nosuch.pem"),
-        "cannot use `nosuch.pem`: no such file",
+        "no such file: `nosuch.pem`",
     ),
     "a file without a certificate": (
         ("wait", "lab-1", "--for", "cml-ready", "--cml-ca", "text"),
@@ -59,7 +59,7 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "a missing file of certificates, for idle": (
         ("idle", "--cml-ca", "nosuch.pem"),
-        "cannot use `nosuch.pem`",
+        "no such file: `nosuch.pem`",
     ),
     "contradicting ways to ask CML": (
         ("wait", "lab-1", "--cml-ca", "text", "--insecure"),

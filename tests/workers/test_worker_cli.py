@@ -244,7 +244,7 @@ def test_an_instance_of_somebody_else_is_left_alone(cli: Cli, moto: Aws) -> None
     said = cli("worker", "terminate", foreign_id, "--yes")
 
     assert said.code == 2
-    assert "no worker of ours" in said.err
+    assert "not managed" in said.err
     assert len(cli("worker", "list", "--all", "-o", "json").json) == 1
     assert cli("worker", "stop", foreign_id, "--yes", "--unmanaged").code == 0
 
