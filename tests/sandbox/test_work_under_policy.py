@@ -176,7 +176,7 @@ METHODS: dict[str, Callable[[WorkerManager, str], object]] = {
     "get_instance_details": lambda m, i: m.get_instance_details(i),
     "get_all_instances": lambda m, _: m.get_all_instances(),
     "get_instance_status": lambda m, i: m.get_instance_status(i),
-    "get_ami_ids_by_name": lambda m, _: m.get_ami_ids_by_name("cisco-*"),
+    "get_ami_ids_by_name": lambda m, _: m.get_ami_ids_by_name("cml-*"),
     "update_instance_tags": lambda m, i: m.update_instance_tags(i, {"team": "core"}),
     "delete_instance_tags": lambda m, i: m.delete_instance_tags(i, ["team"]),
     "get_instance_tags": lambda m, i: m.get_instance_tags(i),
@@ -253,12 +253,12 @@ FIND = ("get_all_instances",)
 # Each command; the methods whose permissions it uses; what it tries by a dry run first.
 WORK: list[tuple[str, tuple[str, ...], set[str]]] = [
     (
-        "create lab2 --image-name cisco-*",
+        "create lab2 --image-name cml-*",
         ("create_instance", "get_ami_ids_by_name", *FIND),
         {"ec2:RunInstances"},
     ),
     (
-        "create lab3 --image-name cisco-* --dry-run",
+        "create lab3 --image-name cml-* --dry-run",
         ("get_ami_ids_by_name", *FIND),
         {"ec2:RunInstances"},
     ),
@@ -279,7 +279,7 @@ WORK: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("orphans", FIND, set()),
     ("schedule plan", FIND, set()),
     ("schedule apply", FIND, set()),
-    ("images cisco-*", ("get_ami_ids_by_name",), set()),
+    ("images cml-*", ("get_ami_ids_by_name",), set()),
     ("terminate lab --yes", (*FIND, "terminate_instance"), set()),
 ]
 
