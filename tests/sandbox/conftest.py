@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from http.client import HTTPConnection
 from typing import Any
 
@@ -58,20 +59,28 @@ class Identity:
 
     def client(self, service: str, region: str = "us-east-1", **options: Any) -> Any:
         """Return a client of *service* that sends each call once, unchecked."""
-        return boto3.client(
-            service,
-            region_name=region,
-            endpoint_url=self.sandbox.endpoint_url,
-            aws_access_key_id=self.key,
-            aws_secret_access_key=self.secret,
-            aws_session_token=self.token,
-            config=Config(retries={"total_max_attempts": 1}, parameter_validation=False, **options),
-        )
+        return _client(self, service, region, tuple(options.items()))
 
     @property
     def arn(self) -> str:
         """The ARN of the user."""
         return f"arn:aws:iam::{ACCOUNT}:user/{self.name}"
+
+
+@lru_cache(maxsize=512)
+def _client(who: Identity, service: str, region: str, options: tuple[tuple[str, Any], ...]) -> Any:
+    # Made once: making a client takes longer than most of its calls.
+    return boto3.client(
+        service,
+        region_name=region,
+        endpoint_url=who.sandbox.endpoint_url,
+        aws_access_key_id=who.key,
+        aws_secret_access_key=who.secret,
+        aws_session_token=who.token,
+        config=Config(
+            retries={"total_max_attempts": 1}, parameter_validation=False, **dict(options)
+        ),
+    )
 
 
 @pytest.fixture(scope="package")

@@ -166,7 +166,7 @@ def without_empty(value: Any) -> Any:
 @pytest.mark.parametrize("spoken", SPOKEN, ids=lambda spoken: "-".join(spoken[1:]))
 @given(data=st.data())
 @settings(
-    max_examples=6,
+    max_examples=4,
     database=None,
     phases=[Phase.generate],
     deadline=None,

@@ -150,3 +150,20 @@ def test_the_clock_can_be_given() -> None:
     then = datetime(2020, 1, 1, tzinfo=UTC)
     with start_sandbox(clock=lambda: then) as sandbox, pytest.raises(Exception, match="not yet"):
         root_of(sandbox).client("sts").get_caller_identity()
+
+
+@pytest.mark.parametrize(
+    ("region", "found"),
+    [
+        ("us-gov-west-1", {"us-gov-east-1", "us-gov-west-1"}),
+        ("af-south-1", {"af-south-1", "us-east-1"}),
+    ],
+)
+def test_the_region_of_the_sandbox_is_on_in_its_partition(region: str, found: set[str]) -> None:
+    with start_sandbox(region=region) as sandbox:
+        described = root_of(sandbox).client("ec2", region).describe_regions()["Regions"]
+    status = {each["RegionName"]: each["OptInStatus"] for each in described}
+
+    assert found <= set(status)
+    assert len(status) == (2 if "gov" in region else 18)
+    assert status.get("af-south-1") in (None, "opted-in")

@@ -59,27 +59,3 @@ def test_a_region_that_is_not_enabled_answers_as_to_a_wrong_key(
     said = refused(root.client("ec2", region).describe_instances)
 
     assert (said.code, said.status) == ("AuthFailure", 401)
-
-
-def test_other_partitions_and_the_region_of_the_sandbox() -> None:
-    """In a process of its own: this one runs a sandbox already."""
-    import json
-    import subprocess
-    import sys
-
-    script = (
-        "import boto3, json, sys; from cml_iam.sandbox import start_sandbox\n"
-        "found = {}\n"
-        "for region in ('us-gov-west-1', 'af-south-1'):\n"
-        "    with start_sandbox(region=region) as s:\n"
-        "        c = boto3.client('ec2', region, endpoint_url=s.endpoint_url,\n"
-        "            aws_access_key_id=s.root.id, aws_secret_access_key=s.root.secret.reveal())\n"
-        "        found[region] = {r['RegionName']: r['OptInStatus']\n"
-        "                         for r in c.describe_regions()['Regions']}\n"
-        "print(json.dumps(found))"
-    )
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    found = json.loads(ran.stdout)
-
-    assert set(found["us-gov-west-1"]) == {"us-gov-east-1", "us-gov-west-1"}
-    assert found["af-south-1"]["af-south-1"] == "opted-in"
