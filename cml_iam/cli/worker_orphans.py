@@ -33,16 +33,19 @@ def orphans(context: click.Context) -> None:
         )
         looks = looks_of(here.site) if here.site else Looks()
         found = find_orphans(here.manager, listing.workers, looks)
+    answered = [each for each in here.regions if each not in listing.failures]
+    if not answered:
+        context.exit(report_failures(listing))  # an empty list would be an answer
     if wants_json():
         print_json([_as_json(each) for each in found])
     else:
-        _print(here, found, [each for each in here.regions if each not in listing.failures])
+        _print(here, found, answered)
     likely = Exit.FINDINGS if any(each.likely for each in found) else Exit.OK
     context.exit(report_failures(listing) or likely)
 
 
 def _print(here: Scene, found: Sequence[Orphan], answered: Sequence[str]) -> None:
-    if not found and answered:
+    if not found:
         say(f"{OK} no instance without the tag {here.manager.guard} looks like a worker")
         note(f"  looked in {', '.join(answered)}")
     for each in found:

@@ -74,6 +74,8 @@ def list_workers(
     found = tuple(each for each in listing.workers if not name or fnmatchcase(each.name, name))
     answered = [region for region in here.regions if region not in listing.failures]
     chosen = form or settings().output
+    if not answered:
+        context.exit(report_failures(listing))  # an empty list would be an answer
     if chosen == "json":
         print_json([worker_json(each) for each in found])
     elif chosen == "csv":
@@ -153,8 +155,6 @@ def _print_list(
     here: Scene, found: Sequence[Worker], answered: Sequence[str], *, everything: bool
 ) -> None:
     if not found:
-        if not answered:
-            return  # nothing is known of any region; the report says why
         note(f"{INFO} nothing found in {', '.join(answered)}")
         if not everything:
             note(f"  only instances with the tag {here.manager.guard} count; --all lists every one")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness_answers import credentials, endpoint
 from tests.harness_answers.commands import ARGUMENTS, commands, wanting
-from tests.harness_answers.harness import against, expected, prepare
+from tests.harness_answers.harness import against, expected, prepare, ran
 from tests.harness_answers.table import PAGE, page
 
 COMMANDS = commands()
@@ -32,6 +32,18 @@ def foreign_answer(tmp_path: Path, name: str, kind: str) -> None:
     assert "internal error" not in ended.text
     assert "Traceback" not in ended.text
     assert "fault of cml-iam" not in ended.text
+
+
+@pytest.mark.parametrize(
+    "words", ["worker list -o json", "worker list -o csv", "worker orphans -o json"]
+)
+def test_no_empty_list_is_printed_where_nothing_answered(tmp_path: Path, words: str) -> None:
+    prepare(tmp_path)
+    with endpoint.foreign(endpoint.KINDS["200, a web page"]) as answering:
+        environment = {**credentials.good(), "AWS_ENDPOINT_URL": answering.url}
+        ended = ran(words.split(), tmp_path, environment)
+
+    assert (ended.code, ended.out) == (5, "")
 
 
 def bad_credential(tmp_path: Path, name: str, kind: str) -> None:
