@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -130,7 +131,9 @@ def token(provider: str, subject: str, audience: str | None) -> int:
             "no sandbox: AWS_ENDPOINT_URL and AWS_SECRET_ACCESS_KEY are not those of one",
             remedy="start one with `cml-iam sandbox start`, and set the variables it prints",
         )
-    click.echo(issue_token(Identity(provider, subject, audience or AUDIENCE), Secret(secret)))
+    issued = issue_token(Identity(provider, subject, audience or AUDIENCE), Secret(secret))
+    # SDKs send what is in the token's file as it is, the end of a line too.
+    click.echo(issued, nl=sys.stdout.isatty())
     return 0
 
 

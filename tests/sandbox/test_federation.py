@@ -145,7 +145,7 @@ def test_the_command_line_prints_a_token(
     capsys.readouterr()
 
     assert run(command) == 0
-    assert anonymous.assume_role_with_web_identity(**by_token(capsys.readouterr().out.strip()))
+    assert anonymous.assume_role_with_web_identity(**by_token(capsys.readouterr().out))
 
 
 def session_of(identity: Identity, **parameters: Any) -> Identity:
