@@ -43,6 +43,7 @@ _SAME: Final = frozenset(
         "PutBucketOwnershipControls",
         "PutBucketPolicy",
         "PutBucketTagging",
+        "PutBucketVersioning",
         "PutBucketWebsite",
         "PutObject",
     }

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, unquote
 
 from cml_iam.aws import wire
 from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._rest import read_rest
 from cml_iam.sandbox._services import Protocol, action_of, models_of, prefix_of, speaks
 from cml_iam.sandbox._shapes import conflicting, missing, moment, read_value
+from cml_iam.sandbox._wire import form_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +79,7 @@ def read_call(message: Message, scope: str, region: str) -> Call:
         case "json":
             model, params = _json(message, models)
         case "rest-json" | "rest-xml":
-            model, params = _rest(replace(message, body=_unchunked(message)), models)
+            model, params = read_rest(message, models)
         case _:
             model, params = _form(message, models, ec2=protocol == "ec2")
     call = Call(prefix_of(scope), model.name, region, protocol, params, model)
@@ -139,8 +139,8 @@ def _form(message: Message, models: list[Any], *, ec2: bool) -> tuple[Any, dict[
     """Read a form from the body or from the URL, never from both."""
     if message.path not in ("/", ""):
         raise Fault("InvalidAction", f"There is nothing at the path {message.path}.", 404)
-    url = [(name, value) for name, value in _fields(message.query) if not _signs(name)]
-    body = _fields(_body_text(message)) if message.body else []
+    url = message.fields
+    body = form_fields(_body_text(message)) if message.body else []
     if url and body:
         said = "Parameters are given both in the URL and in the body."
         raise Fault("MalformedQueryString", said)
@@ -183,71 +183,6 @@ def params_of(model: Any, given: Mapping[str, str], *, ec2: bool) -> dict[str, A
     return params
 
 
-def _rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
-    """Read an operation that is named by method, path and query."""
-    from moto.core import parse
-    from moto.core.request import Request
-    from moto.core.routing import get_service_router
-    from werkzeug.exceptions import NotFound
-
-    request: Any = Request(_environ(message))
-    for service in models:
-        try:
-            model, labels = get_service_router(service.service_name).match(request)
-        except (NotFound, NotImplementedError):
-            continue
-        reader: Any = parse.PROTOCOL_PARSERS[service.protocol](model, timestamp_parser=moment)
-        try:
-            params = reader.parse(
-                {
-                    "method": request.method,
-                    "values": request.args,
-                    "headers": request.headers,
-                    "body": message.body,
-                    "url_path": request.path,
-                    "url_params": labels,
-                }
-            )
-            # The body is written anew, so that its length is another matter.
-            params = {k: v for k, v in params.items() if v is not None and k != "ContentLength"}
-            written = wire.write_request(model, service.protocol, params)
-        except (ValueError, TypeError, AttributeError, parse.RequestParserError) as error:
-            code = "MalformedXML" if service.protocol == "rest-xml" else _UNREADABLE
-            raise Fault(code, "The request is not as the operation's model has it.") from error
-        _check_query(written, request.args)
-        return model, params
-    raise Fault("MethodNotAllowed", "There is no operation of this method at this path.", 405)
-
-
-def _check_query(written: dict[str, Any], given: Any) -> None:
-    """Refuse what the query holds beside the operation's own parameters, and anything twice."""
-    literal = dict(_fields(written["url_path"].partition("?")[2]))
-    known = {*literal, *written["query_string"], "x-id"}
-    for name, values in given.lists():
-        listed = isinstance(written["query_string"].get(name), list)
-        if not _signs(name) and (name not in known or (len(values) > 1 and not listed)):
-            said = f"Conflicting or unknown query string parameter: {name}"
-            raise Fault("InvalidArgument", said)
-
-
-def _environ(message: Message) -> dict[str, Any]:
-    environ = {
-        "REQUEST_METHOD": message.method,
-        "PATH_INFO": unquote(message.path, encoding="latin-1"),
-        "RAW_URI": message.path,
-        "QUERY_STRING": message.query,
-        "SERVER_NAME": "s3.amazonaws.com",
-        "SERVER_PORT": "80",
-        "wsgi.url_scheme": "http",
-        "wsgi.input": BytesIO(b""),
-    }
-    for name, value in message.headers.items():
-        if name != "host":
-            variable = name.upper().replace("-", "_")
-            environ[variable if name == "content-type" else f"HTTP_{variable}"] = value
-    return environ
-
-
 def _operation(models: list[Any], name: str, code: str, fits: Any) -> Any:
     for model in models:
         if fits(model) and name in model.operation_names:
@@ -274,26 +209,6 @@ def _inflated(message: Message) -> bytes:
     return body
 
 
-def _unchunked(message: Message) -> bytes:
-    """Return the body, which SDKs cut into chunks where they sign it piece by piece.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
-    """
-    body, content, at = message.body, bytearray(), 0
-    if not message.headers.get("x-amz-content-sha256", "").startswith("STREAMING-"):
-        return body
-    try:
-        while True:
-            end = body.index(b"\r\n", at)
-            size = int(body[at:end].partition(b";")[0], 16)
-            if not size:
-                return bytes(content)
-            content += body[end + 2 : end + 2 + size]
-            at = end + 2 + size + 2
-    except ValueError as error:
-        raise Fault("IncompleteBody", "The chunks of the body are not as they say.") from error
-
-
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     read = dict(pairs)
     if len(read) != len(pairs):
@@ -302,7 +217,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_bare(message: Message) -> None:
-    if any(not _signs(name) for name, _ in _fields(message.query)):
+    if message.fields:
         raise Fault("MalformedQueryString", "Parameters belong into the body.")
 
 
@@ -313,14 +228,6 @@ def _body_text(message: Message) -> str:
         return _inflated(message).decode()
     except UnicodeDecodeError as error:
         raise Fault("MalformedQueryString", "The body is not UTF-8.") from error
-
-
-def _fields(text: str) -> list[tuple[str, str]]:
-    return parse_qsl(text, keep_blank_values=True)
-
-
-def _signs(name: str) -> bool:
-    return name.startswith("X-Amz-")
 
 
 def _check_required(call: Call) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,16 @@ class Message:
     def query(self) -> str:
         """The undecoded query."""
         return self.target.partition("?")[2]
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The parameters in the query, decoded, without those of a signature."""
+        return [each for each in form_fields(self.query) if not each[0].startswith("X-Amz-")]
+
+
+def form_fields(text: str) -> list[tuple[str, str]]:
+    """Return the fields of a form or a query, empty ones too."""
+    return parse_qsl(text, keep_blank_values=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,13 @@ CASES: list[tuple[str, str, dict[str, Any], str, str]] = [
     ("s3", "get_bucket_versioning", {"Bucket": BUCKET}, "s3:GetBucketVersioning", WHERE),
     (
         "s3",
+        "put_bucket_versioning",
+        {"Bucket": BUCKET, "VersioningConfiguration": {"Status": "Suspended"}},
+        "s3:PutBucketVersioning",
+        WHERE,
+    ),
+    (
+        "s3",
         "put_public_access_block",
         {"Bucket": BUCKET, "PublicAccessBlockConfiguration": {"BlockPublicAcls": True}},
         "s3:PutBucketPublicAccessBlock",
