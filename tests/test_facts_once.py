@@ -63,3 +63,15 @@ def test_regions_are_listed_nowhere_but_among_the_facts() -> None:
 @pytest.mark.parametrize("text", ["999999999999", "i-0foreign000000001"])
 def test_what_stands_for_something_foreign_stands_once(text: str) -> None:
     assert {file for file, found in texts() if found == text} <= {"facts/_examples.py", "demo.py"}
+
+
+def test_the_age_at_which_a_key_is_rotated_stands_once() -> None:
+    ages = {
+        str(path.relative_to(ROOMS))
+        for path in ROOMS.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and node.value == 90 and type(node.value) is int
+    }
+
+    # `_usage` has how long a permission may go unused, which is another question.
+    assert ages == {"credentials/_rotator.py", "audit/_usage.py"}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._asking import Question
 from cml_iam.audit._part import Part, found
 from cml_iam.audit._report import KeyLine, Spot
-from cml_iam.credentials import account_of, key_use, list_keys
+from cml_iam.credentials import MAX_KEY_AGE, account_of, key_use, list_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 KEYS: Final = Question(
     "keys", "The manager has one access key, in use and not older than 90 days", "keys"
 )
-
-MOST_DAYS: Final = 90
-"""Days a key may be old, and days it may go without use."""
 
 GRACE_DAYS: Final = 7
 """Days in which a new key may wait for its first use."""
@@ -81,12 +78,12 @@ def _fault(line: KeyLine, site: Site, now: datetime) -> tuple[str, str, str | No
     if line.status != "Active":
         remedy = f"`aws iam delete-access-key --user-name {line.user} --access-key-id {key}`"
         return "CML804", f"the key `{key}`, {line.age} days old, is inactive", remedy
-    if line.age > MOST_DAYS and (
-        line.last_used is None or now - line.last_used > timedelta(days=MOST_DAYS)
+    if line.age > MAX_KEY_AGE.days and (
+        line.last_used is None or now - line.last_used > MAX_KEY_AGE
     ):
         used = f"last used on {line.last_used:%Y-%m-%d}" if line.last_used else "never used"
         return "CML801", f"the key `{key}` is {line.age} days old and {used}", None
-    if line.age > MOST_DAYS:
+    if line.age > MAX_KEY_AGE.days:
         return "CML802", f"the key `{key}` is {line.age} days old", None
     if line.last_used is None and line.age > GRACE_DAYS:
         return "CML805", f"the key `{key}` is {line.age} days old and was never used", None

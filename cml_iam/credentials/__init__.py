@@ -48,7 +48,7 @@ from cml_iam.credentials._rotation import (
     rotation_step,
 )
 from cml_iam.credentials._rotation_state import Rotation, read_user
-from cml_iam.credentials._rotator import Outcome, Rotator, Schedule
+from cml_iam.credentials._rotator import MAX_KEY_AGE, Outcome, Rotator, Schedule
 from cml_iam.credentials._secrets_manager import SecretsManager
 from cml_iam.credentials._store import Contents, Store
 from cml_iam.credentials._together import Together, folders_of, parts_of, store_locked
@@ -56,6 +56,7 @@ from cml_iam.credentials._units import KINDS, Timetable, schedule_text
 
 __all__ = [
     "KINDS",
+    "MAX_KEY_AGE",
     "AccessKey",
     "Contents",
     "Delivery",

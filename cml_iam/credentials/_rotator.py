@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 OVERLAP: Final = timedelta(days=1)
 COOL_OFF: Final = timedelta(days=7)
-MAX_AGE: Final = timedelta(days=90)
+MAX_KEY_AGE: Final = timedelta(days=90)
+"""How old an access key may become, as the setup guide and CIS's benchmark for AWS ask."""
 STALE_LOCK: Final = timedelta(hours=1)
 """A rotation makes and delivers its key within minutes."""
 
@@ -33,7 +34,7 @@ class Schedule:
 
     overlap: timedelta = OVERLAP
     cool_off: timedelta = COOL_OFF
-    max_age: timedelta = MAX_AGE
+    max_age: timedelta = MAX_KEY_AGE
 
     def due(self, key: KeyInfo) -> datetime | None:
         """Return when the rotation of *key* must begin, so that it is gone in time."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.aws import source_of
-from cml_iam.credentials import account_of, list_keys
+from cml_iam.credentials import MAX_KEY_AGE, account_of, list_keys
 from cml_iam.doctor._model import ADMIN, Area, Diagnosis, Scene, State, Who, known_or_unchecked
 from cml_iam.errors import AwsError, CmlIamError, CredentialsError, DeniedError, NotFoundError
 from cml_iam.principal import principal_of_arn
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from cml_iam.credentials import KeyInfo
 
 _AREA = Area.CREDENTIALS
-OLDEST: Final = timedelta(days=90)
-"""The age at which the setup guide has keys rotated."""
 
 _SOON: Final = timedelta(days=14)
 _CLOCK: Final = {"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"}
@@ -182,10 +180,10 @@ def _aged(scene: Scene, user: str, key_id: str) -> list[Diagnosis]:
     age = scene.now() - made
     said = f"{age.days} days"
     rotate = "rotate it: `cml-iam key rotate`"
-    if age > OLDEST:
-        said += f": older than {OLDEST.days}"
+    if age > MAX_KEY_AGE:
+        said += f": older than {MAX_KEY_AGE.days}"
         return [Diagnosis(_AREA, "key age", State.FINDING, said, rotate)]
-    if age > OLDEST - _SOON:
-        said += f" of {OLDEST.days}"
+    if age > MAX_KEY_AGE - _SOON:
+        said += f" of {MAX_KEY_AGE.days}"
         return [Diagnosis(_AREA, "key age", State.ADVICE, said, rotate)]
     return [Diagnosis(_AREA, "key age", State.OK, said)]

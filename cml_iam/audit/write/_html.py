@@ -20,6 +20,7 @@ from cml_iam.audit.write._alike import findings_alike, in_accounts, matrices_ali
 from cml_iam.audit.write._codec import date_text
 from cml_iam.audit.write._escape import page_link, shown
 from cml_iam.audit.write._path import path_of
+from cml_iam.credentials import MAX_KEY_AGE
 from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def html_report(report: Report, fail_on: Severity) -> str:
         "unused": list(unused_rows(report)),
         "checks": list(_checks(report)),
         "tiles": _tiles(report),
-        "limit": words.ROTATE_AFTER,
+        "limit": MAX_KEY_AGE.days,
         **_keys(report.keys),
     }
     page = _template().render(**values, sections=list(_sections(report, values)))
@@ -276,15 +277,15 @@ def _states(checks: Sequence[Check]) -> Iterator[tuple[str, str, str]]:
 
 def _keys(keys: Sequence[KeyLine]) -> dict[str, Any]:
     """Return the timeline: bars of age on one scale that the 90-day line always stands on."""
-    span = max([words.ROTATE_AFTER + 30, *(each.age for each in keys)])
+    span = max([MAX_KEY_AGE.days + 30, *(each.age for each in keys)])
     return {
         "span": span,
-        "due": _on(words.ROTATE_AFTER, span),
+        "due": _on(MAX_KEY_AGE.days, span),
         "keys": [
             {
                 "key": each,
                 "of": " ".join(filter(None, (each.user, each.account))),
-                "late": each.age > words.ROTATE_AFTER,
+                "late": each.age > MAX_KEY_AGE.days,
                 "width": _on(each.age, span),
                 "used": _used(each, span),
             }

@@ -15,6 +15,7 @@ from cml_iam.audit.write._alike import unused_rows
 from cml_iam.audit.write._codec import date_text
 from cml_iam.audit.write._escape import page_link, shown
 from cml_iam.audit.write._tables import matrix_rows
+from cml_iam.credentials import MAX_KEY_AGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -167,7 +168,7 @@ def _matrix(matrix: Matrix) -> Section:
 
 def _keys(report: Report) -> Iterator[str]:
     for each in report.keys:
-        late = each.age > words.ROTATE_AFTER
+        late = each.age > MAX_KEY_AGE.days
         yield _row(
             _code(each.id),
             _plain(each.status),

@@ -11,6 +11,7 @@ from cml_iam.audit.write._alike import unused_rows
 from cml_iam.audit.write._codec import date_text
 from cml_iam.audit.write._escape import shown
 from cml_iam.audit.write._tables import matrix_tables, plain_table
+from cml_iam.credentials import MAX_KEY_AGE
 from cml_iam.visible import inert
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _keys(report: Report, width: int) -> Iterator[str]:
     yield "Access keys"
     rows = [
         [
-            f"{words.WARNED if each.age > words.ROTATE_AFTER else words.NOTED} {each.id}",
+            f"{words.WARNED if each.age > MAX_KEY_AGE.days else words.NOTED} {each.id}",
             each.status,
             words.plural(each.age, "day"),
             words.last_use(each),

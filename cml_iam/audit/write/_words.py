@@ -37,9 +37,6 @@ OF_STATE: Final = {"passed": PASSED, "failed": FAILED, "not checked": UNKNOWN}
 OF_CONCLUSION: Final = {"clean": PASSED, "findings": FAILED, "incomplete": UNKNOWN}
 SEVERITIES: Final = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
-ROTATE_AFTER: Final = 90
-"""Days: the age at which the setup guide wants an access key rotated."""
-
 TITLES: Final = {
     "documents": "Documents",
     "permissions": "Permissions",
