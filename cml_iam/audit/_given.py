@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
 from cml_iam.files import LARGEST, decoded, open_regular
+from cml_iam.lint import recognized_kind
 from cml_iam.policy import other_document
 from cml_iam.render import DOCUMENTS
 
@@ -201,20 +202,10 @@ def _is_statement(value: Any) -> bool:
 
 
 def _kind(value: Any, role: str | None) -> Kind:
-    """Return what a policy is for: by its name, else by whether it says who it is about."""
+    """Return what a policy is for: by its name, else as lint recognizes it."""
     if role in DOCUMENTS:
         return DOCUMENTS[role].kind
-    statements = value.get("Statement", value) if isinstance(value, dict) else ()
-    listed = [statements] if isinstance(statements, dict) else statements
-    named = [
-        each
-        for each in (listed if isinstance(listed, list) else ())
-        if isinstance(each, dict) and not each.keys().isdisjoint(("Principal", "NotPrincipal"))
-    ]
-    if not named:
-        return "identity"
-    actions = [str(each.get("Action", "")).lower() for each in named]
-    return "trust" if any("sts:assume" in each for each in actions) else "resource"
+    return recognized_kind(value)
 
 
 def _role(stem: str, site: Site | None) -> str | None:

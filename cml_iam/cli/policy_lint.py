@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
 SYMBOL = {"error": BAD, "warning": WARN, "info": INFO}
 LEVELS = ("error", "warning", "info")
+JUDGED_AS: Final[Mapping[str, str]] = {
+    "resource": "a resource's policy; what its service demands beyond IAM's rules is not judged",
+    "trust": "a trust policy; what the role itself may do is not judged",
+    "scp": "a service control policy; the accounts it is attached to are not judged",
+    "rcp": "a resource control policy; the accounts it is attached to are not judged",
+}
+"""What is said of a policy that is not attached to a principal, by its kind."""
 
 
 @click.command("lint")
@@ -33,9 +41,9 @@ LEVELS = ("error", "warning", "info")
 @document_option("Which policy of the site to judge when no FILE is given.")
 @click.option(
     "--kind",
-    type=click.Choice(["identity", "boundary", "resource", "trust", "scp"]),
-    default="identity",
-    help="What the policies are for.  [default: identity]",
+    type=click.Choice(["identity", "boundary", "resource", "trust", "scp", "rcp"]),
+    help="What the policies are for.  [default: recognized from each document; "
+    "a `boundary` or `scp` looks like `identity`]",
 )
 @click.option(
     "--together",
@@ -59,7 +67,7 @@ def lint(
     ctx: click.Context,
     files: tuple[str, ...],
     document: Profile,
-    kind: Any,
+    kind: Kind | None,
     together: bool,
     fix: bool,
     fail_on: str,
@@ -74,7 +82,8 @@ def lint(
 
     \b
     cml-iam policy render | cml-iam policy lint -
-    cml-iam policy lint --kind trust trust.json
+    cml-iam policy lint trust.json
+    cml-iam policy lint --kind scp guard.json
     cml-iam policy lint --together base.json extra.json
     cml-iam policy lint --fix policies/
     """  # noqa: D301 - click reads the backspace as "do not fill"
@@ -98,18 +107,21 @@ def lint(
     findings = lint_texts(texts, kind=kind, together=together, processes=processes)
     if wants_json():
         answer = as_json(findings, [name for name, _ in texts])
+        answer["kinds"] = kinds_of(texts, kind)
         answer["skipped"] = [{"name": name, "reason": reason} for name, reason in skipped]
         print_json(answer | (fixed_as_json(results) if fix else {}))
     else:
         show_skipped(skipped)
         show_fixed(results)
-        show(findings, [name for name, _ in texts])
+        show(findings, kinds_of(texts, kind))
     if any(each.severity >= Severity[fail_on.upper()] for each in findings):
         ctx.exit(Exit.FINDINGS)
     ctx.exit(Exit.OK if texts else Exit.UNCHECKED)
 
 
-def fixed(texts: list[tuple[str, str]], kind: Kind) -> tuple[list[tuple[str, str]], list[Fixed]]:
+def fixed(
+    texts: list[tuple[str, str]], kind: Kind | None
+) -> tuple[list[tuple[str, str]], list[Fixed]]:
     """Write every safe correction into the files of *texts*; return the texts and the results.
 
     A dry run writes none.
@@ -236,16 +248,35 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
     return {level: sum(1 for f in findings if f.severity.word == level) for level in LEVELS}
 
 
-def show(findings: Sequence[Finding], names: list[str]) -> None:
-    """Print the findings, each with its remedy and its witness, and a line of summary."""
+def kinds_of(texts: Sequence[tuple[str, str]], kind: Kind | None) -> dict[str, Kind]:
+    """Return as what each of *texts* was judged: *kind*, or what the document is recognized as."""
+    from cml_iam.lint import recognized_kind
+
+    def own(text: str) -> Kind:
+        try:
+            return recognized_kind(json.loads(text))
+        except (ValueError, RecursionError):
+            return "identity"  # and a finding: nothing else was judged
+
+    return {name: kind or own(text) for name, text in texts}
+
+
+def show(findings: Sequence[Finding], kinds: Mapping[str, Kind]) -> None:
+    """Print the findings, each with its remedy and its witness, and a line of summary.
+
+    *kinds* are the policies by name. Of others than those attached to a principal it says as what
+    they were judged and what was not.
+    """
     from cml_iam.lint import is_complete
 
     for finding in findings:
         show_one(finding)
-    for name in names:
+    for name, kind in kinds.items():
         if not is_complete(findings, name):
             say(f"{WARN} {name}: fix this first; until then the other rules cannot judge it")
-    say(summary(findings, len(names)))
+        elif kind in JUDGED_AS:
+            say(f"{INFO} {name}: judged as {JUDGED_AS[kind]}")
+    say(summary(findings, len(kinds)))
 
 
 def show_one(finding: Finding) -> None:

@@ -11,6 +11,7 @@ from cml_iam.lint._finding import Found
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cml_iam.errors import Place
     from cml_iam.facts import Action
     from cml_iam.lint._subject import Item, Subject
 
@@ -106,12 +107,26 @@ def pass_any_role(subject: Subject) -> Iterator[Found]:
         if "iam:PassRole" not in item.actions:
             continue
         for index, text in enumerate(item.written.resource or ()):
-            pattern = arn_pattern(text, variables=item.variables)
-            if pattern and "${" not in text and covers((*pattern[:4], "*", pattern[5]), ALL_ROLES):
-                yield Found(
-                    "every role may be passed to a service: with RunInstances that is the rights "
-                    "of any role that EC2 may assume",
-                    item.place("Resource", index),
-                    "name the one role that is needed",
-                    item.label,
-                )
+            if _all_roles(text, item):
+                yield _any_role(item, "every role", item.place("Resource", index))
+        excepted = item.written.not_resource
+        if excepted is not None and not any(_all_roles(text, item) for text in excepted):
+            yield _any_role(item, "every role but those listed", item.place("NotResource"))
+
+
+def _all_roles(text: str, item: Item) -> bool:
+    """Say whether *text* stands for every role of an account, whichever account that is."""
+    pattern = arn_pattern(text, variables=item.variables)
+    if pattern is None or "${" in text:
+        return False
+    return covers((pattern[0], "*", *pattern[2:4], "*", pattern[5]), ALL_ROLES)
+
+
+def _any_role(item: Item, roles: str, place: Place | None) -> Found:
+    return Found(
+        f"{roles} may be passed to a service: with RunInstances that is the rights of any role "
+        "that EC2 may assume",
+        place,
+        "name the one role that is needed",
+        item.label,
+    )

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from cml_iam.errors import Place
     from cml_iam.lint._edits import Correction
 
-Kind = Literal["identity", "boundary", "resource", "trust", "scp"]
+Kind = Literal["identity", "boundary", "resource", "trust", "scp", "rcp"]
 """What a document is for: attached to a principal, a permissions boundary, a resource's policy,
-a role's trust policy, or a service control policy."""
+a role's trust policy, a service control policy, or a resource control policy."""
 
-KINDS: tuple[Kind, ...] = ("identity", "boundary", "resource", "trust", "scp")
+KINDS: tuple[Kind, ...] = ("identity", "boundary", "resource", "trust", "scp", "rcp")
 
 
 class Severity(IntEnum):
@@ -47,6 +47,7 @@ class Step:
         """Return the step as parsed JSON."""
         return {
             "says": self.says,
+            "principal": self.request.principal,
             "action": self.request.action,
             "resource": self.request.resource,
             "context": _plain(self.request.context),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DocumentError
 from cml_iam.lint._edits import apply_edits
+from cml_iam.lint._kind import recognized_kind
 from cml_iam.lint._lint import is_complete, lint_text
 from cml_iam.lint._safe import objection
 from cml_iam.policy import PolicyDocument, parse_policy
@@ -45,7 +46,7 @@ class Fixed:
     suggested: tuple[Suggestion, ...] = ()
 
 
-def fix_text(text: str, name: str = "<policy>", *, kind: Kind = "identity") -> Fixed:
+def fix_text(text: str, name: str = "<policy>", *, kind: Kind | None = None) -> Fixed:
     """Apply every correction of the policy *text* that is proved safe; never raises for any text.
 
     What is left is a part of what was found before; only where the text broke the grammar, so
@@ -58,7 +59,8 @@ def fix_text(text: str, name: str = "<policy>", *, kind: Kind = "identity") -> F
     while pending:
         finding, correction = pending.pop(0)
         changed = apply_edits(text, correction.edits)
-        why = objection(_parsed(text), _parsed(changed), kind, correction.claim)
+        before = _parsed(text)
+        why = objection(before, _parsed(changed), kind or _kind_of(before), correction.claim)
         after = findings if why else lint_text(changed, name, kind=kind)
         if why or not _is_better(findings, after, name):
             suggested.append(Suggestion(finding, why or NO_BETTER))
@@ -67,6 +69,10 @@ def fix_text(text: str, name: str = "<policy>", *, kind: Kind = "identity") -> F
         applied.append(finding)
         pending, suggested = _correctable(findings), []
     return Fixed(text, tuple(applied), findings, tuple(suggested))
+
+
+def _kind_of(document: PolicyDocument | None) -> Kind:
+    return recognized_kind(document.located.value if document and document.located else {})
 
 
 def _correctable(findings: Sequence[Finding]) -> list[tuple[Finding, Correction]]:

@@ -16,34 +16,79 @@ if TYPE_CHECKING:
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.policy import PolicyDocument
 
-TRUST_POLICY_CHARACTERS: Final = 4096
-"""The largest quota a role's trust policy can be raised to; 2,048 without asking.
+TRUST_POLICY_CHARACTERS: Final = 2048
+"""A role's trust policy has no more without asking; the quota can be raised to 4,096.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+"""
+
+LARGEST_TRUST_POLICY: Final = 4096
+
+CONTROL_POLICY_CHARACTERS: Final = 5120
+"""A service control policy and a resource control policy have no more.
+
+https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html
 """
 
 QUOTAS: Final = {
     "identity": MANAGED_POLICY_CHARACTERS,
     "boundary": MANAGED_POLICY_CHARACTERS,
     "trust": TRUST_POLICY_CHARACTERS,
+    "scp": CONTROL_POLICY_CHARACTERS,
+    "rcp": CONTROL_POLICY_CHARACTERS,
 }
+
+RESOURCE_QUOTAS: Final = {"s3": 20_480, "kms": 32_768, "secretsmanager": 20_480, "lambda": 20_480}
+"""The largest policy of a resource, in bytes, by the prefix of its service's actions.
+
+https://docs.aws.amazon.com/general/latest/gr/s3.html
+https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
+https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+"""
 _SID: Final = re.compile(r"[A-Za-z0-9]*")
 
 
 def size(subject: Subject) -> Iterator[Found]:
     """Yield documents larger than IAM stores, white space not counted."""
-    quota = QUOTAS.get(subject.kind)
     for document in subject.documents:
+        quota = QUOTAS.get(subject.kind) or _quota_of_resource(document)
         if quota is None or document.located is None:
             continue
         found = policy_size(document.located.source.text)
         if found > quota:
             yield Found(
                 f"{found:,} characters without white space, {found - quota:,} more than the "
-                f"{quota:,} IAM stores",
+                f"{quota:,} {_KEEPERS.get(subject.kind, 'IAM stores')}",
                 document.located.place(()),
-                "split it into several policies, or use wildcards",
+                _smaller(subject.kind, found),
             )
+
+
+_KEEPERS: Final = {
+    "scp": "AWS Organizations stores",
+    "rcp": "AWS Organizations stores",
+    "resource": "the service stores",
+    "trust": "IAM stores by default",
+}
+
+
+def _smaller(kind: str, characters: int) -> str:
+    if kind == "trust" and characters <= LARGEST_TRUST_POLICY:
+        return (
+            "shorten it, or request a higher quota of the account: "
+            f"{LARGEST_TRUST_POLICY:,} at most"
+        )
+    if kind in {"trust", "resource"}:
+        return "shorten it: use wildcards, or conditions in the place of lists"
+    return "split it into several policies, or use wildcards"
+
+
+def _quota_of_resource(document: PolicyDocument) -> int | None:
+    """Return the quota of a resource's policy, whose service is that of its actions."""
+    actions = (text for each in document.statements for text in each.action or ())
+    services = {text.partition(":")[0].lower() for text in actions}
+    return RESOURCE_QUOTAS.get(services.pop()) if len(services) == 1 else None
 
 
 def elements(subject: Subject) -> Iterator[Found]:
@@ -65,8 +110,8 @@ def _principal(item: Item, subject: Subject) -> Iterator[Found]:
             "say `--kind trust` or `--kind resource`",
             item.label,
         )
-    if not has and subject.kind in {"resource", "trust"}:
-        what = "a trust policy" if subject.kind == "trust" else "a resource's policy"
+    if not has and subject.kind in _WITH_PRINCIPAL:
+        what = _WITH_PRINCIPAL[subject.kind]
         yield Found(
             f"the statement has no `Principal`, which {what} needs",
             item.place(),
@@ -87,7 +132,8 @@ def _resource(item: Item, subject: Subject) -> Iterator[Found]:
             item.label,
         )
     meant_otherwise = statement.principal is not None or statement.not_principal is not None
-    if subject.kind in _WITHOUT_PRINCIPAL and not has and not meant_otherwise:
+    lacks = not meant_otherwise if subject.kind in _WITHOUT_PRINCIPAL else subject.kind == "rcp"
+    if lacks and not has:
         yield Found(
             "the statement has neither `Resource` nor `NotResource`",
             item.place(),
@@ -96,6 +142,11 @@ def _resource(item: Item, subject: Subject) -> Iterator[Found]:
         )
 
 
+_WITH_PRINCIPAL: Final = {
+    "resource": "a resource's policy",
+    "trust": "a trust policy",
+    "rcp": "a resource control policy",
+}
 _WITHOUT_PRINCIPAL: Final = {
     "identity": "a policy attached to a principal: that principal is who it is about",
     "boundary": "a permissions boundary: its principal is who it is about",

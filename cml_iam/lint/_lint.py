@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.errors import DocumentError, Place
 from cml_iam.lint._corrections import grammar_corrections
 from cml_iam.lint._finding import KINDS, Finding, Found, Kind
+from cml_iam.lint._kind import recognized_kind
 from cml_iam.lint._rules import GRAMMAR, RULES, SYNTAX, Rule
 from cml_iam.lint._subject import Subject
 from cml_iam.policy import build_policy, grammar_problems, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cml_iam.errors import Problem
     from cml_iam.lint._edits import Correction
@@ -22,8 +23,10 @@ MANY: Final = 100
 """So many documents are worth the start of another process."""
 
 
-def lint_text(text: str, name: str = "<policy>", *, kind: Kind = "identity") -> tuple[Finding, ...]:
-    """Judge the policy document *text*, called *name* in places.
+def lint_text(
+    text: str, name: str = "<policy>", *, kind: Kind | None = None
+) -> tuple[Finding, ...]:
+    """Judge the policy document *text*, called *name* in places; see `lint_texts`.
 
     A text that is no JSON, or breaks the grammar, is a finding too; then the other rules cannot
     judge it. Never raises for whatever text.
@@ -34,11 +37,14 @@ def lint_text(text: str, name: str = "<policy>", *, kind: Kind = "identity") -> 
 def lint_texts(
     texts: Sequence[tuple[str, str]],
     *,
-    kind: Kind = "identity",
+    kind: Kind | None = None,
     together: bool = False,
     processes: int = 1,
 ) -> tuple[Finding, ...]:
     """Judge several documents given as (name, text): each by itself, or attached *together*.
+
+    Without a *kind* that of each document is recognized, see `recognized_kind`; then the
+    identity-based ones alone are judged together.
 
     Many are shared by as many *processes*. With more than one the caller must be a program that can
     be imported without running, as multiprocessing asks.
@@ -56,16 +62,32 @@ def lint_texts(
         return tuple(finding for part in judged for finding in part)
 
 
-def _judged(texts: Sequence[tuple[str, str]], kind: Kind, *, together: bool) -> tuple[Finding, ...]:
+def _judged(
+    texts: Sequence[tuple[str, str]], kind: Kind | None, *, together: bool
+) -> tuple[Finding, ...]:
     read = [_read(name, text) for name, text in texts]
     found = [finding for problems, _ in read for finding in problems]
     documents = [document for _, document in read if document is not None]
-    groups = [documents] if together else [[each] for each in documents]
-    for group in groups:
-        if group:
-            found += lint_policies(group, kind=kind)
+    for group_kind, group in _groups(documents, kind, together=together):
+        found += lint_policies(group, kind=group_kind)
     order = {name: position for position, (name, _) in enumerate(texts)}
     return tuple(sorted(found, key=lambda each: (order.get(_file(each), 0), *_order(each))))
+
+
+def _groups(
+    documents: Iterable[PolicyDocument], kind: Kind | None, *, together: bool
+) -> Iterator[tuple[Kind, list[PolicyDocument]]]:
+    """Yield what is judged at once, and its kind."""
+    joined: list[PolicyDocument] = []
+    for document in documents:
+        value = document.located.value if document.located else {}
+        own = kind or recognized_kind(value)
+        if together and own in {kind, "identity"}:
+            joined.append(document)
+        else:
+            yield own, [document]
+    if joined:
+        yield kind or "identity", joined
 
 
 def lint_policies(

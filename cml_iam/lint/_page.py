@@ -21,7 +21,7 @@ Made by `python -m cml_iam.lint > docs/rules.md`.
 
 An id keeps its meaning for ever and is never given to another rule. Its first digit says what kind
 of fault it is: 1 grammar, 2 names and values, 3 without effect, 4 what the manager needs,
-5 escalation, 6 advice. The exit code is 3 with a finding of severity error or warning
+5 escalation and strangers, 6 advice. The exit code is 3 with a finding of severity error or warning
 (`--fail-on error|warning|info` changes that).
 
 | id (AWS's page) | name | severity | what it finds |

@@ -2,7 +2,7 @@
 
 An id keeps its meaning for ever and is never given to another rule. Its first digit says what
 kind of fault it is: 1 grammar, 2 names and values, 3 without effect, 4 what the manager needs,
-5 escalation, 6 advice.
+5 escalation and strangers, 6 advice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from cml_iam.lint import (
     _grammar,
     _launch,
     _names,
+    _principals,
     _tags,
+    _trust,
 )
 from cml_iam.lint._finding import Finding, Found, Severity
 from cml_iam.lint._subject import Subject
@@ -29,6 +31,7 @@ Check = Callable[[Subject], Iterator[Found]]
 
 _IAM: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide"
 _EC2: Final = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide"
+_ORGANIZATIONS: Final = "https://docs.aws.amazon.com/organizations/latest/userguide"
 _SERVICES: Final = (
     "https://docs.aws.amazon.com/service-authorization/latest/reference/"
     "reference_policies_actions-resources-contextkeys.html"
@@ -89,7 +92,7 @@ RULES: Final = (
         "CML103",
         "size",
         Severity.ERROR,
-        "the document is larger than IAM stores (managed policies and trust policies)",
+        "the document is larger than AWS stores of its kind",
         f"{_IAM}/reference_iam-quotas.html",
         _grammar.size,
     ),
@@ -172,6 +175,46 @@ RULES: Final = (
         "an operator that cannot compare values of the key's type",
         f"{_IAM}/reference_policies_condition-single-vs-multi-valued-context-keys.html",
         _names.operator_types,
+    ),
+    Rule(
+        "CML211",
+        "principal",
+        Severity.ERROR,
+        "a principal that IAM refuses, or that names nobody",
+        f"{_IAM}/reference_policies_elements_principal.html",
+        _principals.malformed,
+    ),
+    Rule(
+        "CML212",
+        "unknown-service",
+        Severity.WARNING,
+        "a service principal of a service that does not exist",
+        f"{_IAM}/reference_policies_elements_principal.html#principal-services",
+        _principals.unknown_services,
+    ),
+    Rule(
+        "CML213",
+        "deleted-principal",
+        Severity.WARNING,
+        "the id of a user or role that was deleted, in the place of its name",
+        f"{_IAM}/reference_identifiers.html#identifiers-unique-ids",
+        _principals.deleted,
+    ),
+    Rule(
+        "CML214",
+        "trust-action",
+        Severity.ERROR,
+        "an action that a trust policy cannot have, that does not fit the principal, or is missing",
+        f"{_IAM}/id_roles_update-role-trust-policy.html",
+        _principals.unfit_actions,
+    ),
+    Rule(
+        "CML215",
+        "control-policy",
+        Severity.ERROR,
+        "what a resource control policy cannot have",
+        f"{_ORGANIZATIONS}/orgs_manage_policies_rcps_syntax.html",
+        _principals.control,
     ),
     Rule(
         "CML301",
@@ -284,6 +327,54 @@ RULES: Final = (
         "actions that lead to other permissions, alone or together",
         f"{_IAM}/access_policies_boundaries.html",
         _escalation.escalates,
+    ),
+    Rule(
+        "CML521",
+        "anyone",
+        Severity.ERROR,
+        "a role or resource that every user of every AWS account may use",
+        f"{_IAM}/reference_policies_elements_principal.html#principal-anonymous",
+        _trust.anyone,
+    ),
+    Rule(
+        "CML522",
+        "strange-token",
+        Severity.ERROR,
+        "an OIDC provider whose tokens for strangers fit too",
+        f"{_IAM}/id_roles_providers_oidc_secure-by-default.html",
+        _trust.strange_tokens,
+    ),
+    Rule(
+        "CML523",
+        "strange-project",
+        Severity.WARNING,
+        "an OIDC provider whose tokens for any project of the owner fit",
+        f"{_IAM}/id_roles_create_for-idp_oidc.html",
+        _trust.strange_projects,
+    ),
+    Rule(
+        "CML524",
+        "no-audience",
+        Severity.WARNING,
+        "an identity provider without the audience its tokens are for",
+        f"{_IAM}/reference_policies_iam-condition-keys.html",
+        _trust.unclaimed,
+    ),
+    Rule(
+        "CML525",
+        "all-but",
+        Severity.ERROR,
+        "NotPrincipal with Allow, or in a trust policy",
+        f"{_IAM}/reference_policies_elements_notprincipal.html",
+        _trust.all_but,
+    ),
+    Rule(
+        "CML526",
+        "no-source",
+        Severity.WARNING,
+        "a service that may act for any account (the confused deputy)",
+        f"{_IAM}/confused-deputy.html",
+        _trust.sourceless,
     ),
     Rule(
         "CML601",

@@ -41,4 +41,6 @@ def other_document(value: Any, *, named: bool) -> str | None:
 
 
 def _may_be(value: Mapping[str, Any]) -> bool:
-    return value.get("Version") in _VERSIONS
+    """Say whether this may be a policy that lacks something, or a lone statement of one."""
+    statement = "Effect" in value and ("Action" in value or "NotAction" in value)
+    return statement or value.get("Version") in _VERSIONS

@@ -116,8 +116,8 @@ def test_the_snippets_instead_of_the_statement_they_restrict() -> None:
 def test_the_trust_policy_is_right_as_one_and_wrong_as_an_identity_policy() -> None:
     text = json.dumps(snippets()[4])
 
-    assert lint_text(text, kind="trust") == ()
-    assert "CML104" in [each.rule for each in lint_text(text)]
+    assert lint_text(text) == lint_text(text, kind="trust") == ()
+    assert "CML104" in [each.rule for each in lint_text(text, kind="identity")]
 
 
 @needs_shared

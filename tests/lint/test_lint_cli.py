@@ -138,11 +138,39 @@ def test_an_empty_folder_is_exit_2(tmp_path: Path) -> None:
     assert lint(str(tmp_path)) == 2
 
 
-def test_a_trust_policy_is_judged_as_one() -> None:
+def test_the_kind_of_a_policy_is_recognized_unless_it_is_given(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     path = str(CASES / "CML104-element" / "good-trust.trust.json")
 
-    assert lint(path) == 3
-    assert lint("--kind", "trust", path) == 0
+    assert lint(path) == 0
+    out = capsys.readouterr().out
+    assert "judged as a trust policy; what the role itself may do is not judged" in out
+    assert lint("--kind", "identity", path) == 3
+
+
+def test_json_says_as_what_each_policy_was_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    anyone = str(EXAMPLES / "CML521-bad.trust.json")
+
+    assert lint(anyone, GOOD, "-o", "json") == 3
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["kinds"] == {anyone: "trust", GOOD: "identity"}
+    [finding] = answer["findings"]
+    assert finding["rule"] == "CML521"
+    [step] = finding["witness"]
+    assert step["principal"] == "arn:aws:iam::444455556666:user/stranger"
+
+
+def test_a_lone_statement_of_a_folder_is_not_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statement = {"Effect": "Allow", "Action": "ec2:StopInstances", "Resource": "*"}
+    (tmp_path / "statement.json").write_text(json.dumps(statement))
+
+    assert lint(str(tmp_path)) == 3
+    out = capsys.readouterr().out
+    assert "this is a statement, not a policy" in out
+    assert 'fix: wrap it: {"Version": "2012-10-17", "Statement": [ … ]}' in out
 
 
 def test_it_needs_neither_boto3_nor_rich_nor_jinja2() -> None:

@@ -1,0 +1,265 @@
+"""What the identity providers that many share put into their tokens, and whose token one is.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-by-default.html
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.lint._strangers import filled, meeting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cml_iam.lint._strangers import Values
+    from cml_iam.policy import Condition
+
+
+TRIED: Final = 64
+"""Subjects that are tried for one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An identity provider, by the beginning of its address.
+
+    *subject* is the `sub` of a stranger's token. *owner* finds whose a token is in its `sub`, and
+    the project in it where it says one; None where the whole text says it. *token* is the form of
+    what the provider issues. *who* are further claims that say whose it is, beside `sub`. *holders*
+    names who has tokens of it.
+    """
+
+    prefix: str
+    subject: str
+    holders: str
+    owner: re.Pattern[str] | None = None
+    token: re.Pattern[str] | None = None
+    who: frozenset[str] = frozenset()
+
+    def owner_of(self, subject: str) -> tuple[str, str] | None:
+        """Return whose token *subject* is of, and of which project; None where it says neither."""
+        if self.owner is None:
+            return subject, ""
+        match = self.owner.match(subject)
+        return (match[1], match[2] or "*") if match else None
+
+    def issues(self, subject: str) -> bool:
+        """Say whether the provider may issue a token with *subject*."""
+        return self.token is None or self.token.fullmatch(subject) is not None
+
+
+_CI_CLAIMS: Final = frozenset(
+    {
+        "enterprise",
+        "enterprise_id",
+        "job_workflow_ref",
+        "namespace_id",
+        "namespace_path",
+        "project_id",
+        "project_path",
+        "repository",
+        "repository_id",
+        "repository_owner",
+        "repository_owner_id",
+        "terraform_organization_id",
+        "terraform_organization_name",
+        "terraform_workspace_id",
+        "user_id",
+        "user_login",
+        "workflow_ref",
+    }
+)
+
+_ISSUERS: Final = (
+    Issuer(
+        "token.actions.githubusercontent.com",
+        "repo:stranger/repository:ref:refs/heads/main",
+        "every repository on GitHub",
+        re.compile(r"repo:([^/:@]+)(?:@[^/:]*)?/([^:@]*)"),
+        re.compile(r"repo:\w[\w-]*/\w[\w.-]*:(ref:refs|environment|pull_request|job|ref)\b.*"),
+        _CI_CLAIMS,
+    ),
+    Issuer(
+        "gitlab.com",
+        "project_path:stranger/project:ref_type:branch:ref:main",
+        "every project on GitLab.com",
+        re.compile(r"project_path:([^/:]+)/([^:]*)"),
+        re.compile(r"project_path:\w[\w.-]*(/\w[\w.-]*)+:ref_type:(branch|tag):ref:\w.*"),
+        _CI_CLAIMS,
+    ),
+    Issuer(
+        "app.terraform.io",
+        "organization:stranger:project:stranger:workspace:stranger:run_phase:apply",
+        "every organization of HCP Terraform",
+        re.compile(r"organization:([^:]+):(?:project:([^:]+))?"),
+        re.compile(r"organization:\w[\w-]*:project:\w[^:]*:workspace:\w[^:]*:run_phase:\w+"),
+        _CI_CLAIMS,
+    ),
+    Issuer(
+        "agent.buildkite.com",
+        "organization:stranger:pipeline:stranger:ref:refs/heads/main:commit:0:step:",
+        "every organization of Buildkite",
+        re.compile(r"organization:([^:]+):(?:pipeline:([^:]*))?"),
+        re.compile(r"organization:\w[\w-]*:pipeline:\w[^:]*:ref:[^:]+:commit:.*"),
+    ),
+    Issuer(
+        "api.pulumi.com/oidc",
+        "pulumi:deploy:org:stranger:project:stranger:stack:stranger",
+        "every organization of Pulumi Cloud",
+        re.compile(r"pulumi:[^:]*:org:([^:]+):(?:project:([^:]+))?"),
+        re.compile(r"pulumi:\w+:org:\w[\w-]*:.*"),
+        frozenset({"aud"}),
+    ),
+    Issuer(
+        "oidc.vercel.com",
+        "owner:stranger:project:stranger:environment:production",
+        "every team of Vercel",
+        re.compile(r"owner:([^:]+):(?:project:([^:]*))?"),
+        re.compile(r"owner:\w[\w-]*:project:\w[^:]*:environment:\w+"),
+        frozenset({"aud"}),
+    ),
+    Issuer(
+        "oidc.circleci.com/org/",
+        "org/organization/project/stranger/user/stranger",
+        "every project of the CircleCI organization",
+        re.compile(r"org/([^/]+)/(?:project/([^/]*))?"),
+        re.compile(r"org/[\w-]+/project/[\w-]+/user/.+"),
+    ),
+    Issuer(
+        "api.bitbucket.org/2.0/workspaces/",
+        "{stranger-repository}:{stranger-step}",
+        "every repository of the Bitbucket workspace",
+    ),
+    Issuer(
+        "vstoken.dev.azure.com/",
+        "sc://organization/stranger/connection",
+        "every project of the Azure DevOps organization",
+        re.compile(r"sc://([^/]+)/([^/]*)"),
+        re.compile(r"sc://\w[^/]*/\w[^/]*/\w.*"),
+    ),
+    Issuer(
+        "oidc.eks.",
+        "system:serviceaccount:default:stranger",
+        "every service account of the cluster",
+    ),
+    Issuer(
+        "accounts.google.com",
+        "100000000000000000000",
+        "every Google account",
+        None,
+        None,
+        frozenset({"aud", "oaud", "email"}),
+    ),
+    *(
+        Issuer(host, "stranger", holders, who=frozenset({claim}))
+        for host, claim, holders in (
+            ("cognito-identity.amazonaws.com", "aud", "every identity pool of Cognito"),
+            ("graph.facebook.com", "app_id", "every application on Facebook"),
+            ("www.amazon.com", "app_id", "every application that uses Login with Amazon"),
+        )
+    ),
+)
+
+BY_APPLICATION: Final = {
+    "accounts.google.com": "aud",
+    "cognito-identity.amazonaws.com": "aud",
+    "graph.facebook.com": "app_id",
+    "www.amazon.com": "app_id",
+}
+"""Providers whose users are those of an application, and the claim that names the application.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_manual.html
+"""
+
+
+def host_of(principal: str) -> str | None:
+    """Return the provider's address as its keys begin, None for one that is not OIDC."""
+    if principal in BY_APPLICATION:
+        return principal
+    _, slash, host = principal.partition(":oidc-provider/")
+    return host if slash else None
+
+
+def issuer_of(host: str) -> Issuer:
+    """Return what is known of the provider at *host*."""
+    known = (issuer for issuer in _ISSUERS if host.lower().startswith(issuer.prefix))
+    return next(known, Issuer("", "stranger", f"every holder of a token of {host}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Whose tokens to try: a stranger's or, if *inside*, another project's of the same owner."""
+
+    host: str
+    inside: bool = False
+
+    def values(self) -> Values:
+        """Return what such a token may hold for a key."""
+        issuer, prefix = issuer_of(self.host), f"{self.host.lower()}:"
+
+        def values(key: str, conditions: Sequence[Condition]) -> Sequence[Any]:
+            if not key.startswith(prefix):
+                return (None,) if key.startswith("aws:") else meeting(conditions)
+            claim = key.removeprefix(prefix)
+            if claim == "sub":
+                return self._subjects(issuer, conditions)
+            if claim in issuer.who and not self.inside:
+                return _foreign(conditions)
+            return meeting(conditions)
+
+        return values
+
+    def _subjects(self, issuer: Issuer, conditions: Sequence[Condition]) -> Sequence[str | None]:
+        """Return subjects of others that fit the patterns of *conditions*, and one of anybody."""
+        patterns = [value for condition in conditions for value in condition.values]
+        if not patterns:
+            return (None,) if self.inside else (issuer.subject,)
+        own = {owner for owner in map(issuer.owner_of, patterns) if owner}
+        fillable = patterns if issuer.owner else [text for text in patterns if text[:1] in "*?"]
+        texts = [text for pattern in fillable for text in filled(pattern, _fills(issuer))]
+        others = [
+            text for text in texts if issuer.issues(text) and self._is_other(issuer, text, own)
+        ]
+        others = sorted(dict.fromkeys(others), key=lambda text: _plainness(issuer, text))[:TRIED]
+        return others if self.inside else [*others, issuer.subject]
+
+    def _is_other(self, issuer: Issuer, text: str, own: Iterable[tuple[str, str]]) -> bool:
+        """Say whether the token is of none of the owners, or projects, in *own*."""
+        whose = issuer.owner_of(text)
+        if whose is None:
+            return False
+        owners = {name for name, _ in own if not _open(name)}
+        if not self.inside:
+            return whose[0] not in owners
+        return whose[0] in owners and (whose[0], whose[1]) not in own
+
+
+def _plainness(issuer: Issuer, text: str) -> tuple[bool, int]:
+    """Sort subjects of a plain stranger first, and short ones."""
+    owner, _ = issuer.owner_of(text) or ("", "")
+    return "stranger" not in owner, len(text)
+
+
+def _open(text: str) -> bool:
+    return "*" in text or "?" in text
+
+
+def _fills(issuer: Issuer) -> tuple[str, ...]:
+    """Return what may stand for a wildcard of a subject: parts of a stranger's, and nothing."""
+    subject = issuer.subject
+    starts = [0, *(match.end() for match in re.finditer(r"//|[:/]", subject))]
+    ends = [*(match.start() for match in re.finditer(r"//|[:/]", subject)), len(subject)]
+    parts = [subject[start:end] for start in starts for end in reversed(ends) if start < end]
+    behind = [f"-{subject[starts[1] :]}" if len(starts) > 1 else "", "-stranger"]
+    return tuple(dict.fromkeys(("stranger", *parts, *behind, "")))
+
+
+def _foreign(conditions: Sequence[Condition]) -> tuple[Any, ...]:
+    """Return a stranger's values of a claim that says who it is, as far as patterns fit them."""
+    patterns = [value for condition in conditions for value in condition.values]
+    texts = [text for p in patterns if _open(p.partition("/")[0]) for text in filled(p)]
+    several = any(":" in condition.operator for condition in conditions)
+    return tuple([text] if several else text for text in (*texts, "stranger"))

@@ -1,0 +1,394 @@
+"""Principals as they are written, and the actions that a trust policy lets them call.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_update-role-trust-policy.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.facts import DOMAINS, PARTITIONS, known_regions, services
+from cml_iam.lint._finding import Found
+from cml_iam.lint._oidc import BY_APPLICATION
+from cml_iam.policy import did_you_mean, patterns_overlap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.lint._subject import Item, Subject
+
+_ARN: Final = re.compile(
+    r"arn:aws[a-z-]*:(?:"
+    r"iam::[0-9]{12}:(?:root|(?:user|role)/[\w+=,.@/-]+)"
+    r"|iam::cloudfront:user/CloudFront Origin Access Identity \w+"
+    r"|sts::[0-9]{12}:(?:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+|federated-user/[\w+=,.@-]+|self)"
+    r")"
+)
+_PROVIDER: Final = re.compile(
+    r"arn:aws[a-z-]*:iam::[0-9]{12}:(?:saml-provider/[\w+=,.@-]+|oidc-provider/[\w.:/-]+)"
+)
+_UNIQUE_ID: Final = re.compile(r"A(?:ROA|IDA|GPA|NPA|IPA)[A-Z0-9]{12,}")
+_ACCOUNT: Final = re.compile(r"[0-9]{12}")
+_CANONICAL: Final = re.compile(r"[0-9a-f]{64}")
+_SERVICE: Final = re.compile(
+    r"([a-z0-9-]+(?:\.[a-z0-9-]+)*)\.(amazonaws\.com(?:\.cn)?|amazon\.com|aws\.internal)"
+)
+
+FURTHER_SERVICES: Final = frozenset(
+    {
+        "alexa-appkit",
+        "appsync",
+        "channels",
+        "cloudwatch-crossaccount",
+        "codestar-notifications",
+        "cognito-idp",
+        "config-conforms",
+        "config-multiaccountsetup",
+        "continuous-export",
+        "custom-resource",
+        "datapipeline",
+        "delivery",
+        "diode",
+        "ec2fleet",
+        "ec2scheduled",
+        "ecs-tasks",
+        "edgelambda",
+        "eks-fargate",
+        "eks-fargate-pods",
+        "eks-nodegroup",
+        "email",
+        "fsx-hsm",
+        "globalaccelerator",
+        "iotanalytics",
+        "iotevents",
+        "iotsitewise",
+        "kafka",
+        "kinesisanalytics",
+        "logdelivery",
+        "managedservices",
+        "mediastore",
+        "monitoring",
+        "opsworks",
+        "opsworks-cm",
+        "pods",
+        "replicator",
+        "resource-groups",
+        "resources",
+        "savings-plans",
+        "servicecatalog-appregistry",
+        "spot",
+        "spotfleet",
+        "ssm-incidents",
+        "stacksets",
+        "tts",
+        "vmie",
+        "vpc-flow-logs",
+    }
+)
+"""Services that are principals under names which are prefixes of no action."""
+
+ASSUME: Final = {
+    "AWS": "sts:AssumeRole",
+    "Service": "sts:AssumeRole",
+    "OIDC": "sts:AssumeRoleWithWebIdentity",
+    "SAML": "sts:AssumeRoleWithSAML",
+}
+"""The action by which a principal of a kind assumes a role.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html
+"""
+
+_BESIDE: Final = ("sts:TagSession", "sts:SetSourceIdentity", "sts:SetContext")
+_TRUST_ACTIONS: Final = (*dict.fromkeys(ASSUME.values()), *_BESIDE)
+
+_NEEDED: Final = (
+    ("aws:requesttag/", "sts:TagSession"),
+    ("aws:tagkeys", "sts:TagSession"),
+    ("sts:transitivetagkeys", "sts:TagSession"),
+    ("sts:sourceidentity", "sts:SetSourceIdentity"),
+)
+"""How a condition key begins, and the action whose requests alone carry it.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html
+"""
+
+_ANYWHERE: Final = "rolesanywhere.amazonaws.com"
+
+
+def malformed(subject: Subject) -> Iterator[Found]:
+    """Yield principals that IAM refuses, or that name nobody."""
+    for item, element, kind, name, index in _named(subject):
+        reason = _fault(kind, name, subject)
+        if reason is not None:
+            message, remedy = reason
+            yield Found(message, item.place(element, kind, index), remedy, item.label)
+
+
+def unknown_services(subject: Subject) -> Iterator[Found]:
+    """Yield service principals of services that are not known."""
+    for item, element, kind, name, index in _named(subject):
+        match = _SERVICE.fullmatch(name) if kind == "Service" else None
+        if match is None:
+            continue
+        regions = {region for partition in DOMAINS for region in known_regions(partition)}
+        labels = [label for label in match[1].split(".") if label not in regions]
+        known = services() | FURTHER_SERVICES
+        if labels and known.isdisjoint(labels):
+            domain = match[2]
+            remedy = did_you_mean(labels[-1], sorted(known)) or "use the name in its guide"
+            yield Found(
+                f"`{name}`: AWS's reference lists no service `{labels[-1]}` (principals end with "
+                f"`.{domain}`)",
+                item.place(element, kind, index),
+                remedy,
+                item.label,
+            )
+
+
+def deleted(subject: Subject) -> Iterator[Found]:
+    """Yield the unique id of a user or role: what IAM leaves of a principal that was deleted."""
+    for item, element, kind, name, index in _named(subject):
+        if kind == "AWS" and _UNIQUE_ID.fullmatch(name):
+            yield Found(
+                f"`{name}` is the id of a user or role that was deleted: one of the same name that "
+                "is created again is another",
+                item.place(element, kind, index),
+                "name the user or role by its ARN",
+                item.label,
+            )
+
+
+def unfit_actions(subject: Subject) -> Iterator[Found]:
+    """Yield actions that a trust policy cannot have, that do not fit, or that are missing."""
+    if subject.kind != "trust":
+        return
+    for item in subject.items:
+        for index, text in enumerate(item.written.action or ()):
+            if not _of_trust(text):
+                yield Found(
+                    f"`{text}` cannot stand in a trust policy, which says who may assume the role",
+                    item.place("Action", index),
+                    "put what the role may do into a policy attached to it",
+                    item.label,
+                )
+        if item.allows:
+            yield from _unfit(item)
+            yield from _lacking(item, subject)
+
+
+def _of_trust(text: str) -> bool:
+    lower = text.lower()
+    return lower.startswith("sts:") and any(
+        patterns_overlap(lower, action.lower()) for action in _TRUST_ACTIONS
+    )
+
+
+def _unfit(item: Item) -> Iterator[Found]:
+    """Yield actions by which none of the statement's principals can assume the role."""
+    kinds = {kind for kind in _kinds(item) if kind in ASSUME}
+    if not kinds:
+        return
+    fitting = {ASSUME[kind] for kind in kinds}
+    for index, text in enumerate(item.written.action or ()):
+        assuming = {
+            action
+            for action in ASSUME.values()
+            if text.lower() == action.lower() and action not in fitting
+        }
+        if assuming:
+            yield Found(
+                f"no principal of the statement can call `{text}`: "
+                f"{_words(kinds)} assumes a role by `{min(fitting)}`",
+                item.place("Action", index),
+                f"use `{min(fitting)}`",
+                item.label,
+            )
+
+
+def _lacking(item: Item, subject: Subject) -> Iterator[Found]:
+    """Yield conditions on what a further action sends, where no statement allows that action."""
+    allowed = list(subject.allows)
+    services_named = _ids(item, "Service")
+    if _ANYWHERE in services_named:
+        needed = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
+        missing = [a for a in needed if not any(e.compiled.matches_action(a) for e in allowed)]
+        if missing:
+            yield Found(
+                f"IAM Roles Anywhere also needs `{'`, `'.join(missing)}`",
+                item.place("Action"),
+                "allow the three actions: `sts:AssumeRole`, `sts:TagSession` and "
+                "`sts:SetSourceIdentity`",
+                item.label,
+            )
+    for condition in item.written.conditions:
+        for prefix, action in _NEEDED:
+            if not condition.key.lower().startswith(prefix):
+                continue
+            if any(each.compiled.matches_action(action) for each in allowed):
+                continue
+            yield Found(
+                f"`{condition.key}` needs `{action}`, which no statement allows: a session with "
+                "tags or a source identity is refused",
+                item.condition_place(condition),
+                f"add `{action}` to `Action`",
+                item.label,
+            )
+
+
+def _fault(kind: str, name: str, subject: Subject) -> tuple[str, str] | None:
+    """Return why IAM refuses the principal *name*, and what to do; None if it takes it."""
+    if kind == "AWS":
+        return _aws_fault(name)
+    if kind == "Service":
+        if _SERVICE.fullmatch(name):
+            return None
+        guess = f"`{name}.amazonaws.com`" if re.fullmatch(r"[a-z0-9-]+", name) else "its guide's"
+        return f"`{name}` is no service: its name ends with `.amazonaws.com`", f"use {guess} name"
+    if kind == "CanonicalUser":
+        if _CANONICAL.fullmatch(name):
+            return None
+        return f"`{name}` is no canonical user id, which has 64 digits (0-9, a-f)", "correct it"
+    return _federated_fault(name, subject)
+
+
+def _aws_fault(name: str) -> tuple[str, str] | None:
+    fits = (_ARN, _ACCOUNT, _UNIQUE_ID)
+    if name == "*" or any(form.fullmatch(name) for form in fits):
+        return None
+    if "*" in name or "?" in name:
+        return (
+            f"`{name}`: a principal has no wildcards, it is `*` or names one",
+            'name the account and demand the rest: `"ArnLike": {"aws:PrincipalArn": …}`',
+        )
+    partitions = ", ".join(f"arn:{partition}" for partition in PARTITIONS)
+    return (
+        f"`{name}` is no principal: neither an account of 12 digits nor the ARN of an account, "
+        f"user, role or session ({partitions})",
+        "correct it, as in `arn:aws:iam::111122223333:role/NAME`",
+    )
+
+
+def _federated_fault(name: str, subject: Subject) -> tuple[str, str] | None:
+    if subject.kind == "resource":
+        return (
+            f"`Federated` (`{name}`) is a principal of trust policies only",
+            "name the role that its users assume, under `AWS`",
+        )
+    if name in BY_APPLICATION or _PROVIDER.fullmatch(name):
+        return None
+    return (
+        f"`{name}` is no identity provider",
+        "use its ARN: `arn:aws:iam::111122223333:saml-provider/NAME`, or `oidc-provider/HOST`",
+    )
+
+
+def _kinds(item: Item) -> Iterator[str]:
+    """Yield of what kind the statement's principals are, as `ASSUME` knows them."""
+    if item.written.principal is None:
+        return
+    if item.written.principal.everyone:
+        yield "*"  # by which action depends on the caller
+    for kind, names in item.written.principal.ids:
+        for name in names:
+            if kind != "Federated":
+                yield "*" if name == "*" else kind
+            else:
+                yield "SAML" if ":saml-provider/" in name else "OIDC"
+
+
+def _words(kinds: set[str]) -> str:
+    words = {
+        "AWS": "an account, user or role",
+        "Service": "a service",
+        "OIDC": "a user of an OIDC provider",
+        "SAML": "a user of a SAML provider",
+    }
+    return words[min(kinds)]
+
+
+def _ids(item: Item, kind: str) -> tuple[str, ...]:
+    pairs = item.written.principal.ids if item.written.principal else ()
+    return tuple(name for named, names in pairs if named == kind for name in names)
+
+
+def _named(subject: Subject) -> Iterator[tuple[Item, str, str, str, int]]:
+    """Yield each principal that a statement names: the element, the kind, the name, its place."""
+    for item in subject.items:
+        for element, principals in (
+            ("Principal", item.written.principal),
+            ("NotPrincipal", item.written.not_principal),
+        ):
+            for kind, names in principals.ids if principals else ():
+                for index, name in enumerate(names):
+                    yield item, element, kind, name, index
+
+
+RCP_SERVICES: Final = (
+    "aoss",
+    "cognito-identity",
+    "cognito-idp",
+    "dynamodb",
+    "ecr",
+    "kms",
+    "logs",
+    "s3",
+    "secretsmanager",
+    "sqs",
+    "sts",
+)
+"""The prefixes of the actions that resource control policies are about.
+
+https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
+"""
+
+
+def control(subject: Subject) -> Iterator[Found]:
+    """Yield what a resource control policy of one's own cannot have.
+
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps_syntax.html
+    """
+    if subject.kind != "rcp":
+        return
+    for item in subject.items:
+        written = item.written
+        if written.effect != "Deny":
+            yield Found(
+                "a resource control policy of your own has `Deny` statements only: AWS's "
+                "`RCPFullAWSAccess` allows",
+                item.place("Effect"),
+                "make it a Deny of what must not be",
+                item.label,
+            )
+        if not _is_everybody(item):
+            element = "NotPrincipal" if written.principal is None else "Principal"
+            yield Found(
+                'a resource control policy is about everybody: `"Principal": "*"` and nothing else',
+                item.place(element),
+                "except those who may in a condition, for instance on `aws:PrincipalArn`",
+                item.label,
+            )
+        if written.not_action is not None:
+            yield Found(
+                "a resource control policy has no `NotAction`",
+                item.place("NotAction"),
+                "list the actions in `Action`",
+                item.label,
+            )
+        for index, text in enumerate(written.action or ()):
+            prefix, colon, _ = text.lower().partition(":")
+            if not colon or prefix not in RCP_SERVICES:
+                yield Found(
+                    f"`{text}`: resource control policies are about the actions of "
+                    f"{', '.join(RCP_SERVICES)}",
+                    item.place("Action", index),
+                    "list actions of these services, each with its prefix",
+                    item.label,
+                )
+
+
+def _is_everybody(item: Item) -> bool:
+    principals = item.written.principal
+    return principals is not None and (principals.everyone or principals.ids == (("AWS", ("*",)),))

@@ -1,0 +1,220 @@
+"""Requests of strangers: callers with no tie to the account but what anybody on AWS has.
+
+A stranger is somebody else's user, or the holder of a token that an identity provider issued to
+somebody else. Whether a document lets one in is decided by the engine, on requests built for the
+document: what a stranger chooses freely (a header, a tag of its own user) has the values that the
+document asks for; what says who it is has the stranger's own.
+"""
+
+from __future__ import annotations
+
+from itertools import islice, product
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam import facts
+from cml_iam.engine import OperatorName, Request, compile_policies
+from cml_iam.facts import EXAMPLE_ACCOUNT, SEVERAL_VALUES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from cml_iam.engine import Authorizer, Document
+    from cml_iam.lint._subject import Item, Subject
+    from cml_iam.policy import Condition
+
+    Values = Callable[[str, Sequence[Condition]], Sequence[Any]]
+    """What a stranger may send for a key, in lower case, that stands in some conditions."""
+
+MOST: Final = 4096
+"""Requests that are tried for one statement."""
+
+MOST_TEXTS: Final = 128
+"""Texts of a pattern that are kept after each of its wildcards."""
+
+ROLE: Final = f"arn:aws:iam::{EXAMPLE_ACCOUNT}:role/this-role"
+"""The role of a trust policy, which does not name it."""
+
+PRINCIPAL_ARN: Final = "aws:principalarn"
+
+_ALL: Final = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+}
+_ACCOUNTS: Final = ("444455556666", "777788889999", "888877776666")
+_ADDRESSES: Final = ("198.51.100.77", "203.0.113.77", "192.0.2.77")
+_FILLS: Final = ("stranger", "-stranger", "")
+
+_ABSENT: Final = frozenset(
+    {
+        "aws:sourcearn",
+        "aws:sourceaccount",
+        "aws:sourceorgid",
+        "aws:sourceorgpaths",
+        "aws:sourceowner",
+        "aws:calledvia",
+        "aws:calledviafirst",
+        "aws:calledvialast",
+        "aws:principalservicename",
+        "aws:principalservicenameslist",
+        "aws:ec2instancesourcevpc",
+        "aws:ec2instancesourceprivateipv4",
+        "aws:vpcsourceip",
+        "kms:viaservice",
+        "s3:dataaccesspointarn",
+        "s3:dataaccesspointaccount",
+    }
+)
+"""Keys that a request of a stranger does not have, in lower case.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+"""
+
+
+def authorizer_of(document: Document) -> Authorizer:
+    """Return the engine on *document*, a resource's, for callers whose own policies allow all."""
+    return compile_policies(identity=[_ALL], resource=document)
+
+
+def admitted(
+    item: Item,
+    about: tuple[str, str],
+    principal: str,
+    values: Values,
+    *,
+    always: Iterable[str] = (),
+) -> Request | None:
+    """Return a request of *principal* that the document of *item* allows by it, if one is met.
+
+    *about* is its action and resource. *values* says what the stranger may send for a key, of those
+    in the document and of those *always* sent.
+    """
+    asked: dict[str, list[Condition]] = {key.lower(): [] for key in always}
+    for statement in (item.written, *item.document.statements):
+        for condition in statement.conditions:
+            asked.setdefault(condition.key.lower(), []).append(condition)
+    names = {key: conditions[0].key if conditions else key for key, conditions in asked.items()}
+    choices = [tuple(values(key, conditions)) for key, conditions in asked.items()]
+    engine = authorizer_of(item.document)
+    for combination in islice(product(*choices), MOST):
+        context = {
+            names[key]: value
+            for key, value in zip(asked, combination, strict=True)
+            if value is not None
+        }
+        caller = context.get(names.get(PRINCIPAL_ARN, ""), principal)
+        request = Request(*about, caller, context, EXAMPLE_ACCOUNT)
+        if engine.decide(request).allowed and _matches(engine, request, item):
+            return request
+    return None
+
+
+def _matches(engine: Authorizer, request: Request, item: Item) -> bool:
+    return any(each.statement is item.written for _, each in engine.matched(request))
+
+
+def stranger_arn(subject: Subject) -> str:
+    """Return a user of an account that the documents do not name."""
+    return f"arn:aws:iam::{_unnamed(subject, _ACCOUNTS)}:user/stranger"
+
+
+def values_of_user(subject: Subject) -> Values:
+    """Return what a user of an account with no tie to the documents may send."""
+    account = _unnamed(subject, _ACCOUNTS)
+    own: Mapping[str, Any] = {
+        "aws:principalaccount": account,
+        "aws:principalorgid": "o-stranger00",
+        "aws:principalorgpaths": ["o-stranger00/r-abcd/ou-abcd-stranger/"],
+        "aws:principaltype": "User",
+        "aws:principalisawsservice": "false",
+        "aws:viaawsservice": "false",
+        "aws:userid": "AIDASTRANGERSTRANGER0",
+        "aws:username": "stranger",
+        "aws:sourceip": _unnamed_address(subject),
+        "aws:sourcevpc": "vpc-0000000000stranger",
+        "aws:sourcevpce": "vpce-0000000000stranger",
+        "aws:sourcevpcarn": f"arn:aws:ec2:us-east-1:{account}:vpc/vpc-0000000000stranger",
+        "aws:vpceaccount": account,
+        "aws:vpceorgid": "o-stranger00",
+        "aws:vpceorgpaths": ["o-stranger00/r-abcd/ou-abcd-stranger/"],
+        "aws:resourceaccount": EXAMPLE_ACCOUNT,
+        "kms:calleraccount": account,
+        "elasticfilesystem:accessedviamounttarget": "false",
+    }
+
+    def values(key: str, conditions: Sequence[Condition]) -> Sequence[Any]:
+        if key in _ABSENT:
+            return (None,)
+        if key == PRINCIPAL_ARN:
+            return (stranger_arn(subject), *_arns(conditions, account))
+        return (own[key],) if key in own else meeting(conditions)
+
+    return values
+
+
+def _arns(conditions: Iterable[Condition], account: str) -> tuple[str, ...]:
+    """Return ARNs of *account* that the patterns of *conditions* stand for."""
+    patterns = (value for condition in conditions for value in condition.values)
+    texts = (text for pattern in patterns for text in filled(pattern, (account, "stranger")))
+    return tuple(text for text in texts if text.split(":")[4:5] == [account])
+
+
+def meeting(conditions: Iterable[Condition]) -> tuple[Any, ...]:
+    """Return values of one key of which some meet *conditions*; None is the key left out."""
+    values: dict[str, None] = {}
+    several = False
+    for condition in conditions:
+        operator = OperatorName.parse(condition.operator)
+        several = several or bool(operator.qualifier) or condition.key.lower() in SEVERAL_VALUES
+        if operator.negated or operator.base == "null":
+            values["stranger"] = None
+        else:
+            values.update(
+                dict.fromkeys(text for value in condition.values for text in filled(value))
+            )
+    return (*([text] if several else text for text in values), None)
+
+
+def filled(pattern: str, fills: Sequence[str] = _FILLS) -> tuple[str, ...]:
+    """Return texts that *pattern* stands for, its wildcards filled from *fills*."""
+    first, *rest = pattern.replace("?", "x").split("*")
+    texts = [first]
+    for run in rest:
+        texts = [text + fill + run for text in texts[:MOST_TEXTS] for fill in fills]
+    return tuple(texts)
+
+
+def example_of(item: Item) -> tuple[str, str] | None:
+    """Return an action and a resource that *item*, a statement of a resource's policy, is about."""
+    resource = next(iter(item.written.resource or ("*",)))
+    resource = filled(resource)[0] if resource != "*" else "*"
+    for text in item.written.action or ():
+        prefix, colon, name = text.partition(":")
+        if not colon:
+            owner = resource.split(":")[2] if resource.count(":") > 4 else "s3"
+            service = facts.service(owner)
+            name = "*"
+        else:
+            service = facts.service(prefix)
+        actions = service.matching(name) if service else ()
+        if actions:
+            names = [each.full for each in actions]
+            return ("s3:GetObject" if "s3:GetObject" in names else names[0]), resource
+        if colon and "*" not in text:
+            return text, resource
+    return None
+
+
+def _unnamed(subject: Subject, texts: Sequence[str]) -> str:
+    """Return the first of *texts* that the documents do not name."""
+    said = _text(subject)
+    return next((text for text in texts if text not in said), texts[-1])
+
+
+def _unnamed_address(subject: Subject) -> str:
+    """Return the first address of which the documents do not name the network."""
+    said = _text(subject)
+    return next((a for a in _ADDRESSES if a.rpartition(".")[0] not in said), _ADDRESSES[-1])
+
+
+def _text(subject: Subject) -> str:
+    return repr([each.written for each in subject.items])

@@ -1,0 +1,251 @@
+"""Who may assume a role or use a resource: strangers, services for anybody, tokens of others.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.facts import EXAMPLE_ACCOUNT
+from cml_iam.lint._effect import listed
+from cml_iam.lint._finding import Found, Step
+from cml_iam.lint._oidc import BY_APPLICATION, Token, host_of, issuer_of
+from cml_iam.lint._strangers import ROLE, admitted, example_of, stranger_arn, values_of_user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.engine import Request
+    from cml_iam.errors import Place
+    from cml_iam.lint._subject import Item, Subject
+    from cml_iam.policy import Principals
+
+WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
+
+_SOURCE_KEYS: Final = (
+    "aws:sourcearn",
+    "aws:sourceaccount",
+    "aws:sourceorgid",
+    "aws:sourceorgpaths",
+    "aws:sourceowner",
+    "kms:calleraccount",
+    "kms:viaservice",
+    "kms:encryptioncontext:",
+)
+"""Keys, or how they begin, that say for whom a service acts."""
+
+_FOR_ROLES: Final = frozenset(
+    {
+        "bedrock",
+        "config",
+        "pipes",
+        "scheduler",
+        "states",
+        "vpc-flow-logs",
+    }
+)
+"""Services whose guides ask for a source in the trust policy of the role that they use."""
+
+
+def anyone(subject: Subject) -> Iterator[Found]:
+    """Yield Allows for everybody that let in a user of somebody else's account."""
+    if subject.kind not in {"resource", "trust"}:
+        return
+    for item in subject.allows:
+        principals = item.written.principal
+        if principals is None or not (principals.everyone or "*" in _ids(principals, "AWS")):
+            continue
+        about = _about(subject, item)
+        if about is None:
+            continue
+        request = admitted(item, about, stranger_arn(subject), values_of_user(subject))
+        if request is not None:
+            actions = [*(item.written.action or ())]
+            what = (
+                "assume the role"
+                if subject.kind == "trust"
+                else "call " + (listed(actions) if actions else "all but what is listed")
+            )
+            yield Found(
+                f"anyone may {what}: every user of every AWS account",
+                item.place("Principal"),
+                "name the accounts, roles or users that are meant; or demand one of your own "
+                "organization: `aws:PrincipalOrgID`",
+                item.label,
+                (_step(request, f"{request.principal} calls {request.action}"),),
+            )
+
+
+def _about(subject: Subject, item: Item) -> tuple[str, str] | None:
+    """Return an action and a resource that the statement is about."""
+    if subject.kind != "trust":
+        return example_of(item)
+    names = ("sts:AssumeRole", WEB_IDENTITY, "sts:AssumeRoleWithSAML")
+    return next(((name, ROLE) for name in names if _says(item, name)), None)
+
+
+def _says(item: Item, action: str) -> bool:
+    return item.compiled.matches_action(action)
+
+
+def strange_tokens(subject: Subject) -> Iterator[Found]:
+    """Yield Allows for an OIDC provider that a token of a stranger fits."""
+    for item, host, principal, place in _providers(subject):
+        request = _admitted(item, principal, Token(host))
+        if request is None:
+            continue
+        claim = BY_APPLICATION.get(host, "sub")
+        key = f"{host}:{claim}"
+        asked = any(condition.key.lower() == key.lower() for condition in item.written.conditions)
+        why = f"what it demands of `{key}` also fits others" if asked else f"no `{key}` is demanded"
+        yield Found(
+            f"{issuer_of(host).holders} may assume the role: {why}",
+            place,
+            f"demand the very ones that are meant: `StringEquals` on `{key}`, or `StringLike` with "
+            "wildcards only behind the name of the owner and the project",
+            item.label,
+            (_step(request, _token_words(request, host)),),
+        )
+
+
+def strange_projects(subject: Subject) -> Iterator[Found]:
+    """Yield Allows for an OIDC provider that every project of one owner fits."""
+    for item, host, principal, place in _providers(subject):
+        if host in BY_APPLICATION or _admitted(item, principal, Token(host)) is not None:
+            continue
+        request = _admitted(item, principal, Token(host, inside=True))
+        if request is not None:
+            yield Found(
+                "other repositories or projects of the same owner may assume the role too, also "
+                "those created later",
+                place,
+                f"name the repositories or projects in `{host}:sub`",
+                item.label,
+                (_step(request, _token_words(request, host)),),
+            )
+
+
+def unclaimed(subject: Subject) -> Iterator[Found]:
+    """Yield Allows for an OIDC or SAML provider without the audience the token was issued for."""
+    for item, host, _, place in _providers(subject):
+        claim = BY_APPLICATION.get(host, "aud")
+        if host in BY_APPLICATION or _asks(item, f"{host}:{claim}", f"{host}:azp"):
+            continue
+        yield Found(
+            f"a token that the provider issued for anything else fits too: no `{host}:{claim}` is "
+            "demanded",
+            place,
+            f'add `"StringEquals": {{"{host}:{claim}": "sts.amazonaws.com"}}`, or whatever the '
+            "tokens are issued for",
+            item.label,
+        )
+    if subject.kind != "trust":
+        return
+    for item in subject.allows:
+        named = _ids(item.written.principal, "Federated")
+        saml = any(":saml-provider/" in name for name in named)
+        if saml and _says(item, "sts:AssumeRoleWithSAML") and not _asks(item, "saml:aud"):
+            yield Found(
+                "an assertion that the provider issued for anything else fits too: no `SAML:aud` "
+                "is demanded",
+                item.place("Principal"),
+                'add `"StringEquals": {"SAML:aud": "https://signin.aws.amazon.com/saml"}`',
+                item.label,
+            )
+
+
+def sourceless(subject: Subject) -> Iterator[Found]:
+    """Yield Allows for a service that do not say for whom it may act (the confused deputy).
+
+    Of trust policies only those for services whose guides ask for it: a role can be given to a
+    service by its own account alone, and many services send no source.
+    """
+    if subject.kind not in {"resource", "trust"}:
+        return
+    for item in subject.allows:
+        services = [
+            name
+            for name in _ids(item.written.principal, "Service")
+            if subject.kind == "resource" or name.partition(".")[0] in _FOR_ROLES
+        ]
+        if services and not _asks(item, *_SOURCE_KEYS):
+            yield Found(
+                f"`{services[0]}` may act here for any account: the statement does not say for "
+                "whose resources",
+                item.place("Principal"),
+                f'add `"StringEquals": {{"aws:SourceAccount": "{EXAMPLE_ACCOUNT}"}}` with your '
+                "account, or `aws:SourceArn` with the resource that the service acts for",
+                item.label,
+            )
+
+
+def all_but(subject: Subject) -> Iterator[Found]:
+    """Yield NotPrincipal with Allow, and in a trust policy, which cannot have it."""
+    for item in subject.items:
+        if item.written.not_principal is None or subject.kind not in {"resource", "trust"}:
+            continue
+        if item.allows:
+            yield Found(
+                "everybody is allowed but those listed: every other AWS account, and anonymous "
+                "callers",
+                item.place("NotPrincipal"),
+                "name who is meant in `Principal`; refuse the others in a Deny with a condition "
+                "on `aws:PrincipalArn`",
+                item.label,
+            )
+        elif subject.kind == "trust":
+            yield Found(
+                "`NotPrincipal` cannot stand in a trust policy",
+                item.place("NotPrincipal"),
+                'use `"Principal": "*"` with a condition on `aws:PrincipalArn`',
+                item.label,
+            )
+
+
+def _providers(subject: Subject) -> Iterator[tuple[Item, str, str, Place | None]]:
+    """Yield each OIDC provider that a trust policy allows: statement, address, principal, place."""
+    if subject.kind != "trust":
+        return
+    for item in subject.allows:
+        if not _says(item, WEB_IDENTITY):
+            continue
+        for name in _ids(item.written.principal, "Federated"):
+            host = host_of(name)
+            if host is not None:
+                yield item, host, name, item.place("Principal")
+
+
+def _admitted(item: Item, principal: str, token: Token) -> Request | None:
+    """Return a request with a *token* that the document allows."""
+    claims = (f"{token.host}:sub", f"{token.host}:{BY_APPLICATION.get(token.host, 'aud')}")
+    return admitted(item, (WEB_IDENTITY, ROLE), principal, token.values(), always=claims)
+
+
+def _token_words(request: Request, host: str) -> str:
+    claims = ", ".join(
+        f"{key.rpartition(':')[2]} `{value if isinstance(value, str) else value[0]}`"
+        for key, value in request.context.items()
+        if key.lower().startswith(f"{host.lower()}:")
+    )
+    return f"a token of {host} with {claims}" if claims else f"any token of {host}"
+
+
+def _step(request: Request, says: str) -> Step:
+    return Step(request, "allowed", says)
+
+
+def _asks(item: Item, *keys: str) -> bool:
+    """Say whether a condition is on one of *keys*, or on one that begins so if it ends with `:`."""
+    names = [condition.key.lower() for condition in item.written.conditions]
+    return any(
+        name.startswith(key.lower()) if key.endswith(":") else name == key.lower()
+        for name in names
+        for key in keys
+    )
+
+
+def _ids(principals: Principals | None, kind: str) -> tuple[str, ...]:
+    """Return the principals of one *kind*, such as `AWS` or `Service`."""
+    pairs = principals.ids if principals is not None else ()
+    return tuple(name for named, names in pairs if named == kind for name in names)

@@ -1,0 +1,79 @@
+"""AWS publishes a list of the checks of its own validator; each policy here fails one of them.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from cml_iam.lint import lint_text
+
+CHECKS: Final = Path(__file__).parents[3] / "shared" / "conformance" / "policy_checks.jsonl"
+
+OURS: Final = {
+    "Allow with NotPrincipal": "CML525",
+    "Empty array principal": "CML102",
+    "Empty object principal": "CML102",
+    "Federated principal not supported": "CML211",
+    "Invalid federated principal syntax": "CML211",
+    "Invalid principal format": "CML211",
+    "Invalid role reference": "CML213",
+    "Invalid service principal format": "CML211",
+    "Missing action for condition key": "CML214",
+    "Missing action roles anywhere": "CML214",
+    "Missing condition key oidc": "CML522",
+    "Policy size exceeds SCP quota": "CML103",
+    "Policy size resource": "CML103",
+    "Restrict access to service principal": "CML526",
+    "SCP principal": "CML104",
+    "Specific github repo": "CML523",
+    "Trust wildcard in principal": "CML521",
+    "Unsupported wildcard in principal": "CML211",
+}
+"""AWS's check, and the rule here that is about the same."""
+
+SILENT: Final = frozenset({"SCP action wildcard", "SCP allow NotAction"})
+"""Checks of what service control policies may have since they take the full policy language."""
+
+DELIBERATE: Final = {
+    "Irrelevant condition key": "s3:ResourceAccount does restrict: the bucket's policy holds for "
+    "one account only, and the condition compares it; it is no fault that it always holds",
+}
+"""Checks of resource and trust policies that are not made here, and why."""
+
+
+def rows() -> list[dict[str, Any]]:
+    lines = CHECKS.read_text("utf-8").splitlines() if CHECKS.is_file() else []
+    return [row for row in map(json.loads, lines) if row["kind"] != "identity"]
+
+
+needs_checks = pytest.mark.skipif(not rows(), reason="AWS's checks are not here")
+
+
+@needs_checks
+def test_every_check_of_policies_with_principals_is_made_or_left_out_with_a_reason() -> None:
+    found = {
+        row["check"]: sorted({each.rule for each in lint_text(row["policy"], kind=row["kind"])})
+        for row in rows()
+    }
+
+    missing = {check: rule for check, rule in OURS.items() if rule not in found.get(check, ())}
+    assert missing == {}
+    assert {check: found[check] for check in SILENT} == {check: [] for check in SILENT}
+    assert found.keys() == OURS.keys() | SILENT | DELIBERATE.keys()
+
+
+@needs_checks
+def test_the_kind_of_each_is_recognized_where_the_document_says_it() -> None:
+    from cml_iam.lint import recognized_kind
+
+    others = {"SCP principal": "rcp"}
+    for row in rows():
+        if row["kind"] in {"trust", "resource"}:
+            kind = recognized_kind(json.loads(row["policy"]))
+            assert kind == others.get(row["check"], row["kind"]), row["check"]

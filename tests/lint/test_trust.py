@@ -1,0 +1,348 @@
+"""Who may assume a role or use a resource: strangers are let in, or they are not.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cml_iam.lint import lint_text
+from cml_iam.lint._strangers import authorizer_of
+from cml_iam.render import DOCUMENTS, render_document
+from cml_iam.site import Eks, Site
+
+GITHUB = "token.actions.githubusercontent.com"
+GITLAB = "gitlab.com"
+TERRAFORM = "app.terraform.io"
+CIRCLE = "oidc.circleci.com/org/7e1f4c3a"
+BITBUCKET = "api.bitbucket.org/2.0/workspaces/example/pipelines-config/identity/oidc"
+AZURE = "vstoken.dev.azure.com/7e1f4c3a"
+CLUSTER = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
+COGNITO = "cognito-identity.amazonaws.com"
+GOOGLE = "accounts.google.com"
+
+STRANGE, PROJECT, AUDIENCE = "CML522", "CML523", "CML524"
+
+
+def rules(*statements: dict[str, Any], kind: str | None = None) -> list[str]:
+    """Return the rules that find something, after every witness was asked of the engine again."""
+    text = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+    findings = lint_text(text, kind=kind)
+    for step in (step for finding in findings for step in finding.witness):
+        assert authorizer_of(text).decide(step.request).outcome == step.outcome == "allowed"
+    return [finding.rule for finding in findings]
+
+
+def web_identity(host: str, conditions: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    known = {COGNITO, GOOGLE}
+    arn = host if host in known else f"arn:aws:iam::111122223333:oidc-provider/{host}"
+    return {
+        "Effect": "Allow",
+        "Principal": {"Federated": arn},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {
+            operator: {f"{host}:{claim}": value for claim, value in block.items()}
+            for operator, block in conditions.items()
+        },
+    }
+
+
+def subject(pattern: Any, **claims: str) -> dict[str, dict[str, Any]]:
+    return {"StringEquals": {"aud": "sts.amazonaws.com", **claims}, "StringLike": {"sub": pattern}}
+
+
+ONLY_AUDIENCE = {"StringEquals": {"aud": "sts.amazonaws.com"}}
+
+
+@pytest.mark.parametrize(
+    ("host", "conditions", "expected"),
+    [
+        (GITHUB, ONLY_AUDIENCE, [STRANGE]),
+        (GITHUB, subject("*"), [STRANGE]),
+        (GITHUB, subject("repo:*"), [STRANGE]),
+        (GITHUB, subject("repo:example-org*"), [STRANGE]),
+        (GITHUB, subject("repo:*/deployment:ref:refs/heads/main"), [STRANGE]),
+        (GITHUB, subject("repo:*:ref:refs/heads/main"), [STRANGE]),
+        (GITHUB, subject("*:ref:refs/heads/main"), [STRANGE]),
+        (GITHUB, subject("repo:?xample-org/deployment:*"), [STRANGE]),
+        (GITHUB, subject(["repo:example-org/deployment:*", "repo:*"]), [STRANGE]),
+        (GITHUB, {**ONLY_AUDIENCE, "StringNotEquals": {"sub": "repo:a/b:c"}}, [STRANGE]),
+        (GITHUB, {"StringEquals": {"aud": "sts.amazonaws.com", "actor": "me"}}, [STRANGE]),
+        (GITHUB, subject("repo:example-org/*"), [PROJECT]),
+        (GITHUB, subject("repo:example-org/deployment*"), [PROJECT]),
+        (
+            GITHUB,
+            {"StringEquals": {"aud": "sts.amazonaws.com", "repository_owner": "example-org"}},
+            [PROJECT],
+        ),
+        (GITHUB, subject("repo:example-org/deployment:*"), []),
+        (GITHUB, subject("repo:example-org/deployment:ref:refs/heads/*"), []),
+        (GITHUB, subject(["repo:example-org/a:*", "repo:example-org/b:environment:live"]), []),
+        (GITHUB, {"StringLike": {"sub": "repo:example-org/deployment:*"}}, [AUDIENCE]),
+        (GITLAB, ONLY_AUDIENCE, [STRANGE]),
+        (GITLAB, subject("project_path:*"), [STRANGE]),
+        (GITLAB, subject("project_path:example*:ref_type:branch:ref:main"), [STRANGE]),
+        (GITLAB, subject("project_path:example/*"), [PROJECT]),
+        (GITLAB, subject("project_path:example/app:ref_type:branch:ref:*"), []),
+        (TERRAFORM, subject("organization:*"), [STRANGE]),
+        (TERRAFORM, subject("organization:example*:project:app:*"), [STRANGE]),
+        (TERRAFORM, subject("organization:example:*"), [PROJECT]),
+        (TERRAFORM, subject("organization:example:project:app:workspace:w:run_phase:*"), []),
+        (CIRCLE, ONLY_AUDIENCE, [STRANGE]),
+        (CIRCLE, subject("org/7e1f4c3a/*"), [PROJECT]),
+        (CIRCLE, subject("org/7e1f4c3a/project/5d2c/user/*"), []),
+        (BITBUCKET, ONLY_AUDIENCE, [STRANGE]),
+        (BITBUCKET, subject("{5d2c7e1f}:*"), []),
+        (AZURE, ONLY_AUDIENCE, [STRANGE]),
+        (AZURE, subject("sc://example/app/connection"), []),
+        (CLUSTER, ONLY_AUDIENCE, [STRANGE]),
+        (CLUSTER, subject("system:serviceaccount:live:manager"), []),
+        ("idp.example.com", ONLY_AUDIENCE, [STRANGE]),
+        ("idp.example.com", subject("*"), [STRANGE]),
+        ("idp.example.com", subject("team-*"), []),
+        (COGNITO, {"ForAnyValue:StringLike": {"amr": "authenticated"}}, [STRANGE]),
+        (COGNITO, {"StringLike": {"aud": "*"}}, [STRANGE]),
+        (COGNITO, {"StringEquals": {"aud": "us-east-1:5d2c7e1f"}}, []),
+        (GOOGLE, {"StringLike": {"email": "*"}}, [STRANGE]),
+        (GOOGLE, {"StringEquals": {"aud": "66677788899900pro0"}}, []),
+    ],
+)
+def test_a_stranger_s_token_is_asked_of_the_engine(
+    host: str, conditions: dict[str, dict[str, Any]], expected: list[str]
+) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-by-default.html"""
+    assert rules(web_identity(host, conditions)) == expected
+
+
+def test_a_deny_beside_it_keeps_the_strangers_out() -> None:
+    deny = web_identity(GITHUB, {"StringNotLike": {"sub": "repo:example-org/deployment:*"}})
+
+    found = rules(web_identity(GITHUB, ONLY_AUDIENCE), {**deny, "Effect": "Deny"})
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("conditions", "is_anyone"),
+    [
+        ({}, True),
+        ({"StringEquals": {"sts:ExternalId": "x"}}, True),
+        ({"Bool": {"aws:MultiFactorAuthPresent": "true"}}, True),
+        ({"StringNotEquals": {"aws:PrincipalOrgID": "o-exampleorg"}}, True),
+        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/deploy*"}}, True),
+        ({"StringEquals": {"aws:PrincipalOrgID": "o-exampleorg"}}, False),
+        ({"StringEquals": {"aws:PrincipalAccount": "444455556666"}}, False),
+        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/*"}}, False),
+        ({"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}, False),
+        ({"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}, True),
+    ],
+)
+@pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": ["111122223333", "*"]}])
+def test_a_role_that_anyone_may_assume(
+    principal: Any, conditions: dict[str, Any], is_anyone: bool
+) -> None:
+    trust = {
+        "Effect": "Allow",
+        "Principal": principal,
+        "Action": "sts:AssumeRole",
+        "Condition": conditions,
+    }
+
+    assert rules(trust) == (["CML521"] if is_anyone else [])
+
+
+@pytest.mark.parametrize(
+    ("conditions", "is_anyone"),
+    [
+        ({}, True),
+        ({"Bool": {"aws:SecureTransport": "true"}}, True),
+        ({"StringLike": {"s3:prefix": "public/*"}}, True),
+        ({"StringEquals": {"aws:SourceVpce": "vpce-1a2b3c4d"}}, False),
+        ({"StringEquals": {"aws:SourceArn": "arn:aws:sns:us-east-1:111122223333:t"}}, False),
+        ({"StringLike": {"aws:PrincipalOrgPaths": "o-exampleorg/*"}}, False),
+    ],
+)
+def test_a_bucket_that_anyone_may_use(conditions: dict[str, Any], is_anyone: bool) -> None:
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:ListBucket",
+        "Resource": "arn:aws:s3:::example-bucket",
+        "Condition": conditions,
+    }
+
+    assert ("CML521" in rules(statement)) is is_anyone
+
+
+def test_a_bucket_for_everybody_that_a_deny_closes_is_not_open() -> None:
+    about = {"Action": "s3:*", "Resource": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"]}
+    allow = {"Effect": "Allow", "Principal": "*", **about}
+    own = {"StringNotEquals": {"aws:PrincipalOrgID": "o-exampleorg"}}
+    deny = {"Effect": "Deny", "Principal": "*", **about, "Condition": own}
+
+    assert rules(allow) == ["CML521"]
+    assert rules(allow, deny) == []
+
+
+@pytest.mark.parametrize(
+    ("principal", "expected"),
+    [
+        ({"AWS": "111122223333"}, []),
+        ({"AWS": "arn:aws:iam::111122223333:root"}, []),
+        ({"AWS": "arn:aws-us-gov:iam::111122223333:role/path/name"}, []),
+        ({"AWS": "arn:aws:sts::111122223333:assumed-role/name/session"}, []),
+        ({"AWS": "arn:aws:iam::111122223333:user/*"}, ["CML211"]),
+        ({"AWS": "arn:aws:iam::*:root"}, ["CML211"]),
+        ({"AWS": "arn:aws:iam::1234:user"}, ["CML211"]),
+        ({"AWS": "1234"}, ["CML211"]),
+        ({"AWS": "arn:aws:iam::111122223333:group/admins"}, ["CML211"]),
+        ({"AWS": "AROAJQABLZS4A3QDU576Q"}, ["CML213"]),
+        ({"Service": "ec2"}, ["CML211"]),
+        ({"Service": "ec3.amazonaws.com"}, ["CML212"]),
+        ({"Service": ["ec2.amazonaws.com", "lambda.amazonaws.com"]}, []),
+        ({"Service": ["ec2.amazonaws.com.cn", "ecs-tasks.amazonaws.com"]}, []),
+        ({"Service": "logs.eu-central-1.amazonaws.com"}, []),
+        ({"Service": "pods.eks.amazonaws.com"}, []),
+        ({"Service": "spotfleet.amazonaws.com"}, []),
+        ({"Federated": "arn:aws:iam::111122223333:saml/company"}, ["CML211", "CML214"]),
+    ],
+)
+def test_principals_as_they_are_written(principal: Any, expected: list[str]) -> None:
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+
+    assert rules(statement) == expected
+
+
+SAML = {"Federated": "arn:aws:iam::111122223333:saml-provider/company"}
+TO_AWS = {"StringEquals": {"SAML:aud": "https://signin.aws.amazon.com/saml"}}
+ANYWHERE = {"Service": "rolesanywhere.amazonaws.com"}
+ACCOUNT = {"AWS": "111122223333"}
+TAGGED = {"StringEquals": {"aws:RequestTag/team": "blue"}}
+NAMED = {"StringLike": {"sts:SourceIdentity": "*"}}
+
+
+@pytest.mark.parametrize(
+    ("principal", "actions", "conditions", "expected"),
+    [
+        (SAML, ["sts:AssumeRoleWithSAML"], TO_AWS, []),
+        (SAML, ["sts:AssumeRoleWithSAML", "sts:TagSession"], TO_AWS, []),
+        (SAML, ["sts:AssumeRoleWithSAML"], {}, ["CML524"]),
+        (SAML, ["sts:AssumeRoleWithWebIdentity"], TO_AWS, ["CML214"]),
+        (SAML, ["sts:AssumeRole"], TO_AWS, ["CML214"]),
+        (ACCOUNT, ["sts:AssumeRole"], {}, []),
+        (ACCOUNT, ["sts:AssumeRole*"], {}, []),
+        (ACCOUNT, ["sts:AssumeRole", "sts:SetContext"], {}, []),
+        (ACCOUNT, ["sts:AssumeRoleWithSAML"], {}, ["CML214"]),
+        (ACCOUNT, ["sts:AssumeRole", "sts:GetFederationToken"], {}, ["CML214"]),
+        (ACCOUNT, ["sts:AssumeRole", "ec2:RunInstances"], {}, ["CML214"]),
+        (ACCOUNT, ["sts:AssumeRole"], TAGGED, ["CML214"]),
+        (ACCOUNT, ["sts:AssumeRole", "sts:TagSession"], TAGGED, []),
+        (ACCOUNT, ["sts:AssumeRole"], NAMED, ["CML214"]),
+        (ACCOUNT, ["sts:AssumeRole", "sts:SetSourceIdentity"], NAMED, []),
+        (ANYWHERE, ["sts:AssumeRole"], {}, ["CML214"]),
+        (ANYWHERE, ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"], {}, []),
+    ],
+)
+def test_actions_of_a_trust_policy(
+    principal: Any, actions: list[str], conditions: dict[str, Any], expected: list[str]
+) -> None:
+    """AWS: who assumes a role by which action, and what session tags need.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
+    https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html
+    """
+    statement = {"Effect": "Allow", "Principal": principal, "Action": actions}
+
+    assert rules({**statement, "Condition": conditions}) == expected
+
+
+OBJECTS = {"Action": "s3:PutObject", "Resource": "arn:aws:s3:::example-bucket/*"}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({}, ["CML526"]),
+        ({"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}, ["CML526"]),
+        ({"StringEquals": {"aws:SourceAccount": "111122223333"}}, []),
+        ({"ArnLike": {"AWS:SourceArn": "arn:aws:cloudtrail:*:111122223333:trail/*"}}, []),
+        ({"StringEquals": {"aws:SourceOrgID": "o-exampleorg"}}, []),
+    ],
+)
+def test_a_service_that_may_act_for_any_account(
+    conditions: dict[str, Any], expected: list[str]
+) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html"""
+    service = {"Service": "cloudtrail.amazonaws.com"}
+
+    found = rules({"Effect": "Allow", "Principal": service, **OBJECTS, "Condition": conditions})
+
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"), [("ec2", []), ("lambda", []), ("scheduler", ["CML526"])]
+)
+def test_of_trust_policies_only_services_that_send_a_source_need_one(
+    service: str, expected: list[str]
+) -> None:
+    principal = {"Service": f"{service}.amazonaws.com"}
+
+    found = rules({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"})
+
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ({"Effect": "Allow", **OBJECTS}, ["CML525"]),
+        ({"Effect": "Deny", **OBJECTS}, []),
+        ({"Effect": "Allow", "Action": "sts:AssumeRole"}, ["CML525"]),
+        ({"Effect": "Deny", "Action": "sts:AssumeRole"}, ["CML525"]),
+    ],
+)
+def test_not_principal(statement: dict[str, Any], expected: list[str]) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html"""
+    user = {"AWS": "arn:aws:iam::111122223333:user/a"}
+
+    assert rules({**statement, "NotPrincipal": user}) == expected
+
+
+CONTROL = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, []),
+        ({"Principal": {"AWS": "*"}}, []),
+        ({"Action": ["s3:PutObject", "sts:AssumeRole", "kms:*"]}, []),
+        ({"Effect": "Allow"}, ["CML215"]),
+        ({"Principal": {"AWS": "111122223333"}}, ["CML215"]),
+        ({"Action": "*"}, ["CML215"]),
+        ({"Action": "ec2:RunInstances"}, ["CML215"]),
+        ({"Action": None, "NotAction": "s3:GetObject"}, ["CML215"]),
+        ({"Resource": None}, ["CML104"]),
+        ({"Principal": None}, ["CML104", "CML215"]),
+    ],
+)
+def test_resource_control_policies(change: dict[str, Any], expected: list[str]) -> None:
+    """https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps_syntax.html"""
+    statement = {name: value for name, value in {**CONTROL, **change}.items() if value is not None}
+
+    assert rules(statement, kind="rcp") == expected
+
+
+@pytest.mark.parametrize("name", [name for name, form in DOCUMENTS.items() if form.kind == "trust"])
+def test_nothing_is_found_in_the_trust_policies_that_are_rendered(name: str) -> None:
+    """Those of `policy render`, and no kind needs to be given."""
+    cluster = Eks("cml", "us-east-1", CLUSTER)
+    site = Site("111122223333", user=None, role="manager", ecs_region="us-east-1", eks=cluster)
+
+    assert lint_text(render_document(site, name).text) == ()
