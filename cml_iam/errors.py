@@ -33,14 +33,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A position in a file: *line* and *column* count from 1."""
+    """A position in a file: *line* and *column* count from 1.
+
+    Both are 0 where *file* alone says where: a text within a text has no lines of the file.
+    """
 
     file: str
     line: int
     column: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)

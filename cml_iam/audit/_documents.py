@@ -16,13 +16,17 @@ from cml_iam.audit._promises import PROMISES, PROMISES_TITLE, promises
 from cml_iam.audit._report import Check, Input, Skipped, Spot
 from cml_iam.audit._secrets import SECRETS, secrets_in
 from cml_iam.engine import compile_policies
-from cml_iam.errors import DocumentError, InputError, QuotaError
+from cml_iam.errors import DocumentError, InputError, QuotaError, UnsupportedError
 from cml_iam.lint import Severity
 from cml_iam.policy import attachment_problems, parse_policy
 from cml_iam.render import DOCUMENTS, render_document, render_parts
+from cml_iam.sources import document_of, pseudo_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cml_iam.audit._report import AuditFinding, State
+    from cml_iam.errors import Problem
     from cml_iam.expectations import Judgement
     from cml_iam.lint import Kind
     from cml_iam.policy import PolicyDocument
@@ -36,9 +40,11 @@ DRIFT_TITLE: Final = "Files named as documents of the site mean what the site re
 EXPECTATIONS_TITLE: Final = "Every permission of the site works, and nothing beyond"
 
 NO_POLICY: Final = (
-    "no policy found: looked for a `Statement` in .json files and in JSON blocks of Markdown"
+    "no policy found: looked for a `Statement` in .json files and in JSON blocks of Markdown, in"
+    " YAML, CloudFormation templates and Terraform plans"
 )
 _NAME_THEM: Final = "name files or folders with policies, or leave this out: --skip lint"
+_AS_DEPLOYED: Final = "give these policies as JSON, as they are deployed"
 _NO_SITE: Final = "no site file, which says what must hold"
 
 OFFLINE: Final = (LINT, DRIFT, SECRETS, EXPECTATIONS, PROMISES)
@@ -79,10 +85,15 @@ def audit_documents(asked: Offline) -> Part:
     read = [each for each in asked.given if each.unread is None]
     inputs = tuple(Input(each.name, "file", each.sha256) for each in read)
     over = tuple(Skipped(n, each.skipped) for n, each in contents.items() if each.skipped)
+    left = tuple(
+        problem
+        for content in contents.values()
+        for problem in (*content.unread, *(p for each in content.policies for p in each.open))
+    )
     subjects = policies
     if asked.site and (not asked.given or (not policies and _names_site(asked))):
         subjects = _rendered(asked.site, asked.profile)
-    lint = _lint(subjects, asked)
+    lint = _left_open(_lint(subjects, asked), left)
     compared = _drift(policies, asked)
     expected = _expectations(policies, asked, lint.findings, compared.findings)
     kept = _unexplained(lint.findings, compared, expected, asked)
@@ -125,17 +136,43 @@ def _without_site(asked: Offline) -> Part:
     )
 
 
-def read_policies(policies: Sequence[Policy]) -> tuple[PolicyDocument, ...]:
-    """Return the documents of *policies* that can be read; lint reports the rest."""
+def read_policies(policies: Sequence[Policy], site: Site) -> tuple[PolicyDocument, ...]:
+    """Return the documents of *policies* that can be read, in the account of *site*.
+
+    Lint reports the rest.
+    """
     read = []
+    known = pseudo_of(site.account, site.partition)
     for each in policies:
         try:
-            document = parse_policy(each.text, each.name)
-        except DocumentError:
+            document = _document(each, known)
+        except (DocumentError, UnsupportedError):
             continue
         if not attachment_problems(document):
             read.append(document)
     return tuple(read)
+
+
+def _document(policy: Policy, known: Mapping[str, str]) -> PolicyDocument:
+    if policy.kept:
+        return document_of(policy.kept, known)
+    return parse_policy(policy.text, policy.name)
+
+
+def _left_open(part: Part, left: Sequence[Problem]) -> Part:
+    """Return the *part* of lint with what it could not judge: then the check is not made whole."""
+    if not left:
+        return part
+    over = tuple(
+        Skipped(str(each.place) if each.place else "<policy>", each.message) for each in left
+    )
+    many = f"{len(left)} part{'s' if left[1:] else ''}"
+    reason = f"{many} of the policies cannot be read as the files are, and are listed as not judged"
+    checks = tuple(
+        replace(each, state="not checked", reason=reason, remedy=_AS_DEPLOYED)
+        for each in part.checks
+    )
+    return replace(part, checks=checks, passed_over=over)
 
 
 def _rendered(site: Site, profile: Profile) -> list[Policy]:
@@ -163,7 +200,7 @@ def _lint(policies: Sequence[Policy], asked: Offline) -> Part:
     for kind, group in kinds.items():
         together = asked.together and kind == "identity"
         findings += lint_many(group, kind, together=together, processes=asked.processes)
-    order = {each.name: number for number, each in enumerate(policies)}
+    order = {each.file: number for number, each in enumerate(policies)}
     findings.sort(key=lambda each: (order.get(each.spot.file or "", 0), each.spot.line or 0))
     many = f"{len(policies)} {'policies' if policies[1:] else 'policy'}"
     title = "What the policies say has the effect it is meant to have"
@@ -194,7 +231,7 @@ def _drift(policies: Sequence[Policy], asked: Offline) -> Part:
     parts: list[Part] = []
     for role in roles:
         files = [each for each in policies if each.role == role]
-        there = read_policies(files)
+        there = read_policies(files, site)
         wanted = _wanted(site, asked.profile if role == "policy" else role)
         if len(there) < len(files) or not wanted:
             continue  # lint says why it cannot be read; or the site does not render it
@@ -245,15 +282,17 @@ def _expectations(
         return Part()
     title = EXPECTATIONS_TITLE
     files = in_force(policies, asked.profile)
-    documents = read_policies(files) if files else _wanted(site, asked.profile)
+    documents = read_policies(files, site) if files else _wanted(site, asked.profile)
     if files and len(documents) < len(files):
-        reason, remedy = "the policy cannot be read", "mend what lint found in it"
+        reason, remedy = "the policy cannot be read", "fix what lint found in it"
+        if any(each.open for each in files):
+            reason, remedy = "its file leaves a part of the policy open", _AS_DEPLOYED
         check = Check(EXPECTATIONS, title, "permissions", "not checked", 0, "", reason, remedy)
         return Part(checks=(check,))
     authorizer = compile_policies(identity=documents)
     asker, judgements = asks_offline(authorizer), judged(authorizer, site, documents)
     wrong = [each for each in judgements if each.verdict == "fails"]
-    name = files[0].name if files else f"{asked.profile} (rendered)"
+    name = files[0].file if files else f"{asked.profile} (rendered)"
     whose = _named(files) if files else f"the {asked.profile} policy the site renders"
     explained = any(each.spot.file == name for each in drifted)
     failed = [] if explained else [each for each in wrong if not _by_lint(each, lint, name)]

@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.errors import InputError
+from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import LARGEST, decoded, open_regular
 from cml_iam.lint import recognized_kind
 from cml_iam.policy import other_document
 from cml_iam.render import DOCUMENTS
+from cml_iam.sources import Source, may_hold_policy, pseudo_of, read_source, subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cml_iam.audit._report import Spot
+    from cml_iam.errors import Problem
     from cml_iam.lint import Kind
     from cml_iam.site import Site
+    from cml_iam.sources import Kept, Subject
 
 TEXTS: Final = frozenset(
     {".md", ".env", ".txt", ".toml", ".ini", ".cfg", ".yaml", ".yml", ".sh", ".tf", ".tfvars", ""}
@@ -39,11 +43,9 @@ _PART: Final = re.compile(r"(.+)-[0-9]+")
 
 
 _CARRIERS: Final = {
-    ".tf": "policies in Terraform are not judged",
-    ".yaml": "policies in YAML are not judged",
-    ".yml": "policies in YAML are not judged",
+    ".tf": "policies in Terraform are judged in its plan: `terraform show -json`",
 }
-_CARRIED: Final = re.compile(r"aws_iam_|^\s*-?\s*['\"]?Effect['\"]?\s*[:=]", re.MULTILINE)
+_CARRIED: Final = re.compile(r"aws_iam_|^\s*['\"]?Effect['\"]?\s*=", re.MULTILINE)
 """What a policy, written in another language, never lacks."""
 
 
@@ -69,6 +71,9 @@ class Policy:
     *role* is a name of `render.DOCUMENTS`, `policy` for what carries the name of the site's policy,
     or None. *snippet* says that a statement alone stands there; *shift* is how many columns further
     the first line begins in *text* than in the file.
+
+    *kept* is the policy where it stands in a template or plan, and *subject* what of it is judged;
+    then *text* is it written out.
     """
 
     name: str
@@ -77,14 +82,40 @@ class Policy:
     role: str | None
     snippet: bool = False
     shift: int = 0
+    kept: Kept | None = None
+    subject: Subject | None = None
+
+    @property
+    def file(self) -> str:
+        """The file that the policy stands in."""
+        return self.kept.file if self.kept else self.name
+
+    @property
+    def open(self) -> tuple[Problem, ...]:
+        """What of the policy is not judged, since its file leaves it open."""
+        return self.subject.open if self.subject else ()
+
+    def spot(self, spot: Spot) -> Spot:
+        """Return *spot*, which is in *text*, as it is in the file: by line, or by what it is in."""
+        if self.kept is None or self.subject is None:
+            if spot.line != 1 or spot.column is None:
+                return spot
+            return replace(spot, column=max(1, spot.column - self.shift))
+        if spot.line is None:
+            return replace(spot, file=self.file, resource=self.kept.label or None)
+        return replace(spot, file=self.file)
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds: its *policies*, or why what may look like one is not judged."""
+    """What a file holds: its *policies*, or why what may look like one is not judged.
+
+    *unread* is what may be a policy and cannot be read.
+    """
 
     policies: tuple[Policy, ...] = ()
     skipped: str | None = None
+    unread: tuple[Problem, ...] = ()
 
 
 def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
@@ -115,6 +146,9 @@ def content_of(given: Given, site: Site | None, *, alone: bool) -> Content:
         return Content(skipped=given.unread)
     if given.name.endswith((".md", ".markdown")):
         return _markdown(given)
+    named = alone and given.named
+    if source := _source(given, named=named):
+        return _kept(source, site, named=named)
     if not given.name.endswith(".json"):
         carrier = _CARRIERS.get(Path(given.name).suffix)
         return Content(skipped=carrier if carrier and _CARRIED.search(given.text) else None)
@@ -126,10 +160,34 @@ def content_of(given: Given, site: Site | None, *, alone: bool) -> Content:
     if role is None and _is_statement(value):
         text = f"{_OPENED}{given.text}{_CLOSED}"
         return Content((Policy(given.name, text, _kind(value, None), None, True, len(_OPENED)),))
-    other = other_document(value, named=alone and given.named)
+    other = other_document(value, named=named)
     if other is not None and value is not None:
         return Content(skipped=f"it is {other}")
     return Content((Policy(given.name, given.text, _kind(value, role), role),))
+
+
+def _source(given: Given, *, named: bool) -> Source | None:
+    """Return what the file is where it holds policies in another form; YAML only if it may."""
+    if given.name.endswith((".yaml", ".yml")) and not (named or may_hold_policy(given.text)):
+        return None
+    try:
+        return read_source(given.text, given.name)
+    except DocumentError as error:
+        return Source("YAML that cannot be read", unread=error.problems)
+
+
+def _kept(source: Source, site: Site | None, *, named: bool) -> Content:
+    """Return the policies of a template or plan; the site says what account it is made in."""
+    known = pseudo_of(site.account, site.partition) if site else None
+    policies = []
+    for each in source.policies:
+        subject = subject_of(each, known)
+        text = subject.readings[0].text if subject.readings else "{}"
+        kind = each.kind or _kind(json.loads(text), None)
+        policies.append(Policy(each.name, text, kind, None, kept=each, subject=subject))
+    nothing = not (policies or source.unread)
+    reason = f"it is {source.form} without a policy" if nothing and named else None
+    return Content(tuple(policies), reason, source.unread)
 
 
 def _files(folder: Path) -> Iterator[Path]:

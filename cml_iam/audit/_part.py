@@ -76,8 +76,8 @@ def linted(finding: Finding, check: str, name: str) -> AuditFinding:
     place = finding.place
     spot = Spot(
         file=place.file if place else name,
-        line=place.line if place else None,
-        column=place.column if place else None,
+        line=place.line or None if place else None,
+        column=place.column or None if place else None,
         statement=finding.statement,
     )
     return AuditFinding(

@@ -115,6 +115,8 @@ def places_of(finding: AuditFinding) -> tuple[str, ...]:
     spot = finding.spot
     numbers = [str(each) for each in (spot.line, spot.column) if each is not None]
     where = ":".join([spot.file, *numbers]) if spot.file else spot.resource or spot.account or ""
+    if spot.file and spot.resource:
+        where = f"{where}: {spot.resource}"
     stated = f"{where} [{spot.statement}]".lstrip() if spot.statement else where
     printed = f"{stated} in account {spot.account}" if spot.account else stated
     alone = (spot.file, spot.resource, spot.account)

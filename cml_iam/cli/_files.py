@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cml_iam.cli._output import INFO, note
+from cml_iam.cli._site import find_site
+from cml_iam.errors import InputError, UnsupportedError
 from cml_iam.files import regular_text
 from cml_iam.policy import PolicyDocument, parse_policy
+from cml_iam.sources import document_of, may_hold_policy, pseudo_of, read_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cml_iam.sources import Kept, Source
+
+FORMS = (".json", ".yaml", ".yml")
+"""Suffixes of the files of a folder in which policies are looked for."""
 
 
 def read_text(path: Path) -> str:
@@ -17,5 +30,88 @@ def read_text(path: Path) -> str:
 
 
 def read_policy(path: Path) -> PolicyDocument:
-    """Return the policy document in *path*; raises InputError, DocumentError."""
-    return parse_policy(read_text(path), str(path))
+    """Return the one policy document in *path*.
+
+    Raises InputError, DocumentError, and UnsupportedError for a template that leaves it open.
+    """
+    read = _read(path)
+    if isinstance(read, PolicyDocument):
+        return read
+    several = read if len(read) == 1 else [each for each in read if _is_attached(each)]
+    if len(several) != 1:
+        raise _several(path, read)
+    return _document(several[0])
+
+
+def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
+    """Return the policy documents in *path* that are attached to principals, or the only one.
+
+    Raises as `read_policy` does.
+    """
+    read = _read(path)
+    if isinstance(read, PolicyDocument):
+        return (read,)
+    attached = read if len(read) == 1 else [each for each in read if _is_attached(each)]
+    if not attached:
+        raise _several(path, read)
+    if len(read) > 1:
+        note(f"{INFO} {path}: taken together: {', '.join(each.label for each in attached)}")
+    return tuple(map(_document, attached))
+
+
+def policy_files(folder: Path) -> list[Path]:
+    """Return the files of *folder* in which policies are: JSON, and YAML that may hold one."""
+    return [
+        each
+        for each in sorted(folder.iterdir())
+        if each.suffix in FORMS and (each.suffix == ".json" or may_hold_policy(regular_text(each)))
+    ]
+
+
+def _read(path: Path) -> PolicyDocument | Sequence[Kept]:
+    """Return the policy that *path* is, or those that it holds: `FILE#NAME` is one of them."""
+    file, chosen = path, ""
+    if "#" in str(path) and not path.exists():
+        name, _, chosen = str(path).partition("#")
+        file = Path(name)
+    text = read_text(file)
+    source = read_source(text, str(file))
+    if source is None:
+        if chosen:
+            raise InputError(f"`{file}` is one policy: leave out `#{chosen}`")
+        return parse_policy(text, str(file))
+    if not chosen:
+        return _all(source, path)
+    kept = [e for e in source.policies if chosen in (e.label, e.label.removeprefix("Resources."))]
+    if not kept:
+        raise _several(file, source.policies, f"`{file}` has no policy `{chosen}`")
+    return kept
+
+
+def _all(source: Source, path: Path) -> Sequence[Kept]:
+    if source.unread:
+        lines = "; ".join(map(str, source.unread))
+        remedy = f"name the policy that is meant: {path}#NAME" if source.policies else None
+        raise UnsupportedError(f"not every policy of `{path}` is read: {lines}", remedy=remedy)
+    if not source.policies:
+        raise InputError(f"no policy in `{path}`: it is {source.form}")
+    return source.policies
+
+
+def _is_attached(kept: Kept) -> bool:
+    from cml_iam.lint import recognized_kind
+
+    return (kept.kind or recognized_kind(kept.written.value)) == "identity"
+
+
+def _document(kept: Kept) -> PolicyDocument:
+    site = find_site() if kept.template else None
+    return document_of(kept, pseudo_of(site.account, site.partition) if site else {})
+
+
+def _several(path: Path, kept: Sequence[Kept], message: str = "") -> InputError:
+    labels = ", ".join(f"`{each.label}`" for each in kept)
+    return InputError(
+        message or f"`{path}` holds more than one policy that may be meant",
+        remedy=f"name one, as {path}#NAME; there are {labels}",
+    )

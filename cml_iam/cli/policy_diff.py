@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._files import read_policy
+from cml_iam.cli._files import policy_files, read_policies
 from cml_iam.cli._output import (
     INFO,
     OK,
@@ -65,8 +65,9 @@ def diff(context: click.Context, old: Path, new: Path) -> None:
 
     That there is no difference is proved, of every request there can be; each difference comes
     with a request that shows it. Where there is a site file, both are asked its expectations too.
-    OLD and NEW are files, `-` for stdin, or folders whose .json files are taken as attached
-    together. -v prints the facts about AWS that a proof rests on.
+    OLD and NEW are files, `-` for stdin, or folders whose files are taken as attached together;
+    JSON, YAML, CloudFormation templates or Terraform plans, in which FILE#NAME is one policy. -v
+    prints the facts about AWS that a proof rests on.
 
     Exits with 0 when both mean the same, with 6 when NEW is wider or narrower, with 8 when no
     difference was found and it could not be decided whether there is one.
@@ -85,11 +86,11 @@ def diff(context: click.Context, old: Path, new: Path) -> None:
 
 def _documents(path: Path) -> tuple[PolicyDocument, ...]:
     if not path.is_dir():
-        return (read_policy(path),)
-    files = sorted(path.glob("*.json"))
+        return read_policies(path)
+    files = policy_files(path)
     if not files:
-        raise InputError(f"no .json file in `{path}`")
-    return tuple(map(read_policy, files))
+        raise InputError(f"no .json file and no YAML with a policy in `{path}`")
+    return tuple(document for each in files for document in read_policies(each))
 
 
 def _show(found: Comparison, old: Path, new: Path) -> None:

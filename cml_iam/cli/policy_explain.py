@@ -9,7 +9,7 @@ import click
 
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._files import read_policy
+from cml_iam.cli._files import read_policies, read_policy
 from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import load_site
@@ -99,14 +99,16 @@ def explain(
 
     A condition key that AWS sends under two names needs to be given under one of them; the region
     is taken from the ARN. Statements about other actions take one line each; -v shows all their
-    elements too.
+    elements too. A FILE may be JSON, YAML, a CloudFormation template or a Terraform plan; one
+    policy of several in it is FILE#NAME.
 
     Exits with 0 if ACTION is allowed, and with 3 if it is denied.
     """
     if policies:
         refuse_document("--policy")
     authorizer = compile_policies(
-        [_attached(path) for path in policies] or [_own_policy(document)],
+        [_checked(each) for path in policies for each in read_policies(path)]
+        or [_own_policy(document)],
         boundary=_attached(boundary) if boundary else None,
         session=[_attached(path) for path in session] or None,
         resource=read_policy(resource_policy) if resource_policy else None,
@@ -143,7 +145,10 @@ def read_context(pairs: Iterable[str]) -> dict[str, str | list[str]]:
 
 def _attached(path: Path) -> PolicyDocument:
     """Read a policy of a principal; raises DocumentError for one that IAM would not attach."""
-    document = read_policy(path)
+    return _checked(read_policy(path))
+
+
+def _checked(document: PolicyDocument) -> PolicyDocument:
     if problems := attachment_problems(document):
         raise DocumentError(problems)
     return document

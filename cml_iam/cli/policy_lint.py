@@ -6,24 +6,29 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from cml_iam.cli._document import document_option, refuse_document
-from cml_iam.cli._exit import Exit
+from cml_iam.cli._exit import judged
+from cml_iam.cli._files import FORMS
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import load_site
-from cml_iam.errors import InputError
+from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import decoded, open_regular, write_whole
+from cml_iam.sources import may_hold_policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cml_iam.errors import Problem
     from cml_iam.lint import Finding, Fixed, Kind
     from cml_iam.render import Profile
+    from cml_iam.sources import Subject
 
 SYMBOL = {"error": BAD, "warning": WARN, "info": INFO}
 LEVELS = ("error", "warning", "info")
@@ -72,22 +77,26 @@ def lint(
     fix: bool,
     fail_on: str,
 ) -> None:
-    """Report what is wrong with policies: FILEs, every .json file of a DIR, `-` for stdin.
+    """Report what is wrong with policies: FILEs, the JSON and YAML of a DIR, `-` for stdin.
 
     Without any, the site's own policy is judged.
 
     Each finding says where, why, what to do, and where it can a request that proves it.
-    JSON that is not a policy, such as a JSON Schema, is skipped and named. Exit code 3 with
-    findings of --fail-on or worse, 8 when no policy was found.
+    FILEs may also be CloudFormation templates and Terraform plans (`terraform show -json`); all
+    policies in them are judged. JSON that is not a policy, such as a JSON Schema, is skipped and
+    named. Exit code 3 with findings of --fail-on or worse, 8 when no policy was found or when a
+    part of one was not judged.
 
     \b
     cml-iam policy render | cml-iam policy lint -
     cml-iam policy lint trust.json
     cml-iam policy lint --kind scp guard.json
     cml-iam policy lint --together base.json extra.json
+    cml-iam policy lint template.yaml
     cml-iam policy lint --fix policies/
     """  # noqa: D301 - click reads the backspace as "do not fill"
-    from cml_iam.lint import Severity, lint_texts
+    from cml_iam.lint import Severity
+    from cml_iam.sources import plain_subject
 
     if fix and "-" in files:
         raise click.UsageError("--fix writes files, and `-` is none")
@@ -97,26 +106,75 @@ def lint(
         refuse_document("the files")
     elif fix:
         raise click.UsageError("--fix writes files: name them")
-    texts, skipped = sorted_out([each for given in files for each in read(given)])
-    if not files:
-        texts = rendered(document)
+    given = sorted_out([each for path in files for each in read(path)])
+    texts = given.texts if files else rendered(document)
     results: list[Fixed] = []
     if fix:
         texts, results = fixed(texts, kind)
-    processes = os.cpu_count() or 1
-    findings = lint_texts(texts, kind=kind, together=together, processes=processes)
+    subjects = [*(plain_subject(name, text) for name, text in texts), *given.kept]
+    subjects = [each for each in subjects if each.readings]
+    kinds = kinds_of(subjects, kind)
+    findings = judged_all(subjects, kinds, attached=together, every=kind is not None)
     if wants_json():
-        answer = as_json(findings, [name for name, _ in texts])
-        answer["kinds"] = kinds_of(texts, kind)
-        answer["skipped"] = [{"name": name, "reason": reason} for name, reason in skipped]
+        answer = as_json(findings, [*kinds])
+        answer["kinds"] = kinds
+        answer["skipped"] = [{"name": name, "reason": reason} for name, reason in given.skipped]
+        answer["not_judged"] = [problem_as_json(each) for each in given.open]
         print_json(answer | (fixed_as_json(results) if fix else {}))
     else:
-        show_skipped(skipped)
+        show_skipped(given.skipped)
         show_fixed(results)
-        show(findings, kinds_of(texts, kind))
-    if any(each.severity >= Severity[fail_on.upper()] for each in findings):
-        ctx.exit(Exit.FINDINGS)
-    ctx.exit(Exit.OK if texts else Exit.UNCHECKED)
+        if fix and given.kept:
+            say(f"{WARN} --fix corrects policies in JSON; templates and plans stay as they are")
+        show(findings, kinds, given.open)
+    failed = any(each.severity >= Severity[fail_on.upper()] for each in findings)
+    ctx.exit(judged(findings=failed, unchecked=bool(given.open) or not kinds))
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was given: *texts* of policies by name, those *kept* in other files, and the rest.
+
+    *skipped* has what is no policy, and the reason; *unread* what may be one and cannot be read.
+    """
+
+    texts: list[tuple[str, str]]
+    kept: list[Subject]
+    skipped: list[tuple[str, str]]
+    unread: list[Problem]
+
+    @property
+    def open(self) -> list[Problem]:
+        """Everything that is not judged."""
+        return [*self.unread, *(problem for each in self.kept for problem in each.open)]
+
+
+def judged_all(
+    subjects: Sequence[Subject], kinds: Mapping[str, Kind], *, attached: bool, every: bool
+) -> list[Finding]:
+    """Judge all policies, each as of its kind, in their order.
+
+    *attached*: those of one kind are judged together; only the identity-based ones, if not *every*.
+    """
+    from cml_iam.lint import lint_subjects
+
+    groups: dict[Kind, list[Subject]] = {}
+    for each in subjects:
+        groups.setdefault(kinds[each.name], []).append(each)
+    processes = os.cpu_count() or 1
+    found = [
+        finding
+        for kind, group in groups.items()
+        for finding in lint_subjects(
+            group,
+            kind=kind,
+            together=attached and (every or kind == "identity"),
+            processes=processes,
+        )
+    ]
+    files = [each.start.file if each.start else each.name for each in subjects]
+    order = {file: number for number, file in reversed(list(enumerate(files)))}
+    return sorted(found, key=lambda each: order.get(each.place.file, 0) if each.place else 0)
 
 
 def fixed(
@@ -203,30 +261,58 @@ def read(given: str) -> list[tuple[str, str, bool]]:
         return [("<stdin>", decoded(sys.stdin.buffer.read(), "<stdin>"), True)]
     path = Path(given)
     if path.is_dir():
-        found = sorted(path.rglob("*.json"))
-        if not found:
-            raise InputError(f"no .json file in `{given}`")
-        return [(str(each), text_of(each), False) for each in found]
+        found = sorted(each for each in path.rglob("*") if each.suffix in FORMS)
+        read = [(str(each), text_of(each), False) for each in found]
+        read = [each for each in read if each[0].endswith(".json") or may_hold_policy(each[1])]
+        if not read:
+            raise InputError(f"no .json file and no YAML with a policy in `{given}`")
+        return read
     return [(given, text_of(path), True)]
 
 
-def sorted_out(
-    read: Sequence[tuple[str, str, bool]],
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return the policies, each a name and a text, and what is none, each a name and a reason."""
-    from cml_iam.policy import other_document
+def sorted_out(read: Sequence[tuple[str, str, bool]]) -> Given:
+    """Return the policies of what was read, each a name, a text, and whether it was named.
 
-    texts, skipped = [], []
+    Raises DocumentError for YAML that was named and cannot be read; met in a folder, it is unread.
+    """
+    from cml_iam.policy import other_document
+    from cml_iam.sources import read_source, subject_of
+
+    given = Given([], [], [], [])
     for name, text, named in read:
+        try:
+            source = read_source(text, name)
+        except DocumentError as error:
+            if named:
+                raise
+            given.unread.extend(error.problems)
+            continue
+        if source is not None:
+            given.kept.extend(map(subject_of, source.policies))
+            given.unread.extend(source.unread)
+            if not source.policies and not source.unread:
+                given.skipped.append((name, f"it is {source.form} without a policy"))
+            continue
         try:
             other = other_document(json.loads(text), named=named)
         except (ValueError, RecursionError):
             other = None  # a finding
         if other is None:
-            texts.append((name, text))
+            given.texts.append((name, text))
         else:
-            skipped.append((name, f"it is {other}"))
-    return texts, skipped
+            given.skipped.append((name, f"it is {other}"))
+    return given
+
+
+def problem_as_json(problem: Problem) -> dict[str, Any]:
+    """Return what is not judged, and where, as parsed JSON."""
+    place = problem.place
+    return {
+        "message": problem.message,
+        "file": place.file if place else None,
+        "line": place.line or None if place else None,
+        "column": place.column or None if place else None,
+    }
 
 
 def text_of(path: Path) -> str:
@@ -248,21 +334,26 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
     return {level: sum(1 for f in findings if f.severity.word == level) for level in LEVELS}
 
 
-def kinds_of(texts: Sequence[tuple[str, str]], kind: Kind | None) -> dict[str, Kind]:
-    """Return as what each of *texts* was judged: *kind*, or what the document is recognized as."""
+def kinds_of(subjects: Sequence[Subject], kind: Kind | None) -> dict[str, Kind]:
+    """Return as what each policy is judged: as what its file says it is for, else as *kind*.
+
+    Without a *kind* the document is recognized.
+    """
     from cml_iam.lint import recognized_kind
 
-    def own(text: str) -> Kind:
+    def own(subject: Subject) -> Kind:
+        if subject.kind and not (kind == "boundary" and subject.kind == "identity"):
+            return subject.kind
         try:
-            return recognized_kind(json.loads(text))
+            return kind or recognized_kind(json.loads(subject.readings[0].text))
         except (ValueError, RecursionError):
             return "identity"  # and a finding: nothing else was judged
 
-    return {name: kind or own(text) for name, text in texts}
+    return {each.name: own(each) for each in subjects if each.readings}
 
 
-def show(findings: Sequence[Finding], kinds: Mapping[str, Kind]) -> None:
-    """Print the findings, each with its remedy and its witness, and a line of summary.
+def show(findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[Problem]) -> None:
+    """Print the findings, each with remedy and witness, what is *left* open, and a summary.
 
     *kinds* are the policies by name. Of others than those attached to a principal it says as what
     they were judged and what was not.
@@ -271,12 +362,15 @@ def show(findings: Sequence[Finding], kinds: Mapping[str, Kind]) -> None:
 
     for finding in findings:
         show_one(finding)
-    for name, kind in kinds.items():
+    for problem in left:
+        say(f"{UNKNOWN} {problem}")
+    files = [each.place.file for each in findings if each.place]
+    for name in dict.fromkeys((*kinds, *files)):
         if not is_complete(findings, name):
             say(f"{WARN} {name}: fix this first; until then the other rules cannot judge it")
-        elif kind in JUDGED_AS:
-            say(f"{INFO} {name}: judged as {JUDGED_AS[kind]}")
-    say(summary(findings, len(kinds)))
+        elif kinds.get(name) in JUDGED_AS:
+            say(f"{INFO} {name}: judged as {JUDGED_AS[kinds[name]]}")
+    say(summary(findings, len(kinds), len(left)))
 
 
 def show_one(finding: Finding) -> None:
@@ -301,18 +395,22 @@ def show_one(finding: Finding) -> None:
     say("")
 
 
-def summary(findings: Sequence[Finding], files: int) -> str:
-    """Return the last line: how many findings of each severity, in how many policies."""
+def summary(findings: Sequence[Finding], files: int, left: int = 0) -> str:
+    """Return the last line: how many findings of each severity, in how many policies.
+
+    *left* is how many parts are not judged.
+    """
     number = counts(findings)
     what = f"{files} {'policy' if files == 1 else 'policies'}"
     if not files:
         return f"{UNKNOWN} no policy found, nothing judged"
+    rest = f"; {left} part{'s' if left > 1 else ''} not judged" if left else ""
     if not findings:
-        return f"{OK} {what}: nothing found"
+        return f"{UNKNOWN if left else OK} {what}: nothing found{rest}"
     parts = [
         f"{number[level]} {level}{'s' if number[level] != 1 and level != 'info' else ''}"
         for level in LEVELS
         if number[level]
     ]
     symbol = next(SYMBOL[level] for level in LEVELS if number[level])
-    return f"{symbol} {what}: {', '.join(parts)}"
+    return f"{symbol} {what}: {', '.join(parts)}{rest}"

@@ -12,7 +12,7 @@ import click
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._exit import judged as code_of
-from cml_iam.cli._files import read_policy
+from cml_iam.cli._files import read_policies, read_policy
 from cml_iam.cli._output import (
     BAD,
     INFO,
@@ -90,7 +90,8 @@ def prove(
     resources, `where` conditions joined by `and`. What does not hold comes with the calls that
     show it, the statements that allow them, and what would close it.
 
-    FILES may be `-` for stdin. -v prints the facts about AWS that a proof rests on.
+    FILES may be `-` for stdin; JSON, YAML, CloudFormation templates or Terraform plans; one policy
+    of several in a file is FILE#NAME. -v prints the facts about AWS that a proof rests on.
 
     Exits with 3 when something does not hold, with 8 when something could not be decided.
     """
@@ -152,12 +153,12 @@ def _policies(judged: Judged) -> Policies:
     from cml_iam.prove import Policies
 
     for each in judged.files:
-        if ":" in each.name and not each.exists():
+        if ":" in each.name and "#" not in each.name and not each.exists():
             raise InputError(
                 f"no such file: `{each}`",
                 remedy="requests are asked about with --never or --always",
             )
-    documents = tuple(map(read_policy, judged.files))
+    documents = tuple(document for each in judged.files for document in read_policies(each))
     beyond = (read_policy(judged.boundary),) if judged.boundary else None
     naming = [each for each in documents if _names_principals(each)]
     if naming and (documents[1:] or beyond):
@@ -217,12 +218,13 @@ def _compared(question: str, path: Path, judged: Judged) -> Asked:
         )
     with progress("proving", only_on_terminal=True):
         verdict: Verdict = getattr(prove, question)(mine, other)
-    return Asked(verdict, (mine, other), other=_narrower(verdict, path, judged))
+    return Asked(verdict, (mine, other), other=_narrower(verdict, other, path, judged))
 
 
-def _narrower(verdict: Verdict, path: Path, judged: Judged) -> str:
+def _narrower(verdict: Verdict, other: Policies, path: Path, judged: Judged) -> str:
     """Return the name of the side that does not allow the witness."""
-    if verdict.witness and str(path) in {e.policy for e in verdict.witness.candidate.statements}:
+    named = {each.name for each in (*other.identity, other.resource) if each}
+    if verdict.witness and named & {e.policy for e in verdict.witness.candidate.statements}:
         return judged.names
     return str(path)
 

@@ -12,7 +12,7 @@ import click
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit, judged
-from cml_iam.cli._files import read_policy
+from cml_iam.cli._files import read_policies, read_policy
 from cml_iam.cli._output import (
     BAD,
     OK,
@@ -55,7 +55,9 @@ def verify(
     """Prove each permission of the site: what must work does, what must not is refused.
 
     Without FILES the rendered policy is judged; with them, those policies as if attached together
-    to one principal. --live asks iam:SimulatePrincipalPolicy about the principal in AWS instead.
+    to one principal. FILES may be JSON, YAML, CloudFormation templates or Terraform plans; one
+    policy of several in a file is FILE#NAME. --live asks iam:SimulatePrincipalPolicy about the
+    principal in AWS instead.
 
     Exits with 3 when an expectation does not hold, with 8 when one could not be checked.
     """
@@ -86,7 +88,7 @@ def _live(site: Site, principal: str) -> Verification:
 def _documents(site: Site, files: Sequence[Path], document: Profile) -> tuple[PolicyDocument, ...]:
     if not files:
         return (render_policy(site, document).document,)
-    return tuple(read_policy(each) for each in files)
+    return tuple(document for each in files for document in read_policies(each))
 
 
 def _read(path: Path | None) -> PolicyDocument | None:

@@ -11,6 +11,7 @@ a function, a line, its cases under `tests/lint/cases`, and what `policy rules I
 from cml_iam.lint._explained import Example, Explained, explain_rule
 from cml_iam.lint._finding import KINDS, Finding, Kind, Severity, Step
 from cml_iam.lint._fix import Fixed, Suggestion, fix_text
+from cml_iam.lint._kept import lint_subjects
 from cml_iam.lint._kind import recognized_kind
 from cml_iam.lint._lint import is_complete, lint_policies, lint_text, lint_texts
 from cml_iam.lint._rules import RULES, Rule
@@ -31,6 +32,7 @@ __all__ = [
     "fix_text",
     "is_complete",
     "lint_policies",
+    "lint_subjects",
     "lint_text",
     "lint_texts",
     "recognized_kind",

@@ -1,9 +1,10 @@
-"""JSON and TOML read with positions, and checked by JSON Schema in words and with places."""
+"""JSON, YAML and TOML read with positions, and checked by JSON Schema in words and with places."""
 
 from cml_iam.located._json import parse_json
 from cml_iam.located._schema import did_you_mean, located_problems, schema_problems
 from cml_iam.located._source import Located, Path, Source, Span
 from cml_iam.located._toml import parse_toml
+from cml_iam.located._yaml import parse_yaml
 
 __all__ = [
     "Located",
@@ -14,5 +15,6 @@ __all__ = [
     "located_problems",
     "parse_json",
     "parse_toml",
+    "parse_yaml",
     "schema_problems",
 ]

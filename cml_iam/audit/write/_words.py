@@ -124,6 +124,8 @@ def place(spot: Spot) -> str:
     """
     position = [str(each) for each in (spot.line, spot.column) if each is not None]
     where = ":".join([spot.file, *position]) if spot.file else spot.resource or spot.account or ""
+    if spot.file and spot.resource:
+        where = f"{where}: {spot.resource}"
     if spot.statement:
         where = f"{where} [{spot.statement}]".lstrip()
     return where

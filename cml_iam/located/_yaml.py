@@ -1,0 +1,149 @@
+"""YAML whose every value knows where it stands.
+
+Plain values are read as JSON would read them: a date stays the text it is, as `Version: 2012-10-17`
+asks, and so do `yes`, `on` and an account number with a leading zero. A local tag, `!Sub text`, is
+an object with this one member: `{"!Sub": "text"}`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cml_iam.errors import DocumentError, Problem
+from cml_iam.located._json import MAX_DEPTH
+from cml_iam.located._source import Located, Path, Source, Span
+
+MOST_YAML: Final = 1 << 20
+"""Bytes; CloudFormation takes no larger template either.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+"""
+
+MOST_VALUES: Final = 200_000
+"""Values in one text, each alias counted with all that it stands for."""
+
+MOST_CHARACTERS: Final = 4 * MOST_YAML
+"""Characters of all plain values together, counted in the same way."""
+
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
+_WORDS: Final = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+def parse_yaml(text: str, name: str = "<text>") -> tuple[Located, ...]:
+    """Parse every document of *text*, called *name* in messages.
+
+    Raises DocumentError with the place of the first syntax error, or of every repeated name, and
+    for a text that is too large, too deep, or grows too far by its aliases.
+    """
+    import yaml
+
+    source = Source(name, text.removeprefix("\ufeff"))
+    if len(source.text.encode("utf-8", "replace")) > MOST_YAML:
+        raise _error(source, 0, f"YAML of more than {MOST_YAML} bytes is not read")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        _refuse_depth(yaml.parse(source.text, Loader=loader), source)
+        roots = list(yaml.compose_all(source.text, Loader=loader))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _error(source, mark.index if mark else 0, error.problem or str(error)) from None
+    except yaml.reader.ReaderError as error:
+        raise _error(source, 0, f"not text that YAML takes: {error.reason}") from None
+    if not roots:
+        raise _error(source, 0, "the document is empty")
+    budget = _Budget()
+    return tuple(_Document(source, budget).read(each) for each in roots)
+
+
+def _refuse_depth(events: Any, source: Source) -> None:
+    """Raise DocumentError before a reader that calls itself meets brackets without end."""
+    depth = 0
+    for event in events:
+        kind = type(event).__name__
+        if kind in ("MappingStartEvent", "SequenceStartEvent"):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _too_deep(source, event.start_mark.index)
+        elif kind in ("MappingEndEvent", "SequenceEndEvent"):
+            depth -= 1
+
+
+@dataclass(slots=True)
+class _Budget:
+    values: int = 0
+    characters: int = 0
+
+
+@dataclass(slots=True)
+class _Document:
+    source: Source
+    budget: _Budget
+    values: dict[Path, Span] = field(default_factory=dict)
+    names: dict[Path, Span] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def read(self, root: Any) -> Located:
+        value = self._value(root, ())
+        if self.problems:
+            raise DocumentError(tuple(self.problems))
+        return Located(value, self.source, self.values, self.names)
+
+    def _value(self, node: Any, path: Path) -> Any:
+        start = node.start_mark.index
+        self.budget.values += 1
+        if self.budget.values > MOST_VALUES:
+            raise _error(self.source, start, f"more than {MOST_VALUES} values, aliases counted")
+        self.budget.characters += len(node.value) if node.id == "scalar" else 0
+        if self.budget.characters > MOST_CHARACTERS:
+            message = f"more than {MOST_CHARACTERS} characters, aliases counted"
+            raise _error(self.source, start, message)
+        if len(path) > MAX_DEPTH:  # an alias may stand within what it stands for
+            raise _too_deep(self.source, start)
+        self.values[path] = Span(start, node.end_mark.index)
+        if node.tag.startswith("!") and node.tag != "!":
+            self.values[*path, node.tag] = self.values[path]
+            return {node.tag: self._plain(node, (*path, node.tag))}
+        return self._plain(node, path)
+
+    def _plain(self, node: Any, path: Path) -> Any:
+        if node.id == "mapping":
+            return self._mapping(node, path)
+        if node.id == "sequence":
+            return [self._value(each, (*path, at)) for at, each in enumerate(node.value)]
+        return _scalar(node)
+
+    def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        for key, value in node.value:
+            start = key.start_mark.index
+            if key.id != "scalar":
+                raise _error(self.source, start, "the name of a member is no text")
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise _error(self.source, start, "`<<` is not read", "write the members out")
+            if key.value in members:
+                message = f"`{key.value}` stands twice in one mapping"
+                self.problems.append(Problem(message, self.source.place(start)))
+            self.names[*path, key.value] = Span(start, key.end_mark.index)
+            members[key.value] = self._value(value, (*path, key.value))
+        return members
+
+
+def _scalar(node: Any) -> Any:
+    text: str = node.value
+    if node.style in ("'", '"', "|", ">") or node.tag.startswith("!"):
+        return text
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    if _NUMBER.fullmatch(text):
+        return int(text) if text.lstrip("-").isdigit() else float(text)
+    return text
+
+
+def _too_deep(source: Source, at: int) -> DocumentError:
+    return _error(source, at, f"nested more than {MAX_DEPTH} levels deep")
+
+
+def _error(source: Source, at: int, message: str, remedy: str | None = None) -> DocumentError:
+    return DocumentError((Problem(message, source.place(at), remedy),))

@@ -1,0 +1,20 @@
+"""Policies where people keep them: YAML, CloudFormation templates, Terraform plans."""
+
+from cml_iam.sources._kept import Hint, Kept, Reading, Source, Subject
+from cml_iam.sources._read import may_hold_policy, read_source
+from cml_iam.sources._readings import PSEUDO, document_of, plain_subject, pseudo_of, subject_of
+
+__all__ = [
+    "PSEUDO",
+    "Hint",
+    "Kept",
+    "Reading",
+    "Source",
+    "Subject",
+    "document_of",
+    "may_hold_policy",
+    "plain_subject",
+    "pseudo_of",
+    "read_source",
+    "subject_of",
+]

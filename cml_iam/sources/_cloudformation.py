@@ -1,0 +1,130 @@
+"""The policies of a CloudFormation template.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/AWS_IAM.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.errors import DocumentError, Problem
+from cml_iam.located import parse_json
+from cml_iam.sources._functions import function, is_absent
+from cml_iam.sources._kept import Address, Hint, Kept, Source, within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.located import Located, Path
+
+_DOCUMENTS: Final = frozenset(
+    {
+        "AccessPolicies",
+        "AssumeRolePolicyDocument",
+        "InlinePolicy",
+        "KeyPolicy",
+        "PolicyDocument",
+        "PolicyText",
+        "RepositoryPolicyText",
+        "ResourcePolicy",
+    }
+)
+"""Properties whose value is a policy document."""
+
+_CONTROL: Final = "AWS::Organizations::Policy"
+
+
+def is_template(value: Any) -> bool:
+    """Say whether the parsed *value* is a template: it has resources of AWS's types."""
+    if not isinstance(value, dict) or not isinstance(value.get("Resources"), dict):
+        return False
+    resources = value["Resources"].values()
+    return "AWSTemplateFormatVersion" in value or any(map(_is_resource, resources))
+
+
+def policies_in_template(located: Located) -> Source:
+    """Return every policy document in the properties of the resources of a template."""
+    policies: list[Kept] = []
+    unread: list[Problem] = []
+    for logical, resource in located.value["Resources"].items():
+        path: Path = ("Resources", logical)
+        if logical.startswith("Fn::"):
+            message = f"`{logical}` is not expanded: policies in it are not judged"
+            unread.append(Problem(message, located.name_place(path)))
+        elif _is_resource(resource):
+            for each in _found(located, (*path, "Properties"), resource.get("Properties")):
+                if isinstance(each, Problem):
+                    unread.append(each)
+                else:
+                    policies.append(_kept(located, each, resource))
+    return Source("a CloudFormation template", tuple(policies), tuple(unread))
+
+
+def _is_resource(value: Any) -> bool:
+    kind = value.get("Type") if isinstance(value, dict) else None
+    return isinstance(kind, str) and "::" in kind
+
+
+def _found(located: Located, path: Path, value: Any) -> Iterator[Path | Problem | Kept]:
+    """Yield the path of each policy under *path*, and a problem for each that cannot be read."""
+    if isinstance(value, dict):
+        if "Statement" in value:
+            yield path
+            return
+        members: Any = value.items()
+    elif isinstance(value, list):
+        members = enumerate(value)
+    else:
+        return
+    for step, member in members:
+        found = tuple(_found(located, (*path, step), member))
+        yield from found
+        if not found and step in _DOCUMENTS:
+            yield from _opaque(located, (*path, step), member)
+
+
+def _opaque(located: Located, path: Path, value: Any) -> Iterator[Problem | Kept]:
+    """Yield what the document *value* is, which is no object with a `Statement`."""
+    place = located.place(path)
+    if isinstance(value, str):
+        name = f"{located.source.name}: {label(path)}"
+        try:
+            inner = parse_json(value, name)
+        except DocumentError as error:
+            message = f"`{label(path)}` is no policy in JSON: {error.problems[0].message}"
+            yield Problem(message, place)
+            return
+        source = Address(name, inner.source.text)
+        written = type(inner)(inner.value, source, inner.values, inner.names)
+        yield Kept(located.source.name, label(path), None, written)
+        return
+    called = function(value)
+    if called and not is_absent(value):
+        yield Problem(f"`{called[0]}` leaves `{label(path)}` open: not judged", place)
+
+
+def _kept(located: Located, found: Path | Kept, resource: dict[str, Any]) -> Kept:
+    if isinstance(found, Kept):
+        kind = _kind(("Resources", "", "Properties", found.label.rpartition(".")[2]), resource)
+        return Kept(found.file, found.label, kind, found.written)
+    kind = _kind(found, resource)
+    return Kept(located.source.name, label(found), kind, within(located, found), template=True)
+
+
+def label(path: Path) -> str:
+    """Return how to call the policy at *path*: `Resources.Role.AssumeRolePolicyDocument`."""
+    steps = [*path[:2], *path[3:]]
+    if steps[-1] == "PolicyDocument":
+        steps.pop()
+    return ".".join(map(str, steps))
+
+
+def _kind(path: Path, resource: dict[str, Any]) -> Hint | None:
+    kind = str(resource.get("Type", ""))
+    if "AssumeRolePolicyDocument" in path:
+        return "trust"
+    if kind == _CONTROL:
+        return "scp" if resource["Properties"].get("Type") == "SERVICE_CONTROL_POLICY" else None
+    if kind.startswith(("AWS::IAM::", "AWS::SSO::", "AWS::Serverless::")):
+        return "identity"
+    return "resource"

@@ -1,0 +1,116 @@
+"""CloudFormation's functions, as far as a template alone decides them.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.policy import scalar_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Pieces = tuple[str | None, ...]
+"""A text in pieces; None is one that the template leaves open."""
+
+OPEN: Final[Pieces] = (None,)
+NO_VALUE: Final = "AWS::NoValue"
+_LONGEST: Final = 1 << 16
+"""Characters; names within names may stand for a text without end."""
+
+_VARIABLE: Final = re.compile(r"\$\{(!?)([^{}]*)\}")
+_RESOLVED: Final = re.compile(r"\{\{resolve:[^{}]*\}\}")
+"""https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html"""
+
+
+def function(value: Any) -> tuple[str, Any] | None:
+    """Return the function that *value* is, by its full name, and its argument; None for none."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return None
+    ((name, argument),) = value.items()
+    if name.startswith("!"):
+        name = name[1:] if name in ("!Ref", "!Condition") else f"Fn::{name[1:]}"
+        return name, argument
+    return (name, argument) if name == "Ref" or name.startswith("Fn::") else None
+
+
+def is_absent(value: Any) -> bool:
+    """Say whether *value* stands for nothing at all: `!Ref AWS::NoValue`."""
+    return function(value) == ("Ref", NO_VALUE)
+
+
+def pieces(value: Any, known: Mapping[str, str]) -> Pieces:
+    """Return the text that *value* is: a scalar, or a function of what is *known*."""
+    called = function(value)
+    if called is None:
+        if isinstance(value, dict | list):
+            return OPEN
+        return _literal(scalar_text(value))
+    name, argument = called
+    if name == "Ref":
+        return (known.get(argument) if isinstance(argument, str) else None,)
+    if name == "Fn::Sub":
+        return _sub(argument, known)
+    if name == "Fn::Join":
+        return _join(argument, known)
+    return OPEN
+
+
+def _literal(text: str) -> Pieces:
+    parts = _RESOLVED.split(text)
+    return tuple(piece for part in parts for piece in (part, None))[:-1]
+
+
+def _sub(argument: Any, known: Mapping[str, str]) -> Pieces:
+    text, own = argument, {}
+    if isinstance(argument, list) and len(argument) == 2:
+        text, own = argument
+    if not isinstance(text, str) or not isinstance(own, dict):
+        return OPEN
+    values = {name: pieces(value, known) for name, value in own.items()}
+    parts = _Parts()
+    end = 0
+    for match in _VARIABLE.finditer(text):
+        parts.add(_literal(text[end : match.start()]))
+        if match[1]:
+            parts.add(("${" + match[2] + "}",))
+        else:
+            parts.add(values.get(match[2]) or (known.get(match[2]),))
+        end = match.end()
+    parts.add(_literal(text[end:]))
+    return parts.whole
+
+
+def _join(argument: Any, known: Mapping[str, str]) -> Pieces:
+    if not (isinstance(argument, list) and len(argument) == 2):
+        return OPEN
+    by, items = argument
+    if not isinstance(by, str) or not isinstance(items, list):
+        return OPEN
+    parts = _Parts()
+    for number, item in enumerate(items):
+        parts.add((by,) if number else ())
+        parts.add(pieces(item, known))
+    return parts.whole
+
+
+@dataclass(slots=True)
+class _Parts:
+    """Pieces that are put together, up to a length that no element of a policy has."""
+
+    found: list[str | None] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, more: Pieces) -> None:
+        if self.size <= _LONGEST:
+            self.size += sum(1 + len(each or "") for each in more)
+            self.found += more
+
+    @property
+    def whole(self) -> Pieces:
+        return tuple(self.found) if self.size <= _LONGEST else OPEN

@@ -1,0 +1,111 @@
+"""What a file holds: policies, each as it is written there, and what of it is left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from cml_iam.errors import Place, Problem
+from cml_iam.located import Located
+from cml_iam.located import Source as Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cml_iam.located import Path
+
+Hint = Literal["identity", "resource", "trust", "scp"]
+"""What the file says a policy is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A policy in *file*: *label* is what it is called there, *written* what stands there.
+
+    *template* says that functions of CloudFormation can stand in it.
+    """
+
+    file: str
+    label: str
+    kind: Hint | None
+    written: Located = field(repr=False)
+    template: bool = False
+
+    @property
+    def name(self) -> str:
+        """How to call the policy: `template.yaml: Resources.ManagerPolicy`."""
+        return f"{self.file}: {self.label}" if self.label else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that is *form*, in words; *unread* is what may hold a policy and cannot be read."""
+
+    form: str
+    policies: tuple[Kept, ...] = ()
+    unread: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A policy written out as JSON, and where each place in this *text* stands in the file."""
+
+    text: str
+    places: Mapping[tuple[int, int], Place] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A policy to judge: its *name*, the *readings* of it, and what none of these decides.
+
+    Two readings where something is *open*: as anything, and as something that nothing else names.
+    What holds in both does not hang on it. None where its very structure is open. *start* is where
+    the policy begins, unless it is a file by itself.
+    """
+
+    name: str
+    kind: Hint | None
+    readings: tuple[Reading, ...]
+    open: tuple[Problem, ...] = ()
+    start: Place | None = None
+
+    def place(self, place: Place, reading: Reading) -> Place:
+        """Return where *place* of the text of *reading* stands in the file."""
+        if self.start is None:
+            return place
+        return reading.places.get((place.line, place.column), self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Address(Text):
+    """A text without lines in the file that it stands in: every place in it is its name."""
+
+    def place(self, offset: int) -> Place:  # noqa: ARG002 - the same for all
+        """Return the name alone."""
+        return Place(self.name, 0, 0)
+
+
+def within(located: Located, path: Path) -> Located:
+    """Return the value at *path* of a document as a document of its own, at the same places."""
+    value = located.value
+    for step in path:
+        value = value[step]
+    size = len(path)
+    paths = [(*path, *each) for each in _paths(value, ())]
+    return Located(
+        value,
+        located.source,
+        {each[size:]: located.values[each] for each in paths if each in located.values},
+        {each[size:]: located.names[each] for each in paths if each in located.names},
+    )
+
+
+def _paths(value: Any, at: Path) -> Iterator[Path]:
+    yield at
+    members: Any = ()
+    if isinstance(value, dict):
+        members = value.items()
+    elif isinstance(value, list):
+        members = enumerate(value)
+    for step, member in members:
+        yield from _paths(member, (*at, step))

@@ -1,0 +1,76 @@
+"""What a file is, and the policies in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.located import parse_json, parse_yaml
+from cml_iam.policy import other_document
+from cml_iam.sources._cloudformation import is_template, policies_in_template
+from cml_iam.sources._kept import Kept, Source
+from cml_iam.sources._terraform import is_terraform, policies_in_plan
+
+if TYPE_CHECKING:
+    from cml_iam.located import Located
+
+_YAML: Final = frozenset({".yaml", ".yml"})
+_TELLING: Final = re.compile(
+    r"\A(?:\ufeff|#.*\n|---.*\n|\s)*(?:Version|Statement|Id|AWSTemplateFormatVersion|Transform"
+    r"|Description|Parameters|Metadata|Resources)['\"]?\s*:",
+)
+"""How YAML begins that is a policy or a template, under whatever name."""
+
+
+_CARRIED: Final = re.compile(r"['\"]?(?:Effect|PolicyDocument)['\"]?\s*:")
+"""What a policy in YAML never lacks, nor a template with one."""
+
+
+def may_hold_policy(text: str) -> bool:
+    """Say whether YAML met in a folder may hold a policy, so that its faults matter."""
+    return _CARRIED.search(text) is not None
+
+
+def read_source(text: str, name: str) -> Source | None:
+    """Return the policies of the file *name*, None where it is none of YAML, template and plan.
+
+    Then it is JSON, as far as it is anything: a policy by itself. Raises DocumentError for YAML
+    that cannot be read.
+    """
+    if PurePath(name).suffix in _YAML or _TELLING.match(text):
+        return _of_yaml(parse_yaml(text, name))
+    if '"Resources"' not in text and '"format_version"' not in text:
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if is_terraform(value):
+        return policies_in_plan(value, name)
+    return policies_in_template(parse_json(text, name)) if is_template(value) else None
+
+
+def _of_yaml(documents: tuple[Located, ...]) -> Source:
+    sources = [
+        _of_one(each, f"document {number}" if documents[1:] else "")
+        for number, each in enumerate(documents, start=1)
+    ]
+    forms = dict.fromkeys(each.form for each in sources)
+    return Source(
+        ", ".join(forms),
+        tuple(policy for each in sources for policy in each.policies),
+        tuple(problem for each in sources for problem in each.unread),
+    )
+
+
+def _of_one(located: Located, label: str) -> Source:
+    if is_template(located.value):
+        return policies_in_template(located)
+    other = other_document(located.value, named=False)
+    statement = isinstance(located.value, dict) and "Effect" in located.value
+    if other and not statement:
+        return Source(other.replace("JSON object", "policy"))
+    kept = Kept(located.source.name, label, None, located, template=True)
+    return Source("a policy in YAML", (kept,))

@@ -1,0 +1,215 @@
+"""A policy of a file as JSON: what the file leaves open is said, and never made up for a proof."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.errors import DocumentError, Problem, UnsupportedError
+from cml_iam.located import Located, parse_json
+from cml_iam.policy import build_policy, grammar_problems
+from cml_iam.sources._functions import function, is_absent, pieces
+from cml_iam.sources._kept import Kept, Reading, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cml_iam.located import Path, Span
+    from cml_iam.policy import PolicyDocument
+
+_ACCOUNTS: Final = ("111122223333", "444455556666", "777788889999", "123456789012")
+PSEUDO: Final = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "us-east-1",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+"""What lint reads pseudo parameters as where nothing says better; no proof rests on it."""
+
+_SUFFIXES: Final = {"aws": "amazonaws.com", "aws-cn": "amazonaws.com.cn"}
+_TEXTS: Final = {
+    "Action": 1,
+    "NotAction": 1,
+    "Resource": 1,
+    "NotResource": 1,
+    "Sid": 1,
+    "Principal": 2,
+    "NotPrincipal": 2,
+    "Condition": 3,
+}
+"""Elements of a statement, and how many names deep in it texts stand."""
+
+_UNNAMED: Final = "left-open"
+"""A text that nothing else names."""
+
+_AS_DEPLOYED: Final = "give the policy as JSON, as it is deployed"
+_SITE: Final = (
+    "name a site file with --site: its account and partition stand for AWS::AccountId and "
+    "AWS::Partition"
+)
+
+
+class _StructureError(Exception):
+    """Whether there is a statement, or what it does, is left open."""
+
+
+def pseudo_of(account: str, partition: str) -> dict[str, str]:
+    """Return the pseudo parameters that are the same wherever in an account a stack is made."""
+    known = {"AWS::AccountId": account, "AWS::Partition": partition}
+    if partition in _SUFFIXES:
+        known["AWS::URLSuffix"] = _SUFFIXES[partition]
+    return known
+
+
+def plain_subject(name: str, text: str) -> Subject:
+    """Return a file that is a policy in JSON, all by itself."""
+    return Subject(name, None, (Reading(text),))
+
+
+def subject_of(kept: Kept, known: Mapping[str, str] | None = None) -> Subject:
+    """Return *kept* to be judged by lint; *known* are pseudo parameters, of the site if there is.
+
+    An account that is not known is one which the policy does not name: what is found is true of
+    any. Raises no error for whatever is written.
+    """
+    values = {**PSEUDO, "AWS::AccountId": _account(kept), **(known or {})}
+    start = kept.written.place()
+    try:
+        wide = _Fill(kept, values, wide=True).fill()
+        readings = [wide]
+        if wide.open:
+            readings.append(_Fill(kept, values, wide=False).fill())
+    except _StructureError as error:
+        return Subject(kept.name, kept.kind, (), error.args, start)
+    written = tuple(map(_written, readings))
+    return Subject(kept.name, kept.kind, written, tuple(wide.open), start)
+
+
+def document_of(kept: Kept, known: Mapping[str, str]) -> PolicyDocument:
+    """Return *kept* as a document whose statements know their places in the file.
+
+    Raises UnsupportedError where something is left open that is not *known*, and DocumentError for
+    what breaks the grammar.
+    """
+    try:
+        filled = _Fill(kept, known, wide=True).fill()
+        left = tuple(filled.open)
+    except _StructureError as error:
+        left = error.args
+    if left:
+        lines = "; ".join(str(each) for each in left)
+        remedy = _AS_DEPLOYED if known else f"{_SITE}; or {_AS_DEPLOYED}"
+        raise UnsupportedError(f"`{kept.name}` is left open: {lines}", remedy=remedy)
+    problems = grammar_problems(filled.located)
+    if problems:
+        raise DocumentError(problems)
+    return replace(build_policy(filled.located), name=kept.name)
+
+
+def _account(kept: Kept) -> str:
+    written = json.dumps(kept.written.value)
+    return next((each for each in _ACCOUNTS if each not in written), "555566667777")
+
+
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    located: Located
+    open: list[Problem]
+
+
+@dataclass(slots=True)
+class _Fill:
+    """One way through a policy; *wide*: what is open is read as anything."""
+
+    kept: Kept
+    known: Mapping[str, str]
+    wide: bool
+    values: dict[Path, Span] = field(default_factory=dict)
+    names: dict[Path, Span] = field(default_factory=dict)
+    open: list[Problem] = field(default_factory=list)
+
+    def fill(self) -> _Filled:
+        written = self.kept.written
+        value = self._value(written.value, (), ()) if self.kept.template else written.value
+        if not self.kept.template:
+            return _Filled(written, [])
+        self.values.setdefault((), written.values[()])
+        return _Filled(Located(value, written.source, self.values, self.names), self.open)
+
+    def _value(self, raw: Any, at: Path, to: Path) -> Any:
+        """Return *raw*, which stands *at* this path, as it is to stand at the path *to*."""
+        if at in self.kept.written.values:
+            self.values[to] = self.kept.written.values[at]
+        if called := function(raw):
+            return self._text(called[0], raw, at)
+        if isinstance(raw, dict):
+            return self._members(raw, at, to)
+        if isinstance(raw, list):
+            kept = [(n, each) for n, each in enumerate(raw) if not is_absent(each)]
+            return [self._value(each, (*at, n), (*to, m)) for m, (n, each) in enumerate(kept)]
+        return self._text("a dynamic reference", raw, at) if isinstance(raw, str) else raw
+
+    def _members(self, raw: dict[str, Any], at: Path, to: Path) -> dict[str, Any]:
+        members = {}
+        for name, each in raw.items():
+            if is_absent(each):
+                continue
+            before = len(self.open)
+            members[name] = self._value(each, (*at, name), (*to, name))
+            if self.wide and len(self.open) > before and _is_key(at):
+                del members[name]  # without the condition, the statement holds for anything
+                continue
+            if (*at, name) in self.kept.written.names:
+                self.names[*to, name] = self.kept.written.names[*at, name]
+        return members
+
+    def _text(self, called: str, raw: Any, at: Path) -> str:
+        parts = pieces(raw, self.known)
+        if None not in parts:
+            return "".join(map(str, parts))
+        element = _element(at)
+        place = self.kept.written.place(at)
+        what = f"`{called}`" if called[0] in "RF" else called
+        problem = Problem(f"{what} leaves `{element or 'Statement'}` open: not judged", place)
+        if element is None:
+            raise _StructureError(problem)
+        self.open.append(problem)
+        if self.wide and parts[0] is None:
+            return "*"  # even what kind of name it is, is open
+        hole = "*" if self.wide else _UNNAMED
+        return "".join(hole if each is None else each for each in parts)
+
+
+def _inside(at: Path) -> Path:
+    """Return the part of the path *at* that is within one statement."""
+    if at[:1] != ("Statement",):
+        return ()
+    return at[2:] if at[1:] and isinstance(at[1], int) else at[1:]
+
+
+def _element(at: Path) -> str | None:
+    """Return the element of a statement of which a text stands *at* this path, None for none."""
+    inside = _inside(at)
+    name = str(inside[0]) if inside else ""
+    return name if len(inside) >= _TEXTS.get(name, 99) else None
+
+
+def _is_key(at: Path) -> bool:
+    """Say whether the members *at* this path are the condition keys of an operator."""
+    inside = _inside(at)
+    return inside[:1] == ("Condition",) and len(inside) == _TEXTS["Condition"] - 1
+
+
+def _written(filled: _Filled) -> Reading:
+    text = json.dumps(filled.located.value, indent=1, ensure_ascii=False)
+    try:
+        parsed = parse_json(text)
+    except DocumentError:
+        return Reading(text)  # nested too deep, as lint says
+    places = {}
+    for path, span in parsed.values.items():
+        places[span.start] = filled.located.place(path)
+    for path, span in parsed.names.items():
+        places[span.start] = filled.located.name_place(path)
+    where = {at: parsed.source.place(at) for at in places}
+    return Reading(text, {(where[at].line, where[at].column): places[at] for at in places})

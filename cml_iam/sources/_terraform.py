@@ -1,0 +1,161 @@
+"""The policies of a Terraform plan or state, as `terraform show -json` prints it.
+
+https://developer.hashicorp.com/terraform/internals/json-format
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.errors import DocumentError, Place, Problem
+from cml_iam.located import Located, parse_json
+from cml_iam.sources._kept import Address, Hint, Kept, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.located import Path
+
+_NAMED: Final = ("policy", "assume_role_policy", "inline_policy", "content")
+"""Attributes that hold a policy document, or a list of blocks with one."""
+
+_DATA: Final = "aws_iam_policy_document"
+_SOURCES: Final = frozenset(
+    {
+        "minified_json",
+        "source_json",
+        "override_json",
+        "source_policy_documents",
+        "override_policy_documents",
+    }
+)
+"""Attributes of a data source beside `json`: the same once more, and what it was made of."""
+
+_DEEP: Final = 32
+
+
+def is_terraform(value: Any) -> bool:
+    """Say whether the parsed *value* is what `terraform show -json` prints."""
+    return (
+        isinstance(value, dict)
+        and "format_version" in value
+        and any(name in value for name in ("planned_values", "values", "resource_changes"))
+    )
+
+
+def policies_in_plan(value: dict[str, Any], file: str) -> Source:
+    """Return every policy document among the values of the resources.
+
+    The document of a data source counts where no resource has it. What is known only after the
+    plan is applied is returned as not read.
+    """
+    planned = value.get("planned_values") or value.get("values") or {}
+    resources = list(_resources(planned))
+    resources += list(_changed(value, {each.get("address") for each in resources}))
+    prior = _member(_member(value, "prior_state"), "values")
+    resources += [each for each in _resources(prior) if each.get("type") == _DATA]
+    policies: list[Kept] = []
+    unread: list[Problem] = []
+    for resource in sorted(resources, key=lambda each: each.get("type") == _DATA):
+        for found in _policies(resource, file):
+            if isinstance(found, Problem):
+                unread.append(found)
+            elif resource.get("type") != _DATA or not any(
+                found.written.value == each.written.value for each in policies
+            ):
+                policies.append(found)
+    unread += _unknown(value, file)
+    return Source("a Terraform plan", tuple(policies), tuple(unread))
+
+
+def _member(value: Any, name: str) -> dict[str, Any]:
+    member = value.get(name) if isinstance(value, dict) else None
+    return member if isinstance(member, dict) else {}
+
+
+def _listed(value: Any, name: str) -> list[dict[str, Any]]:
+    member = value.get(name) if isinstance(value, dict) else None
+    return [each for each in member if isinstance(each, dict)] if isinstance(member, list) else []
+
+
+def _resources(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the resources of the root module and of those below it."""
+    modules = [_member(values, "root_module")]
+    for module in modules:
+        yield from _listed(module, "resources")
+        modules += _listed(module, "child_modules")
+
+
+def _changed(value: dict[str, Any], there: set[Any]) -> Iterator[dict[str, Any]]:
+    """Yield the resources that only `resource_changes` has, as they are afterwards."""
+    for change in _listed(value, "resource_changes"):
+        if change.get("address") not in there:
+            yield {**change, "values": _member(_member(change, "change"), "after")}
+
+
+def _unknown(value: dict[str, Any], file: str) -> Iterator[Problem]:
+    """Yield a problem for each document that is known only after the plan is applied."""
+    for change in _listed(value, "resource_changes"):
+        unknown = _member(_member(change, "change"), "after_unknown")
+        if not str(change.get("type", "")).startswith("aws_"):
+            continue
+        for name in _NAMED:
+            if _is_unknown(unknown.get(name)):
+                place = Place(f"{file}: {change.get('address')}", 0, 0)
+                yield Problem(f"`{name}` is known only after apply: not judged", place)
+
+
+def _is_unknown(value: Any) -> bool:
+    """Say whether the whole *value* is unknown, or the policy of one of its blocks."""
+    if isinstance(value, list):
+        return any(map(_is_unknown, value))
+    return _is_unknown(value.get("policy")) if isinstance(value, dict) else value is True
+
+
+def _policies(resource: dict[str, Any], file: str) -> Iterator[Kept | Problem]:
+    kind = str(resource.get("type", ""))
+    if not kind.startswith("aws_"):
+        return
+    address = str(resource.get("address", kind))
+    texts = list(_texts(resource.get("values"), (), 0))
+    for path, text in texts:
+        steps = [str(each) for each in path]
+        label = ".".join([address, *([] if len(texts) == 1 or steps == ["policy"] else steps)])
+        yield from _kept(text, file, label, _kind(kind, path, resource))
+
+
+def _texts(value: Any, path: Path, depth: int) -> Iterator[tuple[Path, str]]:
+    """Yield each text that looks like a policy document, with the path of its attribute."""
+    if isinstance(value, str):
+        if '"Statement"' in value and value.lstrip()[:1] == "{" and _is_current(path):
+            yield path, value
+    elif depth < _DEEP and isinstance(value, dict | list):
+        members: Any = value.items() if isinstance(value, dict) else enumerate(value)
+        for step, member in members:
+            yield from _texts(member, (*path, step), depth + 1)
+
+
+def _is_current(path: Path) -> bool:
+    return path[0] not in _SOURCES
+
+
+def _kept(text: str, file: str, label: str, kind: Hint | None) -> Iterator[Kept | Problem]:
+    name = f"{file}: {label}"
+    try:
+        inner = parse_json(text, name)
+    except DocumentError as error:
+        yield Problem(f"no policy in JSON: {error.problems[0].message}", Place(name, 0, 0))
+        return
+    source = Address(name, text)
+    yield Kept(file, label, kind, Located(inner.value, source, inner.values, inner.names))
+
+
+def _kind(kind: str, path: Path, resource: dict[str, Any]) -> Hint | None:
+    if path[0] == "assume_role_policy":
+        return "trust"
+    if kind == "aws_organizations_policy":
+        given = _member(resource, "values").get("type", "SERVICE_CONTROL_POLICY")
+        return "scp" if given == "SERVICE_CONTROL_POLICY" else None
+    if kind == _DATA:
+        return None
+    return "identity" if kind.startswith(("aws_iam_", "aws_ssoadmin_")) else "resource"

@@ -1,0 +1,266 @@
+"""Policies in YAML, CloudFormation templates and Terraform plans, found and read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cml_iam.errors import UnsupportedError
+from cml_iam.policy import PolicyDocument, canonical, load_policy
+from cml_iam.sources import Kept, document_of, pseudo_of, read_source, subject_of
+
+KNOWN = pseudo_of("111122223333", "aws")
+STATEMENT = {"Effect": "Allow", "Action": "ec2:StopInstances", "Resource": "*"}
+POLICY = {"Version": "2012-10-17", "Statement": [STATEMENT]}
+TEXT = json.dumps(POLICY)
+
+
+def policies(text: str, name: str) -> tuple[Kept, ...]:
+    source = read_source(text, name)
+    assert source is not None
+    assert source.unread == ()
+    return source.policies
+
+
+def templated(resource: str, **properties: Any) -> str:
+    """Return a template with one resource of a type."""
+    resources = {"R": {"Type": resource, "Properties": properties}}
+    return json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources})
+
+
+def statement(**elements: Any) -> PolicyDocument:
+    """Return what a managed policy of a template says, whose one statement has these elements."""
+    document = {"Version": "2012-10-17", "Statement": [STATEMENT | elements]}
+    (kept,) = policies(templated("AWS::IAM::ManagedPolicy", PolicyDocument=document), "t.json")
+    return document_of(kept, KNOWN)
+
+
+INLINE = [{"PolicyName": "a", "PolicyDocument": POLICY}]
+RESOURCES = {
+    "AWS::IAM::Policy": ({"PolicyDocument": POLICY}, [("Resources.R", "identity")]),
+    "AWS::IAM::ManagedPolicy": ({"PolicyDocument": POLICY}, [("Resources.R", "identity")]),
+    "AWS::IAM::User": ({"Policies": INLINE}, [("Resources.R.Policies.0", "identity")]),
+    "AWS::IAM::Group": ({"Policies": INLINE}, [("Resources.R.Policies.0", "identity")]),
+    "AWS::IAM::Role": (
+        {"AssumeRolePolicyDocument": POLICY, "Policies": INLINE},
+        [
+            ("Resources.R.AssumeRolePolicyDocument", "trust"),
+            ("Resources.R.Policies.0", "identity"),
+        ],
+    ),
+    "AWS::SecretsManager::ResourcePolicy": (
+        {"ResourcePolicy": POLICY},
+        [("Resources.R.ResourcePolicy", "resource")],
+    ),
+    "AWS::KMS::Key": ({"KeyPolicy": TEXT}, [("Resources.R.KeyPolicy", "resource")]),
+    "AWS::Organizations::Policy": (
+        {"Type": "SERVICE_CONTROL_POLICY", "Content": POLICY},
+        [("Resources.R.Content", "scp")],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", RESOURCES)
+def test_each_policy_of_a_template_has_a_name_and_a_purpose(kind: str) -> None:
+    properties, expected = RESOURCES[kind]
+
+    kept = policies(templated(kind, **properties), "t.json")
+
+    assert [(each.label, each.kind) for each in kept] == expected
+    assert {canonical(document_of(each, {})) for each in kept} == {canonical(load_policy(POLICY))}
+
+
+RESOLVED: dict[str, tuple[Any, str]] = {
+    "Ref": ({"Ref": "AWS::AccountId"}, "111122223333"),
+    "Sub": (
+        {"Fn::Sub": "arn:${AWS::Partition}:s3:::b/${!aws:username}"},
+        "arn:aws:s3:::b/${aws:username}",
+    ),
+    "Sub with values": (
+        {"Fn::Sub": ["${A}/*", {"A": {"Ref": "AWS::AccountId"}}]},
+        "111122223333/*",
+    ),
+    "Join": (
+        {"Fn::Join": [":", ["arn", {"Ref": "AWS::Partition"}, "s3", "", "", "*"]]},
+        "arn:aws:s3:::*",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RESOLVED)
+def test_a_function_of_the_account_is_decided_by_the_account(name: str) -> None:
+    value, text = RESOLVED[name]
+
+    assert statement(Resource=value).statements[0].resource == (text,)
+    assert statement(Resource=[value, "x"]).statements[0].resource == (text, "x")
+
+
+def _grown(levels: int) -> Any:
+    """Return a function of a text that is a thousand times as long at each of *levels*."""
+    inner: Any = "x" * 1000
+    for _ in range(levels):
+        inner = {"Fn::Sub": ["${A}" * 1000, {"A": inner}]}
+    return inner
+
+
+LEFT_OPEN: dict[str, dict[str, Any]] = {
+    "a parameter": {"Resource": {"Ref": "Bucket"}},
+    "an attribute": {"Resource": {"Fn::GetAtt": ["Bucket", "Arn"]}},
+    "the region": {"Resource": {"Fn::Sub": "arn:aws:ec2:${AWS::Region}:*:instance/*"}},
+    "a name in Sub": {"Resource": {"Fn::Sub": "arn:aws:s3:::${Bucket}"}},
+    "an import": {"Resource": {"Fn::ImportValue": "x"}},
+    "a dynamic reference": {"Resource": "{{resolve:ssm:bucket}}"},
+    "one of several": {"Resource": ["*", {"Ref": "Bucket"}]},
+    "an action": {"Action": {"Ref": "Actions"}},
+    "a condition's value": {"Condition": {"StringEquals": {"aws:SourceVpc": {"Ref": "Vpc"}}}},
+    "a condition": {"Condition": {"Fn::If": ["C", {}, {"Ref": "AWS::NoValue"}]}},
+    "a text without end": {"Resource": _grown(5)},
+    "the effect": {"Effect": {"Fn::If": ["C", "Allow", "Deny"]}},
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OPEN)
+def test_what_a_function_leaves_open_is_said_and_never_guessed_for_a_proof(name: str) -> None:
+    with pytest.raises(UnsupportedError, match=r"t\.json:1:\d+: .*not judged"):
+        statement(**LEFT_OPEN[name])
+
+
+def test_without_a_site_the_account_is_left_open() -> None:
+    document = POLICY | {"Statement": STATEMENT | {"Resource": {"Ref": "AWS::AccountId"}}}
+    (kept,) = policies(templated("AWS::IAM::Policy", PolicyDocument=document), "t.json")
+
+    with pytest.raises(UnsupportedError) as error:
+        document_of(kept, {})
+
+    assert "--site" in str(error.value.remedy)
+    assert subject_of(kept).open == ()
+
+
+def test_an_element_without_a_value_is_absent() -> None:
+    nothing = {"Ref": "AWS::NoValue"}
+
+    read = statement(Resource=["*", nothing], Condition=nothing).statements[0]
+
+    assert read.resource == ("*",)
+    assert read.conditions == ()
+
+
+def test_a_document_that_is_a_function_is_not_read_and_said() -> None:
+    source = read_source(templated("AWS::IAM::Policy", PolicyDocument={"Ref": "P"}), "t.json")
+
+    assert source is not None
+    assert source.policies == ()
+    assert [each.message for each in source.unread] == [
+        "`Ref` leaves `Resources.R` open: not judged"
+    ]
+
+
+def test_resources_that_are_made_by_a_loop_are_said() -> None:
+    resources = {"Fn::ForEach::Each": ["X", ["a"], {}]}
+    text = json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources})
+
+    source = read_source(text, "t.json")
+
+    assert source is not None
+    assert "not expanded" in source.unread[0].message
+
+
+def planned(*resources: dict[str, Any], **more: Any) -> str:
+    """Return a plan with these resources."""
+    values = {"root_module": {"resources": list(resources)}}
+    return json.dumps({"format_version": "1.2", "planned_values": values, **more})
+
+
+def resource(kind: str, **values: Any) -> dict[str, Any]:
+    """Return a resource of a plan."""
+    return {"address": f"{kind}.r", "type": kind, "values": values}
+
+
+TRUST = TEXT.replace("ec2:StopInstances", "sts:AssumeRole")
+PLANS = {
+    "aws_iam_policy": ({"policy": TEXT}, [("aws_iam_policy.r", "identity")]),
+    "aws_iam_role_policy": ({"policy": TEXT}, [("aws_iam_role_policy.r", "identity")]),
+    "aws_iam_user_policy": ({"policy": TEXT}, [("aws_iam_user_policy.r", "identity")]),
+    "aws_iam_group_policy": ({"policy": TEXT}, [("aws_iam_group_policy.r", "identity")]),
+    "aws_iam_role": (
+        {"assume_role_policy": TRUST, "inline_policy": [{"name": "a", "policy": TEXT}]},
+        [
+            ("aws_iam_role.r.assume_role_policy", "trust"),
+            ("aws_iam_role.r.inline_policy.0.policy", "identity"),
+        ],
+    ),
+    "aws_s3_bucket_policy": ({"policy": TEXT}, [("aws_s3_bucket_policy.r", "resource")]),
+    "aws_organizations_policy": (
+        {"type": "SERVICE_CONTROL_POLICY", "content": TEXT},
+        [("aws_organizations_policy.r", "scp")],
+    ),
+    "aws_iam_policy_document": (
+        {"json": TEXT, "minified_json": TEXT},
+        [("aws_iam_policy_document.r", "identity")],
+    ),
+    "local_file": ({"content": TEXT}, []),
+}
+
+
+@pytest.mark.parametrize("kind", PLANS)
+def test_each_policy_of_a_plan_has_the_address_of_its_resource(kind: str) -> None:
+    values, expected = PLANS[kind]
+
+    kept = policies(planned(resource(kind, **values)), "plan.json")
+
+    assert [(each.label, each.kind) for each in kept] == expected
+
+
+def test_a_module_below_another_is_read() -> None:
+    module = {"child_modules": [{"resources": [resource("aws_iam_policy", policy=TEXT)]}]}
+    values = {"root_module": {"child_modules": [module]}}
+
+    kept = policies(json.dumps({"format_version": "1.0", "values": values}), "state.json")
+
+    assert [each.label for each in kept] == ["aws_iam_policy.r"]
+
+
+def test_the_document_of_a_data_source_counts_once() -> None:
+    prior = {
+        "values": {"root_module": {"resources": [resource("aws_iam_policy_document", json=TEXT)]}}
+    }
+
+    alone = policies(planned(prior_state=prior), "plan.json")
+    used = policies(
+        planned(resource("aws_iam_policy", policy=TEXT), prior_state=prior), "plan.json"
+    )
+
+    assert [each.label for each in alone] == ["aws_iam_policy_document.r"]
+    assert [each.label for each in used] == ["aws_iam_policy.r"]
+
+
+def test_what_is_known_only_after_apply_is_said() -> None:
+    unknown = {"after": {"name": "a"}, "after_unknown": {"policy": True, "id": True}}
+    change = {"address": "aws_iam_policy.r", "type": "aws_iam_policy", "change": unknown}
+
+    source = read_source(
+        planned(resource("aws_iam_policy"), resource_changes=[change]), "plan.json"
+    )
+
+    assert source is not None
+    (problem,) = source.unread
+    assert (
+        str(problem)
+        == "plan.json: aws_iam_policy.r: `policy` is known only after apply: not judged"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", [TEXT, "{", "", "[1]", '{"Resources": 1}', '{"format_version": 1}']
+)
+def test_other_json_is_left_to_others(text: str) -> None:
+    assert read_source(text, "p.json") is None
+
+
+def test_yaml_that_is_something_else_has_no_policy() -> None:
+    source = read_source("kind: Pod\n", "pod.yaml")
+
+    assert source is not None
+    assert (source.form, source.policies) == ("no policy: it has no `Statement`", ())
