@@ -43,7 +43,7 @@ _PART: Final = re.compile(r"(.+)-[0-9]+")
 
 
 _CARRIERS: Final = {
-    ".tf": "policies in Terraform are judged in its plan: `terraform show -json`",
+    ".tf": "policies in Terraform are not judged; give the plan: `terraform show -json`",
 }
 _CARRIED: Final = re.compile(r"aws_iam_|^\s*['\"]?Effect['\"]?\s*=", re.MULTILINE)
 """What a policy, written in another language, never lacks."""
@@ -148,7 +148,7 @@ def content_of(given: Given, site: Site | None, *, alone: bool) -> Content:
         return _markdown(given)
     named = alone and given.named
     if source := _source(given, named=named):
-        return _kept(source, site, named=named)
+        return _kept(source, site)
     if not given.name.endswith(".json"):
         carrier = _CARRIERS.get(Path(given.name).suffix)
         return Content(skipped=carrier if carrier and _CARRIED.search(given.text) else None)
@@ -176,7 +176,7 @@ def _source(given: Given, *, named: bool) -> Source | None:
         return Source("YAML that cannot be read", unread=error.problems)
 
 
-def _kept(source: Source, site: Site | None, *, named: bool) -> Content:
+def _kept(source: Source, site: Site | None) -> Content:
     """Return the policies of a template or plan; the site says what account it is made in."""
     known = pseudo_of(site.account, site.partition) if site else None
     policies = []
@@ -186,7 +186,7 @@ def _kept(source: Source, site: Site | None, *, named: bool) -> Content:
         kind = each.kind or _kind(json.loads(text), None)
         policies.append(Policy(each.name, text, kind, None, kept=each, subject=subject))
     nothing = not (policies or source.unread)
-    reason = f"it is {source.form} without a policy" if nothing and named else None
+    reason = f"it is {source.form}" if nothing else None
     return Content(tuple(policies), reason, source.unread)
 
 

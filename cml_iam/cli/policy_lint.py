@@ -291,7 +291,7 @@ def sorted_out(read: Sequence[tuple[str, str, bool]]) -> Given:
             given.kept.extend(map(subject_of, source.policies))
             given.unread.extend(source.unread)
             if not source.policies and not source.unread:
-                given.skipped.append((name, f"it is {source.form} without a policy"))
+                given.skipped.append((name, f"it is {source.form}"))
             continue
         try:
             other = other_document(json.loads(text), named=named)

@@ -57,7 +57,8 @@ def policies_in_template(located: Located) -> Source:
                     unread.append(each)
                 else:
                     policies.append(_kept(located, each, resource))
-    return Source("a CloudFormation template", tuple(policies), tuple(unread))
+    without = "" if policies or unread else " without a policy"
+    return Source(f"a CloudFormation template{without}", tuple(policies), tuple(unread))
 
 
 def _is_resource(value: Any) -> bool:

@@ -39,7 +39,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that is *form*, in words; *unread* is what may hold a policy and cannot be read."""
+    """A file that is *form*, in words; *unread* is what may hold a policy and cannot be read.
+
+    The words say so where it holds none.
+    """
 
     form: str
     policies: tuple[Kept, ...] = ()

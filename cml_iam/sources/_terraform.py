@@ -65,7 +65,8 @@ def policies_in_plan(value: dict[str, Any], file: str) -> Source:
             ):
                 policies.append(found)
     unread += _unknown(value, file)
-    return Source("a Terraform plan", tuple(policies), tuple(unread))
+    without = "" if policies or unread else " without a policy"
+    return Source(f"a plan or state of Terraform{without}", tuple(policies), tuple(unread))
 
 
 def _member(value: Any, name: str) -> dict[str, Any]:

@@ -354,7 +354,10 @@ SCHEMA = {"$schema": "https://json-schema.org/draft/2020-12/schema", "properties
 NOTHING_TO_JUDGE = {
     "an empty folder": {},
     "Terraform": {"main.tf": 'resource "aws_iam_policy" "p" {}\n'},
-    "YAML": {"p.yaml": "Statement:\n  - Effect: Allow\n    Action: '*'\n    Resource: '*'\n"},
+    "YAML": {"p.yaml": "provider:\n  statements:\n  - Effect: Allow\n    Action: '*'\n"},
+    "a template": {"t.yaml": "Resources: {R: {Type: 'AWS::IAM::Role'}}\n# PolicyDocument: none\n"},
+    "a template in JSON": {"t.json": '{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {}}'},
+    "a plan": {"plan.json": '{"format_version": "1.2", "planned_values": {}}'},
     "a JSON Schema": {"site.schema.json": json.dumps(SCHEMA)},
     "JSON that is something else": {"package.json": '{"name": "x"}', "list.json": "[1]"},
     "prose": {"README.md": "Policies live elsewhere.\n"},
@@ -379,7 +382,10 @@ def test_an_audit_that_judged_nothing_is_no_pass(
     assert "no policy found: looked for a `Statement` in .json files" in " ".join(ran.out.split())
 
 
-@pytest.mark.parametrize("name", ["main.tf", "p.yaml", "site.schema.json", "link.json", "p"])
+@pytest.mark.parametrize(
+    "name",
+    ["main.tf", "p.yaml", "t.yaml", "t.json", "plan.json", "site.schema.json", "link.json", "p"],
+)
 def test_what_is_not_judged_is_named_with_the_reason(
     cml_iam: Callable[..., Ran], tmp_path: Path, name: str
 ) -> None:
@@ -394,8 +400,10 @@ def test_what_is_not_judged_is_named_with_the_reason(
 
     assert [Path(each["name"]).name for each in said] == [name]
     assert said[0]["reason"] in {
-        "policies in Terraform are not judged",
-        "policies in YAML are not judged",
+        "policies in Terraform are not judged; give the plan: `terraform show -json`",
+        "it is no policy: it has no `Statement`",
+        "it is a CloudFormation template without a policy",
+        "it is a plan or state of Terraform without a policy",
         "it is a JSON Schema",
         "it is a symbolic link, which is not followed",
         "no file in it is read",
