@@ -106,7 +106,7 @@ def answer(ran: Ran) -> tuple[int, Any]:
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
-            left = {"policy", "place", "file", "files", "line", "column", "title"}
+            left = {"policy", "place", "file", "files", "kinds", "line", "column", "title"}
             return {key: plain(each) for key, each in value.items() if key not in left}
         return [plain(each) for each in value] if isinstance(value, list) else value
 

@@ -198,7 +198,7 @@ PLANS = {
     ),
     "aws_iam_policy_document": (
         {"json": TEXT, "minified_json": TEXT},
-        [("aws_iam_policy_document.r", "identity")],
+        [("aws_iam_policy_document.r", None)],
     ),
     "local_file": ({"content": TEXT}, []),
 }
