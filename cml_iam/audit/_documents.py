@@ -17,7 +17,7 @@ from cml_iam.audit._report import Check, Input, Skipped, Spot
 from cml_iam.audit._secrets import SECRETS, secrets_in
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError, InputError, QuotaError, UnsupportedError
-from cml_iam.lint import Severity
+from cml_iam.lint import JUDGED_AS, Severity
 from cml_iam.policy import attachment_problems, parse_policy
 from cml_iam.render import DOCUMENTS, render_document, render_parts
 from cml_iam.sources import document_of, pseudo_of
@@ -203,6 +203,8 @@ def _lint(policies: Sequence[Policy], asked: Offline) -> Part:
     order = {each.file: number for number, each in enumerate(policies)}
     findings.sort(key=lambda each: (order.get(each.spot.file or "", 0), each.spot.line or 0))
     many = f"{len(policies)} {'policies' if policies[1:] else 'policy'}"
+    others = [f"{len(kinds[kind])} as {JUDGED_AS[kind]}" for kind in kinds if kind in JUDGED_AS]
+    many = "; ".join((many, *others))
     title = "What the policies say has the effect it is meant to have"
     check = Check(LINT, title, "documents", "passed", len(policies), many)
     if not policies:

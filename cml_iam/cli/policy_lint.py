@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +22,7 @@ from cml_iam.files import decoded, open_regular, write_whole
 from cml_iam.sources import may_hold_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cml_iam.errors import Problem
     from cml_iam.lint import Finding, Fixed, Kind
@@ -32,13 +31,6 @@ if TYPE_CHECKING:
 
 SYMBOL = {"error": BAD, "warning": WARN, "info": INFO}
 LEVELS = ("error", "warning", "info")
-JUDGED_AS: Final[Mapping[str, str]] = {
-    "resource": "a resource's policy; what its service demands beyond IAM's rules is not judged",
-    "trust": "a trust policy; what the role itself may do is not judged",
-    "scp": "a service control policy; the accounts it is attached to are not judged",
-    "rcp": "a resource control policy; the accounts it is attached to are not judged",
-}
-"""What is said of a policy that is not attached to a principal, by its kind."""
 
 
 @click.command("lint")
@@ -358,7 +350,7 @@ def show(findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[
     *kinds* are the policies by name. Of others than those attached to a principal it says as what
     they were judged and what was not.
     """
-    from cml_iam.lint import is_complete
+    from cml_iam.lint import JUDGED_AS, is_complete
 
     for finding in findings:
         show_one(finding)

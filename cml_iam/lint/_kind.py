@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from cml_iam.lint._finding import Kind
 
 EVERYONE: Final = ("*", {"AWS": "*"}, {"AWS": ["*"]})
 """The ways to write a principal that is everybody."""
+
+JUDGED_AS: Final[Mapping[str, str]] = {
+    "resource": "a resource's policy; what its service demands beyond IAM's rules is not judged",
+    "trust": "a trust policy; what the role itself may do is not judged",
+    "scp": "a service control policy; the accounts it is attached to are not judged",
+    "rcp": "a resource control policy; the accounts it is attached to are not judged",
+}
+"""What is said of a policy that is not attached to a principal, by its kind."""
 
 _WITHOUT_RESOURCE: Final = ("ecr:", "ecr-public:")
 """Services whose resources' policies have no `Resource`."""

@@ -273,6 +273,14 @@ RULES: Final = (
         _cover.shadowed,
     ),
     Rule(
+        "CML318",
+        "own-account",
+        Severity.INFO,
+        "a condition on the account of the resource, in the policy of that resource",
+        f"{_IAM}/reference_policies_condition-keys.html",
+        _trust.own_account,
+    ),
+    Rule(
         "CML401",
         "cannot-launch",
         Severity.ERROR,

@@ -249,3 +249,31 @@ def _ids(principals: Principals | None, kind: str) -> tuple[str, ...]:
     """Return the principals of one *kind*, such as `AWS` or `Service`."""
     pairs = principals.ids if principals is not None else ()
     return tuple(name for named, names in pairs if named == kind for name in names)
+
+
+_OF_THE_RESOURCE: Final = (
+    "aws:resourceaccount",
+    "aws:resourceorgid",
+    "aws:resourceorgpaths",
+    "s3:resourceaccount",
+)
+
+
+def own_account(subject: Subject) -> Iterator[Found]:
+    """Yield conditions on the resource's account in the policy of that resource: they say nothing.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    if subject.kind != "resource":
+        return
+    for item in subject.items:
+        for condition in item.written.conditions:
+            if condition.key.lower() in _OF_THE_RESOURCE:
+                yield Found(
+                    f"`{condition.key}` is the same in every request: that of the resource whose "
+                    "policy this is",
+                    item.condition_place(condition),
+                    "remove it; if the caller is meant, use `aws:PrincipalAccount` or "
+                    "`aws:PrincipalOrgID`",
+                    item.label,
+                )
