@@ -287,8 +287,8 @@ def _expectations(
     documents = read_policies(files, site) if files else _wanted(site, asked.profile)
     if files and len(documents) < len(files):
         reason, remedy = "the policy cannot be read", "fix what lint found in it"
-        if any(each.open for each in files):
-            reason, remedy = "its file leaves a part of the policy open", _AS_DEPLOYED
+        if any(each.kept and each.kept.template for each in files):
+            reason, remedy = "it cannot be read, or its file leaves a part of it open", _AS_DEPLOYED
         check = Check(EXPECTATIONS, title, "permissions", "not checked", 0, "", reason, remedy)
         return Part(checks=(check,))
     authorizer = compile_policies(identity=documents)

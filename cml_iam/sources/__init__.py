@@ -2,10 +2,9 @@
 
 from cml_iam.sources._kept import Hint, Kept, Reading, Source, Subject
 from cml_iam.sources._read import may_hold_policy, read_source
-from cml_iam.sources._readings import PSEUDO, document_of, plain_subject, pseudo_of, subject_of
+from cml_iam.sources._readings import document_of, plain_subject, pseudo_of, subject_of
 
 __all__ = [
-    "PSEUDO",
     "Hint",
     "Kept",
     "Reading",

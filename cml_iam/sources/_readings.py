@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, Problem, UnsupportedError
+from cml_iam.facts import DOMAINS, first_region
 from cml_iam.located import Located, parse_json
 from cml_iam.policy import build_policy, grammar_problems
 from cml_iam.sources._functions import function, is_absent, pieces
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
     from cml_iam.policy import PolicyDocument
 
 _ACCOUNTS: Final = ("111122223333", "444455556666", "777788889999", "123456789012")
-PSEUDO: Final = {
-    "AWS::Partition": "aws",
-    "AWS::Region": "us-east-1",
-    "AWS::URLSuffix": "amazonaws.com",
-}
-"""What lint reads pseudo parameters as where nothing says better; no proof rests on it."""
-
-_SUFFIXES: Final = {"aws": "amazonaws.com", "aws-cn": "amazonaws.com.cn"}
 _TEXTS: Final = {
     "Action": 1,
     "NotAction": 1,
@@ -55,10 +48,11 @@ class _StructureError(Exception):
 
 def pseudo_of(account: str, partition: str) -> dict[str, str]:
     """Return the pseudo parameters that are the same wherever in an account a stack is made."""
-    known = {"AWS::AccountId": account, "AWS::Partition": partition}
-    if partition in _SUFFIXES:
-        known["AWS::URLSuffix"] = _SUFFIXES[partition]
-    return known
+    return {
+        "AWS::AccountId": account,
+        "AWS::Partition": partition,
+        "AWS::URLSuffix": DOMAINS[partition],
+    }
 
 
 def plain_subject(name: str, text: str) -> Subject:
@@ -70,9 +64,10 @@ def subject_of(kept: Kept, known: Mapping[str, str] | None = None) -> Subject:
     """Return *kept* to be judged by lint; *known* are pseudo parameters, of the site if there is.
 
     An account that is not known is one which the policy does not name: what is found is true of
-    any. Raises no error for whatever is written.
+    any. The region is one of the partition. Raises no error for whatever is written.
     """
-    values = {**PSEUDO, "AWS::AccountId": _account(kept), **(known or {})}
+    values = {**(known or pseudo_of(_account(kept), "aws"))}
+    values["AWS::Region"] = first_region(values["AWS::Partition"])
     start = kept.written.place()
     try:
         wide = _Fill(kept, values, wide=True).fill()

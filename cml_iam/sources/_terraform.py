@@ -51,7 +51,7 @@ def policies_in_plan(value: dict[str, Any], file: str) -> Source:
     """
     planned = value.get("planned_values") or value.get("values") or {}
     resources = list(_resources(planned))
-    resources += list(_changed(value, {each.get("address") for each in resources}))
+    resources += list(_changed(value, {str(each.get("address")) for each in resources}))
     prior = _member(_member(value, "prior_state"), "values")
     resources += [each for each in _resources(prior) if each.get("type") == _DATA]
     policies: list[Kept] = []
@@ -87,10 +87,10 @@ def _resources(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
         modules += _listed(module, "child_modules")
 
 
-def _changed(value: dict[str, Any], there: set[Any]) -> Iterator[dict[str, Any]]:
+def _changed(value: dict[str, Any], there: set[str]) -> Iterator[dict[str, Any]]:
     """Yield the resources that only `resource_changes` has, as they are afterwards."""
     for change in _listed(value, "resource_changes"):
-        if change.get("address") not in there:
+        if str(change.get("address")) not in there:
             yield {**change, "values": _member(_member(change, "change"), "after")}
 
 

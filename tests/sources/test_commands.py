@@ -315,6 +315,19 @@ def test_yaml_of_a_folder_that_cannot_be_read_does_not_hide_the_rest(
         assert "values.yaml: " not in ran.out
 
 
+def test_the_region_of_a_stack_is_judged_by_lint_and_by_no_proof(
+    cml_iam: Callable[..., Ran], tmp_path: Path
+) -> None:
+    (tmp_path / "t.yaml").write_text(TEMPLATE.replace("us-east-1", "${AWS::Region}"))
+    (tmp_path / "cml-iam.toml").write_text(SITE)
+
+    assert cml_iam("policy", "lint", "t.yaml").code == 0
+    assert cml_iam("policy", "prove", "t.yaml").code == 8
+    ran = cml_iam("audit", "t.yaml")
+    assert ran.code == 8
+    assert "its file leaves a part of it open" in " ".join(ran.out.split())
+
+
 def test_fix_leaves_a_template_as_it_is(cml_iam: Callable[..., Ran], tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text(TEMPLATE + OPEN)
 
