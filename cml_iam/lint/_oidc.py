@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.facts import is_provider_key
 from cml_iam.lint._strangers import filled, meeting
 
 if TYPE_CHECKING:
@@ -189,6 +190,9 @@ def issuer_of(host: str) -> Issuer:
     return next(known, Issuer("", "stranger", f"every holder of a token of {host}"))
 
 
+_NOT_OF_TOKENS: Final = ("aws:requesttag/", "aws:tagkeys", "aws:principal", "aws:user")
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """Whose tokens to try: a stranger's or, if *inside*, another project's of the same owner."""
@@ -196,13 +200,18 @@ class Token:
     host: str
     inside: bool = False
 
-    def values(self) -> Values:
-        """Return what such a token may hold for a key."""
+    def values(self, others: Values) -> Values:
+        """Return what a request with such a token may send for a key.
+
+        *others* says it for keys that are of no token. Tags and another provider's claims are not
+        in it, and the caller is nobody's user yet.
+        """
         issuer, prefix = issuer_of(self.host), f"{self.host.lower()}:"
 
         def values(key: str, conditions: Sequence[Condition]) -> Sequence[Any]:
             if not key.startswith(prefix):
-                return (None,) if key.startswith("aws:") else meeting(conditions)
+                foreign = is_provider_key(key) or key.startswith(_NOT_OF_TOKENS)
+                return (None,) if foreign else others(key, conditions)
             claim = key.removeprefix(prefix)
             if claim == "sub":
                 return self._subjects(issuer, conditions)

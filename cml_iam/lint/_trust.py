@@ -92,7 +92,7 @@ def _says(item: Item, action: str) -> bool:
 def strange_tokens(subject: Subject) -> Iterator[Found]:
     """Yield Allows for an OIDC provider that a token of a stranger fits."""
     for item, host, principal, place in _providers(subject):
-        request = _admitted(item, principal, Token(host))
+        request = _admitted(subject, item, principal, Token(host))
         if request is None:
             continue
         claim = BY_APPLICATION.get(host, "sub")
@@ -112,9 +112,9 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
 def strange_projects(subject: Subject) -> Iterator[Found]:
     """Yield Allows for an OIDC provider that every project of one owner fits."""
     for item, host, principal, place in _providers(subject):
-        if host in BY_APPLICATION or _admitted(item, principal, Token(host)) is not None:
+        if host in BY_APPLICATION or _admitted(subject, item, principal, Token(host)) is not None:
             continue
-        request = _admitted(item, principal, Token(host, inside=True))
+        request = _admitted(subject, item, principal, Token(host, inside=True))
         if request is not None:
             yield Found(
                 "other repositories or projects of the same owner may assume the role too, also "
@@ -216,10 +216,12 @@ def _providers(subject: Subject) -> Iterator[tuple[Item, str, str, Place | None]
                 yield item, host, name, item.place("Principal")
 
 
-def _admitted(item: Item, principal: str, token: Token) -> Request | None:
+def _admitted(subject: Subject, item: Item, principal: str, token: Token) -> Request | None:
     """Return a request with a *token* that the document allows."""
     claims = (f"{token.host}:sub", f"{token.host}:{BY_APPLICATION.get(token.host, 'aud')}")
-    return admitted(item, (WEB_IDENTITY, ROLE), principal, token.values(), always=claims)
+    return admitted(
+        item, (WEB_IDENTITY, ROLE), principal, token.values(values_of_user(subject)), always=claims
+    )
 
 
 def _token_words(request: Request, host: str) -> str:

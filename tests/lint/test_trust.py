@@ -118,6 +118,33 @@ def test_a_stranger_s_token_is_asked_of_the_engine(
     assert rules(web_identity(host, conditions)) == expected
 
 
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({"Bool": {"aws:SecureTransport": "true"}}, [STRANGE]),
+        ({"StringLike": {"sts:RoleSessionName": "deploy-*"}}, [STRANGE]),
+        ({"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}, []),
+        ({"StringEquals": {f"{GITLAB}:sub": "project_path:example/app"}}, []),
+    ],
+)
+def test_what_a_stranger_chooses_freely_keeps_no_token_out(
+    conditions: dict[str, Any], expected: list[str]
+) -> None:
+    statement = web_identity(GITHUB, ONLY_AUDIENCE)
+    statement["Condition"] |= {"StringEquals": {f"{GITHUB}:aud": "sts.amazonaws.com"}}
+    for operator, block in conditions.items():
+        statement["Condition"].setdefault(operator, {}).update(block)
+
+    assert [rule for rule in rules(statement) if rule == STRANGE] == expected
+
+
+def test_the_action_of_an_account_does_not_fit_a_user_pool() -> None:
+    """https://docs.aws.amazon.com/cli/latest/reference/accessanalyzer/validate-policy.html"""
+    statement = web_identity(COGNITO, {"StringEquals": {"aud": "us-west-2_EXAMPLE"}})
+
+    assert rules({**statement, "Action": ["sts:AssumeRole", "sts:TagSession"]}) == ["CML214"]
+
+
 def test_a_deny_beside_it_keeps_the_strangers_out() -> None:
     deny = web_identity(GITHUB, {"StringNotLike": {"sub": "repo:example-org/deployment:*"}})
 
