@@ -39,10 +39,10 @@ def recognized_kind(value: Any) -> Kind:
     if not named:
         lone_trust = statements and all(_about_sts(e) and not _on_resource(e) for e in statements)
         return "trust" if lone_trust else "identity"
-    if all(_about_sts(each) for each in named):
-        return "trust"
     if all(_of_organization(each) for each in statements):
         return "rcp"
+    if all(_about_sts(each) for each in named):
+        return "trust"
     if any(_on_resource(each) for each in named):
         return "resource"
     actions = [action for each in named for action in _actions(each)]

@@ -100,11 +100,20 @@ def _operator_hint(text: str) -> str | None:
     )
 
 
+OF_RESOURCES: Final = frozenset({"aws:sourceowner"})
+"""Keys that are of no reference, and stand in policies of resources that AWS itself writes.
+
+https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
+"""
+
+
 def keys(subject: Subject) -> Iterator[Found]:
     """Yield condition keys that neither AWS nor a service of it has."""
     for item in subject.items:
         for asked in item.asked:
             key = asked.condition.key
+            if subject.kind == "resource" and key.lower() in OF_RESOURCES:
+                continue
             if facts.is_unknown_key(key):
                 holds = "always" if asked.test({}) else "never"
                 yield Found(

@@ -39,6 +39,17 @@ def policy(*statements: dict[str, Any]) -> dict[str, Any]:
         (policy({**GRANT, "Effect": "Deny", "Principal": "*"}), "rcp"),
         (policy({**GRANT, "Effect": "Deny", "Principal": {"AWS": "*"}, "Resource": ["*"]}), "rcp"),
         (
+            policy(
+                {
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": ["sts:AssumeRole", "s3:*"],
+                    "Resource": "*",
+                }
+            ),
+            "rcp",
+        ),
+        (
             policy({**GRANT, "Effect": "Deny", "Principal": "*", "Resource": "arn:aws:s3:::b/*"}),
             "resource",
         ),

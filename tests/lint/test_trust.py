@@ -373,3 +373,16 @@ def test_nothing_is_found_in_the_trust_policies_that_are_rendered(name: str) -> 
     site = Site("111122223333", user=None, role="manager", ecs_region="us-east-1", eks=cluster)
 
     assert lint_text(render_document(site, name).text) == ()
+
+
+def test_nothing_is_found_in_the_policy_that_sns_gives_a_new_topic() -> None:
+    """https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html"""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "*"},
+        "Action": ["SNS:GetTopicAttributes", "SNS:Subscribe", "SNS:Publish"],
+        "Resource": "arn:aws:sns:us-east-1:111122223333:topic",
+        "Condition": {"StringEquals": {"AWS:SourceOwner": "111122223333"}},
+    }
+
+    assert rules(statement) == []
