@@ -27,6 +27,9 @@ MOST_VALUES: Final = 200_000
 MOST_CHARACTERS: Final = 4 * MOST_YAML
 """Characters of all plain values together, counted in the same way."""
 
+_MOST_PROBLEMS: Final = 100
+"""Repeated names that are reported; nobody reads more."""
+
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 _WORDS: Final = {"true": True, "false": False, "null": None, "~": None, "": None}
 
@@ -125,6 +128,8 @@ class _Document:
             if key.value in members:
                 message = f"`{key.value}` stands twice in one mapping"
                 self.problems.append(Problem(message, self.source.place(start)))
+                if len(self.problems) == _MOST_PROBLEMS:
+                    raise DocumentError(tuple(self.problems))
             self.names[*path, key.value] = Span(start, key.end_mark.index)
             members[key.value] = self._value(value, (*path, key.value))
         return members

@@ -83,6 +83,13 @@ def test_what_cannot_be_read_is_refused_with_its_place(kind: str) -> None:
     assert str(error.value).startswith("f.yaml:")
 
 
+def test_names_that_stand_twice_without_end_are_not_all_reported() -> None:
+    with pytest.raises(DocumentError) as error:
+        parse_yaml("a: 1\n" * 1000)
+
+    assert len(error.value.problems) == 100
+
+
 def test_a_python_tag_makes_no_python_object() -> None:
     (read,) = parse_yaml("a: !!python/object/apply:os.system ['true']\n")
 
