@@ -68,6 +68,10 @@ def show(explained: Explained) -> None:
     say("")
     click.echo(click.wrap_text(explained.description, width=96))
     say("")
+    if explained.aws_checks:
+        checks = ", ".join(explained.aws_checks)
+        click.echo(click.wrap_text(f"The same in AWS's own checks: {checks}", width=96))
+        say("")
     say(f"see: {rule.page}")
     for title, example in (("Fails", explained.failing), ("Passes", explained.passing)):
         say("")

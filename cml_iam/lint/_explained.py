@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from cml_iam.errors import InputError
+from cml_iam.lint._aws_checks import AWS_CHECKS
 from cml_iam.lint._finding import Kind
 from cml_iam.lint._rules import RULES
 from cml_iam.policy import did_you_mean
@@ -36,6 +37,11 @@ class Explained:
     failing: Example
     passing: Example
 
+    @property
+    def aws_checks(self) -> tuple[str, ...]:
+        """The checks of AWS's own validator that are about the same; see `AWS_CHECKS`."""
+        return AWS_CHECKS.get(self.rule.id, ())
+
     def as_json(self) -> dict[str, Any]:
         """Return everything as parsed JSON; the examples as text, one is not even JSON."""
         rule = self.rule
@@ -45,6 +51,7 @@ class Explained:
             "severity": rule.severity.word,
             "title": rule.title,
             "page": rule.page,
+            "aws_checks": list(self.aws_checks),
             "description": self.description,
             "failing": {"kind": self.failing.kind, "text": self.failing.text},
             "passing": {"kind": self.passing.kind, "text": self.passing.text},

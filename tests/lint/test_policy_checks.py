@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from cml_iam.lint import lint_text
+from cml_iam.lint import RULES, explain_rule, lint_text
+from cml_iam.lint._aws_checks import AWS_CHECKS
 
 CHECKS: Final = Path(__file__).parents[3] / "shared" / "conformance" / "policy_checks.jsonl"
 
@@ -72,3 +73,32 @@ def test_the_kind_of_each_is_recognized_where_the_document_says_it() -> None:
         if row["kind"] in {"trust", "resource"}:
             kind = recognized_kind(json.loads(row["policy"]))
             assert kind == others.get(row["check"], row["kind"]), row["check"]
+
+
+def test_each_of_aws_s_checks_stands_beside_one_rule_that_exists() -> None:
+    checks = [check for names in AWS_CHECKS.values() for check in names]
+
+    assert len(checks) == len(set(checks))
+    assert AWS_CHECKS.keys() <= {rule.id for rule in RULES}
+    assert explain_rule("CML525").as_json()["aws_checks"] == [
+        "Allow with NotPrincipal",
+        "Role trust policy syntax error notprincipal",
+    ]
+
+
+@needs_checks
+def test_what_aws_s_checks_find_in_policies_of_identities_is_found_by_the_rule_beside_them() -> (
+    None
+):
+    beside = {check: rule for rule, names in AWS_CHECKS.items() for check in names}
+    lines = map(json.loads, CHECKS.read_text("utf-8").splitlines())
+    judged = {
+        row["check"]: {each.rule for each in lint_text(row["policy"], kind="identity")}
+        for row in lines
+        if row["kind"] == "identity" and row["check"] in beside
+    }
+
+    assert len(judged) > 25
+    assert {
+        check: beside[check] for check, rules in judged.items() if beside[check] not in rules
+    } == {}
