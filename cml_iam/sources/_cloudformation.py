@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, Problem
-from cml_iam.located import parse_json
+from cml_iam.located import Located, parse_json
+from cml_iam.policy import VERSION_2012
 from cml_iam.sources._functions import function, is_absent
 from cml_iam.sources._kept import Address, Hint, Kept, Source, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cml_iam.located import Located, Path
+    from cml_iam.located import Path
 
 _DOCUMENTS: Final = frozenset(
     {
@@ -30,6 +31,16 @@ _DOCUMENTS: Final = frozenset(
     }
 )
 """Properties whose value is a policy document."""
+
+_LONE: Final = 3
+"""The steps to the properties of a resource."""
+
+_SAID: Final = ("Effect", "Action", "NotAction", "Resource", "NotResource")
+"""Elements of which a statement of a policy has one, whatever is wrong with it."""
+
+_ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
+_ATTACHED: Final = ("AWS::IAM::", "AWS::IoT::", "AWS::SSO::", "AWS::Serverless::")
+"""Resources whose policies say what those may do that they are attached to."""
 
 _CONTROL: Final = "AWS::Organizations::Policy"
 
@@ -55,6 +66,9 @@ def policies_in_template(located: Located) -> Source:
             for each in _found(located, (*path, "Properties"), resource.get("Properties")):
                 if isinstance(each, Problem):
                     unread.append(each)
+                elif resource["Type"] == _ENDPOINT:
+                    message = f"`{logical}` has the policy of a VPC endpoint: not judged"
+                    unread.append(Problem(message, located.place(path)))
                 else:
                     policies.append(_kept(located, each, resource))
     without = "" if policies or unread else " without a policy"
@@ -69,7 +83,7 @@ def _is_resource(value: Any) -> bool:
 def _found(located: Located, path: Path, value: Any) -> Iterator[Path | Problem | Kept]:
     """Yield the path of each policy under *path*, and a problem for each that cannot be read."""
     if isinstance(value, dict):
-        if "Statement" in value:
+        if _is_document(value):
             yield path
             return
         members: Any = value.items()
@@ -84,6 +98,16 @@ def _found(located: Located, path: Path, value: Any) -> Iterator[Path | Problem 
             yield from _opaque(located, (*path, step), member)
 
 
+def _is_document(value: dict[str, Any]) -> bool:
+    """Say whether *value* is a policy document: rules of AWS WAF have a `Statement`, too."""
+    statements = value.get("Statement")
+    if statements is None:
+        return False
+    listed = statements if isinstance(statements, list) else [statements]
+    said = any(isinstance(each, dict) and not each.keys().isdisjoint(_SAID) for each in listed)
+    return said or "Version" in value
+
+
 def _opaque(located: Located, path: Path, value: Any) -> Iterator[Problem | Kept]:
     """Yield what the document *value* is, which is no object with a `Statement`."""
     place = located.place(path)
@@ -96,7 +120,7 @@ def _opaque(located: Located, path: Path, value: Any) -> Iterator[Problem | Kept
             yield Problem(message, place)
             return
         source = Address(name, inner.source.text)
-        written = type(inner)(inner.value, source, inner.values, inner.names)
+        written = Located(inner.value, source, inner.values, inner.names)
         yield Kept(located.source.name, label(path), None, written)
         return
     called = function(value)
@@ -109,7 +133,16 @@ def _kept(located: Located, found: Path | Kept, resource: dict[str, Any]) -> Kep
         kind = _kind(("Resources", "", "Properties", found.label.rpartition(".")[2]), resource)
         return Kept(found.file, found.label, kind, found.written)
     kind = _kind(found, resource)
-    return Kept(located.source.name, label(found), kind, within(located, found), template=True)
+    written = within(located, found)
+    if len(found) == _LONE:
+        written = _around(written)
+    return Kept(located.source.name, label(found), kind, written, template=True)
+
+
+def _around(written: Located) -> Located:
+    """Return the document around a statement that is a property by itself, as of an event bus."""
+    value = {"Version": VERSION_2012, "Statement": written.value["Statement"]}
+    return Located(value, written.source, written.values, written.names)
 
 
 def label(path: Path) -> str:
@@ -126,6 +159,6 @@ def _kind(path: Path, resource: dict[str, Any]) -> Hint | None:
         return "trust"
     if kind == _CONTROL:
         return "scp" if resource["Properties"].get("Type") == "SERVICE_CONTROL_POLICY" else None
-    if kind.startswith(("AWS::IAM::", "AWS::SSO::", "AWS::Serverless::")):
+    if kind.startswith(_ATTACHED):
         return "identity"
     return "resource"

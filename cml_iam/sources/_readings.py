@@ -149,6 +149,8 @@ class _Fill:
         for name, each in raw.items():
             if is_absent(each):
                 continue
+            if _is_label((*at, name)) and None in pieces(each, self.known):
+                continue  # it decides nothing
             before = len(self.open)
             members[name] = self._value(each, (*at, name), (*to, name))
             if self.wide and len(self.open) > before and _is_key(at):
@@ -183,10 +185,17 @@ def _inside(at: Path) -> Path:
 
 
 def _element(at: Path) -> str | None:
-    """Return the element of a statement of which a text stands *at* this path, None for none."""
+    """Return the element of which a text stands *at* this path, None for none."""
+    if _is_label(at):
+        return str(at[-1])
     inside = _inside(at)
     name = str(inside[0]) if inside else ""
     return name if len(inside) >= _TEXTS.get(name, 99) else None
+
+
+def _is_label(at: Path) -> bool:
+    """Say whether the text *at* this path only names the document, or a statement of it."""
+    return at == ("Id",) or _inside(at) == ("Sid",)
 
 
 def _is_key(at: Path) -> bool:

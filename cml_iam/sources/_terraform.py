@@ -118,6 +118,11 @@ def _policies(resource: dict[str, Any], file: str) -> Iterator[Kept | Problem]:
     if not kind.startswith("aws_"):
         return
     address = str(resource.get("address", kind))
+    if kind.startswith("aws_vpc_endpoint"):
+        if any(_texts(resource.get("values"), (), 0)):
+            place = Place(f"{file}: {address}", 0, 0)
+            yield Problem("the policy of a VPC endpoint: not judged", place)
+        return
     texts = list(_texts(resource.get("values"), (), 0))
     for path, text in texts:
         steps = [str(each) for each in path]
@@ -159,4 +164,4 @@ def _kind(kind: str, path: Path, resource: dict[str, Any]) -> Hint | None:
         return "scp" if given == "SERVICE_CONTROL_POLICY" else None
     if kind == _DATA:
         return None
-    return "identity" if kind.startswith(("aws_iam_", "aws_ssoadmin_")) else "resource"
+    return "identity" if kind.startswith(("aws_iam_", "aws_iot_", "aws_ssoadmin_")) else "resource"

@@ -54,6 +54,11 @@ RESOURCES = {
         {"ResourcePolicy": POLICY},
         [("Resources.R.ResourcePolicy", "resource")],
     ),
+    "AWS::IoT::Policy": ({"PolicyDocument": POLICY}, [("Resources.R", "identity")]),
+    "AWS::Events::EventBusPolicy": (
+        {"EventBusName": "a", "StatementId": "b", "Statement": STATEMENT},
+        [("Resources.R", "resource")],
+    ),
     "AWS::KMS::Key": ({"KeyPolicy": TEXT}, [("Resources.R.KeyPolicy", "resource")]),
     "AWS::Organizations::Policy": (
         {"Type": "SERVICE_CONTROL_POLICY", "Content": POLICY},
@@ -138,6 +143,26 @@ def test_without_a_site_the_account_is_left_open() -> None:
     assert subject_of(kept).open == ()
 
 
+def test_a_name_that_is_left_open_leaves_nothing_open() -> None:
+    name = {"Fn::Sub": "${AWS::StackName}-a"}
+    document = {"Version": "2012-10-17", "Id": name, "Statement": [STATEMENT | {"Sid": name}]}
+    (kept,) = policies(templated("AWS::IAM::Policy", PolicyDocument=document), "t.json")
+
+    assert canonical(document_of(kept, {})) == canonical(load_policy(POLICY))
+    assert subject_of(kept).open == ()
+
+
+def test_the_policy_of_an_endpoint_is_not_judged_as_that_of_a_resource() -> None:
+    template = templated("AWS::EC2::VPCEndpoint", PolicyDocument=POLICY)
+
+    for text in template, planned(resource("aws_vpc_endpoint", policy=TEXT)):
+        source = read_source(text, "t.json")
+
+        assert source is not None
+        assert source.policies == ()
+        assert "the policy of a VPC endpoint: not judged" in source.unread[0].message
+
+
 def test_an_element_without_a_value_is_absent() -> None:
     nothing = {"Ref": "AWS::NoValue"}
 
@@ -145,6 +170,12 @@ def test_an_element_without_a_value_is_absent() -> None:
 
     assert read.resource == ("*",)
     assert read.conditions == ()
+
+
+def test_the_rules_of_a_firewall_are_no_policies() -> None:
+    rule = {"Name": "a", "Priority": 1, "Statement": {"GeoMatchStatement": {}}}
+
+    assert policies(templated("AWS::WAFv2::WebACL", Rules=[rule]), "t.json") == ()
 
 
 def test_a_document_that_is_a_function_is_not_read_and_said() -> None:
