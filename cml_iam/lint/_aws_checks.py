@@ -73,6 +73,7 @@ AWS_CHECKS: Final[dict[str, tuple[str, ...]]] = {
     "CML303": ("ARN Region not allowed", "Invalid ARN resource"),
     "CML306": ("Duplicate keys with different case",),
     "CML318": ("Irrelevant condition key in policy",),
+    "CML319": ("Unsupported condition key for service principal",),
     "CML521": ("Role trust policy unsupported wildcard in principal",),
     "CML522": ("Missing condition key for oidc principal", "Missing github repo condition key"),
     "CML523": ("Specific github repo and branch recommended",),

@@ -281,6 +281,14 @@ RULES: Final = (
         _trust.own_account,
     ),
     Rule(
+        "CML319",
+        "caller-of-service",
+        Severity.WARNING,
+        "a condition on who the caller is, for a service, which is nobody of any account",
+        f"{_IAM}/reference_policies_condition-keys.html",
+        _trust.keys_of_nobody,
+    ),
+    Rule(
         "CML401",
         "cannot-launch",
         Severity.ERROR,

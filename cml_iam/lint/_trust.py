@@ -279,3 +279,39 @@ def own_account(subject: Subject) -> Iterator[Found]:
                     "`aws:PrincipalOrgID`",
                     item.label,
                 )
+
+
+_OF_CALLERS: Final = (
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:principaltag/",
+    "aws:userid",
+    "aws:username",
+)
+"""Keys, or how they begin, that requests of AWS's services do not have."""
+
+
+def keys_of_nobody(subject: Subject) -> Iterator[Found]:
+    """Yield conditions on who the caller is where only services are allowed.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    if subject.kind not in {"resource", "trust"}:
+        return
+    for item in subject.allows:
+        kinds = {kind for kind, _ in (item.written.principal.ids if item.written.principal else ())}
+        if kinds != {"Service"}:
+            continue
+        for asked in item.asked:
+            key = asked.condition.key
+            if key.lower().startswith(_OF_CALLERS):
+                holds = "always" if asked.test({}) else "never"
+                yield Found(
+                    f"a service calls without `{key}`, so the condition {holds} holds",
+                    item.condition_place(asked.condition),
+                    "use `aws:SourceAccount`, `aws:SourceArn` or `aws:SourceOrgID`: for whom the "
+                    "service acts",
+                    item.label,
+                )
