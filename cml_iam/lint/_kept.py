@@ -24,8 +24,8 @@ def lint_subjects(
 ) -> tuple[Finding, ...]:
     """Judge *subjects* as `lint_texts` does, which are all of one *kind*.
 
-    Where something is left open, a finding counts if it is there whatever that is: as anything,
-    and as something nothing else names.
+    Where something is left open, a finding counts if it is there, in the same words, whatever that
+    is: as anything, and as something nothing else names.
     """
     read = [each for each in subjects if each.readings]
     first = _judged([(each, each.readings[0]) for each in read], kind, together, processes)
@@ -64,5 +64,5 @@ def _carried(
     return own, place.file
 
 
-def _key(finding: Finding) -> tuple[str, Place | None, str | None]:
-    return finding.rule, finding.place, finding.statement
+def _key(finding: Finding) -> tuple[str, Place | None, str]:
+    return finding.rule, finding.place, finding.message
