@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cml_iam.policy import PolicyDocument
     from cml_iam.site import Site
 
-REST: Final = "everything else"
+REST: Final = "other actions (samples)"
 """The row of the actions that the catalogue does not have."""
 
 MOST_WITNESSES: Final = 5

@@ -148,14 +148,17 @@ def _by(request: Request) -> str:
 
 def _context(difference: Difference) -> Iterator[str]:
     """Yield the condition keys of the witness that the statements concerned ask for."""
-    from cml_iam.facts import same_key
+    from cml_iam.facts import names_of, same_key
 
     reasons = [*difference.old.statements, *difference.new.statements]
     if difference.missed:
         reasons.append(difference.missed)
     context = {same_key(key): value for key, value in difference.witness.context.items()}
     asked = {same_key(each.key): each.key for reason in reasons for each in reason.conditions}
-    for name, key in asked.items():
+    for name, written in asked.items():
+        # A key is shown under a name that requests for the action have it under.
+        names = names_of(written, difference.witness.action)
+        key = written if written.lower() in map(str.lower, names) else names[0]
         value = context.get(name)
         yield f"without {key}" if value is None else f"{key} = {_text(value)}"
 
@@ -218,6 +221,8 @@ def _verdict(found: Comparison, old: Path, new: Path) -> str:
         return f"{OK} same meaning: proved for every request there can be"
     if found.verdict == "undecided":
         return f"{UNKNOWN} no difference was found, but it is not proved that there is none"
+    if found.allows_the_same:
+        return f"{WARN} {new} allows the same as {old}, and denies explicitly what differs above"
     return f"{WARN} {new} is {found.verdict} than {old}".replace(
         "wider and narrower than", "wider in some and narrower in other ways than"
     )
@@ -230,6 +235,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "verdict": found.verdict,
         "same": found.same,
         "proved": found.proved,
+        "allows_the_same": found.allows_the_same,
         "new_within_old": answers.get("newly allowed", "holds"),
         "old_within_new": answers.get("newly denied", "holds"),
         "undecided": {change: found.verdicts[change].reason for change in found.undecided},

@@ -62,6 +62,11 @@ QUESTIONS = {
     "always": "always allowed: {other}",
 }
 
+NO_ALLOW = (
+    "neither side allows anything by itself: a Deny counts beside the policies that allow, so name "
+    "those as well, or compare by `cml-iam policy diff`"
+)
+
 
 @click.command(epilog=EXAMPLE)
 @click.argument("files", nargs=-1, type=_FILE)
@@ -336,8 +341,17 @@ def _show_verdict(title: str, asked: Asked) -> None:
             say(line)
     if verdict.colon:
         say(other_reading(verdict.colon))
+    if len(asked.sides) > 1 and not any(map(_allows_anything, asked.sides)):
+        say(f"{WARN} {NO_ALLOW}")
     for line in assumption_lines(verdict.assumptions, every=bool(settings().verbose)):
         say(line)
+
+
+def _allows_anything(policies: Policies) -> bool:
+    from cml_iam.space import documents
+
+    statements = (each for document in documents(policies) for each in document.statements)
+    return any(each.effect == "Allow" for each in statements)
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from cml_iam.render import Profile, render_policy
 from cml_iam.site import Site
 from cml_iam.verify import Verification, verify_live, verify_offline
 
-UNLISTED_ROW = "everything else"
+UNLISTED_ROW = "other actions (samples)"
 
 
 @click.command()

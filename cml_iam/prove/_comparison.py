@@ -93,6 +93,17 @@ class Comparison:
         return "undecided" if self.undecided else "same"
 
     @property
+    def allows_the_same(self) -> bool:
+        """Whether it is proved that both sides allow the same; they may differ in explicit denies.
+
+        Beside a policy that allows everything, which neither side is, a Deny decides what is
+        allowed.
+        """
+        asked = (self.verdicts.get("newly allowed"), self.verdicts.get("newly denied"))
+        proved = all(verdict is None or verdict.holds for verdict in asked)
+        return self.same or (proved and not self.beside_everything)
+
+    @property
     def undecided(self) -> tuple[Change, ...]:
         """The kinds of change that were neither found nor excluded."""
         found = {each.change for each in self.differences}

@@ -55,7 +55,7 @@ MAX_STEPS: Final = 60_000
 """Steps of the search for more than one difference; beyond them some may be left out."""
 
 EVERYTHING: Final = PolicyDocument(
-    (Statement(0, "Allow", "Everything", action=("*",), resource=("*",)),),
+    (Statement(0, "Allow", "a policy that allows everything", action=("*",), resource=("*",)),),
     VERSION_2012,
     name="a policy that allows everything",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -147,3 +148,60 @@ def test_going_from_1_0_grants_nothing() -> None:
         json.loads(CliRunner().invoke(history, ["--from", "1.0", "-o", "json"]).output)["grant"]
         == []
     )
+
+
+def _write(path: Path, *statements: dict[str, Any]) -> None:
+    path.write_text(json.dumps({"Version": "2012-10-17", "Statement": list(statements)}))
+
+
+ANYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+STOP = {"Action": "ec2:StopInstances", "Resource": "*"}
+
+
+def test_a_key_is_shown_under_a_name_that_the_service_has_it_under(
+    cml_iam: Any, tmp_path: Path
+) -> None:
+    for name, key in (("old", "ec2:Region"), ("new", "aws:RequestedRegion")):
+        condition = {"Condition": {"StringEquals": {key: "us-east-1"}}}
+        _write(tmp_path / f"{name}.json", {**ANYTHING, **condition})
+
+    ran = cml_iam("policy", "diff", "old.json", "new.json")
+
+    assert ran.code == 6
+    assert "aws:RequestedRegion = us-east-1" in ran.out
+    assert "ec2:Region = us-east-1" not in ran.out
+
+
+def test_sides_that_allow_the_same_are_not_called_wider(cml_iam: Any, tmp_path: Path) -> None:
+    mfa = {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}
+    _write(
+        tmp_path / "old.json",
+        {"Effect": "Allow", **STOP},
+        {"Effect": "Deny", **STOP, "Condition": mfa},
+    )
+    having = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+    _write(tmp_path / "new.json", {"Effect": "Allow", **STOP, "Condition": having})
+
+    ran = cml_iam("policy", "diff", "old.json", "new.json")
+    proved = cml_iam("policy", "prove", "--equivalent", "old.json", "new.json")
+
+    assert proved.code == 0
+    assert ran.code == 6
+    assert ran.out.splitlines()[-1] == (
+        "▲ new.json allows the same as old.json, and denies explicitly what differs above"
+    )
+
+
+def test_two_documents_that_only_deny_are_compared_beside_everything_and_it_is_said(
+    cml_iam: Any, tmp_path: Path
+) -> None:
+    here = {"Condition": {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}}
+    _write(tmp_path / "old.json", {"Effect": "Deny", **STOP})
+    _write(tmp_path / "new.json", {"Effect": "Deny", **STOP, **here})
+
+    ran = cml_iam("policy", "diff", "old.json", "new.json")
+    proved = cml_iam("policy", "prove", "--equivalent", "old.json", "new.json")
+
+    assert "allowed by a policy that allows everything" in ran.out
+    assert ran.out.splitlines()[-1] == "▲ new.json is wider than old.json"
+    assert "neither side allows anything by itself" in proved.out
