@@ -97,8 +97,9 @@ def explain(
 ) -> None:
     """Say whether ACTION is allowed, and why each statement did or did not apply.
 
-    A condition key that AWS sends under two names needs to be given under one of them; the region
-    is taken from the ARN. Statements about other actions take one line each; -v shows all their
+    What follows from the rest of the request need not be given: the region and the instance's id
+    in the ARN, the keys of the tags requested, who the principal is, and a condition key's other
+    name. Statements about other actions take one line each; -v shows all their
     elements too. A FILE may be JSON, YAML, a CloudFormation template or a Terraform plan; one
     policy of several in it is FILE#NAME.
 
@@ -114,7 +115,7 @@ def explain(
         resource=read_policy(resource_policy) if resource_policy else None,
         scps=[[_attached(path)] for path in scp],
     )
-    context = sent_context(_one_action(action), resource, read_context(pairs))
+    context = sent_context(_one_action(action), resource, read_context(pairs), principal)
     explanation = authorizer.explain(Request(action, resource, principal, context))
     if wants_json():
         print_json(_as_json(explanation, authorizer))

@@ -9,6 +9,7 @@ from cml_iam.facts._arns import (
     covers,
     overlap,
 )
+from cml_iam.facts._context import principal_account, principal_arn, sent_context
 from cml_iam.facts._examples import (
     EXAMPLE_ACCOUNT,
     EXAMPLE_IDS,
@@ -42,7 +43,6 @@ from cml_iam.facts._requests import (
     never_with,
     only_with,
     region_is_of_resource,
-    sent_context,
     singular_actions,
     under_names,
 )
@@ -121,6 +121,8 @@ __all__ = [
     "opt_in_regions",
     "overlap",
     "partition_of",
+    "principal_account",
+    "principal_arn",
     "region_is_of_resource",
     "same_key",
     "sent_context",

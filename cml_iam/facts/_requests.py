@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final, Literal
 
-from cml_iam.errors import InputError
 from cml_iam.facts._keys import every_name, names_of, same_key, twins
 from cml_iam.facts._service import EXACT_SERVICES, Keys, updated
 from cml_iam.shipped import shipped_text
@@ -47,7 +46,6 @@ TAG_KEYS: Final = "aws:tagkeys"
 REQUEST_TAG: Final = "aws:requesttag/"
 RESOURCE_TAG: Final = "aws:resourcetag/"
 REGION: Final = "aws:requestedregion"
-REGION_NAME: Final = "aws:RequestedRegion"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -160,39 +158,6 @@ def region_is_of_resource(action: str) -> str | None:
             apart = {each.lower() for each in entry["except"]}
             return None if action.lower() in apart else str(entry["page"])
     return None
-
-
-def sent_context(action: str, resource: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the condition keys *given* for a request, as AWS sends them.
-
-    Each key stands under all its names, and the region is that of the resource's ARN where the
-    service has it there. Raises InputError for a name that requests for *action* do not have, for
-    two names of a key with different values, and for a region that is not the resource's.
-    """
-    sent: dict[str, Any] = {}
-    for key, value in given.items():
-        names = names_of(key, action)
-        if key.lower() not in {name.lower() for name in names}:
-            raise InputError(
-                f"requests for {action} have no condition key `{key}`",
-                remedy=f"give `{names[0]}`",
-            )
-        for name in names if len(names) > 1 else (key,):
-            if sent.setdefault(name, value) != value:
-                raise InputError(f"`{key}` is `{sent[name]}` under its other name, not `{value}`")
-    region = _region_of(resource)
-    if region and region_is_of_resource(action):
-        for name in names_of(REGION_NAME, action):
-            if sent.setdefault(name, region) != region:
-                raise InputError(
-                    f"the region of the request is `{sent[name]}`, and of the resource `{region}`"
-                )
-    return sent
-
-
-def _region_of(resource: str) -> str:
-    fields = resource.split(":", 5)
-    return fields[3] if len(fields) > 3 else ""
 
 
 def _of_service(name: str, prefix: str) -> bool:

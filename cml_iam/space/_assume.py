@@ -20,6 +20,7 @@ from cml_iam.facts import (
     known_key,
     never_with,
     only_with,
+    principal_arn,
     region_is_of_resource,
     under_names,
 )
@@ -27,12 +28,11 @@ from cml_iam.space._callers import (
     PRINCIPAL_ACCOUNT,
     PRINCIPAL_ARN,
     UNTOLD,
+    account_key,
     home_partitions,
     is_elsewhere,
     is_identified,
     is_signed,
-    principal_account,
-    principal_arn,
 )
 from cml_iam.space._globs import Glob
 from cml_iam.space._hints import RESOURCE_FIELD
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cml_iam.space._conditions import Asked
     from cml_iam.space._gathered import Gathered
 
-CALLER_KEYS: Final = {PRINCIPAL_ARN: principal_arn, PRINCIPAL_ACCOUNT: principal_account}
+CALLER_KEYS: Final = {PRINCIPAL_ARN: principal_arn, PRINCIPAL_ACCOUNT: account_key}
 """Keys that say who the caller is."""
 
 TAGGING: Final = (

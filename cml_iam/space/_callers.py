@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.engine.parts import Caller
-from cml_iam.facts import EXAMPLE_ACCOUNT, OTHER_ACCOUNT, same_key
+from cml_iam.facts import EXAMPLE_ACCOUNT, OTHER_ACCOUNT, principal_account, principal_arn, same_key
 from cml_iam.space._globs import Glob, Wild, glob, representatives
 
 if TYPE_CHECKING:
@@ -53,28 +52,14 @@ def callers_of(parts: Sequence[Part]) -> tuple[list[str | None], bool]:
     return list(dict.fromkeys((*made, *more, *fresh))), complete
 
 
-def principal_arn(caller: str | None) -> str | None:
-    """Return what aws:PrincipalArn holds for *caller*: for a session the role's ARN.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
-    """
-    match = _ACCOUNT_ARN.fullmatch(caller or "")
-    if not match or "-provider/" in match[3]:
-        return None
-    if match[3].startswith("assumed-role/"):
-        role = match[3].split("/")[1]
-        return f"arn:{match[1]}:iam::{match[2]}:role/{role}"
-    return caller
-
-
-def principal_account(caller: str | None) -> str | None:
+def account_key(caller: str | None) -> str | None:
     """Return what aws:PrincipalAccount holds for *caller*; an anonymous one has it too.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalaccount
     """
     if caller is None:
         return ANONYMOUS
-    return Caller.parse(caller).account if principal_arn(caller) else None
+    return principal_account(caller)
 
 
 def is_identified(caller: str | None) -> bool:

@@ -268,7 +268,7 @@ def test_the_request_has_what_ec2_sends_under_all_names(cml_iam, tmp_path, argum
         ),
         (
             ("ec2:StopInstances", "--resource", ARN, "--context", "ec2:Region=us-east-1"),
-            "the region of the request is `us-east-1`, and of the resource `eu-west-1`",
+            "`aws:RequestedRegion` is `us-east-1`; in the ARN of the resource it is `eu-west-1`",
         ),
         (("ec2:StopInstancez",), "did you mean `StopInstances`?"),
         (("ec3:StopInstances",), "AWS has no service `ec3`"),
@@ -276,6 +276,59 @@ def test_the_request_has_what_ec2_sends_under_all_names(cml_iam, tmp_path, argum
 )
 def test_a_request_that_aws_never_sends_is_refused(cml_iam, tmp_path, arguments, says):
     ran = explained(cml_iam, tmp_path, *arguments)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+
+
+CONDITIONS = {
+    "TagKeys": ({"ForAnyValue:StringEquals": {"aws:TagKeys": "Lab"}}, "ec2:CreateTags"),
+    "InstanceID": ({"StringEquals": {"ec2:InstanceID": "i-1"}}, "ec2:StopInstances"),
+    "PrincipalArn": ({"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/app"}},
+                     "ec2:StopInstances"),
+    "PrincipalAccount": ({"StringEquals": {"aws:PrincipalAccount": "111122223333"}},
+                         "ec2:StopInstances"),
+}  # fmt: skip
+SESSION = "arn:aws:sts::111122223333:assumed-role/app/session"
+
+
+@pytest.mark.parametrize("key", CONDITIONS)
+def test_the_request_has_what_follows_from_the_rest_of_it(cml_iam, tmp_path, key):
+    conditions, action = CONDITIONS[key]
+    statement = {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": conditions}
+    (tmp_path / "p.json").write_text(json.dumps({"Statement": statement}))
+
+    ran = cml_iam(
+        "policy", "explain", action, "--policy", "p.json", "--resource", ARN,
+        "--principal", SESSION, "--context", "aws:RequestTag/Lab=ospf",
+    )  # fmt: skip
+
+    assert ran.code == 0, ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--context", "ec2:InstanceID=i-2"), "`ec2:InstanceID` is `i-2`"),
+        (("--context", "aws:PrincipalArn=arn:aws:iam::111122223333:user/x"), "of this principal"),
+        (
+            ("--context", "aws:RequestTag/Lab=1", "--context", "aws:TagKeys=Team"),
+            "`aws:TagKeys` does not list `Lab`",
+        ),
+        (("--context", "aws:MultiFactorAuthAge=100"), "only if aws:MultiFactorAuthPresent is true"),
+    ],
+)
+def test_a_request_that_contradicts_itself_is_refused(cml_iam, tmp_path, arguments, says):
+    ran = explained(
+        cml_iam,
+        tmp_path,
+        "ec2:StopInstances",
+        "--resource",
+        ARN,
+        "--principal",
+        SESSION,
+        *arguments,
+    )
 
     assert (ran.code, ran.out) == (2, "")
     assert says in ran.err

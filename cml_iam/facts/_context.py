@@ -1,0 +1,115 @@
+"""The context of a request as AWS sends it: what follows from the action, resource and caller."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from cml_iam.errors import InputError
+from cml_iam.facts._keys import names_of, same_key
+from cml_iam.facts._requests import (
+    REQUEST_TAG,
+    TAG_KEYS,
+    id_of,
+    only_with,
+    region_is_of_resource,
+)
+
+_PRINCIPAL: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTALL)
+_FIELDS: Final = 6
+
+Follows = tuple[str, Any, str]
+"""A condition key, the value that it has, and why."""
+
+
+def principal_arn(caller: str | None) -> str | None:
+    """Return what aws:PrincipalArn holds for *caller*: for a session the role's ARN.
+
+    None for a caller that has none, or of which AWS does not say: a service, an identity provider.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
+    """
+    match = _PRINCIPAL.fullmatch(caller or "")
+    if not match or "-provider/" in match[3]:
+        return None
+    if match[3].startswith("assumed-role/"):
+        role = match[3].split("/")[1]
+        return f"arn:{match[1]}:iam::{match[2]}:role/{role}"
+    return caller
+
+
+def principal_account(caller: str | None) -> str | None:
+    """Return the account of *caller*, or None where `principal_arn` is None.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalaccount
+    """
+    arn = principal_arn(caller)
+    return arn.split(":", _FIELDS - 1)[4] if arn else None
+
+
+def sent_context(
+    action: str, resource: str, given: Mapping[str, Any], principal: str | None = None
+) -> dict[str, Any]:
+    """Return the condition keys *given* for a request, and those that follow, as AWS sends them.
+
+    Each key stands under all its names. The region and an instance's id are those of the
+    resource's ARN, aws:TagKeys lists the tags that are requested, and the keys that say who calls
+    are those of *principal*. Raises InputError for a key that such a request cannot have, or not
+    with that value.
+    """
+    sent: dict[str, Any] = {}
+    for key, value in given.items():
+        names = names_of(key, action)
+        if key.lower() not in {name.lower() for name in names}:
+            raise InputError(
+                f"requests for {action} have no condition key `{key}`",
+                remedy=f"give `{names[0]}`",
+            )
+        for name in names if len(names) > 1 else (key,):
+            if sent.setdefault(name, value) != value:
+                raise InputError(f"`{key}` is `{sent[name]}` under its other name, not `{value}`")
+    for key, value, why in _follows(action, resource, sent, principal):
+        _add(sent, key, value, why, action)
+    _check_pairs(sent)
+    return sent
+
+
+def _follows(
+    action: str, resource: str, sent: Mapping[str, Any], principal: str | None
+) -> Iterator[Follows]:
+    fields = resource.split(":", _FIELDS - 1)
+    if len(fields) == _FIELDS and fields[3] and region_is_of_resource(action):
+        yield "aws:RequestedRegion", fields[3], "in the ARN of the resource it is"
+    kind, _, name = fields[-1].partition("/")
+    if name and id_of("ec2:InstanceID", kind) and action.lower().startswith("ec2:"):
+        yield "ec2:InstanceID", name, "in the ARN of the resource it is"
+    tags = [key[len(REQUEST_TAG) :] for key in sent if key.lower().startswith(REQUEST_TAG)]
+    listed = next((value for key, value in sent.items() if same_key(key) == TAG_KEYS), None)
+    if tags and listed is None:
+        yield "aws:TagKeys", tags, "of the tags requested it is"
+    elif tags and listed is not None:
+        keys = [listed] if isinstance(listed, str) else list(listed)
+        missing = [tag for tag in tags if tag.lower() not in map(str.lower, keys)]
+        if missing:
+            raise InputError(f"`aws:TagKeys` does not list `{missing[0]}`, a tag that is requested")
+    if arn := principal_arn(principal):
+        yield "aws:PrincipalArn", arn, "of this principal it is"
+        yield "aws:PrincipalAccount", principal_account(principal), "of this principal it is"
+
+
+def _add(sent: dict[str, Any], key: str, value: Any, why: str, action: str) -> None:
+    """Add *key* under all its names, unless it is there; raise where it has another value."""
+    there = {name.lower(): name for name in sent}
+    for name in names_of(key, action):
+        found = sent.setdefault(there.get(name.lower(), name), value)
+        if found != value:
+            raise InputError(f"`{name}` is `{found}`; {why} `{value}`")
+
+
+def _check_pairs(sent: Mapping[str, Any]) -> None:
+    """Raise where a key is there without the other that it depends on."""
+    values = {same_key(key): value for key, value in sent.items()}
+    for key in sent:
+        needed = only_with(key)
+        if needed and str(values.get(needed[0], "")).lower() != needed[1]:
+            raise InputError(needed[2].text, remedy="give both, or neither")
