@@ -68,7 +68,7 @@ def connect_as(
     from cml_iam.aws import connect
 
     chosen = settings()
-    expected = _expected_account(None if any_account else site)
+    expected = expected_account(None if any_account else site)
     _doubt_region(site)
     credential = credential or credential_of(role, site)
     key = credential.key
@@ -168,7 +168,11 @@ def region_of(site: Site | None) -> str | None:
     return named if named and (not allowed or named in allowed) else site.home_region
 
 
-def _expected_account(site: Site | None) -> str | None:
+def expected_account(site: Site | None) -> str | None:
+    """Return the account that --expect-account or the site file names, or None.
+
+    Raises InputError where they contradict each other.
+    """
     typed = settings().expect_account
     if typed and site and typed != site.account:
         raise InputError(

@@ -20,6 +20,7 @@ class Exit(IntEnum):
     RESUMABLE = 7
     UNCHECKED = 8
     INTERRUPTED = 130
+    PIPE = 141
 
 
 MEANING = {
@@ -33,6 +34,7 @@ MEANING = {
     Exit.RESUMABLE: "stopped part of the way; run the command it names to go on",
     Exit.UNCHECKED: "something could not be checked",
     Exit.INTERRUPTED: "interrupted from the keyboard",
+    Exit.PIPE: "the reader of the output left before its end, as `head` does",
 }
 
 

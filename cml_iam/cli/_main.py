@@ -76,8 +76,9 @@ def run(arguments: list[str]) -> int:
     except errors.CmlIamError as error:
         return _report(error, arguments)
     except (BrokenPipeError, SystemExit):
-        # The reader of our output left (click ends the process for it); nothing more to say to it.
-        return Exit.OK
+        # The reader of our output left (click ends the process for it). Not 0: what the command
+        # would have found is not known. It is what a shell reports for a program that SIGPIPE ends.
+        return Exit.PIPE
     except OSError as error:
         where = f"`{error.filename}`: " if error.filename else ""
         click.echo(one_line(f"error: {where}{error.strerror or error}"), err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
-from cml_iam.cli._connect import connect_as
+from cml_iam.cli._connect import connect_as, expected_account
 from cml_iam.cli._delivery import own_store
 from cml_iam.cli._rotator import span
 from cml_iam.cli._settings import aws_options, shared_options
@@ -122,13 +122,22 @@ def _refuse_terminal(allowed: bool, *, always: bool = False) -> None:
 
 
 def _key(source: str | None) -> AccessKey:
-    from cml_iam.credentials import open_store
+    from cml_iam.credentials import account_of, open_store
 
+    expected = expected_account(find_site())
     store = open_store(source or own_store(), _aws, allow_tracked=True)
     found = store.look().key
     if found is None or not found.secret.reveal():
         raise InputError(
             f"`{store.name}` holds no access key", remedy="name the store: --from STORE"
+        )
+    # The id tells the account by itself, except for keys made before 2019.
+    account = account_of(found.id)
+    if expected and account and account != expected:
+        raise RefusedError(
+            f"the key in `{store.name}` is of account `{account}`, and account `{expected}` is "
+            "expected",
+            remedy="name the store of that account (--from), or its site file (--site)",
         )
     return found
 

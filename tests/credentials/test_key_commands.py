@@ -6,10 +6,13 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from secrets import token_hex
+from typing import Any
 
 import pytest
 
 from tests.conftest import Ran
+from tests.key_ids import key_id
 
 Run = Callable[..., Ran]
 
@@ -254,3 +257,24 @@ def test_no_secret_is_said_by_any_of_them(
 
     assert len(secrets) == 3
     assert not [secret for secret in secrets if secret in said]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("exec", "--", "true"), ("credential-process",), ("print", "--as", "kubernetes")],
+    ids=lambda command: command[0],
+)
+def test_a_key_of_another_account_is_handed_to_nobody(
+    cml_iam: Any, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    key, secret = key_id("444455556666"), token_hex(20)
+    lines = f"AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY={secret}\n"
+    (tmp_path / ".env").write_text(lines)
+    (tmp_path / ".env").chmod(0o600)
+    (tmp_path / "cml-iam.toml").write_text('[account]\nid = "111122223333"\n[principal]\n')
+
+    ran = cml_iam("key", *command[:1], "--from", "env:.env", *command[1:])
+
+    assert ran.code == 2
+    assert "of account `444455556666`, and account `111122223333` is expected" in ran.err
+    assert secret not in ran.out + ran.err
