@@ -29,7 +29,8 @@ _CREDENTIALS = {
     "NoCredentialsError": _GIVE,
     "PartialCredentialsError": _GIVE,
     "ProfileNotFound": "see `aws configure list-profiles`",
-    "RefreshWithMFAUnsupportedError": _SIGN_IN,
+    "RefreshWithMFAUnsupportedError": "assume the role by `aws sts assume-role` with an MFA code, "
+    "and use the session's credentials",
     "SSOError": _SIGN_IN,
     "TokenRetrievalError": _SIGN_IN,
     "UnknownCredentialError": _GIVE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -11,14 +12,29 @@ from cml_iam.cli._output import OK, WARN, note, print_json, say, wants_json
 from cml_iam.cli._rotator import key_options, rotator_of
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli.key_rotate import tell_step
+from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
     from cml_iam.cli._delivery import Where
     from cml_iam.credentials import Revoked
 
+_KEY_ID = re.compile(r"[A-Z0-9]{16,128}")
+
+
+def _key_id(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Refuse what cannot be the id of an access key, before anything is asked.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
+    """
+    if _KEY_ID.fullmatch(value) is None:
+        raise InputError(
+            f"not an access key id: `{value}`", remedy="`cml-iam key list` shows the ids"
+        )
+    return value
+
 
 @click.command()
-@click.argument("key_id", metavar="KEY_ID")
+@click.argument("key_id", metavar="KEY_ID", callback=_key_id)
 @key_options
 @shared_options("yes", "dry_run")
 def revoke(key_id: str, where: Where) -> None:
@@ -59,7 +75,7 @@ def _tell(done: Revoked, store: str) -> None:
 
 
 @click.command()
-@click.argument("key_id", metavar="KEY_ID")
+@click.argument("key_id", metavar="KEY_ID", callback=_key_id)
 @key_options
 @click.option("--stored", is_flag=True, help="Delete it although it is in a store.")
 @shared_options("yes", "dry_run")

@@ -104,6 +104,10 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
     """
     goal = start_goal(waiting=given["wait"])
     check_name(name)
+    if given["image"] is not None and not is_image_id(given["image"]):
+        raise InputError(
+            f"not an image id: `{given['image']}`", remedy="an id is `ami-` and 8 or 17 digits"
+        )
     _refuse_read_only()
     here, tries, launch = _asked(name, given)
     with explained(here, launch):

@@ -363,3 +363,25 @@ def test_a_dry_run_changes_nothing_whatever_the_command(
     assert {"key rotate", "key revoke", "bootstrap destroy", "worker terminate"} <= set(tried)
     administrator("worker", "terminate", "lab", "--yes")
     administrator("bootstrap", "destroy", "--yes")
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("key", "revoke", "notakey", "--yes"), "not an access key id: `notakey`"),
+        (("key", "delete", "notakey", "--yes"), "not an access key id: `notakey`"),
+        (("worker", "create", "lab", "--image", "ami-xyz"), "not an image id: `ami-xyz`"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_an_id_is_refused_before_aws_is_asked(
+    cml_iam: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Any, says: str
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    (tmp_path / "cml-iam.toml").write_text('[account]\nid = "111122223333"\n[principal]\n')
+
+    ran = cml_iam(*command, "--endpoint-url", "http://127.0.0.1:9")
+
+    assert ran.code == 2
+    assert says in ran.err
