@@ -166,8 +166,8 @@ def heading(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line of progress on stderr, unless --quiet."""
-    if not settings().quiet:
+    """Print a line of progress on stderr, unless --quiet; a warning is no progress."""
+    if not settings().quiet or text.startswith(WARN):
         complain(text)
 
 

@@ -103,11 +103,11 @@ def test_a_dry_run_of_create_makes_nothing(cli: Cli) -> None:
     ("words", "error"),
     [
         (["x"], "which image?"),
-        (["x", "--image", "ami-1", "--image-name", "c"], "not both"),
+        (["x", "--image", "ami-0a1b2c3d", "--image-name", "c"], "not both"),
         (["x", "--image", "nonsense"], "not an image id"),
-        (["x", "--image", "ami-1", "-t", "novalue"], "not a tag: `novalue`"),
-        (["x", "--image", "ami-1", "-t", "a=1", "-t", "a=2"], "given twice"),
-        (["x", "--image", "ami-1", "-t", "managedby=me"], "guard tag"),
+        (["x", "--image", "ami-0a1b2c3d", "-t", "novalue"], "not a tag: `novalue`"),
+        (["x", "--image", "ami-0a1b2c3d", "-t", "a=1", "-t", "a=2"], "given twice"),
+        (["x", "--image", "ami-0a1b2c3d", "-t", "managedby=me"], "guard tag"),
     ],
 )
 def test_a_create_that_makes_no_sense_is_usage(cli: Cli, words: list[str], error: str) -> None:
