@@ -382,9 +382,12 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_from_every_state_every_command_leads_on(tmp_path: Path, phase: str) -> None:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_from_every_state_every_command_leads_on(tmp_path: Path, phase: str, every: int) -> None:
     tried, wrong = 0, []
     for number, (a, b, stored, _) in enumerate(s for s in states() if s[3] == phase):
+        if number % every:
+            continue
         for command in commands(state_of(_new(tmp_path, number, "x"), a, b, stored, phase)):
             state = state_of(_new(tmp_path, number, command), a, b, stored, phase)
             tried += 1
@@ -394,7 +397,7 @@ def test_from_every_state_every_command_leads_on(tmp_path: Path, phase: str) -> 
             except (AssertionError, errors.CmlIamError) as error:
                 wrong.append(f"A {a}; B {b}; store {stored}: {command}: {_line(error)}")
     assert not wrong, f"{len(wrong)} of {tried}:\n" + "\n".join(wrong[:12])
-    assert tried > 500
+    assert tried > 500 // every
 
 
 def _line(error: BaseException) -> str:
