@@ -8,10 +8,11 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.clock import parse_length
-from cml_iam.cloud_manager._connection import Given, connected
+from cml_iam.cloud_manager._client import Client
+from cml_iam.cloud_manager._connection import Given
 from cml_iam.cloud_manager._errors import Doing, Exceptions
 from cml_iam.cloud_manager._results import (
     AmiDetails,
@@ -25,11 +26,9 @@ from cml_iam.errors import NotFoundError
 from cml_iam.workers import (
     DEFAULT_GUARD,
     USAGE,
-    AsyncWorkerManager,
     GuardTag,
     Launch,
     Verdict,
-    WorkerManager,
     log_health,
 )
 
@@ -46,14 +45,8 @@ UNKNOWN_STATUS: Final = {
 }
 
 
-class AwsEc2Client:
-    """The application's EC2 client.
-
-    *credentials* are an object with an access key's attributes, a boto3 session, or a connection of
-    `cml_iam.connect`. *guard* is the tag that every launch carries: it must be the site's guard
-    tag. *owners* are the accounts whose images are found by name; `self` is the caller's own.
-    *exceptions* names the application's exception classes; without it the errors are those of
-    `cml_iam.errors`.
+class AwsEc2Client(Client):
+    """The application's EC2 client of the setup guide.
 
     A region is text or an enum whose value is its name. Instances are found by any tag, not only
     by the guard tag: what the policy permits is for IAM to decide.
@@ -68,20 +61,9 @@ class AwsEc2Client:
         detailed_monitoring: bool = True,
         exceptions: Exceptions | None = None,
     ) -> None:
-        self.manager = AsyncWorkerManager(WorkerManager(connected(credentials), guard=guard))
-        self.owners = tuple(owners)
+        """Take what `Client` does, and whether launches ask for *detailed_monitoring*."""
+        super().__init__(credentials, guard=guard, owners=owners, exceptions=exceptions)
         self._detailed_monitoring = detailed_monitoring
-        self._exceptions = exceptions or Exceptions()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Send no further calls."""
-        self.manager.close()
 
     async def health(self, aws_region: str | Enum | None = None) -> bool:
         """Return whether EC2 answers and no permission is refused, and log what was found.

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.cloud_manager._connection import Given, connected
-from cml_iam.cloud_manager._errors import Exceptions
+from cml_iam.cloud_manager._client import Client
 from cml_iam.cloud_manager._results import Ec2Metrics, InstanceState, instance_state
 from cml_iam.errors import NotFoundError
 from cml_iam.workers import (
-    DEFAULT_GUARD,
-    AsyncWorkerManager,
-    GuardTag,
     Launch,
     Measure,
-    WorkerManager,
 )
 
 if TYPE_CHECKING:
@@ -33,34 +28,7 @@ _MEASURES: Final = (
 )
 
 
-class _Client:
-    """What both clients have: a manager, and the application's exceptions."""
-
-    def __init__(
-        self,
-        credentials: Given,
-        *,
-        guard: GuardTag = DEFAULT_GUARD,
-        owners: Sequence[str] = ("self",),
-        exceptions: Exceptions | None = None,
-    ) -> None:
-        """Take the same arguments as `AwsEc2Client`."""
-        self.manager = AsyncWorkerManager(WorkerManager(connected(credentials), guard=guard))
-        self.owners = tuple(owners)
-        self._exceptions = exceptions or Exceptions()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Send no further calls."""
-        self.manager.close()
-
-
-class AwsEc2SpiClient(_Client):
+class AwsEc2SpiClient(Client):
     """The application's EC2 client of today."""
 
     async def get_ami_ids_by_name(self, ami_name: str) -> list[str]:
@@ -143,7 +111,7 @@ class AwsEc2SpiClient(_Client):
             return (await self.manager.create_instance(launch)).id
 
 
-class AwsCloudWatchSpiClient(_Client):
+class AwsCloudWatchSpiClient(Client):
     """The application's CloudWatch client."""
 
     async def get_ec2_metrics(
