@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,11 +151,12 @@ def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:
     from cml_iam.provision import foresee, plan_bootstrap
 
     site, documents = site_and_documents(wanted["document"])
+    pieces, has_key = wishes(site, wanted), site.user is not None and not wanted["no_key"]
+    if has_key:
+        where_of(wanted).check()
     aws = connect_as("administrator", site)
-    delivery = None
-    if site.user is not None and not wanted["no_key"]:
-        delivery = delivery_of(site, stores_from(where_of(wanted), aws))
-    made = plan_bootstrap(aws, site, documents, delivery=delivery, **wishes(site, wanted))
+    delivery = delivery_of(site, stores_from(where_of(wanted), aws)) if has_key else None
+    made = plan_bootstrap(aws, site, documents, delivery=delivery, **pieces)
     return aws, foresee(aws, made)
 
 
@@ -215,6 +217,9 @@ def _pieces(wanted: Mapping[str, Any]) -> frozenset[Piece]:
     return frozenset(pieces | set(wanted["extras"]))
 
 
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+
+
 def watch_of(wanted: Mapping[str, Any]) -> Watch:
     """Return how the options *wanted* set the alarms."""
     from datetime import UTC, datetime
@@ -222,7 +227,10 @@ def watch_of(wanted: Mapping[str, Any]) -> Watch:
     from cml_iam.provision import Watch, parse_hours
 
     hours = parse_hours(wanted["hours"], wanted["timezone"])
-    return Watch(datetime.now(UTC).year, hours, wanted["alert_email"])
+    email = wanted["alert_email"]
+    if email is not None and _ADDRESS.fullmatch(email) is None:
+        raise InputError(f"not an e-mail address: `{email}`", remedy="write NAME@DOMAIN")
+    return Watch(datetime.now(UTC).year, hours, email)
 
 
 def _pair(text: str) -> tuple[str, str]:

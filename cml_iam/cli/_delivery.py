@@ -13,6 +13,7 @@ from cml_iam.cli._connect import place_of, region_of
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._settings import settings
 from cml_iam.cli._site import find_site
+from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,20 @@ class Where:
     env_file: Path | None
     allow_tracked: bool
     to: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise InputError, before AWS is asked, for a file of a store whose folder is not there.
+
+        The folder of a profile is made where it is missing.
+        """
+        for text in self.texts:
+            kind, _, rest = text.partition(":")
+            folder = Path(rest.partition("#")[0]).parent
+            if kind in {"env", "k8s"} and rest and not folder.is_dir():
+                raise InputError(
+                    f"cannot write `{rest}`: there is no folder `{folder}`",
+                    remedy="make the folder, or name another place",
+                )
 
     @property
     def texts(self) -> tuple[str, ...]:

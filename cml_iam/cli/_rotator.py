@@ -72,6 +72,7 @@ def rotator_of(
 
     site = load_site()
     user = user_of(site)
+    where.check()
     aws = connect_as("administrator", site)
     store = stores_from(where, aws)
     return Rotator(

@@ -40,6 +40,7 @@ def deliver(where: Where, source: str | None) -> None:
     if not where.to:
         raise InputError("no store to deliver to", remedy="name one or more: --to STORE")
     site = load_site()
+    where.check()
     user, aws = user_of(site), connect_as("administrator", site)
     store = stores_from(replace(where, to=_with_source(where, source)), aws)
     delivery = delivery_of(site, store)

@@ -371,10 +371,14 @@ def test_a_dry_run_changes_nothing_whatever_the_command(
         (("key", "revoke", "notakey", "--yes"), "not an access key id: `notakey`"),
         (("key", "delete", "notakey", "--yes"), "not an access key id: `notakey`"),
         (("worker", "create", "lab", "--image", "ami-xyz"), "not an image id: `ami-xyz`"),
+        (("bootstrap", "apply", "--yes", "--env-file", "no/x"), "there is no folder `no`"),
+        (("key", "deliver", "--to", "env:no/x", "--yes"), "there is no folder `no`"),
+        (("key", "rotate", "--env-file", "no/x", "--yes"), "there is no folder `no`"),
+        (("bootstrap", "plan", "--with", "audit", "--alert-email", "x"), "not an e-mail address"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_what_cannot_be_an_id_is_refused_before_aws_is_asked(
+def test_what_cannot_be_is_refused_before_aws_is_asked(
     cml_iam: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Any, says: str
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
