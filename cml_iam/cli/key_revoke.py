@@ -21,20 +21,19 @@ if TYPE_CHECKING:
 _KEY_ID = re.compile(r"[A-Z0-9]{16,128}")
 
 
-def _key_id(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def _check(key_id: str) -> None:
     """Refuse what cannot be the id of an access key, before anything is asked.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
     """
-    if _KEY_ID.fullmatch(value) is None:
+    if _KEY_ID.fullmatch(key_id) is None:
         raise InputError(
-            f"not an access key id: `{value}`", remedy="`cml-iam key list` shows the ids"
+            f"not an access key id: `{key_id}`", remedy="`cml-iam key list` shows the ids"
         )
-    return value
 
 
 @click.command()
-@click.argument("key_id", metavar="KEY_ID", callback=_key_id)
+@click.argument("key_id", metavar="KEY_ID")
 @key_options
 @shared_options("yes", "dry_run")
 def revoke(key_id: str, where: Where) -> None:
@@ -46,6 +45,7 @@ def revoke(key_id: str, where: Where) -> None:
     from cml_iam.credentials import revocation_step
     from cml_iam.credentials import revoke as take
 
+    _check(key_id)
     rotator = rotator_of(where)
     if settings().dry_run:
         tell_step(revocation_step(rotator, key_id))
@@ -75,7 +75,7 @@ def _tell(done: Revoked, store: str) -> None:
 
 
 @click.command()
-@click.argument("key_id", metavar="KEY_ID", callback=_key_id)
+@click.argument("key_id", metavar="KEY_ID")
 @key_options
 @click.option("--stored", is_flag=True, help="Delete it although it is in a store.")
 @shared_options("yes", "dry_run")
@@ -87,6 +87,7 @@ def delete(key_id: str, where: Where, stored: bool) -> None:
     from cml_iam.credentials import delete as take
     from cml_iam.credentials import deletion_step
 
+    _check(key_id)
     rotator = rotator_of(where)
     step = deletion_step(rotator, key_id, stored=stored)
     if settings().dry_run:
