@@ -246,7 +246,7 @@ class Report:
 
     *tools* are the versions behind it (cml-iam, the service reference); *site* is the name of the
     site file. *skipped* are the ids of the checks that were left out on request (`--skip`): they
-    are no checks of this report, and a reader is told so. *passed_over* are files that were given
+    are no checks of this report, and the report says so. *passed_over* are files that were given
     and not judged as policies.
     """
 

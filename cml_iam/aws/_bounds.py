@@ -165,7 +165,7 @@ class _BoundedSession:
 
 
 class _Bounded:
-    """An answer under way of which no more than *most* bytes are read."""
+    """An answer under way; reads at most *most* bytes of it."""
 
     def __init__(self, raw: Any, most: int, url: str) -> None:
         self._raw = raw

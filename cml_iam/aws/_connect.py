@@ -256,7 +256,7 @@ class _RealAws:
         key = (service, where, once)
         # botocore's sessions are not safe for making clients in parallel (boto3 issue 1592).
         with self._lock:
-            load_credentials(self.session)  # here, where a failure of the provider is told in words
+            load_credentials(self.session)  # here, so that a failing provider is explained
             if key not in self._clients:
                 self._clients[key] = self._make_client(service, where, once)
             return self._clients[key]

@@ -1,4 +1,4 @@
-"""AWS for a command: by whose credential, of which account, in which region.
+"""AWS for a command: whose credential, which account, which region.
 
 The credential is that of --profile, else the environment's (AWS_ACCESS_KEY_ID, AWS_PROFILE, a web
 identity), else the one that `[credentials]` of the site file has for the role the command acts in,
