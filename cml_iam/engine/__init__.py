@@ -4,24 +4,23 @@
     decision = authorizer.decide(Request("ec2:StopInstances", arn, context={...}))
     decision.allowed, decision.outcome, decision.statements, decision.reasons
 
-One file per concern: `_action`, `_resource`, `_principal`, `_conditions` (missing keys, set
-qualifiers), `_operators` (the table), `_variables`, `_order` (of evaluation), `_explanation`.
+One file per concern: `_request` (with the caller), `_compile` (statements, actions), `_resource`,
+`_conditions` (operators, missing keys, set qualifiers), `_text` (wildcards, variables), `_literals`
+(dates, addresses, numbers), `_order` (of evaluation), `_explanation`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine._authorizer import Authorizer, Document, compile_policies
-from cml_iam.engine._conditions import FOR_ALL, FOR_ANY, OperatorName
-from cml_iam.engine._decision import Decision
-from cml_iam.engine._gate import Outcome
-from cml_iam.engine._operators import OPERATORS
-from cml_iam.engine._request import Request
-from cml_iam.engine._resource import PolicyType
+from cml_iam.engine._authorizer import Authorizer, Decision, compile_policies
+from cml_iam.engine._compile import Document
+from cml_iam.engine._conditions import FOR_ALL, FOR_ANY, OPERATORS, OperatorName
+from cml_iam.engine._order import Outcome
+from cml_iam.engine._request import PolicyType, Request
 
 if TYPE_CHECKING:
     from cml_iam.engine._attached import AttachedPolicy, PrincipalPolicies
-    from cml_iam.engine._context_keys import context_keys
+    from cml_iam.engine._compile import context_keys
     from cml_iam.engine._explanation import (
         ConditionReason,
         ElementReason,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _LATER: Final = {
     "AttachedPolicy": "_attached",
     "PrincipalPolicies": "_attached",
-    "context_keys": "_context_keys",
+    "context_keys": "_compile",
     "ConditionReason": "_explanation",
     "ElementReason": "_explanation",
     "Explanation": "_explanation",

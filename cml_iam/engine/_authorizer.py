@@ -8,25 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cml_iam.engine._compile import CompiledStatement, Rule, compile_statements
-from cml_iam.engine._decision import Decision
-from cml_iam.engine._gate import ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY, Gate, Outcome
-from cml_iam.engine._index import ActionIndex
-from cml_iam.engine._keys import Keys
-from cml_iam.engine._order import ALWAYS_ALLOWED, Allows, applies, is_allowed
-from cml_iam.engine._principal import Caller, Naming, names_principals, naming
+from cml_iam.engine._compile import (
+    ActionIndex,
+    CompiledStatement,
+    Document,
+    Rule,
+    compile_statements,
+)
+from cml_iam.engine._explanation import Explanation
+from cml_iam.engine._order import (
+    ALLOWED,
+    ALWAYS_ALLOWED,
+    EXPLICIT_DENY,
+    IMPLICIT_DENY,
+    Allows,
+    Gate,
+    Outcome,
+    applies,
+    is_allowed,
+)
+from cml_iam.engine._request import Caller, Keys, Naming, Request, names_principals, naming
 from cml_iam.policy import PolicyDocument, load_policy
 
 if TYPE_CHECKING:
-    from cml_iam.engine._explanation import Explanation
-    from cml_iam.engine._request import Request
-    from cml_iam.engine._resource import PolicyType
+    from cml_iam.engine._explanation import Explanation, StatementReason
+    from cml_iam.engine._request import PolicyType, Request
     from cml_iam.errors import Problem
 
-Document = PolicyDocument | str | Mapping[str, Any]
-"""A policy document: parsed, as JSON text, or as parsed JSON."""
 
 _decision: Final = tuple.__new__
 """Makes a named tuple in half the time of calling its class."""
@@ -46,6 +56,44 @@ class Bucket:
     denies: tuple[Rule, ...]
     gates: tuple[tuple[Rule, ...], ...]
     about: tuple[tuple[CompiledStatement, ...], ...]
+
+
+class Decision(NamedTuple):
+    """The answer to *request*: its *outcome*, by the policies of *gates*.
+
+    The explanation is computed only when it is asked for.
+
+    A named tuple because millions of them are made.
+    """
+
+    outcome: Outcome
+    request: Request
+    gates: tuple[Gate, ...]
+
+    @property
+    def allowed(self) -> bool:
+        """Say whether the request may go on."""
+        return self.outcome == ALLOWED
+
+    @property
+    def explanation(self) -> Explanation:
+        """Every statement of every policy, and why it did or did not apply."""
+        from cml_iam.engine._explanation import explain
+
+        return explain(self.request, self.outcome, self.gates)
+
+    @property
+    def statements(self) -> tuple[StatementReason, ...]:
+        """The statements that decided: all that deny, or else all that allow; may be none."""
+        return self.explanation.deciding
+
+    @property
+    def reasons(self) -> tuple[StatementReason, ...]:
+        """Every statement that did not match, and why."""
+        return tuple(each for each in self.explanation.statements if not each.matched)
+
+    def __repr__(self) -> str:
+        return f"Decision({self.outcome!r}, {self.request!r})"
 
 
 class Authorizer:

@@ -12,18 +12,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine._arn import FIELDS, Fields, arn_patterns, is_arn, split_fields
-from cml_iam.engine._dates import moment
-from cml_iam.engine._ip import inside, network
-from cml_iam.engine._numbers import number
-from cml_iam.engine._resource import resolve_fields
-from cml_iam.engine._text import has_variable, patterns
-from cml_iam.engine._variables import MalformedVariableError, Token, resolved, tokens
+from cml_iam.engine._literals import inside, moment, network, number
+from cml_iam.engine._resource import (
+    FIELDS,
+    Fields,
+    arn_patterns,
+    is_arn,
+    resolve_fields,
+    split_fields,
+)
+from cml_iam.engine._text import (
+    MalformedVariableError,
+    Token,
+    has_variable,
+    patterns,
+    resolved,
+    tokens,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cml_iam.engine._keys import Keys
+    from cml_iam.engine._request import Keys
 
 Context = Mapping[str, Any]
 PlainTest = Callable[[str], "bool | None"]

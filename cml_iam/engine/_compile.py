@@ -1,28 +1,113 @@
-"""Statements made ready to be asked, and everything wrong with them."""
+"""Statements made ready to be asked: their actions, their index, their positions, their problems.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
+
+The index finds the few statements about an action among many that are not. Positions are those
+that the Simulate* API reports: lines and columns count from 1. A statement starts just after what
+was read before it, so behind the `{` of its own if it is the only one, the `[` of the list if it
+is the first, and the `}` of the one before it otherwise; it ends just after its own `}`. (Read
+off the published answers.)
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine._action import ActionPattern, action_pattern
 from cml_iam.engine._comparison import Scope
 from cml_iam.engine._conditions import CompiledCondition, ConditionTest, compile_condition
 from cml_iam.engine._resource import (
-    PolicyType,
     ResourcePattern,
     ResourceTest,
     not_resource_test,
     resource_pattern,
     resource_test,
 )
+from cml_iam.engine._text import variable_keys
 from cml_iam.errors import Problem
-from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
+from cml_iam.policy import VERSION_2012, PolicyDocument, load_policy, pattern_regex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from cml_iam.engine._keys import Keys
+    from cml_iam.engine._request import Keys, PolicyType
+    from cml_iam.policy import Located, Statement
+
+
+Document = PolicyDocument | str | Mapping[str, Any]
+"""A policy document: parsed, as JSON text, or as parsed JSON."""
+
+ALL: Final = frozenset({"*", "*:*"})
+_WHITE: Final = re.compile(r"\s")
+
+
+def _always(name: str) -> bool:  # noqa: ARG001 - nothing to look at
+    return True
+
+
+def _never(name: str) -> bool:  # noqa: ARG001 - nothing to look at
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class ActionPattern:
+    """One element of `Action` or `NotAction`; *service* and *name* in lower case.
+
+    *service* is None for `*`, which names the actions of every service. *test* takes an action's
+    name in lower case, without its service. *problem* says why the pattern names no action at
+    all; such a one never matches, so inside `NotAction` it excludes nothing.
+    """
+
+    text: str
+    service: str | None = None
+    name: str = "*"
+    test: Callable[[str], bool] = field(default=_always, compare=False, repr=False)
+    problem: str | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Say whether one action is named, without wildcards."""
+        return self.problem is None and not _is_wild(self.name)
+
+    def matches(self, action: str) -> bool:
+        """Say whether *action*, in any case, is one of those named."""
+        if self.service is None:
+            return self.problem is None
+        service, colon, name = action.lower().partition(":")
+        return bool(colon) and service == self.service and self.test(name)
+
+
+def action_pattern(text: str) -> ActionPattern:
+    """Read one element of `Action` or `NotAction`; the case does not count."""
+    if text in ALL:
+        return ActionPattern(text)
+    service, colon, name = text.lower().partition(":")
+    problem = _problem(text, service, colon, name)
+    return ActionPattern(text, service, name, _never if problem else _test(name), problem)
+
+
+def _test(name: str) -> Callable[[str], bool]:
+    if not _is_wild(name):
+        return name.__eq__
+    fullmatch = pattern_regex(name).fullmatch
+    return lambda asked: fullmatch(asked) is not None
+
+
+def _is_wild(name: str) -> bool:
+    return "*" in name or "?" in name
+
+
+def _problem(text: str, service: str, colon: str, name: str) -> str | None:
+    if not colon:
+        return f"action `{text}` names no service, so it never matches"
+    if not name or _WHITE.search(text):
+        return f"action `{text}` is empty or has white space, so it never matches"
+    if "*" in service or "?" in service:
+        return f"action `{text}` has a wildcard in its service, so it never matches"
+    return None
 
 
 Rule = tuple["ResourceTest | None", tuple["ConditionTest", ...]]
@@ -105,3 +190,94 @@ def _resource(statement: Statement, resources: tuple[ResourcePattern, ...]) -> R
     if statement.not_resource is not None:
         return not_resource_test(resources)
     return None if statement.resource is None else resource_test(resources)
+
+
+class ActionIndex:
+    """Statements by the actions they name; built once, only read afterwards."""
+
+    __slots__ = ("_by_action", "_by_service", "_everywhere", "_statements")
+
+    def __init__(self, statements: Iterable[CompiledStatement]) -> None:
+        self._statements = tuple(statements)
+        self._by_action: dict[str, list[int]] = defaultdict(list)
+        self._by_service: dict[str, list[int]] = defaultdict(list)
+        self._everywhere: list[int] = []
+        for position, statement in enumerate(self._statements):
+            self._add(position, statement)
+
+    def _add(self, position: int, statement: CompiledStatement) -> None:
+        if statement.not_action:
+            self._everywhere.append(position)
+            return
+        for pattern in statement.actions:
+            if pattern.service is None:
+                self._everywhere.append(position)
+            elif pattern.exact:
+                self._by_action[f"{pattern.service}:{pattern.name}"].append(position)
+            elif pattern.problem is None:
+                self._by_service[pattern.service].append(position)
+
+    def about(self, action: str) -> tuple[CompiledStatement, ...]:
+        """Return the statements about *action*, in their order."""
+        wanted = action.lower()
+        certain = self._by_action.get(wanted, ())
+        possible = (*self._by_service.get(wanted.partition(":")[0], ()), *self._everywhere)
+        positions = {
+            *certain,
+            *(each for each in possible if self._statements[each].matches_action(wanted)),
+        }
+        return tuple(self._statements[each] for each in sorted(positions))
+
+
+Position = dict[str, int]
+
+
+def statement_span(document: PolicyDocument, statement: Statement) -> tuple[Position, Position]:
+    """Return where *statement* starts and ends; its *document* was parsed from a text."""
+    located = document.located
+    if located is None:
+        raise ValueError("the document was not parsed from a text")
+    path = document.path(statement)
+    start = _start(located, statement.index, single=len(path) == 1)
+    return _position(located, start), _position(located, located.values[path].end)
+
+
+def _start(located: Located, index: int, *, single: bool) -> int:
+    if single or index == 0:
+        return located.values["Statement",].start + 1
+    return located.values["Statement", index - 1].end
+
+
+def _position(located: Located, offset: int) -> Position:
+    place = located.source.place(offset)
+    return {"Line": place.line, "Column": place.column}
+
+
+def context_keys(documents: Iterable[Document]) -> list[str]:
+    """Return the condition keys and variables of *documents*, each once, in order of appearance.
+
+    Two spellings that differ in case are one key; the first is kept.
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetContextKeysForCustomPolicy.html
+    """
+    found: dict[str, str] = {}
+    for document in documents:
+        for key in _keys(load_policy(document)):
+            found.setdefault(key.lower(), key)
+    return list(found.values())
+
+
+def _keys(document: PolicyDocument) -> Iterator[str]:
+    variables = document.version == VERSION_2012
+    for statement in document.statements:
+        if variables:
+            for text in (*(statement.resource or ()), *(statement.not_resource or ())):
+                yield from variable_keys(text)
+        yield from _condition_keys(statement, variables=variables)
+
+
+def _condition_keys(statement: Statement, *, variables: bool) -> Iterator[str]:
+    for condition in statement.conditions:
+        yield condition.key
+        if variables:
+            for value in condition.values:
+                yield from variable_keys(value)

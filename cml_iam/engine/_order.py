@@ -12,13 +12,32 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from cml_iam.engine._principal import Caller, Naming
+from cml_iam.engine._request import Caller, Naming
 
 if TYPE_CHECKING:
-    from cml_iam.engine._request import Request
-    from cml_iam.engine._resource import PolicyType
+    from cml_iam.engine._compile import ActionIndex, CompiledStatement
+    from cml_iam.engine._request import PolicyType, Request
+
+
+Outcome = Literal["allowed", "explicitDeny", "implicitDeny"]
+"""In the words of the Simulate* API."""
+
+ALLOWED: Final = "allowed"
+EXPLICIT_DENY: Final = "explicitDeny"
+IMPLICIT_DENY: Final = "implicitDeny"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Policies of one *kind* of which one must allow; *level* counts organization levels from 1."""
+
+    kind: PolicyType
+    statements: tuple[CompiledStatement, ...]
+    index: ActionIndex
+    level: int | None = None
+
 
 ALWAYS_ALLOWED: Final = frozenset({"sts:getcalleridentity"})
 """No policy, not even a Deny, keeps anyone from asking who they are.

@@ -3,24 +3,90 @@
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notresource.html
 
-A request for `*` (an action on no resource in particular) is named by `*` alone.
+A request for `*` (an action on no resource in particular) is named by `*` alone. Patterns of ARNs
+are compared field by field: a wildcard stays inside its field, and only in the last one does it
+match further colons, which belong to the resource.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine._arn import FIELDS, Fields, arn_patterns, split_fields
-from cml_iam.engine._text import has_variable
-from cml_iam.engine._variables import MalformedVariableError, Wildcard, resolved, tokens
+from cml_iam.engine._text import (
+    MalformedVariableError,
+    Patterns,
+    Token,
+    Wildcard,
+    expression_text,
+    has_variable,
+    merged,
+    patterns,
+    resolved,
+    tokens,
+)
 
 if TYPE_CHECKING:
-    from cml_iam.engine._keys import Keys
+    from collections.abc import Iterable, Sequence
 
-PolicyType = Literal["identity", "boundary", "session", "resource", "scp", "rcp", "endpoint"]
+    from cml_iam.engine._request import Keys, PolicyType
+
+
+FIELDS: Final = 6
+INSIDE: Final = "[^:]"
+"""What a wildcard of the first five fields stands for."""
+
+Fields = tuple[tuple[Token, ...], ...]
+
+
+def is_arn(text: str) -> bool:
+    """Say whether *text* has the six fields of an ARN, or more colons in its last."""
+    return text.startswith("arn:") and text.count(":") >= FIELDS - 1
+
+
+def split_fields(parts: Iterable[Token]) -> Fields:
+    """Split a pattern at its first five colons; those inside variables do not count."""
+    fields: list[list[Token]] = [[]]
+    for part in parts:
+        if not isinstance(part, str):
+            fields[-1].append(part)
+            continue
+        first, *rest = part.split(":", FIELDS - len(fields))
+        fields[-1].append(first)
+        fields.extend([text] for text in rest)
+    return tuple(merged(field) for field in fields)
+
+
+def arn_patterns(all_fields: Iterable[Fields]) -> Patterns:
+    """Sort patterns of ARNs without variables by what it takes to test them."""
+    simple, expressions = [], []
+    for fields in all_fields:
+        if _wild_inside(fields):
+            expressions.append(_expression(fields))
+        else:
+            simple.append(_joined(fields))
+    found = patterns(simple)
+    return Patterns(found.equal, found.prefixes, (*found.expressions, *expressions), anything=False)
+
+
+def _joined(fields: Fields) -> tuple[Token, ...]:
+    """Put fields together again: with no wildcard in the first five, any text test will do."""
+    with_colons = ((*field, ":") for field in fields[:-1])
+    return merged(chain(chain.from_iterable(with_colons), fields[-1]))
+
+
+def _wild_inside(fields: Sequence[Sequence[Token]]) -> bool:
+    return any(isinstance(part, Wildcard) for field in fields[:-1] for part in field)
+
+
+def _expression(fields: Fields) -> re.Pattern[str]:
+    texts = [expression_text(field, INSIDE) for field in fields[:-1]]
+    return re.compile(":".join((*texts, expression_text(fields[-1]))), re.DOTALL)
+
 
 ResourceTest = Callable[[str, Mapping[str, Any]], bool]
 """Takes the request's resource and its context."""

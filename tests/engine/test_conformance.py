@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from cml_iam.engine import Request, compile_policies, context_keys
-from cml_iam.engine._keys import Keys
-from cml_iam.engine._principal import Caller, Naming, naming
+from cml_iam.engine._request import Caller, Keys, Naming, naming
 from cml_iam.engine._resource import not_resource_test, resource_pattern, resource_test
-from cml_iam.engine._text import patterns
-from cml_iam.engine._variables import Wildcard, resolved, tokens, variable_keys
+from cml_iam.engine._text import Wildcard, patterns, resolved, tokens, variable_keys
 from cml_iam.errors import DocumentError
 from cml_iam.policy import load_policy, pattern_covers, patterns_overlap
 from tests.conftest import SHARED

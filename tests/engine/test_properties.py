@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cml_iam.engine import Request, compile_policies
-from cml_iam.engine._keys import Keys
-from cml_iam.engine._text import patterns
-from cml_iam.engine._variables import tokens
+from cml_iam.engine._request import Keys
+from cml_iam.engine._text import patterns, tokens
 from tests.engine import random_cases, reference
 from tests.engine.differential import mismatches
 
