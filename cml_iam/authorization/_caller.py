@@ -78,4 +78,9 @@ def _principal_arn(arn: str) -> str:
     return f"arn:{parsed.partition}:iam::{parsed.account}:role/{role}"
 
 
-_PRINCIPAL_TYPES: Final = {"user": "User", "assumed-role": "AssumedRole", "role": "AssumedRole"}
+_PRINCIPAL_TYPES: Final = {
+    "assumed-role": "AssumedRole",
+    "federated-user": "FederatedUser",
+    "role": "AssumedRole",
+    "user": "User",
+}

@@ -128,7 +128,7 @@ def _launched_by(world: World, caller: Caller, call: Call) -> tuple[Request, ...
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-fleet-prerequisites.html
     """
     asked: list[Request] = []
-    for params in _specifications(call):
+    for params in (*_specifications(call), *_enlarged(world, call)):
         launch_call = replace(call, operation="RunInstances", params=params)
         asked += _launching(world, caller, settle(world, launch_call))
     role = call.params.get("SpotFleetRequestConfig", {}).get("IamFleetRole")
@@ -159,6 +159,22 @@ def _specifications(call: Call) -> Iterator[dict[str, Any]]:
             if "AvailabilityZone" in override:
                 own.setdefault("Placement", {"AvailabilityZone": override["AvailabilityZone"]})
             yield {**own, **named, **({"TagSpecifications": tags} if tags else {})}
+
+
+def _enlarged(world: World, call: Call) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of each launch by which a Spot Fleet gets larger."""
+    if call.operation != "ModifySpotFleetRequest":
+        return
+    fleet = world.ec2(call.region).spot_fleet_requests.get(call.params["SpotFleetRequestId"])
+    for each in fleet.launch_specs if fleet is not None else ():
+        profile = each.iam_instance_profile
+        yield {
+            "ImageId": each.image_id,
+            "InstanceType": each.instance_type,
+            **({"SubnetId": each.subnet_id} if each.subnet_id else {}),
+            **({"KeyName": each.key_name} if each.key_name else {}),
+            **({"IamInstanceProfile": profile} if profile else {}),
+        }
 
 
 def _retagging(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:

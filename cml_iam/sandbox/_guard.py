@@ -58,9 +58,9 @@ def authorize(world: World, principal: Principal, call: Call) -> None:
 
 
 def _check_session(principal: Principal, call: Call) -> None:
-    """Refuse what credentials of GetSessionToken may not call without MFA, the root's included.
+    """Refuse what credentials of GetSessionToken and GetFederationToken may not call.
 
-    https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
     """
     session = principal.session
     if session is None or session.role is not None:
@@ -68,7 +68,8 @@ def _check_session(principal: Principal, call: Call) -> None:
     if call.service == "iam" and not session.mfa:
         said = "The security token included in the request is invalid"
         raise Fault("InvalidClientTokenId", said, _DENIED)
-    if call.service == "sts" and call.operation not in _BY_SESSIONS:
+    allowed = _BY_SESSIONS - {"AssumeRole"} if session.federated else _BY_SESSIONS
+    if call.service == "sts" and call.operation not in allowed:
         said = f"Cannot call {call.operation} with session credentials"
         raise Fault("AccessDenied", said, _DENIED)
 

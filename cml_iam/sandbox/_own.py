@@ -13,6 +13,7 @@ from cml_iam.sandbox._documents import check_document
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._iam_reads import account_details, credential_report
 from cml_iam.sandbox._last_accessed import generate_details, get_details
+from cml_iam.sandbox._principals import boundary_arn
 from cml_iam.sandbox._regions import describe_regions
 from cml_iam.sandbox._simulate import (
     context_keys_for_custom_policy,
@@ -80,8 +81,7 @@ def get_session_token(world: World, principal: Principal, call: Call) -> Answer:
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
     """
-    if principal.session is not None:
-        raise Fault("AccessDenied", "Cannot call GetSessionToken with session credentials", 403)
+    _check_long_term(principal, call)
     seconds = _duration(call, 43_200, _LONGEST_TOKEN)
     session = _session(
         world,
@@ -92,6 +92,54 @@ def get_session_token(world: World, principal: Principal, call: Call) -> Answer:
         mfa=_by_mfa(world, principal, call),
     )
     return result_answer(call, {"Credentials": credentials(session)})
+
+
+def _check_long_term(principal: Principal, call: Call) -> None:
+    if principal.session is not None:
+        said = f"Cannot call {call.operation} with session credentials"
+        raise Fault("AccessDenied", said, 403)
+
+
+def get_federation_token(world: World, principal: Principal, call: Call) -> Answer:
+    """Make temporary credentials of a federated user, who may do what caller and policy both allow.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
+    """
+    _check_long_term(principal, call)
+    name = call.params["Name"]
+    arn = f"arn:{world.partition}:sts::{world.account}:federated-user/{name}"
+    session = _session(
+        world,
+        _duration(call, 43_200, _LONGEST_CHAINED if principal.is_root else _LONGEST_TOKEN),
+        arn=arn,
+        user_id=principal.user_id,
+        user=principal.name,
+        policies=_session_policies(world, call) or (),
+        federated=f"{world.account}:{name}",
+    )
+    user = {"FederatedUserId": session.federated, "Arn": arn}
+    return result_answer(call, {"Credentials": credentials(session), "FederatedUser": user})
+
+
+def list_entities_for_policy(world: World, _: Principal, call: Call) -> Answer:
+    """Answer who holds a policy: as a permissions policy, as a boundary, or either way."""
+    arn, usage = call.params["PolicyArn"], call.params.get("PolicyUsageFilter")
+    path, kind = call.params.get("PathPrefix", "/"), call.params.get("EntityFilter")
+    if arn not in world.iam.managed_policies:
+        raise Fault("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", 404)
+
+    def holds(entity: Any) -> bool:
+        attached = arn in entity.managed_policies and usage != "PermissionsBoundary"
+        bounded = boundary_arn(entity) == arn and usage != "PermissionsPolicy"
+        return entity.path.startswith(path) and (attached or bounded)
+
+    iam = world.iam
+    entities = {"User": iam.users, "Role": iam.roles, "Group": iam.groups}
+    result = {
+        f"Policy{name}s": [each for each in held.values() if kind in (None, name) and holds(each)]
+        for name, held in entities.items()
+    }
+    return result_answer(call, result)
 
 
 def _by_mfa(world: World, principal: Principal, call: Call) -> bool:
@@ -195,6 +243,7 @@ def _session(
     policies: tuple[str, ...] | None = None,
     tags: dict[str, str] | None = None,
     mfa: bool = False,
+    federated: str = "",
 ) -> Session:
     now = world.now()
     session = Session(
@@ -209,6 +258,7 @@ def _session(
         policies=policies,
         tags=tags or {},
         mfa=mfa,
+        federated=federated,
     )
     world.sessions[session.key.id] = session
     return session
@@ -249,12 +299,14 @@ OWN: Final[dict[str, Handler | Callable[..., Answer | None]]] = {
     "ec2:DescribeRegions": describe_regions,
     "sts:GetCallerIdentity": get_caller_identity,
     "sts:AssumeRole": assume_role,
+    "sts:GetFederationToken": get_federation_token,
     "sts:GetSessionToken": get_session_token,
     "sts:DecodeAuthorizationMessage": decode_authorization_message,
     "sts:GetAccessKeyInfo": get_access_key_info,
     "iam:GetAccountAuthorizationDetails": account_details,
     "iam:GetCredentialReport": credential_report,
     "iam:GetUser": get_user,
+    "iam:ListEntitiesForPolicy": list_entities_for_policy,
     "iam:SimulateCustomPolicy": simulate_custom_policy,
     "iam:SimulatePrincipalPolicy": simulate_principal_policy,
     "iam:GetContextKeysForCustomPolicy": context_keys_for_custom_policy,

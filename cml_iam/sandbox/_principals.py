@@ -26,6 +26,8 @@ _NOTHING: Final = (
     '{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}'
 )
 
+_EVERYTHING: Final = _NOTHING.replace("Deny", "Allow")
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -66,15 +68,16 @@ def policies_of(world: World, principal: Principal) -> Policies:
     """Return every policy that is in force for *principal* now; the root has none."""
     if principal.is_root:
         return Policies()
-    if world.conditions.seconds.policy_change:
-        return _policies_then(world, principal)
-    if principal.role is not None:
-        role = find_role(world, principal.role)
-        session = principal.session.policies if principal.session else None
-        return Policies(
-            _own_policies(role), boundary(world, role.permissions_boundary_arn), session
-        )
-    return user_policies(world, principal.name or "")
+    if principal.role is None and principal.name is None:
+        # A federated user of the root.
+        found = Policies((AttachedPolicy("root", _EVERYTHING),))
+    elif world.conditions.seconds.policy_change:
+        found = _policies_then(world, principal)
+    elif principal.role is not None:
+        found = role_policies(world, principal.role)
+    else:
+        found = user_policies(world, principal.name or "")
+    return replace(found, session=principal.session.policies if principal.session else None)
 
 
 def note_policies(world: World) -> None:
@@ -97,8 +100,7 @@ def _policies_then(world: World, principal: Principal) -> Policies:
         arn = world.iam.get_user(principal.name or "").arn
     then = world.now() - timedelta(seconds=world.conditions.seconds.policy_change)
     known = [policies for since, policies in world.policies_then.get(arn, ()) if since <= then]
-    found = known[-1] if known else Policies()
-    return replace(found, session=principal.session.policies if principal.session else None)
+    return known[-1] if known else Policies()
 
 
 def user_policies(world: World, name: str) -> Policies:
@@ -122,9 +124,9 @@ def role_policies(world: World, name: str) -> Policies:
     return Policies(_own_policies(role), boundary(world, role.permissions_boundary_arn))
 
 
-def boundary_arn(user: Any) -> str | None:
-    """Return the ARN of the permissions boundary of moto's *user*, which moto does not know."""
-    held = getattr(user, "permissions_boundary", None)
+def boundary_arn(entity: Any) -> str | None:
+    """Return the ARN of the permissions boundary of moto's *entity*; moto's users know of none."""
+    held = getattr(entity, "permissions_boundary", None)
     return held["PermissionsBoundaryArn"] if held else None
 
 
@@ -200,13 +202,14 @@ def _session_holder(world: World, claim: Claim, source_ip: str) -> tuple[Princip
     if session is None or claim.token is None or Secret(claim.token) != session.token:
         raise Unauthenticated("token")
     if session.user_id == world.account:
-        holder = _root(world, claim.access_key_id, source_ip)
-        return replace(holder, session=session), session.key.secret
+        holder = replace(_root(world, claim.access_key_id, source_ip), session=session)
+        return _federated(holder, session), session.key.secret
     if session.user is not None:
         user = world.iam.users.get(session.user)
         if user is None or user.id != session.user_id:
             raise Unauthenticated("unknown")
-        return _user(user, claim.access_key_id, source_ip, session), session.key.secret
+        holder = _user(user, claim.access_key_id, source_ip, session)
+        return _federated(holder, session), session.key.secret
     if not any(session.user_id.startswith(f"{role}:") for role in world.iam.roles):
         raise Unauthenticated("unknown")
     holder = Principal(
@@ -219,3 +222,10 @@ def _session_holder(world: World, claim: Claim, source_ip: str) -> tuple[Princip
         tags=session.tags,
     )
     return holder, session.key.secret
+
+
+def _federated(holder: Principal, session: Session) -> Principal:
+    """Return the federated user of *session*, if it is one of those, else its *holder*."""
+    if not session.federated:
+        return holder
+    return replace(holder, arn=session.arn, user_id=session.federated, tags=session.tags)

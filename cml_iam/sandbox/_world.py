@@ -46,7 +46,8 @@ class AccessKey:
 class Session:
     """Temporary credentials, and for whom: *arn* is an assumed role's, a user's, or the root's.
 
-    *mfa* is whether they were got by multi-factor authentication.
+    *mfa* is whether they were got by multi-factor authentication. *federated* is the id of the
+    federated user to whom a user or the root gave them.
     """
 
     key: AccessKey
@@ -60,6 +61,7 @@ class Session:
     policies: tuple[str, ...] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     mfa: bool = False
+    federated: str = ""
 
 
 @dataclass(frozen=True, slots=True)

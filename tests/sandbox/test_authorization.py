@@ -502,3 +502,17 @@ def test_whoever_launches_by_another_name_needs_to_launch(
     assert len(root.client("ec2").describe_instances()["Reservations"]) == before
     able = user(document(asking, allow("ec2:RunInstances"), allow("iam:PassRole")))
     getattr(able.client("ec2"), operation)(**parameters)
+
+
+def test_whoever_enlarges_a_spot_fleet_needs_to_launch(
+    user: Callable[..., Identity], root: Identity
+) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySpotFleetRequest.html"""
+    made = root.client("ec2").request_spot_fleet(**spot_fleet(root)[1])["SpotFleetRequestId"]
+    larger = {"SpotFleetRequestId": made, "TargetCapacity": 3}
+    modifying = allow("ec2:ModifySpotFleetRequest")
+
+    said = refused(user(document(modifying)).client("ec2").modify_spot_fleet_request, **larger)
+    assert (said.code, "ec2:RunInstances" in said.message) == ("UnauthorizedOperation", True)
+    able = user(document(modifying, allow("ec2:RunInstances")))
+    able.client("ec2").modify_spot_fleet_request(**larger)

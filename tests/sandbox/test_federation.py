@@ -19,7 +19,7 @@ from botocore.config import Config
 from cml_iam.cli._main import run
 from cml_iam.sandbox import Sandbox
 from tests.sandbox.conftest import Clock, Identity, fetch, refused
-from tests.sandbox.documents import ACCOUNT, allow, document
+from tests.sandbox.documents import ACCOUNT, allow, deny, document
 
 ISSUER = "https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE"
 NAMED = ISSUER.removeprefix("https://")
@@ -207,6 +207,59 @@ def test_the_root_gets_a_session_token_for_an_hour(root: Identity) -> None:
     assert session.client("sts").get_caller_identity()["Arn"] == f"arn:aws:iam::{ACCOUNT}:root"
     session.client("ec2").describe_tags()
     assert refused(session.client("iam").list_users).code == "InvalidClientTokenId"
+
+
+def federated(identity: Identity, **parameters: Any) -> Identity:
+    given = identity.client("sts").get_federation_token(Name="guest", **parameters)["Credentials"]
+    return Identity(
+        identity.sandbox, given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
+    )
+
+
+def test_a_federated_user_may_do_what_its_user_and_the_policy_both_allow(user: Make) -> None:
+    """https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html"""
+    someone = user(document(allow("sts:*", "ec2:DescribeTags", "ec2:DescribeImages")))
+    guest = federated(someone, Policy=document(allow("ec2:DescribeTags", "ec2:DescribeVpcs")))
+    ec2, sts = guest.client("ec2"), guest.client("sts")
+
+    ec2.describe_tags()
+    for call in (ec2.describe_images, ec2.describe_vpcs):
+        assert refused(call).code == "UnauthorizedOperation"
+    arn = f"arn:aws:sts::{ACCOUNT}:federated-user/guest"
+    assert sts.get_caller_identity()["Arn"] == arn
+    assert refused(sts.assume_role, RoleArn=arn, RoleSessionName="abc").code == "AccessDenied"
+    assert refused(guest.client("iam").list_users).code == "InvalidClientTokenId"
+
+
+def test_a_federated_user_without_a_policy_may_do_nothing(user: Make, root: Identity) -> None:
+    for giver in (user(document(allow("*"))), root):
+        assert refused(federated(giver).client("ec2").describe_tags).code == "UnauthorizedOperation"
+
+
+def test_a_federated_user_of_the_root_may_do_what_the_policy_allows(root: Identity) -> None:
+    ec2 = federated(root, Policy=document(allow("ec2:DescribeTags"))).client("ec2")
+
+    ec2.describe_tags()
+    assert refused(ec2.describe_vpcs).code == "UnauthorizedOperation"
+
+
+def test_federated_keys_are_distinct_and_end_with_their_user(user: Make, root: Identity) -> None:
+    someone = user(document(allow("*")))
+    one, other = (federated(someone, Policy=document(allow("*"))) for _ in range(2))
+    iam = root.client("iam")
+
+    assert len({one.key, other.key, someone.key}) == 3
+    assert len({one.secret, other.secret, someone.secret}) == 3
+    iam.put_user_policy(
+        UserName=someone.name, PolicyName="no", PolicyDocument=document(deny("ec2:*"))
+    )
+    assert refused(one.client("ec2").describe_tags).code == "UnauthorizedOperation"
+    iam.delete_access_key(UserName=someone.name, AccessKeyId=someone.key)
+    iam.delete_user_policy(UserName=someone.name, PolicyName="no")
+    for each in iam.list_attached_user_policies(UserName=someone.name)["AttachedPolicies"]:
+        iam.detach_user_policy(UserName=someone.name, PolicyArn=each["PolicyArn"])
+    iam.delete_user(UserName=someone.name)
+    assert refused(other.client("sts").get_caller_identity).code == "InvalidClientTokenId"
 
 
 def test_the_token_is_one_of_json(sandbox: Sandbox) -> None:

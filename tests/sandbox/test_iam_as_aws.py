@@ -176,3 +176,35 @@ def test_the_credential_report_has_the_root_and_last_use(user: Make, root: Ident
     assert own["access_key_1_last_used_service"] == "ec2"
     assert own["access_key_2_active"] == "false"
     assert not any(None in row or None in row.values() for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("usage", "users", "roles"),
+    [
+        ("PermissionsPolicy", ["attached"], []),
+        ("PermissionsBoundary", ["bounded"], ["bounded"]),
+        (None, ["attached", "bounded"], ["bounded"]),
+    ],
+)
+def test_the_holders_of_a_policy_are_named_by_how_they_use_it(
+    usage: str | None, users: list[str], roles: list[str], root: Identity
+) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListEntitiesForPolicy.html"""
+    iam = root.client("iam")
+    name = f"usage-{usage}"
+    arn = iam.create_policy(PolicyName=name, PolicyDocument=document(allow("ec2:*")))["Policy"][
+        "Arn"
+    ]
+    iam.create_user(UserName=f"{name}-attached")
+    iam.attach_user_policy(UserName=f"{name}-attached", PolicyArn=arn)
+    iam.create_user(UserName=f"{name}-bounded", PermissionsBoundary=arn)
+    bounded = {"RoleName": f"{name}-bounded", "PermissionsBoundary": arn}
+    iam.create_role(AssumeRolePolicyDocument=TRUST, **bounded)
+
+    asked = {"PolicyUsageFilter": usage} if usage else {}
+    answer = iam.list_entities_for_policy(PolicyArn=arn, **asked)
+
+    assert [each["UserName"] for each in answer["PolicyUsers"]] == [f"{name}-{u}" for u in users]
+    assert [each["RoleName"] for each in answer["PolicyRoles"]] == [f"{name}-{r}" for r in roles]
+    only = iam.list_entities_for_policy(PolicyArn=arn, EntityFilter="Role", **asked)
+    assert (only["PolicyUsers"], only["PolicyRoles"]) == ([], answer["PolicyRoles"])
