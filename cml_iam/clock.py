@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import InputError
@@ -70,40 +70,6 @@ def parse_length(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def is_open(hours: Hours, moment: datetime) -> bool:
-    """Say whether *moment* lies in *hours*, by the clock on the wall of their zone.
-
-    Where a clock that is put back shows an hour twice, work goes on from the first opening to the
-    last closing; what a clock put forward skips begins and ends with the jump.
-    """
-    zone = time_zone(hours.zone)
-    spans = (_span(hours, zone, day) for day in _days_around(moment.astimezone(zone).date(), 1))
-    return any(span is not None and span[0] <= moment < span[1] for span in spans)
-
-
-def next_change(hours: Hours, moment: datetime) -> datetime | None:
-    """Return when after *moment* work next begins or ends, in UTC; None if it never ends.
-
-    Days that touch, such as `mon-sun 00:00-24:00`, are one.
-    """
-    zone = time_zone(hours.zone)
-    today = moment.astimezone(zone).date()
-    spans = [span for day in _days_around(today, 9) if (span := _span(hours, zone, day))]
-    edges = [edge for span in _joined(spans) for edge in span]
-    # The end of the last one is where the look ended.
-    return next((edge for edge in edges[:-1] if edge > moment), None)
-
-
-def _joined(spans: list[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    made: list[tuple[datetime, datetime]] = []
-    for start, end in spans:
-        if made and start <= made[-1][1]:
-            made[-1] = (made[-1][0], max(end, made[-1][1]))
-        else:
-            made.append((start, end))
-    return made
-
-
 def _days(text: str) -> tuple[int, ...] | None:
     found: set[int] = set()
     for part in text.split("+"):
@@ -128,45 +94,3 @@ def _days_text(days: tuple[int, ...]) -> str:
 
 def _at(minutes: int) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}"
-
-
-def _days_around(day: date, ahead: int) -> list[date]:
-    return [day + timedelta(days=n) for n in range(-1, ahead + 1)]
-
-
-def _span(hours: Hours, zone: ZoneInfo, day: date) -> tuple[datetime, datetime] | None:
-    """Return when work begins and ends on *day*, in UTC; None where it does not."""
-    if day.weekday() not in hours.days:
-        return None
-    start = _instant(zone, day, hours.opens, fold=0)
-    # The day ends when the next one begins, the first time it does.
-    end = _instant(zone, day, hours.closes, fold=0 if hours.closes == _DAY_MINUTES else 1)
-    return (start, end) if start < end else None
-
-
-def _instant(zone: ZoneInfo, day: date, minutes: int, *, fold: int) -> datetime:
-    """Return when the wall shows *minutes* of *day*: the first or (*fold* 1) the last time.
-
-    Where it never does, when the clock jumps over it.
-    """
-    day, minutes = day + timedelta(days=minutes // _DAY_MINUTES), minutes % _DAY_MINUTES
-    wall = datetime.combine(day, time(minutes // 60, minutes % 60, fold=fold), zone)
-    moment = wall.astimezone(UTC)
-    if moment.astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None):
-        return moment
-    # PEP 495: in a gap fold 0 counts by the offset before it, fold 1 by the one after it, so that
-    # the jump lies between the two.
-    early, late = sorted(wall.replace(fold=each).astimezone(UTC) for each in (0, 1))
-    return _jump(zone, early, late)
-
-
-def _jump(zone: ZoneInfo, early: datetime, late: datetime) -> datetime:
-    """Return the second at which the offset becomes that of *late*."""
-    before = early.astimezone(zone).utcoffset()
-    while late - early > timedelta(seconds=1):
-        middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
-        if middle.astimezone(zone).utcoffset() == before:
-            early = middle
-        else:
-            late = middle
-    return late

@@ -68,8 +68,7 @@ def _path(heading: str) -> list[list[str]]:
 
 def _named(words: list[str]) -> str:
     groups = ("policy", "bootstrap", "key", "worker")
-    name = words[:2] if words[0] in groups else words[:1]
-    return " ".join([*name, words[2]] if name == ["worker", "schedule"] else name)
+    return " ".join(words[:2] if words[0] in groups else words[:1])
 
 
 @pytest.fixture

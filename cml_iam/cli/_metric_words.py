@@ -1,15 +1,97 @@
-"""How metrics are printed: amounts, trends, reasons, JSON."""
+"""How metrics are printed: amounts, trends drawn as bars, reasons, JSON."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import pairwise
+from math import ceil, floor, log10
+from typing import Any, Final
 
-from cml_iam.cli._chart import Pen, amount, scale, sparkline, squeezed
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import GAP, UNKNOWN
 from cml_iam.workers import EVERY, NOT_ASKED, Measure, Metric, Unknown, Utilization, Worker
+
+Values = Sequence[float | None]
+
+BLOCKS: Final = "▁▂▃▄▅▆▇█"
+SIGNS: Final = "_.:-=+*#"
+"""The eight levels where only ASCII can be written."""
+
+_PERCENT_TOPS: Final = (10.0, 25.0, 50.0, 100.0)
+
+
+def levels_for(encoding: str | None) -> str:
+    """Return the eight levels of a bar: blocks where *encoding* can write them, else ASCII."""
+    try:
+        BLOCKS.encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return SIGNS
+    return BLOCKS
+
+
+def sparkline(values: Values, top: float, levels: str = BLOCKS) -> str:
+    """Return *values* from 0 to *top* as a line of bars of eight levels; unknown is a space."""
+    return "".join(
+        " " if value is None else levels[min(7, max(0, int(value / top * 8)))] for value in values
+    )
+
+
+def squeezed(values: Values, width: int) -> list[float | None]:
+    """Return *values* in at most *width* columns, each the mean of what is known in it."""
+    if len(values) <= width:
+        return list(values)
+    edges = [number * len(values) // width for number in range(width + 1)]
+    return [_mean(values[a:b]) for a, b in pairwise(edges)]
+
+
+def _mean(values: Values) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def scale(values: Sequence[float], *, rate: bool) -> float:
+    """Return the round number at or above all *values*: the height of the highest bar."""
+    highest = max(values, default=0.0)
+    if not rate:
+        return next((top for top in _PERCENT_TOPS if highest <= top), ceil(highest))
+    if highest <= 0:
+        return 1000.0
+    # Less than one a second is drawn on a scale to one: powers of ten end before the least float.
+    highest = max(highest, 1.0)
+    power = 10.0 ** floor(log10(highest))
+    return next(top * power for top in (1.0, 2.0, 4.0, 8.0, 10.0) if highest <= top * power)
+
+
+def amount(value: float, *, rate: bool) -> str:
+    """Return *value* with its unit: `12.5 %`, `3.4 MB/s`."""
+    if not rate:
+        return f"{value:.1f} %"
+    for unit in ("B", "kB", "MB"):
+        if value < 999.5:
+            return f"{_short(value)} {unit}/s"
+        value /= 1000
+    return f"{_short(value)} GB/s"
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}" if 0 < value < 99.95 and value != int(value) else f"{value:.0f}"
+
+
+def scale_words(top: float, *, rate: bool) -> str:
+    """Return a scale from 0 to *top* with its unit: `0-25 %`, `0-2 MB/s`."""
+    return f"0-{amount(top, rate=True)}" if rate else f"0-{_short(top)} %"
+
+
+def known_values(metric: Metric, used: Utilization) -> list[float]:
+    """Return the averages of *metric* over the window, without its gaps."""
+    return [value for value in metric.slots(used.start, used.end) if value is not None]
+
+
+def trend(metric: Metric, used: Utilization, width: int, top: float, levels: str) -> str:
+    """Return the points of *metric* as at most *width* bars from 0 to *top*, with their gaps."""
+    slots = metric.slots(used.start, used.end)
+    return sparkline(squeezed(slots, width), top, levels).rstrip()
 
 
 def short_names(workers: Sequence[Worker]) -> dict[str, str]:
@@ -23,14 +105,6 @@ def short_names(workers: Sequence[Worker]) -> dict[str, str]:
 def shown_amount(value: float | None, metric: Metric) -> str:
     """Return *value* of *metric* with its unit, `-` where there is none."""
     return "-" if value is None else amount(value, rate=Measure(metric.name).is_rate)
-
-
-def trend(metric: Metric, used: Utilization, width: int, pen: Pen) -> str:
-    """Return the points of *metric* as bars with their gaps, of 100 % or of the highest rate."""
-    slots = metric.slots(used.start, used.end)
-    known = [each for each in slots if each is not None]
-    top = scale(known, rate=True) if Measure(metric.name).is_rate else 100.0
-    return sparkline(squeezed(slots, width), top, pen).rstrip()
 
 
 def room_beside(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:

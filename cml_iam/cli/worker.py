@@ -20,10 +20,8 @@ COMMANDS = {
     "metrics": ("cml_iam.cli.worker_metrics:metrics", "Print how busy workers were."),
     "watch": ("cml_iam.cli.worker_watch:watch", "Keep a table of the workers up to date."),
     "idle": ("cml_iam.cli.worker_idle:idle", "Find running workers that nobody uses."),
-    "cost": ("cml_iam.cli.worker_cost:cost", "Print what the workers cost."),
     "orphans": ("cml_iam.cli.worker_orphans:orphans", "Find CML instances that are no workers."),
     "adopt": ("cml_iam.cli.worker_adopt:adopt", "Put the guard tag on instances."),
-    "schedule": ("cml_iam.cli.worker_schedule:schedule", "Start and stop workers by their hours."),
     "images": ("cml_iam.cli.worker_images:images", "Find images by name, the newest first."),
 }
 

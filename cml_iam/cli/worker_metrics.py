@@ -8,13 +8,17 @@ from datetime import timedelta
 
 import click
 
-from cml_iam.cli._chart import ASCII, Pen, chart, pen_for
 from cml_iam.cli._metric_words import (
     MEASURES,
+    SIGNS,
     could_ask,
+    known_values,
+    levels_for,
     measures_of,
     reasons,
     room_beside,
+    scale,
+    scale_words,
     short_names,
     shown_amount,
     trend,
@@ -23,7 +27,6 @@ from cml_iam.cli._metric_words import (
 from cml_iam.cli._output import (
     UNKNOWN,
     console,
-    heading,
     print_json,
     print_table,
     progress,
@@ -37,7 +40,6 @@ from cml_iam.cli.worker_words import length
 from cml_iam.workers import EVERY, USAGE, Measure, Metric, Utilization, Worker
 
 _TREND_MOST = 96
-_CHART_MOST = 160
 
 
 @click.command()
@@ -57,7 +59,6 @@ _CHART_MOST = 160
     multiple=True,
     help="Only this.  [default: all of WORKERS named; cpu and memory of the fleet]",
 )
-@click.option("--chart", "drawn", is_flag=True, help="Draw each over time.")
 @click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII only.")
 @shared_options("site", "output")
 @aws_options
@@ -68,7 +69,6 @@ def metrics(
     window: timedelta,
     named: tuple[str, ...],
     *,
-    drawn: bool,
     plain: bool,
 ) -> None:
     """Print how busy WORKERS, ids or names (* and ?), or all, were.
@@ -89,63 +89,43 @@ def metrics(
     if wants_json():
         print_json([usage_json(each, used[each.id]) for each in found])
     else:
-        show = _draw if drawn else _print
-        show(found, used, ASCII if plain else pen_for(sys.stdout.encoding))
+        _print(found, used, SIGNS if plain else levels_for(sys.stdout.encoding))
     context.exit(could_ask(used))
 
 
-def _print(found: Sequence[Worker], used: Mapping[str, Utilization], pen: Pen) -> None:
-    columns = ["worker", "metric", "mean", "latest", "max", "points"]
+def _print(found: Sequence[Worker], used: Mapping[str, Utilization], levels: str) -> None:
+    columns = ["worker", "metric", "mean", "latest", "max", "points", "scale"]
     pairs = _pairs(found, used)
     named = short_names(found)
-    rows = [_row(named[worker.id], metric) for worker, metric in pairs]
+    tops = [_top(metric, used[worker.id]) for worker, metric in pairs]
+    rows = [
+        _row(named[worker.id], metric, top)
+        for (worker, metric), top in zip(pairs, tops, strict=True)
+    ]
     room = min(_TREND_MOST, max(8, room_beside(columns, rows, console().width)))
-    trends = [trend(metric, used[worker.id], room, pen) for worker, metric in pairs]
     print_table(
         [*columns, "trend"],
-        [[*row, drawn] for row, drawn in zip(rows, trends, strict=True)],
+        [
+            [*row, trend(metric, used[worker.id], room, top, levels)]
+            for row, (worker, metric), top in zip(rows, pairs, tops, strict=True)
+        ],
     )
     for line in reasons(pairs):
         say(line)
 
 
-def _row(name: str, metric: Metric) -> list[str]:
+def _top(metric: Metric, used: Utilization) -> float:
+    return scale(known_values(metric, used), rate=Measure(metric.name).is_rate)
+
+
+def _row(name: str, metric: Metric, top: float) -> list[str]:
     first, count = [name, Measure(metric.name).words], str(metric.count)
+    drawn = scale_words(top, rate=Measure(metric.name).is_rate) if metric.points else "-"
     if metric.unknown:
-        return [*first, f"{UNKNOWN} {metric.unknown}", "-", "-", count]
+        return [*first, f"{UNKNOWN} {metric.unknown}", "-", "-", count, drawn]
     values = (metric.mean, metric.latest, metric.maximum)
-    return [*first, *(shown_amount(each, metric) for each in values), count]
+    return [*first, *(shown_amount(each, metric) for each in values), count, drawn]
 
 
 def _pairs(found: Sequence[Worker], used: Mapping[str, Utilization]) -> list[tuple[Worker, Metric]]:
     return [(each, metric) for each in found for metric in used[each.id].metrics.values()]
-
-
-def _draw(found: Sequence[Worker], used: Mapping[str, Utilization], pen: Pen) -> None:
-    width = min(_CHART_MOST, console().width)
-    for worker in found:
-        heading(f"{worker.label}, {worker.instance_type}, {worker.region}")
-        for metric in used[worker.id].metrics.values():
-            say(_title(metric))
-            if metric.points:
-                _draw_one(metric, used[worker.id], width, pen)
-            if metric.unknown:
-                say(f"  {UNKNOWN} {metric.unknown}: {metric.detail}")
-                say(f"  fix: {metric.remedy}")
-            say("")
-
-
-def _draw_one(metric: Metric, used: Utilization, width: int, pen: Pen) -> None:
-    values = metric.slots(used.start, used.end)
-    rate = Measure(metric.name).is_rate
-    for line in chart(values, used.start, used.end, rate=rate, width=width, pen=pen):
-        click.echo(line)
-
-
-def _title(metric: Metric) -> str:
-    words = Measure(metric.name).words
-    if metric.unknown:
-        return words
-    named = (("mean", metric.mean), ("latest", metric.latest), ("max", metric.maximum))
-    values = ", ".join(f"{name} {shown_amount(value, metric)}" for name, value in named)
-    return f"{words}: {values}; {metric.count} points of {metric.period // 60} min"

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._chart import Pen, pen_for
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._metric_words import (
     could_ask,
+    known_values,
+    levels_for,
     reasons,
     room_beside,
+    scale,
+    scale_words,
     short_names,
     shown_amount,
     trend,
@@ -95,14 +98,14 @@ def watch(
     -o json one line. Ctrl-C ends it, with 130; --count N with 0, or 8 if something could not be
     asked the last time.
     """
-    here, pen = scene(), pen_for(sys.stdout.encoding)
+    here, levels = scene(), levels_for(sys.stdout.encoding)
     frames = _frames(_watch(here, workers, window), every, count)
     if wants_json():
         last = _follow(frames, lambda frame: click.echo(json_text(_as_json(frame))))
     elif sys.stdout.isatty():
-        last = _live(frames, pen)
+        last = _live(frames, levels)
     else:
-        last = _follow(frames, lambda frame: _print(frame, pen))
+        last = _follow(frames, lambda frame: _print(frame, levels))
     context.exit(Exit.AWS if not _answered(last, here) else _code(last))
 
 
@@ -151,21 +154,21 @@ def _follow(frames: Iterator[Frame], show: Callable[[Frame], None]) -> Frame:
     return last
 
 
-def _live(frames: Iterator[Frame], pen: Pen) -> Frame:
+def _live(frames: Iterator[Frame], levels: str) -> Frame:
     from rich.live import Live
 
     out = console()
     with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
         return _follow(
-            frames, lambda frame: live.update(_drawn(frame, out.width, pen), refresh=True)
+            frames, lambda frame: live.update(_drawn(frame, out.width, levels), refresh=True)
         )
 
 
-def _drawn(frame: Frame, width: int, pen: Pen) -> Group:
+def _drawn(frame: Frame, width: int, levels: str) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    headings, rows = _table(frame, width, pen)
+    headings, rows = _table(frame, width, levels)
     made = table(*headings)
     for row in rows:
         made.add_row(*(mark(cell) for cell in row))
@@ -173,9 +176,9 @@ def _drawn(frame: Frame, width: int, pen: Pen) -> Group:
     return Group(Text(_heading(frame), style="bold"), made, *notes)
 
 
-def _print(frame: Frame, pen: Pen) -> None:
+def _print(frame: Frame, levels: str) -> None:
     say(_heading(frame))
-    print_table(*_table(frame, PIPED_WIDTH, pen))
+    print_table(*_table(frame, PIPED_WIDTH, levels))
     for line in _notes(frame):
         say(line)
     say("")
@@ -188,7 +191,7 @@ def _heading(frame: Frame) -> str:
     return f"{frame.at:%Y-%m-%d %H:%M:%S} UTC: {len(found)} worker(s), {running} running{measured}"
 
 
-def _table(frame: Frame, width: int, pen: Pen) -> tuple[list[str], list[list[str]]]:
+def _table(frame: Frame, width: int, levels: str) -> tuple[list[str], list[list[str]]]:
     """Return the headings and rows that fit into *width* columns."""
     headings, rows = _columns(frame, wide=True)
     if room_beside(headings, rows, width) < _TREND_LEAST:
@@ -196,9 +199,12 @@ def _table(frame: Frame, width: int, pen: Pen) -> tuple[list[str], list[list[str
     room = min(_TREND_MOST, room_beside(headings, rows, width))
     if room < _TREND_LEAST:
         return headings, rows
-    used = [frame.used.get(each.id) for each in frame.listing.workers]
-    trends = [trend(each.cpu, each, room, pen) if each else "" for each in used]
-    return [*headings, "cpu trend"], [[*row, t] for row, t in zip(rows, trends, strict=True)]
+    used = [frame.used.get(worker.id) for worker in frame.listing.workers]
+    # One scale for all, so that two workers can be compared.
+    top = scale([value for u in used if u for value in known_values(u.cpu, u)], rate=False)
+    trends = [trend(u.cpu, u, room, top, levels) if u else "" for u in used]
+    heading = f"cpu trend, {scale_words(top, rate=False)}"
+    return [*headings, heading], [[*row, t] for row, t in zip(rows, trends, strict=True)]
 
 
 def _columns(frame: Frame, *, wide: bool) -> tuple[list[str], list[list[str]]]:

@@ -171,10 +171,9 @@ IDLE_RULES: Final = {"cpu": "cpu_percent", "network": "network_kib", "cml": "cml
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The tags by which people steer the workers: that a worker is let be, and its hours."""
+    """The tags by which people steer the workers: *hold_tag* keeps a worker as it is."""
 
     hold_tag: str = "cml-iam:hold"
-    schedule_tag: str = "cml-iam:schedule"
 
 
 @dataclass(frozen=True, slots=True)

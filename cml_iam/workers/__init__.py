@@ -13,7 +13,6 @@ from cml_iam.workers._asks import (
 )
 from cml_iam.workers._async import AsyncWorkerManager
 from cml_iam.workers._cml import CmlAccess, CmlAnswer
-from cml_iam.workers._cost import NOT_COUNTED, Amount, Cost, cost_of, costs_of, total
 from cml_iam.workers._create import (
     Patience,
     Place,
@@ -66,8 +65,6 @@ from cml_iam.workers._model import (
 from cml_iam.workers._monitor import Monitor, Report, Watched
 from cml_iam.workers._orphans import Looks, Orphan, check_adoption, find_orphans, looks_of
 from cml_iam.workers._pending import PendingLaunch, PendingLaunches
-from cml_iam.workers._prices import Prices, load_prices, parse_prices
-from cml_iam.workers._schedule import Planned, Step, parse_schedule, plan_schedule
 from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, check_name, guard_of
 from cml_iam.workers._threads import in_threads
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
@@ -79,18 +76,15 @@ __all__ = [
     "EVERY",
     "NAMESAKES",
     "NOT_ASKED",
-    "NOT_COUNTED",
     "PROBE",
     "USAGE",
     "Activity",
-    "Amount",
     "Ask",
     "AsyncWorkerManager",
     "Check",
     "CmlAccess",
     "CmlAnswer",
     "CmlLogin",
-    "Cost",
     "Disk",
     "Evidence",
     "Frame",
@@ -112,13 +106,10 @@ __all__ = [
     "PendingLaunch",
     "PendingLaunches",
     "Place",
-    "Planned",
     "Point",
-    "Prices",
     "Report",
     "ScheduledEvent",
     "StateChange",
-    "Step",
     "Unknown",
     "Use",
     "Utilization",
@@ -134,8 +125,6 @@ __all__ = [
     "check_name",
     "check_rules",
     "cml_activity",
-    "cost_of",
-    "costs_of",
     "create_worker",
     "find_idle",
     "find_orphans",
@@ -149,13 +138,9 @@ __all__ = [
     "is_image_id",
     "launch_ask",
     "list_fleet",
-    "load_prices",
     "log_health",
     "looks_of",
-    "parse_prices",
-    "parse_schedule",
     "places",
-    "plan_schedule",
     "profile_launch",
     "risk_of_stopping",
     "root_disk",
@@ -164,7 +149,6 @@ __all__ = [
     "stop_ask",
     "tag_ask",
     "terminate_ask",
-    "total",
     "untag_ask",
     "wait_for",
 ]

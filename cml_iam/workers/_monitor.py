@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from cml_iam.workers._container import Container
+from cml_iam.errors import IncompleteError
 from cml_iam.workers._fleet import Listing, list_fleet
 from cml_iam.workers._health import Health, Verdict, fleet_lines, health_lines
 from cml_iam.workers._kept import Answer, Kept
@@ -101,8 +101,8 @@ class Monitor:
     ) -> None:
         self.home = home
         self.regions = tuple(regions)
-        self.container = Container()
         self._manager = manager
+        self._answered = False
         self._now = now
         self._patience = patience
         self._logger = logger or logging.getLogger("cml_iam.health")
@@ -161,17 +161,23 @@ class Monitor:
         return _report(self.home, known, _untold(permissions)), connection.age
 
     def _register(self, connection: Health) -> None:
-        """Hand the manager out once EC2 has answered, and say so as the documentation does."""
+        """Let the manager be used once EC2 has answered, and say so as the documentation does."""
         with self._lock:
-            if WorkerManager in self.container:
+            if self._answered:
                 return
-            self.container.register(WorkerManager, self._manager)
+            self._answered = True
             self._logged = health_lines(connection)
         for level, line in (*health_lines(connection), (logging.INFO, REGISTERED)):
             self._logger.log(level, line)
 
+    def _registered(self) -> WorkerManager:
+        """Return the manager; raises IncompleteError until EC2 has answered."""
+        if not self._answered:
+            raise IncompleteError("EC2 has not answered yet, so nothing more was asked")
+        return self._manager
+
     def _try_all(self, probe: Callable[[str], Launch | None]) -> tuple[Health, ...]:
-        manager = self.container.get(WorkerManager)
+        manager = self._registered()
         return tuple(
             in_threads(
                 lambda each: manager.health(region=each, probe=lambda: probe(each)), self.regions
@@ -179,13 +185,13 @@ class Monitor:
         )
 
     def _list(self) -> Listing:
-        manager = self.container.get(WorkerManager)
+        manager = self._registered()
         return list_fleet(self.regions, lambda each: manager.get_all_instances(region=each))
 
     def _measure(self) -> Mapping[str, Utilization]:
         found = self._fleet.get(self._patience).value
         running = [each for each in found.workers if each.state == "running"] if found else []
-        manager = self.container.get(WorkerManager)
+        manager = self._registered()
         return manager.get_utilization_of(running, metric_data=self._metric_data)
 
     def _log(self, lines: tuple[tuple[int, str], ...]) -> None:

@@ -139,7 +139,6 @@ def workers(
             tags = {
                 "Name": name,
                 "ManagedBy": "cml-cloud-manager",
-                "cml-iam:schedule": name,
                 name: name,
             }
             aws.call(
@@ -164,12 +163,9 @@ def workers(
     [
         ("worker", "list"),
         ("worker", "list", "-o", "csv"),
-        ("worker", "cost"),
-        ("worker", "cost", "-o", "csv"),
         ("worker", "stop", "::error file=x::forged", "--dry-run"),
         ("worker", "stop", "nobody::forged\n::error"),
         ("worker", "idle"),
-        ("worker", "schedule", "plan"),
     ],
     ids=" ".join,
 )

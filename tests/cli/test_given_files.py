@@ -20,7 +20,6 @@ COMMANDS = {
     "earlier": ("audit", "good.json", "--earlier", "FILE"),
     "accounts": ("audit", "--accounts", "FILE"),
     "apply": ("bootstrap", "apply", "FILE"),
-    "cost": ("worker", "cost", "--prices", "FILE"),
     "diff": ("policy", "diff", "good.json", "FILE"),
     "explain": (*EXPLAIN, "--policy", "FILE"),
     "boundary": (*EXPLAIN, "--policy", "good.json", "--boundary", "FILE"),

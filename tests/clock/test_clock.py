@@ -1,42 +1,23 @@
-"""Hours of work say what the clock on the wall says, on the days it is put forward or back too."""
+"""Hours of work and lengths of time are read as they are written, and nothing else is."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cml_iam.clock import DAYS, Hours, is_open, next_change, parse_hours, parse_length
+from cml_iam.clock import DAYS, Hours, parse_hours, parse_length
 from cml_iam.errors import InputError
 
-BERLIN = "Europe/Berlin"
-ZONES = (
-    "UTC",
-    BERLIN,
-    "America/New_York",
-    "America/Havana",  # the clock is put back at 01:00, so that midnight comes twice
-    "Asia/Beirut",  # put forward at midnight, which never comes
-    "Australia/Lord_Howe",  # by half an hour
-    "Asia/Kathmandu",
-    "Pacific/Apia",
-)
-
-
-def utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu")
 
 hours = st.builds(
     lambda zone, at, days: Hours(zone, min(at), max(at), tuple(sorted(days))),
     st.sampled_from(ZONES),
     st.lists(st.integers(0, 1440), min_size=2, max_size=2, unique=True),
     st.sets(st.integers(0, 6), min_size=1),
-)
-moments = st.datetimes(
-    datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC), allow_imaginary=False
 )
 
 
@@ -59,61 +40,6 @@ def test_what_is_no_hours_is_refused_in_words(text: str) -> None:
         assert 0 <= read.opens < read.closes <= 1440
         assert read.days == tuple(sorted(set(read.days)))
     assert text in said
-
-
-@given(hours, moments)
-def test_nothing_changes_before_the_next_change_and_then_it_does(
-    work: Hours, moment: datetime
-) -> None:
-    now = is_open(work, moment)
-    change = next_change(work, moment)
-    if change is None:
-        assert now
-        assert (work.opens, work.closes, work.days) == (0, 1440, tuple(range(7)))
-        return
-
-    assert moment < change <= moment + timedelta(days=8)
-    assert is_open(work, change) is not now
-    assert is_open(work, change - timedelta(seconds=1)) is now
-    for part in range(1, 12):
-        assert is_open(work, moment + (change - moment) * part / 12) is now
-
-
-@given(hours, moments)
-def test_far_from_a_change_of_the_clock_it_is_the_clock_on_the_wall_that_counts(
-    work: Hours, moment: datetime
-) -> None:
-    local = moment.astimezone(ZoneInfo(work.zone))
-    steady = all(
-        (moment + timedelta(days=n)).astimezone(local.tzinfo).utcoffset() == local.utcoffset()
-        for n in (-2, -1, 1, 2)
-    )
-    if steady:
-        minute = local.hour * 60 + local.minute
-        on_the_wall = local.weekday() in work.days and work.opens <= minute < work.closes
-        assert is_open(work, moment) is on_the_wall
-
-
-# Europe/Berlin 2026: 02:00 becomes 03:00 on March 29, 03:00 becomes 02:00 on October 25.
-@pytest.mark.parametrize(
-    ("text", "moment", "then"),
-    [
-        ("mon-fri 08:00-18:00", "2026-03-27 12:00", "2026-03-27 17:00"),  # Friday, CET
-        ("mon-fri 08:00-18:00", "2026-03-28 12:00", "2026-03-30 06:00"),  # Monday, CEST
-        ("mon-fri 08:00-18:00", "2026-10-24 12:00", "2026-10-26 07:00"),  # and back
-        ("sun 02:30-06:00", "2026-03-29 00:00", "2026-03-29 01:00"),  # 02:30 never comes
-        ("sun 00:00-02:30", "2026-03-29 00:00", "2026-03-29 01:00"),  # nor does its end
-        ("sun 01:00-02:30", "2026-10-25 00:00", "2026-10-25 01:30"),  # the second 02:30
-        ("sun 02:30-06:00", "2026-10-24 23:00", "2026-10-25 00:30"),  # the first 02:30
-        ("sat-sun 00:00-24:00", "2026-10-24 12:00", "2026-10-25 23:00"),  # days that touch
-    ],
-)
-def test_the_next_change_knows_summer_time(text: str, moment: str, then: str) -> None:
-    assert next_change(parse_hours(text, BERLIN), utc(moment)) == utc(then)
-
-
-def test_work_that_never_ends_never_changes() -> None:
-    assert next_change(parse_hours("mon-sun 00:00-24:00", BERLIN), utc("2026-10-24 12:00")) is None
 
 
 @pytest.mark.parametrize(

@@ -275,10 +275,7 @@ WORK: list[tuple[str, tuple[str, ...], set[str]]] = [
     ("metrics lab", (*FIND, "get_instance_resources_utilization"), set()),
     ("idle", (*FIND, "get_instance_resources_utilization"), set()),
     ("watch --count 1", (*FIND, "get_instance_resources_utilization"), set()),
-    ("cost", FIND, set()),
     ("orphans", FIND, set()),
-    ("schedule plan", FIND, set()),
-    ("schedule apply", FIND, set()),
     ("images cml-*", ("get_ami_ids_by_name",), set()),
     ("terminate lab --yes", (*FIND, "terminate_instance"), set()),
 ]

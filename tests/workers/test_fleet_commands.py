@@ -1,4 +1,4 @@
-"""Idle, cost, orphans, adopt and schedule as a user types them, with the policies enforced."""
+"""Idle, orphans and adopt as a user types them, with the policies enforced."""
 
 from __future__ import annotations
 
@@ -104,58 +104,6 @@ def lab(shell: Shell) -> str:
     said = shell("create", "lab", "--image", IMAGE, "-o", "json")
     assert said.code == 0, said.err
     return str(json.loads(said.out)["id"])
-
-
-def test_cost_says_at_least_where_something_is_unknown(shell: Shell, lab: str) -> None:
-    said = shell("cost")
-
-    assert said.code == 0
-    assert "≥ 4.3605" in said.out
-    assert "total per hour: at least 4.36 USD" in said.out
-    assert "? unknown: the disks: their sizes are not among" in said.out
-    assert "may ask (lab)" in said.out
-    assert "prices of 2026-01-19" in said.err
-
-
-def test_a_stopped_worker_costs_the_unknown(shell: Shell, lab: str) -> None:
-    shell("stop", "lab", "--yes")
-
-    said = shell("cost", "-o", "json")
-
-    (worker,) = json.loads(said.out)["workers"]
-    assert worker["hour"]["known"] is None
-    (row,) = csv.DictReader(io.StringIO(shell("cost", "-o", "csv").out))
-    assert (row["hour"], row["hour_complete"]) == ("", "false")
-    printed = shell("cost").out
-    assert "total per hour: unknown" in printed
-    assert "? unknown: when it was stopped (lab)" in printed
-
-
-def test_cost_names_the_workers_of_which_something_is_unknown(shell: Shell) -> None:
-    for number in range(1, 6):
-        shell("create", f"lab-{number}", "--image", IMAGE)
-    shell("stop", "lab-2", "--yes")
-
-    some = shell("cost", "lab-1", "lab-2").out
-    everything = shell("cost").out
-
-    assert "? unknown: when it was stopped (lab-2)" in some
-    assert "may ask (lab-1, lab-2)" in some
-    assert "may ask (all 5 workers)" in everything
-    shell("stop", "lab-1", "lab-3", "lab-4", "--yes")
-    assert "when it was stopped (lab-1, lab-2, lab-3 and 1 more)" in shell("cost").out
-
-
-def test_your_own_prices_count(shell: Shell, lab: str, tmp_path: Path) -> None:
-    (tmp_path / "own.toml").write_text(
-        'date = 2026-11-01\nsource = "contract"\ncurrency = "EUR"\n'
-        '[hourly.us-east-1]\n"m5zn.metal" = 3.5\n[gp3_gib_month]\nus-east-1 = 0.073\n'
-    )
-
-    said = shell("cost", "--prices", "own.toml", "--disk", "100")
-
-    assert "total per hour: 3.51 EUR" in said.out
-    assert "prices of 2026-11-01, EUR, On-Demand Linux: contract" in said.err
 
 
 def test_a_worker_without_data_is_unknown_and_never_stopped(shell: Shell, lab: str) -> None:
@@ -264,44 +212,6 @@ def test_adopting_asks_and_a_dry_run_changes_nothing(shell: Shell) -> None:
     shell.root().call("ec2", "terminate_instances", InstanceIds=[orphan])
 
 
-def test_hours_stop_and_start_and_a_hold_is_respected(shell: Shell, lab: str) -> None:
-    tag = "cml-iam:schedule={} 00:00-24:00 UTC"
-    shell("tag", "lab", "-t", tag.format("mon-sun"))
-    assert shell("schedule", "plan").code == 0
-    at = ("--at", "2026-03-28T12:00")
-    shell("tag", "lab", "-t", "cml-iam:schedule=Mon-Fri 08:00-18:00 Europe/Berlin")
-    said = shell("schedule", "plan", *at)
-    assert said.code == 6
-    assert f"▲ stop: lab ({lab}): out of its hours" in said.out
-    assert "next: start Mon 2026-03-30 08:00 CEST (06:00 UTC)" in said.out
-
-    (planned,) = json.loads(shell("schedule", "plan", *at, "-o", "json").out)
-    assert (planned["step"], planned["next"]["at"]) == ("stop", "2026-03-30T06:00:00+00:00")
-
-    shell("stop", "lab", "--yes")
-    shell("tag", "lab", "-t", tag.format("mon-sun"), "-t", "cml-iam:hold=maintenance")
-    held = shell("schedule", "apply", "--yes")
-    assert (held.code, shell.names("stopped")) == (0, ["lab"])
-    assert f"• held: lab ({lab}): `cml-iam:hold=maintenance`" in held.out
-
-    shell("untag", "lab", "-t", "cml-iam:hold")
-    assert shell("schedule", "apply").code == 2
-    assert shell("schedule", "apply", "--dry-run").code == 0
-    assert shell.names("stopped") == ["lab"]
-    assert shell("schedule", "apply", "--yes").code == 0
-    assert shell.names("running") == ["lab"]
-
-
-def test_hours_that_cannot_be_read_are_reported_and_nothing_is_done(shell: Shell, lab: str) -> None:
-    shell("tag", "lab", "-t", "cml-iam:schedule=weekdays")
-
-    for verb in (("plan",), ("apply", "--yes")):
-        said = shell("schedule", *verb)
-        assert said.code == 3
-        assert f"✖ invalid: lab ({lab}): no schedule: `weekdays`" in said.out
-    assert shell.names("running") == ["lab"]
-
-
 def test_a_second_worker_of_one_name_is_warned_of(shell: Shell, lab: str) -> None:
     said = shell("create", "lab", "--image", IMAGE)
 
@@ -354,7 +264,7 @@ def test_what_a_terminal_would_obey_is_written_out_everywhere(shell: Shell) -> N
         shell, "cml\x9b2J\n\u202eb", Note="=HYPERLINK(1)\x9b", ManagedBy="cml-cloud-manager"
     )
 
-    for words in (("list", "--name", "cml*"), ("show", evil), ("list", "-o", "csv"), ("cost",)):
+    for words in (("list", "--name", "cml*"), ("show", evil), ("list", "-o", "csv")):
         said = shell(*words)
         assert said.code == 0, said.err
         assert unseen((said.out + said.err).replace("\n", "").replace("\r", "")) == ()
@@ -373,11 +283,8 @@ def test_with_the_base_policy_they_all_work_too(shell: Shell, lab: str) -> None:
     orphan = unmanaged(shell, "cml-old")
 
     assert shell("idle", "--without", "cml").code == 0
-    assert shell("cost").code == 0
     assert shell("orphans").code == 3
     assert shell("adopt", orphan, "--yes").code == 0
-    assert shell("tag", "lab", "-t", "cml-iam:schedule=mon-sun 00:00-24:00 UTC").code == 0
     assert shell("stop", "lab", "--yes").code == 0
-    assert shell("schedule", "plan").code == 6
-    assert shell("schedule", "apply", "--yes").code == 0
+    assert shell("start", "lab").code == 0
     assert sorted(shell.names("running")) == ["cml-old", "lab"]
