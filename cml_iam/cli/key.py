@@ -18,7 +18,6 @@ COMMANDS = {
     "exec": ("cml_iam.cli.key_hand:execute", "Run a command with the key in its environment."),
     "credential-process": ("cml_iam.cli.key_hand:credential_process", "Answer an AWS SDK."),
     "print": ("cml_iam.cli.key_hand:print_key", "Print a manifest for kubectl, or shell exports."),
-    "schedule": ("cml_iam.cli.key_schedule:schedule", "Print what rotates every day."),
 }
 
 

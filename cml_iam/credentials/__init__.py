@@ -52,10 +52,8 @@ from cml_iam.credentials._rotator import MAX_KEY_AGE, Outcome, Rotator, Schedule
 from cml_iam.credentials._secrets_manager import SecretsManager
 from cml_iam.credentials._store import Contents, Store
 from cml_iam.credentials._together import Together, folders_of, parts_of, store_locked
-from cml_iam.credentials._units import KINDS, Timetable, schedule_text
 
 __all__ = [
-    "KINDS",
     "MAX_KEY_AGE",
     "AccessKey",
     "Contents",
@@ -77,7 +75,6 @@ __all__ = [
     "SignIn",
     "Status",
     "Store",
-    "Timetable",
     "Together",
     "account_of",
     "ask_health",
@@ -108,7 +105,6 @@ __all__ = [
     "rotate",
     "rotation_status",
     "rotation_step",
-    "schedule_text",
     "store_locked",
     "try_key",
     "update_key",

@@ -1,18 +1,25 @@
-"""A Kubernetes Secret as a manifest: text for `kubectl apply --server-side -f`, or a file."""
+"""A Kubernetes Secret as a manifest: text for `kubectl apply --server-side -f`, or a file.
+
+Every value is printed as JSON, which is YAML too, so that no value can become structure.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials._file_store import FileStore, known_key
-from cml_iam.credentials._handover import page
 from cml_iam.errors import InputError, RefusedError
+from cml_iam.shipped import shipped_templates
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from cml_iam.credentials._keys import AccessKey
 
 SECRET_NAME: Final = "cml-iam-credentials"  # noqa: S105 - the name of an object
@@ -41,8 +48,7 @@ class Manifest:
 
     def text(self, key: AccessKey) -> str:
         """Return the manifest with *key* in it: the secret in base64, which hides nothing."""
-        return page(
-            "secret.yaml.j2",
+        return _template().render(
             name=self.name,
             namespace=self.namespace,
             key_id=b64encode(key.id.encode()).decode(),
@@ -84,6 +90,11 @@ class ManifestFile(FileStore):
             f"`{self.path}` is not the manifest of this Secret as cml-iam writes it",
             remedy=f"name another file, or that Secret: k8s:{self.path}#{other or 'NAME'}",
         )
+
+
+@cache
+def _template() -> Template:
+    return shipped_templates("templates", json.dumps).get_template("secret.yaml.j2")
 
 
 def _decoded(text: str) -> str:
