@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -61,17 +62,15 @@ def write_report(
 
 
 def _written(report: Report, form: Form, fail_on: Severity, width: int | None) -> str:
-    if form == "text" and width is not None:
-        from cml_iam.audit.write._text import text_report
+    """Return *report* in *form*, importing what writes that one alone."""
+    if form in ("sarif", "junit", "json"):
+        module = import_module(f"cml_iam.audit.write._{form}")
+        writer: Callable[[Report, Severity], str] = getattr(module, f"{form}_report")
+        return writer(report, fail_on)
+    from cml_iam.audit.write._sections import document_of
+    from cml_iam.report import WIDTH, markdown_of, page_of, text_of
 
-        return text_report(report, fail_on, width)
-    return _writer(form)(report, fail_on)
-
-
-def _writer(form: Form) -> Callable[[Report, Severity], str]:
-    """Return the function that writes *form*, importing that one alone."""
-    from importlib import import_module
-
-    module = import_module(f"cml_iam.audit.write._{form}")
-    writer: Callable[[Report, Severity], str] = getattr(module, f"{form}_report")
-    return writer
+    document = document_of(report, fail_on)
+    if form == "markdown":
+        return markdown_of(document)
+    return page_of(document).text if form == "html" else text_of(document, width or WIDTH)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from cml_iam.audit._report import GROUPS
 from cml_iam.audit.write import _words as words
 from cml_iam.audit.write._codec import date_text
-from cml_iam.audit.write._escape import shown
+from cml_iam.audit.write._items import item_of
+from cml_iam.report import item_lines, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Result = Literal["failure", "error", "skipped", "system-out"]
 _OTHER: Final = "Other findings"
+_NO_WIDTH: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,8 @@ def _of_check(check: Check, findings: list[AuditFinding], fail_on: Severity) -> 
 
 
 def _of_finding(finding: AuditFinding, where: str, fail_on: Severity) -> _Case:
-    at = words.elsewhere(finding.spot)
-    name = f"{finding.rule} {finding.name}" + (f" at {at}" if at else "")
+    item = item_of([finding])
+    name = f"{item.rule} {item.name}" + (f" at {item.place}" if item.place else "")
     result: Result = "failure" if finding.severity >= fail_on else "system-out"
     message = finding.message
     if finding.waiver:
@@ -133,21 +135,8 @@ def _of_finding(finding: AuditFinding, where: str, fail_on: Severity) -> _Case:
         result,
         f"{finding.severity.word} {finding.rule}",
         message,
-        tuple(_told(finding)),
+        (item.title, *item_lines(item, _NO_WIDTH, 0)),
     )
-
-
-def _told(finding: AuditFinding) -> Iterator[str]:
-    yield f"{finding.severity.word} {finding.rule} {finding.name}: {finding.message}"
-    for number, ask in enumerate(finding.witness, start=1):
-        yield f"{number}. {ask.says}: {words.decided(ask)}"
-        yield f"   {words.request(ask)}"
-    if finding.waiver:
-        yield words.waived_words(finding)
-    if finding.remedy:
-        yield f"fix: {finding.remedy}"
-    if finding.page:
-        yield f"see: {finding.page}"
 
 
 def _lines(reason: str, remedy: str | None) -> tuple[str, ...]:

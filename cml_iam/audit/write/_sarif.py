@@ -17,14 +17,16 @@ from urllib.parse import quote
 
 from cml_iam.audit.write import _words as words
 from cml_iam.audit.write._codec import date_text
-from cml_iam.audit.write._escape import shown
+from cml_iam.audit.write._items import item_of
 from cml_iam.audit.write._titles import title
 from cml_iam.lint import Severity
+from cml_iam.report import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cml_iam.audit._report import Account, Ask, AuditFinding, Check, Input, Report, Spot
+    from cml_iam.audit._report import Account, AuditFinding, Check, Input, Report, Spot
+    from cml_iam.report import Item, Request
 
 Object = dict[str, Any]
 
@@ -96,11 +98,12 @@ def _help(finding: AuditFinding) -> Iterator[str]:
 
 
 def _result(finding: AuditFinding, rules: Mapping[str, int], site: str | None) -> Object:
+    item = item_of([finding])
     made: Object = {
         "ruleId": finding.rule,
         "ruleIndex": rules[finding.rule],
         "level": _LEVEL[finding.severity],
-        "message": _text("\n".join(_message(finding))),
+        "message": _text("\n".join(_message(item))),
         "locations": [_location(finding.spot, site)],
         # The second name is the one GitHub tells results apart by.
         "partialFingerprints": {
@@ -109,23 +112,23 @@ def _result(finding: AuditFinding, rules: Mapping[str, int], site: str | None) -
         },
         "properties": {"check": shown(finding.check)},
     }
-    if len(finding.witness) > 1:
-        made["codeFlows"] = [_flow(finding, site)]
+    if item.is_sequence:
+        made["codeFlows"] = [_flow(item, _location(finding.spot, site))]
     # Even where nothing is waived: a log in which some results have it must have it in all.
     made["suppressions"] = list(_suppressions(finding))
     return made
 
 
-def _message(finding: AuditFinding) -> Iterator[str]:
-    yield finding.message
-    for number, ask in enumerate(finding.witness, start=1):
-        yield f"{number}. {_step(ask)}"
-    if finding.remedy:
-        yield f"What to do: {finding.remedy}"
+def _message(item: Item) -> Iterator[str]:
+    yield item.message
+    for lead, request in item.numbered():
+        yield f"{lead} {_step(request)}"
+    if item.remedy:
+        yield f"What to do: {item.remedy}"
 
 
-def _step(ask: Ask) -> str:
-    return f"{ask.says}: {words.decided(ask)} ({words.request(ask)})"
+def _step(request: Request) -> str:
+    return f"{request.says}: {request.outcome} ({request.line})"
 
 
 def _suppressions(finding: AuditFinding) -> Iterator[Object]:
@@ -137,10 +140,9 @@ def _suppressions(finding: AuditFinding) -> Iterator[Object]:
         }
 
 
-def _flow(finding: AuditFinding, site: str | None) -> Object:
-    """Return the steps of the witness, which services show as a path."""
-    where = _location(finding.spot, site)
-    steps = [{"location": where | {"message": _text(_step(ask))}} for ask in finding.witness]
+def _flow(item: Item, where: Object) -> Object:
+    """Return the steps of a sequence, which services show as a path."""
+    steps = [{"location": where | {"message": _text(_step(each))}} for each in item.requests]
     return {"threadFlows": [{"locations": steps}]}
 
 

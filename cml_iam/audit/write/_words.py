@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit.write._codec import date_text
 from cml_iam.lint import Severity
+from cml_iam.report import listed, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from cml_iam.audit._report import (
         Account,
         Ask,
         AuditFinding,
-        Cell,
         Check,
         Conclusion,
         KeyLine,
@@ -25,16 +25,6 @@ if TYPE_CHECKING:
         Spot,
     )
 
-# A symbol never stands alone: the word beside it says the same.
-PASSED, FAILED, WARNED, UNKNOWN, NOTED, WAIVED = "✔", "✖", "▲", "?", "•", "○"
-
-SYMBOL: Final[Mapping[Severity, str]] = {
-    Severity.ERROR: FAILED,
-    Severity.WARNING: WARNED,
-    Severity.INFO: NOTED,
-}
-OF_STATE: Final = {"passed": PASSED, "failed": FAILED, "not checked": UNKNOWN}
-OF_CONCLUSION: Final = {"clean": PASSED, "findings": FAILED, "incomplete": UNKNOWN}
 SEVERITIES: Final = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
 TITLES: Final = {
@@ -106,17 +96,6 @@ def _lost(report: Report) -> list[str]:
     ]
 
 
-def plural(number: int, word: str) -> str:
-    """Return `1 error`, `2 errors`; `info` has no plural."""
-    return f"{number} {word}" + ("s" if number != 1 and word != "info" else "")
-
-
-def listed(parts: Iterable[str]) -> str:
-    """Return *parts* with commas between, and `and` before the last."""
-    *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last
-
-
 def place(spot: Spot) -> str:
     """Return where a finding is, as it is printed.
 
@@ -166,15 +145,6 @@ _OUTCOMES: Final = {
     "explicitDeny": "denied by a statement",
     "implicitDeny": "not allowed by any statement",
 }
-
-
-def cell(found: Cell) -> tuple[str, str]:
-    """Return a cell's symbol and words: what is so, and where it is wrong what should be."""
-    if found.met is None or found.answer == "unknown":
-        return UNKNOWN, "not checked"
-    if found.met:
-        return PASSED, found.answer
-    return FAILED, found.answer.upper()
 
 
 def by_severity(

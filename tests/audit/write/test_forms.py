@@ -136,14 +136,14 @@ def test_a_finding_is_told_with_place_witness_and_remedy() -> None:
     assert "    fix: allow ec2:CreateTags only with ec2:CreateAction" in lines
 
 
-def test_matrices_that_are_as_expected_take_a_line_each_where_there_are_several() -> None:
+def test_matrices_as_expected_are_a_line_each_after_the_first() -> None:
     met = replace(wide(), account="111122223333")
-    report = replace(samples.CLEAN, matrices=(met, replace(met, account="444455556666")))
+    other = replace(met, account="444455556666", situations=met.situations[:9], cells=met.cells[:9])
 
-    text = write_report(report, "text")
+    text = write_report(replace(samples.CLEAN, matrices=(met, other)), "text")
 
-    assert "✔ Permissions in 444455556666 (computed): 10 of 10 as expected" in text
-    assert "situation 3" not in text
+    assert "Permissions in 111122223333 (computed): 10 of 10 as expected\npermission" in text
+    assert "✔ Permissions in 444455556666 (computed): 9 of 9 as expected\n\n" in text
 
 
 def test_no_line_of_the_text_is_a_command_to_the_job_that_prints_it() -> None:

@@ -1,0 +1,71 @@
+"""A report, as sections of rows, in the forms for people: text, Markdown, a page.
+
+    document = Document("cml-iam audit", "Clean", PASSED, "good", "Clean: 5 checks made", …)
+    text_of(document, width=80)
+    markdown_of(document)
+    page_of(document).text
+
+Whoever has something to report says it once, as a `Document`; how it looks is said here alone.
+"""
+
+from cml_iam.report._html import Page, page_of
+from cml_iam.report._markdown import markdown_of
+from cml_iam.report._model import (
+    FAILED,
+    NOTED,
+    PASSED,
+    UNKNOWN,
+    WAIVED,
+    WARNED,
+    Bar,
+    Cell,
+    Column,
+    Document,
+    Excerpt,
+    Grid,
+    Item,
+    Level,
+    Place,
+    Request,
+    Section,
+    Station,
+    Trend,
+    capital,
+    listed,
+    plural,
+    shown,
+)
+from cml_iam.report._text import WIDTH, filled, item_lines, text_of
+
+__all__ = [
+    "FAILED",
+    "NOTED",
+    "PASSED",
+    "UNKNOWN",
+    "WAIVED",
+    "WARNED",
+    "WIDTH",
+    "Bar",
+    "Cell",
+    "Column",
+    "Document",
+    "Excerpt",
+    "Grid",
+    "Item",
+    "Level",
+    "Page",
+    "Place",
+    "Request",
+    "Section",
+    "Station",
+    "Trend",
+    "capital",
+    "filled",
+    "item_lines",
+    "listed",
+    "markdown_of",
+    "page_of",
+    "plural",
+    "shown",
+    "text_of",
+]

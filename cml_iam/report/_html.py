@@ -1,0 +1,205 @@
+"""A report as one HTML page that loads nothing: readable on paper, on a phone and by keyboard.
+
+The page is `templates/page.html.j2` with `templates/page.css`. Its policy (CSP) allows the one
+style sheet inside by its hash, on a live page the one script, and nothing else, so a page whose
+text were markup after all could still do nothing. https://www.w3.org/TR/CSP3/
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.report._model import capital, is_page, shown
+from cml_iam.shipped import shipped_text
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from markupsafe import Markup
+
+    from cml_iam.report._model import Document, Item, Request, Trend
+
+_ICONS: Final = {"good": "2da44e", "unknown": "bf8700"}
+_ICON: Final = (
+    "data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%20viewBox='0%200%2016%2016'%3E"
+    "%3Ccircle%20cx='8'%20cy='8'%20r='7'%20fill='%23{}'/%3E%3C/svg%3E"
+)
+_SEVERITIES: Final = {"error": "errors", "warning": "warnings", "info": "for information"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page and its Content-Security-Policy, for the header of whoever serves it."""
+
+    text: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A filter over the items: each option hides the items that are not of its *kind*."""
+
+    id: str
+    label: str
+    everything: str
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def rules(self) -> str:
+        """The style that hides: no script is needed to read less, nor to read all."""
+        return "".join(
+            f'\nbody:has(#{self.id} [value="{kind}"]:checked) .finding:not(.{kind}){{display:none}}'
+            for kind, _ in self.options
+        )
+
+
+def page_of(document: Document) -> Page:
+    """Return *document* as a page; a *live* one can ask for itself anew."""
+    from markupsafe import Markup
+
+    items = [item for section in document.sections for item in section.items]
+    choices = _choices(items) if items[1:] else []
+    rules = "".join(each.rules for each in choices)
+    # What a filter hides is on paper all the same: its head counts it.
+    style = _style() + (f"\n@media screen{{{rules}\n}}" if rules else "")
+    script = shipped_text("templates", "page.js").strip() if document.live else ""
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"style-src '{_digest(style)}'",
+            *([f"script-src '{_digest(script)}'", "img-src data:"] if script else []),
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    text = _template().render(
+        document=document,
+        policy=policy,
+        style=Markup(style),  # noqa: S704 - our own file, and numbers
+        script=Markup(script),  # noqa: S704 - our own file
+        icon=_ICON.format(_ICONS.get(document.level, "cf222e")),
+        choices=choices,
+        kinds=_kinds(items),
+    )
+    return Page(re.sub(r"\n{2,}", "\n", text) + "\n", policy)
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _files(items: Iterable[Item]) -> list[str]:
+    return list(dict.fromkeys(each.file for each in items))
+
+
+def _rules(items: Iterable[Item]) -> list[str]:
+    return sorted({f"{each.rule} {each.name}" for each in items})
+
+
+def _choices(items: list[Item]) -> list[_Choice]:
+    """Return the filters that distinguish anything among *items*."""
+    words = {each.word for each in items}
+    severities = [(f"s-{word}", name) for word, name in _SEVERITIES.items() if word in words]
+    files = [(f"f{number}", each or "no file") for number, each in enumerate(_files(items))]
+    rules = [(f"r{number}", each) for number, each in enumerate(_rules(items))]
+    choices = (
+        _Choice("by-severity", "Severity", "all severities", tuple(severities)),
+        _Choice("by-file", "File or resource", "all files", tuple(files)),
+        _Choice("by-rule", "Rule", "all rules", tuple(rules)),
+    )
+    return [each for each in choices if each.options[1:]]
+
+
+def _kinds(items: list[Item]) -> dict[Item, str]:
+    """Return the classes by which the filters know each of *items*."""
+    files = {each: number for number, each in enumerate(_files(items))}
+    rules = {each: number for number, each in enumerate(_rules(items))}
+    return {
+        each: f"s-{each.word} f{files[each.file]} r{rules[f'{each.rule} {each.name}']}"
+        for each in items
+    }
+
+
+@cache
+def _style() -> str:
+    """Return the style sheet without its comments and indentation."""
+    text = re.sub(r"/\*.*?\*/", "", shipped_text("templates", "page.css"), flags=re.DOTALL)
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    pages = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # What cannot be seen is written out; what the template itself says is left as it is.
+        finalize=lambda value: (
+            shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        ),
+    )
+    pages.filters.update(
+        prose=_prose, lines=_lines, breakable=_breakable, capital=capital, points=_points
+    )
+    pages.globals.update(common=_common, own=_own, link=is_page)
+    return pages.from_string(shipped_text("templates", "page.html.j2"))
+
+
+def _prose(text: str) -> Markup:
+    """Return foreign *text* escaped, what stands in backticks as code."""
+    from markupsafe import Markup, escape
+
+    # Of a plain text: Markup would escape what is put in.
+    safe = str(escape(shown(text)))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", safe))  # noqa: S704 - escaped above
+
+
+def _breakable(text: str) -> Markup:
+    """Return foreign *text* escaped, with places where an action's name may go on below."""
+    from markupsafe import Markup, escape
+
+    safe = str(escape(shown(text)))
+    return Markup(re.sub("(?<=[a-z:])(?=[A-Z])", "<wbr>", safe))  # noqa: S704 - escaped above
+
+
+def _lines(texts: Iterable[str]) -> Markup:
+    """Return foreign *texts* escaped, each on a line of its own."""
+    from markupsafe import Markup
+
+    return Markup("\n").join(shown(each) for each in texts)
+
+
+def _common(requests: Iterable[Request]) -> tuple[str, ...]:
+    """Return the lines of context that all of *requests* have; of a single one none is common."""
+    contexts = [each.context for each in requests]
+    if len(contexts) < 2:
+        return ()
+    return tuple(line for line in contexts[0] if all(line in other for other in contexts[1:]))
+
+
+def _own(request: Request, common: Iterable[str]) -> list[str]:
+    """Return the context of *request* without the lines that are *common*."""
+    return [line for line in request.context if line not in common]
+
+
+def _points(trend: Trend) -> list[str]:
+    """Return the lines of *trend* in a box of 100 by 20: a gap ends one and begins the next."""
+    step = 100 / max(1, len(trend.values) - 1)
+    lines: list[list[str]] = [[]]
+    for number, value in enumerate(trend.values):
+        if value is None:
+            lines.append([])
+        else:
+            height = 19 - 18 * min(1.0, max(0.0, value / trend.top))
+            lines[-1].append(f"{number * step:.1f},{height:.1f}")
+    # A lone point would draw nothing.
+    return [" ".join(line if line[1:] else line * 2) for line in lines if line]

@@ -1,0 +1,151 @@
+"""A report as GitHub's Markdown, for the summary of a job.
+
+GitHub takes a mebibyte for a step and shows nothing of a larger one, so the writer stops in time
+and says what is left out; what matters most stands first.
+https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.report._model import capital, is_page, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.report._model import Cell, Document, Grid, Item, Section
+
+ROOM: Final = 900_000
+"""Bytes of UTF-8, well below the mebibyte that a step may write."""
+
+_LONGEST: Final = 2_000
+"""Characters of one text: a message of any length must leave room for the next."""
+
+_ACTIVE: Final = re.compile(r"[&<>|*_`~\[\]\\@#$!]|:(?=//)|(?<=www)\.")
+
+Part = tuple[str, list[str]]
+"""What stands before the rows, and the rows."""
+
+
+def markdown_of(document: Document) -> str:
+    """Return *document* as Markdown of less than a mebibyte."""
+    written = [_head(document)]
+    room = ROOM - len(written[0].encode())
+    for before, rows in (part for each in document.sections for part in _parts(each)):
+        text, room = _fitting(before, rows, room)
+        written.append(text)
+    return "\n".join(written)
+
+
+def _fitting(before: str, rows: list[str], room: int) -> tuple[str, int]:
+    """Return as much of a part as there is room for, and the room that is left."""
+    text = before
+    room -= len(text.encode())
+    for number, row in enumerate(rows):
+        size = len(row.encode())
+        if size > room:
+            left = f"**{len(rows) - number} more: no room here; see the report in another form.**"
+            return f"{text}\n{left}\n", room
+        text += row
+        room -= size
+    return text, room
+
+
+def _head(document: Document) -> str:
+    about = ", ".join(f"{name} {_code(value)}" for name, value in document.about)
+    lines = [capital(about), *(_plain(capital(each)) for each in document.lines)]
+    title = f"# {document.symbol} {_plain(document.verdict)}"
+    return "\n\n".join([title, *(f"{each}." for each in lines if each)]) + "\n"
+
+
+def _parts(section: Section) -> Iterator[Part]:
+    for grid in section.grids:
+        yield _grid(grid)
+    if section.items:
+        yield f"## {section.heading}\n\n", [_item(each) for each in section.items]
+    elif section.rows:
+        columns, rows = section.filled()
+        head = _columns(*(each.name for each in columns))
+        yield f"## {section.heading}\n\n{head}", [_row(*map(_cell, row)) for row in rows]
+
+
+def _item(item: Item) -> str:
+    lines = [
+        f"### {_plain(item.title)}",
+        f"{_code(item.place)}<br>{_plain(item.message)}",
+        *_behind(item),
+    ]
+    return "\n\n".join(lines) + "\n\n"
+
+
+def _behind(item: Item) -> Iterator[str]:
+    if item.accounts[1:]:
+        yield f"In {len(item.accounts)} accounts: {_plain(', '.join(item.accounts))}"
+    for note in item.notes:
+        yield capital(_plain(note))
+    if item.remedy:
+        yield f"**What to do:** {_plain(item.remedy)}"
+    if item.requests:
+        steps = "".join(
+            f"<li>{_plain(each.says)}: <b>{_plain(each.outcome)}</b><br>{_code(each.line)}</li>"
+            for each in item.requests
+        )
+        kind, name = ("ol", "How it is done") if item.is_sequence else ("ul", "For example")
+        yield f"<details><summary>{name}</summary><{kind}>{steps}</{kind}></details>"
+    if item.page:
+        link = _code(item.page)
+        if is_page(item.page):
+            link = f'<a href="{item.page}">{item.page}</a>'
+        yield f"<sub>{link}</sub>"
+
+
+def _grid(grid: Grid) -> Part:
+    heading = f"## {grid.symbol + ' ' if not grid.rows else ''}{_plain(grid.title)}\n\n"
+    if not grid.rows:
+        return heading, []
+    rows = [
+        _row(_code(name), *(_plain(f"{each.symbol} {each.word}") if each else "-" for each in row))
+        for name, row in grid.rows
+    ]
+    return heading + _columns("permission", *map(_plain, grid.columns)), rows
+
+
+def _cell(cell: Cell) -> str:
+    text = _code(cell.text) if cell.code else _plain(cell.text)
+    return " ".join(filter(None, (cell.symbol, text)))
+
+
+def _columns(*names: str) -> str:
+    return _row(*names) + _row(*("---" for _ in names))
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _code(text: str | None) -> str:
+    """Return foreign *text* as code: marked as such by HTML, since backticks cannot be escaped."""
+    return f"<code>{_inactive(_bounded(text))}</code>" if text else ""
+
+
+def _plain(text: str) -> str:
+    """Return foreign *text* so that neither Markdown nor HTML reads anything in it.
+
+    What our own sentences put in backticks becomes code.
+    """
+    parts = re.split("`([^`]+)`", _bounded(text))
+    return "".join(
+        f"<code>{_inactive(each)}</code>" if number % 2 else _inactive(each)
+        for number, each in enumerate(parts)
+    )
+
+
+def _bounded(text: str) -> str:
+    safe = shown(text)
+    return f"{safe[:_LONGEST]}…" if len(safe) > _LONGEST else safe
+
+
+def _inactive(text: str) -> str:
+    return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", text)

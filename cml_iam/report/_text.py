@@ -1,0 +1,176 @@
+"""A report as plain text for a terminal of a given width. Colour is the command line's."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.report._model import shown
+from cml_iam.visible import inert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cml_iam.report._model import Cell, Document, Grid, Item, Section
+
+WIDTH: Final = 100
+"""Columns where no terminal says how many it has."""
+
+GAP: Final = "  "
+NONE: Final = "-"
+
+
+def text_of(document: Document, width: int = WIDTH) -> str:
+    """Return *document* as text: the verdict first, then what is behind it."""
+    parts = [
+        list(_head(document, width)),
+        *(part for each in document.sections for part in _section(each, width)),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def item_lines(item: Item, width: int = WIDTH, indent: int = 4) -> Iterator[str]:
+    """Yield the lines below the title of *item*: message, requests, what to do, AWS's page."""
+    yield from filled(item.message, width, indent)
+    if item.accounts[1:]:
+        accounts = f"in {len(item.accounts)} accounts: {', '.join(item.accounts)}"
+        yield from filled(accounts, width, indent)
+    for lead, request in item.numbered():
+        said = f"{lead} {request.says}: {request.outcome}"
+        yield from filled(said, width, indent + 2, hang=3)
+        if request.action:
+            yield from filled(request.line, width, indent + 5)
+    for note in item.notes:
+        yield from filled(note, width, indent)
+    if item.remedy:
+        yield from filled(f"fix: {item.remedy}", width, indent)
+    if item.page:
+        yield f"{' ' * indent}see: {inert(shown(item.page))}"
+
+
+def plain(cell: Cell) -> str:
+    """Return what a terminal shows of *cell*."""
+    return " ".join(filter(None, (cell.symbol, cell.brief or cell.text)))
+
+
+def filled(text: str, width: int, indent: int = 0, hang: int | None = None) -> list[str]:
+    """Return *text* as lines no wider than *width*; only a word that is longer stays whole.
+
+    What does not fit into the first line stands *hang* columns further in.
+    """
+    if hang is None:
+        hang = 2 if indent else 4
+    return wrap(
+        inert(shown(text)),
+        width=max(width, indent + 20),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + hang),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
+
+
+def _head(document: Document, width: int) -> Iterator[str]:
+    yield from filled(f"{document.symbol} {document.verdict}", width)
+    about = ", ".join(f"{name} {value}" for name, value in document.about)
+    for line in (about, *document.lines):
+        if line:
+            yield from filled(line, width, 2)
+
+
+def _section(section: Section, width: int) -> Iterator[list[str]]:
+    """Yield the section in parts between which a line is left empty."""
+    for grid in section.grids:
+        yield list(_grid(grid, width))
+    if section.items:
+        yield [
+            section.heading,
+            *(line for each in section.items for line in _item(each, width)),
+        ]
+    elif section.rows:
+        rows = _told(section, width) if section.lines else _table(section, width)
+        yield [section.heading, *rows]
+
+
+def _item(item: Item, width: int) -> Iterator[str]:
+    title = item.title
+    if item.place:  # before what is in brackets
+        tags = "".join(f" ({each})" for each in item.tags)
+        title = f"{title.removesuffix(tags)} at {item.place}{tags}"
+    yield from filled(title, width)
+    yield from item_lines(item, width)
+
+
+def _told(section: Section, width: int) -> Iterator[str]:
+    """Yield each row as a sentence; a joint that begins with a line's end begins a line."""
+    columns, rows = section.filled()
+    for row in rows:
+        said = "".join(
+            f"{column.joint if number else ''}{shown(plain(cell))}"
+            for number, (column, cell) in enumerate(zip(columns, row, strict=True))
+            if plain(cell)
+        )
+        for line in said.split("\n"):
+            bare = line.lstrip(" ")
+            yield from filled(bare, width, len(line) - len(bare))
+
+
+def _table(section: Section, width: int) -> list[str]:
+    columns, rows = section.filled()
+    cells = [[plain(cell) for cell in row] for row in rows]
+    return aligned([each.name for each in columns], cells, width)
+
+
+def _grid(grid: Grid, width: int) -> Iterator[str]:
+    """Yield the lines of as many tables as *grid* needs, each with the names of the rows.
+
+    A row that says nothing in one of them is left out of it.
+    """
+    yield from filled(f"{grid.symbol} {grid.title}" if not grid.rows else grid.title, width)
+    if grid.accounts[1:]:
+        yield from filled(f"accounts: {', '.join(grid.accounts)}", width, 4)
+    rows = [
+        [name, *(f"{each.symbol} {each.word}" if each else NONE for each in places)]
+        for name, places in grid.rows
+    ]
+    columns = ["permission", *grid.columns]
+    for number, group in enumerate(_groups(columns, rows, width) if rows else ()):
+        if number:
+            yield ""
+        kept = [[row[index] for index in (0, *group)] for row in rows]
+        said = [row for row in kept if set(row[1:]) != {NONE}]
+        yield from aligned([columns[index] for index in (0, *group)], said, width)
+
+
+def _groups(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
+    """Share the columns after the first out in groups that fit beside the first."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    groups: list[list[int]] = []
+    used = width
+    for index, wide in enumerate(widths[1:], start=1):
+        if not groups or used + len(GAP) + wide > width:
+            groups.append([])
+            used = widths[0]
+        groups[-1].append(index)
+        used += len(GAP) + wide
+    return groups
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return headings and rows in columns as wide as their contents.
+
+    Where that is wider than *width*, each row is told in lines of its own.
+    """
+    clean = [[inert(shown(cell)) for cell in row] for row in (columns, *rows)]
+    widths = [max(map(len, cells)) for cells in zip(*clean, strict=True)]
+    if sum(widths) + len(GAP) * (len(widths) - 1) > width:
+        return [line for row in clean[1:] for line in _apart(clean[0], row)]
+    return [
+        GAP.join(cell.ljust(room) for cell, room in zip(row, widths, strict=True)).rstrip()
+        for row in clean
+    ]
+
+
+def _apart(columns: Sequence[str], row: Sequence[str]) -> list[str]:
+    rest = zip(columns[1:], row[1:], strict=True)
+    return [row[0], *(f"    {name}: {cell}" for name, cell in rest if cell)]
