@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test test-long check format clean lock bench bench-workers fuzz fuzz-proof kills load
+.PHONY: demo test test-long check docs format clean lock bench bench-workers fuzz fuzz-proof kills load
 
 demo: $(READY)  ## the main job, end to end, in the embedded AWS
 	@$(BIN)/cml-iam demo
@@ -15,11 +15,14 @@ test: $(READY)  ## the tests, in under five minutes
 test-long: $(READY)  ## the tests that take longest: kills, Terraform, every command under policies
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m long
 
-check: $(READY)  ## format, lint, types, layers
+check: $(READY) docs  ## format, lint, types, layers, and the docs site
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: $(READY)  ## the docs site in build/site; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 format: $(READY)  ## put the sources in the one format
 	@$(BIN)/ruff format .

@@ -57,12 +57,12 @@ EVERY = _commands(cli, "cml-iam")
 
 @pytest.mark.parametrize("command", EVERY)
 def test_every_command_stands_in_the_readme_or_the_docs(command: str) -> None:
-    texts = [README, *(page.read_text("utf-8") for page in (REPOSITORY / "docs").glob("*.md"))]
+    texts = [README, *(page.read_text("utf-8") for page in (REPOSITORY / "docs").rglob("*.md"))]
 
     assert any(command in text for text in texts)
 
 
-PAGES = [README, *(page.read_text("utf-8") for page in (REPOSITORY / "docs").glob("*.md"))]
+PAGES = [README, *(page.read_text("utf-8") for page in (REPOSITORY / "docs").rglob("*.md"))]
 SHOWN = sorted(
     {
         line.replace("\\\n", " ")

@@ -1,4 +1,4 @@
-"""The README's paths, word for word: administrator, CI job and operator, in the sandbox."""
+"""The paths of the README and of the docs' first pages, word for word, in the sandbox."""
 
 from __future__ import annotations
 
@@ -50,9 +50,13 @@ class Line:
     err: str
 
 
-def _lines(heading: str) -> list[list[str]]:
-    """Return the command lines in the console blocks below *heading*."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+def _section(heading: str) -> str:
+    """Return the part of the README below *heading*."""
+    return README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def _lines(section: str) -> list[list[str]]:
+    """Return the command lines in the console blocks of *section*."""
     blocks = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
     found = re.findall(r"^\$ cml-iam ((?:[^\n]|(?<=\\)\n)*)", "".join(blocks), re.MULTILINE)
     return [shlex.split(each.replace("\\\n", " "), comments=True) for each in found]
@@ -60,7 +64,7 @@ def _lines(heading: str) -> list[list[str]]:
 
 def _path(heading: str) -> list[list[str]]:
     """Return the lines below *heading*; the operator's with the live audit, while workers are."""
-    lines = _lines(heading)
+    lines = _lines(_section(heading))
     if "operator" not in heading:
         return lines
     return [*lines[:-1], ["audit", "--live"], lines[-1]]
@@ -72,11 +76,13 @@ def _named(words: list[str]) -> str:
 
 
 @pytest.fixture
-def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Line]]]:
-    """Walk a path of the README in a new folder, with a profile `admin` and no environment."""
+def walk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[list[list[str]]], list[Line]]]:
+    """Type command lines in a new folder, with a profile `admin` and no environment."""
     with start_sandbox() as sandbox:
         _as_administrator(tmp_path, sandbox, monkeypatch)
-        yield lambda heading: [_typed(words) for words in _path(heading)]
+        yield lambda lines: [_typed(words) for words in lines]
 
 
 def _as_administrator(folder: Path, sandbox: Sandbox, patch: pytest.MonkeyPatch) -> None:
@@ -117,11 +123,11 @@ def _typed(words: list[str]) -> Line:
     return Line(command, code, out.getvalue(), err.getvalue())
 
 
-def test_the_paths_end_where_they_promise(walk: Callable[[str], list[Line]]) -> None:
+def test_the_paths_end_where_they_promise(walk: Callable[[list[list[str]]], list[Line]]) -> None:
     """In the README's order: what the administrator made is what CI judges and operators use."""
-    administrator = walk("For the administrator who sets up an account")
-    ci = walk("For the job that checks every change")
-    operator = walk("For the operator of the workers")
+    administrator = walk(_path("For the administrator who sets up an account"))
+    ci = walk(_path("For the job that checks every change"))
+    operator = walk(_path("For the operator of the workers"))
 
     for line in (*administrator, *ci, *operator):
         assert line.code == CODES.get(line.command, 0), f"{line.command}: {line.out}{line.err}"
@@ -137,3 +143,36 @@ def test_the_paths_end_where_they_promise(walk: Callable[[str], list[Line]]) -> 
     secret = re.search(r"AWS_SECRET_ACCESS_KEY=(\S+)", Path(".env").read_text())
     assert secret is not None
     assert not any(secret[1] in line.out + line.err for line in (*administrator, *ci, *operator))
+
+
+def test_the_first_pages_of_the_docs_end_where_they_promise(
+    walk: Callable[[list[list[str]]], list[Line]],
+) -> None:
+    start = REPOSITORY / "docs" / "start"
+    page = {
+        name: (start / f"{name}.md").read_text("utf-8") for name in ("new-account", "every-day")
+    }
+
+    administrator = walk(_lines(page["new-account"]))
+    create, *others = _lines(page["every-day"])
+    operator = walk([create, *sorted(others, key=lambda words: "terminate" in words)])
+
+    for line in administrator:
+        expected = {**CODES, "health": 8, "doctor": 8}.get(line.command, 0)  # no worker exists yet
+        assert line.code == expected, f"{line.command}: {line.out}{line.err}"
+    for line in operator:
+        assert line.code == CODES.get(line.command, 0), f"{line.command}: {line.out}{line.err}"
+
+
+def test_the_page_for_ci_ends_where_it_promises(
+    walk: Callable[[list[list[str]]], list[Line]],
+) -> None:
+    lines = _lines((REPOSITORY / "docs" / "start" / "ci.md").read_text("utf-8"))
+    new_account = (REPOSITORY / "docs" / "start" / "new-account.md").read_text("utf-8")
+    walk(_lines(new_account)[:1])
+    for name in ("policy.json", "before.json", "allowed.json"):
+        document = "base" if name == "before.json" else "hardened"
+        walk([["policy", "render", "--document", document, ">", name]])
+
+    for line in walk([words for words in lines if "--live" not in words]):
+        assert line.code == CODES.get(line.command, 0), f"{line.command}: {line.out}{line.err}"

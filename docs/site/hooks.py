@@ -1,0 +1,223 @@
+"""Makes the pages of the site that are read off the product, and the links out of `docs`.
+
+Commands come from click, the site file from its schema, permissions and exit codes from their
+tables, so that no page repeats by hand what the product knows. A link to a file beside `docs`
+leads to a copy of that file within the site.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from inspect import cleandoc
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import click
+from mkdocs.structure.files import File
+
+from cml_iam.catalogue import load_catalogue, permission_tables
+from cml_iam.cli._exit import MEANING
+from cml_iam.cli._main import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+README = {
+    "../README.md": "index.md",
+    "../README.md#the-site-file": "reference/site-file.md",
+}
+"""Where the site says what the README says."""
+
+COMMON = frozenset(parameter.name or "" for parameter in cli.params)
+"""The options that most commands share: listed once, on the page of all commands."""
+
+SCHEMAS = {
+    "site.schema.json": "the site file; editors complete and check it with this schema",
+    "audit-report.schema.json": "`cml-iam audit --out report.json` and `audit -o json`",
+}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages made from the product and the files that pages link to."""
+    pages = {
+        "reference/commands.md": "".join(_command_index()),
+        **{f"reference/commands/{name}.md": text for name, text in _command_pages()},
+        "reference/site-file.md": _site_file(),
+        "reference/permissions.md": f"# Permissions\n\n{permission_tables(load_catalogue())}",
+        "reference/exit-codes.md": _exit_codes(),
+        "reference/schemas.md": _schemas(),
+        "reference/changes.md": (REPOSITORY / "CHANGELOG.md").read_text("utf-8"),
+        "decisions/index.md": _decisions(),
+    }
+    for uri, text in pages.items():
+        files.append(File.generated(config, uri, content=text))
+    for path in sorted({*_linked(), *(f"policies/{name}" for name in SCHEMAS)}):
+        content = (REPOSITORY / path).read_bytes()
+        files.append(File.generated(config, f"files/{path}.txt", content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - the hook's signature
+    """Return *markdown* with its links out of `docs` pointing at copies within the site."""
+    depth = "../" * (len(PurePosixPath(page.file.src_uri).parts) - 1)
+
+    def within(match: re.Match[str]) -> str:
+        target = match.group(1)
+        if target in README:
+            return f"]({depth}{README[target]})"
+        return f"]({depth}files/{target.lstrip('./')}.txt)"
+
+    return (
+        re.sub(r"\]\(((?:\.\./)+[^)#\s]+(?:#[^)\s]*)?)\)", within, markdown)
+        if _is_written(page)
+        else markdown
+    )
+
+
+def _is_written(page: Page) -> bool:
+    """Say whether *page* is a file directly in `docs`, whose `../` leads out of it."""
+    return "/" not in page.file.src_uri
+
+
+def _linked() -> Iterator[str]:
+    """Yield the files beside `docs` that its pages link to."""
+    for page in (REPOSITORY / "docs").glob("*.md"):
+        for target in re.findall(r"\]\(\.\./([^)#\s]+)", page.read_text("utf-8")):
+            if f"../{target}" not in README:
+                yield target.lstrip("./") if not (REPOSITORY / target).exists() else target
+
+
+def _commands(group: click.Group, words: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
+    """Yield every command below *group* with the words that call it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*words, name))
+        elif command is not None and not command.hidden:
+            yield " ".join((*words, name)), command
+
+
+def _groups() -> dict[str, dict[str, click.Command]]:
+    """Return the commands by the first word behind `cml-iam`."""
+    groups: dict[str, dict[str, click.Command]] = {}
+    for words, command in _commands(cli, ("cml-iam",)):
+        groups.setdefault(words.split()[1], {})[words] = command
+    return groups
+
+
+def _command_index() -> Iterator[str]:
+    yield "# Commands\n\n"
+    yield "`cml-iam COMMAND --help` prints the same in a terminal.\n\n"
+    yield "| command | what it does |\n|---|---|\n"
+    for name, commands in _groups().items():
+        for words, command in commands.items():
+            anchor = words.removeprefix("cml-iam ").replace(" ", "-")
+            summary = command.get_short_help_str(limit=200)
+            yield f"| [`{words}`](commands/{name}.md#{anchor}) | {_cell(summary)} |\n"
+    yield "\n## Common options\n\nMost commands take these, before or behind the command.\n\n"
+    yield _option_table(cli)
+
+
+def _command_pages() -> Iterator[tuple[str, str]]:
+    for name, commands in _groups().items():
+        sections = (_command(words, command) for words, command in commands.items())
+        yield name, f"# cml-iam {name}\n\n" + "\n".join(sections)
+
+
+def _command(words: str, command: click.Command) -> str:
+    """Return the section of one command: usage, text, arguments and options."""
+    context = click.Context(command, info_name=words)
+    usage = " ".join((words, *command.collect_usage_pieces(context)))
+    anchor = words.removeprefix("cml-iam ").replace(" ", "-")
+    return (
+        f"## {words.removeprefix('cml-iam ')} {{#{anchor}}}\n\n```text\n{usage}\n```\n\n"
+        f"{_text(command.help or '')}\n\n{_option_table(command, besides=COMMON)}"
+    )
+
+
+def _option_table(command: click.Command, *, besides: Collection[str] = ()) -> str:
+    """Return the options of *command* as a table; those named in *besides* are left out."""
+    context = click.Context(command)
+    records = [
+        record
+        for parameter in command.get_params(context)
+        if parameter.name not in besides
+        and (record := parameter.get_help_record(context)) is not None
+        and record[1]
+    ]
+    rows = "".join(f"| {_code(name)} | {_cell(text)} |\n" for name, text in records)
+    return f"| option | meaning |\n|---|---|\n{rows}\n" if rows else ""
+
+
+def _text(help_text: str) -> str:
+    """Return click's help as Markdown: paragraphs behind a backspace mark keep their lines."""
+    blocks = re.split(r"\n\s*\n", cleandoc(help_text))
+    return "\n\n".join(
+        f"```text\n{block.split(chr(10), 1)[1]}\n```" if block.startswith("\b") else block
+        for block in blocks
+    )
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"\s+", " ", text).replace("|", "&#124;").replace("<", "&lt;").strip()
+
+
+def _code(text: str) -> str:
+    return f"<code>{_cell(text)}</code>"
+
+
+def _site_file() -> str:
+    """Return the page of the site file: its example, and each option from the schema."""
+    schema = json.loads((REPOSITORY / "policies" / "site.schema.json").read_text("utf-8"))
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"```toml\n.*?```", readme, re.DOTALL)
+    rows = "".join(_options(schema, schema, ""))
+    return (
+        "# Site file\n\nThe site file says where the manager may do what it must. "
+        "`cml-iam init` writes it; editors check it with the "
+        "[JSON schema](../files/policies/site.schema.json.txt).\n\n"
+        f"{example}\n\n## Every option\n\n| option | meaning |\n|---|---|\n{rows}"
+    )
+
+
+def _options(schema: dict[str, Any], root: dict[str, Any], prefix: str) -> Iterator[str]:
+    for name, option in schema.get("properties", {}).items():
+        target = option
+        if "$ref" in option:
+            target = {**root["$defs"][option["$ref"].rsplit("/", 1)[1]], **option}
+        text = target.get("description", "")
+        if "default" in target:
+            text += f" Default: `{json.dumps(target['default'])}`."
+        if text:
+            yield f"| {_code(prefix + name)} | {_cell(text)} |\n"
+        yield from _options(target, root, f"{prefix}{name}.")
+
+
+def _exit_codes() -> str:
+    rows = "".join(f"| {code.value} | {meaning} |\n" for code, meaning in MEANING.items())
+    return (
+        "# Exit codes\n\nExit codes are a contract: scripts can rely on them. "
+        f"`cml-iam help exit-codes` prints them.\n\n| code | meaning |\n|---:|---|\n{rows}"
+    )
+
+
+def _schemas() -> str:
+    rows = "".join(
+        f"| [{name}](../files/policies/{name}.txt) | {text} |\n" for name, text in SCHEMAS.items()
+    )
+    return f"# JSON schemas\n\n| schema | describes |\n|---|---|\n{rows}"
+
+
+def _decisions() -> str:
+    lines = []
+    for path in sorted((REPOSITORY / "docs" / "decisions").glob("*.md")):
+        title = path.read_text("utf-8").splitlines()[0].lstrip("# ")
+        lines.append(f"- [{title}]({path.name})\n")
+    return "# Decisions\n\nChoices and why they were made, a short page each.\n\n" + "".join(lines)
