@@ -12,6 +12,7 @@ COMMANDS = {
     "rules": ("cml_iam.cli.policy_rules:rules", "Explain the rules of lint, offline."),
     "verify": ("cml_iam.cli.policy_verify:verify", "Prove each permission, offline or live."),
     "prove": ("cml_iam.cli.policy_prove:prove", "Prove what policies can never permit."),
+    "who-can": ("cml_iam.cli.policy_who_can:who_can", "List who of an account may do something."),
     "explain": ("cml_iam.cli.policy_explain:explain", "Say why a request is allowed or refused."),
     "diff": ("cml_iam.cli.policy_diff:diff", "Say what a policy means that another does not."),
     "history": ("cml_iam.cli.policy_history:history", "List the versions of the policy."),

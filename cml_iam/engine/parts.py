@@ -4,6 +4,7 @@ from cml_iam.engine._comparison import Scope
 from cml_iam.engine._compile import ActionPattern, CompiledStatement
 from cml_iam.engine._conditions import compile_condition, unknown_operator
 from cml_iam.engine._literals import NANOSECONDS, address, moment, network, number
+from cml_iam.engine._order import applies
 from cml_iam.engine._request import Caller, Keys, Naming, names_principals, naming
 from cml_iam.engine._resource import (
     FIELDS,
@@ -11,6 +12,7 @@ from cml_iam.engine._resource import (
     ResourcePattern,
     arn_patterns,
     is_arn,
+    resource_pattern,
     split_fields,
 )
 from cml_iam.engine._text import (
@@ -21,6 +23,7 @@ from cml_iam.engine._text import (
     has_variable,
     resolved,
     tokens,
+    variable_keys,
 )
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "Variable",
     "Wildcard",
     "address",
+    "applies",
     "arn_patterns",
     "compile_condition",
     "has_variable",
@@ -49,7 +53,9 @@ __all__ = [
     "network",
     "number",
     "resolved",
+    "resource_pattern",
     "split_fields",
     "tokens",
     "unknown_operator",
+    "variable_keys",
 ]

@@ -8,6 +8,7 @@ a function, a line, its cases under `tests/lint/cases`, and what `policy rules I
 `explanations.json` and two documents in `examples`.
 """
 
+from cml_iam.lint._escalation import Escalation, escalations
 from cml_iam.lint._explained import Example, Explained, explain_rule
 from cml_iam.lint._finding import KINDS, Finding, Kind, Severity, Step
 from cml_iam.lint._fix import Fixed, Suggestion, fix_text
@@ -20,6 +21,7 @@ __all__ = [
     "JUDGED_AS",
     "KINDS",
     "RULES",
+    "Escalation",
     "Example",
     "Explained",
     "Finding",
@@ -29,6 +31,7 @@ __all__ = [
     "Severity",
     "Step",
     "Suggestion",
+    "escalations",
     "explain_rule",
     "fix_text",
     "is_complete",

@@ -48,11 +48,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Escalation:
-    """What is gained by allowed requests, and AWS's page on it."""
+    """What is gained by allowed requests, and AWS's page on it; *gives* says so in the table."""
 
     gains: str
     page: str
     steps: tuple[Wanted, ...]
+    gives: str = ""
 
     @cached_property
     def services(self) -> frozenset[str]:
@@ -65,7 +66,8 @@ def escalations() -> tuple[Escalation, ...]:
     """Return the table."""
     ways = tomllib.loads(shipped_text("policies", "escalations.toml"))["way"]
     return tuple(
-        Escalation(way["gains"], way["page"], tuple(map(_step, way["steps"]))) for way in ways
+        Escalation(way["gains"], way["page"], tuple(map(_step, way["steps"])), way.get("gives", ""))
+        for way in ways
     )
 
 

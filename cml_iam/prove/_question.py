@@ -316,6 +316,9 @@ class Question:
 
     def _broken(self, request: Request, group: Class, goal: Goal) -> Verdict:
         """Ask the engine again; what it does not confirm is a fault of ours, and undecided."""
+        sides = [each for each in (self.candidate, self.reference) if each]
+        caller = next((c for each in sides if (c := each.policies.caller)), request.principal)
+        request = request._replace(principal=caller)
         mine = self.candidate.outcome(request)
         theirs = self.reference.outcome(request) if self.reference else None
         fits = self.kind is None or self.kind.outcome(request) == "allowed"

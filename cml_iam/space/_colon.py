@@ -34,10 +34,13 @@ _ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnot
 @once
 def taking_colons(policies: Policies) -> Policies:
     """Return *policies* as they read where wildcards take colons; the same if that is no other."""
-    made = Policies(
-        tuple(map(_document, policies.identity)),
-        None if policies.boundary is None else tuple(map(_document, policies.boundary)),
-        None if policies.resource is None else _document(policies.resource),
+    made = replace(
+        policies,
+        identity=tuple(map(_document, policies.identity)),
+        boundary=None if policies.boundary is None else tuple(map(_document, policies.boundary)),
+        session=None if policies.session is None else tuple(map(_document, policies.session)),
+        scps=tuple(tuple(map(_document, level)) for level in policies.scps),
+        resource=None if policies.resource is None else _document(policies.resource),
     )
     return policies if made == policies else made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, wraps
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from cml_iam.policy import PolicyDocument
 
@@ -14,13 +14,28 @@ from cml_iam.policy import PolicyDocument
 class Policies:
     """One side of a question: what is attached to a principal, or the policy of a resource.
 
-    *identity* are all policies attached beside each other; with a *boundary* both must allow.
-    *resource* is a policy that names principals, and then the only one.
+    *identity* are all policies attached beside each other; the *boundary*, the *session* policies
+    and each level of *scps*, from the root to the account, must allow too.
+
+    *resource* is a policy that names principals. Without a *caller* it is the only one, and judged
+    by what it says to anybody; with one, it is what the resource says to this user or role, beside
+    the other policies in the engine's order of evaluation. *counts* says how: it `grants` what
+    they do not, it `must` allow as well (a role's trust policy, a key's policy), or `both` sides
+    must (the resource is another account's).
     """
 
     identity: tuple[PolicyDocument, ...] = ()
     boundary: tuple[PolicyDocument, ...] | None = None
     resource: PolicyDocument | None = None
+    session: tuple[PolicyDocument, ...] | None = None
+    scps: tuple[tuple[PolicyDocument, ...], ...] = ()
+    caller: str | None = None
+    counts: Literal["grants", "must", "both"] = "grants"
+
+    @property
+    def of_resource(self) -> bool:
+        """Whether this is the policy of a resource that anybody may call."""
+        return self.resource is not None and self.caller is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,9 @@ def documents(source: Policies) -> Iterator[PolicyDocument]:
     """Yield all documents of one side."""
     yield from source.identity
     yield from source.boundary or ()
+    yield from source.session or ()
+    for level in source.scps:
+        yield from level
     if source.resource is not None:
         yield source.resource
 
@@ -66,8 +84,10 @@ class _These:
 
     def _identities(self) -> tuple[object, ...]:
         one = self.policies
-        bounded = None if one.boundary is None else len(one.boundary)
-        return len(one.identity), bounded, *map(id, documents(one))
+        lengths = tuple(None if each is None else len(each) for each in (one.boundary, one.session))
+        levels = tuple(map(len, one.scps))
+        said = (one.caller, one.counts, one.resource is None)
+        return len(one.identity), lengths, levels, said, *map(id, documents(one))
 
 
 def once(make: Callable[[Policies], Made]) -> Callable[[Policies], Made]:

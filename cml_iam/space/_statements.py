@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
-from cml_iam.engine import Authorizer, Outcome, Request, compile_policies
+from cml_iam.engine import Authorizer, Outcome, PolicyType, Request, compile_policies
 from cml_iam.engine.parts import (
     FIELDS,
     Caller,
@@ -18,6 +18,7 @@ from cml_iam.engine.parts import (
     Token,
     Variable,
     Wildcard,
+    applies,
     arn_patterns,
     has_variable,
     names_principals,
@@ -220,6 +221,14 @@ class Part:
             lambda given: _named(statement, given[CALLER]),
         )
 
+    def said_to(self, caller: Caller, *, bounded: bool) -> Part | None:
+        """Return the statement without its Principal, which names *caller*; None if it does not."""
+        if naming(self.statement, caller, bounded=bounded) is Naming.NOT:
+            return None
+        said = Part(self.compiled)
+        vars(said)["_principal"] = None
+        return said
+
     def on_nothing(self) -> Test:
         """Return the test of the resource `*`."""
         resource = self.compiled.resource
@@ -299,7 +308,7 @@ class Side:
     @property
     def of_resource(self) -> bool:
         """Whether this is the policy of a resource."""
-        return self.policies.resource is not None
+        return self.policies.of_resource
 
     @cached_property
     def lists(self) -> frozenset[str]:
@@ -325,18 +334,62 @@ class Side:
 @once
 def side_of(policies: Policies) -> Side:
     """Compile *policies*."""
-    if policies.resource is not None:
+    if policies.of_resource:
         authorizer = compile_policies(resource=policies.resource)
     else:
-        authorizer = compile_policies(identity=policies.identity, boundary=policies.boundary)
-    gates, denies = [], []
+        authorizer = compile_policies(
+            policies.identity,
+            boundary=policies.boundary,
+            session=policies.session,
+            scps=policies.scps,
+            resource=policies.resource,
+        )
+    caller = Caller.parse(policies.caller)
+    allows: list[tuple[PolicyType, tuple[Part, ...]]] = []
+    denies: list[Part] = []
     for gate in authorizer.gates:
-        if gate.kind == "identity" and policies.resource is not None:
+        if policies.of_resource and gate.kind == "identity":
+            continue
+        if not applies(gate.kind, caller, of_resource=policies.of_resource):
             continue
         parts = [Part(each) for each in gate.statements]
-        gates.append(tuple(each for each in parts if each.statement.effect == "Allow"))
+        if gate.kind == "resource" and not policies.of_resource:
+            bounded = policies.boundary is not None
+            said = (each.said_to(caller, bounded=bounded) for each in parts)
+            parts = [each for each in said if each is not None]
+        allows.append((gate.kind, tuple(e for e in parts if e.statement.effect == "Allow")))
         denies += [each for each in parts if each.statement.effect == "Deny"]
-    return Side(policies, authorizer, tuple(gates), tuple(denies))
+    if policies.resource is None or policies.of_resource:
+        gates = tuple(parts for _, parts in allows)
+    else:
+        gates = tuple(_beside_resource(allows, caller, policies.counts))
+    return Side(policies, authorizer, gates, tuple(denies))
+
+
+def _beside_resource(
+    allows: Sequence[tuple[PolicyType, tuple[Part, ...]]], caller: Caller, counts: str
+) -> Iterator[tuple[Part, ...]]:
+    """Yield the gates where a resource's policy speaks to *caller*, as the engine orders them.
+
+    Who is named directly needs the consent of the organization only; whose role is named is still
+    limited by the boundary and the session; the name of an account gives nothing by itself. So
+    statements that name the caller also open the gates that they make unnecessary.
+    """
+    *others, (_, said) = allows
+    alone = () if counts == "both" else said
+    direct = tuple(p for p in alone if _directness(p, caller) is Naming.DIRECTLY)
+    own = tuple(p for p in alone if _directness(p, caller) is Naming.IDENTITY)
+    for kind, parts in others:
+        if kind == "identity":
+            yield (*parts, *direct, *own)
+        else:
+            yield (*parts, *direct) if kind in {"boundary", "session"} else parts
+    if counts != "grants":
+        yield said
+
+
+def _directness(part: Part, caller: Caller) -> Naming:
+    return naming(part.statement, caller, bounded=False)
 
 
 def joined(documents: tuple[PolicyDocument, ...]) -> PolicyDocument:

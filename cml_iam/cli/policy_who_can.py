@@ -1,0 +1,162 @@
+"""`cml-iam policy who-can`: which users and roles of an account may do something."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cml_iam.cli._exit import judged
+from cml_iam.cli._output import (
+    INFO,
+    OK,
+    UNKNOWN,
+    WARN,
+    note,
+    print_json,
+    progress,
+    say,
+    wants_json,
+)
+from cml_iam.cli._settings import settings, shared_options
+from cml_iam.errors import InputError
+from cml_iam.files import decoded, open_regular
+
+if TYPE_CHECKING:
+    from cml_iam.who import Account, Holder, Origin, Question
+
+_FILE = click.Path(path_type=Path)
+LARGEST = 512 << 20
+"""Bytes of an account's answer; one of 10,000 principals has about 15 million."""
+
+SYMBOLS = {"undecided": UNKNOWN, "no": OK}
+EXAMPLE = """\b
+Examples:
+  aws iam get-account-authorization-details > account.json
+  cml-iam policy who-can iam:PassRole --account account.json
+  cml-iam policy who-can ec2:StopInstances on 'arn:aws:ec2:*:*:instance/*' \\
+    where aws:ResourceTag/ManagedBy = cml-cloud-manager --account account.json
+"""
+
+
+@click.command("who-can", epilog=EXAMPLE)
+@click.argument("words", nargs=-1, required=True, metavar="ACTION [on RESOURCE] [where ...]")
+@click.option(
+    "--account",
+    "file",
+    type=_FILE,
+    required=True,
+    help="The answer of iam:GetAccountAuthorizationDetails.",
+)
+@click.option("--scps", type=_FILE, help="Service control policies, from the root to the account.")
+@click.option("--resource-policies", type=_FILE, help="Policies of resources by ARN.")
+@click.option("--no-steps", is_flag=True, help="Leave out what takes several steps.")
+@shared_options("output", "verbose")
+@click.pass_context
+def who_can(
+    context: click.Context,
+    words: tuple[str, ...],
+    file: Path,
+    scps: Path | None,
+    resource_policies: Path | None,
+    no_steps: bool,
+) -> None:
+    """List who may do ACTION on RESOURCE: whatever the circumstances, or depending on them.
+
+    Policies, groups, the permissions boundary, service control policies and the resource's policy
+    are asked together, for all requests there can be. What is known is put in first: the
+    principal's ARN, name and tags, the date, the region of the resource. Steps are followed: roles
+    that may be assumed, permissions that a principal may give itself.
+
+    --scps FILE is a list of levels, each a list of policies. --resource-policies FILE is an object
+    of policies by ARN. -v also lists those who may not.
+
+    Exits with 8 when something could not be decided.
+    """
+    from cml_iam.prove import is_sent, parse_shape
+    from cml_iam.who import Asker, Paths, Question, as_json, holders
+
+    text = " ".join(words)
+    question = Question.of(parse_shape(text, "who-can"))
+    if is_sent(question.shape).holds:
+        raise InputError(
+            f"AWS sends no such request: {text}",
+            remedy="look at the action, the resource and the conditions again",
+        )
+    account = _account(file, scps, resource_policies)
+    asker = Asker(account, datetime.now(UTC))
+    with progress(f"asking {len(account.members)} principals", only_on_terminal=True):
+        answers = holders(question, asker, None if no_steps else Paths(asker))
+    if wants_json():
+        print_json(as_json(question, account, answers))
+    else:
+        for line in _lines(question, account, answers):
+            say(line)
+    undecided = any(each.standing == "undecided" for each in answers)
+    context.exit(judged(findings=False, unchecked=undecided))
+
+
+def _account(file: Path, scps: Path | None, resources: Path | None) -> Account:
+    from cml_iam.who import account_of, with_resources, with_scps
+
+    account = account_of(_json(file), str(file))
+    if scps:
+        account = with_scps(account, _json(scps), str(scps))
+    else:
+        note(f"{INFO} without --scps, service control policies are taken to allow everything")
+    if resources:
+        account = with_resources(account, _json(resources), str(resources))
+    return account
+
+
+def _json(path: Path) -> Any:
+    text = sys.stdin.read() if str(path) == "-" else decoded(open_regular(path, LARGEST), str(path))
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"`{path}` is not JSON: {error}") from None
+
+
+def _lines(question: Question, account: Account, answers: tuple[Holder, ...]) -> Iterator[str]:
+    named = "" if question.resource == "*" else f" on {question.resource}"
+    yield f"{question.action}{named}, account {account.number}"
+    for one in answers:
+        if one.standing != "no":
+            yield from _holder_lines(one, question)
+        elif settings().verbose:
+            yield f"{OK} no         {one.member.label}"
+    counts = {each.standing: 0 for each in answers}
+    for each in answers:
+        counts[each.standing] += 1
+    yield f"{INFO} {', '.join(f'{number} {name}' for name, number in counts.items())}"
+
+
+def _holder_lines(one: Holder, question: Question) -> Iterator[str]:
+    yield f"{SYMBOLS.get(one.standing, WARN)} {one.standing:9}  {one.member.label}"
+    cell = one.cell
+    if one.standing == "by steps" and one.path:
+        cell = one.path.cell
+        for number, step in enumerate(one.path.steps, 1):
+            yield f"    {number}. {step.action}"
+            yield f"       on {step.on}"
+            yield from _why(step.by, step.remains, "       ")
+        yield f"    {len(one.path.steps) + 1}. {question.action} as {one.path.actor.label}"
+        yield from _why(cell.by, cell.remains, "       ")
+    else:
+        yield from _why(cell.by, cell.remains, "    ")
+    if one.opened_to:
+        yield f"    sessions may be started by {', '.join(one.opened_to)}"
+    if cell.reason:
+        yield f"    {cell.reason}"
+
+
+def _why(by: tuple[Origin, ...], remains: tuple[str, ...], lead: str) -> Iterator[str]:
+    shown = [each.words for each in by if each.kind in {"identity", "resource"}]
+    if shown:
+        yield f"{lead}by {', '.join(shown)}"
+    yield from (f"{lead}{each}" for each in remains)

@@ -1,0 +1,41 @@
+"""Who: which principals of an account may do what, whatever the circumstances or depending on them.
+
+account = account_of(json.load(file))
+asker = Asker(account, now)
+asker.cell(Question("ec2:StopInstances", arn), State(account.members[0])).answer
+"""
+
+from cml_iam.who._account import (
+    Account,
+    Member,
+    account_of,
+    read_account,
+    with_resources,
+    with_scps,
+)
+from cml_iam.who._asking import Answer, Asker, Cell, Question, State
+from cml_iam.who._paths import Path, Paths, Step
+from cml_iam.who._reduced import Origin
+from cml_iam.who._report import NOT_COVERED, Holder, as_json, holders
+
+__all__ = [
+    "NOT_COVERED",
+    "Account",
+    "Answer",
+    "Asker",
+    "Cell",
+    "Holder",
+    "Member",
+    "Origin",
+    "Path",
+    "Paths",
+    "Question",
+    "State",
+    "Step",
+    "account_of",
+    "as_json",
+    "holders",
+    "read_account",
+    "with_resources",
+    "with_scps",
+]

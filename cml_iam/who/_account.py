@@ -1,0 +1,234 @@
+"""An account: its users and roles with every policy that gives or limits what they may do.
+
+It is read from the answer of iam:GetAccountAuthorizationDetails, a file or live. Service control
+policies and the policies of resources come from files of their own.
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from cml_iam.errors import DocumentError, InputError, NotFoundError, Problem
+from cml_iam.policy import Arn, PolicyDocument, load_policy
+from cml_iam.principal import NAME, Held, Holdings, Kind, Owner, Unread, tags_of
+
+if TYPE_CHECKING:
+    from cml_iam.aws.port import Aws
+
+LISTS: Final = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
+MAX_ITEMS: Final = 1000
+"""Elements of a page; AWS takes no more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """A user or role of the account; *id* is its unique id, *trust* a role's trust policy."""
+
+    kind: Kind
+    name: str
+    id: str
+    holdings: Holdings
+    groups: tuple[str, ...] = ()
+    trust: PolicyDocument | None = None
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return self.holdings.arn
+
+    @property
+    def label(self) -> str:
+        """`user/name` or `role/path/name`, as in its ARN."""
+        return Arn.parse(self.arn).resource
+
+    @property
+    def service_linked(self) -> bool:
+        """Whether it is a service-linked role, which service control policies leave alone."""
+        return self.label.startswith("role/aws-service-role/")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The *members* of an account, the policies of its *groups*, and what limits them all.
+
+    *scps* are the service control policies of each level, from the root to the account; *resources*
+    are the policies of resources by ARN.
+    """
+
+    number: str
+    partition: str
+    members: tuple[Member, ...]
+    groups: Mapping[str, Holdings] = field(default_factory=dict)
+    scps: tuple[tuple[PolicyDocument, ...], ...] = ()
+    resources: Mapping[str, PolicyDocument] = field(default_factory=dict)
+    organization: str | None = None
+
+    def member(self, name: str) -> Member | None:
+        """Return the member of that ARN, or label, or name if only one has it."""
+        same = [each for each in self.members if name in {each.arn, each.label}]
+        same = same or [each for each in self.members if name == each.name]
+        return same[0] if len(same) == 1 else None
+
+
+def read_account(aws: Aws) -> Account:
+    """Read the account that *aws* speaks to; raises DeniedError where that is not allowed."""
+    whole: dict[str, list[Any]] = {name: [] for name in LISTS}
+    more: dict[str, Any] = {}
+    while True:
+        page = aws.call("iam", "get_account_authorization_details", MaxItems=MAX_ITEMS, **more)
+        for name in LISTS:
+            whole[name] += page.get(name, ())
+        if not page.get("IsTruncated"):
+            return account_of(whole)
+        more = {"Marker": page["Marker"]}
+
+
+def account_of(raw: Any, name: str = "the account") -> Account:
+    """Return the account in an answer of iam:GetAccountAuthorizationDetails.
+
+    Raises InputError where *raw* is no such answer, or a page of one.
+    """
+    if not isinstance(raw, Mapping) or not {"UserDetailList", "RoleDetailList"} <= raw.keys():
+        raise InputError(
+            f"`{name}` is not the answer of iam:GetAccountAuthorizationDetails",
+            remedy="write it with `aws iam get-account-authorization-details > account.json`",
+        )
+    if raw.get("IsTruncated"):
+        raise InputError(
+            f"`{name}` is one page of several, so members are missing",
+            remedy="read all pages, as `aws iam get-account-authorization-details` does",
+        )
+    return _Reader(raw).account(name)
+
+
+def with_scps(account: Account, raw: Any, name: str = "the service control policies") -> Account:
+    """Return *account* limited by the policies of each level, from the root to the account.
+
+    *raw* is a list of levels, each a list of policy documents; or an object with `levels`, each
+    with its `policies` as AWS Organizations describes them (`Name`, `Content`), and maybe `org`
+    and `management`, the number of the management account, which they do not limit.
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
+    """
+    levels = raw.get("levels") if isinstance(raw, Mapping) else raw
+    if not isinstance(levels, list) or not levels:
+        raise InputError(
+            f"`{name}` has no levels: a list of lists of policies, from the root to the account"
+        )
+    said = raw if isinstance(raw, Mapping) else {}
+    organization = said.get("org")
+    if said.get("management") == account.number:
+        return replace(account, organization=organization)
+    scps = tuple(tuple(_of_level(each, f"{name}, level {n}")) for n, each in enumerate(levels, 1))
+    return replace(account, scps=scps, organization=organization)
+
+
+def with_resources(account: Account, raw: Any, name: str = "the resource policies") -> Account:
+    """Return *account* with the policies of resources: an object of documents by ARN."""
+    if not isinstance(raw, Mapping) or not all(str(key).startswith("arn:") for key in raw):
+        raise InputError(f"`{name}` is not an object of policy documents by ARN")
+    resources = {arn: _document(each, f"the policy of {arn}") for arn, each in raw.items()}
+    return replace(account, resources=resources)
+
+
+def _of_level(raw: Any, name: str) -> Iterator[PolicyDocument]:
+    policies = raw.get("policies", ()) if isinstance(raw, Mapping) else raw
+    for number, each in enumerate(policies, 1):
+        own = each.get("Name") if isinstance(each, Mapping) else None
+        content = each["Content"] if isinstance(each, Mapping) and "Content" in each else each
+        yield _document(content, own or f"{name}, policy {number}")
+
+
+def _document(raw: Any, name: str) -> PolicyDocument:
+    """Return a document that is an object, JSON text, or such text encoded for an address."""
+    if isinstance(raw, str) and raw.startswith("%7B"):
+        raw = unquote(raw)
+    if not isinstance(raw, str | Mapping):
+        raise DocumentError((Problem(f"`{name}` is not a policy document"),))
+    return load_policy(raw, name)
+
+
+class _Reader:
+    """Makes members of an answer; equal documents are one."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self._raw = raw
+        self._known: dict[str, PolicyDocument] = {}
+        self._managed = {each["Arn"]: each for each in raw.get("Policies", ())}
+
+    def account(self, name: str) -> Account:
+        """Return the account with all its members."""
+        raw = self._raw.get("GroupDetailList", ())
+        groups = {each["GroupName"]: self._holdings("group", each) for each in raw}
+        members = [
+            *(self._member("user", each, groups) for each in self._raw["UserDetailList"]),
+            *(self._member("role", each, groups) for each in self._raw["RoleDetailList"]),
+        ]
+        if not members:
+            raise InputError(f"`{name}` has no users and no roles")
+        arn = Arn.parse(members[0].arn)
+        return Account(arn.account, arn.partition, tuple(members), groups)
+
+    def _member(self, kind: Kind, raw: Mapping[str, Any], groups: Mapping[str, Holdings]) -> Member:
+        own = self._holdings(kind, raw)
+        policies, unread = [*own.policies], [*own.unread]
+        for each in raw.get("GroupList", ()):
+            if each in groups:
+                policies += groups[each].policies
+                unread += groups[each].unread
+            else:
+                unread.append(_missing(f"the group `{each}`"))
+        return Member(
+            kind,
+            raw[NAME[kind]],
+            raw.get(f"{kind.title()}Id", ""),
+            replace(own, policies=tuple(policies), unread=tuple(unread)),
+            tuple(raw.get("GroupList", ())),
+            self._trust(raw) if kind == "role" else None,
+        )
+
+    def _holdings(self, kind: Owner, raw: Mapping[str, Any]) -> Holdings:
+        """Return what a user, role or group has of its own."""
+        group = raw["GroupName"] if kind == "group" else None
+        unread: list[Unread] = []
+        policies = [
+            Held(each["PolicyName"], None, self._shared(each["PolicyDocument"]), group)
+            for each in raw.get(f"{kind.title()}PolicyList", ())
+        ]
+        for each in raw.get("AttachedManagedPolicies", ()):
+            document = self._default(each["PolicyArn"])
+            if document is None:
+                unread.append(_missing(f"the policy `{each['PolicyArn']}`"))
+            else:
+                policies.append(Held(each["PolicyName"], each["PolicyArn"], document, group))
+        arn = raw.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        limit = self._default(arn) if arn else None
+        boundary = Held(arn.rpartition("/")[2], arn, limit) if arn and limit else None
+        if arn and limit is None:
+            unread.append(_missing(f"the permissions boundary `{arn}`"))
+        return Holdings(raw["Arn"], tags_of(raw), tuple(policies), arn, boundary, tuple(unread))
+
+    def _default(self, arn: str) -> PolicyDocument | None:
+        """Return the default version of a managed policy."""
+        for each in self._managed.get(arn, {}).get("PolicyVersionList", ()):
+            if each.get("IsDefaultVersion") and "Document" in each:
+                return self._shared(each["Document"])
+        return None
+
+    def _trust(self, raw: Mapping[str, Any]) -> PolicyDocument | None:
+        said = raw.get("AssumeRolePolicyDocument")
+        return None if said is None else self._shared(said)
+
+    def _shared(self, raw: Any) -> PolicyDocument:
+        text = raw if isinstance(raw, str) else json.dumps(raw)
+        if text not in self._known:
+            self._known[text] = _document(raw, "policy")
+        return self._known[text]
+
+
+def _missing(what: str) -> Unread:
+    return Unread(what, NotFoundError("not in the answer"))

@@ -1,0 +1,257 @@
+"""Statements with what is known put in: what is left decides, and is often the same for many.
+
+A condition on known keys holds or not: it is dropped, or its statement is. Known policy variables
+become text. A resource that is named in full is named by a statement or not. Who has the same
+policies, or others that come to the same, has the same statements left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.engine import OperatorName, PolicyType, compile_policies
+from cml_iam.engine.parts import (
+    FIELDS,
+    Caller,
+    CompiledStatement,
+    Keys,
+    MalformedVariableError,
+    Naming,
+    Variable,
+    Wildcard,
+    naming,
+    resource_pattern,
+    tokens,
+)
+from cml_iam.facts import arn_pattern, overlap
+from cml_iam.policy import VERSION_2012, Arn, Condition, PolicyDocument, Principals, Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.engine.parts import Token
+    from cml_iam.facts import ArnPattern
+    from cml_iam.who._facts import Facts
+
+ESCAPED: Final = {"*": "${*}", "?": "${?}", "$": "${$}"}
+EVERYONE: Final = Principals(everyone=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a statement stands: in a *policy* of that name and *kind*, maybe one of a *group*'s."""
+
+    policy: str
+    statement: str
+    group: str | None = None
+    kind: PolicyType = "identity"
+
+    @property
+    def words(self) -> str:
+        """Both names."""
+        where = f" (group {self.group})" if self.group else ""
+        return f"{self.statement} of {self.policy}{where}"
+
+
+class Compiled:
+    """The documents of an account, each compiled once, and their statements about an action."""
+
+    def __init__(self) -> None:
+        self._about: dict[tuple[int, PolicyType, str], tuple[CompiledStatement, ...]] = {}
+        self._made: dict[tuple[int, PolicyType], tuple[CompiledStatement, ...]] = {}
+        self._kept: list[PolicyDocument] = []
+
+    def about(
+        self, document: PolicyDocument, kind: PolicyType, action: str
+    ) -> tuple[CompiledStatement, ...]:
+        """Return the statements of *document*, a policy of the type *kind*, about *action*."""
+        key = (id(document), kind, action)
+        if key not in self._about:
+            statements = self._statements(document, kind)
+            self._about[key] = tuple(e for e in statements if e.matches_action(action))
+        return self._about[key]
+
+    def _statements(
+        self, document: PolicyDocument, kind: PolicyType
+    ) -> tuple[CompiledStatement, ...]:
+        key = (id(document), kind)
+        if key not in self._made:
+            self._kept.append(document)  # so that no other document gets its id
+            if kind == "resource":
+                authorizer = compile_policies(resource=document)
+            elif kind == "scp":
+                authorizer = compile_policies(scps=((document,),))
+            else:
+                authorizer = compile_policies((document,))
+            self._made[key] = authorizer.gates[-1].statements
+        return self._made[key]
+
+
+def reduced(said: CompiledStatement, action: str, facts: Facts) -> Statement | None:
+    """Return what *said* says about *action* where *facts* are known; None if it never applies."""
+    put = _Putting(facts, variables=said.document.version == VERSION_2012)
+    conditions = put.conditions(said)
+    if conditions is None:
+        return None
+    resource, outside = said.statement.resource, said.statement.not_resource
+    if resource is not None:
+        resource = put.texts(resource, arns=True)
+        if not resource:
+            return None
+    if outside is not None:
+        left = put.texts(outside, arns=True)
+        if len(left) < len(outside):
+            return None  # an element whose variable has no value leaves nothing to match
+        outside = left
+    whole = resource is not None and "*" in resource
+    return Statement(
+        0,
+        said.statement.effect,
+        action=(action,),
+        resource=("*",) if whole else resource,
+        not_resource=outside,
+        conditions=conditions,
+    )
+
+
+def on(statement: Statement, kind: PolicyType, resource: str) -> Statement | None:
+    """Return *statement* where the request is about *resource*, an ARN or a pattern of some.
+
+    None if it is about others only. Where *resource* is an ARN in full that it is about, it names
+    every resource.
+    """
+    named = statement.resource if statement.not_resource is None else statement.not_resource
+    if named is None or statement.resource == ("*",):
+        return statement
+    plain = not {"*", "?"} & set(resource)
+    answers = [_named(each, kind, resource) if plain else None for each in named]
+    if statement.not_resource is not None:
+        if plain and None not in answers:
+            return None if any(answers) else replace(statement, resource=("*",), not_resource=None)
+        return statement
+    if any(answers):
+        return replace(statement, resource=("*",))
+    asked = arn_pattern(resource)
+    left = tuple(
+        each
+        for each, answer in zip(named, answers, strict=True)
+        if answer is None and _meets(arn_pattern(each), asked)
+    )
+    return replace(statement, resource=left) if left else None
+
+
+@lru_cache(1 << 16)
+def _named(text: str, kind: PolicyType, resource: str) -> bool | None:
+    """Say whether *text* names *resource*; None if that depends on a policy variable."""
+    pattern = resource_pattern(text, kind, variables=True, keys=Keys())
+    return True if pattern.spoils else pattern.matches(resource, {})
+
+
+def _meets(one: ArnPattern | None, other: ArnPattern | None) -> bool:
+    return one is None or other is None or overlap(one, other)
+
+
+def spoken_to(said: CompiledStatement, caller: str, *, bounded: bool) -> Principals | None:
+    """Return how a statement of a resource's policy names *caller*; None if it does not.
+
+    Everyone stands for being named directly, an account for the caller's.
+    """
+    parsed = Caller.parse(caller)
+    how = naming(said.statement, parsed, bounded=bounded)
+    if how is Naming.NOT:
+        return None
+    if how is Naming.DIRECTLY or said.statement.effect == "Deny":
+        return EVERYONE
+    name = stand_in(caller) if how is Naming.IDENTITY else parsed.account or ""
+    return Principals(everyone=False, ids=(("AWS", (name,)),))
+
+
+def stand_in(caller: str) -> str:
+    """Return the ARN that stands for *caller* and all others of its kind."""
+    arn = Arn.parse(caller)
+    kind = arn.resource.partition("/")[0]
+    return f"arn:{arn.partition}:iam::{arn.account}:{kind}/caller"
+
+
+class _Putting:
+    """Puts what is known into the texts of one document."""
+
+    def __init__(self, facts: Facts, *, variables: bool) -> None:
+        self._facts, self._variables = facts, variables
+
+    def conditions(self, said: CompiledStatement) -> tuple[Condition, ...] | None:
+        """Return the conditions that are left; None if one of the others does not hold."""
+        left = []
+        for each in said.conditions:
+            condition = each.condition
+            keys = [condition.key, *self._needed(condition.values)]
+            if all(map(self._facts.knows, keys)):
+                if not each.test(self._facts.context):
+                    return None
+                continue
+            put = self._condition(condition)
+            if put is None:
+                return None
+            left.append(put)
+        return tuple(left)
+
+    def _condition(self, said: Condition) -> Condition | None:
+        """Return *said* with known values; None if it never holds.
+
+        What a variable without a value stands for is not known to differ from anything either.
+        """
+        name = OperatorName.parse(said.operator)
+        values = self.texts(said.values, arns=name.base.startswith("arn"))
+        if values == said.values:
+            return said
+        if values and (len(values) == len(said.values) or not name.negated):
+            return replace(said, values=values)
+        if name.matches_missing_key(negated=name.negated):
+            return Condition("Null", said.key, ("true",))
+        return None
+
+    def texts(self, texts: tuple[str, ...], *, arns: bool = False) -> tuple[str, ...]:
+        """Return *texts* without those of which a variable has no value: they match nothing."""
+        if not any("${" in text for text in texts):
+            return texts
+        made = (self._text(text, arns=arns) for text in texts)
+        return tuple(each for each in made if each is not None)
+
+    def _needed(self, texts: tuple[str, ...]) -> Iterator[str]:
+        for text in texts:
+            yield from (p.key for p in self._tokens(text) or () if isinstance(p, Variable))
+
+    def _tokens(self, text: str) -> tuple[Token, ...] | None:
+        """Take *text* apart; None if it has a malformed variable, which matches nothing."""
+        if "${" not in text:
+            return ()
+        try:
+            return tokens(text, variables=self._variables, wildcards=True, keys=Keys())
+        except MalformedVariableError:
+            return None
+
+    def _text(self, text: str, *, arns: bool) -> str | None:
+        parts = self._tokens(text) if "${" in text else None
+        if parts is None:
+            return text
+        made = ""
+        for part in parts:
+            if isinstance(part, Wildcard):
+                made += part.value
+            elif isinstance(part, str):
+                made += _escaped(part)
+            elif not self._facts.knows(part.key):
+                default = "" if part.default is None else f", '{part.default}'"
+                made += f"${{{part.key}{default}}}"
+            else:
+                value = self._facts.values.get(part.key.lower()) or part.default
+                if value is None or (arns and ":" in value and made.count(":") < FIELDS - 1):
+                    return None
+                made += _escaped(value)
+        return made
+
+
+def _escaped(text: str) -> str:
+    return "".join(ESCAPED.get(char, char) for char in text)
