@@ -99,14 +99,16 @@ class State:
 class Cell:
     """The answer about one principal: *by* the statements that allow the *example*.
 
-    *remains* are the conditions that an answer `depends` on, one line each; *reason* says what is
-    undecided.
+    *remains* are the conditions that an answer `depends` on, one line each; *refused* is a request
+    that does not meet them. *reason* says what is undecided. *colon* is the proof's answer to
+    `never` where wildcards of ARNs take colons, if that is another one.
     """
 
     answer: Answer
     by: tuple[Origin, ...] = ()
     remains: tuple[str, ...] = ()
     example: Request | None = None
+    refused: Request | None = None
     reason: str = ""
     colon: str = ""
 
@@ -152,6 +154,7 @@ class _Decided:
     by: tuple[tuple[int, Statement], ...] = ()
     idle: frozenset[tuple[int, Statement]] = frozenset()
     example: Request | None = None
+    refused: Request | None = None
     reason: str = ""
     colon: str = ""
 
@@ -338,7 +341,22 @@ def _told(decided: _Decided, lefts: Sequence[Left], question: Question) -> Cell:
             for n, each in enumerate(lefts)
         ]
         remains = tuple(dict.fromkeys(w for each in left for w in remaining(each, question)))
-    return Cell(decided.answer, tuple(by), remains, decided.example, decided.reason, decided.colon)
+    return Cell(
+        decided.answer,
+        tuple(by),
+        remains,
+        _about(decided.example, question),
+        _about(decided.refused, question),
+        decided.reason,
+        decided.colon,
+    )
+
+
+def _about(request: Request | None, question: Question) -> Request | None:
+    """Return *request* about the resource that was asked about, where that is one."""
+    if request is None or question.of_any() == question:
+        return request
+    return request._replace(resource=question.resource)
 
 
 def _decide(one: _Class) -> _Decided:
@@ -360,7 +378,8 @@ def _decide(one: _Class) -> _Decided:
     if certain.answer == "holds":
         return _Decided("yes", by, example=example)
     idle = frozenset(_idle(one, shape))
-    return _Decided("depends", by, idle, example, certain.reason)
+    refused = certain.witness.request if certain.witness else None
+    return _Decided("depends", by, idle, example, refused, certain.reason)
 
 
 def _idle(one: _Class, shape: Shape) -> Iterator[tuple[int, Statement]]:

@@ -1,0 +1,133 @@
+"""`policy who-can` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from cml_iam.shipped import shipped_text
+from tests.who.brute import ACCOUNT, INSTANCE, allow, group, policy, role, trusting, user
+
+STOP = ("policy", "who-can", "ec2:StopInstances", "on", INSTANCE, "--account", "account.json")
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path) -> None:
+    stop = allow("ec2:StopInstances", StringEquals={"aws:ResourceTag/team": "lab"})
+    worker = f"arn:aws:iam::{ACCOUNT}:role/worker"
+    made = {
+        "UserDetailList": [
+            user("alice", groups=["ops"]),
+            user("bob", policy(allow("sts:AssumeRole", worker))),
+            user("carol", policy(allow("s3:*"))),
+        ],
+        "GroupDetailList": [group("ops", policy(allow("ec2:*")))],
+        "RoleDetailList": [
+            role("worker", policy(stop), trust=trusting({"AWS": ACCOUNT})),
+        ],
+        "Policies": [],
+    }
+    (tmp_path / "account.json").write_text(json.dumps(made))
+    (tmp_path / "scps.json").write_text(json.dumps([[policy(allow("*"))]]))
+    (tmp_path / "none.json").write_text(json.dumps([[policy(allow("*"))], []]))
+
+
+def test_each_principal_is_listed_with_what_allows_it_and_on_which_condition(cml_iam: Any) -> None:
+    ran = cml_iam(*STOP, "--scps", "scps.json")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert (
+        ran.out
+        == f"""\
+ec2:StopInstances on {INSTANCE}, account {ACCOUNT}
+▲ yes        user/alice
+    by statement 1 of p0 (group ops)
+▲ depends    role/worker
+    by statement 1 of p0
+    only if aws:ResourceTag/team = lab
+▲ by steps   user/bob
+    1. sts:AssumeRole
+       on arn:aws:iam::{ACCOUNT}:role/worker
+       by statement 1 of p0, statement 1 of its trust policy
+    2. ec2:StopInstances as role/worker
+       by statement 1 of p0
+       only if aws:ResourceTag/team = lab
+• 1 yes, 1 depends, 1 by steps, 1 no
+"""
+    )
+
+
+def test_what_the_question_says_is_known(cml_iam: Any) -> None:
+    ran = cml_iam(*STOP, "where", "aws:ResourceTag/team", "=", "lab", "--scps", "scps.json")
+
+    assert "▲ yes        role/worker" in ran.out
+    assert ran.out.endswith("• 2 yes, 1 by steps, 1 no\n")
+
+
+def test_a_level_that_allows_nothing_leaves_nobody(cml_iam: Any) -> None:
+    ran = cml_iam(*STOP, "--scps", "none.json", "-v")
+
+    assert ran.out.splitlines()[-1] == "• 4 no"
+    assert "✔ no         user/alice" in ran.out
+
+
+def test_without_service_control_policies_it_says_what_it_takes_them_for(cml_iam: Any) -> None:
+    ran = cml_iam(*STOP)
+
+    assert "without --scps, service control policies are taken to allow everything" in ran.err
+
+
+def test_a_program_reads_the_same_by_the_schema(cml_iam: Any) -> None:
+    ran = cml_iam(*STOP, "--scps", "scps.json", "-o", "json")
+
+    answer = json.loads(ran.out)
+    jsonschema.validate(answer, json.loads(shipped_text("policies", "who-can.schema.json")))
+    assert answer["counts"] == {"yes": 1, "depends": 1, "by steps": 1, "undecided": 0, "no": 1}
+    (bob,) = (each for each in answer["principals"] if each["arn"].endswith("user/bob"))
+    assert bob["actsAs"] == f"arn:aws:iam::{ACCOUNT}:role/worker"
+    assert [each["action"] for each in bob["steps"]] == ["sts:AssumeRole"]
+
+
+def test_a_policy_that_the_file_lacks_leaves_its_holder_undecided(
+    cml_iam: Any, tmp_path: Path
+) -> None:
+    lacking = user("dave", managed=["arn:aws:iam::aws:policy/Unknown"])
+    made = {"UserDetailList": [lacking], "RoleDetailList": []}
+    (tmp_path / "account.json").write_text(json.dumps(made))
+
+    ran = cml_iam(*STOP, "--scps", "scps.json")
+
+    assert ran.code == 8
+    assert "undecided  user/dave" in ran.out
+    assert "arn:aws:iam::aws:policy/Unknown" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("ec2:Stop*",), "ask who may do one action, written in full"),
+        (("ec2:StopInstances", "on", "arn:aws:s3:::bucket"), "AWS sends no such request"),
+        (("ec2:StopInstance",), "did you mean"),
+    ],
+)
+def test_a_question_that_asks_nothing_is_refused(
+    cml_iam: Any, words: tuple[str, ...], message: str
+) -> None:
+    ran = cml_iam("policy", "who-can", *words, "--account", "account.json")
+
+    assert ran.code == 2
+    assert message in ran.err
+
+
+def test_a_page_of_an_account_is_refused(cml_iam: Any, tmp_path: Path) -> None:
+    made = {"UserDetailList": [], "RoleDetailList": [], "IsTruncated": True}
+    (tmp_path / "account.json").write_text(json.dumps(made))
+
+    ran = cml_iam(*STOP)
+
+    assert ran.code == 2
+    assert "one page of several" in ran.err
