@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test test-long check docs format clean lock bench bench-workers fuzz fuzz-proof kills load
+.PHONY: demo test test-long check docs format clean lock container bench bench-workers fuzz fuzz-proof kills load
 
 demo: $(READY)  ## the main job, end to end, in the embedded AWS
 	@$(BIN)/cml-iam demo
@@ -23,6 +23,11 @@ check: $(READY) docs  ## format, lint, types, layers, and the docs site
 
 docs: $(READY)  ## the docs site in build/site; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+container: $(READY)  ## the image built and run by podman as compose runs it; installs podman
+	@ci/container.sh $(BIN)/pip
+	@CML_IAM_CONTAINER=1 CONTAINERS_CONF=$(CURDIR)/build/containers.conf \
+		$(BIN)/python -m pytest tests/deploy/test_container.py
 
 format: $(READY)  ## put the sources in the one format
 	@$(BIN)/ruff format .
