@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree as ET
+
+from cml_iam.sandbox._pages import edited
 
 if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET
+
     from cml_iam.sandbox._wire import Answer
 
-_NAMESPACE: Final = re.compile(r"\{([^}]*)\}")
 _PUBLIC: Final = frozenset({"ipAddress", "dnsName", "association"})
 _NETWORK: Final = _PUBLIC | {
     "groupSet",
@@ -35,17 +37,14 @@ def with_shown_addresses(answer: Answer) -> Answer:
     """Return the *answer* about instances with what EC2 shows of their networks."""
     if not answer.ok or not any(b">%s<" % each.encode() in answer.body for each in _HIDDEN):
         return answer
-    root = ET.fromstring(answer.body)  # noqa: S314 - moto's own answer
-    match = _NAMESPACE.match(root.tag)
-    prefix = match[0] if match else ""
-    for listed in root.iter(f"{prefix}instancesSet"):
-        for instance in listed:
-            state = instance.findtext(f"{prefix}instanceState/{prefix}name") or ""
-            _hide(instance, {f"{prefix}{each}" for each in _HIDDEN.get(state, ())}, prefix)
-    body = ET.tostring(
-        root, "utf-8", xml_declaration=True, default_namespace=match[1] if match else None
-    )
-    return replace(answer, body=body)
+
+    def hide(root: ET.Element, prefix: str) -> None:
+        for listed in root.iter(f"{prefix}instancesSet"):
+            for instance in listed:
+                state = instance.findtext(f"{prefix}instanceState/{prefix}name") or ""
+                _hide(instance, {f"{prefix}{each}" for each in _HIDDEN.get(state, ())}, prefix)
+
+    return edited(answer, hide)
 
 
 def with_public_names(answer: Answer, region: str) -> Answer:

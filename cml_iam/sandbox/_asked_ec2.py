@@ -21,7 +21,7 @@ from cml_iam.engine import Request
 from cml_iam.facts import service_principal
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._launch import launches, profile_and_role, settle
-from cml_iam.sandbox._services import resource_types
+from cml_iam.sandbox._services import operation_model, resource_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,30 +30,13 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._world import World
 
-KINDS: Final = {
-    "ami": "image",
-    "acl": "network-acl",
-    "cr": "capacity-reservation",
-    "dopt": "dhcp-options",
-    "eipalloc": "elastic-ip",
-    "eni": "network-interface",
-    "fl": "vpc-flow-log",
-    "i": "instance",
-    "igw": "internet-gateway",
-    "key": "key-pair",
-    "lt": "launch-template",
-    "nat": "natgateway",
-    "pl": "prefix-list",
-    "rtb": "route-table",
-    "sg": "security-group",
-    "snap": "snapshot",
-    "subnet": "subnet",
-    "tgw": "transit-gateway",
-    "vol": "volume",
-    "vpc": "vpc",
-    "vpce": "vpc-endpoint",
+_KINDS: Final = {
+    "flow-logs": "vpc-flow-log",
+    "managed-prefix-list": "prefix-list",
+    "nat-gateway": "natgateway",
+    "vpc-elastic-ip": "elastic-ip",
 }
-"""The kind of a resource by the prefix of its id."""
+"""What IAM calls a kind of resource where moto calls it otherwise."""
 
 _SPOT: Final = {"MarketType": "spot"}
 _OVERRIDES: Final = frozenset(
@@ -99,10 +82,18 @@ def instance(world: World, region: str, instance_id: str) -> Instance:
     )
 
 
+def kind_of(resource_id: str) -> str | None:
+    """Return the kind of the resource of this id as IAM calls it; None if it is no id."""
+    from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE
+
+    match = _ID.fullmatch(resource_id)
+    kind = EC2_PREFIX_TO_RESOURCE.get(match[1]) if match else None
+    return _KINDS.get(kind, kind) if kind else None
+
+
 def resource(world: World, region: str, resource_id: str) -> Resource:
     """Return the resource of any kind as IAM sees it."""
-    match = _ID.fullmatch(resource_id)
-    kind = KINDS.get(match[1]) if match else None
+    kind = kind_of(resource_id)
     if kind is None:
         raise Fault("InvalidID", f"The ID '{resource_id}' is not valid")
     tags = dict(world.ec2(region).tags.get(resource_id, {}))
@@ -129,7 +120,8 @@ def _launched_by(world: World, caller: Caller, call: Call) -> tuple[Request, ...
     """
     asked: list[Request] = []
     for params in (*_specifications(call), *_enlarged(world, call)):
-        launch_call = replace(call, operation="RunInstances", params=params)
+        model = operation_model("ec2", "RunInstances")
+        launch_call = replace(call, operation="RunInstances", params=params, model=model)
         asked += _launching(world, caller, settle(world, launch_call))
     role = call.params.get("SpotFleetRequestConfig", {}).get("IamFleetRole")
     if role:
@@ -249,10 +241,8 @@ def _specified_tags(call: Call) -> dict[str, dict[str, str]]:
 def _ids(value: Any) -> Iterator[str]:
     """Yield every text in *value* that is the id of a resource."""
     match value:
-        case str():
-            match = _ID.fullmatch(value)
-            if match and match[1] in KINDS:
-                yield value
+        case str() if kind_of(value):
+            yield value
         case dict():
             for each in value.values():
                 yield from _ids(each)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.engine import Request
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._services import S3_ACTIONS
 
 if TYPE_CHECKING:
-    from cml_iam.authorization import Caller
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._world import World
 
@@ -55,15 +53,14 @@ _MORE: Final = re.compile(r"Bypass|Grant|MFA$|ObjectLock(?!Configuration)")
 
 _KEYS: Final = {
     "ACL": "s3:x-amz-acl",
-    "Delimiter": "s3:delimiter",
     "MaxKeys": "s3:max-keys",
-    "Prefix": "s3:prefix",
     "ServerSideEncryption": "s3:x-amz-server-side-encryption",
 }
+"""The condition keys that parameters fill which are called otherwise."""
 
 
-def s3_asked(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
-    """Return every authorization *call* needs; raise Fault where they cannot be told."""
+def s3_resources(world: World, call: Call) -> list[str]:
+    """Return the bucket or the object *call* is about; raise Fault where that cannot be told."""
     params = call.params
     bucket, key = params.get("Bucket", ""), params.get("Key", "")
     if "Bucket" in params and not _BUCKET.fullmatch(bucket):
@@ -71,25 +68,31 @@ def s3_asked(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
     # There is one account here.
     if params.get("ExpectedBucketOwner", world.account) != world.account:
         raise Fault("AccessDenied", "Access Denied", 403)
+    resource = "/".join(each for each in (bucket, key) if each)
+    return [f"arn:{world.partition}:s3:::{resource}"] if resource else []
+
+
+def s3_actions(call: Call) -> tuple[str, ...]:
+    """Return the actions *call* needs; raise Fault where they are not known."""
     if not _understood(call):
         said = f"The sandbox cannot tell what {call.operation} needs with these parameters."
         raise Fault("AccessDenied", said, 403)
-    context = caller.context() | {
-        "aws:RequestedRegion": call.region,
+    first = f"{call.action}Version" if "VersionId" in call.params else call.action
+    acl = "s3:PutObjectAcl" if "Key" in call.params else "s3:PutBucketAcl"
+    return tuple(dict.fromkeys((first, *((acl,) if "ACL" in call.params else ()))))
+
+
+def s3_keys(world: World, call: Call) -> dict[str, str | list[str]]:
+    """Return the condition keys of every call of S3, and of its parameters."""
+    configuration = call.params.get("CreateBucketConfiguration", {})
+    location = configuration.get("LocationConstraint")
+    return {
         "s3:ResourceAccount": world.account,
         "s3:authType": "REST-HEADER",
         "s3:signatureversion": "AWS4-HMAC-SHA256",
-        **{known: str(params[name]) for name, known in _KEYS.items() if name in params},
+        **{key: str(call.params[name]) for name, key in _KEYS.items() if name in call.params},
+        **({"s3:locationconstraint": location} if location else {}),
     }
-    location = params.get("CreateBucketConfiguration", {}).get("LocationConstraint")
-    if location:
-        context["s3:locationconstraint"] = location
-    resource = "/".join(each for each in (bucket, key) if each)
-    arn = f"arn:{world.partition}:s3:::{resource}" if resource else "*"
-    actions = [f"{call.action}Version" if "VersionId" in params else call.action]
-    if "ACL" in params:
-        actions.append("s3:PutObjectAcl" if key else "s3:PutBucketAcl")
-    return tuple(Request(each, arn, caller.arn, context) for each in dict.fromkeys(actions))
 
 
 def bucket_policy(world: World, call: Call) -> str | None:

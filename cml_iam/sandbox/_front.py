@@ -17,7 +17,7 @@ from cml_iam.sandbox._last_accessed import note_use
 from cml_iam.sandbox._moto import model_fault, model_faults
 from cml_iam.sandbox._own import OWN
 from cml_iam.sandbox._principals import authenticate
-from cml_iam.sandbox._services import prefix_of
+from cml_iam.sandbox._services import backends_of, prefix_of
 from cml_iam.sandbox._signature import read_claim
 from cml_iam.sandbox._strict import complete, perform
 from cml_iam.sandbox._suffering import suffer
@@ -83,7 +83,7 @@ def _respond(world: World, message: Message) -> Answer:
             raise
         return _answer(world, unsigned, lambda: answer_unsigned(world, unsigned))
     principal = authenticate(world, message, claim)
-    if not world.moto.has(claim.service):
+    if not backends_of(claim.service):
         said = f"The sandbox has no service {claim.service}."
         raise Fault("UnknownOperationException", said, 404)
     if claim.region not in world.regions:

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine import Authorizer, compile_policies
 from cml_iam.policy import load_policy
-from cml_iam.sandbox._asked_ec2 import ec2_asked
-from cml_iam.sandbox._asked_iam import cloudwatch_asked, iam_asked, sts_asked
-from cml_iam.sandbox._asked_others import others_asked
-from cml_iam.sandbox._asked_s3 import bucket_policy, s3_asked
+from cml_iam.sandbox._asked import asked_of
+from cml_iam.sandbox._asked_s3 import bucket_policy
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._principals import policies_of
 
@@ -32,13 +30,6 @@ _KINDS: Final = {
     "session": ("a", "session policy"),
     "resource": ("a", "resource-based policy"),
 }
-_ASKED: Final = {
-    "ec2": ec2_asked,
-    "iam": iam_asked,
-    "sts": sts_asked,
-    "cloudwatch": cloudwatch_asked,
-    "s3": s3_asked,
-}
 
 
 def authorize(world: World, principal: Principal, call: Call) -> None:
@@ -48,7 +39,7 @@ def authorize(world: World, principal: Principal, call: Call) -> None:
         raise Fault("AccessDenied", "Roles may not be assumed by root accounts.", _DENIED)
     if principal.is_root:
         return
-    asked = _ASKED.get(call.service, others_asked)(world, principal.caller, call)
+    asked = asked_of(world, principal.caller, call)
     authorizer = compiled(policies_of(world, principal), _resource_policy(world, call))
     extra = moment(world, principal.session)
     for request in asked:
@@ -160,9 +151,9 @@ def _resource_policy(world: World, call: Call) -> str | None:
 
 def trust_policy(world: World, arn: str) -> str:
     """Return the trust policy of the role *arn*; a role that is not there trusts nobody."""
-    for role in world.iam.roles.values():
-        if role.arn == arn:
-            return str(role.assume_role_policy_document)
+    role = world.entity("role", arn)
+    if role is not None:
+        return str(role.assume_role_policy_document)
     return (
         '{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*", '
         '"Action": "*"}}'

@@ -29,31 +29,6 @@ _INSTANCE_LEVEL: Final = {
 }
 """What a launch names either for itself or for its network interface."""
 
-_FROM_TEMPLATE: Final = frozenset(
-    {
-        "BlockDeviceMappings",
-        "CpuOptions",
-        "DisableApiStop",
-        "DisableApiTermination",
-        "EbsOptimized",
-        "HibernationOptions",
-        "IamInstanceProfile",
-        "ImageId",
-        "InstanceInitiatedShutdownBehavior",
-        "InstanceMarketOptions",
-        "InstanceType",
-        "KeyName",
-        "MetadataOptions",
-        "Monitoring",
-        "NetworkInterfaces",
-        "Placement",
-        "SecurityGroupIds",
-        "SecurityGroups",
-        "TagSpecifications",
-        "UserData",
-    }
-)
-
 
 def settle(world: World, call: Call) -> Call:
     """Return *call* with what EC2 would choose: subnet, security group, type, count, template.
@@ -61,10 +36,10 @@ def settle(world: World, call: Call) -> Call:
     The template's contents become the call's own, so that they are judged like them.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/use-launch-templates-to-control-launching-instances.html
     """
+    call = _with_template(world, call)
     for name in _NOT_JUDGED:
         if name in call.params:
             raise Fault("UnsupportedOperation", f"The sandbox does not know {name}.")
-    call = _with_template(world, call)
     if "ImageId" not in call.params:
         raise Fault("MissingParameter", "The request must contain the parameter ImageId")
     call = call.with_params(InstanceType=call.params.get("InstanceType", "m1.small"))
@@ -89,7 +64,7 @@ def launches(world: World, call: Call) -> tuple[Launch, ...]:
     """Return what the settled *call* launches: one Launch for each volume, otherwise alike."""
     params = call.params
     placement = params.get("Placement", {})
-    subnet, network = _network(world, call)
+    subnet, network = network_of(world, call)
     profile, role = profile_and_role(world, call)
     template = params.get("LaunchTemplate", {})
     first = Launch(
@@ -134,7 +109,8 @@ def _with_template(world: World, call: Call) -> Call:
         return call
     template = _template(world, call.region, named)
     version = template.get_version(named.get("Version", template.default_version_number))
-    data = {k: v for k, v in dict(version.data).items() if k in _FROM_TEMPLATE and v is not None}
+    known = call.model.input_shape.members
+    data = {k: v for k, v in dict(version.data).items() if k in known and v is not None}
     if "UserData" in data:
         data["UserData"] = str(data["UserData"])
     identified = {"LaunchTemplateId": template.id, "Version": str(version.number)}
@@ -168,7 +144,7 @@ def _subnet(world: World, call: Call) -> Any:
     return subnets.get(zone) if zone else next((subnets[z] for z in sorted(subnets)), None)
 
 
-def _network(world: World, call: Call) -> tuple[Any, dict[str, Any]]:
+def network_of(world: World, call: Call) -> tuple[Any, dict[str, Any]]:
     """Return the subnet, and the first network interface the call asks for, if any."""
     interfaces = call.params.get("NetworkInterfaces") or [{}]
     if len(interfaces) > 1:
@@ -203,13 +179,13 @@ def profile_and_role(world: World, call: Call) -> tuple[str, str]:
         # A launch template may hold both; a request does not, since it is refused when it is read.
         said = "The parameter iamInstanceProfile.name cannot be used with iamInstanceProfile.arn"
         raise Fault("InvalidParameterCombination", said)
-    for each in world.iam.instance_profiles.values():
-        if each.arn == named.get("Arn") or each.name == named.get("Name"):
-            if not each.roles:
-                raise Fault("InvalidParameterValue", f"The profile {each.name} has no role.")
-            return each.arn, each.roles[0].arn
     said = named.get("Name") or named.get("Arn")
-    raise Fault("InvalidParameterValue", f"Invalid IAM Instance Profile {said}")
+    profile = world.entity("instance-profile", said)
+    if profile is None:
+        raise Fault("InvalidParameterValue", f"Invalid IAM Instance Profile {said}")
+    if not profile.roles:
+        raise Fault("InvalidParameterValue", f"The profile {profile.name} has no role.")
+    return profile.arn, profile.roles[0].arn
 
 
 def _tags(call: Call) -> dict[str, dict[str, str]]:

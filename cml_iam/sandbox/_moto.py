@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from copy import copy
 from importlib.util import find_spec
 from io import BytesIO
@@ -38,7 +37,6 @@ _NEEDED: Final = ("moto", "flask")
 _CLOSED: Final = ("moto-api", "latest", "favicon.ico")
 """Paths of moto's own pages, which show everything to everybody."""
 
-_SERVICE: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _UNKNOWN: Final = "UnsupportedOperation"
 
 
@@ -109,14 +107,6 @@ class Moto:
     def regions(self, service: str) -> frozenset[str]:
         """Return the regions that have *service*."""
         return frozenset(_backends(service)[self.account].regions)
-
-    def has(self, service: str) -> bool:
-        """Say whether there is *service*, by its name in a credential scope."""
-        hosts = (f"http://{service}.us-east-1.amazonaws.com", f"http://{service}.amazonaws.com")
-        patterns = [pattern for _, pattern in self._application.backend_url_patterns]
-        return _SERVICE.fullmatch(service) is not None and any(
-            pattern.match(host) for pattern in patterns for host in hosts
-        )
 
     def execute(self, call: Call, access_key_id: str) -> Answer:
         """Have moto do *call*, written anew from its parameters."""

@@ -13,7 +13,7 @@ from cml_iam.sandbox._documents import check_document
 from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._iam_reads import account_details, credential_report
 from cml_iam.sandbox._last_accessed import generate_details, get_details
-from cml_iam.sandbox._principals import boundary_arn
+from cml_iam.sandbox._principals import boundary_arn, tags_of
 from cml_iam.sandbox._regions import describe_regions
 from cml_iam.sandbox._simulate import (
     context_keys_for_custom_policy,
@@ -60,10 +60,10 @@ def assume_role(world: World, principal: Principal, call: Call) -> Answer:
 def assume(world: World, call: Call, *, chained: bool = False) -> Session:
     """Return a session of the role that *call* may assume; *chained* by another role's session."""
     params = call.params
-    role = next(each for each in world.iam.roles.values() if each.arn == params["RoleArn"])
+    role = world.entity("role", params["RoleArn"])
     longest = _LONGEST_CHAINED if chained else int(role.max_session_duration or _DEFAULT)
     name = params["RoleSessionName"]
-    tags = {each["Key"]: each["Value"] for each in role.tags or ()}
+    tags = tags_of(role)
     tags |= {each["Key"]: each.get("Value", "") for each in params.get("Tags", ())}
     return _session(
         world,
@@ -133,11 +133,11 @@ def list_entities_for_policy(world: World, _: Principal, call: Call) -> Answer:
         bounded = boundary_arn(entity) == arn and usage != "PermissionsPolicy"
         return entity.path.startswith(path) and (attached or bounded)
 
-    iam = world.iam
-    entities = {"User": iam.users, "Role": iam.roles, "Group": iam.groups}
     result = {
-        f"Policy{name}s": [each for each in held.values() if kind in (None, name) and holds(each)]
-        for name, held in entities.items()
+        f"Policy{name}s": [
+            each for each in world.entities(name.lower()) if kind in (None, name) and holds(each)
+        ]
+        for name in ("User", "Role", "Group")
     }
     return result_answer(call, result)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
 from cml_iam.sandbox._faults import Fault
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LONGEST: Final = 1000
 """The longest page, and that of a call that asks for none in particular."""
 
+IAM_PAGE: Final = 100
+"""The items of a page of IAM, unless MaxItems says how many."""
+
 _PAGED: Final = {
     "DescribeImages": (1, LONGEST),
     "DescribeInstances": (5, LONGEST),
@@ -32,10 +35,12 @@ _PAGED: Final = {
     "DescribeSubnets": (5, LONGEST),
     "DescribeTags": (5, LONGEST),
 }
-"""The operations answered in pages, and how short and how long a page may be."""
+"""The operations of EC2 answered in pages, and how short and how long a page may be."""
 
 _MOST_TOKENS: Final = 1000
 _NAMESPACE: Final = re.compile(r"\{([^}]*)\}")
+_ENDS: Final = ("IsTruncated", "Marker", "nextToken")
+"""By which elements an answer says that there is more."""
 
 
 def check_page(call: Call) -> None:
@@ -49,17 +54,54 @@ def check_page(call: Call) -> None:
 
 def in_pages(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
     """Do *call* by *execute* as a whole, and answer the page of it that is asked for."""
-    if call.operation not in _PAGED:
+    iam, shape = call.service == "iam", call.model.input_shape
+    token, most = ("Marker", "MaxItems") if iam else ("NextToken", "MaxResults")
+    if (shape is None or token not in shape.members) if iam else call.operation not in _PAGED:
         return execute(call)
-    whole = call.with_params(NextToken=None, MaxResults=None)
-    start = place_of(world, call, "InvalidNextToken")
+    start = place_of(world, call, "ValidationError" if iam else "InvalidNextToken")
     # Moto makes pages of its own; this one is never full.
-    asked = whole.with_params(MaxResults=10**9) if call.operation == "DescribeInstances" else whole
-    answer = execute(asked)
+    answer = execute(call.with_params(**{token: None, most: 10**6}))
     if not answer.ok:
         return answer
-    size = call.params.get("MaxResults") or LONGEST
-    return _page(world, whole, answer, start, size)
+    end = start + (call.params.get(most) or (IAM_PAGE if iam else LONGEST))
+
+    def cut(root: ET.Element, prefix: str) -> None:
+        held = root.find(f"{prefix}{call.operation}Result") if iam else root
+        lists = [] if held is None else [held.find(prefix + name) for name in _lists(call)]
+        entries = [(each, entry) for each in lists if each is not None for entry in each]
+        if held is None or not lists:
+            return
+        for each, entry in (*entries[:start], *entries[end:]):
+            each.remove(entry)
+        for each in list(held):
+            if each.tag.removeprefix(prefix) in _ENDS:
+                held.remove(each)
+        more = len(entries) > end
+        if iam:
+            ET.SubElement(held, f"{prefix}IsTruncated").text = str(more).lower()
+        if more:
+            place = ET.SubElement(held, prefix + ("Marker" if iam else "nextToken"))
+            place.text = keep_place(world, call, end)
+
+    return edited(answer, cut)
+
+
+def edited(answer: Answer, edit: Callable[[ET.Element, str], None]) -> Answer:
+    """Return the *answer* in XML as *edit* changes it: it gets the root and the prefix of names."""
+    root = ET.fromstring(answer.body)  # noqa: S314 - moto's own answer
+    match = _NAMESPACE.match(root.tag)
+    edit(root, match[0] if match else "")
+    body = ET.tostring(
+        root, "utf-8", xml_declaration=True, default_namespace=match[1] if match else None
+    )
+    return replace(answer, body=body)
+
+
+def _lists(call: Call) -> list[str]:
+    """Return what the lists of an answer's entries are called on the wire."""
+    members = call.model.output_shape.members.items()
+    lists = [(name, each) for name, each in members if each.type_name == "list"]
+    return [each.serialization.get("name", name) for name, each in lists]
 
 
 def place_of(world: World, call: Call, code: str) -> int:
@@ -86,31 +128,3 @@ def _question(call: Call) -> object:
     """Return what has to be the same for every page of an answer."""
     whole = call.with_params(NextToken=None, MaxResults=None, Marker=None, MaxItems=None)
     return whole.operation, whole.region, whole.params
-
-
-def _page(world: World, whole: Call, answer: Answer, start: int, size: int) -> Answer:
-    root = ET.fromstring(answer.body)  # noqa: S314 - moto's own answer
-    match = _NAMESPACE.match(root.tag)
-    prefix = match[0] if match else ""
-    listed = root.find(prefix + _list_name(whole))
-    if listed is None:
-        return answer
-    entries = list(listed)
-    for each in (*entries[:start], *entries[start + size :]):
-        listed.remove(each)
-    for each in root.findall(f"{prefix}nextToken"):
-        root.remove(each)
-    if len(entries) > start + size:
-        token = ET.SubElement(root, f"{prefix}nextToken")
-        token.text = keep_place(world, whole, start + size)
-    body = ET.tostring(
-        root, "utf-8", xml_declaration=True, default_namespace=match[1] if match else None
-    )
-    return replace(answer, body=body)
-
-
-def _list_name(call: Call) -> str:
-    """Return what the list of an answer's entries is called on the wire."""
-    shape: Any = call.model.output_shape
-    lists = [each for each in shape.members.values() if each.type_name == "list"]
-    return str(lists[0].serialization["name"])

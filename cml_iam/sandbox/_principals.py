@@ -121,7 +121,7 @@ def group_policies(world: World, name: str) -> Policies:
 def role_policies(world: World, name: str) -> Policies:
     """Return the policies of the role *name*."""
     role = find_role(world, name)
-    return Policies(_own_policies(role), boundary(world, role.permissions_boundary_arn))
+    return Policies(_own_policies(role), boundary(world, boundary_arn(role)))
 
 
 def boundary_arn(entity: Any) -> str | None:
@@ -137,7 +137,7 @@ def boundary(world: World, arn: str | None) -> AttachedPolicy | None:
     policy = world.iam.managed_policies.get(arn)
     if policy is None:
         return AttachedPolicy(arn, _NOTHING, arn=arn)
-    return AttachedPolicy(policy.name, default_document(policy), _type(arn), arn)
+    return AttachedPolicy(policy.name, default_document(policy), _type(policy), arn)
 
 
 def default_document(policy: Any) -> str:
@@ -147,15 +147,21 @@ def default_document(policy: Any) -> str:
 
 def find_role(world: World, name: str) -> Any:
     """Return moto's role *name*; a session outlives its role, but may then do nothing."""
-    for role in world.iam.roles.values():
-        if role.name == name:
-            return role
-    raise Fault("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
+    role = world.entity("role", name)
+    if role is None:
+        raise Fault("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
+    return role
+
+
+def tags_of(entity: Any) -> dict[str, str]:
+    """Return the tags of moto's *entity* of IAM; None has none."""
+    held = entity.get_tags() if hasattr(entity, "get_tags") else getattr(entity, "tags", None)
+    return {each["Key"]: each.get("Value", "") for each in held or ()}
 
 
 def _own_policies(owner: Any) -> tuple[AttachedPolicy, ...]:
     attached = [
-        AttachedPolicy(each.name, default_document(each), _type(each.arn), each.arn, owner.arn)
+        AttachedPolicy(each.name, default_document(each), _type(each), each.arn, owner.arn)
         for each in owner.managed_policies.values()
     ]
     inline = [
@@ -165,8 +171,13 @@ def _own_policies(owner: Any) -> tuple[AttachedPolicy, ...]:
     return (*attached, *inline)
 
 
-def _type(arn: str) -> Literal["aws-managed", "user-managed"]:
-    return "aws-managed" if ":iam::aws:" in arn else "user-managed"
+def is_aws(policy: Any) -> bool:
+    """Say whether moto's *policy* is one that AWS manages, whose name is nobody else's matter."""
+    return ":iam::aws:" in policy.arn
+
+
+def _type(policy: Any) -> Literal["aws-managed", "user-managed"]:
+    return "aws-managed" if is_aws(policy) else "user-managed"
 
 
 def _holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secret]:
@@ -193,8 +204,7 @@ def _root(world: World, key_id: str, source_ip: str) -> Principal:
 
 
 def _user(user: Any, key_id: str, source_ip: str, session: Session | None = None) -> Principal:
-    tags = {each["Key"]: each["Value"] for each in user.tags or ()}
-    return Principal(user.arn, user.id, key_id, source_ip, user.name, None, session, tags)
+    return Principal(user.arn, user.id, key_id, source_ip, user.name, None, session, tags_of(user))
 
 
 def _session_holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secret]:

@@ -12,31 +12,15 @@ Protocol = Literal["ec2", "query", "json", "cbor", "rest-json", "rest-xml"]
 
 _SCOPE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 _MODELS: Final = {
-    "airflow": ("mwaa",),
-    "aoss": ("opensearchserverless",),
-    "apigateway": ("apigateway", "apigatewayv2"),
-    "aps": ("amp",),
-    "aws-marketplace": ("meteringmarketplace",),
-    "cloudhsm": ("cloudhsmv2",),
-    "connect-campaigns": ("connectcampaigns",),
-    "dynamodb": ("dynamodb", "dynamodbstreams"),
-    "elasticfilesystem": ("efs",),
-    "elasticloadbalancing": ("elbv2", "elb"),
-    "elasticmapreduce": ("emr",),
-    "email": ("ses",),
-    "es": ("opensearch", "es"),
-    "kinesisanalytics": ("kinesisanalyticsv2",),
-    "mobiletargeting": ("pinpoint",),
-    "monitoring": ("cloudwatch",),
-    "s3": ("s3", "s3control"),
-    "servicecatalog": ("servicecatalog", "servicecatalog-appregistry"),
-    "ses": ("sesv2", "ses"),
+    "apigateway": ("apigatewayv2",),
+    "dynamodb": ("dynamodbstreams",),
+    "es": ("opensearch",),
+    "s3": ("s3control",),
+    "servicecatalog": ("servicecatalog-appregistry",),
+    "ses": ("sesv2",),
     "sso": ("sso-admin",),
-    "states": ("stepfunctions",),
-    "tagging": ("resourcegroupstaggingapi",),
-    "timestream": ("timestream-write", "timestream-query"),
 }
-"""The models of a service where they are not called as in the credential scope."""
+"""Further models of a service that moto's own list does not show."""
 
 _PREFIXES: Final = {"email": "ses", "monitoring": "cloudwatch", "tagging": "tag"}
 """IAM's prefix where it is not the name in the credential scope."""
@@ -88,9 +72,19 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3
 @cache
 def models_of(scope: str) -> tuple[Any, ...]:
     """Return botocore's models of the service that is called *scope* in a signature."""
-    names = _MODELS.get(scope, (scope,)) if _SCOPE.fullmatch(scope) else ()
-    models = (_model(name) for name in names)
+    names = dict.fromkeys((scope, *backends_of(scope), *_MODELS.get(scope, ())))
+    models = (_model(name) for name in names if _SCOPE.fullmatch(scope))
     return tuple(model for model in models if model is not None and model.signing_name == scope)
+
+
+@cache
+def backends_of(scope: str) -> tuple[str, ...]:
+    """Return what moto calls the services that answer where a service called *scope* does."""
+    from moto.backend_index import backend_url_patterns
+
+    hosts = (f"http://{scope}.us-east-1.amazonaws.com", f"http://{scope}.amazonaws.com")
+    fitting = (name for name, url in backend_url_patterns if any(map(url.match, hosts)))
+    return tuple(dict.fromkeys(fitting)) if _SCOPE.fullmatch(scope) else ()
 
 
 @cache

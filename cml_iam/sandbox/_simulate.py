@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine import (
     PrincipalPolicies,
@@ -57,17 +57,15 @@ def context_keys_for_principal_policy(world: World, _: Principal, call: Call) ->
 
 def find_source(world: World, arn: str) -> PrincipalPolicies | None:
     """Return the user, group or role *arn* with its policies, or None if there is none."""
-    iam = world.iam
-    for entities, policies in (
-        (iam.users, user_policies),
-        (iam.groups, group_policies),
-        (iam.roles, role_policies),
-    ):
-        for each in list(entities.values()):
-            if each.arn == arn:
-                found = policies(world, each.name)
-                return PrincipalPolicies(arn, found.identity, found.boundary)
+    for kind, policies in _POLICIES.items():
+        entity = world.entity(kind, arn)
+        if entity is not None:
+            found = policies(world, entity.name)
+            return PrincipalPolicies(arn, found.identity, found.boundary)
     return None
+
+
+_POLICIES: Final = {"user": user_policies, "group": group_policies, "role": role_policies}
 
 
 def _keys(call: Call, documents: list[Any]) -> Answer:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.sandbox._addresses import with_public_names, with_shown_addresses
 from cml_iam.sandbox._answers import result_answer
-from cml_iam.sandbox._asked_ec2 import KINDS
+from cml_iam.sandbox._asked_ec2 import kind_of
 from cml_iam.sandbox._faults import Fault
-from cml_iam.sandbox._launch import profile_and_role
+from cml_iam.sandbox._launch import network_of, profile_and_role
 from cml_iam.sandbox._pages import check_page, in_pages
 from cml_iam.sandbox._status import check_status, instance_status
 from cml_iam.sandbox._transitions import CHANGES, arrive, change, launched, only, seen
@@ -38,15 +38,29 @@ _MALFORMED: Final = {
     "SecurityGroupIds": ("InvalidGroupId.Malformed", "sg"),
 }
 _TOKEN_LENGTH: Final = 64
-_THERE: Final[dict[str, tuple[Any, str]]] = {
-    "i": (lambda ec2: {each.id for each in ec2.all_instances()}, "InvalidInstanceID.NotFound"),
-    "ami": (lambda ec2: ec2.amis, "InvalidAMIID.NotFound"),
-    "eni": (lambda ec2: ec2.enis, "InvalidNetworkInterfaceID.NotFound"),
-    "snap": (lambda ec2: ec2.snapshots, "InvalidSnapshot.NotFound"),
-    "vol": (lambda ec2: ec2.volumes, "InvalidVolume.NotFound"),
-    "vpc": (lambda ec2: ec2.vpcs, "InvalidVpcID.NotFound"),
+_THERE: Final[dict[str, tuple[Callable[[Any], Any], str, str]]] = {
+    "i": (
+        lambda ec2: {each.id for each in ec2.all_instances()},
+        "InvalidInstanceID",
+        "instance ID '{}'",
+    ),
+    "ami": (lambda ec2: ec2.amis, "InvalidAMIID", "image id '[{}]'"),
+    "eni": (lambda ec2: ec2.enis, "InvalidNetworkInterfaceID", "networkInterface ID '{}'"),
+    "sg": (
+        lambda ec2: {each for vpc in ec2.groups.values() for each in vpc},
+        "InvalidGroup",
+        "security group '{}'",
+    ),
+    "snap": (lambda ec2: ec2.snapshots, "InvalidSnapshot", "snapshot '{}'"),
+    "subnet": (
+        lambda ec2: {each.id for each in ec2.describe_subnets()},
+        "InvalidSubnetID",
+        "subnet ID '{}'",
+    ),
+    "vol": (lambda ec2: ec2.volumes, "InvalidVolume", "volume '{}'"),
+    "vpc": (lambda ec2: ec2.vpcs, "InvalidVpcID", "vpc ID '{}'"),
 }
-"""How to tell whether a resource is there, by the prefix of its id, and the code if it is not."""
+"""By the prefix of an id: where to find what there is, the code if it is not, and its name."""
 
 _LOOKS: Final = frozenset({"DescribeInstances", "DescribeInstanceStatus"})
 _OURS: Final[dict[str, Callable[[Any], str]]] = {
@@ -100,7 +114,7 @@ def _perform(world: World, call: Call, execute: Callable[[Call], Answer]) -> Ans
     """Do *call* upon the instances that are seen."""
     match call.operation:
         case "CreateTags" | "DeleteTags":
-            _check_there(world, call)
+            _check_there(world, call, call.params.get("Resources", ()))
             if call.operation == "DeleteTags" and not call.params.get("Tags"):
                 return _wipe(world, call)
         case "StopInstances" if call.params.get("Hibernate"):
@@ -173,60 +187,40 @@ def _is_persistent(call: Call) -> bool:
     return bool(options.get("SpotInstanceType") == "persistent")
 
 
-def _check_address(world: World, call: Call) -> None:
-    """Raise Fault for a private address that the subnet has not."""
-    interface = (call.params.get("NetworkInterfaces") or [{}])[0]
-    address = call.params.get("PrivateIpAddress", interface.get("PrivateIpAddress"))
-    named = call.params.get("SubnetId", interface.get("SubnetId"))
-    subnets = {each.id: each for each in world.ec2(call.region).describe_subnets()}
-    if address is None or named not in subnets:
-        return
-    try:
-        inside = ip_address(address) in subnets[named].cidr
-    except ValueError:
-        said = f"Value ({address}) for parameter privateIpAddress is invalid."
-        raise Fault("InvalidParameterValue", said) from None
-    if not inside:
-        said = f"Address {address} does not fall within the subnet's address range"
-        raise Fault("InvalidParameterValue", said)
-
-
 def _check_launch(world: World, call: Call) -> None:
     """Raise Fault for whatever the launch names and the region has not."""
-    params, backend = call.params, world.ec2(call.region)
+    params = call.params
     if not 1 <= params["MinCount"] <= params["MaxCount"]:
         raise Fault("InvalidParameterValue", "MinCount has to be 1 to MaxCount")
-    if params["ImageId"] not in backend.amis:
-        said = f"The image id '[{params['ImageId']}]' does not exist"
-        raise Fault("InvalidAMIID.NotFound", said)
     if not offered(params["InstanceType"], call.region):
         said = f"Invalid value '{params['InstanceType']}' for InstanceType."
         raise Fault("InvalidParameterValue", said)
-    if "KeyName" in params and params["KeyName"] not in backend.key_pairs:
+    if "KeyName" in params and params["KeyName"] not in world.ec2(call.region).key_pairs:
         said = f"The key pair '{params['KeyName']}' does not exist"
         raise Fault("InvalidKeyPair.NotFound", said)
     profile_and_role(world, call)
-    subnets = {each.id for each in backend.describe_subnets()}
-    if "SubnetId" in params and params["SubnetId"] not in subnets:
-        said = f"The subnet ID '{params['SubnetId']}' does not exist"
-        raise Fault("InvalidSubnetID.NotFound", said)
-    groups = {each for vpc in backend.groups.values() for each in vpc}
-    for each in params.get("SecurityGroupIds", ()):
-        if each not in groups:
-            raise Fault("InvalidGroup.NotFound", f"The security group '{each}' does not exist")
-    _check_address(world, call)
+    subnet = [params["SubnetId"]] if "SubnetId" in params else []
+    _check_there(world, call, [params["ImageId"], *subnet, *params.get("SecurityGroupIds", ())])
+    _check_placed(world, call)
     if _hibernates(call):
         _check_hibernates(call)
-    _check_capacity(world, call)
 
 
-def _check_capacity(world: World, call: Call) -> None:
-    """Raise Fault where the conditions leave no capacity for the launch."""
-    kind = call.params["InstanceType"]
-    subnets = {each.id: each for each in world.ec2(call.region).describe_subnets()}
-    subnet = subnets.get(call.params.get("SubnetId"))
-    placed = call.params.get("Placement", {}).get("AvailabilityZone", "")
-    zone = subnet.availability_zone if subnet else placed
+def _check_placed(world: World, call: Call) -> None:
+    """Raise Fault for an address that the subnet has not, and where there is no capacity."""
+    subnet, network = network_of(world, call)
+    address = call.params.get("PrivateIpAddress", network.get("PrivateIpAddress"))
+    if address is not None and subnet is not None:
+        try:
+            inside = ip_address(address) in subnet.cidr
+        except ValueError:
+            said = f"Value ({address}) for parameter privateIpAddress is invalid."
+            raise Fault("InvalidParameterValue", said) from None
+        if not inside:
+            said = f"Address {address} does not fall within the subnet's address range"
+            raise Fault("InvalidParameterValue", said)
+    kind, placed = call.params["InstanceType"], call.params.get("Placement", {})
+    zone = subnet.availability_zone if subnet else placed.get("AvailabilityZone", "")
     for each in world.conditions.no_capacity:
         if fnmatchcase(kind, each.instance_type) and fnmatchcase(zone, each.zone):
             said = f"We currently do not have sufficient {kind} capacity in the Availability Zone "
@@ -318,13 +312,12 @@ def offered(instance_type: str, region: str) -> bool:
     return any(each["InstanceType"] == instance_type for each in offers)
 
 
-def _check_there(world: World, call: Call) -> None:
-    """Raise Fault unless there are the resources to tag."""
-    backend = world.ec2(call.region)
-    for each in call.params.get("Resources", ()):
-        known, code = _THERE.get(each.split("-")[0], (None, ""))
-        if known is not None and each not in known(backend):
-            raise Fault(code, f"The ID '{each}' does not exist")
+def _check_there(world: World, call: Call, ids: Iterable[str]) -> None:
+    """Raise Fault unless what the *ids* name is there."""
+    for each in ids:
+        known, code, name = _THERE.get(each.split("-")[0], (None, "", ""))
+        if known is not None and each not in known(world.ec2(call.region)):
+            raise Fault(f"{code}.NotFound", f"The {name.format(each)} does not exist")
 
 
 def _wipe(world: World, call: Call) -> Answer:
@@ -348,7 +341,7 @@ def _check_tags(tags: Iterable[dict[str, str]]) -> None:
 
 def _check_resources(ids: Iterable[str]) -> None:
     for each in ids:
-        if not _ID.fullmatch(each) or each.split("-")[0] not in KINDS:
+        if kind_of(each) is None:
             raise Fault("InvalidID", f"The ID '{each}' is not valid")
 
 

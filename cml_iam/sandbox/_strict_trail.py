@@ -60,9 +60,9 @@ def _check_group(world: World, call: Call) -> None:
 
 
 def _check_role(world: World, arn: str, source: dict[str, str]) -> None:
-    trusts = [each for each in world.iam.roles.values() if each.arn == arn]
+    role = world.entity("role", arn)
     request = Request("sts:AssumeRole", arn, _SERVICE, dict(source))
-    if not trusts or not _allowed(str(trusts[0].assume_role_policy_document), request):
+    if role is None or not _allowed(str(role.assume_role_policy_document), request):
         said = "Access denied. Check the trust relationships for your role."
         raise Fault("InvalidCloudWatchLogsRoleArnException", said)
 

@@ -32,6 +32,14 @@ def system_clock() -> datetime:
 _ALPHABET: Final = string.ascii_uppercase + "234567"
 _SECRET_ALPHABET: Final = string.ascii_letters + string.digits + "+/"
 _MOST_MESSAGES: Final = 1000
+_ENTITIES: Final = {
+    "group": "groups",
+    "instance-profile": "instance_profiles",
+    "policy": "managed_policies",
+    "role": "roles",
+    "user": "users",
+}
+"""What moto calls the entities of IAM, by the word for them in an ARN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +169,14 @@ class World:
     def iam(self) -> Any:
         """Moto's model of IAM."""
         return self.moto.backend("iam", self.partition)
+
+    def entities(self, kind: str) -> list[Any]:
+        """Return moto's users, groups, roles, policies or instance profiles, by IAM's *kind*."""
+        return list(getattr(self.iam, _ENTITIES[kind]).values()) if kind in _ENTITIES else []
+
+    def entity(self, kind: str, named: str | None) -> Any:
+        """Return the entity of this name or ARN, or None."""
+        return next((each for each in self.entities(kind) if named in (each.name, each.arn)), None)
 
     def ec2(self, region: str) -> Any:
         """Moto's model of EC2 in *region*."""

@@ -1,0 +1,299 @@
+"""Which authorizations a call needs: its action on every resource, and what it does beside that.
+
+Where the resources of an operation are not known here, it needs its permission on every resource.
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam import facts
+from cml_iam.authorization import tag_request
+from cml_iam.engine import Request
+from cml_iam.facts import service_principal
+from cml_iam.sandbox._asked_ec2 import ec2_asked
+from cml_iam.sandbox._asked_iam import (
+    IAM_REGION,
+    arn_of,
+    boundary_keys,
+    iam_resources,
+    resource_tags_of,
+)
+from cml_iam.sandbox._asked_s3 import s3_actions, s3_keys, s3_resources
+from cml_iam.sandbox._services import resource_types
+
+if TYPE_CHECKING:
+    from cml_iam.authorization import Caller
+    from cml_iam.sandbox._call import Call
+    from cml_iam.sandbox._world import World
+
+Context = dict[str, "str | list[str]"]
+Resources = Callable[["World", "Call"], "Iterable[str] | None"]
+
+_NEEDS_NOTHING: Final = frozenset({"sts:GetSessionToken"})
+"""Calls no policy has to allow; sts:GetCallerIdentity the engine itself knows."""
+
+_TAGS_ON_CREATE: Final = {
+    "cloudtrail:CreateTrail": "cloudtrail:AddTags",
+    "events:PutRule": "events:TagResource",
+    "iam:CreateInstanceProfile": "iam:TagInstanceProfile",
+    "iam:CreatePolicy": "iam:TagPolicy",
+    "iam:CreateRole": "iam:TagRole",
+    "iam:CreateUser": "iam:TagUser",
+    "logs:CreateLogGroup": "logs:TagResource",
+    "secretsmanager:CreateSecret": "secretsmanager:TagResource",
+    "sns:CreateTopic": "sns:TagResource",
+    "ssm:PutParameter": "ssm:AddTagsToResource",
+    "sts:AssumeRole": "sts:TagSession",
+}
+_PASSES: Final = {
+    "cloudtrail:CreateTrail": ("CloudWatchLogsRoleArn", "cloudtrail"),
+    "cloudtrail:UpdateTrail": ("CloudWatchLogsRoleArn", "cloudtrail"),
+    "events:PutRule": ("RoleArn", "events"),
+    "events:PutTargets": ("Targets", "events"),
+    "iam:AddRoleToInstanceProfile": ("RoleName", "ec2"),
+}
+"""The parameter with the roles that are handed to a service, and the service."""
+
+_TRAIL_NAMED: Final = ("Name", "TrailName", "ResourceId")
+_SUFFIX: Final = "-??????"
+"""Stands for the six characters Secrets Manager adds to the name of a new secret."""
+
+
+def asked_of(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
+    """Return every authorization *call* needs; all must be allowed."""
+    if call.service == "ec2":
+        return ec2_asked(world, caller, call)
+    if call.action in _NEEDS_NOTHING:
+        return ()
+    tags = _tags(call)
+    context = caller.context() | {
+        "aws:RequestedRegion": IAM_REGION if call.service == "iam" else call.region,
+        **_named_keys(call),
+        **tag_request(tags),
+        **(_KEYS[call.service](world, call) if call.service in _KEYS else {}),
+    }
+    kind, resources = _RESOURCES.get(call.service, ("", None))
+    kinds = resource_types(call.service, call.action.partition(":")[2])
+    fits = any(each.startswith(kind) for each in kinds)
+    arns = tuple(resources(world, call) or ()) if fits and resources else ()
+    actions = list(s3_actions(call)) if call.service == "s3" else [call.action]
+    if tags and call.action in _TAGS_ON_CREATE:
+        actions.append(_TAGS_ON_CREATE[call.action])
+    asked = [
+        Request(action, arn, caller.arn, context | _held(world, call, arn))
+        for action in actions
+        for arn in arns or ("*",)
+    ]
+    return (*asked, *_passing(world, caller, call, context))
+
+
+def _passing(world: World, caller: Caller, call: Call, context: Context) -> list[Request]:
+    """Return the iam:PassRole of a call that hands over a role."""
+    name, service = _PASSES.get(call.action, ("", ""))
+    given = call.params.get(name) or ()
+    roles = [given] if isinstance(given, str) else [each.get("RoleArn") for each in given]
+    if call.service == "iam":
+        roles = [arn_of(world, "role", each) for each in roles]
+    passed: Context = {"iam:PassedToService": service_principal(service, caller.partition)}
+    return [Request("iam:PassRole", role, caller.arn, context | passed) for role in roles if role]
+
+
+def _named_keys(call: Call) -> Context:
+    """Return the condition keys of the service that are called like parameters of the call."""
+    service = facts.service(call.service)
+    action = service.action(call.action.partition(":")[2]) if service is not None else None
+    keys: Context = {}
+    for name, value in call.params.items():
+        key = f"{call.service}:{name}"
+        if action is not None and action.has_key(key) and not isinstance(value, dict):
+            listed = isinstance(value, list)
+            keys[key] = [str(each) for each in value] if listed else _text(value)
+    removed = [each for name in ("TagKeys", "tagKeys", "tags") for each in _listed(call, name)]
+    if removed:
+        keys["aws:TagKeys"] = [each for each in removed if isinstance(each, str)]
+    return keys
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _tags(call: Call) -> dict[str, str]:
+    given = next((call.params[n] for n in ("Tags", "TagsList", "tags") if call.params.get(n)), ())
+    if isinstance(given, dict):
+        return {str(key): str(value) for key, value in given.items()}
+    # The tags to take away are only named.
+    tags = [each for each in given if isinstance(each, dict)]
+    return {each.get("Key", ""): each.get("Value", "") for each in tags}
+
+
+def _where(world: World, call: Call, service: str) -> str:
+    return f"arn:{world.partition}:{service}:{call.region}:{world.account}"
+
+
+def _cloudtrail(world: World, call: Call) -> Iterable[str]:
+    named = [call.params[name] for name in _TRAIL_NAMED if call.params.get(name)]
+    named += _listed(call, "ResourceIdList")
+    where = f"{_where(world, call, 'cloudtrail')}:trail/"
+    return _both(named, lambda name: f"{where}{name.rpartition('/')[2]}")
+
+
+def _cloudwatch(world: World, call: Call) -> Iterable[str]:
+    params, kinds = call.params, resource_types("cloudwatch", call.operation)
+    where = f"{_where(world, call, 'cloudwatch')}:"
+    account = f"arn:{world.partition}:cloudwatch::{world.account}:"
+    found = [params["ResourceARN"]] if "ResourceARN" in params else []
+    for kind, name, start in (
+        ("alarm", "AlarmName", f"{where}alarm:"),
+        ("dashboard", "DashboardName", f"{account}dashboard/"),
+    ):
+        named = [*_listed(call, f"{name}s"), *([params[name]] if name in params else [])]
+        found += [start + each for each in named if kind in kinds]
+    required = [kind for kind, needed in kinds.items() if needed]
+    if not found and required:
+        found = [f"{where}{required[0]}{':' if required[0] == 'alarm' else '/'}*"]
+    return found
+
+
+def _logs(world: World, call: Call) -> Iterable[str] | None:
+    """Return what CloudWatch Logs asks about: a group's streams, even of the group itself.
+
+    Its refusals name it: https://github.com/elastic/apm-aws-lambda/issues/526
+    """
+    params = call.params
+    if "resourceArn" in params:
+        return (str(params["resourceArn"]),)
+    group = params.get("logGroupName")
+    if not group or "logGroupIdentifier" in params:
+        return None
+    arn = f"{_where(world, call, 'logs')}:log-group:{group}:log-stream:"
+    if "log-stream" not in resource_types("logs", call.operation):
+        return (arn,)
+    return (arn + params["logStreamName"],) if "logStreamName" in params else None
+
+
+def _sns(world: World, call: Call) -> Iterable[str]:
+    params = call.params
+    names = ["Name"] if call.operation == "CreateTopic" else []
+    named = [params[n] for n in (*names, "TopicArn", "TargetArn", "ResourceArn") if n in params]
+    if "SubscriptionArn" in params:
+        named.append(params["SubscriptionArn"].rpartition(":")[0])
+    return _both(named, lambda arn: f"{_where(world, call, 'sns')}:{arn.rpartition(':')[2]}")
+
+
+def _events(world: World, call: Call) -> Iterable[str] | None:
+    name = call.params.get("Rule") or call.params.get("Name")
+    if not name:
+        return None
+    bus = str(call.params.get("EventBusName") or "default").rpartition("/")[2]
+    inside = f"{bus}/{name}" if bus != "default" else name
+    return (f"{_where(world, call, 'events')}:rule/{inside}",)
+
+
+def _secretsmanager(world: World, call: Call) -> Iterable[str] | None:
+    """Return the secret's ARN; one that is not there is only called by its name.
+
+    A refusal then names the bare name: https://github.com/mongodb/awscdk-resources-mongodbatlas/issues/207
+    """
+    if call.operation == "CreateSecret":
+        where = f"{_where(world, call, 'secretsmanager')}:secret:"
+        return (f"{where}{call.params.get('Name', '')}{_SUFFIX}",)
+    if "SecretId" not in call.params:
+        return None
+    given = call.params["SecretId"]
+    found = _secret(world, call, given)
+    return _both([given], lambda _: found.arn) if found is not None else (given,)
+
+
+def _ssm(world: World, call: Call) -> Iterable[str] | None:
+    params = call.params
+    if "ResourceType" in params and params["ResourceType"] != "Parameter":
+        return None
+    named = [params[n] for n in ("Name", "Path", "ResourceId") if params.get(n)]
+    named += _listed(call, "Names")
+    where = f"{_where(world, call, 'ssm')}:parameter/"
+    return _both(named, lambda name: where + _plain_parameter(name))
+
+
+def _plain_parameter(name: str) -> str:
+    """Return the name of a parameter without the ARN before it, version or label after it."""
+    if name.startswith("arn:"):
+        name = name.partition(":parameter")[2]
+    return name.partition(":")[0].strip("/")
+
+
+def _both(named: Iterable[Any], local: Callable[[str], str]) -> list[str]:
+    """Return the ARN here of every name; of an ARN that says something else, that one too.
+
+    What is done is done here, so a foreign ARN must not be the only one that is asked about.
+    """
+    found: list[str] = []
+    for each in map(str, named):
+        if each.startswith("arn:"):
+            found.append(each)
+        found.append(local(each))
+    return list(dict.fromkeys(found))
+
+
+def _held(world: World, call: Call, arn: str) -> Context:
+    """Return the keys that describe a resource, its tags above all."""
+    match call.service:
+        case "iam" | "sts":
+            return resource_tags_of(world, arn)
+        case "secretsmanager":
+            return _secret_held(world, call, arn)
+        case "ssm" if ":parameter/" in arn:
+            return _parameter_held(world, call, arn)
+    return {}
+
+
+def _secret_held(world: World, call: Call, arn: str) -> Context:
+    secret = _secret(world, call, arn)
+    if secret is None:
+        return {}
+    tags = {each["Key"]: each["Value"] for each in secret.tags or ()}
+    return {"secretsmanager:SecretId": arn, **_held_keys(call, tags)}
+
+
+def _parameter_held(world: World, call: Call, arn: str) -> Context:
+    name = arn.partition(":parameter/")[2]
+    tags = world.moto.backend("ssm", call.region)._resource_tags["Parameter"]  # noqa: SLF001 - moto has no other way
+    return _held_keys(call, tags.get(name) or tags.get(f"/{name}") or {})
+
+
+def _held_keys(call: Call, tags: Mapping[str, str]) -> Context:
+    prefixes = ("aws", call.service)
+    return {f"{p}:ResourceTag/{key}": value for key, value in tags.items() for p in prefixes}
+
+
+def _secret(world: World, call: Call, named: str) -> Any:
+    return world.moto.backend("secretsmanager", call.region).secrets.get(named)
+
+
+def _listed(call: Call, name: str) -> list[Any]:
+    value = call.params.get(name)
+    return value if isinstance(value, list) else []
+
+
+_RESOURCES: Final[Mapping[str, tuple[str, Resources]]] = {
+    "cloudtrail": ("trail", _cloudtrail),
+    "cloudwatch": ("", _cloudwatch),
+    "events": ("rule", _events),
+    "iam": ("", iam_resources),
+    "logs": ("log-", _logs),
+    "s3": ("", s3_resources),
+    "secretsmanager": ("Secret", _secretsmanager),
+    "sns": ("topic", _sns),
+    "ssm": ("parameter", _ssm),
+    "sts": ("", lambda _, call: call.params.get("RoleArn") and [call.params["RoleArn"]]),
+}
+"""By service: with what the kinds of resource begin whose names are known, and how to tell them."""
+
+_KEYS: Final[Mapping[str, Callable[[World, Call], Context]]] = {
+    "iam": boundary_keys,
+    "s3": s3_keys,
+}
+"""By service: the keys that are not called like a parameter."""
