@@ -25,7 +25,8 @@ from cml_iam.expectations._expectation import (
 from cml_iam.expectations._options import derive_options
 from cml_iam.expectations._other_account import derive_other_account
 from cml_iam.expectations._stage import Stage
-from cml_iam.site import LAUNCH_RESTRICTIONS, Site
+from cml_iam.restrict import LAUNCH_RESTRICTIONS
+from cml_iam.site import Site
 
 UNLISTED_ACTIONS: Final = {
     "iam:CreateUser": "make itself another principal",

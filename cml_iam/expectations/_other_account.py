@@ -16,7 +16,7 @@ from cml_iam.expectations._builders import CREATE_TAGS, RUN, expect
 from cml_iam.expectations._expectation import OTHER_RESOURCES, Expectation
 from cml_iam.expectations._stage import Stage
 from cml_iam.facts import OTHER_ACCOUNT
-from cml_iam.site import LAUNCH_RESTRICTIONS
+from cml_iam.restrict import LAUNCH_RESTRICTIONS
 
 
 def derive_other_account(stage: Stage) -> Iterator[Expectation]:

@@ -1,27 +1,15 @@
-"""What a promise is, and the requests that promises are about."""
+"""What a promise is, and conditions taken together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Literal
 
 from cml_iam.facts import Assumption
 from cml_iam.policy import PolicyDocument
+from cml_iam.restrict import TAGGING, Conditions, Tag
 from cml_iam.space import Shape
-
-if TYPE_CHECKING:
-    from cml_iam.catalogue import Permission
-    from cml_iam.site import Site, Tag
-
-MAX_LISTED: Final = 4
-
-Conditions = dict[str, dict[str, Any]]
-
-RUN: Final = ("ec2:RunInstances",)
-TAGGING: Final = ("ec2:CreateTags", "ec2:DeleteTags")
-LATER: Final = {"Null": {"ec2:CreateAction": "true"}}
-"""Tags of what exists already; EC2 says ec2:CreateAction of those it sets while it creates."""
 
 Manner = Literal["never", "within", "taken over", "lost"]
 
@@ -61,25 +49,6 @@ class Promise:
         return () if "*" in named else tuple(dict.fromkeys(named))
 
 
-def operations(permissions: Sequence[Permission]) -> tuple[str, ...]:
-    """Return the actions that change a running instance: start, stop, terminate."""
-    return tuple(
-        each.action
-        for each in permissions
-        if each.access == "Write" and each.service == "ec2" and each.action not in RUN
-    )
-
-
-def own(site: Site, kind: str) -> str:
-    """Return the ARN of every resource of *kind* in the site's account, which has one partition."""
-    return f"arn:*:ec2:*:{site.account}:{kind}/*"
-
-
-def every(site: Site, kind: str) -> str:
-    """Return the ARN of every resource of *kind*, whoever owns it."""
-    return f"arn:{site.partition}:ec2:*:*:{kind}/*"
-
-
 def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
     """Return all of *conditions* as one.
 
@@ -100,10 +69,3 @@ def _in_other_letters(name: str) -> str:
     """Return *name* in the next choice of upper and lower case, as binary numbers are counted."""
     at = next((n for n, char in enumerate(name) if char.islower()), len(name))
     return name[:at].lower() + name[at : at + 1].upper() + name[at + 1 :]
-
-
-def listing(names: Sequence[str]) -> str:
-    if len(names) > MAX_LISTED:
-        return f"the {len(names)} that the site names"
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last

@@ -28,7 +28,7 @@ from cml_iam.prove._instances import (
     tag_patterns,
 )
 from cml_iam.prove._order import changing_key, in_time
-from cml_iam.prove._promise import LATER, Conditions, merged
+from cml_iam.prove._promise import merged
 from cml_iam.prove._question import never, statement_of
 from cml_iam.prove._tagging import (
     CREATE,
@@ -40,6 +40,7 @@ from cml_iam.prove._tagging import (
     taking_over,
     where,
 )
+from cml_iam.restrict import LATER, Conditions
 from cml_iam.space import Glob, Policies, Shape, documents, glob, representatives, side_of
 
 if TYPE_CHECKING:

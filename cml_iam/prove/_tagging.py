@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cml_iam.prove._promise import LATER, TAGGING, Conditions, merged
+from cml_iam.prove._promise import merged
+from cml_iam.restrict import LATER, TAGGING, Conditions
 from cml_iam.space import Shape
 
 if TYPE_CHECKING:

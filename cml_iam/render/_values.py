@@ -3,80 +3,106 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from cml_iam.catalogue import Catalogue, Permission
+from cml_iam.catalogue import Catalogue
 from cml_iam.errors import InputError
 from cml_iam.facts import service_principal
+from cml_iam.restrict import (
+    AT_LAUNCH,
+    RUN,
+    TAGGING,
+    Conditions,
+    Only,
+    by_owner,
+    by_tag,
+    joined,
+    names,
+    operations,
+    own,
+    passed_role,
+    permissions,
+    resources_of,
+    rules_of,
+    splits_launch,
+    tag_tests,
+    to_ec2,
+)
 from cml_iam.shipped import shipped_text
-from cml_iam.site import LAUNCH_RESTRICTIONS, Restrictions, Site
+from cml_iam.site import Site
 
 
 def policy_values(site: Site, catalogue: Catalogue) -> dict[str, Any]:
-    """Return what the hardened policy and the guard speak of."""
-    restrict, tag = site.restrict, site.restrict.guard_tag
-    permissions = (*catalogue.permissions, *catalogue.granted(site.grant.active))
+    """Return what the hardened policy speaks of.
+
+    `allowed(action, type)` is the condition of what allows *action* on resources of *type*: the
+    test of every rule about it.
+    """
+    restrict, rules = site.restrict, rules_of(site)
+    inside = _in_regions(restrict.regions)
     others = tuple(each for each in restrict.regions if each not in restrict.images)
+    listed = {} if restrict.regions else _in_regions(restrict.images)
+    outside = {"StringNotEquals": listed.get("StringEquals", {})}
+
+    def allowed(action: str = "", kind: str = "instance") -> Conditions:
+        about = [e.tests for e in rules if action in names(e.actions) and e.type in ("", kind)]
+        return _condition(inside, *(test.holds for (test,) in about))
+
     return {
         "restrict": restrict,
-        "guard_tag": tag,
-        "restricts_images": "images" in restrict.active,
-        "split_launch": bool(restrict.active & LAUNCH_RESTRICTIONS),
-        "reads": lambda service, any_region=False: _reads(permissions, service, any_region),
-        "operations": _operations(permissions, restrict),
-        "tagging": [each.action for each in permissions if each.access == "Tagging"],
-        "arn": lambda kind: every(site, kind),
-        "everywhere": lambda kind: f"arn:{site.partition}:ec2:*:*:{kind}/*",
-        "listed_images": listed_images(site),
-        "subnets": [f"arn:{site.partition}:ec2:*:*:subnet/{each}" for each in restrict.subnets],
-        "supporting_resources": _supporting(site, catalogue),
-        "taggable_at_launch": [
-            every(site, each.type) for each in catalogue.permission("ec2:CreateTags").resources
+        "guard_tag": tag_tests(restrict.guard_tag) if restrict.guard_tag else None,
+        "at_launch": AT_LAUNCH,
+        "split_launch": splits_launch(site),
+        "reads": lambda service, any_region=False: _reads(site, service, any_region),
+        "operations": [
+            each
+            for each in operations(site)
+            if not (restrict.mfa_to_terminate and each == "ec2:TerminateInstances")
         ],
-        "in_regions": in_regions(restrict.regions),
-        "in_other_image_regions": in_regions(others),
+        "tagging": TAGGING,
+        "arn": partial(_arn, site),
+        "allowed": allowed,
+        "where": lambda *tests: _condition(inside, *(test.holds for test in tests)),
+        "elsewhere": lambda test: _condition(_in_regions(others), test.holds, outside),
         "other_image_regions": bool(others) or not restrict.regions,
-        "outside_listed_regions": {} if restrict.regions else in_regions(restrict.images),
-        "has_tag": {f"aws:ResourceTag/{tag.key}": tag.value} if tag else {},
-        "sets_tag": {f"aws:RequestTag/{tag.key}": tag.value} if tag else {},
-        "image_has_tag": _image_has_tag(restrict),
-        "owner_key": {"ec2:Owner": restrict.image_owners} if restrict.image_owners else {},
+        "by_owner": by_owner(site),
+        "by_tag": by_tag(site),
+        "listed_images": listed_images(site),
+        "subnets": Only("subnet", restrict.subnets, shared=True).arns(site),
+        "conditioned": {each.type: each.allow for each in rules if each.allow},
+        "supporting_resources": _supporting(site, catalogue),
+        "taggable_at_launch": _taggable(site, catalogue),
         "passed_role": passed_role(site),
-        "ec2_service": service_principal("ec2", site.partition),
+        "passed_to_ec2": to_ec2(site).holds,
+        "deny": _deny(site, {}),
     }
 
 
 def guard_values(site: Site, catalogue: Catalogue, *, for_organization: bool) -> dict[str, Any]:
     """Return what the Deny guard speaks of, attached to the manager or as an organization's."""
-    restrict, values = site.restrict, policy_values(site, catalogue)
-    permissions = (*catalogue.permissions, *catalogue.granted(site.grant.active))
-    account = "*" if for_organization else site.account
-    resource = Arns(site.partition, account)
-    launch = [
-        *(resource.every(kind) for kind in ("image", "instance", "key-pair", "network-interface")),
-        *resource.listed("security-group", restrict.security_groups),
-        # Listed subnets may be shared by the account that owns them.
-        *(values["subnets"] or [resource.every("subnet")]),
-        resource.every("volume"),
-    ]
-    operations = [e.action for e in permissions if e.access == "Write" and e.name != "RunInstances"]
-    return values | {
+    anywhere = replace(site, account="*") if for_organization else site
+    listed = resources_of(site)
+    launch: list[str] = []
+    for resource in catalogue.permission(RUN).resources:
+        only = listed.get(resource.type)
+        launch += only.arns(anywhere) if only else [_arn(anywhere, resource.type)]
+    return {
+        "restrict": site.restrict,
+        "guard_tag": site.restrict.guard_tag,
+        "split_launch": splits_launch(site),
+        "operations": operations(site),
+        "tagging": TAGGING,
+        "arn": partial(_arn, site),
         "cap": not for_organization,
         "scope": _scope(site) if for_organization else {},
-        "actions": [each.action for each in permissions],
-        "any_region_actions": [each.action for each in permissions if each.any_region],
+        "actions": [each.action for each in permissions(site)],
         "launch_resources": launch,
-        "images_of_listed_regions": [
-            f"arn:{site.partition}:ec2:{region}::image/*" for region in restrict.images
-        ],
-        "listed_image_ids": [image for ids in restrict.images.values() for image in ids],
-        "outside_listed": in_regions(restrict.images),
-        "operations": [action for action in operations if action != "iam:PassRole"],
-        "taggable_at_launch": [
-            resource.every(each.type) for each in catalogue.permission("ec2:CreateTags").resources
-        ],
+        "taggable_at_launch": _taggable(anywhere, catalogue),
+        "passed_role": passed_role(site),
+        "deny": _deny(site, _scope(site) if for_organization else {}),
     }
 
 
@@ -165,36 +191,10 @@ def audit_values(site: Site) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Arns:
-    """Makes the ARNs of EC2 resources in all regions."""
-
-    partition: str
-    account: str
-
-    def every(self, kind: str) -> str:
-        """Return the ARN of every resource of *kind*; images belong to no account in ARNs."""
-        return self._of(kind, "*")
-
-    def listed(self, kind: str, ids: Iterable[str]) -> list[str]:
-        """Return the ARNs of these resources of *kind*, or where none is listed of every one."""
-        return [self._of(kind, each) for each in ids] or [self.every(kind)]
-
-    def _of(self, kind: str, name: str) -> str:
-        account = "" if kind == "image" else self.account
-        return f"arn:{self.partition}:ec2:*:{account}:{kind}/{name}"
-
-
 def _scope(site: Site) -> dict[str, Any]:
     """Return the condition that the manager calls, in whichever account."""
     kind, name = site.principal
     return {"ArnLike": {"aws:PrincipalArn": f"arn:{site.partition}:iam::*:{kind}{site.path}{name}"}}
-
-
-def every(site: Site, kind: str) -> str:
-    """Return the ARN of every EC2 resource of *kind*; images belong to no account in ARNs."""
-    account = "" if kind == "image" else site.account
-    return f"arn:{site.partition}:ec2:*:{account}:{kind}/*"
 
 
 def listed_images(site: Site) -> list[str]:
@@ -206,51 +206,54 @@ def listed_images(site: Site) -> list[str]:
     ]
 
 
-def passed_role(site: Site) -> str | None:
-    """Return the ARN of the one role that may be handed to a worker."""
-    name = site.grant.pass_role
-    return f"arn:{site.partition}:iam::{site.account}:role/{name}" if name else None
+def _deny(site: Site, scope: Conditions) -> Callable[[str], dict[str, Any] | None]:
+    """Return what gives the Deny of the rule with a Sid; None where the site has no such rule."""
+    rules = {rule.sid: rule for rule in rules_of(site)}
+    return lambda sid: rules[sid].deny(site, scope) if sid in rules else None
 
 
-def in_regions(regions: Iterable[str]) -> dict[str, list[str]]:
+def _condition(*conditions: Conditions) -> Conditions:
+    """Return all of *conditions* as one, equality first and the keys in alphabetical order."""
+    blocks = joined({"StringEquals": {}}, *conditions)
+    return {
+        name: dict(sorted(block.items(), key=lambda e: e[0].lower()))
+        for name, block in blocks.items()
+        if block
+    }
+
+
+def _in_regions(regions: Iterable[str]) -> Conditions:
     """Return the condition that the request goes to one of *regions*; empty for none."""
     listed = list(regions)
-    return {"aws:RequestedRegion": listed} if listed else {}
+    return {"StringEquals": {"aws:RequestedRegion": listed}} if listed else {}
 
 
-def _reads(permissions: Iterable[Permission], service: str, any_region: bool) -> list[str]:
+def _reads(site: Site, service: str, any_region: bool) -> list[str]:
     return [
         each.action
-        for each in permissions
+        for each in permissions(site)
         if each.service == service and not each.resources and each.any_region == any_region
     ]
 
 
-def _operations(permissions: Iterable[Permission], restrict: Restrictions) -> list[str]:
-    elsewhere = {"ec2:RunInstances", "iam:PassRole"}
-    if restrict.mfa_to_terminate:
-        elsewhere.add("ec2:TerminateInstances")
-    return [e.action for e in permissions if e.access == "Write" and e.action not in elsewhere]
+def _arn(site: Site, kind: str) -> str:
+    return own(site, kind, site.partition)
+
+
+def _taggable(site: Site, catalogue: Catalogue) -> list[str]:
+    """Return what a launch may tag."""
+    return [_arn(site, each.type) for each in catalogue.permission("ec2:CreateTags").resources]
 
 
 def _supporting(site: Site, catalogue: Catalogue) -> list[str]:
-    """Return what a launch may use beside the instance, the image and what has its own rule."""
-    restrict = site.restrict
-    elsewhere = {"image", "instance"}
-    if restrict.subnets:
-        elsewhere |= {"subnet", "network-interface"}
-    if restrict.encrypted_volumes:
-        elsewhere.add("volume")
-    if restrict.security_groups:
-        elsewhere.add("security-group")
-    groups = [
-        f"arn:{site.partition}:ec2:*:{site.account}:security-group/{each}"
-        for each in restrict.security_groups
+    """Return what a launch may use beside the instance, the image and what has its own statement.
+
+    Of a type of which the site lists some, those; subnets have a statement of their own.
+    """
+    only = resources_of(site)
+    elsewhere = {"image", "instance", *only, *(each.type for each in rules_of(site))}
+    resources = catalogue.permission(RUN).resources
+    return [
+        *(_arn(site, each.type) for each in resources if each.type not in elsewhere),
+        *(arn for kind, each in only.items() if kind != "subnet" for arn in each.arns(site)),
     ]
-    resources = catalogue.permission("ec2:RunInstances").resources
-    return [every(site, each.type) for each in resources if each.type not in elsewhere] + groups
-
-
-def _image_has_tag(restrict: Restrictions) -> dict[str, str]:
-    tag = restrict.image_tag
-    return {f"aws:ResourceTag/{tag.key}": tag.value} if tag else {}

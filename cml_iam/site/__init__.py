@@ -1,25 +1,19 @@
 """The site file `cml-iam.toml`: where CML Cloud Manager may do what the catalogue says."""
 
 from cml_iam.facts import Partition
+from cml_iam.restrict import GRANTS, OPTIONS, RESTRICTIONS, Grants, Restrictions, Tag
 from cml_iam.site._model import (
     DEFAULT_BOUNDARY,
     DEFAULT_GUARD,
     DEFAULT_POLICY,
     DEFAULT_USER,
-    GRANTS,
     IDLE_RULES,
-    LAUNCH_RESTRICTIONS,
-    OPTIONS,
-    RESTRICTIONS,
     Audit,
     Credentials,
     Eks,
     Fleet,
-    Grants,
     Idle,
-    Restrictions,
     Site,
-    Tag,
     Virtualization,
     WorkerProfile,
 )
@@ -33,7 +27,6 @@ __all__ = [
     "DEFAULT_USER",
     "GRANTS",
     "IDLE_RULES",
-    "LAUNCH_RESTRICTIONS",
     "OPTIONS",
     "RESTRICTIONS",
     "Audit",

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cml_iam.clock import parse_length
+from cml_iam.restrict import grants_from, restrictions_from
 from cml_iam.site._model import (
     DEFAULT_BOUNDARY,
     DEFAULT_GUARD,
@@ -16,11 +17,8 @@ from cml_iam.site._model import (
     Credentials,
     Eks,
     Fleet,
-    Grants,
     Idle,
-    Restrictions,
     Site,
-    Tag,
     WorkerProfile,
 )
 
@@ -39,8 +37,8 @@ def site_from(value: Mapping[str, Any]) -> Site:
         policy=principal.get("policy", DEFAULT_POLICY),
         boundary=principal.get("boundary", DEFAULT_BOUNDARY),
         guard=principal.get("guard", DEFAULT_GUARD),
-        restrict=_restrictions(value.get("restrict", {})),
-        grant=Grants(**value.get("grant", {})),
+        restrict=restrictions_from(value.get("restrict", {})),
+        grant=grants_from(value.get("grant", {})),
         eks=Eks(**eks) if eks else None,
         ecs_region=value.get("ecs", {}).get("region"),
         audit_names=MappingProxyType(value.get("audit", {})),
@@ -50,27 +48,6 @@ def site_from(value: Mapping[str, Any]) -> Site:
         idle=_idle(value.get("idle", {})),
         fleet=Fleet(**value.get("fleet", {})),
         credentials=Credentials(**value.get("credentials", {})),
-    )
-
-
-def _restrictions(raw: Mapping[str, Any]) -> Restrictions:
-    lists = (
-        "regions",
-        "instance_types",
-        "image_owners",
-        "subnets",
-        "security_groups",
-        "source_ips",
-    )
-    flags = ("imdsv2", "on_demand_only", "encrypted_volumes", "mfa_to_terminate")
-    images = {region: tuple(ids) for region, ids in raw.get("images", {}).items()}
-    values: dict[str, Any] = {name: tuple(raw.get(name, ())) for name in lists}
-    values |= {name: raw.get(name, False) for name in flags}
-    return Restrictions(
-        guard_tag=_tag(raw.get("guard_tag")),
-        image_tag=_tag(raw.get("image_tag")),
-        images=MappingProxyType(images),
-        **values,
     )
 
 
@@ -91,7 +68,3 @@ def _worker_profile(name: str, raw: Mapping[str, Any]) -> WorkerProfile:
         return tuple(value) if isinstance(value, list) else value
 
     return WorkerProfile(name, **{key: frozen(value) for key, value in raw.items()})
-
-
-def _tag(raw: Mapping[str, str] | None) -> Tag | None:
-    return Tag(*next(iter(raw.items()))) if raw else None

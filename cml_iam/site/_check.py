@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from ipaddress import ip_network
 from typing import Final
 
 from cml_iam.errors import Problem
 from cml_iam.located import Located
+from cml_iam.restrict import contradictions_of
 from cml_iam.site._build import site_from
 from cml_iam.site._model import Site
 from cml_iam.site._regions import named_regions
@@ -26,54 +26,10 @@ def contradictions(located: Located) -> Iterator[Problem]:
                 located.name_place(path),
                 "set `account.partition`, or name a region of it",
             )
-    yield from _addresses(located, site)
-    yield from _images_twice(located, site)
-    if site.restrict.guard_tag and site.restrict.guard_tag.key.lower() == "name":
-        yield Problem(
-            "the guard tag cannot be `Name`: every worker has a name of its own",
-            located.place(("restrict", "guard_tag")),
-            'choose another key, such as { ManagedBy = "cml-cloud-manager" }',
-        )
-    if site.user and site.restrict.mfa_to_terminate:
-        yield Problem(
-            "a user's access key never has MFA, so nothing could be terminated",
-            located.name_place(("restrict", "mfa_to_terminate")),
-            "use a `role`, or remove `mfa_to_terminate`",
-        )
+    for each in contradictions_of(site):
+        place = located.name_place(each.path) if each.name else located.place(each.path)
+        yield Problem(each.message, place, each.remedy)
     yield from _refused_profiles(located, site)
-    allowed = site.restrict.regions
-    for region in site.restrict.images:
-        if allowed and region not in allowed:
-            yield Problem(
-                f"images for `{region}`, which is not among the allowed regions",
-                located.name_place(("restrict", "images", region)),
-                "add it to `restrict.regions`, or remove these images",
-            )
-    for region in allowed:
-        if (
-            site.restrict.images
-            and not site.restrict.image_owners
-            and region not in (site.restrict.images)
-        ):
-            yield Problem(
-                f"no image may be launched in `{region}`: it has none in `restrict.images`",
-                located.place(("restrict", "regions", allowed.index(region))),
-                f"add `{region}` to [restrict.images], or remove it from `regions`",
-            )
-
-
-def _images_twice(located: Located, site: Site) -> Iterator[Problem]:
-    """Yield images listed for a second region: an image has another id in each."""
-    first: dict[str, str] = {}
-    for region, images in site.restrict.images.items():
-        for index, image in enumerate(images):
-            if first.setdefault(image, region) != region:
-                yield Problem(
-                    f"image `{image}` is listed for `{first[image]}` already, and an image has"
-                    " another id in every region",
-                    located.place(("restrict", "images", region, index)),
-                    f"give the id it has in `{region}`",
-                )
 
 
 def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
@@ -117,15 +73,6 @@ def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
                     located.place((*at, "instance_types", index)),
                     'say `virtualization = "metal"`, or take a virtual type of c8i, m8i or r8i',
                 )
-
-
-def _addresses(located: Located, site: Site) -> Iterator[Problem]:
-    for index, text in enumerate(site.restrict.source_ips):
-        try:
-            ip_network(text, strict=False)
-        except ValueError:
-            place = located.place(("restrict", "source_ips", index))
-            yield Problem(f"not an address or range: `{text}`", place)
 
 
 def _in_partition(region: str, partition: str) -> bool:

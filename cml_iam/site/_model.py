@@ -10,98 +10,12 @@ from typing import Any, Final, Literal
 
 from cml_iam.errors import InputError, Problem
 from cml_iam.facts import Partition, first_region
+from cml_iam.restrict import RESTRICTED, Grants, Restrictions
 
 DEFAULT_USER: Final = "cml-cloud-manager-service"
 DEFAULT_POLICY: Final = "CMLWorkerManagementPolicy"
 DEFAULT_BOUNDARY: Final = "CMLWorkerBoundary"
 DEFAULT_GUARD: Final = "CMLWorkerGuard"
-RESTRICTIONS: Final = ("regions", "guard_tag", "instance_types", "images")
-"""The four main restrictions, by their names in the site file; `images` is by id, owner or tag."""
-
-OPTIONS: Final = (
-    "subnets",
-    "security_groups",
-    "source_ips",
-    "imdsv2",
-    "on_demand_only",
-    "encrypted_volumes",
-    "mfa_to_terminate",
-)
-"""Further restrictions, by their names in the site file."""
-
-LAUNCH_RESTRICTIONS: Final = frozenset(
-    {
-        "guard_tag",
-        "instance_types",
-        "images",
-        "subnets",
-        "security_groups",
-        "imdsv2",
-        "on_demand_only",
-        "encrypted_volumes",
-    }
-)
-"""The restrictions on one resource type of a launch: with any, RunInstances is split by type."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """A tag: a key and its value, both case-sensitive."""
-
-    key: str
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.key}={self.value}"
-
-
-@dataclass(frozen=True, slots=True)
-class Restrictions:
-    """What is restricted, and to what; empty or None means not restricted."""
-
-    regions: tuple[str, ...] = ()
-    guard_tag: Tag | None = None
-    instance_types: tuple[str, ...] = ()
-    image_owners: tuple[str, ...] = ()
-    image_tag: Tag | None = None
-    images: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    subnets: tuple[str, ...] = ()
-    security_groups: tuple[str, ...] = ()
-    source_ips: tuple[str, ...] = ()
-    imdsv2: bool = False
-    on_demand_only: bool = False
-    encrypted_volumes: bool = False
-    mfa_to_terminate: bool = False
-
-    @property
-    def active(self) -> frozenset[str]:
-        """The restrictions that are present, by their names in `RESTRICTIONS` and `OPTIONS`."""
-        present = {name: getattr(self, name) for name in (*RESTRICTIONS, *OPTIONS)}
-        present["images"] = self.images or self.other_images
-        return frozenset(name for name, value in present.items() if value)
-
-    @property
-    def other_images(self) -> bool:
-        """Whether images are admitted by owner or tag where none is listed for the region."""
-        return bool(self.image_owners or self.image_tag)
-
-
-@dataclass(frozen=True, slots=True)
-class Grants:
-    """Permissions beyond the documented twelve; *pass_role* is the name of a role."""
-
-    pass_role: str | None = None
-    metric_data: bool = False
-    detailed_monitoring: bool = False
-    instance_type_details: bool = False
-
-    @property
-    def active(self) -> frozenset[str]:
-        """The grants that are present, by their names in the site file."""
-        return frozenset(name for name in GRANTS if getattr(self, name))
-
-
-GRANTS: Final = ("pass_role", "metric_data", "detailed_monitoring", "instance_type_details")
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,9 +173,8 @@ class Site:
     def without(self, *names: str) -> Site:
         """Return this site without the restrictions *names* (of `RESTRICTIONS`)."""
         empty = Restrictions()
-        dropped: dict[str, Any] = {name: getattr(empty, name) for name in names}
-        if "images" in names:
-            dropped |= {"image_owners": (), "image_tag": None}
+        options = (each for row in RESTRICTED if row.name in names for each in row.options)
+        dropped: dict[str, Any] = {each.name: getattr(empty, each.name) for each in options}
         return replace(self, restrict=replace(self.restrict, **dropped))
 
     def _policy_arn(self, name: str) -> str:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cml_iam.site._model import DEFAULT_POLICY, DEFAULT_USER, Tag
+from cml_iam.restrict import Tag
+from cml_iam.site._model import DEFAULT_POLICY, DEFAULT_USER
 
 
 def site_text(

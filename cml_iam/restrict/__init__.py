@@ -1,0 +1,160 @@
+"""What is restricted: one file for each restriction, as data that all else is read off.
+
+A row names actions, resource types, condition keys and values, never objects of the engine or the
+proof, so that documents, expectations and promises can be derived from it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from cml_iam.restrict._options import Grants, Restricted, Restrictions, Tag
+from cml_iam.restrict._row import (
+    RUN,
+    TAGGING,
+    Calls,
+    Case,
+    Conditions,
+    Contradiction,
+    KeyTest,
+    Only,
+    Promise,
+    Restriction,
+    Rule,
+    Situation,
+    joined,
+    names,
+    operations,
+    own,
+    permissions,
+)
+from cml_iam.restrict.encrypted_volumes import ENCRYPTED_VOLUMES
+from cml_iam.restrict.grants import GRANTED, passed_role, to_ec2
+from cml_iam.restrict.guard_tag import AT_LAUNCH, GUARD_TAG, LATER, edits, guard_tag, tag_tests
+from cml_iam.restrict.images import IMAGES, by_owner, by_tag, launch_regions
+from cml_iam.restrict.imdsv2 import IMDSV2
+from cml_iam.restrict.instance_types import INSTANCE_TYPES
+from cml_iam.restrict.launch import launch_cases, launch_promise
+from cml_iam.restrict.mfa_to_terminate import MFA_TO_TERMINATE
+from cml_iam.restrict.on_demand_only import ON_DEMAND_ONLY
+from cml_iam.restrict.regions import REGIONS
+from cml_iam.restrict.security_groups import SECURITY_GROUPS
+from cml_iam.restrict.source_ips import SOURCE_IPS, addresses
+from cml_iam.restrict.subnets import SUBNETS
+
+__all__ = [
+    "AT_LAUNCH",
+    "GRANTED",
+    "GRANTS",
+    "LATER",
+    "LAUNCH_RESTRICTIONS",
+    "OPTIONS",
+    "RESTRICTED",
+    "RESTRICTIONS",
+    "ROWS",
+    "RUN",
+    "TAGGING",
+    "Calls",
+    "Case",
+    "Conditions",
+    "Contradiction",
+    "Grants",
+    "KeyTest",
+    "Only",
+    "Promise",
+    "Restricted",
+    "Restriction",
+    "Restrictions",
+    "Rule",
+    "Situation",
+    "Tag",
+    "addresses",
+    "by_owner",
+    "by_tag",
+    "edits",
+    "guard_tag",
+    "joined",
+    "launch_cases",
+    "launch_regions",
+    "names",
+    "operations",
+    "own",
+    "passed_role",
+    "permissions",
+    "tag_tests",
+    "to_ec2",
+]
+
+RESTRICTED: Final = (
+    REGIONS,
+    GUARD_TAG,
+    INSTANCE_TYPES,
+    IMAGES,
+    SUBNETS,
+    SECURITY_GROUPS,
+    SOURCE_IPS,
+    IMDSV2,
+    ON_DEMAND_ONLY,
+    ENCRYPTED_VOLUMES,
+    MFA_TO_TERMINATE,
+)
+"""The rows of `[restrict]`, in the order in which people read them."""
+
+ROWS: Final = (*RESTRICTED, *GRANTED)
+
+RESTRICTIONS: Final = tuple(row.name for row in RESTRICTED if row.main)
+"""The four main restrictions, by their names in the site file; `images` is by id, owner or tag."""
+
+OPTIONS: Final = tuple(row.name for row in RESTRICTED if not row.main)
+"""Further restrictions, by their names in the site file."""
+
+GRANTS: Final = tuple(row.name for row in GRANTED)
+
+LAUNCH_RESTRICTIONS: Final = frozenset(row.name for row in RESTRICTED if row.splits)
+"""The restrictions on one resource type of a launch: with any, RunInstances is split by type."""
+
+
+def restrictions_from(raw: Mapping[str, Any]) -> Restrictions:
+    """Return what `[restrict]` holds, which the schema has accepted."""
+    return Restrictions(**_values(RESTRICTED, raw))
+
+
+def grants_from(raw: Mapping[str, Any]) -> Grants:
+    """Return what `[grant]` holds, which the schema has accepted."""
+    return Grants(**_values(GRANTED, raw))
+
+
+def _values(rows: Iterable[Restriction], raw: Mapping[str, Any]) -> dict[str, Any]:
+    options = (option for row in rows for option in row.options)
+    return {each.name: each.read(raw[each.name]) for each in options if each.name in raw}
+
+
+def splits_launch(site: Restricted) -> bool:
+    """Say whether RunInstances is split by resource type."""
+    return bool(site.restrict.active & LAUNCH_RESTRICTIONS)
+
+
+def rules_of(site: Restricted) -> tuple[Rule, ...]:
+    """Return the rules of all restrictions that *site* has."""
+    return tuple(rule for row in ROWS if row.active(site) for rule in row.rules(site))
+
+
+def resources_of(site: Restricted) -> dict[str, Only]:
+    """Return by type the only resources that a launch may use, where *site* lists any."""
+    rows = (row for row in ROWS if row.active(site))
+    return {only.type: only for row in rows for only in row.resources(site)}
+
+
+def promises_of(site: Restricted) -> Iterator[Promise]:
+    """Yield what the restrictions of *site* promise."""
+    for row in ROWS:
+        if row.active(site):
+            yield from row.promised(site)
+        if row is IMAGES and splits_launch(site):
+            yield launch_promise(site)
+
+
+def contradictions_of(site: Restricted) -> Iterator[Contradiction]:
+    """Yield what the restrictions of *site* cannot be together."""
+    for row in ROWS:
+        if row.active(site):
+            yield from row.contradictions(site)

@@ -1,0 +1,127 @@
+"""The options of `[restrict]` and `[grant]`: their values, and their JSON Schema with its help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+from cml_iam.facts import Partition
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag: a key and its value, both case-sensitive."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """What is restricted, and to what; empty or None means not restricted."""
+
+    regions: tuple[str, ...] = ()
+    guard_tag: Tag | None = None
+    instance_types: tuple[str, ...] = ()
+    image_owners: tuple[str, ...] = ()
+    image_tag: Tag | None = None
+    images: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    source_ips: tuple[str, ...] = ()
+    imdsv2: bool = False
+    on_demand_only: bool = False
+    encrypted_volumes: bool = False
+    mfa_to_terminate: bool = False
+
+    @property
+    def active(self) -> frozenset[str]:
+        """The restrictions that are present, by name; `images` is by id, owner or tag."""
+        present = {each.name for each in fields(self) if getattr(self, each.name)}
+        return frozenset("images" if name.startswith("image_") else name for name in present)
+
+    @property
+    def other_images(self) -> bool:
+        """Whether images are admitted by owner or tag where none is listed for the region."""
+        return bool(self.image_owners or self.image_tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """Permissions beyond the documented twelve; *pass_role* is the name of a role."""
+
+    pass_role: str | None = None
+    metric_data: bool = False
+    detailed_monitoring: bool = False
+    instance_type_details: bool = False
+
+    @property
+    def active(self) -> frozenset[str]:
+        """The grants that are present, by their names in the site file."""
+        return frozenset(each.name for each in fields(self) if getattr(self, each.name))
+
+
+class Restricted(Protocol):
+    """What a restriction reads of a site."""
+
+    @property
+    def account(self) -> str: ...
+    @property
+    def partition(self) -> Partition: ...
+    @property
+    def user(self) -> str | None: ...
+    @property
+    def restrict(self) -> Restrictions: ...
+    @property
+    def grant(self) -> Grants: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of the site file.
+
+    *schema* is its JSON Schema, whose description is its help; *read* makes what the schema
+    accepted the value in `Restrictions` or `Grants`.
+    """
+
+    name: str
+    schema: Mapping[str, Any]
+    read: Callable[[Any], Any]
+
+
+def flag(name: str, description: str) -> Option:
+    """Return an option that is on or off."""
+    return Option(name, {"description": description, "type": "boolean", "default": False}, bool)
+
+
+def listed(name: str, description: str, pattern: str, problem: str) -> Option:
+    """Return an option that lists texts of *pattern*; *problem* says how one is written."""
+    items = {"type": "string", "pattern": pattern, "x-problem": problem}
+    return Option(name, {"description": description, **list_of(items)}, tuple)
+
+
+def list_of(items: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a list of *items*, without repetitions and not empty."""
+    return {"type": "array", "minItems": 1, "uniqueItems": True, "items": items}
+
+
+def tag(name: str, description: str, problem: str) -> Option:
+    """Return an option that is one tag."""
+    schema = {
+        "description": description,
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "x-problem": problem,
+        "propertyNames": {"$ref": "#/$defs/tag_key"},
+        "additionalProperties": {"$ref": "#/$defs/tag_value"},
+    }
+    return Option(name, schema, lambda raw: Tag(*next(iter(raw.items()))))
+
+
+REGION: Final = {"$ref": "#/$defs/region"}

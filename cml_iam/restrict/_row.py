@@ -1,0 +1,302 @@
+"""What a restriction is: a row of data that documents, expectations and promises are read off.
+
+A row says what it means once, as rules: of these actions on that type of resource, only what passes
+a test is permitted. An Allow has the test among its conditions; a Deny, and the promise, are about
+the calls that fail it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from cml_iam.catalogue import Permission, load_catalogue
+from cml_iam.facts import Assumption
+from cml_iam.restrict._options import Option, Restricted, Tag
+
+Conditions = dict[str, dict[str, Any]]
+"""As in a statement: by operator, by key, the values."""
+
+RUN: Final = "ec2:RunInstances"
+TAGGING: Final = ("ec2:CreateTags", "ec2:DeleteTags")
+
+MAX_LISTED: Final = 4
+"""Names that a title lists; of more it gives the number."""
+
+_NEGATIONS: Final = {
+    "ArnLike": "ArnNotLike",
+    "Bool": "BoolIfExists",
+    "ForAllValues:StringNotEqualsIgnoreCase": "ForAnyValue:StringEqualsIgnoreCase",
+    "ForAnyValue:StringEquals": "ForAllValues:StringNotEquals",
+    "IpAddress": "NotIpAddress",
+    "Null": "Null",
+    "StringEquals": "StringNotEquals",
+    "StringLike": "StringNotLike",
+}
+"""The operator that holds where another does not; all of them hold where the key is missing,
+unless the other does. Of Bool and Null the value is turned round too."""
+
+_OPPOSITES: Final = {"true": "false", "false": "true"}
+
+Situation = Literal[
+    "as intended",
+    "other region",
+    "foreign instance",
+    "untagged instance",
+    "guard tag",
+    "other type",
+    "other image",
+    "other resources",
+    "other manner",
+    "unlisted action",
+]
+"""What is unusual about a call that an expectation is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTest:
+    """That the condition *key* of a request has one of *values*, by *operator*.
+
+    *denied_by* is the operator of a Deny where that is not the usual negation.
+    """
+
+    key: str
+    values: Any
+    operator: str = "StringEquals"
+    denied_by: str = ""
+
+    @property
+    def holds(self) -> Conditions:
+        """The condition that it holds."""
+        return {self.operator: {self.key: self.values}}
+
+    @property
+    def fails(self) -> Conditions:
+        """The condition that it does not hold."""
+        turned = self.operator in ("Bool", "Null")
+        values = _OPPOSITES[self.values] if turned else self.values
+        return {_NEGATIONS[self.operator]: {self.key: values}}
+
+    @property
+    def denied(self) -> Conditions:
+        """The condition of a Deny: that it does not hold."""
+        return {self.denied_by: {self.key: self.values}} if self.denied_by else self.fails
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls: one of *actions* on one of *resources*, of which *conditions* hold.
+
+    *not_actions* and *not_resources* are what a statement's NotAction and NotResource are.
+    """
+
+    actions: Sequence[str] = ("*",)
+    resources: Sequence[str] = ("*",)
+    conditions: Conditions = field(default_factory=dict)
+    not_actions: Sequence[str] | None = None
+    not_resources: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Of *actions* on resources of *type*, only what passes one of *tests* is permitted.
+
+    *sid* names the Deny of all else. *allow* names the Allow statement for the resources of *type*
+    in a launch, where they need one of their own; *type* is empty where the rule is about all
+    resources. *resources* are the Deny's, where they are not all of that type; *not_actions* are
+    the actions that the rule leaves alone.
+    """
+
+    sid: str
+    tests: tuple[KeyTest, ...]
+    actions: str | Sequence[str] = RUN
+    type: str = "instance"
+    allow: str = ""
+    resources: str | Sequence[str] = ""
+    not_actions: Sequence[str] | None = None
+
+    def fails(self, site: Restricted) -> Calls:
+        """Return the calls that it forbids."""
+        return Calls(
+            names(self.actions),
+            names(self._resources(site)),
+            joined(*(test.fails for test in self.tests)),
+            self.not_actions,
+        )
+
+    def deny(self, site: Restricted, scope: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the Deny statement; *scope* is a condition that says whom it is for."""
+        actions = {"NotAction": self.not_actions} if self.not_actions else {"Action": self.actions}
+        return {
+            "Sid": self.sid,
+            "Effect": "Deny",
+            **actions,
+            "Resource": self._resources(site),
+            "Condition": {**scope, **joined(*(test.denied for test in self.tests))},
+        }
+
+    def _resources(self, site: Restricted) -> str | Sequence[str]:
+        return self.resources or (every(site, self.type) if self.type else "*")
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Of the resource *type* a launch may use those with *ids*; *shared* by any account."""
+
+    type: str
+    ids: tuple[str, ...]
+    shared: bool = False
+
+    def arns(self, site: Restricted, account: str = "", partition: str = "") -> tuple[str, ...]:
+        """Return their ARNs: of *account* and *partition*, or the site's."""
+        owner = "*" if self.shared else account or site.account
+        where = f"arn:{partition or site.partition}:ec2:*:{owner}"
+        return tuple(f"{where}:{self.type}/{each}" for each in self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A call that shows the restriction: it must be refused, or allowed where *allowed* says so.
+
+    A launch, of which *changes* differ from the usual one and the authorization on *type* decides;
+    with other *actions*, a usual use of each. *context* are condition keys that differ. *words*
+    follow on what is done: "launch …". *region* is the first that is launched in where it is empty.
+    """
+
+    words: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    type: str = "instance"
+    situation: Situation = "other manner"
+    name: str = ""
+    actions: Sequence[str] = ()
+    context: Mapping[str, str] = field(default_factory=dict)
+    allowed: bool = False
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Something that no call, or no sequence of calls, may do.
+
+    None of *calls* is `never` allowed; no resource of theirs without *tag* meets their actions in
+    any number of steps (`taken over`); none of their resources loses *tag* (`lost`). *closing* are
+    conditions that close a statement which breaks it; *limits* say what no policy can promise.
+    """
+
+    id: str
+    title: str
+    calls: tuple[Calls, ...]
+    manner: Literal["never", "taken over", "lost"] = "never"
+    closing: Conditions = field(default_factory=dict)
+    limits: tuple[Assumption, ...] = ()
+    tag: Tag | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Options that do not go together: at *path* in the site file, or the *name* there."""
+
+    message: str
+    path: tuple[str | int, ...]
+    remedy: str | None = None
+    name: bool = False
+
+
+def _none(*_: Any) -> tuple[Any, ...]:
+    return ()
+
+
+def _unchanged(*_: Any) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """One restriction, by its *name* in the site file: what it means and what follows.
+
+    *main* is one of the four that every site should have: what breaks it must work where it is
+    absent. *splits* says that it is about one resource type of a launch, so that RunInstances needs
+    a statement for each type. *title* words the promise that no call breaks the rules, with {} for
+    what is listed; *promises* are those that need more words. *resources* are the only ones of a
+    type that a launch may use. *usual* says how a launch differs that meets the restriction, in a
+    region; *variants* are further launches that must be allowed; *cases* show what is refused.
+    """
+
+    name: str
+    options: tuple[Option, ...] = ()
+    main: bool = False
+    splits: bool = True
+    title: str = ""
+    rules: Callable[[Restricted], Iterable[Rule]] = _none
+    resources: Callable[[Restricted], Iterable[Only]] = _none
+    promises: Callable[[Restricted], Iterable[Promise]] = _none
+    usual: Callable[[Restricted, str], Mapping[str, Any]] = _unchanged
+    variants: Callable[[Restricted, str], Iterable[Mapping[str, Any]]] = _none
+    cases: Callable[[Restricted], Iterable[Case]] = _none
+    contradictions: Callable[[Restricted], Iterable[Contradiction]] = _none
+
+    def active(self, site: Restricted) -> bool:
+        """Say whether the site has it."""
+        return self.name in site.restrict.active | site.grant.active
+
+    def promised(self, site: Restricted) -> Iterator[Promise]:
+        """Yield what *site*, which has the restriction, promises by it."""
+        rules = tuple(self.rules(site))
+        if self.title:
+            value = getattr(site.restrict, self.name)
+            yield Promise(
+                self.name.replace("_", "-"),
+                self.title.format(listing(value)) if "{}" in self.title else self.title,
+                tuple(rule.fails(site) for rule in rules),
+                closing=joined(*(rule.tests[0].holds for rule in rules)),
+            )
+        yield from self.promises(site)
+
+
+def joined(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
+    """Return all of *conditions* as one; no two test one key by one operator."""
+    result: Conditions = {}
+    for condition in conditions:
+        for operator, block in condition.items():
+            result.setdefault(operator, {}).update(block)
+    return result
+
+
+def permissions(site: Restricted) -> tuple[Permission, ...]:
+    """Return all that the manager may do at *site*: the documented, and what is granted beyond."""
+    catalogue = load_catalogue()
+    return (*catalogue.permissions, *catalogue.granted(site.grant.active))
+
+
+def operations(site: Restricted) -> tuple[str, ...]:
+    """Return the actions that change an instance: start, stop, terminate."""
+    return tuple(
+        each.action
+        for each in permissions(site)
+        if each.access == "Write" and each.service == "ec2" and each.action != RUN
+    )
+
+
+def every(site: Restricted, kind: str) -> str:
+    """Return the ARN of every EC2 resource of *kind*, whoever owns it."""
+    return f"arn:{site.partition}:ec2:*:*:{kind}/*"
+
+
+def own(site: Restricted, kind: str, partition: str = "*") -> str:
+    """Return the ARN of every resource of *kind* in the account; images belong to none in ARNs."""
+    account = "" if kind == "image" else site.account
+    return f"arn:{partition}:ec2:*:{account}:{kind}/*"
+
+
+def listing(names: Sequence[str]) -> str:
+    """Return *names* as words, or how many they are."""
+    if len(names) > MAX_LISTED:
+        return f"the {len(names)} that the site names"
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def names(one_or_more: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a policy's element, which is one name or a list."""
+    return (one_or_more,) if isinstance(one_or_more, str) else tuple(one_or_more)

@@ -1,0 +1,19 @@
+"""Every volume that a launch makes is encrypted."""
+
+from cml_iam.restrict._options import flag
+from cml_iam.restrict._row import Case, KeyTest, Restriction, Rule
+
+_ENCRYPTED = KeyTest("ec2:Encrypted", "true", "Bool", denied_by="StringNotEquals")
+
+ENCRYPTED_VOLUMES = Restriction(
+    name="encrypted_volumes",
+    options=(flag("encrypted_volumes", "Every volume a launch makes must be encrypted."),),
+    title="no volume is made at launch that is not encrypted",
+    rules=lambda _: (
+        Rule("DenyPlainVolumes", (_ENCRYPTED,), type="volume", allow="LaunchEncryptedVolume"),
+    ),
+    usual=lambda *_: {"encrypted": True},
+    cases=lambda _: (
+        Case("with a disk that is not encrypted", {"encrypted": False}, type="volume"),
+    ),
+)

@@ -1,0 +1,71 @@
+"""Permissions beyond the documented ones; of iam:PassRole, one role to EC2 alone.
+
+RunInstances with any role to pass would be every role's power.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cml_iam.facts import service_principal
+from cml_iam.restrict._options import Option, Restricted, flag
+from cml_iam.restrict._row import Calls, KeyTest, Promise, Restriction, Rule
+
+
+def passed_role(site: Restricted) -> str | None:
+    """Return the ARN of the one role that may be handed to a worker."""
+    name = site.grant.pass_role
+    return f"arn:{site.partition}:iam::{site.account}:role/{name}" if name else None
+
+
+def to_ec2(site: Restricted) -> KeyTest:
+    """Return the test that a role is passed to EC2."""
+    return KeyTest("iam:PassedToService", service_principal("ec2", site.partition))
+
+
+def _rule(site: Restricted) -> Rule:
+    return Rule("DenyPassToOthers", (to_ec2(site),), "iam:PassRole", type="")
+
+
+def _promises(site: Restricted) -> Iterator[Promise]:
+    rule, role = _rule(site), passed_role(site)
+    if role:
+        yield Promise(
+            "pass-role",
+            f"no role but {site.grant.pass_role} is passed, and to EC2 alone",
+            (Calls(("iam:PassRole",), not_resources=(role,)), rule.fails(site)),
+            closing=to_ec2(site).holds,
+        )
+
+
+GRANTED = (
+    Restriction(
+        name="pass_role",
+        splits=False,
+        options=(
+            Option(
+                "pass_role",
+                {
+                    "description": "The one role that may be handed to a worker (through an"
+                    ' instance profile), such as "cml-worker-s3-read".',
+                    "$ref": "#/$defs/principal_name",
+                },
+                str,
+            ),
+        ),
+        rules=lambda site: (_rule(site),),
+        promises=_promises,
+    ),
+    *(
+        Restriction(name=option.name, options=(option,), splits=False)
+        for option in (
+            flag("metric_data", "cloudwatch:GetMetricData: metrics of many workers in few calls."),
+            flag("detailed_monitoring", "ec2:MonitorInstances: turn on one-minute metrics."),
+            flag(
+                "instance_type_details",
+                "ec2:DescribeInstanceTypes: what an instance type offers.",
+            ),
+        )
+    ),
+)
+"""The rows of `[grant]`; the permissions are in `policies/permissions.toml`."""

@@ -1,0 +1,228 @@
+"""One tag marks the workers: only what carries it is operated, and only a launch sets it.
+
+Whoever sets the tag decides what is a worker. EC2 itself fills ec2:CreateAction, so tags can be set
+on what a launch makes, while it makes it, and later never the guard tag, in any case of letters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cml_iam.facts import Assumption
+from cml_iam.restrict._options import Restricted, Tag, tag
+from cml_iam.restrict._row import (
+    TAGGING,
+    Calls,
+    Case,
+    Contradiction,
+    KeyTest,
+    Promise,
+    Restriction,
+    Rule,
+    every,
+    joined,
+    operations,
+    own,
+)
+
+DEFAULT_TAG: Final = Tag("ManagedBy", "cml-cloud-manager")
+"""The tag that stands for "managed" where the site restricts by none."""
+
+CREATE, DELETE = TAGGING
+TAG_CASE: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html#access_tags_control-resources"
+
+AT_LAUNCH: Final = KeyTest("ec2:CreateAction", "RunInstances")
+LATER: Final = {"Null": {"ec2:CreateAction": "true"}}
+"""Tags of what exists already; EC2 says ec2:CreateAction of those it sets while it creates."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagTests:
+    """What a request can tell of the guard tag.
+
+    aws:RequestTag takes the key in any case of letters, for condition key names ignore case;
+    aws:TagKeys has the key as a value, and so forces its spelling (*spells*). A DeleteTags that
+    names no key deletes all, so one must be *named*: ForAllValues is true of no keys.
+    """
+
+    carries: KeyTest
+    sets: KeyTest
+    spells: KeyTest
+    spares: KeyTest
+    named: KeyTest
+
+
+def tag_tests(mark: Tag) -> TagTests:
+    """Return the tests of the guard tag *mark*."""
+    return TagTests(
+        carries=KeyTest(f"aws:ResourceTag/{mark.key}", mark.value),
+        sets=KeyTest(f"aws:RequestTag/{mark.key}", mark.value),
+        spells=KeyTest("aws:TagKeys", (mark.key,), "ForAnyValue:StringEquals"),
+        spares=KeyTest("aws:TagKeys", (mark.key,), "ForAllValues:StringNotEqualsIgnoreCase"),
+        named=KeyTest("aws:TagKeys", "false", "Null"),
+    )
+
+
+def guard_tag(site: Restricted) -> Tag:
+    """Return the guard tag, or what would be it."""
+    return site.restrict.guard_tag or DEFAULT_TAG
+
+
+def _rules(site: Restricted) -> Iterator[Rule]:
+    tests = tag_tests(guard_tag(site))
+    made = [every(site, kind) for kind in ("network-interface", "volume")]
+    yield Rule("DenyLaunchWithoutGuardTag", (tests.sets,))
+    yield Rule("DenyLaunchMisspeltGuardTag", (tests.spells,))
+    yield Rule("DenyOperateOthers", (tests.carries,), operations(site), type="")
+    yield Rule("DenyTagOthers", (tests.carries, AT_LAUNCH), TAGGING, type="")
+    yield Rule("DenyTagDisksAndInterfacesLater", (AT_LAUNCH,), TAGGING, resources=made)
+    yield Rule("DenyGuardTagEdit", (tests.spares, AT_LAUNCH), TAGGING, type="")
+    yield Rule("DenyTagWipe", (tests.named,), DELETE, type="")
+
+
+def _promises(site: Restricted) -> Iterator[Promise]:
+    mark, instances = guard_tag(site), (every(site, "instance"),)
+    tests, workers = tag_tests(mark), own(site, "instance")
+    made = tuple(own(site, kind) for kind in ("network-interface", "volume"))
+    launch = [rule for rule in _rules(site) if "Launch" in rule.sid]
+    yield Promise(
+        "foreign-operated",
+        "no instance without the guard tag is operated, in any number of steps",
+        (Calls(operations(site), instances),),
+        "taken over",
+        tests.carries.holds,
+        (_other_case(mark),),
+        mark,
+    )
+    yield Promise(
+        "foreign-retagged",
+        "no tag of an instance without the guard tag is changed",
+        (Calls(TAGGING, instances, joined(tests.carries.fails, LATER)),),
+        closing=tests.carries.holds,
+    )
+    yield Promise(
+        "guard-tag-kept",
+        "no worker loses the guard tag",
+        (Calls(TAGGING, instances),),
+        "lost",
+        tests.spares.holds,
+        tag=mark,
+    )
+    yield Promise(
+        "launch-tagged",
+        "no instance is launched without the guard tag",
+        tuple(rule.fails(site) for rule in launch),
+        closing=joined(tests.sets.holds, tests.spells.holds),
+    )
+    yield Promise(
+        "operated-resources",
+        "only the account's own instances are operated",
+        (Calls(operations(site), not_resources=(workers,)),),
+    )
+    yield Promise(
+        "tagged-resources",
+        "only the account's own instances are tagged, and at launch their disks and interfaces",
+        (Calls(TAGGING, not_resources=(workers, *made)), Calls(TAGGING, made, LATER)),
+    )
+
+
+def _other_case(mark: Tag) -> Assumption:
+    text = (
+        f"an instance with the tag {respelt(mark.key)}={mark.value} counts as one with {mark}: "
+        "condition keys ignore the case of a tag's key, EC2 does not, and no policy can "
+        "distinguish the two"
+    )
+    return Assumption("limit", "foreign-operated", text, TAG_CASE)
+
+
+def _usual(site: Restricted, _: str) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+    mark = guard_tag(site)
+    tags = {mark.key: mark.value, "Name": "cml-worker-01"}
+    return {"tags": {"instance": tags, "volume": tags}}
+
+
+def _variants(site: Restricted, region: str) -> Iterator[Mapping[str, object]]:
+    """Yield the launch that tags the interface too."""
+    tags = _usual(site, region)["tags"]
+    yield {"tags": {**tags, "network-interface": tags["instance"]}}
+
+
+def _cases(site: Restricted) -> Iterator[Case]:
+    mark = guard_tag(site)
+    for name, tags in (
+        ("without", {"Name": "cml-worker-01"}),
+        ("none", {}),
+        ("other-value", {mark.key: "another-team"}),
+        ("other-case", {respelt(mark.key): mark.value}),
+    ):
+        words = ", ".join(f"{key}={value}" for key, value in tags.items()) or "no tags"
+        changes = {"tags": {"instance": tags} if tags else {}}
+        yield Case(f"with {words}", changes, situation="guard tag", name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A call that would set or remove the guard tag: of a worker, or of an *untagged* instance.
+
+    *tags* are those that CreateTags sets, or the keys that DeleteTags removes.
+    """
+
+    name: str
+    description: str
+    tags: Mapping[str, str] | tuple[str, ...]
+    untagged: bool = False
+
+
+def edits(site: Restricted, action: str) -> tuple[Edit, ...]:
+    """Return the edits by *action*: take over a foreign instance; change, respell, remove, wipe."""
+    mark = guard_tag(site)
+    other = respelt(mark.key)
+    take_over = "mark an untagged instance as a worker"
+    if action == CREATE:
+        return (
+            Edit("take-over", take_over, {mark.key: mark.value}, untagged=True),
+            Edit("change", "change a worker's guard tag", {mark.key: "other"}),
+            Edit("respell", "set the guard tag's key in other case", {other: "x"}),
+            Edit("among", "set the guard tag among others", {"Owner": "x", mark.key: "x"}),
+        )
+    return (
+        Edit("remove", "remove a worker's guard tag", (mark.key,)),
+        Edit("respell", "remove the guard tag's key in other case", (other,)),
+        Edit("among", "remove the guard tag among others", ("Owner", mark.key)),
+        Edit("wipe", "remove all tags of a worker at once", ()),
+    )
+
+
+def respelt(key: str) -> str:
+    """Return *key* in other case: IAM ignores case in condition key names, EC2 does not."""
+    return key.lower() if key != key.lower() else key.upper()
+
+
+def _contradictions(site: Restricted) -> Iterator[Contradiction]:
+    if guard_tag(site).key.lower() == "name":
+        yield Contradiction(
+            "the guard tag cannot be `Name`: every worker has a name of its own",
+            ("restrict", "guard_tag"),
+            'choose another key, such as { ManagedBy = "cml-cloud-manager" }',
+        )
+
+
+GUARD_TAG = Restriction(
+    name="guard_tag",
+    main=True,
+    options=(
+        tag(
+            "guard_tag",
+            "The tag, one key and its value, that marks a managed worker.",
+            'the guard tag is one key and its value, such as { ManagedBy = "cml-cloud-manager" }',
+        ),
+    ),
+    rules=_rules,
+    promises=_promises,
+    usual=_usual,
+    variants=_variants,
+    cases=_cases,
+    contradictions=_contradictions,
+)

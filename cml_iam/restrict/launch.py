@@ -1,0 +1,79 @@
+"""What a launch may use, once it is restricted resource by resource.
+
+No snapshot (it would let the caller read any disk of the account), launch template, placement group
+or Spot request: the manager uses none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cml_iam.facts import service
+from cml_iam.restrict._options import Restricted
+from cml_iam.restrict._row import RUN, Calls, Case, Only, Promise, own
+from cml_iam.restrict.guard_tag import guard_tag
+
+
+def launch_promise(site: Restricted) -> Promise:
+    """Promise that a launch uses the account's own, and no snapshot, template or reservation.
+
+    An image is of no account, and a listed subnet may be shared by the account that owns it.
+    """
+    kinds = ("instance", "key-pair", "network-interface", "volume", "image", "security-group")
+    subnets = Only("subnet", site.restrict.subnets, shared=True).arns(site, partition="*")
+    return Promise(
+        "launch-resources",
+        "no launch uses another account's resources, a snapshot or a launch template",
+        (
+            Calls(
+                (RUN,),
+                not_resources=(
+                    *(own(site, kind) for kind in kinds),
+                    *(subnets or (own(site, "subnet"),)),
+                ),
+            ),
+        ),
+    )
+
+
+def launch_cases(site: Restricted, region: str) -> Iterator[Case]:
+    """Yield launches in *region* that use what the manager has no use for.
+
+    That of a role is refused by every policy: iam:PassRole is not in the catalogue.
+    """
+    marks = [tag for tag in (site.restrict.image_tag, guard_tag(site)) if tag]
+    snapshot = {
+        "snapshots": ("snap-0f04e190000000001",),
+        "snapshot_tags": {tag.key: tag.value for tag in marks},
+    }
+    role = f"arn:{site.partition}:iam::{site.account}:role/admin"
+    for words, changes, kind in (
+        ("with a disk made from any snapshot", snapshot, "snapshot"),
+        (
+            "through a launch template",
+            {"launch_template": "lt-0f04e190000000001"},
+            "launch-template",
+        ),
+        ("with a role for the instance", {"profile_role": role}, "role"),
+    ):
+        yield Case(
+            f"{words} in {region}",
+            changes,
+            kind,
+            "other resources",
+            name=f"{region}-{kind}",
+            region=region,
+        )
+
+
+def other_than(site: Restricted, only: Only) -> Calls:
+    """Return the launches that use a resource of the type which is not listed."""
+    others = (f"arn:*:ec2:*:*:{kind}/*" for kind in launched_types() if kind != only.type)
+    return Calls((RUN,), not_resources=(*only.arns(site), *others))
+
+
+def launched_types() -> tuple[str, ...]:
+    """Return the resource types that AWS asks a launch about."""
+    ec2 = service("ec2")
+    action = ec2.action("RunInstances") if ec2 else None
+    return tuple(each.type for each in action.targets if each.type) if action else ()

@@ -1,0 +1,56 @@
+"""Workers are launched with these security groups alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from cml_iam.facts import Assumption
+from cml_iam.restrict._options import Restricted, listed
+from cml_iam.restrict._row import Case, Only, Promise, Restriction
+from cml_iam.restrict.launch import other_than
+
+GROUPS_OF_INTERFACE: Final = Assumption(
+    "limit",
+    "security-groups",
+    "an instance launched on an existing network interface has the security groups of that "
+    "interface, which no condition key of the launch names",
+    "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html",
+)
+
+
+def _only(site: Restricted) -> Only:
+    return Only("security-group", site.restrict.security_groups)
+
+
+def _promises(site: Restricted) -> Iterator[Promise]:
+    yield Promise(
+        "security-groups",
+        "no instance is launched with another security group",
+        (other_than(site, _only(site)),),
+        limits=(GROUPS_OF_INTERFACE,),
+    )
+
+
+SECURITY_GROUPS = Restriction(
+    name="security_groups",
+    options=(
+        listed(
+            "security_groups",
+            "Security groups that workers may be launched with.",
+            "^sg-([0-9a-f]{8}|[0-9a-f]{17})$",
+            'a security group id is "sg-" and 8 or 17 hexadecimal digits',
+        ),
+    ),
+    resources=lambda site: (_only(site),),
+    promises=_promises,
+    usual=lambda site, _: {"security_groups": site.restrict.security_groups},
+    cases=lambda _: (
+        Case(
+            "with another security group",
+            {"security_groups": ("sg-0f04e190000000001",)},
+            "security-group",
+            "other resources",
+        ),
+    ),
+)

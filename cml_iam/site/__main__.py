@@ -1,0 +1,27 @@
+"""Write `policies/site.schema.json` anew, the options of `[restrict]` and `[grant]` from the rows.
+
+python -m cml_iam.site
+"""
+
+from __future__ import annotations
+
+import json
+
+from cml_iam.restrict import GRANTED, RESTRICTED
+from cml_iam.shipped import shipped
+
+NAME = "site.schema.json"
+
+
+def site_schema(text: str) -> str:
+    """Return the schema *text* with the options that the rows have today."""
+    schema = json.loads(text)
+    for section, rows in (("restrict", RESTRICTED), ("grant", GRANTED)):
+        options = {option.name: option.schema for row in rows for option in row.options}
+        schema["properties"][section]["properties"] = options
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    path = shipped("policies") / NAME
+    path.write_text(site_schema(path.read_text("utf-8")), "utf-8")
