@@ -62,6 +62,15 @@ def time_zone(name: str) -> ZoneInfo:
         ) from None
 
 
+def short_span(length: timedelta) -> str:
+    """Return *length* in its two largest units: `2d 3h`, `3h 4m`, `4m`."""
+    minutes = max(0, int(length.total_seconds()) // 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [f"{count}{unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "m"))]
+    first = next((place for place, part in enumerate(parts) if part[0] != "0"), 2)
+    return " ".join(parts[first : first + 2])
+
+
 def parse_length(text: str) -> timedelta:
     """Return the length of time that *text* says: `90s`, `15m`, `1h`, `7d`; raises InputError."""
     found = _LENGTH.fullmatch(text.strip())

@@ -15,6 +15,8 @@ import click
 from cml_iam.cli._connect import connect_as, refuse_account_of_others
 from cml_iam.cli._output import note
 from cml_iam.cli._settings import aws_options, shared_options
+from cml_iam.cli._site import site_path
+from cml_iam.cli.worker_wait import cml_access, cml_options
 from cml_iam.errors import AwsError, InputError
 from cml_iam.workers.http_service import LOOPBACK, make_server
 
@@ -41,6 +43,7 @@ take, so that what is answered is the reason and not only that there was none.""
     is_flag=True,
     help="Listen elsewhere without a token; /health then says only whether all is well.",
 )
+@cml_options
 @shared_options("site")
 @aws_options
 @click.pass_context
@@ -51,7 +54,8 @@ def serve(
 
     Listens on this machine only. To listen elsewhere, set CML_IAM_SERVE_TOKEN: programs send it as
     `Authorization: Bearer TOKEN`, browsers as the password they ask for; without it /health says
-    only whether all is well.
+    only whether all is well. On every worker that runs, CML is asked whether it is ready, which
+    needs no user.
     """
     given = context.get_parameter_source("token")
     if given is click.core.ParameterSource.COMMANDLINE:
@@ -88,7 +92,7 @@ def _monitor() -> Monitor:
     from cml_iam.cli.worker_scene import scene
     from cml_iam.workers import Monitor, WorkerManager
 
-    here = scene()
+    here, access = scene(), cml_access()
     impatient = connect_as(
         "manager",
         here.site,
@@ -108,4 +112,7 @@ def _monitor() -> Monitor:
         probe=lambda region: probe_of(here, region),
         metric_data=here.metric_data,
         prober=WorkerManager(impatient, guard=here.manager.guard),
+        identify=impatient.identity,
+        cml=access.ask,
+        site=str(site_path()) if here.site else "",
     )

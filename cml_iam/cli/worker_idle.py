@@ -27,9 +27,10 @@ from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
 from cml_iam.cli.worker_refused import explain
 from cml_iam.cli.worker_scene import Scene, scene
-from cml_iam.cli.worker_show import span, wanted_workers
+from cml_iam.cli.worker_show import wanted_workers
 from cml_iam.cli.worker_wait import cml_access, cml_options
 from cml_iam.cli.worker_words import length
+from cml_iam.clock import short_span
 from cml_iam.secret import Secret
 from cml_iam.site import IDLE_RULES, Fleet, Idle
 from cml_iam.workers import (
@@ -190,7 +191,7 @@ def _print(judged: Sequence[Judged], rules: Idle) -> None:
             say(line)
     counts = {use: sum(each.use is use for each in judged) for use in Use}
     say(", ".join(f"{count} {use}" for use, count in counts.items() if count))
-    note(f"  over the last {span(rules.window)}; --stop stops the idle ones")
+    note(f"  over the last {short_span(rules.window)}; --stop stops the idle ones")
     unknown = [each for each in judged if each.use is Use.UNKNOWN]
     remedies = [item.remedy for each in unknown for item in each.evidence if item.remedy]
     for remedy in dict.fromkeys(remedies):

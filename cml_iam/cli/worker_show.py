@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 import click
@@ -30,6 +30,7 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, worker_json
 from cml_iam.cli.worker_words import words
+from cml_iam.clock import short_span
 from cml_iam.errors import InputError
 from cml_iam.visible import visible
 from cml_iam.workers import InstanceStatus, Listing, Worker, list_fleet, statuses
@@ -200,16 +201,7 @@ def uptime(worker: Worker) -> str:
     """Return how long *worker* has been running, in the two largest units."""
     if worker.state != "running" or worker.launched_at is None:
         return "-"
-    return span(datetime.now(UTC) - worker.launched_at)
-
-
-def span(length: timedelta) -> str:
-    """Return *length* in its two largest units: `2d 3h`, `3h 4m`, `4m`."""
-    minutes = max(0, int(length.total_seconds()) // 60)
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    parts = [f"{count}{unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "m"))]
-    first = next((place for place, part in enumerate(parts) if part[0] != "0"), 2)
-    return " ".join(parts[first : first + 2])
+    return short_span(datetime.now(UTC) - worker.launched_at)
 
 
 def _other_tags(worker: Worker) -> str:

@@ -192,14 +192,13 @@ def _own(request: Request, common: Iterable[str]) -> list[str]:
 
 
 def _points(trend: Trend) -> list[str]:
-    """Return the lines of *trend* in a box of 100 by 20: a gap ends one and begins the next."""
-    step = 100 / max(1, len(trend.values) - 1)
+    """Return the lines of *trend*, a unit wide for each value and 100 high: a gap ends one."""
     lines: list[list[str]] = [[]]
     for number, value in enumerate(trend.values):
         if value is None:
             lines.append([])
         else:
-            height = 19 - 18 * min(1.0, max(0.0, value / trend.top))
-            lines[-1].append(f"{number * step:.1f},{height:.1f}")
+            share = min(1.0, max(0.0, value / trend.top))
+            lines[-1].append(f"{number},{100 - 100 * share:.0f}")
     # A lone point would draw nothing.
     return [" ".join(line if line[1:] else line * 2) for line in lines if line]

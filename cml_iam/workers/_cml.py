@@ -37,7 +37,8 @@ _OTHER_NAME: Final = {62, 64}
 class CmlAnswer:
     """What CML said at *address*: whether it is *ready*, or in *said* what came instead.
 
-    *hopeless* says that waiting longer changes nothing; then *remedy* says what would.
+    *answered* says that something did answer, *hopeless* that waiting longer changes nothing; then
+    *remedy* says what would.
     """
 
     ready: bool
@@ -46,6 +47,7 @@ class CmlAnswer:
     address: str = ""
     hopeless: bool = False
     remedy: str | None = None
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,16 +199,17 @@ def _untrusted(address: str, error: ssl.SSLCertVerificationError) -> CmlAnswer:
 
 def _read(address: str, status: int, body: bytes) -> CmlAnswer:
     if status != 200:
-        return CmlAnswer(False, f"CML: HTTP {status}", address=address)
+        return CmlAnswer(False, f"CML: HTTP {status}", address=address, answered=True)
     try:
         told = json.loads(body)
         ready = told["ready"]
     except (ValueError, KeyError, TypeError):
-        return CmlAnswer(False, "CML: what answers is not CML", address=address)
+        return CmlAnswer(False, "CML: what answers is not CML", address=address, answered=True)
     version = str(told.get("version") or "")
     if ready is not True:
-        return CmlAnswer(False, "CML answers, not ready", version, address)
-    return CmlAnswer(True, f"CML {version} is ready".replace("  ", " "), version, address)
+        return CmlAnswer(False, "CML answers, not ready", version, address, answered=True)
+    said = f"CML {version} is ready".replace("  ", " ")
+    return CmlAnswer(True, said, version, address, answered=True)
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,7 @@ from cml_iam.workers._health import Verdict
 if TYPE_CHECKING:
     from cml_iam.workers._fleet import Listing
     from cml_iam.workers._metric import Utilization
+    from cml_iam.workers._model import Worker
     from cml_iam.workers._monitor import Watched
 
 Sample = tuple[Mapping[str, str], float]
@@ -48,6 +49,7 @@ def _families(seen: Watched) -> Iterator[str]:
     )
     if seen.fleet is not None:
         yield from _of_fleet(seen.fleet, seen.usage)
+        yield from _of_workers(seen.fleet.workers, seen)
 
 
 def _times(times: Mapping[str, datetime | None]) -> list[Sample]:
@@ -68,7 +70,7 @@ def _of_fleet(fleet: Listing, usage: Mapping[str, Utilization]) -> Iterator[str]
     )
     for name in ("cpu", "memory"):
         means = [
-            ({"id": each.id, "name": each.name, "region": each.region}, mean)
+            (_worker(each), mean)
             for each in fleet.workers
             if each.id in usage
             for mean in (getattr(usage[each.id], name).mean,)
@@ -76,6 +78,41 @@ def _of_fleet(fleet: Listing, usage: Mapping[str, Utilization]) -> Iterator[str]
         ]
         said = f"Mean {name} of the worker in percent; absent where it is unknown."
         yield _family(f"worker_{name}_percent", said, means)
+
+
+def _of_workers(workers: Iterable[Worker], seen: Watched) -> Iterator[str]:
+    running = [each for each in workers if each.state == "running"]
+    yield _family(
+        "worker_launched_timestamp_seconds",
+        "When the running worker was last started, in Unix time.",
+        [
+            (_worker(each), round(each.launched_at.timestamp()))
+            for each in running
+            if each.launched_at
+        ],
+    )
+    yield _family(
+        "worker_status_ok",
+        "Whether both status checks of EC2 pass; absent where they are not known.",
+        [
+            (_worker(each), seen.statuses[each.id].ok)
+            for each in running
+            if each.id in seen.statuses
+        ],
+    )
+    yield _family(
+        "worker_cml_ready",
+        "Whether CML is ready; absent where it was not asked, or did not answer.",
+        [
+            (_worker(each), seen.cml[each.id].ready)
+            for each in running
+            if each.id in seen.cml and seen.cml[each.id].answered
+        ],
+    )
+
+
+def _worker(worker: Worker) -> Mapping[str, str]:
+    return {"id": worker.id, "name": worker.name, "region": worker.region}
 
 
 def _family(name: str, said: str, samples: Iterable[Sample]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -194,6 +194,16 @@ class Utilization:
     start: datetime
     end: datetime
     metrics: Mapping[Measure, Metric] = field(default_factory=dict)
+
+    def since(self, start: datetime) -> Utilization:
+        """Return the same with the points from *start* on, in as many calls as before: none."""
+        metrics = {
+            each: replace(
+                metric, points=tuple(point for point in metric.points if point.at >= start)
+            )
+            for each, metric in self.metrics.items()
+        }
+        return replace(self, start=max(start, self.start), metrics=metrics)
 
     @property
     def cpu(self) -> Metric:

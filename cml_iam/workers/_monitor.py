@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cml_iam.errors import IncompleteError
-from cml_iam.workers._fleet import Listing, list_fleet
+from cml_iam.workers._fleet import Listing, list_fleet, statuses
 from cml_iam.workers._health import Health, Verdict, fleet_lines, health_lines
 from cml_iam.workers._kept import Answer, Kept
 from cml_iam.workers._manager import WorkerManager
+from cml_iam.workers._metric_window import DEFAULT_WINDOW
 from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
+    from cml_iam.aws.port import Identity
+    from cml_iam.workers._cml import CmlAnswer
     from cml_iam.workers._launch import Launch
     from cml_iam.workers._metric import Utilization
+    from cml_iam.workers._model import InstanceStatus, Worker
 
 PATIENCE: Final = 4.0
 """Seconds an answer may take: a probe that waits 5 gets the reason rather than a time out."""
@@ -27,9 +31,16 @@ PATIENCE: Final = 4.0
 CONNECTION_SECONDS: Final = 10.0
 PERMISSION_SECONDS: Final = 300.0
 FLEET_SECONDS: Final = 30.0
+CONDITION_SECONDS: Final = 60.0
+IDENTITY_SECONDS: Final = 300.0
 USAGE_SECONDS: Final = 300.0
 """How long answers are kept. A dry run of RunInstances draws on a bucket of 5 calls, and metrics
 have a point every five minutes: asking more often says nothing new."""
+
+RECENT: Final = DEFAULT_WINDOW
+"""What a value is the mean of; it is asked for together with its trend, in the same call."""
+
+TREND: Final = timedelta(hours=3)
 
 REGISTERED: Final = "✅ AWS EC2 Client registered in DI container"
 
@@ -65,7 +76,9 @@ class Report:
 class Watched:
     """All that is known at one moment; a time is None where nothing was ever answered.
 
-    *regions* are those looked into, *why_unlisted* says why there is no *fleet*.
+    *regions* are those looked into, *why_unlisted* says why there is no *fleet*. *usage* is of the
+    last quarter of an hour, *trends* of the last hours. *statuses* and *cml* are by the worker's
+    id; a worker that was not asked about is in neither. *site* is the name of the site file.
     """
 
     report: Report
@@ -77,13 +90,27 @@ class Watched:
     listed_at: datetime | None = None
     measured_at: datetime | None = None
     why_unlisted: str = ""
+    trends: Mapping[str, Utilization] = field(default_factory=dict)
+    statuses: Mapping[str, InstanceStatus] = field(default_factory=dict)
+    cml: Mapping[str, CmlAnswer] = field(default_factory=dict)
+    identity: Identity | None = None
+    site: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """How the running workers are: EC2's status checks, and what CML says where those pass."""
+
+    statuses: Mapping[str, InstanceStatus]
+    cml: Mapping[str, CmlAnswer]
 
 
 class Monitor:
     """Watches one manager for any number of readers, with few calls however many there are.
 
     *prober* asks whether EC2 answers; its connection should give up within *patience*, so that the
-    reason is known by then. *manager* does the rest, once EC2 has answered the prober.
+    reason is known by then. *manager* does the rest, once EC2 has answered the prober. *identify*
+    says whose credentials these are, *cml* asks CML on a worker; without one nobody is asked.
     """
 
     def __init__(
@@ -97,6 +124,9 @@ class Monitor:
         logger: logging.Logger | None = None,
         patience: float = PATIENCE,
         prober: WorkerManager | None = None,
+        identify: Callable[[], Identity] | None = None,
+        cml: Callable[[Worker], CmlAnswer] | None = None,
+        site: str = "",
         now: Callable[[], datetime] = _now,
     ) -> None:
         self.home = home
@@ -116,6 +146,10 @@ class Monitor:
         self._permissions = Kept(lambda: self._try_all(probe), PERMISSION_SECONDS)
         self._fleet = Kept(self._list, FLEET_SECONDS)
         self._usage = Kept(self._measure, USAGE_SECONDS)
+        self._condition = Kept(self._examine, CONDITION_SECONDS)
+        self._identity = Kept(identify, IDENTITY_SECONDS) if identify else None
+        self._cml = cml
+        self._site = site
 
     def report(self) -> Report:
         """Return whether the manager can work; never takes much longer than the patience."""
@@ -127,17 +161,25 @@ class Monitor:
         report, age = self._report(until)
         fleet = self._fleet.get(_left(until) if report.connected else 0.0)
         usage = self._usage.get(0.0)
+        condition = self._condition.get(0.0).value or _Condition({}, {})
+        identity = self._identity.get(_left(until)).value if self._identity else None
+        trends = usage.value or {}
         permissions = self._permissions.get(0.0).value if report.connected else None
         return Watched(
             report,
             self.regions,
             permissions or (),
             fleet.value,
-            usage.value or {},
+            {each: trends[each].since(trends[each].end - RECENT) for each in trends},
             self._now() - timedelta(seconds=age),
             self._at(fleet),
             self._at(usage),
             fleet.error.message if fleet.error and report.connected else "",
+            trends,
+            condition.statuses,
+            condition.cml,
+            identity,
+            self._site,
         )
 
     def _at(self, answer: Answer[Value]) -> datetime | None:
@@ -189,10 +231,23 @@ class Monitor:
         return list_fleet(self.regions, lambda each: manager.get_all_instances(region=each))
 
     def _measure(self) -> Mapping[str, Utilization]:
-        found = self._fleet.get(self._patience).value
-        running = [each for each in found.workers if each.state == "running"] if found else []
+        running = self._running()
         manager = self._registered()
-        return manager.get_utilization_of(running, metric_data=self._metric_data)
+        return manager.get_utilization_of(running, window=TREND, metric_data=self._metric_data)
+
+    def _running(self) -> list[Worker]:
+        listing = self._fleet.get(self._patience).value
+        return [each for each in listing.workers if each.state == "running"] if listing else []
+
+    def _examine(self) -> _Condition:
+        manager, running = self._registered(), self._running()
+        checks = statuses(manager, running)
+        ask = self._cml
+        if ask is None:
+            return _Condition(checks, {})
+        up = [each for each in running if each.id in checks and checks[each.id].ok]
+        answers = in_threads(ask, up)
+        return _Condition(checks, {each.id: said for each, said in zip(up, answers, strict=True)})
 
     def _log(self, lines: tuple[tuple[int, str], ...]) -> None:
         """Write *lines* when they are news."""

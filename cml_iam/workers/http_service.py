@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
 from cml_iam.workers._exposition import exposition
-from cml_iam.workers._page import page_of
+from cml_iam.workers._page import fleet_page
 
 if TYPE_CHECKING:
+    from cml_iam.report import Page
     from cml_iam.workers._monitor import Monitor
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -30,14 +31,14 @@ MOST_CONNECTIONS: Final = 128
 REQUEST_SECONDS: Final = 10.0
 """From connecting until the whole answer is read: a probe that waits longer would have given up."""
 
+PAGE_SECONDS: Final = 1.0
+
 _TEXT: Final = "text/plain; charset=utf-8"
 _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
+_POLICY: Final = "Content-Security-Policy"
 _HEADERS: Final = {
+    _POLICY: "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
-    ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -61,7 +62,8 @@ class _Server(ThreadingHTTPServer):
         self.token = token
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._readers: dict[socket.socket, _Reader] = {}  # the oldest first
-        self._lock = Lock()
+        self._page: tuple[float, Page] | None = None
+        self._lock, self._drawing = Lock(), Lock()
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -77,6 +79,14 @@ class _Server(ThreadingHTTPServer):
         finally:
             with self._lock:
                 self._readers.pop(request, None)
+
+    def page(self) -> Page:
+        """Return the page, which is made once a second at most: 200 workers take a while."""
+        with self._drawing:
+            now = time.monotonic()
+            if self._page is None or now - self._page[0] > PAGE_SECONDS:
+                self._page = (now, fleet_page(self.monitor.watch()))
+            return self._page[1]
 
     def service_actions(self) -> None:
         """End the requests whose time is over; called twice a second."""
@@ -135,8 +145,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _page(self) -> None:
         """Answer 200 whatever it shows: programs ask /health."""
         if self._trusted():
-            seen = self.server.monitor.watch()
-            self._answer(200, "text/html; charset=utf-8", page_of(seen))
+            page = self.server.page()
+            policy = {_POLICY: f"{page.policy}; frame-ancestors 'none'"}
+            self._answer(200, "text/html; charset=utf-8", page.text, policy)
         else:
             # A browser asks its user: any name, and the token as the password.
             ask = {"WWW-Authenticate": 'Basic realm="cml-iam"'}
