@@ -65,6 +65,7 @@ from cml_iam.facts._service import (
     known_keys,
     service,
     services,
+    services_without,
     updated,
 )
 
@@ -129,6 +130,7 @@ __all__ = [
     "service",
     "service_principal",
     "services",
+    "services_without",
     "singular_actions",
     "twins",
     "under_names",

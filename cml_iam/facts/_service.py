@@ -32,6 +32,16 @@ Elsewhere the keys of a resource type stand in the table of resource types alone
 OTHER_PREFIXES: Final = frozenset({"saml", "catalog", "identitycenter"})
 """Prefixes of condition keys that are no service's: the reference does not list all their keys."""
 
+_FURTHER_RESOURCES: Final = {
+    "s3:ListAllMyBuckets": "arn:${Partition}:s3:::${BucketName}",
+    "ssmmessages:OpenDataChannel": "arn:${Partition}:ssm:${Region}:${Account}:session/${SessionId}",
+}
+"""What AWS's guides name as the resource of actions for which the reference lists none.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/security_iam_service-with-iam.html
+https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
+"""
+
 _PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}|<[^>]*>|(?<=/)tag-key$")
 
 
@@ -160,6 +170,10 @@ class Service:
     def _action(self, raw: dict[str, Any]) -> Action:
         own = frozenset(map(_key_pattern, raw["conditionKeys"]))
         targets = tuple(self._target(entry, own) for entry in raw["resourceTypes"])
+        further = _FURTHER_RESOURCES.get(f"{self.name}:{raw['name']}")
+        if further:
+            arn = arn_of_format(further)
+            targets = (Target("documented", (arn,), Keys(own | GLOBAL_KEYS), required=False),)
         if self.name in SHARED_PREFIXES:
             everything = Target(
                 "any", (), Keys(frozenset(self.key_types) | GLOBAL_KEYS), required=False
@@ -228,7 +242,25 @@ def key_type(key: str) -> str | None:
     if found:
         return found
     owner = service(lower.partition(":")[0])
-    return _type_in(owner.key_types, lower) if owner else None
+    return (_type_in(owner.key_types, lower) if owner else None) or _type_elsewhere(lower)
+
+
+@lru_cache(1 << 10)
+def _type_elsewhere(lower: str) -> str | None:
+    """Return the type of a key that the reference lists under another service than its prefix's.
+
+    `ec2:osuser`, for instance, is a key of requests to EC2 Instance Connect.
+    """
+    found = (_type_in(each.key_types, lower) for each in map(service, sorted(services())) if each)
+    return next(filter(None, found), None) if ":" in lower else None
+
+
+@cache
+def services_without(key: str) -> tuple[str, ...]:
+    """Return the services that list no condition key *key*, in their order."""
+    lower = key.lower()
+    found = (service(name) for name in sorted(services()))
+    return tuple(each.name for each in found if each and not _type_in(each.key_types, lower))
 
 
 def known_keys(prefix: str) -> tuple[str, ...]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import arn_pattern, covers
-from cml_iam.lint._effect import listed
-from cml_iam.lint._finding import Found
+from cml_iam.lint._finding import Found, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +14,9 @@ if TYPE_CHECKING:
     from cml_iam.facts import Action
     from cml_iam.lint._subject import Item, Subject
 
-ALL_ROLES = ("arn", "*", "iam", "", "*", "role/*")
+TO_SERVICES: Final = "iam:PassRole"
+LINKED: Final = "iam:CreateServiceLinkedRole"
+ALL_ROLES: Final = ("arn", "*", "iam", "", "*", "role/*")
 
 
 def unrestricted_write(subject: Subject) -> Iterator[Found]:
@@ -48,16 +49,18 @@ def everything(subject: Subject) -> Iterator[Found]:
     for item in subject.allows:
         if item.statement.conditions or not _everywhere(item) or _capped(subject):
             continue
+        but_some = "" if item.written.not_resource is None else " but those listed"
         if item.statement.not_action is not None:
             yield Found(
-                "every action is allowed but those listed, and those AWS adds later too",
+                "every action is allowed but those listed, and those AWS adds later too"
+                + _for_services(item),
                 item.place("NotAction"),
                 "list the actions that are needed in `Action`; or make it a Deny",
                 item.label,
             )
         elif item.everything:
             yield Found(
-                "every action on every resource is allowed",
+                f"every action on every resource{but_some} is allowed",
                 item.place("Action"),
                 "list the actions that are needed",
                 item.label,
@@ -99,19 +102,48 @@ def _everywhere(item: Item) -> bool:
     return item.written.not_resource is not None or "*" in (item.written.resource or ())
 
 
+def _for_services(item: Item) -> str:
+    """Name what gives services rights, of all that NotAction leaves."""
+    left = [name for name in (TO_SERVICES, LINKED) if item.compiled.matches_action(name)]
+    return f"; {listed(left)} {'are' if len(left) > 1 else 'is'} among them" if left else ""
+
+
 def pass_any_role(subject: Subject) -> Iterator[Found]:
     """Yield iam:PassRole on every role: whoever may launch then has the rights of any of them."""
-    if subject.kind != "identity":
-        return
-    for item in subject.allows:
-        if "iam:PassRole" not in item.actions:
+    for item, roles, place in _on_every_role(subject, TO_SERVICES):
+        yield Found(
+            f"{roles} may be passed to a service: with RunInstances that is the rights of any role "
+            "that EC2 may assume",
+            place,
+            "name the one role that is needed",
+            item.label,
+        )
+
+
+def linked_roles(subject: Subject) -> Iterator[Found]:
+    """Yield iam:CreateServiceLinkedRole for whatever service there is."""
+    for item, roles, place in _on_every_role(subject, LINKED):
+        if any(each.condition.key.lower() == "iam:awsservicename" for each in item.asked):
+            continue
+        yield Found(
+            f"a service-linked role may be created for any service: {roles} is allowed",
+            place,
+            "name the services: `iam:AWSServiceName` with `StringEquals`, or the ARN of the role",
+            item.label,
+        )
+
+
+def _on_every_role(subject: Subject, action: str) -> Iterator[tuple[Item, str, Place | None]]:
+    """Yield Allows that name *action* for every role of an account: which roles, and where."""
+    for item in subject.allows if subject.kind == "identity" else ():
+        if action not in item.actions:
             continue
         for index, text in enumerate(item.written.resource or ()):
             if _all_roles(text, item):
-                yield _any_role(item, "every role", item.place("Resource", index))
+                yield item, "every role", item.place("Resource", index)
         excepted = item.written.not_resource
         if excepted is not None and not any(_all_roles(text, item) for text in excepted):
-            yield _any_role(item, "every role but those listed", item.place("NotResource"))
+            yield item, "every role but those listed", item.place("NotResource")
 
 
 def _all_roles(text: str, item: Item) -> bool:
@@ -120,13 +152,3 @@ def _all_roles(text: str, item: Item) -> bool:
     if pattern is None or "${" in text:
         return False
     return covers((pattern[0], "*", *pattern[2:4], "*", pattern[5]), ALL_ROLES)
-
-
-def _any_role(item: Item, roles: str, place: Place | None) -> Found:
-    return Found(
-        f"{roles} may be passed to a service: with RunInstances that is the rights of any role "
-        "that EC2 may assume",
-        place,
-        "name the one role that is needed",
-        item.label,
-    )

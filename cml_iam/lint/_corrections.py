@@ -174,31 +174,18 @@ def _add_conditions(item: Item, wanted: list[tuple[str, Any]]) -> tuple[Edit, ..
     blocks = {operator: {TAG_KEYS: value} for operator, value in wanted}
     if not blocks:
         return ()
-    if not item.statement.conditions and not _blocks(item):
-        raw = _raw(item)
-        if "Condition" not in raw:
-            return (Edit("add", here, "Condition", blocks),)
+    if "Condition" not in item.raw:
+        return (Edit("add", here, "Condition", blocks),)
     return tuple(Edit("add", (*here, "Condition"), name, block) for name, block in blocks.items())
 
 
 def _blocks(item: Item) -> list[str]:
     """Return the operators of the statement as they stand in the text."""
-    return list(_raw(item).get("Condition", {}))
+    return list(item.raw.get("Condition", {}))
 
 
 def _keys_of(item: Item, operator: str) -> list[str]:
-    return [key.lower() for key in _raw(item)["Condition"][operator]]
-
-
-def _raw(item: Item) -> dict[str, Any]:
-    located = item.document.located
-    if located is None:
-        return {}
-    raw: Any = located.value
-    for part in item.document.path(item.statement):
-        raw = raw[part]
-    found: dict[str, Any] = raw
-    return found
+    return [key.lower() for key in item.raw["Condition"][operator]]
 
 
 def _path_of(item: Item, condition: Condition) -> tuple[str | int, ...]:

@@ -7,19 +7,19 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cml_iam.facts import ANY, is_region, overlap, same_key
 from cml_iam.lint._ask import beyond, inside, matched
-from cml_iam.lint._effect import listed
-from cml_iam.lint._finding import Found, Step
+from cml_iam.lint._finding import Found, listed
 from cml_iam.lint._subject import demands_text
-from cml_iam.policy import pattern_covers
+from cml_iam.policy import pattern_covers, pattern_matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cml_iam.engine import Request
     from cml_iam.lint._subject import Item, Named, Subject
@@ -66,6 +66,81 @@ def redundant(subject: Subject) -> Iterator[Found]:
         )
 
 
+def redundant_elements(subject: Subject) -> Iterator[Found]:
+    """Yield actions and resources that another of the same list names already, and numbers."""
+    for item in subject.items:
+        written = item.written
+        yield from _named_already(item, "Action", written.action or ())
+        yield from _named_already(item, "Resource", written.resource or ())
+        yield from _included_sessions(item)
+        for asked in item.asked:
+            condition = asked.condition
+            compares = asked.family == "numeric" and not asked.operator.base.endswith("equals")
+            if compares and len(condition.values) > 1:
+                yield Found(
+                    f"{condition.operator} with several numbers is met if one of them meets it: "
+                    "all but one make no difference",
+                    item.condition_place(condition),
+                    "name one number",
+                    item.label,
+                )
+
+
+def _named_already(item: Item, element: str, texts: Sequence[str]) -> Iterator[Found]:
+    forms = [_fields(text, element) for text in texts]
+    wide = {form: text for form, text in zip(forms, texts, strict=True) if "*" in text}
+    seen: dict[tuple[str, ...], str] = {}
+    for index, form in enumerate(forms):
+        covering = (text for other, text in wide.items() if other != form and _plainly(other, form))
+        other = seen.get(form) or next(covering, None)
+        if other is not None:
+            yield Found(
+                f"`{texts[index]}` is named already, by `{other}`",
+                item.place(element, index),
+                "remove one of the two",
+                item.label,
+            )
+        seen.setdefault(form, texts[index])
+
+
+def _fields(text: str, element: str) -> tuple[str, ...]:
+    """Return the parts of *text* that wildcards do not cross; case does not count in actions."""
+    if element == "Action":
+        return (text.lower(),)
+    return ANY if text == "*" else tuple(text.split(":", len(ANY) - 1))
+
+
+def _plainly(wide: tuple[str, ...], form: tuple[str, ...]) -> bool:
+    """Say whether *wide* names all that *form* does; a wildcard in *form* needs one that takes it.
+
+    Patterns with `?` are left out: a proof for lists of them would cost more than it tells.
+    """
+    return (
+        len(wide) == len(form)
+        and form[-1].startswith(wide[-1].partition("*")[0])
+        and all(
+            "?" not in one and pattern_matches(one, other.replace("*", "\0"))
+            for one, other in zip(wide, form, strict=True)
+        )
+    )
+
+
+def _included_sessions(item: Item) -> Iterator[Found]:
+    """Yield sessions among the principals whose role is one of them too."""
+    pairs = item.written.principal.ids if item.written.principal else ()
+    names = [name for kind, listed_names in pairs if kind == "AWS" for name in listed_names]
+    for index, name in enumerate(names):
+        session = re.fullmatch(r"(arn:[^:]*):sts::([0-9]{12}):assumed-role/([^/]+)/.*", name)
+        role = session and f"{session[1]}:iam::{session[2]}:role/{session[3]}"
+        if role in names:
+            yield Found(
+                f"`{name}` is a session of `{role}`, which is a principal of the statement too",
+                item.place("Principal", "AWS", index),
+                "remove one of the two",
+                item.label,
+            )
+
+
 def shadowed(subject: Subject) -> Iterator[Found]:
     """Yield Allows of what a Deny refuses wholly."""
     denies = tuple(subject.denies)
@@ -84,13 +159,14 @@ def _shadowed(item: Item, found: list[Cover], subject: Subject) -> Found:
     what = "this statement allows nothing" if whole else f"{listed(names)}: not allowed"
     wides = {id(cover.wide) for cover in found}
     witness = matched(item, action=found[0].element.text).witness
+    words = described(witness.request, item, found[0].wide) if witness else ""
     return Found(
         f"{what}: {_place_of(found)} {'refuse' if len(wides) > 1 else 'refuses'} it wherever this "
         "statement allows it, and a Deny always wins",
         item.place() if whole else item.place("Action", found[0].element.index),
         "remove it, or except it from the Deny",
         item.label,
-        (_step(subject, witness.request, item, found[0].wide),) if witness else (),
+        (subject.step(witness.request, words),) if witness else (),
     )
 
 
@@ -108,7 +184,7 @@ def _undone(item: Item, found: list[Cover], subject: Subject) -> Found:
         item.place(),
         f"put the restriction into {listed(wides)}, or remove the action there",
         item.label,
-        (_step(subject, request, item, found[0].wide),) if request else (),
+        (subject.step(request, described(request, item, found[0].wide)),) if request else (),
     )
 
 
@@ -228,10 +304,6 @@ def _only_region(item: Item, wide: Item) -> Condition | None:
     if any(is_region(each.condition.key) for each in item.asked):
         return None
     return only.condition if is_region(only.condition.key) and demands_text(only) else None
-
-
-def _step(subject: Subject, request: Request, *items: Item) -> Step:
-    return Step(request, subject.authorizer.decide(request).outcome, described(request, *items))
 
 
 def described(request: Request, *items: Item) -> str:

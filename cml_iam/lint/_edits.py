@@ -39,7 +39,7 @@ Claim = Literal["narrower", "grant", "same", "guess"]
 
 A `narrower` one allows nothing more; a `grant` allows what the corrected statement says, because
 the finding is that this is missing; the `same` changes nothing that is allowed; a `guess`, such as
-the nearest spelling, is for people to judge and never written.
+the nearest spelling, is for people to judge and is never written.
 """
 
 

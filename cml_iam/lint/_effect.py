@@ -5,11 +5,14 @@ What is so is asked of the proof; the reference says where, and in which words.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from cml_iam import facts
 from cml_iam.facts import (
+    EXACT_SERVICES,
     GLOBAL_KEYS,
     REQUEST_TAG,
+    RESOURCE_TAG,
     TAG_KEYS,
     is_provider_key,
     is_region,
@@ -22,29 +25,16 @@ from cml_iam.facts import (
 )
 from cml_iam.lint._ask import matched
 from cml_iam.lint._corrections import any_resource, other_key
-from cml_iam.lint._finding import Found
+from cml_iam.lint._finding import Found, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from cml_iam.facts import Action, Target
     from cml_iam.lint._edits import Claim, Correction
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
     from cml_iam.space import Asked
-
-SHOWN: Final = 4
-"""Names listed before `and N more`."""
-
-
-def listed(names: list[str], *, most: int = SHOWN) -> str:
-    """Return *names* in one phrase, cut short where there are more than *most*."""
-    quoted = [f"`{name}`" for name in names[:most]]
-    if len(names) > most:
-        quoted.append(f"{len(names) - most} more")
-    if len(quoted) == 1:
-        return quoted[0]
-    return f"{', '.join(quoted[:-1])} and {quoted[-1]}"
 
 
 def foreign_keys(subject: Subject) -> Iterator[Found]:
@@ -61,6 +51,28 @@ def foreign_keys(subject: Subject) -> Iterator[Found]:
                 yield _never(item, asked.condition, lacking, all_lack=all_lack)
             elif lacking and _surprises(item, asked, lacking, all_lack=all_lack):
                 yield _always(item, asked.condition, lacking, all_lack=all_lack)
+
+
+def tags_of_some(subject: Subject) -> Iterator[Found]:
+    """Yield conditions on tags in statements about every service, which some services lack."""
+    for item in subject.items:
+        if not item.everything and item.statement.not_action is None:
+            continue
+        for asked in item.asked:
+            key = same_key(asked.condition.key)
+            if not key.startswith((RESOURCE_TAG, REQUEST_TAG)) and key != TAG_KEYS:
+                continue
+            lacking = facts.services_without(key)
+            if asked.operator.known and lacking:
+                holds = "always" if asked.test({}) else "never"
+                yield Found(
+                    f"by AWS's reference of {updated()}, {len(lacking)} services have no key "
+                    f"`{asked.condition.key}` ({listed(list(lacking), most=3)}): for them the "
+                    f"condition {holds} holds",
+                    item.condition_place(asked.condition),
+                    "put actions of these services into a statement of their own",
+                    item.label,
+                )
 
 
 def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
@@ -194,10 +206,11 @@ def needs_any(subject: Subject) -> Iterator[Found]:
         dead = [each for each in _dead_elements(item) if _take_no_resource(each)]
         if dead:
             names = [each.text for each in dead]
+            them = "them" if len(names) > 1 else "it"
             yield Found(
-                f'{listed(names)} can be named with `"Resource": "*"` only, by AWS\'s reference of '
-                f"{updated()}: the statement {item.grants} nothing for "
-                f"{'them' if len(names) > 1 else 'it'}",
+                f"AWS's reference of {updated()} lists no resource for {listed(names)}, so that "
+                f'only `"Resource": "*"` names {them}: if that is all, the statement {item.grants} '
+                f"nothing for {them}",
                 item.place("Action", dead[0].index),
                 'put such actions into a statement of their own with `"Resource": "*"`',
                 item.label,
@@ -228,8 +241,9 @@ def _dead_found(item: Item, dead: list[Named]) -> Found:
     names = [each.text for each in dead]
     targets = {t.type for each in dead for action in each.actions for t in action.targets}
     return Found(
-        f"{listed(names)} {'are' if len(names) > 1 else 'is'} about none of these resources: the "
-        f"statement {item.grants} nothing for {'them' if len(names) > 1 else 'it'}",
+        f"by AWS's reference of {updated()}, {listed(names)} "
+        f"{'are' if len(names) > 1 else 'is'} about none of these resources: the statement "
+        f"{item.grants} nothing for {'them' if len(names) > 1 else 'it'}",
         item.place("Action", dead[0].index),
         f"{'they are' if len(names) > 1 else 'it is'} about {listed(sorted(targets - {''}))}",
         item.label,
@@ -247,7 +261,7 @@ def _unused(item: Item, dead: list[Named]) -> Iterator[Found]:
             continue
         if not any(_is_about(action.targets, pattern) for action in actions):
             yield Found(
-                f"no action of the statement is about `{text}`",
+                f"by AWS's reference of {updated()}, no action of the statement is about `{text}`",
                 item.place("Resource", index),
                 "remove it, or add the action that is meant",
                 item.label,
@@ -268,20 +282,20 @@ def contradictions(subject: Subject) -> Iterator[Found]:
             core = _core(item)
             if len(core) > 1:
                 yield _contradiction(item, core)
-            elif core and is_region(core[0].key):
+            elif core and is_region(core[0].key) and _in_regions(item):
                 yield _other_region(item, core[0])
 
 
 def _may_contradict(item: Item) -> bool:
-    """Say whether conditions bear on one another: on one key, on tags sent, or on the region."""
+    """Say whether there are conditions that could contradict another, or the resources' region."""
     if not all(each.operator.known and each.condition.values for each in item.asked):
         return False  # said by the rules about operators and values
-    keys = [same_key(each.condition.key) for each in item.asked]
-    if len(set(keys)) < len(keys):
-        return True
-    if any(map(is_region, keys)) and not any(p[3] in {"", "*"} for _, p in item.resources):
-        return bool(item.resources)
-    return TAG_KEYS in keys and any(key.startswith(REQUEST_TAG) for key in keys)
+    return len(item.asked) > 1 or any(is_region(each.condition.key) for each in item.asked)
+
+
+def _in_regions(item: Item) -> bool:
+    """Say whether each resource of *item* names its region."""
+    return bool(item.resources) and not any(p[3] in {"", "*"} for _, p in item.resources)
 
 
 def _core(item: Item) -> tuple[Condition, ...]:
@@ -325,3 +339,34 @@ def _other_region(item: Item, condition: Condition) -> Found:
         "name the same regions in both",
         item.label,
     )
+
+
+def matches_nothing(subject: Subject, said: Container[tuple[str, str | None]]) -> Iterator[Found]:
+    """Yield statements that no request matches, of which nothing is *said* so far.
+
+    *said* has them by file and label.
+    """
+    for item in subject.items:
+        place = item.place()
+        known = (place.file if place else "", item.label) in said
+        if not known and _is_certain(item) and matched(item).holds:
+            yield Found(
+                f"no request that AWS sends matches this statement: it {item.grants} nothing",
+                place,
+                "`cml-iam policy explain` shows, for a request that it is meant for, which part "
+                "does not match",
+                item.label,
+            )
+
+
+def _is_certain(item: Item) -> bool:
+    """Say whether the proof stands on more than what the reference lists of other services.
+
+    Not all resources and lists of values are in it; and GetCallerIdentity needs no Allow.
+    """
+    services = {action.service for action in item.actions.values()}
+    if services and services <= EXACT_SERVICES:
+        return True
+    keys = (each.condition.key.lower() for each in item.asked)
+    alone = bool(item.asked) and all(key in GLOBAL_KEYS for key in keys)
+    return alone and not matched(item, conditions=()).holds

@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam import facts
 from cml_iam.facts import EXAMPLE_ACCOUNT, RESOURCE_TAG, first_region, same_key
 from cml_iam.lint._ask import allowed, request_of, sent
-from cml_iam.lint._effect import listed
-from cml_iam.lint._finding import Found
-from cml_iam.lint._tags import step
+from cml_iam.lint._finding import Found, listed
 from cml_iam.prove import Shape
 from cml_iam.shipped import shipped_text
 
@@ -210,5 +208,5 @@ def _found(subject: Subject, item: Item, ways: list[tuple[Escalation, list[Reque
         "name the users, groups, roles and policies it is for, and set a permissions boundary "
         f"(see {escalation.page})",
         item.label,
-        tuple(step(subject, each, f"{each.action} on {each.resource}") for each in way),
+        tuple(subject.step(each, f"{each.action} on {each.resource}") for each in way),
     )

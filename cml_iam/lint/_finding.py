@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from cml_iam.engine import Request
@@ -113,3 +113,17 @@ def _plain(context: Mapping[str, Any]) -> dict[str, Any]:
         key: list(value) if isinstance(value, list | tuple) else value
         for key, value in context.items()
     }
+
+
+SHOWN: Final = 4
+"""Names listed before `and N more`."""
+
+
+def listed(names: list[str], *, most: int = SHOWN) -> str:
+    """Return *names* in one phrase, cut short where there are more than *most*."""
+    quoted = [f"`{name}`" for name in names[:most]]
+    if len(names) > most:
+        quoted.append(f"{len(names) - most} more")
+    if len(quoted) == 1:
+        return quoted[0]
+    return f"{', '.join(quoted[:-1])} and {quoted[-1]}"

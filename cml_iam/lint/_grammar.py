@@ -207,3 +207,31 @@ def variables_version(subject: Subject) -> Iterator[Found]:
                 item.label,
                 correction=latest_version(item),
             )
+
+
+def no_version(subject: Subject) -> Iterator[Found]:
+    """Yield documents that do not say their Version: IAM takes them for ones of 2008."""
+    for document in subject.documents:
+        if document.located is not None and "Version" not in document.located.value:
+            yield Found(
+                "the document has no `Version`, so IAM reads it by the rules of 2008-10-17",
+                document.located.place(()),
+                f'add `"Version": "{VERSION_2012}"`',
+            )
+
+
+def empty(subject: Subject) -> Iterator[Found]:
+    """Yield a Sid or conditions that are there and empty."""
+    for item in subject.items:
+        conditions = item.raw.get("Condition", None)
+        blocks = conditions if isinstance(conditions, dict) else {}
+        hollow: list[tuple[str, ...]] = [("Sid",)] if item.written.sid == "" else []
+        hollow += [("Condition",)] if conditions == {} else []
+        hollow += [("Condition", name) for name, block in blocks.items() if block == {}]
+        for path in hollow:
+            yield Found(
+                f"`{path[-1]}` is empty, so it says nothing",
+                item.place(*path),
+                "remove it, or write what is meant",
+                item.label,
+            )

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.facts import EXAMPLE_REGIONS, REQUEST_TAG, TAG_KEYS, is_region, never_with
 from cml_iam.lint._ask import allowed, can_be, owing, sent
 from cml_iam.lint._corrections import further_statement, spelled_tag
-from cml_iam.lint._effect import listed
-from cml_iam.lint._finding import Found, Step
+from cml_iam.lint._finding import Found, Step, listed
 from cml_iam.lint._subject import demands_text, ec2_action
-from cml_iam.lint._tags import besides, forbids_text, other_case, step
+from cml_iam.lint._tags import besides, forbids_text, other_case
 from cml_iam.prove import Shape, where
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ def _denied_launch(subject: Subject, run: Action, denied: list[Target]) -> Found
 
 def _refusals(subject: Subject, run: Action, targets: list[Target]) -> tuple[Step, ...]:
     request = sent(_launch(run, targets[0]))
-    return (step(subject, request, f"{run.full} on {request.resource}"),) if request else ()
+    return (subject.step(request, f"{run.full} on {request.resource}"),) if request else ()
 
 
 def _keys_in_the_way(subject: Subject, run: Action, missing: list[Target]) -> list[str]:
@@ -182,7 +181,7 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
             _region_place(item),
             'allow ec2:DescribeRegions on `"Resource": "*"` without a condition',
             item.label,
-            (step(subject, request, f"ec2:DescribeRegions in {outside}"),),
+            (subject.step(request, f"ec2:DescribeRegions in {outside}"),),
         )
 
 
@@ -260,10 +259,10 @@ def _launched(subject: Subject, item: Item, asked: Asked, launch: Request) -> Fo
         f"demand the spelling too: `ForAnyValue:StringEquals` on `aws:TagKeys` with `{tag}`",
         item.label,
         (
-            step(
-                subject, _untagged(launch), f"{launch.action} on {launch.resource}, without the tag"
+            subject.step(
+                _untagged(launch), f"{launch.action} on {launch.resource}, without the tag"
             ),
-            step(subject, launch, f"{launch.action} on it, with the tag {twin}={value}"),
+            subject.step(launch, f"{launch.action} on it, with the tag {twin}={value}"),
         ),
         spelled_tag(item, tag),
     )

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DocumentError, Place
 from cml_iam.lint._corrections import grammar_corrections
-from cml_iam.lint._finding import KINDS, Finding, Found, Kind
+from cml_iam.lint._effect import matches_nothing
+from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity
 from cml_iam.lint._kind import recognized_kind
-from cml_iam.lint._rules import GRAMMAR, RULES, SYNTAX, Rule
+from cml_iam.lint._rules import GRAMMAR, MATCHES_NOTHING, RULES, SYNTAX, Rule
 from cml_iam.lint._subject import Subject
 from cml_iam.policy import build_policy, grammar_problems, parse_json
 
@@ -105,6 +106,8 @@ def lint_policies(
         if rule.check is not None
         for each in rule.check(subject)
     ]
+    said = {(_file(e), e.statement) for e in found if e.severity > Severity.INFO}
+    found += map(MATCHES_NOTHING.finding, matches_nothing(subject, said))
     return tuple(sorted(found, key=_order))
 
 

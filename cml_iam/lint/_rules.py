@@ -13,7 +13,7 @@ from typing import Final
 
 from cml_iam.lint import (
     _advice,
-    _arnrules,
+    _arns,
     _cover,
     _effect,
     _escalation,
@@ -23,6 +23,7 @@ from cml_iam.lint import (
     _principals,
     _tags,
     _trust,
+    _values,
 )
 from cml_iam.lint._finding import Finding, Found, Severity
 from cml_iam.lint._subject import Subject
@@ -40,7 +41,10 @@ _SERVICES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: *check* yields what it finds; None for the two that judge the text itself."""
+    """One rule: *check* yields what it finds.
+
+    It is None for those that judge the text itself, or what the other rules leave.
+    """
 
     id: str
     name: str
@@ -85,6 +89,14 @@ GRAMMAR: Final = Rule(
     f"{_IAM}/reference_policies_grammar.html",
 )
 
+MATCHES_NOTHING: Final = Rule(
+    "CML308",
+    "matches-nothing",
+    Severity.WARNING,
+    "a statement that no request matches, whatever the cause",
+    f"{_IAM}/reference_policies_evaluation-logic.html",
+)
+
 RULES: Final = (
     SYNTAX,
     GRAMMAR,
@@ -121,6 +133,30 @@ RULES: Final = (
         _grammar.variables_version,
     ),
     Rule(
+        "CML107",
+        "no-version",
+        Severity.INFO,
+        "a document that does not say its Version",
+        f"{_IAM}/reference_policies_elements_version.html",
+        _grammar.no_version,
+    ),
+    Rule(
+        "CML108",
+        "variable",
+        Severity.ERROR,
+        "a policy variable that is malformed, or stands where there are none",
+        f"{_IAM}/reference_policies_variables.html",
+        _names.variables,
+    ),
+    Rule(
+        "CML109",
+        "empty",
+        Severity.INFO,
+        "a Sid or a condition that is there and empty",
+        f"{_IAM}/reference_policies_grammar.html",
+        _grammar.empty,
+    ),
+    Rule(
         "CML201",
         "unknown-action",
         Severity.WARNING,
@@ -150,7 +186,7 @@ RULES: Final = (
         Severity.ERROR,
         "a value that its operator cannot read, or none at all",
         f"{_IAM}/reference_policies_elements_condition_operators.html",
-        _names.values,
+        _values.values,
     ),
     Rule(
         "CML205",
@@ -158,7 +194,7 @@ RULES: Final = (
         Severity.WARNING,
         "a wildcard that its operator takes as a plain character",
         f"{_IAM}/reference_policies_elements_condition_operators.html#Conditions_String",
-        _names.literal_wildcards,
+        _values.literal_wildcards,
     ),
     Rule(
         "CML206",
@@ -166,7 +202,7 @@ RULES: Final = (
         Severity.ERROR,
         "a resource that is neither an ARN nor `*`",
         f"{_IAM}/reference-arns.html",
-        _arnrules.malformed,
+        _arns.malformed,
     ),
     Rule(
         "CML207",
@@ -174,7 +210,31 @@ RULES: Final = (
         Severity.WARNING,
         "an operator that cannot compare values of the key's type",
         f"{_IAM}/reference_policies_condition-single-vs-multi-valued-context-keys.html",
-        _names.operator_types,
+        _values.operator_types,
+    ),
+    Rule(
+        "CML208",
+        "unknown-region",
+        Severity.WARNING,
+        "a region that does not exist",
+        "https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html",
+        _arns.unknown_regions,
+    ),
+    Rule(
+        "CML209",
+        "incomplete-arn",
+        Severity.WARNING,
+        "an ARN without the region or account that its type always has",
+        _SERVICES,
+        _arns.incomplete,
+    ),
+    Rule(
+        "CML210",
+        "mixed-values",
+        Severity.WARNING,
+        "values of one condition that do not go together",
+        f"{_IAM}/reference_policies_elements_condition.html",
+        _values.mixed,
     ),
     Rule(
         "CML211",
@@ -215,6 +275,14 @@ RULES: Final = (
         "what a resource control policy cannot have",
         f"{_ORGANIZATIONS}/orgs_manage_policies_rcps_syntax.html",
         _principals.control,
+    ),
+    Rule(
+        "CML216",
+        "id",
+        Severity.WARNING,
+        "a value that no id of the key has the form of",
+        f"{_IAM}/reference_policies_condition-keys.html",
+        _values.ids,
     ),
     Rule(
         "CML301",
@@ -271,6 +339,39 @@ RULES: Final = (
         "an Allow of what a Deny refuses wholly",
         f"{_IAM}/reference_policies_evaluation-logic.html",
         _cover.shadowed,
+    ),
+    MATCHES_NOTHING,
+    Rule(
+        "CML309",
+        "private-address",
+        Severity.WARNING,
+        "a private address under aws:SourceIp, which is a public one",
+        f"{_IAM}/reference_policies_condition-keys.html",
+        _values.private_addresses,
+    ),
+    Rule(
+        "CML310",
+        "tag-of-some",
+        Severity.INFO,
+        "a condition on tags for every service, of which some have no tags",
+        _SERVICES,
+        _effect.tags_of_some,
+    ),
+    Rule(
+        "CML311",
+        "redundant-element",
+        Severity.INFO,
+        "an action, resource, principal or number that another includes",
+        f"{_IAM}/reference_policies_grammar.html",
+        _cover.redundant_elements,
+    ),
+    Rule(
+        "CML312",
+        "host-bits",
+        Severity.INFO,
+        "a range of addresses with digits that do not count",
+        f"{_IAM}/reference_policies_elements_condition_operators.html",
+        _values.host_bits,
     ),
     Rule(
         "CML318",
@@ -343,6 +444,30 @@ RULES: Final = (
         "actions that lead to other permissions, alone or together",
         f"{_IAM}/access_policies_boundaries.html",
         _escalation.escalates,
+    ),
+    Rule(
+        "CML506",
+        "absent-passes",
+        Severity.WARNING,
+        "ForAllValues in an Allow, which an absent key meets",
+        f"{_IAM}/reference_policies_condition-single-vs-multi-valued-context-keys.html",
+        _values.absent_passes,
+    ),
+    Rule(
+        "CML507",
+        "unpaired-key",
+        Severity.WARNING,
+        "a key that restricts little without another beside it",
+        f"{_IAM}/reference_policies_condition-keys.html",
+        _values.unpaired,
+    ),
+    Rule(
+        "CML508",
+        "text-for-arn",
+        Severity.INFO,
+        "StringLike with a wildcard on a key that is an ARN",
+        f"{_IAM}/reference_policies_elements_condition_operators.html",
+        _values.texts_for_arns,
     ),
     Rule(
         "CML521",
@@ -423,5 +548,13 @@ RULES: Final = (
         "every action of a service allowed",
         f"{_IAM}/best-practices.html",
         _advice.service_wide,
+    ),
+    Rule(
+        "CML605",
+        "any-linked-role",
+        Severity.INFO,
+        "every service-linked role may be created",
+        f"{_IAM}/using-service-linked-roles.html",
+        _advice.linked_roles,
     ),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cml_iam import facts
 from cml_iam.engine import compile_policies
 from cml_iam.facts import arn_pattern, overlap
+from cml_iam.lint._finding import Step
 from cml_iam.policy import PolicyDocument, Statement, pattern_matches
 from cml_iam.space import Part
 
@@ -72,6 +73,15 @@ class Item(Part):
     def said(self) -> Said:
         """The statement without its number and Sid, and its version: equal if they say the same."""
         return replace(self.statement, index=0, sid=None), self.document.version
+
+    @cached_property
+    def raw(self) -> dict[str, Any]:
+        """The statement as it stands in the text, parsed; empty if there is no text."""
+        located = self.document.located
+        value: Any = located.value if located else {}
+        for part in self.document.path(self.written) if located else ():
+            value = value[part]
+        return dict(value)
 
     def place(self, *element: str | int) -> Place | None:
         """Return where the statement, or the *element* of it, stands."""
@@ -216,6 +226,10 @@ class Subject:
         matched = {id(each.statement) for _, each in self.authorizer.matched(request)}
         found = (item for item in self.items if id(item.statement) in matched)
         return next((item for item in found if item.allows is allowed), None)
+
+    def step(self, request: Request, says: str) -> Step:
+        """Return *request* as a step of a witness, decided."""
+        return Step(request, self.authorizer.decide(request).outcome, says)
 
     @cached_property
     def account(self) -> str | None:

@@ -24,7 +24,7 @@ from cml_iam.facts import (
 )
 from cml_iam.lint._ask import allowed, overtaken, owing, request_of
 from cml_iam.lint._corrections import guarded_tag
-from cml_iam.lint._finding import Found, Step
+from cml_iam.lint._finding import Found
 from cml_iam.lint._subject import demands_text, ec2_action
 from cml_iam.prove import Shape, TagTest, changing_key, giving, taking_away, where
 
@@ -304,9 +304,9 @@ def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
         f"`ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.key}`",
         gate.item.label,
         (
-            step(gate.subject, shut, f"{opened.action} on {opened.resource}, without the tag"),
-            *(step(gate.subject, each, _change(each, tag, "it")) for each in tagging),
-            step(gate.subject, opened, f"{opened.action} on it"),
+            gate.subject.step(shut, f"{opened.action} on {opened.resource}, without the tag"),
+            *(gate.subject.step(each, _change(each, tag, "it")) for each in tagging),
+            gate.subject.step(opened, f"{opened.action} on it"),
         ),
         _guarded(gate, tagging[0]),
     )
@@ -322,8 +322,8 @@ def _wiped(gate: Gate, wipe: Request, opened: Request) -> Found:
         f"and `ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.key}`",
         gate.item.label,
         (
-            step(gate.subject, wipe, _change(wipe, gate.key, wipe.resource)),
-            step(gate.subject, shut, f"{opened.action} on it, now without the tag"),
+            gate.subject.step(wipe, _change(wipe, gate.key, wipe.resource)),
+            gate.subject.step(shut, f"{opened.action} on it, now without the tag"),
         ),
         _guarded(gate, wipe),
     )
@@ -367,8 +367,3 @@ def _granter(gate: Gate, request: Request) -> str:
         return "the policy"
     place = item.place()
     return f"`{item.label}`" + (f" ({place})" if place else "")
-
-
-def step(subject: Subject, request: Request, says: str) -> Step:
-    """Return *request* as a step of a witness, decided."""
-    return Step(request, subject.authorizer.decide(request).outcome, says)

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import EXAMPLE_ACCOUNT
-from cml_iam.lint._effect import listed
-from cml_iam.lint._finding import Found, Step
+from cml_iam.lint._finding import Found, Step, listed
 from cml_iam.lint._oidc import BY_APPLICATION, Token, host_of, issuer_of
 from cml_iam.lint._strangers import ROLE, admitted, example_of, stranger_arn, values_of_user
 

@@ -1,0 +1,147 @@
+"""Resources that name nothing: no ARN at all, or one that no resource of AWS has.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from cml_iam import facts
+from cml_iam.facts import arn_pattern
+from cml_iam.lint._finding import Found
+from cml_iam.policy import pattern_matches, patterns_overlap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cml_iam.errors import Place
+    from cml_iam.facts import ArnPattern
+    from cml_iam.lint._subject import Item, Subject
+
+FIELDS: Final = 6
+_OPEN: Final = re.compile(r"[*?]|\$\{")
+_PARTITION: Final = re.compile(r"aws(-[a-z]+)*")
+_REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+|global|")
+_OWNERS: Final = ("amazon", "aws", "aws-marketplace", "cloudfront")
+"""Names that stand in the place of an account where AWS or a service owns the resource."""
+
+_ACCOUNT: Final = re.compile(rf"[0-9]{{12}}|{'|'.join(_OWNERS)}|")
+
+
+def malformed(subject: Subject) -> Iterator[Found]:
+    """Yield elements of Resource and NotResource that are neither `*` nor an ARN."""
+    for item, text, place in _resources(subject):
+        if problem := _problem(text):
+            yield Found(
+                problem,
+                place,
+                "an ARN is `arn:partition:service:region:account:resource`",
+                item.label,
+            )
+
+
+def incomplete(subject: Subject) -> Iterator[Found]:
+    """Yield ARNs without a region or account where every type of resource they can name has one."""
+    for item, text, place in _resources(subject):
+        pattern = arn_pattern(text, variables=item.variables)
+        if pattern is None or text == "*" or _problem(text):
+            continue
+        for field, name in ((3, "region"), (4, "account")):
+            formats = [each for each in _formats(item, pattern, field) if _alike(pattern, each)]
+            if pattern[field] == "" and formats and all(each[field] == "*" for each in formats):
+                yield Found(
+                    f"`{text}` has no {name}: by AWS's reference of {facts.updated()} every ARN of "
+                    "this type has one, so it names nothing",
+                    place,
+                    f"name the {name}, or put `*` in its place",
+                    item.label,
+                )
+
+
+def unknown_regions(subject: Subject) -> Iterator[Found]:
+    """Yield regions that are not in the list of AWS's regions, in ARNs and in conditions."""
+    for item, text, place in _resources(subject):
+        pattern = arn_pattern(text, variables=item.variables)
+        if pattern is None or pattern[1] not in (*facts.PARTITIONS, "*"):
+            continue
+        regional = pattern[2] in facts.EXACT_SERVICES
+        if pattern[3] and (pattern[3] != "global" or regional) and _is_unknown(pattern[3]):
+            yield _unknown_region(pattern[3], item, place)
+    for item in subject.items:
+        for asked in item.asked:
+            condition = asked.condition
+            if not facts.is_region(condition.key) or not asked.operator.base.startswith("string"):
+                continue
+            for index, value in enumerate(condition.values):
+                if "${" not in value and _is_unknown(value.lower()):
+                    yield _unknown_region(value, item, item.condition_place(condition, index))
+
+
+def _is_unknown(region: str) -> bool:
+    """Say whether *region*, which may have wildcards, is none of those AWS has."""
+    return not any(pattern_matches(region, each) for each in (*facts.all_regions(), "aws-global"))
+
+
+def _unknown_region(region: str, item: Item, place: Place | None) -> Found:
+    return Found(
+        f"AWS's list of regions, as of this release, has no `{region}`",
+        place,
+        facts.meant_region(region, facts.all_regions())
+        or "use the code of the region, such as `eu-central-1`",
+        item.label,
+    )
+
+
+def _resources(subject: Subject) -> Iterator[tuple[Item, str, Place | None]]:
+    """Yield each element of Resource and NotResource, and where it stands."""
+    for item in subject.items:
+        both = ("Resource", item.written.resource), ("NotResource", item.written.not_resource)
+        for element, texts in both:
+            for index, text in enumerate(texts or ()):
+                yield item, text, item.place(element, index)
+
+
+def _formats(item: Item, pattern: ArnPattern, field: int) -> Iterable[ArnPattern]:
+    """Return the ARNs of the resource types that the statement's actions are about.
+
+    About accounts the reference is right for some services only: AWS owns documents of SSM, for
+    instance, and their ARNs have no account.
+    """
+    named = tuple(item.actions.values())
+    if item.everything or item.statement.not_action is not None:
+        owner = facts.service(pattern[2])
+        named = owner.matching("*") if owner else ()
+    known = [each for each in named if field == 3 or each.service in facts.EXACT_SERVICES]
+    return dict.fromkeys(
+        arn for action in known for target in action.targets for arn in target.arns
+    )
+
+
+def _alike(pattern: ArnPattern, arn: ArnPattern) -> bool:
+    """Say whether the two can name the same resource, but for its region and account."""
+    return all(patterns_overlap(pattern[field], arn[field]) for field in (1, 2, 5))
+
+
+def _problem(text: str) -> str | None:
+    if text == "*":
+        return None
+    fields = _plain(text).split(":", FIELDS - 1)
+    if fields[0] != "arn":
+        return f"`{text}` is neither an ARN nor `*`, so it names nothing"
+    if len(fields) < FIELDS:
+        return f"`{text}` has {len(fields)} of the six fields of an ARN"
+    if fields[2] != fields[2].lower():
+        return f"`{fields[2]}` in `{text}` has capital letters, and no service in an ARN has any"
+    forms = (("partition", 1, _PARTITION), ("region", 3, _REGION), ("account", 4, _ACCOUNT))
+    for name, field, form in forms:
+        value = fields[field]
+        if not _OPEN.search(value) and not form.fullmatch(value):
+            return f"`{value}` is no {name}, in `{text}`"
+    return None
+
+
+def _plain(text: str) -> str:
+    """Return *text* with each policy variable as one character: a colon in it parts no fields."""
+    return re.sub(r"\$\{[^}]*\}", "*", text)

@@ -1,0 +1,392 @@
+"""Values of conditions: what their operator cannot read, or what cannot be meant.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from cml_iam import facts
+from cml_iam.engine.parts import Keys, Scope, compile_condition, network
+from cml_iam.lint._ask import always_holds, matched
+from cml_iam.lint._corrections import with_wildcards
+from cml_iam.lint._finding import Found, listed
+from cml_iam.policy import Condition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.lint._subject import Item, Subject
+    from cml_iam.space import Asked
+
+
+def values(subject: Subject) -> Iterator[Found]:
+    """Yield values that are no number, date, address, boolean or ARN where one is needed."""
+    for item in subject.items:
+        for asked, compiled in zip(item.asked, item.compiled.conditions, strict=True):
+            condition = asked.condition
+            if not asked.operator.known:
+                continue
+            if not condition.values:
+                yield Found(
+                    f"`{condition.key}` has no values, so {_consequence(item, asked)}",
+                    item.condition_place(condition),
+                    "give it a value, or remove it",
+                    item.label,
+                )
+            for index, problem in _bad_values(item, asked) if compiled.problems else ():
+                if asked.family in {"string", "arn"} and "${" in condition.values[index]:
+                    continue  # said by the rule about variables
+                yield Found(
+                    f"{problem}: {_consequence(item, asked)}",
+                    item.condition_place(condition, index),
+                    _form_of(asked),
+                    item.label,
+                )
+
+
+def _bad_values(item: Item, asked: Asked) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with values of a condition, each with its number."""
+    scope = Scope(variables=item.variables, keys=Keys())
+    for index, value in enumerate(asked.condition.values):
+        single = replace(asked.condition, values=(value,))
+        yield from ((index, each) for each in compile_condition(single, scope).problems)
+
+
+def _form_of(asked: Asked) -> str | None:
+    """Say what a value of the operator looks like."""
+    return next((form for family, form in _FORMS.items() if family in asked.operator.base), None)
+
+
+_FORMS: Final = {
+    "date": "a date is `2026-01-31T12:00:00Z`, or seconds since 1970",
+    "numeric": "a number is `3600` or `0.5`, without a unit",
+    "bool": "write `true` or `false`",
+    "null": "write `true` (the key is absent) or `false` (it is there)",
+    "ipaddress": "an address is `192.0.2.1`, a range `192.0.2.0/24` or `2001:db8::/32`",
+    "arn": "an ARN is `arn:partition:service:region:account:resource`, each with wildcards or not",
+    "string": "a policy variable is `${aws:username}`; for a dollar sign write `${$}`",
+}
+
+
+def _consequence(item: Item, asked: Asked) -> str:
+    """Say when the condition holds in the requests that *item* is about otherwise."""
+    condition = asked.condition
+    if matched(item, conditions=()).holds:
+        return "it matches nothing"
+    if matched(item, conditions=(condition,)).holds:
+        return "the condition never holds"
+    if always_holds(item, condition).holds:
+        return "the condition always holds"
+    present = Condition("Null", condition.key, ("false",))
+    if matched(item, conditions=(condition, present)).holds:
+        return f"the condition holds only for requests without `{condition.key}`"
+    return "this value never matches"
+
+
+def literal_wildcards(subject: Subject) -> Iterator[Found]:
+    """Yield `*` and `?` in values of operators that take them as plain characters."""
+    for item in subject.items:
+        for asked in item.asked:
+            condition, base = asked.condition, asked.operator.base
+            if not asked.operator.known or base not in _LITERAL or _may_have_star(condition.key):
+                continue
+            for index, value in enumerate(condition.values):
+                if not any(char in _ESCAPED.sub("", value) for char in "*?"):
+                    continue
+                yield Found(
+                    f"{condition.operator} takes the wildcard in `{value}` as a plain character",
+                    item.condition_place(condition, index),
+                    f"use {_LITERAL[base]}",
+                    item.label,
+                    correction=with_wildcards(item, condition, _WILD_OPERATOR[base])
+                    if base in _WILD_OPERATOR and condition.operator.lower() == base
+                    else None,
+                )
+
+
+def _may_have_star(key: str) -> bool:
+    """Say whether a value of *key* is any text a user makes up."""
+    lower = key.lower()
+    return "tag" in lower or lower in {"aws:useragent", "aws:referer", "s3:prefix", "s3:delimiter"}
+
+
+_LITERAL: Final = {
+    "stringequals": "StringLike",
+    "stringnotequals": "StringNotLike",
+    "stringequalsignorecase": "StringLike, which minds the case",
+    "stringnotequalsignorecase": "StringNotLike, which minds the case",
+}
+_WILD_OPERATOR: Final = {"stringequals": "StringLike", "stringnotequals": "StringNotLike"}
+_ESCAPED: Final = re.compile(r"\$\{[^}]*\}")
+
+
+def operator_types(subject: Subject) -> Iterator[Found]:
+    """Yield operators that do not fit the type of the key."""
+    for item in subject.items:
+        for asked in item.asked:
+            condition, op = asked.condition, asked.operator
+            kind = facts.key_type(condition.key)
+            if asked.family == "null" and op.qualifier:
+                holds = "always" if op.qualifier == "forallvalues" else "never"
+                yield Found(
+                    f"{condition.operator} {holds} holds: Null asks whether the key is there, not "
+                    "about values",
+                    item.condition_place(condition),
+                    "use `Null` without a qualifier",
+                    item.label,
+                )
+            if not op.known or kind is None or asked.family == "null":
+                continue
+            if condition.key.lower() in facts.SEVERAL_VALUES and not op.qualifier:
+                yield Found(
+                    f"`{condition.key}` has several values, and {condition.operator} never holds "
+                    "for several",
+                    item.condition_place(condition),
+                    f"use ForAnyValue:{condition.operator} or ForAllValues:{condition.operator}",
+                    item.label,
+                )
+            elif misfit := _misfit(asked.family, kind.removeprefix("ArrayOf")):
+                yield Found(
+                    f"`{condition.key}` is {_TYPE_WORDS[kind.removeprefix('ArrayOf')]}, which "
+                    f"{condition.operator} cannot compare",
+                    item.condition_place(condition),
+                    f"use {misfit}",
+                    item.label,
+                )
+
+
+def _misfit(family: str, kind: str) -> str | None:
+    """Return the operator to use for a key of the type *kind*; None where *family* will do."""
+    if family in _FITTING.get(kind, _FAMILIES):
+        return None
+    return _BY_TYPE.get(kind)
+
+
+_FAMILIES: Final = ("numeric", "date", "bool", "ip", "arn", "string", "binary")
+_FITTING: Final = {
+    "ARN": ("arn", "string", "binary"),
+    "Bool": ("bool", "string"),
+    "Numeric": ("numeric", "string"),
+    "Date": ("date", "numeric", "string"),
+    "IPAddress": ("ip",),
+    "String": ("string", "arn", "bool", "binary"),
+}
+"""The families of operators that can compare values of a type.
+
+Texts of any type can be compared as texts, but for addresses: those have many spellings.
+"""
+_BY_TYPE: Final = {
+    "ARN": "ArnLike",
+    "Bool": "Bool",
+    "Numeric": "NumericEquals or another numeric operator",
+    "Date": "DateLessThan or another date operator",
+    "IPAddress": "IpAddress",
+    "String": "StringEquals or StringLike",
+}
+_TYPE_WORDS: Final = {
+    "ARN": "an ARN",
+    "Bool": "true or false",
+    "Numeric": "a number",
+    "Date": "a date",
+    "IPAddress": "an IP address",
+    "String": "a text",
+}
+
+
+def absent_passes(subject: Subject) -> Iterator[Found]:
+    """Yield ForAllValues in an Allow, on a key of one value, that holds where the key is absent.
+
+    Whether another condition demands the key is asked of the proof.
+    """
+    for item in subject.allows:
+        for asked in item.asked:
+            condition, kind = asked.condition, facts.key_type(asked.condition.key) or ""
+            one = kind and not kind.startswith("ArrayOf")
+            if asked.operator.qualifier != "forallvalues" or not one or asked.family == "null":
+                continue
+            absent = Condition("Null", condition.key, ("true",))
+            witness = matched(item, conditions=(*item.statement.conditions, absent)).witness
+            if witness:
+                yield Found(
+                    f"{condition.operator} also holds for a request without `{condition.key}`, "
+                    "which has one value: nothing demands that it is there",
+                    item.condition_place(condition),
+                    f"use {condition.operator.partition(':')[2]}, or add `Null` on "
+                    f"`{condition.key}` with `false`",
+                    item.label,
+                    (subject.step(witness.request, f"{witness.request.action} without the key"),),
+                )
+
+
+def mixed(subject: Subject) -> Iterator[Found]:
+    """Yield values of one condition that do not go together: of several types, or both booleans."""
+    for item in subject.items:
+        for asked in item.asked:
+            condition = asked.condition
+            given = {value.lower() for value in condition.values}
+            if asked.family == "bool" and given >= {"true", "false"}:
+                yield Found(
+                    f"{condition.operator} lists both `true` and `false`: it makes no difference "
+                    f"what `{condition.key}` is",
+                    item.condition_place(condition),
+                    "name one of them, or use `Null` to demand the key",
+                    item.label,
+                )
+            elif len(_json_types(item, condition)) > 1:
+                yield Found(
+                    f"the values of `{condition.key}` are of different JSON types",
+                    item.condition_place(condition),
+                    "write all of them as texts, between quotation marks",
+                    item.label,
+                )
+
+
+def _json_types(item: Item, condition: Condition) -> set[type]:
+    given = item.raw.get("Condition", {}).get(condition.operator, {}).get(condition.key)
+    return {type(value) for value in given} if isinstance(given, list) else set()
+
+
+def private_addresses(subject: Subject) -> Iterator[Found]:
+    """Yield private addresses under aws:SourceIp, which is always a public one.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    for item, asked in _addresses(subject):
+        values = asked.condition.values
+        private = [value for value in values if _is_private(value)]
+        if not private or asked.condition.key.lower() != "aws:sourceip":
+            continue
+        if len(private) < len(values):
+            effect = "these values make no difference"
+        elif asked.operator.negated:
+            effect = "the condition holds for every request from a public address"
+        else:
+            effect = "the condition holds for no request from a public address"
+        yield Found(
+            f"`{asked.condition.key}` is a public address, and {listed(private)} "
+            f"{'are' if len(private) > 1 else 'is'} private: {effect}",
+            item.condition_place(asked.condition),
+            "name the public addresses that requests come from; for requests from inside a VPC "
+            "use `aws:VpcSourceIp` with `aws:SourceVpc`",
+            item.label,
+        )
+
+
+def _is_private(text: str) -> bool:
+    if network(text) is None:
+        return False
+    whole = ipaddress.ip_network(text, strict=False)
+    return any(
+        whole.version == each.version and whole.subnet_of(each)  # type: ignore[arg-type]
+        for each in _private_networks()
+    )
+
+
+@cache
+def _private_networks() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    texts = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16")
+    return tuple(ipaddress.ip_network(each) for each in (*texts, "fc00::/7", "fe80::/10"))
+
+
+def host_bits(subject: Subject) -> Iterator[Found]:
+    """Yield ranges of addresses with digits that the length of the range leaves out."""
+    for item, asked in _addresses(subject):
+        for index, value in enumerate(asked.condition.values):
+            if network(value) is None or "/" not in value:
+                continue
+            whole = str(ipaddress.ip_network(value, strict=False))
+            if ipaddress.ip_interface(value).ip != ipaddress.ip_network(whole)[0]:
+                yield Found(
+                    f"`{value}` is the range `{whole}`: what stands behind it does not count",
+                    item.condition_place(asked.condition, index),
+                    f"write `{whole}`, or a longer length if one address is meant",
+                    item.label,
+                )
+
+
+def _addresses(subject: Subject) -> Iterator[tuple[Item, Asked]]:
+    for item in subject.items:
+        yield from ((item, asked) for asked in item.asked if asked.family == "ip")
+
+
+_IDS: Final = {
+    "aws:sourcevpc": ("vpc-[0-9a-f]{8,17}", "a VPC, `vpc-0a1b2c3d4e5f60001`"),
+    "aws:sourcevpce": ("vpce-[0-9a-f]{8,17}", "a VPC endpoint, `vpce-0a1b2c3d4e5f60001`"),
+    "aws:principalorgid": ("o-[a-z0-9]{10,32}", "an organization, `o-a1b2c3d4e5`"),
+    "aws:resourceorgid": ("o-[a-z0-9]{10,32}", "an organization, `o-a1b2c3d4e5`"),
+    "aws:sourceorgid": ("o-[a-z0-9]{10,32}", "an organization, `o-a1b2c3d4e5`"),
+    "aws:principalaccount": ("[0-9]{12}", "an account, 12 digits"),
+    "aws:resourceaccount": ("[0-9]{12}", "an account, 12 digits"),
+    "aws:sourceaccount": ("[0-9]{12}", "an account, 12 digits"),
+}
+"""Keys whose values are ids of a form that AWS documents, and what the id is of.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+https://docs.aws.amazon.com/organizations/latest/APIReference/API_Organization.html
+"""
+
+
+def ids(subject: Subject) -> Iterator[Found]:
+    """Yield values of keys of ids that no id has the form of."""
+    for item in subject.items:
+        for asked in item.asked:
+            form, of = _IDS.get(asked.condition.key.lower(), (None, ""))
+            if form is None or asked.family != "string":
+                continue
+            for index, value in enumerate(asked.condition.values):
+                if any(c in value for c in "*?$") or re.fullmatch(form, value):
+                    continue
+                yield Found(
+                    f"`{value}` is no id of {of.partition(',')[0]}, which `{asked.condition.key}` "
+                    "always is",
+                    item.condition_place(asked.condition, index),
+                    f"name the id of {of}",
+                    item.label,
+                )
+
+
+_PAIRED: Final = {"aws:vpcsourceip": ("aws:sourcevpc", "aws:sourcevpce", "aws:sourcevpcarn")}
+"""Keys that say little alone, and those of which one belongs beside them.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+"""
+
+
+def unpaired(subject: Subject) -> Iterator[Found]:
+    """Yield private addresses without the VPC that they are of."""
+    for item in subject.items:
+        names = {asked.condition.key.lower() for asked in item.asked}
+        for asked in item.asked:
+            partners = _PAIRED.get(asked.condition.key.lower())
+            if partners and names.isdisjoint(partners) and not asked.operator.negated:
+                yield Found(
+                    f"`{asked.condition.key}` says nothing without the VPC: every VPC, also of "
+                    "other accounts, may have these addresses",
+                    item.condition_place(asked.condition),
+                    "add a condition on `aws:SourceVpc` or `aws:SourceVpce`",
+                    item.label,
+                )
+
+
+def texts_for_arns(subject: Subject) -> Iterator[Found]:
+    """Yield StringLike with wildcards on a key that is an ARN."""
+    for item in subject.items:
+        for asked in item.asked:
+            condition = asked.condition
+            kind = (facts.key_type(condition.key) or "").removeprefix("ArrayOf")
+            like = asked.operator.base in {"stringlike", "stringnotlike"}
+            if like and kind == "ARN" and any("*" in value for value in condition.values):
+                yield Found(
+                    f"in {condition.operator} a `*` also stands for colons, so the values may fit "
+                    f"ARNs of other accounts, types or names than meant; `{condition.key}` is an "
+                    "ARN",
+                    item.condition_place(condition),
+                    "use ArnLike, which compares field by field",
+                    item.label,
+                )
