@@ -8,7 +8,7 @@ a function, a line, its cases under `tests/lint/cases`, and what `policy rules I
 `explanations.json` and two documents in `examples`.
 """
 
-from cml_iam.lint._escalation import Escalation, escalations
+from cml_iam.lint._escalation import Escalation, Wanted, escalations
 from cml_iam.lint._explained import Example, Explained, explain_rule
 from cml_iam.lint._finding import KINDS, Finding, Kind, Severity, Step
 from cml_iam.lint._fix import Fixed, Suggestion, fix_text
@@ -31,6 +31,7 @@ __all__ = [
     "Severity",
     "Step",
     "Suggestion",
+    "Wanted",
     "escalations",
     "explain_rule",
     "fix_text",

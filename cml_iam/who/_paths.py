@@ -20,6 +20,7 @@ from cml_iam.who._asking import Asker, Cell, Question, State
 from cml_iam.who._reduced import EVERYONE
 
 if TYPE_CHECKING:
+    from cml_iam.lint import Wanted
     from cml_iam.who._reduced import Origin
 
 ASSUME: Final = "sts:AssumeRole"
@@ -38,7 +39,6 @@ class Step:
 
     action: str
     on: str
-    gives: str
     by: tuple[Origin, ...] = ()
     remains: tuple[str, ...] = ()
 
@@ -54,11 +54,21 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
-    """A state that a principal can bring itself into, and the steps that it takes."""
+class _Hop:
+    """A call that leads on: *question* asked of *state*, beside *trust*; *also* other actions."""
 
     state: State
-    steps: tuple[Step, ...] = ()
+    question: Question
+    trust: PolicyDocument | None = None
+    also: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A state that a principal can bring itself into, and the hops that it takes."""
+
+    state: State
+    hops: tuple[_Hop, ...] = ()
 
 
 class Paths:
@@ -66,166 +76,169 @@ class Paths:
 
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
+        self._account = asker.account
         self._standings: dict[str, tuple[_Standing, ...]] = {}
         self._able: dict[str, dict[Hashable, list[_Standing]]] = {}
-        self._into: dict[str, tuple[tuple[_Standing, Step], ...]] = {}
+        self._into: dict[str, tuple[tuple[_Standing, _Hop], ...]] = {}
 
     def to(self, question: Question) -> Mapping[str, Path]:
         """Return a path for each member, by ARN, that gets there; steps are empty for its own."""
         found: dict[str, Path] = {}
-        for member in self._asker.account.members:
-            for each in self.standings(member):
-                cell = self._asker.cell(question, each.state)
-                if cell.answer in POSSIBLE:
-                    found[member.arn] = Path(member, each.steps, member, cell)
+        for member in self._account.members:
+            for each in self._standings_of(member):
+                if self._asker.possible(question, each.state):
+                    steps = tuple(map(self._step, each.hops))
+                    cell = self._asker.cell(question, each.state)
+                    found[member.arn] = Path(member, steps, member, cell)
                     break
         pending = deque(sorted(found.values(), key=lambda path: len(path.steps)))
         while pending:
             path = pending.popleft()
-            for standing, step in self._ways_into(path.member):
+            for standing, hop in self._ways_into(path.member):
                 member = standing.state.member
                 if member.arn not in found:
-                    steps = (*standing.steps, step, *path.steps)
+                    steps = (*map(self._step, (*standing.hops, hop)), *path.steps)
                     found[member.arn] = Path(member, steps, path.actor, path.cell)
                     pending.append(found[member.arn])
         return found
 
-    def standings(self, member: Member) -> tuple[_Standing, ...]:
+    def _step(self, hop: _Hop) -> Step:
+        cell = self._asker.cell(hop.question, hop.state, hop.trust)
+        by = tuple(replace(e, policy=TRUST) if e.kind == "resource" else e for e in cell.by)
+        return Step(hop.question.action + hop.also, hop.question.resource, by, cell.remains)
+
+    def _standings_of(self, member: Member) -> tuple[_Standing, ...]:
         """Return the states that *member* can bring itself into, its own first."""
         if member.arn not in self._standings:
             found = [_Standing(State(member))]
             known = {found[0].state}
             for standing in found:
-                for state, step in self._own_ways(standing.state):
+                for state, hop in self._own_ways(standing.state):
                     if state not in known:
                         known.add(state)
-                        found.append(_Standing(state, (*standing.steps, step)))
+                        found.append(_Standing(state, (*standing.hops, hop)))
             self._standings[member.arn] = tuple(found)
         return self._standings[member.arn]
 
-    def _own_ways(self, state: State) -> Iterator[tuple[State, Step]]:
+    def _own_ways(self, state: State) -> Iterator[tuple[State, _Hop]]:
+        member = state.member
         for way in _ways("everything") if not state.granted else ():
-            for step in self._taken(way, state, self._own_resources(way, state.member)):
-                yield replace(state, granted=True, joined=""), step
-                break
-        limited = state.member.holdings.boundary is not None and not state.free
-        for way in _ways("no boundary") if limited else ():
-            for step in self._taken(way, state, self._own_resources(way, state.member)):
-                yield replace(state, free=True), step
-                break
-        if state.member.kind == "user" and not state.granted and not state.joined:
+            for hop in self._taken(way, state, self._own_resources(way, member)):
+                yield replace(state, granted=True, joined=""), hop
+        for way in _ways("no boundary") if member.holdings.boundary and not state.free else ():
+            for hop in self._taken(way, state, self._own_resources(way, member)):
+                yield replace(state, free=True), hop
+        if member.kind == "user" and not state.granted and not state.joined:
             for way in _ways("a group"):
-                others = set(self._asker.account.groups) - set(state.member.groups)
-                for name in sorted(others):
-                    arn = self._asker.account.groups[name].arn
-                    for step in self._taken(way, state, (arn,)):
-                        yield replace(state, joined=name), step
+                for name, group in self._account.groups.items():
+                    if name not in member.groups:
+                        for hop in self._taken(way, state, (group.arn,)):
+                            yield replace(state, joined=name), hop
 
     def _own_resources(self, way: Escalation, member: Member) -> Iterable[str]:
         """Return what the first call of *way* is about, for *member* itself."""
-        on = way.steps[0].resource or ""
-        kind = on.partition("/")[0]
+        kind = (way.steps[0].resource or "").partition("/")[0]
         if kind == member.kind:
             return (member.arn,)
         if kind == "group":
-            return tuple(self._asker.account.groups[each].arn for each in member.groups)
+            return tuple(self._account.groups[e].arn for e in member.groups)
         if kind == "policy":
-            own = f"arn:{self._asker.account.partition}:iam::{self._asker.account.number}:"
+            own = f"arn:{self._account.partition}:iam::{self._account.number}:"
             arns = (each.arn or "" for each in member.holdings.policies)
             return tuple(dict.fromkeys(each for each in arns if each.startswith(own)))
         return ()
 
-    def _taken(self, way: Escalation, state: State, resources: Iterable[str]) -> Iterator[Step]:
-        """Yield the first call of *way* about each of *resources*, if all its calls are allowed."""
+    def _taken(self, way: Escalation, state: State, resources: Iterable[str]) -> Iterator[_Hop]:
+        """Yield the first call of *way* about the first of *resources* where all are allowed."""
         first, *others = way.steps
         if self._asker.may(first.action, state) is None:
             return
         for resource in resources:
-            conditions = {"StringEquals": {PASSED_TO: first.service}} if first.service else {}
-            cell = self._asker.cell(Question(first.action, resource, conditions), state)
-            if cell.answer in POSSIBLE and all(self._can(e.action, state) for e in others):
-                also = "".join(f" and {each.action}" for each in others)
-                yield Step(first.action + also, resource, way.gives, cell.by, cell.remains)
+            question = _first(way, resource)
+            if self._asker.possible(question, state) and self._can(others, state):
+                yield _Hop(state, question, also=_also(others))
+                return
 
-    def _can(self, action: str, state: State) -> bool:
-        return self._asker.cell(Question(action), state).answer in POSSIBLE
+    def _can(self, others: Iterable[Wanted], state: State) -> bool:
+        return all(self._asker.possible(Question(each.action), state) for each in others)
 
-    def _ways_into(self, target: Member) -> tuple[tuple[_Standing, Step], ...]:
+    def _ways_into(self, target: Member) -> tuple[tuple[_Standing, _Hop], ...]:
         """Return who can become *target*, each by its first way."""
         if target.arn not in self._into:
+            found: dict[str, tuple[_Standing, _Hop]] = {}
             ways = self._as_user(target) if target.kind == "user" else self._as_role(target)
-            found: dict[str, tuple[_Standing, Step]] = {}
-            for standing, step in ways:
+            for standing, hop in ways:
                 if standing.state.member is not target:
-                    found.setdefault(standing.state.member.arn, (standing, step))
+                    found.setdefault(standing.state.member.arn, (standing, hop))
             self._into[target.arn] = tuple(found.values())
         return self._into[target.arn]
 
-    def _as_user(self, target: Member) -> Iterator[tuple[_Standing, Step]]:
+    def _as_user(self, target: Member) -> Iterator[tuple[_Standing, _Hop]]:
         for way in _ways("a user"):
             yield from self._by_calls(way, target)
 
-    def _as_role(self, target: Member) -> Iterator[tuple[_Standing, Step]]:
+    def _as_role(self, target: Member) -> Iterator[tuple[_Standing, _Hop]]:
         if target.trust is None or target.service_linked:
             return
-        yield from self._assuming(target)
-        services = set(_services(target.trust))
+        yield from self._assuming(target, target.trust)
+        services = frozenset(_services(target.trust))
         for way in _ways("a role"):
-            if way.steps[0].service in services:
+            service = way.steps[0].service
+            if service is None:
+                for standing, hop in self._by_calls(way, target):
+                    if self._asker.possible(Question(ASSUME, target.arn), hop.state, TRUSTS_ALL):
+                        yield standing, replace(hop, also=f"{hop.also} and {ASSUME}")
+            elif service in services:
                 yield from self._by_calls(way, target)
-            elif way.steps[0].service is None:
-                for standing, step in self._by_calls(way, target):
-                    question = Question(ASSUME, target.arn)
-                    after = self._asker.beside(question, standing.state, TRUSTS_ALL, must=True)
-                    if after.answer in POSSIBLE:
-                        yield standing, replace(step, action=f"{step.action} and {ASSUME}")
 
-    def _by_calls(self, way: Escalation, target: Member) -> Iterator[tuple[_Standing, Step]]:
+    def _by_calls(self, way: Escalation, target: Member) -> Iterator[tuple[_Standing, _Hop]]:
         """Yield who can do all calls of *way* to *target*."""
-        for standings in self._able_to(way.steps[0].action).values():
-            if any(self._taken(way, standings[0].state, (target.arn,))):
+        first, *others = way.steps
+        question = _first(way, target.arn)
+        for standings in self._able_to(first.action).values():
+            # Those with the same policies are answered alike.
+            if self._asker.possible(question, standings[0].state):
                 for standing in standings:
-                    yield from (
-                        (standing, e) for e in self._taken(way, standing.state, (target.arn,))
-                    )
+                    if self._can(others, standing.state):
+                        yield standing, _Hop(standing.state, question, also=_also(others))
 
-    def _assuming(self, target: Member) -> Iterator[tuple[_Standing, Step]]:
+    def _assuming(self, target: Member, trust: PolicyDocument) -> Iterator[tuple[_Standing, _Hop]]:
         """Yield who can assume the role *target*: by its trust policy and policies of its own."""
-        trust = target.trust
-        if trust is None:
-            return
-        named, broad, each_alone = _audience(trust, self._asker.account.number)
+        named, broad, each_alone = _audience(trust, self._account.number)
         question = Question(ASSUME, target.arn)
-        members = self._asker.account.members
-        for member in members if named else ():
+        for member in self._account.members if named else ():
             if member.arn in named:
-                for standing in self.standings(member):
-                    yield from self._assumed(question, standing, trust)
+                for standing in self._standings_of(member):
+                    if self._asker.possible(question, standing.state, trust):
+                        yield standing, _Hop(standing.state, question, trust)
         for standings in self._able_to(ASSUME).values() if broad else ():
-            first = self._asker.beside(question, standings[0].state, trust, must=True)
-            if each_alone or first.answer in POSSIBLE:
-                for standing in standings:
-                    yield from self._assumed(question, standing, trust)
-
-    def _assumed(
-        self, question: Question, standing: _Standing, trust: PolicyDocument
-    ) -> Iterator[tuple[_Standing, Step]]:
-        cell = self._asker.beside(question, standing.state, trust, must=True)
-        if cell.answer in POSSIBLE:
-            by = tuple(replace(e, policy=TRUST) if e.kind == "resource" else e for e in cell.by)
-            yield standing, Step(ASSUME, question.resource, "a role", by, cell.remains)
+            first = self._asker.possible(question, standings[0].state, trust)
+            for standing in standings if first or each_alone else ():
+                if not each_alone or self._asker.possible(question, standing.state, trust):
+                    yield standing, _Hop(standing.state, question, trust)
 
     def _able_to(self, action: str) -> Mapping[Hashable, list[_Standing]]:
         """Return who may do *action* to something, by what their policies say of it."""
         if action not in self._able:
             found: dict[Hashable, list[_Standing]] = {}
-            for member in self._asker.account.members:
-                for standing in self.standings(member):
+            for member in self._account.members:
+                for standing in self._standings_of(member):
                     what = self._asker.may(action, standing.state)
                     if what is not None:
-                        found.setdefault(what, []).append(standing)
+                        found.setdefault((member.kind, what), []).append(standing)
             self._able[action] = found
         return self._able[action]
+
+
+def _first(way: Escalation, resource: str) -> Question:
+    """Return the question of the first call of *way*, about *resource*."""
+    first = way.steps[0]
+    conditions = {"StringEquals": {PASSED_TO: first.service}} if first.service else {}
+    return Question(first.action, resource, conditions)
+
+
+def _also(others: Iterable[Wanted]) -> str:
+    return "".join(f" and {each.action}" for each in others)
 
 
 @cache

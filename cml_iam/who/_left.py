@@ -1,0 +1,105 @@
+"""What is left of the policies of one kind, once what is known of a request is put in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cml_iam.engine.parts import variable_keys
+from cml_iam.policy import Statement
+from cml_iam.who._reduced import Compiled, Origin, on, reduced
+
+if TYPE_CHECKING:
+    from cml_iam.engine import PolicyType
+    from cml_iam.principal import Held
+    from cml_iam.who._facts import Facts
+
+
+@dataclass(frozen=True)
+class Left:
+    """The statements of one kind of policy that are left, each with where it comes from."""
+
+    kind: PolicyType
+    statements: Mapping[Statement, tuple[Origin, ...]]
+
+    @cached_property
+    def said(self) -> tuple[PolicyType, frozenset[Statement]]:
+        """What it says, wherever it says so."""
+        return self.kind, frozenset(self.statements)
+
+    @cached_property
+    def allows(self) -> bool:
+        """Whether it allows anything."""
+        return any(each.effect == "Allow" for each in self.statements)
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The condition keys that it still names, in lower case."""
+        return frozenset(key for each in self.statements for key in keys_of(each))
+
+    @cached_property
+    def names_resources(self) -> bool:
+        """Whether it is about some resources and not about others."""
+        every = (None, ("*",))
+        return any(e.resource not in every or e.not_resource for e in self.statements)
+
+    def about(self, resource: str) -> Left:
+        """Return what is left of it for requests about *resource*."""
+        if resource == "*" or not self.names_resources:
+            return self
+        found: dict[Statement, tuple[Origin, ...]] = {}
+        for each, origins in self.statements.items():
+            one = on(each, self.kind, resource)
+            if one is not None:
+                found[one] = (*found.get(one, ()), *origins)
+        return Left(self.kind, found)
+
+
+class Gathering:
+    """Puts what is known into policies; for those who differ in nothing they name, once."""
+
+    def __init__(self) -> None:
+        self.compiled = Compiled()
+        self._left: dict[Any, Left] = {}
+        self._keys: dict[Any, tuple[str, ...]] = {}
+
+    def left(self, kind: PolicyType, policies: tuple[Held, ...], action: str, facts: Facts) -> Left:
+        """Return what *policies*, all of one *kind*, say about *action* where *facts* are known."""
+        held = tuple((each.name, id(each.document), each.group) for each in policies)
+        about = (kind, action, held)
+        if about not in self._keys:
+            self._keys[about] = tuple(sorted(set(self._named(kind, policies, action))))
+        known = tuple((facts.knows(key), facts.values.get(key)) for key in self._keys[about])
+        if (about, known) not in self._left:
+            self._left[about, known] = Left(kind, self._reduced(kind, policies, action, facts))
+        return self._left[about, known]
+
+    def _named(self, kind: PolicyType, policies: tuple[Held, ...], action: str) -> Iterator[str]:
+        for held in policies:
+            for said in self.compiled.about(held.document, kind, action):
+                yield from keys_of(said.statement)
+
+    def _reduced(
+        self, kind: PolicyType, policies: tuple[Held, ...], action: str, facts: Facts
+    ) -> dict[Statement, tuple[Origin, ...]]:
+        found: dict[Statement, tuple[Origin, ...]] = {}
+        for held in policies:
+            for said in self.compiled.about(held.document, kind, action):
+                left = reduced(said, action, facts)
+                if left is not None:
+                    origin = Origin(held.name, said.statement.label, held.group, kind)
+                    found[left] = (*found.get(left, ()), origin)
+        return found
+
+
+def keys_of(statement: Statement) -> Iterator[str]:
+    """Yield the condition keys that *statement* names, in lower case."""
+    for condition in statement.conditions:
+        yield condition.key.lower()
+    texts = (statement.resource, statement.not_resource, *(c.values for c in statement.conditions))
+    for group in texts:
+        for text in group or ():
+            if "${" in text:
+                yield from (each.lower() for each in variable_keys(text))
