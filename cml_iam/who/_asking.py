@@ -139,6 +139,7 @@ class Asker:
         self._scps = tuple(tuple(Held(e.name, None, e) for e in each) for each in account.scps)
         self._facts: dict[str, Facts] = {}
         self._of_question: dict[Question, dict[str, str | None]] = {}
+        self._of_state: dict[Any, tuple[Left, ...]] = {}
         self._decided: dict[_Class, _Decided] = {}
 
     def cell(self, question: Question, state: State, trust: PolicyDocument | None = None) -> Cell:
@@ -196,6 +197,13 @@ class Asker:
 
     def _lefts(self, question: Question, state: State) -> tuple[Left, ...]:
         """Return what is left of every kind of policy that limits *state*."""
+        known = tuple(self._known(question).items())
+        key = (state, question.action, known)
+        if key not in self._of_state:
+            self._of_state[key] = self._made_lefts(question, state)
+        return self._of_state[key]
+
+    def _made_lefts(self, question: Question, state: State) -> tuple[Left, ...]:
         facts, action = self._facts_of(question, state.member), question.action
         left, holdings = self._gathering.left, state.member.holdings
         joined = self.account.groups.get(state.joined)
@@ -224,10 +232,13 @@ class Asker:
     def _facts_of(self, question: Question, member: Member) -> Facts:
         if member.arn not in self._facts:
             self._facts[member.arn] = facts_of(member, self.account, self._now)
+        own, more = self._facts[member.arn], self._known(question)
+        return replace(own, values={**own.values, **more}) if more else own
+
+    def _known(self, question: Question) -> Mapping[str, str | None]:
         if question not in self._of_question:
             self._of_question[question] = facts_of_question(question.shape)
-        own, more = self._facts[member.arn], self._of_question[question]
-        return replace(own, values={**own.values, **more}) if more else own
+        return self._of_question[question]
 
     def _needed(
         self, question: Question, state: State, lefts: tuple[Left, ...]
