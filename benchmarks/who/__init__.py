@@ -1,0 +1,1 @@
+"""What it costs to ask about every principal of an account."""
