@@ -9,23 +9,11 @@ from typing import Final
 from cml_iam import authorization as ask
 from cml_iam.catalogue import Catalogue, Permission, load_catalogue
 from cml_iam.engine import Request
-from cml_iam.expectations._builders import CREATE_TAGS, RUN, expect, expect_launch
-from cml_iam.expectations._expectation import (
-    AS_INTENDED,
-    GUARD_TAG,
-    OTHER_IMAGE,
-    OTHER_INSTANCE,
-    OTHER_REGION,
-    OTHER_RESOURCES,
-    OTHER_TYPE,
-    UNLISTED,
-    UNTAGGED,
-    Expectation,
-)
-from cml_iam.expectations._options import derive_options
-from cml_iam.expectations._other_account import derive_other_account
+from cml_iam.expectations._cases import derive_cases
+from cml_iam.expectations._expectation import Expectation, expect
 from cml_iam.expectations._stage import Stage
-from cml_iam.restrict import LAUNCH_RESTRICTIONS
+from cml_iam.facts import OTHER_ACCOUNT
+from cml_iam.restrict import RUN, TAGGING, Situation, edits
 from cml_iam.site import Site
 
 UNLISTED_ACTIONS: Final = {
@@ -64,7 +52,8 @@ def derive_expectations(site: Site) -> tuple[Expectation, ...]:
 
 def _all(catalogue: Catalogue, stage: Stage) -> Iterator[Expectation]:
     granted = catalogue.granted(stage.site.grant.active - {"pass_role"})
-    for permission in (*catalogue.permissions, *granted):
+    permissions = (*catalogue.permissions, *granted)
+    for permission in permissions:
         yield from _intended(permission, stage)
         yield from _elsewhere(permission, stage)
         if permission.resources and permission.action != RUN:
@@ -72,32 +61,26 @@ def _all(catalogue: Catalogue, stage: Stage) -> Iterator[Expectation]:
         if permission.access == "Tagging":
             yield from _guard_tag_edits(permission, stage)
     yield from _tagging_other_types(stage)
-    yield from _launches(stage)
-    yield from derive_other_account(stage)
-    yield from derive_options(stage)
+    yield from derive_cases(stage)
+    if "guard_tag" in stage.site.restrict.active:
+        for permission in permissions:
+            if permission.resources and permission.action != RUN:
+                yield _on_another_accounts(permission, stage)
     yield from _unlisted(catalogue, stage)
 
 
 def _intended(permission: Permission, stage: Stage) -> Iterator[Expectation]:
-    if permission.action == RUN:
+    action = permission.action
+    if action == RUN:
         for region in stage.launch_regions:
             for number, launch in enumerate(stage.launches(region), start=1):
-                yield expect(
-                    permission.action,
-                    AS_INTENDED,
-                    f"{region}-{number}",
-                    _described(launch),
-                    ask.launch(stage.caller, launch),
-                )
+                requests = ask.launch(stage.caller, launch)
+                name = f"{region}-{number}"
+                yield expect(action, "as intended", name, _described(launch), requests)
         return
     for region in stage.regions:
-        yield expect(
-            permission.action,
-            AS_INTENDED,
-            region,
-            f"{permission.name} in {region}",
-            _use(permission, stage, region),
-        )
+        requests = stage.use(permission, region)
+        yield expect(action, "as intended", region, f"{permission.name} in {region}", requests)
 
 
 def _described(launch: ask.Launch) -> str:
@@ -111,14 +94,10 @@ def _described(launch: ask.Launch) -> str:
 
 def _elsewhere(permission: Permission, stage: Stage) -> Iterator[Expectation]:
     for region in stage.other_regions:
-        requests = (
-            ask.launch(stage.caller, stage.launch(region))
-            if permission.action == RUN
-            else _use(permission, stage, region)
-        )
+        requests = stage.use(permission, region)
         yield expect(
             permission.action,
-            OTHER_REGION,
+            "other region",
             region,
             f"{permission.name} in {region}",
             requests,
@@ -144,57 +123,43 @@ def _elsewhere_violates(permission: Permission, stage: Stage, region: str) -> tu
     return ("regions",)
 
 
-def _use(permission: Permission, stage: Stage, region: str) -> tuple[Request, ...]:
-    """Return what the manager's own use of *permission* in *region* asks for."""
-    if not permission.resources:
-        return ask.describe(stage.caller, permission.action, region)
-    if permission.access == "Tagging":
-        return ask.retag(
-            stage.caller, permission.action, stage.worker(region), _tags(permission, "Owner")
-        )
-    return ask.operate(stage.caller, permission.action, stage.worker(region))
-
-
 def _foreign(permission: Permission, stage: Stage) -> Iterator[Expectation]:
     region = stage.regions[0]
-    for situation, instance in (
-        (OTHER_INSTANCE, stage.foreign(region)),
-        (UNTAGGED, stage.untagged(region)),
-    ):
-        requests = (
-            ask.retag(stage.caller, permission.action, instance, _tags(permission, "Owner"))
-            if permission.access == "Tagging"
-            else ask.operate(stage.caller, permission.action, instance)
-        )
-        article = "a" if situation == OTHER_INSTANCE else "an"
+    cases: tuple[tuple[Situation, str, ask.Instance], ...] = (
+        ("foreign instance", "a", stage.foreign(region)),
+        ("untagged instance", "an", stage.untagged(region)),
+    )
+    for situation, article, instance in cases:
+        requests = stage.use_on(permission, instance)
         description = f"{permission.name} on {article} {situation}"
         yield expect(
             permission.action, situation, instance.id, description, requests, ("guard_tag",)
         )
 
 
+def _on_another_accounts(permission: Permission, stage: Stage) -> Expectation:
+    """Return the use of another account's worker, which carries the guard tag.
+
+    Without the restriction a policy names no account, and the owner alone decides.
+    """
+    worker = replace(stage.worker(stage.regions[0]), account=OTHER_ACCOUNT)
+    return expect(
+        permission.action,
+        "other resources",
+        "other-account",
+        f"{permission.name} on another account's worker",
+        stage.use_on(permission, worker),
+        ("guard_tag",),
+    )
+
+
 def _guard_tag_edits(permission: Permission, stage: Stage) -> Iterator[Expectation]:
     """Take over a foreign instance, change, respell or remove the tag of a worker, wipe it."""
-    region, tag = stage.regions[0], stage.tag
-    worker, untagged = stage.worker(region), stage.untagged(region)
-    edits: list[tuple[str, str, ask.Instance, ask.Tags | tuple[str, ...]]]
-    if permission.action == CREATE_TAGS:
-        edits = [
-            ("take-over", "mark an untagged instance as a worker", untagged, {tag.key: tag.value}),
-            ("change", "change a worker's guard tag", worker, {tag.key: "other"}),
-            ("respell", "set the guard tag's key in other case", worker, {_respelt(tag.key): "x"}),
-            ("among", "set the guard tag among others", worker, {"Owner": "x", tag.key: "x"}),
-        ]
-    else:
-        edits = [
-            ("remove", "remove a worker's guard tag", worker, (tag.key,)),
-            ("respell", "remove the guard tag's key in other case", worker, (_respelt(tag.key),)),
-            ("among", "remove the guard tag among others", worker, ("Owner", tag.key)),
-            ("wipe", "remove all tags of a worker at once", worker, ()),
-        ]
-    for name, description, instance, tags in edits:
-        requests = ask.retag(stage.caller, permission.action, instance, tags)
-        yield expect(permission.action, GUARD_TAG, name, description, requests, ("guard_tag",))
+    region, action = stage.regions[0], permission.action
+    for edit in edits(stage.site, action):
+        instance = stage.untagged(region) if edit.untagged else stage.worker(region)
+        requests = ask.retag(stage.caller, action, instance, edit.tags)
+        yield expect(action, "guard tag", edit.name, edit.description, requests, ("guard_tag",))
 
 
 def _tagging_other_types(stage: Stage) -> Iterator[Expectation]:
@@ -207,13 +172,13 @@ def _tagging_other_types(stage: Stage) -> Iterator[Expectation]:
         "image": "ami-0f04e190000000002",
     }
     for kind, name in existing.items():
-        for action in (CREATE_TAGS, "ec2:DeleteTags"):
+        for action in TAGGING:
             (request,) = ask.retag(caller, action, worker, {"Approved": "true"})
             account = "" if kind == "image" else stage.site.account
             arn = f"arn:{stage.site.partition}:ec2:{region}:{account}:{kind}/{name}"
             yield expect(
                 action,
-                OTHER_RESOURCES,
+                "other resources",
                 kind,
                 f"{action.partition(':')[2]} on an existing {kind}",
                 (request._replace(resource=arn),),
@@ -223,100 +188,9 @@ def _tagging_other_types(stage: Stage) -> Iterator[Expectation]:
             )
 
 
-def _launches(stage: Stage) -> Iterator[Expectation]:
-    for region in stage.launch_regions[:1]:
-        yield from _launches_without_guard_tag(stage, region)
-        yield from _launches_of_other_types(stage, region)
-    for region in dict.fromkeys((*stage.launch_regions[:1], *stage.launch_regions[-1:])):
-        yield from _launches_with_other_resources(stage, region)
-    for region in stage.launch_regions:
-        yield from _launches_of_other_images(stage, region)
-
-
-def _launches_without_guard_tag(stage: Stage, region: str) -> Iterator[Expectation]:
-    usual, tag = stage.launch(region), stage.tag
-    cases: tuple[tuple[str, dict[str, str]], ...] = (
-        ("without", {"Name": "cml-worker-01"}),
-        ("none", {}),
-        ("other-value", {tag.key: "another-team"}),
-        ("other-case", {_respelt(tag.key): tag.value}),
-    )
-    for name, tags in cases:
-        launch = replace(usual, tags={"instance": tags} if tags else {})
-        words = ", ".join(f"{key}={value}" for key, value in tags.items()) or "no tags"
-        yield expect_launch(
-            stage, GUARD_TAG, name, f"launch with {words}", launch, ("guard_tag",), "instance"
-        )
-
-
-def _launches_of_other_types(stage: Stage, region: str) -> Iterator[Expectation]:
-    if stage.other_type is None:
-        return
-    launch = replace(stage.launch(region), instance_type=stage.other_type)
-    description = f"launch a {stage.other_type}"
-    yield expect_launch(
-        stage, OTHER_TYPE, stage.other_type, description, launch, ("instance_types",), "instance"
-    )
-
-
-def _launches_of_other_images(stage: Stage, region: str) -> Iterator[Expectation]:
-    for image in stage.other_images(region):
-        launch = replace(stage.launch(region), image=image)
-        owner = "the account's own" if image.owner == stage.site.account else "a stranger's"
-        description = f"launch {owner} unlisted image {image.id} in {region}"
-        name = f"{region}-{image.id}"
-        yield expect_launch(stage, OTHER_IMAGE, name, description, launch, ("images",), "image")
-
-
-def _launches_with_other_resources(stage: Stage, region: str) -> Iterator[Expectation]:
-    """Once a launch is restricted resource by resource, only what the manager uses is left."""
-    usual = stage.launch(region)
-    split = tuple(sorted(LAUNCH_RESTRICTIONS))
-    for name, description, launch, kind in (
-        (
-            "snapshot",
-            "launch with a disk made from any snapshot",
-            replace(
-                usual,
-                snapshots=("snap-0f04e190000000001",),
-                snapshot_tags={**stage.image_tags, stage.tag.key: stage.tag.value},
-            ),
-            "snapshot",
-        ),
-        (
-            "launch-template",
-            "launch through a launch template",
-            replace(usual, launch_template="lt-0f04e190000000001"),
-            "launch-template",
-        ),
-        (
-            "role",
-            "launch with a role for the instance",
-            replace(
-                usual, profile_role=f"arn:{stage.site.partition}:iam::{usual.account}:role/admin"
-            ),
-            "role",
-        ),
-    ):
-        violates = () if name == "role" else split
-        label, words = f"{region}-{name}", f"{description} in {region}"
-        made = expect_launch(stage, OTHER_RESOURCES, label, words, launch, violates, kind)
-        # No restriction is needed to refuse this: iam:PassRole is not in the catalogue.
-        yield replace(made, expected="refused") if name == "role" else made
-
-
 def _unlisted(catalogue: Catalogue, stage: Stage) -> Iterator[Expectation]:
     assert not set(UNLISTED_ACTIONS) & set(catalogue.actions)  # noqa: S101 - an invariant
     for action, purpose in UNLISTED_ACTIONS.items():
         requests = ask.describe(stage.caller, action, stage.regions[0])
-        made = expect(action, UNLISTED, action, f"{action}: {purpose}", requests)
+        made = expect(action, "unlisted action", action, f"{action}: {purpose}", requests)
         yield replace(made, expected="refused")
-
-
-def _tags(permission: Permission, key: str) -> ask.Tags | tuple[str, ...]:
-    return {key: "network-lab"} if permission.action == CREATE_TAGS else (key,)
-
-
-def _respelt(key: str) -> str:
-    """Return *key* in other case: IAM ignores case in condition key names, EC2 does not."""
-    return key.lower() if key != key.lower() else key.upper()

@@ -4,36 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from cml_iam.engine import Request
+from cml_iam.restrict import Situation
 
 Answer = Literal["allowed", "refused"]
 Verdict = Literal["holds", "fails", "unchecked"]
 
-AS_INTENDED: Final = "as intended"
-OTHER_REGION: Final = "other region"
-OTHER_INSTANCE: Final = "foreign instance"
-UNTAGGED: Final = "untagged instance"
-GUARD_TAG: Final = "guard tag"
-OTHER_TYPE: Final = "other type"
-OTHER_IMAGE: Final = "other image"
-OTHER_RESOURCES: Final = "other resources"
-OTHER_MANNER: Final = "other manner"
-UNLISTED: Final = "unlisted action"
-
-SITUATIONS: Final = (
-    AS_INTENDED,
-    OTHER_REGION,
-    OTHER_INSTANCE,
-    UNTAGGED,
-    GUARD_TAG,
-    OTHER_TYPE,
-    OTHER_IMAGE,
-    OTHER_RESOURCES,
-    OTHER_MANNER,
-    UNLISTED,
-)
+SITUATIONS: Final[tuple[Situation, ...]] = get_args(Situation)
 """The columns of the permission table, in order."""
 
 
@@ -48,12 +27,34 @@ class Expectation:
 
     id: str
     permission: str
-    situation: str
+    situation: Situation
     description: str
     requests: tuple[Request, ...]
     expected: Answer
     violates: frozenset[str] = frozenset()
     decisive: tuple[int, ...] = ()
+
+
+def expect(
+    action: str,
+    situation: Situation,
+    name: str,
+    description: str,
+    requests: tuple[Request, ...],
+    violates: tuple[str, ...] = (),
+    decisive: tuple[int, ...] = (0,),
+) -> Expectation:
+    """Return one expectation: allowed, until the site's restrictions say otherwise."""
+    return Expectation(
+        id=f"{action.partition(':')[2]}/{situation.replace(' ', '-')}/{name}",
+        permission=action,
+        situation=situation,
+        description=description,
+        requests=requests,
+        expected="allowed",
+        violates=frozenset(violates),
+        decisive=decisive,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ __all__ = [
     "AT_LAUNCH",
     "GRANTED",
     "GRANTS",
+    "INSTANCE_TYPES",
     "LATER",
     "LAUNCH_RESTRICTIONS",
     "OPTIONS",
