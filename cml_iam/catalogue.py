@@ -5,6 +5,7 @@ From `policies/permissions.toml` and `policies/history.toml`.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -57,6 +58,16 @@ class Permission:
         """The action's name: `RunInstances` of `ec2:RunInstances`."""
         return self.action.partition(":")[2]
 
+    @property
+    def operation(self) -> str:
+        """The method of the service's client: `run_instances` of `ec2:RunInstances`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower()
+
+    @property
+    def on_worker(self) -> bool:
+        """Whether the call names an instance that exists."""
+        return any(each.type == "instance" and each.use == "existing" for each in self.resources)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -91,8 +102,17 @@ class Catalogue:
 
     def permission(self, action: str) -> Permission:
         """Return the permission for *action*; raises KeyError for one that is not listed."""
+        return self._by_action[action]
+
+    def needs_worker(self, action: str) -> bool:
+        """Say whether *action* is used on an instance that exists: a worker."""
+        known = self._by_action.get(action)
+        return known is not None and known.on_worker
+
+    @property
+    def _by_action(self) -> dict[str, Permission]:
         listed = (*self.permissions, *(each for _, each in self.options))
-        return {each.action: each for each in listed}[action]
+        return {each.action: each for each in listed}
 
 
 @cache

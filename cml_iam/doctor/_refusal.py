@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import authorization
+from cml_iam.catalogue import load_catalogue
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import AwsError, DeniedError
 from cml_iam.workers import PROBE, granting
@@ -73,7 +74,7 @@ def supposed(
     caller = authorization.Caller(arn)
     if action == "ec2:RunInstances":
         return tuple(launch)
-    if worker is None or action not in _ON_WORKER:
+    if worker is None or not load_catalogue().needs_worker(action):
         return authorization.describe(caller, action, region)
     instance = authorization.Instance(
         worker.id, region, caller.account, worker.instance_type, worker.tags, worker.zone
@@ -83,15 +84,6 @@ def supposed(
     if action == "ec2:DeleteTags":
         return authorization.retag(caller, action, instance, (PROBE,))
     return authorization.operate(caller, action, instance)
-
-
-_ON_WORKER: Final = {
-    "ec2:StartInstances",
-    "ec2:StopInstances",
-    "ec2:TerminateInstances",
-    "ec2:CreateTags",
-    "ec2:DeleteTags",
-}
 
 
 def launch_requests(

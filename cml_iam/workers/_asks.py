@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import AwsError, InputError
 from cml_iam.workers._launch import run_instances
@@ -55,9 +55,22 @@ def launch_ask(launch: Launch, guard: GuardTag) -> Ask:
     return Ask("run_instances", run_instances(launch, guard))
 
 
+def operate_ask(operation: str, ids: Sequence[str], **options: bool) -> Ask:
+    """Ask EC2 for *operation* on workers, such as `start_instances`, with *options*."""
+    return Ask(operation, {"InstanceIds": _checked(ids), **options}, _CHANGES.get(operation))
+
+
+_CHANGES: Final = {
+    "start_instances": "StartingInstances",
+    "stop_instances": "StoppingInstances",
+    "terminate_instances": "TerminatingInstances",
+}
+"""Where an answer lists the changes of state; that of other operations has none."""
+
+
 def start_ask(ids: Sequence[str]) -> Ask:
     """Ask to start stopped workers."""
-    return Ask("start_instances", {"InstanceIds": _checked(ids)}, "StartingInstances")
+    return operate_ask("start_instances", ids)
 
 
 def stop_ask(ids: Sequence[str], *, force: bool = False, hibernate: bool = False) -> Ask:
@@ -66,12 +79,12 @@ def stop_ask(ids: Sequence[str], *, force: bool = False, hibernate: bool = False
         raise InputError("a worker is stopped by force or hibernated, not both")
     options = {"Force": force, "Hibernate": hibernate}
     chosen = {name: True for name, wanted in options.items() if wanted}
-    return Ask("stop_instances", {"InstanceIds": _checked(ids), **chosen}, "StoppingInstances")
+    return operate_ask("stop_instances", ids, **chosen)
 
 
 def terminate_ask(ids: Sequence[str]) -> Ask:
     """Ask to terminate workers permanently."""
-    return Ask("terminate_instances", {"InstanceIds": _checked(ids)}, "TerminatingInstances")
+    return operate_ask("terminate_instances", ids)
 
 
 def tag_ask(ids: Sequence[str], tags: Mapping[str, str], guard: GuardTag) -> Ask:

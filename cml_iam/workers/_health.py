@@ -8,23 +8,21 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.catalogue import load_catalogue
+from cml_iam.catalogue import Permission, load_catalogue
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
 from cml_iam.workers._asks import (
     DRY_RUN_PASSED,
     Ask,
     launch_ask,
-    start_ask,
-    stop_ask,
+    operate_ask,
     tag_ask,
-    terminate_ask,
     untag_ask,
 )
 from cml_iam.workers._launch import Launch
 from cml_iam.workers._model import Worker, worker_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cml_iam.aws.port import Aws
     from cml_iam.workers._tags import GuardTag
@@ -111,15 +109,15 @@ class _Scene:
 def check_health(aws: Aws, region: str, guard: GuardTag, now: datetime, probe: ToTry) -> Health:
     """Ask for the regions, then try every permission of the catalogue; see the manager."""
     connection = check_connection(aws, region)
-    actions = load_catalogue().actions
+    permissions = load_catalogue().permissions
     if connection.failure:
-        return replace(connection, checks=_after(connection.checks[0], actions))
+        return replace(connection, checks=_after(connection.checks[0], permissions))
     known = {"ec2:DescribeRegions": connection.checks[0]}
     worker, looked = _find_worker(aws, region, guard)
     known[looked.action] = looked
     tried = _filled(probe() if callable(probe) else probe, worker)
     scene = _Scene(aws, region, guard, now, worker, looked, tried)
-    checks = tuple(known.get(action) or _checked(action, scene) for action in actions)
+    checks = tuple(known.get(each.action) or _checked(each, scene) for each in permissions)
     return replace(connection, checks=checks, worker=worker, launch=tried)
 
 
@@ -176,12 +174,12 @@ def log_health(health: Health, logger: logging.Logger) -> None:
         logger.log(level, line)
 
 
-def _after(first: Check, actions: tuple[str, ...]) -> tuple[Check, ...]:
+def _after(first: Check, permissions: Sequence[Permission]) -> tuple[Check, ...]:
     """Return the checks when *first* failed: the rest is unchecked."""
     rest = "EC2 did not answer the first question"
     return tuple(
-        first if action == first.action else Check(action, Verdict.UNCHECKED, rest)
-        for action in actions
+        first if each.action == first.action else Check(each.action, Verdict.UNCHECKED, rest)
+        for each in permissions
     )
 
 
@@ -224,15 +222,27 @@ def _filled(launch: Launch | None, worker: Worker | None) -> Launch | None:
     return asked if asked.image_id and asked.instance_type else None
 
 
-def _checked(action: str, scene: _Scene) -> Check:
-    if action not in _PROBES:
-        return Check(action, Verdict.UNCHECKED, "no probe is known for it")
+def _checked(permission: Permission, scene: _Scene) -> Check:
     try:
-        return _PROBES[action](action, scene)
+        return _tried(permission, scene)
     except AwsError as error:
-        return _from_error(action, error)
+        return _from_error(permission.action, error)
     except CmlIamError as error:
-        return Check(action, Verdict.UNCHECKED, error.message, error.remedy)
+        return Check(permission.action, Verdict.UNCHECKED, error.message, error.remedy)
+
+
+def _tried(permission: Permission, scene: _Scene) -> Check:
+    """Try *permission* in the way that follows from what the catalogue says of it."""
+    match permission:
+        case Permission(action="ec2:RunInstances"):
+            return _launching(permission.action, scene)
+        case Permission(action="cloudwatch:GetMetricStatistics"):
+            return _metrics(permission.action, scene)
+        case Permission(dry_run=True, on_worker=True):
+            return _on_worker(permission, scene)
+        case Permission(dry_run=True, resources=()):
+            return _reading(permission, scene)
+    return Check(permission.action, Verdict.UNCHECKED, "there is no way to try it without doing it")
 
 
 def _from_error(action: str, error: AwsError) -> Check:
@@ -264,14 +274,15 @@ def _dry_run(action: str, ask: Ask, scene: _Scene) -> Check:
     return _allowed(action, "EC2's dry run")
 
 
-def _reading(operation: str, **parameters: Any) -> Callable[[str, _Scene], Check]:
-    """Return a probe by the dry run of a read; an answer instead is permission just as well."""
+_NARROWED: Final[Mapping[str, Any]] = {"ec2:DescribeImages": {"Owners": ["self"]}}
+"""Parameters that keep the answer small where an endpoint does not know DryRun."""
 
-    def probe(action: str, scene: _Scene) -> Check:
-        scene.aws.call("ec2", operation, region=scene.region, DryRun=True, **parameters)
-        return _allowed(action, "EC2 answered")
 
-    return probe
+def _reading(permission: Permission, scene: _Scene) -> Check:
+    """Try the dry run of a read; an answer instead is permission just as well."""
+    narrowed = _NARROWED.get(permission.action, {})
+    scene.aws.call("ec2", permission.operation, region=scene.region, DryRun=True, **narrowed)
+    return _allowed(permission.action, "EC2 answered")
 
 
 def _launching(action: str, scene: _Scene) -> Check:
@@ -286,15 +297,21 @@ def _launching(action: str, scene: _Scene) -> Check:
     return _dry_run(action, launch_ask(scene.launch, scene.guard), scene)
 
 
-def _on_worker(make: Callable[[_Scene, list[str]], Ask]) -> Callable[[str, _Scene], Check]:
-    def probe(action: str, scene: _Scene) -> Check:
-        if scene.worker is None and scene.looked.verdict is not Verdict.ALLOWED:
-            return Check(action, Verdict.UNCHECKED, _NOT_FOUND_OUT)
-        if scene.worker is None:
-            return Check(action, Verdict.UNCHECKED, _NO_WORKER, _first_worker(scene.region))
-        return _dry_run(action, make(scene, [scene.worker.id]), scene)
-
-    return probe
+def _on_worker(permission: Permission, scene: _Scene) -> Check:
+    action = permission.action
+    if scene.worker is None and scene.looked.verdict is not Verdict.ALLOWED:
+        return Check(action, Verdict.UNCHECKED, _NOT_FOUND_OUT)
+    if scene.worker is None:
+        return Check(action, Verdict.UNCHECKED, _NO_WORKER, _first_worker(scene.region))
+    ids = [scene.worker.id]
+    match action:
+        case "ec2:CreateTags":
+            ask = tag_ask(ids, {PROBE: "1"}, scene.guard)
+        case "ec2:DeleteTags":
+            ask = untag_ask(ids, [PROBE], scene.guard)
+        case _:
+            ask = operate_ask(permission.operation, ids)
+    return _dry_run(action, ask, scene)
 
 
 def _first_worker(region: str) -> str:
@@ -320,17 +337,3 @@ def _metrics(action: str, scene: _Scene) -> Check:
         Statistics=["Average"],
     )
     return _allowed(action, "read a metric")
-
-
-_PROBES: Final[dict[str, Callable[[str, _Scene], Check]]] = {
-    "ec2:RunInstances": _launching,
-    "ec2:StartInstances": _on_worker(lambda _, ids: start_ask(ids)),
-    "ec2:StopInstances": _on_worker(lambda _, ids: stop_ask(ids)),
-    "ec2:TerminateInstances": _on_worker(lambda _, ids: terminate_ask(ids)),
-    "ec2:DescribeInstanceStatus": _reading("describe_instance_status"),
-    "ec2:DescribeImages": _reading("describe_images", Owners=["self"]),
-    "ec2:CreateTags": _on_worker(lambda scene, ids: tag_ask(ids, {PROBE: "1"}, scene.guard)),
-    "ec2:DeleteTags": _on_worker(lambda scene, ids: untag_ask(ids, [PROBE], scene.guard)),
-    "ec2:DescribeTags": _reading("describe_tags"),
-    "cloudwatch:GetMetricStatistics": _metrics,
-}
