@@ -12,6 +12,7 @@ from cml_iam._version import __version__
 
 if TYPE_CHECKING:
     from cml_iam.aws import connect
+    from cml_iam.check.verify import verify_offline
     from cml_iam.engine import Request, compile_policies
     from cml_iam.errors import CmlIamError
     from cml_iam.expectations import derive_expectations
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from cml_iam.prove import Policies, never, prove_site, within
     from cml_iam.render import render_policy
     from cml_iam.site import load_site
-    from cml_iam.verify import verify_offline
     from cml_iam.workers import AsyncWorkerManager, Launch, WorkerManager
 
 _ROOMS: Final = {
@@ -39,7 +39,7 @@ _ROOMS: Final = {
     "never": "prove",
     "prove_site": "prove",
     "render_policy": "render",
-    "verify_offline": "verify",
+    "verify_offline": "check.verify",
     "within": "prove",
 }
 

@@ -125,6 +125,17 @@ def load_catalogue() -> Catalogue:
     )
 
 
+def granting(action: str) -> str:
+    """Say which statement of the base policy grants *action*."""
+    for group in load_catalogue().groups:
+        if any(each.action == action for each in group.permissions):
+            return (
+                f"grant `{action}`: statement `{group.sid}` of the base policy does; "
+                "then look for conditions, a boundary and explicit Deny"
+            )
+    return f"grant `{action}`"
+
+
 def permission_tables(catalogue: Catalogue) -> str:
     """Return the catalogue as the documentation's Markdown tables, one for each group."""
     return "\n\n".join(_table(group) for group in catalogue.groups) + "\n"

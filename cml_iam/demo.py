@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from cml_iam.aws import connect
 from cml_iam.aws.port import Aws
+from cml_iam.check.verify import verify_live, verify_offline
 from cml_iam.credentials import AccessKey, Delivery, EnvFile
 from cml_iam.errors import AwsError, DeniedError
 from cml_iam.expectations import derive_expectations
@@ -22,7 +23,6 @@ from cml_iam.provision import apply_plan, plan_bootstrap
 from cml_iam.render import RenderedPolicy, render_policy
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
 from cml_iam.site import Site, Tag, parse_site, site_text
-from cml_iam.verify import verify_live, verify_offline
 from cml_iam.workers import GuardTag, Launch, Utilization, Worker, WorkerManager
 
 REGIONS: Final = ("us-east-1", "us-west-2")

@@ -16,6 +16,7 @@ from random import Random
 
 from proof import random_pair
 
+from cml_iam.check.verify import verify_offline
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import InputError
 from cml_iam.expectations import derive_expectations
@@ -36,7 +37,6 @@ from cml_iam.prove import (
 from cml_iam.render import render_parts
 from cml_iam.site import Site
 from cml_iam.space import Shape
-from cml_iam.verify import verify_offline
 from tests.expectations.mutants import Mutant, mutants
 from tests.render.random_sites import random_site
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from cml_iam.aws import Aws, connect
+from cml_iam.check.verify import Verification, verify_live, verify_offline
 from cml_iam.errors import DeniedError, NotFoundError
 from cml_iam.expectations import derive_expectations
 from cml_iam.render import render_document, render_policy
 from cml_iam.sandbox import Sandbox, start_sandbox
 from cml_iam.site import Site
-from cml_iam.verify import Verification, verify_live, verify_offline
 from tests.conftest import RESTRICTED
 
 SITE = Site(account="111122223333", restrict=RESTRICTED)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from cml_iam.aws.port import Identity
+from cml_iam.check.verify import Verification, verify_live, verify_offline
 from cml_iam.engine import (
     AttachedPolicy,
     PrincipalPolicies,
@@ -22,7 +23,6 @@ from cml_iam.expectations import Judgement, derive_expectations
 from cml_iam.policy import parse_policy
 from cml_iam.render import Profile, render_document, render_policy
 from cml_iam.site import Restrictions, Site
-from cml_iam.verify import Verification, verify_live, verify_offline
 from tests.conftest import RESTRICTED
 
 SITE = Site(account="111122223333", restrict=RESTRICTED)

@@ -22,7 +22,7 @@ State = Literal["passed", "failed", "not checked"]
 
 Conclusion = Literal["clean", "findings", "incomplete"]
 
-Answer = Literal["allowed", "refused", "unknown"]
+CellAnswer = Literal["allowed", "refused", "unknown"]
 
 Group = Literal["documents", "permissions", "principal", "keys", "surroundings", "waivers"]
 GROUPS: Final[tuple[Group, ...]] = (
@@ -132,8 +132,8 @@ class Cell:
 
     permission: str
     situation: str
-    expected: Answer
-    answer: Answer
+    expected: CellAnswer
+    answer: CellAnswer
     met: bool | None
     asks: tuple[Ask, ...]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,50 +23,18 @@ from cml_iam.errors import CmlIamError, InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from cml_iam.audit import Account, AuditRule, Part, Report, TemporaryKey, Waivers
+    from cml_iam.audit import Account, AuditRule, Report
     from cml_iam.aws.port import Aws
+    from cml_iam.check import Answer
+    from cml_iam.check.accounts import TemporaryKey
+    from cml_iam.check.report import Waivers
+    from cml_iam.check.scene import Live
     from cml_iam.lint import Rule, Severity
+    from cml_iam.render import Profile
     from cml_iam.site import Site
 
 FORMS = ("text", "json", "sarif", "junit", "markdown", "html")
 LEVELS = ("error", "warning", "info")
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the command's own options say."""
-
-    files: tuple[Path, ...]
-    live: bool
-    together: bool
-    document: Literal["base", "hardened"]
-    manager_profile: str | None
-    skip: tuple[str, ...]
-    accounts: Path | None
-    organization: bool
-    role: str | None
-    external_id: str | None
-    parallel: int
-
-    @property
-    def many(self) -> bool:
-        """Whether more accounts than that of the credentials are meant."""
-        return self.organization or self.accounts is not None
-
-    def check(self) -> None:
-        """Raise UsageError for options that do not go together, or name no check."""
-        from cml_iam.audit import CHECKS
-
-        unknown = next((each for each in self.skip if each not in CHECKS), None)
-        if unknown:
-            known = ", ".join(CHECKS)
-            raise click.UsageError(f"there is no check `{unknown}` to skip; there are {known}")
-        if self.organization and self.accounts:
-            raise click.UsageError("give --accounts or --organization, not both")
-        if not self.many and (self.role or self.external_id):
-            raise click.UsageError("--role and --external-id need --accounts or --organization")
-        if self.many and self.manager_profile:
-            raise click.UsageError("--manager-profile is of one account; leave out --accounts")
 
 
 @click.command()
@@ -133,12 +101,22 @@ class Wish:
 def audit(
     context: click.Context,
     /,
+    files: tuple[Path, ...],
+    live: bool,
     outs: tuple[Path, ...],
-    form: Any,
+    form: str | None,
     fail_on: str,
     earlier: Path | None,
+    together: bool,
+    document: Profile,
+    manager_profile: str | None,
+    skip: tuple[str, ...],
+    accounts: Path | None,
+    organization: bool,
+    role: str | None,
+    external_id: str | None,
+    parallel: int,
     list_rules: bool,
-    **wanted: Any,
 ) -> None:
     """Ask of policies and accounts everything cml-iam knows, in one report.
 
@@ -154,17 +132,51 @@ def audit(
     cml-iam audit policies/ --out report.sarif --out report.html
     cml-iam audit --live --manager-profile cml-manager --earlier last-week.json
     """  # noqa: D301 - click reads the backspace as "do not fill"
+    from cml_iam.audit.write import compare_reports
+    from cml_iam.check.report import make_report
     from cml_iam.lint import Severity
 
     if list_rules:
         show_rules(form or settings().output)
         return
-    wish = Wish(**wanted)
-    wish.check()
-    if not (wish.live or wish.many):
+    many = organization or accounts is not None
+    _check_skipped(skip)
+    if organization and accounts:
+        raise click.UsageError("give --accounts or --organization, not both")
+    if not many and (role or external_id):
+        raise click.UsageError("--role and --external-id need --accounts or --organization")
+    if many and manager_profile:
+        raise click.UsageError("--manager-profile is of one account; leave out --accounts")
+    if not (live or many):
         refuse_aws_options("--live")
     check_outs(outs)
-    report = _audited(wish, earlier)
+    before = _earlier(earlier) if earlier else None
+    now, (site, waivers) = moment(), _site(files)
+    documents = (
+        [_documents(files, site, document, together=together)]
+        if files or not (live or many)
+        else []
+    )
+    audited: list[tuple[Account, Answer]] = []
+    if live or many:
+        from cml_iam.check.scene import Live
+
+        asked = Live(_required(site), now, document, skip=frozenset(skip))
+        audited = (
+            _many(asked, accounts, role, external_id, parallel)
+            if many
+            else [_live(asked, manager_profile)]
+        )
+    report = make_report(
+        now,
+        [*documents, *(answer for _, answer in audited)],
+        site=waivers.file if waivers else None,
+        accounts=[account for account, _ in audited],
+        waivers=waivers,
+        skipped=skip,
+    )
+    if before is not None:
+        report = replace(report, since=compare_reports(report, before))
     severity = Severity[fail_on.upper()]
     for path in outs:
         write_to(path, report, severity)
@@ -173,64 +185,55 @@ def audit(
     context.exit(judged(findings=concluded == "findings", unchecked=concluded == "incomplete"))
 
 
-def _audited(wish: Wish, earlier: Path | None) -> Report:
-    """Make the report, compared with the earlier one if there is one."""
-    from dataclasses import replace
+def _check_skipped(skip: Iterable[str]) -> None:
+    """Raise UsageError for an id of no check."""
+    from cml_iam.check import SKIPPABLE
 
-    from cml_iam.audit import make_report
-
-    before = _earlier(earlier) if earlier else None
-    site, waivers = _site(wish)
-    now = moment()
-    accounts, parts = _parts(wish, site, now)
-    report = make_report(
-        now,
-        parts,
-        site=waivers.file if waivers else None,
-        accounts=accounts,
-        waivers=waivers,
-        skipped=wish.skip,
-    )
-    if before is None:
-        return report
-    from cml_iam.audit.write import compare_reports
-
-    return replace(report, since=compare_reports(report, before))
+    for each in skip:
+        if each not in SKIPPABLE:
+            known = ", ".join(SKIPPABLE)
+            raise click.UsageError(f"there is no check `{each}` to skip; there are {known}")
 
 
-def _parts(wish: Wish, site: Site | None, now: datetime) -> tuple[list[Account], list[Part]]:
-    from cml_iam.audit import Offline, audit_documents, read_given
+def _documents(
+    files: tuple[Path, ...], site: Site | None, document: Profile, *, together: bool
+) -> Answer:
+    from cml_iam.check.documents import Offline, audit_documents
+    from cml_iam.check.files import read_given
 
-    parts = []
-    if wish.files or not (wish.live or wish.many):
-        given = read_given(wish.files)
-        with progress("judging the documents", only_on_terminal=True):
-            several = os.cpu_count() or 1
-            asked = Offline(given, site, wish.document, wish.together, several, site_path())
-            parts.append(audit_documents(asked))
-    if not (wish.live or wish.many):
-        return [], parts
+    given = read_given(files)
+    with progress("judging the documents", only_on_terminal=True):
+        several = os.cpu_count() or 1
+        return audit_documents(Offline(given, site, document, together, several, site_path()))
+
+
+def _required(site: Site | None) -> Site:
     if site is None:
         raise InputError(
             f"no site file: `{DEFAULT_SITE}`",
             remedy="write one with `cml-iam init`, or name it: --site",
         )
-    audited = _many(wish, site, now) if wish.many else [_live(wish, site, now)]
-    return [account for account, _ in audited], [*parts, *(part for _, part in audited)]
+    return site
 
 
-def _many(wish: Wish, site: Site, now: datetime) -> list[tuple[Account, Part]]:
+def _many(
+    asked: Live, accounts: Path | None, role: str | None, external_id: str | None, parallel: int
+) -> list[tuple[Account, Answer]]:
     """Audit the accounts of the file or of the organization, and say how far it is."""
-    from cml_iam.audit import DEFAULT_ROLE, Live, Way, audit_accounts, list_organization
-    from cml_iam.audit import read_targets as read
+    from cml_iam.check.accounts import (
+        DEFAULT_ROLE,
+        Way,
+        audit_accounts,
+        list_organization,
+        read_targets,
+    )
 
-    aws = connect_as("administrator", site, any_account=True)
-    if wish.accounts:
-        targets = read(read_text(wish.accounts), str(wish.accounts))
+    aws = connect_as("administrator", asked.site, any_account=True)
+    if accounts:
+        targets = read_targets(read_text(accounts), str(accounts))
     else:
         targets = list_organization(aws)
-    way = Way(_sign_in(site), wish.role or DEFAULT_ROLE, wish.external_id, wish.parallel)
-    asked = Live(site, now, wish.document, skip=frozenset(wish.skip))
+    way = Way(_sign_in(asked.site), role or DEFAULT_ROLE, external_id, parallel)
     context, done = click.get_current_context(), 0
 
     def report(account: Account) -> None:
@@ -261,33 +264,35 @@ def _sign_in(site: Site) -> Callable[[TemporaryKey], Aws]:
     return sign_in
 
 
-def _live(wish: Wish, site: Site, now: datetime) -> tuple[Account, Part]:
-    from cml_iam.audit import Live, audit_account
+def _live(asked: Live, manager_profile: str | None) -> tuple[Account, Answer]:
+    from cml_iam.check.account import audit_account
 
-    manager = None
-    named = wish.manager_profile
+    site, manager = asked.site, None
     try:
-        credential = Credential(profile=named) if named else credential_in("manager", site)
+        credential = (
+            Credential(profile=manager_profile)
+            if manager_profile
+            else credential_in("manager", site)
+        )
     except CmlIamError as error:
         note(f"{UNKNOWN} {error.message}")
         credential = None
-    if credential and "use" not in wish.skip:
+    if credential and "use" not in asked.skip:
         manager = connect_as("manager", site, credential=credential, read_only=True)
     aws = connect_as("administrator", site)
     refuse_account_of_others(aws, site)
-    asked = Live(site, now, wish.document, manager, frozenset(wish.skip))
     with progress(f"auditing account {site.account}"):
-        return audit_account(aws, asked)
+        return audit_account(aws, replace(asked, manager=manager))
 
 
-def _site(wish: Wish) -> tuple[Site | None, Waivers | None]:
+def _site(files: tuple[Path, ...]) -> tuple[Site | None, Waivers | None]:
     """Return the site where one is named or lies here, and its waivers; a site may be missing
     only where files are given.
     """  # noqa: D205 - one sentence
-    from cml_iam.audit import read_waivers
+    from cml_iam.check.report import read_waivers
     from cml_iam.located import parse_toml
 
-    if wish.files and not has_site():
+    if files and not has_site():
         return None, None
     site, path = load_site(), site_path()
     return site, read_waivers(parse_toml(read_text(path), str(path)), str(path))

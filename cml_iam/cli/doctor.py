@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cml_iam.check import DOCTOR, Diagnosis, State
 from cml_iam.cli._connect import Credential, connect_as, credential_in
 from cml_iam.cli._delivery import own_store
 from cml_iam.cli._exit import Exit, judged
@@ -27,21 +28,20 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.doctor import Area, Diagnosis, State, examine
 from cml_iam.errors import CmlIamError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cml_iam.aws.port import Aws
-    from cml_iam.doctor import Scene
+    from cml_iam.check.doctor import Scene
     from cml_iam.site import Site
 
 _MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: UNKNOWN}
 
 
 @click.command()
-@click.argument("areas", nargs=-1, type=click.Choice([each.value for each in Area]))
+@click.argument("areas", nargs=-1, type=click.Choice([each.id for each in DOCTOR]))
 @click.option(
     "--env-file",
     type=click.Path(path_type=Path),
@@ -67,9 +67,10 @@ def doctor(
 
     Exits with 3 when something was found, with 8 when something could not be checked.
     """
+    from cml_iam.check.doctor import examine
+
     with progress("looking at the manager"):
-        here = _scene(env_file, admin_profile)
-        found = tuple(examine(here, [Area(each) for each in areas] or tuple(Area)))
+        found = examine(_scene(env_file, admin_profile), areas)
     if wants_json():
         print_json({"state": _worst(found), "diagnoses": [asdict(each) for each in found]})
     else:
@@ -78,9 +79,9 @@ def doctor(
 
 
 def _scene(env_file: Path | None, admin_profile: str | None) -> Scene:
+    from cml_iam.check.doctor import Scene
     from cml_iam.cli.health import probe_of
     from cml_iam.cli.worker_scene import scene
-    from cml_iam.doctor import Scene
 
     here, chosen = scene(examined=True), settings()
     return Scene(
@@ -121,7 +122,7 @@ def _print(found: Sequence[Diagnosis]) -> None:
     width = console().width
     area, fixed = None, set[str]()
     for each in found:
-        if each.area is not area:
+        if each.area != area:
             area = each.area
             heading(area)
         mark = _MARK[each.state]

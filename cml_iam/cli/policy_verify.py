@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cml_iam.check.verify import Verification, verify_live, verify_offline
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit, judged
@@ -30,7 +31,6 @@ from cml_iam.expectations import SITUATIONS, Judgement, derive_expectations
 from cml_iam.policy import PolicyDocument
 from cml_iam.render import Profile, render_policy
 from cml_iam.site import Site
-from cml_iam.verify import Verification, verify_live, verify_offline
 
 UNLISTED_ROW = "other actions (samples)"
 

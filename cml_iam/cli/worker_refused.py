@@ -48,12 +48,13 @@ def explain(here: Scene, outcomes: Sequence[Outcome]) -> None:
 
 def _of_worker(site: Site, action: str, worker: Worker) -> list[str]:
     """Return what the hardened policy of *site* refuses of *action* on *worker*."""
-    from cml_iam.doctor import Attached, supposed, why_refused
+    from cml_iam.check.manager import supposed
+    from cml_iam.check.refusal import Deciding, why_refused
     from cml_iam.render import render_policy
 
-    attached = Attached((render_policy(site).document,), live=False)
+    deciding = Deciding((render_policy(site).document,), live=False)
     requests = supposed(action, site.principal_arn, worker.region, worker, ())
-    return [each.said for each in why_refused(requests, attached) if each.sure]
+    return [each.said for each in why_refused(requests, deciding) if each.sure]
 
 
 def refused_by(
@@ -63,12 +64,13 @@ def refused_by(
 
     An image that cannot be looked at counts as this account's own.
     """
-    from cml_iam.doctor import Attached, launch_requests, why_refused
+    from cml_iam.check.manager import launch_requests
+    from cml_iam.check.refusal import Deciding, why_refused
     from cml_iam.render import render_policy
 
-    attached = Attached((render_policy(site).document,), live=False)
+    deciding = Deciding((render_policy(site).document,), live=False)
     requests = launch_requests(site.principal_arn, launch, image, region, guard)
-    return [each.said for each in why_refused(requests, attached) if each.sure]
+    return [each.said for each in why_refused(requests, deciding) if each.sure]
 
 
 def _not_passed(site: Site, message: str, region: str) -> list[str]:
@@ -76,7 +78,7 @@ def _not_passed(site: Site, message: str, region: str) -> list[str]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     """
-    from cml_iam.doctor import Attached, why_refused
+    from cml_iam.check.refusal import Deciding, why_refused
     from cml_iam.engine import Request
     from cml_iam.facts import service_principal
     from cml_iam.render import render_policy
@@ -90,7 +92,7 @@ def _not_passed(site: Site, message: str, region: str) -> list[str]:
         "aws:RequestedRegion": region,
     }
     asked = Request("iam:PassRole", named[1], site.principal_arn, context)
-    whys = why_refused([asked], Attached((render_policy(site).document,)))
+    whys = why_refused([asked], Deciding((render_policy(site).document,)))
     said = [each.said for each in whys if each.sure]
     granted = f"`{site.grant.pass_role}`" if site.grant.pass_role else "none"
     hint = f"`grant.pass_role` of the site file names the one role it may hand over: {granted}"

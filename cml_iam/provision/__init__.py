@@ -1,8 +1,6 @@
 """The principal and its policy: planned by reading, applied step by step, repeatable."""
 
 from cml_iam.clock import Hours, parse_hours
-from cml_iam.provision._alarms import alarm_problems
-from cml_iam.provision._audit import trail_problems
 from cml_iam.provision._audit_forms import AuditForm, render_audit
 from cml_iam.provision._bootstrap import (
     apply_plan,
@@ -29,7 +27,7 @@ from cml_iam.provision._plan import (
 from cml_iam.provision._saved import SavedPlan, check_fresh, load_plan, save_plan
 from cml_iam.provision._show import plan_data, plan_lines, step_data, step_lines, summary
 from cml_iam.provision._status import KeyStatus, Status, key_data, read_status
-from cml_iam.provision._watch import Watch
+from cml_iam.provision._watch import Watch, watched
 
 __all__ = [
     "PIECES",
@@ -49,7 +47,6 @@ __all__ = [
     "Trust",
     "Wanted",
     "Watch",
-    "alarm_problems",
     "apply_plan",
     "check_fresh",
     "difference",
@@ -71,5 +68,5 @@ __all__ = [
     "step_data",
     "step_lines",
     "summary",
-    "trail_problems",
+    "watched",
 ]

@@ -51,21 +51,6 @@ def audit_steps(aws: Aws, wanted: Wanted) -> Found:
     return Found(steps, audit.warnings())
 
 
-def trail_problems(aws: Aws, site: Site) -> tuple[str, ...]:
-    """Return what keeps the trail of *site* from logging, in words; nothing when it logs."""
-    status = _Audit(aws, site, None).status()
-    if status is None:
-        return ("there is no trail",)
-    problems = [] if status.get("IsLogging") else ["the trail is not logging"]
-    for name, where in (
-        ("LatestDeliveryError", "the bucket"),
-        ("LatestCloudWatchLogsDeliveryError", "the log group"),
-    ):
-        if status.get(name):
-            problems.append(f"the trail could not deliver to {where}: {status[name]}")
-    return tuple(problems)
-
-
 class _Audit:
     """Reads what is there, and says in steps what is to be done about it."""
 

@@ -37,7 +37,6 @@ from cml_iam.workers._health import (
     Health,
     Verdict,
     fleet_lines,
-    granting,
     health_lines,
     log_health,
 )
@@ -131,7 +130,6 @@ __all__ = [
     "find_orphans",
     "find_workers",
     "fleet_lines",
-    "granting",
     "guard_of",
     "health_lines",
     "held",

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.catalogue import Permission, load_catalogue
+from cml_iam.catalogue import Permission, granting, load_catalogue
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
 from cml_iam.workers._asks import (
     DRY_RUN_PASSED,
@@ -252,17 +252,6 @@ def _from_error(action: str, error: AwsError) -> Check:
         return Check(action, Verdict.UNCHECKED, error.message, error.remedy, error)
     missing = error.action or action
     return Check(action, Verdict.REFUSED, error.message, granting(missing), error)
-
-
-def granting(action: str) -> str:
-    """Say which statement of the base policy grants *action*."""
-    for group in load_catalogue().groups:
-        if any(each.action == action for each in group.permissions):
-            return (
-                f"grant `{action}`: statement `{group.sid}` of the base policy does; "
-                "then look for conditions, a boundary and explicit Deny"
-            )
-    return f"grant `{action}`"
 
 
 def _allowed(action: str, how: str) -> Check:

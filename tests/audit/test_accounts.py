@@ -11,17 +11,17 @@ from typing import Any, cast
 
 import pytest
 
-from cml_iam.audit import (
-    Live,
+from cml_iam.aws import connect
+from cml_iam.aws.port import Aws
+from cml_iam.check.accounts import (
     TemporaryKey,
     Way,
     audit_accounts,
     list_organization,
-    make_report,
     read_targets,
 )
-from cml_iam.aws import connect
-from cml_iam.aws.port import Aws
+from cml_iam.check.report import make_report
+from cml_iam.check.scene import Live
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.render import render_parts
 from cml_iam.sandbox import Sandbox, start_sandbox

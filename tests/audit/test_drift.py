@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cml_iam.audit._drift import drift
-from cml_iam.audit._report import Spot
+from cml_iam.audit import Spot
+from cml_iam.check import Answer, check_named
+from cml_iam.check._meaning import compared
 from cml_iam.policy import PolicyDocument, load_policy
 
 ROLE = "arn:aws:iam::111122223333:role"
@@ -20,8 +21,13 @@ def said(action: str, resource: str = "*", effect: str = "Allow", **condition: A
     return made | ({"Condition": condition} if condition else {})
 
 
+def drift(wanted: PolicyDocument, there: PolicyDocument) -> Answer:
+    spot = Spot(file="a.json")
+    return compared(check_named("file-drift"), [wanted], [there], spot, "`a.json`")
+
+
 def finding(wanted: PolicyDocument, there: PolicyDocument) -> tuple[str, str]:
-    (only,) = drift([wanted], [there], Spot(file="a.json"), "file-drift", "`a.json`").findings
+    (only,) = drift(wanted, there).findings
     return only.rule, only.message
 
 
@@ -41,7 +47,7 @@ def test_what_is_proved_to_mean_the_same_is_no_drift() -> None:
     one = policy(said("ec2:*"))
     other = policy(said("ec2:*"), said("ec2:RunInstances"))
 
-    assert drift([one], [other], Spot(file="a.json"), "file-drift", "`a.json`").findings == ()
+    assert drift(one, other).findings == ()
 
 
 def test_what_could_not_be_decided_is_a_finding_with_the_reason() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cml_iam.audit._keys import keys_of
-from cml_iam.audit._part import Part
-from cml_iam.audit._usage import usage_of
+from cml_iam.check import Answer, check_named
+from cml_iam.check._keys import keys as check_keys
+from cml_iam.check._usage import usage_of
 from cml_iam.site import Grants, Site
 from tests.key_ids import key_id
 
@@ -61,8 +62,11 @@ class Iam:
         raise AssertionError
 
 
-def audited(*keys: Key, tags: dict[str, str] | None = None) -> Part:
-    return keys_of(Iam(keys), SITE, SITE.account, NOW, tags or {})
+def audited(*keys: Key, tags: dict[str, str] | None = None) -> Answer:
+    scene: Any = SimpleNamespace(
+        aws=Iam(keys), site=SITE, account=SITE.account, now=NOW, tags=tags or {}
+    )
+    return check_keys(check_named("keys"), scene, Answer())
 
 
 @pytest.mark.parametrize(
@@ -136,9 +140,11 @@ def tracked(*actions: tuple[str, int | None]) -> dict[str, Any]:
     }
 
 
-def usage(*jobs: dict[str, Any], site: Site = SITE) -> tuple[Part, list[float]]:
+def usage(*jobs: dict[str, Any], site: Site = SITE) -> tuple[Answer, list[float]]:
     waited: list[float] = []
-    return usage_of(Iam(jobs=jobs), site, site.account, NOW, waited.append), waited
+    return usage_of(
+        check_named("last-accessed"), Iam(jobs=jobs), site, site.account, NOW, waited.append
+    ), waited
 
 
 def test_what_was_not_used_is_told_with_the_methods_that_would() -> None:

@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from cml_iam.audit import Account, Live, Report, audit_account, make_report
-from cml_iam.audit._permissions import used
-from cml_iam.audit._principal import sort_held
-from cml_iam.audit._promises import promises_held
+from cml_iam.audit import Account, Report
 from cml_iam.aws import Counted, connect
 from cml_iam.aws.port import Aws
+from cml_iam.check import check_named
+from cml_iam.check._check import answers
+from cml_iam.check.account import audit_account
+from cml_iam.check.report import make_report
+from cml_iam.check.scene import AccountScene, Live
 from cml_iam.errors import NotFoundError
 from cml_iam.lint import Severity
-from cml_iam.principal import read_holdings
 from cml_iam.prove import site_promises
 from cml_iam.provision import Watch, apply_plan, plan_bootstrap
 from cml_iam.render import render_parts
@@ -314,9 +315,9 @@ def test_the_promises_are_proved_of_all_that_the_principal_holds_in_its_boundary
 
 def test_a_promise_that_nothing_else_tells_is_broken_is_a_finding(cloud: Cloud) -> None:
     narrower = replace(SITE, restrict=replace(SITE.restrict, instance_types=("m5.large",)))
-    seen = sort_held(SITE, read_holdings(cloud.root, *SITE.principal).whole())
+    scene = AccountScene(cloud.root, Live(narrower, datetime.now(UTC)))
 
-    part = promises_held(narrower, seen, SITE.account, told=False)
+    part = answers([check_named("proof")], scene, SITE.account)
 
     assert [each.rule for each in part.findings] == ["CML717"]
     assert part.findings[0].spot.resource == SITE.principal_arn
@@ -550,7 +551,10 @@ def test_a_region_of_the_site_in_which_nothing_can_be_tried_is_not_passed_over(
     manager = cloud.sign_in("everywhere", {"Version": "2012-10-17", "Statement": [everything]})
     both = replace(SITE.restrict, regions=("us-east-1", "us-west-2"))
 
-    part = used(manager, replace(SITE, restrict=both), SITE.account, datetime.now(UTC), frozenset())
+    asked = Live(replace(SITE, restrict=both), datetime.now(UTC), manager=manager)
+    scene = AccountScene(cloud.root, asked)
+
+    part = answers([check_named("use")], scene, SITE.account)
 
     (check,) = part.checks
     assert part.findings == ()

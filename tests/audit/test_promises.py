@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from cml_iam.audit import Offline, audit_documents, read_given
-from cml_iam.audit._part import Part
+from cml_iam.check import Answer
+from cml_iam.check.documents import Offline, audit_documents
+from cml_iam.check.files import read_given
 from cml_iam.lint import Severity
 from cml_iam.render import render_policy
 from cml_iam.site import Site
@@ -25,10 +26,10 @@ NANO = {
 
 
 @pytest.fixture
-def audited(site: Site, tmp_path: Path) -> Callable[..., Part]:
+def audited(site: Site, tmp_path: Path) -> Callable[..., Answer]:
     """Audit the site's policy with more statements in it, as a file."""
 
-    def audit(*statements: dict[str, Any]) -> Part:
+    def audit(*statements: dict[str, Any]) -> Answer:
         value = json.loads(render_policy(site).text)
         value["Statement"] += statements
         path = tmp_path / "mine.json"
@@ -39,7 +40,7 @@ def audited(site: Site, tmp_path: Path) -> Callable[..., Part]:
 
 
 def test_a_door_that_no_expectation_tries_is_found_by_the_proof(
-    audited: Callable[..., Part],
+    audited: Callable[..., Answer],
 ) -> None:
     part = audited(NANO)
 
@@ -51,14 +52,16 @@ def test_a_door_that_no_expectation_tries_is_found_by_the_proof(
     assert (states["expectations"], states["promises"]) == ("passed", "failed")
 
 
-def test_the_policy_of_the_site_keeps_its_promises(audited: Callable[..., Part]) -> None:
+def test_the_policy_of_the_site_keeps_its_promises(audited: Callable[..., Answer]) -> None:
     part = audited()
 
     assert {each.id: each.state for each in part.checks}["promises"] == "passed"
     assert not [each for each in part.findings if each.severity > Severity.INFO]
 
 
-def test_a_fault_that_an_expectation_shows_is_not_found_again(audited: Callable[..., Part]) -> None:
+def test_a_fault_that_an_expectation_shows_is_not_found_again(
+    audited: Callable[..., Answer],
+) -> None:
     part = audited({**NANO, "Condition": {}})
 
     rules = [each.rule for each in part.findings if each.severity > Severity.INFO]
@@ -68,7 +71,7 @@ def test_a_fault_that_an_expectation_shows_is_not_found_again(audited: Callable[
 
 
 def test_what_cannot_be_decided_is_not_checked(
-    audited: Callable[..., Part], monkeypatch: pytest.MonkeyPatch
+    audited: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cml_iam.prove._question.MAX_SLICES", 0)
 

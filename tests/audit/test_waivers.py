@@ -11,22 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cml_iam.audit import AUDIT_RULES, Check, Input, Part, Report, Spot, make_report, read_waivers
-from cml_iam.audit import CHECKS as CHECK_IDS
-from cml_iam.audit._looked import _FOUND_BY
-from cml_iam.audit._part import found
-from cml_iam.audit._report import State
+from cml_iam.audit import AUDIT_RULES, Check, Input, Report, Spot, State
 from cml_iam.audit.write import write_report
+from cml_iam.check import CHECKS as ALL_CHECKS
+from cml_iam.check import Answer, check_named
+from cml_iam.check.report import make_report, read_waivers
 from cml_iam.lint import Severity
 from cml_iam.located import parse_toml
 from cml_iam.site import parse_site
 from tests.conftest import Ran
 
 NOW = datetime(2026, 11, 23, 23, 59, tzinfo=UTC)
-ALWAYS = ("identity", "principal")
 ARN = "arn:aws:logs:us-east-1:111122223333:log-group:cml-cloudtrail"
-ALARMS = found("CML822", "no alarms", Spot(resource=ARN, account="111122223333"), "alarms")
-IN_FILE = found("CML704", "wider", Spot(file="policies/a[1].json", line=3, column=5), "file-drift")
+ALARMS = check_named("alarms").finding(
+    "CML822", "no alarms", Spot(resource=ARN, account="111122223333")
+)
+IN_FILE = check_named("file-drift").finding(
+    "CML704", "wider", Spot(file="policies/a[1].json", line=3, column=5)
+)
 SITE = '[account]\nid = "111122223333"\n'
 
 
@@ -58,7 +60,7 @@ def reported(
     text = SITE + "".join(waivers)
     parse_site(text)  # the site file stays one that every other command takes
     given = read_waivers(parse_toml(text, "cml-iam.toml"), "cml-iam.toml")
-    part = Part(
+    part = Answer(
         findings=(ALARMS, IN_FILE),
         checks=checks,
         inputs=tuple(Input(each, "file", "0") for each in files),
@@ -122,15 +124,17 @@ def test_an_account_can_be_the_place() -> None:
     ids=str,
 )
 def test_a_place_copied_from_a_report_is_that_place(spot: Spot) -> None:
-    finding = found("CML822", "no alarms", spot, "alarms")
-    other = found("CML822", "no alarms", Spot(resource="other", account="777788889999"), "alarms")
-    unwaived = make_report(NOW, [Part(findings=(finding,))])
+    elsewhere = Spot(resource="other", account="777788889999")
+    alarms = check_named("alarms")
+    finding = alarms.finding("CML822", "no alarms", spot)
+    other = alarms.finding("CML822", "no alarms", elsewhere)
+    unwaived = make_report(NOW, [Answer(findings=(finding,))])
     lines = write_report(unwaived, "text", width=500).splitlines()
     (title,) = [each for each in lines if "CML822" in each]
     text = SITE + waiver(place=json.dumps(title.partition(" at ")[2]))
 
     given_ = read_waivers(parse_toml(text, "s"), "s")
-    report = make_report(NOW, [Part(findings=(finding, other))], waivers=given_)
+    report = make_report(NOW, [Answer(findings=(finding, other))], waivers=given_)
 
     assert [each.waiver is not None for each in report.findings] == [
         each.spot == spot for each in report.findings
@@ -186,16 +190,15 @@ def test_a_waiver_is_unused_only_where_what_it_waives_was_looked_for(
     inputs = tuple(Input(each, "file", "0") for each in files)
     given_ = read_waivers(parse_toml(text, "s"), "s")
 
-    report = make_report(NOW, [Part(checks=checks, inputs=inputs)], waivers=given_)
+    report = make_report(NOW, [Answer(checks=checks, inputs=inputs)], waivers=given_)
 
     assert ("CML903" in rules(report)) is unused
 
 
 def test_every_rule_of_the_audit_has_checks_that_find_it() -> None:
-    known = {rule for rule in AUDIT_RULES if rule != "CML715"}
+    found_by = [rule for each in (*ALL_CHECKS, check_named("waivers")) for rule in each.finds]
 
-    assert set(_FOUND_BY) == known
-    assert {each for ids in _FOUND_BY.values() for each in ids} <= {*CHECK_IDS, *ALWAYS}
+    assert set(found_by) == set(AUDIT_RULES)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +241,7 @@ def test_whatever_a_waiver_says_the_audit_goes_on(raw: dict[str, object]) -> Non
     value = {**parsed.value, "waivers": [raw]}
     given_ = read_waivers(Located(value, parsed.source, parsed.values, parsed.names), "s")
 
-    report = make_report(NOW, [Part(findings=(ALARMS,))], waivers=given_)
+    report = make_report(NOW, [Answer(findings=(ALARMS,))], waivers=given_)
 
     assert "CML902" in rules(report)
 

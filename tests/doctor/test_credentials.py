@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cml_iam.aws import connect
-from cml_iam.doctor import Area, Scene, State, examine
+from cml_iam.check import State
+from cml_iam.check.doctor import Scene, examine
 from cml_iam.site import load_site
 from cml_iam.workers import WorkerManager
 from tests.doctor.conftest import Clock, Patient
@@ -283,7 +284,7 @@ def test_the_age_of_the_key_is_said(patient: Patient, days: int, state: State) -
         admin,
     )
 
-    age = next(each for each in examine(scene, [Area.CREDENTIALS]) if each.subject == "key age")
+    age = next(each for each in examine(scene, ["credentials"]) if each.subject == "key age")
 
     assert age.state is state
     assert age.said.startswith(f"{days} days")

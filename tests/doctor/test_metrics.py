@@ -11,7 +11,8 @@ import pytest
 
 from cml_iam.aws import Aws, Identity
 from cml_iam.catalogue import load_catalogue
-from cml_iam.doctor import Area, Diagnosis, Scene, State, examine
+from cml_iam.check import Diagnosis, State
+from cml_iam.check.doctor import Scene, examine
 from cml_iam.errors import NotOfferedError, ThrottledError
 from cml_iam.workers import WorkerManager
 from tests.doctor.conftest import Patient
@@ -72,7 +73,7 @@ def diagnoses(patient: Patient, answers: dict[str, Any], hours: int = 1) -> dict
         None,
         now,
     )
-    return {each.subject.split(" ")[0]: each for each in examine(scene, [Area.METRICS])}
+    return {each.subject.split(" ")[0]: each for each in examine(scene, ["metrics"])}
 
 
 pytestmark = pytest.mark.usefixtures("worker")

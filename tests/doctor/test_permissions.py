@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cml_iam.catalogue import load_catalogue
-from cml_iam.doctor import Attached, why_refused
+from cml_iam.check.refusal import Deciding, why_refused
 from cml_iam.engine import Request
 from cml_iam.policy import load_policy
 from tests.doctor.conftest import Patient
@@ -208,7 +208,7 @@ def test_what_the_attached_policies_allow_too_is_refused_beyond_them() -> None:
     stop = document(allow("ec2:StopInstances"))
     request = Request("ec2:StopInstances", "*", "arn:aws:iam::111122223333:user/u")
 
-    (why,) = why_refused([request], Attached((load_policy(stop, "p"),)))
+    (why,) = why_refused([request], Deciding((load_policy(stop, "p"),)))
 
     assert "a service control policy" in why.said
     assert not why.sure

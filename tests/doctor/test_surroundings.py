@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from cml_iam.check import State, check_named
+from cml_iam.check.surroundings import _data_age, _region
 from cml_iam.cli._main import run
-from cml_iam.doctor import State
-from cml_iam.doctor._surroundings import _region, data
 from cml_iam.facts import updated
 from tests.doctor.conftest import Patient
 
@@ -30,7 +30,7 @@ def test_a_region_that_does_not_exist_is_named(patient: Patient) -> None:
 )
 def test_a_region_that_is_not_enabled_is_named(status: str, state: State) -> None:
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Region.html"""
-    found = _region("af-south-1", status)
+    found = _region(check_named("regions"), "af-south-1", status)
 
     assert found.state is state
     assert ("enable-region" in (found.remedy or "")) is (state is State.FINDING)
@@ -38,7 +38,8 @@ def test_a_region_that_is_not_enabled_is_named(status: str, state: State) -> Non
 
 @pytest.mark.parametrize(("days", "state"), [(30, State.OK), (200, State.ADVICE)])
 def test_old_data_is_pointed_out(days: int, state: State) -> None:
-    (reference, _) = data(date.fromisoformat(updated()) + timedelta(days=days))
+    made = date.fromisoformat(updated())
+    reference = _data_age(check_named("data"), made, made + timedelta(days=days))
 
     assert reference.state is state
 

@@ -1,26 +1,49 @@
-"""What each part of an audit adds to the report, and how its findings are made."""
+"""What checks answer: results, findings and the evidence for them; answers add up."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.audit._report import Ask, AuditFinding, Spot
-from cml_iam.audit._rules import AUDIT_RULES
+from cml_iam.audit import AUDIT_RULES, Ask, AuditFinding, Spot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cml_iam.audit._report import Cell, Changed, Check, Input, KeyLine, Matrix, Skipped, Unused
+    from cml_iam.audit import Cell, Changed, Check, Input, KeyLine, Matrix, Skipped, Unused
     from cml_iam.engine import Decision, Request
     from cml_iam.lint import Finding, Severity
 
 
+class State(StrEnum):
+    """How something is: *advice* is not wrong yet, *could not check* is never fine."""
+
+    OK = "ok"
+    ADVICE = "advice"
+    FINDING = "finding"
+    UNCHECKED = "could not check"
+
+
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of a report; parts are added up."""
+class Diagnosis:
+    """How *subject* is: what was *said* of it, and the *remedy* where there is one.
+
+    *area* is the id of the check.
+    """
+
+    area: str
+    subject: str
+    state: State
+    said: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one check or several answered: results, findings, and what was seen on the way."""
 
     inputs: tuple[Input, ...] = ()
     checks: tuple[Check, ...] = ()
@@ -30,18 +53,19 @@ class Part:
     changes: tuple[Changed, ...] = ()
     unused: tuple[Unused, ...] = ()
     passed_over: tuple[Skipped, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
 
-    def __add__(self, other: Part) -> Part:
+    def __add__(self, other: Answer) -> Answer:
         names = [each.name for each in fields(self)]
-        return Part(**{name: (*getattr(self, name), *getattr(other, name)) for name in names})
+        return Answer(**{name: (*getattr(self, name), *getattr(other, name)) for name in names})
 
 
-def add_up(parts: Iterable[Part]) -> Part:
-    """Return all *parts* as one."""
-    return sum(parts, Part())
+def add_up(answers: Iterable[Answer]) -> Answer:
+    """Return all *answers* as one."""
+    return sum(answers, Answer())
 
 
-def found(
+def finding(
     rule: str,
     message: str,
     spot: Spot,
@@ -54,7 +78,7 @@ def found(
 ) -> AuditFinding:
     """Return a finding of the audit's own *rule*.
 
-    *about* tells findings of one rule at one spot apart, and must not change from day to day.
+    *about* distinguishes findings of one rule at one spot, and must not change from day to day.
     """
     known = AUDIT_RULES[rule]
     return AuditFinding(
@@ -71,28 +95,26 @@ def found(
     )
 
 
-def linted(finding: Finding, check: str, name: str) -> AuditFinding:
+def linted(found: Finding, check: str, name: str) -> AuditFinding:
     """Return what lint found in the document *name* as a finding of the audit."""
-    place = finding.place
+    place = found.place
     spot = Spot(
         file=place.file if place else name,
         line=place.line or None if place else None,
         column=place.column or None if place else None,
-        statement=finding.statement,
+        statement=found.statement,
     )
     return AuditFinding(
-        rule=finding.rule,
-        name=finding.name,
-        severity=finding.severity,
-        message=finding.message,
+        rule=found.rule,
+        name=found.name,
+        severity=found.severity,
+        message=found.message,
         spot=spot,
         check=check,
-        fingerprint=_fingerprint(finding.rule, spot, ""),
-        remedy=finding.remedy,
-        page=finding.page,
-        witness=tuple(
-            ask_of(each.request, each.outcome, says=each.says) for each in finding.witness
-        ),
+        fingerprint=_fingerprint(found.rule, spot, ""),
+        remedy=found.remedy,
+        page=found.page,
+        witness=tuple(ask_of(each.request, each.outcome, says=each.says) for each in found.witness),
     )
 
 
@@ -139,8 +161,8 @@ AMBIENT = frozenset(
 """Condition keys that every request has; they tell something only where a policy asks for them."""
 
 
-def trimmed(part: Part, policies: str) -> Part:
-    """Return *part* without the ambient keys of requests that the text of *policies* never asks."""
+def trimmed(answer: Answer, policies: str) -> Answer:
+    """Return *answer* without the ambient keys that the text of *policies* never asks for."""
     asked = policies.lower()
     dropped = frozenset(each for each in AMBIENT if each not in asked)
 
@@ -152,27 +174,29 @@ def trimmed(part: Part, policies: str) -> Part:
         return replace(one, asks=tuple(map(ask, one.asks)))
 
     return replace(
-        part,
+        answer,
         findings=tuple(
-            replace(each, witness=tuple(map(ask, each.witness))) for each in part.findings
+            replace(each, witness=tuple(map(ask, each.witness))) for each in answer.findings
         ),
-        matrices=tuple(replace(each, cells=tuple(map(cell, each.cells))) for each in part.matrices),
+        matrices=tuple(
+            replace(each, cells=tuple(map(cell, each.cells))) for each in answer.matrices
+        ),
         changes=tuple(
-            replace(each, before=ask(each.before), after=ask(each.after)) for each in part.changes
+            replace(each, before=ask(each.before), after=ask(each.after)) for each in answer.changes
         ),
     )
 
 
-def told_apart(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
-    """Return *findings* with a fingerprint each: equal ones are numbered, in their order."""
-    seen: Counter[str] = Counter()
-    apart = []
+def numbered(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
+    """Return *findings* with a fingerprint each; equal ones are numbered, in their order."""
+    count: Counter[str] = Counter()
+    unique = []
     for each in findings:
-        number = seen[each.fingerprint]
-        seen[each.fingerprint] += 1
-        numbered = hashlib.sha256(f"{each.fingerprint} {number}".encode()).hexdigest()[:32]
-        apart.append(replace(each, fingerprint=numbered) if number else each)
-    return tuple(apart)
+        number = count[each.fingerprint]
+        count[each.fingerprint] += 1
+        other = hashlib.sha256(f"{each.fingerprint} {number}".encode()).hexdigest()[:32]
+        unique.append(replace(each, fingerprint=other) if number else each)
+    return tuple(unique)
 
 
 def _fingerprint(rule: str, spot: Spot, about: str) -> str:

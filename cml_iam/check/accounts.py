@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.audit._live import Live, audit_account
-from cml_iam.audit._part import Part
-from cml_iam.audit._report import Account
+from cml_iam.audit import Account
 from cml_iam.aws import Counted
+from cml_iam.check._answer import Answer
+from cml_iam.check.account import audit_account
+from cml_iam.check.scene import Live
 from cml_iam.errors import CmlIamError, DeniedError, DocumentError, InputError, Place, Problem
 
 if TYPE_CHECKING:
@@ -63,21 +64,21 @@ def read_targets(text: str, name: str) -> tuple[Target, ...]:
 
     `#` begins a comment. Raises DocumentError for any other line, InputError for no account.
     """
-    found: dict[str, Target] = {}
+    targets: dict[str, Target] = {}
     problems = []
     for number, line in enumerate(text.splitlines(), start=1):
-        said = line.partition("#")[0].strip()
-        match = _LINE.fullmatch(said)
+        text_of_line = line.partition("#")[0].strip()
+        match = _LINE.fullmatch(text_of_line)
         if match:
-            found.setdefault(match[1], Target(match[1], match[2]))
-        elif said:
-            message = f"not an account's twelve digits: `{said}`"
+            targets.setdefault(match[1], Target(match[1], match[2]))
+        elif text_of_line:
+            message = f"not an account's twelve digits: `{text_of_line}`"
             problems.append(Problem(message, Place(name, number, 1)))
     if problems:
         raise DocumentError(tuple(problems))
-    if not found:
+    if not targets:
         raise InputError(f"no account in `{name}`", remedy="write an account's id on each line")
-    return tuple(found.values())
+    return tuple(targets.values())
 
 
 def list_organization(aws: Aws) -> tuple[Target, ...]:
@@ -103,7 +104,7 @@ def audit_accounts(
     asked: Live,
     way: Way,
     report: Callable[[Account], None] = lambda _: None,
-) -> Iterator[tuple[Account, Part]]:
+) -> Iterator[tuple[Account, Answer]]:
     """Audit *targets*, several at a time; yield each as it stands in their order.
 
     The site of *asked* stands for each of them, with its own account. One that cannot be entered
@@ -113,24 +114,24 @@ def audit_accounts(
     """
     here = aws.identity().account
 
-    def audited(target: Target) -> tuple[Account, Part]:
+    def audited(target: Target) -> tuple[Account, Answer]:
         site = replace(asked.site, account=target.id)
-        account, part = _audited(aws, target, replace(asked, site=site), way, here)
+        account, answer = _audited(aws, target, replace(asked, site=site), way, here)
         report(account)
-        return account, kept(part)
+        return account, kept(answer)
 
     with ThreadPoolExecutor(max_workers=max(1, way.several)) as pool:
         yield from pool.map(audited, targets)
 
 
-def _audited(aws: Aws, target: Target, asked: Live, way: Way, here: str) -> tuple[Account, Part]:
+def _audited(aws: Aws, target: Target, asked: Live, way: Way, here: str) -> tuple[Account, Answer]:
     counted = Counted(aws)
     try:
         inside = aws if target.id == here else _enter(counted, target, asked, way)
-        account, part = audit_account(inside, asked, target.name)
+        account, answer = audit_account(inside, asked, target.name)
     except CmlIamError as error:
-        return _lost(target, asked, counted.calls, error), Part()
-    return replace(account, calls=account.calls + counted.calls), part
+        return _lost(target, asked, counted.calls, error), Answer()
+    return replace(account, calls=account.calls + counted.calls), answer
 
 
 def _enter(aws: Aws, target: Target, asked: Live, way: Way) -> Aws:
@@ -166,10 +167,10 @@ def _lost(target: Target, asked: Live, calls: int, error: CmlIamError) -> Accoun
     )
 
 
-def kept(part: Part) -> Part:
-    """Return *part* with only those cells of its matrices that are not as expected."""
+def kept(answer: Answer) -> Answer:
+    """Return *answer* with only those cells of its matrices that are not as expected."""
     matrices = (
         replace(each, cells=tuple(cell for cell in each.cells if cell.met is not True))
-        for each in part.matrices
+        for each in answer.matrices
     )
-    return replace(part, matrices=tuple(each for each in matrices if each.cells))
+    return replace(answer, matrices=tuple(each for each in matrices if each.cells))

@@ -1,19 +1,22 @@
-"""A document beside the rendered one, by what both permit."""
+"""Policies by what they permit: beside the rendered ones, and beside what the site promises."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cml_iam.audit._part import Part, ask_of, found
-from cml_iam.audit._report import Changed
+from cml_iam.audit import Changed
+from cml_iam.check._answer import Answer, ask_of
+from cml_iam.check._check import with_state
 from cml_iam.prove import WIDER, differences, policies_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cml_iam.audit._report import Ask, AuditFinding, Spot
+    from cml_iam.audit import Ask, AuditFinding, Spot
+    from cml_iam.check._check import Check
     from cml_iam.policy import PolicyDocument
-    from cml_iam.prove import Answered, Comparison, Difference
+    from cml_iam.prove import Answered, Comparison, Difference, Policies, Proof
+    from cml_iam.site import Site
 
 MOST_CHANGES = 12
 """Differences of one document kept in the report; the finding counts them all."""
@@ -21,23 +24,23 @@ MOST_CHANGES = 12
 MOST_WITNESSES = 3
 
 
-def drift(
-    wanted: Sequence[PolicyDocument],
+def compared(
+    check: Check,
+    rendered: Sequence[PolicyDocument],
     there: Sequence[PolicyDocument],
     spot: Spot,
-    check: str,
     name: str,
-) -> Part:
-    """Return how the documents *there*, called *name*, differ from those *wanted*, by meaning.
+) -> Answer:
+    """Return how the documents *there*, called *name*, differ from those *rendered*, by meaning.
 
     One finding, whatever the number of differences: of what is permitted beyond, else of what is
     refused, else that it could not be decided whether both mean the same.
     """
-    comparison = differences(policies_of(wanted), policies_of(there))
+    comparison = differences(policies_of(rendered), policies_of(there))
     if comparison.verdict == "same":
-        return Part()
-    changes = tuple(_changed(each, name, spot.account) for each in told(comparison))
-    return Part(findings=(_finding(comparison, spot, check, name),), changes=changes)
+        return Answer()
+    changes = tuple(_changed(each, name, spot.account) for each in shown(comparison))
+    return Answer(findings=(_finding(check, comparison, spot, name),), changes=changes)
 
 
 def beyond(without: Sequence[PolicyDocument], extra: Sequence[PolicyDocument]) -> Comparison:
@@ -45,7 +48,7 @@ def beyond(without: Sequence[PolicyDocument], extra: Sequence[PolicyDocument]) -
     return differences(policies_of(without), policies_of((*without, *extra)))
 
 
-def told(comparison: Comparison) -> tuple[Difference, ...]:
+def shown(comparison: Comparison) -> tuple[Difference, ...]:
     """Return the differences to show: what is permitted beyond first, unlisted actions last."""
     ranked = sorted(comparison.differences, key=lambda each: (not wider(each), each.unlisted))
     return tuple(ranked[:MOST_CHANGES])
@@ -81,10 +84,10 @@ def actions_of(differences: Iterable[Difference], most: int = 6) -> str:
     return ", ".join(f"`{each}`" for each in actions[:most]) + more
 
 
-def _finding(comparison: Comparison, spot: Spot, check: str, name: str) -> AuditFinding:
-    shown, doubts = told(comparison), doubt(comparison)
-    more = [each for each in shown if wider(each)]
-    less = [each for each in shown if not wider(each)]
+def _finding(check: Check, comparison: Comparison, spot: Spot, name: str) -> AuditFinding:
+    doubts = doubt(comparison)
+    more = [each for each in shown(comparison) if wider(each)]
+    less = [each for each in shown(comparison) if not wider(each)]
     if more:
         rule, said = "CML704", f"{name} permits more than the rendered document: {actions_of(more)}"
         said += f"; and refuses {actions_of(less)}" if less else ""
@@ -92,15 +95,10 @@ def _finding(comparison: Comparison, spot: Spot, check: str, name: str) -> Audit
         rule = "CML705"
         said = f"{name} refuses what the rendered document permits: {actions_of(less)}"
     else:
-        return found(
-            "CML706",
-            f"{name} has other statements than the rendered document; {doubts}",
-            spot,
-            check,
-            about=name,
-        )
+        said = f"{name} has other statements than the rendered document; {doubts}"
+        return check.finding("CML706", said, spot, about=name)
     said += f"; {doubts}" if doubts else ""
-    return found(rule, said, spot, check, about=name, witness=difference_asks(more or less))
+    return check.finding(rule, said, spot, about=name, witness=difference_asks(more or less))
 
 
 def _changed(difference: Difference, name: str, account: str | None) -> Changed:
@@ -118,3 +116,42 @@ def _changed(difference: Difference, name: str, account: str | None) -> Changed:
 def _ask(difference: Difference, side: Answered, says: str) -> Ask:
     labels = dict.fromkeys(each.label for each in side.statements)
     return ask_of(difference.witness, side.outcome, labels, says=says)
+
+
+def proved(check: Check, site: Site, policies: Policies, spot: Spot, *, explained: bool) -> Answer:
+    """Prove what the restrictions of *site* promise of *policies*, which are at *spot*.
+
+    Where it is *explained* by something else that was found, a broken promise is no fault of its
+    own, and the check alone says how many there are.
+    """
+    from cml_iam.prove import prove_site
+
+    proofs = prove_site(site, policies, remedies=False)
+    broken = [each for each in proofs if each.answer == "broken"]
+    unsure = [each for each in proofs if each.answer == "undecided"]
+    if unsure and not broken:
+        reason = f"{unsure[0].promise.title}: {unsure[0].reason}"
+        remedy = "see `cml-iam policy prove`; simpler conditions can be decided"
+        result = check.passed(len(proofs), "", spot.account)
+        return Answer(checks=(with_state(result, "not checked", reason, remedy),))
+    count = f"{len(broken)} of {len(proofs)} broken" if broken else f"{len(proofs)} proved"
+    result = check.passed(len(proofs), count, spot.account)
+    findings = () if explained else tuple(_broken(check, each, spot) for each in broken)
+    return Answer(checks=(with_state(result, "failed") if broken else result,), findings=findings)
+
+
+def _broken(check: Check, proof: Proof, spot: Spot) -> AuditFinding:
+    witness = [
+        (each, tuple(reason.label for reason in each.candidate.statements)) for each in proof.calls
+    ]
+    labels = dict.fromkeys(label for _, of_call in witness for label in of_call)
+    by = f", by {', '.join(labels)}" if labels else ""
+    return check.finding(
+        "CML717",
+        f"it can be that this does not hold{by}: {proof.promise.title}",
+        spot,
+        about=proof.promise.id,
+        witness=tuple(
+            ask_of(each.request, each.candidate.outcome, of_call) for each, of_call in witness
+        ),
+    )

@@ -19,7 +19,7 @@ from cml_iam.sources import Source, may_hold_policy, pseudo_of, read_source, sub
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cml_iam.audit._report import Spot
+    from cml_iam.audit import Spot
     from cml_iam.errors import Problem
     from cml_iam.lint import Kind
     from cml_iam.site import Site

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Literal
 
-from cml_iam.audit._part import ask_of, decided, found
-from cml_iam.audit._report import Cell, Matrix
+from cml_iam.audit import Cell, Matrix
+from cml_iam.check._answer import Answer, ask_of, decided
+from cml_iam.engine import compile_policies
 from cml_iam.expectations import SITUATIONS, Ruling, derive_expectations, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from cml_iam.audit._report import Answer, Ask, AuditFinding, Spot
+    from cml_iam.audit import Ask, AuditFinding, CellAnswer, Spot
+    from cml_iam.check._check import Check
+    from cml_iam.check.scene import Attached
     from cml_iam.engine import Authorizer, Request
     from cml_iam.expectations import Expectation, Judgement
     from cml_iam.policy import PolicyDocument
@@ -38,7 +41,7 @@ def judged(
     judgements = judge(expectations, ruling)
     if all(each.verdict == "holds" for each in judgements):
         return judgements
-    from cml_iam.verify import verify_offline  # which works out reasons, and takes its time
+    from cml_iam.check.verify import verify_offline  # which works out reasons, and takes its time
 
     return verify_offline(expectations, documents).judgements
 
@@ -61,6 +64,17 @@ def matrix_of(
         cells=tuple(_cell(place, each, asker) for place, each in cells.items()),
         account=account,
     )
+
+
+def decided_here(site: Site, attached: Attached, account: str) -> Answer:
+    """Return the matrix as our engine decides what was read: where AWS may not be asked."""
+    from cml_iam.check.verify import verify_offline
+
+    documents, limit = [each.document for each in attached.all], attached.holder.boundary
+    boundary = limit.document if limit else None
+    done = verify_offline(derive_expectations(site), documents, boundary)
+    asker = asks_offline(compile_policies(identity=documents, boundary=boundary))
+    return Answer(matrices=(matrix_of(done.judgements, asker, "offline", account),))
 
 
 def asks_offline(authorizer: Authorizer) -> Callable[[Judgement], tuple[Ask, ...]]:
@@ -99,10 +113,10 @@ def telling_requests(judgement: Judgement) -> tuple[Request, ...]:
 
 
 def expectation_findings(
+    check: Check,
     failed: Sequence[Judgement],
     asker: Callable[[Judgement], tuple[Ask, ...]],
     spot: Spot,
-    check: str,
 ) -> tuple[AuditFinding, ...]:
     """Return the failures that nothing else explains: one finding for what is refused, and one
     for each set of statements that allow what they should not.
@@ -117,13 +131,13 @@ def expectation_findings(
         hints = tuple(dict.fromkeys(each.hint for each in refused if each.hint))
         why = f": {hints[0]}" if hints else ""
         said = f"{_count(refused)} that must be allowed {_are(refused)} refused{why}"
-        findings.append(found("CML701", said, spot, check, witness=_witness(refused, asker)))
+        findings.append(check.finding("CML701", said, spot, witness=_witness(refused, asker)))
     for statements, group in allowed.items():
         by = f" by {', '.join(statements)}" if statements else ""
         said = f"{_count(group)} that must be refused {_are(group)} allowed{by}"
         witness = _witness(group, asker)
         about = ",".join(statements)
-        findings.append(found("CML702", said, spot, check, about=about, witness=witness))
+        findings.append(check.finding("CML702", said, spot, about=about, witness=witness))
     return tuple(findings)
 
 
@@ -161,7 +175,7 @@ def _cell(
     by_verdict = sorted(judgements, key=lambda each: _ORDER[each.verdict])
     telling = by_verdict[0]
     met = {"holds": True, "fails": False, "unchecked": None}[telling.verdict]
-    answer: Answer = telling.answer or "unknown"
+    answer: CellAnswer = telling.answer or "unknown"
     asks = tuple(ask for each in by_verdict for ask in asker(each)[:1])
     return Cell(*place, telling.expectation.expected, answer, met, asks)
 

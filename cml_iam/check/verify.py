@@ -1,24 +1,73 @@
-"""Live: AWS's simulator decides, about the principal as it is in AWS."""
+"""The expectations of a site, asked of our engine or of AWS's simulator."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
-from cml_iam.aws import Counted
-from cml_iam.errors import DeniedError, NotFoundError
-from cml_iam.expectations import judge
-from cml_iam.principal import principal_of_arn, read_holdings
-from cml_iam.verify._keys import Doubts, every_key, keys_mentioned, keys_that_matter
-from cml_iam.verify._simulator import Simulator
-from cml_iam.verify._verification import Verification
+from cml_iam.check.refusal import why
+from cml_iam.engine import compile_policies
+from cml_iam.errors import DeniedError, DocumentError, NotFoundError
+from cml_iam.expectations import Ruling, judge
+from cml_iam.policy import attachment_problems
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
-    from cml_iam.engine import Request
+    from cml_iam.check._simulator import Simulator
+    from cml_iam.engine import Authorizer, Request
     from cml_iam.expectations import Expectation, Judgement
     from cml_iam.policy import PolicyDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The judgements of a run; *how* they were made, and how many *calls* it took."""
+
+    how: Literal["offline", "live"]
+    judgements: tuple[Judgement, ...]
+    calls: int = 0
+
+    @property
+    def failed(self) -> tuple[Judgement, ...]:
+        """The expectations that do not hold."""
+        return tuple(each for each in self.judgements if each.verdict == "fails")
+
+    @property
+    def unchecked(self) -> tuple[Judgement, ...]:
+        """The expectations that could not be checked."""
+        return tuple(each for each in self.judgements if each.verdict == "unchecked")
+
+
+def verify_offline(
+    expectations: Iterable[Expectation],
+    identity: Iterable[PolicyDocument],
+    boundary: PolicyDocument | None = None,
+) -> Verification:
+    """Judge *expectations* by our engine, for a principal with these policies.
+
+    Raises DocumentError for a policy that IAM would not attach: there is nothing to judge.
+    """
+    identity = list(identity)
+    attached = [*identity, *([boundary] if boundary else [])]
+    problems = tuple(problem for each in attached for problem in attachment_problems(each))
+    if problems:
+        raise DocumentError(problems)
+    authorizer = compile_policies(identity=identity, boundary=boundary)
+    judgements = judge(expectations, lambda each: _ruling(authorizer, each))
+    return Verification("offline", tuple(_hinted(authorizer, each) for each in judgements))
+
+
+def _ruling(authorizer: Authorizer, request: Request) -> Ruling:
+    decision = authorizer.decide(request)
+    return Ruling(decision.allowed, authorizer.deciding(decision))
+
+
+def _hinted(authorizer: Authorizer, judgement: Judgement) -> Judgement:
+    """Add what would have to change, where a needed call is refused for want of an Allow."""
+    if judgement.verdict != "fails" or not judgement.refused or judgement.statements:
+        return judgement
+    return replace(judgement, hint=why(authorizer.decide(judgement.refused[0])).said)
 
 
 def verify_live(
@@ -38,6 +87,8 @@ def verify_live(
     that AWS misses and no expectation knows. Raises DeniedError when the caller may not simulate,
     NotFoundError when there is no such principal, CredentialsError without credentials.
     """
+    from cml_iam.aws import Counted
+
     expectations = tuple(expectations)
     requests = [request for each in expectations for request in each.requests]
     counted = Counted(aws)
@@ -45,12 +96,17 @@ def verify_live(
     try:
         simulator = _asked(counted, principal_arn, requests, known)
     except NotFoundError as error:
-        raise _nobody(error, principal_arn) from None
+        error.remedy = (
+            f"check that `{principal_arn}` is there, in the account of these credentials:"
+            " `cml-iam bootstrap apply` makes the site's principal"
+        )
+        raise
     except DeniedError as error:
-        raise _not_permitted(error) from None
+        error.remedy = "ask as an administrator: the manager itself should not hold this permission"
+        raise
     judgements = judge(expectations, simulator.ruling)
     return Verification(
-        "live", tuple(_hinted(simulator, each) for each in judgements), counted.calls
+        "live", tuple(_doubted(simulator, each) for each in judgements), counted.calls
     )
 
 
@@ -66,6 +122,14 @@ def _asked(
     nor which of their keys it misses: only that the account is in an organization.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html
     """
+    from cml_iam.check._simulator import (
+        Doubts,
+        Simulator,
+        every_key,
+        keys_mentioned,
+        keys_that_matter,
+    )
+
     mentioned = None if policies is None else keys_mentioned(policies)
     doubts = Doubts(requests, principal_arn, mentioned)
     if mentioned is not None:
@@ -77,7 +141,7 @@ def _asked(
     return simulator
 
 
-def _hinted(simulator: Simulator, judgement: Judgement) -> Judgement:
+def _doubted(simulator: Simulator, judgement: Judgement) -> Judgement:
     """Add which keys are missing, where that is why an expectation could not be checked."""
     keys = simulator.doubted(judgement.expectation.requests)
     if judgement.verdict != "unchecked" or not keys:
@@ -92,34 +156,16 @@ def _policies_of(aws: Aws, principal_arn: str) -> tuple[PolicyDocument, ...] | N
     GetContextKeysForPrincipalPolicy would take one call, but leaves the boundary out.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetContextKeysForPrincipalPolicy.html
     """
+    from cml_iam.principal import principal_of_arn, read_holdings
+
     named = principal_of_arn(principal_arn)
     if named is None:
         return None  # a group, or nothing that can be asked about: AWS says so
     try:
-        found = read_holdings(aws, *named)
+        holdings = read_holdings(aws, *named)
     except (DeniedError, NotFoundError):
         return None
-    if found.arn != principal_arn or found.unread:
+    if holdings.arn != principal_arn or holdings.unread:
         return None
-    boundary = (found.boundary.document,) if found.boundary else ()
-    return (*found.documents, *boundary)
-
-
-def _nobody(error: NotFoundError, principal_arn: str) -> NotFoundError:
-    return NotFoundError(
-        error.message,
-        code=error.code,
-        operation=error.operation,
-        remedy=f"check that `{principal_arn}` is there, in the account of these credentials:"
-        " `cml-iam bootstrap apply` makes the site's principal",
-    )
-
-
-def _not_permitted(error: DeniedError) -> DeniedError:
-    return DeniedError(
-        error.message,
-        code=error.code,
-        operation=error.operation,
-        action=error.action,
-        remedy="ask as an administrator: the manager itself should not hold this permission",
-    )
+    boundary = (holdings.boundary.document,) if holdings.boundary else ()
+    return (*holdings.documents, *boundary)

@@ -9,20 +9,19 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.audit._asking import Question
-from cml_iam.audit._part import Part, found
-from cml_iam.audit._report import Spot, Unused
+from cml_iam.audit import Spot, Unused
 from cml_iam.catalogue import load_catalogue
+from cml_iam.check._answer import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from cml_iam.audit._report import AuditFinding
+    from cml_iam.audit import AuditFinding
     from cml_iam.aws.port import Aws
     from cml_iam.catalogue import Permission
+    from cml_iam.check._check import Check
+    from cml_iam.check.scene import AccountScene
     from cml_iam.site import Site
-
-USAGE: Final = Question("last-accessed", "What is granted is used", "permissions")
 
 MOST_DAYS: Final = 90
 """Days without use after which a permission counts as unused."""
@@ -33,18 +32,24 @@ PATIENCE: Final = 20.0
 _PAUSE: Final = 0.5
 
 
+def last_accessed(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Say which permissions of the site were not used for 90 days.
+
+    IAM tracks only some actions one by one; of the others nothing is said, but how many there are.
+    Attempts that were refused count as use there.
+    """
+    return usage_of(check, scene.aws, scene.site, scene.account, scene.now)
+
+
 def usage_of(
+    check: Check,
     aws: Aws,
     site: Site,
     account: str,
     now: datetime,
     pause: Callable[[float], None] = time.sleep,
-) -> Part:
-    """Return which permissions of the site were not used for 90 days, in two calls or little more.
-
-    IAM tracks only some actions one by one; of the others nothing is said, but how many there are.
-    Attempts that were refused count as use there.
-    """
+) -> Answer:
+    """Return what `last_accessed` does; *pause* waits for IAM to have the answer ready."""
     arn = site.principal_arn
     job = aws.call(
         "iam", "generate_service_last_accessed_details", Arn=arn, Granularity="ACTION_LEVEL"
@@ -52,7 +57,7 @@ def usage_of(
     services = _answer(aws, job, pause)
     if services is None:
         reason = f"IAM did not have it ready within {PATIENCE:.0f} seconds"
-        return USAGE.unchecked(account, reason, "ask again")
+        return check.not_checked(reason, "ask again", account)
     used, idle = dict(_tracked(services)), _idle_services(services)
     granted = _granted(site)
     used |= {each.action: None for each in granted if each.service in idle}
@@ -65,17 +70,20 @@ def usage_of(
     untracked = len(granted) - len(known)
     detail = f"{len(known)} of {len(granted)} permissions tracked by AWS, {len(unused)} not used"
     if not services:
-        return Part(checks=(USAGE.passed(account, 0, "AWS lists nothing as granted"),))
+        return Answer(checks=(check.passed(0, "AWS lists nothing as granted", account),))
     if not known:
-        return USAGE.unchecked(
-            account,
+        return check.not_checked(
             "AWS tracks none of the permissions for this principal, or knows of none yet",
             "ask again some hours after the policy was attached",
+            account,
         )
     if untracked:
         detail += f"; {untracked} AWS does not track one by one"
-    check = USAGE.passed(account, len(known), detail)
-    return Part(checks=(check,), findings=_idle_grants(site, unused, account), unused=unused)
+    return Answer(
+        checks=(check.passed(len(known), detail, account),),
+        findings=_idle_grants(check, site, unused, account),
+        unused=unused,
+    )
 
 
 def _answer(
@@ -130,7 +138,9 @@ def _is_unused(used: datetime | None, now: datetime) -> bool:
     return used is None or now - used > timedelta(days=MOST_DAYS)
 
 
-def _idle_grants(site: Site, unused: Sequence[Unused], account: str) -> tuple[AuditFinding, ...]:
+def _idle_grants(
+    check: Check, site: Site, unused: Sequence[Unused], account: str
+) -> tuple[AuditFinding, ...]:
     """Return a finding for each unused permission that a site may do without.
 
     The documented permissions are what the manager is made for; that nobody terminated a worker
@@ -139,12 +149,11 @@ def _idle_grants(site: Site, unused: Sequence[Unused], account: str) -> tuple[Au
     optional = {each.action for each in load_catalogue().granted(site.grant.active)}
     spot = Spot(resource=site.principal_arn, account=account)
     return tuple(
-        found(
+        check.finding(
             "CML714",
             f"`{each.permission}`, for {', '.join(f'{name}()' for name in each.methods)}, "
             + (f"was last used on {each.last_used:%Y-%m-%d}" if each.last_used else "is not used"),
             spot,
-            USAGE.id,
             about=each.permission,
         )
         for each in unused

@@ -1,0 +1,192 @@
+"""A check: one question, and how it is answered: passed, with findings, or not checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
+
+from cml_iam.audit import Check as CheckResult
+from cml_iam.check._answer import Answer, Diagnosis, State, finding
+from cml_iam.errors import (
+    AwsError,
+    CmlIamError,
+    CredentialsError,
+    DeniedError,
+    DocumentError,
+    UnsupportedError,
+)
+from cml_iam.lint import Severity
+
+if TYPE_CHECKING:
+    from cml_iam.audit import AuditFinding, Group, Spot
+    from cml_iam.audit import State as ResultState
+
+_T = TypeVar("_T")
+READER: Final = "give who audits the permissions of docs/audit.md, or ask as an administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question.
+
+    It is asked *of* files, an account, or this machine and its credential; of AWS with the
+    credential of *role*, in so many *calls*, in words. *answer* names the function that answers,
+    `module:function` of this room; *finds* are the rules of its findings. Where a check that it
+    *needs* has a finding, there is nothing to ask of.
+    """
+
+    id: str
+    title: str
+    group: Group
+    of: Literal["files", "account", "machine", "report"]
+    answer: str
+    role: Literal["administrator", "manager"] | None = None
+    calls: str = "none"
+    finds: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    def passed(self, asked: int, detail: str, account: str | None = None) -> CheckResult:
+        """Return the result where nothing was found; *asked* counts the single questions."""
+        return CheckResult(
+            self.id, self.title, self.group, "passed", asked, detail, None, None, account
+        )
+
+    def not_checked(self, reason: str, remedy: str | None, account: str | None = None) -> Answer:
+        """Return that the question could not be answered, why, and what would let it be."""
+        return Answer(
+            checks=(
+                CheckResult(
+                    self.id,
+                    self.title,
+                    self.group,
+                    "not checked",
+                    reason=reason,
+                    remedy=remedy,
+                    account=account,
+                ),
+            )
+        )
+
+    def finding(self, rule: str, message: str, spot: Spot, **more: Any) -> AuditFinding:
+        """Return a finding of this check; see `finding` for what *more* there is to say."""
+        return finding(rule, message, spot, self.id, **more)
+
+    def diagnosis(
+        self, subject: str, state: State, said: str, remedy: str | None = None
+    ) -> Diagnosis:
+        """Return how *subject* is."""
+        return Diagnosis(self.id, subject, state, said, remedy)
+
+    def unknown(self, subject: str, error: CmlIamError, said: str = "") -> Diagnosis:
+        """Return that *subject* could not be checked because of *error*."""
+        message = error.message
+        if isinstance(error, DeniedError) and error.action:
+            message = f"`{error.action}` is not permitted"
+        detail = f"{said}: {message}" if said else message
+        return Diagnosis(self.id, subject, State.UNCHECKED, detail, error.remedy)
+
+    def known(self, subject: str, look: Callable[[], Iterable[Diagnosis]]) -> tuple[Diagnosis, ...]:
+        """Return what *look* finds; what AWS does not answer could not be checked."""
+        try:
+            return tuple(look())
+        except AwsError as error:
+            return (self.unknown(subject, error),)
+
+
+class fact(Generic[_T]):  # noqa: N801 - a decorator, as `property` is
+    """A property that is read once: its value, or the error that kept it from being read."""
+
+    def __init__(self, read: Callable[[Any], _T]) -> None:
+        self.read = read
+        self.name = f"_{read.__name__}"
+        self.__doc__ = read.__doc__
+
+    def __get__(self, scene: Any, owner: type | None = None) -> _T:
+        known = vars(scene)
+        if self.name not in known:
+            try:
+                known[self.name] = self.read(scene), None
+            except CmlIamError as error:
+                known[self.name] = None, error
+        value, failure = known[self.name]
+        if failure is not None:
+            raise failure
+        return cast("_T", value)
+
+
+def answers(
+    checks: Iterable[Check], scene: Any, account: str | None = None, before: Answer | None = None
+) -> Answer:
+    """Return the answers of *checks*, asked of *scene* one after another, as one.
+
+    Each sees the answers *before* it, so that no fault is found twice. Where AWS does not answer,
+    or what is asked of cannot be read, the check is not made. Raises CredentialsError: then there
+    is nobody to ask as.
+    """
+    whole = before or Answer()
+    for check in checks:
+        whole += _answer(check, scene, account, whole)
+    return whole
+
+
+def _answer(check: Check, scene: Any, account: str | None, before: Answer) -> Answer:
+    for found in before.findings:
+        if found.check in check.needs:
+            return check.not_checked(*NOTHING_TO_ASK[found.check](found), account)
+    try:
+        return with_states(_function(check)(check, scene, before))
+    except CredentialsError:
+        raise
+    except (AwsError, DocumentError, UnsupportedError) as error:
+        return check.not_checked(reason_of(error), remedy_of(error), account)
+
+
+NOTHING_TO_ASK: Final[dict[str, Callable[[AuditFinding], tuple[str, str]]]] = {
+    "identity": lambda found: (
+        f"the credentials are of account {found.spot.account}",
+        "use credentials of the site's account",
+    ),
+    "principal": lambda _: ("there is no such principal", "make it: `cml-iam bootstrap apply`"),
+}
+"""Why a check that needs one of these is not made when that has a finding, and what to do."""
+
+
+def _function(check: Check) -> Callable[[Check, Any, Answer], Answer]:
+    module, _, name = check.answer.partition(":")
+    function: Callable[[Check, Any, Answer], Answer] = getattr(
+        import_module(f"cml_iam.check.{module}"), name
+    )
+    return function
+
+
+def reason_of(error: CmlIamError) -> str:
+    """Return in a line why AWS could not be asked."""
+    if isinstance(error, DeniedError):
+        return f"{error.refused} to these credentials"
+    return " ".join(error.message.split())
+
+
+def remedy_of(error: CmlIamError) -> str | None:
+    """Return what would let it be asked."""
+    if isinstance(error, DeniedError):
+        return f"{READER}: `{error.action}`" if error.action else READER
+    return error.remedy
+
+
+def with_states(answer: Answer) -> Answer:
+    """Return *answer* with the checks failed that found more than advice."""
+    failed = {each.check for each in answer.findings if each.severity > Severity.INFO}
+    checks = tuple(
+        with_state(each, "failed") if each.id in failed and each.state == "passed" else each
+        for each in answer.checks
+    )
+    return replace(answer, checks=checks)
+
+
+def with_state(
+    result: CheckResult, state: ResultState, reason: str | None = None, remedy: str | None = None
+) -> CheckResult:
+    """Return *result* in another *state*, with the reason and remedy of one not made."""
+    return replace(result, state=state, reason=reason, remedy=remedy)

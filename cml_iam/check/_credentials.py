@@ -1,0 +1,274 @@
+"""The credential in use and the files that hold it: whose it is, and what is wrong with it.
+
+Nothing of a secret is said but that it is there and well formed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.check._answer import Answer, State
+from cml_iam.check._keys import over_age
+from cml_iam.credentials import MAX_KEY_AGE, account_of, list_keys, variables
+from cml_iam.errors import (
+    AwsError,
+    CmlIamError,
+    CredentialsError,
+    DeniedError,
+    InputError,
+    NotFoundError,
+)
+from cml_iam.files import regular_text
+from cml_iam.principal import principal_of_arn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.aws import Identity, Source
+    from cml_iam.check._answer import Diagnosis
+    from cml_iam.check._check import Check
+    from cml_iam.check.scene import Scene
+    from cml_iam.credentials import KeyInfo
+
+_ADMIN: Final = "ask as somebody who may read IAM: --admin-profile NAME"
+_SOON: Final = timedelta(days=14)
+_CLOCK: Final = {"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"}
+_SESSION: Final = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
+_SECRET: Final = {"SignatureDoesNotMatch", "InvalidSignatureException"}
+_DELIVER: Final = "put a working key in place: `cml-iam key deliver --to env:.env`"
+
+
+def credentials(check: Check, scene: Scene, _before: Answer) -> Answer:
+    """Say where the credential comes from, whether AWS takes it, for whom, and how old it is."""
+    return Answer(diagnoses=tuple(_credentials(check, scene)))
+
+
+def _credentials(check: Check, scene: Scene) -> Iterator[Diagnosis]:
+    who = scene.who
+    if who.source is None:
+        said = who.failure.message if who.failure else "no credential was found anywhere"
+        remedy = who.failure.remedy if who.failure else None
+        yield check.diagnosis("source", State.FINDING, said, remedy)
+    else:
+        yield from _source(check, who.source)
+    if who.failure is not None and who.source is not None:
+        yield _refused(check, scene, who.source, who.failure)
+    yield from _account(check, scene)
+    if who.identity is not None and who.source is not None:
+        yield _accepted(check, scene, who.identity)
+        yield from _age(check, scene, who.source, who.identity)
+
+
+def _source(check: Check, source: Source) -> Iterator[Diagnosis]:
+    kind = "temporary credential" if source.temporary else "access key"
+    yield check.diagnosis("source", State.OK, f"{kind} `{source.key_id}` from {source.said}")
+    for each in source.unused:
+        remedy = "unset the one that is not meant"
+        yield check.diagnosis("source", State.ADVICE, f"not used: {each}", remedy)
+
+
+def _refused(check: Check, scene: Scene, source: Source, failure: CmlIamError) -> Diagnosis:
+    """Return why AWS does not take the credential, as far as anybody can tell."""
+    if not isinstance(failure, CredentialsError):
+        return check.diagnosis("accepted", State.UNCHECKED, failure.message, failure.remedy)
+    said, remedy = failure.message, failure.remedy
+    if failure.code in _CLOCK or "Signature expired" in said or "not yet current" in said:
+        said, remedy = f"{said}: the clock, see above", "set this machine's clock: enable NTP"
+    elif failure.code in _SESSION:
+        said = f"the session of `{source.key_id}` has run out"
+    elif failure.code in _SECRET:
+        said = f"the key `{source.key_id}` is there, and its secret is not the one used"
+        remedy = f"correct AWS_SECRET_ACCESS_KEY where the key comes from, or {_DELIVER}"
+    elif not source.temporary:
+        said, remedy = _key_state(scene, source.key_id)
+    return check.diagnosis("accepted", State.FINDING, said, remedy)
+
+
+def _key_state(scene: Scene, key_id: str) -> tuple[str, str]:
+    """Tell a deleted key from an inactive one, which AWS answers alike."""
+    alike = f"AWS knows no active key `{key_id}`: inactive, deleted, rotated or mistyped"
+    if scene.admin is None:
+        return f"{alike}; which of these only IAM tells", f"{_ADMIN}; or {_DELIVER}"
+    try:
+        user = _user_of(scene, key_id)
+        keys = list_keys(scene.admin, user) if user else ()
+    except AwsError as error:
+        return f"{alike}; IAM does not tell: {error.message}", error.remedy or _DELIVER
+    if user is None:
+        return f"{alike}; no user to look at is known", "name the user in the site file"
+    return _by_keys(scene, user, key_id, keys)
+
+
+def _by_keys(scene: Scene, user: str, key_id: str, keys: tuple[KeyInfo, ...]) -> tuple[str, str]:
+    if not keys and not _exists(scene, user):
+        remedy = "create it anew: `cml-iam bootstrap apply`"
+        return f"the user `{user}` does not exist (any more), nor its key `{key_id}`", remedy
+    others = [each.id for each in keys if each.active and each.id != key_id]
+    instead = f"; active is `{', '.join(others)}`" if others else ""
+    for each in keys:
+        if each.id == key_id and each.active:
+            remedy = "wait a minute and ask again: a new key takes time to be known everywhere"
+            return f"the key `{key_id}` of `{user}` is active, and not accepted yet", remedy
+        if each.id == key_id:
+            remedy = f"{_DELIVER}, or make it active again"
+            return f"the key `{key_id}` of `{user}` is inactive{instead}", remedy
+    return f"the user `{user}` has no key `{key_id}`: deleted or rotated{instead}", _DELIVER
+
+
+def _user_of(scene: Scene, key_id: str) -> str | None:
+    """Return whose key it is: AWS's word, else the site's user."""
+    if scene.admin is None:
+        return None
+    try:
+        used = scene.admin.call("iam", "get_access_key_last_used", AccessKeyId=key_id)
+    except (NotFoundError, DeniedError):
+        used = {}
+    return used.get("UserName") or (scene.site.user if scene.site else None)
+
+
+def _exists(scene: Scene, user: str) -> bool:
+    try:
+        scene.reader.call("iam", "get_user", UserName=user)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _accepted(check: Check, scene: Scene, identity: Identity) -> Diagnosis:
+    arn = identity.arn
+    named = principal_of_arn(arn)
+    if named is None:
+        remedy = "use the manager's own user or role: `cml-iam bootstrap apply`"
+        return check.diagnosis("accepted", State.ADVICE, f"AWS takes it for the {arn}", remedy)
+    if scene.site and named != scene.site.principal:
+        said = f"AWS takes it for {arn}, the site file means {' '.join(scene.site.principal)}"
+        remedy = "use the credential of the site's principal, to see what that one sees"
+        return check.diagnosis("accepted", State.ADVICE, said, remedy)
+    return check.diagnosis("accepted", State.OK, f"AWS takes it for {arn}")
+
+
+def _account(check: Check, scene: Scene) -> Iterator[Diagnosis]:
+    """Compare accounts; the id of a key tells its account even where AWS refuses it."""
+    who = scene.who
+    account = who.identity.account if who.identity else None
+    if account is None and who.source:
+        account = account_of(who.source.key_id)
+    if account is None or scene.site is None:
+        return
+    if account == scene.site.account:
+        yield check.diagnosis("account", State.OK, f"{account}, as the site file has it")
+        return
+    said = f"the credential is of account {account}, the site file of {scene.site.account}"
+    remedy = "use a credential of the site's account, or the site file of this one"
+    yield check.diagnosis("account", State.FINDING, said, remedy)
+
+
+def _age(check: Check, scene: Scene, source: Source, identity: Identity) -> Iterator[Diagnosis]:
+    kind, user = principal_of_arn(identity.arn) or ("", "")
+    if source.temporary or kind != "user":
+        return
+    try:
+        keys = list_keys(scene.reader, user)
+    except AwsError as error:
+        unknown = check.unknown("key age", error)
+        yield unknown if scene.admin else replace(unknown, remedy=_ADMIN)
+        return
+    made = next((each.created for each in keys if each.id == source.key_id), None)
+    if made is None:
+        said = f"IAM lists no key `{source.key_id}` of `{user}`"
+        yield check.diagnosis("key age", State.UNCHECKED, said, None if scene.admin else _ADMIN)
+        return
+    age, most = scene.now() - made, MAX_KEY_AGE.days
+    said, rotate = f"{age.days} days", "rotate it: `cml-iam key rotate`"
+    if over_age(age):
+        yield check.diagnosis("key age", State.FINDING, f"{said}: older than {most}", rotate)
+    elif over_age(age + _SOON):
+        yield check.diagnosis("key age", State.ADVICE, f"{said} of {most}", rotate)
+    else:
+        yield check.diagnosis("key age", State.OK, said)
+
+
+_ID_NAME, _SECRET_NAME = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+_ID_FORM: Final = re.compile(r"(AKIA|ASIA)[A-Z2-7]{16}")
+_SECRET_FORM: Final = re.compile(r"[A-Za-z0-9/+]{40}")
+_EXAMPLE: Final = "AKIAIOSFODNN7EXAMPLE"
+_WRITE: Final = "write a working key into it: `cml-iam key deliver --to env:{path}`"
+
+
+def files(check: Check, scene: Scene, _before: Answer) -> Answer:
+    """Look at the `.env` and at AWS's own files: who may read them, and whether they are used."""
+    return Answer(diagnoses=tuple(_files(check, scene)))
+
+
+def _files(check: Check, scene: Scene) -> Iterator[Diagnosis]:
+    yield from _env_file(check, scene)
+    for variable, default in (
+        ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+        ("AWS_CONFIG_FILE", "~/.aws/config"),
+    ):
+        path = Path(os.environ.get(variable) or default).expanduser()
+        if path.is_file():
+            yield _privacy(check, path)
+
+
+def _privacy(check: Check, path: Path) -> Diagnosis:
+    """Say whether others than the owner may read *path*."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        said = f"open to others ({mode:04o})"
+        return check.diagnosis(str(path), State.FINDING, said, f"chmod 600 {path}")
+    return check.diagnosis(str(path), State.OK, f"private ({mode:04o})")
+
+
+def _env_file(check: Check, scene: Scene) -> Iterator[Diagnosis]:
+    path = scene.env_file
+    if not path.is_file():
+        said = "there is none here"
+        yield check.diagnosis(str(path), State.OK, said)
+        return
+    yield _privacy(check, path)
+    try:
+        values = variables(regular_text(path))
+    except InputError as error:
+        yield check.diagnosis(str(path), State.UNCHECKED, error.message)
+        return
+    yield from _pair(check, scene, path, values)
+
+
+def _pair(check: Check, scene: Scene, path: Path, values: dict[str, str]) -> Iterator[Diagnosis]:
+    key_id, secret = values.get(_ID_NAME, ""), values.get(_SECRET_NAME, "")
+    remedy = _WRITE.format(path=path)
+    wrong = [
+        *([f"{name} is not set" for name in (_ID_NAME, _SECRET_NAME) if not values.get(name)]),
+        *([f"{_ID_NAME} is the documentation's example"] if key_id == _EXAMPLE else []),
+        *([f"{_ID_NAME} is not formed like a key id"] if key_id and not _is_id(key_id) else []),
+        *([_malformed(secret)] if secret and not _SECRET_FORM.fullmatch(secret) else []),
+    ]
+    for said in wrong:
+        yield check.diagnosis(str(path), State.FINDING, said, remedy)
+    if wrong:
+        return
+    source = scene.who.source
+    if source is not None and source.key_id != key_id:
+        said = f"holds the key `{key_id}`; in use is `{source.key_id}` from {source.said}"
+        remedy = "load the file (`set -a; . ./.env`), or name its key in the profile"
+        yield check.diagnosis(str(path), State.ADVICE, said, remedy)
+    else:
+        yield check.diagnosis(str(path), State.OK, f"holds the key `{key_id}`")
+
+
+def _is_id(text: str) -> bool:
+    return text == _EXAMPLE or _ID_FORM.fullmatch(text) is not None
+
+
+def _malformed(secret: str) -> str:
+    if secret != secret.strip() or " " in secret:
+        return f"{_SECRET_NAME} has blanks in it"
+    form = "a secret has 40 letters, digits, / and +"
+    return f"{_SECRET_NAME} has {len(secret)} characters, where {form}"

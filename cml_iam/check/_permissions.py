@@ -1,0 +1,171 @@
+"""Permissions as AWS sees them: asked of its simulator, and used for real by dry runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.audit import Spot
+from cml_iam.check._answer import Answer
+from cml_iam.check._check import reason_of, remedy_of, with_state
+from cml_iam.check._expected import asks_live, expectation_findings, matrix_of
+from cml_iam.check.manager import site_launch
+from cml_iam.check.scene import try_permissions
+from cml_iam.check.verify import verify_live
+from cml_iam.engine import compile_policies
+from cml_iam.expectations import SITUATIONS, derive_expectations
+from cml_iam.workers import Verdict, WorkerManager, guard_of
+
+if TYPE_CHECKING:
+    from cml_iam.audit import AuditFinding
+    from cml_iam.check._check import Check
+    from cml_iam.check.scene import AccountScene, Attached
+    from cml_iam.engine import Authorizer
+    from cml_iam.expectations import Judgement
+    from cml_iam.policy import PolicyDocument
+    from cml_iam.workers import Health
+
+_SCP: Final = (
+    "nothing attached to the principal says so: look for a service control policy or a resource"
+    " control policy of the organization"
+)
+_NO_MANAGER: Final = "these are not the manager's own credentials, so nothing can be used as it"
+_GIVE_MANAGER: Final = (
+    "name the manager's profile with --manager-profile, or leave the check out: --skip use"
+)
+
+
+def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
+    """Ask the simulator every expectation.
+
+    What findings *before* explain, drift or something else the principal holds, is one fault and
+    is not found again: our engine is asked the same about what was read.
+    """
+    site, account, attached = scene.site, scene.account, scene.attached_if_read
+    expectations = derive_expectations(site)
+    done = verify_live(scene.aws, site.principal_arn, expectations, _documents(attached))
+    explained = _Explained(attached, before.findings)
+    failed = [explained.hinted(each) for each in done.failed if not explained(each)]
+    spot = Spot(resource=site.principal_arn, account=account)
+    asked, lost = len(done.judgements), done.unchecked
+    result = check.passed(asked, f"{asked} asked, {len(done.failed)} do not hold", account)
+    if done.failed:
+        result = with_state(result, "failed")
+    if lost:
+        why = "; ".join(dict.fromkeys(each.hint for each in lost if each.hint))
+        reason = f"{len(lost)} of {asked} questions have no answer{f': {why}' if why else ''}"
+        result = with_state(result, "not checked", reason, "see `cml-iam policy verify --live`")
+    return Answer(
+        checks=(result,),
+        findings=expectation_findings(check, failed, asks_live, spot),
+        matrices=(matrix_of(done.judgements, asks_live, "live", account),),
+    )
+
+
+def _documents(attached: Attached | None) -> tuple[PolicyDocument, ...] | None:
+    """Return everything that applies to the principal, None where it could not be read."""
+    return None if attached is None else tuple(each.document for each in attached.with_boundary)
+
+
+def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
+    """Use every permission as the manager, by DryRun and reading; changes nothing.
+
+    What cannot be tried in a region of the site, as without a worker there, makes the check one
+    not made. What the simulator said to be refused is found already.
+    """
+    site, account = scene.site, scene.account
+    if scene.manager is None:
+        return check.not_checked(_NO_MANAGER, _GIVE_MANAGER, account)
+    refused = _refused(before)
+    manager = WorkerManager(scene.manager, guard=guard_of(site), now=lambda: scene.now)
+    regions = site.restrict.regions or (site.home_region,)
+    tried = try_permissions(manager, regions, lambda region: site_launch(site, region))
+    spot = Spot(resource=site.principal_arn, account=account)
+    findings = tuple(
+        check.finding(
+            "CML703",
+            f"`{each.action}` in {health.region}: {each.detail}",
+            spot,
+            about=each.action
+            if health.region == site.home_region
+            else f"{each.action} {health.region}",
+        )
+        for health in tried
+        for each in health.having(Verdict.REFUSED)
+        if each.action not in refused
+    )
+    made = {each.region: _made(each) for each in tried}
+    detail = f"tried by DryRun and reading: {', '.join(f'{n} in {r}' for r, n in made.items())}"
+    result = check.passed(sum(made.values()), detail, account)
+    if any(each.having(Verdict.REFUSED) for each in tried):
+        result = with_state(result, "failed")
+    lost = [each for health in tried if (each := _lost(health, refused))]
+    if lost:
+        reason = "; ".join(reason for reason, _ in lost)
+        result = with_state(result, "not checked", reason, next((r for _, r in lost if r), None))
+    return Answer(checks=(result,), findings=findings)
+
+
+def _made(health: Health) -> int:
+    return len({each.action for each in health.checks if each.verdict is not Verdict.UNCHECKED})
+
+
+def _lost(health: Health, refused: frozenset[str]) -> tuple[str, str | None] | None:
+    """Return why something could not be tried in a region, and what to do; None where all was."""
+    lost = [each for each in health.having(Verdict.UNCHECKED) if each.action not in refused]
+    if not lost:
+        return None
+    if health.failure:
+        return f"{health.region}: {reason_of(health.failure)}", remedy_of(health.failure)
+    named = ", ".join(each.action for each in lost)
+    remedy = next((each.remedy for each in lost if each.remedy), None)
+    return f"{health.region}: {lost[0].detail}: {named}", remedy
+
+
+class _Explained:
+    """Says whether a failure is the doing of a fault that was found."""
+
+    def __init__(self, attached: Attached | None, faults: Sequence[AuditFinding]) -> None:
+        self._rules = frozenset(each.rule for each in faults)
+        self._read = attached is not None
+        if attached is None:
+            return
+        limit = attached.holder.boundary
+        boundary = limit.document if limit else None
+        ours = [each.document for each in (*attached.own, *attached.guard)]
+        everything = [each.document for each in attached.all]
+        self._ours = compile_policies(identity=ours, boundary=boundary)
+        self._all = compile_policies(identity=everything, boundary=boundary)
+
+    def __call__(self, judgement: Judgement) -> bool:
+        if not self._read:
+            return False
+        drifted = self._rules & {"CML704", "CML705", "CML706", "CML707", "CML711"}
+        if drifted and _answer(self._ours, judgement) == judgement.answer:
+            return True
+        held = self._rules & {"CML709", "CML710", "CML713", *drifted}
+        return bool(held) and _answer(self._all, judgement) == judgement.answer
+
+    def hinted(self, judgement: Judgement) -> Judgement:
+        """Say where to look for what refuses a call that all attached policies allow."""
+        if not self._read or judgement.answer != "refused":
+            return judgement
+        allowed = _answer(self._all, judgement) == "allowed"
+        return replace(judgement, hint=_SCP) if allowed else judgement
+
+
+def _answer(authorizer: Authorizer, judgement: Judgement) -> str:
+    allowed = all(authorizer.decide(each).allowed for each in judgement.expectation.requests)
+    return "allowed" if allowed else "refused"
+
+
+def _refused(before: Answer) -> frozenset[str]:
+    """Return the permissions that AWS's simulator refuses the manager in its own work."""
+    return frozenset(
+        cell.permission
+        for matrix in before.matrices
+        if matrix.how == "live"
+        for cell in matrix.cells
+        if cell.situation == SITUATIONS[0] and cell.met is False and cell.answer == "refused"
+    )

@@ -1,0 +1,205 @@
+"""What the principal of an account holds, beside what the site renders for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.audit import Input, Spot
+from cml_iam.catalogue import load_catalogue
+from cml_iam.check._answer import Answer, add_up
+from cml_iam.check._meaning import (
+    actions_of,
+    beyond,
+    compared,
+    difference_asks,
+    doubt,
+    proved,
+    wider,
+)
+from cml_iam.errors import NotFoundError
+from cml_iam.policy import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.audit import AuditFinding
+    from cml_iam.aws.port import Aws
+    from cml_iam.check._check import Check
+    from cml_iam.check.scene import AccountScene, Attached
+    from cml_iam.policy import PolicyDocument
+    from cml_iam.principal import Held
+    from cml_iam.prove import Difference
+    from cml_iam.site import Site
+
+
+def inputs_of(attached: Attached, account: str) -> tuple[Input, ...]:
+    """Return the documents that were read, each by its ARN."""
+    return tuple(
+        Input(each.arn or f"{attached.holder.arn}#{each.name}", "live", _digest(each), account)
+        for each in attached.with_boundary
+    )
+
+
+def text_of(attached: Attached) -> str:
+    """Return everything that the principal's policies say, as one text to search."""
+    return "\n".join(canonical(each.document) for each in attached.with_boundary)
+
+
+def _digest(held: Held) -> str:
+    return hashlib.sha256(canonical(held.document).encode()).hexdigest()
+
+
+def drift(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Compare the site's own policies, guard and boundary with the rendered ones, by meaning."""
+    site, account, attached, rendered = scene.site, scene.account, scene.attached, scene.rendered
+    arn, boundary = attached.holder.arn, attached.holder.boundary
+    pairs: list[tuple[str, Sequence[PolicyDocument], Sequence[PolicyDocument]]] = []
+    if attached.own:
+        live = tuple(each.document for each in attached.own)
+        pairs.append((site.policy_arn, rendered.documents, live))
+    if attached.guard and rendered.guard:
+        pairs.append((site.guard_arn, (rendered.guard,), (attached.guard[0].document,)))
+    if boundary and boundary.arn == site.boundary_arn and rendered.boundary:
+        pairs.append((site.boundary_arn, (rendered.boundary,), (boundary.document,)))
+    named = ", ".join(name.rpartition("/")[2] for name, _, _ in pairs) or "none attached"
+    answer = Answer(checks=(check.passed(len(pairs), f"compared by meaning: {named}", account),))
+    if not attached.own:
+        said = f"`{site.policy_arn}` is not attached to `{arn}`"
+        spot = Spot(resource=arn, account=account)
+        answer += Answer(findings=(check.finding("CML707", said, spot),))
+    return add_up(
+        [
+            answer,
+            *(
+                compared(check, ours, live, Spot(resource=name, account=account), f"`{name}`")
+                for name, ours, live in pairs
+            ),
+        ]
+    )
+
+
+def attachments(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Say of everything else that the principal holds what it permits beyond the site."""
+    attached = scene.attached
+    findings = tuple(_extra(check, scene, each) for each in attached.extra)
+    detail = f"{len(attached.all)} policies read, {len(attached.extra)} not of the site"
+    result = check.passed(len(attached.all), detail, scene.account)
+    return Answer(checks=(result,), findings=findings)
+
+
+def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
+    site, holder = scene.site, scene.attached.holder
+    comparison = beyond(scene.rendered.documents, (held.document,))
+    more = sorted((each for each in comparison.differences if wider(each)), key=_by_weight)
+    spot = Spot(resource=holder.arn, account=scene.account)
+    about = f"{held.arn or held.name} {held.group or ''}"
+    if not more and "newly allowed" in comparison.undecided:
+        said = f"{held.words} may permit what the site does not: {doubt(comparison)}"
+        return check.finding("CML709", said, spot, about=about, remedy=_take_away(site, held))
+    if not more:
+        said = f"{held.words} is held by the principal, but is not the site's; it adds nothing"
+        return check.finding("CML710", said, spot, about=about)
+    said = f"{held.words} permits what the site does not: {actions_of(more)}"
+    if holder.boundary_arn == site.boundary_arn:
+        said += "; the boundary alone holds it back"
+    remedy, witness = _take_away(site, held), difference_asks(more)
+    return check.finding("CML709", said, spot, about=about, remedy=remedy, witness=witness)
+
+
+def _by_weight(difference: Difference) -> tuple[bool, bool, bool]:
+    """Put first what no statement of the site names, then what the manager never needs."""
+    known = load_catalogue().actions
+    needed = all(each in known for each in difference.actions)
+    return difference.unlisted, not difference.others, needed
+
+
+def _take_away(site: Site, held: Held) -> str:
+    kind, name = site.principal
+    if held.group:
+        return (
+            f"`aws iam remove-user-from-group --user-name {name} --group-name {held.group}`, or"
+            " take the policy off the group"
+        )
+    if held.arn:
+        return f"`aws iam detach-{kind}-policy --{kind}-name {name} --policy-arn {held.arn}`"
+    return f"`aws iam delete-{kind}-policy --{kind}-name {name} --policy-name {held.name}`"
+
+
+def quarantine(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Look for AWS's own quarantine policy."""
+    attached = scene.attached
+    spot = Spot(resource=attached.holder.arn, account=scene.account)
+    findings = tuple(
+        check.finding("CML713", f"`{each.arn}` is attached", spot, about=each.name)
+        for each in attached.quarantine
+    )
+    return Answer(checks=(check.passed(1, "looked for", scene.account),), findings=findings)
+
+
+def boundary(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Say whether the site's boundary or guard holds whatever else is attached later.
+
+    Of each of the two that is not there AWS is asked whether it was made and left, or taken off.
+    """
+    site, attached = scene.site, scene.attached
+    if not site.restrict.active:
+        detail = "the site restricts nothing, so there is nothing to bound"
+        return Answer(checks=(check.passed(2, detail, scene.account),))
+    on = [
+        *(["boundary"] if attached.holder.boundary_arn == site.boundary_arn else []),
+        *(["guard"] if attached.guard else []),
+    ]
+    result = check.passed(
+        2, f"there: {', '.join(on) or 'neither boundary nor guard'}", scene.account
+    )
+    return Answer(checks=(result,), findings=tuple(_unbounded(check, scene, on)))
+
+
+def _unbounded(check: Check, scene: AccountScene, on: Sequence[str]) -> Iterator[AuditFinding]:
+    aws, site, holder = scene.aws, scene.site, scene.attached.holder
+    spot = Spot(resource=holder.arn, account=scene.account)
+    idle_guard = "guard" not in on and _is_there(aws, site.guard_arn)
+    if holder.boundary_arn and "boundary" not in on:
+        said = f"the principal is bounded by `{holder.boundary_arn}`, not by the site's boundary"
+        yield check.finding("CML711", said, spot)
+    elif "boundary" not in on and scene.rendered.boundary and _is_there(aws, site.boundary_arn):
+        said = f"the boundary `{site.boundary_arn}` was made, but the principal does not have it"
+        yield check.finding("CML711", said, spot)
+    elif not on and not idle_guard:
+        said = "the principal has neither the site's boundary nor its guard"
+        yield check.finding("CML711", said, spot)
+    if idle_guard:
+        said = f"the guard `{site.guard_arn}` was made, but is not attached to the principal"
+        yield check.finding("CML712", said, spot)
+
+
+def _is_there(aws: Aws, arn: str) -> bool:
+    try:
+        aws.call("iam", "get_policy", PolicyArn=arn)
+    except NotFoundError:
+        return False
+    return True
+
+
+def proof(check: Check, scene: AccountScene, before: Answer) -> Answer:
+    """Prove the site's promises of everything that the principal holds, in its boundary.
+
+    Where its policies are not the site's, that is what is wrong, and said already.
+    """
+    if scene.profile == "base":  # which promises no restriction
+        return Answer()
+    from cml_iam.prove import Policies
+
+    attached = scene.attached
+    limit = attached.holder.boundary
+    policies = Policies(
+        tuple(each.document for each in attached.all), (limit.document,) if limit else None
+    )
+    spot = Spot(resource=attached.holder.arn, account=scene.account)
+    explained = any(each.rule in _UNLIKE_THE_SITE for each in before.findings)
+    return proved(check, scene.site, policies, spot, explained=explained)
+
+
+_UNLIKE_THE_SITE: Final = frozenset({"CML704", "CML705", "CML706", "CML707", "CML709"})

@@ -1,0 +1,158 @@
+"""What single files are looked through for: lint's findings, open sizes, and access keys."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.audit import Spot
+from cml_iam.check._answer import decided, linted
+from cml_iam.errors import DocumentError, Place
+from cml_iam.lint import Severity, lint_subjects
+from cml_iam.policy import PolicyDocument, parse_policy
+from cml_iam.sources import plain_subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cml_iam.audit import AuditFinding
+    from cml_iam.check._check import Check
+    from cml_iam.check.files import Given, Policy
+    from cml_iam.lint import Kind
+    from cml_iam.policy import Statement
+
+
+def lint_many(
+    check: Check, policies: Sequence[Policy], kind: Kind, *, together: bool, processes: int
+) -> list[AuditFinding]:
+    """Judge *policies*, all of one *kind*, on as many *processes*; see `lint_subjects`."""
+    subjects = [each.subject or plain_subject(each.name, each.text) for each in policies]
+    findings = lint_subjects(subjects, kind=kind, together=together, processes=processes)
+    # Findings are named by the file of their place, which a policy of a plan is named by, too.
+    named = {each.name: each for each in policies} | {each.file: each for each in policies}
+    judged = [linted(each, check.id, policies[0].name) for each in findings]
+    judged += [finding for each in policies for finding in _sizes(check, each)]
+    return [
+        replace(each, spot=named[each.spot.file].spot(each.spot))
+        if each.spot.file in named
+        else each
+        for each in judged
+    ]
+
+
+def _sizes(check: Check, policy: Policy) -> Iterator[AuditFinding]:
+    """Yield open sizes at their places in the file."""
+    for finding in _open_sizes(check, policy):
+        spot, subject = finding.spot, policy.subject
+        if subject and subject.readings and spot.line and spot.column:
+            place = subject.place(Place(policy.name, spot.line, spot.column), subject.readings[0])
+            spot = replace(
+                spot, file=place.file, line=place.line or None, column=place.column or None
+            )
+        yield replace(finding, spot=spot)
+
+
+_TYPE_KEY: Final = "ec2:instancetype"
+_WIDE: Final = re.compile(r'"[a-z0-9-]+\.\*"')
+
+
+def _open_sizes(check: Check, policy: Policy) -> Iterator[AuditFinding]:
+    """Yield a finding for each Allow that admits instance types by `family.*`.
+
+    What the site itself asks for is no finding: see the role of a policy.
+    """
+    if policy.role is not None or not (
+        _WIDE.search(policy.text) and _TYPE_KEY in policy.text.lower()
+    ):
+        return  # to parse every policy once more would take its time
+    try:
+        document = parse_policy(policy.text, policy.name)
+    except DocumentError:
+        return  # lint says so
+    for statement in document.statements:
+        for condition in statement.conditions:
+            if condition.key.lower() == _TYPE_KEY and statement.effect == "Allow":
+                wide = [each for each in condition.values if each.endswith(".*")]
+                if wide and condition.operator.lower().startswith("stringlike"):
+                    yield _open_size(check, document, statement, wide)
+
+
+def _open_size(
+    check: Check, document: PolicyDocument, statement: Statement, wide: list[str]
+) -> AuditFinding:
+    from cml_iam.engine import Request, compile_policies
+
+    named = ", ".join(f"`{each}`" for each in wide)
+    metal = wide[0].removesuffix("*") + "metal"
+    place = document.place(statement, "Condition")
+    spot = Spot(
+        file=document.name,
+        line=place.line if place else None,
+        column=place.column if place else None,
+        statement=statement.label,
+    )
+    alone = PolicyDocument((statement,), document.version, name=document.name)
+    arn = "arn:aws:ec2:us-east-1:111122223333:instance/*"
+    context = {"ec2:InstanceType": metal, "aws:RequestedRegion": "us-east-1"}
+    decision = compile_policies(identity=[alone]).decide(
+        Request("ec2:RunInstances", arn, None, context)
+    )
+    says = f"launch a {metal}, as far as this statement goes"
+    witness = (decided(decision, says=says),) if decision.allowed else ()
+    said = f"{named} admits every size, `{metal}` too: a bound in name, hardly one on cost"
+    return check.finding("CML715", said, spot, witness=witness)
+
+
+_ID: Final = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")
+_SECRET: Final = re.compile(r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
+_NEAR: Final = 400
+"""Characters after, or before, a key's id in which its secret is looked for."""
+
+_EXAMPLE: Final = "EXAMPLE"
+
+
+def secrets_in(check: Check, given: Given) -> Iterator[AuditFinding]:
+    """Yield a finding for every access key that stands in the file with a secret; never shows it.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    """
+    seen = set()
+    for match in _ID.finditer(given.text):
+        key = match[0]
+        near = given.text[max(0, match.start() - _NEAR) : match.end() + _NEAR]
+        secret = next((each for each in _SECRET.findall(near) if _random(each)), None)
+        if key in seen or secret is None:
+            continue
+        seen.add(key)
+        before = given.text[: match.start()]
+        spot = Spot(
+            file=given.name,
+            line=before.count("\n") + 1,
+            column=match.start() - (before.rfind("\n") + 1) + 1,
+        )
+        yield _secret_finding(check, key, secret, spot)
+
+
+def _secret_finding(check: Check, key: str, secret: str, spot: Spot) -> AuditFinding:
+    if key.endswith(_EXAMPLE) and secret.endswith(f"{_EXAMPLE}KEY"):
+        return check.finding(
+            "CML807",
+            f"the access key `{key}` stands here with its secret: AWS's documented example, of no"
+            " use to anybody",
+            spot,
+            about=key,
+            severity=Severity.INFO,
+            remedy="write placeholders instead, so that a real pair never takes its place unseen",
+        )
+    from cml_iam.credentials import account_of  # many files, for the rare file that has a key
+
+    account = account_of(key)
+    whose = f", of account {account}," if account else ""
+    said = f"the access key `{key}`{whose} stands here with a secret"
+    return check.finding("CML807", said, spot, about=key)
+
+
+def _random(text: str) -> bool:
+    """Say whether *text* has what a secret of 40 characters never lacks, and a digest always."""
+    return any(each.isupper() for each in text) and any(each.islower() for each in text)

