@@ -15,14 +15,9 @@ from cml_iam.engine import Request
 from cml_iam.expectations._expectation import Expectation, expect
 from cml_iam.expectations._stage import Stage
 from cml_iam.facts import OTHER_ACCOUNT, service_principal
-from cml_iam.restrict import (
-    LAUNCH_RESTRICTIONS,
-    RUN,
-    Case,
-    launch_cases,
-    passed_role,
-    splits_launch,
-)
+from cml_iam.restrict import LAUNCH_RESTRICTIONS, RUN, Case, splits_launch
+from cml_iam.restrict.grants import passed_role
+from cml_iam.restrict.launch import launch_cases
 
 _SPLIT = tuple(sorted(LAUNCH_RESTRICTIONS))
 

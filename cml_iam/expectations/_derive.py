@@ -12,8 +12,9 @@ from cml_iam.engine import Request
 from cml_iam.expectations._cases import derive_cases
 from cml_iam.expectations._expectation import Expectation, expect
 from cml_iam.expectations._stage import Stage
-from cml_iam.facts import OTHER_ACCOUNT
-from cml_iam.restrict import RUN, TAGGING, Situation, edits
+from cml_iam.facts import OTHER_ACCOUNT, TAGGING
+from cml_iam.restrict import RUN, Situation
+from cml_iam.restrict.guard_tag import edits
 from cml_iam.site import Site
 
 UNLISTED_ACTIONS: Final = {

@@ -14,16 +14,10 @@ from cml_iam import authorization as ask
 from cml_iam.catalogue import Permission
 from cml_iam.engine import Request
 from cml_iam.facts import EXAMPLE_REGIONS
-from cml_iam.restrict import (
-    INSTANCE_TYPES,
-    RESTRICTED,
-    RUN,
-    Restriction,
-    Tag,
-    addresses,
-    guard_tag,
-    launch_regions,
-)
+from cml_iam.restrict import INSTANCE_TYPES, RESTRICTED, RUN, Restriction, Tag
+from cml_iam.restrict.guard_tag import guard_tag
+from cml_iam.restrict.images import launch_regions
+from cml_iam.restrict.source_ips import addresses
 from cml_iam.site import Site
 
 _LAUNCH: Final[Mapping[str, Any]] = {

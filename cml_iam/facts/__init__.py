@@ -16,7 +16,16 @@ from cml_iam.facts._examples import (
     EXAMPLE_REGIONS,
     OTHER_ACCOUNT,
 )
-from cml_iam.facts._keys import TWINS, every_name, is_region, names_of, same_key, twins
+from cml_iam.facts._keys import (
+    LATER,
+    TAGGING,
+    TWINS,
+    every_name,
+    is_region,
+    names_of,
+    same_key,
+    twins,
+)
 from cml_iam.facts._partitions import (
     DOMAINS,
     PARTITIONS,
@@ -80,6 +89,7 @@ __all__ = [
     "GLOBAL_KEYS",
     "GLOBAL_NAMES",
     "GLOBAL_TYPES",
+    "LATER",
     "OPERATORS",
     "OTHER_ACCOUNT",
     "PARTITIONS",
@@ -89,6 +99,7 @@ __all__ = [
     "RESOURCE_TAG",
     "SEVERAL_VALUES",
     "SHARED_PREFIXES",
+    "TAGGING",
     "TAG_KEYS",
     "TWINS",
     "Action",

@@ -1,4 +1,4 @@
-"""Condition keys that AWS sends under two names: a global one, and one of EC2's own.
+"""Condition keys that AWS sends under two names, a global one and one of EC2's own; and tagging.
 
 Which requests have which of the two stands here alone.
 
@@ -33,6 +33,16 @@ TWINS: Final = (
     Twins("aws:RequestedRegion", "ec2:Region", ("ec2",), _EC2_KEYS),
     Twins("aws:ResourceTag/", "ec2:ResourceTag/", ("ec2", "ec2-instance-connect"), _EC2_KEYS),
 )
+
+
+TAGGING: Final = ("ec2:CreateTags", "ec2:DeleteTags")
+
+LATER: Final = {"Null": {"ec2:CreateAction": "true"}}
+"""The condition that tags are of what exists already.
+
+EC2 says ec2:CreateAction of those it sets while it creates:
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+"""
 
 
 @lru_cache(1 << 13)

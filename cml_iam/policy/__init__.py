@@ -39,6 +39,7 @@ from cml_iam.policy._pattern import (
     pattern_regex,
     patterns_overlap,
 )
+from cml_iam.policy._shape import Conditions, Shape, merged
 
 __all__ = [
     "MANAGED_POLICY_CHARACTERS",
@@ -46,11 +47,13 @@ __all__ = [
     "VERSION_2012",
     "Arn",
     "Condition",
+    "Conditions",
     "Effect",
     "Located",
     "Path",
     "PolicyDocument",
     "Principals",
+    "Shape",
     "Source",
     "Span",
     "Statement",
@@ -60,6 +63,7 @@ __all__ = [
     "did_you_mean",
     "grammar_problems",
     "load_policy",
+    "merged",
     "other_document",
     "parse_json",
     "parse_policy",

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
         ExpectationChange,
     )
     from cml_iam.prove._differences import differences, policies_of
-    from cml_iam.prove._promise import Promise
     from cml_iam.prove._promises import site_promises
     from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
     from cml_iam.prove._shape_text import parse_shape
+    from cml_iam.restrict import Promise
 
 _LATER: Final = {
     "CHANGES": "_comparison",
@@ -40,7 +40,7 @@ _LATER: Final = {
     "WIDER": "_comparison",
     "differences": "_differences",
     "policies_of": "_differences",
-    "Promise": "_promise",
+    "Promise": "_promises",
     "site_promises": "_promises",
     "Edit": "_proof",
     "Proof": "_proof",

@@ -7,12 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from cml_iam.catalogue import Permission, load_catalogue
-from cml_iam.policy import PolicyDocument, load_policy
-from cml_iam.prove._promise import Promise
+from cml_iam.policy import PolicyDocument, Shape, load_policy
 from cml_iam.render import render_policy
-from cml_iam.restrict import permissions, promises_of
+from cml_iam.restrict import Promise, permissions, promises_of
 from cml_iam.site import Site
-from cml_iam.space import Shape
 
 CATALOGUE: Final = "catalogue"
 """The promise by which those about some actions are about all that the policies allow."""
@@ -29,27 +27,12 @@ def _promises(site: Site) -> Iterator[Promise]:
     yield Promise(
         "within-base",
         "nothing beyond the documented policy is allowed",
-        "within",
         others,
+        "within",
         reference=_base(allowed),
     )
-    yield Promise(
-        CATALOGUE, "no action outside the permission catalogue is allowed", "never", others
-    )
-    for each in promises_of(site):
-        shapes = tuple(
-            Shape(c.actions, c.resources, c.conditions, c.not_actions, c.not_resources)
-            for c in each.calls
-        )
-        yield Promise(
-            each.id,
-            each.title,
-            each.manner,
-            shapes,
-            tag=each.tag,
-            closing=each.closing,
-            limits=each.limits,
-        )
+    yield Promise(CATALOGUE, "no action outside the permission catalogue is allowed", others)
+    yield from promises_of(site)
 
 
 def _base(allowed: Sequence[Permission]) -> PolicyDocument:

@@ -17,11 +17,11 @@ from cml_iam.policy import (
     attachment_problems,
 )
 from cml_iam.prove._answers import Answer, Verdict, Witness
-from cml_iam.prove._promise import Promise
 from cml_iam.prove._promises import CATALOGUE, site_promises
 from cml_iam.prove._question import never, statement_of, within
 from cml_iam.prove._steps import Reached, lost, taken_over
 from cml_iam.prove._tagging import losing, taking_over
+from cml_iam.restrict import Promise
 from cml_iam.site import Site
 from cml_iam.space import Policies, Shape, documents, taking_colons
 

@@ -18,7 +18,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine import Request
-from cml_iam.facts import Assumption
+from cml_iam.facts import LATER, Assumption
+from cml_iam.policy import Conditions, merged
 from cml_iam.prove._answers import Answer, Verdict, Witness
 from cml_iam.prove._instances import (
     EC2_RESOURCE,
@@ -28,7 +29,6 @@ from cml_iam.prove._instances import (
     tag_patterns,
 )
 from cml_iam.prove._order import changing_key, in_time
-from cml_iam.prove._promise import merged
 from cml_iam.prove._question import never, statement_of
 from cml_iam.prove._tagging import (
     CREATE,
@@ -40,7 +40,6 @@ from cml_iam.prove._tagging import (
     taking_over,
     where,
 )
-from cml_iam.restrict import LATER, Conditions
 from cml_iam.space import Glob, Policies, Shape, documents, glob, representatives, side_of
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cml_iam.prove._promise import merged
-from cml_iam.restrict import LATER, TAGGING, Conditions
+from cml_iam.facts import LATER, TAGGING
+from cml_iam.policy import Conditions, merged
 from cml_iam.space import Shape
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 from cml_iam.catalogue import load_catalogue
@@ -35,9 +36,13 @@ class DocumentForm:
     name: str
     title: str
     kind: Kind
-    template: str
     values: Callable[[Site], Mapping[str, Any]]
     quota: int = MANAGED_POLICY_CHARACTERS
+    template: str = ""
+
+    def text(self, site: Site) -> str:
+        """Return the document of *site*, its template filled in."""
+        return _render(f"{self.template or self.name}.json.j2", self.values(site))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ def render_document(site: Site, name: str) -> RenderedPolicy:
     hold nothing; QuotaError when it is larger than AWS takes.
     """
     form = DOCUMENTS[name]
-    return _rendered(form, _render(form.template, form.values(site)))
+    return _rendered(form, form.text(site))
 
 
 def render_parts(site: Site | None, profile: Profile = "hardened") -> tuple[RenderedPolicy, ...]:
@@ -88,7 +93,7 @@ def render_parts(site: Site | None, profile: Profile = "hardened") -> tuple[Rend
     form = DOCUMENTS[profile]
     if site is None:
         return (render_policy(site, profile),)
-    texts = split_policy(_render(form.template, form.values(site)))
+    texts = split_policy(form.text(site))
     return tuple(_rendered(form, text) for text in texts)
 
 
@@ -127,56 +132,39 @@ def _base(site: Site) -> Mapping[str, Any]:
     return {"catalogue": load_catalogue(), "site": site}
 
 
-def _hardened(site: Site) -> Mapping[str, Any]:
-    return values_of.policy_values(site, load_catalogue())
-
-
-def _guard(site: Site) -> Mapping[str, Any]:
-    return values_of.guard_values(site, load_catalogue(), for_organization=False)
-
-
-def _scp(site: Site) -> Mapping[str, Any]:
-    return values_of.guard_values(site, load_catalogue(), for_organization=True)
-
-
 _FORMS: Final = (
-    DocumentForm(
-        "base", "The documented policy: everything, everywhere", "identity", "base.json.j2", _base
-    ),
+    DocumentForm("base", "The documented policy: everything, everywhere", "identity", _base),
     DocumentForm(
         "hardened",
         "The policy within the site's restrictions; replaces the base",
         "identity",
-        "hardened.json.j2",
-        _hardened,
+        values_of.policy_values,
     ),
     DocumentForm(
         "boundary",
         "The same as permissions boundary, for where the base stays attached",
         "boundary",
-        "hardened.json.j2",
-        _hardened,
+        values_of.policy_values,
+        template="hardened",
     ),
     DocumentForm(
         "guard",
         "Denies that hold beside the base policy or AdministratorAccess",
         "identity",
-        "guard.json.j2",
-        _guard,
+        partial(values_of.guard_values, for_organization=False),
     ),
     DocumentForm(
         "scp",
         "The same Denies for the manager in every account of an organization",
         "scp",
-        "guard.json.j2",
-        _scp,
+        partial(values_of.guard_values, for_organization=True),
         SCP_CHARACTERS,
+        template="guard",
     ),
     DocumentForm(
         "trust-ec2",
         "Who may assume the role: EC2 instances",
         "trust",
-        "trust-ec2.json.j2",
         values_of.trust_values,
         TRUST_CHARACTERS,
     ),
@@ -184,7 +172,6 @@ _FORMS: Final = (
         "trust-ecs",
         "Who may assume the role: ECS tasks of the account",
         "trust",
-        "trust-ecs.json.j2",
         values_of.ecs_values,
         TRUST_CHARACTERS,
     ),
@@ -192,7 +179,6 @@ _FORMS: Final = (
         "trust-irsa",
         "Who may assume the role: a Kubernetes service account, by OIDC",
         "trust",
-        "trust-irsa.json.j2",
         values_of.irsa_values,
         TRUST_CHARACTERS,
     ),
@@ -200,7 +186,6 @@ _FORMS: Final = (
         "trust-pod-identity",
         "Who may assume the role: a Kubernetes service account, by Pod Identity",
         "trust",
-        "trust-pod-identity.json.j2",
         values_of.eks_values,
         TRUST_CHARACTERS,
     ),
@@ -208,43 +193,34 @@ _FORMS: Final = (
         "bootstrap-security-admin",
         "For who owns the boundary and the guard",
         "identity",
-        "bootstrap-security-admin.json.j2",
         values_of.bootstrap_values,
     ),
     DocumentForm(
         "bootstrap-operator",
         "For who runs `cml-iam bootstrap` and `key`",
         "identity",
-        "bootstrap-operator.json.j2",
         values_of.bootstrap_values,
     ),
     DocumentForm(
         "bootstrap-audit",
         "For who sets up the trail and the alarms",
         "identity",
-        "bootstrap-audit.json.j2",
         values_of.audit_values,
     ),
     DocumentForm(
         "cloudtrail-bucket",
         "The trail's bucket: who may write to it",
         "resource",
-        "cloudtrail-bucket.json.j2",
         values_of.audit_values,
         BUCKET_CHARACTERS,
     ),
     DocumentForm(
-        "cloudtrail-to-logs",
-        "What the trail's role may do",
-        "identity",
-        "cloudtrail-to-logs.json.j2",
-        values_of.audit_values,
+        "cloudtrail-to-logs", "What the trail's role may do", "identity", values_of.audit_values
     ),
     DocumentForm(
         "trust-cloudtrail-to-logs",
         "Who may assume the trail's role",
         "trust",
-        "trust-cloudtrail-to-logs.json.j2",
         values_of.audit_values,
         TRUST_CHARACTERS,
     ),

@@ -8,34 +8,29 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from cml_iam.catalogue import Catalogue
+from cml_iam.catalogue import load_catalogue
 from cml_iam.errors import InputError
-from cml_iam.facts import service_principal
+from cml_iam.facts import TAGGING, service_principal
+from cml_iam.policy import Conditions, merged
 from cml_iam.restrict import (
-    AT_LAUNCH,
     RUN,
-    TAGGING,
-    Conditions,
     Only,
-    by_owner,
-    by_tag,
-    joined,
     names,
     operations,
     own,
-    passed_role,
     permissions,
     resources_of,
     rules_of,
     splits_launch,
-    tag_tests,
-    to_ec2,
 )
+from cml_iam.restrict.grants import passed_role, to_ec2
+from cml_iam.restrict.guard_tag import AT_LAUNCH, tag_tests
+from cml_iam.restrict.images import by_owner, by_tag
 from cml_iam.shipped import shipped_text
 from cml_iam.site import Site
 
 
-def policy_values(site: Site, catalogue: Catalogue) -> dict[str, Any]:
+def policy_values(site: Site) -> dict[str, Any]:
     """Return what the hardened policy speaks of.
 
     `allowed(action, type)` is the condition of what allows *action* on resources of *type*: the
@@ -73,20 +68,20 @@ def policy_values(site: Site, catalogue: Catalogue) -> dict[str, Any]:
         "listed_images": listed_images(site),
         "subnets": Only("subnet", restrict.subnets, shared=True).arns(site),
         "conditioned": {each.type: each.allow for each in rules if each.allow},
-        "supporting_resources": _supporting(site, catalogue),
-        "taggable_at_launch": _taggable(site, catalogue),
+        "supporting_resources": _supporting(site),
+        "taggable_at_launch": _taggable(site),
         "passed_role": passed_role(site),
         "passed_to_ec2": to_ec2(site).holds,
         "deny": _deny(site, {}),
     }
 
 
-def guard_values(site: Site, catalogue: Catalogue, *, for_organization: bool) -> dict[str, Any]:
+def guard_values(site: Site, *, for_organization: bool) -> dict[str, Any]:
     """Return what the Deny guard speaks of, attached to the manager or as an organization's."""
     anywhere = replace(site, account="*") if for_organization else site
     listed = resources_of(site)
     launch: list[str] = []
-    for resource in catalogue.permission(RUN).resources:
+    for resource in load_catalogue().permission(RUN).resources:
         only = listed.get(resource.type)
         launch += only.arns(anywhere) if only else [_arn(anywhere, resource.type)]
     return {
@@ -100,7 +95,7 @@ def guard_values(site: Site, catalogue: Catalogue, *, for_organization: bool) ->
         "scope": _scope(site) if for_organization else {},
         "actions": [each.action for each in permissions(site)],
         "launch_resources": launch,
-        "taggable_at_launch": _taggable(anywhere, catalogue),
+        "taggable_at_launch": _taggable(anywhere),
         "passed_role": passed_role(site),
         "deny": _deny(site, _scope(site) if for_organization else {}),
     }
@@ -214,7 +209,7 @@ def _deny(site: Site, scope: Conditions) -> Callable[[str], dict[str, Any] | Non
 
 def _condition(*conditions: Conditions) -> Conditions:
     """Return all of *conditions* as one, equality first and the keys in alphabetical order."""
-    blocks = joined({"StringEquals": {}}, *conditions)
+    blocks: Conditions = {"StringEquals": {}} | merged(*conditions)
     return {
         name: dict(sorted(block.items(), key=lambda e: e[0].lower()))
         for name, block in blocks.items()
@@ -240,19 +235,21 @@ def _arn(site: Site, kind: str) -> str:
     return own(site, kind, site.partition)
 
 
-def _taggable(site: Site, catalogue: Catalogue) -> list[str]:
+def _taggable(site: Site) -> list[str]:
     """Return what a launch may tag."""
-    return [_arn(site, each.type) for each in catalogue.permission("ec2:CreateTags").resources]
+    return [
+        _arn(site, each.type) for each in load_catalogue().permission("ec2:CreateTags").resources
+    ]
 
 
-def _supporting(site: Site, catalogue: Catalogue) -> list[str]:
+def _supporting(site: Site) -> list[str]:
     """Return what a launch may use beside the instance, the image and what has its own statement.
 
     Of a type of which the site lists some, those; subnets have a statement of their own.
     """
     only = resources_of(site)
     elsewhere = {"image", "instance", *only, *(each.type for each in rules_of(site))}
-    resources = catalogue.permission(RUN).resources
+    resources = load_catalogue().permission(RUN).resources
     return [
         *(_arn(site, each.type) for each in resources if each.type not in elsewhere),
         *(arn for kind, each in only.items() if kind != "subnet" for arn in each.arns(site)),

@@ -10,10 +10,7 @@ from typing import Any, Final
 from cml_iam.restrict._options import Grants, Restricted, Restrictions, Tag
 from cml_iam.restrict._row import (
     RUN,
-    TAGGING,
-    Calls,
     Case,
-    Conditions,
     Contradiction,
     KeyTest,
     Only,
@@ -21,42 +18,36 @@ from cml_iam.restrict._row import (
     Restriction,
     Rule,
     Situation,
-    joined,
     names,
     operations,
     own,
     permissions,
 )
 from cml_iam.restrict.encrypted_volumes import ENCRYPTED_VOLUMES
-from cml_iam.restrict.grants import GRANTED, passed_role, to_ec2
-from cml_iam.restrict.guard_tag import AT_LAUNCH, GUARD_TAG, LATER, edits, guard_tag, tag_tests
-from cml_iam.restrict.images import IMAGES, by_owner, by_tag, launch_regions
+from cml_iam.restrict.grants import GRANTED
+from cml_iam.restrict.guard_tag import GUARD_TAG
+from cml_iam.restrict.images import IMAGES
 from cml_iam.restrict.imdsv2 import IMDSV2
 from cml_iam.restrict.instance_types import INSTANCE_TYPES
-from cml_iam.restrict.launch import launch_cases, launch_promise
+from cml_iam.restrict.launch import launch_promise
 from cml_iam.restrict.mfa_to_terminate import MFA_TO_TERMINATE
 from cml_iam.restrict.on_demand_only import ON_DEMAND_ONLY
 from cml_iam.restrict.regions import REGIONS
 from cml_iam.restrict.security_groups import SECURITY_GROUPS
-from cml_iam.restrict.source_ips import SOURCE_IPS, addresses
+from cml_iam.restrict.source_ips import SOURCE_IPS
 from cml_iam.restrict.subnets import SUBNETS
 
 __all__ = [
-    "AT_LAUNCH",
     "GRANTED",
     "GRANTS",
     "INSTANCE_TYPES",
-    "LATER",
     "LAUNCH_RESTRICTIONS",
     "OPTIONS",
     "RESTRICTED",
     "RESTRICTIONS",
     "ROWS",
     "RUN",
-    "TAGGING",
-    "Calls",
     "Case",
-    "Conditions",
     "Contradiction",
     "Grants",
     "KeyTest",
@@ -68,21 +59,10 @@ __all__ = [
     "Rule",
     "Situation",
     "Tag",
-    "addresses",
-    "by_owner",
-    "by_tag",
-    "edits",
-    "guard_tag",
-    "joined",
-    "launch_cases",
-    "launch_regions",
     "names",
     "operations",
     "own",
-    "passed_role",
     "permissions",
-    "tag_tests",
-    "to_ec2",
 ]
 
 RESTRICTED: Final = (

@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from cml_iam.catalogue import Permission, load_catalogue
-from cml_iam.facts import Assumption
+from cml_iam.facts import TAGGING, Assumption
+from cml_iam.policy import Conditions, PolicyDocument, Shape, merged
 from cml_iam.restrict._options import Option, Restricted, Tag
 
-Conditions = dict[str, dict[str, Any]]
-"""As in a statement: by operator, by key, the values."""
-
 RUN: Final = "ec2:RunInstances"
-TAGGING: Final = ("ec2:CreateTags", "ec2:DeleteTags")
 
 MAX_LISTED: Final = 4
 """Names that a title lists; of more it gives the number."""
@@ -85,20 +82,6 @@ class KeyTest:
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
-    """Calls: one of *actions* on one of *resources*, of which *conditions* hold.
-
-    *not_actions* and *not_resources* are what a statement's NotAction and NotResource are.
-    """
-
-    actions: Sequence[str] = ("*",)
-    resources: Sequence[str] = ("*",)
-    conditions: Conditions = field(default_factory=dict)
-    not_actions: Sequence[str] | None = None
-    not_resources: Sequence[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
     """Of *actions* on resources of *type*, only what passes one of *tests* is permitted.
 
@@ -116,12 +99,12 @@ class Rule:
     resources: str | Sequence[str] = ""
     not_actions: Sequence[str] | None = None
 
-    def fails(self, site: Restricted) -> Calls:
+    def fails(self, site: Restricted) -> Shape:
         """Return the calls that it forbids."""
-        return Calls(
+        return Shape(
             names(self.actions),
             names(self._resources(site)),
-            joined(*(test.fails for test in self.tests)),
+            merged(*(test.fails for test in self.tests)),
             self.not_actions,
         )
 
@@ -133,7 +116,7 @@ class Rule:
             "Effect": "Deny",
             **actions,
             "Resource": self._resources(site),
-            "Condition": {**scope, **joined(*(test.denied for test in self.tests))},
+            "Condition": {**scope, **merged(*(test.denied for test in self.tests))},
         }
 
     def _resources(self, site: Restricted) -> str | Sequence[str]:
@@ -177,20 +160,37 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Something that no call, or no sequence of calls, may do.
+    """Something that must hold of all requests, or of all sequences of them.
 
-    None of *calls* is `never` allowed; no resource of theirs without *tag* meets their actions in
-    any number of steps (`taken over`); none of their resources loses *tag* (`lost`). *closing* are
-    conditions that close a statement which breaks it; *limits* say what no policy can promise.
+    *manner* says how it is asked: none of *shapes* is `never` allowed; the policies grant nothing
+    but what *reference* does (`within`; *shapes* are what it does not); none of the resources of
+    the one shape that do not carry *tag* meets its actions, in any number of steps (`taken over`);
+    none of them loses it (`lost`).
+    *closing* are conditions that close a statement by which it is broken. *limits* say what no
+    policy can promise here, because no request tells.
     """
 
     id: str
     title: str
-    calls: tuple[Calls, ...]
-    manner: Literal["never", "taken over", "lost"] = "never"
+    shapes: tuple[Shape, ...]
+    manner: Literal["never", "within", "taken over", "lost"] = "never"
     closing: Conditions = field(default_factory=dict)
     limits: tuple[Assumption, ...] = ()
     tag: Tag | None = None
+    reference: PolicyDocument | None = None
+
+    @property
+    def covers(self) -> tuple[str, ...]:
+        """The actions it is about; empty for every action there is.
+
+        What other actions do is a matter of the promise `catalogue`: as long as that holds there
+        are none, and this one is about everything.
+        """
+        if self.reference is not None or any(s.not_actions is not None for s in self.shapes):
+            return ()
+        named = [action for shape in self.shapes for action in shape.actions]
+        named += TAGGING if self.manner == "taken over" else ()
+        return () if "*" in named else tuple(dict.fromkeys(named))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,18 +249,9 @@ class Restriction:
                 self.name.replace("_", "-"),
                 self.title.format(listing(value)) if "{}" in self.title else self.title,
                 tuple(rule.fails(site) for rule in rules),
-                closing=joined(*(rule.tests[0].holds for rule in rules)),
+                closing=merged(*(rule.tests[0].holds for rule in rules)),
             )
         yield from self.promises(site)
-
-
-def joined(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
-    """Return all of *conditions* as one; no two test one key by one operator."""
-    result: Conditions = {}
-    for condition in conditions:
-        for operator, block in condition.items():
-            result.setdefault(operator, {}).update(block)
-    return result
 
 
 def permissions(site: Restricted) -> tuple[Permission, ...]:

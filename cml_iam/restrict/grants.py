@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cml_iam.facts import service_principal
+from cml_iam.policy import Shape
 from cml_iam.restrict._options import Option, Restricted, flag
-from cml_iam.restrict._row import Calls, KeyTest, Promise, Restriction, Rule
+from cml_iam.restrict._row import KeyTest, Promise, Restriction, Rule
 
 
 def passed_role(site: Restricted) -> str | None:
@@ -33,7 +34,7 @@ def _promises(site: Restricted) -> Iterator[Promise]:
         yield Promise(
             "pass-role",
             f"no role but {site.grant.pass_role} is passed, and to EC2 alone",
-            (Calls(("iam:PassRole",), not_resources=(role,)), rule.fails(site)),
+            (Shape(("iam:PassRole",), not_resources=(role,)), rule.fails(site)),
             closing=to_ec2(site).holds,
         )
 

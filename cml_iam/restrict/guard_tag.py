@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cml_iam.facts import Assumption
+from cml_iam.facts import LATER, TAGGING, Assumption
+from cml_iam.policy import Shape, merged
 from cml_iam.restrict._options import Restricted, Tag, tag
 from cml_iam.restrict._row import (
-    TAGGING,
-    Calls,
     Case,
     Contradiction,
     KeyTest,
@@ -22,7 +21,6 @@ from cml_iam.restrict._row import (
     Restriction,
     Rule,
     every,
-    joined,
     operations,
     own,
 )
@@ -34,8 +32,6 @@ CREATE, DELETE = TAGGING
 TAG_CASE: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html#access_tags_control-resources"
 
 AT_LAUNCH: Final = KeyTest("ec2:CreateAction", "RunInstances")
-LATER: Final = {"Null": {"ec2:CreateAction": "true"}}
-"""Tags of what exists already; EC2 says ec2:CreateAction of those it sets while it creates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +86,7 @@ def _promises(site: Restricted) -> Iterator[Promise]:
     yield Promise(
         "foreign-operated",
         "no instance without the guard tag is operated, in any number of steps",
-        (Calls(operations(site), instances),),
+        (Shape(operations(site), instances),),
         "taken over",
         tests.carries.holds,
         (_other_case(mark),),
@@ -99,13 +95,13 @@ def _promises(site: Restricted) -> Iterator[Promise]:
     yield Promise(
         "foreign-retagged",
         "no tag of an instance without the guard tag is changed",
-        (Calls(TAGGING, instances, joined(tests.carries.fails, LATER)),),
+        (Shape(TAGGING, instances, merged(tests.carries.fails, LATER)),),
         closing=tests.carries.holds,
     )
     yield Promise(
         "guard-tag-kept",
         "no worker loses the guard tag",
-        (Calls(TAGGING, instances),),
+        (Shape(TAGGING, instances),),
         "lost",
         tests.spares.holds,
         tag=mark,
@@ -114,17 +110,17 @@ def _promises(site: Restricted) -> Iterator[Promise]:
         "launch-tagged",
         "no instance is launched without the guard tag",
         tuple(rule.fails(site) for rule in launch),
-        closing=joined(tests.sets.holds, tests.spells.holds),
+        closing=merged(tests.sets.holds, tests.spells.holds),
     )
     yield Promise(
         "operated-resources",
         "only the account's own instances are operated",
-        (Calls(operations(site), not_resources=(workers,)),),
+        (Shape(operations(site), not_resources=(workers,)),),
     )
     yield Promise(
         "tagged-resources",
         "only the account's own instances are tagged, and at launch their disks and interfaces",
-        (Calls(TAGGING, not_resources=(workers, *made)), Calls(TAGGING, made, LATER)),
+        (Shape(TAGGING, not_resources=(workers, *made)), Shape(TAGGING, made, LATER)),
     )
 
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from cml_iam.facts import EXAMPLE_REGIONS, OTHER_ACCOUNT
+from cml_iam.facts import EXAMPLE_REGIONS, OTHER_ACCOUNT, TAGGING
+from cml_iam.policy import Shape, merged
 from cml_iam.restrict._options import REGION, Option, Restricted, list_of, listed, tag
 from cml_iam.restrict._row import (
     RUN,
-    TAGGING,
-    Calls,
     Case,
     Contradiction,
     KeyTest,
@@ -19,7 +18,6 @@ from cml_iam.restrict._row import (
     Restriction,
     Rule,
     every,
-    joined,
     own,
 )
 from cml_iam.restrict.launch import launched_types
@@ -69,12 +67,12 @@ def _rules(site: Restricted) -> Iterator[Rule]:
 
 
 def _promises(site: Restricted) -> Iterator[Promise]:
-    elsewhere = joined(*(test.fails for test in _elsewhere(site)))
+    elsewhere = merged(*(test.fails for test in _elsewhere(site)))
     owner = by_owner(site)
     yield Promise(
         "images",
         "no image is launched that the site does not name",
-        (*_launches_of_unlisted(site), Calls((RUN,), (every(site, "image"),), elsewhere)),
+        (*_launches_of_unlisted(site), Shape((RUN,), (every(site, "image"),), elsewhere)),
         closing=owner.holds if owner and _elsewhere(site) == (owner,) else {},
     )
     if site.restrict.image_tag:
@@ -83,11 +81,11 @@ def _promises(site: Restricted) -> Iterator[Promise]:
         yield Promise(
             "images-not-tagged",
             "no tag of an image is set or removed",
-            (Calls(TAGGING, (every(site, "image"),)),),
+            (Shape(TAGGING, (every(site, "image"),)),),
         )
 
 
-def _launches_of_unlisted(site: Restricted) -> Iterator[Calls]:
+def _launches_of_unlisted(site: Restricted) -> Iterator[Shape]:
     """Yield the launches, where images are listed, of one that is not.
 
     A policy may test the ARN or ec2:ImageID; as a request has one image, both name an unlisted one.
@@ -97,9 +95,9 @@ def _launches_of_unlisted(site: Restricted) -> Iterator[Calls]:
     if region:
         listed_images = [f"arn:*:ec2:*::image/{each}" for each in _ids(site)]
         others = [f"arn:*:ec2:*:*:{kind}/*" for kind in launched_types() if kind != "image"]
-        yield Calls(
+        yield Shape(
             (RUN,),
-            conditions=joined(region.holds, _unlisted(site).fails),
+            conditions=merged(region.holds, _unlisted(site).fails),
             not_resources=(*listed_images, *others),
         )
 

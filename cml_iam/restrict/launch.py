@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cml_iam.facts import service
+from cml_iam.policy import Shape
 from cml_iam.restrict._options import Restricted
-from cml_iam.restrict._row import RUN, Calls, Case, Only, Promise, own
+from cml_iam.restrict._row import RUN, Case, Only, Promise, own
 from cml_iam.restrict.guard_tag import guard_tag
 
 
@@ -25,7 +26,7 @@ def launch_promise(site: Restricted) -> Promise:
         "launch-resources",
         "no launch uses another account's resources, a snapshot or a launch template",
         (
-            Calls(
+            Shape(
                 (RUN,),
                 not_resources=(
                     *(own(site, kind) for kind in kinds),
@@ -66,10 +67,10 @@ def launch_cases(site: Restricted, region: str) -> Iterator[Case]:
         )
 
 
-def other_than(site: Restricted, only: Only) -> Calls:
+def other_than(site: Restricted, only: Only) -> Shape:
     """Return the launches that use a resource of the type which is not listed."""
     others = (f"arn:*:ec2:*:*:{kind}/*" for kind in launched_types() if kind != only.type)
-    return Calls((RUN,), not_resources=(*only.arns(site), *others))
+    return Shape((RUN,), not_resources=(*only.arns(site), *others))
 
 
 def launched_types() -> tuple[str, ...]:

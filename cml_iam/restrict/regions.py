@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cml_iam.facts import Assumption
+from cml_iam.policy import Shape
 from cml_iam.restrict._options import REGION, Option, Restricted, list_of
-from cml_iam.restrict._row import Calls, KeyTest, Promise, Restriction, Rule, listing, permissions
+from cml_iam.restrict._row import KeyTest, Promise, Restriction, Rule, listing, permissions
 
 KEY = "aws:RequestedRegion"
 _PAGE = (
@@ -38,8 +39,8 @@ def _promises(site: Restricted) -> Iterator[Promise]:
         "regions",
         f"nothing is done outside {listing(site.restrict.regions)}",
         (
-            Calls(regional, conditions=elsewhere),
-            Calls(not_actions=actions, conditions=elsewhere),
+            Shape(regional, conditions=elsewhere),
+            Shape(not_actions=actions, conditions=elsewhere),
         ),
         closing=_inside(site).holds,
         limits=(Assumption("limit", "regions", text, _PAGE),) if anywhere else (),

@@ -5,13 +5,14 @@ question takes apart; each class has a readable example. Proof, diff, lint and a
 same classes, so they cannot disagree on what a request can be.
 """
 
+from cml_iam.policy import Shape
 from cml_iam.space._boxes import Box, Budget, leaving, lowest, meet
 from cml_iam.space._colon import taking_colons
 from cml_iam.space._conditions import Asked
 from cml_iam.space._contradict import apart
 from cml_iam.space._globs import Glob, glob, representatives
 from cml_iam.space._places import Class, Place, classes, loose_places, together
-from cml_iam.space._policies import Policies, Shape, documents
+from cml_iam.space._policies import Policies, documents
 from cml_iam.space._search import Found, Goal, Searcher
 from cml_iam.space._statements import Part, Side, side_of
 from cml_iam.space._types import moments

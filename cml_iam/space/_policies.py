@@ -1,11 +1,11 @@
-"""What is asked about: the policies of one side, and kinds of requests."""
+"""What is asked about: the policies of one side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache, wraps
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from cml_iam.policy import PolicyDocument
 
@@ -36,21 +36,6 @@ class Policies:
     def of_resource(self) -> bool:
         """Whether this is the policy of a resource that anybody may call."""
         return self.resource is not None and self.caller is None
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Requests of a kind: one of *actions* on one of *resources*, and all of *conditions* hold.
-
-    *conditions* are those of a statement: `{"StringEquals": {"aws:RequestedRegion": "…"}}`.
-    *not_actions* and *not_resources* are what a statement's NotAction and NotResource are.
-    """
-
-    actions: Sequence[str] = ("*",)
-    resources: Sequence[str] = ("*",)
-    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    not_actions: Sequence[str] | None = None
-    not_resources: Sequence[str] | None = None
 
 
 def documents(source: Policies) -> Iterator[PolicyDocument]:
