@@ -8,12 +8,11 @@ from dataclasses import fields
 import pytest
 
 from cml_iam.engine import Request, compile_policies
-from cml_iam.policy import parse_policy
+from cml_iam.policy import Conditions, parse_policy
 from cml_iam.restrict import (
     GRANTED,
     RESTRICTED,
     ROWS,
-    Conditions,
     Grants,
     KeyTest,
     Restriction,
