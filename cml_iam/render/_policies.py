@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, Literal
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.catalogue import load_catalogue
 from cml_iam.errors import CmlIamError, DocumentError, InputError, QuotaError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, PolicyDocument, parse_policy, policy_size
 from cml_iam.render import _values as values_of
-from cml_iam.render._environment import environment
 from cml_iam.render._parts import split_policy
+from cml_iam.shipped import shipped_templates
 from cml_iam.site import Site
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 Profile = Literal["base", "hardened"]
 PROFILES: Final[tuple[Profile, ...]] = ("base", "hardened")
@@ -97,9 +100,20 @@ def render_parts(site: Site | None, profile: Profile = "hardened") -> tuple[Rend
     return tuple(_rendered(form, text) for text in texts)
 
 
+@cache
+def _environment() -> Environment:
+    """Return the jinja2 environment of the policy templates.
+
+    Every `{{ expression }}` is printed as JSON: a string with its quotes, escaped. A template
+    therefore never puts an expression inside quotes, and no value can end a string or add an
+    element. Undefined names are errors.
+    """
+    return shipped_templates("policies", json.dumps)
+
+
 def _render(template: str, values: Mapping[str, Any]) -> str:
     """Return the template's JSON, laid out, without empty conditions and null statements."""
-    value = json.loads(environment().get_template(template).render(values))
+    value = json.loads(_environment().get_template(template).render(values))
     value["Statement"] = [_tidy(each) for each in value["Statement"] if each is not None]
     return json.dumps(value, indent=2) + "\n"
 

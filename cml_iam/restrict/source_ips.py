@@ -15,7 +15,7 @@ _INVENTORY = ("ec2:DescribeInstances",)
 
 
 def _rule(site: Restricted) -> Rule:
-    # Shape that AWS makes on the manager's behalf have other addresses, and are left alone.
+    # Calls that AWS makes on the manager's behalf have other addresses, and are left alone.
     inside = KeyTest(KEY, site.restrict.source_ips, "IpAddress")
     by_aws = KeyTest("aws:ViaAWSService", "true", "Bool")
     return Rule("DenyOtherNetworks", (inside, by_aws), "*", type="")
@@ -58,7 +58,7 @@ SOURCE_IPS = Restriction(
     options=(
         listed(
             "source_ips",
-            "Addresses (CIDR) the manager may call from. Shape through a VPC endpoint have no"
+            "Addresses (CIDR) the manager may call from. Calls through a VPC endpoint have no"
             " public address and are refused.",
             "^[0-9a-fA-F.:]+(/[0-9]{1,3})?$",
             'an address or range of them is written as "203.0.113.0/24" or "2001:db8::/32"',
