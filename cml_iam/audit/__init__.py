@@ -2,6 +2,7 @@
 
 from cml_iam.audit._report import (
     GROUPS,
+    About,
     Account,
     Ask,
     AuditFinding,
@@ -27,6 +28,7 @@ from cml_iam.audit._rules import AUDIT_RULES, AuditRule
 __all__ = [
     "AUDIT_RULES",
     "GROUPS",
+    "About",
     "Account",
     "Ask",
     "AuditFinding",

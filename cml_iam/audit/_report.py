@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from cml_iam.lint import Severity
+from cml_iam.report import Excerpt
 
 ADDED: Final = MappingProxyType({"added": True})
 """Of a field that reports of before do not have: they are read as if nothing stood there."""
@@ -87,7 +88,7 @@ class AuditFinding:
     """One thing wrong.
 
     *rule* is the id, which never changes its meaning; *fingerprint* stays the same while the
-    finding does, whatever line it moves to.
+    finding does, whatever line it moves to. *excerpt* are the lines of the document it is about.
     """
 
     rule: str
@@ -101,6 +102,7 @@ class AuditFinding:
     page: str | None = None
     witness: tuple[Ask, ...] = ()
     waiver: Waiver | None = None
+    excerpt: Excerpt | None = field(default=None, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,13 +243,22 @@ class Since:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """Whom the audit is of, as the site file says, and which *document* of the site is in force."""
+
+    account: str
+    principal: str
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything an audit has to say. *time* is when it was made, in UTC, to the second.
 
     *tools* are the versions behind it (cml-iam, the service reference); *site* is the name of the
     site file. *skipped* are the ids of the checks that were left out on request (`--skip`): they
     are no checks of this report, and the report says so. *passed_over* are files that were given
-    and not judged as policies.
+    and not judged as policies. *about* is None where there was no site.
     """
 
     time: datetime
@@ -264,6 +275,7 @@ class Report:
     since: Since | None = None
     skipped: tuple[str, ...] = ()
     passed_over: tuple[Skipped, ...] = field(default=(), metadata=ADDED)
+    about: About | None = field(default=None, metadata=ADDED)
 
     @property
     def open(self) -> tuple[AuditFinding, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.audit import Input, Spot
 from cml_iam.catalogue import load_catalogue
 from cml_iam.check._answer import Answer, add_up
+from cml_iam.check._excerpts import document_text
 from cml_iam.check._meaning import (
     actions_of,
     beyond,
@@ -45,6 +46,14 @@ def inputs_of(attached: Attached, account: str) -> tuple[Input, ...]:
 def text_of(attached: Attached) -> str:
     """Return everything that the principal's policies say, as one text to search."""
     return "\n".join(canonical(each.document) for each in attached.with_boundary)
+
+
+def texts_of(attached: Attached) -> dict[str, str]:
+    """Return the documents that were read as people read them, by the names of `inputs_of`."""
+    return {
+        each.arn or f"{attached.holder.arn}#{each.name}": document_text(each.document)
+        for each in attached.with_boundary
+    }
 
 
 def _digest(held: Held) -> str:

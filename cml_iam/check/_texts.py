@@ -117,21 +117,25 @@ def secrets_in(check: Check, given: Given) -> Iterator[AuditFinding]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
     """
-    seen = set()
-    for match in _ID.finditer(given.text):
-        key = match[0]
-        near = given.text[max(0, match.start() - _NEAR) : match.end() + _NEAR]
-        secret = next((each for each in _SECRET.findall(near) if _random(each)), None)
-        if key in seen or secret is None:
-            continue
-        seen.add(key)
-        before = given.text[: match.start()]
+    for key, (start, secret) in secrets_in_text(given.text).items():
+        before = given.text[:start]
         spot = Spot(
             file=given.name,
             line=before.count("\n") + 1,
-            column=match.start() - (before.rfind("\n") + 1) + 1,
+            column=start - (before.rfind("\n") + 1) + 1,
         )
         yield _secret_finding(check, key, secret, spot)
+
+
+def secrets_in_text(text: str) -> dict[str, tuple[int, str]]:
+    """Return each access key that stands in *text* with a secret: where first, and the secret."""
+    secrets: dict[str, tuple[int, str]] = {}
+    for match in _ID.finditer(text):
+        near = text[max(0, match.start() - _NEAR) : match.end() + _NEAR]
+        secret = next((each for each in _SECRET.findall(near) if _random(each)), None)
+        if secret is not None:
+            secrets.setdefault(match[0], (match.start(), secret))
+    return secrets
 
 
 def _secret_finding(check: Check, key: str, secret: str, spot: Spot) -> AuditFinding:

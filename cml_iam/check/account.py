@@ -9,9 +9,10 @@ from cml_iam.audit import Account, Spot
 from cml_iam.aws import Counted
 from cml_iam.check._answer import Answer, trimmed
 from cml_iam.check._check import answers
+from cml_iam.check._excerpts import with_excerpts
 from cml_iam.check._expected import decided_here
 from cml_iam.check._list import AUDIT_ACCOUNT
-from cml_iam.check._principal import inputs_of, text_of
+from cml_iam.check._principal import inputs_of, text_of, texts_of
 from cml_iam.check.scene import AccountScene, Live
 from cml_iam.errors import NotFoundError
 
@@ -35,7 +36,7 @@ def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Accou
         whole = Answer(inputs=inputs_of(attached, scene.account)) + whole
         if not whole.matrices:  # AWS may not be asked: our engine decides what was read
             whole += decided_here(asked.site, attached, scene.account)
-        whole = trimmed(whole, text_of(attached))
+        whole = with_excerpts(trimmed(whole, text_of(attached)), texts_of(attached))
     calls = counted.calls + (manager.calls if manager else 0)
     identity = scene.identity
     account = Account(identity.account, name, identity.arn, asked.site.principal_arn, calls)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.audit import Input, Skipped, Spot
 from cml_iam.check._answer import Answer, add_up, trimmed
 from cml_iam.check._check import answers, fact, with_state
+from cml_iam.check._excerpts import with_excerpts
 from cml_iam.check._expected import asks_offline, expectation_findings, judged, matrix_of
 from cml_iam.check._list import AUDIT_FILES
 from cml_iam.check._texts import lint_many, secrets_in
@@ -115,7 +116,10 @@ def audit_documents(asked: Offline) -> Answer:
     )
     whole = answers(AUDIT_FILES, scene, before=Answer(inputs=inputs, passed_over=over))
     whole = replace(whole, findings=_once(whole.findings, asked))
-    return trimmed(whole, "\n".join(each.text for each in scene.subjects))
+    texts = {each.name: each.text for each in scene.read} | {
+        each.name: each.text for each in scene.subjects if each.name not in scene.contents
+    }
+    return with_excerpts(trimmed(whole, "\n".join(each.text for each in scene.subjects)), texts)
 
 
 def _without_site(check: Check) -> Answer:

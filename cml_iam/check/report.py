@@ -35,7 +35,7 @@ from cml_iam.located import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cml_iam.audit import Account, AuditFinding, Check, Input
+    from cml_iam.audit import About, Account, AuditFinding, Check, Input
     from cml_iam.check._answer import Answer
     from cml_iam.errors import Place
     from cml_iam.located import Located
@@ -49,6 +49,7 @@ def make_report(
     accounts: Sequence[Account] = (),
     waivers: Waivers | None = None,
     skipped: Iterable[str] = (),
+    about: About | None = None,
 ) -> Report:
     """Return the report of *answers*, made at *time*; *site* is the name of the site file.
 
@@ -76,6 +77,7 @@ def make_report(
         unused=whole.unused,
         skipped=left_out,
         passed_over=whole.passed_over,
+        about=about,
     )
 
 

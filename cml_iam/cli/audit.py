@@ -132,6 +132,7 @@ def audit(
     cml-iam audit policies/ --out report.sarif --out report.html
     cml-iam audit --live --manager-profile cml-manager --earlier last-week.json
     """  # noqa: D301 - click reads the backspace as "do not fill"
+    from cml_iam.audit import About
     from cml_iam.audit.write import compare_reports
     from cml_iam.check.report import make_report
     from cml_iam.lint import Severity
@@ -174,6 +175,7 @@ def audit(
         accounts=[account for account, _ in audited],
         waivers=waivers,
         skipped=skip,
+        about=About(site.account, site.principal_arn, document) if site else None,
     )
     if before is not None:
         report = replace(report, since=compare_reports(report, before))

@@ -13,10 +13,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from textwrap import dedent
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.report._model import capital, is_page, shown
 from cml_iam.shipped import shipped_text
+from cml_iam.visible import visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -148,7 +150,12 @@ def _template() -> Template:
         ),
     )
     pages.filters.update(
-        prose=_prose, lines=_lines, breakable=_breakable, capital=capital, points=_points
+        prose=_prose,
+        lines=_lines,
+        verbatim=_verbatim,
+        breakable=_breakable,
+        capital=capital,
+        points=_points,
     )
     pages.globals.update(common=_common, own=_own, link=is_page)
     return pages.from_string(shipped_text("templates", "page.html.j2"))
@@ -176,6 +183,14 @@ def _lines(texts: Iterable[str]) -> Markup:
     from markupsafe import Markup
 
     return Markup("\n").join(shown(each) for each in texts)
+
+
+def _verbatim(texts: Iterable[str]) -> list[Markup]:
+    """Return foreign lines escaped, as far indented as they are beside one another."""
+    from markupsafe import escape
+
+    together = dedent("\n".join(visible(each.expandtabs(4)) for each in texts))
+    return [escape(line) for line in together.split("\n")]
 
 
 def _common(requests: Iterable[Request]) -> tuple[str, ...]:

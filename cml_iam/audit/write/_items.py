@@ -46,6 +46,7 @@ def item_of(group: Sequence[AuditFinding], new: Collection[str] = ()) -> Item:
         accounts=tuple(each.spot.account for each in group if each.spot.account),
         requests=tuple(map(request_of, finding.witness)),
         notes=(words.waived_words(finding),) if finding.waiver else (),
+        excerpt=finding.excerpt,
         remedy=finding.remedy,
         page=finding.page,
     )

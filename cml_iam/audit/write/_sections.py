@@ -46,6 +46,7 @@ _OF_STATE: Final[dict[State, tuple[str, Level]]] = {
     "failed": (FAILED, "error"),
     "not checked": (UNKNOWN, "unknown"),
 }
+_POLICY_FILES: Final = (".json", ".yaml", ".yml", ".template")
 _HEADINGS: Final = {"error": "Errors", "warning": "Warnings", "info": "For information"}
 
 
@@ -63,10 +64,11 @@ def document_of(report: Report, fail_on: Severity) -> Document:
     )
     return Document(
         product="cml-iam audit",
-        title=f"{capital(conclusion)}: audit of {when}",
+        title=f"{capital(conclusion)}: audit of {_whom(report)}, {when}",
         symbol=symbol,
         level=level,
         verdict=sentence,
+        about=tuple(_about(report)),
         lines=tuple(filter(None, lines)),
         tiles=_tiles(report),
         sections=tuple(
@@ -76,6 +78,41 @@ def document_of(report: Report, fail_on: Severity) -> Document:
         ),
         foot="Made by cml-iam from files and answers of AWS. It loads nothing and runs nothing.",
     )
+
+
+def _about(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield whom and what the report is of; several accounts stand in a section of their own."""
+    names = [_named(each.id, each.name) for each in report.accounts]
+    if not names and report.about:
+        names = [report.about.account]
+    if names:
+        yield "account", names[0] if not names[1:] else plural(len(names), "account")
+    principals = {each.principal for each in report.accounts if each.principal}
+    if report.about and not principals:
+        principals = {report.about.principal}
+    if len(principals) == 1:
+        yield "principal", principals.pop()
+    if documents := _documents(report):
+        yield "document", documents
+
+
+def _documents(report: Report) -> str:
+    """Return what was judged: the files that may hold policies, else the site's document."""
+    over = {each.name for each in report.passed_over}
+    names = [each.name for each in report.inputs if each.account is None and each.name not in over]
+    files = [each for each in names if each.endswith(_POLICY_FILES)]
+    if files:
+        more = f" and {len(files) - 3} more" if files[3:] else ""
+        return ", ".join(files[:3]) + more
+    return f"{report.about.document} (of the site)" if report.about else ""
+
+
+def _whom(report: Report) -> str:
+    """Return account, principal and document in short, for a title."""
+    said = dict(_about(report))
+    principal = said.get("principal", "").rpartition("/")[2]
+    parts = (said.get("account", ""), principal, said.get("document", ""))
+    return ", ".join(filter(None, parts)) or "nothing"
 
 
 def _tiles(report: Report) -> tuple[tuple[str, int, Level], ...]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from cml_iam.audit import (
+    About,
     Account,
     Ask,
     AuditFinding,
@@ -23,6 +24,7 @@ from cml_iam.audit import (
 )
 from cml_iam.audit.write import compare_reports
 from cml_iam.lint import Severity
+from cml_iam.report import Excerpt
 
 NOW = datetime(2026, 11, 23, 22, 5, 53, tzinfo=UTC)
 EARLIER = datetime(2026, 11, 20, 6, 0, 0, tzinfo=UTC)
@@ -66,6 +68,18 @@ GATE = AuditFinding(
     "allow ec2:CreateTags only with ec2:CreateAction",
     "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/control-access-with-tags.html",
     (TAG, TERMINATE),
+    excerpt=Excerpt(
+        20,
+        (
+            "    {",
+            '      "Sid": "EC2InstanceManagementTagRestricted",',
+            '      "Action": ["ec2:TerminateInstances", "ec2:StopInstances"],',
+            '      "Effect": "Allow",',
+            '      "Resource": "arn:aws:ec2:*:111122223333:instance/*"',
+            "    },",
+        ),
+        (22,),
+    ),
 )
 OLD_KEY = AuditFinding(
     "AUD301",
@@ -136,6 +150,7 @@ FULL = Report(
             f"arn:aws:iam::{ACCOUNT}:policy/CMLWorkerManagementPolicy", "live", "e5" * 32, ACCOUNT
         ),
     ),
+    about=About(ACCOUNT, USER, "hardened"),
     accounts=(
         Account(ACCOUNT, "production", f"arn:aws:iam::{ACCOUNT}:user/auditor", USER, 14),
         Account(
@@ -245,12 +260,14 @@ def hostile(text: str = NASTY) -> Report:
             text,
             tuple(map(ask, each.witness)),
             waiver,
+            Excerpt(1, (text, text), (2,)),
         )
 
     return replace(
         COMPARED,
         tools={text: text},
         site=text,
+        about=About(text, text, text),
         inputs=(Input(text, text, "0" * 64, text),),
         accounts=(
             Account(text, text, text, text, 1),

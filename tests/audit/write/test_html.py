@@ -140,7 +140,7 @@ class TestEveryPage:
 def test_the_page_of_a_hardened_site_with_a_hundred_findings_is_small(site: Site) -> None:
     report = replace(samples.large(100), matrices=(hardened(site),))
 
-    assert len(write_report(report, "html").encode()) < 320_000
+    assert len(write_report(report, "html").encode()) < 380_000
 
 
 def test_foreign_text_is_text() -> None:
@@ -196,6 +196,38 @@ def test_examples_are_no_sequence_though_one_sets_a_tag_that_another_asks_for(fo
     for rule, is_sequence in (("CML704", False), ("CML701", False), ("CML717", True)):
         report = replace(samples.CLEAN, findings=(replace(samples.GATE, rule=rule),))
         assert (ways[form] in write_report(report, form)) is is_sequence, rule
+
+
+def test_the_title_and_the_head_say_whose_report_it_is() -> None:
+    text = write_report(samples.FULL, "html")
+
+    assert "audit of 2 accounts, cml-cloud-manager-service, policy.json, 2026-11-23T" in text
+    one = write_report(replace(samples.CLEAN, inputs=()), "html")
+    assert (
+        "<title>Clean: audit of 111122223333 (production), cml-cloud-manager-service,"
+        " hardened (of the site), 2026-11-23T22:05:53Z</title>"
+    ) in one
+    for name, value in (("Account", "111122223333 (production)"), ("Principal", samples.USER)):
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in one
+
+
+def test_the_lines_stand_beside_the_finding_indented_numbered_and_marked() -> None:
+    text = write_report(samples.FULL, "html")
+    (shown,) = re.findall(r'<pre class="excerpt".*?</pre>', text, re.DOTALL)
+
+    assert "<span><i>20</i>{</span>" in shown
+    assert "<mark><i>22</i>  &#34;Action&#34;: [&#34;ec2:TerminateInstances&#34;" in shown
+    assert "Lines 20 to 25 of policy.json:22:7" in shown
+
+
+def test_a_filter_stands_there_only_where_it_distinguishes_anything() -> None:
+    def filters(*findings: AuditFinding) -> list[str]:
+        found = page(replace(samples.CLEAN, findings=findings))
+        return [each["id"] for each in found.all("select")]
+
+    assert filters(samples.GATE) == []
+    assert filters(samples.GATE, replace(samples.GATE, spot=Spot("b.json"))) == ["by-file"]
+    assert filters(samples.GATE, samples.OLD_KEY) == ["by-severity", "by-file", "by-rule"]
 
 
 def test_a_key_past_its_day_crosses_the_line() -> None:
@@ -371,6 +403,48 @@ class TestInABrowser:
             assert seen.paper().startswith(b"%PDF-")
             assert seen.complaints == []
             assert seen.requests == [path.as_uri()]
+
+    def test_choosing_a_severity_a_file_or_a_rule_hides_the_others_and_paper_has_all(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "report.html"
+        path.write_text(write_report(samples.FULL, "html"), "utf-8")
+        shown = (
+            "[...document.querySelectorAll('.finding')].filter(e => e.offsetHeight)"
+            ".map(e => e.querySelector('.rule').textContent)"
+        )
+        with browser(tmp_path) as seen:
+            seen.open(path.as_uri())
+            for choice, number, left in (
+                ("by-severity", 1, ["CML501"]),
+                ("by-file", 1, ["CML501", "CML601"]),
+                ("by-rule", 1, ["AUD301"]),
+            ):
+                pick = f"document.getElementById('{choice}').selectedIndex = "
+                seen.evaluate(f"{pick}{number}")
+                assert seen.evaluate(shown) == left, choice
+                seen.media("print")
+                assert len(seen.evaluate(shown)) == 3
+                seen.media()
+                seen.evaluate(f"{pick}0")
+                assert len(seen.evaluate(shown)) == 3
+
+    def test_the_matrix_of_a_site_is_read_on_a_phone_without_scrolling_sideways(
+        self, tmp_path: Path, site: Site
+    ) -> None:
+        path = tmp_path / "report.html"
+        report = replace(samples.CLEAN, matrices=(hardened(site),))
+        path.write_text(write_report(report, "html"), "utf-8")
+        outside = (
+            "[...document.querySelectorAll('.matrix td, .matrix th')].filter("
+            "e => e.offsetWidth && e.getBoundingClientRect().right > innerWidth).length"
+        )
+        with browser(tmp_path) as seen:
+            seen.size(390, 844, mobile=True)
+            seen.open(path.as_uri())
+            assert seen.evaluate(outside) == 0
+            before = "getComputedStyle(document.querySelector('.matrix td a'), '::before').content"
+            assert SITUATIONS[0] in seen.evaluate(before)
 
     def test_what_comes_from_outside_does_nothing(self, tmp_path: Path) -> None:
         path = tmp_path / "report.html"

@@ -1,0 +1,145 @@
+"""The lines of a document that a finding is about, so that a report shows them beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.check._texts import secrets_in_text
+from cml_iam.errors import DocumentError
+from cml_iam.located import parse_json
+from cml_iam.report import Excerpt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cml_iam.audit import AuditFinding
+    from cml_iam.check._answer import Answer
+    from cml_iam.policy import PolicyDocument
+
+MOST_LINES: Final = 20
+MOST_COLUMNS: Final = 160
+
+_AROUND: Final = (2, 8)
+"""Lines before and after a place in a text whose statements have no known ends."""
+
+_QUOTED: Final = re.compile(r'"([^"\\]+)"')
+
+Lines = tuple[int, int]
+"""The first and the last line, counted from 1."""
+
+
+def with_excerpts(answer: Answer, texts: Mapping[str, str]) -> Answer:
+    """Return *answer* with the lines of *texts*, by file or ARN, that its findings are about.
+
+    A text in which an access key stands is shown nowhere.
+    """
+    safe = {name: text for name, text in texts.items() if not secrets_in_text(text)}
+    known: dict[str, Mapping[str, Lines]] = {}
+
+    def shown(finding: AuditFinding) -> AuditFinding:
+        for name in _names(finding, safe):
+            if name not in known:
+                known[name] = dict(_statements(safe[name]))
+            if excerpt := _excerpt(finding, safe[name], known[name]):
+                return replace(finding, excerpt=excerpt)
+        return finding
+
+    return replace(answer, findings=tuple(map(shown, answer.findings)))
+
+
+def document_text(document: PolicyDocument) -> str:
+    """Return a document of an account as people read it, whatever lines it was written in."""
+    if document.located is None:
+        return ""
+    return json.dumps(document.located.value, indent=2, ensure_ascii=False)
+
+
+def _names(finding: AuditFinding, texts: Mapping[str, str]) -> Sequence[str]:
+    """Return which of *texts* the finding may be in: of a principal, each that it holds."""
+    spot = finding.spot
+    named = spot.file or spot.resource or ""
+    if named in texts:
+        return (named,)
+    return () if spot.file or not finding.witness else tuple(texts)
+
+
+def _excerpt(finding: AuditFinding, text: str, statements: Mapping[str, Lines]) -> Excerpt | None:
+    lines, spot = text.split("\n"), finding.spot
+    labels = [spot.statement] if spot.statement else _deciding(finding)
+    found = next((statements[each] for each in labels if each in statements), None)
+    at = spot.line if spot.file else None
+    if at and not 1 <= at <= len(lines):
+        return None
+    if found is None or (at and not found[0] <= at <= found[1]):
+        if not at:
+            return None
+        found = (max(1, at - _AROUND[0]), min(len(lines), at + _AROUND[1]))
+    first, last = found
+    marked = [at] if at and at > first else _naming(finding, lines, found)
+    if last - first >= MOST_LINES:
+        first = max(first, min((marked or [first])[0] - _AROUND[0], last - MOST_LINES + 1))
+        last = first + MOST_LINES - 1
+    column = (spot.column or 1) if at else 1
+    return Excerpt(
+        first,
+        tuple(
+            _cut(line, column if number == at else 1)
+            for number, line in enumerate(lines[first - 1 : last], start=first)
+        ),
+        tuple(each for each in marked if first <= each <= last),
+    )
+
+
+def _deciding(finding: AuditFinding) -> list[str]:
+    """Return the labels of the statements that decide the requests, the last first.
+
+    Of a sequence the last request is the one that must not be; examples are alike.
+    """
+    return [label for ask in reversed(finding.witness) for label in ask.statements]
+
+
+def _naming(finding: AuditFinding, lines: Sequence[str], within: Lines) -> list[int]:
+    """Return the lines that name an action of the finding's requests."""
+    actions = {ask.action.lower() for ask in finding.witness}
+    return [
+        number
+        for number in range(within[0], within[1] + 1)
+        if any(
+            fnmatchcase(action, pattern.lower())
+            for pattern in _QUOTED.findall(lines[number - 1])
+            if ":" in pattern and not pattern.startswith("arn:")
+            for action in actions
+        )
+    ]
+
+
+def _statements(text: str) -> Iterator[tuple[str, Lines]]:
+    """Yield label and lines of each statement, wherever in a text in JSON it stands."""
+    try:
+        located = parse_json(text)
+    except DocumentError:
+        return
+    for path, span in located.values.items():
+        if len(path) < 2 or path[-2] != "Statement" or not isinstance(path[-1], int):
+            continue
+        value = located.value
+        for step in path:
+            value = value[step]
+        if isinstance(value, dict):
+            sid = value.get("Sid")
+            label = sid if isinstance(sid, str) and sid else f"statement {path[-1] + 1}"
+            source = located.source
+            yield label, (source.place(span.start).line, source.place(span.end - 1).line)
+
+
+def _cut(line: str, column: int) -> str:
+    """Return *line*, or of a long one what stands around *column*."""
+    if len(line) <= MOST_COLUMNS:
+        return line
+    start = max(0, min(column - 1 - MOST_COLUMNS // 4, len(line) - MOST_COLUMNS))
+    rest = line[start : start + MOST_COLUMNS]
+    return f"{'…' if start else ''}{rest}{'…' if start + MOST_COLUMNS < len(line) else ''}"
