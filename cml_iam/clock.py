@@ -1,10 +1,10 @@
-"""Hours of work on the clock of a time zone, and lengths of time as people write them."""
+"""The time now, hours of work in a time zone, and lengths of time as people write them."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import InputError
@@ -32,6 +32,11 @@ class Hours:
 
     def __str__(self) -> str:
         return f"{_days_text(self.days)} {_at(self.opens)}-{_at(self.closes)} {self.zone}"
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
 
 
 def parse_hours(text: str, zone: str) -> Hours:

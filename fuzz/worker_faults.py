@@ -23,21 +23,21 @@ from cml_iam.workers import (
     Launch,
     Patience,
     PendingLaunches,
-    Place,
+    Placement,
     Worker,
     WorkerManager,
     act,
     create_worker,
-    start_ask,
-    stop_ask,
-    terminate_ask,
+    start_change,
+    stop_change,
+    terminate_change,
 )
 
-TRIES = tuple(Place(kind, f"subnet-{n}") for kind in ("m5zn.metal", "c5.metal") for n in (1, 2))
+TRIES = tuple(Placement(kind, f"subnet-{n}") for kind in ("m5zn.metal", "c5.metal") for n in (1, 2))
 VERBS = {
-    "start_instances": (start_ask, "StartingInstances", "pending"),
-    "stop_instances": (stop_ask, "StoppingInstances", "stopping"),
-    "terminate_instances": (terminate_ask, "TerminatingInstances", "shutting-down"),
+    "start_instances": (start_change, "StartingInstances", "pending"),
+    "stop_instances": (stop_change, "StoppingInstances", "stopping"),
+    "terminate_instances": (terminate_change, "TerminatingInstances", "shutting-down"),
 }
 REFUSALS = (
     errors.ThrottledError("slower", code="RequestLimitExceeded"),

@@ -89,7 +89,7 @@ def ours(job: str, url: str, workers: int) -> Callable[[], Any]:
 
     from cml_iam.aws import connect
     from cml_iam.secret import Secret
-    from cml_iam.workers import Worker, WorkerManager, act, list_fleet, start_ask
+    from cml_iam.workers import Worker, WorkerManager, act, list_fleet, start_change
 
     aws = connect(
         endpoint_url=url,
@@ -113,7 +113,7 @@ def ours(job: str, url: str, workers: int) -> Callable[[], Any]:
             Worker(fleet.worker_id(number), fleet.REGIONS[0], "stopped", fleet.TYPE, fleet.IMAGE)
             for number in range(workers)
         ]
-        return sum(each.change is not None for each in act(manager, stopped, start_ask))
+        return sum(each.change is not None for each in act(manager, stopped, start_change))
 
     return {
         "list": lambda: len(listed()),

@@ -1,11 +1,9 @@
 """AWS behind one small port; the only room that knows botocore."""
 
 from cml_iam.aws._connect import check_account, connect, source_of
-from cml_iam.aws._counted import Counted
 from cml_iam.aws._greeting import Greeting, greet
-from cml_iam.aws._reads import is_read
 from cml_iam.aws._source import Source, find_source
-from cml_iam.aws.port import Aws, Identity, Session
+from cml_iam.aws.port import Aws, Counted, Identity, Session, is_read
 
 __all__ = [
     "Aws",

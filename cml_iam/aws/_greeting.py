@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from cml_iam import errors
+from cml_iam import clock, errors
 from cml_iam.aws._connect import CONNECT_TIMEOUT
 from cml_iam.aws._errors import as_error, botocore_errors
 from cml_iam.aws._session import make_session
@@ -20,10 +20,6 @@ _QUESTIONS: Final = {
     "sts": "get_caller_identity",
 }
 _READ_TIMEOUT: Final = 10.0
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ def greet(
     *,
     profile: str | None = None,
     endpoint_url: str | None = None,
-    now: Callable[[], datetime] = _now,
+    now: Callable[[], datetime] = clock.now,
 ) -> Greeting:
     """Ask *service* anything, unsigned and once.
 

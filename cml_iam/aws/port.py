@@ -6,10 +6,11 @@ The real one is `cml_iam.aws.connect(...)`; tests may pass anything with the sam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +79,83 @@ class Aws(Protocol):
 
     def identity(self) -> Identity:
         """Return who AWS takes us for; raises CredentialsError when it knows nobody."""
+
+
+class Counted:
+    """The port *aws*; *calls* counts what was asked, a list of several pages once."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+        self._lock = Lock()
+        self.calls = 0
+
+    @property
+    def region(self) -> str | None:
+        """The region calls go to when none is named."""
+        return self._aws.region
+
+    def call(
+        self,
+        service: str,
+        operation: str,
+        *,
+        region: str | None = None,
+        once: bool = False,
+        **parameters: Any,
+    ) -> dict[str, Any]:
+        """Call as the port does, and count it."""
+        self._count()
+        return self._aws.call(service, operation, region=region, once=once, **parameters)
+
+    def pages(
+        self,
+        service: str,
+        operation: str,
+        key: str,
+        *,
+        region: str | None = None,
+        **parameters: Any,
+    ) -> Iterator[Any]:
+        """Yield as the port does, and count it once."""
+        self._count()
+        return self._aws.pages(service, operation, key, region=region, **parameters)
+
+    def identity(self) -> Identity:
+        """Ask who we are, and count it."""
+        self._count()
+        return self._aws.identity()
+
+    def _count(self) -> None:
+        with self._lock:
+            self.calls += 1
+
+
+# The verbs AWS gives to operations of access level List and Read. `assume_role` hands out
+# credentials and `generate_*_report` a report; neither changes a resource. Anything else counts as
+# a change, so an operation nobody thought of is refused rather than let through.
+_READING = (
+    "assume_role",
+    "batch_get_",
+    "check_",
+    "decode_authorization_message",
+    "describe_",
+    "generate_credential_report",
+    "generate_service_last_accessed_details",
+    "get_",
+    "head_",
+    "list_",
+    "lookup_",
+    "search_",
+    "simulate_",
+    "validate_",
+)
+
+
+def is_read(service: str, operation: str, parameters: Mapping[str, Any] | None = None) -> bool:
+    """Say whether the call changes nothing; EC2's DryRun of a change changes nothing either.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
+    """
+    if service == "ec2" and parameters and parameters.get("DryRun") is True:
+        return True
+    return operation.startswith(_READING)

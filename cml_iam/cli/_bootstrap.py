@@ -189,7 +189,7 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) 
         say(f"{OK} nothing to do")
     else:
         say(f"{OK} {plan.principal}: {len(plan.changes)} done")
-    if "audit" in plan.wanted.pieces and plan.wanted.task == "bootstrap":
+    if "audit" in plan.desired.pieces and plan.desired.task == "bootstrap":
         _say_trail(aws, plan)
     return done
 
@@ -198,12 +198,12 @@ def _say_trail(aws: Aws, plan: Plan) -> None:
     """Look whether the trail really logs; exit with 3 when it does not."""
     from cml_iam.check.surroundings import trail_problems
 
-    problems = trail_problems(aws, plan.wanted.site)
+    problems = trail_problems(aws, plan.desired.site)
     for text in problems:
         note(f"{BAD} {text}")
     if problems:
         click.get_current_context().exit(Exit.FINDINGS)
-    note(f"{OK} the trail {plan.wanted.site.audit.trail} is logging")
+    note(f"{OK} the trail {plan.desired.site.audit.trail} is logging")
 
 
 def _pieces(wanted: Mapping[str, Any]) -> frozenset[Piece]:

@@ -1,26 +1,30 @@
-"""What the commands that deliver a key share: the stores, how to try a key, and asking first."""
+"""What the commands about keys share: stores, how a key is tried, spans of time, the rotator."""
 
 from __future__ import annotations
 
 import functools
+import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._connect import place_of, region_of
+from cml_iam import clock
+from cml_iam.cli._connect import connect_as, place_of, region_of
 from cml_iam.cli._output import INFO, note
-from cml_iam.cli._settings import settings
-from cml_iam.cli._site import find_site
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._site import find_site, load_site
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cml_iam.aws.port import Aws
-    from cml_iam.credentials import AccessKey, Delivery, Store
+    from cml_iam.credentials import AccessKey, Delivery, Rotator, Store
     from cml_iam.site import Site
+
 
 STORE_HELP = (
     "A store of the key, repeatable: env:PATH, profile:NAME, k8s:FILE[#[NAMESPACE/]NAME], "
@@ -41,12 +45,13 @@ class Where:
 
         The folder of a profile is made where it is missing.
         """
+        from cml_iam.credentials import file_of_store
+
         for text in self.texts:
-            kind, _, rest = text.partition(":")
-            folder = Path(rest.partition("#")[0]).parent
-            if kind in {"env", "k8s"} and rest and not folder.is_dir():
+            file = file_of_store(text)
+            if file is not None and not file.parent.is_dir():
                 raise InputError(
-                    f"cannot write `{rest}`: there is no folder `{folder}`",
+                    f"cannot write `{file}`: there is no folder `{file.parent}`",
                     remedy="make the folder, or name another place",
                 )
 
@@ -129,3 +134,65 @@ def delivery_of(
             ask_health(health_url)
 
     return Delivery(store, sign_in, prove if proved else None)
+
+
+def span(context: click.Context, parameter: click.Parameter, value: str) -> timedelta:
+    """Return *value*, such as `90d`, `12h`, `20m`, `90s` or `0`, as a length of time."""
+    if value == "0":
+        return timedelta(0)
+    try:
+        return clock.parse_length(value)
+    except InputError as error:
+        raise click.BadParameter(
+            f"{error.message} ({error.remedy}, or 0)", context, parameter
+        ) from None
+
+
+def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of every command about keys."""
+    shared = shared_options("site", "output")
+    return store_options(aws_options(shared(command)))
+
+
+def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how long each phase lasts."""
+    for flag, default, text in (
+        ("--max-age", "90d", "The age no active key may reach."),
+        ("--cool-off", "7d", "How long the old key stays inactive before it is deleted."),
+        ("--overlap", "1d", "How long both keys work, and the old one must be quiet."),
+    ):
+        command = click.option(
+            flag, callback=span, default=default, show_default=True, metavar="TIME", help=text
+        )(command)
+    return command
+
+
+def user_of(site: Site) -> str:
+    """Return the name of the site's user; raises InputError for a role."""
+    if site.user is None:
+        raise InputError(
+            f"the site's principal is the role `{site.role}`, which has no access keys"
+        )
+    return site.user
+
+
+def rotator_of(
+    where: Where, spans: dict[str, timedelta] | None = None, health_url: str | None = None
+) -> Rotator:
+    """Return the rotator of the site's user for the stores of *where*."""
+    from cml_iam.credentials import Rotator, Schedule
+
+    site = load_site()
+    user = user_of(site)
+    where.check()
+    aws = connect_as("administrator", site)
+    store = stores_from(where, aws)
+    return Rotator(
+        aws=aws,
+        user=user,
+        delivery=delivery_of(site, store, proved=True, health_url=health_url),
+        schedule=Schedule(**(spans or {})),
+        clock=clock.now,
+        pause=time.sleep,
+        report=lambda text: note(f"{INFO} {text}"),
+    )

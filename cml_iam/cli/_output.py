@@ -1,11 +1,17 @@
-"""Printing: answers on stdout, everything else on stderr; colour only where it can be seen."""
+"""Printing: answers on stdout, everything else on stderr; colour only where it can be seen.
+
+CSV is text to a spreadsheet: no cell is a formula, and none is obeyed.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
     from rich.table import Table
+
 
 PIPED_WIDTH = 200
 """Columns of a table that no terminal bounds."""
@@ -177,6 +184,13 @@ def complain(text: str) -> None:
     click.secho(one_line(text), err=True, fg=style, color=_colour(sys.stderr))
 
 
+def complain_remedies(remedies: Iterable[str | None]) -> None:
+    """Print on stderr what to do, each once."""
+    for remedy in dict.fromkeys(remedies):
+        if remedy:
+            complain(f"  fix: {remedy}")
+
+
 def _style(text: str, stream: Any) -> str | None:
     """Return the colour of a line: of the symbol it begins with, or of the sign of a difference."""
     if not _colour(stream):
@@ -203,3 +217,43 @@ def _colour(stream: Any) -> bool:
     if choice != "auto":
         return choice == "always"
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula, in full width too.
+
+https://owasp.org/www-community/attacks/CSV_Injection
+"""
+
+
+form_option = click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["text", "json", "csv"]),
+    help="Form of the answer.",
+)
+"""-o for a command that has CSV too; None where it is not given."""
+
+
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return *rows* as CSV with a header (RFC 4180), every cell as `cell` makes it."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([cell(each) for each in row] for row in rows)
+    return text.getvalue()
+
+
+def cell(text: str) -> str:
+    """Return *text* with control characters written out and, before a formula, an apostrophe.
+
+    A number may have its sign. Who needs every character as it is takes JSON.
+    """
+    made = one_line(text)
+    return f"'{made}" if made.lstrip().startswith(FORMULA) and not _is_number(made) else made
+
+
+def _is_number(text: str) -> bool:
+    digits = text.removeprefix("-").replace(".", "", 1)
+    return digits.isascii() and digits.isdigit()

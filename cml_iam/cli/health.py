@@ -14,7 +14,7 @@ from cml_iam.cli._output import (
     BAD,
     OK,
     UNKNOWN,
-    complain,
+    complain_remedies,
     print_json,
     print_table,
     progress,
@@ -102,9 +102,7 @@ def print_health(found: Sequence[Health]) -> None:
             ],
         )
     remedies = [each.failure.remedy for each in found if each.failure]
-    for remedy in dict.fromkeys([*remedies, *(check.remedy for _, check in checks)]):
-        if remedy:
-            complain(f"  fix: {remedy}")
+    complain_remedies([*remedies, *(check.remedy for _, check in checks)])
 
 
 def _code(found: Sequence[Health]) -> Exit:

@@ -1,26 +1,31 @@
-"""`cml-iam key deliver`: one working key in every store named."""
+"""One working key for others: `key deliver`, `exec`, `credential-process` and `print`."""
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
 from cml_iam.cli._ask import agreed
-from cml_iam.cli._connect import connect_as
-from cml_iam.cli._delivery import delivery_of, own_store, stores_from
+from cml_iam.cli._connect import connect_as, expected_account
+from cml_iam.cli._delivery import delivery_of, key_options, own_store, span, stores_from, user_of
 from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
-from cml_iam.cli._rotator import key_options, user_of
-from cml_iam.cli._settings import settings, shared_options
-from cml_iam.cli._site import load_site
-from cml_iam.errors import InputError
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._site import find_site, load_site
+from cml_iam.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cml_iam.aws.port import Aws
     from cml_iam.cli._delivery import Where
-    from cml_iam.credentials import KeyPlan, Store
+    from cml_iam.credentials import AccessKey, KeyPlan, Store
 
 
 @click.command()
@@ -96,3 +101,127 @@ def _tell(plan: KeyPlan, key_id: str | None, store: Store) -> None:
     if not wants_json():
         for word in words:
             say(f"{WARN} {word}")
+
+
+def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    shared = shared_options("site")
+    source = click.option(
+        "--from",
+        "source",
+        metavar="STORE",
+        help="The store that holds the key, written as in `key deliver --to`.  [default: "
+        "`credentials.manager` of the site file, else env:.env]",
+    )
+    return source(aws_options(shared(command)))
+
+
+@click.command(
+    "exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+@_source_options
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def execute(source: str | None, command: tuple[str, ...]) -> NoReturn:
+    """Run COMMAND with the key in its environment, and nowhere else: write `key exec -- COMMAND`.
+
+    It takes the place of this process, so its exit code is the answer.
+    """
+    from cml_iam.credentials import child_environment
+
+    environment = child_environment(_key(source), os.environ)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvpe(command[0], list(command), environment)  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        raise InputError(f"cannot run `{command[0]}`: {error.strerror}") from None
+
+
+@click.command("credential-process")
+@_source_options
+@click.option(
+    "--refresh",
+    callback=span,
+    default="1h",
+    show_default=True,
+    metavar="TIME",
+    help="After this time the SDK asks again: keep it shorter than --overlap of a rotation.",
+)
+@click.option("--unsafe-stdout", is_flag=True, help="Print the secret on a terminal too.")
+def credential_process(source: str | None, refresh: timedelta, unsafe_stdout: bool) -> None:
+    """Print the key as the `credential_process` of a profile in ~/.aws/config is asked to.
+
+    An SDK that asks again at the end of --refresh sees a rotation without a restart.
+    """
+    from cml_iam.credentials import process_answer
+
+    _refuse_terminal(unsafe_stdout)
+    click.echo(process_answer(_key(source), datetime.now(UTC) + refresh))
+
+
+@click.command("print")
+@_source_options
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(["kubernetes", "export"]),
+    required=True,
+    help="A manifest for `kubectl apply --server-side -f -`, or commands for a shell.",
+)
+@click.option("--name", metavar="NAME", help="Of the Secret.  [default: cml-iam-credentials]")
+@click.option("--namespace", metavar="NAME", help="Of the Secret.  [default: kubectl's]")
+@click.option("--unsafe-stdout", is_flag=True, help="Yes, print the secret where I can see it.")
+def print_key(
+    source: str | None,
+    form: Literal["kubernetes", "export"],
+    name: str | None,
+    namespace: str | None,
+    unsafe_stdout: bool,
+) -> None:
+    """Print the key, with its secret, for a program that reads standard input.
+
+    On a terminal, and for a shell anywhere, this needs --unsafe-stdout: what is printed may be
+    kept in a scroll-back, a history or a log.
+    """
+    from cml_iam.credentials import Manifest, export_lines
+
+    _refuse_terminal(unsafe_stdout, always=form == "export")
+    key = _key(source)
+    if form == "export":
+        click.echo(export_lines(key))
+        return
+    manifest = Manifest(name, namespace) if name else Manifest(namespace=namespace)
+    click.echo(manifest.text(key), nl=False)
+
+
+def _refuse_terminal(allowed: bool, *, always: bool = False) -> None:
+    if (always or sys.stdout.isatty()) and not allowed:
+        raise RefusedError(
+            "this would print the secret of an access key",
+            remedy="pipe it into the program meant, use `key exec`, or add --unsafe-stdout",
+        )
+
+
+def _key(source: str | None) -> AccessKey:
+    from cml_iam.credentials import account_of, open_store
+
+    expected = expected_account(find_site())
+    store = open_store(source or own_store(), _aws, allow_tracked=True)
+    found = store.look().key
+    if found is None or not found.secret.reveal():
+        raise InputError(
+            f"`{store.name}` holds no access key", remedy="name the store: --from STORE"
+        )
+    # The id tells the account by itself, except for keys made before 2019.
+    account = account_of(found.id)
+    if expected and account and account != expected:
+        raise RefusedError(
+            f"the key in `{store.name}` is of account `{account}`, and account `{expected}` is "
+            "expected",
+            remedy="name the store of that account (--from), or its site file (--site)",
+        )
+    return found
+
+
+def _aws() -> Aws:
+    """Return AWS in the region of the site, where there is a site file."""
+    return connect_as("administrator", find_site())

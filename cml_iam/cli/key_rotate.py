@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cml_iam.cli._ask import agreed
+from cml_iam.cli._delivery import key_options, rotator_of, schedule_options
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import BAD, INFO, OK, WARN, note, print_json, say, wants_json
-from cml_iam.cli._rotator import key_options, rotator_of, schedule_options
 from cml_iam.cli._settings import settings, shared_options
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from cml_iam.cli._delivery import Where
-    from cml_iam.credentials import Outcome
+    from cml_iam.credentials import Progress
 
 _EXIT: Final = {
     "done": Exit.OK,
@@ -139,7 +139,7 @@ def tell_step(words: str) -> None:
         say(f"{INFO} would do: {words}")
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: Progress) -> None:
     until = f"{outcome.until:%Y-%m-%d %H:%M} UTC" if outcome.until else ""
     if wants_json():
         print_json(

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cml_iam.cli._ask import agreed, typed
 from cml_iam.cli._exit import Exit, exit_code
-from cml_iam.cli._output import BAD, OK, WARN, complain, note, print_json, progress, say, wants_json
+from cml_iam.cli._output import (
+    BAD,
+    OK,
+    WARN,
+    complain,
+    complain_remedies,
+    note,
+    print_json,
+    progress,
+    say,
+    wants_json,
+)
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_refused import explain
-from cml_iam.cli.worker_scene import Scene, scene, warn_of_namesakes
+from cml_iam.cli.worker_scene import Scene, scene, warn_of_namesakes, words
 from cml_iam.cli.worker_wait import (
     cml_wait_option,
     start_goal,
@@ -24,24 +34,26 @@ from cml_iam.cli.worker_wait import (
     wait_until,
     waited_json,
 )
-from cml_iam.cli.worker_words import words
 from cml_iam.errors import InputError, StateError
 from cml_iam.workers import (
-    Ask,
+    Change,
     Goal,
     Outcome,
     Waited,
     Worker,
     act,
     risk_of_stopping,
-    start_ask,
-    stop_ask,
-    tag_ask,
-    terminate_ask,
-    untag_ask,
+    start_change,
+    stop_change,
+    tag_change,
+    terminate_change,
+    untag_change,
 )
 
-Make = Callable[[Sequence[str]], Ask]
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+Make = Callable[[Sequence[str]], Change]
 
 
 def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,9 +83,9 @@ def start(
     """Start WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
     goal = start_goal(waiting=wait)
     here = scene(changes=True)
-    found = _found(here, workers, start_ask, unmanaged=unmanaged)
+    found = _found(here, workers, start_change, unmanaged=unmanaged)
     patience = _Patience(goal, timeout) if wait else None
-    context.exit(_do(here, found, start_ask, "start", patience))
+    context.exit(_do(here, found, start_change, "start", patience))
 
 
 @click.command()
@@ -92,7 +104,7 @@ def stop(
 ) -> None:
     """Stop WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
     here = scene(changes=True)
-    make = partial(stop_ask, force=force, hibernate=hibernate)
+    make = partial(stop_change, force=force, hibernate=hibernate)
     found = _found(here, workers, make, unmanaged=unmanaged)
     for each in found:
         if risk := risk_of_stopping(each):
@@ -117,10 +129,10 @@ def terminate(
     --dry-run asks EC2 whether it is permitted.
     """
     here = scene(changes=True)
-    found = _found(here, workers, terminate_ask, unmanaged=unmanaged)
+    found = _found(here, workers, terminate_change, unmanaged=unmanaged)
     confirm(here, found, "terminate", by_name=True)
     patience = _Patience(Goal.TERMINATED, timeout) if wait else None
-    context.exit(_do(here, found, terminate_ask, "terminate", patience))
+    context.exit(_do(here, found, terminate_change, "terminate", patience))
 
 
 @click.command()
@@ -134,7 +146,7 @@ def tag(
     """Add tags to WORKERS, ids or names (* and ?), or change their values."""
     wanted = words(tags)
     here = scene(changes=True)
-    make = partial(tag_ask, tags=wanted, guard=here.manager.guard)
+    make = partial(tag_change, tags=wanted, guard=here.manager.guard)
     found = _found(here, workers, make, unmanaged=unmanaged)
     if "Name" in wanted:
         if len(found) > 1:
@@ -153,7 +165,7 @@ def untag(
 ) -> None:
     """Remove tags from WORKERS, ids or names (* and ?), whatever the values."""
     here = scene(changes=True)
-    make = partial(untag_ask, keys=keys, guard=here.manager.guard)
+    make = partial(untag_change, keys=keys, guard=here.manager.guard)
     context.exit(_do(here, _found(here, workers, make, unmanaged=unmanaged), make, "untag"))
 
 
@@ -228,9 +240,7 @@ def _do(
 def failures(outcomes: Sequence[Outcome]) -> Exit:
     """Say on stderr what to do about those that failed; return the exit code."""
     failed = [each.error for each in outcomes if each.error]
-    for remedy in dict.fromkeys(map(remedy_of, outcomes)):
-        if remedy:
-            complain(f"  fix: {remedy}")
+    complain_remedies(map(remedy_of, outcomes))
     if failed and len(outcomes) > 1:
         note(f"{BAD} {len(failed)} of {len(outcomes)} failed")
     return exit_code(failed[0]) if failed else Exit.OK

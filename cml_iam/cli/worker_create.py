@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import click
 
+from cml_iam import clock
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_text
 from cml_iam.cli._output import (
@@ -26,9 +25,9 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import site_path
-from cml_iam.cli.worker_images import newest, owners_of
 from cml_iam.cli.worker_refused import explained
-from cml_iam.cli.worker_scene import Scene, scene, warn_of_namesakes, worker_json
+from cml_iam.cli.worker_scene import Scene, scene, warn_of_namesakes, words, worker_json
+from cml_iam.cli.worker_show import newest, owners_of
 from cml_iam.cli.worker_wait import (
     cml_wait_option,
     start_goal,
@@ -36,25 +35,28 @@ from cml_iam.cli.worker_wait import (
     wait_options,
     wait_until,
 )
-from cml_iam.cli.worker_words import words
 from cml_iam.errors import AwsError, InputError, RefusedError
-from cml_iam.site import Site, WorkerProfile
 from cml_iam.workers import (
     PROBE,
     Disk,
     Image,
     Launch,
     PendingLaunches,
-    Place,
+    Placement,
     Worker,
     check_name,
     create_worker,
     is_image_id,
-    launch_ask,
-    places,
+    launch_change,
+    placements,
     profile_launch,
     root_disk,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cml_iam.site import Site, WorkerProfile
 
 
 @click.command()
@@ -111,7 +113,7 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
     _refuse_read_only()
     here, tries, launch = _asked(name, given)
     with explained(here, launch):
-        here.manager.permits(launch_ask(launch, here.manager.guard), region=here.home)
+        here.manager.permits(launch_change(launch, here.manager.guard), region=here.home)
         if not launches().under_way(_key(here, name)):  # then it is the one asked for again
             warn_of_namesakes(here, name)
         if settings().dry_run:
@@ -169,17 +171,17 @@ def _refuse_read_only() -> None:
         )
 
 
-def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Place, ...], Launch]:
+def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ...], Launch]:
     """Return where to create, the places to try there, and the launch in the first of them."""
     here = scene(changes=True)
     _check_region(here)
     if given["worker_profile"] is None:
         launch = _launch(here, name, given)
-        return here, (Place(launch.instance_type, launch.subnet_id),), launch
+        return here, (Placement(launch.instance_type, launch.subnet_id),), launch
     profile = _profile(here, given)
     if profile.region and not settings().region:
         here = replace(here, home=profile.region)
-    tries = places(profile, here.home)
+    tries = placements(profile, here.home)
     user_data, tags = _user_data(profile), words(given["tags"])
 
     def of_image(image: Image) -> Launch:
@@ -191,7 +193,7 @@ def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Place, ...], 
             tags={**launch.tags, **tags},
         )
 
-    launch_ask(of_image(_ANY_IMAGE), here.manager.guard)  # refuses before EC2 is asked
+    launch_change(of_image(_ANY_IMAGE), here.manager.guard)  # refuses before EC2 is asked
     image = _profile_image(here, profile, profile.owners or owners_of(here))
     return here, tries, of_image(image)
 
@@ -242,7 +244,7 @@ def probe_of_profile(here: Scene, profile: WorkerProfile) -> Launch | None:
     if profile.region not in (None, here.home):
         return None
     try:
-        tries = places(profile, here.home)
+        tries = placements(profile, here.home)
         image = _profile_image(here, profile, profile.owners or owners_of(here))
         launch = profile_launch(profile, PROBE, image)
     except (AwsError, InputError):
@@ -256,7 +258,9 @@ def _user_data(profile: WorkerProfile) -> str | None:
     return read_text(site_path().parent / profile.user_data)
 
 
-def _create(here: Scene, launch: Launch, tries: tuple[Place, ...], *, keep_token: bool) -> Worker:
+def _create(
+    here: Scene, launch: Launch, tries: tuple[Placement, ...], *, keep_token: bool
+) -> Worker:
     if keep_token:
         return here.manager.create_instance(launch, region=here.home)
     return create_worker(
@@ -266,7 +270,7 @@ def _create(here: Scene, launch: Launch, tries: tuple[Place, ...], *, keep_token
         region=here.home,
         key=_key(here, launch.name),
         pending=launches(),
-        now=lambda: datetime.now(UTC),
+        now=clock.now,
         tell=lambda text: note(f"{INFO} {text}"),
     )
 
@@ -301,7 +305,7 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         client_token=given["client_token"] or str(uuid4()),
     )
     _check_limits(here, made)
-    launch_ask(made, here.manager.guard)  # refuses before EC2 is asked
+    launch_change(made, here.manager.guard)  # refuses before EC2 is asked
     if image:
         found = here.manager.get_image(image, region=here.home)
     else:

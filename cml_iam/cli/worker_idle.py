@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from cml_iam.cli._output import (
     OK,
     UNKNOWN,
     WARN,
-    complain,
+    complain_remedies,
     note,
     print_json,
     progress,
@@ -26,10 +25,9 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
 from cml_iam.cli.worker_refused import explain
-from cml_iam.cli.worker_scene import Scene, scene
+from cml_iam.cli.worker_scene import Scene, length, scene
 from cml_iam.cli.worker_show import wanted_workers
 from cml_iam.cli.worker_wait import cml_access, cml_options
-from cml_iam.cli.worker_words import length
 from cml_iam.clock import short_span
 from cml_iam.secret import Secret
 from cml_iam.site import IDLE_RULES, Fleet, Idle
@@ -44,11 +42,11 @@ from cml_iam.workers import (
     check_rules,
     cml_activity,
     find_idle,
-    stop_ask,
+    stop_change,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _USER, _PASSWORD = "CML_IAM_CML_USER", "CML_IAM_CML_PASSWORD"
 _MARK = {Use.IDLE: WARN, Use.BUSY: OK, Use.UNKNOWN: UNKNOWN, Use.HELD: INFO}
@@ -177,7 +175,7 @@ def _stop(here: Scene, judged: Sequence[Judged]) -> tuple[Outcome, ...]:
                     note(line)
     confirm(here, unused, "stop")
     with progress(f"asking EC2 to stop {len(unused)} worker(s)"):
-        outcomes = act(here.manager, unused, stop_ask, dry_run=settings().dry_run)
+        outcomes = act(here.manager, unused, stop_change, dry_run=settings().dry_run)
     explain(here, outcomes)
     return outcomes
 
@@ -193,9 +191,7 @@ def _print(judged: Sequence[Judged], rules: Idle) -> None:
     say(", ".join(f"{count} {use}" for use, count in counts.items() if count))
     note(f"  over the last {short_span(rules.window)}; --stop stops the idle ones")
     unknown = [each for each in judged if each.use is Use.UNKNOWN]
-    remedies = [item.remedy for each in unknown for item in each.evidence if item.remedy]
-    for remedy in dict.fromkeys(remedies):
-        complain(f"  fix: {remedy}")
+    complain_remedies(item.remedy for each in unknown for item in each.evidence)
 
 
 def _lines(judged: Judged) -> list[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -34,10 +33,13 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
-from cml_iam.cli.worker_scene import scene
+from cml_iam.cli.worker_scene import length, scene
 from cml_iam.cli.worker_show import wanted_workers
-from cml_iam.cli.worker_words import length
 from cml_iam.workers import EVERY, USAGE, Measure, Metric, Utilization, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
 
 _TREND_MOST = 96
 

@@ -11,6 +11,7 @@ from cml_iam import errors
 
 if TYPE_CHECKING:
     from cml_iam.cli.worker_scene import Scene
+    from cml_iam.engine import Request
     from cml_iam.site import Site
     from cml_iam.workers import GuardTag, Image, Launch, Outcome, Worker
 
@@ -49,12 +50,8 @@ def explain(here: Scene, outcomes: Sequence[Outcome]) -> None:
 def _of_worker(site: Site, action: str, worker: Worker) -> list[str]:
     """Return what the hardened policy of *site* refuses of *action* on *worker*."""
     from cml_iam.check.manager import supposed
-    from cml_iam.check.refusal import Deciding, why_refused
-    from cml_iam.render import render_policy
 
-    deciding = Deciding((render_policy(site).document,), live=False)
-    requests = supposed(action, site.principal_arn, worker.region, worker, ())
-    return [each.said for each in why_refused(requests, deciding) if each.sure]
+    return _refused(site, supposed(action, site.principal_arn, worker.region, worker, ()))
 
 
 def refused_by(
@@ -65,11 +62,16 @@ def refused_by(
     An image that cannot be looked at counts as this account's own.
     """
     from cml_iam.check.manager import launch_requests
+
+    return _refused(site, launch_requests(site.principal_arn, launch, image, region, guard))
+
+
+def _refused(site: Site, requests: Sequence[Request]) -> list[str]:
+    """Return what the hardened policy of *site* surely refuses of *requests*."""
     from cml_iam.check.refusal import Deciding, why_refused
     from cml_iam.render import render_policy
 
     deciding = Deciding((render_policy(site).document,), live=False)
-    requests = launch_requests(site.principal_arn, launch, image, region, guard)
     return [each.said for each in why_refused(requests, deciding) if each.sure]
 
 
@@ -78,10 +80,8 @@ def _not_passed(site: Site, message: str, region: str) -> list[str]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     """
-    from cml_iam.check.refusal import Deciding, why_refused
     from cml_iam.engine import Request
     from cml_iam.facts import service_principal
-    from cml_iam.render import render_policy
 
     named = _ROLE.search(message)
     if named is None:
@@ -91,12 +91,10 @@ def _not_passed(site: Site, message: str, region: str) -> list[str]:
         "iam:PassedToService": service,
         "aws:RequestedRegion": region,
     }
-    asked = Request("iam:PassRole", named[1], site.principal_arn, context)
-    whys = why_refused([asked], Deciding((render_policy(site).document,)))
-    said = [each.said for each in whys if each.sure]
+    reasons = _refused(site, [Request("iam:PassRole", named[1], site.principal_arn, context)])
     granted = f"`{site.grant.pass_role}`" if site.grant.pass_role else "none"
     hint = f"`grant.pass_role` of the site file names the one role it may hand over: {granted}"
-    return [*said, hint] if said else []
+    return [*reasons, hint] if reasons else []
 
 
 def _image(here: Scene, image_id: str) -> Image | None:

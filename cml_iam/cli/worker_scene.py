@@ -1,19 +1,21 @@
-"""What every worker command starts from: the site if there is one, the regions, the manager."""
+"""What every worker command starts from: site, regions, manager; tags and lengths as words."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from cml_iam.cli._connect import Role, connect_as, connect_examined
 from cml_iam.cli._output import INFO, UNKNOWN, WARN, note
 from cml_iam.cli._settings import settings
 from cml_iam.cli._site import DEFAULT_SITE, find_site, site_path
+from cml_iam.clock import parse_length
 from cml_iam.errors import InputError, RefusedError
-from cml_iam.site import Site
 from cml_iam.workers import (
     NAMESAKES,
+    Listing,
     Worker,
     WorkerManager,
     find_workers,
@@ -22,7 +24,11 @@ from cml_iam.workers import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import timedelta
+
     from cml_iam.aws.port import Aws
+    from cml_iam.site import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,12 @@ class Scene:
     def metric_data(self) -> bool:
         """Whether the manager may ask for many metrics in one call."""
         return self.site is not None and self.site.grant.metric_data
+
+    def listing(self, **filters: Any) -> Listing:
+        """Return the workers in every region, narrowed down as `get_all_instances` takes it."""
+        return list_fleet(
+            self.regions, lambda region: self.manager.get_all_instances(region=region, **filters)
+        )
 
     def find(self, wanted: Sequence[str]) -> tuple[Worker, ...]:
         """Return the instances that *wanted*, ids and names, mean."""
@@ -93,9 +105,7 @@ LIVING = ("pending", "running", "stopping", "stopped")
 
 def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> None:
     """Say which living workers, but those with the ids *besides*, are called *name* already."""
-    listing = list_fleet(
-        here.regions, lambda region: here.manager.get_all_instances(region=region, states=LIVING)
-    )
+    listing = here.listing(states=LIVING)
     namesakes = [
         f"{each.id}, {each.state} in {each.region}"
         for each in listing.workers
@@ -114,3 +124,24 @@ def worker_json(worker: Worker) -> dict[str, Any]:
     """Return *worker* for a program."""
     launched = worker.launched_at
     return {**asdict(worker), "launched_at": launched.isoformat() if launched else None}
+
+
+def words(tags: Iterable[str]) -> dict[str, str]:
+    """Return tags written KEY=VALUE as a mapping; raises a usage error for another form."""
+    made: dict[str, str] = {}
+    for text in tags:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"not a tag: `{text}` (write KEY=VALUE)")
+        if key in made:
+            raise click.UsageError(f"tag `{key}` is given twice")
+        made[key] = value
+    return made
+
+
+def length(text: str) -> timedelta:
+    """Return the length of time that *text* says: `90s`, `15m`, `1h`, `7d`."""
+    try:
+        return parse_length(text)
+    except InputError as error:
+        raise click.BadParameter(f"{error.message} ({error.remedy})") from None

@@ -1,15 +1,13 @@
-"""`cml-iam worker list`, `show` and `status`."""
+"""`cml-iam worker list`, `show`, `status` and `images`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 import click
 
-from cml_iam.cli._csv import as_csv, form_option
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._metric_words import short_names
 from cml_iam.cli._output import (
@@ -18,8 +16,11 @@ from cml_iam.cli._output import (
     OK,
     UNKNOWN,
     WARN,
+    as_csv,
     complain,
+    complain_remedies,
     console,
+    form_option,
     json_text,
     note,
     print_json,
@@ -28,12 +29,11 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.cli.worker_scene import Scene, scene, worker_json
-from cml_iam.cli.worker_words import words
-from cml_iam.clock import short_span
-from cml_iam.errors import InputError
+from cml_iam.cli.worker_scene import Scene, scene, words, worker_json
+from cml_iam.clock import now, short_span
+from cml_iam.errors import InputError, NotFoundError
 from cml_iam.visible import visible
-from cml_iam.workers import InstanceStatus, Listing, Worker, list_fleet, statuses
+from cml_iam.workers import Image, InstanceStatus, Listing, Worker, statuses
 
 STATES = ("pending", "running", "shutting-down", "terminated", "stopping", "stopped")
 _STATE_MARK = {"running": OK, "stopped": INFO, "terminated": BAD}
@@ -62,15 +62,8 @@ def list_workers(
     here = scene()
     wanted = words(tags)
     with progress(f"asking EC2 in {', '.join(here.regions)}"):
-        listing = list_fleet(
-            here.regions,
-            lambda region: here.manager.get_all_instances(
-                region=region,
-                managed_only=not everything,
-                states=states,
-                instance_types=types,
-                tags=wanted,
-            ),
+        listing = here.listing(
+            managed_only=not everything, states=states, instance_types=types, tags=wanted
         )
     found = tuple(each for each in listing.workers if not name or fnmatchcase(each.name, name))
     answered = [region for region in here.regions if region not in listing.failures]
@@ -146,7 +139,7 @@ def wanted_workers(here: Scene, workers: Sequence[str]) -> tuple[Worker, ...]:
     """Return the workers named, or all that are not terminated; fails if a region does."""
     if workers:
         return here.find(workers)
-    listing = list_fleet(here.regions, lambda region: here.manager.get_all_instances(region=region))
+    listing = here.listing()
     for error in listing.failures.values():
         raise error
     return tuple(each for each in listing.workers if each.state != "terminated")
@@ -186,9 +179,7 @@ def report_failures(listing: Listing) -> Exit:
     """Say on stderr which regions could not be asked; return the exit code."""
     for region, error in listing.failures.items():
         complain(f"{BAD} {region}: could not be asked: {error.message}")
-    for remedy in dict.fromkeys(error.remedy for error in listing.failures.values()):
-        if remedy:
-            complain(f"  fix: {remedy}")
+    complain_remedies(error.remedy for error in listing.failures.values())
     return next((exit_code(error) for error in listing.failures.values()), Exit.OK)
 
 
@@ -201,7 +192,7 @@ def uptime(worker: Worker) -> str:
     """Return how long *worker* has been running, in the two largest units."""
     if worker.state != "running" or worker.launched_at is None:
         return "-"
-    return short_span(datetime.now(UTC) - worker.launched_at)
+    return short_span(now() - worker.launched_at)
 
 
 def _other_tags(worker: Worker) -> str:
@@ -266,3 +257,57 @@ def _status_code(found: Sequence[Worker], by_id: dict[str, InstanceStatus]) -> E
         return Exit.UNCHECKED
     running = [by_id[each.id] for each in found if by_id[each.id].state == "running"]
     return Exit.OK if all(each.ok for each in running) else Exit.FINDINGS
+
+
+@click.command()
+@click.argument("pattern")
+@click.option(
+    "--owner", "owners", metavar="ID", multiple=True, help="[default: the site's, or self]"
+)
+@shared_options("site", "output")
+@aws_options
+@click.pass_context
+def images(context: click.Context, pattern: str, owners: tuple[str, ...]) -> None:
+    """Find images whose name fits PATTERN (* and ?) among trusted owners, the newest first.
+
+    Exits with 3 when there is none.
+    """
+    here = scene()
+    trusted = owners or owners_of(here)
+    found = here.manager.find_images(pattern, region=here.home, owners=trusted)
+    if wants_json():
+        print_json([asdict(each) for each in found])
+    else:
+        _print_images(here, pattern, trusted, found)
+    context.exit(Exit.OK if found else Exit.FINDINGS)
+
+
+def _print_images(here: Scene, pattern: str, owners: Sequence[str], found: Sequence[Image]) -> None:
+    if not found:
+        note(f"{INFO} no available image called `{pattern}` in {here.home}, of {', '.join(owners)}")
+        if not set("*?") & set(pattern):
+            note(f"  the whole name must fit: try '*{pattern}*'")
+        note("  other owners: --owner ID (self, amazon, an account); other regions: --region NAME")
+        return
+    print_table(
+        ["id", "name", "created", "owner"],
+        [[each.id, each.name, each.created_at[:10], each.owner] for each in found],
+    )
+
+
+def newest(here: Scene, pattern: str, owners: tuple[str, ...]) -> Image:
+    """Return the newest image called *pattern* of *owners*, of those the site allows."""
+    allowed = here.site.restrict.images.get(here.home, ()) if here.site else ()
+    found = here.manager.find_images(pattern, region=here.home, owners=owners)
+    fitting = [each for each in found if not allowed or each.id in allowed]
+    if not fitting:
+        raise NotFoundError(
+            f"no image called `{pattern}` in {here.home}",
+            remedy="see `cml-iam worker images`; only trusted owners' and allowed ones count",
+        )
+    return fitting[0]
+
+
+def owners_of(here: Scene) -> tuple[str, ...]:
+    """Return whose images are trusted: the site's owners, or this account."""
+    return (here.site.restrict.image_owners if here.site else ()) or ("self",)

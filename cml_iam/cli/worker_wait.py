@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +15,7 @@ from cml_iam.cli._output import (
     INFO,
     OK,
     UNKNOWN,
-    complain,
+    complain_remedies,
     note,
     print_json,
     progress,
@@ -25,10 +23,13 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
-from cml_iam.cli.worker_scene import Scene, scene, worker_json
-from cml_iam.cli.worker_words import length
+from cml_iam.cli.worker_scene import Scene, length, scene, worker_json
 from cml_iam.errors import InputError
 from cml_iam.workers import DEFAULT_TIMEOUT, CmlAccess, Goal, Waited, Worker, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
 
 timeout_option = click.option(
     "--timeout",
@@ -174,8 +175,7 @@ def wait_until(
     if not wants_json():
         for each in ended:
             say(_line(each, goal, time.monotonic() - started))
-    for remedy in dict.fromkeys(each.cml.remedy for each in ended if each.cml and each.cml.remedy):
-        complain(f"  fix: {remedy}")
+    complain_remedies(each.cml.remedy for each in ended if each.cml)
     return ended
 
 

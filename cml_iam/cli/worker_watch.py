@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam import clock
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._metric_words import (
     could_ask,
@@ -40,9 +40,8 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
-from cml_iam.cli.worker_scene import Scene, scene, worker_json
+from cml_iam.cli.worker_scene import Scene, length, scene, worker_json
 from cml_iam.cli.worker_show import state, uptime
-from cml_iam.cli.worker_words import length
 from cml_iam.workers import (
     Frame,
     Listing,
@@ -50,10 +49,11 @@ from cml_iam.workers import (
     Utilization,
     Watch,
     Worker,
-    list_fleet,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.console import Group
 
 _TREND_LEAST, _TREND_MOST = 8, 60
@@ -111,9 +111,7 @@ def watch(
 
 def _watch(here: Scene, wanted: tuple[str, ...], window: timedelta) -> Watch:
     def look() -> Listing:
-        found = list_fleet(
-            here.regions, lambda region: here.manager.get_all_instances(region=region)
-        )
+        found = here.listing()
         return Listing(
             tuple(each for each in found.workers if _is_wanted(each, wanted)), found.failures
         )
@@ -126,7 +124,7 @@ def _watch(here: Scene, wanted: tuple[str, ...], window: timedelta) -> Watch:
             measures=SHOWN,
             metric_data=here.metric_data,
         ),
-        lambda: datetime.now(UTC),
+        clock.now,
     )
 
 

@@ -5,17 +5,17 @@ through `AsyncWorkerManager`, so that no client is made per call, every answer i
 page, and each refusal has a remedy.
 """
 
-from cml_iam.cloud_manager._ec2 import AwsEc2Client
-from cml_iam.cloud_manager._errors import Exceptions
-from cml_iam.cloud_manager._results import (
+from cml_iam.cloud_manager._client import (
     AmiDetails,
     Credentials,
     Ec2Metrics,
+    Exceptions,
     Instance,
     InstanceDetails,
     InstanceState,
     ResourcesUtilization,
 )
+from cml_iam.cloud_manager._ec2 import AwsEc2Client
 from cml_iam.cloud_manager._spi import AwsCloudWatchSpiClient, AwsEc2SpiClient
 
 __all__ = [

@@ -1,13 +1,134 @@
-"""What the clients of the application have in common."""
+"""What the application's clients share: credentials, errors, and results with its attributes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from cml_iam.cloud_manager._connection import Given, connected
-from cml_iam.cloud_manager._errors import Exceptions
+from cml_iam import errors
+from cml_iam.aws import connect
+from cml_iam.errors import InputError
+from cml_iam.secret import Secret
 from cml_iam.workers import DEFAULT_GUARD, AsyncWorkerManager, GuardTag, WorkerManager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cml_iam.aws import Aws
+    from cml_iam.workers import Image, Worker
+
+
+Doing = Literal["creation", "operation", "status", "tags"]
+"""What a call is about, for failures that are of no more particular kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exceptions:
+    """The application's exception classes; each is made with one argument, the message.
+
+    A kind that is left out is raised as *base*, and without *base* as the error of cml-iam, whose
+    classes are in `cml_iam.errors`. The error of cml-iam is the cause (`__cause__`) in any case.
+    """
+
+    base: type[Exception] | None = None
+    authentication: type[Exception] | None = None
+    instance_not_found: type[Exception] | None = None
+    quota_exceeded: type[Exception] | None = None
+    invalid_parameter: type[Exception] | None = None
+    instance_creation: type[Exception] | None = None
+    instance_operation: type[Exception] | None = None
+    status_check: type[Exception] | None = None
+    tag_operation: type[Exception] | None = None
+
+    def class_of(self, error: errors.CmlIamError, doing: Doing) -> type[Exception] | None:
+        """Return the application's class for *error*, or None to raise it as it is."""
+        particular = next(
+            (name for kinds, name in _KINDS if isinstance(error, kinds)), _DOING[doing]
+        )
+        found: type[Exception] | None = getattr(self, particular)
+        return found or self.base
+
+    @contextmanager
+    def raised(self, doing: Doing) -> Iterator[None]:
+        """Raise the application's exceptions for errors of cml-iam in the block."""
+        try:
+            yield
+        except errors.CmlIamError as error:
+            kind = self.class_of(error, doing)
+            if kind is None:
+                raise
+            remedy = f" ({error.remedy})" if error.remedy else ""
+            raise kind(f"{error.message}{remedy}") from error
+
+
+_KINDS: Final = (
+    ((errors.CredentialsError, errors.DeniedError), "authentication"),
+    ((errors.NotFoundError,), "instance_not_found"),
+    ((errors.LimitError, errors.CapacityError, errors.ThrottledError), "quota_exceeded"),
+    ((errors.InputError, errors.RequestError), "invalid_parameter"),
+)
+_DOING: Final[dict[Doing, str]] = {
+    "creation": "instance_creation",
+    "operation": "instance_operation",
+    "status": "status_check",
+    "tags": "tag_operation",
+}
+
+
+Given = Any
+"""An object with an access key's attributes, a boto3 session, or a connection."""
+
+_KEY_ID = ("access_key_id", "aws_access_key_id")
+_SECRET = ("secret_access_key", "aws_secret_access_key")
+_TOKEN = ("session_token", "aws_session_token")
+_REGION = ("region", "aws_region", "region_name")
+
+
+def connected(credentials: Given) -> Aws:
+    """Return the connection that *credentials* make.
+
+    An access key is read from the attributes `aws_access_key_id` and `aws_secret_access_key` (or
+    without `aws_`), with `aws_session_token` and `aws_region` where there are any. None is what
+    boto3 finds by itself. Raises InputError for anything else, and what `connect` raises.
+    """
+    if credentials is None:
+        return connect()
+    if hasattr(credentials, "call") and hasattr(credentials, "pages"):
+        aws: Aws = credentials
+        return aws
+    if hasattr(credentials, "get_credentials"):
+        return connect(session=credentials)
+    key_id, secret = _attribute(credentials, _KEY_ID), _attribute(credentials, _SECRET)
+    if not key_id or not secret:
+        raise InputError(
+            "these credentials have no access key",
+            remedy="pass an object with `aws_access_key_id` and `aws_secret_access_key`, "
+            "a boto3 session, or what `cml_iam.connect` returns",
+        )
+    token = _attribute(credentials, _TOKEN)
+    return connect(
+        access_key=str(_plain(key_id)),
+        secret_key=_secret(secret),
+        session_token=_secret(token) if token else None,
+        region=_plain(_attribute(credentials, _REGION)),
+    )
+
+
+def _attribute(given: object, names: tuple[str, ...]) -> Any:
+    return next((value for name in names if (value := getattr(given, name, None))), None)
+
+
+def _plain(value: Any) -> Any:
+    """Return *value*, or that of an enum or of a secret of another library."""
+    if hasattr(value, "get_secret_value"):
+        return value.get_secret_value()
+    return getattr(value, "value", value)
+
+
+def _secret(value: Any) -> Secret:
+    return value if isinstance(value, Secret) else Secret(str(_plain(value)))
 
 
 class Client:
@@ -41,3 +162,148 @@ class Client:
     def close(self) -> None:
         """Send no further calls."""
         self.manager.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An access key with its region, for `AwsEc2SpiClient`; no repr shows the secret."""
+
+    access_key_id: str
+    secret_access_key: Secret
+    region: str | None = None
+    session_token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AmiDetails:
+    """An image; *ami_creation_date* is AWS's own text."""
+
+    ami_id: str
+    ami_name: str
+    ami_description: str | None
+    ami_creation_date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance that was just launched; *id* is *aws_instance_id*."""
+
+    id: str
+    aws_instance_id: str
+    aws_region: str
+    instance_name: str
+    ami_id: str
+    ami_name: str
+    instance_type: str
+    security_group_ids: list[str]
+    subnet_id: str | None
+    instance_state: str
+    key_pair_name: str | None
+    public_ip: str | None
+    private_ip: str | None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceDetails:
+    """An instance; *launch_time_relative* is how long ago it was started, such as `3h 12m`."""
+
+    id: str
+    type: str
+    state: str
+    image_id: str
+    name: str
+    launch_timestamp: datetime | None
+    launch_time_relative: str
+    public_ip: str | None
+    private_ip: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcesUtilization:
+    """Means over the time, in percent; None where CloudWatch has nothing to tell."""
+
+    id: str
+    region_name: str
+    relative_start_time: str
+    start_time: datetime
+    end_time: datetime
+    avg_cpu_utilization: float | None
+    avg_memory_utilization: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceState:
+    """An instance and its state; *state_reason* is what EC2 says of the last change."""
+
+    instance_id: str
+    state: str
+    state_reason: str | None
+    public_ip: str | None
+    private_ip: str | None
+    instance_type: str
+    launch_time: datetime | None
+    image_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ec2Metrics:
+    """The last values of an instance's metrics; None where CloudWatch has none.
+
+    *cpu_utilization* is in percent; the others count bytes or operations in one period, as
+    CloudWatch reports them; *timestamp* is the start of the last period, in UTC.
+    """
+
+    instance_id: str
+    cpu_utilization: float | None
+    network_in_bytes: float | None
+    network_out_bytes: float | None
+    disk_read_ops: float | None
+    disk_write_ops: float | None
+    timestamp: datetime | None
+
+
+def ami_details(image: Image) -> AmiDetails:
+    """Return *image* with the application's attributes."""
+    return AmiDetails(image.id, image.name, image.description, image.created_at)
+
+
+def instance_details(worker: Worker, now: datetime | None = None) -> InstanceDetails:
+    """Return *worker* with the application's attributes."""
+    return InstanceDetails(
+        worker.id,
+        worker.instance_type,
+        worker.state,
+        worker.image_id,
+        worker.name,
+        worker.launched_at,
+        _ago(worker.launched_at, now or datetime.now(UTC)),
+        worker.public_ip,
+        worker.private_ip,
+    )
+
+
+def instance_state(worker: Worker) -> InstanceState:
+    """Return the state of *worker* with the application's attributes."""
+    return InstanceState(
+        worker.id,
+        worker.state,
+        worker.state_reason,
+        worker.public_ip,
+        worker.private_ip,
+        worker.instance_type,
+        worker.launched_at,
+        worker.image_id,
+        worker.name,
+    )
+
+
+def _ago(at: datetime | None, now: datetime) -> str:
+    if at is None:
+        return ""
+    age = max(now - at, timedelta())
+    hours, seconds = divmod(age.seconds, 3600)
+    parts = ((age.days, "d"), (hours, "h"), (seconds // 60, "m"), (seconds % 60, "s"))
+    telling = [f"{count}{unit}" for count, unit in parts if count]
+    return " ".join(telling[:2]) or "0s"

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import timedelta
 from enum import Enum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.clock import parse_length
-from cml_iam.cloud_manager._client import Client
-from cml_iam.cloud_manager._connection import Given
-from cml_iam.cloud_manager._errors import Doing, Exceptions
-from cml_iam.cloud_manager._results import (
+from cml_iam.cloud_manager._client import (
     AmiDetails,
+    Client,
+    Doing,
+    Exceptions,
+    Given,
     Instance,
     InstanceDetails,
     ResourcesUtilization,
@@ -33,6 +32,9 @@ from cml_iam.workers import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
     from cml_iam.workers import Worker
 
 _LOG: Final = logging.getLogger("cml_iam.health")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.cloud_manager._client import Client
-from cml_iam.cloud_manager._results import Ec2Metrics, InstanceState, instance_state
+from cml_iam.cloud_manager._client import Client, Ec2Metrics, InstanceState, instance_state
 from cml_iam.errors import NotFoundError
 from cml_iam.workers import (
     Launch,
@@ -16,6 +14,8 @@ from cml_iam.workers import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from cml_iam.workers import Metric
 
 _ENDED: Final = frozenset({"terminated", "shutting-down"})

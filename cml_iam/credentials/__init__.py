@@ -1,17 +1,14 @@
 """Access keys: made once, delivered to a store, and never lost on the way."""
 
-from cml_iam.credentials._app_health import ask_health
-from cml_iam.credentials._delivery import (
-    Delivery,
-    KeyPlan,
-    await_key,
-    deliver,
-    plan_key,
-    try_key,
+from cml_iam.credentials._delivery import KeyPlan, await_key, deliver, plan_key, try_key
+from cml_iam.credentials._env_file import (
+    EnvFile,
+    child_environment,
+    export_lines,
+    process_answer,
+    read_env_key,
+    variables,
 )
-from cml_iam.credentials._dotenv import variables
-from cml_iam.credentials._env_file import EnvFile
-from cml_iam.credentials._env_key import read_env_key
 from cml_iam.credentials._files import locked
 from cml_iam.credentials._keys import (
     AccessKey,
@@ -26,35 +23,41 @@ from cml_iam.credentials._keys import (
     update_key,
 )
 from cml_iam.credentials._manifest import Manifest, ManifestFile
-from cml_iam.credentials._parameter import Parameter
-from cml_iam.credentials._places import open_store
-from cml_iam.credentials._process import child_environment, export_lines, process_answer
+from cml_iam.credentials._places import STORE_FORMS, absolute_store, file_of_store, open_store
 from cml_iam.credentials._profile_file import ProfileFile
-from cml_iam.credentials._proof import prove_key
+from cml_iam.credentials._proof import ask_health, prove_key
+from cml_iam.credentials._remote import Parameter, SecretsManager
 from cml_iam.credentials._revocation import (
     Revoked,
     delete,
     deletion_step,
     revocation_step,
     revoke,
-)
-from cml_iam.credentials._rotation import (
-    Status,
-    resume,
     rollback,
     rollback_step,
-    rotate,
-    rotation_status,
-    rotation_step,
 )
-from cml_iam.credentials._rotation_state import Rotation, read_user
-from cml_iam.credentials._rotator import MAX_KEY_AGE, Outcome, Rotator, Schedule
-from cml_iam.credentials._secrets_manager import SecretsManager
-from cml_iam.credentials._store import Contents, Store
-from cml_iam.credentials._together import Together, folders_of, parts_of, store_locked
+from cml_iam.credentials._rotation import Status, resume, rotate, rotation_status, rotation_step
+from cml_iam.credentials._rotation_state import (
+    MAX_KEY_AGE,
+    Progress,
+    Rotation,
+    Rotator,
+    Schedule,
+    read_user,
+)
+from cml_iam.credentials._store import (
+    Contents,
+    Delivery,
+    Store,
+    Together,
+    folders_of,
+    parts_of,
+    store_locked,
+)
 
 __all__ = [
     "MAX_KEY_AGE",
+    "STORE_FORMS",
     "AccessKey",
     "Contents",
     "Delivery",
@@ -64,9 +67,9 @@ __all__ = [
     "KeyUse",
     "Manifest",
     "ManifestFile",
-    "Outcome",
     "Parameter",
     "ProfileFile",
+    "Progress",
     "Revoked",
     "Rotation",
     "Rotator",
@@ -76,6 +79,7 @@ __all__ = [
     "Status",
     "Store",
     "Together",
+    "absolute_store",
     "account_of",
     "ask_health",
     "await_key",
@@ -86,6 +90,7 @@ __all__ = [
     "deletion_step",
     "deliver",
     "export_lines",
+    "file_of_store",
     "folders_of",
     "key_use",
     "list_keys",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from cml_iam.credentials._file_store import open_folder
-from cml_iam.credentials._journal import Journal, end_journal, read_journal, write_journal
+from cml_iam.credentials._files import open_folder
 from cml_iam.credentials._keys import (
     AccessKey,
     KeyInfo,
@@ -15,12 +13,19 @@ from cml_iam.credentials._keys import (
     account_of,
     create_key,
     delete_key,
+    key_evidence,
+    key_to_delete,
     key_use,
     list_keys,
 )
-from cml_iam.credentials._room import key_evidence, key_to_delete
-from cml_iam.credentials._rotation_state import read_user
-from cml_iam.credentials._together import folders_of
+from cml_iam.credentials._rotation_state import (
+    Journal,
+    end_journal,
+    read_journal,
+    read_user,
+    write_journal,
+)
+from cml_iam.credentials._store import folders_of
 from cml_iam.errors import (
     CmlIamError,
     CredentialsError,
@@ -31,28 +36,17 @@ from cml_iam.errors import (
 )
 
 if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
-    from cml_iam.credentials._store import Contents, Store
+    from collections.abc import Callable, Collection
 
-Verdict = Literal["works", "not known to AWS", "secret does not match", "another principal's"]
+    from cml_iam.aws.port import Aws
+    from cml_iam.credentials._store import Contents, Delivery, Store
+
+KeyTrial = Literal["works", "not known to AWS", "secret does not match", "another principal's"]
 
 PAUSES: Final = (0.5, 1, 1, 2, 2, 4, 4, 8, 8, 15, 15, 15, 15)
 """Seconds between tries of a new key, in all 90: AWS names no bound, people saw 8."""
 IN_A_ROW: Final = 3
 """AWS's endpoints learn of a new key one by one: so many successes count as known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """Where the key goes, and how to try it.
-
-    *prove*, where given, must raise a CmlIamError unless a new key can do its work; AWS knows the
-    key by then, and it is not in use yet.
-    """
-
-    store: Store
-    sign_in: SignIn
-    prove: Callable[[AccessKey], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +239,7 @@ def await_key(sign_in: SignIn, key: AccessKey, arn: str, *, pause: Callable[[flo
 
     Raises IncompleteError when that does not happen.
     """
-    verdict: Verdict = "not known to AWS"
+    verdict: KeyTrial = "not known to AWS"
     for seconds in (*PAUSES, 0):
         if all((verdict := try_key(sign_in, key, arn)) == "works" for _ in range(IN_A_ROW)):
             return
@@ -258,7 +252,7 @@ def await_key(sign_in: SignIn, key: AccessKey, arn: str, *, pause: Callable[[flo
     )
 
 
-def try_key(sign_in: SignIn, key: AccessKey, arn: str) -> Verdict:
+def try_key(sign_in: SignIn, key: AccessKey, arn: str) -> KeyTrial:
     """Say whether *key* makes us the principal *arn*; raises AwsError where nobody can tell."""
     if not key.secret.reveal():
         return "secret does not match"

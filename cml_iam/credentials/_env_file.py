@@ -1,17 +1,125 @@
-"""The `.env` file as a store."""
+"""A key in variables of the environment: the `.env` file as a store, a child's environment.
+
+The text is what Docker Compose and python-dotenv read alike: `NAME=value`, an optional `export`,
+quotes (which may span lines), comments after white space; of a name given twice the last counts.
+https://docs.docker.com/reference/compose-file/services/#env_file-format
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.credentials import _dotenv
+from cml_iam.credentials._exposure import mounted_elsewhere
 from cml_iam.credentials._file_store import FileStore, known_key
-from cml_iam.credentials._mounts import mounted_elsewhere
-from cml_iam.errors import RefusedError
+from cml_iam.credentials._files import read_file
+from cml_iam.errors import CredentialsError, RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from cml_iam.credentials._files import FileState
     from cml_iam.credentials._keys import AccessKey
+
+
+ID: Final = "AWS_ACCESS_KEY_ID"
+SECRET: Final = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
+TOKENS: Final = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+"""The second is the older name, which boto3 still reads."""
+
+_MARK: Final = "\ufeff"
+"""The byte order mark some editors put before the first line."""
+_RULE = "# " + "=" * 76
+HEADER: Final = (_RULE, "# AWS Settings", _RULE)
+
+_LINE = re.compile(
+    r"""
+    (?P<head> [ \t]* (?:export[ \t]+)? (?P<name>[A-Za-z_][A-Za-z0-9_.-]*) [ \t]* = ) [ \t]*
+    (?: "(?P<double>(?:\\.|[^"\\])*)" | '(?P<single>(?:\\.|[^'\\])*)'
+      | (?P<bare>[^\s'"#][^\r\n]*?) (?=[ \t]+\#|[ \t]*(?:\r|\n|\Z)) | (?=\#|\r|\n|\Z) )
+    (?P<tail>[^\n]*(?:\n|\Z))
+    | (?P<other>[^\n]*\n|[^\n]+\Z)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One line, or one variable with a value over several lines."""
+
+    text: str
+    name: str | None = None
+    value: str = ""
+    head: str = ""
+    tail: str = ""
+
+
+def variables(text: str) -> dict[str, str]:
+    """Return the variables that *text* sets."""
+    return {each.name: each.value for each in _entries(text) if each.name}
+
+
+def with_pair(text: str, key_id: str, secret: str) -> str:
+    """Return *text* with the two variables of an access key set, everything else unchanged.
+
+    They stay where they are; where there are none they are added at the end below a heading.
+    """
+    values = {ID: key_id, SECRET: secret}
+    newline = "\r\n" if "\r\n" in text else "\n"
+    entries = list(_entries(text))
+    present = {each.name for each in entries} & set(values)
+    if not present:
+        return text + _appended(text, values, newline)
+    made = [_set(each, values) for each in entries]
+    missing = set(values) - present
+    if missing:
+        name = missing.pop()
+        beside = max(i for i, each in enumerate(entries) if each.name in values)
+        # Beside its partner, on a line of its own even where that one ended the file.
+        made[beside] = made[beside].rstrip("\r\n") + newline + f"{name}={values[name]}" + newline
+    return "".join(made)
+
+
+def _set(entry: _Entry, values: dict[str, str]) -> str:
+    if entry.name is None or entry.name not in values:
+        return entry.text
+    gap = " " if entry.tail.startswith("#") else ""
+    return f"{entry.head}{values[entry.name]}{gap}{entry.tail}"
+
+
+def _appended(text: str, values: dict[str, str], newline: str) -> str:
+    gap = "" if not text else newline if text.endswith("\n") else newline * 2
+    pair = (f"{name}={value}" for name, value in values.items())
+    return gap + "".join(f"{line}{newline}" for line in (*HEADER, *pair))
+
+
+def _entries(text: str) -> Iterator[_Entry]:
+    position = len(_MARK) if text.startswith(_MARK) else 0
+    if position:
+        yield _Entry(_MARK)
+    while position < len(text):
+        match = _LINE.match(text, position)
+        if match is None:  # an empty line at the end
+            yield _Entry(text[position:])
+            return
+        yield _entry(match)
+        position = match.end()
+
+
+def _entry(match: re.Match[str]) -> _Entry:
+    if match["name"] is None:
+        return _Entry(match[0])
+    values = (match["double"], match["single"], match["bare"])
+    value = next((each for each in values if each is not None), "")
+    return _Entry(match[0], match["name"], value, match["head"], match["tail"])
+
 
 COMPOSE_FILES: Final = (
     "compose.yaml",
@@ -45,15 +153,15 @@ class EnvFile(FileStore):
         return (*(words if held else ()), again)
 
     def _read(self, text: str) -> AccessKey | None:
-        values = _dotenv.variables(text)
-        return known_key(values.get(_dotenv.ID, ""), values.get(_dotenv.SECRET, ""))
+        values = variables(text)
+        return known_key(values.get(ID, ""), values.get(SECRET, ""))
 
     def _write(self, text: str, key: AccessKey) -> str:
-        return _dotenv.with_pair(text, key.id, key.secret.reveal())
+        return with_pair(text, key.id, key.secret.reveal())
 
     def _check(self, text: str) -> None:
-        names = _dotenv.variables(text)
-        present = [name for name in _dotenv.TOKENS if name in names]
+        names = variables(text)
+        present = [name for name in TOKENS if name in names]
         if present:
             raise RefusedError(
                 f"`{self.path}` sets {present[0]}, with which no long-term key works",
@@ -61,9 +169,84 @@ class EnvFile(FileStore):
             )
 
     def _doubts(self, text: str) -> tuple[str, ...]:
-        values = _dotenv.variables(text)
+        values = variables(text)
         return tuple(
             f"`{self.path}` sets {name} too: an SDK that does not find that profile uses no key"
             for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
             if values.get(name)
         )
+
+
+_ROOT: Final = 0
+_OTHERS: Final = 0o077
+
+
+def read_env_key(path: Path) -> AccessKey:
+    """Return the access key in the file of environment variables at *path*.
+
+    Raises CredentialsError where there is no file or no key in it, RefusedError where others may
+    read or change the file or it belongs to somebody else, as OpenSSH does of a private key.
+    """
+    found = read_file(path)
+    if found is None:
+        raise CredentialsError(
+            f"no file `{path}`", remedy="`cml-iam bootstrap apply` makes the key and writes it"
+        )
+    _refuse_unsafe(path, found)
+    values = variables(found.data.decode("utf-8", "replace"))
+    token = next((name for name in TOKENS if values.get(name)), None)
+    if token:
+        raise RefusedError(
+            f"`{path}` sets {token}, with which no long-term key works",
+            remedy="remove that line: it belongs to a temporary credential",
+        )
+    key = known_key(values.get(ID, ""), values.get(SECRET, ""))
+    if key is None or not key.secret.reveal():
+        raise CredentialsError(
+            f"`{path}` holds no access key: no usable {ID} and {SECRET}",
+            remedy="`cml-iam bootstrap apply` puts one into it",
+        )
+    return key
+
+
+def _refuse_unsafe(path: Path, found: FileState) -> None:
+    if found.mode & _OTHERS:
+        raise RefusedError(
+            f"`{path}` holds a secret and is open to other users ({found.mode:04o})",
+            remedy=f"`chmod 600 {path}`; if others may have read it, `cml-iam key rotate`",
+        )
+    if found.owner not in (os.geteuid(), _ROOT):
+        raise RefusedError(
+            f"`{path}` belongs to another user, who can change whose credential it holds",
+            remedy="name a file of your own in [credentials] of the site file",
+        )
+
+
+_STRONGER = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", *TOKENS)
+
+
+def child_environment(key: AccessKey, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return *environment* with *key*, and without what would be used in its place or with it."""
+    kept = {name: value for name, value in environment.items() if name not in _STRONGER}
+    return {**kept, ID: key.id, SECRET: key.secret.reveal()}
+
+
+def process_answer(key: AccessKey, until: datetime) -> str:
+    """Return what a credential_process prints; the SDK asks again at *until*.
+
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+    """
+    return json.dumps(
+        {
+            "Version": 1,
+            "AccessKeyId": key.id,
+            "SecretAccessKey": key.secret.reveal(),
+            "Expiration": until.isoformat(timespec="seconds"),
+        }
+    )
+
+
+def export_lines(key: AccessKey) -> str:
+    """Return the commands of a shell that set *key*."""
+    pair = {ID: key.id, SECRET: key.secret.reveal()}
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in pair.items())

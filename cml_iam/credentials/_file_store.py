@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials import _files
-from cml_iam.credentials._git import refuse_in_git
+from cml_iam.credentials._exposure import is_mounted, refuse_in_git
 from cml_iam.credentials._keys import AccessKey
-from cml_iam.credentials._mounts import is_mounted
 from cml_iam.credentials._store import Contents
 from cml_iam.errors import CmlIamError, InputError, RefusedError
 from cml_iam.secret import Secret
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cml_iam.credentials._files import Found
+    from cml_iam.credentials._files import FileState
 
 STATE_FOLDER: Final = ".cml-iam"
 LONGEST: Final = 128
@@ -68,11 +67,11 @@ class FileStore:
         return Contents(self._read(text), staged, words)
 
     def prepare(self) -> None:
-        """Make what must be there before the store can be locked: nothing."""
+        """Make nothing: the folder of the file must be there."""
 
     def reserve(self) -> None:
         """Make the folder, and a file as large as the coming one, of characters no key has."""
-        open_folder(self.folder)
+        _files.open_folder(self.folder)
         blank = AccessKey("x" * LONGEST, Secret("x" * LONGEST))
         _files.write_private(self._reserved, self._merged(blank, self._file()))
 
@@ -80,7 +79,7 @@ class FileStore:
         """Write the coming file over the reserved room, then give it its name: whole or absent."""
         data = self._merged(key, self._file())
         if not self.folder.is_dir():
-            open_folder(self.folder)
+            _files.open_folder(self.folder)
         _files.write_private(self._reserved, data)
         _files.move_file(self._reserved, self._staged)
 
@@ -142,24 +141,24 @@ class FileStore:
     def _staged(self) -> Path:
         return self.folder / f"{self._stem}.staged"
 
-    def _file(self) -> Found | None:
+    def _file(self) -> FileState | None:
         """Return the real file; raises RefusedError where no key should be put into it."""
         found = _files.read_file(self.path)
         if found is not None:
             _check_file(self.path, found)
         return found
 
-    def _staged_file(self, real: Found | None) -> Found | None:
+    def _staged_file(self, real: FileState | None) -> FileState | None:
         return _files.read_private(self._staged, real.owner if real else None)
 
-    def _staged_key(self, real: Found | None) -> AccessKey | None:
+    def _staged_key(self, real: FileState | None) -> AccessKey | None:
         staged = self._staged_file(real)
         return self._key_in(staged) if staged else None
 
-    def _key_in(self, found: Found) -> AccessKey | None:
+    def _key_in(self, found: FileState) -> AccessKey | None:
         return self._read(_text(found, self.path))
 
-    def _merged(self, key: AccessKey, real: Found | None) -> bytes:
+    def _merged(self, key: AccessKey, real: FileState | None) -> bytes:
         """Return what the file *real* is with *key* in it."""
         return _bytes(self._write(_text(real, self.path) if real else "", key))
 
@@ -174,20 +173,6 @@ def known_key(key_id: str, secret: str) -> AccessKey | None:
     return AccessKey(key_id, Secret(secret if _SECRET.fullmatch(secret) else ""))
 
 
-def open_folder(folder: Path) -> None:
-    """Make the private *folder* and have git ignore all of it."""
-    _files.make_folder(folder)
-    _files.write_private(folder / ".gitignore", b"*\n")
-
-
-def close_folder(folder: Path) -> None:
-    """Remove the private *folder* when nothing is left in it."""
-    if not folder.is_dir() or _files.names_in(folder) - {".gitignore"}:
-        return
-    _files.remove_file(folder / ".gitignore")
-    _files.remove_folder(folder)
-
-
 def check_folder(folder: Path) -> None:
     """Raise InputError unless *folder* is there and may be written to."""
     if not folder.is_dir():
@@ -196,7 +181,7 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"the folder `{folder}` may not be written to")
 
 
-def _check_file(path: Path, found: Found) -> None:
+def _check_file(path: Path, found: FileState) -> None:
     if found.names > 1:
         raise RefusedError(
             f"`{path}` has {found.names} names (hard links); the others would keep the old key",
@@ -211,7 +196,7 @@ def _check_file(path: Path, found: Found) -> None:
         )
 
 
-def _check_foreign(path: Path, found: Found) -> None:
+def _check_foreign(path: Path, found: FileState) -> None:
     """Refuse a file of somebody else, unless root finds it where only its owner can have put it."""
     owner = _files.user_name(found.owner)
     if os.geteuid() != 0:
@@ -228,7 +213,7 @@ def _check_foreign(path: Path, found: Found) -> None:
         )
 
 
-def _exposure(path: Path, found: Found | None) -> Iterator[str]:
+def _exposure(path: Path, found: FileState | None) -> Iterator[str]:
     """Yield who else can read or replace the file."""
     if found is not None and found.owner != os.geteuid():
         yield f"`{path}` belongs to {_files.user_name(found.owner)}, who gets the key with it"
@@ -244,12 +229,12 @@ def _exposure(path: Path, found: Found | None) -> Iterator[str]:
         yield f"anybody may write to the folder `{path.parent}`, and replace the file in it"
 
 
-def _mode(found: Found | None) -> int:
+def _mode(found: FileState | None) -> int:
     """Return the permission bits of the coming file: the owner's kept, nobody else's."""
     return _files.PRIVATE_FILE if found is None else found.mode & _PRIVATE | 0o400
 
 
-def _text(found: Found, path: Path) -> str:
+def _text(found: FileState, path: Path) -> str:
     """Return the text of the file at *path*; raises InputError for UTF-16, which nobody reads.
 
     PowerShell's `>` writes it. Other bytes that are not UTF-8 stay as they are.

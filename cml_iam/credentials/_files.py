@@ -34,7 +34,7 @@ _WRITE: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FileState:
     """A regular file as it is: its bytes, its permission bits, its owner, its names."""
 
     data: bytes
@@ -44,7 +44,7 @@ class Found:
     names: int
 
 
-def read_file(path: Path) -> Found | None:
+def read_file(path: Path) -> FileState | None:
     """Return the user's regular file at *path*, None where there is none.
 
     Raises RefusedError for a symbolic link and InputError for what cannot be read.
@@ -52,7 +52,7 @@ def read_file(path: Path) -> Found | None:
     return _read_at(path, None)
 
 
-def read_private(path: Path, owner: int | None = None) -> Found | None:
+def read_private(path: Path, owner: int | None = None) -> FileState | None:
     """Return the file at *path*, in a private folder; None where there is none, or no folder.
 
     It must be ours, or belong to *owner*. Raises RefusedError where it, or the folder, may be
@@ -67,7 +67,7 @@ def read_private(path: Path, owner: int | None = None) -> Found | None:
     return found
 
 
-def _read_at(path: Path, folder: int | None) -> Found | None:
+def _read_at(path: Path, folder: int | None) -> FileState | None:
     try:
         descriptor = os.open(_name(path, folder), _READ, dir_fd=folder)
     except FileNotFoundError:
@@ -91,7 +91,7 @@ def _name(path: Path, folder: int | None) -> str:
     return str(path) if folder is None else path.name
 
 
-def _read(descriptor: int, path: Path) -> Found:
+def _read(descriptor: int, path: Path) -> FileState:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         raise InputError(f"`{path}` is not a regular file")
@@ -101,7 +101,7 @@ def _read(descriptor: int, path: Path) -> Found:
     while chunk := os.read(descriptor, LARGEST):
         chunks.append(chunk)
     mode = stat.S_IMODE(found.st_mode)
-    return Found(b"".join(chunks), mode, found.st_uid, found.st_gid, found.st_nlink)
+    return FileState(b"".join(chunks), mode, found.st_uid, found.st_gid, found.st_nlink)
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -299,6 +299,20 @@ def remove_folder(path: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise unusable(path, error) from None
+
+
+def open_folder(folder: Path) -> None:
+    """Make the private *folder* and have git ignore all of it."""
+    make_folder(folder)
+    write_private(folder / ".gitignore", b"*\n")
+
+
+def close_folder(folder: Path) -> None:
+    """Remove the private *folder* when nothing is left in it."""
+    if not folder.is_dir() or names_in(folder) - {".gitignore"}:
+        return
+    remove_file(folder / ".gitignore")
+    remove_folder(folder)
 
 
 @contextmanager

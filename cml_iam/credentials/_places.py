@@ -1,54 +1,44 @@
-"""The stores as they are written: `env:PATH`, `profile:NAME`, `k8s:FILE`, and those in AWS."""
+"""The stores as they are written, `env:PATH` and the like: a new kind of store is a row here."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials._env_file import EnvFile
 from cml_iam.credentials._file_store import STATE_FOLDER
 from cml_iam.credentials._manifest import SECRET_NAME, Manifest, ManifestFile
-from cml_iam.credentials._parameter import Parameter
 from cml_iam.credentials._profile_file import ProfileFile
-from cml_iam.credentials._secrets_manager import SecretsManager
+from cml_iam.credentials._remote import Parameter, SecretsManager
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cml_iam.aws.port import Aws
     from cml_iam.credentials._store import Store
 
-FORMS: Final = "env:PATH, profile:NAME, k8s:FILE[#[NAMESPACE/]NAME], secretsmanager:NAME, ssm:NAME"
+Connect = Callable[[], "Aws"]
 
 
-def open_store(text: str, aws: Callable[[], Aws], *, allow_tracked: bool = False) -> Store:
-    """Return the store that *text* names; *aws* gives the port for those inside AWS.
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How the *name* of a store of this kind is written, and what opens it.
 
-    Raises InputError for what names none.
+    *is_file*: the name is that of a file, up to a `#`.
     """
-    kind, colon, name = text.partition(":")
-    if not colon or not name:
-        raise InputError(f"not a store: `{text}`", remedy=f"write one of {FORMS}")
-    if kind == "env":
-        return EnvFile(Path(name).absolute(), allow_tracked)
-    if kind == "profile":
-        return _profile(name, allow_tracked)
-    if kind == "k8s":
-        file, _, named = name.partition("#")
-        namespace, _, secret = named.rpartition("/")
-        manifest = Manifest(secret or SECRET_NAME, namespace or None)
-        return ManifestFile(Path(file).absolute(), allow_tracked, manifest)
-    folder = Path.cwd() / STATE_FOLDER
-    if kind == "secretsmanager":
-        return SecretsManager(aws(), name, folder)
-    if kind == "ssm":
-        return Parameter(aws(), name, folder)
-    raise InputError(f"not a store: `{text}`", remedy=f"write one of {FORMS}")
+
+    name: str
+    open: Callable[[str, Connect, bool], Store]
+    is_file: bool = False
 
 
-def _profile(name: str, allow_tracked: bool) -> ProfileFile:
+def _env(name: str, _aws: Connect, allow_tracked: bool) -> Store:
+    return EnvFile(Path(name).absolute(), allow_tracked)
+
+
+def _profile(name: str, _aws: Connect, allow_tracked: bool) -> Store:
     """Return the profile in the file where the SDKs look for it.
 
     https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html
@@ -68,3 +58,53 @@ def _shared_file(variable: str, name: str) -> Path:
     named = os.environ.get(variable)
     path = Path(named).expanduser() if named else Path.home() / ".aws" / name
     return path.absolute()
+
+
+def _kubernetes(name: str, _aws: Connect, allow_tracked: bool) -> Store:
+    file, _, named = name.partition("#")
+    namespace, _, secret = named.rpartition("/")
+    manifest = Manifest(secret or SECRET_NAME, namespace or None)
+    return ManifestFile(Path(file).absolute(), allow_tracked, manifest)
+
+
+def _secrets_manager(name: str, aws: Connect, _tracked: bool) -> Store:
+    return SecretsManager(aws(), name, Path.cwd() / STATE_FOLDER)
+
+
+def _parameter(name: str, aws: Connect, _tracked: bool) -> Store:
+    return Parameter(aws(), name, Path.cwd() / STATE_FOLDER)
+
+
+_KINDS: Final = {
+    "env": _Kind("PATH", _env, is_file=True),
+    "profile": _Kind("NAME", _profile),
+    "k8s": _Kind("FILE[#[NAMESPACE/]NAME]", _kubernetes, is_file=True),
+    "secretsmanager": _Kind("NAME", _secrets_manager),
+    "ssm": _Kind("NAME", _parameter),
+}
+STORE_FORMS: Final = ", ".join(f"{kind}:{row.name}" for kind, row in _KINDS.items())
+"""How stores are written, for messages and for help."""
+
+
+def open_store(text: str, aws: Connect, *, allow_tracked: bool = False) -> Store:
+    """Return the store that *text* names; *aws* gives the port for those inside AWS.
+
+    Raises InputError for what names none.
+    """
+    kind, _, name = text.partition(":")
+    if kind not in _KINDS or not name:
+        raise InputError(f"not a store: `{text}`", remedy=f"write one of {STORE_FORMS}")
+    return _KINDS[kind].open(name, aws, allow_tracked)
+
+
+def file_of_store(text: str) -> Path | None:
+    """Return the file that the store *text* is, None where it is no file of its own."""
+    kind, _, name = text.partition(":")
+    is_file = kind in _KINDS and _KINDS[kind].is_file and bool(name)
+    return Path(name.partition("#")[0]) if is_file else None
+
+
+def absolute_store(text: str) -> str:
+    """Return *text* with the path of a file made absolute: the same store from any folder."""
+    kind, _, name = text.partition(":")
+    return f"{kind}:{Path(name).absolute()}" if file_of_store(text) else text

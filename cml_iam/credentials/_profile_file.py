@@ -1,11 +1,19 @@
-"""A profile of AWS's shared credentials file as a store."""
+"""A profile of AWS's shared credentials file as a store; all but its key stays as it is.
+
+Read as botocore reads it, with configparser: names of options in lower case, `=` or `:`, comments
+in lines of their own, a continuation line is indented.
+https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
+"""
 
 from __future__ import annotations
 
+import re
+from configparser import Error as ConfigError
+from configparser import RawConfigParser
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.credentials import _files, _ini
+from cml_iam.credentials import _files
 from cml_iam.credentials._file_store import FileStore, check_folder, known_key
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.files import regular_text
@@ -15,6 +23,66 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cml_iam.credentials._keys import AccessKey
+
+
+ID: Final = "aws_access_key_id"
+SECRET: Final = "aws_secret_access_key"  # noqa: S105 - the name of an option
+
+_HEADER: Final = re.compile(r"\[(?P<name>.+)\]")
+_OPTION: Final = re.compile(
+    r"(?P<head>\s*(?P<name>[^\s=:#;][^=:]*?)\s*[=:][ \t]*)[^\r\n]*(?P<end>\s*)"
+)
+
+Sections = dict[str, dict[str, str]]
+
+
+def sections(text: str) -> Sections:
+    """Return every profile with its options; raises ValueError for what botocore cannot read."""
+    # As botocore does: no section is a default for the others.
+    parser = RawConfigParser(default_section="\0")
+    try:
+        parser.read_string(text)
+    except ConfigError as error:
+        # The parser's own words repeat the line, which may hold a secret.
+        raise ValueError(type(error).__name__) from None
+    return {name: dict(parser.items(name)) for name in parser.sections()}
+
+
+def with_pair(text: str, profile: str, key_id: str, secret: str) -> str:
+    """Return *text* with the key of *profile* set, everything else unchanged.
+
+    A profile that is not there is added at the end. Raises ValueError where that cannot be done.
+    """
+    values = {ID: key_id, SECRET: secret}
+    before = sections(text)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    made = _set_options(text, profile, values, newline)
+    if profile not in before:
+        gap = "" if not text else newline if text.endswith("\n") else newline * 2
+        pair = "".join(f"{name} = {value}{newline}" for name, value in values.items())
+        made = f"{text}{gap}[{profile}]{newline}{pair}"
+    if sections(made) != {**before, profile: {**before.get(profile, {}), **values}}:
+        raise ValueError("its layout is not understood")
+    return made
+
+
+def _set_options(text: str, profile: str, values: dict[str, str], newline: str) -> str:
+    lines: list[str] = []
+    inside, missing, header = False, dict(values), None
+    for line in text.splitlines(keepends=True):
+        found = _HEADER.match(line)
+        option = _OPTION.fullmatch(line) if inside else None
+        if found:
+            inside = found["name"] == profile
+            header = len(lines) if inside else header
+        elif option and option["name"].lower() in missing:
+            line = f"{option['head']}{missing.pop(option['name'].lower())}{option['end']}"  # noqa: PLW2901
+        lines.append(line)
+    if header is not None and missing:
+        added = "".join(f"{name} = {value}{newline}" for name, value in missing.items())
+        lines[header] = lines[header].rstrip("\r\n") + newline + added
+    return "".join(lines)
+
 
 STRONGER: Final = ("aws_session_token", "aws_security_token", "role_arn")
 """Options with which the SDKs do not use the long-term key beside them as it is.
@@ -59,11 +127,11 @@ class ProfileFile(FileStore):
 
     def _read(self, text: str) -> AccessKey | None:
         found = self._sections(text, self.path).get(self.profile, {})
-        return known_key(found.get(_ini.ID, ""), found.get(_ini.SECRET, ""))
+        return known_key(found.get(ID, ""), found.get(SECRET, ""))
 
     def _write(self, text: str, key: AccessKey) -> str:
         try:
-            return _ini.with_pair(text, self.profile, key.id, key.secret.reveal())
+            return with_pair(text, self.profile, key.id, key.secret.reveal())
         except ValueError as error:
             raise _unreadable(self.path, error) from None
 
@@ -87,9 +155,9 @@ class ProfileFile(FileStore):
                 remedy="remove that line, or name another profile",
             )
 
-    def _sections(self, text: str, file: Path) -> _ini.Sections:
+    def _sections(self, text: str, file: Path) -> Sections:
         try:
-            return _ini.sections(text)
+            return sections(text)
         except ValueError as error:
             raise _unreadable(file, error) from None
 

@@ -1,10 +1,11 @@
-"""Prove that a new key does the manager's work, before anything depends on it."""
+"""Before anything depends on a new key: does it do the manager's work, is the application well."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Final
 
-from cml_iam.errors import IncompleteError, RefusedError
+from cml_iam.errors import IncompleteError, InputError, RefusedError
 from cml_iam.workers import Launch, Verdict, WorkerManager, guard_of
 
 if TYPE_CHECKING:
@@ -12,6 +13,33 @@ if TYPE_CHECKING:
 
     from cml_iam.credentials._keys import AccessKey, SignIn
     from cml_iam.site import Site
+
+
+SECONDS: Final = 10.0
+
+
+def ask_health(url: str) -> None:
+    """Ask *url* with GET; raises IncompleteError unless it answers with 2xx.
+
+    Nothing of the key is sent. Raises InputError for what is no URL of HTTP.
+    """
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"not a URL of HTTP: `{url}`")
+    try:
+        with urlopen(Request(url), timeout=SECONDS):  # noqa: S310 - the scheme is checked above
+            return
+    except HTTPError as error:
+        error.close()
+        said = f"answers {error.code}"
+    except (OSError, HTTPException, ValueError) as error:
+        said = f"does not answer ({type(error).__name__})"
+    raise IncompleteError(
+        f"the application is not well, so its key is not changed now: `{url}` {said}",
+        remedy="repair it, then `cml-iam key resume`; or undo: `cml-iam key rollback`",
+    )
 
 
 def prove_key(

@@ -1,15 +1,27 @@
-"""What the stores inside AWS share: one JSON object that holds the key, other members kept."""
+"""The stores inside AWS: a secret of Secrets Manager, a parameter of the parameter store.
+
+The value of each is one JSON object that holds the key; other members are kept.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from cml_iam.credentials import _dotenv
+from cml_iam.credentials._env_file import ID, SECRET, TOKENS
 from cml_iam.credentials._file_store import known_key
 from cml_iam.credentials._keys import AccessKey
-from cml_iam.errors import CmlIamError, RefusedError
+from cml_iam.credentials._store import Contents
+from cml_iam.errors import AwsError, CmlIamError, DeniedError, NotFoundError, RefusedError
 from cml_iam.secret import Secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cml_iam.aws.port import Aws
+    from cml_iam.credentials._keys import AccessKey
 
 
 def parsed(value: Secret | None, name: str) -> dict[str, Any]:
@@ -25,7 +37,7 @@ def parsed(value: Secret | None, name: str) -> dict[str, Any]:
             f"`{name}` holds something that is no JSON object, which would be lost",
             remedy="name another one",
         ) from None
-    present = [token for token in _dotenv.TOKENS if found.get(token)]
+    present = [token for token in TOKENS if found.get(token)]
     if present:
         raise RefusedError(
             f"`{name}` holds {present[0]}, with which no long-term key works",
@@ -36,12 +48,12 @@ def parsed(value: Secret | None, name: str) -> dict[str, Any]:
 
 def key_of(found: dict[str, Any]) -> AccessKey | None:
     """Return the key in the JSON object *found*."""
-    return known_key(str(found.get(_dotenv.ID, "")), str(found.get(_dotenv.SECRET, "")))
+    return known_key(str(found.get(ID, "")), str(found.get(SECRET, "")))
 
 
 def merged(found: dict[str, Any], key: AccessKey) -> Secret:
     """Return the JSON text of *found* with *key* in it."""
-    pair = {_dotenv.ID: key.id, _dotenv.SECRET: key.secret.reveal()}
+    pair = {ID: key.id, SECRET: key.secret.reveal()}
     return Secret(json.dumps({**found, **pair}))
 
 
@@ -51,6 +63,211 @@ def check_held(held: AccessKey | None, key: AccessKey, name: str) -> None:
         raise CmlIamError(f"`{name}` does not hold what was written to it")
 
 
-def readers_keep(name: str) -> tuple[str, ...]:
-    """Return who keeps the old key of the store *name*."""
-    return (f"readers that keep `{name}` in memory hold the old key until they ask again",)
+@dataclass(frozen=True, slots=True)
+class _AwsStore:
+    """A *resource*, by its name or ARN, that *aws* may read and change.
+
+    *folder* is the private one for what must survive a crash: no secret is ever in it.
+    """
+
+    service: ClassVar[str]
+
+    aws: Aws = field(repr=False)
+    resource: str
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The service and the name."""
+        return f"{self.service}:{self.resource}"
+
+    def prepare(self) -> None:
+        """Make nothing: the folder is below the current one."""
+
+    def afterwards(self) -> tuple[str, ...]:
+        """Return who keeps the old key."""
+        return (f"readers that keep `{self.name}` in memory hold the old key until they ask again",)
+
+
+SUFFIX: Final = "-cml-iam-pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(_AwsStore):
+    """A SecureString of the parameter store; its key of KMS and its tier stay as they are.
+
+    Both variables are in one parameter, since two cannot change in one instant. It changes for its
+    readers the moment it is put, so the staged key is in a parameter of its own:
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html
+    """
+
+    service = "ssm"
+
+    def look(self) -> Contents:
+        """Return the key in the parameter and in the pending one; see the protocol."""
+        held = key_of(self._value(self.resource))
+        return Contents(held, key_of(self._value(self._pending)))
+
+    def reserve(self) -> None:
+        """Make nothing: an account without room for a parameter refuses the staged one."""
+
+    def stage(self, key: AccessKey) -> None:
+        """Put the coming value into the pending parameter."""
+        self._put(self._pending, key)
+
+    def promote(self, key: AccessKey) -> None:
+        """Put the coming value into the parameter, read it back, and drop the pending one."""
+        if key_of(self._value(self.resource)) != key:
+            self._put(self.resource, key)
+        check_held(key_of(self._value(self.resource)), key, self.name)
+        self.discard()
+
+    def discard(self) -> None:
+        """Delete the pending parameter."""
+        with suppress(NotFoundError):
+            self.aws.call("ssm", "delete_parameter", Name=self._pending)
+
+    def withdraw(self) -> None:
+        """Discard: a parameter is not made before the key is in it."""
+        self.discard()
+
+    @property
+    def _pending(self) -> str:
+        return f"{self.resource}{SUFFIX}"
+
+    def _put(self, name: str, key: AccessKey) -> None:
+        value = merged(self._value(self.resource), key)
+        self.aws.call(
+            "ssm",
+            "put_parameter",
+            Name=name,
+            Value=value,
+            Type="SecureString",
+            Overwrite=True,
+            **self._kept(),
+        )
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what a put without it would set back to the default."""
+        named = [{"Key": "Name", "Option": "Equals", "Values": [self.resource]}]
+        found = self.aws.call("ssm", "describe_parameters", ParameterFilters=named)["Parameters"]
+        return {name: found[0][name] for name in ("KeyId", "Tier") if found and found[0].get(name)}
+
+    def _value(self, name: str) -> dict[str, Any]:
+        try:
+            answer = self.aws.call("ssm", "get_parameter", Name=name, WithDecryption=True)
+        except NotFoundError:
+            return {}
+        found = answer["Parameter"]
+        if found["Type"] != "SecureString":
+            raise RefusedError(
+                f"`ssm:{name}` is a {found['Type']}, which is not encrypted",
+                remedy="name another parameter, or make it a SecureString",
+            )
+        return parsed(found["Value"], f"ssm:{name}")
+
+
+CURRENT: Final = "AWSCURRENT"
+PENDING: Final = "AWSPENDING"
+MADE: Final = "The access key of CML Cloud Manager, delivered by cml-iam"
+EMPTY: Final = Secret("{}")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretsManager(_AwsStore):
+    """A secret of Secrets Manager.
+
+    The staged key is the version AWSPENDING, the one in use AWSCURRENT; a move of that label is
+    what promotes: https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
+    """
+
+    service = "secretsmanager"
+
+    def look(self) -> Contents:
+        """Return the key in the current version and in the pending one; see the protocol."""
+        labels = self._labels()
+        current, pending = labels.get(CURRENT), labels.get(PENDING)
+        key = key_of(self._value(CURRENT)) if current else None
+        if pending is None or pending == current:
+            return Contents(key)
+        return Contents(key, key_of(self._value(PENDING)))
+
+    def reserve(self) -> None:
+        """Make the secret, without a key in it, where there is none.
+
+        AWS makes the first version of a secret the current one, whatever it is asked for.
+        """
+        if not self._labels():
+            try:
+                self._call("describe_secret")
+            except NotFoundError:
+                self.aws.call(
+                    "secretsmanager",
+                    "create_secret",
+                    Name=self.resource,
+                    Description=MADE,
+                    SecretString=EMPTY,
+                )
+            else:
+                self._call("put_secret_value", SecretString=EMPTY)
+
+    def stage(self, key: AccessKey) -> None:
+        """Put the coming value as the version AWSPENDING."""
+        if self.look().staged == key:
+            return
+        value = merged(self._value(CURRENT), key)
+        self._call("put_secret_value", SecretString=value, VersionStages=[PENDING])
+
+    def promote(self, key: AccessKey) -> None:
+        """Move AWSCURRENT to the pending version, then take AWSPENDING off it."""
+        if self.look().key != key:
+            self.stage(key)
+            labels = self._labels()
+            self._move(CURRENT, labels[PENDING], labels.get(CURRENT))
+        check_held(self.look().key, key, self.name)
+        self.discard()
+
+    def discard(self) -> None:
+        """Take AWSPENDING off whatever version has it; AWS removes a version without a label."""
+        pending = self._labels().get(PENDING)
+        if pending is not None:
+            self._move(PENDING, None, pending)
+
+    def withdraw(self) -> None:
+        """Discard, and delete a secret that `reserve` made and no key ever was in."""
+        self.discard()
+        try:
+            ours = self._call("describe_secret").get("Description") == MADE
+        except NotFoundError:
+            return
+        if ours and not self._value(CURRENT):
+            # Who may not delete it leaves a secret without a key, which the next run uses.
+            with suppress(DeniedError):
+                self._call("delete_secret", ForceDeleteWithoutRecovery=True)
+
+    def _move(self, label: str, to: str | None, source: str | None) -> None:
+        given = {"MoveToVersionId": to, "RemoveFromVersionId": source}
+        present = {name: value for name, value in given.items() if value}
+        try:
+            self._call("update_secret_version_stage", VersionStage=label, **present)
+        except AwsError:
+            # Sent again after a lost answer it is refused, and done.
+            if self._labels().get(label) != to:
+                raise
+
+    def _labels(self) -> dict[str, str]:
+        """Return the version behind each label; none for a secret that is not there."""
+        try:
+            found = self._call("describe_secret")
+        except NotFoundError:
+            return {}
+        versions: dict[str, list[str]] = found.get("VersionIdsToStages") or {}
+        return {label: version for version, labels in versions.items() for label in labels}
+
+    def _value(self, label: str) -> dict[str, Any]:
+        answer = self._call("get_secret_value", VersionStage=label)
+        value = answer.get("SecretString")
+        return parsed(value if value is not None else Secret(""), self.name)
+
+    def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        return self.aws.call("secretsmanager", operation, SecretId=self.resource, **parameters)

@@ -1,21 +1,22 @@
-"""Take a key out of the world: make it inactive at once because it leaked, or delete it."""
+"""Undo a rotation, and take a key out of use: make it inactive because it leaked, or delete it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from cml_iam.credentials import _rotation_key as new_key
 from cml_iam.credentials._delivery import deliver, plan_key
-from cml_iam.credentials._journal import read_journal
 from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys, update_key
-from cml_iam.credentials._rotation_key import finish
-from cml_iam.credentials._rotation_state import read_user, write_rotation
-from cml_iam.credentials._rotation_view import corrected, look
-from cml_iam.credentials._together import store_locked
+from cml_iam.credentials._rotation import View, corrected, look, used_since
+from cml_iam.credentials._rotation_state import Rotation, read_journal, read_user, write_rotation
+from cml_iam.credentials._store import store_locked
 from cml_iam.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
-    from cml_iam.credentials._rotator import Rotator
+    from cml_iam.credentials._rotation_state import Rotator
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def revoke(rotator: Rotator, key_id: str) -> Revoked:
         user = read_user(rotator.aws, rotator.user)
         journal = read_journal(store.folder)
         if journal and journal.rotation and (journal.user, journal.store) == (user.arn, store.name):
-            finish(rotator, journal)
+            new_key.finish(rotator, journal)
             stored = store.look().key
             replacement = stored.id if stored else None
         else:
@@ -145,3 +146,95 @@ def _correct(rotator: Rotator) -> None:
     rotation = corrected(view, rotator.clock())
     if rotation != view.tags.rotation:
         write_rotation(rotator.aws, rotator.user, rotation)
+
+
+def rollback(rotator: Rotator) -> str:
+    """Undo the rotation under way as far as that is possible, and say in words what was done.
+
+    Before the new key is in use it is deleted. Afterwards the old one is active again, and both
+    work; a new key that nobody holds is made inactive. Raises RefusedError when nothing is under
+    way, and for an old key that was revoked.
+    """
+    with store_locked(rotator.delivery.store):
+        return _undoing(rotator).undo()
+
+
+def rollback_step(rotator: Rotator) -> str:
+    """Return in words what `rollback` would do; only reads, and raises as it does."""
+    return _undoing(rotator).words
+
+
+@dataclass(frozen=True, slots=True)
+class _Undoing:
+    words: str
+    undo: Callable[[], str]
+
+
+def _undoing(rotator: Rotator) -> _Undoing:
+    view = look(rotator)
+    journal = new_key.journal_of(rotator, view.tags.arn)
+    if journal is not None and not (journal.begun and new_key.promoted(rotator, journal)):
+        work = partial(new_key.forget, rotator, journal)
+        return _Undoing("delete the new key, which is not in use yet", work)
+    if journal is not None:
+
+        def settled() -> str:
+            new_key.settle(rotator, journal)
+            return _undoing(rotator).undo()
+
+        return _Undoing("nothing: the new key is in use, and the old one is active", settled)
+    return _reversal(rotator, view)
+
+
+def _reversal(rotator: Rotator, view: View) -> _Undoing:
+    """Return how a rotation whose new key was delivered is undone."""
+    rotation = view.tags.rotation
+    dead = view.dead(rotation)
+    leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key status`"
+    old, new = view.keys.get(rotation.old or ""), view.keys.get(rotation.new or "")
+    if rotation.phase == "idle" or old is None:
+        raise RefusedError("no rotation is under way", remedy=f"see {leads_on}")
+    over = Rotation("idle", rotator.clock())
+    if not old.active:
+        if rotation.revoked:
+            leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key resume`"
+            raise RefusedError(
+                f"`{old.id}` was revoked, so it stays inactive", remedy=f"go on with {leads_on}"
+            )
+        beside = f", beside `{new.id}`" if new is not None and new.active else ""
+        more = f"; {dead}: `cml-iam key rotate` replaces it" if dead else ""
+        back = replace(rotation, phase="observing", since=rotator.clock())
+        return _change(rotator, back, f"`{old.id}` is active again{beside}{more}", (old.id, True))
+    if new is None or not new.active:
+        return _change(rotator, over, f"`{old.id}` is active; no rotation is under way any more")
+    if new.id in {key.id for key in view.contents.keys}:
+        return _Undoing(
+            "nothing: both keys are active",
+            lambda: f"`{old.id}` and `{new.id}` are both active; nothing to undo",
+        )
+    use = key_use(rotator.aws, new.id)
+    if rotation.since is not None and used_since(use, rotation.since):
+        raise RefusedError(
+            f"`{new.id}` is in none of the stores, and somebody uses it: {use}",
+            remedy=f"find out who uses `{new.id}`, then `cml-iam key revoke {new.id}`",
+        )
+    return _change(
+        rotator,
+        over,
+        f"`{new.id}` is inactive: it is in none of the stores; `{old.id}` is active",
+        (new.id, False),
+    )
+
+
+def _change(
+    rotator: Rotator, rotation: Rotation, words: str, key: tuple[str, bool] | None = None
+) -> _Undoing:
+    def work() -> str:
+        if key is not None:
+            update_key(rotator.aws, rotator.user, key[0], active=key[1])
+        write_rotation(rotator.aws, rotator.user, rotation)
+        return words
+
+    if key is None:
+        return _Undoing("note that the rotation is over", work)
+    return _Undoing(f"make `{key[0]}` {'active' if key[1] else 'inactive'}", work)

@@ -9,26 +9,110 @@ look, so from every state there is a next step, or an error that names the comma
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.credentials import _rotation_key as new_key
 from cml_iam.credentials._delivery import foreign_key, try_key
-from cml_iam.credentials._keys import KeyUse, delete_key, key_use, update_key
-from cml_iam.credentials._rotation_state import Rotation, read_user, write_rotation
-from cml_iam.credentials._rotation_view import View, corrected, look
-from cml_iam.credentials._rotator import Outcome, Rotator
-from cml_iam.credentials._together import folders_of, parts_of, store_locked
+from cml_iam.credentials._keys import KeyInfo, KeyUse, delete_key, key_use, list_keys, update_key
+from cml_iam.credentials._rotation_state import (
+    Progress,
+    Rotation,
+    Rotator,
+    UserTags,
+    read_user,
+    write_rotation,
+)
+from cml_iam.credentials._store import folders_of, parts_of, store_locked
 from cml_iam.errors import CmlIamError, RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
+
+    from cml_iam.credentials._store import Contents
+
+
+Standing = Literal["active", "inactive", "gone", "foreign"]
+
+LAG: Final = timedelta(minutes=5)
+"""A list of keys may be older than the tag that was written after a change."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class View:
+    """The user's tags and *keys*, what the stores hold, and how each key in them stands."""
+
+    tags: UserTags
+    keys: dict[str, KeyInfo]
+    contents: Contents
+    standing: dict[str, Standing]
+
+    @property
+    def working(self) -> set[str]:
+        """The ids in the stores that work as this user."""
+        return {key for key, standing in self.standing.items() if standing == "active"}
+
+    def dead(self, rotation: Rotation) -> str | None:
+        """Say why no store has a working key though one should; None where all is well."""
+        if self.working:
+            return None
+        held = [f"`{key}` is {standing}" for key, standing in self.standing.items()]
+        if held:
+            return f"the store's key {', '.join(held)}"
+        new = self.keys.get(rotation.new or "")
+        if rotation.phase != "idle" and (new is None or not new.active):
+            state = "gone" if new is None else "inactive"
+            return f"the new key `{rotation.new}` is {state}, and the store holds none"
+        return None
+
+
+def look(rotator: Rotator) -> View:
+    """Return how things stand; only reads."""
+    tags = read_user(rotator.aws, rotator.user)
+    keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
+    contents = rotator.delivery.store.look()
+    standing: dict[str, Standing] = {}
+    for key in contents.keys:
+        if key.id in keys:
+            standing[key.id] = "active" if keys[key.id].active else "inactive"
+            continue
+        # A list may be seconds old; the key itself knows better.
+        verdict = try_key(rotator.delivery.sign_in, key, tags.arn)
+        found: dict[str, Literal["active", "foreign"]] = {
+            "works": "active",
+            "another principal's": "foreign",
+        }
+        standing[key.id] = found.get(verdict, "gone")
+    return View(tags, keys, contents, standing)
+
+
+def corrected(view: View, now: datetime) -> Rotation:
+    """Return what the rotation has come to by what is there, whatever its tag says."""
+    rotation = view.tags.rotation
+    if rotation.phase == "idle":
+        return rotation
+    old, new = view.keys.get(rotation.old or ""), view.keys.get(rotation.new or "")
+    if old is None:
+        return Rotation("idle", now)
+    if new is None or not new.active:
+        if old.id in view.working:  # the old key was put back
+            return Rotation("idle", now)
+        instead = view.working - {old.id, rotation.new}
+        if instead:  # the new key was replaced by another
+            return replace(rotation, new=min(instead))
+    if rotation.since is not None and now - rotation.since > LAG:
+        if rotation.phase == "observing" and not old.active:
+            return replace(rotation, phase="deactivated", since=now)
+        if rotation.phase == "deactivated" and old.active:
+            return replace(rotation, phase="observing", since=now, revoked=False)
+    return rotation
+
+
+@dataclass(frozen=True, slots=True)
+class RotationStep:
     """What is done next, in *words*.
 
     A mere *correction* of the tag is no part of a rotation: after it one may still begin.
@@ -61,7 +145,7 @@ class Status:
     remedy: str = ""
 
 
-def rotate(rotator: Rotator, *, if_due: bool = False) -> Outcome:
+def rotate(rotator: Rotator, *, if_due: bool = False) -> Progress:
     """Begin a rotation, or go on with the one under way, as far as it can go now.
 
     With *if_due* none is begun while the key in the store works and is young enough by the
@@ -74,7 +158,7 @@ def rotate(rotator: Rotator, *, if_due: bool = False) -> Outcome:
         return _run(rotator, Aim(begin=True, if_due=if_due))
 
 
-def resume(rotator: Rotator) -> Outcome:
+def resume(rotator: Rotator) -> Progress:
     """Go on with the rotation under way, as far as it can go now; raises as `rotate` does."""
     with store_locked(rotator.delivery.store):
         return _run(rotator, Aim())
@@ -86,7 +170,7 @@ def rotation_step(rotator: Rotator, *, begin: bool = True, if_due: bool = False)
     Raises as they do.
     """
     upcoming = _next(rotator, look(rotator), Aim(begin=begin, if_due=if_due))
-    return upcoming.words if isinstance(upcoming, Step) else _in_words(upcoming)
+    return upcoming.words if isinstance(upcoming, RotationStep) else _in_words(upcoming)
 
 
 def rotation_status(rotator: Rotator) -> Status:
@@ -99,34 +183,34 @@ def rotation_status(rotator: Rotator) -> Status:
         return Status(rotation, interrupted, trouble=error.message, remedy=error.remedy or "")
 
 
-def _run(rotator: Rotator, aim: Aim) -> Outcome:
+def _run(rotator: Rotator, aim: Aim) -> Progress:
     arn = read_user(rotator.aws, rotator.user).arn
     if new_key.journal_of(rotator, arn) is None:
         new_key.tidy(rotator)
     while True:
         upcoming = _next(rotator, look(rotator), aim)
-        if isinstance(upcoming, Outcome):
+        if isinstance(upcoming, Progress):
             return upcoming
         upcoming.work()
         if not upcoming.correction:
             aim = Aim()
 
 
-def _next(rotator: Rotator, view: View, aim: Aim) -> Step | Outcome:
+def _next(rotator: Rotator, view: View, aim: Aim) -> RotationStep | Progress:
     """Return the next step, or what there is to wait for."""
     journal = new_key.journal_of(rotator, view.tags.arn)
     if journal is not None:
         work = partial(new_key.finish, rotator, journal)
-        return Step("go on with the key of the rotation that was interrupted", work)
+        return RotationStep("go on with the key of the rotation that was interrupted", work)
     rotation = corrected(view, rotator.clock())
     if rotation != view.tags.rotation:
         work = partial(write_rotation, rotator.aws, rotator.user, rotation)
-        return Step(f"note that the rotation is {_phase_in_words(rotation)}", work, True)
+        return RotationStep(f"note that the rotation is {_phase_in_words(rotation)}", work, True)
     dead = view.dead(rotation)
     if aim.begin and (rotation.phase == "idle" or dead):
         return _beginning(rotator, view, aim, dead)
     if dead and rotation.phase == "idle":
-        return Outcome("not working", rotation, evidence=dead)
+        return Progress("not working", rotation, evidence=dead)
     if dead:
         raise RefusedError(dead, remedy="replace it: `cml-iam key rotate`")
     if rotation.phase == "observing":
@@ -134,7 +218,7 @@ def _next(rotator: Rotator, view: View, aim: Aim) -> Step | Outcome:
     if rotation.phase == "deactivated":
         return _deleting(rotator, rotation)
     none = "" if view.contents.keys else f"`{rotator.delivery.store.name}` holds no key"
-    return Outcome("done", rotation, evidence=none)
+    return Progress("done", rotation, evidence=none)
 
 
 def _phase_in_words(rotation: Rotation) -> str:
@@ -143,7 +227,7 @@ def _phase_in_words(rotation: Rotation) -> str:
     return f"{rotation.phase}, from `{rotation.old}` to `{rotation.new}`"
 
 
-def _beginning(rotator: Rotator, view: View, aim: Aim, dead: str | None) -> Step | Outcome:
+def _beginning(rotator: Rotator, view: View, aim: Aim, dead: str | None) -> RotationStep | Progress:
     stored = view.contents.key
     foreign = next((key for key in view.contents.keys if view.standing[key.id] == "foreign"), None)
     if foreign is not None:
@@ -154,12 +238,12 @@ def _beginning(rotator: Rotator, view: View, aim: Aim, dead: str | None) -> Step
         if due is not None and rotator.clock() < due:
             # What keeps a rotation from its begin then is said now.
             new_key.room_for_key(rotator, view.tags, keys, view.contents, quiet=_inactive_by_then)
-            return Outcome("not due", view.tags.rotation, due, _left_over(view))
+            return Progress("not due", view.tags.rotation, due, _left_over(view))
     room, lost = new_key.room_for_key(rotator, view.tags, keys, view.contents)
     words = "make a new key, prove it, and put it to use"
     if room is not None:
         words = f"delete `{room}`, which is inactive, to make room; {words}"
-    return Step(words, partial(new_key.begin, rotator, room, lost))
+    return RotationStep(words, partial(new_key.begin, rotator, room, lost))
 
 
 def _left_over(view: View) -> str:
@@ -175,7 +259,7 @@ def _inactive_by_then(_: KeyUse) -> bool:
     return True
 
 
-def _retiring(rotator: Rotator, view: View, rotation: Rotation) -> Step | Outcome:
+def _retiring(rotator: Rotator, view: View, rotation: Rotation) -> RotationStep | Progress:
     """Deactivate the old key when it has been quiet long enough; else say what to wait for."""
     old, new, since = rotation.old, rotation.new, rotation.since
     if old is None or new is None or since is None:
@@ -186,10 +270,10 @@ def _retiring(rotator: Rotator, view: View, rotation: Rotation) -> Step | Outcom
     if use.when is not None and _second(use.when) > _second(since):
         until = max(until, use.when + rotator.schedule.overlap)
         if rotator.clock() < until:
-            return Outcome("in use", rotation, until, f"`{old}` was {use}")
+            return Progress("in use", rotation, until, f"`{old}` was {use}")
     if rotator.clock() < until:
-        return Outcome("waiting", rotation, until)
-    return Step(f"deactivate `{old}`", partial(_deactivate, rotator, rotation, old))
+        return Progress("waiting", rotation, until)
+    return RotationStep(f"deactivate `{old}`", partial(_deactivate, rotator, rotation, old))
 
 
 def _deactivate(rotator: Rotator, rotation: Rotation, old: str) -> None:
@@ -204,7 +288,8 @@ def _second(when: datetime) -> datetime:
     return when.replace(microsecond=0)
 
 
-def _used_since(use: KeyUse, since: datetime) -> bool:
+def used_since(use: KeyUse, since: datetime) -> bool:
+    """Say whether *use* is of the second *since*, or after it."""
     return use.when is not None and _second(use.when) >= _second(since)
 
 
@@ -218,7 +303,7 @@ def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime
             f"the key `{new}` in the store does not work, so the old one stays",
             remedy=f"have it replaced: `cml-iam key revoke {new}`",
         )
-    used = new in held or _used_since(key_use(rotator.aws, new), since)
+    used = new in held or used_since(key_use(rotator.aws, new), since)
     elsewhere = "put the new one there: `cml-iam key deliver --from STORE --to STORE`"
     if old in held:
         behind = next(
@@ -238,13 +323,13 @@ def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime
         )
 
 
-def _deleting(rotator: Rotator, rotation: Rotation) -> Step | Outcome:
+def _deleting(rotator: Rotator, rotation: Rotation) -> RotationStep | Progress:
     if rotation.old is None or rotation.since is None:
         raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
     until = rotation.since + rotator.schedule.cool_off
     if rotator.clock() < until:
-        return Outcome("waiting", rotation, until)
-    return Step(f"delete `{rotation.old}`", partial(_delete, rotator, rotation.old))
+        return Progress("waiting", rotation, until)
+    return RotationStep(f"delete `{rotation.old}`", partial(_delete, rotator, rotation.old))
 
 
 def _delete(rotator: Rotator, old: str) -> None:
@@ -253,7 +338,7 @@ def _delete(rotator: Rotator, old: str) -> None:
     rotator.report(f"`{old}` is deleted")
 
 
-def _in_words(outcome: Outcome) -> str:
+def _in_words(outcome: Progress) -> str:
     until = f"{outcome.until:%Y-%m-%d %H:%M} UTC" if outcome.until else ""
     match outcome.state:
         case "done":
@@ -267,95 +352,3 @@ def _in_words(outcome: Outcome) -> str:
         case "waiting":
             work = "deactivate" if outcome.rotation.phase == "observing" else "delete"
             return f"nothing before {until}, then {work} `{outcome.rotation.old}`"
-
-
-def rollback(rotator: Rotator) -> str:
-    """Undo the rotation under way as far as that is possible, and say in words what was done.
-
-    Before the new key is in use it is deleted. Afterwards the old one is active again, and both
-    work; a new key that nobody holds is made inactive. Raises RefusedError when nothing is under
-    way, and for an old key that was revoked.
-    """
-    with store_locked(rotator.delivery.store):
-        return _undoing(rotator).undo()
-
-
-def rollback_step(rotator: Rotator) -> str:
-    """Return in words what `rollback` would do; only reads, and raises as it does."""
-    return _undoing(rotator).words
-
-
-@dataclass(frozen=True, slots=True)
-class _Undoing:
-    words: str
-    undo: Callable[[], str]
-
-
-def _undoing(rotator: Rotator) -> _Undoing:
-    view = look(rotator)
-    journal = new_key.journal_of(rotator, view.tags.arn)
-    if journal is not None and not (journal.begun and new_key.promoted(rotator, journal)):
-        work = partial(new_key.forget, rotator, journal)
-        return _Undoing("delete the new key, which is not in use yet", work)
-    if journal is not None:
-
-        def settled() -> str:
-            new_key.settle(rotator, journal)
-            return _undoing(rotator).undo()
-
-        return _Undoing("nothing: the new key is in use, and the old one is active", settled)
-    return _reversal(rotator, view)
-
-
-def _reversal(rotator: Rotator, view: View) -> _Undoing:
-    """Return how a rotation whose new key was delivered is undone."""
-    rotation = view.tags.rotation
-    dead = view.dead(rotation)
-    leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key status`"
-    old, new = view.keys.get(rotation.old or ""), view.keys.get(rotation.new or "")
-    if rotation.phase == "idle" or old is None:
-        raise RefusedError("no rotation is under way", remedy=f"see {leads_on}")
-    over = Rotation("idle", rotator.clock())
-    if not old.active:
-        if rotation.revoked:
-            leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key resume`"
-            raise RefusedError(
-                f"`{old.id}` was revoked, so it stays inactive", remedy=f"go on with {leads_on}"
-            )
-        beside = f", beside `{new.id}`" if new is not None and new.active else ""
-        more = f"; {dead}: `cml-iam key rotate` replaces it" if dead else ""
-        back = replace(rotation, phase="observing", since=rotator.clock())
-        return _change(rotator, back, f"`{old.id}` is active again{beside}{more}", (old.id, True))
-    if new is None or not new.active:
-        return _change(rotator, over, f"`{old.id}` is active; no rotation is under way any more")
-    if new.id in {key.id for key in view.contents.keys}:
-        return _Undoing(
-            "nothing: both keys are active",
-            lambda: f"`{old.id}` and `{new.id}` are both active; nothing to undo",
-        )
-    use = key_use(rotator.aws, new.id)
-    if rotation.since is not None and _used_since(use, rotation.since):
-        raise RefusedError(
-            f"`{new.id}` is in none of the stores, and somebody uses it: {use}",
-            remedy=f"find out who uses `{new.id}`, then `cml-iam key revoke {new.id}`",
-        )
-    return _change(
-        rotator,
-        over,
-        f"`{new.id}` is inactive: it is in none of the stores; `{old.id}` is active",
-        (new.id, False),
-    )
-
-
-def _change(
-    rotator: Rotator, rotation: Rotation, words: str, key: tuple[str, bool] | None = None
-) -> _Undoing:
-    def work() -> str:
-        if key is not None:
-            update_key(rotator.aws, rotator.user, key[0], active=key[1])
-        write_rotation(rotator.aws, rotator.user, rotation)
-        return words
-
-    if key is None:
-        return _Undoing("note that the rotation is over", work)
-    return _Undoing(f"make `{key[0]}` {'active' if key[1] else 'inactive'}", work)

@@ -10,27 +10,40 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cml_iam.credentials._delivery import (
-    Delivery,
-    make_key,
-    promote_key,
-    refuse_foreign,
-    try_key,
+from cml_iam.credentials._delivery import make_key, promote_key, refuse_foreign, try_key
+from cml_iam.credentials._exposure import holders
+from cml_iam.credentials._files import close_folder, open_folder
+from cml_iam.credentials._keys import (
+    AccessKey,
+    KeyInfo,
+    KeyUse,
+    delete_key,
+    key_to_delete,
+    key_use,
+    list_keys,
 )
-from cml_iam.credentials._file_store import close_folder, open_folder
-from cml_iam.credentials._journal import Journal, end_journal, read_journal, write_journal
-from cml_iam.credentials._keys import AccessKey, KeyInfo, KeyUse, delete_key, key_use, list_keys
-from cml_iam.credentials._mounts import holders
-from cml_iam.credentials._room import key_to_delete
-from cml_iam.credentials._rotation_state import Rotation, UserTags, read_user, write_rotation
-from cml_iam.credentials._rotator import STALE_LOCK, busy, check_lock, free_lock, take_lock
-from cml_iam.credentials._together import folders_of
+from cml_iam.credentials._rotation_state import (
+    STALE_LOCK,
+    Journal,
+    Rotation,
+    UserTags,
+    busy,
+    check_lock,
+    end_journal,
+    free_lock,
+    read_journal,
+    read_user,
+    take_lock,
+    write_journal,
+    write_rotation,
+)
+from cml_iam.credentials._store import Delivery, folders_of
 from cml_iam.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cml_iam.credentials._rotator import Rotator
+    from cml_iam.credentials._rotation_state import Rotator
     from cml_iam.credentials._store import Contents
 
 

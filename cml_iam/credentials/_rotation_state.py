@@ -1,16 +1,100 @@
-"""What a rotation has come to, kept in tags of the user, so that any machine can go on with it."""
+"""What is known of a key under way: the journal beside the store, the user's tags, the lock.
+
+The journal is enough to go on after a crash, and holds no secret; the tags let any machine go on.
+One run at a time makes a key of a user.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from cml_iam.errors import InputError
+from cml_iam.credentials import _files
+from cml_iam.credentials._files import close_folder
+from cml_iam.errors import InputError, RefusedError
 from cml_iam.principal import tags_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from cml_iam.aws.port import Aws
+    from cml_iam.credentials._keys import KeyInfo
+    from cml_iam.credentials._store import Delivery
+
+
+VERSION: Final = 1
+NAME: Final = "journal.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A key is being made for the *user* (an ARN) and *store*, whose keys were *before*.
+
+    *rotation* is the token of the rotation it is part of, None where it is not. *lost* are keys
+    that another run made and lost: they go with this one. Until a rotation has *begun* nobody knows
+    what was before, and no key has been made.
+    """
+
+    user: str
+    store: str
+    before: tuple[str, ...]
+    rotation: str | None = None
+    lost: tuple[str, ...] = ()
+    begun: bool = True
+
+
+def read_journal(folder: Path) -> Journal | None:
+    """Return the journal in *folder*, None where nothing is under way.
+
+    Raises InputError for one that cannot be read: it is never taken for absent.
+    """
+    path = folder / NAME
+    found = _files.read_private(path)
+    if found is None:
+        return None
+    try:
+        raw = json.loads(found.data)
+        if raw["version"] != VERSION:
+            raise ValueError(f"version {raw['version']}")
+        return Journal(
+            str(raw["user"]),
+            str(raw["store"]),
+            tuple(map(str, raw["before"])),
+            raw.get("rotation"),
+            tuple(map(str, raw.get("lost", ()))),
+            bool(raw.get("begun", True)),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"cannot read the journal `{path}`: {type(error).__name__}: {error}",
+            remedy="look at the user's keys, then remove it by hand",
+        ) from None
+
+
+def write_journal(folder: Path, journal: Journal) -> None:
+    """Keep *journal* in *folder*, durably."""
+    raw = {
+        "version": VERSION,
+        "user": journal.user,
+        "store": journal.store,
+        "before": journal.before,
+        "rotation": journal.rotation,
+        "lost": journal.lost,
+        "begun": journal.begun,
+    }
+    data = json.dumps(raw, indent=2).encode()
+    _files.replace_file(folder / NAME, data, spare=folder / f"{NAME}.new")
+
+
+def end_journal(folder: Path) -> None:
+    """Say that nothing is under way any more, and leave nothing behind."""
+    _files.remove_file(folder / f"{NAME}.new")
+    _files.remove_file(folder / NAME)
+    close_folder(folder)
+
 
 Phase = Literal["idle", "observing", "deactivated"]
 
@@ -122,3 +206,93 @@ def _instant(moment: datetime) -> str:
 
 def _parsed(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+OVERLAP: Final = timedelta(days=1)
+COOL_OFF: Final = timedelta(days=7)
+MAX_KEY_AGE: Final = timedelta(days=90)
+"""How old an access key may become, as the setup guide and CIS's benchmark for AWS ask."""
+STALE_LOCK: Final = timedelta(hours=1)
+"""A rotation makes and delivers its key within minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long both keys are active (*overlap*), and the old one inactive (*cool_off*).
+
+    Nothing that was recorded for less than 20 minutes proves that a key is not used: of several
+    uses within 15 minutes AWS records the first. *max_age* is the age no active key may reach.
+    """
+
+    overlap: timedelta = OVERLAP
+    cool_off: timedelta = COOL_OFF
+    max_age: timedelta = MAX_KEY_AGE
+
+    def due(self, key: KeyInfo) -> datetime | None:
+        """Return when the rotation of *key* must begin, so that it is gone in time."""
+        if key.created is None:
+            return None
+        return key.created + self.max_age - self.overlap - self.cool_off
+
+
+@dataclass(frozen=True, slots=True)
+class Rotator:
+    """Everything a rotation of *user*'s key works with; *report* is told of each step done."""
+
+    aws: Aws
+    user: str
+    delivery: Delivery
+    schedule: Schedule
+    clock: Callable[[], datetime]
+    pause: Callable[[float], None]
+    report: Callable[[str], None] = lambda text: None  # noqa: ARG005 - the default does nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a rotation has come to.
+
+    `done`: one key is left, the one in the store. `waiting`: nothing to do before *until*.
+    `in use`: somebody still uses the old key. `not due`: the key is young enough, and a rotation
+    was wanted only if due. `not working`: none is under way, and no key in the store works.
+    *evidence* says more in words.
+    """
+
+    state: Literal["done", "waiting", "in use", "not due", "not working"]
+    rotation: Rotation
+    until: datetime | None = None
+    evidence: str = ""
+
+
+def take_lock(rotator: Rotator, journal: Journal) -> None:
+    """Hold the lock of the user; raises RefusedError when another run does, or was quicker."""
+    token = journal.rotation or ""
+    held = read_user(rotator.aws, rotator.user).lock
+    if held is not None and held.token != token and rotator.clock() - held.since < STALE_LOCK:
+        raise busy(held)
+    if held is None or held.token != token:
+        write_lock(rotator.aws, rotator.user, Lock(token, rotator.clock()))
+    check_lock(rotator, journal)
+
+
+def check_lock(rotator: Rotator, journal: Journal) -> None:
+    """Raise RefusedError when another run has taken the lock."""
+    held = read_user(rotator.aws, rotator.user).lock
+    if held is not None and held.token != journal.rotation:
+        raise busy(held)
+
+
+def free_lock(rotator: Rotator, journal: Journal) -> None:
+    """Let go of the lock, where it is the journal's."""
+    held = read_user(rotator.aws, rotator.user).lock
+    if held is not None and held.token == journal.rotation:
+        write_lock(rotator.aws, rotator.user, None)
+
+
+def busy(held: Lock) -> RefusedError:
+    """Return what to raise while another run makes a key."""
+    over = held.since + STALE_LOCK
+    return RefusedError(
+        f"another run has been making a key of this user since {held.since:%Y-%m-%d %H:%M} UTC",
+        remedy=f"wait for it; if it was interrupted, run the same again after {over:%H:%M} UTC",
+    )

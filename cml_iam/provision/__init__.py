@@ -1,6 +1,7 @@
 """The principal and its policy: planned by reading, applied step by step, repeatable."""
 
 from cml_iam.clock import Hours, parse_hours
+from cml_iam.provision._apply import foresee
 from cml_iam.provision._audit_forms import AuditForm, render_audit
 from cml_iam.provision._bootstrap import (
     apply_plan,
@@ -11,21 +12,29 @@ from cml_iam.provision._bootstrap import (
 )
 from cml_iam.provision._diff import difference
 from cml_iam.provision._drift import Drift, drift_data, read_drift
-from cml_iam.provision._foresee import foresee
 from cml_iam.provision._plan import (
     PIECES,
     PRINCIPAL,
     TRUSTS,
     Applied,
     Call,
+    Desired,
     Piece,
     Plan,
     Step,
     Trust,
-    Wanted,
 )
-from cml_iam.provision._saved import SavedPlan, check_fresh, load_plan, save_plan
-from cml_iam.provision._show import plan_data, plan_lines, step_data, step_lines, summary
+from cml_iam.provision._saved import (
+    SavedPlan,
+    check_fresh,
+    load_plan,
+    plan_data,
+    plan_lines,
+    save_plan,
+    step_data,
+    step_lines,
+    summary,
+)
 from cml_iam.provision._status import KeyStatus, Status, key_data, read_status
 from cml_iam.provision._watch import Watch, watched
 
@@ -36,6 +45,7 @@ __all__ = [
     "Applied",
     "AuditForm",
     "Call",
+    "Desired",
     "Drift",
     "Hours",
     "KeyStatus",
@@ -45,7 +55,6 @@ __all__ = [
     "Status",
     "Step",
     "Trust",
-    "Wanted",
     "Watch",
     "apply_plan",
     "check_fresh",

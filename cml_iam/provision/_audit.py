@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import InputError, NotFoundError, RefusedError
 from cml_iam.policy import load_policy, same_meaning
 from cml_iam.provision._diff import difference
-from cml_iam.provision._plan import Call, Found, Step
+from cml_iam.provision._plan import Call, Draft, Step
 from cml_iam.provision._watch import alarm_parameters, filter_parameters, watched
 from cml_iam.render import audit_values, render_document
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cml_iam.aws.port import Aws
-    from cml_iam.provision._plan import Wanted
+    from cml_iam.provision._plan import Desired
     from cml_iam.provision._watch import Watch, Watched
     from cml_iam.site import Site
 
@@ -39,7 +39,7 @@ BLOCK: Final = dict.fromkeys(
 """A bucket that nobody can open to the public."""
 
 
-def audit_steps(aws: Aws, wanted: Wanted) -> Found:
+def audit_steps(aws: Aws, wanted: Desired) -> Draft:
     """Return the steps that make the trail and the alarms, and what to warn of; only reads.
 
     Raises InputError without a watch, RefusedError for a bucket that serves somebody else.
@@ -48,7 +48,7 @@ def audit_steps(aws: Aws, wanted: Wanted) -> Found:
         raise InputError("the alarms need to know the hours of work")
     audit = _Audit(aws, wanted.site, wanted.watch)
     steps = (*audit.bucket(), *audit.logs(), *audit.topic(), *audit.trail(), *audit.alarms())
-    return Found(steps, audit.warnings())
+    return Draft(steps, audit.warnings())
 
 
 class _Audit:

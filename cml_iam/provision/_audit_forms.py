@@ -6,8 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.provision._audit import BLOCK, DELIVERY, RETENTION
-from cml_iam.provision._hours import YEARS
-from cml_iam.provision._watch import alarm_parameters, filter_parameters, watched
+from cml_iam.provision._watch import YEARS, alarm_parameters, filter_parameters, watched
 from cml_iam.render import (
     aligned,
     anywhere,

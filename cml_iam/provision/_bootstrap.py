@@ -19,20 +19,19 @@ from cml_iam.principal import (
     read_policy,
     read_principal,
 )
-from cml_iam.provision import _steps
 from cml_iam.provision._apply import do_steps
 from cml_iam.provision._audit import audit_steps
-from cml_iam.provision._destroy import destroy_steps
-from cml_iam.provision._live import Grants, other_grants, read_profile
+from cml_iam.provision._destroy import destroy_steps, rollback_steps, version_to
+from cml_iam.provision._live import other_grants, read_profile
 from cml_iam.provision._plan import (
     PRINCIPAL,
     Applied,
-    Found,
+    Desired,
+    Draft,
     Piece,
     Plan,
     Step,
     Trust,
-    Wanted,
     key_step,
 )
 from cml_iam.provision._policies import (
@@ -47,15 +46,13 @@ from cml_iam.provision._policies import (
     shared_policy,
     site_policies,
 )
-from cml_iam.provision._rollback import rollback_steps, version_to
-from cml_iam.provision._tags import ours, tag_step
+from cml_iam.provision._steps import boundary_step, ours, principal_step, profile_step, tag_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from cml_iam.aws.port import Aws, Identity
     from cml_iam.credentials import Delivery
-    from cml_iam.errors import Problem
     from cml_iam.provision._watch import Watch
     from cml_iam.site import Site
 
@@ -91,8 +88,8 @@ def plan_bootstrap(
         boundary = site.boundary_arn
     path = path or (site.path if site.path != "/" else None)
     given = (path, boundary, dict(tags or {}), trust, frozenset(pieces))
-    wanted = Wanted(site, texts, *given, watch=watch)
-    return make_plan(aws, wanted, delivery if "principal" in pieces else None)
+    desired = Desired(site, texts, *given, watch=watch)
+    return make_plan(aws, desired, delivery if "principal" in pieces else None)
 
 
 def plan_adoption(aws: Aws, plan: Plan) -> Plan:
@@ -100,7 +97,7 @@ def plan_adoption(aws: Aws, plan: Plan) -> Plan:
 
     Raises RefusedError where there is nothing to take over.
     """
-    return make_plan(aws, replace(plan.wanted, task="adopt"), None)
+    return make_plan(aws, replace(plan.desired, task="adopt"), None)
 
 
 def plan_rollback(
@@ -112,7 +109,7 @@ def plan_rollback(
     """
     check_account(aws.identity(), site.account)
     target = version_to(aws, site, policy, version)
-    return make_plan(aws, Wanted(site, (), task="rollback", target=target), None)
+    return make_plan(aws, Desired(site, (), task="rollback", target=target), None)
 
 
 def plan_destruction(aws: Aws, site: Site, pieces: Collection[Piece] = PRINCIPAL) -> Plan:
@@ -120,7 +117,7 @@ def plan_destruction(aws: Aws, site: Site, pieces: Collection[Piece] = PRINCIPAL
 
     Raises RefusedError for a principal that cml-iam neither made nor took over.
     """
-    return make_plan(aws, Wanted(site, (), pieces=frozenset(pieces), task="destroy"), None)
+    return make_plan(aws, Desired(site, (), pieces=frozenset(pieces), task="destroy"), None)
 
 
 def apply_plan(
@@ -138,31 +135,31 @@ def apply_plan(
     plan.check()
     store = plan.delivery.store if plan.delivery and plan.key else None
     with store_locked(store) if store else nullcontext():
-        if make_plan(aws, plan.wanted, plan.delivery) != plan:
+        if make_plan(aws, plan.desired, plan.delivery) != plan:
             raise RefusedError(
                 "the account or the store has changed since the plan was made",
                 remedy="look at a new plan",
             )
         steps = [step for step in plan.steps if step.changes]
-        do_steps(aws, steps, lambda: make_plan(aws, plan.wanted, None).steps, report, pause)
+        do_steps(aws, steps, lambda: make_plan(aws, plan.desired, None).steps, report, pause)
         return Applied(plan.principal, plan.changes, _deliver(aws, plan, report, pause))
 
 
-def make_plan(aws: Aws, wanted: Wanted, delivery: Delivery | None) -> Plan:
-    """Look, and return the plan for what is *wanted*; only reads."""
+def make_plan(aws: Aws, desired: Desired, delivery: Delivery | None) -> Plan:
+    """Look, and return the plan for what is *desired*; only reads."""
     identity = aws.identity()
-    check_account(identity, wanted.site.account)
-    for document in wanted.documents:
+    check_account(identity, desired.site.account)
+    for document in desired.documents:
         _check_size(document)
-    kind, name = wanted.site.principal
+    kind, name = desired.site.principal
     # Who sets up the trail may not read the principal, and need not.
-    principal = read_principal(aws, kind, name) if wanted.pieces != {"audit"} else None
-    found = _look(aws, kind, name, principal, wanted, identity)
-    arn = principal.arn if principal else _arn(wanted, kind, name)
+    principal = read_principal(aws, kind, name) if desired.pieces != {"audit"} else None
+    found = _look(aws, kind, name, principal, desired, identity)
+    arn = principal.arn if principal else _arn(desired, kind, name)
     key = plan_key(aws, name, arn, delivery) if delivery and kind == "user" else None
     return Plan(
         identity=identity,
-        wanted=wanted,
+        desired=desired,
         principal=arn,
         steps=found.steps,
         key=key,
@@ -175,141 +172,129 @@ def make_plan(aws: Aws, wanted: Wanted, delivery: Delivery | None) -> Plan:
 
 
 def _look(
-    aws: Aws, kind: Kind, name: str, principal: Principal | None, wanted: Wanted, me: Identity
-) -> Found:
-    match wanted.task:
+    aws: Aws, kind: Kind, name: str, principal: Principal | None, desired: Desired, me: Identity
+) -> Draft:
+    match desired.task:
         case "bootstrap":
-            return _bootstrap_steps(aws, kind, name, principal, wanted)
+            return _bootstrap_steps(aws, kind, name, principal, desired)
         case "adopt":
-            return _adoption(_bootstrap_steps(aws, kind, name, principal, wanted))
+            return _adoption(_bootstrap_steps(aws, kind, name, principal, desired))
         case "rollback":
-            return rollback_steps(aws, wanted)
+            return rollback_steps(aws, desired)
         case "destroy":
             if principal is not None and me.arn == principal.arn:
                 raise RefusedError(f"`{me.arn}` cannot destroy itself", remedy="use other keys")
-            return destroy_steps(aws, kind, name, principal, wanted)
+            return destroy_steps(aws, kind, name, principal, desired)
 
 
-def _adoption(found: Found) -> Found:
+def _adoption(found: Draft) -> Draft:
     """Return of *found* the tags that say: ours; the rest is for later."""
     steps = tuple(step for step in found.steps if step.resource.endswith(" tags"))
     if not steps:
         raise RefusedError("there is nothing to take over", remedy="make it: `bootstrap apply`")
     later = tuple(step for step in found.steps if step.changes and step not in steps)
     known = tuple(each.message for each in found.refused)
-    return Found(steps, (*found.warnings, *known), found.unchecked, later)
+    return Draft(steps, (*found.warnings, *known), found.unchecked, later)
 
 
 def _bootstrap_steps(
-    aws: Aws, kind: Kind, name: str, principal: Principal | None, wanted: Wanted
-) -> Found:
+    aws: Aws, kind: Kind, name: str, principal: Principal | None, desired: Desired
+) -> Draft:
     """Return the steps that make the pieces that are wanted, and what to warn of."""
-    account = _Account(aws, kind, name, principal, wanted)
-    steps: list[Step] = []
-    warnings: tuple[str, ...] = ()
-    unchecked: tuple[str, ...] = ()
-    refused: tuple[Problem, ...] = ()
-    if "boundary" in wanted.pieces:
-        steps.append(account.policy(boundary_of(wanted.site)))
-    steps += account.principal()
-    if "guard" in wanted.pieces:
-        steps += account.attached_policies((guard_of(wanted.site),))
-    if "principal" in wanted.pieces:
-        steps += account.attached_policies(parts_of(wanted))
-        rest = leftovers(aws, kind, name, principal, wanted)
-        steps += rest.steps
-        others = other_grants(aws, kind, name) if principal else Grants((), ())
-        warnings = (*rest.warnings, *_warnings(kind, principal, others, wanted))
-        unchecked = (*rest.unchecked, *others.unchecked)
-        room = attachment_room(aws, kind, principal, steps)
-        warnings, refused = (*warnings, *room.warnings), room.refused
-    held = account.shared(steps)
-    warnings, unchecked = (*warnings, *held.warnings), (*unchecked, *held.unchecked)
-    refused = (*refused, *held.refused)
-    steps += account.tags()
-    if "principal" in wanted.pieces and kind == "role" and wanted.trust == "ec2":
-        steps.append(_steps.profile_step(name, read_profile(aws, name), wanted))
-    if "audit" in wanted.pieces:
-        audit = audit_steps(aws, wanted)
-        steps += audit.steps
-        warnings += audit.warnings
-    return Found(tuple(steps), warnings, unchecked, refused=refused)
+    account = _Account(aws, kind, name, principal, desired)
+    pieces = desired.pieces
+    draft = Draft()
+    if "boundary" in pieces:
+        draft += Draft((account.policy(boundary_of(desired.site)),))
+    draft += Draft(tuple(account.principal()))
+    if "guard" in pieces:
+        draft += Draft(tuple(account.attached_policies((guard_of(desired.site),))))
+    if "principal" in pieces:
+        draft += Draft(tuple(account.attached_policies(parts_of(desired))))
+        draft += leftovers(aws, kind, name, principal, desired)
+        draft += account.other_grants()
+        draft += attachment_room(aws, kind, principal, draft.steps)
+    draft += account.shared(draft.steps)
+    draft += Draft(tuple(account.tags()))
+    if "principal" in pieces and kind == "role" and desired.trust == "ec2":
+        draft += Draft((profile_step(name, read_profile(aws, name), desired),))
+    if "audit" in pieces:
+        draft += audit_steps(aws, desired)
+    return draft
 
 
 class _Account:
     """Reads what is there, and says in steps what is to be done about it."""
 
     def __init__(
-        self, aws: Aws, kind: Kind, name: str, principal: Principal | None, wanted: Wanted
+        self, aws: Aws, kind: Kind, name: str, principal: Principal | None, desired: Desired
     ) -> None:
         self.aws, self.kind, self.name = aws, kind, name
-        self.live, self.wanted = principal, wanted
+        self.live, self.desired = principal, desired
         self.policies: list[tuple[Managed, Policy]] = []
 
     def policy(self, managed: Managed) -> Step:
         live = read_policy(self.aws, managed.arn)
         if live is not None:
             self.policies.append((managed, live))
-        return policy_step(self.aws, managed, live, self.wanted)
+        return policy_step(self.aws, managed, live, self.desired)
 
     def principal(self) -> Iterator[Step]:
-        if "principal" in self.wanted.pieces:
-            yield _steps.principal_step(self.kind, self.name, self.live, self.wanted)
-        if self.live is not None and self.wanted.boundary is not None:
-            yield _steps.boundary_step(self.kind, self.name, self.live, self.wanted.boundary)
+        if "principal" in self.desired.pieces:
+            yield principal_step(self.kind, self.name, self.live, self.desired)
+        if self.live is not None and self.desired.boundary is not None:
+            yield boundary_step(self.kind, self.name, self.live, self.desired.boundary)
 
-    def attached_policies(self, wanted: tuple[Managed, ...]) -> Iterator[Step]:
+    def attached_policies(self, desired: tuple[Managed, ...]) -> Iterator[Step]:
         """Yield the steps for policies and their attachments.
 
         New ones are attached before those in force change, so that what is allowed now and then
         is allowed in between, and what is denied is denied.
         """
         held = self.live.attached if self.live else ()
-        steps = {each.arn: self.policy(each) for each in wanted}
-        yield from (steps[each.arn] for each in wanted if each.arn not in held)
-        if "principal" in self.wanted.pieces:
-            yield from self._attachments(each for each in wanted if each.arn not in held)
-        yield from (steps[each.arn] for each in wanted if each.arn in held)
-        yield from self._attachments(each for each in wanted if each.arn in held)
+        steps = {each.arn: self.policy(each) for each in desired}
+        yield from (steps[each.arn] for each in desired if each.arn not in held)
+        if "principal" in self.desired.pieces:
+            yield from self._attachments(each for each in desired if each.arn not in held)
+        yield from (steps[each.arn] for each in desired if each.arn in held)
+        yield from self._attachments(each for each in desired if each.arn in held)
 
-    def _attachments(self, wanted: Iterator[Managed]) -> Iterator[Step]:
-        for each in wanted:
+    def _attachments(self, desired: Iterator[Managed]) -> Iterator[Step]:
+        for each in desired:
             yield attachment_step(self.kind, self.name, self.live, each)
 
-    def shared(self, steps: Sequence[Step]) -> Found:
+    def shared(self, steps: Sequence[Step]) -> Draft:
         """Say which policies that *steps* rewrite somebody else holds, or are not ours at all."""
         changed = {each.name for each in steps if each.resource == "policy" and each.changes}
         holder = (self.kind, self.name)
-        parts = [
+        drafts = (
             shared_policy(self.aws, live, but=holder, changes=managed.name in changed)
             for managed, live in self.policies
             if managed.name in changed or not ours(live.tags)
-        ]
-        return Found(
-            (),
-            tuple(each for part in parts for each in part.warnings),
-            tuple(each for part in parts for each in part.unchecked),
-            refused=tuple(each for part in parts for each in part.refused),
         )
+        return sum(drafts, Draft())
+
+    def other_grants(self) -> Draft:
+        """Warn of what else gives the principal permissions."""
+        if self.live is None:
+            return Draft()
+        known = {arn for _, arn in site_policies(self.desired.site)}
+        foreign = tuple(f"policy `{arn}`" for arn in self.live.attached if arn not in known)
+        others = other_grants(self.aws, self.kind, self.name)
+        warnings = tuple(
+            f"the {self.kind} also has the {grant}: what that allows is allowed"
+            for grant in (*foreign, *others.found)
+        )
+        return Draft(warnings=warnings, unchecked=others.unchecked)
 
     def tags(self) -> Iterator[Step]:
         """Yield a step for each resource that is there; new ones are made with their tags."""
-        if self.live is not None and "principal" in self.wanted.pieces:
+        if self.live is not None and "principal" in self.desired.pieces:
             address = {NAME[self.kind]: self.name}
-            yield tag_step(self.kind, self.name, self.live.tags, address, self.wanted)
+            yield tag_step(self.kind, self.name, self.live.tags, address, self.desired)
         for managed, live in self.policies:
             address = {"PolicyArn": live.arn}
-            yield tag_step("policy", managed.name, live.tags, address, self.wanted)
-
-
-def _warnings(
-    kind: Kind, principal: Principal | None, others: Grants, wanted: Wanted
-) -> Iterator[str]:
-    known = {arn for _, arn in site_policies(wanted.site)}
-    attached = principal.attached if principal else ()
-    foreign = [f"policy `{arn}`" for arn in attached if arn not in known]
-    for other in (*foreign, *others.found):
-        yield f"the {kind} also has the {other}: what that allows is allowed"
+            yield tag_step("policy", managed.name, live.tags, address, self.desired)
 
 
 def _deliver(
@@ -322,9 +307,9 @@ def _deliver(
     return deliver(aws, plan.key, plan.delivery, pause=pause)
 
 
-def _arn(wanted: Wanted, kind: Kind, name: str) -> str:
-    site = wanted.site
-    return f"arn:{site.partition}:iam::{site.account}:{kind}{wanted.path or site.path}{name}"
+def _arn(desired: Desired, kind: Kind, name: str) -> str:
+    site = desired.site
+    return f"arn:{site.partition}:iam::{site.account}:{kind}{desired.path or site.path}{name}"
 
 
 def _check_size(document: str) -> None:

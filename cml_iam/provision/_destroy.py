@@ -1,4 +1,4 @@
-"""Take the principal and its policies away: what DeleteUser and DeletePolicy need first, in order.
+"""Go back: to the version of a policy that was in force before, or to nothing, in AWS's order.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteUser.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
@@ -6,23 +6,99 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.credentials import key_use, list_keys
-from cml_iam.errors import DeniedError, NotFoundError, NotOfferedError, RefusedError
-from cml_iam.principal import NAME, inline_policies
-from cml_iam.provision._live import read_holders, read_profile, read_tags
-from cml_iam.provision._plan import Call, Found, Step
-from cml_iam.provision._policies import detachment_step, removal_step, site_policies
-from cml_iam.provision._tags import ours
+from cml_iam.errors import DeniedError, InputError, NotFoundError, NotOfferedError, RefusedError
+from cml_iam.principal import NAME, inline_policies, read_document, read_policy
+from cml_iam.provision._diff import difference
+from cml_iam.provision._live import read_holders, read_profile, read_tags, read_versions
+from cml_iam.provision._plan import Call, Draft, Step
+from cml_iam.provision._policies import detachment_step, removal_step, shared_policy, site_policies
+from cml_iam.provision._steps import ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cml_iam.aws.port import Aws
+    from cml_iam.credentials import KeyInfo
     from cml_iam.principal import Kind, Principal
-    from cml_iam.provision._plan import Wanted
+    from cml_iam.provision._live import Version
+    from cml_iam.provision._plan import Desired, Piece
+    from cml_iam.site import Site
+
+
+def version_to(aws: Aws, site: Site, name: str | None, version: str | None) -> tuple[str, str]:
+    """Return the policy to roll back and the version to go back to.
+
+    Without *name* it is the site's policy, without *version* the highest below the one in force:
+    bootstrap leaves the former one there. Raises RefusedError where that is not clear.
+    """
+    arn = _arn(aws, site, name)
+    versions = read_versions(aws, arn)
+    default = next(each for each in versions if each.default)
+    if version is not None:
+        if version not in [each.id for each in versions]:
+            known = ", ".join(each.id for each in versions)
+            raise InputError(f"no version `{version}`", remedy=f"choose one of {known}")
+        return arn, version
+    return arn, _former(versions, default, arn).id
+
+
+def _former(versions: tuple[Version, ...], default: Version, arn: str) -> Version:
+    earlier = [each for each in versions if each.number < default.number]
+    if not earlier:
+        raise RefusedError(f"`{arn}` has no version before {default.id} to go back to")
+    if default != versions[-1]:
+        raise RefusedError(
+            f"`{arn}` is at {default.id} already, rolled back from {versions[-1].id}",
+            remedy=f"to go back further, say where: --to {earlier[-1].id}",
+        )
+    return earlier[-1]
+
+
+def _arn(aws: Aws, site: Site, name: str | None) -> str:
+    """Return the ARN of the policy called *name*, or of the site's where it is a single one."""
+    known = {arn.rpartition("/")[2]: arn for _, arn in site_policies(site)}
+    if name is not None:
+        if name not in known:
+            raise InputError(f"`{name}` is none of the site's policies")
+        arn = known[name]
+    else:
+        arn = site.policy_arn
+    live = read_policy(aws, arn)
+    if live is None:
+        raise RefusedError(f"there is no policy `{arn}`")
+    if not ours(live.tags):
+        raise RefusedError(
+            f"the policy `{arn}` was not made by cml-iam",
+            remedy="take it over first: `cml-iam bootstrap adopt`",
+        )
+    if name is None and read_policy(aws, f"{arn}-2") is not None:
+        raise RefusedError(
+            f"the policy is in several parts, and only you know which go back: `{arn}`, -2 …",
+            remedy="name one of them: --policy NAME",
+        )
+    return arn
+
+
+def rollback_steps(aws: Aws, desired: Desired) -> Draft:
+    """Return the step that makes the version the default one again."""
+    assert desired.target is not None  # noqa: S101 - `plan_rollback` says which
+    arn, version = desired.target
+    name = arn.rpartition("/")[2]
+    live = read_policy(aws, arn)
+    if live is None:
+        raise RefusedError(f"there is no policy `{arn}`")
+    if live.default == version:
+        return Draft((Step("keep", "policy", name, (f"{version} is in force",)),))
+    lines = difference(live.document, read_document(aws, arn, version))
+    call = Call("iam", "set_default_policy_version", {"PolicyArn": arn, "VersionId": version})
+    step = Step("change", "policy", name, (f"~ {live.default} → {version}", *lines), (call,))
+    held = shared_policy(aws, live, but=desired.site.principal, changes=True)
+    again = "the next apply makes the site's policy again: change the site first"
+    return replace(held, steps=(step,), warnings=(again, *held.warnings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,81 +165,84 @@ _UNPAGED: Final = frozenset({"list_service_specific_credentials"})
 
 
 def destroy_steps(
-    aws: Aws, kind: Kind, name: str, principal: Principal | None, wanted: Wanted
-) -> Found:
+    aws: Aws, kind: Kind, name: str, principal: Principal | None, desired: Desired
+) -> Draft:
     """Return the steps that take the principal and the site's policies away.
 
     Keys stop working first; what others may have put on the user goes next, since that may be
     refused; only then what cannot be had back. Raises RefusedError for a principal that is not
     ours.
     """
-    steps: list[Step] = []
-    unchecked: list[str] = []
-    if principal is not None and "principal" in wanted.pieces:
+    draft = Draft()
+    if principal is not None and "principal" in desired.pieces:
         if not ours(principal.tags):
             raise RefusedError(
                 f"the {kind} `{name}` was not made by cml-iam",
                 remedy="take it over first: `cml-iam bootstrap adopt`",
             )
-        steps += (_user_steps if kind == "user" else _role_steps)(aws, name, principal, unchecked)
+        draft += _user(aws, name) if kind == "user" else Draft(tuple(_role_steps(aws, name)))
         # The guard goes last: a role's sessions go on, and what it denies must stay denied.
-        attached = sorted(principal.attached, key=lambda arn: arn == wanted.site.guard_arn)
-        steps += [detachment_step(kind, name, arn) for arn in attached]
+        attached = sorted(principal.attached, key=lambda arn: arn == desired.site.guard_arn)
+        draft += Draft(tuple(detachment_step(kind, name, arn) for arn in attached))
         call = Call("iam", f"delete_{kind}", {NAME[kind]: name})
-        steps.append(Step("delete", kind, name, (), (call,)))
-    policies, warnings = _policy_steps(aws, kind, name, wanted, unchecked)
-    return Found((*steps, *policies), warnings, tuple(unchecked))
+        draft += Draft((Step("delete", kind, name, (), (call,)),))
+    # The parts go from the last.
+    policies = (
+        _policy(aws, kind, name, piece, arn, desired) for piece, arn in site_policies(desired.site)
+    )
+    return sum(policies, draft)
 
 
-def _user_steps(aws: Aws, name: str, _: Principal, unchecked: list[str]) -> Iterator[Step]:
+def _user(aws: Aws, name: str) -> Draft:
     keys = list_keys(aws, name)
-    for key in keys:
-        if key.status == "Active":
-            address = {"UserName": name, "AccessKeyId": key.id, "Status": "Inactive"}
-            call = Call("iam", "update_access_key", address)
-            lines = ("~ Active → Inactive", str(key_use(aws, key.id)))
-            yield Step("change", "key in force", key.id, lines, (call,))
-    yield from _password(aws, name, unchecked)
-    for held in _HELD:
-        for each in _listed(aws, name, held, unchecked):
-            yield Step("delete", held.word, each, (), held.calls(name, each))
-    for key in keys:
-        address = {"UserName": name, "AccessKeyId": key.id}
-        yield Step("delete", "access key", key.id, (), (Call("iam", "delete_access_key", address),))
+    draft = Draft(tuple(_deactivation(aws, name, key) for key in keys if key.active))
+    draft += _password(aws, name)
+    draft += sum((_holdings(aws, name, held) for held in _HELD), Draft())
+    return draft + Draft(tuple(_key_deletion(name, key) for key in keys))
 
 
-def _password(aws: Aws, name: str, unchecked: list[str]) -> Iterator[Step]:
+def _deactivation(aws: Aws, name: str, key: KeyInfo) -> Step:
+    address = {"UserName": name, "AccessKeyId": key.id, "Status": "Inactive"}
+    call = Call("iam", "update_access_key", address)
+    lines = ("~ Active → Inactive", str(key_use(aws, key.id)))
+    return Step("change", "key in force", key.id, lines, (call,))
+
+
+def _key_deletion(name: str, key: KeyInfo) -> Step:
+    address = {"UserName": name, "AccessKeyId": key.id}
+    return Step("delete", "access key", key.id, (), (Call("iam", "delete_access_key", address),))
+
+
+def _password(aws: Aws, name: str) -> Draft:
     try:
         aws.call("iam", "get_login_profile", UserName=name)
     except NotFoundError:
-        return
+        return Draft()
     except DeniedError as error:
-        unchecked.append(_unchecked("password", error))
-        return
+        return _unchecked("password", error)
     call = Call("iam", "delete_login_profile", {"UserName": name})
-    yield Step("delete", "password", name, (), (call,))
+    return Draft((Step("delete", "password", name, (), (call,)),))
 
 
-def _listed(aws: Aws, name: str, held: _Held, unchecked: list[str]) -> tuple[str, ...]:
+def _holdings(aws: Aws, name: str, held: _Held) -> Draft:
+    """Return the steps that take what the user holds of one kind away."""
     try:
         if held.listing in _UNPAGED:
-            found: Any = aws.call("iam", held.listing, UserName=name)[held.key]
+            listed: Any = aws.call("iam", held.listing, UserName=name)[held.key]
         else:
-            found = list(aws.pages("iam", held.listing, held.key, UserName=name))
+            listed = list(aws.pages("iam", held.listing, held.key, UserName=name))
     except (DeniedError, NotOfferedError) as error:
-        unchecked.append(_unchecked(held.word, error))
-        return ()
-    return tuple(each[held.id] if held.id else each for each in found)
+        return _unchecked(held.word, error)
+    ids = [element[held.id] if held.id else element for element in listed]
+    return Draft(tuple(Step("delete", held.word, id_, (), held.calls(name, id_)) for id_ in ids))
 
 
-def _unchecked(word: str, error: DeniedError | NotOfferedError) -> str:
-    return (
-        f"could not check for any {word} ({error.code}): where there is one, AWS does not delete "
-        "the user"
-    )
+def _unchecked(word: str, error: DeniedError | NotOfferedError) -> Draft:
+    why = f"could not check for any {word} ({error.code}): where there is one, AWS does not delete"
+    return Draft(unchecked=(f"{why} the user",))
 
 
-def _role_steps(aws: Aws, name: str, _: Principal, __: list[str]) -> Iterator[Step]:
+def _role_steps(aws: Aws, name: str) -> Iterator[Step]:
     address = {"RoleName": name}
     for each in inline_policies(aws, "role", name):
         call = Call("iam", "delete_role_policy", {**address, "PolicyName": each})
@@ -183,27 +262,20 @@ def _role_steps(aws: Aws, name: str, _: Principal, __: list[str]) -> Iterator[St
             yield Step("delete", "instance profile", each, lines, tuple(calls))
 
 
-def _policy_steps(
-    aws: Aws, kind: Kind, name: str, wanted: Wanted, unchecked: list[str]
-) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    """Return the steps that delete the policies, the parts from the last, and what stays."""
-    steps: list[Step] = []
-    warnings: list[str] = []
-    for piece, arn in site_policies(wanted.site):
-        try:
-            tags = read_tags(aws, arn)
-        except NotFoundError:
-            continue
-        except DeniedError as error:
-            unchecked.append(f"could not check for the policy `{arn}` ({error.code})")
-            continue
-        others = read_holders(aws, arn, but=(kind, name))
-        if piece not in wanted.pieces:
-            warnings.append(f"the {piece} policy `{arn}` stays; --{piece} deletes it, too")
-        elif not ours(tags):
-            warnings.append(f"the policy `{arn}` stays: it was not made by cml-iam")
-        elif others:
-            warnings.append(f"the policy `{arn}` stays: {', '.join(map(str, others))} has it, too")
-        else:
-            steps.append(removal_step(aws, arn))
-    return tuple(steps), tuple(warnings)
+def _policy(aws: Aws, kind: Kind, name: str, piece: Piece, arn: str, desired: Desired) -> Draft:
+    """Return the step that deletes the policy at *arn*, or why it stays."""
+    try:
+        tags = read_tags(aws, arn)
+    except NotFoundError:
+        return Draft()
+    except DeniedError as error:
+        return Draft(unchecked=(f"could not check for the policy `{arn}` ({error.code})",))
+    others = read_holders(aws, arn, but=(kind, name))
+    if piece not in desired.pieces:
+        return Draft(warnings=(f"the {piece} policy `{arn}` stays; --{piece} deletes it, too",))
+    if not ours(tags):
+        return Draft(warnings=(f"the policy `{arn}` stays: it was not made by cml-iam",))
+    if others:
+        holders = ", ".join(map(str, others))
+        return Draft(warnings=(f"the policy `{arn}` stays: {holders} has it, too",))
+    return Draft((removal_step(aws, arn),))

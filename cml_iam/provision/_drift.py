@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cml_iam.principal import read_principal
 from cml_iam.provision._bootstrap import plan_bootstrap
 from cml_iam.provision._plan import PRINCIPAL
-from cml_iam.provision._show import step_data
+from cml_iam.provision._saved import step_data
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -67,7 +67,7 @@ def _on(principal: Principal | None, site: Site) -> frozenset[Piece]:
 
 def _boundary(principal: Principal | None, plan: Plan) -> tuple[str, ...]:
     held = principal.boundary if principal else None
-    if held is None or plan.wanted.boundary is not None:
+    if held is None or plan.desired.boundary is not None:
         return ()  # none, or the plan changes it
     return (f"the principal is bounded by `{held}`, which is not the site's boundary",)
 

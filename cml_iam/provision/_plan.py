@@ -58,7 +58,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Desired:
     """What is to be there: *documents* are the texts of the policy, one for each part of it.
 
     None as *path*, *boundary* (an ARN) means: as it is; *tags* are added to those that are there.
@@ -80,22 +80,32 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What is to be done, by looking at the account: *steps*, and for the reader the rest.
+class Draft:
+    """A part of a plan, by looking at the account: *steps*, and for the reader the rest.
 
-    *later* are steps that are not part of it; *refused* is why none of it may be done.
+    *later* are steps that are not part of it; *refused* is why none of it may be done. Parts are
+    added in the order in which they are done.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     later: tuple[Step, ...] = ()
     refused: tuple[Problem, ...] = ()
 
+    def __add__(self, other: Draft) -> Draft:
+        return Draft(
+            self.steps + other.steps,
+            self.warnings + other.warnings,
+            self.unchecked + other.unchecked,
+            self.later + other.later,
+            self.refused + other.refused,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What *identity* will do so that *wanted* is there; *principal* is its ARN.
+    """What *identity* will do so that *desired* is there; *principal* is its ARN.
 
     *warnings* are about what stays as it is, *unchecked* about what nobody can tell. *key* is None
     for a role, and without a delivery. *later* are steps that are not part of the plan. *refused*
@@ -104,7 +114,7 @@ class Plan:
     """
 
     identity: Identity
-    wanted: Wanted
+    desired: Desired
     principal: str
     steps: tuple[Step, ...]
     key: KeyPlan | None = None

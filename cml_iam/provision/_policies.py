@@ -10,8 +10,8 @@ from cml_iam.policy import load_policy, policy_size, same_meaning
 from cml_iam.principal import NAME
 from cml_iam.provision._diff import difference, document_lines
 from cml_iam.provision._live import read_holders, read_tags, read_versions
-from cml_iam.provision._plan import Call, Found, Step
-from cml_iam.provision._tags import ours, tag_lines, tag_pairs, tags_wanted
+from cml_iam.provision._plan import Call, Draft, Step
+from cml_iam.provision._steps import desired_tags, ours, tag_lines, tag_pairs
 from cml_iam.render import MOST_PARTS, part_name, render_document
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.principal import Kind, Policy, Principal
     from cml_iam.provision._live import Version
-    from cml_iam.provision._plan import Piece, Wanted
+    from cml_iam.provision._plan import Desired, Piece
     from cml_iam.site import Site
 
 MOST_ATTACHED: Final = 10
@@ -44,12 +44,12 @@ class Managed:
     text: str
 
 
-def parts_of(wanted: Wanted) -> tuple[Managed, ...]:
+def parts_of(desired: Desired) -> tuple[Managed, ...]:
     """Return the managed policies that together are the site's policy."""
-    site = wanted.site
+    site = desired.site
     return tuple(
         Managed(part_name(site.policy, number), part_name(site.policy_arn, number), text)
-        for number, text in enumerate(wanted.documents, start=1)
+        for number, text in enumerate(desired.documents, start=1)
     )
 
 
@@ -71,24 +71,24 @@ def guard_of(site: Site) -> Managed:
     return Managed(site.guard, site.guard_arn, render_document(site, "guard").text)
 
 
-def policy_step(aws: Aws, managed: Managed, live: Policy | None, wanted: Wanted) -> Step:
+def policy_step(aws: Aws, managed: Managed, live: Policy | None, desired: Desired) -> Step:
     """Return the step that makes the managed policy mean what is wanted."""
     if live is None:
-        return _create(managed, wanted)
+        return _create(managed, desired)
     if same_meaning(live.document, load_policy(managed.text)):
         return Step("keep", "policy", managed.name, (f"{live.default} means the same",))
     return _change(managed, live, read_versions(aws, managed.arn))
 
 
-def _create(managed: Managed, wanted: Wanted) -> Step:
+def _create(managed: Managed, desired: Desired) -> Step:
     document = load_policy(managed.text, "the wanted document")
     parameters = {
         "PolicyName": managed.name,
         "PolicyDocument": managed.text,
-        "Tags": tag_pairs(wanted),
+        "Tags": tag_pairs(desired),
     }
     size = f"{policy_size(managed.text)} characters"
-    lines = (size, *tag_lines(tags_wanted(wanted)), *document_lines(document))
+    lines = (size, *tag_lines(desired_tags(desired)), *document_lines(document))
     return Step(
         "create", "policy", managed.name, lines, (Call("iam", "create_policy", parameters),)
     )
@@ -107,8 +107,8 @@ def _change(managed: Managed, live: Policy, versions: tuple[Version, ...]) -> St
         calls.append(Call("iam", "delete_policy_version", parameters))
         lines.append(f"- version {version.id}, {why}")
     lines.append(f"the version in use now, {live.default}, stays to go back to")
-    wanted = {"PolicyArn": managed.arn, "PolicyDocument": managed.text, "SetAsDefault": True}
-    calls.append(Call("iam", "create_policy_version", wanted, once=True))
+    desired = {"PolicyArn": managed.arn, "PolicyDocument": managed.text, "SetAsDefault": True}
+    calls.append(Call("iam", "create_policy_version", desired, once=True))
     return Step("change", "policy", managed.name, tuple(lines), tuple(calls))
 
 
@@ -132,7 +132,7 @@ def attachment_step(kind: Kind, name: str, live: Principal | None, managed: Mana
     )
 
 
-def shared_policy(aws: Aws, live: Policy, *, but: tuple[Kind, str], changes: bool) -> Found:
+def shared_policy(aws: Aws, live: Policy, *, but: tuple[Kind, str], changes: bool) -> Draft:
     """Return who else has a policy that *changes*, or that is not ours: then refused.
 
     One that is not ours, stays as it is and is nobody else's may be taken over. *but* is the
@@ -148,27 +148,27 @@ def shared_policy(aws: Aws, live: Policy, *, but: tuple[Kind, str], changes: boo
         held = f", and {others} has it, too" if others else ""
         problem = Problem(f"the policy `{live.arn}` was not made by cml-iam{held}", None, _ADOPT)
         refused = (problem,) if changes or others else ()
-        return Found((), unchecked=unchecked, refused=refused)
+        return Draft(unchecked=unchecked, refused=refused)
     said = f"the policy `{live.arn}` changes for others that have it, too: {others}"
-    return Found((), (said,) if others else (), unchecked)
+    return Draft(warnings=(said,) if others else (), unchecked=unchecked)
 
 
-def attachment_room(aws: Aws, kind: Kind, live: Principal | None, steps: Sequence[Step]) -> Found:
+def attachment_room(aws: Aws, kind: Kind, live: Principal | None, steps: Sequence[Step]) -> Draft:
     """Return why AWS would not attach as many policies to the principal as *steps* do, if so."""
     new = [each for each in steps if each.resource == "attachment" and each.mark == "create"]
     number = len(live.attached if live else ()) + len(new)
     if not new or number <= MOST_ATTACHED:
-        return Found(())
+        return Draft()
     said = f"the {kind} would have {number} policies attached"
     try:
         summary = aws.call("iam", "get_account_summary")["SummaryMap"]
     except DeniedError:
-        return Found((), (f"{said}: AWS allows {MOST_ATTACHED}, unless the quota was raised",))
+        return Draft(warnings=(f"{said}: AWS allows {MOST_ATTACHED}, unless the quota was raised",))
     quota = summary.get(f"AttachedPoliciesPer{kind.title()}Quota", MOST_ATTACHED)
     if number <= quota:
-        return Found(())
+        return Draft()
     remedy = "detach one that it no longer needs, or have the quota raised (Service Quotas: IAM)"
-    return Found((), refused=(Problem(f"{said}, and AWS allows {quota}", None, remedy),))
+    return Draft(refused=(Problem(f"{said}, and AWS allows {quota}", None, remedy),))
 
 
 def detachment_step(kind: Kind, name: str, arn: str) -> Step:
@@ -194,36 +194,36 @@ def removal_step(aws: Aws, arn: str) -> Step:
     return Step("delete", "policy", arn.rpartition("/")[2], lines, tuple(calls))
 
 
-def leftovers(aws: Aws, kind: Kind, name: str, live: Principal | None, wanted: Wanted) -> Found:
+def leftovers(aws: Aws, kind: Kind, name: str, live: Principal | None, desired: Desired) -> Draft:
     """Return the steps that remove parts no longer needed, the last first.
 
     Parts are numbered without a gap, so that the first number nobody has ends the search.
     """
-    steps: list[Step] = []
-    warnings: list[str] = []
-    for number in range(len(wanted.documents) + 1, MOST_PARTS + 1):
-        arn = part_name(wanted.site.policy_arn, number)
+    draft = Draft()
+    for number in range(len(desired.documents) + 1, MOST_PARTS + 1):
+        arn = part_name(desired.site.policy_arn, number)
         try:
             tags = read_tags(aws, arn)
         except NotFoundError:
             break
         except DeniedError as error:
-            said = f"could not check whether a part `{arn}` is left over: "
-            return Found(tuple(steps), tuple(warnings), (f"{said}{error.refused}",))
-        found = _leftover(aws, kind, name, live, arn, tags)
-        steps[:0], warnings = found[0], [*warnings, *found[1]]
-    return Found(tuple(steps), tuple(warnings))
+            said = f"could not check whether a part `{arn}` is left over: {error.refused}"
+            return draft + Draft(unchecked=(said,))
+        part = _leftover(aws, kind, name, live, arn, tags)
+        draft = Draft(part.steps + draft.steps, draft.warnings + part.warnings)
+    return draft
 
 
 def _leftover(
     aws: Aws, kind: Kind, name: str, live: Principal | None, arn: str, tags: dict[str, str]
-) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+) -> Draft:
     if not ours(tags):
-        return (), (f"the policy `{arn}` is named like a part, but not ours: it is left",)
+        named = f"the policy `{arn}` is named like a part, but not ours: it is left"
+        return Draft(warnings=(named,))
     attached = live is not None and arn in live.attached
-    steps = [detachment_step(kind, name, arn)] if attached else []
+    steps = (detachment_step(kind, name, arn),) if attached else ()
     others = read_holders(aws, arn, but=(kind, name))
     if others:
-        named = ", ".join(map(str, others))
-        return tuple(steps), (f"the policy `{arn}` is left: {named} has it too",)
-    return (*steps, removal_step(aws, arn)), ()
+        holders = ", ".join(map(str, others))
+        return Draft(steps, (f"the policy `{arn}` is left: {holders} has it too",))
+    return Draft((*steps, removal_step(aws, arn)))

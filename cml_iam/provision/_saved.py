@@ -1,4 +1,4 @@
-"""A plan kept in a file, to be applied later if nothing has changed meanwhile.
+"""A plan as text lines, as plain data, and in a file to be applied later if nothing has changed.
 
 What is applied is a plan made anew: the file is only compared with it, so that nobody can make
 cml-iam do something by writing into the file.
@@ -8,20 +8,102 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.files import regular_text, write_whole
-from cml_iam.provision._show import plan_data
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from cml_iam.aws.port import Identity
-    from cml_iam.provision._plan import Plan
+    from cml_iam.provision._plan import Plan, Step
     from cml_iam.site import Site
+
+
+_MARK: Final = {
+    "create": "+ create",
+    "change": "~ change",
+    "keep": "= unchanged",
+    "delete": "- delete",
+}
+_INDENT: Final = " " * 14
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """Yield the lines of *plan* as a person reads them."""
+    yield f"account    {plan.identity.account}"
+    yield f"acting as  {plan.identity.arn}"
+    yield f"principal  {plan.principal}"
+    yield ""
+    for step in plan.all_steps:
+        yield from step_lines(step)
+    for warning in (*plan.warnings, *plan.foreseen):
+        yield f"▲ warning: {warning}"
+    yield from (f"? {text}" for text in (*plan.unchecked, *plan.unforeseen))
+    for problem in plan.refused:
+        yield f"✖ apply refuses this: {problem.message}"
+        yield f"    fix: {problem.remedy}"
+    if plan.later:
+        yield ""
+        yield "not part of this; apply would then"
+        for step in plan.later:
+            yield from step_lines(step)
+    yield ""
+    yield summary(plan)
+
+
+def step_lines(step: Step) -> Iterator[str]:
+    """Yield the lines of one *step*: what it is about, and below it the details."""
+    yield f"{_MARK[step.mark]:<12}  {step.resource:<17} {step.name}".rstrip()
+    yield from (f"{_INDENT}{line}" for line in step.lines)
+
+
+def summary(plan: Plan) -> str:
+    """Return how many steps do what."""
+    marks = [step.mark for step in plan.all_steps]
+    if not plan.changes:
+        return f"nothing to do: {len(marks)} unchanged"
+    counts = f"{marks.count('create')} to create, {marks.count('change')} to change"
+    deleted = f", {marks.count('delete')} to delete" if "delete" in marks else ""
+    return f"plan: {counts}{deleted}, {marks.count('keep')} unchanged"
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """Return *plan* as plain data, with the very calls it consists of; it holds no secret."""
+    return {
+        "identity": asdict(plan.identity),
+        "principal": plan.principal,
+        "changes": len(plan.changes),
+        "steps": [step_data(step) for step in plan.all_steps],
+        "key": asdict(plan.key) if plan.key else None,
+        "warnings": [*plan.warnings, *plan.foreseen],
+        "unchecked": [*plan.unchecked, *plan.unforeseen],
+        "refused": [{"message": e.message, "remedy": e.remedy} for e in plan.refused],
+        "later": [step_data(step) for step in plan.later],
+    }
+
+
+def step_data(step: Step) -> dict[str, Any]:
+    """Return *step* as plain data."""
+    return {
+        "mark": step.mark,
+        "resource": step.resource,
+        "name": step.name,
+        "lines": list(step.lines),
+        "calls": [
+            {
+                "service": call.service,
+                "operation": call.operation,
+                "region": call.region,
+                "parameters": dict(call.parameters),
+            }
+            for call in step.calls
+        ],
+    }
+
 
 _FORMAT: Final = "cml-iam plan 1"
 _LARGEST: Final = 1 << 20
@@ -82,7 +164,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
     facts = {
         "account": plan.identity.account,
         "identity": _acting(plan.identity),
-        "site": _fingerprint(plan.wanted.site),
+        "site": _fingerprint(plan.desired.site),
         "steps": steps,
         "key": key,
         "warnings": [*plan.warnings, *plan.unchecked],

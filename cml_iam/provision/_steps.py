@@ -1,21 +1,81 @@
-"""The user or role, its boundary and its instance profile, in steps: pure functions."""
+"""The user or role, its boundary, its instance profile and the tags of all of it, in steps."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import RefusedError
 from cml_iam.policy import load_policy, same_meaning
 from cml_iam.principal import NAME
 from cml_iam.provision._diff import difference
 from cml_iam.provision._plan import Call, Step
-from cml_iam.provision._tags import tag_lines, tag_pairs, tags_wanted
 from cml_iam.render import render_document
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cml_iam.principal import Kind, Principal
     from cml_iam.provision._live import Profile
-    from cml_iam.provision._plan import Wanted
+    from cml_iam.provision._plan import Desired
+
+
+OUR_TAG: Final = ("cml-iam:managed", "true")
+"""The tag that says: cml-iam made this, or took it over."""
+
+MOST_TAGS: Final = 50
+"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+TAKEN_OVER: Final = "~ not made by cml-iam: taken over"
+
+
+def desired_tags(desired: Desired) -> dict[str, str]:
+    """Return every tag our resources carry; raises RefusedError for more than IAM takes."""
+    tags = {**dict([OUR_TAG]), **desired.tags}
+    _check_number("a new resource", tags)
+    return tags
+
+
+def _check_number(resource: str, tags: Mapping[str, str]) -> None:
+    if len(tags) > MOST_TAGS:
+        raise RefusedError(
+            f"{resource} would have {len(tags)} tags, and AWS allows {MOST_TAGS}",
+            remedy="give fewer with --tag, or remove some from it first",
+        )
+
+
+def tag_pairs(desired: Desired) -> list[dict[str, str]]:
+    """Return the tags as IAM takes them."""
+    return [{"Key": key, "Value": value} for key, value in desired_tags(desired).items()]
+
+
+def tag_lines(tags: Mapping[str, str]) -> list[str]:
+    """Return a line for each of *tags*."""
+    return [f"tag {key}={value}" for key, value in tags.items()]
+
+
+def ours(tags: Mapping[str, str]) -> bool:
+    """Whether what carries *tags* was made or taken over by cml-iam."""
+    return tags.get(OUR_TAG[0]) == OUR_TAG[1]
+
+
+def tag_step(
+    resource: str, name: str, tags: Mapping[str, str], address: Mapping[str, str], desired: Desired
+) -> Step:
+    """Return the step that adds the tags that are missing; new resources are made with them."""
+    missing = {k: v for k, v in desired_tags(desired).items() if tags.get(k) != v}
+    if not missing:
+        return Step("keep", f"{resource} tags", name)
+    _check_number(f"the {resource} `{name}`", {**tags, **missing})
+    lines = [
+        f"~ tag {key}={tags[key]} → {value}" if key in tags else f"+ tag {key}={value}"
+        for key, value in missing.items()
+    ]
+    if OUR_TAG[0] in missing:
+        lines.insert(0, TAKEN_OVER)
+    parameters = {**address, "Tags": [{"Key": k, "Value": v} for k, v in missing.items()]}
+    call = Call("iam", f"tag_{resource}", parameters)
+    return Step("change", f"{resource} tags", name, tuple(lines), (call,))
+
 
 _TRUSTED = {
     "ec2": "trusted by EC2: instances may use it",
@@ -25,19 +85,19 @@ _TRUSTED = {
 }
 
 
-def principal_step(kind: Kind, name: str, live: Principal | None, wanted: Wanted) -> Step:
+def principal_step(kind: Kind, name: str, live: Principal | None, desired: Desired) -> Step:
     """Return the step that makes the user or role *name*; tags have a step of their own."""
     if live is None:
-        return _create_principal(kind, name, wanted)
-    if wanted.path is not None and live.path != wanted.path:
+        return _create_principal(kind, name, desired)
+    if desired.path is not None and live.path != desired.path:
         raise RefusedError(
             f"the {kind} `{name}` is at the path `{live.path}`, and moving it changes its ARN",
             remedy=f"leave --path away, or give --path {live.path}",
         )
-    if live.trust is None or same_meaning(live.trust, load_policy(trust(wanted))):
+    if live.trust is None or same_meaning(live.trust, load_policy(trust(desired))):
         return Step("keep", kind, name)
-    lines = difference(live.trust, load_policy(trust(wanted)))
-    parameters = {NAME[kind]: name, "PolicyDocument": trust(wanted)}
+    lines = difference(live.trust, load_policy(trust(desired)))
+    parameters = {NAME[kind]: name, "PolicyDocument": trust(desired)}
     return Step(
         "change", kind, name, lines, (Call("iam", "update_assume_role_policy", parameters),)
     )
@@ -54,21 +114,21 @@ def boundary_step(kind: Kind, name: str, live: Principal, boundary: str) -> Step
     return Step("change", "boundary", label, (line,), (call,))
 
 
-def _create_principal(kind: Kind, name: str, wanted: Wanted) -> Step:
-    path = wanted.path or "/"
-    parameters: dict[str, Any] = {NAME[kind]: name, "Path": path, "Tags": tag_pairs(wanted)}
-    lines = [f"path {path}", *tag_lines(tags_wanted(wanted))]
-    if wanted.boundary is not None:
-        parameters["PermissionsBoundary"] = wanted.boundary
-        lines.insert(1, f"permissions boundary {wanted.boundary}")
+def _create_principal(kind: Kind, name: str, desired: Desired) -> Step:
+    path = desired.path or "/"
+    parameters: dict[str, Any] = {NAME[kind]: name, "Path": path, "Tags": tag_pairs(desired)}
+    lines = [f"path {path}", *tag_lines(desired_tags(desired))]
+    if desired.boundary is not None:
+        parameters["PermissionsBoundary"] = desired.boundary
+        lines.insert(1, f"permissions boundary {desired.boundary}")
     if kind == "role":
-        parameters["AssumeRolePolicyDocument"] = trust(wanted)
-        lines.insert(1, _TRUSTED[wanted.trust])
+        parameters["AssumeRolePolicyDocument"] = trust(desired)
+        lines.insert(1, _TRUSTED[desired.trust])
     call = Call("iam", f"create_{kind}", parameters)
     return Step("create", kind, name, tuple(lines), (call,))
 
 
-def profile_step(name: str, live: Profile | None, wanted: Wanted) -> Step:
+def profile_step(name: str, live: Profile | None, desired: Desired) -> Step:
     """Return the step that makes the instance profile *name* and puts the role of that name in.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-ec2_instance-profiles.html
@@ -77,7 +137,7 @@ def profile_step(name: str, live: Profile | None, wanted: Wanted) -> Step:
     create = Call(
         "iam",
         "create_instance_profile",
-        {**address, "Path": wanted.path or "/", "Tags": tag_pairs(wanted)},
+        {**address, "Path": desired.path or "/", "Tags": tag_pairs(desired)},
     )
     add = Call("iam", "add_role_to_instance_profile", {**address, "RoleName": name})
     line = f"+ role {name}"
@@ -93,6 +153,6 @@ def profile_step(name: str, live: Profile | None, wanted: Wanted) -> Step:
     return Step("change", "instance profile", name, (line,), (add,))
 
 
-def trust(wanted: Wanted) -> str:
+def trust(desired: Desired) -> str:
     """Return the trust policy of the role; raises InputError where the site does not say enough."""
-    return render_document(wanted.site, f"trust-{wanted.trust}").text
+    return render_document(desired.site, f"trust-{desired.trust}").text

@@ -1,31 +1,34 @@
 """The worker manager: EC2 instances that run CML, their life, tags, metrics and health."""
 
-from cml_iam.workers._activity import Activity, CmlLogin, cml_activity
-from cml_iam.workers._asks import (
-    Ask,
-    adopt_ask,
-    launch_ask,
-    operate_ask,
-    start_ask,
-    stop_ask,
-    tag_ask,
-    terminate_ask,
-    untag_ask,
-)
 from cml_iam.workers._async import AsyncWorkerManager
-from cml_iam.workers._cml import CmlAccess, CmlAnswer
+from cml_iam.workers._changes import (
+    Change,
+    Disk,
+    Launch,
+    adopt_change,
+    launch_change,
+    operate_change,
+    start_change,
+    stop_change,
+    tag_change,
+    terminate_change,
+    untag_change,
+)
+from cml_iam.workers._cml import Activity, CmlAccess, CmlAnswer, CmlLogin, cml_activity
 from cml_iam.workers._create import (
     Patience,
-    Place,
+    Placement,
     create_worker,
-    places,
+    placements,
     profile_launch,
     root_disk,
 )
 from cml_iam.workers._fleet import (
     NAMESAKES,
+    Frame,
     Listing,
     Outcome,
+    Watch,
     act,
     find_workers,
     list_fleet,
@@ -40,9 +43,15 @@ from cml_iam.workers._health import (
     health_lines,
     log_health,
 )
-from cml_iam.workers._hold import held, risk_of_stopping
-from cml_iam.workers._idle import Evidence, Judged, Use, check_rules, find_idle
-from cml_iam.workers._launch import Disk, Launch
+from cml_iam.workers._idle import (
+    Evidence,
+    Judged,
+    Use,
+    check_rules,
+    find_idle,
+    held,
+    risk_of_stopping,
+)
 from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metric import (
     EVERY,
@@ -68,7 +77,6 @@ from cml_iam.workers._pending import PendingLaunch, PendingLaunches
 from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, check_name, guard_of
 from cml_iam.workers._threads import in_threads
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
-from cml_iam.workers._watch import Frame, Watch
 
 __all__ = [
     "DEFAULT_GUARD",
@@ -79,8 +87,8 @@ __all__ = [
     "PROBE",
     "USAGE",
     "Activity",
-    "Ask",
     "AsyncWorkerManager",
+    "Change",
     "Check",
     "CmlAccess",
     "CmlAnswer",
@@ -105,7 +113,7 @@ __all__ = [
     "Patience",
     "PendingLaunch",
     "PendingLaunches",
-    "Place",
+    "Placement",
     "Point",
     "Report",
     "ScheduledEvent",
@@ -120,7 +128,7 @@ __all__ = [
     "Worker",
     "WorkerManager",
     "act",
-    "adopt_ask",
+    "adopt_change",
     "check_adoption",
     "check_name",
     "check_rules",
@@ -135,20 +143,20 @@ __all__ = [
     "held",
     "in_threads",
     "is_image_id",
-    "launch_ask",
+    "launch_change",
     "list_fleet",
     "log_health",
     "looks_of",
-    "operate_ask",
-    "places",
+    "operate_change",
+    "placements",
     "profile_launch",
     "risk_of_stopping",
     "root_disk",
-    "start_ask",
+    "start_change",
     "statuses",
-    "stop_ask",
-    "tag_ask",
-    "terminate_ask",
-    "untag_ask",
+    "stop_change",
+    "tag_change",
+    "terminate_change",
+    "untag_change",
     "wait_for",
 ]

@@ -1,6 +1,7 @@
-"""Whether CML itself is up on a worker: what EC2's status checks cannot tell.
+"""What CML itself says, which EC2 and CloudWatch cannot know: whether it is up, how many nodes run.
 
-`GET /api/v0/system_information` needs no sign-in and says `ready`.
+`GET /api/v0/system_information` needs no sign-in and says `ready`. `POST /api/v0/authenticate`
+gives a token, with which `GET /api/v0/system_stats` counts the nodes of each compute.
 https://developer.cisco.com/docs/modeling-labs/
 """
 
@@ -9,18 +10,23 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPSConnection
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from ssl import SSLCertVerificationError
+from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.errors import InputError
+from cml_iam.errors import InputError, RefusedError
 from cml_iam.files import open_regular
+from cml_iam.visible import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from cml_iam.secret import Secret
     from cml_iam.workers._model import Worker
+
 
 PATH: Final = "/api/v0/system_information"
 _SECONDS: Final = 5.0
@@ -51,7 +57,7 @@ class CmlAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CmlRequest:
     """One request of CML's API; what it sends and its headers may be secret."""
 
     path: str
@@ -60,7 +66,7 @@ class Asked:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-ANYBODY: Final = Asked(PATH)
+SYSTEM_INFORMATION: Final = CmlRequest(PATH)
 """What anybody may ask: no sign-in is needed for it."""
 
 
@@ -103,23 +109,23 @@ class CmlAccess:
             return CmlAnswer(False, f"CML: no answer ({_reason(error)})", address=address)
         return _read(address, status, body)
 
-    def exchange(self, address: str, asked: Asked = ANYBODY) -> tuple[int, bytes]:
+    def exchange(self, address: str, request: CmlRequest = SYSTEM_INFORMATION) -> tuple[int, bytes]:
         """Send *asked* once and return the status and what came, up to a bound.
 
         Raises ssl.SSLCertVerificationError for a certificate that is not trusted, and OSError and
         HTTPException where no answer comes.
         """
         try:
-            return self._send(address, asked, self._context())
+            return self._send(address, request, self._context())
         except ssl.SSLCertVerificationError as error:
             if error.verify_code not in _OTHER_NAME or self.ca_file is None:
                 raise
             try:
-                return self._send_pinned(address, asked)
+                return self._send_pinned(address, request)
             except _NotPinnedError:
                 raise error from None
 
-    def _send_pinned(self, address: str, asked: Asked) -> tuple[int, bytes]:
+    def _send_pinned(self, address: str, request: CmlRequest) -> tuple[int, bytes]:
         """Send to a server of another name, if it shows exactly a certificate of the file.
 
         An appliance's own certificate rarely names the address that EC2 gave it.
@@ -127,7 +133,7 @@ class CmlAccess:
         context = self._context()
         context.check_hostname = False
         pinned = _certificates(self.ca_file)
-        return self._send(address, asked, context, lambda shown: shown in pinned)
+        return self._send(address, request, context, lambda shown: shown in pinned)
 
     def _context(self) -> ssl.SSLContext:
         if self.ca_file:
@@ -151,7 +157,7 @@ class CmlAccess:
     def _send(
         self,
         address: str,
-        asked: Asked,
+        request: CmlRequest,
         context: ssl.SSLContext,
         trusts: Callable[[bytes], bool] = lambda _: True,
     ) -> tuple[int, bytes]:
@@ -162,8 +168,8 @@ class CmlAccess:
             shown = connection.sock.getpeercert(binary_form=True) or b""
             if not trusts(shown):
                 raise _NotPinnedError
-            headers = {"Accept": "application/json", **asked.headers}
-            connection.request(asked.method, asked.path, asked.sent, headers)
+            headers = {"Accept": "application/json", **request.headers}
+            connection.request(request.method, request.path, request.sent, headers)
             answer = connection.getresponse()
             body = b""
             # One that drips must not hold us up: the time out of a socket is for each read.
@@ -218,3 +224,100 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return error.reason or "TLS"
     return str(getattr(error, "strerror", None) or error or type(error).__name__).lower()
+
+
+_OK, _UNAUTHORIZED, _FORBIDDEN = 200, 401, 403
+_ADVICE: Final = {
+    _UNAUTHORIZED: "CML does not know this user and password",
+    _FORBIDDEN: "the user must be an administrator of CML",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """How many *nodes* run in CML's labs, or why that is *unknown*."""
+
+    nodes: int | None = None
+    unknown: str | None = None
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CmlLogin:
+    """A user of CML, the same on all workers."""
+
+    username: str
+    password: Secret
+
+
+def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity:
+    """Ask the CML on *worker* how many nodes run; what fails is the reason it is unknown.
+
+    Raises RefusedError where the certificate would not be checked: whoever answers would be given
+    the password.
+    """
+    if access.insecure:
+        raise RefusedError(
+            "the password of CML is not sent to whoever answers",
+            remedy="trust CML's certificate: --cml-ca FILE",
+        )
+    address = worker.private_ip if access.private else worker.address
+    if not address:
+        return Activity(unknown="the worker has no address", remedy="see `cml-iam worker show`")
+    try:
+        token = _json_answer(access, address, _sign_in(login))
+        signed = {"Authorization": f"Bearer {_text(token)}"}
+        stats = _json_answer(access, address, CmlRequest("/api/v0/system_stats", headers=signed))
+        return Activity(nodes=running_nodes(stats))
+    except _StatusError as error:
+        remedy = _ADVICE.get(error.status, "look at CML's own health")
+        return Activity(unknown=f"CML at {address} answered HTTP {error.status}", remedy=remedy)
+    except SSLCertVerificationError as error:
+        return Activity(
+            unknown=f"CML at {address}: its certificate is not trusted ({error.verify_message})",
+            remedy="give the certificate it shows, or its authority's, as --cml-ca FILE",
+        )
+    except (OSError, HTTPException) as error:
+        why = "timed out" if isinstance(error, TimeoutError) else visible(str(error))
+        return Activity(
+            unknown=f"CML at {address} could not be asked: {why}",
+            remedy="check that port 443 is open from here, and that CML runs",
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Activity(
+            unknown=f"what answers at {address} does not say how many nodes run",
+            remedy="check that it is CML, and the primary of its cluster",
+        )
+
+
+def running_nodes(stats: Any) -> int:
+    """Return how many nodes run on all computes; raises where one does not say."""
+    counts = [each["stats"]["dominfo"]["running_nodes"] for each in stats["computes"].values()]
+    if not counts or not all(type(each) is int and each >= 0 for each in counts):
+        raise ValueError("no count of running nodes")
+    return sum(counts)
+
+
+class _StatusError(Exception):
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def _sign_in(login: CmlLogin) -> CmlRequest:
+    sent = json.dumps({"username": login.username, "password": login.password.reveal()})
+    headers = {"Content-Type": "application/json"}
+    return CmlRequest("/api/v0/authenticate", "POST", sent.encode(), headers)
+
+
+def _text(token: Any) -> str:
+    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
+        raise ValueError("no token")
+    return token
+
+
+def _json_answer(access: CmlAccess, address: str, request: CmlRequest) -> Any:
+    status, body = access.exchange(address, request)
+    if status != _OK:
+        raise _StatusError(status)
+    return json.loads(body)

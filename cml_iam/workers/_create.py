@@ -26,7 +26,7 @@ from cml_iam.errors import (
     ThrottledError,
     UnreachableError,
 )
-from cml_iam.workers._launch import Disk, Launch
+from cml_iam.workers._changes import Disk, Launch
 from cml_iam.workers._pending import PendingLaunch, PendingLaunches
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """Where and as what to try: an instance type, and a subnet (None: EC2 chooses)."""
 
     instance_type: str
@@ -100,7 +100,7 @@ def root_disk(image: Image, gib: int | None) -> Disk | None:
     return Disk(gib or image.root_gib, image.root_device) if image.root_device else None
 
 
-def places(profile: WorkerProfile, region: str) -> tuple[Place, ...]:
+def placements(profile: WorkerProfile, region: str) -> tuple[Placement, ...]:
     """Return where to try in *region*: each type in every zone before the next type."""
     subnets = {zone: each for zone, each in profile.subnets.items() if zone[:-1] == region}
     if profile.subnets and not subnets:
@@ -109,9 +109,9 @@ def places(profile: WorkerProfile, region: str) -> tuple[Place, ...]:
             remedy=f"name a region of {', '.join(profile.subnets)}, or add a subnet",
         )
     if not subnets:
-        return tuple(Place(each) for each in profile.instance_types)
+        return tuple(Placement(each) for each in profile.instance_types)
     return tuple(
-        Place(each, subnet, zone)
+        Placement(each, subnet, zone)
         for each in profile.instance_types
         for zone, subnet in subnets.items()
     )
@@ -120,7 +120,7 @@ def places(profile: WorkerProfile, region: str) -> tuple[Place, ...]:
 def create_worker(
     manager: WorkerManager,
     launch: Launch,
-    tries: Sequence[Place],
+    tries: Sequence[Placement],
     *,
     region: str,
     key: str,
@@ -145,7 +145,7 @@ def create_worker(
         if worker is not None:
             return worker
     refusals: list[str] = [] if resumed is None else [resumed[1]]
-    for each in _places_after(tries, resumed[0] if resumed else None):
+    for each in _placements_after(tries, resumed[0] if resumed else None):
         asked = replace(
             launch,
             instance_type=each.instance_type,
@@ -164,7 +164,7 @@ def create_worker(
     )
 
 
-def _places_after(tries: Sequence[Place], failed: Place | None) -> Iterator[Place]:
+def _placements_after(tries: Sequence[Placement], failed: Placement | None) -> Iterator[Placement]:
     """Yield *tries* without the one that was just found to have no capacity."""
     for each in tries:
         known = (each.instance_type, each.subnet_id)
@@ -182,10 +182,10 @@ class _Creation:
     patience: Patience
     tell: Tell
 
-    def resume(self, before: PendingLaunch) -> tuple[Worker | None, tuple[Place, str] | None]:
+    def resume(self, before: PendingLaunch) -> tuple[Worker | None, tuple[Placement, str] | None]:
         """Finish *before*: return its worker, or the place without capacity, or neither."""
         launch = before.launch
-        where = Place(launch.instance_type, launch.subnet_id)
+        where = Placement(launch.instance_type, launch.subnet_id)
         self.tell(
             f"a launch of {before.since:%Y-%m-%d %H:%M} UTC has no known answer: asking for it "
             f"again ({where}) rather than for another worker"

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.catalogue import Permission, granting, load_catalogue
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
-from cml_iam.workers._asks import (
+from cml_iam.workers._changes import (
     DRY_RUN_PASSED,
-    Ask,
-    launch_ask,
-    operate_ask,
-    tag_ask,
-    untag_ask,
+    Change,
+    Launch,
+    launch_change,
+    operate_change,
+    tag_change,
+    untag_change,
 )
-from cml_iam.workers._launch import Launch
 from cml_iam.workers._model import Worker, worker_from
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ def _allowed(action: str, how: str) -> Check:
     return Check(action, Verdict.ALLOWED, how)
 
 
-def _dry_run(action: str, ask: Ask, scene: _Scene) -> Check:
+def _dry_run(action: str, ask: Change, scene: _Scene) -> Check:
     ask.try_out(scene.aws, scene.region)
     return _allowed(action, "EC2's dry run")
 
@@ -283,7 +283,7 @@ def _launching(action: str, scene: _Scene) -> Check:
             f"name an image and a type for {scene.region} in the site file: `[workers.NAME]` or "
             "`restrict.images` and `restrict.instance_types`",
         )
-    return _dry_run(action, launch_ask(scene.launch, scene.guard), scene)
+    return _dry_run(action, launch_change(scene.launch, scene.guard), scene)
 
 
 def _on_worker(permission: Permission, scene: _Scene) -> Check:
@@ -295,11 +295,11 @@ def _on_worker(permission: Permission, scene: _Scene) -> Check:
     ids = [scene.worker.id]
     match action:
         case "ec2:CreateTags":
-            ask = tag_ask(ids, {PROBE: "1"}, scene.guard)
+            ask = tag_change(ids, {PROBE: "1"}, scene.guard)
         case "ec2:DeleteTags":
-            ask = untag_ask(ids, [PROBE], scene.guard)
+            ask = untag_change(ids, [PROBE], scene.guard)
         case _:
-            ask = operate_ask(permission.operation, ids)
+            ask = operate_change(permission.operation, ids)
     return _dry_run(action, ask, scene)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from cml_iam import clock
 from cml_iam.aws import connect
 from cml_iam.errors import (
     AwsError,
@@ -14,22 +15,19 @@ from cml_iam.errors import (
     RefusedError,
     UnreachableError,
 )
-from cml_iam.workers._asks import (
-    Ask,
-    launch_ask,
-    start_ask,
-    stop_ask,
-    tag_ask,
-    terminate_ask,
-    untag_ask,
+from cml_iam.workers._changes import (
+    Change,
+    launch_change,
+    start_change,
+    stop_change,
+    tag_change,
+    terminate_change,
+    untag_change,
 )
 from cml_iam.workers._health import Health, check_connection, check_health
 from cml_iam.workers._metric import EVERY, USAGE, Measure, Utilization
-from cml_iam.workers._metric_data import by_data
-from cml_iam.workers._metric_places import Found
-from cml_iam.workers._metric_series import by_statistics
-from cml_iam.workers._metric_window import DEFAULT_WINDOW
-from cml_iam.workers._metrics import measure, subject_of
+from cml_iam.workers._metric_series import DEFAULT_WINDOW, by_data, by_statistics
+from cml_iam.workers._metrics import History, measure, subject_of
 from cml_iam.workers._model import (
     Image,
     InstanceStatus,
@@ -47,8 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cml_iam.aws.port import Aws, Session
+    from cml_iam.workers._changes import Launch
     from cml_iam.workers._health import ToTry
-    from cml_iam.workers._launch import Launch
 
 PAGE = 500
 """Elements per page, half of EC2's most: a page of instances takes 17 MB while it is read.
@@ -57,10 +55,6 @@ Unpaginated calls draw on a smaller bucket of requests.
 
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 """
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class WorkerManager:
@@ -77,7 +71,7 @@ class WorkerManager:
         *,
         session: Session | None = None,
         guard: GuardTag = DEFAULT_GUARD,
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
         """Work through *aws*, or with the credentials of the boto3 session *session*.
 
@@ -88,7 +82,7 @@ class WorkerManager:
             raise InputError("give a connection or a session, not both")
         self._aws = aws or connect(session=session)
         self._now = now
-        self._found = Found()
+        self._history = History()
         self.guard = guard
 
     def create_instance(
@@ -101,7 +95,7 @@ class WorkerManager:
         """
         where = self._region(region)
         try:
-            answer = launch_ask(launch, self.guard).send(self._aws, where, once=once)
+            answer = launch_change(launch, self.guard).send(self._aws, where, once=once)
         except UnreachableError as error:
             raise UnreachableError(
                 error.message,
@@ -114,7 +108,7 @@ class WorkerManager:
 
     def start_instance(self, instance_id: str, *, region: str | None = None) -> StateChange:
         """Start a stopped worker."""
-        return self.do(start_ask([instance_id]), region=region)[0]
+        return self.do(start_change([instance_id]), region=region)[0]
 
     def stop_instance(
         self,
@@ -125,12 +119,12 @@ class WorkerManager:
         hibernate: bool = False,
     ) -> StateChange:
         """Stop a running worker; *hibernate* works only if it was launched for it."""
-        ask = stop_ask([instance_id], force=force, hibernate=hibernate)
+        ask = stop_change([instance_id], force=force, hibernate=hibernate)
         return self.do(ask, region=region)[0]
 
     def terminate_instance(self, instance_id: str, *, region: str | None = None) -> StateChange:
         """Terminate a worker permanently; raises ProtectedError where it is protected."""
-        return self.do(terminate_ask([instance_id]), region=region)[0]
+        return self.do(terminate_change([instance_id]), region=region)[0]
 
     def get_instance_details(self, instance_id: str, *, region: str | None = None) -> Worker:
         """Return the worker; raises NotFoundError when EC2 knows no such instance."""
@@ -272,13 +266,13 @@ class WorkerManager:
         self, instance_id: str, tags: Mapping[str, str], *, region: str | None = None
     ) -> None:
         """Add *tags*, or change their values; the guard tag and `aws:` keys are refused."""
-        self.do(tag_ask([instance_id], tags, self.guard), region=region)
+        self.do(tag_change([instance_id], tags, self.guard), region=region)
 
     def delete_instance_tags(
         self, instance_id: str, keys: Sequence[str], *, region: str | None = None
     ) -> None:
         """Remove the tags *keys*; the guard tag, `aws:` keys and an empty list are refused."""
-        self.do(untag_ask([instance_id], keys, self.guard), region=region)
+        self.do(untag_change([instance_id], keys, self.guard), region=region)
 
     def get_instance_tags(self, instance_id: str, *, region: str | None = None) -> dict[str, str]:
         """Return the worker's tags."""
@@ -313,9 +307,9 @@ class WorkerManager:
             worker, worker.region if isinstance(worker, Worker) else self._region(region)
         )
         ask = by_statistics(self._aws)
-        return measure(ask, [subject], measures, window, self._now(), self._found)[0]
+        return measure(ask, [subject], measures, window, self._now(), self._history)[0]
 
-    def do(self, ask: Ask, *, region: str | None = None) -> tuple[StateChange, ...]:
+    def do(self, ask: Change, *, region: str | None = None) -> tuple[StateChange, ...]:
         """Do what *ask* says; return the change of each of its workers, of tags none.
 
         Raises AwsError when EC2 does not confirm every worker.
@@ -349,10 +343,10 @@ class WorkerManager:
         if metric_data:
             ask = by_data(self._aws, ask)
         subjects = [subject_of(each, each.region) for each in workers]
-        used = measure(ask, subjects, measures, window, self._now(), self._found)
+        used = measure(ask, subjects, measures, window, self._now(), self._history)
         return {each.id: each for each in used}
 
-    def permits(self, ask: Ask, *, region: str | None = None) -> None:
+    def permits(self, ask: Change, *, region: str | None = None) -> None:
         """Ask EC2 whether *ask* is permitted, changing nothing; raises DeniedError if not."""
         ask.try_out(self._aws, self._region(region))
 

@@ -1,23 +1,80 @@
-"""Series of points asked of CloudWatch: one call for each, several calls at a time.
+"""Series of points asked of CloudWatch: one call for each, or many in one call.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.errors import AwsError, CredentialsError
+from cml_iam.errors import AwsError, CredentialsError, DeniedError, InputError
 from cml_iam.workers._metric import Dimensions, Point
-from cml_iam.workers._metric_window import Window
 from cml_iam.workers._model import in_utc
 from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
+
+
+DEFAULT_WINDOW: Final = timedelta(minutes=15)
+"""Three periods of basic monitoring: in a shorter window there is often no point at all."""
+
+BASIC_PERIOD, DETAILED_PERIOD = 300, 60
+MAX_POINTS = 1440
+"""The most that one GetMetricStatistics answers.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html
+"""
+
+_PERIODS = (60, 300, 900, 3600, 21600, 86400)
+# Points of one minute are kept for 15 days, of five minutes for 63, of an hour for 455.
+_KEPT = ((timedelta(days=63), 3600), (timedelta(days=15), 300))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Whole periods of *period* seconds that cover the *asked* length of time before *end*."""
+
+    start: datetime
+    end: datetime
+    period: int
+    asked: timedelta
+
+
+def choose_period(window: timedelta, *, detailed: bool) -> int:
+    """Return the seconds of a point: as fine as the monitoring, few enough, and still kept."""
+    seconds = window.total_seconds()
+    least = DETAILED_PERIOD if detailed else BASIC_PERIOD
+    for age, kept in _KEPT:
+        if window > age:
+            least = max(least, kept)
+    for period in _PERIODS:
+        if period >= least and seconds / period <= MAX_POINTS:
+            return period
+    raise InputError("the window is longer than CloudWatch keeps points: 455 days")
+
+
+def window_of(window: timedelta, now: datetime, *, detailed: bool) -> Window:
+    """Return the whole periods that cover the last *window* before *now*.
+
+    Raises InputError for a window CloudWatch cannot answer.
+    """
+    if window < timedelta(minutes=1):
+        raise InputError(
+            "the window is shorter than a minute", remedy="EC2 reports every minute at the finest"
+        )
+    if window > timedelta(days=455):
+        raise InputError("the window is longer than CloudWatch keeps points: 455 days")
+    period = choose_period(window, detailed=detailed)
+    # From the start of a period on, so that the first point is a whole one.
+    start = int((now - window).timestamp()) // period * period
+    return Window(datetime.fromtimestamp(start, UTC), now, period, window)
+
 
 THREADS: Final = 32
 """As many calls at once as the port keeps connections for. CloudWatch takes 400 a second."""
@@ -74,15 +131,15 @@ class Series:
         return Point(at, average, maximum, float(raw.get("SampleCount") or 1.0))
 
 
-Answer = tuple[Point, ...] | AwsError
-AskFor = Callable[[Sequence[Series]], Mapping[Series, Answer]]
+PointsOrError = tuple[Point, ...] | AwsError
+Query = Callable[[Sequence[Series]], Mapping[Series, PointsOrError]]
 """Answers each of the series given; raises only CredentialsError."""
 
 
-def by_statistics(aws: Aws) -> AskFor:
+def by_statistics(aws: Aws) -> Query:
     """Return what asks GetMetricStatistics for each series, several at a time."""
 
-    def answer(series: Series) -> Answer:
+    def answer(series: Series) -> PointsOrError:
         try:
             said = aws.call(
                 "cloudwatch",
@@ -100,7 +157,117 @@ def by_statistics(aws: Aws) -> AskFor:
         except AwsError as error:
             return error
 
-    def ask(wanted: Sequence[Series]) -> Mapping[Series, Answer]:
+    def ask(wanted: Sequence[Series]) -> Mapping[Series, PointsOrError]:
         return dict(zip(wanted, in_threads(answer, wanted, THREADS), strict=True))
 
     return ask
+
+
+MAX_QUERIES: Final = 500
+DATA_MAX_POINTS: Final = 100_800
+
+
+def by_data(aws: Aws, otherwise: Query) -> Query:
+    """Return what asks GetMetricData in batches, and *otherwise* where that is refused."""
+
+    def answer(batch: Sequence[Series]) -> Mapping[Series, PointsOrError]:
+        try:
+            return _data_of(aws, batch)
+        except DeniedError:
+            return otherwise(batch)
+        except CredentialsError:
+            raise
+        except AwsError as error:
+            return dict.fromkeys(batch, error)
+
+    def ask(wanted: Sequence[Series]) -> Mapping[Series, PointsOrError]:
+        parts = in_threads(answer, list(batches(wanted)))
+        return {series: points for part in parts for series, points in part.items()}
+
+    return ask
+
+
+def batches(series: Iterable[Series]) -> Iterator[list[Series]]:
+    """Yield *series* by region and window, as many together as one call takes."""
+    groups: dict[tuple[str, Window], list[Series]] = defaultdict(list)
+    for each in series:
+        groups[each.region, each.window].append(each)
+    for (_, window), group in groups.items():
+        length = (window.end - window.start).total_seconds()
+        room = min(MAX_QUERIES, DATA_MAX_POINTS // int(length // window.period + 1))
+        yield from _filled(group, room)
+
+
+def _filled(group: Sequence[Series], room: int) -> Iterator[list[Series]]:
+    """Yield *group* in parts of up to *room* statistics each."""
+    batch: list[Series] = []
+    used = 0
+    for each in group:
+        if batch and used + len(each.statistics) > room:
+            yield batch
+            batch, used = [], 0
+        batch.append(each)
+        used += len(each.statistics)
+    yield batch
+
+
+def _data_of(aws: Aws, batch: Sequence[Series]) -> dict[Series, PointsOrError]:
+    """Ask for all of *batch*, of one region and one window, in one call (and its further pages)."""
+    named = {f"q{number}": each for number, each in enumerate(batch)}
+    window = batch[0].window
+    results = aws.pages(
+        "cloudwatch",
+        "get_metric_data",
+        "MetricDataResults",
+        region=batch[0].region,
+        MetricDataQueries=[
+            {
+                "Id": f"{name}_{statistic.lower()}",
+                "MetricStat": {
+                    "Metric": each.as_aws(),
+                    "Period": window.period,
+                    "Stat": statistic,
+                },
+            }
+            for name, each in named.items()
+            for statistic in each.statistics
+        ],
+        StartTime=window.start,
+        EndTime=window.end,
+        ScanBy="TimestampAscending",
+    )
+    values, failures = _merged(results)
+    return {
+        each: failures[name] if name in failures else each.points(_periods(values[name]))
+        for name, each in named.items()
+    }
+
+
+Values = dict[datetime, dict[str, Any]]
+_NAMES: Final = {each.lower(): each for each in ("Average", "Maximum", "SampleCount", "Sum")}
+
+
+def _merged(results: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Values], dict[str, AwsError]]:
+    """Return the values by series, time and statistic, and the series that AWS did not answer.
+
+    A result may come in pieces, over several pages.
+    """
+    values: dict[str, Values] = defaultdict(lambda: defaultdict(dict))
+    failures: dict[str, AwsError] = {}
+    for result in results:
+        name, _, statistic = result["Id"].partition("_")
+        if result.get("StatusCode") in ("Forbidden", "InternalError"):
+            failures[name] = _failure(result)
+        for at, value in zip(result.get("Timestamps", ()), result.get("Values", ()), strict=True):
+            values[name][at][_NAMES[statistic]] = value
+    return values, failures
+
+
+def _periods(values: Values) -> list[dict[str, Any]]:
+    return [{"Timestamp": at, **one} for at, one in values.items()]
+
+
+def _failure(result: Mapping[str, Any]) -> AwsError:
+    said = "; ".join(each.get("Value", "") for each in result.get("Messages", ()))
+    kind = DeniedError if result["StatusCode"] == "Forbidden" else AwsError
+    return kind(f"CloudWatch answered {result['StatusCode']}: {said}", operation="GetMetricData")

@@ -1,32 +1,31 @@
 """How busy workers are, from CloudWatch; where that is unknown, why, and what to do about it.
 
-Places where a metric may be are tried in rounds: in each, everything still unknown is asked for at
+Each set of dimensions is a metric of its own, and asking for one finds no point of another. So the
+candidates for a measure are tried in rounds: in each, everything still unknown is asked for at
 once, of GetMetricStatistics in threads or of GetMetricData in batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from threading import Lock
+from typing import Any, Final
 
 from cml_iam import errors
 from cml_iam.workers._metric import (
     UNTIL_IT_RUNS,
+    Dimensions,
     Measure,
     Metric,
     Point,
     Unknown,
     Utilization,
 )
-from cml_iam.workers._metric_places import Found, Place, Wanted, wanted_of
-from cml_iam.workers._metric_series import Answer, AskFor, Series
-from cml_iam.workers._metric_window import Window, window_of
+from cml_iam.workers._metric_series import PointsOrError, Query, Series, Window, window_of
 from cml_iam.workers._model import Worker, check_id
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _BY_ERROR: Final = (
     (errors.DeniedError, Unknown.NO_PERMISSION),
@@ -35,36 +34,17 @@ _BY_ERROR: Final = (
     (errors.UnreachableError, Unknown.NO_ANSWER),
     (errors.AwsError, Unknown.FAILED),
 )
-
-
-@dataclass(slots=True)
-class _Search:
-    """One measure of one worker: the places still to try, and what was found so far."""
-
-    id: str
-    region: str
-    window: Window
-    wanted: Wanted
-    worker: Worker | None
-    places: list[Place]
-    stale: Metric | None = None
-    metric: Metric | None = None
-
-    @property
-    def open(self) -> bool:
-        return self.metric is None and bool(self.places)
-
-    def series(self, place: Place) -> list[Series]:
-        rate = self.wanted.measure.is_rate
-        return [
-            Series(place.namespace, place.metric, part, rate, self.region, self.window)
-            for part in place.parts
-        ]
-
-    def made(self, **given: object) -> Metric:
-        measure = self.wanted.measure
-        made = Metric(measure.value, self.window.period, unit=measure.unit)
-        return replace(made, **given)  # type: ignore[arg-type] # the fields of Metric
+_INSTANCE: Final = {
+    Measure.CPU: "CPUUtilization",
+    Measure.NETWORK_IN: "NetworkIn",
+    Measure.NETWORK_OUT: "NetworkOut",
+}
+_DISK: Final = {
+    Measure.DISK_READ: ("EBSReadBytes", "VolumeReadBytes"),
+    Measure.DISK_WRITE: ("EBSWriteBytes", "VolumeWriteBytes"),
+    Measure.DISK_READ_OPS: ("EBSReadOps", "VolumeReadOps"),
+    Measure.DISK_WRITE_OPS: ("EBSWriteOps", "VolumeWriteOps"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +55,11 @@ class Subject:
     region: str
     worker: Worker | None = field(default=None, compare=False)
 
+    @property
+    def detailed(self) -> bool:
+        """Whether it is known to report each minute."""
+        return self.worker is not None and self.worker.detailed_monitoring
+
 
 def subject_of(worker: Worker | str, region: str) -> Subject:
     """Return *worker*, or the instance of that id in *region*, as whom to measure."""
@@ -83,164 +68,303 @@ def subject_of(worker: Worker | str, region: str) -> Subject:
     return Subject(check_id(worker), region)
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A metric under each of *parts*, whose points are summed; nearly always one."""
+
+    namespace: str
+    metric: str
+    parts: tuple[Dimensions, ...]
+
+    @property
+    def dimension_names(self) -> str:
+        """The names of the dimensions, in words."""
+        return ", ".join(name for name, _ in self.parts[0]) or "none"
+
+    @property
+    def form(self) -> str:
+        """What it has in common with the same candidate of another worker."""
+        return f"{self.namespace} {self.metric}: {self.dimension_names}"
+
+
+def candidates(measure: Measure, subject: Subject) -> tuple[Candidate, ...]:
+    """Return where *measure* of *subject* alone may be, in the order in which it is looked for."""
+    alone: Dimensions = (("InstanceId", subject.id),)
+    if measure in _INSTANCE:
+        return (Candidate("AWS/EC2", _INSTANCE[measure], (alone,)),)
+    if measure in _DISK:
+        return _disk_candidates(measure, alone, subject.worker)
+    return tuple(_memory(each) for each in agent_dimensions(subject.id, subject.worker))
+
+
+def agent_dimensions(instance_id: str, worker: Worker | None) -> tuple[Dimensions, ...]:
+    """Return the sets of dimensions under which the CloudWatch agent may report a worker.
+
+    The agent's wizard appends image, id and type, and the group's name in an Auto Scaling group;
+    `aggregation_dimensions` of `[["InstanceId"]]` makes the other common one. An agent that
+    appends nothing reports under `host` alone, the name the machine gives itself.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch-Agent-Configuration-File-Details.html
+    """
+    alone: Dimensions = (("InstanceId", instance_id),)
+    if worker is None:
+        return (alone,)
+    typed = ("InstanceType", worker.instance_type)
+    full: Dimensions = (("ImageId", worker.image_id), *alone, typed)
+    grouped = [(*group, *full) for group in _group(worker)]
+    hosts: list[Dimensions] = [(("host", name),) for name in _host_names(worker)]
+    return (full, alone, *grouped, *hosts, (*alone, typed))
+
+
+def _group(worker: Worker) -> list[Dimensions]:
+    name = worker.tags.get("aws:autoscaling:groupName")
+    return [(("AutoScalingGroupName", name),)] if name else []
+
+
+def _host_names(worker: Worker) -> list[str]:
+    """Return what the machine may call itself: its private name, whole and without the domain."""
+    name = worker.private_dns_name or ""
+    return list(dict.fromkeys(text for text in (name, name.partition(".")[0]) if text))
+
+
+def _shared(measure: Measure, worker: Worker | None) -> tuple[Candidate, ...]:
+    """Return where an agent may report for several workers at once: no point there is one's own."""
+    if measure is not Measure.MEMORY or worker is None:
+        return ()
+    image: Dimensions = (("ImageId", worker.image_id),)
+    kind: Dimensions = (("InstanceType", worker.instance_type),)
+    return tuple(_memory(each) for each in (image, kind, *_group(worker), ()))
+
+
+def _memory(dimensions: Dimensions) -> Candidate:
+    return Candidate("CWAgent", "mem_used_percent", (dimensions,))
+
+
+def _disk_candidates(
+    measure: Measure, alone: Dimensions, worker: Worker | None
+) -> tuple[Candidate, ...]:
+    """Return the instance's own sum, and that of its volumes, which bare metal has alone.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
+    https://docs.aws.amazon.com/ebs/latest/userguide/using_cloudwatch_ebs.html
+    """
+    of_instance, of_volume = _DISK[measure]
+    instance = Candidate("AWS/EC2", of_instance, (alone,))
+    if worker is None or not worker.volume_ids:
+        return (instance,)
+    parts = tuple((("VolumeId", volume),) for volume in worker.volume_ids)
+    volumes = Candidate("AWS/EBS", of_volume, parts)
+    return (volumes, instance) if ".metal" in worker.instance_type else (instance, volumes)
+
+
+class History:
+    """Remembers where metrics were found, so that the next time they are looked for there first.
+
+    May be used from many threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._own: dict[tuple[str, Measure], str] = {}
+        self._forms: Counter[str] = Counter()
+
+    def note(self, instance_id: str, measure: Measure, candidate: Candidate) -> None:
+        """Note that points of the instance's *measure* are at *candidate*."""
+        with self._lock:
+            if self._own.get((instance_id, measure)) != candidate.form:
+                self._own[instance_id, measure] = candidate.form
+                self._forms[candidate.form] += 1
+
+    def ordered(
+        self, instance_id: str, measure: Measure, candidates: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """Return *candidates*: the instance's own first, then those found most often of others."""
+        with self._lock:
+            own = self._own.get((instance_id, measure))
+            return sorted(candidates, key=lambda each: (each.form != own, -self._forms[each.form]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One measure of one subject in a window."""
+
+    subject: Subject
+    measure: Measure
+    window: Window
+
+    def series(self, candidate: Candidate) -> list[Series]:
+        rate, region = self.measure.is_rate, self.subject.region
+        return [
+            Series(candidate.namespace, candidate.metric, part, rate, region, self.window)
+            for part in candidate.parts
+        ]
+
+    def metric(self, **fields: Any) -> Metric:
+        measure = self.measure
+        return Metric(measure.value, self.window.period, unit=measure.unit, **fields)
+
+
 def measure(
-    ask: AskFor,
+    query: Query,
     subjects: Sequence[Subject],
     measures: Sequence[Measure],
     window: timedelta,
     now: datetime,
-    found: Found,
+    history: History,
 ) -> list[Utilization]:
-    """Return how busy each of *subjects* was in the last *window* before *now*, by *ask*.
+    """Return how busy each of *subjects* was in the last *window* before *now*, by *query*.
 
     Raises CredentialsError, and InputError for a window CloudWatch cannot answer.
     """
-    frames = {
+    windows = {
         detailed: window_of(window, now, detailed=detailed)
-        for detailed in {_is_detailed(each) for each in subjects}
+        for detailed in {subject.detailed for subject in subjects}
     }
-    searches = {
-        (subject.id, each): _search(subject, each, frames[_is_detailed(subject)], found)
+    searches = [
+        _Search(subject, each, windows[subject.detailed])
         for subject in subjects
         for each in measures
-    }
-    while opened := [each for each in searches.values() if each.open]:
-        _try_next(ask, opened, found)
-    _explain(ask, list(searches.values()))
+    ]
+    metrics = _found(query, searches, history)
+    missing = {each: _why_missing(each) for each in searches if each not in metrics}
+    metrics |= missing | _shared_only(query, missing)
     return [
         Utilization(
             subject.id,
             subject.region,
-            frames[_is_detailed(subject)].start,
+            windows[subject.detailed].start,
             now,
-            {each: _metric_of(searches[subject.id, each]) for each in measures},
+            {each: metrics[_Search(subject, each, windows[subject.detailed])] for each in measures},
         )
         for subject in subjects
     ]
 
 
-def _is_detailed(subject: Subject) -> bool:
-    return subject.worker is not None and subject.worker.detailed_monitoring
+def _found(query: Query, searches: Sequence[_Search], history: History) -> dict[_Search, Metric]:
+    """Return the metric of each search that has points, or whose question was refused.
+
+    Where only old points are found, those of the candidate with the newest.
+    """
+    metrics = {each: metric for each in searches if (metric := _of_stopped(each))}
+    stale: dict[_Search, Metric] = {}
+    left = {
+        each: history.ordered(each.subject.id, each.measure, candidates(each.measure, each.subject))
+        for each in searches
+    }
+    while tried := [
+        (each, left[each].pop(0)) for each in left if each not in metrics and left[each]
+    ]:
+        answers = query([series for each, at in tried for series in each.series(at)])
+        for search, candidate in tried:
+            points = _summed([answers[series] for series in search.series(candidate)])
+            if isinstance(points, errors.AwsError):
+                reason = next(reason for kind, reason in _BY_ERROR if isinstance(points, kind))
+                metrics[search] = search.metric(unknown=reason, detail=points.message)
+            elif points:
+                history.note(search.subject.id, search.measure, candidate)
+                metric = _with_points(search, candidate, points)
+                if metric.unknown is None:
+                    metrics[search] = metric
+                elif search not in stale or stale[search].points[-1].at < points[-1].at:
+                    stale[search] = metric
+    return stale | metrics
 
 
-def _search(subject: Subject, asked: Measure, window: Window, found: Found) -> _Search:
-    wanted = wanted_of(asked, subject.id, subject.worker)
-    places = list(found.ordered(subject.id, asked, wanted.places))
-    made = _Search(subject.id, subject.region, window, wanted, subject.worker, places)
-    worker = subject.worker
-    if worker and worker.state != "running":
-        made.metric = made.made(
-            unknown=Unknown.NOT_RUNNING,
-            detail=f"the worker is {worker.state}",
-            advice=UNTIL_IT_RUNS.get(worker.state),
-        )
-    return made
-
-
-def _try_next(ask: AskFor, searches: Sequence[_Search], found: Found) -> None:
-    """Ask for the next place of each of *searches*, all at once."""
-    tried = [(each, each.places.pop(0)) for each in searches]
-    answers = ask([series for each, place in tried for series in each.series(place)])
-    for each, place in tried:
-        points = _summed([answers[series] for series in each.series(place)])
-        if isinstance(points, errors.AwsError):
-            reason = next(reason for kind, reason in _BY_ERROR if isinstance(points, kind))
-            each.metric = each.made(unknown=reason, detail=points.message)
-        elif points:
-            _take(each, place, points)
-            found.note(each.id, each.wanted.measure, place)
-
-
-def _take(search: _Search, place: Place, points: tuple[Point, ...]) -> None:
-    """Note *points* as the answer, or as a stale one that another place may better."""
-    window = search.window
-    made = search.made(
-        points=points, dimensions=place.parts[0], source=f"{place.namespace} {place.metric}"
+def _of_stopped(search: _Search) -> Metric | None:
+    worker = search.subject.worker
+    if worker is None or worker.state == "running":
+        return None
+    return search.metric(
+        unknown=Unknown.NOT_RUNNING,
+        detail=f"the worker is {worker.state}",
+        advice=UNTIL_IT_RUNS.get(worker.state),
     )
-    silent_since = points[-1].at + timedelta(seconds=window.period)
-    if window.end - silent_since <= timedelta(seconds=2 * window.period):
-        search.metric = made
-        return
+
+
+def _with_points(search: _Search, candidate: Candidate, points: tuple[Point, ...]) -> Metric:
+    """Return the metric of *points*; a stale one where the last two periods have none."""
+    period = timedelta(seconds=search.window.period)
+    metric = search.metric(
+        points=points,
+        dimensions=candidate.parts[0],
+        source=f"{candidate.namespace} {candidate.metric}",
+    )
+    if search.window.end - (points[-1].at + period) <= 2 * period:
+        return metric
     last = f"the last point is of {points[-1].at:%Y-%m-%d %H:%M} UTC"
-    if search.stale is None or search.stale.points[-1].at < points[-1].at:
-        search.stale = replace(made, unknown=Unknown.STALE, detail=last)
+    return replace(metric, unknown=Unknown.STALE, detail=last)
 
 
-def _summed(answers: Sequence[Answer]) -> Answer:
+def _summed(answers: Sequence[PointsOrError]) -> PointsOrError:
     """Return the sum of *answers* where all of them have a point; the first error, if any."""
     by_time: list[Mapping[datetime, Point]] = []
-    for each in answers:
-        if isinstance(each, errors.AwsError):
-            return each
-        by_time.append({point.at: point for point in each})
+    for answer in answers:
+        if isinstance(answer, errors.AwsError):
+            return answer
+        by_time.append({point.at: point for point in answer})
     if len(by_time) == 1:
         return answers[0]
     shared = sorted(set.intersection(*map(set, by_time)))
     return tuple(
         Point(
             at,
-            sum(each[at].average for each in by_time),
-            sum(each[at].maximum for each in by_time),
-            min(each[at].samples for each in by_time),
+            sum(points[at].average for points in by_time),
+            sum(points[at].maximum for points in by_time),
+            min(points[at].samples for points in by_time),
         )
         for at in shared
     )
 
 
-def _metric_of(search: _Search) -> Metric:
-    if search.metric or search.stale:
-        return search.metric or search.stale or search.made()
-    reason, detail = _why_missing(search)
-    return search.made(unknown=reason, detail=detail)
-
-
-def _why_missing(search: _Search) -> tuple[Unknown, str]:
-    worker, window = search.worker, search.window
+def _why_missing(search: _Search) -> Metric:
+    worker, window = search.subject.worker, search.window
     two_periods = timedelta(seconds=2 * window.period)
+    tried = candidates(search.measure, search.subject)
     if worker and worker.launched_at and window.end - worker.launched_at < two_periods:
         age = int((window.end - worker.launched_at).total_seconds())
-        return Unknown.TOO_YOUNG, f"started {age} s ago, and a period has {window.period} s"
-    if window.asked < two_periods:
-        return Unknown.WINDOW_TOO_SHORT, f"the window holds fewer than two of {window.period} s"
-    if search.wanted.measure is not Measure.MEMORY:
-        tried = " or ".join(f"{each.namespace} {each.metric}" for each in search.wanted.places)
-        return Unknown.NO_DATA, f"no {tried} in the window"
-    if worker is None:
-        return Unknown.NOT_IDENTIFIED, "only the dimension InstanceId could be tried"
-    tried = "; ".join(_names(place) for place in search.wanted.places)
-    return Unknown.NO_AGENT, f"no mem_used_percent under the dimensions: {tried}"
+        reason = Unknown.TOO_YOUNG
+        detail = f"started {age} s ago, and a period has {window.period} s"
+    elif window.asked < two_periods:
+        reason = Unknown.WINDOW_TOO_SHORT
+        detail = f"the window holds fewer than two of {window.period} s"
+    elif search.measure is not Measure.MEMORY:
+        reason = Unknown.NO_DATA
+        names = " or ".join(f"{each.namespace} {each.metric}" for each in tried)
+        detail = f"no {names} in the window"
+    elif worker is None:
+        reason = Unknown.NOT_IDENTIFIED
+        detail = "only the dimension InstanceId could be tried"
+    else:
+        reason = Unknown.NO_AGENT
+        names = "; ".join(each.dimension_names for each in tried)
+        detail = f"no mem_used_percent under the dimensions: {names}"
+    return search.metric(unknown=reason, detail=detail)
 
 
-def _explain(ask: AskFor, searches: Sequence[_Search]) -> None:
-    """Look whether what is missing is reported where no single worker can be told.
+def _shared_only(query: Query, missing: Mapping[_Search, Metric]) -> dict[_Search, Metric]:
+    """Return the metrics that are reported where no single worker can be told.
 
     Few calls: workers of one image, type or group share them.
     """
-    missing = [
-        each
-        for each in searches
-        if each.wanted.others and not (each.metric or each.stale)
-        and _why_missing(each)[0] is Unknown.NO_AGENT
-    ]  # fmt: skip
-    asked = {one: place for each in missing for place, one in _others(each)}
-    answers = ask(list(asked)) if asked else {}
-    for each in missing:
-        there = [_names(place) for place, one in _others(each) if _has_points(answers[one])]
-        if there:
-            each.metric = each.made(
+    searches = [each for each, why in missing.items() if why.unknown is Unknown.NO_AGENT]
+    series = {one: None for each in searches for _, one in _shared_series(each)}
+    answers = query(list(series)) if series else {}
+    metrics = {}
+    for search in searches:
+        names = [
+            candidate.dimension_names
+            for candidate, one in _shared_series(search)
+            if not isinstance(answers[one], errors.AwsError) and answers[one]
+        ]
+        if names:
+            metrics[search] = search.metric(
                 unknown=Unknown.OTHER_DIMENSIONS,
                 detail="mem_used_percent is there under these dimensions only, and so is no single "
-                f"worker's: {'; '.join(there)}",
+                f"worker's: {'; '.join(names)}",
             )
+    return metrics
 
 
-def _others(search: _Search) -> Iterator[tuple[Place, Series]]:
-    return ((place, one) for place in search.wanted.others for one in search.series(place))
-
-
-def _has_points(answer: Answer) -> bool:
-    return not isinstance(answer, errors.AwsError) and bool(answer)
-
-
-def _names(place: Place) -> str:
-    return ", ".join(name for name, _ in place.parts[0]) or "none"
+def _shared_series(search: _Search) -> Iterator[tuple[Candidate, Series]]:
+    for candidate in _shared(search.measure, search.subject.worker):
+        for series in search.series(candidate):
+            yield candidate, series

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 
 from cml_iam.errors import InputError
 from cml_iam.visible import visible
-from cml_iam.workers._tags import from_aws
+from cml_iam.workers._tags import INSTANCE_ID, from_aws
 
-_INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
 _IMAGE_ID = re.compile(r"ami-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
@@ -127,7 +126,7 @@ def check_id(instance_id: str) -> str:
 
 def is_instance_id(text: str) -> bool:
     """Say whether *text* is written like an instance's id."""
-    return _INSTANCE_ID.fullmatch(text) is not None
+    return INSTANCE_ID.fullmatch(text) is not None
 
 
 def is_image_id(text: str) -> bool:

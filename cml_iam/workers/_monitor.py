@@ -6,22 +6,22 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from cml_iam import clock
 from cml_iam.errors import IncompleteError
 from cml_iam.workers._fleet import Listing, list_fleet, statuses
 from cml_iam.workers._health import Health, Verdict, fleet_lines, health_lines
-from cml_iam.workers._kept import Answer, Kept
 from cml_iam.workers._manager import WorkerManager
-from cml_iam.workers._metric_window import DEFAULT_WINDOW
-from cml_iam.workers._threads import in_threads
+from cml_iam.workers._metric_series import DEFAULT_WINDOW
+from cml_iam.workers._threads import Cache, Cached, in_threads
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Identity
+    from cml_iam.workers._changes import Launch
     from cml_iam.workers._cml import CmlAnswer
-    from cml_iam.workers._launch import Launch
     from cml_iam.workers._metric import Utilization
     from cml_iam.workers._model import InstanceStatus, Worker
 
@@ -45,10 +45,6 @@ TREND: Final = timedelta(hours=3)
 REGISTERED: Final = "✅ AWS EC2 Client registered in DI container"
 
 Value = TypeVar("Value")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,7 @@ class Monitor:
         identify: Callable[[], Identity] | None = None,
         cml: Callable[[Worker], CmlAnswer] | None = None,
         site: str = "",
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
         self.home = home
         self.regions = tuple(regions)
@@ -140,14 +136,14 @@ class Monitor:
         self._lock = Lock()
         self._metric_data = metric_data
         asked = prober or manager
-        self._connection = Kept(
+        self._connection = Cache(
             lambda: asked.health(region=home, permissions=False), CONNECTION_SECONDS
         )
-        self._permissions = Kept(lambda: self._try_all(probe), PERMISSION_SECONDS)
-        self._fleet = Kept(self._list, FLEET_SECONDS)
-        self._usage = Kept(self._measure, USAGE_SECONDS)
-        self._condition = Kept(self._examine, CONDITION_SECONDS)
-        self._identity = Kept(identify, IDENTITY_SECONDS) if identify else None
+        self._permissions = Cache(lambda: self._try_all(probe), PERMISSION_SECONDS)
+        self._fleet = Cache(self._list, FLEET_SECONDS)
+        self._usage = Cache(self._measure, USAGE_SECONDS)
+        self._condition = Cache(self._examine, CONDITION_SECONDS)
+        self._identity = Cache(identify, IDENTITY_SECONDS) if identify else None
         self._cml = cml
         self._site = site
 
@@ -182,7 +178,7 @@ class Monitor:
             self._site,
         )
 
-    def _at(self, answer: Answer[Value]) -> datetime | None:
+    def _at(self, answer: Cached[Value]) -> datetime | None:
         return None if answer.value is None else self._now() - timedelta(seconds=answer.age)
 
     def _report(self, until: float) -> tuple[Report, float]:
@@ -268,7 +264,7 @@ def _hanging(why: str) -> tuple[tuple[int, str], ...]:
     return (logging.WARNING, failed), (logging.WARNING, "⚠️ AWS operations may fail at runtime")
 
 
-def _untold(permissions: Answer[Any]) -> str:
+def _untold(permissions: Cached[Any]) -> str:
     """Return why nothing, or nothing new, is known of the permissions; empty where it is."""
     if permissions.value is None:
         return "they are being tried for the first time"

@@ -8,15 +8,15 @@ import secrets
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
 from cml_iam.files import regular_text
-from cml_iam.workers._launch import Disk, Launch
+from cml_iam.workers._changes import Disk, Launch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 VERSION: Final = 1
 

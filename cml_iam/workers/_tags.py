@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_TAGS = 50
 _MAX_KEY, _MAX_VALUE = 128, 256
-_LIKE_AN_ID: Final = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
+INSTANCE_ID: Final = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def check_name(name: str) -> None:
             f"`{name}` would mean other workers too: * and ? stand for any characters",
             remedy="leave them out of the name",
         )
-    if _LIKE_AN_ID.fullmatch(name):
+    if INSTANCE_ID.fullmatch(name):
         raise RefusedError(f"`{name}` would be taken for an instance's id", remedy="another name")
 
 

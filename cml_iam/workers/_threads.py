@@ -1,10 +1,18 @@
-"""Several calls at a time."""
+"""Questions in threads: several at a time, or one in the background that all who wait share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+import time
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NoResult
+from dataclasses import dataclass
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from cml_iam.errors import CmlIamError, IncompleteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 THREADS: Final = 16
 
@@ -18,3 +26,89 @@ def in_threads(do: Callable[[In], Out], items: Sequence[In], threads: int = THRE
         return [do(each) for each in items]
     with ThreadPoolExecutor(min(threads, len(items))) as pool:
         return list(pool.map(do, items))
+
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Cached(Generic[Value]):
+    """What is known: *value*, *age* seconds old, and why there is no newer one, if so."""
+
+    value: Value | None
+    age: float = 0.0
+    error: CmlIamError | None = None
+
+
+class Cache(Generic[Value]):
+    """Asks *make* at most once at a time; an answer is good for *seconds*.
+
+    Nobody waits longer than they say, however long *make* hangs.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Value],
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._make = make
+        self._seconds = seconds
+        self._clock = clock
+        self._lock = Lock()
+        self._asked: Future[tuple[Value, float]] | None = None
+        self._last: tuple[Value, float] | None = None
+        self._failed_at = float("-inf")
+        self._failure: CmlIamError | None = None
+
+    def get(self, patience: float) -> Cached[Value]:
+        """Return the answer, asking for a new one if it is too old; wait *patience* seconds."""
+        with self._lock:
+            now = self._clock()
+            if self._last and now - self._last[1] < self._seconds:
+                return Cached(self._last[0], now - self._last[1])
+            if self._failure and now - self._failed_at < self._seconds:
+                return self._stale(self._failure)
+            future = self._asked or self._ask()
+        try:
+            value, _ = future.result(timeout=patience)
+        except NoResult:
+            failure: CmlIamError = IncompleteError(f"no answer within {patience:.2g} s")
+        except CancelledError:
+            failure = IncompleteError("a fault of cml-iam itself: its log shows it")
+        except CmlIamError as error:
+            failure = error
+        else:
+            return Cached(value)
+        with self._lock:
+            return self._stale(failure)
+
+    def _stale(self, failure: CmlIamError) -> Cached[Value]:
+        if self._last is None:
+            return Cached(None, 0.0, failure)
+        return Cached(self._last[0], self._clock() - self._last[1], failure)
+
+    def _ask(self) -> Future[tuple[Value, float]]:
+        future: Future[tuple[Value, float]] = Future()
+        self._asked = future
+        # A daemon, so that a call that hangs does not keep the process from ending.
+        Thread(target=self._run, args=(future,), daemon=True).start()
+        return future
+
+    def _run(self, future: Future[tuple[Value, float]]) -> None:
+        last, failure = None, None
+        try:
+            last = self._make(), self._clock()
+        except CmlIamError as error:
+            failure = error
+        finally:
+            with self._lock:
+                self._asked = None
+                self._last = last or self._last
+                self._failure, self._failed_at = failure, self._clock()
+            if last is not None:
+                future.set_result(last)
+            elif failure is not None:
+                future.set_exception(failure)
+            else:
+                future.cancel()

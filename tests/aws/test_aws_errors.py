@@ -8,7 +8,7 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws._errors import as_error
-from cml_iam.aws._reads import is_read
+from cml_iam.aws.port import is_read
 
 CASES = json.loads((Path(__file__).parent / "cases" / "codes.json").read_text())
 

@@ -15,51 +15,25 @@ from cml_iam.aws import connect
 from cml_iam.sandbox import Sandbox, start_sandbox
 from cml_iam.secret import Secret
 from tests.cli.test_global_options import LEAVES
+from tests.harness_answers.commands import ARGUMENTS, commands
 from tests.site.test_site import EXAMPLE
 
 OTHER = EXAMPLE.replace('id = "111122223333"', 'id = "999988887777"')
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
-COMMANDS = {
-    "audit": ("--live",),
-    "bootstrap plan": (),
-    "bootstrap apply": ("--yes",),
-    "bootstrap status": (),
-    "bootstrap drift": (),
-    "bootstrap adopt": ("--yes",),
-    "bootstrap rollback": ("--yes",),
-    "bootstrap destroy": ("--yes",),
-    "health": (),
-    "key credential-process": ("--from", "ssm:/key", "--unsafe-stdout"),
-    "key delete": (KEY_ID, "--yes"),
-    "key deliver": ("--to", "env:.env", "--yes"),
-    "key exec": ("--from", "ssm:/key", "--", "true"),
-    "key list": (),
-    "key print": ("--from", "ssm:/key", "--as", "kubernetes"),
-    "key resume": (),
-    "key revoke": (KEY_ID, "--yes"),
-    "key rollback": (),
-    "key rotate": ("--yes",),
-    "key status": (),
-    "policy verify": ("--live",),
-    "serve": ("--port", "0"),
-    "worker adopt": ("i-0123456789abcdef0", "--yes"),
-    "worker create": ("lab", "--image", "ami-0a1b2c3d4e5f60001"),
-    "worker idle": ("--stop", "--yes", "--without", "cml"),
-    "worker images": ("*",),
-    "worker list": (),
-    "worker metrics": ("lab",),
-    "worker orphans": (),
-    "worker show": ("lab",),
-    "worker start": ("lab",),
-    "worker status": ("lab",),
-    "worker stop": ("lab", "--yes"),
-    "worker tag": ("lab", "-t", "a=b"),
-    "worker terminate": ("lab", "--yes"),
-    "worker untag": ("lab", "-t", "a"),
-    "worker wait": ("lab", "--timeout", "1s"),
-    "worker watch": (),
-}
 REPORTS_IT = {"doctor"}
+HERE = {
+    "serve": ("--port", "0"),
+    "worker idle": ("--stop", "--yes", "--without", "cml"),
+}
+"""Commands that are run otherwise than in `tests.harness_answers`."""
+
+COMMANDS = {
+    name: tuple(
+        KEY_ID if word == "OLD_KEY" else word for word in HERE.get(name, ARGUMENTS.get(name, ()))
+    )
+    for name in commands()
+    if name not in REPORTS_IT
+}
 
 
 @pytest.fixture(scope="module")

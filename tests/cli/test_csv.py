@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cml_iam.cli._csv import FORMULA, as_csv, cell
+from cml_iam.cli._output import FORMULA, as_csv, cell
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from cml_iam import errors
 from cml_iam.aws.port import Identity
-from cml_iam.credentials import AccessKey, Delivery, _mounts, rotate
+from cml_iam.credentials import AccessKey, Delivery, _exposure, rotate
 from cml_iam.secret import Secret
 from tests.credentials.crashes import Bomb, ticking
 from tests.credentials.rotations import STARTS, Scene
@@ -186,7 +186,7 @@ def one_run(chance: random.Random, folder: Path, kind: str = "env") -> tuple[str
 def be_quick() -> None:
     """Wait for no disk, which a kill does not need, and look at no process of this machine."""
     os.fsync = lambda descriptor: None
-    _mounts.PROCESSES = Path("/nonexistent")
+    _exposure.PROCESSES = Path("/nonexistent")
 
 
 def main() -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cml_iam.aws.port import Aws
 from cml_iam.credentials import AccessKey, Delivery, Rotator, Schedule, Store, create_key, parts_of
-from cml_iam.credentials._dotenv import ID, SECRET
+from cml_iam.credentials._env_file import ID, SECRET
 from cml_iam.credentials._rotation_state import Lock, write_lock
 from tests.credentials.fake_cloud import Cloud, CloudAws
 from tests.credentials.stores import EVERY, readers_see
 from tests.provision.fake_iam import FakeIam, Principal
 from tests.provision.worlds import USER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cml_iam.aws.port import Aws
 
 FILE_NAMES = {".env", "credentials", "secret.yaml"}
 AT_ONCE = Schedule(overlap=timedelta(0), cool_off=timedelta(0))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from configparser import RawConfigParser
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cml_iam.aws.port import Aws
 from cml_iam.credentials import (
@@ -20,8 +21,10 @@ from cml_iam.credentials import (
     Store,
     Together,
 )
-from cml_iam.credentials._dotenv import ID, SECRET, variables
-from tests.credentials.fake_cloud import Cloud
+from cml_iam.credentials._env_file import ID, SECRET, variables
+
+if TYPE_CHECKING:
+    from tests.credentials.fake_cloud import Cloud
 
 Make = Callable[[Path, Aws], Store]
 STATE = ".cml-iam"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cml_iam.credentials._dotenv import HEADER, ID, SECRET, variables, with_pair
+from cml_iam.credentials._env_file import HEADER, ID, SECRET, variables, with_pair
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
 VALUE = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

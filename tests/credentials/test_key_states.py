@@ -9,12 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -42,13 +41,23 @@ from cml_iam.credentials import (
     rotation_step,
     store_locked,
 )
-from cml_iam.credentials import _mounts as mounts
-from cml_iam.credentials._file_store import open_folder
-from cml_iam.credentials._journal import Journal, read_journal, write_journal
-from cml_iam.credentials._rotation_state import Lock, read_user, write_lock, write_rotation
+from cml_iam.credentials import _exposure as mounts
+from cml_iam.credentials._files import open_folder
+from cml_iam.credentials._rotation_state import (
+    Journal,
+    Lock,
+    read_journal,
+    read_user,
+    write_journal,
+    write_lock,
+    write_rotation,
+)
 from cml_iam.secret import Secret
 from tests.provision.fake_iam import FakeIam, Principal
 from tests.provision.worlds import USER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 SLOTS = ("absent", "active", "active, used", "inactive", "inactive, used")
@@ -93,6 +102,8 @@ class MemoryStore:
 
     def look(self) -> Contents:
         return Contents(self.key, self.staged)
+
+    def prepare(self) -> None: ...
 
     def reserve(self) -> None:
         pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +11,12 @@ from moto.iam.utils import generate_access_key_id_from_account_id
 
 from cml_iam import errors
 from cml_iam.credentials import account_of, create_key, key_use, list_keys
-from cml_iam.credentials._journal import Journal, read_journal, write_journal
+from cml_iam.credentials._rotation_state import Journal, read_journal, write_journal
 from tests.provision.fake_iam import FakeIam, Principal
 from tests.provision.worlds import USER, fake_world
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def account_with_user() -> FakeIam:

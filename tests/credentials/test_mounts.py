@@ -6,18 +6,21 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cml_iam import errors
-from cml_iam.credentials import AccessKey, EnvFile, _mounts, rotate
-from cml_iam.credentials._mounts import holders, is_mounted, mounted_elsewhere
+from cml_iam.credentials import AccessKey, EnvFile, _exposure, rotate
+from cml_iam.credentials._exposure import holders, is_mounted, mounted_elsewhere
 from cml_iam.secret import Secret
 from tests.conftest import REPOSITORY
 from tests.credentials.rotations import one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KEY = AccessKey("AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))
 LINUX = pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="no /proc here")
@@ -143,7 +146,7 @@ def test_a_process_that_started_with_the_old_key_is_told_when_it_is_replaced(
 def test_where_there_is_no_proc_nothing_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_mounts, "PROCESSES", tmp_path / "none")
+    monkeypatch.setattr(_exposure, "PROCESSES", tmp_path / "none")
 
     assert not is_mounted(tmp_path)
     assert mounted_elsewhere(tmp_path) == ()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cml_iam.credentials import _mounts, resume, rotate
+from cml_iam.credentials import _exposure, resume, rotate
 from tests.credentials.crashes import Bomb, Killed, ticking
 from tests.credentials.fault_harness import one_faulty_run
 from tests.credentials.kill_harness import one_run
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.long
 def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed process loses nothing that the system has taken; only a loss of power does."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    monkeypatch.setattr(_mounts, "PROCESSES", Path("/nonexistent"))  # they are many, and not ours
+    monkeypatch.setattr(_exposure, "PROCESSES", Path("/nonexistent"))  # they are many, and not ours
 
 
 class Unsound(BaseException):

@@ -22,7 +22,7 @@ from cml_iam.credentials import (
     Together,
     open_store,
 )
-from cml_iam.credentials._file_store import close_folder
+from cml_iam.credentials._files import close_folder
 from cml_iam.secret import Secret
 from tests.credentials.fake_cloud import Cloud, CloudAws
 from tests.credentials.stores import EVERY, FILES, STORES
@@ -348,3 +348,10 @@ def test_the_value_in_aws_is_the_two_variables(tmp_path: Path) -> None:
         "AWS_ACCESS_KEY_ID": KEY.id,
         "AWS_SECRET_ACCESS_KEY": KEY.secret.reveal(),
     }
+
+
+def test_the_help_of_the_commands_names_every_kind_of_store() -> None:
+    from cml_iam.cli._delivery import STORE_HELP
+    from cml_iam.credentials import STORE_FORMS
+
+    assert STORE_FORMS in STORE_HELP

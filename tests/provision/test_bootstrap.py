@@ -102,7 +102,7 @@ def test_another_meaning_becomes_a_new_default_version(world: World) -> None:
 def test_at_five_versions_the_oldest_goes_and_the_former_default_stays(world: World) -> None:
     for index in range(5):
         world.apply(document(f"ec2:Action{index}"))
-    arn = world.plan().wanted.site.policy_arn
+    arn = world.plan().desired.site.policy_arn
 
     plan = world.plan(BASE)
     assert [call.operation for call in plan.steps[1].calls] == [

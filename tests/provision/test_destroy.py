@@ -93,7 +93,7 @@ def test_what_is_not_ours_is_not_touched(world: World) -> None:
 
 def test_a_policy_that_is_not_ours_or_used_elsewhere_stays(world: World) -> None:
     world.apply(BASE)
-    arn = world.plan(delivery=None).wanted.site.policy_arn
+    arn = world.plan(delivery=None).desired.site.policy_arn
     world.aws.call("iam", "create_user", UserName="another", Path="/", Tags=[])
     world.aws.call("iam", "attach_user_policy", UserName="another", PolicyArn=arn)
 

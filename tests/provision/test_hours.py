@@ -6,15 +6,17 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from cml_iam.errors import InputError
 from cml_iam.provision import Hours, parse_hours
-from cml_iam.provision._hours import YEARS, closed_queries
+from cml_iam.provision._watch import YEARS, closed_queries
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 WEEK = "mon-fri 07:00-18:00"
 METRIC = {"Id": "m1"}

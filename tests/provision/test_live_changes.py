@@ -28,7 +28,7 @@ FOREIGN = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 
 
 def default(world: World) -> str:
-    arn = world.plan(delivery=None).wanted.site.policy_arn
+    arn = world.plan(delivery=None).desired.site.policy_arn
     found: str = world.aws.call("iam", "get_policy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
     return found
 
@@ -232,7 +232,7 @@ def test_a_saved_plan_is_stale_for_another_site_account_or_person(tmp_path: Path
     site = replace(world.site, guard="Another")
     me = plan.identity
     cases = {
-        "the site has changed": replace(plan, wanted=replace(plan.wanted, site=site)),
+        "the site has changed": replace(plan, desired=replace(plan.desired, site=site)),
         "another account": replace(plan, identity=replace(me, account="999999999999")),
         "somebody else": replace(plan, identity=replace(me, arn=me.arn + "2")),
         "what else": replace(plan, warnings=("the user also has",)),

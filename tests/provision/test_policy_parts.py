@@ -71,7 +71,7 @@ def test_a_part_that_is_not_ours_is_left(world: World) -> None:
     made = world.aws.call(
         "iam", "create_policy", PolicyName=f"{POLICY}-2", PolicyDocument=BASE, Tags=[]
     )
-    arn = world.plan(delivery=None).wanted.site.policy_arn + "-2"
+    arn = world.plan(delivery=None).desired.site.policy_arn + "-2"
     world.aws.call("iam", "attach_user_policy", UserName=USER, PolicyArn=arn)
 
     assert made is not None
@@ -82,7 +82,7 @@ def test_a_part_that_is_not_ours_is_left(world: World) -> None:
 
 def test_a_part_that_somebody_else_uses_is_taken_off_and_left(world: World) -> None:
     world.apply([BASE, OTHER], delivery=None)
-    arn = world.plan(delivery=None).wanted.site.policy_arn + "-2"
+    arn = world.plan(delivery=None).desired.site.policy_arn + "-2"
     world.aws.call("iam", "create_user", UserName="another", Path="/", Tags=[])
     world.aws.call("iam", "attach_user_policy", UserName="another", PolicyArn=arn)
 

@@ -8,16 +8,15 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from cml_iam.policy import PolicyDocument, load_policy, parse_policy, same_meaning
 from cml_iam.provision import plan_bootstrap
-from cml_iam.provision._tags import OUR_TAG
+from cml_iam.provision._steps import OUR_TAG
 from cml_iam.render import (
     Form,
     TrustForm,
@@ -31,6 +30,9 @@ from cml_iam.site import Eks, Site, Tag
 from tests.conftest import RESTRICTED
 from tests.expectations.test_expectations import EVERYTHING, TAGGED_IMAGES, broken
 from tests.render.test_parts import _site as large_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 USER = Site(account="111122223333", restrict=RESTRICTED)
 ROLE = replace(USER, user=None, role="cml-manager")

@@ -19,7 +19,7 @@ import pytest
 from cml_iam.aws import connect
 from cml_iam.catalogue import load_catalogue
 from cml_iam.cli._main import run
-from cml_iam.cli.worker import COMMANDS
+from cml_iam.cli.groups import WORKER
 from cml_iam.render import render_policy
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
 from cml_iam.secret import Secret
@@ -327,7 +327,7 @@ def test_adopting_is_the_administrators_under_the_hardened_policy(
 
 def test_every_worker_command_is_among_them() -> None:
     """A new command goes into WORK, with the methods whose permissions it uses."""
-    assert {line.split()[0] for line, _, _ in WORK} | {"adopt"} == set(COMMANDS)
+    assert {line.split()[0] for line, _, _ in WORK} | {"adopt"} == set(WORKER)
 
 
 def test_health_on_the_command_line_finds_every_permission(

@@ -13,7 +13,7 @@ import pytest
 from cml_iam.errors import RefusedError
 from cml_iam.secret import Secret
 from cml_iam.workers import Activity, CmlAccess, CmlLogin, cml_activity
-from cml_iam.workers._activity import running_nodes
+from cml_iam.workers._cml import running_nodes
 from cml_iam.workers._model import worker_from
 from tests.workers.fake import instance
 from tests.workers.tls import AnswerTls, Certificate, Quiet, certificate
@@ -130,6 +130,6 @@ def test_nobody_answering_and_no_address_are_said(serve: Serve) -> None:
 
 
 def test_the_password_is_in_no_repr() -> None:
-    from cml_iam.workers._activity import _sign_in
+    from cml_iam.workers._cml import _sign_in
 
     assert PASSWORD not in f"{LOGIN!r} {_sign_in(LOGIN)!r}"

@@ -17,19 +17,19 @@ from cml_iam.workers import (
     Launch,
     Patience,
     PendingLaunches,
-    Place,
+    Placement,
     Worker,
     WorkerManager,
     create_worker,
-    places,
+    placements,
 )
 from tests.workers.fake import NOW, FakeAws, instance
 
 LAUNCH = Launch("lab", "ami-0a1b2c3d4e5f60001", "m5zn.metal", user_data="a secret")
 TRIES = (
-    Place("m5zn.metal", "subnet-1", "us-east-1a"),
-    Place("m5zn.metal", "subnet-2", "us-east-1b"),
-    Place("c5.metal", "subnet-1", "us-east-1a"),
+    Placement("m5zn.metal", "subnet-1", "us-east-1a"),
+    Placement("m5zn.metal", "subnet-2", "us-east-1b"),
+    Placement("c5.metal", "subnet-1", "us-east-1a"),
 )
 NO_CAPACITY = errors.CapacityError("none here", code="InsufficientInstanceCapacity")
 NO_ANSWER = errors.UnreachableError("no answer")
@@ -243,11 +243,11 @@ def test_a_profile_is_tried_in_every_zone_before_the_next_type() -> None:
         subnets={"us-east-1b": "subnet-2", "us-west-2a": "subnet-3", "us-east-1a": "subnet-1"},
     )
 
-    assert [str(each) for each in places(profile, "us-east-1")] == [
+    assert [str(each) for each in placements(profile, "us-east-1")] == [
         "m5zn.metal in us-east-1b",
         "m5zn.metal in us-east-1a",
         "c5.metal in us-east-1b",
         "c5.metal in us-east-1a",
     ]
     with pytest.raises(errors.InputError, match="no subnet in `eu-west-1`"):
-        places(profile, "eu-west-1")
+        placements(profile, "eu-west-1")

@@ -11,11 +11,11 @@ from cml_iam.workers import (
     act,
     find_workers,
     list_fleet,
-    start_ask,
+    start_change,
     statuses,
-    stop_ask,
-    tag_ask,
-    terminate_ask,
+    stop_change,
+    tag_change,
+    terminate_change,
 )
 from cml_iam.workers._tags import DEFAULT_GUARD
 from tests.workers.fake import GUARD_TAG, NOW, FakeAws, instance
@@ -34,7 +34,7 @@ def fleet(size: int) -> tuple[FakeAws, WorkerManager, tuple[Worker, ...]]:
 def test_sixty_workers_are_started_in_one_call() -> None:
     aws, manager, workers = fleet(60)
 
-    outcomes = act(manager, workers, start_ask)
+    outcomes = act(manager, workers, start_change)
 
     assert [outcome.worker for outcome in outcomes] == list(workers)
     assert all(outcome.change and outcome.error is None for outcome in outcomes)
@@ -45,7 +45,7 @@ def test_one_that_is_refused_leaves_the_others_done() -> None:
     aws, manager, workers = fleet(20)
     del aws.instances[7]
 
-    outcomes = act(manager, workers, stop_ask)
+    outcomes = act(manager, workers, stop_change)
 
     failed = [outcome for outcome in outcomes if outcome.error]
     assert [outcome.worker.id for outcome in failed] == ["i-00000000000000008"]
@@ -60,7 +60,7 @@ def test_a_failure_that_is_not_of_one_worker_is_not_asked_again(kind: Any) -> No
     aws, manager, workers = fleet(20)
     aws.failing["stop_instances"] = kind("no")
 
-    outcomes = act(manager, workers, stop_ask)
+    outcomes = act(manager, workers, stop_change)
 
     assert all(isinstance(outcome.error, kind) for outcome in outcomes)
     assert len(aws.calls) == 1
@@ -69,7 +69,7 @@ def test_a_failure_that_is_not_of_one_worker_is_not_asked_again(kind: Any) -> No
 def test_a_dry_run_asks_and_changes_nothing() -> None:
     aws, manager, workers = fleet(3)
 
-    outcomes = act(manager, workers, terminate_ask, dry_run=True)
+    outcomes = act(manager, workers, terminate_change, dry_run=True)
 
     assert [(outcome.change, outcome.error) for outcome in outcomes] == [(None, None)] * 3
     assert {each["State"]["Name"] for each in aws.instances} == {"running"}
@@ -79,7 +79,7 @@ def test_a_dry_run_says_for_whom_it_is_refused() -> None:
     aws, manager, workers = fleet(3)
     aws.denied.add("ec2:TerminateInstances")
 
-    outcomes = act(manager, workers, terminate_ask, dry_run=True)
+    outcomes = act(manager, workers, terminate_change, dry_run=True)
 
     assert all(isinstance(outcome.error, errors.DeniedError) for outcome in outcomes)
 
@@ -87,7 +87,7 @@ def test_a_dry_run_says_for_whom_it_is_refused() -> None:
 def test_tags_are_set_on_many_at_once() -> None:
     aws, manager, workers = fleet(60)
 
-    act(manager, workers, lambda ids: tag_ask(ids, {"team": "core"}, DEFAULT_GUARD))
+    act(manager, workers, lambda ids: tag_change(ids, {"team": "core"}, DEFAULT_GUARD))
 
     assert [len(given["Resources"]) for _, given in aws.calls] == [60]
 
@@ -103,8 +103,8 @@ def test_each_worker_is_acted_on_in_its_own_region() -> None:
     aws, manager, (worker,) = fleet(1)
     elsewhere = manager.get_all_instances(region="eu-west-1")
 
-    act(manager, [worker], stop_ask)
-    act(manager, elsewhere, stop_ask)
+    act(manager, [worker], stop_change)
+    act(manager, elsewhere, stop_change)
 
     assert [given["region"] for action, given in aws.calls if action == "ec2:StopInstances"] == [
         "us-east-1",

@@ -147,11 +147,11 @@ def test_images_are_found_by_name_newest_first(moto: Aws, manager: WorkerManager
 
 
 def test_a_dry_run_changes_nothing(manager: WorkerManager, launch: Launch) -> None:
-    from cml_iam.workers._asks import launch_ask, terminate_ask
+    from cml_iam.workers._changes import launch_change, terminate_change
 
     worker = manager.create_instance(launch)
-    manager.permits(terminate_ask([worker.id]))
-    manager.permits(launch_ask(launch, manager.guard))
+    manager.permits(terminate_change([worker.id]))
+    manager.permits(launch_change(launch, manager.guard))
 
     assert [each.state for each in manager.get_all_instances()] == ["running"]
 

@@ -8,7 +8,7 @@ import pytest
 from cml_iam import errors
 from cml_iam.workers import Measure, Metric, Point, Unknown, Utilization, WorkerManager
 from cml_iam.workers._metric import REMEDY
-from cml_iam.workers._metric_window import choose_period
+from cml_iam.workers._metric_series import choose_period
 from tests.workers.fake import NOW, FakeAws, instance
 
 ID = "i-00000000000000001"
@@ -269,13 +269,13 @@ def test_metric_data_tells_the_same_as_statistics_in_few_calls() -> None:
     aws = busy_fleet(120)
 
     one_by_one = of_fleet(aws, metric_data=False)
-    places, shared = 3, 3
-    assert len(aws.calls) == 120 + 60 + 60 * places + shared
+    candidates, shared = 3, 3
+    assert len(aws.calls) == 120 + 60 + 60 * candidates + shared
     together = of_fleet(aws, metric_data=True)
 
     assert together == one_by_one
     assert set(aws.actions) == {"cloudwatch:GetMetricData"}
-    assert len(aws.calls) == 2 + (places - 1) + 1
+    assert len(aws.calls) == 2 + (candidates - 1) + 1
 
 
 def test_metric_data_that_is_refused_is_asked_for_one_by_one() -> None:

@@ -12,7 +12,7 @@ from cml_iam.workers import (
     Looks,
     Orphan,
     WorkerManager,
-    adopt_ask,
+    adopt_change,
     check_adoption,
     find_orphans,
 )
@@ -119,7 +119,7 @@ def test_one_that_is_a_worker_already_is_left_out() -> None:
 def test_adopting_sets_the_guard_tag_and_nothing_else() -> None:
     aws = FakeAws(instances=[instance(1, Tags=tags(Name="cml"))])
 
-    WorkerManager(aws).do(adopt_ask(["i-00000000000000001"], DEFAULT_GUARD))
+    WorkerManager(aws).do(adopt_change(["i-00000000000000001"], DEFAULT_GUARD))
 
     assert aws.calls[-1] == (
         "ec2:CreateTags",

@@ -12,7 +12,7 @@ import pytest
 from cml_iam import errors
 from cml_iam.aws import Aws, connect
 from cml_iam.secret import Secret
-from cml_iam.workers import WorkerManager, act, list_fleet, start_ask
+from cml_iam.workers import WorkerManager, act, list_fleet, start_change
 
 fleet = pytest.importorskip("benchmarks.workers.fleet")
 SERVER = Path(__file__).parents[2] / "benchmarks" / "workers" / "replay.py"
@@ -55,7 +55,7 @@ def test_the_fleet_is_listed_measured_and_started(aws: Aws) -> None:
     for used in (one_by_one, together):
         assert {each.cpu.mean for each in used.values()} == {22.0}
         assert {each.memory.mean for each in used.values()} == {22.0}
-    assert all(each.change for each in act(manager, found.workers, start_ask))
+    assert all(each.change for each in act(manager, found.workers, start_change))
 
 
 def test_pages_follow_each_other_and_starting_is_limited(aws: Aws) -> None:

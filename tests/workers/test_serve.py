@@ -15,7 +15,7 @@ import pytest
 from cml_iam import errors
 from cml_iam.report import Page
 from cml_iam.workers import Monitor, WorkerManager
-from cml_iam.workers._kept import Kept
+from cml_iam.workers._threads import Cache
 from cml_iam.workers.http_service import make_server
 from tests.workers.fake import NOW, FakeAws, instance
 
@@ -166,7 +166,7 @@ def test_an_answer_is_kept_for_its_time_and_a_stale_one_says_why() -> None:
             raise value
         return value
 
-    kept = Kept(make, 10.0, lambda: clock[0])
+    kept = Cache(make, 10.0, lambda: clock[0])
 
     assert kept.get(5.0).value == kept.get(5.0).value == 1
     clock[0] = 11.0

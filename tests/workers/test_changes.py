@@ -8,7 +8,7 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.workers import Disk, Launch, WorkerManager
-from cml_iam.workers._asks import stop_ask
+from cml_iam.workers._changes import stop_change
 from cml_iam.workers._model import worker_from
 from tests.workers.fake import FakeAws, instance
 
@@ -201,10 +201,10 @@ def test_what_is_no_id_is_not_sent(aws: FakeAws, text: str) -> None:
 
 
 def test_force_and_hibernate() -> None:
-    assert stop_ask([ID], force=True).parameters == {"InstanceIds": [ID], "Force": True}
-    assert stop_ask([ID], hibernate=True).parameters == {"InstanceIds": [ID], "Hibernate": True}
+    assert stop_change([ID], force=True).parameters == {"InstanceIds": [ID], "Force": True}
+    assert stop_change([ID], hibernate=True).parameters == {"InstanceIds": [ID], "Hibernate": True}
     with pytest.raises(errors.InputError):
-        stop_ask([ID], force=True, hibernate=True)
+        stop_change([ID], force=True, hibernate=True)
 
 
 def test_images_are_never_searched_among_everybodys(aws: FakeAws) -> None:
@@ -247,7 +247,7 @@ def test_a_dry_run_that_is_taken_for_real_is_an_error(
     )
 
     with pytest.raises(errors.AwsError, match="for the real call"):
-        WorkerManager(aws).permits(stop_ask([ID]))
+        WorkerManager(aws).permits(stop_change([ID]))
 
 
 def test_no_region_anywhere_is_wrong_input() -> None:
