@@ -169,6 +169,15 @@ def test_the_account_is_all_a_site_must_say() -> None:
     assert read == parse_site(HEAD)
 
 
+def test_an_image_tag_admits_images_where_none_is_listed() -> None:
+    text = (
+        '[account]\nid = "111122223333"\n[restrict]\nregions = ["us-east-1", "us-west-2"]\n'
+        'image_tag = { Approved = "cml" }\n[restrict.images]\nus-east-1 = ["ami-12345678"]\n'
+    )
+
+    assert parse_site(text).restrict.other_images
+
+
 def test_a_missing_file_is_an_input_error_that_says_how_to_write_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no site file: `.*cml-iam.toml`") as caught:
         load_site(tmp_path / "cml-iam.toml")
