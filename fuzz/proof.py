@@ -20,6 +20,7 @@ from random import Random
 from typing import Any
 
 from attack import attack
+from sent import REGION, is_sent
 
 from cml_iam.engine import Request, compile_policies
 from cml_iam.facts import service
@@ -260,6 +261,7 @@ class Drawer:
         self.callers: list[str | None] = [None]
         self.principals = False
         self.assumed: dict[str, set[str]] = {}
+        self.facts = verdict.assumptions
         for each in verdict.assumptions:
             self.assumed.setdefault(each.kind, set()).add(each.about.lower())
         self.made: set[str] = set()
@@ -331,11 +333,12 @@ class Drawer:
         for action, resource in places[:30]:
             region = resource.split(":")[3] if tied and resource.startswith("arn:") else ""
             for caller, context in contexts:
+                own = context
                 if region and "aws:RequestedRegion" in self.pools:
                     own = context | {"aws:RequestedRegion": region, "ec2:Region": region}
-                    yield Request(action, resource, caller, self._named(own, action))
-                else:
-                    yield Request(action, resource, caller, self._named(context, action))
+                request = Request(action, resource, caller, self._named(own, action))
+                if is_sent(request, self.facts):
+                    yield request
 
     def _named(self, context: Json, action: str) -> Json:
         """Leave out EC2's names of keys where they are assumed to be in no other requests."""
@@ -383,12 +386,15 @@ class Drawer:
     def _allowed(self, context: Json, caller: str | None) -> bool:
         by_lower = {key.lower(): value for key, value in context.items()}
         for kind, check in CHECKS.items():
-            for key in self.assumed.get(kind, ()):
+            for key in self.assumed.get(kind, set()) - {"ec2:instancetype", "arn:region"}:
                 if not check(key, by_lower.get(key)):
                     return False
         signed = self.assumed.get("signed", set())
         anonymous = self.principals and caller is None
         return anonymous or all(by_lower.get(key) is not None for key in signed)
+
+
+_FIELDS = {3: REGION.pattern, 5: ".+"}
 
 
 def is_typed(action: str, resource: str) -> bool:
@@ -405,7 +411,7 @@ def is_typed(action: str, resource: str) -> bool:
             continue
         for fields in target.arns:
             expression = ":".join(
-                re.escape(each).replace(r"\*", "[^:]+" if n < 5 else ".+")
+                re.escape(each).replace(r"\*", _FIELDS.get(n, "[^:]+"))
                 for n, each in enumerate(fields)
             )
             if re.fullmatch(expression, resource, re.DOTALL):

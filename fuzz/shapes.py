@@ -22,6 +22,7 @@ from typing import Any
 
 import proof
 from attack import attack
+from sent import is_sent
 
 from cml_iam.engine import Authorizer, Request, compile_policies
 from cml_iam.facts import key_type, service
@@ -556,7 +557,8 @@ class Attack:
                 context["ec2:Region"] = value
             if key.startswith("aws:resourcetag/"):
                 context[key.replace("aws:", "EC2:")] = value
-        return Request(action, resource, caller, context)
+        request = Request(action, resource, caller, context)
+        return request if force or is_sent(request, self.verdict.assumptions) else None
 
     def _about(self, kind: str) -> set[str]:
         return {about for about, _ in self.assumed.get(kind, ())}
@@ -589,7 +591,10 @@ class Attack:
         if lower in typed and not (proof.is_typed(action, resource) and _has_account(resource)):
             return False
         for kind, check in _CHECKS.items():
-            if not all(check(key, keys.get(key)) for key in self._about(kind)):
+            about = self._about(kind) - {"ec2:instancetype", "arn:region"}
+            if kind == "absent":
+                about = self._about(kind)
+            if not all(check(key, keys.get(key)) for key in about):
                 return False
         if self.principals and not self._at_home(caller):
             return False

@@ -30,7 +30,7 @@ def files_with(part: str) -> set[str]:
 
 
 def test_the_chinese_name_of_ec2_stands_once() -> None:
-    assert files_with("amazonaws.com.cn") == {"facts/_partitions.py"}
+    assert files_with("amazonaws.com.cn") == {"facts/_arns.py"}
 
 
 def test_the_partitions_are_listed_once() -> None:
@@ -43,7 +43,7 @@ def test_the_partitions_are_listed_once() -> None:
         <= {each.value for each in node.elts if isinstance(each, ast.Constant)}
     }
 
-    assert listed <= {"facts/_partitions.py", "space/_callers.py"}
+    assert listed <= {"facts/_arns.py"}
 
 
 def test_regions_are_listed_nowhere_but_among_the_facts() -> None:
@@ -56,13 +56,13 @@ def test_regions_are_listed_nowhere_but_among_the_facts() -> None:
     # One or two are a default or an example; more are a list of what AWS has.
     listed = {file for file, named in by_file.items() if len(named) > 2}
 
-    assert listed - {"demo.py"} == {"facts/_examples.py", "facts/_partitions.py"}
+    assert listed - {"demo.py"} == {"facts/_arns.py"}
     assert {region for each in EXAMPLE_REGIONS.values() for region in each} <= regions
 
 
 @pytest.mark.parametrize("text", ["999999999999", "i-0foreign000000001"])
 def test_what_stands_for_something_foreign_stands_once(text: str) -> None:
-    assert {file for file, found in texts() if found == text} <= {"facts/_examples.py", "demo.py"}
+    assert {file for file, found in texts() if found == text} <= {"facts/_arns.py", "demo.py"}
 
 
 def test_the_age_at_which_a_key_is_rotated_stands_once() -> None:

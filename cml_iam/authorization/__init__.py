@@ -9,20 +9,26 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
 """
 
-from cml_iam.authorization._caller import Caller, Context, Tags
-from cml_iam.authorization._calls import describe, operate, retag, tag_on_create, use
-from cml_iam.authorization._launch import launch
-from cml_iam.authorization._resources import (
+from cml_iam.authorization._calls import (
     CREATED,
+    Caller,
+    Context,
     Image,
     Instance,
     Launch,
     Resource,
+    Tags,
+    describe,
     instance_arn,
+    operate,
     resource_arn,
     resource_tags,
+    retag,
+    tag_on_create,
     tag_request,
+    use,
 )
+from cml_iam.authorization._launch import launch
 
 __all__ = [
     "CREATED",

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from cml_iam.authorization._caller import Caller, Context, call_context
-from cml_iam.authorization._resources import CREATED, Launch, resource_tags, tag_request
+from cml_iam.authorization._calls import (
+    CREATED,
+    Caller,
+    Context,
+    Launch,
+    call_context,
+    resource_tags,
+    tag_request,
+)
 from cml_iam.engine import Request
 from cml_iam.facts import service_principal
 

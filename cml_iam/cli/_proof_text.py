@@ -53,7 +53,7 @@ def proof_lines(proof: Proof, *, verbose: bool) -> Iterator[str]:
     for deny in proof.denies:
         yield from _indented(statement_json(deny))
     if proof.calls and not proof.edits and not proof.denies:
-        yield f"    {WAY} attach what `cml-iam policy render` prints in its place"
+        yield f"    {WAY} attach the policy that `cml-iam policy render` prints instead"
 
 
 def other_reading(answer: str) -> str:
@@ -70,22 +70,34 @@ def call_lines(
     """
     request, allowing = call.request, call.candidate.statements
     of_resource = any(each.kind == "resource" for each in allowing)
-    by = f" by {request.principal or 'nobody in particular'}" if of_resource else ""
+    by = f" by {request.principal or 'an anonymous caller'}" if of_resource else ""
     yield from _at_most(f"    {lead}{request.action}", f"on {request.resource}{by}", indent=7)
     for key, value in _said_once(request.context):
-        text = ", ".join(value) if isinstance(value, list | tuple) else value
-        yield f"       {key} = {text if text else json.dumps(value)}"
+        yield f"       {key_line(key, value)}"
     deciding = (*allowing, *(call.reference or call.candidate).statements)
     keys = (test.key for each in deciding for test in each.statement.conditions)
     absent = _absent(request.context, (*asked, *keys))
     if absent:
         yield f"       without {', '.join(absent)}"
     if call.unlisted:
-        yield "       AWS's service reference has no such action; it may be added one day"
+        yield "       AWS's service reference lists no such action; AWS may add one"
     if call.candidate.outcome == "allowed" and not _is_question(call.candidate):
         yield f"       allowed by {_statements(call.candidate)}"
     if call.reference:
         yield f"       {_refused(call.reference, other)}"
+
+
+def key_line(key: str, value: Any) -> str:
+    """Return a condition key with its value; `KEY[]` marks a list where AWS does not say it is one.
+
+    So `policy explain --context` takes it.
+    """
+    from cml_iam.facts import key_type
+
+    if isinstance(value, list | tuple):
+        mark = "" if (key_type(key) or "").startswith("ArrayOf") else "[]"
+        return f"{key}{mark} = {', '.join(value) or json.dumps(list(value))}"
+    return f"{key} = {value or json.dumps(value)}"
 
 
 def promise_line(proof: Proof, lead: str) -> Iterator[str]:
@@ -231,7 +243,7 @@ def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str
             yield f"{INFO} {text}; -v prints them"
         return
     if facts:
-        yield f"{INFO} taken for granted, for AWS says so:"
+        yield f"{INFO} taken for granted, by AWS's documentation:"
         yield from _listed(facts)
     else:
         yield f"{INFO} nothing about AWS is taken for granted"

@@ -21,7 +21,7 @@ from cml_iam.cli._output import (
     say,
     wants_json,
 )
-from cml_iam.cli._proof_text import assumption_json, assumption_lines
+from cml_iam.cli._proof_text import assumption_json, assumption_lines, key_line
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import find_site
 from cml_iam.errors import InputError
@@ -61,10 +61,10 @@ EXAMPLE = "Example:  cml-iam policy render | cml-iam policy diff attached.json -
 @shared_options("site", "output", "verbose")
 @click.pass_context
 def diff(context: click.Context, old: Path, new: Path) -> None:
-    """Say what the policy NEW allows or refuses that OLD did not, whatever the two look like.
+    """Show what the policy NEW allows or denies that OLD does not.
 
-    That there is no difference is proved, of every request there can be; each difference comes
-    with a request that shows it. Where there is a site file, both are asked its expectations too.
+    That there is no difference is proved over every possible request; each difference comes with a
+    request that shows it. Where there is a site file, both are asked its expectations too.
     OLD and NEW are files, `-` for stdin, or folders whose files are taken as attached together;
     JSON, YAML, CloudFormation templates or Terraform plans, in which FILE#NAME is one policy. -v
     prints the facts about AWS that a proof rests on.
@@ -81,7 +81,8 @@ def diff(context: click.Context, old: Path, new: Path) -> None:
         print_json(as_json(found))
     else:
         _show(found, old, new)
-    context.exit(EXITS.get(found.verdict, Exit.CHANGES))
+    unsure = found.verdict == "same" and found.other_reading
+    context.exit(Exit.UNCHECKED if unsure else EXITS.get(found.verdict, Exit.CHANGES))
 
 
 def _documents(path: Path) -> tuple[PolicyDocument, ...]:
@@ -130,7 +131,7 @@ def _lines(difference: Difference) -> Iterator[str]:
         missed = None if _decides(difference, side) else difference.missed
         yield f"      {name}   {_side(side, missed)}"
     if difference.unlisted:
-        yield f"      {WARN} AWS's service reference has no such action; it may be added one day"
+        yield f"      {WARN} AWS's service reference lists no such action; AWS may add one"
 
 
 def _actions(difference: Difference) -> str:
@@ -160,11 +161,7 @@ def _context(difference: Difference) -> Iterator[str]:
         names = names_of(written, difference.witness.action)
         key = written if written.lower() in map(str.lower, names) else names[0]
         value = context.get(name)
-        yield f"without {key}" if value is None else f"{key} = {_text(value)}"
-
-
-def _text(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list | tuple) else str(value)
+        yield f"without {key}" if value is None else key_line(key, value)
 
 
 def _decides(difference: Difference, side: Answered) -> bool:
@@ -186,7 +183,7 @@ def _at(reason: StatementReason) -> str:
 def _expectation_line(changed: ExpectationChange) -> str:
     each = changed.expectation
     sign = "+" if changed.new == "allowed" else "-"
-    means = "as the site means it" if changed.new == each.expected else "against the site"
+    means = "as the site intends" if changed.new == each.expected else "against the site"
     return f"  {sign} {each.description}: {changed.old} -> {changed.new}, {means} [{each.id}]"
 
 
@@ -195,9 +192,8 @@ def _doubts(found: Comparison) -> Iterator[str]:
     for change in found.undecided:
         reason = found.verdicts[change].reason
         yield f"{UNKNOWN} could not decide whether any request is {change}: {reason}"
-    for change, verdict in found.verdicts.items():
-        if verdict.colon:
-            yield f"{WARN} {OTHER_READING[verdict.colon].format(change)}, {IF_COLONS}"
+    for change, answer in found.other_reading.items():
+        yield f"{WARN} {OTHER_READING[answer].format(change)}, {IF_COLONS}"
     if found.more:
         yield f"{WARN} there may be more differences than these"
 
@@ -207,7 +203,7 @@ def _notes(found: Comparison) -> Iterator[str]:
         same = found.expectations - len(found.expectation_changes)
         yield f"{INFO} unchanged: {same} of {found.expectations} expectations of the site"
     if found.beside_everything:
-        yield f"{INFO} neither allows anything, so both were judged beside a policy allowing all"
+        yield f"{INFO} neither allows anything: both were judged beside a policy allowing all"
     yield from assumption_lines(_assumptions(found), every=bool(settings().verbose))
 
 
@@ -217,12 +213,14 @@ def _assumptions(found: Comparison) -> Iterator[Assumption]:
 
 
 def _verdict(found: Comparison, old: Path, new: Path) -> str:
+    if found.verdict == "same" and found.other_reading:
+        return f"{WARN} same meaning as wildcards of ARNs are read here, see above"
     if found.verdict == "same":
-        return f"{OK} same meaning: proved for every request there can be"
+        return f"{OK} same meaning: proved for every possible request"
     if found.verdict == "undecided":
         return f"{UNKNOWN} no difference was found, but it is not proved that there is none"
     if found.allows_the_same:
-        return f"{WARN} {new} allows the same as {old}, and denies explicitly what differs above"
+        return f"{WARN} {new} allows the same as {old}; they differ in explicit denies only"
     return f"{WARN} {new} is {found.verdict} than {old}".replace(
         "wider and narrower than", "wider in some and narrower in other ways than"
     )
@@ -239,7 +237,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "new_within_old": answers.get("newly allowed", "holds"),
         "old_within_new": answers.get("newly denied", "holds"),
         "undecided": {change: found.verdicts[change].reason for change in found.undecided},
-        "other_reading": {c: each.colon for c, each in found.verdicts.items() if each.colon},
+        "other_reading": found.other_reading,
         "complete": not found.more and not found.undecided,
         "besideEverything": found.beside_everything,
         "differences": [_difference_json(each) for each in found.differences],

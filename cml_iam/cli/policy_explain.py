@@ -15,12 +15,12 @@ from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import DocumentError, InputError
-from cml_iam.facts import action_problem, key_type, sent_context
+from cml_iam.facts import action_problem, key_type, never_sent, sent_context
 from cml_iam.policy import attachment_problems, load_policy
 from cml_iam.render import Profile, render_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cml_iam.engine import (
         Authorizer,
@@ -117,10 +117,11 @@ def explain(
     )
     context = sent_context(_one_action(action), resource, read_context(pairs), principal)
     explanation = authorizer.explain(Request(action, resource, principal, context))
+    unsent = tuple(never_sent(action, resource, context))
     if wants_json():
-        print_json(_as_json(explanation, authorizer))
+        print_json({**_as_json(explanation, authorizer), "neverSent": list(unsent)})
     else:
-        _print(explanation, authorizer)
+        _print(explanation, authorizer, unsent)
     click.get_current_context().exit(Exit.OK if explanation.outcome == "allowed" else Exit.FINDINGS)
 
 
@@ -172,12 +173,14 @@ def _own_policy(document: Profile) -> PolicyDocument:
     return load_policy(render_policy(load_site(), document).text, f"the site's {document} policy")
 
 
-def _print(explanation: Explanation, authorizer: Authorizer) -> None:
+def _print(explanation: Explanation, authorizer: Authorizer, unsent: Sequence[str]) -> None:
     request = explanation.request
     symbol, words = WORDS[explanation.outcome]
     say(f"{symbol} {words}: {request.action} on {request.resource}")
     if explanation.outcome == "implicitDeny":
         say(f"  nothing allows it in the {_silent(explanation)}")
+    for why in unsent:
+        say(f"  {WARN} AWS never sends this request: {why}")
     for note in explanation.notes:
         say(f"  {INFO} {note}")
     heading = None

@@ -36,7 +36,7 @@ from cml_iam.cli._proof_text import (
     statement_json,
 )
 from cml_iam.cli._settings import settings, shared_options
-from cml_iam.cli._site import DEFAULT_SITE, has_site, load_site
+from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
 from cml_iam.errors import DocumentError, InputError
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ QUESTIONS = {
 }
 
 NO_ALLOW = (
-    "neither side allows anything by itself: a Deny counts beside the policies that allow, so name "
-    "those as well, or compare by `cml-iam policy diff`"
+    "neither side allows anything: a Deny takes effect beside policies that allow, so name those "
+    "as well, or use `cml-iam policy diff`"
 )
 
 
@@ -88,7 +88,7 @@ def prove(
     never: str | None,
     always: str | None,
 ) -> None:
-    """Prove what policies can never permit: no list of requests, but all there can be.
+    """Prove what policies can never permit, over every possible request.
 
     Without a question, the promises of the site file are proved, of FILES as if attached together
     to one principal, or of the rendered policy. REQUESTS are written on one line: actions, `on`
@@ -153,7 +153,10 @@ def _never_matches(*sides: Policies) -> list[str]:
 
 
 def _policies(judged: Judged) -> Policies:
-    """Return the policies in *files*, or the rendered one: of a principal, or of a resource."""
+    """Return the policies in *files*, or the rendered one: of a principal, or of a resource.
+
+    Where there is a site file, they are in the partition of its account.
+    """
     from cml_iam.policy import attachment_problems
     from cml_iam.prove import Policies
 
@@ -171,13 +174,15 @@ def _policies(judged: Judged) -> Policies:
             f"`{naming[0].name}` names principals, so it is the policy of a resource",
             remedy="ask about it alone; what is attached to a principal names none",
         )
+    site = find_site()
+    partition = site.partition if site else ""
     if naming:
-        return Policies(resource=naming[0])
+        return Policies(resource=naming[0], partition=partition)
     documents = documents or _rendered(judged.document)
     problems = [p for each in (*documents, *(beyond or ())) for p in attachment_problems(each)]
     if problems:
         raise DocumentError(tuple(problems))
-    return Policies(documents, beyond)
+    return Policies(documents, beyond, partition=partition)
 
 
 def _names_principals(document: PolicyDocument) -> bool:
@@ -207,7 +212,7 @@ def _one(question: str, value: Path | str, judged: Judged) -> Exit:
         print_json(said | {"neverMatches": _never_matches(*asked.sides)})
     else:
         _show_verdict(title, asked)
-    return _code([asked.verdict.answer])
+    return _code([asked.verdict])
 
 
 def _compared(question: str, path: Path, judged: Judged) -> Asked:
@@ -257,7 +262,7 @@ def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
     if {each.lower() for each in shape.actions} == {ALWAYS_ALLOWED.lower()}:
         why = f"{ALWAYS_ALLOWED} is allowed to every caller"
     raise InputError(
-        f"--{question}: every policy answers alike, for no such request depends on it: {why}",
+        f"--{question}: no policy decides about such requests: {why}",
         remedy="look at the actions, the resources and the conditions again",
     )
 
@@ -293,18 +298,24 @@ def _promises(judged: Judged) -> Exit:
         for line in _never_matches(policies):
             say(f"{WARN} {line}")
         _show(proofs, site)
-    return _code([each.answer for each in proofs])
+    return _code(proofs)
 
 
-def _code(answers: Sequence[str]) -> Exit:
-    return code_of(findings="broken" in answers, unchecked="undecided" in answers)
+def _code(answered: Sequence[Proof | Verdict]) -> Exit:
+    answers = {each.answer for each in answered}
+    unsure = "undecided" in answers or any(each.colon for each in answered)
+    return code_of(findings="broken" in answers, unchecked=unsure)
+
+
+def _symbol(answer: str, *, sure: bool) -> str:
+    return WARN if answer == "holds" and not sure else SYMBOLS[answer]
 
 
 def _show(proofs: Sequence[Proof], site: Site) -> None:
     width = max(len(each.answer) for each in proofs)
     verbose = bool(settings().verbose)
     for proof in proofs:
-        symbol = WARN if proof.limited and proof.answer == "holds" else SYMBOLS[proof.answer]
+        symbol = _symbol(proof.answer, sure=not proof.limited and not proof.colon)
         lead = f"{symbol} {proof.answer:{width}}"
         for line in (*promise_line(proof, lead), *proof_lines(proof, verbose=verbose)):
             say(line)
@@ -314,25 +325,27 @@ def _show(proofs: Sequence[Proof], site: Site) -> None:
     if not site.restrict.active:
         say(f"{INFO} the site restricts nothing, so it promises nothing else")
     if sum(each.answer == "broken" for each in proofs) > 1:
-        say(f"{INFO} all of them hold for what `cml-iam policy render` prints, in place of these")
-    say(_verdict([each.answer for each in proofs]))
+        say(f"{INFO} the policy that `cml-iam policy render` prints keeps all of them")
+    say(_verdict(proofs))
 
 
-def _verdict(answers: Sequence[str]) -> str:
-    total = len(answers)
+def _verdict(proofs: Sequence[Proof]) -> str:
+    answers, total = [each.answer for each in proofs], len(proofs)
     broken, unsure = answers.count("broken"), answers.count("undecided")
     if broken or unsure:
         parts = [f"{broken} of {total} promises broken"] if broken else []
         parts += [f"{unsure} of {total} undecided"] if unsure else []
         return f"{BAD if broken else UNKNOWN} {', '.join(parts)}"
-    return f"{OK} all {total} promises hold, for every request there can be"
+    if any(each.colon for each in proofs):
+        return f"{WARN} all {total} promises hold as wildcards of ARNs are read here, see above"
+    return f"{OK} all {total} promises hold, for every possible request"
 
 
 def _show_verdict(title: str, asked: Asked) -> None:
     verdict = asked.verdict
     for each in _never_matches(*asked.sides):
         say(f"{WARN} {each}")
-    say(f"{SYMBOLS[verdict.answer]} {verdict.answer}  {title}")
+    say(f"{_symbol(verdict.answer, sure=not verdict.colon)} {verdict.answer}  {title}")
     if verdict.answer == "undecided":
         say(f"    {verdict.reason}")
         say(f"    {UNDECIDED}")

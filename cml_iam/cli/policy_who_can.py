@@ -69,7 +69,7 @@ def who_can(
     """List who may do ACTION on RESOURCE: whatever the circumstances, or depending on them.
 
     Policies, groups, the permissions boundary, service control policies and the resource's policy
-    are asked together, for all requests there can be. What is known is put in first: the
+    are asked together, for all possible requests. What is known is put in first: the
     principal's ARN, name and tags, the date, the region of the resource. Steps are followed: roles
     that may be assumed, permissions that a principal may give itself.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.engine._conditions import unknown_operator
 from cml_iam.engine._order import ALWAYS_ALLOWED, applies, needs_resource_policy
 from cml_iam.engine._request import Caller, Naming, all_texts, names_principals, naming, single_text
+from cml_iam.engine._text import Variable
 from cml_iam.policy import pattern_matches
 
 if TYPE_CHECKING:
@@ -122,13 +123,14 @@ class ConditionReason:
         if unknown_operator(self.operator):
             return self.problems[0]
         has = "is missing" if self.found is None else f"is {_listed(self.found)}"
-        wants = f"{self.operator} {_listed(self.values)}"
+        negated = "not" in self.operator.rpartition(":")[2].lower()
+        wants = f"{self.operator} wants {'anything but ' if negated else ''}{_listed(self.values)}"
         why = "".join(f" ({problem})" for problem in self.problems)
         if self.several and not self.matched and ":" not in self.operator:
             why += (
                 " (the key has several values, so the operator needs ForAllValues or ForAnyValue)"
             )
-        return f"`{self.key}` {has}, {'as' if self.matched else 'not as'} {wants} asks{why}"
+        return f"`{self.key}` {has}; {wants}{why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +269,27 @@ def _elements(compiled: CompiledStatement, asked: _Asked) -> Iterator[ElementRea
             test is None or test(request.resource, asked.request.context),
             statement.not_resource or statement.resource or (),
             request.resource,
+            _matches_nothing(compiled, asked),
         )
+
+
+def _matches_nothing(compiled: CompiledStatement, asked: _Asked) -> str:
+    """Say what in NotResource keeps the statement from matching anything; empty if nothing does.
+
+    AWS does not document it of a policy variable that has no value.
+    """
+    context = asked.request.context
+    for each in compiled.resources if compiled.statement.not_resource is not None else ():
+        variables = (p for field in each.fields or () for p in field if isinstance(p, Variable))
+        missing = next((v.key for v in variables if v.value(context) is None), None)
+        if missing is not None:
+            why = f"the policy variable `${{{missing}}}`, which has no value"
+        elif each.spoils:
+            why = f"`{each.text}`, which names nothing"
+        else:
+            continue
+        return f"NotResource has {why}, so the statement matches nothing"
+    return ""
 
 
 def _principals(statement: Statement) -> tuple[str, ...]:

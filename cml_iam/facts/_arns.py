@@ -1,16 +1,18 @@
-"""Resources as patterns of ARNs: whether two can name the same, whether one names all of another.
+"""ARNs as patterns, and what stands in their fields: partitions, regions, example accounts and ids.
 
-Compared field by field, as IAM does: a wildcard stays inside its field, save in the last.
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+Patterns are compared field by field, as IAM does: a wildcard stays inside its field, save in the
+last. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Final
+import tomllib
+from functools import cache, lru_cache
+from typing import Final, Literal, get_args
 
-from cml_iam.policy import pattern_covers, patterns_overlap
+from cml_iam.policy import did_you_mean, pattern_covers, patterns_overlap
+from cml_iam.shipped import shipped_text
 
 FIELDS: Final = 6
 ArnPattern = tuple[str, ...]
@@ -50,3 +52,124 @@ def overlap(one: ArnPattern, other: ArnPattern) -> bool:
 def covers(wide: ArnPattern, narrow: ArnPattern) -> bool:
     """Say whether every ARN that *narrow* names is named by *wide*."""
     return all(map(pattern_covers, wide, narrow))
+
+
+EXAMPLE_ACCOUNT: Final = "111122223333"
+"""The account of an example; AWS's own pages use it."""
+
+OTHER_ACCOUNT: Final = "999999999999"
+"""An account that the site has nothing to do with."""
+
+EXAMPLE_REGIONS: Final = {
+    "aws": (
+        "us-east-1",
+        "eu-central-1",
+        "ap-southeast-2",
+        "sa-east-1",
+        "us-west-2",
+        "eu-west-1",
+        "us-east-2",
+        "us-west-1",
+        "eu-west-2",
+        "eu-west-3",
+        "eu-north-1",
+        "eu-south-1",
+        "ap-northeast-1",
+        "ap-southeast-1",
+        "ap-south-1",
+        "ca-central-1",
+        "me-central-1",
+    ),
+    "aws-cn": ("cn-northwest-1", "cn-north-1"),
+    "aws-us-gov": ("us-gov-east-1", "us-gov-west-1"),
+}
+"""Regions by partition, those that a reader knows first."""
+
+EXAMPLE_IDS: Final = {
+    "instance": "i-0foreign000000001",
+    "image": "ami-0foreign000000001",
+    "volume": "vol-0foreign000000001",
+    "network-interface": "eni-0foreign000000001",
+    "security-group": "sg-0foreign000000001",
+    "subnet": "subnet-0foreign000000001",
+    "snapshot": "snap-0foreign000000001",
+    "key-pair": "foreign-key",
+    "bucket": "foreign-bucket",
+    "object": "foreign-object",
+    "user": "foreign-user",
+    "role": "foreign-role",
+    "policy": "foreign-policy",
+}
+"""What stands for a resource that the policies say nothing of, by its type."""
+
+
+Partition = Literal["aws", "aws-cn", "aws-us-gov"]
+PARTITIONS: Final[tuple[str, ...]] = get_args(Partition)
+"""The partitions whose accounts can be used.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+"""
+
+DOMAINS: Final = {
+    "aws": "amazonaws.com",
+    "aws-cn": "amazonaws.com.cn",
+    "aws-us-gov": "amazonaws.com",
+}
+"""The domain of the services' endpoints, by partition.
+
+https://docs.aws.amazon.com/general/latest/gr/rande.html
+"""
+
+
+def service_principal(service: str, partition: str) -> str:
+    """Return the name of *service*, such as `ec2`, as a principal in *partition*.
+
+    EC2 has a name of its own in China.
+    https://docs.amazonaws.cn/en_us/aws/latest/userguide/iam.html
+    """
+    return f"{service}.{DOMAINS[partition if service == 'ec2' else 'aws']}"
+
+
+@cache
+def known_regions(partition: str) -> tuple[str, ...]:
+    """Return the regions of *partition* in the shipped list, which is as old as the release."""
+    listed: list[str] = tomllib.loads(shipped_text("policies", "regions.toml"))[partition]
+    return tuple(listed)
+
+
+@cache
+def opt_in_regions() -> frozenset[str]:
+    """Return the regions that an account has only after it turned them on.
+
+    https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
+    """
+    return frozenset(tomllib.loads(shipped_text("policies", "regions.toml"))["opt-in"])
+
+
+def first_region(partition: str) -> str:
+    """Return the region of *partition* that every account has enabled and that IAM is in.
+
+    https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
+    """
+    return _FIRST_REGIONS[partition]
+
+
+_FIRST_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+
+
+def partition_of(region: str) -> str:
+    """Return the partition of *region*, by its prefix: a new region has no place in a list yet."""
+    prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+    return next((each for prefix, each in prefixes.items() if region.startswith(prefix)), "aws")
+
+
+@cache
+def all_regions() -> tuple[str, ...]:
+    """Return the regions of all partitions in the shipped list."""
+    return tuple(region for partition in PARTITIONS for region in known_regions(partition))
+
+
+def meant_region(region: str, known: tuple[str, ...]) -> str | None:
+    """Return a remedy that names the closest of *known*, or None: swapped letters come first."""
+    mixed_up = [name for name in known if sorted(name) == sorted(region)]
+    return did_you_mean(region, mixed_up) or did_you_mean(region, known)

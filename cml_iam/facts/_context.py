@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
-from cml_iam.facts._keys import names_of, same_key
+from cml_iam.facts._arns import PARTITIONS, arn_pattern, covers, first_region
 from cml_iam.facts._requests import (
+    REGION,
     REQUEST_TAG,
     TAG_KEYS,
     id_of,
+    names_of,
+    never_with,
     only_with,
     region_is_of_resource,
+    region_of_endpoint,
+    same_key,
 )
+from cml_iam.facts._service import Keys, Target, service, updated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _PRINCIPAL: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTALL)
 _FIELDS: Final = 6
@@ -72,6 +80,38 @@ def sent_context(
         _add(sent, key, value, why, action)
     _check_pairs(sent)
     return sent
+
+
+def never_sent(action: str, resource: str, context: Mapping[str, Any]) -> Iterator[str]:
+    """Yield why AWS never sends a request for *action* on *resource* with the keys of *context*."""
+    prefix, _, name = action.partition(":")
+    owner = service(prefix)
+    known = owner.action(name) if owner else None
+    fits = [each for each in known.targets if _is_of(resource, each)] if known else []
+    if known and known.targets and not fits:
+        named = (
+            f"a resource of type {each.type}" if each.type else "`*`" for each in known.targets
+        )
+        types = " or ".join(dict.fromkeys(named))
+        yield (
+            f"AWS authorizes {action} on {types}, not on `{resource}` "
+            f"(service reference of {updated()})"
+        )
+    keys = Keys(frozenset().union(*(each.keys.patterns for each in fits))) if fits else None
+    facts = (never_with(key, action, keys) for key in context)
+    yield from dict.fromkeys(each.text for each in facts if each)
+    endpoint = region_of_endpoint(action)
+    region = next((value for key, value in context.items() if same_key(key) == REGION), None)
+    if endpoint and region and region not in map(first_region, PARTITIONS):
+        yield endpoint.text
+
+
+def _is_of(resource: str, target: Target) -> bool:
+    """Say whether *resource* is of the type of *target*, by the format of its ARN."""
+    if not target.type or not target.arns:
+        return (resource == "*") is not bool(target.type)
+    fields = arn_pattern(resource, variables=False) if resource != "*" else None
+    return fields is not None and any(covers(each, fields) for each in target.arns)
 
 
 def _follows(

@@ -1,19 +1,106 @@
-"""What AWS puts into requests: the data of `policies/condition-keys.toml`, and what it lets assume.
+"""Which condition keys requests have, under which names, and what that lets a proof assume.
 
-A wrong line there makes a false proof, so each has its page and every verdict lists those it used.
+The data is `policies/condition-keys.toml`. A wrong line there makes a false proof, so each has its
+page and every verdict lists those it used. Some keys are sent under two names, a global one and one
+of EC2's own:
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#amazon-ec2-keys
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any, Final, Literal
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from cml_iam.facts._keys import every_name, names_of, same_key, twins
-from cml_iam.facts._service import EXACT_SERVICES, Keys, updated
+from cml_iam.facts._arns import PARTITIONS, first_region
+from cml_iam.facts._service import EXACT_SERVICES, Keys, is_unknown_key, service, updated
 from cml_iam.shipped import shipped_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+_EC2_KEYS: Final = (
+    "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#amazon-ec2-keys"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """A key with two names; those that end in a slash are completed by the key of a tag.
+
+    Requests to *services* (prefixes of actions) have it under both, all others under *plain* alone.
+    """
+
+    plain: str
+    other: str
+    services: tuple[str, ...]
+    page: str
+
+
+TWINS: Final = (
+    Twins("aws:RequestedRegion", "ec2:Region", ("ec2",), _EC2_KEYS),
+    Twins("aws:ResourceTag/", "ec2:ResourceTag/", ("ec2", "ec2-instance-connect"), _EC2_KEYS),
+)
+
+
+TAGGING: Final = ("ec2:CreateTags", "ec2:DeleteTags")
+
+LATER: Final = {"Null": {"ec2:CreateAction": "true"}}
+"""The condition that tags are of what exists already.
+
+EC2 says ec2:CreateAction of those it sets while it creates:
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+"""
+
+
+@lru_cache(1 << 13)
+def twins(key: str) -> Twins | None:
+    """Return what is known of *key*, under either of its names, if it has two."""
+    lower = key.lower()
+    for pair in TWINS:
+        for name in (pair.plain.lower(), pair.other.lower()):
+            if lower.startswith(name) if name.endswith("/") else lower == name:
+                return pair
+    return None
+
+
+@lru_cache(1 << 13)
+def same_key(key: str) -> str:
+    """Return one name for all names of a condition key, in lower case."""
+    pair = twins(key)
+    return (pair.plain + _tag(key)).lower() if pair else key.lower()
+
+
+@lru_cache(1 << 13)
+def every_name(key: str) -> tuple[str, ...]:
+    """Return all names of *key*: `aws:RequestedRegion` and `ec2:Region` for either of them."""
+    pair = twins(key)
+    return (pair.plain + _tag(key), pair.other + _tag(key)) if pair else (key,)
+
+
+@lru_cache(1 << 13)
+def names_of(key: str, action: str) -> tuple[str, ...]:
+    """Return the names under which a request for *action* has *key*, if it has it.
+
+    A value given under one name stands under each of them: requests to EC2 have both `ec2:Region`
+    and `aws:RequestedRegion`, those to other services `aws:RequestedRegion` alone.
+    """
+    pair = twins(key)
+    names = every_name(key)
+    both = pair is None or action.partition(":")[0].lower() in pair.services
+    return names if both else names[:1]
+
+
+def is_region(key: str) -> bool:
+    """Say whether *key* holds the region of the request."""
+    return same_key(key) == "aws:requestedregion"
+
+
+def _tag(key: str) -> str:
+    return key.partition("/")[2]
+
 
 Kind = Literal[
     "always",
@@ -23,6 +110,10 @@ Kind = Literal[
     "id",
     "with",
     "whole",
+    "least",
+    "global",
+    "account",
+    "partitions",
     "typed",
     "resource",
     "region",
@@ -71,13 +162,19 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """What is known of a condition key."""
+    """What is known of a condition key: *always* in requests, maybe about one *type* of resource.
+
+    Or in all that are *signed*; *whole* and at *least* some number; never an empty list, but
+    *filled*; in requests for *actions* alone.
+    """
 
     name: str
     page: str
     always: bool = False
+    type: str = ""
     signed: bool = False
     whole: bool = False
+    least: int | None = None
     filled: bool = False
     actions: tuple[str, ...] = ()
 
@@ -97,7 +194,10 @@ def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
     if known and known.actions and action.lower() not in {a.lower() for a in known.actions}:
         text = f"only requests for {' and '.join(known.actions)} have {known.name}"
         return Assumption("absent", name, text, known.page)
-    prefix = _prefix(action)
+    prefix, owner = _prefix(action), key.partition(":")[0].lower()
+    if is_unknown_key(key) and (owner == "aws" or service(owner)):
+        text = f"AWS has no condition key {key} (by the service reference of {updated()})"
+        return Assumption("absent", name, text, REFERENCE)
     if keys is None or prefix not in EXACT_SERVICES or not _of_service(name, prefix):
         return None
     if any(map(keys.has, every_name(key))):
@@ -157,6 +257,17 @@ def region_is_of_resource(action: str) -> str | None:
         if _prefix(action) == entry["service"]:
             apart = {each.lower() for each in entry["except"]}
             return None if action.lower() in apart else str(entry["page"])
+    return None
+
+
+def region_of_endpoint(action: str) -> Assumption | None:
+    """Return why requests for *action* go to the first region of their partition, if they do."""
+    for entry in _data()["global"]:
+        apart = {each.lower() for each in entry["except"]}
+        if _prefix(action) == entry["service"] and action.lower() not in apart:
+            regions = " or ".join(map(first_region, PARTITIONS))
+            text = f"requests to {entry['service']} are sent to {regions}, by partition"
+            return Assumption("global", REGION, text, entry["page"])
     return None
 
 

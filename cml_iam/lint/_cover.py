@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cml_iam.engine import Request
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
-    from cml_iam.space import Asked
+    from cml_iam.space import KeyCondition
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +290,7 @@ def _may_cover_resources(item: Item, wide: Item) -> bool:
     )
 
 
-def _may_follow(asked: Asked, item: Item) -> bool:
+def _may_follow(asked: KeyCondition, item: Item) -> bool:
     """Say whether a condition may hold because those of *item* do."""
     name = same_key(asked.condition.key)
     return asked.test({}) or any(same_key(each.condition.key) == name for each in item.asked)

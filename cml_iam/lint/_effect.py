@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cml_iam.lint._edits import Claim, Correction
     from cml_iam.lint._subject import Item, Named, Subject
     from cml_iam.policy import Condition
-    from cml_iam.space import Asked
+    from cml_iam.space import KeyCondition
 
 
 def foreign_keys(subject: Subject) -> Iterator[Found]:
@@ -107,7 +107,7 @@ def _certainly_lacks(key: str, action: Action, target: Target) -> bool:
     return key.lower() not in own or never_with(key, action.full, target.keys) is not None
 
 
-def _surprises(item: Item, asked: Asked, lacking: list[Action], *, all_lack: bool) -> bool:
+def _surprises(item: Item, asked: KeyCondition, lacking: list[Action], *, all_lack: bool) -> bool:
     """Say whether a condition that always holds for *lacking* is not what its author meant.
 
     IfExists and ForAllValues are written for keys that may be absent; and a Deny that refuses

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cml_iam.facts import Action, Target
     from cml_iam.lint._edits import Correction
     from cml_iam.lint._subject import Item, Subject
-    from cml_iam.space import Asked
+    from cml_iam.space import KeyCondition
 
 EBS_ROOT: Final = "volume"
 """Optional in the reference, because of instance store; but a launch from an EBS image needs it."""
@@ -224,7 +224,7 @@ def launched_by_case(subject: Subject) -> Iterator[Found]:
 
 
 def _in_other_case(
-    about: tuple[Item, ...], item: Item, asked: Asked, run: Action
+    about: tuple[Item, ...], item: Item, asked: KeyCondition, run: Action
 ) -> Request | None:
     """Return an allowed launch with the tag in another case that *item* has a say in."""
     key = asked.condition.key
@@ -248,7 +248,7 @@ def _untagged(request: Request) -> Request:
     return request._replace(context=kept)
 
 
-def _launched(subject: Subject, item: Item, asked: Asked, launch: Request) -> Found:
+def _launched(subject: Subject, item: Item, asked: KeyCondition, launch: Request) -> Found:
     key = asked.condition.key
     tag = key.partition("/")[2]
     twin, value = other_case(tag), {k.lower(): v for k, v in launch.context.items()}[key.lower()]

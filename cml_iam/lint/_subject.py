@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cml_iam.facts import Action, ArnPattern, Target
     from cml_iam.lint._finding import Kind
     from cml_iam.policy import Condition
-    from cml_iam.space import Asked
+    from cml_iam.space import KeyCondition
 
 
 Said = tuple[Statement, str]
@@ -269,7 +269,7 @@ def names(text: str, pattern: ArnPattern, target: Target) -> bool:
     return not target.arns or any(overlap(pattern, arn) for arn in target.arns)
 
 
-def demands_text(asked: Asked) -> bool:
+def demands_text(asked: KeyCondition) -> bool:
     """Say whether a condition demands one of some texts of a key that must be there."""
     operator = asked.operator
     plain = operator.base in {"stringequals", "stringlike", "stringequalsignorecase"}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cml_iam.facts import Action, Target
     from cml_iam.lint._edits import Correction
     from cml_iam.lint._subject import Item, Subject
-    from cml_iam.space import Asked
+    from cml_iam.space import KeyCondition
 
 TAGGING: Final = ("ec2:CreateTags", "ec2:DeleteTags")
 LIFECYCLE: Final = ("TerminateInstances", "StopInstances", "StartInstances")
@@ -98,7 +98,7 @@ def gates(subject: Subject) -> list[Gate]:
     return found
 
 
-def forbids_text(asked: Asked) -> bool:
+def forbids_text(asked: KeyCondition) -> bool:
     """Say whether a condition holds for all but some texts of a key."""
     operator = asked.operator
     base = operator.base.replace("not", "", 1)
@@ -111,7 +111,7 @@ class Gate:
 
     subject: Subject
     item: Item
-    asked: Asked
+    asked: KeyCondition
 
     @property
     def key(self) -> str:
@@ -244,7 +244,7 @@ class Gate:
         return next(types, "resource")
 
 
-def besides(item: Item, asked: Asked) -> Iterator[dict[str, dict[str, Any]]]:
+def besides(item: Item, asked: KeyCondition) -> Iterator[dict[str, dict[str, Any]]]:
     """Yield the other conditions of *item*, if it is a Deny: without them it has no say."""
     for each in () if item.allows else item.asked:
         if each is not asked:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.lint._subject import Item, Subject
-    from cml_iam.space import Asked
+    from cml_iam.space import KeyCondition
 
 
 def values(subject: Subject) -> Iterator[Found]:
@@ -50,7 +50,7 @@ def values(subject: Subject) -> Iterator[Found]:
                 )
 
 
-def _bad_values(item: Item, asked: Asked) -> Iterator[tuple[int, str]]:
+def _bad_values(item: Item, asked: KeyCondition) -> Iterator[tuple[int, str]]:
     """Yield what is wrong with values of a condition, each with its number."""
     scope = Scope(variables=item.variables, keys=Keys())
     for index, value in enumerate(asked.condition.values):
@@ -58,7 +58,7 @@ def _bad_values(item: Item, asked: Asked) -> Iterator[tuple[int, str]]:
         yield from ((index, each) for each in compile_condition(single, scope).problems)
 
 
-def _form_of(asked: Asked) -> str | None:
+def _form_of(asked: KeyCondition) -> str | None:
     """Say what a value of the operator looks like."""
     return next((form for family, form in _FORMS.items() if family in asked.operator.base), None)
 
@@ -74,7 +74,7 @@ _FORMS: Final = {
 }
 
 
-def _consequence(item: Item, asked: Asked) -> str:
+def _consequence(item: Item, asked: KeyCondition) -> str:
     """Say when the condition holds in the requests that *item* is about otherwise."""
     condition = asked.condition
     if matched(item, conditions=()).holds:
@@ -310,7 +310,7 @@ def host_bits(subject: Subject) -> Iterator[Found]:
                 )
 
 
-def _addresses(subject: Subject) -> Iterator[tuple[Item, Asked]]:
+def _addresses(subject: Subject) -> Iterator[tuple[Item, KeyCondition]]:
     for item in subject.items:
         yield from ((item, asked) for asked in item.asked if asked.family == "ip")
 

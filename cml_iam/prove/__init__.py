@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.facts import Assumption
 from cml_iam.prove._answers import Answer, Answered, Verdict, Witness
 from cml_iam.prove._empty import is_sent
-from cml_iam.prove._order import changing_key
+from cml_iam.prove._instances import TagTest, changing_key, giving, taking_away, where
 from cml_iam.prove._question import SHAPE_NAME, always, equivalent, never, within
 from cml_iam.prove._steps import Reached, lost, taken_over
-from cml_iam.prove._tagging import TagTest, giving, taking_away, where
 from cml_iam.space import Policies, Shape
 
 if TYPE_CHECKING:

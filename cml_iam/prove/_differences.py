@@ -9,16 +9,21 @@ other side refuses by a single condition.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine import Request
 from cml_iam.errors import InputError
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
-from cml_iam.prove._answers import Verdict
-from cml_iam.prove._comparison import CHANGES, Change, Comparison, Difference, ExpectationChange
-from cml_iam.prove._groups import difference_of, gathered, grouped
+from cml_iam.prove._comparison import (
+    CHANGES,
+    Change,
+    Comparison,
+    Difference,
+    ExpectationChange,
+    difference_of,
+    gathered,
+    grouped,
+)
 from cml_iam.prove._question import (
     Question,
     allowed_goal,
@@ -27,23 +32,27 @@ from cml_iam.prove._question import (
     unlike,
     within,
 )
-from cml_iam.site import Site
 from cml_iam.space import (
     Budget,
     Class,
-    Found,
     Goal,
     Place,
     Policies,
     Searcher,
     Side,
+    SliceResult,
     documents,
     side_of,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from cml_iam.engine import Request
     from cml_iam.expectations import Answer as ExpectedAnswer
     from cml_iam.expectations import Expectation
+    from cml_iam.prove._answers import Verdict
+    from cml_iam.site import Site
 
 MAX_ACTIONS: Final = 8
 """Actions of a class that are looked at one by one; the others are counted."""
@@ -87,9 +96,11 @@ def policies_of(attached: Sequence[PolicyDocument]) -> Policies:
 def differences(old: Policies, new: Policies, site: Site | None = None) -> Comparison:
     """Compare what *old* and *new* decide, over all requests; each difference has a witness.
 
-    Both sides are also asked the expectations of *site*, if given. Raises InputError where one
-    side names principals and the other does not.
+    Both sides are also asked the expectations of *site*, if given, and are in its partition.
+    Raises InputError where one side names principals and the other does not.
     """
+    if site is not None:
+        old, new = (replace(each, partition=site.partition) for each in (old, new))
     beside = not any(each.effect == "Allow" for side in (old, new) for each in _statements(side))
     if beside and old.resource is None and new.resource is None:
         # A Deny does nothing by itself; beside everything, it takes something away.
@@ -243,7 +254,7 @@ class _Search:
         full = len(met.named) >= most or sum(map(len, tried.values())) > MAX_TRIED
         return bool(met.named) and place.action not in tried and full
 
-    def _look(self, place: Place, answers: Iterable[Found], met: _Met) -> None:
+    def _look(self, place: Place, answers: Iterable[SliceResult], met: _Met) -> None:
         for number, found in enumerate(answers):
             self.more = self.more or bool(found.incomplete)
             if found.request is not None:

@@ -1,27 +1,120 @@
-"""What policies tell instances apart by: ARNs, regions, and the tags that they test."""
+"""Instances as sequences of calls see them: those that policies distinguish, tags, the time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.engine import OperatorName
+from cml_iam.engine import OperatorName, Request
+from cml_iam.engine.parts import moment
 from cml_iam.facts import (
     EXAMPLE_ACCOUNT,
     EXAMPLE_IDS,
     EXAMPLE_REGIONS,
+    LATER,
     OTHER_ACCOUNT,
+    PARTITIONS,
+    TAGGING,
     arn_pattern,
     covers,
+    partition_of,
 )
-from cml_iam.policy import Statement
-from cml_iam.prove._tagging import REQUEST, RESOURCE
-from cml_iam.space import Glob, Shape, glob, representatives
+from cml_iam.policy import Conditions, merged
+from cml_iam.prove._question import answered
+from cml_iam.space import (
+    ACCOUNT_ID,
+    REGION_NAME,
+    Glob,
+    Policies,
+    Shape,
+    glob,
+    moments,
+    representatives,
+    side_of,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cml_iam.policy import Statement
+    from cml_iam.prove._answers import Witness
     from cml_iam.site import Tag
+
+
+CREATE, DELETE = TAGGING
+RESOURCE, REQUEST = "aws:ResourceTag/", "aws:RequestTag/"
+
+
+@dataclass(frozen=True, slots=True)
+class TagTest:
+    """That the tag *key* has one of *values*: by the operator *holds*; *fails* is its negation."""
+
+    key: str
+    values: tuple[str, ...]
+    holds: str = "StringEquals"
+    fails: str = "StringNotEquals"
+
+    @property
+    def carried(self) -> Conditions:
+        """It holds of the resource."""
+        return {self.holds: {RESOURCE + self.key: self.values}}
+
+    @property
+    def missing(self) -> Conditions:
+        """It does not hold of the resource."""
+        return {self.fails: {RESOURCE + self.key: self.values}}
+
+
+def taking_over(tag: Tag, operate: Shape) -> tuple[Shape, Shape]:
+    """Return those of *operate* without *tag* on the instance, and the calls that give it."""
+    test = TagTest(tag.key, (literal(tag.value),))
+    return where(operate, test.missing), giving(test, operate.resources)
+
+
+def giving(test: TagTest, resources: Sequence[str]) -> Shape:
+    """Return the calls after which one of *resources* for which *test* failed passes it."""
+    given = {test.holds: {REQUEST + test.key: test.values}}
+    return Shape((CREATE,), resources, merged(test.missing, given, LATER))
+
+
+def losing(tag: Tag, instances: Sequence[str]) -> tuple[Shape, ...]:
+    """Return the calls after which an instance that carries *tag* carries it no more."""
+    return taking_away(TagTest(tag.key, (literal(tag.value),)), instances)
+
+
+def taking_away(
+    test: TagTest, resources: Sequence[str], *, exact: bool = False
+) -> tuple[Shape, ...]:
+    """Return the calls after which one of *resources* that passed *test* fails it.
+
+    With *exact* those only that name the tag in its own case. To condition keys one in another
+    case is the same, though to EC2 it is another tag.
+    """
+    requested = REQUEST + test.key
+    operator = "ForAnyValue:StringEquals" if exact else "ForAnyValue:StringEqualsIgnoreCase"
+    named: Conditions = {operator: {"aws:TagKeys": [test.key]}}
+    changed: Conditions = {"Null": {requested: "false"}, test.fails: {requested: test.values}}
+    ways: tuple[tuple[str, Conditions], ...] = (
+        (CREATE, merged(changed, named) if exact else changed),
+        (DELETE, named),
+        (DELETE, {"Null": {"aws:TagKeys": "true"}}),
+    )
+    return tuple(
+        Shape((action,), resources, merged(test.carried, LATER, conditions))
+        for action, conditions in ways
+    )
+
+
+def literal(text: str) -> str:
+    """Return *text* as a value in a policy: no policy variable begins in it."""
+    return text.replace("${", "${$}{")
+
+
+def where(shape: Shape, *conditions: Conditions) -> Shape:
+    """Return those of *shape* for which *conditions* hold too."""
+    return replace(shape, conditions=merged(shape.conditions, *conditions))
+
 
 MAX_INSTANCES: Final = 100
 """Instances that a sequence is looked for about, one of each kind."""
@@ -30,12 +123,12 @@ ARN_FIELDS: Final = 6
 REGION_KEYS: Final = frozenset({"aws:requestedregion", "ec2:region"})
 INSTANCE_ID: Final = "ec2:instanceid"
 HINTS: Final = (
-    ("aws",),
-    EXAMPLE_REGIONS["aws"],
+    PARTITIONS,
+    tuple(EXAMPLE_REGIONS[each][0] for each in PARTITIONS) + EXAMPLE_REGIONS["aws"],
     (EXAMPLE_ACCOUNT, OTHER_ACCOUNT),
     (f"instance/{EXAMPLE_IDS['instance']}",),
 )
-UNIVERSES: Final = (glob("?*"), glob("?*"), glob("????????????"), glob("instance/?*"))
+UNIVERSES: Final = (glob("?*"), REGION_NAME, ACCOUNT_ID, glob("instance/?*"))
 EC2_RESOURCE: Final = "ec2:resourcetag/"
 
 
@@ -80,12 +173,15 @@ def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob],
     return found, exact
 
 
-def instance_arns(statements: Sequence[Statement]) -> tuple[list[str], bool]:
-    """Return an instance of each kind that *statements* tell apart by ARN or region.
+def instance_arns(
+    statements: Sequence[Statement], partitions: Sequence[str]
+) -> tuple[list[str], bool]:
+    """Return an instance in *partitions* of each kind that *statements* distinguish by ARN, region.
 
     And whether these are all: policy variables, or too many kinds, leave some out.
     """
-    patterns: list[list[Glob]] = [[], [], [], []]
+    every = [Glob(tuple(each)) for each in partitions]
+    patterns: list[list[Glob]] = [every, [glob("cn-*"), glob("us-gov-*")], [], []]
     complete = True
     for statement in statements:
         for text in (*(statement.resource or ()), *(statement.not_resource or ())):
@@ -105,8 +201,89 @@ def instance_arns(statements: Sequence[Statement]) -> tuple[list[str], bool]:
                 patterns[3] += [replace(each_id, fold=fold) for each_id in ids]
     choices = []
     for made, hints, universe in zip(patterns, HINTS, UNIVERSES, strict=True):
-        texts, all_of_them = representatives(made, hints, universe)
+        kinds = every if made is every else ()
+        texts, all_of_them = representatives(made, hints, universe, kinds)
         complete = complete and all_of_them
         choices.append(texts)
-    arns = [f"arn:{p}:ec2:{r}:{a}:{i}" for p, r, a, i in product(*choices)]
+    arns = [
+        f"arn:{partition}:ec2:{region}:{account}:{instance}"
+        for partition, region, account, instance in product(*choices)
+        if partition_of(region) == partition
+    ]
     return arns[:MAX_INSTANCES], complete and len(arns) <= MAX_INSTANCES
+
+
+_LASTING: Final = ("aws:principal", "aws:userid", "aws:username", "ec2:")
+"""Beginnings of keys whose values a sequence cannot change: the caller's and the instance's."""
+
+_PASSING: Final = frozenset({"ec2:createaction", "ec2:region"})
+
+_TIMES: Final = frozenset({"aws:currenttime", "aws:epochtime"})
+
+
+def changing_key(requests: Sequence[Request]) -> str | None:
+    """Return a key that *requests* of one caller about one instance cannot differ in, but do."""
+    for key in sorted({key for each in requests for key in each.context}):
+        name = key.lower()
+        if name.startswith((EC2_RESOURCE, RESOURCE.lower(), REQUEST.lower())) or name in _PASSING:
+            continue
+        if not name.startswith(_LASTING):
+            continue
+        values = {_value(each, key) for each in requests if key in each.context}
+        if len(values) > 1:
+            return key
+    return None
+
+
+def _value(request: Request, key: str) -> object:
+    value = request.context[key]
+    return tuple(value) if isinstance(value, list) else value
+
+
+def in_time(
+    policies: Policies, statements: Sequence[Statement], calls: Sequence[Witness]
+) -> tuple[Witness, ...] | None:
+    """Return *calls* at times that do not run backwards, each as early as it is allowed.
+
+    *statements* are all that say which times differ. None if there are no such times.
+    """
+    last: dict[str, int] = {}
+    found = []
+    for call in calls:
+        request = call.request
+        for key in (key for key in call.request.context if key.lower() in _TIMES):
+            times = _times(statements, request, key)
+            later = (_at(request, key, text) for at, text in times if at >= last.get(key, at))
+            earliest = next((each for each in later if _allows(policies, each)), None)
+            if earliest is None:
+                return None
+            request = earliest
+            last[key] = moment(str(request.context[key])) or 0
+        side = side_of(policies)
+        found.append(replace(call, request=request, candidate=answered(side, request)[0]))
+    return tuple(found)
+
+
+def _times(
+    statements: Sequence[Statement], request: Request, key: str
+) -> Iterator[tuple[int, str]]:
+    """Yield the moments that *statements* distinguish by *key*, in order."""
+    named = [
+        value
+        for statement in statements
+        for condition in statement.conditions
+        if condition.key.lower() == key.lower()
+        for value in condition.values
+    ]
+    for text in moments([*named, str(request.context[key])]):
+        at = moment(text)
+        if at is not None:
+            yield at, text
+
+
+def _at(request: Request, key: str, text: str) -> Request:
+    return request._replace(context={**request.context, key: text})
+
+
+def _allows(policies: Policies, request: Request) -> bool:
+    return side_of(policies).authorizer.decide(request).allowed

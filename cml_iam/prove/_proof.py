@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError
-from cml_iam.facts import Assumption
 from cml_iam.policy import (
     VERSION_2012,
     Condition,
@@ -16,14 +14,20 @@ from cml_iam.policy import (
     Statement,
     attachment_problems,
 )
-from cml_iam.prove._answers import Answer, Verdict, Witness
+from cml_iam.prove._instances import losing, taking_over
+from cml_iam.prove._launches import never_done
 from cml_iam.prove._promises import CATALOGUE, site_promises
-from cml_iam.prove._question import never, statement_of, within
+from cml_iam.prove._question import statement_of, within
 from cml_iam.prove._steps import Reached, lost, taken_over
-from cml_iam.prove._tagging import losing, taking_over
-from cml_iam.restrict import Promise
-from cml_iam.site import Site
 from cml_iam.space import Policies, Shape, documents, taking_colons
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cml_iam.facts import Assumption
+    from cml_iam.prove._answers import Answer, Verdict, Witness
+    from cml_iam.restrict import Promise
+    from cml_iam.site import Site
 
 MAX_EDITS: Final = 6
 """Statements that are changed in the search for what closes a promise."""
@@ -71,6 +75,7 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
     problems = tuple(p for each in documents(policies) for p in attachment_problems(each))
     if problems:
         raise DocumentError(problems)
+    policies = replace(policies, partition=site.partition)
     proofs = _limited([prove_promise(each, policies) for each in site_promises(site)])
     return tuple(_closed(each, policies, site) for each in proofs) if remedies else proofs
 
@@ -105,7 +110,7 @@ def _answer(promise: Promise, policies: Policies) -> Reached:
         return lost(policies, promise.tag, tagging.resources)
     if promise.manner == "within" and promise.reference:
         return _reached([within(policies, Policies(identity=(promise.reference,)))])
-    return _reached(never(policies, each) for each in promise.shapes)
+    return _reached(never_done(policies, each) for each in promise.shapes)
 
 
 def _reached(verdicts: Iterable[Verdict]) -> Reached:

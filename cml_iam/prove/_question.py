@@ -15,7 +15,6 @@ from cml_iam.prove._answers import Answered, Verdict, Witness
 from cml_iam.space import (
     Budget,
     Class,
-    Found,
     Goal,
     Part,
     Place,
@@ -23,6 +22,7 @@ from cml_iam.space import (
     Searcher,
     Shape,
     Side,
+    SliceResult,
     apart,
     classes,
     loose_places,
@@ -239,6 +239,7 @@ class Question:
             self.budget,
             callers=self._of_resource(),
             lists=self._lists,
+            partition=self._partition,
             assuming_all=assuming_all,
         )
 
@@ -247,6 +248,13 @@ class Question:
         """The keys that a condition of either side asks for as a list."""
         sides = [each for each in (self.candidate, self.reference, self.kind) if each]
         return frozenset(key for side in sides for key in side.lists)
+
+    @cached_property
+    def _partition(self) -> str:
+        """The partition of the account, if one of the sides knows it."""
+        sides = (each.policies for each in (self.candidate, self.reference) if each)
+        known = (each.partition or (each.caller or ":").split(":")[1] for each in sides)
+        return next(filter(None, known), "")
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
         """Return a request for one of the actions of *group*, if one is to be found."""
@@ -291,8 +299,8 @@ class Question:
         for whole, places in together(action, searcher.may_be_at):
             if not (whole and self._holds_at(whole, searcher)):
                 yield from places
-        types = f"no types of resource but those of the service reference ({updated()})"
-        text = f"AWS asks {action.full} about {types}"
+        types = f"no resource types but those of the service reference ({updated()})"
+        text = f"AWS authorizes {action.full} on {types}"
         self.used.add(Assumption("resource", action.full, text, REFERENCE, action.full))
 
     def _holds_at(self, place: Place, searcher: Searcher) -> bool:
@@ -303,13 +311,13 @@ class Question:
         self._note([found])
         return True
 
-    def _search(self, place: Place, searcher: Searcher, *, readable: bool = True) -> Found:
+    def _search(self, place: Place, searcher: Searcher, *, readable: bool = True) -> SliceResult:
         self.slices += 1
         if self.slices > MAX_SLICES:
-            return Found(None, incomplete=(f"more than {MAX_SLICES} slices",))
+            return SliceResult(None, incomplete=(f"more than {MAX_SLICES} slices",))
         return searcher.at(place, readable=readable)
 
-    def _note(self, found: Sequence[Found]) -> None:
+    def _note(self, found: Sequence[SliceResult]) -> None:
         for each in found:
             self.used |= each.used
             self.incomplete += each.incomplete

@@ -12,37 +12,37 @@ looked for, tag by tag, about one instance; each of its calls is asked of the en
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine import Request
-from cml_iam.facts import LATER, Assumption
+from cml_iam.facts import LATER, PARTITIONS, Assumption
 from cml_iam.policy import Conditions, merged
-from cml_iam.prove._answers import Answer, Verdict, Witness
 from cml_iam.prove._instances import (
-    EC2_RESOURCE,
-    followed_tags,
-    instance_arns,
-    is_among,
-    tag_patterns,
-)
-from cml_iam.prove._order import changing_key, in_time
-from cml_iam.prove._question import never, statement_of
-from cml_iam.prove._tagging import (
     CREATE,
     DELETE,
+    EC2_RESOURCE,
     REQUEST,
     RESOURCE,
+    changing_key,
+    followed_tags,
+    in_time,
+    instance_arns,
+    is_among,
     literal,
     losing,
+    tag_patterns,
     taking_over,
     where,
 )
+from cml_iam.prove._question import never, statement_of
 from cml_iam.space import Glob, Policies, Shape, documents, glob, representatives, side_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from cml_iam.engine import Request
+    from cml_iam.prove._answers import Answer, Verdict, Witness
     from cml_iam.site import Tag
 
 MAX_STATES: Final = 200
@@ -105,6 +105,7 @@ class _Search:
         self._policies, self._tag, self._goal = policies, tag, goal
         said = [each for document in documents(policies) for each in document.statements]
         self._said = [*said, statement_of(goal)]
+        self._partitions = (policies.partition,) if policies.partition else PARTITIONS
         self._keys = followed_tags(self._said, tag)
         self._tags = len(self._keys)
         # A call that removes some of several tags at once is not among those asked.
@@ -119,7 +120,7 @@ class _Search:
             whole *= len(values)
         if whole > MAX_STATES:
             return _unfound(f"more than {MAX_STATES} combinations of tags")
-        others, complete = instance_arns(self._said)
+        others, complete = instance_arns(self._said, self._partitions)
         others = [each for each in others if is_among(each, self._goal)]
         for arn in dict.fromkeys((own.request.resource, turned.request.resource, *others)):
             found = self._about(arn)
@@ -207,12 +208,14 @@ class _Search:
         """Return *calls* as the answer, unless what cannot change differs between them."""
         key = changing_key([each.request for each in calls])
         if key is not None:
-            return _unfound(f"the calls need different values of {key}")
+            return _unfound(
+                f"the calls need different values of {key}, which cannot change between them"
+            )
         ordered = in_time(self._policies, self._said, calls)
         if ordered is None:
-            return _unfound("the calls need a time that runs backwards")
+            return _unfound("the conditions on time do not allow the calls in this order")
         if not _follow_one_another(self._policies, [each.request for each in ordered]):
-            return _unfound("the calls need other tags than those before them leave")
+            return _unfound("a call needs other tags than the calls before it leave")
         return Reached("broken", ordered)
 
     def _states(self) -> Iterator[State]:

@@ -24,7 +24,7 @@ def launch_promise(site: Restricted) -> Promise:
     subnets = Only("subnet", site.restrict.subnets, shared=True).arns(site, partition="*")
     return Promise(
         "launch-resources",
-        "no launch uses another account's resources, a snapshot or a launch template",
+        "no launch uses anything but images and the account's own key pairs, networks and disks",
         (
             Shape(
                 (RUN,),

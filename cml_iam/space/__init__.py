@@ -7,30 +7,31 @@ same classes, so they cannot disagree on what a request can be.
 
 from cml_iam.policy import Shape
 from cml_iam.space._boxes import Box, Budget, leaving, lowest, meet
-from cml_iam.space._colon import taking_colons
-from cml_iam.space._conditions import Asked
-from cml_iam.space._contradict import apart
-from cml_iam.space._globs import Glob, glob, representatives
+from cml_iam.space._conditions import KeyCondition
+from cml_iam.space._examples import moments
+from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, glob, representatives
 from cml_iam.space._places import Class, Place, classes, loose_places, together
-from cml_iam.space._policies import Policies, documents
-from cml_iam.space._search import Found, Goal, Searcher
+from cml_iam.space._policies import Policies, documents, taking_colons
+from cml_iam.space._search import Goal, Searcher, SliceResult
 from cml_iam.space._statements import Part, Side, side_of
-from cml_iam.space._types import moments
+from cml_iam.space._values import apart
 
 __all__ = [
-    "Asked",
+    "ACCOUNT_ID",
+    "REGION_NAME",
     "Box",
     "Budget",
     "Class",
-    "Found",
     "Glob",
     "Goal",
+    "KeyCondition",
     "Part",
     "Place",
     "Policies",
     "Searcher",
     "Shape",
     "Side",
+    "SliceResult",
     "apart",
     "classes",
     "documents",

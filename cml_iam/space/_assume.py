@@ -7,24 +7,32 @@ what it needs and no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.engine.parts import is_arn
 from cml_iam.facts import (
     OPERATORS,
+    PARTITIONS,
     REGION,
     REQUEST_TAG,
     TAG_KEYS,
     Assumption,
+    every_name,
+    first_region,
     id_of,
     known_key,
     never_with,
     only_with,
+    partition_of,
     principal_arn,
     region_is_of_resource,
+    region_of_endpoint,
     under_names,
 )
 from cml_iam.space._callers import (
+    ANONYMOUS,
     PRINCIPAL_ACCOUNT,
     PRINCIPAL_ARN,
     UNTOLD,
@@ -33,16 +41,27 @@ from cml_iam.space._callers import (
     is_elsewhere,
     is_identified,
     is_signed,
+    partition_of_caller,
 )
-from cml_iam.space._globs import Glob
-from cml_iam.space._hints import RESOURCE_FIELD
-from cml_iam.space._statements import CALLER, FIELD_KEYS, Given
-from cml_iam.space._types import NAMES, base_type
-from cml_iam.space._values import can_be_typed, is_whole, well_formed
+from cml_iam.space._examples import NAMES, RESOURCE_FIELD, base_type
+from cml_iam.space._globs import ACCOUNT_ID, INSIDE, REGION_NAME, Glob, Wild, glob
+from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice
+from cml_iam.space._values import (
+    can_be_typed,
+    compares_texts,
+    fits,
+    is_enough,
+    is_whole,
+    well_formed,
+)
 
 if TYPE_CHECKING:
-    from cml_iam.space._conditions import Asked
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from cml_iam.space._conditions import KeyCondition
     from cml_iam.space._gathered import Gathered
+    from cml_iam.space._globs import Symbol
+    from cml_iam.space._places import Place
 
 CALLER_KEYS: Final = {PRINCIPAL_ARN: principal_arn, PRINCIPAL_ACCOUNT: account_key}
 """Keys that say who the caller is."""
@@ -56,7 +75,22 @@ TAGGING: Final = (
 KEYS_PAGE: Final = (
     "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"
 )
-PARTITIONS: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"
+ACCOUNT_KEY: Final = f"{KEYS_PAGE}#condition-keys-principalaccount"
+ARNS: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"
+
+
+_PARTITION_FIELD: Final = FIELD_KEYS[1]
+_REGION_FIELD: Final = FIELD_KEYS[3]
+_REGIONS: Final = frozenset({REGION, _REGION_FIELD})
+_ACCOUNT_START: Final = glob("arn:*:*:*:", inside=True).symbols
+
+
+_HELD: Final = {
+    "Region": "the name of a region",
+    "Account": "the id of an account",
+    "Principal": "the ARN of a user, a role, a federated user or an account",
+}
+_NAME: Final = {"Region": re.compile(r"[a-z0-9-]+"), "Account": re.compile(r"[0-9]+")}
 
 
 class Assumptions:
@@ -67,6 +101,17 @@ class Assumptions:
         self._kinds: dict[str, set[str]] = {}
         for each in active:
             self._kinds.setdefault(each.about, set()).add(each.kind)
+        # Whether a request respects a fact about several of its keys, or about the ARN.
+        self._between: Mapping[str, Callable[[str, Choice], bool]] = {
+            "tags": self._tags_agree,
+            "partition": lambda home, given: not is_elsewhere(given.get(CALLER), home),
+            "partitions": self._is_in_partition,
+            "with": self._goes_with_other,
+            "account": self._account_agrees,
+            "id": self._has_id,
+            "names": self._has_own_names,
+            "region": self._has_region_of_arn,
+        }
 
     @property
     def region_tied(self) -> bool:
@@ -94,10 +139,20 @@ class Assumptions:
         for key in self._gathered.conditions:
             yield from self._of_key(key)
         yield from self._ties()
+        yield self._partition_fact()
         if self._gathered.principals:
             for account, partition in home_partitions(self._gathered.parts):
                 text = f"the account {account} is in one partition, {partition}"
-                yield Assumption("partition", _home(account, partition), text, PARTITIONS)
+                yield Assumption("partition", _home(account, partition), text, ARNS)
+
+    def _partition_fact(self) -> Assumption:
+        partitions = self._gathered.partitions
+        text = (
+            f"AWS has the partitions {', '.join(partitions)}, and none of them reaches another"
+            if partitions[1:]
+            else f"the account is in the partition {partitions[0]}, which reaches no other"
+        )
+        return Assumption("partitions", _PARTITION_FIELD, text, ARNS)
 
     def _of_key(self, key: str) -> Iterator[Assumption]:
         spelt, place = self._gathered.spelt[key], self._gathered.place
@@ -109,8 +164,13 @@ class Assumptions:
             yield never
             return
         known = known_key(key)
-        if known and known.always:
-            yield Assumption("always", key, f"{known.name} is in every request", known.page)
+        if known and is_always_at(key, place):
+            about = f" about a resource of the type {known.type}" if known.type else ""
+            text = f"{known.name} is in every request{about}"
+            yield Assumption("always", key, text, known.page)
+        endpoint = region_of_endpoint(place.action) if key == REGION else None
+        if endpoint:
+            yield endpoint
         if known and known.signed:
             text = f"{known.name} is in every signed request"
             yield Assumption("signed", key, text, known.page)
@@ -120,6 +180,9 @@ class Assumptions:
             )
         if known and known.whole:
             yield Assumption("whole", key, f"{known.name} is a whole number", known.page)
+        if known and known.least is not None and _is_number(self._gathered.conditions[key]):
+            text = f"{known.name} is at least {known.least}"
+            yield Assumption("least", key, text, known.page)
         if can_be_typed(key, self._gathered.conditions[key]):
             yield _typed(key, spelt)
 
@@ -129,6 +192,12 @@ class Assumptions:
         if tags and TAG_KEYS in conditions and place.keys and place.keys.has(TAG_KEYS):
             text = "aws:TagKeys lists the key of every aws:RequestTag"
             yield Assumption("tags", TAG_KEYS, text, TAGGING)
+        if self._account_is_of_arn():
+            text = "aws:PrincipalAccount is the account in aws:PrincipalArn"
+            yield Assumption("account", PRINCIPAL_ACCOUNT, text, ACCOUNT_KEY)
+        if place.loose and place.fields is not None and not self._gathered.needs.get(_REGION_FIELD):
+            text = "the region in an ARN is empty, or the name of a region"
+            yield Assumption("typed", _REGION_FIELD, text, ARNS)
         for key in conditions:
             pair = only_with(key)
             if pair and pair[0] in conditions:
@@ -144,7 +213,7 @@ class Assumptions:
                 text = f"aws:RequestedRegion is the region in the resource's ARN ({place.action})"
                 yield Assumption("region", REGION, text, page, place.action)
 
-    def violated(self, given: Given) -> frozenset[Assumption]:
+    def violated(self, given: Choice) -> frozenset[Assumption]:
         """Return those that may be made and that the request *given* breaks."""
         return frozenset(
             each
@@ -152,39 +221,162 @@ class Assumptions:
             if each not in self.active and not self._respects(each, given)
         )
 
-    def _respects(self, each: Assumption, given: Given) -> bool:
-        if each.kind == "tags":
-            return self._tags_agree(given)
-        if each.kind == "partition":
-            return not is_elsewhere(given.get(CALLER), each.about)
-        if each.kind == "with":
-            return self._goes_with_other(each.about, given)
-        names = self._gathered.names(each.about)
-        if each.kind == "id":
-            return given.get(names[0]) in {None, self._arn_id(given)}
-        if each.kind == "names":
-            own = self._gathered.own_names(each.about)
-            return not any(name in given for name in names if name not in own)
-        value = given.get(names[0])
-        if each.kind == "region":
-            return bool(value == given[FIELD_KEYS[3]])
+    def _respects(self, each: Assumption, given: Choice) -> bool:
+        if each.kind in self._between:
+            return self._between[each.kind](each.about, given)
+        if each.about in FIELD_KEYS:
+            return self._is_region(str(given[each.about]))
+        value = given.get(self._gathered.names(each.about)[0])
         if each.kind == "signed" and CALLER in given and not is_signed(given[CALLER]):
             return True
+        if each.kind == "typed" and self._is_named(each.about, value):
+            return True
         return _CHECKS[each.kind](each.about, value)
+
+    def _has_id(self, key: str, given: Choice) -> bool:
+        return given.get(self._gathered.names(key)[0]) in {None, self._arn_id(given)}
+
+    def _has_own_names(self, key: str, given: Choice) -> bool:
+        own = self._gathered.own_names(key)
+        return not any(name in given for name in self._gathered.names(key) if name not in own)
+
+    def _has_region_of_arn(self, key: str, given: Choice) -> bool:
+        return bool(given.get(self._gathered.names(key)[0]) == given[_REGION_FIELD])
+
+    def _is_named(self, key: str, value: Any) -> bool:
+        """Say whether *value* is a text that a policy names as a region or an account.
+
+        It is taken for one, whatever its form.
+        """
+        form = _NAME.get(base_type(key))
+        if form is None or not isinstance(value, str):
+            return False
+        if self._gathered.principals and value in {ANONYMOUS, UNTOLD}:
+            return True
+        asked = self._gathered.conditions[key] if form.fullmatch(value) else ()
+        return any(each.plain == value for said in asked for each in said.globs({}))
 
     def keeps(self, key: str, value: Any) -> bool:
         """Say whether the active assumptions leave *value* to *key*."""
         kinds = self._kinds.get(key, set()) - _TYING
+        if "typed" in kinds and self._is_named(key, value):
+            kinds -= {"typed"}
+        if self._partitioned and not self._fits_partition(key, value):
+            return False
         if "signed" in self._kinds.get(key, ()) and not self._gathered.principals and value is None:
             return False
         return all(_CHECKS[kind](key, value) for kind in kinds)
 
+    def keeps_field(self, key: str, text: str) -> bool:
+        """Say whether the active assumptions leave *text* to the field *key* of the ARN."""
+        if self._partitioned and not self._fits_partition(key, text):
+            return False
+        return "typed" not in self._kinds.get(key, ()) or self._is_region(text)
+
+    def _is_region(self, text: str) -> bool:
+        """Say whether *text* may be the region in an ARN: as none, by its form, or named as one."""
+        named = self._gathered.fields.get(_REGION_FIELD, ())
+        plain = (each.glob({}) for each in named if not each.needs)
+        is_named = _NAME["Region"].fullmatch(text) and any(g and g.plain == text for g in plain)
+        return not text or fits(REGION_NAME, text) or bool(is_named)
+
+    def keeps_caller(self, caller: str | None) -> bool:
+        """Say whether the active assumptions leave *caller*."""
+        partition = partition_of_caller(caller)
+        known = partition is None or partition in self._gathered.partitions
+        return known or not self._partitioned
+
+    @property
+    def account_tied(self) -> bool:
+        """Whether aws:PrincipalAccount is the account in aws:PrincipalArn."""
+        return "account" in self._kinds.get(PRINCIPAL_ACCOUNT, ())
+
+    @property
+    def _partitioned(self) -> bool:
+        return "partitions" in self._kinds.get(_PARTITION_FIELD, ())
+
+    def _is_in_partition(self, _: str, given: Choice) -> bool:
+        keys = (_PARTITION_FIELD, _REGION_FIELD) if _PARTITION_FIELD in given else ()
+        values = [(key, given[key]) for key in keys]
+        values += [(k, given.get(self._gathered.names(k)[0])) for k in self._gathered.conditions]
+        caller = partition_of_caller(given.get(CALLER))
+        return (
+            all(self._fits_partition(key, value) for key, value in values)
+            and (caller is None or caller in self._gathered.partitions)
+            and self._region_agrees(given)
+        )
+
+    def _fits_partition(self, key: str, value: Any) -> bool:
+        """Say whether *value* may be that of *key* in the partitions in question."""
+        partitions = self._gathered.partitions
+        if key == _PARTITION_FIELD:
+            return value in partitions
+        if isinstance(value, list):
+            return all(self._fits_partition(key, each) for each in value)
+        if not value or not isinstance(value, str):
+            return True
+        if self._is_plain_arn(key) and is_arn(value):
+            return value.split(":")[1] in partitions
+        return key not in _REGIONS or partition_of(value) in partitions
+
+    def _is_plain_arn(self, key: str) -> bool:
+        """Say whether *key* holds an ARN, in whose value no policy variable plays a part."""
+        if (
+            key in FIELD_KEYS
+            or base_type(key) not in {"ARN", "Principal"}
+            or self._gathered.needs.get(key)
+        ):
+            return False
+        return not any(key in needed for needed in self._gathered.needs.values())
+
+    def _region_agrees(self, given: Choice) -> bool:
+        """Say whether the region is one of the partition in the ARN."""
+        partition = given.get(_PARTITION_FIELD)
+        if partition not in PARTITIONS:
+            return True
+        names = self._gathered.names(REGION) if REGION in self._gathered.conditions else ()
+        regions = (given.get(name) for name in (_REGION_FIELD, *names[:1]))
+        return all(partition_of(str(each)) == partition for each in regions if each)
+
+    def _account_is_of_arn(self) -> bool:
+        conditions = self._gathered.conditions
+        both = PRINCIPAL_ARN in conditions and PRINCIPAL_ACCOUNT in conditions
+        return (
+            both
+            and not self._gathered.principals
+            and compares_texts(PRINCIPAL_ACCOUNT, conditions[PRINCIPAL_ACCOUNT])
+        )
+
+    def _account_agrees(self, _: str, given: Choice) -> bool:
+        arn = given.get(self._gathered.names(PRINCIPAL_ARN)[0])
+        account = given.get(self._gathered.names(PRINCIPAL_ACCOUNT)[0])
+        return arn is None or account is None or account == _account_of(arn)
+
     def distinguished_by(self, key: str) -> Iterator[Glob]:
         """Yield patterns that the values of *key* have to be told apart by, besides conditions."""
-        if key == TAG_KEYS and "tags" in self._kinds.get(TAG_KEYS, ()):
+        kinds = self._kinds.get(key, ())
+        if self._partitioned:
+            yield from self._distinguished_by_partition(key)
+        if key == _REGION_FIELD and "typed" in kinds:
+            yield REGION_NAME
+        if key == REGION and "global" in kinds:
+            yield from (Glob(tuple(first_region(each))) for each in PARTITIONS)
+        if key == PRINCIPAL_ARN and self.account_tied:
+            accounts = (each.globs({}) for each in self._gathered.conditions[PRINCIPAL_ACCOUNT])
+            for each in (ACCOUNT_ID, *(pattern for globs in accounts for pattern in globs)):
+                yield replace(each, symbols=(*_ACCOUNT_START, *_inside(each), ":", Wild.MANY))
+        if key == TAG_KEYS and "tags" in kinds:
             for name in self._gathered.conditions:
                 if name.startswith(REQUEST_TAG):
                     yield Glob(tuple(name.removeprefix(REQUEST_TAG)), fold=True)
+
+    def _distinguished_by_partition(self, key: str) -> Iterator[Glob]:
+        if key == _PARTITION_FIELD:
+            yield from (Glob(tuple(each)) for each in self._gathered.partitions)
+        if key in _REGIONS:
+            yield from (glob("cn-*"), glob("us-gov-*"))
+        if self._is_plain_arn(key):
+            yield from (glob(f"arn:{each}:*") for each in self._gathered.partitions)
 
     def ties(self, keys: Iterable[str]) -> list[set[str]]:
         """Return which of *keys* belong together."""
@@ -193,7 +385,11 @@ class Assumptions:
         if "tags" in self._kinds.get(TAG_KEYS, ()):
             found.append({k for k in keys if k == TAG_KEYS or k.startswith(REQUEST_TAG)})
         if self.region_tied:
-            found.append({REGION, FIELD_KEYS[3]})
+            found.append({REGION, _REGION_FIELD})
+        if self._partitioned and self._gathered.partitions[1:] and _PARTITION_FIELD in keys:
+            found.append(keys & {_PARTITION_FIELD, _REGION_FIELD, REGION})
+        if self.account_tied:
+            found.append(keys & {PRINCIPAL_ARN, PRINCIPAL_ACCOUNT})
         for key in keys:
             pair = only_with(key) if "with" in self._kinds.get(key, ()) else None
             found += [{key, pair[0]}] if pair else []
@@ -210,43 +406,45 @@ class Assumptions:
         return frozenset(key for key, kinds in self._kinds.items() if "id" in kinds)
 
     @staticmethod
-    def _arn_id(given: Given) -> str:
+    def _arn_id(given: Choice) -> str:
         return str(given[FIELD_KEYS[RESOURCE_FIELD]]).partition("/")[2]
 
-    def _goes_with_other(self, key: str, given: Given) -> bool:
+    def _goes_with_other(self, key: str, given: Choice) -> bool:
         pair = only_with(key)
         if pair is None or self._gathered.names(key)[0] not in given:
             return True
         return str(given.get(self._gathered.names(pair[0])[0])).lower() == pair[1]
 
-    def determined(self, key: str, given: Given) -> list[str | None] | None:
+    def determined(self, key: str, given: Choice) -> list[str | None] | None:
         """Return the values of *key* that the caller or the ARN determines; None if they do not."""
         if key in self.id_keys:
             return [v for v in (None, self._arn_id(given)) if self.keeps(key, v)]
+        if key == PRINCIPAL_ACCOUNT and self.account_tied:
+            arn = given.get(self._gathered.names(PRINCIPAL_ARN)[0])
+            held = (None, _account_of(arn)) if arn is not None else ()
+            return [v for v in held if self.keeps(key, v)] or None
         if CALLER not in given or key not in CALLER_KEYS:
             return None
         if not is_identified(given[CALLER]):
             return [None, UNTOLD]
         return [CALLER_KEYS[key](given[CALLER])]
 
-    def admits(self, given: Given) -> bool:
+    def admits(self, given: Choice) -> bool:
         """Say whether a choice for tied keys can be."""
         signed = is_signed(given.get(CALLER))
         for each in self.active:
-            if each.kind == "tags" and not self._tags_agree(given):
+            if each.kind in {"tags", "with", "partition"} and not self._respects(each, given):
                 return False
-            if each.kind == "partition" and is_elsewhere(given.get(CALLER), each.about):
-                return False
-            if each.kind == "with" and not self._goes_with_other(each.about, given):
+            if each.kind == "partitions" and not self._region_agrees(given):
                 return False
             if each.kind == "signed" and signed and not self._identifies(each.about, given):
                 return False
         return True
 
-    def _identifies(self, key: str, given: Given) -> bool:
+    def _identifies(self, key: str, given: Choice) -> bool:
         return key in CALLER_KEYS or self._gathered.names(key)[0] in given
 
-    def _tags_agree(self, given: Given) -> bool:
+    def _tags_agree(self, _: str, given: Choice) -> bool:
         listed = {each.lower() for each in given.get(self._tag_keys_name(), None) or ()}
         sent = (
             key.removeprefix(REQUEST_TAG)
@@ -263,11 +461,11 @@ def _typed(key: str, spelt: str) -> Assumption:
     kind = base_type(key)
     if kind in NAMES:
         page = f"{KEYS_PAGE}#condition-keys-{key.partition(':')[2]}"
-        return Assumption("typed", key, f"{spelt} has no colon", page)
+        return Assumption("typed", key, f"{spelt} is {_HELD[kind]}", page)
     return Assumption("typed", key, f"{spelt} is of its type, {kind}", OPERATORS)
 
 
-def _as_a_list(asked: Asked) -> bool:
+def _as_a_list(asked: KeyCondition) -> bool:
     """Say whether an operator takes an empty list for an absent key, as AWS says of these.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html#reference_policies_condition-multi-valued-context-keys
@@ -279,11 +477,34 @@ def _home(account: str, partition: str) -> str:
     return f"arn:{partition}:iam::{account}:root"
 
 
+def is_always_at(key: str, place: Place) -> bool:
+    """Say whether *key* is in every request at *place*, maybe because of the resource's type."""
+    known = known_key(key)
+    if known is None or not known.always:
+        return False
+    has = place.keys is not None and any(map(place.keys.has, every_name(known.name)))
+    return not known.type or (place.type == known.type and has)
+
+
+def _is_number(asked: Iterable[KeyCondition]) -> bool:
+    """Say whether values made for *asked* tell numbers from one another, and nothing else."""
+    return all(g.plain is not None for each in asked for g in each.globs({}))
+
+
+def _account_of(arn: Any) -> str:
+    fields = str(arn).split(":", len(FIELD_KEYS) - 1)
+    return fields[4] if len(fields) == len(FIELD_KEYS) else ""
+
+
+def _inside(pattern: Glob) -> tuple[Symbol, ...]:
+    return tuple(INSIDE.get(s, s) if isinstance(s, Wild) else s for s in pattern.symbols)
+
+
 def _is_present(_: str, value: Any) -> bool:
     return value is not None
 
 
-_TYING: Final = frozenset({"tags", "region", "signed", "names", "id", "with"})
+_TYING: Final = frozenset({"tags", "region", "signed", "names", "id", "with", "account"})
 """Kinds that say how a key goes with something else, not which values it has."""
 
 _CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
@@ -292,5 +513,7 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "absent": lambda _, value: value is None,
     "filled": lambda _, value: value is None or any(value),
     "whole": lambda _, value: is_whole(value),
+    "least": is_enough,
+    "global": lambda _, value: value is None or value in map(first_region, PARTITIONS),
     "typed": well_formed,
 }

@@ -6,21 +6,28 @@ axis, whose choices are those combinations that can be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.facts import REGION
-from cml_iam.space._assume import Assumptions
 from cml_iam.space._boxes import CHOSEN, MADE, TOO_MUCH, Budget
-from cml_iam.space._callers import callers_of
-from cml_iam.space._gathered import Gathered, Memo
+from cml_iam.space._callers import PRINCIPAL_ACCOUNT, PRINCIPAL_ARN, callers_of
+from cml_iam.space._examples import RESOURCE_FIELD, field_hints
 from cml_iam.space._globs import Glob, representatives
-from cml_iam.space._hints import RESOURCE_FIELD, field_hints
-from cml_iam.space._places import ACCOUNT_FIELD
-from cml_iam.space._statements import CALLER, FIELD_KEYS, Given, Test
+from cml_iam.space._places import ACCOUNT_FIELD, REGION_FIELD
+from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, Test
 from cml_iam.space._values import Query, Values, fits, values_of
 from cml_iam.space._variables import variable_hints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cml_iam.space._assume import Assumptions
+    from cml_iam.space._gathered import Gathered, Memo
+
+PARTITION_FIELD: Final = 1
+ARN_AND_ACCOUNT: Final = frozenset({PRINCIPAL_ARN, PRINCIPAL_ACCOUNT})
 
 MAX_CHOICES: Final = 4_000
 """Combinations of values of keys that are tied together."""
@@ -31,7 +38,7 @@ class Axis:
     """The *choices* for some keys, each a mapping from key to value."""
 
     keys: frozenset[str]
-    choices: tuple[Given, ...]
+    choices: tuple[Choice, ...]
 
 
 class AxisMaker:
@@ -54,6 +61,8 @@ class AxisMaker:
             self.incomplete.append("policy variables of the region, or in it")
         if self._id_keys and self._varying & {*self._id_keys, FIELD_KEYS[RESOURCE_FIELD]}:
             self.incomplete.append("policy variables of the resource's id, or in it")
+        if self.assumed.account_tied and self._varying & ARN_AND_ACCOUNT:
+            self.incomplete.append("policy variables of the principal's ARN or account, or in it")
         return tuple(self._axis(group) for group in groups)
 
     def _tie_is_plain(self) -> bool:
@@ -78,9 +87,9 @@ class AxisMaker:
         return [[key for key in keys if key in group] for group in groups]
 
     def _axis(self, group: list[str]) -> Axis:
-        choices: list[Given] = [{}]
+        choices: list[Choice] = [{}]
         for key in self._ordered(group):
-            longer: list[Given] = []
+            longer: list[Choice] = []
             for given in choices:
                 longer += [{**given, **made} for made in self._choices(key, given)]
                 if len(longer) > MAX_CHOICES or self._budget.left < 0:
@@ -105,6 +114,9 @@ class AxisMaker:
         if self._id_keys & set(left):
             left.remove(FIELD_KEYS[RESOURCE_FIELD])
             done.append(FIELD_KEYS[RESOURCE_FIELD])
+        if ARN_AND_ACCOUNT.issubset(left):
+            left.remove(PRINCIPAL_ARN)
+            done.append(PRINCIPAL_ARN)
         if self._tied and REGION in left and FIELD_KEYS[3] in left:
             left.remove(FIELD_KEYS[3])
         while left:
@@ -118,15 +130,16 @@ class AxisMaker:
             left = [k for k in left if k not in free]
         return done
 
-    def _choices(self, key: str, given: Given) -> Iterator[Given]:
+    def _choices(self, key: str, given: Choice) -> Iterator[Choice]:
         if key == CALLER:
-            callers, complete = callers_of(self.gathered.parts)
+            callers, complete = callers_of(self.gathered.parts, self.gathered.partitions)
             if not complete:
                 self.incomplete.append("the patterns of the caller's ARN")
-            yield from ({CALLER: each} for each in callers)
+            yield from ({CALLER: c} for c in callers if self.assumed.keeps_caller(c))
             return
         if key in FIELD_KEYS:
-            yield from ({key: text} for text in self._field_texts(key, given))
+            texts = self._field_texts(key, given)
+            yield from ({key: text} for text in texts if self.assumed.keeps_field(key, text))
             return
         known = self.assumed.determined(key, given)
         names = self.assumed.names(key)
@@ -146,13 +159,13 @@ class AxisMaker:
             yield from self._in_own_names(made, set(names) - set(self.gathered.own_names(key)))
 
     @staticmethod
-    def _in_own_names(made: Given, others: set[str]) -> Iterator[Given]:
+    def _in_own_names(made: Choice, others: set[str]) -> Iterator[Choice]:
         """Yield *made*, and the same without the *others*, names that AWS does not send here."""
         yield made
         if made and others:
             yield {name: each for name, each in made.items() if name not in others}
 
-    def _values(self, key: str, names: tuple[str, ...], given: Given) -> Values:
+    def _values(self, key: str, names: tuple[str, ...], given: Choice) -> Values:
         """Return the values of *key*, remembered: where variables play a part, for this place."""
         if key == REGION and self._tied:
             self._budget.left -= MADE
@@ -168,7 +181,7 @@ class AxisMaker:
         self.incomplete += found[1]
         return found[0]
 
-    def _made(self, key: str, names: tuple[str, ...], given: Given) -> Values:
+    def _made(self, key: str, names: tuple[str, ...], given: Choice) -> Values:
         asked = self.gathered.conditions[key]
         extra = list(self.assumed.distinguished_by(key))
         hints: list[str] = []
@@ -205,9 +218,16 @@ class AxisMaker:
         return fields[2]
 
     def _is_region(self, value: Any) -> bool:
-        return isinstance(value, str) and fits(self._regions, value)
+        return isinstance(value, str) and (
+            fits(self._regions, value) or any(g.plain == value for g in self._plain_regions)
+        )
 
-    def _field_globs(self, key: str, given: Given) -> list[Glob]:
+    @cached_property
+    def _plain_regions(self) -> list[Glob]:
+        """The patterns of the region in ARNs, unless the ARNs here have a certain one."""
+        return [] if self._regions.plain else self._field_globs(FIELD_KEYS[3], {})
+
+    def _field_globs(self, key: str, given: Choice) -> list[Glob]:
         patterns = self.gathered.fields.get(key, ())
         found = dict.fromkeys(patterns)
         return [g for each in found if (g := each.glob(given)) is not None]
@@ -219,13 +239,14 @@ class AxisMaker:
             for each in self.gathered.conditions[key]:
                 yield from (replace(g, symbols=(*start, *g.symbols)) for g in each.globs({}))
 
-    def _field_texts(self, key: str, given: Given) -> Iterable[str]:
+    def _field_texts(self, key: str, given: Choice) -> Iterable[str]:
         place, memo = self.gathered.place, self.gathered.memo
         index = FIELD_KEYS.index(key)
         assert place.fields is not None  # noqa: S101 - asked of ARNs only
         universe = place.fields[index - 1]
         last = (place.type, place.kinds, self._id_keys) if index == RESOURCE_FIELD else ()
-        mark = (key, universe, place.prefix, last, self._needed(key, given))
+        taken = tuple(self.assumed.distinguished_by(key))
+        mark = (key, universe, place.prefix, last, taken, self._needed(key, given))
         if mark not in memo:
             self._budget.left -= MADE
             memo[mark] = self._made_texts(index, universe, given)
@@ -235,23 +256,28 @@ class AxisMaker:
         found: Iterable[str] = texts
         return found
 
-    def _made_texts(self, index: int, universe: Glob, given: Given) -> tuple[tuple[str, ...], bool]:
+    def _made_texts(
+        self, index: int, universe: Glob, given: Choice
+    ) -> tuple[tuple[str, ...], bool]:
         """Return texts for a field of the ARN, one of each class, and whether these are all."""
         place = self.gathered.place
-        globs = own = self._field_globs(FIELD_KEYS[index], given)
+        own = self._field_globs(FIELD_KEYS[index], given)
+        globs = [*own, *self.assumed.distinguished_by(FIELD_KEYS[index])]
         if index == RESOURCE_FIELD:
-            globs = [*own, *self._id_globs()]
+            globs += self._id_globs()
         kinds = place.kinds if index == RESOURCE_FIELD else ()
         # A request about several types is nobody's witness, so its texts need not be read.
         hints = [] if kinds else field_hints(place, index, globs)
+        if index == PARTITION_FIELD:
+            hints = [*self.gathered.partitions, *hints]
         texts, complete = representatives(globs, hints, universe, kinds)
-        if index == ACCOUNT_FIELD and universe.plain is None:
-            # What a policy names as an account is taken for one, whatever its length.
+        if index in {REGION_FIELD, ACCOUNT_FIELD} and universe.plain is None:
+            # What a policy names as a region or an account is taken for one, whatever its form.
             plain = (each.plain for each in own)
             texts = tuple(dict.fromkeys((*texts, *(t for t in plain if t and "/" not in t))))
         return texts, complete
 
-    def _needed(self, key: str, given: Given) -> tuple[Any, ...]:
+    def _needed(self, key: str, given: Choice) -> tuple[Any, ...]:
         """Return the values of the policy variables that *key* is compared with."""
         needed = self.gathered.needs.get(key, frozenset())
         values = (given.get(name) for each in needed for name in self.gathered.names(each))

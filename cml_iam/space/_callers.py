@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.facts import EXAMPLE_ACCOUNT, OTHER_ACCOUNT, principal_account, principal_arn, same_key
-from cml_iam.space._globs import Glob, Wild, glob, representatives
+from cml_iam.facts import (
+    EXAMPLE_ACCOUNT,
+    FIELDS,
+    OTHER_ACCOUNT,
+    principal_account,
+    principal_arn,
+    same_key,
+)
+from cml_iam.space._globs import ACCOUNT_ID, Glob, Wild, glob, representatives
 
 if TYPE_CHECKING:
-    from cml_iam.space._conditions import Asked
+    from cml_iam.space._conditions import KeyCondition
     from cml_iam.space._globs import Symbol
     from cml_iam.space._statements import Part
 
@@ -27,18 +35,27 @@ _ARNS: Final = (
 )  # fmt: skip
 """What aws:PrincipalArn can hold: service and resource of an ARN."""
 
-_PARTITIONS: Final = ("aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "other")
-_DIGITS: Final = (Wild.DIGIT,) * len(EXAMPLE_ACCOUNT)
+_ONE: Final = frozenset({Wild.ONE, Wild.ONE_INSIDE})
+PRINCIPAL_ARNS: Final = tuple(
+    Glob(
+        (
+            *glob(f"arn:?*:{service}::", inside=True).symbols,
+            *ACCOUNT_ID.symbols,
+            *glob(f":{kind}").symbols,
+        )
+    )
+    for service, kind in _ARNS
+)
+"""The ARNs that aws:PrincipalArn can hold."""
 
 
-def callers_of(parts: Sequence[Part]) -> tuple[list[str | None], bool]:
+def callers_of(parts: Sequence[Part], partitions: Sequence[str]) -> tuple[list[str | None], bool]:
     """Return callers, one at least of each class that *parts* tell apart; whether that is all.
 
     None is an anonymous one.
     """
     named = list(dict.fromkeys(_named(parts)))
     accounts = list(dict.fromkeys((*_accounts(parts, named), *_fresh(_accounts(parts, named)))))
-    partitions = _partitions(named)
     made = [caller for each in named for caller in _about(each)]
     made += [
         f"arn:{partition}:iam::{account}:{kind}"
@@ -76,14 +93,14 @@ def is_signed(caller: str | None) -> bool:
     return principal_arn(caller) is not None
 
 
-def _about_callers(parts: Sequence[Part]) -> Iterator[Asked]:
+def _about_callers(parts: Sequence[Part]) -> Iterator[KeyCondition]:
     for part in parts:
         for each in part.asked:
             if same_key(each.condition.key) in {PRINCIPAL_ARN, PRINCIPAL_ACCOUNT}:
                 yield each
 
 
-def _is_simple(asked: Asked) -> bool:
+def _is_simple(asked: KeyCondition) -> bool:
     """Say whether the callers made are all that *asked* tells apart."""
     if same_key(asked.condition.key) == PRINCIPAL_ARN:
         return not asked.needs()
@@ -126,16 +143,6 @@ def _accounts(parts: Sequence[Part], named: Iterable[tuple[str, str]]) -> Iterat
                 yield from (v for v in each.condition.values if re.fullmatch(r"[0-9]+", v))
 
 
-def _partitions(named: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the partitions of named principals, and one more.
-
-    An account's id names callers of any partition, the ARN of its root those of one.
-    """
-    matches = (_ACCOUNT_ARN.fullmatch(text) for _, text in named)
-    found = list(dict.fromkeys(("aws", *(each[1] for each in matches if each))))
-    return [*found, next(each for each in _PARTITIONS if each not in found)]
-
-
 def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
     """Yield accounts that *parts* name in one partition only, each with that partition.
 
@@ -158,6 +165,12 @@ def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
             yield account, min(partitions)
 
 
+def partition_of_caller(caller: str | None) -> str | None:
+    """Return the partition in the ARN of *caller*; None for a service and an anonymous one."""
+    match = _ACCOUNT_ARN.fullmatch(caller or "")
+    return match[1] if match else None
+
+
 def is_elsewhere(caller: str | None, home: str) -> bool:
     """Say whether *caller* is of the account of the ARN *home*, but of another partition."""
     match, own = _ACCOUNT_ARN.fullmatch(caller or ""), _ACCOUNT_ARN.fullmatch(home)
@@ -166,7 +179,7 @@ def is_elsewhere(caller: str | None, home: str) -> bool:
 
 def _character(symbol: Symbol) -> str:
     if isinstance(symbol, Wild):
-        return "?" if symbol in {Wild.ONE, Wild.ONE_INSIDE} else "*"
+        return "?" if symbol in _ONE else "*"
     return symbol
 
 
@@ -195,17 +208,17 @@ def _by_pattern(
     globs = list(_patterns(parts))
     if not globs:
         return [], True
-    readable = [text for each in globs for text in _filled(each)]
-    for account in accounts:
-        globs += [
-            glob(f"arn:{partition}:*::{account}:*", inside=True) for partition in ("*", *partitions)
-        ]
+    readable = [text for each in globs for text in _filled(each, partitions)]
+    globs += [glob(f"arn:{partition}:*") for partition in partitions]
+    globs += [glob(f"arn:*:*::{account}:*", inside=True) for account in accounts]
     found: list[str] = []
     complete = True
-    for service, kind in _ARNS:
-        start, end = glob(f"arn:?*:{service}::").symbols, glob(f":{kind}").symbols
-        hints = [f"arn:aws:{service}::{each}:{_readable(kind)}" for each in accounts]
-        universe = Glob((*start, *_DIGITS, *end))
+    for (service, kind), universe in zip(_ARNS, PRINCIPAL_ARNS, strict=True):
+        hints = [
+            f"arn:{partition}:{service}::{account}:{_readable(kind)}"
+            for partition in partitions
+            for account in accounts
+        ]
         texts, all_there = representatives(globs, [*hints, *readable], universe)
         found += texts
         complete = complete and all_there
@@ -216,16 +229,19 @@ def _readable(kind: str) -> str:
     return kind.replace("?*", "foreign")
 
 
-def _filled(pattern: Glob) -> Iterator[str]:
+def _filled(pattern: Glob, partitions: Sequence[str]) -> Iterator[str]:
     """Yield *pattern* as the ARN of each kind of caller, with AWS's own words for wildcards."""
-    for service, kind in _ARNS:
-        fill = {1: "aws", 2: service, 4: OTHER_ACCOUNT, 5: _readable(kind)}
-        made, field = "", 0
+    for (service, kind), partition in product(_ARNS, partitions):
+        fill = {2: service, 4: OTHER_ACCOUNT, 5: _readable(kind)}
+        fields, field = [""] * FIELDS, 0
         for symbol in pattern.symbols:
-            if isinstance(symbol, Wild):
-                one = symbol in {Wild.ONE, Wild.ONE_INSIDE}
-                made += "1" if one else fill.get(field, "")
+            if symbol == ":" and field < FIELDS - 1:
+                field += 1
+            elif not isinstance(symbol, Wild):
+                fields[field] += symbol
+            elif field == 1:
+                fill[1] = partition
             else:
-                made += symbol
-                field += symbol == ":"
-        yield made
+                fields[field] += "1" if symbol in _ONE else fill.get(field, "")
+        fields[1] = fill.get(1, fields[1])
+        yield ":".join(fields)

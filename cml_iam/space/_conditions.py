@@ -39,7 +39,7 @@ ConditionTest = Callable[[Context], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class KeyCondition:
     """A condition as the engine made it ready; *variables* is whether its document has any."""
 
     condition: Condition
@@ -104,10 +104,10 @@ def _needs(condition: Condition, variables: bool) -> frozenset[str]:
 
 @lru_cache(1 << 12)
 def _plain_globs(condition: Condition, variables: bool) -> tuple[Glob, ...]:
-    return tuple(_globs(Asked(condition, lambda context: False, variables), {}))  # noqa: ARG005
+    return tuple(_globs(KeyCondition(condition, lambda context: False, variables), {}))  # noqa: ARG005
 
 
-def _globs(asked: Asked, context: Context) -> Iterable[Glob]:
+def _globs(asked: KeyCondition, context: Context) -> Iterable[Glob]:
     family = asked.family
     if family not in TEXTS or family == "null":
         return

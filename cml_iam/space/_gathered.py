@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cml_iam.facts import every_name, names_of, same_key
-from cml_iam.space._conditions import Asked
+from cml_iam.facts import PARTITIONS, every_name, names_of, same_key
+from cml_iam.space._conditions import KeyCondition
 from cml_iam.space._places import Place
 from cml_iam.space._statements import CALLER, FIELD_KEYS, FieldPattern, Part
 
@@ -22,13 +22,13 @@ class Gathered:
     *spelt* has each condition key as it is written first. *needs* are the keys of the policy
     variables that a key or field is compared with, *in_fields* those that stand in a field of an
     ARN before the last. *lists* are the keys that some statement, maybe about other actions, asks
-    for as a list.
+    for as a list. *partitions* are those that resources and callers can be in.
     """
 
     place: Place
     parts: Sequence[Part]
     memo: Memo
-    conditions: Mapping[str, Sequence[Asked]]
+    conditions: Mapping[str, Sequence[KeyCondition]]
     fields: Mapping[str, Sequence[FieldPattern]]
     spelt: Mapping[str, str]
     needs: Mapping[str, frozenset[str]]
@@ -36,6 +36,7 @@ class Gathered:
     lists: frozenset[str]
     principals: bool
     names_ec2_keys: bool
+    partitions: tuple[str, ...]
 
     def at(self, place: Place) -> Gathered:
         """Return the same for another place with a resource of the same kind: an ARN, or none."""
@@ -76,9 +77,13 @@ def gather(
     *,
     principals: bool = False,
     lists: frozenset[str] = frozenset(),
+    partition: str = "",
 ) -> Gathered:
-    """Return what *parts* ask of requests at *place*; with *principals*, who calls in any case."""
-    conditions: dict[str, list[Asked]] = {}
+    """Return what *parts* ask of requests at *place*; with *principals*, who calls in any case.
+
+    *partition* is that of the account, if it is known; otherwise all are asked about.
+    """
+    conditions: dict[str, list[KeyCondition]] = {}
     fields: dict[str, list[FieldPattern]] = {}
     spelt: dict[str, str] = {}
     needs: dict[str, frozenset[str]] = {}
@@ -108,4 +113,16 @@ def gather(
         lists,
         principals or any(part.principal() is not None for part in parts),
         any(part.names_ec2_keys for part in parts),
+        (partition,) if partition else tuple(dict.fromkeys((*PARTITIONS, *_partitions(parts)))),
     )
+
+
+def _partitions(parts: Sequence[Part]) -> Iterator[str]:
+    """Yield the partitions that the resources and principals of *parts* are said to be in."""
+    for part in parts:
+        for each in (field for fields in part.patterns for field in fields):
+            plain = each.index == 1 and not each.needs and each.glob({})
+            yield from (plain.plain,) if plain and plain.plain else ()
+        for element in (part.statement.principal, part.statement.not_principal):
+            for _, ids in element.ids if element else ():
+                yield from (each.split(":")[1] for each in ids if each.startswith("arn:"))

@@ -33,12 +33,16 @@ class Wild(Enum):
     MANY_INSIDE = "*, no colon"
     ONE_INSIDE = "?, no colon"
     DIGIT = "one of ten"
+    LETTER = "one of a to z"
+    WORDS = "any number of a to z and -"
 
 
 DIGITS: Final = "0123456789"
+LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 INSIDE: Final = {Wild.MANY: Wild.MANY_INSIDE, Wild.ONE: Wild.ONE_INSIDE}
-_MANY: Final = frozenset({Wild.MANY, Wild.MANY_INSIDE})
+_MANY: Final = frozenset({Wild.MANY, Wild.MANY_INSIDE, Wild.WORDS})
 _INSIDE: Final = frozenset(INSIDE.values())
+_OF_WORDS: Final = frozenset({Wild.LETTER, Wild.WORDS})
 
 Symbol = str | Wild
 """One character, or a wildcard."""
@@ -60,6 +64,12 @@ class Glob:
         return None if self.fold and text.swapcase() != text else text
 
 
+REGION_NAME: Final = Glob((Wild.LETTER, Wild.WORDS, "-", Wild.WORDS, Wild.LETTER, "-", Wild.DIGIT))
+"""The names of regions, those to come included: words and a digit, such as `eu-central-1`."""
+
+ACCOUNT_ID: Final = Glob((Wild.DIGIT,) * 12)
+
+
 def glob(text: str, *, inside: bool = False) -> Glob:
     """Return the pattern *text*, in which `*` and `?` are wildcards."""
     symbols: list[Symbol] = []
@@ -73,7 +83,8 @@ class Machine:
     """All of *globs* run side by side: a state is the set of positions in them, as bits."""
 
     def __init__(self, globs: Sequence[Glob]) -> None:
-        self.alphabet, self.other, self._digit = _alphabet(globs)
+        self.alphabet, self._stand_ins = _alphabet(globs)
+        self.other = self._stand_ins[0]
         self._moves = dict.fromkeys(self.alphabet, 0)
         self._stays = dict.fromkeys(self.alphabet, 0)
         self._skips = self.start = at = 0
@@ -87,7 +98,7 @@ class Machine:
         self.start = self._closed(self.start)
         usual = self._moves[self.other], self._stays[self.other]
         self._own = [
-            (char, self._moves[char] & ~usual[0], self._stays[char] != usual[1])
+            (char, self._moves[char] ^ usual[0], self._stays[char] != usual[1])
             for char in self.alphabet[1:]
         ]
 
@@ -122,7 +133,7 @@ class Machine:
             if not state:
                 break
             if char not in self._moves:
-                char = self._digit if char in DIGITS else self.other  # noqa: PLW2901 - its class
+                char = self._stand_ins[_kind(char)]  # noqa: PLW2901 - its class
             state = self.step(state, char)
         return state
 
@@ -261,25 +272,41 @@ def _few(words: Iterator[str], known: Mapping[str, None]) -> Iterator[str]:
             return
 
 
-def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], str, str]:
-    """Return the characters to walk with; what stands for those not named, and for such digits."""
+def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], tuple[str, str, str]]:
+    """Return the characters to walk with, and what stands for those that are not named.
+
+    That is one for all, one for digits, and one for letters: the same where no pattern
+    distinguishes these from others.
+    """
     named: set[str] = set()
+    wild = {s for each in globs for s in each.symbols if isinstance(s, Wild)}
     for each in globs:
         for symbol in each.symbols:
-            if isinstance(symbol, Wild):
-                named |= {":"} if symbol in _INSIDE else set()
-            else:
+            if not isinstance(symbol, Wild):
                 named |= set(_cases(symbol)) if each.fold else {symbol}
-    other = next((c for c in OTHERS if c not in named), "\x7f")
-    if not any(Wild.DIGIT in each.symbols for each in globs):
-        return (other, *sorted(named)), other, other
-    digit = next((c for c in DIGITS if c not in named), "0")
-    return (other, *sorted(named | {digit})), other, digit
+    named |= {":"} if wild & _INSIDE else set()
+    named |= {"-"} if Wild.WORDS in wild else set()
+    words = bool(wild & _OF_WORDS)
+    others = [c for c in OTHERS if not (words and c in LETTERS)]
+    other = next((c for c in others if c not in named), "\x7f")
+    digit = letter = other
+    if Wild.DIGIT in wild:
+        digit = next((c for c in DIGITS if c not in named), "0")
+    if words:
+        letter = next((c for c in OTHERS if c in LETTERS and c not in named), "a")
+    return (other, *sorted((named | {digit, letter}) - {other})), (other, digit, letter)
+
+
+def _kind(char: str) -> int:
+    """Return which of the three stand-ins of `_alphabet` is one for *char*."""
+    return 1 if char in DIGITS else 2 if char in LETTERS else 0
 
 
 def _takes(symbol: Wild, char: str) -> bool:
     if symbol is Wild.DIGIT:
         return char in DIGITS
+    if symbol in _OF_WORDS:
+        return char in LETTERS or (symbol is Wild.WORDS and char == "-")
     return char != ":" or symbol not in _INSIDE
 
 

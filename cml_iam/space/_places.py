@@ -25,7 +25,14 @@ from cml_iam.facts import (
     service,
     singular_actions,
 )
-from cml_iam.space._globs import Glob, Wild, glob, representatives
+from cml_iam.space._globs import (
+    ACCOUNT_ID,
+    REGION_NAME,
+    Glob,
+    Wild,
+    glob,
+    representatives,
+)
 from cml_iam.space._statements import Part
 
 POPULAR: Final = (
@@ -57,6 +64,7 @@ TELLING: Final = {
 }
 """Actions that a reader knows, and so make the better examples of their class."""
 
+REGION_FIELD: Final = 3
 ACCOUNT_FIELD: Final = 4
 FRESH: Final = "SomethingElse"
 MANY_INSIDE: Final = Glob((Wild.MANY_INSIDE,))
@@ -186,10 +194,10 @@ def _of_any_type(action: Action, target: Target) -> Iterator[Place]:
 def _field(text: str, index: int) -> Glob:
     """Return the pattern of one field of a format; what a placeholder stands for is not empty.
 
-    An account has twelve digits.
+    Of an account that is twelve digits, of a region its name.
     """
-    if index == ACCOUNT_FIELD and text == "*":
-        return Glob((Wild.DIGIT,) * 12)
+    if text == "*" and index in {REGION_FIELD, ACCOUNT_FIELD}:
+        return REGION_NAME if index == REGION_FIELD else ACCOUNT_ID
     some = (Wild.ONE, Wild.MANY) if index == FIELDS - 1 else (Wild.ONE_INSIDE, Wild.MANY_INSIDE)
     return Glob(tuple(s for c in text for s in (some if c == "*" else (c,))))
 

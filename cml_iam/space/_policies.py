@@ -1,13 +1,30 @@
-"""What is asked about: the policies of one side."""
+"""What is asked about: the policies of one side.
+
+Whether `*` in the first five fields of an ARN stops at a colon is said in two ways by AWS: the
+guide says that a wildcard cannot span fields, some published examples suppose it does. The engine
+stops at colons, and fills a short pattern up with fields. In the other reading (`taking_colons`) a
+short pattern is a few patterns of the first: one for each way in which its wildcards can hold the
+colons that it lacks.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache, wraps
-from typing import Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
+from cml_iam.engine import OperatorName
+from cml_iam.facts import FIELDS, arn_pattern, covers
 from cml_iam.policy import PolicyDocument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from cml_iam.facts import ArnPattern
+    from cml_iam.policy import Condition, PolicyDocument, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +39,8 @@ class Policies:
     the other policies in the engine's order of evaluation. *counts* says how: it `grants` what
     they do not, it `must` allow as well (a role's trust policy, a key's policy), or `both` sides
     must (the resource is another account's).
+
+    *partition* is that of the account, if it is known: credentials of one work in no other.
     """
 
     identity: tuple[PolicyDocument, ...] = ()
@@ -31,6 +50,7 @@ class Policies:
     scps: tuple[tuple[PolicyDocument, ...], ...] = ()
     caller: str | None = None
     counts: Literal["grants", "must", "both"] = "grants"
+    partition: str = ""
 
     @property
     def of_resource(self) -> bool:
@@ -71,7 +91,7 @@ class _These:
         one = self.policies
         lengths = tuple(None if each is None else len(each) for each in (one.boundary, one.session))
         levels = tuple(map(len, one.scps))
-        said = (one.caller, one.counts, one.resource is None)
+        said = (one.caller, one.counts, one.partition, one.resource is None)
         return len(one.identity), lengths, levels, said, *map(id, documents(one))
 
 
@@ -79,3 +99,89 @@ def once(make: Callable[[Policies], Made]) -> Callable[[Policies], Made]:
     """Return *make*, which asked again about the same documents answers what it did."""
     made = lru_cache(KEPT)(lambda key: make(key.policies))
     return wraps(make)(lambda policies: made(_These(policies)))
+
+
+MAX_WILDCARDS: Final = 12
+"""Wildcards of one pattern that may hold colons: more have more readings than memory takes."""
+
+_ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnotequals"})
+
+
+@once
+def taking_colons(policies: Policies) -> Policies:
+    """Return *policies* as they read where wildcards take colons; the same if that is no other."""
+    made = replace(
+        policies,
+        identity=tuple(map(_document, policies.identity)),
+        boundary=None if policies.boundary is None else tuple(map(_document, policies.boundary)),
+        session=None if policies.session is None else tuple(map(_document, policies.session)),
+        scps=tuple(tuple(map(_document, level)) for level in policies.scps),
+        resource=None if policies.resource is None else _document(policies.resource),
+    )
+    return policies if made == policies else made
+
+
+def _document(document: PolicyDocument) -> PolicyDocument:
+    return replace(document, statements=tuple(map(_statement, document.statements)))
+
+
+def _statement(said: Statement) -> Statement:
+    return replace(
+        said,
+        resource=_patterns(said.resource),
+        not_resource=_patterns(said.not_resource),
+        conditions=tuple(map(_condition, said.conditions)),
+    )
+
+
+def _condition(condition: Condition) -> Condition:
+    if OperatorName.parse(condition.operator).base not in _ARN_OPERATORS:
+        return condition
+    return replace(condition, values=_patterns(condition.values) or ())
+
+
+def _patterns(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if texts is None:
+        return None
+    return tuple(dict.fromkeys(made for text in texts for made in _readings(text)))
+
+
+@lru_cache(1 << 12)
+def _readings(text: str) -> tuple[str, ...]:
+    """Return *text*, and the patterns in which its wildcards hold the colons that it lacks.
+
+    With five colons of its own it lacks none: a wildcard with another one would need a resource
+    whose own name has a colon and what follows it in the pattern. One of more than MAX_WILDCARDS
+    is read as it stands only.
+    """
+    lacking = FIELDS - 1 - text.count(":")
+    wildcards = sum(c in "*?" for c in text)
+    if lacking <= 0 or text == "*" or not 0 < wildcards <= MAX_WILDCARDS:
+        return (text,)
+    found: dict[str, None] = {text: None}
+    pending = [("", text, lacking)]
+    while pending:
+        done, rest, left = pending.pop()
+        if not rest:
+            if not left:
+                found[done] = None
+            continue
+        char = rest[0]
+        pending.append((done + char, rest[1:], left))
+        if char == "?" and left:
+            pending.append((done + ":", rest[1:], left - 1))
+        if char == "*":
+            pending += [
+                (done + "*" + ":*" * more, rest[1:], left - more) for more in range(1, left + 1)
+            ]
+    return tuple(_widest(found))
+
+
+def _widest(texts: Iterable[str]) -> Iterator[str]:
+    """Yield those of *texts* that no earlier one covers, as fields."""
+    known: list[ArnPattern] = []
+    for text in texts:
+        pattern = arn_pattern(text)
+        if pattern is None or not any(covers(each, pattern) for each in known):
+            yield text
+            known += [pattern] if pattern else []

@@ -8,8 +8,16 @@ from itertools import product, takewhile
 from typing import Any
 
 from cml_iam.engine import Request
-from cml_iam.facts import REGION, TAG_KEYS, Assumption, id_of, never_with, region_is_of_resource
-from cml_iam.space._assume import Assumptions
+from cml_iam.facts import (
+    REGION,
+    TAG_KEYS,
+    Assumption,
+    id_of,
+    never_with,
+    region_is_of_resource,
+    region_of_endpoint,
+)
+from cml_iam.space._assume import Assumptions, is_always_at
 from cml_iam.space._axes import AxisMaker
 from cml_iam.space._boxes import (
     TESTED,
@@ -24,7 +32,7 @@ from cml_iam.space._boxes import (
 )
 from cml_iam.space._gathered import Gathered, Memo, gather
 from cml_iam.space._places import Place
-from cml_iam.space._statements import CALLER, FIELD_KEYS, FieldPattern, Given, Part, Test
+from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, FieldPattern, Part, Test
 
 MAX_MEETS = 4_000
 """Combinations of statements of several gates that are looked at."""
@@ -50,7 +58,7 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SliceResult:
     """What came of a slice: a *request* with the choice it was made of, or none.
 
     *incomplete* says what kept the search from being exhaustive.
@@ -60,7 +68,7 @@ class Found:
     used: frozenset[Assumption] = frozenset()
     incomplete: tuple[str, ...] = ()
 
-    def of_action(self, action: str) -> Found:
+    def of_action(self, action: str) -> SliceResult:
         """Return the same of another *action* whose requests differ in nothing that counts."""
         used = frozenset(each.of_action(action) for each in self.used)
         return replace(
@@ -78,22 +86,25 @@ class Searcher:
         *,
         callers: bool = False,
         lists: frozenset[str] = frozenset(),
+        partition: str = "",
         assuming_all: bool = False,
     ) -> None:
         """Search for *goal*; with *callers* of a resource, whose policy may not name one here.
 
+        *partition* is that of the account, if it is known.
         *lists* are the keys that some statement asks for as a list, be it about other actions.
         *assuming_all* is for requests alone, not for proofs: all that may be assumed is, at once.
         """
         self._assuming_all = assuming_all
         self._goal = goal
         self._lists = lists
+        self._partition = partition
         self._callers = callers
         self._budget = budget
         self._parts = goal.parts()
         self._memo: Memo = {}
-        self._searched: dict[Any, Found] = {}
-        self._every: dict[Any, tuple[Found, ...]] = {}
+        self._searched: dict[Any, SliceResult] = {}
+        self._every: dict[Any, tuple[SliceResult, ...]] = {}
         self._by_shape: dict[bool, Gathered] = {}
 
     def _gathered(self, place: Place) -> Gathered:
@@ -101,11 +112,16 @@ class Searcher:
         on_nothing = place.fields is None
         if on_nothing not in self._by_shape:
             self._by_shape[on_nothing] = gather(
-                place, self._parts, self._memo, principals=self._callers, lists=self._lists
+                place,
+                self._parts,
+                self._memo,
+                principals=self._callers,
+                lists=self._lists,
+                partition=self._partition,
             )
         return self._by_shape[on_nothing].at(place)
 
-    def at(self, place: Place, *, readable: bool = True) -> Found:
+    def at(self, place: Place, *, readable: bool = True) -> SliceResult:
         """Look for a request at *place* that AWS can send; assume only what keeps others out.
 
         A place that differs from an earlier one in nothing the statements ask about is not
@@ -121,7 +137,7 @@ class Searcher:
             self._searched[mark] = self._searched[mark, place.prefix, place.type] = known
         return known.of_action(place.action)
 
-    def every(self, place: Place, goals: tuple[Goal, ...]) -> tuple[Found, ...]:
+    def every(self, place: Place, goals: tuple[Goal, ...]) -> tuple[SliceResult, ...]:
         """Look at *place* for the first of *goals*, and where it is found for those within it.
 
         Their statements are among those of this search. Of a place that differs from an earlier
@@ -151,11 +167,11 @@ class Searcher:
         allowed = self._goal.allowed
         return all(any(_may_reach(part, place) for part in gate) for gate in allowed)
 
-    def _search(self, gathered: Gathered, goal: Goal, slices: Slices) -> Found:
+    def _search(self, gathered: Gathered, goal: Goal, slices: Slices) -> SliceResult:
         if gathered.place.fields is None and not self._on_nothing():
-            return Found()
+            return SliceResult()
         if self._budget.left < 0:
-            return Found(None, incomplete=(TOO_MUCH,))
+            return SliceResult(None, incomplete=(TOO_MUCH,))
         active = Assumptions.inherent(gathered)
         if self._assuming_all:
             active |= frozenset(Assumptions(gathered, active).possible())
@@ -166,10 +182,10 @@ class Searcher:
                 slice_ = slices[active] = _Slice(gathered, assumed, self._budget)
             given = slice_.first(goal, self._budget)
             if given is None:
-                return Found(None, active, tuple(dict.fromkeys(slice_.incomplete)))
+                return SliceResult(None, active, tuple(dict.fromkeys(slice_.incomplete)))
             broken = assumed.violated(given)
             if not broken:
-                return Found(slice_.request(given), active)
+                return SliceResult(slice_.request(given), active)
             active |= broken
 
     def _on_nothing(self) -> bool:
@@ -212,11 +228,13 @@ def _mark(gathered: Gathered) -> Any:
         if never_with(gathered.spelt[key], place.action, place.keys) is not None
     )
     tied = REGION in gathered.conditions and region_is_of_resource(place.action)
+    endpoint = REGION in gathered.conditions and region_of_endpoint(place.action)
     listed = place.keys is not None and place.keys.has(TAG_KEYS)
     names = tuple(map(gathered.own_names, gathered.conditions))
     own = place.fields is not None and place.fields[1].plain == place.prefix
     ids = tuple(key for key in gathered.conditions if id_of(key, place.type))
-    facts = place.loose, own, names, ids, listed, absent, bool(tied)
+    always = tuple(key for key in gathered.conditions if is_always_at(key, place))
+    facts = place.loose, own, names, ids, listed, absent, always, bool(tied), endpoint
     return place.fields, place.kinds, *facts
 
 
@@ -241,7 +259,7 @@ class _Slice:
         self._boxes: dict[Part, list[Box]] = {}
         self._whole: Box = tuple((1 << len(axis.choices)) - 1 for axis in self.axes)
 
-    def first(self, goal: Goal, budget: Budget) -> Given | None:
+    def first(self, goal: Goal, budget: Budget) -> Choice | None:
         """Return the first choice for *goal*; None if there is none, or the search gave up."""
         if not all(self._whole):
             return None
@@ -254,7 +272,7 @@ class _Slice:
                 return None
         return None
 
-    def request(self, given: Given) -> Request:
+    def request(self, given: Choice) -> Request:
         """Return the request of a choice."""
         resource = "*"
         if self._place.fields is not None:
@@ -348,7 +366,7 @@ class _Slice:
         left = box[number] & bits
         return (*box[:number], left, *box[number + 1 :]) if left else None
 
-    def _choice(self, box: Box) -> Given:
+    def _choice(self, box: Box) -> Choice:
         made: dict[str, Any] = {}
         for axis, bits in zip(self.axes, box, strict=True):
             made.update(axis.choices[lowest(bits)])

@@ -27,7 +27,7 @@ from cml_iam.engine.parts import (
 )
 from cml_iam.facts import same_key
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
-from cml_iam.space._conditions import Asked, field_symbols
+from cml_iam.space._conditions import KeyCondition, field_symbols
 from cml_iam.space._globs import Glob
 from cml_iam.space._policies import Policies, once
 
@@ -36,7 +36,7 @@ FIELD_KEYS: Final = ("arn", "arn:partition", "arn:service", "arn:region", "arn:a
 
 CALLER: Final = "caller"
 
-Given = Mapping[str, Any]
+Choice = Mapping[str, Any]
 """A choice: values by condition key, by field of the resource's ARN, and the caller."""
 
 
@@ -45,7 +45,7 @@ class Test:
     """Part of a statement; whether it holds depends on *keys* alone (as `same_key`)."""
 
     keys: frozenset[str]
-    holds: Callable[[Given], bool]
+    holds: Callable[[Choice], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class FieldPattern:
         """The keys of its policy variables."""
         return frozenset(same_key(p.key) for p in self.parts if isinstance(p, Variable))
 
-    def glob(self, context: Given) -> Glob | None:
+    def glob(self, context: Choice) -> Glob | None:
         """Return the pattern of the field's text; None if a variable has no value."""
         if not any(isinstance(each, Variable) for each in self.parts):
             return _plain_field_glob(self)
@@ -83,7 +83,7 @@ class FieldPattern:
         )
 
 
-def _field_glob(pattern: FieldPattern, context: Given) -> Glob | None:
+def _field_glob(pattern: FieldPattern, context: Choice) -> Glob | None:
     literal = resolved(pattern.parts, context)
     if literal is None:
         return None
@@ -132,10 +132,11 @@ class Part:
         return self.compiled.document.version == VERSION_2012
 
     @cached_property
-    def asked(self) -> tuple[Asked, ...]:
+    def asked(self) -> tuple[KeyCondition, ...]:
         """Its conditions."""
         return tuple(
-            Asked(each.condition, each.test, self.variables) for each in self.compiled.conditions
+            KeyCondition(each.condition, each.test, self.variables)
+            for each in self.compiled.conditions
         )
 
     @cached_property
@@ -281,7 +282,7 @@ def _named(statement: Statement, caller: str | None) -> bool:
     return naming(statement, Caller.parse(caller), bounded=False) is not Naming.NOT
 
 
-def _resolves(pattern: ResourcePattern) -> Callable[[Given], bool]:
+def _resolves(pattern: ResourcePattern) -> Callable[[Choice], bool]:
     return lambda given: pattern.matches("arn:x:x:x:x:x", given) is not None
 
 

@@ -3,29 +3,33 @@
 Conditions on a key divide its values into classes. Text patterns are run side by side
 (`_globs`); numbers, dates and addresses are cut at every bound that a condition names; lists are
 put together from single values until no new answer appears. The engine then answers for each
-value, and of those with the same answers one is kept.
+value, and of those with the same answers one is kept. Most statements of a policy cannot match
+together because of one condition each, or of their resources; that (`apart`) is remembered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine.parts import address, is_arn, moment, number
-from cml_iam.facts import key_type
-from cml_iam.space._conditions import ARN, TEXTS, Asked, Context
-from cml_iam.space._globs import Glob, Machine, glob, representatives
-from cml_iam.space._hints import hints_for
-from cml_iam.space._types import MAKE, NAMES, all_written, base_type, is_finite
+from cml_iam.facts import arn_pattern, covers, key_type, known_key, overlap
+from cml_iam.space._callers import PRINCIPAL_ARNS
+from cml_iam.space._conditions import ARN, TEXTS, Context, KeyCondition
+from cml_iam.space._examples import MAKE, all_written, base_type, hints_for, is_finite
+from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, Machine, representatives
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from cml_iam.policy import Statement
+    from cml_iam.space._statements import Part
+
 
 MAX_LISTS: Final = 600
 """Lists of one key that conditions tell apart; beyond them it is undecided."""
-
-COLON: Final = glob("*:*")
-"""Told apart in the fields of an ARN: a value with a colon leaves a pattern without a meaning."""
 
 _FAMILY_OF: Final = {"Numeric": "numeric", "Date": "date", "IPAddress": "ip"}
 _MALFORMED: Final = ("something-else", "unlisted")
@@ -62,7 +66,7 @@ class Query:
     """
 
     names: tuple[str, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[KeyCondition, ...]
     variables: tuple[tuple[str, str], ...] = ()
     hints: tuple[str, ...] = ()
     extra: tuple[Glob, ...] = ()
@@ -86,6 +90,7 @@ class Query:
             *(fits(each, value) for each in self.extra),
             well_formed(self.key, value),
             is_whole(value),
+            is_enough(self.key, value),
             value == [],
         )
 
@@ -159,13 +164,21 @@ def is_whole(value: Any) -> bool:
     return found is None or not is_finite(found) or Fraction(found).denominator == 1
 
 
+def is_enough(key: str, value: Any) -> bool:
+    """Say whether *value* is no number below the least that *key* can have."""
+    known, found = known_key(key), number(value) if isinstance(value, str) else None
+    return found is None or known is None or known.least is None or found >= known.least
+
+
 _FORMED: Final[Mapping[str, Callable[[str], bool]]] = {
     "Numeric": lambda text: number(text) is not None,
     "Date": lambda text: moment(text) is not None,
     "Bool": lambda text: text.lower() in {"true", "false"},
     "IPAddress": lambda text: address(text) is not None,
     "ARN": is_arn,
-    **dict.fromkeys(NAMES, lambda text: ":" not in text),
+    "Region": lambda text: fits(REGION_NAME, text),
+    "Account": lambda text: fits(ACCOUNT_ID, text),
+    "Principal": lambda text: any(fits(each, text) for each in PRINCIPAL_ARNS),
 }
 
 
@@ -179,11 +192,13 @@ def _singles(query: Query) -> tuple[list[str], bool, str]:
     hints = [*query.hints, *hints_for(key, globs)]
     texts, complete = representatives([*globs, *formed_globs(kind)], hints)
     ordered = [each for each in MAKE if each in families]
+    known = known_key(key)
+    bounds = [] if known is None or known.least is None else [str(known.least)]
     by_type = _FAMILY_OF.get(kind)
     found = [*plain]
     for family in dict.fromkeys((*ordered, *([by_type] if by_type else []))):
         named = [v for each in query.asked if each.family == family for v in each.condition.values]
-        found += MAKE[family]([*named, *plain], plain)
+        found += MAKE[family]([*named, *plain, *bounds], plain)
     if ordered:
         found += [each for each in _MALFORMED if each not in plain]
     found += texts
@@ -194,7 +209,7 @@ def _singles(query: Query) -> tuple[list[str], bool, str]:
     return _unique(found), complete, "" if complete else f"the patterns of {key}"
 
 
-def can_be_typed(key: str, asked: Iterable[Asked]) -> bool:
+def can_be_typed(key: str, asked: Iterable[KeyCondition]) -> bool:
     """Say whether the values made for *key* tell those of its type from others.
 
     With patterns of texts on a number, a date or an address they do not.
@@ -204,7 +219,7 @@ def can_be_typed(key: str, asked: Iterable[Asked]) -> bool:
     return all(g.plain is not None for each in asked for g in each.globs({}))
 
 
-def compares_texts(key: str, asked: Iterable[Asked]) -> bool:
+def compares_texts(key: str, asked: Iterable[KeyCondition]) -> bool:
     """Say whether *key* is a text, or a list of them, and compared with nothing else."""
     return base_type(key) not in _FAMILY_OF and all(each.family in TEXTS for each in asked)
 
@@ -213,8 +228,12 @@ def formed_globs(kind: str) -> Iterable[Glob]:
     """Yield what tells well-formed texts of the type *kind* from others."""
     if kind == "ARN":
         yield ARN
-    if kind in NAMES:
-        yield COLON
+    if kind == "Region":
+        yield REGION_NAME
+    if kind == "Account":
+        yield ACCOUNT_ID
+    if kind == "Principal":
+        yield from PRINCIPAL_ARNS
     if kind == "Bool":
         yield Glob(tuple("true"), fold=True)
         yield Glob(tuple("false"), fold=True)
@@ -222,3 +241,66 @@ def formed_globs(kind: str) -> Iterable[Glob]:
 
 def _unique(found: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
+
+
+def apart(one: Part, other: Part) -> bool:
+    """Say whether no request can match both, by their resources or two conditions on one key.
+
+    False where it takes more than that, or facts about AWS: a key of EC2 is another name of a
+    global one in requests to EC2 only.
+    """
+    if _on_other_resources(one.statement, other.statement):
+        return True
+    theirs: dict[str, list[KeyCondition]] = {}
+    for each in other.asked:
+        theirs.setdefault(each.condition.key.lower(), []).append(each)
+    return any(
+        _contradict(_Pair.of(mine, each))
+        for mine in one.asked
+        for each in theirs.get(mine.condition.key.lower(), ())
+    )
+
+
+def _on_other_resources(one: Statement, other: Statement) -> bool:
+    """Say whether all that *one* names in Resource is excluded by, or missing in, *other*.
+
+    False where an element is no ARN: what it names is the engine's matter.
+    """
+    mine = [arn_pattern(each) for each in one.resource or ()]
+    theirs = [arn_pattern(each) for each in other.resource or ()]
+    excluded = [arn_pattern(e) for e in other.not_resource or () if "${" not in e]
+    if not mine or None in mine or None in theirs:
+        return False
+    named = [each for each in mine if each]
+    if other.resource is not None:
+        return not any(each and overlap(own, each) for own in named for each in theirs)
+    return all(any(each and covers(each, own) for each in excluded) for own in named)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two conditions on one key; equal to another pair that says the same."""
+
+    said: tuple[Any, ...]
+    asked: tuple[KeyCondition, KeyCondition] = field(compare=False)
+
+    @classmethod
+    def of(cls, one: KeyCondition, other: KeyCondition) -> _Pair:
+        said = (one.condition, one.variables, other.condition, other.variables)
+        return cls(said, (one, other))
+
+
+@lru_cache(1 << 12)
+def _contradict(pair: _Pair) -> bool:
+    # They spell it in different cases, maybe, of which a request has one.
+    names = (pair.asked[0].condition.key,)
+    # Of a key whose type is unknown, another statement may ask for a list.
+    if key_type(names[0]) is None or any(each.needs() for each in pair.asked):
+        return False
+    found = values_of(Query(names, pair.asked))
+    return found.complete and not any(_both(pair, names, value) for value in found.values)
+
+
+def _both(pair: _Pair, names: tuple[str, ...], value: Any) -> bool:
+    context = {} if value is None else dict.fromkeys(names, value)
+    return all(each.test(context) for each in pair.asked)

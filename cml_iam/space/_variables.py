@@ -17,25 +17,28 @@ which case counts. In all other cases a search that finds no witness is undecide
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine.parts import Token, Variable
 from cml_iam.facts import key_type, same_key
-from cml_iam.space._globs import DIGITS, OTHERS, Glob, Machine, Wild
-from cml_iam.space._hints import RESOURCE_FIELD
+from cml_iam.space._examples import RESOURCE_FIELD, base_type
+from cml_iam.space._globs import DIGITS, OTHERS, Glob, Machine, Wild, glob
 from cml_iam.space._statements import FIELD_KEYS
-from cml_iam.space._types import base_type
-from cml_iam.space._values import COLON, compares_texts, formed_globs
+from cml_iam.space._values import compares_texts, formed_globs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from cml_iam.space._gathered import Gathered
 
 MAX_STATES: Final = 400
 MAX_WORDS: Final = 400
 """Texts looked at to find several of a class that do not begin with one another."""
+
+COLON: Final = glob("*:*")
+"""Told apart in the fields of an ARN: a value with a colon leaves a pattern without a meaning."""
 
 EXAMPLES: Final = ("example", "someone", "fresh-name", "q7")
 Start = tuple[tuple[Glob, ...], str]

@@ -30,7 +30,7 @@ def test_the_promises_of_the_rendered_policy_are_proved(cml_iam: Any) -> None:
     assert (ran.code, ran.err) == (0, "")
     lines = ran.out.splitlines()
     assert all(line.startswith("✔ holds") for line in lines[:12])
-    assert lines[-1] == "✔ all 12 promises hold, for every request there can be"
+    assert lines[-1] == "✔ all 12 promises hold, for every possible request"
 
 
 def test_a_broken_promise_shows_the_call_its_statement_and_what_closes_it(cml_iam: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import InputError
+from cml_iam.facts import never_sent
 
 ARN = "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"
 TEXT = """{
@@ -52,10 +53,13 @@ def test_the_reason_names_the_key_its_value_and_what_was_wanted():
     reasons = {each.label: each.reason for each in decide({"aws:SourceIp": "10.1.2.3"}).reasons}
 
     assert reasons["Mine"] == (
-        "`aws:ResourceTag/Owner` is missing, not as StringEquals `me` or `us` asks"
+        "`aws:ResourceTag/Owner` is missing; StringEquals wants `me` or `us`"
     )
     assert reasons["statement 2"] == "NotAction names `ec2:StopInstances`"
-    assert reasons["Net"] == "`aws:SourceIp` is `10.1.2.3`, not as NotIpAddress `10.0.0.0/8` asks"
+    assert (
+        reasons["Net"]
+        == "`aws:SourceIp` is `10.1.2.3`; NotIpAddress wants anything but `10.0.0.0/8`"
+    )
 
 
 def test_the_reason_says_when_a_key_has_too_many_values():
@@ -188,12 +192,12 @@ def test_the_command_shows_a_tree_with_symbols_and_words(cml_iam, policy_file):
         "  • Allow Mine: does not apply",
         "      ✔ Action names `ec2:StopInstances`",
         f"      ✔ Resource names `{ARN}`",
-        "      ✖ `aws:ResourceTag/Owner` is `you`, not as StringEquals `me` or `us` asks",
+        "      ✖ `aws:ResourceTag/Owner` is `you`; StringEquals wants `me` or `us`",
         "  • Allow statement 2: about other actions",
         "  • Deny Net: does not apply",
         "      ✔ Action names `ec2:StopInstances`",
         f"      ✔ Resource names `{ARN}`",
-        "      ✖ `aws:SourceIp` is `10.1.2.3`, not as NotIpAddress `10.0.0.0/8` asks",
+        "      ✖ `aws:SourceIp` is `10.1.2.3`; NotIpAddress wants anything but `10.0.0.0/8`",
     ]
 
 
@@ -358,3 +362,73 @@ def test_what_a_service_decides_by_itself_is_said(action, resource, says):
     explanation = compile_policies([anything]).explain(Request(action, resource))
 
     assert [says in note for note in explanation.notes] == ([True] if says else [])
+
+
+NOTHING = "the statement matches nothing"
+
+
+@pytest.mark.parametrize(
+    ("resource", "why"),
+    [
+        ("arn:aws:s3:::b/${aws:username}/*", "the policy variable `${aws:username}`, which has no"),
+        ("bucket", "`bucket`, which names nothing"),
+    ],
+)
+def test_what_leaves_notresource_nothing_to_match_is_the_reason(resource, why):
+    statement = {"Effect": "Allow", "Action": "s3:*", "NotResource": resource}
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+
+    decided = compile_policies([document]).decide(Request("s3:GetObject", "arn:aws:s3:::other/x"))
+
+    (reason,) = decided.reasons
+    assert reason.reason.startswith(f"NotResource has {why}")
+    assert reason.reason.endswith(NOTHING)
+
+
+INSTANCE = "arn:aws:ec2:us-east-1:111122223333:instance/i-1"
+NEVER = {
+    "a resource of another type": (
+        ("ec2:TerminateInstances", INSTANCE.replace("instance/i", "volume/vol"), {}),
+        "AWS authorizes ec2:TerminateInstances on a resource of type instance, not on",
+    ),
+    "a key of another action": (
+        ("ec2:StopInstances", INSTANCE, {"ec2:CreateAction": "RunInstances"}),
+        "only requests for ec2:CreateTags have ec2:CreateAction",
+    ),
+    "a key of another type": (
+        ("ec2:StopInstances", INSTANCE, {"ec2:VolumeSize": "8"}),
+        "requests for ec2:StopInstances have ec2:VolumeSize only where the service reference",
+    ),
+    "a key that does not exist": (
+        ("s3:ListAllMyBuckets", "*", {"aws:usernam": "a"}),
+        "AWS has no condition key aws:usernam",
+    ),
+    "a region without IAM": (
+        (
+            "iam:CreateUser",
+            "arn:aws:iam::111122223333:user/a",
+            {"aws:RequestedRegion": "eu-west-1"},
+        ),
+        "requests to iam are sent to us-east-1 or",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NEVER.values(), ids=NEVER)
+def test_why_aws_never_sends_a_request_is_said(case):
+    request, why = case
+
+    assert [each.startswith(why) for each in never_sent(*request)] == [True]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ("ec2:StopInstances", INSTANCE, {"aws:ResourceTag/a": "b", "ec2:Region": "us-east-1"}),
+        ("s3:ListAllMyBuckets", "*", {}),
+        ("iam:PassRole", "arn:aws:iam::111122223333:role/a", {"aws:RequestedRegion": "eu-west-1"}),
+        ("ec2:RunInstances", "arn:aws:ec2:us-east-1::image/ami-1", {"ec2:Owner": "amazon"}),
+    ],
+)
+def test_nothing_is_said_of_a_request_that_aws_sends(request_):
+    assert not list(never_sent(*request_))

@@ -13,7 +13,7 @@ from cml_iam.prove import Policies, Shape, never
 from tests.conftest import REPOSITORY
 
 DATA = tomllib.loads((REPOSITORY / "policies" / "condition-keys.toml").read_text("utf-8"))
-CLAIMS = {"always", "signed", "whole", "filled"}
+CLAIMS = {"always", "signed", "whole", "filled", "least"}
 
 # Which requests have the global keys, by their "Availability":
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
@@ -37,7 +37,7 @@ DOUBTED = {"aws:PrincipalAccount", "aws:UserAgent", "aws:userid", "aws:ViaAWSSer
 
 
 def claiming(claim):
-    return {each["name"] for each in DATA["key"] if each.get(claim)}
+    return {each["name"] for each in DATA["key"] if claim in each and "type" not in each}
 
 
 def attached(*statements):
@@ -51,11 +51,11 @@ def allowed(action, resource="*", **condition):
 
 
 def test_the_file_has_nothing_that_is_not_read():
-    assert DATA.keys() == {"page", "key", "only", "with", "id", "region"}
+    assert DATA.keys() == {"page", "key", "only", "with", "id", "global", "region"}
     for each in DATA["key"]:
-        assert each.keys() <= CLAIMS | {"name", "anchor", "page"}
+        assert each.keys() <= CLAIMS | {"name", "type", "anchor", "page"}
         assert len(each.keys() & CLAIMS) == 1, f"{each['name']} claims one thing"
-        assert all(each[claim] is True for claim in each.keys() & CLAIMS)
+        assert all(each[claim] is True for claim in each.keys() & CLAIMS - {"least"})
         assert ("anchor" in each) != ("page" in each)
     for each in DATA["only"]:
         assert each.keys() == {"name", "actions", "page"}
@@ -64,7 +64,7 @@ def test_the_file_has_nothing_that_is_not_read():
         assert each.keys() == {"name", "other", "value", "page"}
     for each in DATA["id"]:
         assert each.keys() == {"name", "type", "page"}
-    for each in DATA["region"]:
+    for each in (*DATA["global"], *DATA["region"]):
         assert each.keys() == {"service", "except", "page"}
 
 
@@ -83,7 +83,7 @@ def test_keys_are_spelt_as_aws_spells_them():
 def test_pages_are_of_the_documentation_of_aws():
     pages = [
         each["page"]
-        for kind in ("key", "only", "with", "id", "region")
+        for kind in ("key", "only", "with", "id", "global", "region")
         for each in DATA[kind]
         if "page" in each
     ]
@@ -104,7 +104,7 @@ def test_what_is_always_or_in_signed_requests_there_is_so_by_the_page():
 
 
 def test_numbers_and_lists_are_said_to_be_such_by_the_reference():
-    assert {key_type(each) for each in claiming("whole")} == {"Numeric"}
+    assert {key_type(each) for each in claiming("whole") | claiming("least")} == {"Numeric"}
     assert {key_type(each) for each in claiming("filled")} == {"ArrayOfString"}
 
 

@@ -454,5 +454,9 @@ SURVIVORS = (
     "LaunchFromOwnersImage: StringEqualsIgnoreCase for StringEquals ec2:Owner",
     # Requests to reboot an instance never have the tags that this statement asks for.
     "LaunchInstance: one Action more",
+    # An instance that is launched has a type.
+    "LaunchInstance: StringLikeIfExists for StringLike ec2:InstanceType",
+    # Its condition names regions of one partition.
+    "LaunchFromOwnersImage: any partition in arn:aws:ec2:*::image/*",
 )
 """No change of meaning."""

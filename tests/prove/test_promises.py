@@ -9,7 +9,15 @@ import pytest
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError
 from cml_iam.policy import PolicyDocument, parse_policy
-from cml_iam.prove import Policies, Proof, equivalent, prove_site, site_promises, within
+from cml_iam.prove import (
+    Policies,
+    Proof,
+    equivalent,
+    prove_promise,
+    prove_site,
+    site_promises,
+    within,
+)
 from cml_iam.render import render_document, render_parts, render_policy
 from cml_iam.site import Restrictions, Site, Tag
 from tests.expectations.mutants import mutants
@@ -167,7 +175,12 @@ def test_a_condition_taken_from_the_hardened_policy_breaks_its_promise() -> None
         if "without Condition/" in mutant.name and within(changed, original).answer == "broken":
             shown[mutant.name] = broken(SITE, changed).keys()
     assert len(shown) > 10
-    assert {name for name, found in shown.items() if not found} == set()
+    # A launch needs several resources: while the others keep it in the regions, it is made nowhere
+    # else, and `policy verify` refuses it.
+    assert {name for name, found in shown.items() if not found} == {
+        f"{label} without Condition/StringEquals/aws:RequestedRegion"
+        for label in ("LaunchInstance", "LaunchSupportingResources")
+    }
 
 
 def test_what_closes_a_promise_was_proved_to_close_it() -> None:
@@ -236,3 +249,37 @@ def test_what_no_policy_can_promise_is_listed_with_the_promise() -> None:
     assert "existing network interface" in limits["security-groups"][0]
     assert "managedby=cml-cloud-manager" in limits["foreign-operated"][0]
     assert not any(each.limited for each in proofs)
+
+
+def launch(*resources: str, **conditions: dict[str, list[str]]) -> dict[str, object]:
+    made: dict[str, object] = {"Effect": "Allow", "Action": "ec2:RunInstances"}
+    return made | {"Resource": list(resources)} | ({"Condition": conditions} if conditions else {})
+
+
+def outside(*statements: dict[str, object]) -> Proof:
+    """Return how the promise about regions comes out."""
+    document = parse_policy(json.dumps({"Version": "2012-10-17", "Statement": statements}), "p")
+    promise = next(each for each in site_promises(SITE) if each.id == "regions")
+    return prove_promise(promise, Policies((document,)))
+
+
+SOME = [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("network-interface", "security-group", "subnet")]
+IMAGE, INSTANCE = "arn:aws:ec2:*::image/*", "arn:aws:ec2:*:*:instance/*"
+
+
+def test_a_launch_that_cannot_be_made_as_a_whole_is_not_done_outside_the_regions() -> None:
+    here = {"StringEquals": {"aws:RequestedRegion": list(SITE.restrict.regions)}}
+    one = outside(launch(INSTANCE), launch(IMAGE, *SOME, **here))
+
+    assert one.answer == "holds"
+    assert "a launch needs an image" in " ".join(each.text for each in one.assumptions)
+    assert outside(launch(INSTANCE, IMAGE, *SOME)).answer == "broken"
+
+
+def test_a_launch_is_one_in_some_region_in_which_all_that_it_needs_is_allowed() -> None:
+    frankfurt = launch(INSTANCE.replace("ec2:*", "ec2:eu-central-1"))
+    ireland = launch(INSTANCE.replace("ec2:*", "ec2:eu-west-1"))
+    image = IMAGE.replace("ec2:*", "ec2:eu-west-1")
+
+    assert outside(frankfurt, ireland, launch(image, *SOME)).answer == "broken"
+    assert outside(frankfurt, launch(image, *SOME)).answer == "undecided"

@@ -195,6 +195,11 @@ def arns() -> Iterator[Case]:
     )
     yield from both_ways(
         "no account is not this one",
+        allow({"ArnLike": {"aws:SourceArn": "arn:aws:iam::?*:role/a"}}),
+        allow({"ArnLike": {"aws:SourceArn": "arn:aws:iam::*:role/a"}}),
+    )
+    yield from same(
+        "a principal has an account",
         allow(arn("arn:aws:iam::?*:role/a")),
         allow(arn("arn:aws:iam::*:role/a")),
     )
