@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from cml_iam import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Exit(IntEnum):
@@ -36,6 +41,16 @@ MEANING = {
     Exit.INTERRUPTED: "interrupted from the keyboard",
     Exit.PIPE: "the reader of the output left before its end, as `head` does",
 }
+
+
+def end_on_signal(end: Callable[[], object]) -> None:
+    """Have ^C and SIGTERM call *end*: a command that runs until then has done what it should.
+
+    Python's own answer to ^C is an exception and code 130; a container's first process ends by
+    SIGTERM only if it says so.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: end())
 
 
 def judged(*, findings: bool, unchecked: bool) -> Exit:

@@ -89,11 +89,19 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain_of_usage(error: click.ClickException) -> None:
-    """Print what click says, with what was typed on one line of it."""
+    """Print how the command is called, and as any other error what is wrong with this call.
+
+    What was typed stays on one line; what click says begins and ends as our own messages do.
+    """
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+        click.echo(f"Try `{context.command_path} --help` for help.\n", err=True)
+    message = error.format_message()
     if isinstance(error, click.MissingParameter):  # of several lines, and quotes nothing
-        error.show()
-        return
-    click.UsageError(one_line(error.format_message()), getattr(error, "ctx", None)).show()
+        message = " ".join(message.split())
+    message = f"{message[:1].lower()}{message[1:]}".removesuffix(".")
+    click.echo(one_line(f"error: {message}"), err=True)
 
 
 def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:

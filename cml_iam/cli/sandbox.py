@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sys
 import threading
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.cli._exit import end_on_signal
 from cml_iam.cli._lazy import LazyGroup
 from cml_iam.cli._output import note, wants_json
 from cml_iam.cli._settings import settings, shared_options
@@ -79,8 +79,7 @@ def start(port: int, env_file: Path | None, **given: Any) -> int:
 
     in_the_way = sorted(name for name in os.environ if foreign_variable(name))
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    end_on_signal(ended.set)
     if env_file is not None:
         _clear(env_file)
     with _started(given, port) as running:

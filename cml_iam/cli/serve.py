@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import threading
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cml_iam.cli._connect import connect_as, refuse_account_of_others
+from cml_iam.cli._exit import end_on_signal
 from cml_iam.cli._output import note
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli._site import site_path
@@ -55,7 +55,7 @@ def serve(
     Listens on this machine only. To listen elsewhere, set CML_IAM_SERVE_TOKEN: programs send it as
     `Authorization: Bearer TOKEN`, browsers as the password they ask for; without it /health says
     only whether all is well. On every worker that runs, CML is asked whether it is ready, which
-    needs no user.
+    needs no user. ^C and SIGTERM end it, with exit code 0.
     """
     given = context.get_parameter_source("token")
     if given is click.core.ParameterSource.COMMANDLINE:
@@ -75,8 +75,8 @@ def serve(
     logging.basicConfig(format="%(levelname)s  %(message)s", stream=sys.stdout)
     logging.getLogger("cml_iam").setLevel(logging.INFO)
     server = make_server(monitor, host, port, token)
-    # A container's first process gets SIGTERM, and only ends by it if it says so.
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    # `shutdown` waits for the loop, which the handler of a signal interrupts.
+    end_on_signal(lambda: threading.Thread(target=server.shutdown).start())
     named = f"[{host.strip('[]')}]" if ":" in host else host
     note(f"• http://{named}:{server.server_address[1]}/, /health and /metrics; ^C ends it")
     # The log tells before the first reader asks.
