@@ -23,6 +23,7 @@ from cml_iam.cli._output import BAD, INFO, OK, WARN, complain, note, print_json,
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
+from cml_iam.site import TRUSTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,7 +64,7 @@ _OPTIONS = (
     click.option("--guard", is_flag=True, help="Make the site's Deny guard and attach it, too."),
     click.option(
         "--trust",
-        type=click.Choice(["ec2", "ecs", "irsa", "pod-identity"]),
+        type=click.Choice(TRUSTS),
         default="ec2",
         show_default=True,
         help="Who may use the role.",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,6 +14,9 @@ from cml_iam.cli._site import site_path
 from cml_iam.errors import CmlIamError, InputError, RefusedError, SiteError
 from cml_iam.facts import PARTITIONS
 from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, site_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NONE: Final = "none"
 """The answer that leaves something out."""
@@ -86,6 +88,8 @@ def init(
     say(f"{OK} wrote {path}")
     if site.restrict.guard_tag:
         note(f"CML Cloud Manager must set {site.restrict.guard_tag} on what it launches")
+    if site.user:
+        note("a role needs no access key: cml-iam init --role NAME (docs/keyless.md)")
     note("next: cml-iam policy render, cml-iam policy verify, cml-iam bootstrap plan")
 
 

@@ -17,13 +17,12 @@ from cml_iam.render import (
     DOCUMENTS,
     FORMS,
     Form,
-    TrustForm,
     render_document,
     render_form,
     render_parts,
     render_policy,
 )
-from cml_iam.site import Site
+from cml_iam.site import TRUSTS, Site, Trust
 
 
 @click.command()
@@ -45,7 +44,7 @@ from cml_iam.site import Site
 )
 @click.option(
     "--trust",
-    type=click.Choice(["ec2", "ecs", "irsa", "pod-identity"]),
+    type=click.Choice(TRUSTS),
     default="ec2",
     show_default=True,
     help="Who may use the role, where the form makes one.",
@@ -58,7 +57,7 @@ from cml_iam.site import Site
     help="Write every document the site file has the values for into this folder.",
 )
 @shared_options("site")
-def render(document: Any, form: Form, trust: TrustForm, folder: Path | None) -> None:
+def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None:
     """Print a policy document on stdout, and nothing else.
 
     The hardened document replaces the base: attached beside it, it would restrict nothing.

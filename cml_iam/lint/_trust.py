@@ -291,6 +291,12 @@ _OF_CALLERS: Final = (
 )
 """Keys, or how they begin, that requests of AWS's services do not have."""
 
+_CERTIFICATE: Final = "aws:principaltag/x509"
+"""What IAM Roles Anywhere alone sends: the fields of the certificate that it accepted.
+
+https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html
+"""
+
 
 def keys_of_nobody(subject: Subject) -> Iterator[Found]:
     """Yield conditions on who the caller is where only services are allowed.
@@ -300,11 +306,14 @@ def keys_of_nobody(subject: Subject) -> Iterator[Found]:
     if subject.kind not in {"resource", "trust"}:
         return
     for item in subject.allows:
-        kinds = {kind for kind, _ in (item.written.principal.ids if item.written.principal else ())}
-        if kinds != {"Service"}:
+        principals = dict(item.written.principal.ids if item.written.principal else ())
+        if set(principals) != {"Service"}:
             continue
+        by_certificate = set(principals["Service"]) == {"rolesanywhere.amazonaws.com"}
         for asked in item.asked:
             key = asked.condition.key
+            if by_certificate and key.lower().startswith(_CERTIFICATE):
+                continue
             if key.lower().startswith(_OF_CALLERS):
                 holds = "always" if asked.test({}) else "never"
                 yield Found(

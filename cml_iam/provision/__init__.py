@@ -15,14 +15,12 @@ from cml_iam.provision._drift import Drift, drift_data, read_drift
 from cml_iam.provision._plan import (
     PIECES,
     PRINCIPAL,
-    TRUSTS,
     Applied,
     Call,
     Desired,
     Piece,
     Plan,
     Step,
-    Trust,
 )
 from cml_iam.provision._saved import (
     SavedPlan,
@@ -41,7 +39,6 @@ from cml_iam.provision._watch import Watch, watched
 __all__ = [
     "PIECES",
     "PRINCIPAL",
-    "TRUSTS",
     "Applied",
     "AuditForm",
     "Call",
@@ -54,7 +51,6 @@ __all__ = [
     "SavedPlan",
     "Status",
     "Step",
-    "Trust",
     "Watch",
     "apply_plan",
     "check_fresh",

@@ -31,7 +31,6 @@ from cml_iam.provision._plan import (
     Piece,
     Plan,
     Step,
-    Trust,
     key_step,
 )
 from cml_iam.provision._policies import (
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws, Identity
     from cml_iam.credentials import Delivery
     from cml_iam.provision._watch import Watch
-    from cml_iam.site import Site
+    from cml_iam.site import Site, Trust
 
 
 def plan_bootstrap(

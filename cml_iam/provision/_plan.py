@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -10,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from cml_iam.errors import Problem, RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cml_iam.aws.port import Identity
     from cml_iam.credentials import Delivery, KeyPlan
     from cml_iam.provision._watch import Watch
-    from cml_iam.site import Site
+    from cml_iam.site import Site, Trust
 
 Mark = Literal["create", "change", "keep", "delete"]
 Task = Literal["bootstrap", "adopt", "rollback", "destroy"]
-Trust = Literal["ec2", "ecs", "irsa", "pod-identity"]
-TRUSTS: Final[tuple[Trust, ...]] = ("ec2", "ecs", "irsa", "pod-identity")
 Piece = Literal["principal", "boundary", "guard", "audit"]
 PIECES: Final[tuple[Piece, ...]] = ("principal", "boundary", "guard", "audit")
 PRINCIPAL: Final[frozenset[Piece]] = frozenset({"principal"})

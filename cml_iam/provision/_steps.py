@@ -82,6 +82,8 @@ _TRUSTED = {
     "ecs": "trusted by ECS: tasks of the account may use it",
     "irsa": "trusted by the cluster's OIDC provider: the service account may use it",
     "pod-identity": "trusted by EKS Pod Identity: the service account may use it",
+    "oidc": "trusted by the OIDC provider: tokens with this subject may use it",
+    "roles-anywhere": "trusted by IAM Roles Anywhere: the holder of the certificate may use it",
 }
 
 

@@ -3,7 +3,7 @@
 from cml_iam.render._cloudformation import anywhere
 from cml_iam.render._forms import FORMS, Form, render_form
 from cml_iam.render._hcl import aligned, hcl, hcl_document
-from cml_iam.render._pages import TrustForm, pages
+from cml_iam.render._pages import pages
 from cml_iam.render._parts import MOST_PARTS, part_name
 from cml_iam.render._policies import (
     DOCUMENTS,
@@ -28,7 +28,6 @@ __all__ = [
     "Kind",
     "Profile",
     "RenderedPolicy",
-    "TrustForm",
     "aligned",
     "anywhere",
     "audit_values",

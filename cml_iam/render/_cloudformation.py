@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.render._pages import DESCRIPTION, TAGS
-from cml_iam.render._policies import render_document
+from cml_iam.render._pages import ANCHOR, DESCRIPTION, TAGS, makes_anchor, trust_document
 
 if TYPE_CHECKING:
-    from cml_iam.render._pages import Part, TrustForm
-    from cml_iam.site import Site
+    from cml_iam.render._pages import Part
+    from cml_iam.site import Site, Trust
 
 
-def as_cloudformation(site: Site, parts: tuple[Part, ...], trust: TrustForm) -> str:
+def as_cloudformation(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
     """Return a template that means the same in any account and partition.
 
     Account and partition are CloudFormation's own pseudo parameters, so that one template serves a
@@ -41,7 +40,8 @@ def as_cloudformation(site: Site, parts: tuple[Part, ...], trust: TrustForm) -> 
                 "Type": "String",
                 "Default": "",
                 "Description": "ARN of a permissions boundary to put on the principal.",
-            }
+            },
+            **({"CaCertificate": _CA_CERTIFICATE} if "TrustAnchor" in principal else {}),
         },
         "Conditions": {
             "HasBoundary": {"Fn::Not": [{"Fn::Equals": [{"Ref": "PermissionsBoundary"}, ""]}]}
@@ -73,8 +73,8 @@ def _cfn_user(site: Site) -> dict[str, Any]:
     return {"User": {"Type": "AWS::IAM::User", "Properties": properties}}
 
 
-def _cfn_role(site: Site, trust: TrustForm) -> dict[str, Any]:
-    document = json.loads(render_document(site, f"trust-{trust}").text)
+def _cfn_role(site: Site, trust: Trust) -> dict[str, Any]:
+    document = json.loads(trust_document(site, trust).text)
     properties = {
         "RoleName": site.role,
         **_path(site),
@@ -86,7 +86,32 @@ def _cfn_role(site: Site, trust: TrustForm) -> dict[str, Any]:
     if trust == "ec2":
         profile = {"InstanceProfileName": site.role, **_path(site), "Roles": [{"Ref": "Role"}]}
         made["InstanceProfile"] = {"Type": "AWS::IAM::InstanceProfile", "Properties": profile}
+    if trust == "roles-anywhere":
+        made["Profile"] = _anywhere_profile(site)
+    if makes_anchor(site, trust):
+        made["TrustAnchor"] = _trust_anchor(site)
     return made
+
+
+def _anywhere_profile(site: Site) -> dict[str, Any]:
+    roles = [{"Fn::GetAtt": ["Role", "Arn"]}]
+    properties = {"Name": site.role, "Enabled": True, "RoleArns": roles, "Tags": _CFN_TAGS}
+    return {"Type": "AWS::RolesAnywhere::Profile", "Properties": properties}
+
+
+def _trust_anchor(site: Site) -> dict[str, Any]:
+    source = {
+        "SourceType": "CERTIFICATE_BUNDLE",
+        "SourceData": {"X509CertificateData": {"Ref": "CaCertificate"}},
+    }
+    properties = {"Name": site.role, "Enabled": True, "Source": source, "Tags": _CFN_TAGS}
+    return {"Type": "AWS::RolesAnywhere::TrustAnchor", "Properties": properties}
+
+
+_CA_CERTIFICATE: Final = {
+    "Type": "String",
+    "Description": "The certificate of the authority that issues the manager's, in PEM.",
+}
 
 
 def _path(site: Site) -> dict[str, str]:
@@ -99,6 +124,8 @@ def anywhere(value: Any, site: Site, region: str | None = None) -> Any:
         return {key: _member(key, each, site, region) for key, each in value.items()}
     if isinstance(value, list):
         return [anywhere(each, site, region) for each in value]
+    if value == ANCHOR:
+        return {"Fn::GetAtt": ["TrustAnchor", "TrustAnchorArn"]}
     if not isinstance(value, str) or not value.startswith(f"arn:{site.partition}:"):
         return value
     text = value.replace("${", "${!").replace(f":{site.account}:", ":${AWS::AccountId}:")

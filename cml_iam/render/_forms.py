@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.catalogue import load_catalogue
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS
 from cml_iam.render._cloudformation import as_cloudformation
 from cml_iam.render._hcl import hcl, hcl_document
-from cml_iam.render._pages import DESCRIPTION, TAGS, Part, TrustForm, pages
+from cml_iam.render._pages import (
+    ANCHOR,
+    DESCRIPTION,
+    TAGS,
+    Part,
+    makes_anchor,
+    pages,
+    trust_document,
+)
 from cml_iam.render._parts import part_name
-from cml_iam.render._policies import RenderedPolicy, render_document, render_parts
+from cml_iam.render._policies import RenderedPolicy, render_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cml_iam.policy import Statement
-    from cml_iam.site import Site
+    from cml_iam.site import Site, Trust
 
 Form = Literal["json", "terraform", "cloudformation", "commands", "markdown"]
 
@@ -31,7 +40,7 @@ def render_form(
     site: Site,
     form: Form,
     profile: Literal["base", "hardened"] = "hardened",
-    trust: TrustForm = "ec2",
+    trust: Trust = "ec2",
 ) -> str:
     """Return the policy of *site* in *form*, with its principal where the form makes things.
 
@@ -53,7 +62,7 @@ def _parts(site: Site, profile: Literal["base", "hardened"]) -> tuple[Part, ...]
     )
 
 
-def _as_json(_: Site, parts: tuple[Part, ...], __: TrustForm) -> str:
+def _as_json(_: Site, parts: tuple[Part, ...], __: Trust) -> str:
     if len(parts) == 1:
         return parts[0].rendered.text
     return (
@@ -61,7 +70,7 @@ def _as_json(_: Site, parts: tuple[Part, ...], __: TrustForm) -> str:
     )
 
 
-def _as_terraform(site: Site, parts: tuple[Part, ...], trust: TrustForm) -> str:
+def _as_terraform(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
     arns = ", ".join(f"aws_iam_policy.{part.label}.arn" for part in parts)
     values = {
         "parts": [
@@ -69,6 +78,8 @@ def _as_terraform(site: Site, parts: tuple[Part, ...], trust: TrustForm) -> str:
             for each in parts
         ],
         "trust": hcl_document(_trust(site, trust).document),
+        "anchor": ANCHOR if makes_anchor(site, trust) else None,
+        "anywhere": trust == "roles-anywhere",
         "policy_arns": f"[{arns}]",
         "description": DESCRIPTION,
         "tags": TAGS,
@@ -77,10 +88,11 @@ def _as_terraform(site: Site, parts: tuple[Part, ...], trust: TrustForm) -> str:
         "profile": trust == "ec2",
         "path": site.path,
     }
-    return pages(hcl).get_template("terraform/policy.tf.j2").render(values)
+    text = pages(hcl).get_template("terraform/policy.tf.j2").render(values)
+    return text.replace(hcl(ANCHOR), "aws_rolesanywhere_trust_anchor.manager.arn")
 
 
-def _as_commands(site: Site, parts: tuple[Part, ...], trust: TrustForm) -> str:
+def _as_commands(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
     values = {
         "parts": [
             {"name": each.name, "arn": each.arn, "text": _minified(each.rendered.text)}
@@ -97,16 +109,16 @@ def _as_commands(site: Site, parts: tuple[Part, ...], trust: TrustForm) -> str:
     return pages(shlex.quote).get_template("commands.sh.j2").render(values)
 
 
-def _trust(site: Site, trust: TrustForm) -> RenderedPolicy:
+def _trust(site: Site, trust: Trust) -> RenderedPolicy:
     """Return who may use the role; for a user, who is trusted by nobody, any document does."""
-    return render_document(site, f"trust-{trust if site.role else 'ec2'}")
+    return trust_document(site, trust if site.role else "ec2")
 
 
 def _minified(text: str) -> str:
     return json.dumps(json.loads(text), separators=(",", ":"))
 
 
-def _as_markdown(site: Site, parts: tuple[Part, ...], _: TrustForm) -> str:
+def _as_markdown(site: Site, parts: tuple[Part, ...], _: Trust) -> str:
     catalogue = load_catalogue()
     permissions = (*catalogue.permissions, *catalogue.granted(site.grant.active))
     values = {
@@ -153,7 +165,7 @@ def _code(text: str) -> str:
     return BACKTICK + text.replace("|", "\\|").replace(BACKTICK, "'") + BACKTICK
 
 
-_FORMS: Final[dict[Form, Callable[[Site, tuple[Part, ...], TrustForm], str]]] = {
+_FORMS: Final[dict[Form, Callable[[Site, tuple[Part, ...], Trust], str]]] = {
     "json": _as_json,
     "terraform": _as_terraform,
     "cloudformation": as_cloudformation,

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.render._policies import render_document
 from cml_iam.shipped import shipped_templates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jinja2 import Environment
 
     from cml_iam.render._policies import RenderedPolicy
+    from cml_iam.site import Site, Trust
 
-TrustForm = Literal["ec2", "ecs", "irsa", "pod-identity"]
-"""Who may use a role."""
 
 DESCRIPTION: Final = "What CML Cloud Manager may do"
 TAGS: Final = {"cml-iam:managed": "true"}
 """The tags that bootstrap puts on what it makes."""
+
+
+ANCHOR: Final = "arn:aws:rolesanywhere:::trust-anchor/made-with-the-role"
+"""Stands for a trust anchor that a form makes, until the form puts its own expression there."""
+
+
+def makes_anchor(site: Site, trust: Trust) -> bool:
+    """Say whether a form has to make the trust anchor: the site file names none."""
+    certificate = site.roles_anywhere
+    return trust == "roles-anywhere" and certificate is not None and not certificate.trust_anchor
+
+
+def trust_document(site: Site, trust: Trust) -> RenderedPolicy:
+    """Return who may use the role; raises InputError where the site file does not say it."""
+    if makes_anchor(site, trust) and site.roles_anywhere:
+        site = replace(site, roles_anywhere=replace(site.roles_anywhere, trust_anchor=ANCHOR))
+    return render_document(site, f"trust-{trust}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,6 +204,20 @@ _FORMS: Final = (
         TRUST_CHARACTERS,
     ),
     DocumentForm(
+        "trust-oidc",
+        "Who may assume the role: holders of a token, outside AWS, by OIDC",
+        "trust",
+        values_of.oidc_values,
+        TRUST_CHARACTERS,
+    ),
+    DocumentForm(
+        "trust-roles-anywhere",
+        "Who may assume the role: the holder of a certificate, outside AWS, by IAM Roles Anywhere",
+        "trust",
+        values_of.roles_anywhere_values,
+        TRUST_CHARACTERS,
+    ),
+    DocumentForm(
         "bootstrap-security-admin",
         "For who owns the boundary and the guard",
         "identity",

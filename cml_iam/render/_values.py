@@ -27,7 +27,7 @@ from cml_iam.restrict.grants import passed_role, to_ec2
 from cml_iam.restrict.guard_tag import AT_LAUNCH, tag_tests
 from cml_iam.restrict.images import by_owner, by_tag
 from cml_iam.shipped import shipped_text
-from cml_iam.site import Site
+from cml_iam.site import Oidc, Site
 
 
 def policy_values(site: Site) -> dict[str, Any]:
@@ -140,11 +140,47 @@ def irsa_values(site: Site) -> dict[str, Any]:
             "the site file does not name the cluster's OIDC provider",
             remedy="add `oidc_provider` to [eks], or use Pod Identity, which needs none",
         )
-    provider = f"arn:{site.partition}:iam::{site.account}:oidc-provider/{eks.oidc_provider}"
     subject = f"system:serviceaccount:{eks.namespace}:{eks.service_account}"
-    audience = "sts.amazonaws.com"
-    claims = {f"{eks.oidc_provider}:sub": subject, f"{eks.oidc_provider}:aud": audience}
+    return _claims(site, Oidc(eks.oidc_provider, subject))
+
+
+def oidc_values(site: Site) -> dict[str, Any]:
+    """Return what the trust policy for a token speaks of; raises InputError without [oidc]."""
+    if not site.oidc:
+        raise InputError(
+            "the site file does not say whose tokens the manager has",
+            remedy="add [oidc] with `provider` and `subject`",
+        )
+    return _claims(site, site.oidc)
+
+
+def _claims(site: Site, oidc: Oidc) -> dict[str, Any]:
+    provider = f"arn:{site.partition}:iam::{site.account}:oidc-provider/{oidc.provider}"
+    claims = {f"{oidc.provider}:sub": oidc.subject, f"{oidc.provider}:aud": oidc.audience}
     return {"oidc_provider_arn": provider, "oidc_claims": claims}
+
+
+def roles_anywhere_values(site: Site) -> dict[str, Any]:
+    """Return what the trust policy for a certificate speaks of; raises InputError without one."""
+    certificate = site.roles_anywhere
+    if not certificate:
+        raise InputError(
+            "the site file does not say which certificate the manager has",
+            remedy="add [roles_anywhere] with `subject` and `issuer`",
+        )
+    if not certificate.trust_anchor:
+        raise InputError(
+            "the site file does not name the trust anchor",
+            remedy="add `trust_anchor` to [roles_anywhere], or have it made: `policy render "
+            "--trust roles-anywhere --form terraform`",
+        )
+    return {
+        "trust_anchor": certificate.trust_anchor,
+        "certificate": {
+            "aws:PrincipalTag/x509Subject/CN": certificate.subject,
+            "aws:PrincipalTag/x509Issuer/CN": certificate.issuer,
+        },
+    }
 
 
 def bootstrap_values(site: Site) -> dict[str, Any]:

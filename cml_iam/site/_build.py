@@ -18,6 +18,8 @@ from cml_iam.site._model import (
     Eks,
     Fleet,
     Idle,
+    Oidc,
+    RolesAnywhere,
     Site,
     WorkerProfile,
 )
@@ -40,6 +42,10 @@ def site_from(value: Mapping[str, Any]) -> Site:
         restrict=restrictions_from(value.get("restrict", {})),
         grant=grants_from(value.get("grant", {})),
         eks=Eks(**eks) if eks else None,
+        roles_anywhere=RolesAnywhere(**value["roles_anywhere"])
+        if "roles_anywhere" in value
+        else None,
+        oidc=Oidc(**value["oidc"]) if "oidc" in value else None,
         ecs_region=value.get("ecs", {}).get("region"),
         audit_names=MappingProxyType(value.get("audit", {})),
         workers=MappingProxyType(

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from cml_iam.errors import InputError, Problem
 from cml_iam.facts import Partition, first_region
 from cml_iam.restrict import RESTRICTED, Grants, Restrictions
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 DEFAULT_USER: Final = "cml-cloud-manager-service"
 DEFAULT_POLICY: Final = "CMLWorkerManagementPolicy"
 DEFAULT_BOUNDARY: Final = "CMLWorkerBoundary"
 DEFAULT_GUARD: Final = "CMLWorkerGuard"
+
+
+Trust = Literal["ec2", "ecs", "irsa", "pod-identity", "oidc", "roles-anywhere"]
+"""Who may use a role of the manager."""
+
+TRUSTS: Final[tuple[Trust, ...]] = get_args(Trust)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,27 @@ class Eks:
     oidc_provider: str | None = None
     namespace: str = "cml-cloud-manager"
     service_account: str = "cml-cloud-manager"
+
+
+@dataclass(frozen=True, slots=True)
+class RolesAnywhere:
+    """The certificate that the manager has outside AWS: common names of its *subject* and *issuer*.
+
+    *trust_anchor* is an ARN; without it the Terraform and CloudFormation forms make the anchor.
+    """
+
+    subject: str
+    issuer: str
+    trust_anchor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Oidc:
+    """Whose tokens stand for the manager: *provider* without `https://`, the token's claims."""
+
+    provider: str
+    subject: str
+    audience: str = "sts.amazonaws.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +150,8 @@ class Site:
     grant: Grants = field(default_factory=Grants)
     eks: Eks | None = None
     ecs_region: str | None = None
+    roles_anywhere: RolesAnywhere | None = None
+    oidc: Oidc | None = None
     audit_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     workers: Mapping[str, WorkerProfile] = field(default_factory=lambda: MappingProxyType({}))
     idle: Idle = field(default_factory=Idle)

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_pri
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ import pytest
 from cml_iam.lint import lint_text
 from cml_iam.lint._strangers import authorizer_of
 from cml_iam.render import DOCUMENTS, render_document
-from cml_iam.site import Eks, Site
+from cml_iam.site import Eks
+from tests.render.test_keyless import SITE
 
 GITHUB = "token.actions.githubusercontent.com"
 GITLAB = "gitlab.com"
@@ -371,7 +373,7 @@ def test_resource_control_policies(change: dict[str, Any], expected: list[str]) 
 def test_nothing_is_found_in_the_trust_policies_that_are_rendered(name: str) -> None:
     """Those of `policy render`, and no kind needs to be given."""
     cluster = Eks("cml", "us-east-1", CLUSTER)
-    site = Site("111122223333", user=None, role="manager", ecs_region="us-east-1", eks=cluster)
+    site = replace(SITE, ecs_region="us-east-1", eks=cluster)
 
     assert lint_text(render_document(site, name).text) == ()
 

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,14 +19,13 @@ from cml_iam.provision import plan_bootstrap
 from cml_iam.provision._steps import OUR_TAG
 from cml_iam.render import (
     Form,
-    TrustForm,
     render_document,
     render_form,
     render_parts,
     render_policy,
 )
 from cml_iam.render._forms import TAGS, hcl
-from cml_iam.site import Eks, Site, Tag
+from cml_iam.site import TRUSTS, Eks, Oidc, RolesAnywhere, Site, Tag, Trust
 from tests.conftest import RESTRICTED
 from tests.expectations.test_expectations import EVERYTHING, TAGGED_IMAGES, broken
 from tests.render.test_parts import _site as large_site
@@ -147,11 +146,18 @@ TRUSTED = replace(
     path="/cml/",
     ecs_region="us-east-1",
     eks=Eks("cml", "us-east-1", "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE"),
+    oidc=Oidc("token.actions.githubusercontent.com", "repo:example/cml:ref:refs/heads/main"),
+    roles_anywhere=RolesAnywhere(
+        "cml-manager.example.com",
+        "Example CA",
+        "arn:aws:rolesanywhere:us-east-1:111122223333:trust-anchor/"
+        "12345678-1234-1234-1234-123456789012",
+    ),
 )
 
 
-@pytest.mark.parametrize("trust", get_args(TrustForm))
-def test_every_form_trusts_whom_bootstrap_trusts(trust: TrustForm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("trust", TRUSTS)
+def test_every_form_trusts_whom_bootstrap_trusts(trust: Trust, tmp_path: Path) -> None:
     """And only EC2 needs an instance profile."""
     wanted = render_document(TRUSTED, f"trust-{trust}").document
     template = json.loads(render_form(TRUSTED, "cloudformation", trust=trust))
@@ -173,12 +179,43 @@ def test_every_form_trusts_whom_bootstrap_trusts(trust: TrustForm, tmp_path: Pat
         assert (ran.returncode, ran.stdout) == (0, "")
 
 
+NEW_ANCHOR = replace(TRUSTED, roles_anywhere=RolesAnywhere("cml-manager.example.com", "Example CA"))
+
+
+def test_a_trust_anchor_that_the_site_does_not_name_is_made(tmp_path: Path) -> None:
+    template = json.loads(render_form(NEW_ANCHOR, "cloudformation", trust="roles-anywhere"))
+    trust = template["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]
+    condition = trust["Statement"][0]["Condition"]
+    module = render_form(NEW_ANCHOR, "terraform", trust="roles-anywhere")
+
+    assert condition["ArnEquals"] == {
+        "aws:SourceArn": [{"Fn::GetAtt": ["TrustAnchor", "TrustAnchorArn"]}]
+    } or condition["ArnEquals"] == {
+        "aws:SourceArn": {"Fn::GetAtt": ["TrustAnchor", "TrustAnchorArn"]}
+    }
+    assert "[aws_rolesanywhere_trust_anchor.manager.arn]" in module
+    assert "made-with-the-role" not in json.dumps(template) + module
+    if shutil.which("cfn-lint"):
+        (tmp_path / "t.json").write_text(json.dumps(template))
+        ran = subprocess.run(["cfn-lint", tmp_path / "t.json"], capture_output=True, text=True)
+        assert (ran.returncode, ran.stdout) == (0, "")
+
+
 @needs_terraform
-@pytest.mark.parametrize("trust", get_args(TrustForm))
+@pytest.mark.parametrize("site", [TRUSTED, NEW_ANCHOR], ids=["anchor", "new-anchor"])
 @pytest.mark.long
-def test_terraform_trusts_whom_bootstrap_trusts(
-    trust: TrustForm, tmp_path: Path, sandbox: Any
-) -> None:
+def test_terraform_takes_the_form_for_roles_anywhere(site: Site, tmp_path: Path) -> None:
+    """The sandbox has no IAM Roles Anywhere, so it is validated and not applied."""
+    (tmp_path / "main.tf").write_text(render_form(site, "terraform", trust="roles-anywhere"))
+    _terraform(tmp_path, "init", "-no-color", f"-plugin-dir={PLUGINS}")
+    _terraform(tmp_path, "fmt", "-check", "-diff")
+    _terraform(tmp_path, "validate", "-no-color")
+
+
+@needs_terraform
+@pytest.mark.parametrize("trust", [trust for trust in TRUSTS if trust != "roles-anywhere"])
+@pytest.mark.long
+def test_terraform_trusts_whom_bootstrap_trusts(trust: Trust, tmp_path: Path, sandbox: Any) -> None:
     from cml_iam.aws import connect
 
     (tmp_path / "main.tf").write_text(render_form(TRUSTED, "terraform", trust=trust))
