@@ -44,10 +44,10 @@ def unrestricted_write(subject: Subject) -> Iterator[Found]:
 
 def everything(subject: Subject) -> Iterator[Found]:
     """Yield Allows for whatever there is, or for whatever is not listed."""
-    if subject.kind != "identity":
+    if subject.kind != "identity" or _capped(subject):
         return
     for item in subject.allows:
-        if item.statement.conditions or not _everywhere(item) or _capped(subject):
+        if item.statement.conditions or not _everywhere(item):
             continue
         but_some = "" if item.written.not_resource is None else " but those listed"
         if item.statement.not_action is not None:
@@ -85,7 +85,7 @@ def service_wide(subject: Subject) -> Iterator[Found]:
 
 def _denied(subject: Subject, action: Action) -> bool:
     """Say whether a Deny beside it may restrict *action*."""
-    return any(item.says(action) for item in subject.denies)
+    return any(not item.allows for item in subject.concerning(action))
 
 
 def _capped(subject: Subject) -> bool:

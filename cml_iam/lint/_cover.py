@@ -143,7 +143,7 @@ def _included_sessions(item: Item) -> Iterator[Found]:
 
 def shadowed(subject: Subject) -> Iterator[Found]:
     """Yield Allows of what a Deny refuses wholly."""
-    denies = tuple(subject.denies)
+    denies = subject.denies
     for item in subject.allows if denies else ():
         found: dict[int, Cover] = {}
         for cover in _covering(item, denies):

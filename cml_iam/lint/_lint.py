@@ -9,8 +9,9 @@ from cml_iam.lint._corrections import grammar_corrections
 from cml_iam.lint._effect import matches_nothing
 from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity
 from cml_iam.lint._kind import recognized_kind
-from cml_iam.lint._rules import GRAMMAR, MATCHES_NOTHING, RULES, SYNTAX, Rule
+from cml_iam.lint._rules import GRAMMAR, MATCHES_NOTHING, RULES, SYNTAX, TOO_MANY, Rule
 from cml_iam.lint._subject import Subject
+from cml_iam.lint._tags import MOST_GATES, gates
 from cml_iam.policy import build_policy, grammar_problems, parse_json
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from cml_iam.errors import Problem
     from cml_iam.lint._edits import Correction
     from cml_iam.policy import PolicyDocument
+
+COMPARED: Final = 500
+"""Statements that are compared with one another, and asked about one by one.
+
+A managed policy of 6,144 characters has room for about 120.
+"""
 
 MANY: Final = 100
 """So many documents are worth the start of another process."""
@@ -100,15 +107,35 @@ def lint_policies(
     """
     assert kind in KINDS  # noqa: S101 - a programming error
     subject = Subject(tuple(documents), kind)
+    few = len(subject.items) <= COMPARED
     found = [
         rule.finding(each)
         for rule in RULES
-        if rule.check is not None
+        if rule.check is not None and (few or not rule.compares)
         for each in rule.check(subject)
     ]
-    said = {(_file(e), e.statement) for e in found if e.severity > Severity.INFO}
-    found += map(MATCHES_NOTHING.finding, matches_nothing(subject, said))
+    if few:
+        said = {(_file(e), e.statement) for e in found if e.severity > Severity.INFO}
+        found += map(MATCHES_NOTHING.finding, matches_nothing(subject, said))
+    found += map(TOO_MANY.finding, _too_many(subject))
     return tuple(sorted(found, key=_order))
+
+
+def _too_many(subject: Subject) -> Iterator[Found]:
+    """Say what is not judged because it would take too long."""
+    statements, ids = len(subject.items), [rule.id for rule in RULES if rule.compares]
+    what = f"{statements:,} statements are more than the {COMPARED} that are compared"
+    if statements <= COMPARED:
+        number, ids = len(gates(subject)), ["CML501", "CML502", "CML503"]
+        what = f"{number:,} conditions on tags are more than the {MOST_GATES} that are judged"
+        if number <= MOST_GATES:
+            return
+    located = subject.documents[0].located
+    yield Found(
+        f"{what}; not applied: {', '.join(ids)}",
+        located.place(()) if located else None,
+        "AWS stores no policy of that many; judge the parts that it can store",
+    )
 
 
 def is_complete(findings: Iterable[Finding], name: str) -> bool:

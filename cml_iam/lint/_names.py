@@ -28,24 +28,32 @@ if TYPE_CHECKING:
 _WHITE: Final = re.compile(r"\s")
 
 
+HINTED: Final = 200
+"""Unknown actions of a document that get a suggestion: to find one takes long."""
+
+
 def actions(subject: Subject) -> Iterator[Found]:
     """Yield elements of Action and NotAction that name no action there is."""
+    left = HINTED
     for item in subject.items:
         for element in ("Action", "NotAction"):
             texts = item.statement.action if element == "Action" else item.statement.not_action
             for index, text in enumerate(texts or ()):
-                if problem := _action_problem(text):
-                    message, remedy = problem
-                    yield Found(
-                        message,
-                        item.place(element, index),
-                        remedy,
-                        item.label,
-                        correction=known_action(item, element, index, text),
-                    )
+                problem = _action_problem(text, hint=left > 0)
+                if problem is None:
+                    continue
+                message, remedy = problem
+                yield Found(
+                    message,
+                    item.place(element, index),
+                    remedy,
+                    item.label,
+                    correction=known_action(item, element, index, text) if left > 0 else None,
+                )
+                left -= 1
 
 
-def _action_problem(text: str) -> tuple[str, str | None] | None:
+def _action_problem(text: str, *, hint: bool) -> tuple[str, str | None] | None:
     if text in {"*", "*:*"}:
         return None
     prefix, colon, name = text.partition(":")
@@ -60,20 +68,23 @@ def _action_problem(text: str) -> tuple[str, str | None] | None:
         return f"`{text}` has a wildcard in its service, so it names nothing", (
             "name the service; only `*` alone stands for all of them"
         )
-    return _unknown_action(text, prefix, name)
+    return _unknown_action(text, prefix, name, hint=hint)
 
 
-def _unknown_action(text: str, prefix: str, name: str) -> tuple[str, str | None] | None:
+def _unknown_action(
+    text: str, prefix: str, name: str, *, hint: bool
+) -> tuple[str, str | None] | None:
     as_of = f"in AWS's reference of {facts.updated()}"
     owner = facts.service(prefix)
     if owner is None:
-        return f"there is no service `{prefix}` {as_of}", did_you_mean(prefix, facts.services())
+        meant = did_you_mean(prefix, facts.services()) if hint else None
+        return f"there is no service `{prefix}` {as_of}", meant
     if owner.matching(name):
         return None
     if "*" in name or "?" in name:
         return f"`{text}` stands for no action {as_of}", None
     known = (f"{owner.name}:{each}" for each in owner.action_names)
-    return f"there is no action `{text}` {as_of}", did_you_mean(text, known)
+    return f"there is no action `{text}` {as_of}", did_you_mean(text, known) if hint else None
 
 
 def operators(subject: Subject) -> Iterator[Found]:

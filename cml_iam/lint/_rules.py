@@ -43,7 +43,9 @@ _SERVICES: Final = (
 class Rule:
     """One rule: *check* yields what it finds.
 
-    It is None for those that judge the text itself, or what the other rules leave.
+    It is None for those that judge the text itself, or what the other rules leave. One that
+    *compares* asks about each statement beside the others, or asks the proof about it: it is not
+    applied to more than `COMPARED` statements.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Rule:
     title: str
     page: str
     check: Check | None = None
+    compares: bool = False
 
     @property
     def label(self) -> str:
@@ -89,12 +92,20 @@ GRAMMAR: Final = Rule(
     f"{_IAM}/reference_policies_grammar.html",
 )
 
+TOO_MANY: Final = Rule(
+    "CML110",
+    "too-many",
+    Severity.WARNING,
+    "more statements than are compared with one another",
+    f"{_IAM}/reference_iam-quotas.html",
+)
 MATCHES_NOTHING: Final = Rule(
     "CML308",
     "matches-nothing",
     Severity.WARNING,
     "a statement that no request matches, whatever the cause",
     f"{_IAM}/reference_policies_evaluation-logic.html",
+    compares=True,
 )
 
 RULES: Final = (
@@ -156,6 +167,7 @@ RULES: Final = (
         f"{_IAM}/reference_policies_grammar.html",
         _grammar.empty,
     ),
+    TOO_MANY,
     Rule(
         "CML201",
         "unknown-action",
@@ -291,6 +303,7 @@ RULES: Final = (
         "an Allow whose restriction a broader Allow undoes",
         f"{_IAM}/reference_policies_evaluation-logic.html",
         _cover.restricts_nothing,
+        compares=True,
     ),
     Rule(
         "CML302",
@@ -323,6 +336,7 @@ RULES: Final = (
         "an Allow that others say already",
         f"{_IAM}/reference_policies_evaluation-logic.html",
         _cover.redundant,
+        compares=True,
     ),
     Rule(
         "CML306",
@@ -331,6 +345,7 @@ RULES: Final = (
         "conditions that no request can meet together",
         f"{_IAM}/reference_policies_condition-logic-multiple-context-keys-or-values.html",
         _effect.contradictions,
+        compares=True,
     ),
     Rule(
         "CML307",
@@ -339,6 +354,7 @@ RULES: Final = (
         "an Allow of what a Deny refuses wholly",
         f"{_IAM}/reference_policies_evaluation-logic.html",
         _cover.shadowed,
+        compares=True,
     ),
     MATCHES_NOTHING,
     Rule(
@@ -364,6 +380,7 @@ RULES: Final = (
         "an action, resource, principal or number that another includes",
         f"{_IAM}/reference_policies_grammar.html",
         _cover.redundant_elements,
+        compares=True,
     ),
     Rule(
         "CML312",
@@ -396,6 +413,7 @@ RULES: Final = (
         "RunInstances without a resource type that every launch needs",
         f"{_EC2}/iam-policy-structure.html",
         _launch.cannot_launch,
+        compares=True,
     ),
     Rule(
         "CML402",
@@ -404,6 +422,7 @@ RULES: Final = (
         "a region restriction that also refuses the health check",
         f"{_EC2}/iam-policy-structure.html",
         _launch.health_locked_out,
+        compares=True,
     ),
     Rule(
         "CML501",
@@ -412,6 +431,7 @@ RULES: Final = (
         "a tag condition whose tag the caller can set itself",
         f"{_EC2}/control-access-with-tags.html",
         _tags.gate_open,
+        compares=True,
     ),
     Rule(
         "CML502",
@@ -420,6 +440,7 @@ RULES: Final = (
         "a tag condition that a tag in another case opens, and the caller can set that one",
         f"{_IAM}/access_tags.html",
         _tags.gate_open_by_case,
+        compares=True,
     ),
     Rule(
         "CML503",
@@ -428,6 +449,7 @@ RULES: Final = (
         "a tag condition whose tag the caller can remove from what it manages",
         f"{_EC2}/supported-iam-actions-tagging.html",
         _tags.tag_wiped,
+        compares=True,
     ),
     Rule(
         "CML504",
@@ -436,6 +458,7 @@ RULES: Final = (
         "a tag demanded at launch that can be spelled in another case",
         f"{_IAM}/access_tags.html",
         _launch.launched_by_case,
+        compares=True,
     ),
     Rule(
         "CML505",
@@ -444,6 +467,7 @@ RULES: Final = (
         "actions that lead to other permissions, alone or together",
         f"{_IAM}/access_policies_boundaries.html",
         _escalation.escalates,
+        compares=True,
     ),
     Rule(
         "CML506",
@@ -452,6 +476,7 @@ RULES: Final = (
         "ForAllValues in an Allow, which an absent key meets",
         f"{_IAM}/reference_policies_condition-single-vs-multi-valued-context-keys.html",
         _values.absent_passes,
+        compares=True,
     ),
     Rule(
         "CML507",

@@ -15,8 +15,6 @@ from cml_iam.policy import PolicyDocument, Statement, pattern_matches
 from cml_iam.space import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cml_iam.engine import Authorizer, Request
     from cml_iam.errors import Place
     from cml_iam.facts import Action, ArnPattern, Target
@@ -193,15 +191,15 @@ class Subject:
         compiled = self.authorizer.gates[0].statements
         return tuple(Item(each, *where) for each, where in zip(compiled, written, strict=True))
 
-    @property
-    def allows(self) -> Iterator[Item]:
+    @cached_property
+    def allows(self) -> tuple[Item, ...]:
         """The statements whose effect is Allow."""
-        return (item for item in self.items if item.allows)
+        return tuple(item for item in self.items if item.allows)
 
-    @property
-    def denies(self) -> Iterator[Item]:
+    @cached_property
+    def denies(self) -> tuple[Item, ...]:
         """The statements whose effect is Deny."""
-        return (item for item in self.items if not item.allows)
+        return tuple(item for item in self.items if not item.allows)
 
     @property
     def attached(self) -> bool:

@@ -50,16 +50,20 @@ Tags = dict[str, tuple[str, Any]]
 """Keys and values of tags by their keys in lower case, as condition keys know them."""
 
 
+MOST_GATES: Final = 50
+"""So many gates are judged; where there are more, none: each is asked about beside all others."""
+
+
 def gate_open(subject: Subject) -> Iterator[Found]:
     """Yield tag conditions that the caller can meet by setting the tag."""
-    for gate in gates(subject):
+    for gate in _judged(subject):
         if gate.way:
             yield _opened(gate, gate.way, gate.key)
 
 
 def gate_open_by_case(subject: Subject) -> Iterator[Found]:
     """Yield tag conditions whose tag is guarded, but not in another spelling of its case."""
-    for gate in gates(subject):
+    for gate in _judged(subject):
         twin = other_case(gate.key)
         way = gate.way_in(twin) if not gate.way else ()
         if way:
@@ -68,7 +72,7 @@ def gate_open_by_case(subject: Subject) -> Iterator[Found]:
 
 def tag_wiped(subject: Subject) -> Iterator[Found]:
     """Yield tag conditions whose tag the caller can remove: what it managed is lost to it."""
-    for gate in gates(subject):
+    for gate in _judged(subject):
         way = gate.way_out()
         if way:
             yield _wiped(gate, *way)
@@ -96,6 +100,11 @@ def gates(subject: Subject) -> list[Gate]:
                 if gate.values and gate.resources:
                     found.append(gate)
     return found
+
+
+def _judged(subject: Subject) -> list[Gate]:
+    found = gates(subject)
+    return found if len(found) <= MOST_GATES else []
 
 
 def forbids_text(asked: KeyCondition) -> bool:
