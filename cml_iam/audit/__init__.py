@@ -23,10 +23,9 @@ from cml_iam.audit._report import (
     Unused,
     Waiver,
 )
-from cml_iam.audit._rules import AUDIT_RULES, AuditRule
+from cml_iam.audit._rules import AuditRule, audit_rules
 
 __all__ = [
-    "AUDIT_RULES",
     "GROUPS",
     "About",
     "Account",
@@ -49,4 +48,5 @@ __all__ = [
     "State",
     "Unused",
     "Waiver",
+    "audit_rules",
 ]

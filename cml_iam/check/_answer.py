@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.audit import AUDIT_RULES, Ask, AuditFinding, Spot
+from cml_iam.audit import Ask, AuditFinding, Spot, audit_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,7 +80,7 @@ def finding(
 
     *about* distinguishes findings of one rule at one spot, and must not change from day to day.
     """
-    known = AUDIT_RULES[rule]
+    known = audit_rules()[rule]
     return AuditFinding(
         rule=rule,
         name=known.name,

@@ -31,17 +31,17 @@ READER: Final = "give who audits the permissions of docs/audit.md, or ask as an 
 class Check:
     """One question.
 
-    It is asked *of* files, an account, or this machine and its credential; of AWS with the
-    credential of *role*, in so many *calls*, in words. *answer* names the function that answers,
-    `module:function` of this room; *finds* are the rules of its findings. Where a check that it
-    *needs* has a finding, there is nothing to ask of.
+    It is asked *of* files, an account, or a machine and its credential; of AWS with the credential
+    of *role*, in so many *calls*, in words. The function of its name in *module* of this room
+    answers it. *finds* are the rules of its findings. Where a check that it *needs* has a finding,
+    there is nothing to ask of.
     """
 
     id: str
     title: str
     group: Group
     of: Literal["files", "account", "machine", "report"]
-    answer: str
+    module: str
     role: Literal["administrator", "manager"] | None = None
     calls: str = "none"
     finds: tuple[str, ...] = ()
@@ -154,10 +154,8 @@ NOTHING_TO_ASK: Final[dict[str, Callable[[AuditFinding], tuple[str, str]]]] = {
 
 
 def _function(check: Check) -> Callable[[Check, Any, Answer], Answer]:
-    module, _, name = check.answer.partition(":")
-    function: Callable[[Check, Any, Answer], Answer] = getattr(
-        import_module(f"cml_iam.check.{module}"), name
-    )
+    module = import_module(f"cml_iam.check.{check.module}")
+    function: Callable[[Check, Any, Answer], Answer] = getattr(module, check.id.replace("-", "_"))
     return function
 
 

@@ -215,7 +215,7 @@ def secrets(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     return Answer(checks=(check.passed(len(scene.read), many),), findings=findings)
 
 
-def drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
+def file_drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     """Compare each file that is named as a document of the site with the rendered one."""
     site = scene.site
     if site is None:

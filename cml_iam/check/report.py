@@ -24,7 +24,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam._version import __version__
-from cml_iam.audit import AUDIT_RULES, GROUPS, Report, Spot, Waiver
+from cml_iam.audit import GROUPS, Report, Spot, Waiver, audit_rules
 from cml_iam.check._answer import add_up, numbered
 from cml_iam.check._check import with_state
 from cml_iam.check._list import CHECKS, WAIVERS
@@ -225,7 +225,7 @@ def _problems(raw: Mapping[str, Any]) -> list[str]:
     ):
         problems.append("`expires` must be a day without quotes, such as 2027-01-31")
     rule = raw.get("finding")
-    known = [*(each.id for each in RULES), *AUDIT_RULES]
+    known = [*(each.id for each in RULES), *audit_rules()]
     if isinstance(rule, str) and rule and rule not in known:
         hint = did_you_mean(rule, known)
         problems.append(f"there is no finding `{rule}`" + (f" ({hint})" if hint else ""))
@@ -252,7 +252,7 @@ def _wrong(given: GivenWaiver, file: str, today: date, *, used: bool) -> list[Au
 
 def _found_by(rule: str) -> frozenset[str]:
     """Return the ids of the checks that find *rule*; lint's rules are found by `lint`."""
-    if rule not in AUDIT_RULES:
+    if rule not in audit_rules():
         return frozenset({"lint"})
     return frozenset(each.id for each in CHECKS if rule in each.finds)
 

@@ -357,11 +357,11 @@ def show(report: Report, form: Any, fail_on: Severity) -> None:
 
 def show_rules(form: str) -> None:
     """Print every finding there can be: the rules of lint, then those of the audit."""
-    from cml_iam.audit import AUDIT_RULES
+    from cml_iam.audit import audit_rules
     from cml_iam.cli.policy_rules import print_rules, rule_json
     from cml_iam.lint import RULES
 
-    rules: tuple[Rule | AuditRule, ...] = (*RULES, *AUDIT_RULES.values())
+    rules: tuple[Rule | AuditRule, ...] = (*RULES, *audit_rules().values())
     if form == "json":
         print_json([rule_json(each) | {"remedy": getattr(each, "remedy", None)} for each in rules])
     else:

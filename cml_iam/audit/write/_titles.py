@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from cml_iam.audit._rules import AUDIT_RULES
+from cml_iam.audit._rules import audit_rules
 from cml_iam.lint import RULES
 
 if TYPE_CHECKING:
@@ -22,4 +22,4 @@ def title(finding: AuditFinding) -> str:
 @cache
 def _titles() -> Mapping[str, str]:
     lint = {each.id: each.title for each in RULES}
-    return lint | {each.id: each.title for each in AUDIT_RULES.values()}
+    return lint | {each.id: each.title for each in audit_rules().values()}
