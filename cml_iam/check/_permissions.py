@@ -10,12 +10,10 @@ from cml_iam.audit import Spot
 from cml_iam.check._answer import Answer
 from cml_iam.check._check import reason_of, remedy_of, with_state
 from cml_iam.check._expected import asks_live, expectation_findings, matrix_of
-from cml_iam.check.manager import site_launch
-from cml_iam.check.scene import try_permissions
 from cml_iam.check.verify import verify_live
 from cml_iam.engine import compile_policies
 from cml_iam.expectations import SITUATIONS, derive_expectations
-from cml_iam.workers import Verdict, WorkerManager, guard_of
+from cml_iam.workers import Verdict, WorkerManager, guard_of, site_launch, try_permissions
 
 if TYPE_CHECKING:
     from cml_iam.audit import AuditFinding

@@ -13,7 +13,7 @@ from cml_iam.check._answer import Answer, State
 from cml_iam.check.refusal import Deciding, why_refused
 from cml_iam.engine import Request
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
-from cml_iam.workers import PROBE, Disk, Launch, Unknown, Verdict, list_fleet
+from cml_iam.workers import PROBE, Launch, Unknown, Verdict, list_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,28 +22,8 @@ if TYPE_CHECKING:
     from cml_iam.check._answer import Diagnosis
     from cml_iam.check._check import Check
     from cml_iam.check.scene import Scene
-    from cml_iam.site import Site
     from cml_iam.workers import Check as Tried
     from cml_iam.workers import GuardTag, Health, Image, Metric, Worker
-
-
-def site_launch(site: Site, region: str) -> Launch:
-    """Return the launch to try in *region*; what *site* does not say is taken from a worker.
-
-    What belongs to one region, such as a subnet, is tried in the home region alone.
-    """
-    restrict = site.restrict
-    at_home = region == site.home_region
-    types = [each for each in restrict.instance_types if not set("*?") & set(each)]
-    families = [each for each in restrict.instance_types if each.endswith(".*")]
-    return Launch(
-        PROBE,
-        next(iter(restrict.images.get(region, ())), ""),
-        next(iter(types), next((f"{each[:-1]}large" for each in families), "")),
-        subnet_id=restrict.subnets[0] if at_home and len(restrict.subnets) == 1 else None,
-        security_group_ids=restrict.security_groups[:1] if at_home else (),
-        disk=Disk() if restrict.encrypted_volumes else None,
-    )
 
 
 def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from cml_iam.check.refusal import Deciding
 from cml_iam.errors import AwsError, CmlIamError, CredentialsError, NotFoundError, QuotaError
 from cml_iam.principal import principal_of_arn, read_holdings
 from cml_iam.render import MOST_PARTS, part_name, render_document, render_parts, render_policy
-from cml_iam.workers import in_threads
+from cml_iam.workers import try_permissions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -266,14 +266,3 @@ class Scene:
             why = f"could not read {unread}" if unread else "its policies may not be read"
             return f"{why}, and there is no site file to render"
         return Deciding((render_policy(self.site).document,), live=False, unread=unread)
-
-
-def try_permissions(
-    manager: WorkerManager, regions: Sequence[str], probe: Callable[[str], Launch | None]
-) -> tuple[Health, ...]:
-    """Try every permission in every one of *regions*; *probe* gives the launch to try there."""
-
-    def tried(region: str) -> Health:
-        return manager.health(region=region, probe=lambda: probe(region))
-
-    return tuple(in_threads(tried, regions))

@@ -22,53 +22,34 @@ from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
 
 if TYPE_CHECKING:
-    from cml_iam.provision import AuditForm, Drift
+    from cml_iam.check.standing import Drift, Status
+    from cml_iam.provision import AuditForm
 
 
 @click.command()
 @wanted_options
 def status(**wanted: Any) -> None:
     """Show how the account differs from the site, and the user's access keys."""
-    from cml_iam.provision import key_data, read_status, summary
+    from cml_iam.check.standing import read_status
 
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)
     store = None if wanted["no_key"] else stores_from(where_of(wanted), aws)
     found = read_status(aws, site, documents, store)
     if wants_json():
-        steps = [
-            {"mark": step.mark, "resource": step.resource, "name": step.name}
-            for step in found.plan.all_steps
-        ]
-        keys = [key_data(key) for key in found.keys]
-        print_json(
-            {
-                "principal": found.plan.principal,
-                "steps": steps,
-                "keys": keys,
-                "stored_id": found.stored_id,
-                "stale": found.stale,
-                "inactive": found.inactive,
-                "warnings": list(found.plan.warnings),
-                "unchecked": list(found.plan.unchecked),
-            }
-        )
-        return
-    _say_status(found, summary(found.plan))
+        print_json(found.as_json())
+    else:
+        _say_status(found)
 
 
-def _say_status(found: Any, summary: str) -> None:
+def _say_status(found: Status) -> None:
+    from cml_iam.provision import summary
+
     say(f"principal  {found.plan.principal}")
     say("")
-    marks = {
-        "create": f"{WARN} missing",
-        "change": f"{WARN} differs",
-        "delete": f"{WARN} left over",
-        "keep": f"{OK} as wanted",
-    }
     print_table(
         ("state", "resource", "name"),
-        [(marks[step.mark], step.resource, step.name) for step in found.plan.all_steps],
+        [(_STATES[step.mark], step.resource, step.name) for step in found.plan.all_steps],
     )
     if found.keys:
         say("")
@@ -91,7 +72,15 @@ def _say_status(found: Any, summary: str) -> None:
         say(f"{WARN} the store's key `{found.stored_id}` is inactive")
         say("  fix: have it replaced: `cml-iam key rotate`")
     _say_rest(found.plan.warnings, found.plan.unchecked)
-    say(summary)
+    say(summary(found.plan))
+
+
+_STATES = {
+    "create": f"{WARN} missing",
+    "change": f"{WARN} differs",
+    "delete": f"{WARN} left over",
+    "keep": f"{OK} as wanted",
+}
 
 
 @click.command()
@@ -102,18 +91,18 @@ def drift(**wanted: Any) -> None:
     Exits with 6 when something differs, and with 8 when nothing does but something could not be
     checked. The site's boundary and guard are compared where they are on.
     """
-    from cml_iam.provision import drift_data, read_drift
+    from cml_iam.check.standing import read_drift
 
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)
     found = read_drift(aws, site, documents, **wishes(site, wanted))
     if wants_json():
-        print_json(drift_data(found))
+        print_json(found.as_json())
     else:
         _say_drift(found)
     if found.differs:
         click.get_current_context().exit(Exit.CHANGES)
-    if found.unchecked:
+    if found.plan.unchecked:
         click.get_current_context().exit(Exit.UNCHECKED)
 
 
@@ -145,7 +134,7 @@ def _say_drift(found: Drift) -> None:
     for step in found.plan.changes:
         for line in step_lines(step):
             say(line)
-    _say_rest(found.also, found.unchecked)
+    _say_rest(found.also, found.plan.unchecked)
     if found.differs:
         say(f"{WARN} differs: {len(found.plan.changes)} from the site, {len(found.also)} beside it")
     else:

@@ -22,9 +22,17 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
-from cml_iam.cli.worker_create import first_type, only_group, only_subnet, probe_of_profile
+from cml_iam.cli.worker_create import probe_of_profile
 from cml_iam.cli.worker_scene import Scene, scene
-from cml_iam.workers import PROBE, Check, Disk, Health, Launch, Verdict, fleet_lines, in_threads
+from cml_iam.workers import (
+    Check,
+    Health,
+    Launch,
+    Verdict,
+    fleet_lines,
+    site_launch,
+    try_permissions,
+)
 
 _MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
 
@@ -45,11 +53,11 @@ def health(context: click.Context, connection_only: bool) -> None:
     here = scene()
     where = (here.home,) if connection_only else here.regions
     with progress(f"asking EC2 in {', '.join(where)}"):
-        found = in_threads(
-            lambda region: here.manager.health(
-                region=region, probe=lambda: probe_of(here, region), permissions=not connection_only
-            ),
+        found = try_permissions(
+            here.manager,
             where,
+            lambda region: probe_of(here, region),
+            permissions=not connection_only,
         )
     if wants_json():
         print_json(as_json(found))
@@ -71,15 +79,7 @@ def probe_of(here: Scene, region: str) -> Launch | None:
         made = probe_of_profile(replace(here, home=region), profile)
         if made is not None:
             return made
-    at_home = region == here.home
-    return Launch(
-        PROBE,
-        next(iter(site.restrict.images.get(region, ())), ""),
-        first_type(site) or "",
-        subnet_id=only_subnet(site) if at_home else None,
-        security_group_ids=only_group(site) if at_home else (),
-        disk=Disk() if site.restrict.encrypted_volumes else None,
-    )
+    return site_launch(site, region)
 
 
 def print_health(found: Sequence[Health]) -> None:

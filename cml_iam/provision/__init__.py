@@ -11,7 +11,6 @@ from cml_iam.provision._bootstrap import (
     plan_rollback,
 )
 from cml_iam.provision._diff import difference
-from cml_iam.provision._drift import Drift, drift_data, read_drift
 from cml_iam.provision._plan import (
     PIECES,
     PRINCIPAL,
@@ -33,7 +32,6 @@ from cml_iam.provision._saved import (
     step_lines,
     summary,
 )
-from cml_iam.provision._status import KeyStatus, Status, key_data, read_status
 from cml_iam.provision._watch import Watch, watched
 
 __all__ = [
@@ -43,21 +41,16 @@ __all__ = [
     "AuditForm",
     "Call",
     "Desired",
-    "Drift",
     "Hours",
-    "KeyStatus",
     "Piece",
     "Plan",
     "SavedPlan",
-    "Status",
     "Step",
     "Watch",
     "apply_plan",
     "check_fresh",
     "difference",
-    "drift_data",
     "foresee",
-    "key_data",
     "load_plan",
     "parse_hours",
     "plan_adoption",
@@ -66,8 +59,6 @@ __all__ = [
     "plan_destruction",
     "plan_lines",
     "plan_rollback",
-    "read_drift",
-    "read_status",
     "render_audit",
     "save_plan",
     "step_data",

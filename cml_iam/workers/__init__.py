@@ -32,7 +32,9 @@ from cml_iam.workers._fleet import (
     act,
     find_workers,
     list_fleet,
+    site_launch,
     statuses,
+    try_permissions,
 )
 from cml_iam.workers._health import (
     PROBE,
@@ -152,11 +154,13 @@ __all__ = [
     "profile_launch",
     "risk_of_stopping",
     "root_disk",
+    "site_launch",
     "start_change",
     "statuses",
     "stop_change",
     "tag_change",
     "terminate_change",
+    "try_permissions",
     "untag_change",
     "wait_for",
 ]

@@ -16,13 +16,17 @@ from cml_iam.errors import (
     ThrottledError,
     UnreachableError,
 )
+from cml_iam.workers._changes import Disk, Launch
+from cml_iam.workers._health import PROBE
 from cml_iam.workers._model import StateChange, Worker, is_instance_id
 from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from cml_iam.site import Site
     from cml_iam.workers._changes import Change
+    from cml_iam.workers._health import Health
     from cml_iam.workers._manager import WorkerManager
     from cml_iam.workers._metric import Utilization
     from cml_iam.workers._model import InstanceStatus
@@ -265,3 +269,40 @@ class Watch:
         if last and at - last.measured_at < FRESH and all(each.id in known for each in wanted):
             return {each.id: known[each.id] for each in wanted}, last.measured_at
         return self._measure(wanted), at
+
+
+def try_permissions(
+    manager: WorkerManager,
+    regions: Sequence[str],
+    probe: Callable[[str], Launch | None],
+    *,
+    permissions: bool = True,
+) -> tuple[Health, ...]:
+    """Try every permission in every one of *regions*; *probe* gives the launch to try there.
+
+    Without *permissions* EC2 is asked for its regions and nothing else.
+    """
+
+    def health(region: str) -> Health:
+        return manager.health(region=region, probe=lambda: probe(region), permissions=permissions)
+
+    return tuple(in_threads(health, regions))
+
+
+def site_launch(site: Site, region: str) -> Launch:
+    """Return the launch to try in *region*; what *site* does not say is taken from a worker.
+
+    What belongs to one region, such as a subnet, is tried in the home region alone.
+    """
+    restrict = site.restrict
+    at_home = region == site.home_region
+    types = [each for each in restrict.instance_types if not set("*?") & set(each)]
+    families = [each for each in restrict.instance_types if each.endswith(".*")]
+    return Launch(
+        PROBE,
+        next(iter(restrict.images.get(region, ())), ""),
+        next(iter(types), next((f"{each[:-1]}large" for each in families), "")),
+        subnet_id=restrict.subnets[0] if at_home and len(restrict.subnets) == 1 else None,
+        security_group_ids=restrict.security_groups[:1] if at_home else (),
+        disk=Disk() if restrict.encrypted_volumes else None,
+    )

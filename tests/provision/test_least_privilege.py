@@ -13,6 +13,7 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import connect
+from cml_iam.check.standing import read_drift, read_status
 from cml_iam.credentials import Delivery, EnvFile
 from cml_iam.provision import (
     PIECES,
@@ -23,8 +24,6 @@ from cml_iam.provision import (
     plan_bootstrap,
     plan_destruction,
     plan_rollback,
-    read_drift,
-    read_status,
     trail_problems,
 )
 from cml_iam.render import audit_values, render_document, render_parts
