@@ -11,7 +11,6 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.engine.parts import is_arn
 from cml_iam.facts import (
     OPERATORS,
     PARTITIONS,
@@ -25,7 +24,6 @@ from cml_iam.facts import (
     known_key,
     never_with,
     only_with,
-    partition_of,
     principal_arn,
     region_is_of_resource,
     region_of_endpoint,
@@ -41,10 +39,10 @@ from cml_iam.space._callers import (
     is_elsewhere,
     is_identified,
     is_signed,
-    partition_of_caller,
 )
 from cml_iam.space._examples import NAMES, RESOURCE_FIELD, base_type
 from cml_iam.space._globs import ACCOUNT_ID, INSIDE, REGION_NAME, Glob, Wild, glob
+from cml_iam.space._partitions import ARN_REGION, ARNS, PARTITION, Partitions
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice
 from cml_iam.space._values import (
     can_be_typed,
@@ -76,12 +74,8 @@ KEYS_PAGE: Final = (
     "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"
 )
 ACCOUNT_KEY: Final = f"{KEYS_PAGE}#condition-keys-principalaccount"
-ARNS: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"
 
 
-_PARTITION_FIELD: Final = FIELD_KEYS[1]
-_REGION_FIELD: Final = FIELD_KEYS[3]
-_REGIONS: Final = frozenset({REGION, _REGION_FIELD})
 _ACCOUNT_START: Final = glob("arn:*:*:*:", inside=True).symbols
 
 
@@ -98,6 +92,7 @@ class Assumptions:
 
     def __init__(self, gathered: Gathered, active: frozenset[Assumption] = frozenset()) -> None:
         self._gathered, self.active = gathered, active
+        self._partitions = Partitions(gathered)
         self._kinds: dict[str, set[str]] = {}
         for each in active:
             self._kinds.setdefault(each.about, set()).add(each.kind)
@@ -105,7 +100,7 @@ class Assumptions:
         self._between: Mapping[str, Callable[[str, Choice], bool]] = {
             "tags": self._tags_agree,
             "partition": lambda home, given: not is_elsewhere(given.get(CALLER), home),
-            "partitions": self._is_in_partition,
+            "partitions": lambda _, given: self._partitions.respected_by(given),
             "with": self._goes_with_other,
             "account": self._account_agrees,
             "id": self._has_id,
@@ -139,20 +134,11 @@ class Assumptions:
         for key in self._gathered.conditions:
             yield from self._of_key(key)
         yield from self._ties()
-        yield self._partition_fact()
+        yield self._partitions.fact()
         if self._gathered.principals:
             for account, partition in home_partitions(self._gathered.parts):
                 text = f"the account {account} is in one partition, {partition}"
                 yield Assumption("partition", _home(account, partition), text, ARNS)
-
-    def _partition_fact(self) -> Assumption:
-        partitions = self._gathered.partitions
-        text = (
-            f"AWS has the partitions {', '.join(partitions)}, and none of them reaches another"
-            if partitions[1:]
-            else f"the account is in the partition {partitions[0]}, which reaches no other"
-        )
-        return Assumption("partitions", _PARTITION_FIELD, text, ARNS)
 
     def _of_key(self, key: str) -> Iterator[Assumption]:
         spelt, place = self._gathered.spelt[key], self._gathered.place
@@ -195,9 +181,9 @@ class Assumptions:
         if self._account_is_of_arn():
             text = "aws:PrincipalAccount is the account in aws:PrincipalArn"
             yield Assumption("account", PRINCIPAL_ACCOUNT, text, ACCOUNT_KEY)
-        if place.loose and place.fields is not None and not self._gathered.needs.get(_REGION_FIELD):
+        if place.loose and place.fields is not None and not self._gathered.needs.get(ARN_REGION):
             text = "the region in an ARN is empty, or the name of a region"
-            yield Assumption("typed", _REGION_FIELD, text, ARNS)
+            yield Assumption("typed", ARN_REGION, text, ARNS)
         for key in conditions:
             pair = only_with(key)
             if pair and pair[0] in conditions:
@@ -241,7 +227,7 @@ class Assumptions:
         return not any(name in given for name in self._gathered.names(key) if name not in own)
 
     def _has_region_of_arn(self, key: str, given: Choice) -> bool:
-        return bool(given.get(self._gathered.names(key)[0]) == given[_REGION_FIELD])
+        return bool(given.get(self._gathered.names(key)[0]) == given[ARN_REGION])
 
     def _is_named(self, key: str, value: Any) -> bool:
         """Say whether *value* is a text that a policy names as a region or an account.
@@ -261,7 +247,7 @@ class Assumptions:
         kinds = self._kinds.get(key, set()) - _TYING
         if "typed" in kinds and self._is_named(key, value):
             kinds -= {"typed"}
-        if self._partitioned and not self._fits_partition(key, value):
+        if self._partitioned and not self._partitions.fits(key, value):
             return False
         if "signed" in self._kinds.get(key, ()) and not self._gathered.principals and value is None:
             return False
@@ -269,22 +255,20 @@ class Assumptions:
 
     def keeps_field(self, key: str, text: str) -> bool:
         """Say whether the active assumptions leave *text* to the field *key* of the ARN."""
-        if self._partitioned and not self._fits_partition(key, text):
+        if self._partitioned and not self._partitions.fits(key, text):
             return False
         return "typed" not in self._kinds.get(key, ()) or self._is_region(text)
 
     def _is_region(self, text: str) -> bool:
         """Say whether *text* may be the region in an ARN: as none, by its form, or named as one."""
-        named = self._gathered.fields.get(_REGION_FIELD, ())
+        named = self._gathered.fields.get(ARN_REGION, ())
         plain = (each.glob({}) for each in named if not each.needs)
         is_named = _NAME["Region"].fullmatch(text) and any(g and g.plain == text for g in plain)
         return not text or fits(REGION_NAME, text) or bool(is_named)
 
     def keeps_caller(self, caller: str | None) -> bool:
         """Say whether the active assumptions leave *caller*."""
-        partition = partition_of_caller(caller)
-        known = partition is None or partition in self._gathered.partitions
-        return known or not self._partitioned
+        return not self._partitioned or self._partitions.has(caller)
 
     @property
     def account_tied(self) -> bool:
@@ -293,50 +277,7 @@ class Assumptions:
 
     @property
     def _partitioned(self) -> bool:
-        return "partitions" in self._kinds.get(_PARTITION_FIELD, ())
-
-    def _is_in_partition(self, _: str, given: Choice) -> bool:
-        keys = (_PARTITION_FIELD, _REGION_FIELD) if _PARTITION_FIELD in given else ()
-        values = [(key, given[key]) for key in keys]
-        values += [(k, given.get(self._gathered.names(k)[0])) for k in self._gathered.conditions]
-        caller = partition_of_caller(given.get(CALLER))
-        return (
-            all(self._fits_partition(key, value) for key, value in values)
-            and (caller is None or caller in self._gathered.partitions)
-            and self._region_agrees(given)
-        )
-
-    def _fits_partition(self, key: str, value: Any) -> bool:
-        """Say whether *value* may be that of *key* in the partitions in question."""
-        partitions = self._gathered.partitions
-        if key == _PARTITION_FIELD:
-            return value in partitions
-        if isinstance(value, list):
-            return all(self._fits_partition(key, each) for each in value)
-        if not value or not isinstance(value, str):
-            return True
-        if self._is_plain_arn(key) and is_arn(value):
-            return value.split(":")[1] in partitions
-        return key not in _REGIONS or partition_of(value) in partitions
-
-    def _is_plain_arn(self, key: str) -> bool:
-        """Say whether *key* holds an ARN, in whose value no policy variable plays a part."""
-        if (
-            key in FIELD_KEYS
-            or base_type(key) not in {"ARN", "Principal"}
-            or self._gathered.needs.get(key)
-        ):
-            return False
-        return not any(key in needed for needed in self._gathered.needs.values())
-
-    def _region_agrees(self, given: Choice) -> bool:
-        """Say whether the region is one of the partition in the ARN."""
-        partition = given.get(_PARTITION_FIELD)
-        if partition not in PARTITIONS:
-            return True
-        names = self._gathered.names(REGION) if REGION in self._gathered.conditions else ()
-        regions = (given.get(name) for name in (_REGION_FIELD, *names[:1]))
-        return all(partition_of(str(each)) == partition for each in regions if each)
+        return "partitions" in self._kinds.get(PARTITION, ())
 
     def _account_is_of_arn(self) -> bool:
         conditions = self._gathered.conditions
@@ -356,8 +297,8 @@ class Assumptions:
         """Yield patterns that the values of *key* have to be told apart by, besides conditions."""
         kinds = self._kinds.get(key, ())
         if self._partitioned:
-            yield from self._distinguished_by_partition(key)
-        if key == _REGION_FIELD and "typed" in kinds:
+            yield from self._partitions.distinguished_by(key)
+        if key == ARN_REGION and "typed" in kinds:
             yield REGION_NAME
         if key == REGION and "global" in kinds:
             yield from (Glob(tuple(first_region(each))) for each in PARTITIONS)
@@ -370,14 +311,6 @@ class Assumptions:
                 if name.startswith(REQUEST_TAG):
                     yield Glob(tuple(name.removeprefix(REQUEST_TAG)), fold=True)
 
-    def _distinguished_by_partition(self, key: str) -> Iterator[Glob]:
-        if key == _PARTITION_FIELD:
-            yield from (Glob(tuple(each)) for each in self._gathered.partitions)
-        if key in _REGIONS:
-            yield from (glob("cn-*"), glob("us-gov-*"))
-        if self._is_plain_arn(key):
-            yield from (glob(f"arn:{each}:*") for each in self._gathered.partitions)
-
     def ties(self, keys: Iterable[str]) -> list[set[str]]:
         """Return which of *keys* belong together."""
         keys = set(keys)
@@ -385,9 +318,8 @@ class Assumptions:
         if "tags" in self._kinds.get(TAG_KEYS, ()):
             found.append({k for k in keys if k == TAG_KEYS or k.startswith(REQUEST_TAG)})
         if self.region_tied:
-            found.append({REGION, _REGION_FIELD})
-        if self._partitioned and self._gathered.partitions[1:] and _PARTITION_FIELD in keys:
-            found.append(keys & {_PARTITION_FIELD, _REGION_FIELD, REGION})
+            found.append({REGION, ARN_REGION})
+        found += self._partitions.ties(keys) if self._partitioned else ()
         if self.account_tied:
             found.append(keys & {PRINCIPAL_ARN, PRINCIPAL_ACCOUNT})
         for key in keys:
@@ -435,7 +367,7 @@ class Assumptions:
         for each in self.active:
             if each.kind in {"tags", "with", "partition"} and not self._respects(each, given):
                 return False
-            if each.kind == "partitions" and not self._region_agrees(given):
+            if each.kind == "partitions" and not self._partitions.region_agrees(given):
                 return False
             if each.kind == "signed" and signed and not self._identifies(each.about, given):
                 return False
