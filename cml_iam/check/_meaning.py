@@ -30,22 +30,28 @@ def compared(
     there: Sequence[PolicyDocument],
     spot: Spot,
     name: str,
+    partition: str,
 ) -> Answer:
     """Return how the documents *there*, called *name*, differ from those *rendered*, by meaning.
+
+    The account is in *partition*.
 
     One finding, whatever the number of differences: of what is permitted beyond, else of what is
     refused, else that it could not be decided whether both mean the same.
     """
-    comparison = differences(policies_of(rendered), policies_of(there))
+    comparison = differences(policies_of(rendered, partition), policies_of(there, partition))
     if comparison.verdict == "same":
         return Answer()
     changes = tuple(_changed(each, name, spot.account) for each in shown(comparison))
     return Answer(findings=(_finding(check, comparison, spot, name),), changes=changes)
 
 
-def beyond(without: Sequence[PolicyDocument], extra: Sequence[PolicyDocument]) -> Comparison:
-    """Return what *extra* permits that the policies *without* it do not."""
-    return differences(policies_of(without), policies_of((*without, *extra)))
+def beyond(
+    without: Sequence[PolicyDocument], extra: Sequence[PolicyDocument], partition: str
+) -> Comparison:
+    """Return what *extra* permits that the policies *without* it do not, in *partition*."""
+    both = policies_of((*without, *extra), partition)
+    return differences(policies_of(without, partition), both)
 
 
 def shown(comparison: Comparison) -> tuple[Difference, ...]:

@@ -82,7 +82,14 @@ def drift(check: Check, scene: AccountScene, _before: Answer) -> Answer:
         [
             answer,
             *(
-                compared(check, ours, live, Spot(resource=name, account=account), f"`{name}`")
+                compared(
+                    check,
+                    ours,
+                    live,
+                    Spot(resource=name, account=account),
+                    f"`{name}`",
+                    site.partition,
+                )
                 for name, ours, live in pairs
             ),
         ]
@@ -100,7 +107,7 @@ def attachments(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
     site, holder = scene.site, scene.attached.holder
-    comparison = beyond(scene.rendered.documents, (held.document,))
+    comparison = beyond(scene.rendered.documents, (held.document,), scene.site.partition)
     more = sorted((each for each in comparison.differences if wider(each)), key=_by_weight)
     spot = Spot(resource=holder.arn, account=scene.account)
     about = f"{held.arn or held.name} {held.group or ''}"

@@ -233,7 +233,8 @@ def file_drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
         rendered = _documents(site, scene.profile if role == "policy" else role)
         if len(there) < len(files) or not rendered:
             continue  # lint says why it cannot be read; or the site does not render it
-        parts.append(compared(check, rendered, there, Spot(file=files[0].name), _named(files)))
+        spot = Spot(file=files[0].name)
+        parts.append(compared(check, rendered, there, spot, _named(files), site.partition))
     return add_up(parts)
 
 

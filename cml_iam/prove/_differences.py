@@ -70,9 +70,10 @@ EVERYTHING: Final = PolicyDocument(
 )
 
 
-def policies_of(attached: Sequence[PolicyDocument]) -> Policies:
+def policies_of(attached: Sequence[PolicyDocument], partition: str = "") -> Policies:
     """Return one side of a comparison: *attached* together, or the one policy of a resource.
 
+    *partition* is that of the account, if it is known.
     Raises InputError where some statements name principals and others do not, and where several
     policies of a resource are taken together.
     """
@@ -87,10 +88,10 @@ def policies_of(attached: Sequence[PolicyDocument]) -> Policies:
             remedy="compare identity policies with each other, and resource or trust policies",
         )
     if named != {True}:
-        return Policies(tuple(attached))
+        return Policies(tuple(attached), partition=partition)
     if len(attached) > 1:
         raise InputError("a resource has one policy; compare one file with one file")
-    return Policies(resource=attached[0])
+    return Policies(resource=attached[0], partition=partition)
 
 
 def differences(old: Policies, new: Policies, site: Site | None = None) -> Comparison:
