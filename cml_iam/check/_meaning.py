@@ -30,11 +30,11 @@ def compared(
     there: Sequence[PolicyDocument],
     spot: Spot,
     name: str,
-    partition: str,
+    partition: str = "",
 ) -> Answer:
     """Return how the documents *there*, called *name*, differ from those *rendered*, by meaning.
 
-    The account is in *partition*.
+    The account is in *partition*, if that is known.
 
     One finding, whatever the number of differences: of what is permitted beyond, else of what is
     refused, else that it could not be decided whether both mean the same.
