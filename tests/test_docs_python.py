@@ -14,7 +14,8 @@ from cml_iam.sandbox import Sandbox, start_sandbox
 from tests.site.test_site import EXAMPLE
 
 pytestmark = pytest.mark.long
-DOCS = Path(__file__).parents[1] / "docs"
+README = Path(__file__).parents[1] / "README.md"
+DOCS = README.parent / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -27,7 +28,7 @@ def sandbox() -> Iterator[Sandbox]:
 def examples() -> list[object]:
     return [
         pytest.param(code, id=f"{page.stem}-{number}")
-        for page in (DOCS / "python.md", DOCS / "cloud-manager.md")
+        for page in (README, DOCS / "python.md", DOCS / "cloud-manager.md")
         for number, code in enumerate(BLOCK.findall(page.read_text("utf-8")))
     ]
 
@@ -48,3 +49,35 @@ def test_an_example_runs_as_it_stands(code: str, tmp_path: Path, sandbox: Sandbo
 
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == ""
+
+
+@pytest.fixture(scope="module")
+def fresh_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment in which `pip install .` is all that was done."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pinned = README.parent / "requirements" / "run.txt"
+    subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
+    subprocess.run([*pip, "hatchling", "editables"], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", README.parent], check=True)
+    return python
+
+
+@pytest.mark.parametrize("code", BLOCK.findall(README.read_text("utf-8")))
+def test_the_readmes_scripts_run_where_pip_installed_it(
+    code: str, fresh_python: Path, tmp_path: Path, sandbox: Sandbox
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(EXAMPLE)
+    (tmp_path / "example.py").write_text(code)
+
+    ran = subprocess.run(
+        [fresh_python, "example.py"],
+        cwd=tmp_path,
+        env={"PATH": "", "HOME": str(tmp_path), **sandbox.environment()},
+        capture_output=True,
+        text=True,
+    )
+
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 import click
 import pytest
@@ -102,17 +101,3 @@ def test_every_lazy_command_has_the_help_the_listing_shows() -> None:
                 check(found)
 
     check(cli)
-
-
-def test_the_library_example_runs(
-    site: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (toml,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    (tmp_path / "cml-iam.toml").write_text(toml)
-    monkeypatch.chdir(tmp_path)
-
-    names: dict[str, object] = {}
-    exec(code, names)  # noqa: S102 - the README's own example
-
-    assert names["decision"].outcome == "implicitDeny"  # type: ignore[attr-defined]
