@@ -142,9 +142,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Permissions (rows) by situations (columns); *how* it was decided. Cells may be absent."""
+    """Permissions (rows) by situations (columns); *how* it was decided. Cells may be absent.
 
-    how: Literal["offline", "live"]
+    With `others` the rows are principals, and the columns what they may do: an absent cell is no.
+    """
+
+    how: Literal["offline", "live", "others"]
     permissions: tuple[str, ...]
     situations: tuple[str, ...]
     cells: tuple[Cell, ...]

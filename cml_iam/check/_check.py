@@ -34,7 +34,7 @@ class Check:
     It is asked *of* files, an account, or a machine and its credential; of AWS with the credential
     of *role*, in so many *calls*, in words. The function of its name in *module* of this room
     answers it. *finds* are the rules of its findings. Where a check that it *needs* has a finding,
-    there is nothing to ask of.
+    there is nothing to ask of. One that is *optional* is made where it is asked for.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Check:
     calls: str = "none"
     finds: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    optional: bool = False
 
     def passed(self, asked: int, detail: str, account: str | None = None) -> CheckResult:
         """Return the result where nothing was found; *asked* counts the single questions."""

@@ -145,6 +145,15 @@ CHECKS: Final = (
         calls="2",
         finds=("CML822",),
     ),
+    _of_account(
+        "who-else",
+        "Nobody else may touch the workers",
+        "principal",
+        module="others",
+        calls="1 for each 1000 users, roles, groups and policies",
+        finds=("CML718",),
+        optional=True,
+    ),
     _of_machine(
         "endpoint", "The endpoints of AWS answer", "surroundings", module="surroundings", calls="3"
     ),

@@ -29,12 +29,18 @@ def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Accou
     counted = Counted(aws)
     manager = Counted(asked.manager) if asked.manager else None
     scene = AccountScene(counted, replace(asked, manager=manager))
-    checks = [each for each in AUDIT_ACCOUNT if each.id not in asked.skip]
+    checks = [
+        each
+        for each in AUDIT_ACCOUNT
+        if each.id not in asked.skip and (not each.optional or each.id in asked.also)
+    ]
     whole = answers(checks, scene, scene.account)
     attached = scene.attached_if_read if scene.account == asked.site.account else None
     if attached is not None:
         whole = Answer(inputs=inputs_of(attached, scene.account)) + whole
-        if not whole.matrices:  # AWS may not be asked: our engine decides what was read
+        if all(
+            each.how == "others" for each in whole.matrices
+        ):  # AWS may not be asked: our engine decides what was read
             whole += decided_here(asked.site, attached, scene.account)
         whole = with_excerpts(trimmed(whole, text_of(attached)), texts_of(attached))
     calls = counted.calls + (manager.calls if manager else 0)

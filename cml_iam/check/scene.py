@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.aws import greet, source_of
 from cml_iam.check._check import fact
@@ -101,7 +101,8 @@ def sort_held(site: Site, holder: Holdings) -> Attached:
 class Live:
     """What is asked of an account: *manager* is AWS as the manager sees it, where it is at hand.
 
-    *skip* are ids of checks not to be made.
+    *skip* are ids of checks not to be made, *also* those of optional ones that are. *scps* are the
+    service control policies of each level above the account, where they were given.
     """
 
     site: Site
@@ -109,6 +110,8 @@ class Live:
     profile: Profile = "hardened"
     manager: Aws | None = None
     skip: frozenset[str] = frozenset()
+    also: frozenset[str] = frozenset()
+    scps: Any = None
 
 
 class AccountScene:
@@ -116,7 +119,7 @@ class AccountScene:
 
     def __init__(self, aws: Aws, asked: Live) -> None:
         self.aws, self.site, self.now = aws, asked.site, asked.now
-        self.profile = asked.profile
+        self.profile, self.scps = asked.profile, asked.scps
         self._manager = asked.manager
 
     @fact

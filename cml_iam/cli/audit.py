@@ -14,7 +14,7 @@ import click
 from cml_iam.cli._connect import Credential, connect_as, credential_in, refuse_account_of_others
 from cml_iam.cli._document import document_option
 from cml_iam.cli._exit import judged
-from cml_iam.cli._files import read_text
+from cml_iam.cli._files import read_json, read_text
 from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, progress, say
 from cml_iam.cli._settings import aws_options, refuse_aws_options, settings, shared_options
 from cml_iam.cli._site import DEFAULT_SITE, has_site, load_site, site_path
@@ -94,6 +94,17 @@ LEVELS = ("error", "warning", "info")
     show_default=True,
     help="Accounts audited at a time.",
 )
+@click.option(
+    "--who-else",
+    is_flag=True,
+    help="With --live: find everybody else that may touch the workers, the manager or the trail.",
+)
+@click.option(
+    "--scps",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --who-else: service control policies, from the root to the account.",
+)
 @click.option("--rules", "list_rules", is_flag=True, help="List every finding there can be.")
 @shared_options("site")
 @aws_options
@@ -116,6 +127,8 @@ def audit(
     role: str | None,
     external_id: str | None,
     parallel: int,
+    who_else: bool,
+    scps: Path | None,
     list_rules: bool,
 ) -> None:
     """Ask of policies and accounts everything cml-iam knows, in one report.
@@ -146,6 +159,10 @@ def audit(
         raise click.UsageError("give --accounts or --organization, not both")
     if not many and (role or external_id):
         raise click.UsageError("--role and --external-id need --accounts or --organization")
+    if who_else and not (live or many):
+        raise click.UsageError("--who-else is asked of an account: give --live as well")
+    if scps and not who_else:
+        raise click.UsageError("--scps is for --who-else")
     if many and manager_profile:
         raise click.UsageError("--manager-profile is of one account; leave out --accounts")
     if not (live or many):
@@ -162,7 +179,14 @@ def audit(
     if live or many:
         from cml_iam.check.scene import Live
 
-        asked = Live(_required(site), now, document, skip=frozenset(skip))
+        asked = Live(
+            _required(site),
+            now,
+            document,
+            skip=frozenset(skip),
+            also=frozenset({"who-else"} if who_else else ()),
+            scps=read_json(scps) if scps else None,
+        )
         audited = (
             _many(asked, accounts, role, external_id, parallel)
             if many

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cml_iam.cli._exit import judged
+from cml_iam.cli._files import read_json
 from cml_iam.cli._output import (
     INFO,
     OK,
@@ -25,15 +24,11 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.errors import InputError
-from cml_iam.files import decoded, open_regular
 
 if TYPE_CHECKING:
     from cml_iam.who import Account, Holder, Origin, Question
 
 _FILE = click.Path(path_type=Path)
-LARGEST = 512 << 20
-"""Bytes of an account's answer; one of 10,000 principals has about 15 million."""
-
 SYMBOLS = {"undecided": UNKNOWN, "no": OK}
 EXAMPLE = """\b
 Examples:
@@ -104,22 +99,14 @@ def who_can(
 def _account(file: Path, scps: Path | None, resources: Path | None) -> Account:
     from cml_iam.who import account_of, with_resources, with_scps
 
-    account = account_of(_json(file), str(file))
+    account = account_of(read_json(file), str(file))
     if scps:
-        account = with_scps(account, _json(scps), str(scps))
+        account = with_scps(account, read_json(scps), str(scps))
     else:
         note(f"{INFO} without --scps, service control policies are taken to allow everything")
     if resources:
-        account = with_resources(account, _json(resources), str(resources))
+        account = with_resources(account, read_json(resources), str(resources))
     return account
-
-
-def _json(path: Path) -> Any:
-    text = sys.stdin.read() if str(path) == "-" else decoded(open_regular(path, LARGEST), str(path))
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"`{path}` is not JSON: {error}") from None
 
 
 def _lines(question: Question, account: Account, answers: tuple[Holder, ...]) -> Iterator[str]:

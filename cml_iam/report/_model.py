@@ -19,7 +19,7 @@ PASSED, FAILED, WARNED, UNKNOWN, NOTED, WAIVED = "✔", "✖", "▲", "?", "•"
 Level = Literal["good", "error", "warning", "info", "unknown", "waived", "plain"]
 """What a colour says; beside it stand a symbol and a word."""
 
-_SEQUENCES: Final = ("CML5", "CML717")
+_SEQUENCES: Final = ("CML5", "CML717", "CML718")
 _SPACES: Final = re.compile(r"[ \t\r\n]+")
 _PAGE: Final = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9./#_-]*")
 

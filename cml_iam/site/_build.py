@@ -54,6 +54,9 @@ def site_from(value: Mapping[str, Any]) -> Site:
         idle=_idle(value.get("idle", {})),
         fleet=Fleet(**value.get("fleet", {})),
         credentials=Credentials(**value.get("credentials", {})),
+        expected=MappingProxyType(
+            {name: tuple(each) for name, each in value.get("expected", {}).items()}
+        ),
     )
 
 

@@ -135,6 +135,7 @@ class Credentials:
 class Site:
     """One installation: its account, its principal, and its restrictions.
 
+    *expected* are patterns of other principals that may touch the workers, by what they may do.
     *doubts* are what is no error in the site file and looks like one.
     """
 
@@ -157,6 +158,7 @@ class Site:
     idle: Idle = field(default_factory=Idle)
     fleet: Fleet = field(default_factory=Fleet)
     credentials: Credentials = field(default_factory=Credentials)
+    expected: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     doubts: tuple[Problem, ...] = field(default=(), compare=False)
 
     @property

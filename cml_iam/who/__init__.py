@@ -17,6 +17,7 @@ from cml_iam.who._asking import Answer, Asker, Cell, Question, State
 from cml_iam.who._paths import Path, Paths, Step
 from cml_iam.who._reduced import Origin
 from cml_iam.who._report import NOT_COVERED, Holder, as_json, holders
+from cml_iam.who._topics import Topic, is_expected, topics
 
 __all__ = [
     "NOT_COVERED",
@@ -32,10 +33,13 @@ __all__ = [
     "Question",
     "State",
     "Step",
+    "Topic",
     "account_of",
     "as_json",
     "holders",
+    "is_expected",
     "read_account",
+    "topics",
     "with_resources",
     "with_scps",
 ]

@@ -102,6 +102,13 @@ class Paths:
                     pending.append(found[member.arn])
         return found
 
+    def openers(self, member: Member) -> tuple[str, ...]:
+        """Return the labels of those who may become the role *member* in one step."""
+        if member.kind == "user":
+            return ()
+        ways = self._ways_into(member)
+        return tuple(standing.state.member.label for standing, _ in ways if not standing.hops)
+
     def _step(self, hop: _Hop) -> Step:
         cell = self._asker.cell(hop.question, hop.state, hop.trust)
         by = tuple(replace(e, policy=TRUST) if e.kind == "resource" else e for e in cell.by)

@@ -48,6 +48,11 @@ class Holder:
             return "by steps"
         return "undecided" if self.cell.answer == "undecided" else "no"
 
+    @property
+    def rank(self) -> int:
+        """The place of the standing in their order: the surest first."""
+        return STANDINGS.index(self.standing)
+
 
 def holders(question: Question, asker: Asker, paths: Paths | None) -> tuple[Holder, ...]:
     """Return the answer about every principal; with *paths* also what takes several steps."""
@@ -64,7 +69,7 @@ def holders(question: Question, asker: Asker, paths: Paths | None) -> tuple[Hold
                 opened_to(member, asker.account) if cell.answer != "no" or path else (),
             )
         )
-    return tuple(sorted(answers, key=lambda each: STANDINGS.index(each.standing)))
+    return tuple(sorted(answers, key=lambda each: each.rank))
 
 
 def opened_to(member: Member, account: Account) -> tuple[str, ...]:

@@ -306,10 +306,14 @@ def _grids(matrices: Iterable[Matrix]) -> Iterator[Grid]:
         accounts = tuple(each.account for each in alike if each.account)
         met = sum(cell.met is True for cell in matrix.cells) == len(matrix.cells)
         where = f"{len(accounts)} accounts" if accounts[1:] else "".join(accounts)
-        how = {"offline": "computed", "live": "asked of AWS"}[matrix.how]
+        title = {
+            "offline": f"Permissions{_in(where)} (computed)",
+            "live": f"Permissions{_in(where)} (asked of AWS)",
+            "others": f"What others may do{_in(where)}",
+        }[matrix.how]
         cells = {(each.permission, each.situation): each for each in matrix.cells}
         yield Grid(
-            f"Permissions{_in(where)} ({how}): {words.as_expected(matrix)}",
+            f"{title}: {words.as_expected(matrix)}",
             PASSED if met else FAILED,
             matrix.situations,
             ()

@@ -1,0 +1,213 @@
+"""Who else: every other principal that may touch the workers, the manager or the trail.
+
+https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.audit import Ask, AuditFinding, Cell, Matrix, Spot
+from cml_iam.check._answer import Answer
+from cml_iam.engine import Request
+from cml_iam.lint import Severity
+from cml_iam.who import (
+    Asker,
+    Holder,
+    Paths,
+    Topic,
+    holders,
+    is_expected,
+    read_account,
+    topics,
+    with_scps,
+)
+
+if TYPE_CHECKING:
+    from cml_iam.check._check import Check
+    from cml_iam.check.scene import AccountScene
+    from cml_iam.site import Site
+
+SCPS_UNREAD: Final = "service control policies were not given"
+MAX_REASONS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What one principal may do of a topic; *step* of several where its own policies do not."""
+
+    topic: Topic
+    holder: Holder
+
+    @property
+    def known(self) -> bool:
+        """Whether it was decided."""
+        return self.holder.standing != "undecided"
+
+    @property
+    def by_steps(self) -> bool:
+        """Whether it takes others."""
+        return self.holder.standing == "by steps"
+
+
+def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
+    """Find each other principal that may do something of it, with its chain.
+
+    Raises DeniedError where the account's policies may not be read.
+    """
+    account, site = scene.account, scene.site
+    whole = read_account(scene.aws)
+    if scene.scps is not None:
+        whole = with_scps(whole, scene.scps)
+    asker = Asker(whole, scene.now)
+    paths = Paths(asker)
+    asked = topics(site)
+    held: dict[str, list[_Held]] = {}
+    for topic in asked:
+        for holder in _worst(topic, asker, paths):
+            member = holder.member
+            theirs = member.arn == site.principal_arn or member.service_linked
+            if holder.standing != "no" and not theirs:
+                held.setdefault(member.arn, []).append(_Held(topic, holder))
+    unexpected = [
+        [each for each in several if not is_expected(each.holder.member, each.topic, site)]
+        for several in held.values()
+    ]
+    undecided = [e for several in unexpected for e in several if not e.known]
+    findings = tuple(
+        _finding(check, known, paths, account)
+        for several in unexpected
+        if (known := [each for each in several if each.known])
+    )
+    matrices = tuple(_matrices(asked, held, site, account))
+    if undecided:
+        lost = check.not_checked(_reasons(undecided), None, account)
+        return lost + Answer(findings=findings, matrices=matrices)
+    number = len(whole.members) * len(asked)
+    limits = "" if scene.scps is not None else f"; {SCPS_UNREAD}"
+    result = check.passed(number, f"{len(whole.members)} principals{limits}", account)
+    return Answer(checks=(result,), findings=findings, matrices=matrices)
+
+
+def _worst(topic: Topic, asker: Asker, paths: Paths) -> Iterator[Holder]:
+    """Yield each principal once, with what it may do most surely of the topic's questions."""
+    best: dict[str, Holder] = {}
+    for question in topic.questions:
+        for holder in holders(question, asker, paths):
+            known = best.get(holder.member.arn)
+            if known is None or holder.rank < known.rank:
+                best[holder.member.arn] = holder
+    yield from best.values()
+
+
+def _finding(check: Check, held: Sequence[_Held], paths: Paths, account: str) -> AuditFinding:
+    own = [each for each in held if not each.by_steps]
+    first = (own or held)[0]
+    member = first.holder.member
+    sentences = []
+    if own:
+        sentences.append(f"`{member.label}` may {_listed(own)}: {_why(first.holder)}")
+    others = [each for each in held if each.by_steps]
+    if others:
+        path = others[0].holder.path
+        steps = ", then ".join(f"{e.action} on {e.on}" for e in path.steps) if path else ""
+        who = "it" if own else f"`{member.label}`"
+        sentences.append(f"through others {who} may {_listed(others)}: {steps}")
+    if first.holder.opened_to:
+        sentences.append(f"its sessions may be started by {', '.join(first.holder.opened_to)}")
+    openers = paths.openers(member)
+    if openers:
+        sentences.append(f"it may be assumed by {', '.join(openers)}")
+    sure = any(each.holder.standing != "depends" for each in held)
+    return check.finding(
+        "CML718",
+        "; ".join(sentences),
+        Spot(resource=member.arn, account=account),
+        remedy=_remedy(first.holder),
+        severity=Severity.ERROR if sure else Severity.WARNING,
+        witness=tuple(_asks(first.holder)),
+    )
+
+
+def _listed(held: Sequence[_Held]) -> str:
+    *most, last = [each.topic.title for each in held]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _why(holder: Holder) -> str:
+    by = [each.words for each in holder.cell.by if each.kind in {"identity", "resource"}]
+    return ", ".join(filter(None, (f"by {', '.join(by)}" if by else "", *holder.cell.remains)))
+
+
+def _remedy(holder: Holder) -> str:
+    """Return the smallest change: what allows the first call."""
+    first = holder.path.steps[0] if holder.path and holder.standing == "by steps" else None
+    by = first.by if first else holder.cell.by
+    example = holder.cell.example
+    action = first.action if first else example.action if example else ""
+    named = ", ".join(each.words for each in by if each.kind == "identity")
+    where = f"take {action} out of {named}" if named else f"deny {action}"
+    return f"{where}, or list `{holder.member.label}` under `[expected]` of the site file"
+
+
+def _asks(holder: Holder) -> Iterator[Ask]:
+    """Yield the calls of a chain, and the last one as it is allowed."""
+    path = holder.path if holder.standing == "by steps" else None
+    for step in path.steps if path else ():
+        labels = tuple(each.words for each in step.by)
+        yield Ask(f"{step.action} on {step.on}", step.action, step.on, "allowed", {}, labels)
+    cell = path.cell if path else holder.cell
+    if cell.example is not None:
+        actor = f" as {path.actor.label}" if path else ""
+        request = cell.example
+        context: Mapping[str, Any] = {
+            key: value if isinstance(value, str) else tuple(value)
+            for key, value in sorted(request.context.items())
+        }
+        says = f"{request.action} on {request.resource}{actor}"
+        labels = tuple(each.words for each in cell.by)
+        yield Ask(says, request.action, request.resource, "allowed", context, labels)
+
+
+def _reasons(undecided: Sequence[_Held]) -> str:
+    """Return why some could not be answered: by reason, for there are many principals."""
+    reasons: dict[str, set[str]] = {}
+    for each in undecided:
+        reasons.setdefault(each.holder.cell.reason, set()).add(each.holder.member.label)
+    said = [
+        f"{len(names)} principals: {reason}" if len(names) > 1 else f"{min(names)}: {reason}"
+        for reason, names in reasons.items()
+    ]
+    more = len(said) - MAX_REASONS
+    return "; ".join(said[:MAX_REASONS]) + (f"; and {more} more reasons" if more > 0 else "")
+
+
+def _matrices(
+    asked: Sequence[Topic], held: Mapping[str, Sequence[_Held]], site: Site, account: str
+) -> Iterator[Matrix]:
+    """Yield what others may do; one that nobody else may do anything of is none."""
+    cells = []
+    for each in (one for several in held.values() for one in several):
+        met = is_expected(each.holder.member, each.topic, site)
+        cells.append(
+            Cell(
+                each.holder.member.label,
+                each.topic.title,
+                "allowed" if met else "refused",
+                "allowed" if each.known else "unknown",
+                met if each.known else None,
+                tuple(_asks(each.holder)) or (_asked(each.topic),),
+            )
+        )
+    if cells:
+        rows = tuple(dict.fromkeys(each.permission for each in cells))
+        columns = tuple(each.title for each in asked)
+        yield Matrix("others", rows, columns, tuple(cells), account)
+
+
+def _asked(topic: Topic) -> Ask:
+    question = topic.questions[0]
+    request = Request(question.action, question.resource)
+    return Ask(request.action, request.action, request.resource, "not checked")

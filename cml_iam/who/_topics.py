@@ -1,0 +1,92 @@
+"""What is asked of everybody else by default: about the workers, the manager and the trail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cml_iam.policy import pattern_matches
+from cml_iam.render import audit_values
+from cml_iam.who._asking import Question
+
+if TYPE_CHECKING:
+    from cml_iam.site import Site
+    from cml_iam.who._account import Member
+
+ANY_TOPIC = "anything"
+"""Under this name the site file lists who may do all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Something that only the manager should be able to do; any of *questions* is enough.
+
+    *id* is its name in `[expected]` of the site file, *title* goes after "may".
+    """
+
+    id: str
+    title: str
+    questions: tuple[Question, ...]
+
+
+def topics(site: Site) -> tuple[Topic, ...]:
+    """Return what is asked about everybody in the account of *site*.
+
+    The workers are the instances with the guard tag, in the site's region if it has one only.
+    """
+    return tuple(_topics(site))
+
+
+def _topics(site: Site) -> Iterator[Topic]:
+    regions = site.restrict.regions
+    region = regions[0] if len(regions) == 1 else "*"
+    start = f"arn:{site.partition}:"
+    instances = f"{start}ec2:{region}:{site.account}:instance/*"
+    tag = site.restrict.guard_tag
+    tagged: dict[str, Any] = (
+        {"StringEquals": {f"aws:ResourceTag/{tag.key}": tag.value}} if tag else {}
+    )
+    for verb in ("Start", "Stop", "Terminate"):
+        question = Question(f"ec2:{verb}Instances", instances, tagged)
+        yield Topic(f"{verb.lower()}_workers", f"{verb.lower()} a worker", (question,))
+    yield Topic("retag_workers", "retag a worker", (Question("ec2:CreateTags", instances, tagged),))
+    if tag:
+        listed = {"ForAnyValue:StringEquals": {"aws:TagKeys": tag.key}}
+        untag = Question("ec2:DeleteTags", instances, {**tagged, **listed})
+        yield Topic("take_off_guard_tag", "take off the guard tag", (untag,))
+    arn, (kind, _) = site.principal_arn, site.principal
+    named = kind.title()
+    if kind == "user":
+        keys = ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
+        questions = tuple(Question(each, arn) for each in keys)
+        yield Topic("make_keys", "make the manager's keys", questions)
+    changes = (f"iam:Put{named}Policy", f"iam:Attach{named}Policy", f"iam:Detach{named}Policy")
+    questions = (
+        *(Question(each, arn) for each in changes),
+        Question("iam:CreatePolicyVersion", site.policy_arn),
+    )
+    yield Topic("change_policies", "change the manager's policies", questions)
+    if kind == "role":
+        question = Question("iam:UpdateAssumeRolePolicy", arn)
+        yield Topic("change_trust", "change the manager's trust policy", (question,))
+    bounds = (f"iam:Delete{named}PermissionsBoundary", f"iam:Put{named}PermissionsBoundary")
+    questions = (
+        *(Question(each, arn) for each in bounds),
+        Question("iam:CreatePolicyVersion", site.boundary_arn),
+    )
+    yield Topic("change_boundary", "change the manager's boundary", questions)
+    passed = site.grant.pass_role or site.role
+    if passed:
+        question = Question("iam:PassRole", f"{start}iam::{site.account}:role/{passed}")
+        yield Topic("pass_role", f"pass the role {passed}", (question,))
+    trail = str(audit_values(site)["trail_arn"])
+    stops = ("cloudtrail:StopLogging", "cloudtrail:DeleteTrail", "cloudtrail:PutEventSelectors")
+    yield Topic("stop_trail", "stop the trail", tuple(Question(each, trail) for each in stops))
+
+
+def is_expected(member: Member, topic: Topic, site: Site) -> bool:
+    """Say whether the site file lists *member*, or a group of it, for *topic*."""
+    names = (member.arn, member.label, *(f"group/{each}" for each in member.groups))
+    patterns = (*site.expected.get(topic.id, ()), *site.expected.get(ANY_TOPIC, ()))
+    return any(pattern_matches(pattern, name) for pattern in patterns for name in names)
