@@ -71,6 +71,37 @@ class _Standing:
     hops: tuple[_Hop, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """How *standings* may become somebody: by *question*, beside *trust*, and *others* as well.
+
+    They are answered alike unless *alone*. With *rewritten* the trust policy then admits them.
+    """
+
+    standings: list[_Standing]
+    question: Question
+    trust: PolicyDocument | None = None
+    others: tuple[Wanted, ...] = ()
+    alone: bool = False
+    rewritten: bool = False
+
+
+class _Search:
+    """One search: the paths *found* so far, and of each group who is not among them."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Path] = {}
+        self._left: dict[int, tuple[int, list[_Standing]]] = {}
+
+    def left(self, standings: list[_Standing]) -> list[_Standing]:
+        """Return those of *standings* whose principals have no path yet."""
+        number, left = self._left.get(id(standings), (-1, standings))
+        if left and number != len(self.found):
+            left = [each for each in left if each.state.member.arn not in self.found]
+            self._left[id(standings)] = len(self.found), left
+        return left
+
+
 class Paths:
     """Finds the shortest path of every member of an account to what is asked."""
 
@@ -79,11 +110,13 @@ class Paths:
         self._account = asker.account
         self._standings: dict[str, tuple[_Standing, ...]] = {}
         self._able: dict[str, dict[Hashable, list[_Standing]]] = {}
-        self._into: dict[str, tuple[tuple[_Standing, _Hop], ...]] = {}
+        self._routes: dict[str, tuple[_Route, ...]] = {}
+        self._open: dict[tuple[int, int], bool] = {}
 
     def to(self, question: Question) -> Mapping[str, Path]:
         """Return a path for each member, by ARN, that gets there; steps are empty for its own."""
-        found: dict[str, Path] = {}
+        search = _Search()
+        found = search.found
         for member in self._account.members:
             for each in self._standings_of(member):
                 if self._asker.possible(question, each.state):
@@ -94,7 +127,7 @@ class Paths:
         pending = deque(sorted(found.values(), key=lambda path: len(path.steps)))
         while pending:
             path = pending.popleft()
-            for standing, hop in self._ways_into(path.member):
+            for standing, hop in self._leading_to(path.member, search):
                 member = standing.state.member
                 if member.arn not in found:
                     steps = (*map(self._step, (*standing.hops, hop)), *path.steps)
@@ -106,8 +139,9 @@ class Paths:
         """Return the labels of those who may become the role *member* in one step."""
         if member.kind == "user":
             return ()
-        ways = self._ways_into(member)
-        return tuple(standing.state.member.label for standing, _ in ways if not standing.hops)
+        leading = self._leading_to(member, _Search())
+        labels = (e.state.member.label for e, _ in leading if e.state.member is not member)
+        return tuple(dict.fromkeys(labels))
 
     def _step(self, hop: _Hop) -> Step:
         cell = self._asker.cell(hop.question, hop.state, hop.trust)
@@ -169,60 +203,79 @@ class Paths:
     def _can(self, others: Iterable[Wanted], state: State) -> bool:
         return all(self._asker.possible(Question(each.action), state) for each in others)
 
-    def _ways_into(self, target: Member) -> tuple[tuple[_Standing, _Hop], ...]:
-        """Return who can become *target*, each by its first way."""
-        if target.arn not in self._into:
-            found: dict[str, tuple[_Standing, _Hop]] = {}
-            ways = self._as_user(target) if target.kind == "user" else self._as_role(target)
-            for standing, hop in ways:
-                if standing.state.member is not target:
-                    found.setdefault(standing.state.member.arn, (standing, hop))
-            self._into[target.arn] = tuple(found.values())
-        return self._into[target.arn]
+    def _leading_to(self, target: Member, search: _Search) -> Iterator[tuple[_Standing, _Hop]]:
+        """Yield who can become *target* of those who are not found yet."""
+        possible = self._asker.possible
+        for number, route in enumerate(self._routes_to(target)):
+            for standing in search.left(route.standings):
+                state = standing.state
+                if not (
+                    possible(route.question, state, route.trust)
+                    if route.alone
+                    else self._is_open(target, number, route)
+                ):
+                    if route.alone:
+                        continue
+                    break
+                if route.others and not self._can(route.others, state):
+                    continue
+                also = _also(route.others)
+                if route.rewritten:
+                    if not possible(Question(ASSUME, target.arn), state, TRUSTS_ALL):
+                        continue
+                    also += f" and {ASSUME}"
+                yield standing, _Hop(state, route.question, route.trust, also)
 
-    def _as_user(self, target: Member) -> Iterator[tuple[_Standing, _Hop]]:
+    def _is_open(self, target: Member, number: int, route: _Route) -> bool:
+        """Say whether the first of those who are answered alike may take *route*."""
+        key = (id(target), number)
+        if key not in self._open:
+            first = route.standings[0].state
+            self._open[key] = self._asker.possible(route.question, first, route.trust)
+        return self._open[key]
+
+    def _routes_to(self, target: Member) -> tuple[_Route, ...]:
+        if target.arn not in self._routes:
+            of_kind = self._to_user if target.kind == "user" else self._to_role
+            self._routes[target.arn] = tuple(of_kind(target))
+        return self._routes[target.arn]
+
+    def _to_user(self, target: Member) -> Iterator[_Route]:
         for way in _ways("a user"):
             yield from self._by_calls(way, target)
 
-    def _as_role(self, target: Member) -> Iterator[tuple[_Standing, _Hop]]:
+    def _to_role(self, target: Member) -> Iterator[_Route]:
         if target.trust is None or target.service_linked:
             return
         yield from self._assuming(target, target.trust)
         services = frozenset(_services(target.trust))
         for way in _ways("a role"):
             service = way.steps[0].service
-            if service is None:
-                for standing, hop in self._by_calls(way, target):
-                    if self._asker.possible(Question(ASSUME, target.arn), hop.state, TRUSTS_ALL):
-                        yield standing, replace(hop, also=f"{hop.also} and {ASSUME}")
-            elif service in services:
+            if service is None or service in services:
                 yield from self._by_calls(way, target)
 
-    def _by_calls(self, way: Escalation, target: Member) -> Iterator[tuple[_Standing, _Hop]]:
-        """Yield who can do all calls of *way* to *target*."""
+    def _by_calls(self, way: Escalation, target: Member) -> Iterator[_Route]:
+        """Yield how all calls of *way* may be made about *target*."""
         first, *others = way.steps
         question = _first(way, target.arn)
+        rewritten = target.kind == "role" and first.service is None
         for standings in self._able_to(first.action).values():
-            # Those with the same policies are answered alike.
-            if self._asker.possible(question, standings[0].state):
-                for standing in standings:
-                    if self._can(others, standing.state):
-                        yield standing, _Hop(standing.state, question, also=_also(others))
+            yield _Route(standings, question, None, tuple(others), rewritten=rewritten)
 
-    def _assuming(self, target: Member, trust: PolicyDocument) -> Iterator[tuple[_Standing, _Hop]]:
-        """Yield who can assume the role *target*: by its trust policy and policies of its own."""
-        named, broad, each_alone = _audience(trust, self._account.number)
+    def _assuming(self, target: Member, trust: PolicyDocument) -> Iterator[_Route]:
+        """Yield how *target* may be assumed: by its trust policy, and policies of one's own."""
+        named, broad, alone = _audience(trust, self._account.number)
         question = Question(ASSUME, target.arn)
-        for member in self._account.members if named else ():
-            if member.arn in named:
-                for standing in self._standings_of(member):
-                    if self._asker.possible(question, standing.state, trust):
-                        yield standing, _Hop(standing.state, question, trust)
+        theirs = [
+            standing
+            for member in (self._account.members if named else ())
+            if member.arn in named
+            for standing in self._standings_of(member)
+        ]
+        if theirs:
+            yield _Route(theirs, question, trust, alone=True)
         for standings in self._able_to(ASSUME).values() if broad else ():
-            first = self._asker.possible(question, standings[0].state, trust)
-            for standing in standings if first or each_alone else ():
-                if not each_alone or self._asker.possible(question, standing.state, trust):
-                    yield standing, _Hop(standing.state, question, trust)
+            yield _Route(standings, question, trust, alone=alone)
 
     def _able_to(self, action: str) -> Mapping[Hashable, list[_Standing]]:
         """Return who may do *action* to something, by what their policies say of it."""
