@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.lint import Escalation, escalations
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
+from cml_iam.principal import Holdings
 from cml_iam.who._account import Member
 from cml_iam.who._asking import Asker, Cell, Question, State
 from cml_iam.who._reduced import EVERYONE
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from cml_iam.who._reduced import Origin
 
 ASSUME: Final = "sts:AssumeRole"
+CREATE_ROLE: Final = "iam:CreateRole"
 POSSIBLE: Final = frozenset({"yes", "depends"})
 TRUST: Final = "its trust policy"
 PASSED_TO: Final = "iam:PassedToService"
@@ -112,6 +114,8 @@ class Paths:
         self._able: dict[str, dict[Hashable, list[_Standing]]] = {}
         self._routes: dict[str, tuple[_Route, ...]] = {}
         self._open: dict[tuple[int, int], bool] = {}
+        arn = f"arn:{self._account.partition}:iam::{self._account.number}:role/new"
+        self._new_role = Member("role", "new", "", Holdings(arn, {}, ()), trust=TRUSTS_ALL)
 
     def to(self, question: Question) -> Mapping[str, Path]:
         """Return a path for each member, by ARN, that gets there; steps are empty for its own."""
@@ -124,16 +128,52 @@ class Paths:
                     cell = self._asker.cell(question, each.state)
                     found[member.arn] = Path(member, steps, member, cell)
                     break
-        pending = deque(sorted(found.values(), key=lambda path: len(path.steps)))
+        first = sorted(found.values(), key=lambda path: len(path.steps))
+        new = self._new_role
+        if self._asker.possible(question, State(new, granted=True)):
+            cell = self._asker.cell(question, State(new, granted=True))
+            first.append(Path(new, (), new, cell))
+        while first:
+            self._spread(first, search)
+            first = list(self._prepared(question, search))
+        return found
+
+    def _spread(self, first: Iterable[Path], search: _Search) -> None:
+        """Find all who lead to the ends of the paths *first*, the nearest first."""
+        pending = deque(first)
         while pending:
             path = pending.popleft()
             for standing, hop in self._leading_to(path.member, search):
                 member = standing.state.member
-                if member.arn not in found:
+                if member.arn not in search.found:
                     steps = (*map(self._step, (*standing.hops, hop)), *path.steps)
-                    found[member.arn] = Path(member, steps, path.actor, path.cell)
-                    pending.append(found[member.arn])
-        return found
+                    search.found[member.arn] = Path(member, steps, path.actor, path.cell)
+                    pending.append(search.found[member.arn])
+
+    def _prepared(self, question: Question, search: _Search) -> Iterator[Path]:
+        """Yield paths of those who first give another a policy, and then become it."""
+        for way in _ways("everything"):
+            first = way.steps[0]
+            kind = (first.resource or "").partition("/")[0]
+            able = self._able_to(first.action).values()
+            if kind not in {"user", "role"} or not any(map(search.left, able)):
+                continue
+            for target in self._account.members:
+                granted = State(target, granted=True)
+                if target.kind != kind or target.service_linked or target.arn in search.found:
+                    continue
+                if not self._asker.possible(question, granted):
+                    continue
+                put = Question(first.action, target.arn)
+                for standing, hop in self._leading_to(target, search):
+                    member = standing.state.member
+                    open_to = member is not target and member.arn not in search.found
+                    if open_to and self._asker.possible(put, standing.state):
+                        hops = (*standing.hops, _Hop(standing.state, put), hop)
+                        cell = self._asker.cell(question, granted)
+                        path = Path(member, tuple(map(self._step, hops)), target, cell)
+                        search.found[member.arn] = path
+                        yield path
 
     def openers(self, member: Member) -> tuple[str, ...]:
         """Return the labels of those who may become the role *member* in one step."""
@@ -245,6 +285,10 @@ class Paths:
             yield from self._by_calls(way, target)
 
     def _to_role(self, target: Member) -> Iterator[_Route]:
+        if target is self._new_role:
+            for way in _ways("a new role"):
+                yield from self._by_calls(way, target)
+            return
         if target.trust is None or target.service_linked:
             return
         yield from self._assuming(target, target.trust)
@@ -264,12 +308,12 @@ class Paths:
 
     def _assuming(self, target: Member, trust: PolicyDocument) -> Iterator[_Route]:
         """Yield how *target* may be assumed: by its trust policy, and policies of one's own."""
-        named, broad, alone = _audience(trust, self._account.number)
+        named, broad, everyone, alone = _audience(trust, self._account.number)
         question = Question(ASSUME, target.arn)
         theirs = [
             standing
-            for member in (self._account.members if named else ())
-            if member.arn in named
+            for member in (self._account.members if named or everyone else ())
+            if everyone or member.arn in named
             for standing in self._standings_of(member)
         ]
         if theirs:
@@ -294,6 +338,9 @@ def _first(way: Escalation, resource: str) -> Question:
     """Return the question of the first call of *way*, about *resource*."""
     first = way.steps[0]
     conditions = {"StringEquals": {PASSED_TO: first.service}} if first.service else {}
+    if first.action == CREATE_ROLE:
+        # A role that must have a boundary is limited by it, which is not followed.
+        conditions = {"Null": {"iam:PermissionsBoundary": "true"}}
     return Question(first.action, resource, conditions)
 
 
@@ -315,21 +362,27 @@ def _services(trust: PolicyDocument) -> Iterator[str]:
                     yield from names
 
 
-def _audience(trust: PolicyDocument, account: str) -> tuple[frozenset[str], bool, bool]:
-    """Return whom of *account* a trust policy names, whether all, and if so each differently."""
+def _audience(trust: PolicyDocument, account: str) -> tuple[frozenset[str], bool, bool, bool]:
+    """Return whom of *account* a trust policy names, and in which manner.
+
+    By ARN; by the account, whose own policies then have to allow; as everyone, who needs nothing
+    else. The last says whether those of the account have to be asked one by one.
+    """
     named: set[str] = set()
-    broad = each_alone = False
+    broad = everyone = each_alone = False
     for statement in trust.statements:
         each_alone = each_alone or bool(statement.conditions) or statement.effect == "Deny"
         if statement.effect == "Deny":
             continue
         if statement.principal is None or statement.principal.everyone:
-            broad = True
+            everyone = True
             continue
         for kind, names in statement.principal.ids:
             for name in names if kind == "AWS" else ():
-                if name in {"*", account} or name.endswith(f"::{account}:root"):
+                if name == "*":
+                    everyone = True
+                elif name == account or name.endswith(f"::{account}:root"):
                     broad = True
                 else:
                     named.add(name)
-    return frozenset(named), broad, each_alone or bool(named)
+    return frozenset(named), broad, everyone, each_alone or bool(named)
