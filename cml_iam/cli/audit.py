@@ -159,10 +159,7 @@ def audit(
         raise click.UsageError("give --accounts or --organization, not both")
     if not many and (role or external_id):
         raise click.UsageError("--role and --external-id need --accounts or --organization")
-    if who_else and not (live or many):
-        raise click.UsageError("--who-else is asked of an account: give --live as well")
-    if scps and not who_else:
-        raise click.UsageError("--scps is for --who-else")
+    others = _others(scps, who_else=who_else, of_account=live or many)
     if many and manager_profile:
         raise click.UsageError("--manager-profile is of one account; leave out --accounts")
     if not (live or many):
@@ -184,8 +181,7 @@ def audit(
             now,
             document,
             skip=frozenset(skip),
-            also=frozenset({"who-else"} if who_else else ()),
-            scps=read_json(scps) if scps else None,
+            **others,
         )
         audited = (
             _many(asked, accounts, role, external_id, parallel)
@@ -209,6 +205,16 @@ def audit(
     show(report, form or settings().output, severity)
     concluded = report.conclusion(severity)
     context.exit(judged(findings=concluded == "findings", unchecked=concluded == "incomplete"))
+
+
+def _others(scps: Path | None, *, who_else: bool, of_account: bool) -> dict[str, Any]:
+    """Return what is asked about other principals; raises UsageError where that cannot be."""
+    if who_else and not of_account:
+        raise click.UsageError("--who-else is asked of an account: give --live as well")
+    if scps and not who_else:
+        raise click.UsageError("--scps is for --who-else")
+    also = frozenset({"who-else"} if who_else else ())
+    return {"also": also, "scps": read_json(scps) if scps else None}
 
 
 def _check_skipped(skip: Iterable[str]) -> None:
