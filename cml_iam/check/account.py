@@ -38,9 +38,8 @@ def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Accou
     attached = scene.attached_if_read if scene.account == asked.site.account else None
     if attached is not None:
         whole = Answer(inputs=inputs_of(attached, scene.account)) + whole
-        if all(
-            each.how == "others" for each in whole.matrices
-        ):  # AWS may not be asked: our engine decides what was read
+        # Where AWS may not be asked, our engine decides what was read.
+        if all(each.how == "others" for each in whole.matrices):
             whole += decided_here(asked.site, attached, scene.account)
         whole = with_excerpts(trimmed(whole, text_of(attached)), texts_of(attached))
     calls = counted.calls + (manager.calls if manager else 0)
