@@ -21,21 +21,18 @@ from cml_iam.sandbox._conditions import (
     parse_conditions,
 )
 from cml_iam.sandbox._federation import AUDIENCE, Identity, issue_token
-from cml_iam.sandbox._images import CANONICAL, OWN_IMAGE, UBUNTU_IMAGE
-from cml_iam.sandbox._run import (
-    NOT_EXECUTABLE,
-    NOT_FOUND,
-    command_environment,
-    run_command,
-)
 from cml_iam.sandbox._sandbox import (
     ACCOUNT,
+    NOT_EXECUTABLE,
+    NOT_FOUND,
     REGION,
     Sandbox,
+    command_environment,
     foreign_variable,
+    run_command,
     start_sandbox,
 )
-from cml_iam.sandbox._world import AccessKey
+from cml_iam.sandbox._world import CANONICAL, OWN_IMAGE, UBUNTU_IMAGE, AccessKey
 
 __all__ = [
     "ACCOUNT",

@@ -20,8 +20,10 @@ from cml_iam.sandbox._asked_iam import (
     boundary_keys,
     iam_resources,
     resource_tags_of,
+    s3_actions,
+    s3_keys,
+    s3_resources,
 )
-from cml_iam.sandbox._asked_s3 import s3_actions, s3_keys, s3_resources
 from cml_iam.sandbox._services import resource_types
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from cml_iam.authorization import (
 )
 from cml_iam.engine import Request
 from cml_iam.facts import service_principal
-from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._launch import launches, profile_and_role, settle
 from cml_iam.sandbox._services import operation_model, resource_types
+from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.aws import wire
-from cml_iam.sandbox._faults import Fault
-from cml_iam.sandbox._rest import read_rest
 from cml_iam.sandbox._services import Protocol, action_of, models_of, prefix_of, speaks
-from cml_iam.sandbox._shapes import conflicting, missing, moment, read_value
-from cml_iam.sandbox._wire import form_fields
+from cml_iam.sandbox._shapes import conflicting, missing, moment, read_rest, read_value
+from cml_iam.sandbox._wire import Fault, form_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -151,25 +151,15 @@ def load_conditions(path: Path) -> Conditions:
 
 def parse_conditions(text: str, name: str = "faults") -> Conditions:
     """Return the conditions the TOML *text* called *name* describes; raises InputError."""
-    raw = parse_toml(text, name).value
-    reader = _Reader(name)
-    given = reader.members(raw, Conditions, "the file")
-    if "seconds" in given:
-        given["seconds"] = Seconds(**reader.members(given["seconds"], Seconds, "[seconds]"))
-    if "buckets" in given:
-        given["buckets"] = reader.buckets(given["buckets"])
-    for key, kind in (("no_capacity", Shortage), ("refuse", Refusal)):
-        listed = given.get(key, [])
-        reader.check(isinstance(listed, list), f"[[{key}]] is a list of tables")
-        given[key] = tuple(kind(**reader.members(each, kind, f"[[{key}]]")) for each in listed)
-    for each in given["refuse"]:
-        reader.check_refusal(each)
-    return Conditions(**given)
+    conditions: Conditions = _Reader(name).read(
+        parse_toml(text, name).value, Conditions, "the file"
+    )
+    return conditions
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Checks what the file *name* says."""
+    """Reads what the file *name* says."""
 
     name: str
 
@@ -177,42 +167,51 @@ class _Reader:
         if not held:
             raise InputError(f"{self.name}: {said}", remedy="see docs/sandbox.md")
 
-    def members(self, raw: Any, kind: type[Any], where: str) -> dict[str, Any]:
-        """Return the members of the table *raw*, each of the type *kind* declares."""
+    def read(self, raw: Any, kind: Any, where: str) -> Any:
+        """Return the *kind* of conditions that the table *raw* has."""
         self.check(isinstance(raw, dict), f"{where} is a table")
         known = {each.name: str(each.type) for each in fields(kind)}
-        for key, value in raw.items():
+        for key in raw:
             self.check(key in known, f"{where} has no `{key}`; it has {', '.join(known)}")
-            wanted = known[key]
-            if wanted == "bool":
-                self.check(isinstance(value, bool), f"`{key}` is true or false")
-            elif wanted in ("float", "int", "int | None"):
-                numbers = (int, float) if wanted == "float" else (int,)
-                number = isinstance(value, numbers) and not isinstance(value, bool)
-                self.check(number and value >= 0, f"`{key}` is a number from 0")
-            elif wanted == "str":
-                self.check(isinstance(value, str), f"`{key}` is a text")
-        missing = "operation" in known and "operation" not in raw
-        self.check(not missing, f"{where} needs its `operation`")
-        return dict(raw)
+        first = next(iter(known))
+        needed = first if kind in (Refusal, Buckets) else ""
+        self.check(not needed or needed in raw, f"{where} needs its `{needed}`")
+        value = kind(
+            **{key: self._value(each, known[key], key, where) for key, each in raw.items()}
+        )
+        if kind is Refusal:
+            self._check_refusal(value)
+        return value
 
-    def buckets(self, raw: Any) -> Mapping[str, Buckets]:
-        """Return the buckets of the table *raw*, by operation."""
-        self.check(isinstance(raw, dict), "[buckets] is a table")
-        return MappingProxyType({name: self._of(name, each) for name, each in raw.items()})
+    def _value(self, raw: Any, kind: str, key: str, where: str) -> Any:
+        match kind:
+            case "bool":
+                self.check(isinstance(raw, bool), f"`{key}` is true or false")
+            case "float" | "int" | "int | None":
+                number = type(raw) is int or (kind == "float" and type(raw) is float)
+                self.check(number and raw >= 0, f"`{key}` is a number from 0")
+            case "str":
+                self.check(isinstance(raw, str), f"`{key}` is a text")
+            case "Seconds":
+                return self.read(raw, Seconds, f"[{key}]")
+            case "Bucket" | "Bucket | None":
+                return self._bucket(raw, where)
+            case "Mapping[str, Buckets]":
+                self.check(isinstance(raw, dict), f"[{key}] is a table")
+                return MappingProxyType({name: self.read(raw[name], Buckets, name) for name in raw})
+            case _:
+                self.check(isinstance(raw, list), f"[[{key}]] is a list of tables")
+                listed = Shortage if key == "no_capacity" else Refusal
+                return tuple(self.read(each, listed, f"[[{key}]]") for each in raw)
+        return raw
 
-    def _of(self, name: str, raw: Any) -> Buckets:
-        given = {k: self._bucket(name, v) for k, v in self.members(raw, Buckets, name).items()}
-        self.check("requests" in given, f"the buckets of `{name}` need `requests`")
-        return Buckets(**given)
-
-    def _bucket(self, name: str, raw: Any) -> Bucket:
+    def _bucket(self, raw: Any, where: str) -> Bucket:
         pair = isinstance(raw, list) and len(raw) == 2
         numbers = pair and all(type(each) in (int, float) and each >= 0 for each in raw)
-        self.check(numbers, f"a bucket of `{name}` is its size and its refill: [5, 2]")
+        self.check(numbers, f"a bucket of `{where}` is its size and its refill: [5, 2]")
         return Bucket(float(raw[0]), float(raw[1]))
 
-    def check_refusal(self, refusal: Refusal) -> None:
+    def _check_refusal(self, refusal: Refusal) -> None:
         """Refuse what could befall nothing, and what would do nothing."""
         service = refusal.operation.partition(":")[0]
         self.check(

@@ -16,9 +16,9 @@ from urllib.parse import parse_qs
 from cml_iam.engine import Request
 from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._call import read_call
-from cml_iam.sandbox._faults import Fault
 from cml_iam.sandbox._guard import compiled, moment, trust_policy
 from cml_iam.sandbox._own import assume, credentials
+from cml_iam.sandbox._wire import Fault
 from cml_iam.sandbox._world import Policies
 
 if TYPE_CHECKING:

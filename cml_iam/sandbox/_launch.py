@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.authorization import Image, Launch
-from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
     from cml_iam.sandbox._call import Call

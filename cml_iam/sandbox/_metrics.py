@@ -13,10 +13,9 @@ from itertools import groupby
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.sandbox._answers import result_answer
-from cml_iam.sandbox._faults import Fault
-from cml_iam.sandbox._pages import keep_place, place_of
+from cml_iam.sandbox._answers import keep_place, place_of, result_answer
 from cml_iam.sandbox._series import Metric, Sample, metrics_of, number_of, rounded, samples
+from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from copy import copy
 from importlib.util import find_spec
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlencode
+from urllib.parse import urlencode
 
 from cml_iam.aws import wire
 from cml_iam.errors import MissingExtraError
-from cml_iam.sandbox._faults import NOT_DONE, Fault
-from cml_iam.sandbox._wire import Answer
+from cml_iam.sandbox._wire import NOT_DONE, Answer, Fault, environ_of
 
 if TYPE_CHECKING:
     from cml_iam.sandbox._call import Call
@@ -119,68 +117,39 @@ class Moto:
         body = written["body"]
         body = urlencode(body) if isinstance(body, dict) else body
         endpoint = call.model.service_model.endpoint_prefix
-        environ = self._environ(endpoint, call.region, access_key_id) | {
-            "REQUEST_METHOD": written["method"],
-            "PATH_INFO": unquote(path, encoding="latin-1"),
-            "RAW_URI": path,
-            # Without a query moto would look for a form inside of any body.
-            "QUERY_STRING": query or f"x-id={call.operation}",
+        headers = {
+            **written["headers"],
+            "Host": f"{written.get('host_prefix', '')}{endpoint}.{call.region}.amazonaws.com",
+            "Authorization": (
+                f"AWS4-HMAC-SHA256 Credential={access_key_id}/20000101/{call.region}/{endpoint}"
+                "/aws4_request, SignedHeaders=host, Signature=checked"
+            ),
+            "x-moto-account-id": self.account,
         }
-        for name, value in written["headers"].items():
-            variable = name.upper().replace("-", "_")
-            environ[variable if variable == "CONTENT_TYPE" else f"HTTP_{variable}"] = value
-        prefix = written.get("host_prefix", "")
-        environ["HTTP_HOST"] = prefix + environ["HTTP_HOST"]
+        # Without a query moto would look for a form inside of any body.
+        target = f"{path}?{query or f'x-id={call.operation}'}"
         content = body.encode() if isinstance(body, str) else bytes(body)
         try:
-            return self._answer(environ, content)
+            return self._answer(environ_of(written["method"], target, headers, content))
         except ModuleNotFoundError as error:
             service = call.model.service_model.service_name
             said = f"The sandbox has no {service} without the package {error.name}, not installed"
             raise Fault(_UNKNOWN, f"{said} here: pip install 'moto[{service}]'") from error
 
-    def _environ(self, service: str, region: str, access_key_id: str) -> dict[str, Any]:
-        """Return the environment of a request that can only mean *service* in *region* here."""
-        return {
-            "SCRIPT_NAME": "",
-            "SERVER_NAME": "sandbox",
-            "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "REMOTE_ADDR": "127.0.0.1",
-            "HTTP_HOST": f"{service}.{region}.amazonaws.com",
-            "HTTP_AUTHORIZATION": (
-                f"AWS4-HMAC-SHA256 Credential={access_key_id}/20000101/{region}/{service}"
-                "/aws4_request, SignedHeaders=host, Signature=checked"
-            ),
-            "HTTP_X_MOTO_ACCOUNT_ID": self.account,
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
-            "wsgi.errors": BytesIO(),
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
+    def _answer(self, environ: dict[str, Any]) -> Answer:
+        from werkzeug.test import run_wsgi_app
+
+        chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
+        kept = {
+            name.lower(): value
+            for name, value in headers.items()
+            if name.lower() in _KEPT or name.lower().startswith("x-amz-")
         }
-
-    def _answer(self, environ: dict[str, Any], body: bytes) -> Answer:
-        environ |= {"CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)}
-        started: list[Any] = []
-
-        def start(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
-            named = {name.lower(): each for name, each in headers}
-            started[:] = [int(status.split(maxsplit=1)[0]), named]
-
-        chunks = self._application(environ, start)
-        try:
-            content = b"".join(chunks)
-        finally:
-            if hasattr(chunks, "close"):
-                chunks.close()
-        status, headers = started
-        kept = {k: v for k, v in headers.items() if k in _KEPT or k.startswith("x-amz-")}
         if environ["REQUEST_METHOD"] == "HEAD" and "content-length" in headers:
             # An answer without its body says how long that would be.
             kept["content-length"] = headers["content-length"]
-        return Answer(status, content, headers.get("content-type", "text/xml"), kept)
+        code, kind = int(status.split(maxsplit=1)[0]), headers.get("content-type", "text/xml")
+        return Answer(code, b"".join(chunks), kind, kept)
 
 
 def _close_files(backend: Any) -> None:

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.policy import Arn
 from cml_iam.sandbox._answers import result_answer
-from cml_iam.sandbox._documents import check_document
-from cml_iam.sandbox._faults import Fault
-from cml_iam.sandbox._iam_reads import account_details, credential_report
-from cml_iam.sandbox._last_accessed import generate_details, get_details
-from cml_iam.sandbox._principals import boundary_arn, tags_of
-from cml_iam.sandbox._regions import describe_regions
-from cml_iam.sandbox._simulate import (
+from cml_iam.sandbox._describe import describe_regions
+from cml_iam.sandbox._guard import check_document
+from cml_iam.sandbox._iam_reads import (
+    account_details,
     context_keys_for_custom_policy,
     context_keys_for_principal_policy,
+    credential_report,
+    generate_details,
+    get_details,
     simulate_custom_policy,
     simulate_principal_policy,
 )
+from cml_iam.sandbox._principals import boundary_arn, tags_of
+from cml_iam.sandbox._wire import Fault
 from cml_iam.sandbox._world import Session, new_key
 from cml_iam.secret import Secret
 

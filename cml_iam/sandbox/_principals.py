@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from cml_iam.authorization import Caller
 from cml_iam.engine import AttachedPolicy
 from cml_iam.policy import Arn
-from cml_iam.sandbox._faults import Fault, Unauthenticated
 from cml_iam.sandbox._signature import read_claim, verify
+from cml_iam.sandbox._wire import Fault, Unauthenticated
 from cml_iam.sandbox._world import Policies
 from cml_iam.secret import Secret
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from cml_iam.aws import wire
-from cml_iam.sandbox._faults import Unauthenticated
+from cml_iam.sandbox._wire import Unauthenticated
 
 if TYPE_CHECKING:
     from cml_iam.sandbox._wire import Message

@@ -6,22 +6,25 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.sandbox._addresses import with_public_names, with_shown_addresses
-from cml_iam.sandbox._answers import result_answer
+from cml_iam.sandbox._answers import check_page, in_pages, result_answer
 from cml_iam.sandbox._asked_ec2 import kind_of
-from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._describe import (
+    check_status,
+    instance_status,
+    passes,
+    with_public_names,
+    with_shown_addresses,
+)
 from cml_iam.sandbox._launch import network_of, profile_and_role
-from cml_iam.sandbox._pages import check_page, in_pages
-from cml_iam.sandbox._status import check_status, instance_status
 from cml_iam.sandbox._transitions import CHANGES, arrive, change, launched, only, seen
+from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
@@ -63,11 +66,8 @@ _THERE: Final[dict[str, tuple[Callable[[Any], Any], str, str]]] = {
 """By the prefix of an id: where to find what there is, the code if it is not, and its name."""
 
 _LOOKS: Final = frozenset({"DescribeInstances", "DescribeInstanceStatus"})
-_OURS: Final[dict[str, Callable[[Any], str]]] = {
-    "client-token": lambda instance: instance.client_token or "",
-    "instance-state-code": lambda instance: str(instance.state_code),
-}
-"""The filters of DescribeInstances that moto lacks: what they look at."""
+_OURS: Final = frozenset({"client-token", "instance-state-code"})
+"""The filters of DescribeInstances that moto lacks."""
 
 # https://www.w3.org/TR/xml/#charsets
 _NOT_IN_XML: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -266,11 +266,9 @@ def _described(world: World, call: Call, execute: Callable[[Call], Answer]) -> A
     theirs = [each for each in filters if each not in ours] or None
 
     def wanted(instance: Any) -> bool:
-        named = not ids or instance.id in ids
-        return named and all(
-            any(fnmatchcase(_OURS[each["Name"]](instance), value) for value in each["Values"])
-            for each in ours
-        )
+        code, token = str(instance.state_code), instance.client_token or ""
+        values = {"client-token": token, "instance-state-code": code}
+        return (not ids or instance.id in ids) and passes(ours, values)
 
     with only(backend, wanted):
         answer = in_pages(

@@ -11,12 +11,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
-from cml_iam.sandbox._answers import result_answer
-from cml_iam.sandbox._documents import check_document, check_trust
-from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._answers import in_pages, result_answer
+from cml_iam.sandbox._guard import check_document, check_trust
 from cml_iam.sandbox._own import OWN, check_boundary, find_user, set_boundary
-from cml_iam.sandbox._pages import in_pages
 from cml_iam.sandbox._principals import boundary_arn, is_aws, note_policies, tags_of
+from cml_iam.sandbox._wire import Fault
 from cml_iam.sandbox._world import new_id
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.sandbox._answers import result_answer
-from cml_iam.sandbox._faults import Fault
+from cml_iam.sandbox._wire import Fault
 from cml_iam.sandbox._world import Delay
 
 if TYPE_CHECKING:

@@ -1,7 +1,11 @@
-"""What the sandbox keeps beside moto's models: who may call, what was answered, what is delayed."""
+"""What the sandbox keeps beside moto's models: who may call, what was answered, what is delayed.
+
+The images a new sandbox has.
+"""
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
 from collections import Counter, OrderedDict
@@ -10,8 +14,8 @@ from datetime import UTC, datetime
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.errors import InputError
 from cml_iam.facts import known_regions, opt_in_regions, partition_of
-from cml_iam.sandbox._call import Call
 from cml_iam.sandbox._conditions import Conditions
 from cml_iam.sandbox._throttle import Throttle
 from cml_iam.secret import Secret
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cml_iam.engine import AttachedPolicy, Shape
+    from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._moto import Moto
     from cml_iam.sandbox._wire import Answer
 
@@ -202,3 +207,46 @@ class World:
         if len(self.messages) > _MOST_MESSAGES:
             self.messages.popitem(last=False)
         return name
+
+
+OWN_IMAGE: Final = "ami-0a1b2c3d4e5f60001"
+"""The account's own image, in the region the sandbox is started for."""
+
+UBUNTU_IMAGE: Final = "ami-0c1c30571d2dae5c9"
+"""A public image of somebody else."""
+
+CANONICAL: Final = "099720109477"
+"""https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
+
+
+def seed(world: World) -> None:
+    """Make the images of a new sandbox."""
+    register_image(world, OWN_IMAGE, world.region, world.account, "cml-2.9-worker")
+    name = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server"
+    register_image(world, UBUNTU_IMAGE, world.region, CANONICAL, name, public=True)
+
+
+def register_image(
+    world: World, image_id: str, region: str, owner: str, name: str, *, public: bool = False
+) -> None:
+    """Make the image *image_id* in *region*."""
+    if not re.fullmatch(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})", image_id):
+        raise InputError(f"not the id of an image: `{image_id}`")
+    from moto.ec2.models.amis import Ami
+
+    backend = world.ec2(region)
+    backend.amis[image_id] = Ami(
+        backend,
+        image_id,
+        name=name or image_id,
+        description=name or image_id,
+        owner_id=owner,
+        public=public,
+        virtualization_type="hvm",
+        architecture="x86_64",
+        root_device_type="ebs",
+        root_device_name="/dev/sda1",
+        hypervisor="xen",
+        image_location=f"{owner}/{name or image_id}",
+        region_name=f"{region}a",
+    )

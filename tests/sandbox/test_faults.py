@@ -88,7 +88,7 @@ def test_a_file_says_all_of_it(tmp_path: Path) -> None:
         ("[seconds]\npending = true", "`pending` is a number from 0"),
         ("[seconds]\npending = '1'", "`pending` is a number from 0"),
         ("[buckets]\nX = 3", "X is a table"),
-        ("[buckets]\nX = {}", "the buckets of `X` need `requests`"),
+        ("[buckets]\nX = {}", "X needs its `requests`"),
         ("[buckets]\nX = {requests = [1]}", "a bucket of `X` is its size and its refill"),
         ("[buckets]\nX = {requests = ['a', 1]}", "a bucket of `X`"),
         ("refuse = 1", "[[refuse]] is a list of tables"),
