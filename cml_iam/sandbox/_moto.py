@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from copy import copy
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -61,7 +62,10 @@ class Moto:
             application.register_error_handler(Exception, _internal)
             return application
 
-        self._application = DomainDispatcherApplication(create)
+        dispatcher: Any = DomainDispatcherApplication(create)
+        # It would list the folder of moto's services for every request.
+        dispatcher.get_backend_for_host = cache(dispatcher.get_backend_for_host)
+        self._application = dispatcher
         self.reset()
 
     def of_account(self, account: str, partition: str) -> Moto:
