@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._wire import Answer
     from cml_iam.sandbox._world import World
 
-_NAME: Final = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _PATH: Final = re.compile(r"/|/[!-~]{1,510}/")
 _MOST_ATTACHED: Final = 10
 _MOST_TAGS: Final = 50
@@ -69,10 +68,8 @@ def complete_iam(principal: Principal, call: Call) -> Call:
 def check_iam(world: World, call: Call) -> None:
     """Raise Fault for what IAM refuses whoever asks: names and documents."""
     params = call.params
+    _check_names(call)
     match call.operation:
-        case "CreateUser" if not _NAME.fullmatch(params["UserName"]):
-            said = "The specified value for userName is invalid. It must contain only alphanumeric "
-            raise Fault("ValidationError", f"{said}characters and/or the following: +=,.@_-")
         case "CreatePolicy" | "CreatePolicyVersion":
             check_document(params["PolicyDocument"], MANAGED_POLICY_CHARACTERS)
         case "CreateRole":
@@ -81,6 +78,19 @@ def check_iam(world: World, call: Call) -> None:
             check_trust(params["PolicyDocument"])
         case "PutUserPolicy" | "PutGroupPolicy" | "PutRolePolicy":
             _check_inline(world, call)
+
+
+def _check_names(call: Call) -> None:
+    """Raise Fault for a name that the model's pattern and length do not allow."""
+    for name, value in call.params.items():
+        rules = call.model.input_shape.members[name].metadata
+        if not name.endswith("Name") or "pattern" not in rules:
+            continue
+        fits = re.fullmatch(rules["pattern"], value, re.ASCII)
+        if not fits or not rules.get("min", 1) <= len(value) <= rules.get("max", len(value)):
+            said = f"The specified value for {name[0].lower()}{name[1:]} is invalid. It must "
+            more = "contain only alphanumeric characters and/or the following: +=,.@_-"
+            raise Fault("ValidationError", said + more)
 
 
 def perform_iam(

@@ -208,3 +208,13 @@ def test_the_holders_of_a_policy_are_named_by_how_they_use_it(
     assert [each["RoleName"] for each in answer["PolicyRoles"]] == [f"{name}-{r}" for r in roles]
     only = iam.list_entities_for_policy(PolicyArn=arn, EntityFilter="Role", **asked)
     assert (only["PolicyUsers"], only["PolicyRoles"]) == ([], answer["PolicyRoles"])
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "a:b", "é", "x" * 129])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_name_has_only_the_letters_its_page_allows(kind: str, name: str, root: Identity) -> None:
+    operation, parameter, _, more = MAKERS[kind]
+
+    said = refused(getattr(root.client("iam"), operation), **{parameter: name}, **more)
+
+    assert (said.code, "alphanumeric" in said.message) == ("ValidationError", True)
