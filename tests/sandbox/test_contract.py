@@ -179,6 +179,7 @@ def _iam_role(iam: Any, arn: str, limit: str) -> None:
     iam.list_instance_profiles()
     iam.list_roles()
     iam.list_policies(Scope="Local")
+    iam.get_account_authorization_details()
     iam.get_account_summary()
     iam.get_role(RoleName="r")
     _iam_holder(iam, "role", {"RoleName": "r"}, arn)
