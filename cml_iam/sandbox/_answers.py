@@ -1,6 +1,4 @@
-"""Writing results and errors in the protocol the caller speaks.
-
-Answers in pages, as EC2 gives them: by MaxResults, with an opaque NextToken.
+"""Writing results and errors in the protocol the caller speaks, whole or in pages.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html#api-pagination
 """

@@ -1,10 +1,7 @@
-"""What a call of IAM is about.
+"""What a call of IAM or S3 is about.
 
+What is not listed here of S3, or takes more than one authorization, is the root's alone.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
-
-Which authorization an operation of S3 needs.
-
-What is not listed here, or takes more than one authorization, is the root's alone.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 """
 

@@ -1,7 +1,6 @@
-"""The front: authenticate, read, settle, authorize, and only then execute.
+"""The front: find the account, authenticate, read, settle, authorize, and only then execute.
 
-The other accounts of a sandbox: members of the organization that its first account manages.
-
+Other accounts are members of the organization that the first one manages.
 https://docs.aws.amazon.com/organizations/latest/userguide/orgs_getting-started_concepts.html
 """
 
@@ -26,7 +25,6 @@ from cml_iam.sandbox._principals import authenticate
 from cml_iam.sandbox._services import backends_of, prefix_of
 from cml_iam.sandbox._signature import read_claim
 from cml_iam.sandbox._strict import complete, perform
-from cml_iam.sandbox._throttle import suffer
 from cml_iam.sandbox._transitions import arrive
 from cml_iam.sandbox._wire import NOT_DONE, Fault, Unauthenticated, unauthenticated
 
@@ -104,8 +102,7 @@ def _answer(world: World, read: Call, do: Callable[[], Answer]) -> Answer:
     arrive(world)
     if world.throttle is not None:
         world.throttle.take(read, world.now())
-    return suffer(
-        world,
+    return world.suffering.answer(
         read.action,
         do,
         lambda fault: fault_answer(fault, read.protocol, read.service),

@@ -1,9 +1,6 @@
-"""The decision on every request, by the project's own engine, and the words of a refusal.
+"""The decision on every request, by the project's own engine, and on every new policy document.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
-
-The policy documents IAM takes, and its words for those it does not.
-
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_policies.html
 """

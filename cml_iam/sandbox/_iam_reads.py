@@ -1,12 +1,7 @@
-"""What IAM tells of an account: all of it at once, and the credential report.
+"""What IAM tells: all of an account, its credential report, simulations, and who used what when.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html
-
-Simulate* and GetContextKeysFor*, answered by the engine about the policies of this account.
-
-What principals used when, as IAM keeps track of it: attempts too, whether allowed or not.
-
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetServiceLastAccessedDetails.html
 """
 

@@ -1,7 +1,4 @@
-"""The sandbox as a value: started, used, stopped.
-
-A command that runs in the sandbox.
-"""
+"""The sandbox as a value: started, used by a command, stopped."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Values as a service's model has them: nothing unknown, nothing of another type, nothing missing.
+"""Reading values as a service's model has them: those of JSON and CBOR, and whole REST requests.
 
+Nothing is unknown, nothing of another type, nothing missing.
 https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
-
-Reading a request whose operation is named by method, path and query, as those of S3 are.
-
 https://smithy.io/2.0/aws/protocols/aws-restxml-protocol.html
 """
 

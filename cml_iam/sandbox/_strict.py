@@ -1,7 +1,6 @@
 """The steps around authorization, by service: complete, check, settle, perform.
 
-Where moto makes a trail that could not deliver anything, this one refuses, as CloudTrail does.
-
+A trail that could not deliver anything is refused, as CloudTrail does.
 https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html
 """
 

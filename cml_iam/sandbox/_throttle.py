@@ -1,13 +1,12 @@
-"""EC2's and CloudWatch's request limits: token buckets of the account, for each region.
+"""EC2's and CloudWatch's request limits, and what befalls calls by the sandbox's conditions.
 
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
-
-What befalls a call by the conditions of the sandbox: refused, late, or its answer lost.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
@@ -16,13 +15,12 @@ from cml_iam.sandbox._conditions import Bucket, Buckets
 from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._conditions import Refusal
     from cml_iam.sandbox._wire import Answer
-    from cml_iam.sandbox._world import World
 
 
 READS: Final = Buckets(Bucket(100, 20))
@@ -127,28 +125,34 @@ def _refusal(call: Call) -> Fault:
     return Fault("Throttling", "Rate exceeded", 400)
 
 
-def suffer(
-    world: World, action: str, do: Callable[[], Answer], failed: Callable[[Fault], Answer]
-) -> Answer:
-    """Answer a call of *action* by *do*, or with what befalls it; *failed* writes a fault."""
-    befalls = _befalling(world, action)
-    try:
-        for each in befalls:
-            if each.code:
-                raise Fault(each.code, each.message, each.status)
-        answer = do()
-    except Fault as fault:
-        answer = failed(fault)
-    seconds = sum(each.seconds for each in befalls)
-    return replace(answer, lost=any(each.lost for each in befalls), seconds=seconds)
+class Suffering:
+    """Counts the calls, and knows which of them the *refusals* befall."""
 
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        self._refusals = refusals
+        self._earlier: Counter[int] = Counter()
 
-def _befalling(world: World, action: str) -> list[Refusal]:
-    """Return what befalls this call of *action*, and count it."""
-    found = []
-    for number, each in enumerate(world.conditions.refuse):
-        if fnmatchcase(action, each.operation):
-            if each.befalls(action, world.befallen[number]):
-                found.append(each)
-            world.befallen[number] += 1
-    return found
+    def answer(
+        self, action: str, do: Callable[[], Answer], failed: Callable[[Fault], Answer]
+    ) -> Answer:
+        """Answer a call of *action* by *do*, or with what befalls it; *failed* writes a fault."""
+        befalls = self._befalling(action)
+        try:
+            for each in befalls:
+                if each.code:
+                    raise Fault(each.code, each.message, each.status)
+            answer = do()
+        except Fault as fault:
+            answer = failed(fault)
+        seconds = sum(each.seconds for each in befalls)
+        return replace(answer, lost=any(each.lost for each in befalls), seconds=seconds)
+
+    def _befalling(self, action: str) -> list[Refusal]:
+        """Return what befalls this call of *action*, and count it."""
+        found = []
+        for number, each in enumerate(self._refusals):
+            if fnmatchcase(action, each.operation):
+                if each.befalls(action, self._earlier[number]):
+                    found.append(each)
+                self._earlier[number] += 1
+        return found

@@ -1,6 +1,4 @@
-"""What comes over the wire and what goes back, before anything is understood of it.
-
-The errors AWS answers with, in the words of each service.
+"""Requests and answers on the wire, and the errors AWS answers with, in each service's words.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html

@@ -1,14 +1,11 @@
-"""What the sandbox keeps beside moto's models: who may call, what was answered, what is delayed.
-
-The images a new sandbox has.
-"""
+"""What the sandbox keeps beside moto's models: who may call, what was answered, what is delayed."""
 
 from __future__ import annotations
 
 import re
 import secrets
 import string
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import RLock
@@ -17,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import InputError
 from cml_iam.facts import known_regions, opt_in_regions, partition_of
 from cml_iam.sandbox._conditions import Conditions
-from cml_iam.sandbox._throttle import Throttle
+from cml_iam.sandbox._throttle import Suffering, Throttle
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
@@ -146,8 +143,7 @@ class World:
         """The regions the account has turned on."""
         self.conditions = conditions or Conditions()
         self.throttle = Throttle(self.conditions.buckets) if self.conditions.throttle else None
-        self.befallen: Counter[int] = Counter()
-        """How many calls came by each refusal of the conditions, by its number."""
+        self.suffering = Suffering(self.conditions.refuse)
         self.delays: dict[str, Delay] = {}
         self.healthy: dict[str, datetime] = {}
         """From when on the status checks of an instance are passed."""
