@@ -136,6 +136,9 @@ def _holder_lines(one: Holder, question: Question) -> Iterator[str]:
         yield from _why(cell.by, cell.remains, "       ")
     else:
         yield from _why(cell.by, cell.remains, "    ")
+    if one.tagging:
+        yield f"    it may tag it first: {one.tagging.action}"
+        yield from _why(one.tagging.by, one.tagging.remains, "       ")
     if one.opened_to:
         yield f"    sessions may be started by {', '.join(one.opened_to)}"
     if cell.reason:

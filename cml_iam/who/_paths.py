@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from cml_iam.facts import RESOURCE_TAG
 from cml_iam.lint import Escalation, escalations
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.principal import Holdings
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from cml_iam.who._reduced import Origin
 
 ASSUME: Final = "sts:AssumeRole"
+TAG: Final = "ec2:CreateTags"
 CREATE_ROLE: Final = "iam:CreateRole"
 POSSIBLE: Final = frozenset({"yes", "depends"})
 TRUST: Final = "its trust policy"
@@ -174,6 +176,26 @@ class Paths:
                         path = Path(member, tuple(map(self._step, hops)), target, cell)
                         search.found[member.arn] = path
                         yield path
+
+    def tagging(self, question: Question, member: Member, cell: Cell) -> Step | None:
+        """Return the call by which *member* gives the instance the tags that *cell* depends on.
+
+        It must be allowed while the instance does not have them. None where there is none.
+        """
+        context = cell.example.context if cell.example else {}
+        tags = {
+            key[len(RESOURCE_TAG) :]: value
+            for key, value in context.items()
+            if key.lower().startswith(RESOURCE_TAG) and isinstance(value, str)
+        }
+        if cell.answer != "depends" or not tags or not question.action.startswith("ec2:"):
+            return None
+        conditions = {
+            "StringEquals": {f"aws:RequestTag/{key}": value for key, value in tags.items()},
+            "StringNotEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()},
+        }
+        hop = _Hop(State(member), Question(TAG, question.resource, conditions))
+        return self._step(hop) if self._asker.possible(hop.question, hop.state) else None
 
     def openers(self, member: Member) -> tuple[str, ...]:
         """Return the labels of those who may become the role *member* in one step."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.who._asking import Cell, Question, State
-from cml_iam.who._paths import Path, Paths
+from cml_iam.who._paths import Path, Paths, Step
 
 if TYPE_CHECKING:
     from cml_iam.who._account import Account, Member
@@ -31,13 +31,15 @@ NOT_COVERED: Final = (
 class Holder:
     """What one principal may do: by its own policies (*cell*), or by the steps of a *path*.
 
-    *opened_to* are services, accounts and providers that may start sessions of a role.
+    *opened_to* are services, accounts and providers that may start sessions of a role. *tagging* is
+    the call by which it gives the resource the tags that its own permission depends on.
     """
 
     member: Member
     cell: Cell
     path: Path | None = None
     opened_to: tuple[str, ...] = ()
+    tagging: Step | None = None
 
     @property
     def standing(self) -> Standing:
@@ -67,6 +69,7 @@ def holders(question: Question, asker: Asker, paths: Paths | None) -> tuple[Hold
                 cell,
                 path if path and path.steps else None,
                 opened_to(member, asker.account) if cell.answer != "no" or path else (),
+                paths.tagging(question, member, cell) if paths else None,
             )
         )
     return tuple(sorted(answers, key=lambda each: each.rank))
@@ -116,18 +119,23 @@ def _holder_json(one: Holder) -> dict[str, Any]:
         "remains": list(cell.remains),
         "example": _request_json(cell),
         "steps": [
-            {
-                "action": each.action,
-                "on": each.on,
-                "by": [_origin_json(origin) for origin in each.by],
-                "remains": list(each.remains),
-            }
+            _step_json(each)
             for each in (one.path.steps if one.path and one.standing == "by steps" else ())
         ],
+        "tagging": _step_json(one.tagging) if one.tagging else None,
         "actsAs": one.path.actor.arn if one.path and one.standing == "by steps" else one.member.arn,
         "openedTo": list(one.opened_to),
         "reason": cell.reason or None,
         "otherReading": cell.colon or None,
+    }
+
+
+def _step_json(one: Step) -> dict[str, Any]:
+    return {
+        "action": one.action,
+        "on": one.on,
+        "by": [_origin_json(origin) for origin in one.by],
+        "remains": list(one.remains),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cml_iam.policy import load_policy
-from cml_iam.who import Account, Asker, Paths, Question, State
+from cml_iam.who import Account, Asker, Paths, Question, State, holders
 from tests.who.brute import (
     ACCOUNT,
     INSTANCE,
@@ -279,3 +279,44 @@ def test_a_policy_that_could_not_be_read_is_no_way() -> None:
         "undecided",
         "the policy `arn:aws:iam::aws:policy/Unknown` (not in the answer)",
     )
+
+
+TAGGED = {"aws:ResourceTag/ManagedBy": "cml-cloud-manager"}
+
+
+@pytest.mark.parametrize(
+    ("tagging", "first"),
+    [
+        (allow("ec2:CreateTags"), True),
+        (allow("ec2:CreateTags", "arn:aws:ec2:*:*:volume/*"), False),
+        (allow("ec2:CreateTags", StringEquals=TAGGED), False),
+        (allow("ec2:CreateTags", StringEquals={"aws:RequestTag/ManagedBy": "else"}), False),
+        (allow("ec2:CreateTags", StringLike={"aws:RequestTag/ManagedBy": "cml-*"}), True),
+        (allow("ec2:DescribeTags"), False),
+    ],
+)
+def test_who_may_set_the_tag_itself_is_told(tagging: Any, first: bool) -> None:
+    own = policy(allow("ec2:StopInstances", StringEquals=TAGGED), tagging)
+    asker = Asker(account([user("a", own)]), NOW)
+
+    (holder,) = holders(STOP, asker, Paths(asker))
+
+    assert holder.standing == "depends"
+    assert (holder.tagging is not None) is first
+
+
+SESSIONS = trusting({"AWS": ACCOUNT})["Statement"][0] | {
+    "Action": ["sts:AssumeRole", "sts:TagSession"]
+}
+
+
+@pytest.mark.parametrize(
+    ("trust", "answer"), [(trusting({"AWS": ACCOUNT}), "no"), (policy(SESSIONS), "depends")]
+)
+def test_tags_of_sessions_are_open_only_where_the_trust_policy_lets_them_be_passed(
+    trust: Any, answer: str
+) -> None:
+    own = policy(allow("ec2:StopInstances", StringEquals={"aws:PrincipalTag/team": "lab"}))
+    of = account(roles=[role("r", own, trust=trust, tags={"team": "web"})])
+
+    assert Asker(of, NOW).cell(STOP, State(of.members[0])).answer == answer
