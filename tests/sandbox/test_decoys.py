@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -68,6 +69,55 @@ def test_an_instance_profile_is_named_once(
 
     assert (said.code, said.status) == ("InvalidParameterCombination", 400)
     assert root.client("ec2").describe_instances()["Reservations"] == []
+
+
+@pytest.mark.parametrize("own", [{}, {"Placement": {"Tenancy": "default"}}])
+def test_a_profile_that_comes_from_a_launch_template_is_passed_too(
+    own: dict[str, Any], profiles: tuple[str, str], user: Make, root: Identity
+) -> None:
+    data = {
+        "ImageId": IMAGE,
+        "InstanceType": "c5.large",
+        "IamInstanceProfile": {"Name": "high"},
+        "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "b"}]}],
+    }
+    made = root.client("ec2").create_launch_template(
+        LaunchTemplateName=f"high-{len(own)}", LaunchTemplateData=data
+    )
+    someone = user(document(allow("ec2:*"), allow("iam:PassRole", on=profiles[1])))
+    template = {"LaunchTemplateId": made["LaunchTemplate"]["LaunchTemplateId"]}
+    launching = someone.client("ec2").run_instances
+    said = refused(launching, LaunchTemplate=template, MinCount=1, MaxCount=1, **own)
+
+    assert (said.code, "iam:PassRole" in said.message) == ("UnauthorizedOperation", True)
+
+
+@pytest.mark.parametrize(
+    ("scope", "content"),
+    [
+        ("ssm", gzip.compress(b'{"Name":"/p/a"}') + gzip.compress(b'{"Name":"/p/b"}')),
+        ("ssm", gzip.compress(b'{"Name":"/p/a","N\\u0061me":"/p/b"}')),
+        ("ssm", gzip.compress(b'{"Name":"arn:aws:ssm:us-east-1:111122223333:parameter/p/b"}')),
+        ("ssm", gzip.compress(b'{"Name":"/p/a/../b"}')),
+        ("logs", gzip.compress(b'{"Name":"/p/b"}')),
+    ],
+)
+def test_no_body_reads_another_parameter(
+    scope: str, content: bytes, user: Make, root: Identity
+) -> None:
+    for name in ("a", "b"):
+        root.client("ssm").put_parameter(
+            Name=f"/p/{name}", Value=f"value {name}", Type="String", Overwrite=True
+        )
+    someone = user(document(allow("ssm:*", on=f"arn:aws:ssm:{HERE}:parameter/p/a")))
+    headers = {
+        "Content-Type": "application/x-amz-json-1.1",
+        "Content-Encoding": "gzip",
+        "X-Amz-Target": "AmazonSSM.GetParameter",
+    }
+    _, body = send(someone, scope, content, headers=headers)
+
+    assert "value b" not in body
 
 
 @pytest.mark.parametrize("operation", ["GetParameters", "DeleteParameters"])
