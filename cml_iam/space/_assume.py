@@ -44,14 +44,7 @@ from cml_iam.space._examples import NAMES, RESOURCE_FIELD, base_type
 from cml_iam.space._globs import ACCOUNT_ID, INSIDE, REGION_NAME, Glob, Wild, glob
 from cml_iam.space._partitions import ARN_REGION, ARNS, PARTITION, Partitions
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice
-from cml_iam.space._values import (
-    can_be_typed,
-    compares_texts,
-    fits,
-    is_enough,
-    is_whole,
-    well_formed,
-)
+from cml_iam.space._values import CHECKS, can_be_typed, compares_texts, fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -443,9 +436,6 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "always": _is_present,
     "signed": _is_present,
     "absent": lambda _, value: value is None,
-    "filled": lambda _, value: value is None or any(value),
-    "whole": lambda _, value: is_whole(value),
-    "least": is_enough,
+    **CHECKS,
     "global": lambda _, value: value is None or value in map(first_region, PARTITIONS),
-    "typed": well_formed,
 }

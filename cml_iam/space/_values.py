@@ -88,9 +88,7 @@ class Query:
         return (
             *(each.test(context) for each in self.asked),
             *(fits(each, value) for each in self.extra),
-            well_formed(self.key, value),
-            is_whole(value),
-            is_enough(self.key, value),
+            *(check(self.key, value) for check in CHECKS.values()),
             value == [],
         )
 
@@ -149,6 +147,11 @@ def _lists(query: Query, singles: list[str]) -> tuple[list[Any], bool]:
     return [*known.values(), []], not pending
 
 
+def _is_filled(_: str, value: Any) -> bool:
+    """Say whether *value* is no list of nothing, and of nothing but empty texts."""
+    return not isinstance(value, list) or any(value)
+
+
 def well_formed(key: str, value: Any) -> bool:
     """Say whether *value* is of the type of *key*; one of unknown type always is."""
     kind = base_type(key)
@@ -158,13 +161,13 @@ def well_formed(key: str, value: Any) -> bool:
     return all(map(check, value)) if isinstance(value, list) else check(value)
 
 
-def is_whole(value: Any) -> bool:
+def _is_whole(_: str, value: Any) -> bool:
     """Say whether *value* is no number with a fraction."""
     found = number(value) if isinstance(value, str) else None
     return found is None or not is_finite(found) or Fraction(found).denominator == 1
 
 
-def is_enough(key: str, value: Any) -> bool:
+def _is_enough(key: str, value: Any) -> bool:
     """Say whether *value* is no number below the least that *key* can have."""
     known, found = known_key(key), number(value) if isinstance(value, str) else None
     return found is None or known is None or known.least is None or found >= known.least
@@ -180,6 +183,15 @@ _FORMED: Final[Mapping[str, Callable[[str], bool]]] = {
     "Account": lambda text: fits(ACCOUNT_ID, text),
     "Principal": lambda text: any(fits(each, text) for each in PRINCIPAL_ARNS),
 }
+
+
+CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
+    "typed": well_formed,
+    "whole": _is_whole,
+    "least": _is_enough,
+    "filled": _is_filled,
+}
+"""What facts say of the value of a key, by their kind: all of it distinguishes values."""
 
 
 def _singles(query: Query) -> tuple[list[str], bool, str]:

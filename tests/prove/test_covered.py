@@ -69,16 +69,18 @@ def test_every_expectation_is_covered_by_a_promise_or_listed_as_not_covered(name
 
 
 def refused(expectations: Sequence[Expectation], policy: PolicyDocument) -> list[Expectation]:
-    """Return the expectations that *policy* does not meet by allowing too much."""
-    return [each for each in expectations if each.expected == "refused" and is_done(each, policy)]
+    """Return the expectations that *policy* does not meet by allowing too much.
 
-
-def is_done(expectation: Expectation, policy: PolicyDocument) -> bool:
-    """Say whether *policy* allows what decides; of a launch elsewhere, all that it needs."""
+    What decides is enough, but of a launch elsewhere all that it needs has to be allowed.
+    """
     decide = compile_policies(identity=[policy]).decide
-    if expectation.id.startswith("RunInstances/other-region/"):
-        return all(decide(each).allowed for each in expectation.requests)
-    return any(decide(each).allowed for each in decisive(expectation))
+
+    def is_done(each: Expectation) -> bool:
+        if each.id.startswith("RunInstances/other-region/"):
+            return all(decide(request).allowed for request in each.requests)
+        return any(decide(request).allowed for request in decisive(each))
+
+    return [each for each in expectations if each.expected == "refused" and is_done(each)]
 
 
 def breaks_one(promises: tuple[Promise, ...], near: set[str], policy: PolicyDocument) -> bool:

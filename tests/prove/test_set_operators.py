@@ -47,3 +47,15 @@ def test_null_with_for_any_value_never_holds():
 
 def test_a_plain_operator_takes_an_empty_text_for_a_value():
     assert never(allowing({"StringEquals": {TAG: "cml"}}), FOREIGN).holds
+
+
+def test_a_list_of_nothing_hides_no_list_to_which_conditions_answer_alike():
+    others = {"ForAllValues:StringNotEquals": {"aws:TagKeys": ["", "Owner"]}}
+    named = {"Null": {"aws:TagKeys": "false"}}
+    statement = {"Effect": "Allow", "Action": "ec2:CreateTags", "Resource": WORKERS}
+    document = {"Version": "2012-10-17", "Statement": [{**statement, "Condition": others | named}]}
+
+    verdict = never(Policies((load_policy(document),)), Shape())
+
+    assert verdict.answer == "broken"
+    assert all(verdict.witness.request.context["aws:TagKeys"])
