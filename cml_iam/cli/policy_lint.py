@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +16,7 @@ from cml_iam.cli._exit import judged
 from cml_iam.cli._files import FORMS
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
-from cml_iam.cli._site import load_site
+from cml_iam.cli._site import find_site, load_site
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import decoded, open_regular, write_whole
 from cml_iam.sources import may_hold_policy
@@ -58,7 +58,7 @@ LEVELS = ("error", "warning", "info")
     default="warning",
     help="Least severity that makes the exit code 3.  [default: warning]",
 )
-@shared_options("output", "dry_run")
+@shared_options("site", "output", "verbose", "dry_run")
 @click.pass_context
 def lint(
     ctx: click.Context,
@@ -329,15 +329,23 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
 def kinds_of(subjects: Sequence[Subject], kind: Kind | None) -> dict[str, Kind]:
     """Return as what each policy is judged: as what its file says it is for, else as *kind*.
 
-    Without a *kind* the document is recognized.
+    Without a *kind* the site file may say it of a file (`[lint] kinds`), or the document does.
     """
     from cml_iam.lint import recognized_kind
+
+    site = find_site() if kind is None else None
+    patterns: Mapping[str, Any] = site.kinds if site else {}
+
+    def mapped(subject: Subject) -> Kind | None:
+        name = subject.start.file if subject.start else subject.name
+        return next((of for glob, of in patterns.items() if PurePath(name).match(glob)), None)
 
     def own(subject: Subject) -> Kind:
         if subject.kind and not (kind == "boundary" and subject.kind == "identity"):
             return subject.kind
         try:
-            return kind or recognized_kind(json.loads(subject.readings[0].text))
+            given = kind or mapped(subject)
+            return given or recognized_kind(json.loads(subject.readings[0].text))
         except (ValueError, RecursionError):
             return "identity"  # and a finding: nothing else was judged
 
@@ -352,8 +360,10 @@ def show(findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[
     """
     from cml_iam.lint import JUDGED_AS, is_complete
 
-    for finding in findings:
-        show_one(finding)
+    for finding, folded in fold(findings):
+        show_one(finding, () if settings().verbose else folded)
+        for each in folded if settings().verbose else ():
+            show_one(each)
     for problem in left:
         say(f"{UNKNOWN} {problem}")
     files = [each.place.file for each in findings if each.place]
@@ -365,8 +375,28 @@ def show(findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[
     say(summary(findings, len(kinds), len(left)))
 
 
-def show_one(finding: Finding) -> None:
-    """Print one finding: place and message; below, in this order, proof, remedy and page."""
+def fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
+    """Return the worst finding of each place, and the less severe ones of the same place.
+
+    Those of one severity at one place are shown each: their causes may differ.
+    """
+    by_place: dict[object, list[Finding]] = {}
+    for finding in findings:
+        by_place.setdefault(finding.place or id(finding), []).append(finding)
+    shown: list[tuple[Finding, list[Finding]]] = []
+    for at_place in by_place.values():
+        worst = max(each.severity for each in at_place)
+        first, *others = (each for each in at_place if each.severity == worst)
+        less = [each for each in at_place if each.severity < worst]
+        shown += [(first, less), *((each, []) for each in others)]
+    return shown
+
+
+def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
+    """Print one finding: place and message; below, in this order, proof, remedy and page.
+
+    Of those *folded* into it only the rules are named.
+    """
     word = finding.severity.word
     where = f"{finding.place}: " if finding.place else ""
     label = f" [{finding.statement}]" if finding.statement else ""
@@ -384,6 +414,10 @@ def show_one(finding: Finding) -> None:
         for line in json.dumps(finding.correction.as_json(), indent=2).splitlines():
             say(f"      {line}")
     say(f"    see: {finding.page}")
+    if folded:
+        names = ", ".join(f"{each.rule} {each.name} ({each.severity.word})" for each in folded)
+        rules = "1 more rule says" if len(folded) == 1 else f"{len(folded)} more rules say"
+        say(f"    and {rules} something of this place: {names}; -v shows each")
     say("")
 
 

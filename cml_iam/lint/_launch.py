@@ -12,7 +12,7 @@ from cml_iam.lint._ask import allowed, can_be, owing, sent
 from cml_iam.lint._corrections import further_statement, spelled_tag
 from cml_iam.lint._finding import Found, Step, listed
 from cml_iam.lint._subject import demands_text, ec2_action
-from cml_iam.lint._tags import besides, forbids_text, other_case
+from cml_iam.lint._tags import LIFECYCLE, besides, forbids_text, other_case
 from cml_iam.prove import Shape, where
 
 if TYPE_CHECKING:
@@ -154,11 +154,14 @@ def _run_element(item: Item) -> int | None:
 def health_locked_out(subject: Subject) -> Iterator[Found]:
     """Yield region restrictions that also keep the health check from DescribeRegions.
 
-    The manager's `health()` asks for the regions in whatever region its client was made for.
+    The manager's `health()` asks for the regions in whatever region its client was made for. A
+    policy is taken for a manager's if it allows to start, stop and terminate instances.
     """
-    if subject.kind != "identity":
+    operated = {name for item in subject.allows for name in LIFECYCLE if _operates(item, name)}
+    if subject.kind != "identity" or operated != set(LIFECYCLE):
         return
-    restricted = [item for item in subject.allows if _operates(item) and _region_place(item)]
+    managing = (e for e in subject.allows if any(_operates(e, name) for name in _OPERATIONS))
+    restricted = [item for item in managing if _region_place(item)]
     if not restricted:
         return
     named = {
@@ -185,11 +188,11 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
         )
 
 
-def _operates(item: Item) -> bool:
-    return any(f"ec2:{name}" in item.actions for name in _OPERATIONS)
+def _operates(item: Item, name: str) -> bool:
+    return f"ec2:{name}" in item.actions
 
 
-_OPERATIONS: Final = ("RunInstances", "StartInstances", "StopInstances", "TerminateInstances")
+_OPERATIONS: Final = ("RunInstances", *LIFECYCLE)
 
 
 def _region_place(item: Item) -> Place | None:

@@ -57,6 +57,7 @@ def site_from(value: Mapping[str, Any]) -> Site:
         expected=MappingProxyType(
             {name: tuple(each) for name, each in value.get("expected", {}).items()}
         ),
+        kinds=MappingProxyType(value.get("lint", {}).get("kinds", {})),
     )
 
 

@@ -159,6 +159,7 @@ class Site:
     fleet: Fleet = field(default_factory=Fleet)
     credentials: Credentials = field(default_factory=Credentials)
     expected: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    kinds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     doubts: tuple[Problem, ...] = field(default=(), compare=False)
 
     @property

@@ -359,3 +359,17 @@ def test_a_resource_of_very_many_wildcards_is_judged() -> None:
     }
 
     assert {each.rule for each in lint_text(document([statement]))} >= {"CML204", "CML206"}
+
+
+def test_the_health_check_is_a_matter_of_managers_alone() -> None:
+    def bound(*actions: str) -> str:
+        statement = {
+            "Effect": "Allow",
+            "Action": [f"ec2:{action}Instances" for action in actions],
+            "Resource": "arn:aws:ec2:*:111122223333:instance/*",
+            "Condition": {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}},
+        }
+        return document([statement])
+
+    assert [each.rule for each in lint_text(bound("Start", "Stop", "Terminate"))] == ["CML402"]
+    assert lint_text(bound("Start", "Stop")) == ()

@@ -182,3 +182,41 @@ def test_it_needs_neither_boto3_nor_rich_nor_jinja2() -> None:
     done = subprocess.run([sys.executable, "-c", code, GOOD], capture_output=True, text=True)
 
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_the_site_file_says_what_the_policies_of_a_folder_are_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    guard = {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [guard]})
+    for name in ("scp/guard.json", "other/guard.json"):
+        Path(name).parent.mkdir()
+        Path(name).write_text(text, "utf-8")
+    kinds = '[account]\nid = "111122223333"\n[lint.kinds]\n"scp/*.json" = "scp"\n'
+    Path("cml-iam.toml").write_text(kinds, "utf-8")
+
+    assert lint("-o", "json", "scp", "other") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["kinds"] == {"scp/guard.json": "scp", "other/guard.json": "identity"}
+
+    assert lint("-o", "json", "--kind", "boundary", "scp") == 0
+    assert json.loads(capsys.readouterr().out)["kinds"] == {"scp/guard.json": "boundary"}
+
+
+def test_less_severe_findings_of_one_place_are_folded_into_the_worst(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pass_any = {"Effect": "Allow", "Action": "iam:*", "NotResource": "arn:aws:iam::*:role/admin"}
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"Version": "2012-10-17", "Statement": [pass_any]}), "utf-8")
+
+    assert lint(str(path)) == 3
+    folded = capsys.readouterr().out
+    assert lint("-v", str(path)) == 3
+    whole = capsys.readouterr().out
+
+    assert "and 1 more rule says something of this place: CML605 any-linked-role (info)" in folded
+    assert "info CML605" not in folded
+    assert "info CML605 any-linked-role" in whole
+    assert folded.splitlines()[-1] == whole.splitlines()[-1]
