@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -193,6 +195,19 @@ def test_a_waiver_is_unused_only_where_what_it_waives_was_looked_for(
     report = make_report(NOW, [Answer(checks=checks, inputs=inputs)], waivers=given_)
 
     assert ("CML903" in rules(report)) is unused
+
+
+def test_every_check_has_a_function_of_its_name_and_says_what_it_costs() -> None:
+    ids = [each.id for each in ALL_CHECKS]
+    assert len(ids) == len(set(ids))
+    for each in ALL_CHECKS:
+        module = import_module(f"cml_iam.check.{each.module}")
+        assert list(signature(getattr(module, each.id.replace("-", "_"))).parameters)[:2] == [
+            "check",
+            "scene",
+        ]
+        assert (each.role is None) == (each.calls == "none"), each.id
+        assert set(each.needs) <= set(ids)
 
 
 def test_every_rule_of_the_audit_has_checks_that_find_it() -> None:

@@ -14,10 +14,10 @@ PERMISSIONS = load_catalogue().permissions
 SPECIFICATION = SHARED / "spec" / "aws-iam-setup.md"
 
 
-def test_there_are_twelve_permissions_each_once() -> None:
+def test_every_permission_is_there_once() -> None:
     actions = load_catalogue().actions
 
-    assert len(actions) == len(set(actions)) == 12
+    assert len(actions) == len(set(actions))
 
 
 @pytest.mark.skipif(not SPECIFICATION.exists(), reason="the specification is not here")
@@ -67,7 +67,6 @@ def test_only_ec2_has_the_key_ec2_region() -> None:
 
 def test_every_permission_is_used_by_a_method() -> None:
     assert all(each.methods for each in PERMISSIONS)
-    assert len({method for each in PERMISSIONS for method in each.methods}) == 13
 
 
 def test_an_action_the_manager_does_not_have_is_a_key_error() -> None:

@@ -57,13 +57,9 @@ def test_without_a_worker_what_needs_one_could_not_be_checked() -> None:
 
     health = WorkerManager(aws).health(probe=LAUNCH)
 
-    assert {each.action for each in health.having(Verdict.UNCHECKED)} == {
-        "ec2:StartInstances",
-        "ec2:StopInstances",
-        "ec2:TerminateInstances",
-        "ec2:CreateTags",
-        "ec2:DeleteTags",
-    }
+    needing = {each.action for each in load_catalogue().permissions if each.on_worker}
+    assert {each.action for each in health.having(Verdict.UNCHECKED)} == needing
+    assert {"ec2:StartInstances", "ec2:DeleteTags"} < needing
     assert health.having(Verdict.REFUSED) == ()
     assert not health.ok
     for each in health.having(Verdict.UNCHECKED):

@@ -53,5 +53,4 @@ def test_these_are_all_the_methods_of_the_catalogue_and_all_exist() -> None:
     named = {method for each in load_catalogue().permissions for method in each.methods}
 
     assert named == {*CALLS, "health"}
-    assert len(named) == 13
     assert all(callable(getattr(WorkerManager, name)) for name in named)
