@@ -54,6 +54,11 @@ class Problem:
     place: Place | None = None
     remedy: str | None = None
 
+    def as_json(self) -> dict[str, str | None]:
+        """Return it for a program."""
+        place = str(self.place) if self.place else None
+        return {"message": self.message, "place": place, "remedy": self.remedy}
+
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
         remedy = f" ({self.remedy})" if self.remedy else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cml_iam.check.refusal import why
 from cml_iam.engine import compile_policies
@@ -37,6 +37,36 @@ class Verification:
     def unchecked(self) -> tuple[Judgement, ...]:
         """The expectations that could not be checked."""
         return tuple(each for each in self.judgements if each.verdict == "unchecked")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a program: the counts, and every judgement with its requests."""
+        return {
+            "how": self.how,
+            "calls": self.calls,
+            "expectations": len(self.judgements),
+            "failed": len(self.failed),
+            "unchecked": len(self.unchecked),
+            "judgements": [_judgement_json(each) for each in self.judgements],
+        }
+
+
+def _judgement_json(judgement: Judgement) -> dict[str, Any]:
+    expectation = judgement.expectation
+    return {
+        "id": expectation.id,
+        "permission": expectation.permission,
+        "situation": expectation.situation,
+        "description": expectation.description,
+        "expected": expectation.expected,
+        "answer": judgement.answer,
+        "verdict": judgement.verdict,
+        "statements": list(judgement.statements),
+        "hint": judgement.hint or None,
+        "requests": [
+            {"action": each.action, "resource": each.resource, "context": dict(each.context)}
+            for each in expectation.requests
+        ],
+    }
 
 
 def verify_offline(

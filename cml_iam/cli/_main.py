@@ -125,14 +125,7 @@ def _as_json(error: errors.CmlIamError, code: Exit) -> dict[str, object]:
         "exit_code": int(code),
     }
     if isinstance(error, errors.DocumentError):
-        said["problems"] = [
-            {
-                "message": each.message,
-                "place": str(each.place) if each.place else None,
-                "remedy": each.remedy,
-            }
-            for each in error.problems
-        ]
+        said["problems"] = [each.as_json() for each in error.problems]
     if isinstance(error, errors.AwsError):
         said["aws"] = {"code": error.code, "operation": error.operation}
     return said

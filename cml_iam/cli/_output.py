@@ -11,7 +11,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -21,7 +22,7 @@ from cml_iam.secret import masked
 from cml_iam.visible import inert, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from rich.console import Console
@@ -50,14 +51,39 @@ def wants_json() -> bool:
     return settings().output == "json"
 
 
+def answer(value: Any, show: Callable[[], object], code: int | None = None) -> None:
+    """Give a command's answer: *value* as JSON where that is asked for, else what *show* prints.
+
+    With a *code* the command ends with it.
+    """
+    if wants_json():
+        print_json(value)
+    else:
+        show()
+    if code is not None:
+        click.get_current_context().exit(code)
+
+
 def print_json(value: Any) -> None:
-    """Print *value* as JSON on stdout."""
+    """Print *value* as JSON on stdout; one that has `as_json` says itself what it is as JSON."""
     click.echo(json_text(value, indent=2))
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
     """Return *value* as JSON; what a terminal would obey is written by its number."""
-    return masked(_OBEYED.sub(_as_escape, json.dumps(value, indent=indent, ensure_ascii=False)))
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=_plain)
+    return masked(_OBEYED.sub(_as_escape, text))
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON writes of *value*: what it says itself, else its fields."""
+    if hasattr(value, "as_json"):
+        return value.as_json()
+    if is_dataclass(value):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON")
 
 
 def _as_escape(found: re.Match[str]) -> str:

@@ -17,7 +17,7 @@ from cml_iam.cli._bootstrap import (
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._delivery import stores_from
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import OK, UNKNOWN, WARN, print_json, print_table, say, wants_json
+from cml_iam.cli._output import OK, UNKNOWN, WARN, answer, print_json, print_table, say, wants_json
 from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
 
@@ -96,10 +96,7 @@ def drift(**wanted: Any) -> None:
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)
     found = read_drift(aws, site, documents, **wishes(site, wanted))
-    if wants_json():
-        print_json(found.as_json())
-    else:
-        _say_drift(found)
+    answer(found, lambda: _say_drift(found))
     if found.differs:
         click.get_current_context().exit(Exit.CHANGES)
     if found.plan.unchecked:

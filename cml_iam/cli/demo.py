@@ -6,13 +6,21 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import BAD, OK, heading, note, print_json, progress, say, wants_json
+from cml_iam.cli._output import (
+    BAD,
+    OK,
+    answer,
+    heading,
+    note,
+    progress,
+    say,
+    wants_json,
+)
 from cml_iam.cli._settings import shared_options
 from cml_iam.demo import Check, run_demo
 from cml_iam.errors import InputError
@@ -26,8 +34,7 @@ from cml_iam.errors import InputError
     help="Leave the site file and the .env in this folder.",
 )
 @shared_options("output")
-@click.pass_context
-def demo(context: click.Context, keep: Path | None) -> None:
+def demo(keep: Path | None) -> None:
     """Run the whole main job in an embedded AWS: no account, no network, under a minute.
 
     Renders the hardened policy, lints it, bootstraps the user, verifies every permission, runs a
@@ -39,11 +46,11 @@ def demo(context: click.Context, keep: Path | None) -> None:
     with _folder(keep) as folder:
         checks = run_demo(folder, teller)
     wrong = [each for each in checks if not each.ok]
-    if wants_json():
-        print_json({"checks": [asdict(each) for each in checks], "failed": len(wrong)})
-    else:
-        _summary(checks, wrong, time.monotonic() - begun)
-    context.exit(Exit.FINDINGS if wrong else Exit.OK)
+    answer(
+        {"checks": checks, "failed": len(wrong)},
+        lambda: _summary(checks, wrong, time.monotonic() - begun),
+        Exit.FINDINGS if wrong else Exit.OK,
+    )
 
 
 class _Teller:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import wrap
@@ -19,13 +18,12 @@ from cml_iam.cli._output import (
     OK,
     UNKNOWN,
     WARN,
+    answer,
     console,
     heading,
     note,
-    print_json,
     progress,
     say,
-    wants_json,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.errors import CmlIamError
@@ -55,10 +53,7 @@ _MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: 
 )
 @shared_options("site", "output")
 @aws_options
-@click.pass_context
-def doctor(
-    context: click.Context, areas: tuple[str, ...], env_file: Path | None, admin_profile: str | None
-) -> None:
+def doctor(areas: tuple[str, ...], env_file: Path | None, admin_profile: str | None) -> None:
     """Find what keeps the manager from its work, and say what to do about it.
 
     Looks at the AREAS named, or at all: what answers at the endpoint, the clock, the files of
@@ -71,11 +66,7 @@ def doctor(
 
     with progress("looking at the manager"):
         found = examine(_scene(env_file, admin_profile), areas)
-    if wants_json():
-        print_json({"state": _worst(found), "diagnoses": [asdict(each) for each in found]})
-    else:
-        _print(found)
-    context.exit(_code(found))
+    answer({"state": _worst(found), "diagnoses": found}, lambda: _print(found), _code(found))
 
 
 def _scene(env_file: Path | None, admin_profile: str | None) -> Scene:

@@ -14,12 +14,11 @@ from cml_iam.cli._output import (
     BAD,
     OK,
     UNKNOWN,
+    answer,
     complain_remedies,
-    print_json,
     print_table,
     progress,
     say,
-    wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_create import probe_of_profile
@@ -41,8 +40,7 @@ _MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
 @click.option("--connection-only", is_flag=True, help="Ask for the regions, and try no permission.")
 @shared_options("site", "output")
 @aws_options
-@click.pass_context
-def health(context: click.Context, connection_only: bool) -> None:
+def health(connection_only: bool) -> None:
     """Say whether the manager can reach EC2, and which of its permissions it has.
 
     Every permission is tried in every region of the site, or in that of --region. Nothing is
@@ -59,11 +57,7 @@ def health(context: click.Context, connection_only: bool) -> None:
             lambda region: probe_of(here, region),
             permissions=not connection_only,
         )
-    if wants_json():
-        print_json(as_json(found))
-    else:
-        print_health(found)
-    context.exit(_code(found))
+    answer(as_json(found), lambda: print_health(found), _code(found))
 
 
 def probe_of(here: Scene, region: str) -> Launch | None:

@@ -10,7 +10,7 @@ import click
 
 from cml_iam.cli._ask import agreed
 from cml_iam.cli._delivery import key_options, rotator_of, schedule_options
-from cml_iam.cli._output import OK, WARN, note, print_json, print_table, say, wants_json
+from cml_iam.cli._output import OK, WARN, answer, note, print_json, print_table, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli.key_rotate import tell_step
 from cml_iam.errors import InputError
@@ -175,7 +175,6 @@ def delete(key_id: str, where: Where, stored: bool) -> None:
         note(f"{WARN} nothing was changed")
         return
     use = take(rotator, key_id, stored=stored)
-    if wants_json():
-        print_json({"deleted": key_id, "use": str(use)})
-    else:
-        say(f"{OK} {key_id} is deleted; it was {use}")
+    answer(
+        {"deleted": key_id, "use": str(use)}, lambda: say(f"{OK} {key_id} is deleted; it was {use}")
+    )

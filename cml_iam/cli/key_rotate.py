@@ -9,7 +9,7 @@ import click
 from cml_iam.cli._ask import agreed
 from cml_iam.cli._delivery import key_options, rotator_of, schedule_options
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import BAD, INFO, OK, WARN, note, print_json, say, wants_json
+from cml_iam.cli._output import BAD, INFO, OK, WARN, answer, note, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
 
 if TYPE_CHECKING:
@@ -92,10 +92,7 @@ def rollback(where: Where) -> None:
         tell_step(rollback_step(rotator))
         return
     done = undo(rotator)
-    if wants_json():
-        print_json({"done": done})
-    else:
-        say(f"{OK} {done}")
+    answer({"done": done}, lambda: say(f"{OK} {done}"))
 
 
 @click.command()
@@ -133,10 +130,7 @@ def status(where: Where, **spans: timedelta) -> None:
 
 def tell_step(words: str) -> None:
     """Print what would be done."""
-    if wants_json():
-        print_json({"done": False, "would": words})
-    else:
-        say(f"{INFO} would do: {words}")
+    answer({"done": False, "would": words}, lambda: say(f"{INFO} would do: {words}"))
 
 
 def _tell(outcome: Progress) -> None:

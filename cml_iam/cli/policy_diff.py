@@ -15,11 +15,10 @@ from cml_iam.cli._output import (
     OK,
     UNKNOWN,
     WARN,
+    answer,
     heading,
-    print_json,
     progress,
     say,
-    wants_json,
 )
 from cml_iam.cli._proof_text import assumption_json, assumption_lines, key_line
 from cml_iam.cli._settings import settings, shared_options
@@ -77,10 +76,7 @@ def diff(context: click.Context, old: Path, new: Path) -> None:
     before, after = policies_of(_documents(old)), policies_of(_documents(new))
     with progress("comparing", only_on_terminal=True):
         found = differences(before, after, find_site())
-    if wants_json():
-        print_json(as_json(found))
-    else:
-        _show(found, old, new)
+    answer(as_json(found), lambda: _show(found, old, new))
     unsure = found.verdict == "same" and found.other_reading
     context.exit(Exit.UNCHECKED if unsure else EXITS.get(found.verdict, Exit.CHANGES))
 
@@ -192,8 +188,8 @@ def _doubts(found: Comparison) -> Iterator[str]:
     for change in found.undecided:
         reason = found.verdicts[change].reason
         yield f"{UNKNOWN} could not decide whether any request is {change}: {reason}"
-    for change, answer in found.other_reading.items():
-        yield f"{WARN} {OTHER_READING[answer].format(change)}, {IF_COLONS}"
+    for change, reading in found.other_reading.items():
+        yield f"{WARN} {OTHER_READING[reading].format(change)}, {IF_COLONS}"
     if found.more:
         yield f"{WARN} there may be more differences than these"
 

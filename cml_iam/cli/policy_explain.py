@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_policies, read_policy
-from cml_iam.cli._output import BAD, INFO, OK, WARN, print_json, say, wants_json
+from cml_iam.cli._output import BAD, INFO, OK, WARN, answer, say
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.engine import Request, compile_policies
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
         Explanation,
         StatementReason,
     )
-    from cml_iam.errors import Problem
     from cml_iam.policy import PolicyDocument
 
 WORDS = {
@@ -118,11 +117,11 @@ def explain(
     context = sent_context(_one_action(action), resource, read_context(pairs), principal)
     explanation = authorizer.explain(Request(action, resource, principal, context))
     unsent = tuple(never_sent(action, resource, context))
-    if wants_json():
-        print_json({**_as_json(explanation, authorizer), "neverSent": list(unsent)})
-    else:
-        _print(explanation, authorizer, unsent)
-    click.get_current_context().exit(Exit.OK if explanation.outcome == "allowed" else Exit.FINDINGS)
+    answer(
+        explanation.as_json() | {"problems": authorizer.problems, "neverSent": unsent},
+        lambda: _print(explanation, authorizer, unsent),
+        Exit.OK if explanation.outcome == "allowed" else Exit.FINDINGS,
+    )
 
 
 def read_context(pairs: Iterable[str]) -> dict[str, str | list[str]]:
@@ -223,65 +222,3 @@ def _statement(reason: StatementReason) -> Iterator[str]:
     parts: tuple[ElementReason | ConditionReason, ...] = (*reason.elements, *reason.conditions)
     for part in parts:
         yield f"      {OK if part.matched else BAD} {part}"
-
-
-def _as_json(explanation: Explanation, authorizer: Authorizer) -> dict[str, Any]:
-    request = explanation.request
-    deciding = set(map(id, explanation.deciding))
-    return {
-        "outcome": explanation.outcome,
-        "allowed": explanation.outcome == "allowed",
-        "request": {
-            "action": request.action,
-            "resource": request.resource,
-            "principal": request.principal,
-            "context": dict(request.context),
-        },
-        "gates": [
-            {"type": gate.kind, "level": gate.level, "allows": gate.allowed}
-            for gate in explanation.gates
-        ],
-        "statements": [
-            {**_reason_as_json(each), "decides": id(each) in deciding}
-            for each in explanation.statements
-        ],
-        "notes": list(explanation.notes),
-        "problems": [_problem_as_json(each) for each in authorizer.problems],
-    }
-
-
-def _reason_as_json(reason: StatementReason) -> dict[str, Any]:
-    return {
-        "policy": reason.policy,
-        "type": reason.kind,
-        "level": reason.level,
-        "place": str(reason.place) if reason.place else None,
-        "statement": reason.label,
-        "effect": reason.effect,
-        "applies": reason.matched,
-        "reason": reason.reason,
-        "elements": [
-            {
-                "element": each.element,
-                "matched": each.matched,
-                "values": list(each.values),
-                "found": each.found,
-            }
-            for each in reason.elements
-        ],
-        "conditions": [
-            {
-                "operator": each.operator,
-                "key": each.key,
-                "values": list(each.values),
-                "found": None if each.found is None else list(each.found),
-                "matched": each.matched,
-            }
-            for each in reason.conditions
-        ],
-    }
-
-
-def _problem_as_json(problem: Problem) -> dict[str, Any]:
-    place = str(problem.place) if problem.place else None
-    return {"message": problem.message, "place": place, "remedy": problem.remedy}

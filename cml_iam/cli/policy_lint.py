@@ -14,11 +14,12 @@ import click
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import FORMS
-from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, print_json, say, wants_json
+from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, console, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import find_site, load_site
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import decoded, open_regular, write_whole
+from cml_iam.report import Item, Request, item_lines
 from cml_iam.sources import may_hold_policy
 
 if TYPE_CHECKING:
@@ -401,12 +402,19 @@ def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
     where = f"{finding.place}: " if finding.place else ""
     label = f" [{finding.statement}]" if finding.statement else ""
     say(f"{SYMBOL[word]} {where}{word} {finding.rule} {finding.name}{label}")
-    say(f"    {finding.message}")
-    for number, step in enumerate(finding.witness, start=1):
-        lead = f"{number}. " if len(finding.witness) > 1 else "e.g. "
-        say(f"      {lead}{step.says}: {step.outcome}")
-    if finding.remedy:
-        say(f"    fix: {finding.remedy}")
+    requests = tuple(Request(step.says, outcome=step.outcome) for step in finding.witness)
+    item = Item(
+        SYMBOL[word],
+        "plain",
+        word,
+        finding.rule,
+        finding.name,
+        message=finding.message,
+        requests=requests,
+        remedy=finding.remedy,
+    )
+    for line in item_lines(item, console().width if sys.stdout.isatty() else sys.maxsize):
+        say(line)
     if finding.correction:
         guess = finding.correction.claim == "guess"
         note = "check that this is meant" if guess else "`--fix` writes it if it is proved safe"

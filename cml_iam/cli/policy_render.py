@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cml_iam.catalogue import load_catalogue, permission_tables
-from cml_iam.cli._output import INFO, OK, WARN, note, print_json, print_table, wants_json
+from cml_iam.cli._output import INFO, OK, WARN, answer, note, print_json, print_table, wants_json
 from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
@@ -107,10 +106,7 @@ def documents() -> None:
 def permissions() -> None:
     """Print what the manager may do, and what for, as the documentation's tables."""
     catalogue = load_catalogue()
-    if wants_json():
-        print_json([asdict(each) for each in catalogue.permissions])
-    else:
-        click.echo(permission_tables(catalogue), nl=False)
+    answer(catalogue.permissions, lambda: click.echo(permission_tables(catalogue), nl=False))
 
 
 def _write_all(folder: Path) -> None:

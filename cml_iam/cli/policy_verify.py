@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from cml_iam.check.verify import Verification, verify_live, verify_offline
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._document import document_option, refuse_document
-from cml_iam.cli._exit import Exit, judged
+from cml_iam.cli._exit import judged
 from cml_iam.cli._files import read_policies, read_policy
 from cml_iam.cli._output import (
     BAD,
     OK,
     UNKNOWN,
-    print_json,
+    answer,
     print_matrix,
     progress,
     say,
-    wants_json,
 )
 from cml_iam.cli._settings import aws_options, refuse_aws_options, shared_options
 from cml_iam.cli._site import load_site
@@ -43,9 +41,7 @@ UNLISTED_ROW = "other actions (samples)"
 @click.option("--principal", metavar="ARN", help="With --live: this principal, not the site's.")
 @shared_options("site", "output")
 @aws_options
-@click.pass_context
 def verify(
-    context: click.Context,
     files: tuple[Path, ...],
     boundary: Path | None,
     document: Profile,
@@ -75,8 +71,8 @@ def verify(
         done = verify_offline(
             derive_expectations(site), _documents(site, files, document), _read(boundary)
         )
-    _show(done)
-    context.exit(_code(done))
+    code = judged(findings=bool(done.failed), unchecked=bool(done.unchecked))
+    answer(done, lambda: print_verification(done), code)
 
 
 def _live(site: Site, principal: str) -> Verification:
@@ -93,17 +89,6 @@ def _documents(site: Site, files: Sequence[Path], document: Profile) -> tuple[Po
 
 def _read(path: Path | None) -> PolicyDocument | None:
     return read_policy(path) if path else None
-
-
-def _code(done: Verification) -> Exit:
-    return judged(findings=bool(done.failed), unchecked=bool(done.unchecked))
-
-
-def _show(done: Verification) -> None:
-    if wants_json():
-        print_json(as_json(done))
-        return
-    print_verification(done)
 
 
 def print_verification(done: Verification) -> None:
@@ -165,34 +150,3 @@ def _verdict(done: Verification) -> str:
         count = len(done.unchecked)
         return f"{UNKNOWN} {count} of {total} expectations could not be checked ({done.how}{asked})"
     return f"{OK} all {total} expectations hold ({done.how}{asked})"
-
-
-def as_json(done: Verification) -> dict[str, Any]:
-    """Return *done* for a program: the counts, and every judgement with its requests."""
-    return {
-        "how": done.how,
-        "calls": done.calls,
-        "expectations": len(done.judgements),
-        "failed": len(done.failed),
-        "unchecked": len(done.unchecked),
-        "judgements": [_judgement_json(each) for each in done.judgements],
-    }
-
-
-def _judgement_json(judgement: Judgement) -> dict[str, Any]:
-    expectation = judgement.expectation
-    return {
-        "id": expectation.id,
-        "permission": expectation.permission,
-        "situation": expectation.situation,
-        "description": expectation.description,
-        "expected": expectation.expected,
-        "answer": judgement.answer,
-        "verdict": judgement.verdict,
-        "statements": list(judgement.statements),
-        "hint": judgement.hint or None,
-        "requests": [
-            {"action": each.action, "resource": each.resource, "context": dict(each.context)}
-            for each in expectation.requests
-        ],
-    }

@@ -26,7 +26,7 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import site_path
 from cml_iam.cli.worker_refused import explained
-from cml_iam.cli.worker_scene import Scene, scene, warn_of_namesakes, words, worker_json
+from cml_iam.cli.worker_scene import Scene, scene, warn_of_namesakes, words
 from cml_iam.cli.worker_show import newest, owners_of
 from cml_iam.cli.worker_wait import (
     cml_wait_option,
@@ -129,7 +129,7 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
         (ended,) = wait_until(here, [made], goal, given["timeout"])
         made, code = ended.worker, wait_code([ended])
     if wants_json():
-        print_json(worker_json(made))
+        print_json(made.as_json())
     context.exit(code)
 
 

@@ -25,12 +25,11 @@ from cml_iam.cli._metric_words import (
 )
 from cml_iam.cli._output import (
     UNKNOWN,
+    answer,
     console,
-    print_json,
     print_table,
     progress,
     say,
-    wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import length, scene
@@ -64,9 +63,7 @@ _TREND_MOST = 96
 @click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII only.")
 @shared_options("site", "output")
 @aws_options
-@click.pass_context
 def metrics(
-    context: click.Context,
     workers: tuple[str, ...],
     window: timedelta,
     named: tuple[str, ...],
@@ -88,11 +85,11 @@ def metrics(
             measures=measures_of(named, EVERY if workers else USAGE),
             metric_data=here.metric_data,
         )
-    if wants_json():
-        print_json([usage_json(each, used[each.id]) for each in found])
-    else:
-        _print(found, used, SIGNS if plain else levels_for(sys.stdout.encoding))
-    context.exit(could_ask(used))
+    answer(
+        [usage_json(each, used[each.id]) for each in found],
+        lambda: _print(found, used, SIGNS if plain else levels_for(sys.stdout.encoding)),
+        could_ask(used),
+    )
 
 
 def _print(found: Sequence[Worker], used: Mapping[str, Utilization], levels: str) -> None:

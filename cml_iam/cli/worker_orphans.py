@@ -8,10 +8,10 @@ import click
 
 from cml_iam import errors
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import INFO, OK, WARN, note, print_json, progress, say, wants_json
+from cml_iam.cli._output import INFO, OK, WARN, answer, note, print_json, progress, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
-from cml_iam.cli.worker_scene import Scene, scene, worker_json
+from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.cli.worker_show import report_failures
 from cml_iam.workers import (
     Looks,
@@ -44,14 +44,11 @@ def orphans(context: click.Context) -> None:
         listing = here.listing(managed_only=False)
         looks = looks_of(here.site) if here.site else Looks()
         found = find_orphans(here.manager, listing.workers, looks)
-    answered = [each for each in here.regions if each not in listing.failures]
-    if not answered:
+    regions = [each for each in here.regions if each not in listing.failures]
+    if not regions:
         context.exit(report_failures(listing))  # an empty list would be an answer
-    if wants_json():
-        print_json([_as_json(each) for each in found])
-    else:
-        _print(here, found, answered)
     likely = Exit.FINDINGS if any(each.likely for each in found) else Exit.OK
+    answer(found, lambda: _print(here, found, regions))
     context.exit(report_failures(listing) or likely)
 
 
@@ -69,15 +66,6 @@ def _print(here: Scene, found: Sequence[Orphan], answered: Sequence[str]) -> Non
     if found:
         ids = " ".join(each.worker.id for each in found if each.likely) or "ID"
         note(f"  to make workers of them, as an administrator: cml-iam worker adopt {ids}")
-
-
-def _as_json(orphan: Orphan) -> dict[str, Any]:
-    return {
-        **worker_json(orphan.worker),
-        "likely": orphan.likely,
-        "reasons": list(orphan.reasons),
-        "twin": orphan.twin,
-    }
 
 
 _BY_AN_ADMINISTRATOR = (
@@ -128,10 +116,7 @@ def _adopt(here: Scene, workers: Sequence[Worker]) -> tuple[Outcome, ...]:
 
 
 def _say_nothing_to_do() -> None:
-    if wants_json():
-        print_json([])
-    else:
-        say(f"{OK} nothing to do")
+    answer([], lambda: say(f"{OK} nothing to do"))
 
 
 def _explained(here: Scene, outcome: Outcome) -> Outcome:

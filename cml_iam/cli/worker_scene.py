@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -118,12 +118,6 @@ def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> 
         note("  commands will refuse the name as ambiguous; use an id instead")
     for region, error in listing.failures.items():
         note(f"{UNKNOWN} whether {region} has a worker called {name} is unknown: {error.message}")
-
-
-def worker_json(worker: Worker) -> dict[str, Any]:
-    """Return *worker* for a program."""
-    launched = worker.launched_at
-    return {**asdict(worker), "launched_at": launched.isoformat() if launched else None}
 
 
 def words(tags: Iterable[str]) -> dict[str, str]:

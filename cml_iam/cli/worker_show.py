@@ -16,6 +16,7 @@ from cml_iam.cli._output import (
     OK,
     UNKNOWN,
     WARN,
+    answer,
     as_csv,
     complain,
     complain_remedies,
@@ -29,7 +30,7 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.cli.worker_scene import Scene, scene, words, worker_json
+from cml_iam.cli.worker_scene import Scene, scene, words
 from cml_iam.clock import now, short_span
 from cml_iam.errors import InputError, NotFoundError
 from cml_iam.visible import visible
@@ -71,7 +72,7 @@ def list_workers(
     if not answered:
         context.exit(report_failures(listing))  # an empty list would be an answer
     if chosen == "json":
-        print_json([worker_json(each) for each in found])
+        print_json([each.as_json() for each in found])
     elif chosen == "csv":
         click.echo(workers_csv(found), nl=False)
     else:
@@ -89,9 +90,9 @@ def show(worker: str) -> None:
     if more:
         raise InputError(f"`{worker}` means {len(more) + 1} workers", remedy="name one")
     if wants_json():
-        print_json(worker_json(found))
+        print_json(found.as_json())
         return
-    said = worker_json(found)
+    said = found.as_json()
     tags = said.pop("tags")
     rows = [[name.replace("_", " "), _text(value)] for name, value in said.items()]
     print_table(
@@ -103,8 +104,7 @@ def show(worker: str) -> None:
 @click.argument("workers", nargs=-1)
 @shared_options("site", "output")
 @aws_options
-@click.pass_context
-def status(context: click.Context, workers: tuple[str, ...]) -> None:
+def status(workers: tuple[str, ...]) -> None:
     """Print the state and EC2's two status checks of WORKERS, ids or names (* and ?), or of all.
 
     Exits with 3 when a check of a running worker does not pass.
@@ -112,11 +112,11 @@ def status(context: click.Context, workers: tuple[str, ...]) -> None:
     here = scene()
     found = wanted_workers(here, workers)
     by_id = statuses(here.manager, found)
-    if wants_json():
-        print_json([_status_json(each, by_id.get(each.id)) for each in found])
-    else:
-        _print_statuses(found, by_id)
-    context.exit(_status_code(found, by_id))
+    answer(
+        [_status_json(each, by_id.get(each.id)) for each in found],
+        lambda: _print_statuses(found, by_id),
+        _status_code(found, by_id),
+    )
 
 
 def _print_statuses(found: Sequence[Worker], by_id: Mapping[str, InstanceStatus]) -> None:
@@ -163,7 +163,7 @@ def workers_csv(workers: Sequence[Worker]) -> str:
     """Return *workers* as CSV: lists by spaces, tags as JSON."""
     columns = [field.name for field in fields(Worker)]
     return as_csv(
-        columns, [[_csv_text(worker_json(each)[name]) for name in columns] for each in workers]
+        columns, [[_csv_text(each.as_json()[name]) for name in columns] for each in workers]
     )
 
 
@@ -266,8 +266,7 @@ def _status_code(found: Sequence[Worker], by_id: dict[str, InstanceStatus]) -> E
 )
 @shared_options("site", "output")
 @aws_options
-@click.pass_context
-def images(context: click.Context, pattern: str, owners: tuple[str, ...]) -> None:
+def images(pattern: str, owners: tuple[str, ...]) -> None:
     """Find images whose name fits PATTERN (* and ?) among trusted owners, the newest first.
 
     Exits with 3 when there is none.
@@ -275,11 +274,11 @@ def images(context: click.Context, pattern: str, owners: tuple[str, ...]) -> Non
     here = scene()
     trusted = owners or owners_of(here)
     found = here.manager.find_images(pattern, region=here.home, owners=trusted)
-    if wants_json():
-        print_json([asdict(each) for each in found])
-    else:
-        _print_images(here, pattern, trusted, found)
-    context.exit(Exit.OK if found else Exit.FINDINGS)
+    answer(
+        found,
+        lambda: _print_images(here, pattern, trusted, found),
+        Exit.OK if found else Exit.FINDINGS,
+    )
 
 
 def _print_images(here: Scene, pattern: str, owners: Sequence[str], found: Sequence[Image]) -> None:

@@ -23,7 +23,7 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
-from cml_iam.cli.worker_scene import Scene, length, scene, worker_json
+from cml_iam.cli.worker_scene import Scene, length, scene
 from cml_iam.errors import InputError
 from cml_iam.workers import DEFAULT_TIMEOUT, CmlAccess, Goal, Waited, Worker, wait_for
 
@@ -152,7 +152,7 @@ def wait(
     here = scene()
     ended = wait_until(here, here.find(workers), Goal(goal), timeout)
     if wants_json():
-        print_json([{**worker_json(each.worker), **waited_json(each)} for each in ended])
+        print_json([{**each.worker.as_json(), **waited_json(each)} for each in ended])
     context.exit(wait_code(ended))
 
 

@@ -40,7 +40,7 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
-from cml_iam.cli.worker_scene import Scene, length, scene, worker_json
+from cml_iam.cli.worker_scene import Scene, length, scene
 from cml_iam.cli.worker_show import state, uptime
 from cml_iam.workers import (
     Frame,
@@ -258,7 +258,7 @@ def _as_json(frame: Frame) -> dict[str, Any]:
         "at": frame.at.isoformat(),
         "workers": [
             {
-                **worker_json(each),
+                **each.as_json(),
                 "previous_state": frame.before.get(each.id),
                 "metrics": usage_json(each, frame.used[each.id]) if each.id in frame.used else None,
             }

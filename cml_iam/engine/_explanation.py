@@ -175,6 +175,38 @@ class StatementReason:
         """Everything that kept the statement from applying, or that it applies."""
         return "; ".join(map(str, self.failed)) or "it applies"
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a program."""
+        return {
+            "policy": self.policy,
+            "type": self.kind,
+            "level": self.level,
+            "place": str(self.place) if self.place else None,
+            "statement": self.label,
+            "effect": self.effect,
+            "applies": self.matched,
+            "reason": self.reason,
+            "elements": [
+                {
+                    "element": each.element,
+                    "matched": each.matched,
+                    "values": list(each.values),
+                    "found": each.found,
+                }
+                for each in self.elements
+            ],
+            "conditions": [
+                {
+                    "operator": each.operator,
+                    "key": each.key,
+                    "values": list(each.values),
+                    "found": None if each.found is None else list(each.found),
+                    "matched": each.matched,
+                }
+                for each in self.conditions
+            ],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class GateReason:
@@ -204,6 +236,28 @@ class Explanation:
         matched = tuple(each for each in self.statements if each.matched)
         effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(self.outcome)
         return tuple(each for each in matched if each.effect == effect)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a program."""
+        request, deciding = self.request, set(map(id, self.deciding))
+        return {
+            "outcome": self.outcome,
+            "allowed": self.outcome == "allowed",
+            "request": {
+                "action": request.action,
+                "resource": request.resource,
+                "principal": request.principal,
+                "context": dict(request.context),
+            },
+            "gates": [
+                {"type": gate.kind, "level": gate.level, "allows": gate.allowed}
+                for gate in self.gates
+            ],
+            "statements": [
+                {**each.as_json(), "decides": id(each) in deciding} for each in self.statements
+            ],
+            "notes": list(self.notes),
+        }
 
 
 def explain(request: Request, outcome: Outcome, gates: Sequence[Gate]) -> Explanation:

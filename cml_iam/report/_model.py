@@ -76,13 +76,13 @@ class Column:
 class Request:
     """One request behind a statement of the report, with how it was decided.
 
-    *context* has a line for each condition key.
+    *context* has a line for each condition key. Without an *action* what it *says* is all.
     """
 
     says: str
-    action: str
-    resource: str
-    outcome: str
+    action: str = ""
+    resource: str = ""
+    outcome: str = ""
     context: tuple[str, ...] = ()
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from sys import intern
 from typing import Any, TypeVar
@@ -50,6 +50,11 @@ class Worker:
     def label(self) -> str:
         """The name with the id, or the id alone, as messages call the worker."""
         return f"{visible(self.name)} ({self.id})" if self.name else self.id
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a program."""
+        launched = self.launched_at
+        return {**asdict(self), "launched_at": launched.isoformat() if launched else None}
 
     @property
     def address(self) -> str | None:

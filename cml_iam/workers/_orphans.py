@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import RefusedError
 from cml_iam.visible import visible
@@ -39,6 +39,11 @@ class Orphan:
     reasons: tuple[str, ...]
     likely: bool
     twin: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a program: the instance, and why it is taken for a worker."""
+        more = {"likely": self.likely, "reasons": list(self.reasons), "twin": self.twin}
+        return self.worker.as_json() | more
 
 
 @dataclass(frozen=True, slots=True)
