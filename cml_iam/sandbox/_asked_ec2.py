@@ -19,7 +19,7 @@ from cml_iam.authorization import (
 )
 from cml_iam.engine import Request
 from cml_iam.facts import service_principal
-from cml_iam.sandbox._launch import launches, profile_and_role, settle
+from cml_iam.sandbox._launch import launches, profile_and_role, settle, specified_tags
 from cml_iam.sandbox._services import operation_model, resource_types
 from cml_iam.sandbox._wire import Fault
 
@@ -190,7 +190,7 @@ def _others(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
     kinds = resource_types("ec2", call.operation)
     if not kinds:
         return describe(caller, call.action, call.region)
-    tags = _specified_tags(call)
+    tags = specified_tags(call)
     named = [resource(world, call.region, each) for each in _ids(call.params)]
     named = [each for each in (*named, *_named(world, call)) if each.kind in kinds]
     missing = {kind for kind, required in kinds.items() if required} - {e.kind for e in named}
@@ -228,14 +228,6 @@ def _passing(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
     service = service_principal("ec2", caller.partition)
     passed = {**context, "iam:PassedToService": service}
     return (Request("iam:PassRole", role, caller.arn, passed),)
-
-
-def _specified_tags(call: Call) -> dict[str, dict[str, str]]:
-    return {
-        each.get("ResourceType", ""): {t["Key"]: t.get("Value", "") for t in each.get("Tags", ())}
-        for each in call.params.get("TagSpecifications", ())
-        if isinstance(each, dict)
-    }
 
 
 def _ids(value: Any) -> Iterator[str]:

@@ -1,20 +1,7 @@
 """What a sandbox can be told to suffer: the pace, the delays and the refusals of the real AWS.
 
-A sandbox without any is as quick and as consistent as it can be. The values come from a file:
-
-    throttle = true                    # EC2's token buckets
-    metrics_since_launch = true        # no point older than the instance
-    agent_needs_profile = true         # no CloudWatch agent without an instance profile
-    [seconds]                          # how long things take
-    pending = 10
-    [buckets]                          # instead of EC2's own: size and refill per second
-    StartInstances = { requests = [5, 2], resources = [1000, 2] }
-    [[no_capacity]]
-    instance_type = "m5zn.metal"
-    zone = "us-east-1a"
-    [[refuse]]
-    operation = "ec2:StopInstances"
-    code = "InternalError"
+A sandbox without any is as quick and as consistent as it can be. docs/sandbox.md has the form of
+the file they come from.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def launches(world: World, call: Call) -> tuple[Launch, ...]:
         account=world.account,
         image=image(world, call.region, params["ImageId"]),
         instance_type=params["InstanceType"],
-        tags=_tags(call),
+        tags=specified_tags(call),
         subnet=subnet.id if subnet else network.get("SubnetId", "*"),
         subnet_account=subnet.owner_id if subnet else "",
         vpc=subnet.vpc_id if subnet else "*",
@@ -188,7 +188,8 @@ def profile_and_role(world: World, call: Call) -> tuple[str, str]:
     return profile.arn, profile.roles[0].arn
 
 
-def _tags(call: Call) -> dict[str, dict[str, str]]:
+def specified_tags(call: Call) -> dict[str, dict[str, str]]:
+    """Return the tags that *call* gives what it makes, by the kind of resource."""
     found: dict[str, dict[str, str]] = {}
     for each in call.params.get("TagSpecifications", ()):
         tags = {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", ())}

@@ -165,19 +165,20 @@ def start_sandbox(
         _ONE.release()
         raise
     try:
-        world = World(
-            moto,
-            account,
-            region,
+        world_of = partial(
+            World,
+            region=region,
             shape=simulate_shape,
             describes_until_arrived=describes_until_arrived,
             conditions=conditions,
             clock=clock,
         )
+        world = world_of(moto, account)
         if region not in world.regions:
             raise InputError(f"no such region: `{region}`")
         seed(world)
-        answer = _with_members(world, members).respond if members else partial(respond, world)
+        several = _with_members(world, members, world_of) if members else None
+        answer = several.respond if several else partial(respond, world)
         return Sandbox(world, moto, Server(answer, port, clock))
     except BaseException:
         moto.close()
@@ -185,20 +186,13 @@ def start_sandbox(
         raise
 
 
-def _with_members(first: World, members: Sequence[str]) -> Accounts:
+def _with_members(
+    first: World, members: Sequence[str], world_of: Callable[[Moto, str], World]
+) -> Accounts:
     """Return the accounts of an organization: the first manages it."""
 
     def make(account: str) -> World:
-        moto = first.moto.of_account(account, first.partition)
-        world = World(
-            moto,
-            account,
-            first.region,
-            shape=first.shape,
-            describes_until_arrived=first.describes_until_arrived,
-            conditions=first.conditions,
-            clock=first.clock,
-        )
+        world = world_of(first.moto.of_account(account, first.partition), account)
         share_managed_policies(first, world)
         return world
 

@@ -19,7 +19,7 @@ from cml_iam.sandbox._describe import (
     with_public_names,
     with_shown_addresses,
 )
-from cml_iam.sandbox._launch import network_of, profile_and_role
+from cml_iam.sandbox._launch import network_of, profile_and_role, specified_tags
 from cml_iam.sandbox._transitions import CHANGES, arrive, change, launched, only, seen
 from cml_iam.sandbox._wire import Fault
 
@@ -172,13 +172,14 @@ def _with_template_tags(call: Call, asked: Call) -> Call:
     if not template:
         return asked
     marks = {"id": template["LaunchTemplateId"], "version": template["Version"]}
-    tags = [{"Key": f"aws:ec2launchtemplate:{k}", "Value": v} for k, v in marks.items()]
-    specified = [*asked.params.get("TagSpecifications", ())]
-    for number, each in enumerate(specified):
-        if each.get("ResourceType") == "instance":
-            specified[number] = {**each, "Tags": [*each.get("Tags", ()), *tags]}
-            return asked.with_params(TagSpecifications=specified)
-    specified.append({"ResourceType": "instance", "Tags": tags})
+    tags = specified_tags(asked)
+    tags.setdefault("instance", {}).update(
+        {f"aws:ec2launchtemplate:{name}": value for name, value in marks.items()}
+    )
+    specified = [
+        {"ResourceType": kind, "Tags": [{"Key": k, "Value": v} for k, v in each.items()]}
+        for kind, each in tags.items()
+    ]
     return asked.with_params(TagSpecifications=specified)
 
 
