@@ -44,9 +44,9 @@ def derive_expectations(site: Site) -> tuple[Expectation, ...]:
     A call that violates a restriction which *site* does not have is expected to be allowed, so
     that a policy which refuses too much is found as surely as one that refuses too little.
     """
-    catalogue, stage = load_catalogue(), Stage.of(site)
+    catalogue, stage, active = load_catalogue(), Stage.of(site), site.restrict.active
     return tuple(
-        replace(each, expected="refused") if each.violates & site.restrict.active else each
+        replace(each, expected="refused") if each.violates & active else each
         for each in _all(catalogue, stage)
     )
 
