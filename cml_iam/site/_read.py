@@ -1,24 +1,51 @@
-"""The site file read: its text in, a Site or every problem with its place out."""
+"""The site file read: its text in, a Site or every problem with its place out.
+
+The schema says what a value may be; here are the values that do not go together, and the regions
+that AWS is not known to have, which are doubted and never refused.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Final
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.errors import DocumentError, InputError, SiteError
+from cml_iam.clock import parse_length
+from cml_iam.errors import DocumentError, InputError, Problem, SiteError
+from cml_iam.facts import known_regions, meant_region, partition_of
 from cml_iam.files import regular_text
-from cml_iam.located import located_problems, parse_toml
+from cml_iam.located import Located, located_problems, parse_toml
+from cml_iam.restrict import contradictions_of, grants_from, restrictions_from
 from cml_iam.shipped import shipped_text
-from cml_iam.site._build import site_from
-from cml_iam.site._check import contradictions
-from cml_iam.site._model import Site
-from cml_iam.site._regions import doubtful_regions
+from cml_iam.site._model import (
+    DEFAULT_BOUNDARY,
+    DEFAULT_GUARD,
+    DEFAULT_POLICY,
+    DEFAULT_USER,
+    IDLE_RULES,
+    Credentials,
+    Eks,
+    Fleet,
+    Idle,
+    Oidc,
+    RolesAnywhere,
+    Site,
+    WorkerProfile,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 LARGEST: Final = 1 << 20
 """Bytes of a site file; a thousand times the usual."""
+
+Keys = tuple[str | int, ...]
+"""The way to a value of the site file."""
 
 
 def load_site(path: Path) -> Site:
@@ -53,3 +80,141 @@ def parse_site(text: str, name: str = "<site>") -> Site:
         raise SiteError(problems)
     site = site_from(located.value)
     return replace(site, doubts=tuple(doubtful_regions(located, site.partition)))
+
+
+def site_from(value: Mapping[str, Any]) -> Site:
+    """Return the site that *value* describes."""
+    account, principal = value["account"], value.get("principal", {})
+    role = principal.get("role")
+    eks = value.get("eks")
+    return Site(
+        account=account["id"],
+        partition=account.get("partition", "aws"),
+        role=role,
+        user=None if role else principal.get("user", DEFAULT_USER),
+        path=principal.get("path", "/"),
+        policy=principal.get("policy", DEFAULT_POLICY),
+        boundary=principal.get("boundary", DEFAULT_BOUNDARY),
+        guard=principal.get("guard", DEFAULT_GUARD),
+        restrict=restrictions_from(value.get("restrict", {})),
+        grant=grants_from(value.get("grant", {})),
+        eks=Eks(**eks) if eks else None,
+        roles_anywhere=RolesAnywhere(**value["roles_anywhere"])
+        if "roles_anywhere" in value
+        else None,
+        oidc=Oidc(**value["oidc"]) if "oidc" in value else None,
+        ecs_region=value.get("ecs", {}).get("region"),
+        audit_names=MappingProxyType(value.get("audit", {})),
+        workers=MappingProxyType(
+            {name: _worker_profile(name, raw) for name, raw in value.get("workers", {}).items()}
+        ),
+        idle=_idle(value.get("idle", {})),
+        fleet=Fleet(**value.get("fleet", {})),
+        credentials=Credentials(**value.get("credentials", {})),
+        expected=MappingProxyType(
+            {name: tuple(each) for name, each in value.get("expected", {}).items()}
+        ),
+        kinds=MappingProxyType(value.get("lint", {}).get("kinds", {})),
+    )
+
+
+def _idle(raw: Mapping[str, Any]) -> Idle:
+    values = {name: raw[name] for name in IDLE_RULES.values() if name in raw}
+    if "window" in raw:
+        values["window"] = parse_length(raw["window"])
+    left_out = {
+        IDLE_RULES[rule]: None for rule in set(IDLE_RULES) - set(raw.get("rules", IDLE_RULES))
+    }
+    return Idle(**{**values, **left_out})
+
+
+def _worker_profile(name: str, raw: Mapping[str, Any]) -> WorkerProfile:
+    def frozen(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return MappingProxyType(dict(value))
+        return tuple(value) if isinstance(value, list) else value
+
+    return WorkerProfile(name, **{key: frozen(value) for key, value in raw.items()})
+
+
+def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
+    """Yield the regions named in the site file that *partition* is not known to have.
+
+    The list is as old as this release, so that a new region is doubted too, and works.
+    """
+    known = known_regions(partition)
+    for path, region in named_regions(located.value):
+        if region not in known:
+            yield Problem(
+                f"region `{region}` is not among the known ones of the partition `{partition}`",
+                located.name_place(path),
+                meant_region(region, known) or "it is used as written; a new region is no error",
+            )
+
+
+def named_regions(value: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
+    """Yield every region that a site file names, with its path."""
+    restrict = value.get("restrict", {})
+    for index, region in enumerate(restrict.get("regions", ())):
+        yield ("restrict", "regions", index), region
+    for region in restrict.get("images", ()):
+        yield ("restrict", "images", region), region
+    for name in ("eks", "ecs", "audit"):
+        if "region" in value.get(name, {}):
+            yield (name, "region"), value[name]["region"]
+    for name, profile in value.get("workers", {}).items():
+        if "region" in profile:
+            yield ("workers", name, "region"), profile["region"]
+        for zone in profile.get("subnets", ()):
+            yield ("workers", name, "subnets", zone), zone[:-1]
+
+
+def contradictions(located: Located) -> Iterator[Problem]:
+    """Yield what the schema cannot see: values that do not go together."""
+    site = site_from(located.value)
+    for path, region in named_regions(located.value):
+        if partition_of(region) != site.partition:
+            yield Problem(
+                f"region `{region}` is not in the partition `{site.partition}`",
+                located.name_place(path),
+                "set `account.partition`, or name a region of it",
+            )
+    for each in contradictions_of(site):
+        place = located.name_place(each.path) if each.name else located.place(each.path)
+        yield Problem(each.message, place, each.remedy)
+    yield from _refused_profiles(located, site)
+
+
+def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
+    """Yield what a worker profile asks for and the site's own policy would refuse."""
+    for name, profile in site.workers.items():
+        at = ("workers", name)
+        values: list[tuple[str, Keys, str]] = [
+            *(("instance_types", (n,), each) for n, each in enumerate(profile.instance_types)),
+            *(("security_groups", (n,), each) for n, each in enumerate(profile.security_groups)),
+            *(("subnets", (zone,), each) for zone, each in profile.subnets.items()),
+            *(("regions", (), each) for each in (profile.region,) if each),
+        ]
+        for option, place, each in values:
+            allowed = getattr(site.restrict, option)
+            if allowed and not any(fnmatchcase(each, pattern) for pattern in allowed):
+                yield Problem(
+                    f"worker profile `{name}`: `{each}` is not among `restrict.{option}`, "
+                    "so the policy refuses it",
+                    located.place((*at, option if place else "region", *place)),
+                    f"add it to `restrict.{option}`, or take another",
+                )
+        for index, each in enumerate(profile.instance_types):
+            if profile.virtualization == "metal" and ".metal" not in each:
+                yield Problem(
+                    f"worker profile `{name}`: `{each}` is no metal type",
+                    located.place((*at, "instance_types", index)),
+                    "take a metal one, or remove `virtualization`",
+                )
+            if profile.virtualization == "nested" and ".metal" in each:
+                yield Problem(
+                    f"worker profile `{name}`: `{each}` is a metal type, which needs no nested "
+                    "virtualization",
+                    located.place((*at, "instance_types", index)),
+                    'say `virtualization = "metal"`, or take a virtual type of c8i, m8i or r8i',
+                )
