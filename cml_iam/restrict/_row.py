@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from cml_iam.catalogue import Permission, load_catalogue
-from cml_iam.facts import TAGGING, Assumption
+from cml_iam.facts import TAGGING, Assumption, service
 from cml_iam.policy import Conditions, PolicyDocument, Shape, merged
 from cml_iam.restrict._options import Option, Restricted, Tag
 
@@ -137,6 +137,11 @@ class Only:
         where = f"arn:{partition or site.partition}:ec2:*:{owner}"
         return tuple(f"{where}:{self.type}/{each}" for each in self.ids)
 
+    def fails(self, site: Restricted) -> Shape:
+        """Return the launches that use another resource of the type."""
+        others = (f"arn:*:ec2:*:*:{kind}/*" for kind in launched_types() if kind != self.type)
+        return Shape((RUN,), not_resources=(*self.arns(site), *others))
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -217,10 +222,13 @@ class Restriction:
 
     *main* is one of the four that every site should have: what breaks it must work where it is
     absent. *splits* says that it is about one resource type of a launch, so that RunInstances needs
-    a statement for each type. *title* words the promise that no call breaks the rules, with {} for
-    what is listed; *promises* are those that need more words. *resources* are the only ones of a
-    type that a launch may use. *usual* says how a launch differs that meets the restriction, in a
-    region; *variants* are further launches that must be allowed; *cases* show what is refused.
+    a statement for each type. *resources* are the only ones of a type that a launch may use.
+
+    *title* words the promise that no call breaks rules and resources, with {} for what is listed;
+    *limits* are what no policy can promise of it; *promises* are those that need more words.
+
+    *usual* says how a launch differs that meets the restriction, in a region; *variants* are
+    further launches that must be allowed; *cases* show what is refused.
     """
 
     name: str
@@ -230,6 +238,7 @@ class Restriction:
     title: str = ""
     rules: Callable[[Restricted], Iterable[Rule]] = _none
     resources: Callable[[Restricted], Iterable[Only]] = _none
+    limits: tuple[Assumption, ...] = ()
     promises: Callable[[Restricted], Iterable[Promise]] = _none
     usual: Callable[[Restricted, str], Mapping[str, Any]] = _unchanged
     variants: Callable[[Restricted, str], Iterable[Mapping[str, Any]]] = _none
@@ -242,14 +251,18 @@ class Restriction:
 
     def promised(self, site: Restricted) -> Iterator[Promise]:
         """Yield what *site*, which has the restriction, promises by it."""
-        rules = tuple(self.rules(site))
+        rules, resources = tuple(self.rules(site)), tuple(self.resources(site))
+        meant: tuple[Rule | Only, ...] = (*resources, *rules)
         if self.title:
             value = getattr(site.restrict, self.name)
+            # A condition does not close a statement that names resources of another type.
+            tests = () if resources else (rule.tests[0].holds for rule in rules)
             yield Promise(
                 self.name.replace("_", "-"),
                 self.title.format(listing(value)) if "{}" in self.title else self.title,
-                tuple(rule.fails(site) for rule in rules),
-                closing=merged(*(rule.tests[0].holds for rule in rules)),
+                tuple(each.fails(site) for each in meant),
+                closing=merged(*tests),
+                limits=self.limits,
             )
         yield from self.promises(site)
 
@@ -280,11 +293,18 @@ def own(site: Restricted, kind: str, partition: str = "*") -> str:
     return f"arn:{partition}:ec2:*:{account}:{kind}/*"
 
 
-def listing(names: Sequence[str]) -> str:
-    """Return *names* as words, or how many they are."""
-    if len(names) > MAX_LISTED:
-        return f"the {len(names)} that the site names"
-    *most, last = names
+def launched_types() -> tuple[str, ...]:
+    """Return the resource types that AWS asks a launch about."""
+    ec2 = service("ec2")
+    action = ec2.action("RunInstances") if ec2 else None
+    return tuple(each.type for each in action.targets if each.type) if action else ()
+
+
+def listing(values: Sequence[str]) -> str:
+    """Return *values* as words, or how many they are."""
+    if len(values) > MAX_LISTED:
+        return f"the {len(values)} that the site names"
+    *most, last = values
     return f"{', '.join(most)} and {last}" if most else last
 
 

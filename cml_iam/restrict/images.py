@@ -18,9 +18,9 @@ from cml_iam.restrict._row import (
     Restriction,
     Rule,
     every,
+    launched_types,
     own,
 )
-from cml_iam.restrict.launch import launched_types
 
 _OWNED, _TAGGED = "ami-0a11009ed00000001", "ami-0a11009ed00000002"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cml_iam.facts import service
 from cml_iam.policy import Shape
 from cml_iam.restrict._options import Restricted
 from cml_iam.restrict._row import RUN, Case, Only, Promise, own
@@ -65,16 +64,3 @@ def launch_cases(site: Restricted, region: str) -> Iterator[Case]:
             name=f"{region}-{kind}",
             region=region,
         )
-
-
-def other_than(site: Restricted, only: Only) -> Shape:
-    """Return the launches that use a resource of the type which is not listed."""
-    others = (f"arn:*:ec2:*:*:{kind}/*" for kind in launched_types() if kind != only.type)
-    return Shape((RUN,), not_resources=(*only.arns(site), *others))
-
-
-def launched_types() -> tuple[str, ...]:
-    """Return the resource types that AWS asks a launch about."""
-    ec2 = service("ec2")
-    action = ec2.action("RunInstances") if ec2 else None
-    return tuple(each.type for each in action.targets if each.type) if action else ()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from cml_iam.facts import Assumption
 from cml_iam.restrict._options import Restricted, listed
-from cml_iam.restrict._row import Case, Only, Promise, Restriction
-from cml_iam.restrict.launch import other_than
+from cml_iam.restrict._row import Case, Only, Restriction
 
 GROUPS_OF_INTERFACE: Final = Assumption(
     "limit",
@@ -23,15 +21,6 @@ def _only(site: Restricted) -> Only:
     return Only("security-group", site.restrict.security_groups)
 
 
-def _promises(site: Restricted) -> Iterator[Promise]:
-    yield Promise(
-        "security-groups",
-        "no instance is launched with another security group",
-        (other_than(site, _only(site)),),
-        limits=(GROUPS_OF_INTERFACE,),
-    )
-
-
 SECURITY_GROUPS = Restriction(
     name="security_groups",
     options=(
@@ -42,8 +31,9 @@ SECURITY_GROUPS = Restriction(
             'a security group id is "sg-" and 8 or 17 hexadecimal digits',
         ),
     ),
+    title="no instance is launched with another security group",
     resources=lambda site: (_only(site),),
-    promises=_promises,
+    limits=(GROUPS_OF_INTERFACE,),
     usual=lambda site, _: {"security_groups": site.restrict.security_groups},
     cases=lambda _: (
         Case(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from cml_iam.restrict._options import Restricted, listed
-from cml_iam.restrict._row import Case, KeyTest, Only, Promise, Restriction, Rule
-from cml_iam.restrict.launch import other_than
+from cml_iam.restrict._row import Case, KeyTest, Only, Restriction, Rule
 
 _OTHER = {"subnet": "subnet-0f04e190000000001"}
 _OTHER_INTERFACE = {**_OTHER, "network_interface": "eni-0f04e190000000001"}
@@ -25,14 +22,6 @@ def _rule(site: Restricted) -> Rule:
     )
 
 
-def _promises(site: Restricted) -> Iterator[Promise]:
-    yield Promise(
-        "subnets",
-        "no instance is launched into another subnet",
-        (other_than(site, _only(site)), _rule(site).fails(site)),
-    )
-
-
 SUBNETS = Restriction(
     name="subnets",
     options=(
@@ -43,9 +32,9 @@ SUBNETS = Restriction(
             'a subnet id is "subnet-" and 8 or 17 hexadecimal digits',
         ),
     ),
+    title="no instance is launched into another subnet",
     rules=lambda site: (_rule(site),),
     resources=lambda site: (_only(site),),
-    promises=_promises,
     usual=lambda site, _: {"subnet": site.restrict.subnets[0]},
     variants=lambda site, _: ({"subnet": each} for each in site.restrict.subnets[1:]),
     cases=lambda _: (
