@@ -7,11 +7,10 @@ proof, so that documents, expectations and promises can be derived from it.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from cml_iam.restrict._options import Grants, Restricted, Restrictions, Tag
+from cml_iam.restrict._options import Contradiction, Grants, Restricted, Restrictions, Tag
 from cml_iam.restrict._row import (
     RUN,
     Case,
-    Contradiction,
     KeyTest,
     Only,
     Promise,

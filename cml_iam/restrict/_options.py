@@ -94,6 +94,16 @@ class Option:
     read: Callable[[Any], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Options that do not go together: at *path* in the site file, or the *name* there."""
+
+    message: str
+    path: tuple[str | int, ...]
+    remedy: str | None = None
+    name: bool = False
+
+
 def flag(name: str, description: str) -> Option:
     """Return an option that is on or off."""
     return Option(name, {"description": description, "type": "boolean", "default": False}, bool)

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from cml_iam.catalogue import Permission, load_catalogue
 from cml_iam.facts import TAGGING, Assumption, service
 from cml_iam.policy import Conditions, PolicyDocument, Shape, merged
-from cml_iam.restrict._options import Option, Restricted, Tag
+from cml_iam.restrict._options import Contradiction, Option, Restricted, Tag
 
 RUN: Final = "ec2:RunInstances"
 
@@ -196,16 +196,6 @@ class Promise:
         named = [action for shape in self.shapes for action in shape.actions]
         named += TAGGING if self.manner == "taken over" else ()
         return () if "*" in named else tuple(dict.fromkeys(named))
-
-
-@dataclass(frozen=True, slots=True)
-class Contradiction:
-    """Options that do not go together: at *path* in the site file, or the *name* there."""
-
-    message: str
-    path: tuple[str | int, ...]
-    remedy: str | None = None
-    name: bool = False
 
 
 def _none(*_: Any) -> tuple[Any, ...]:

@@ -12,10 +12,9 @@ from typing import Final
 
 from cml_iam.facts import LATER, TAGGING, Assumption
 from cml_iam.policy import Shape, merged
-from cml_iam.restrict._options import Restricted, Tag, tag
+from cml_iam.restrict._options import Contradiction, Restricted, Tag, tag
 from cml_iam.restrict._row import (
     Case,
-    Contradiction,
     KeyTest,
     Promise,
     Restriction,

@@ -8,11 +8,18 @@ from typing import Any
 
 from cml_iam.facts import EXAMPLE_REGIONS, OTHER_ACCOUNT, TAGGING
 from cml_iam.policy import Shape, merged
-from cml_iam.restrict._options import REGION, Option, Restricted, list_of, listed, tag
+from cml_iam.restrict._options import (
+    REGION,
+    Contradiction,
+    Option,
+    Restricted,
+    list_of,
+    listed,
+    tag,
+)
 from cml_iam.restrict._row import (
     RUN,
     Case,
-    Contradiction,
     KeyTest,
     Promise,
     Restriction,

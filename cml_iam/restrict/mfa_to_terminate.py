@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cml_iam.restrict._options import Restricted, flag
-from cml_iam.restrict._row import Case, Contradiction, KeyTest, Restriction, Rule
+from cml_iam.restrict._options import Contradiction, Restricted, flag
+from cml_iam.restrict._row import Case, KeyTest, Restriction, Rule
 
 KEY = "aws:MultiFactorAuthPresent"
 TERMINATE = "ec2:TerminateInstances"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
 from cml_iam.catalogue import load_catalogue
-from cml_iam.restrict._options import Restricted, listed
-from cml_iam.restrict._row import Case, Contradiction, KeyTest, Restriction, Rule
+from cml_iam.restrict._options import Contradiction, Restricted, listed
+from cml_iam.restrict._row import Case, KeyTest, Restriction, Rule
 
 KEY = "aws:SourceIp"
 _OTHER_ADDRESSES = ("198.51.100.66", "192.0.2.66", "8.8.8.8")
