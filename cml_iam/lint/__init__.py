@@ -6,16 +6,44 @@
 Each rule is a small function in one of these files and a line in the table `RULES`; a new one is
 a function, a line, its cases under `tests/lint/cases`, and what `policy rules ID` prints: a text in
 `explanations.json` and two documents in `examples`.
+
+What only names findings loads no rules: those are imported when they are asked for.
 """
 
-from cml_iam.lint._escalation import Escalation, Wanted, escalations
-from cml_iam.lint._explained import Example, Explained, explain_rule
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from cml_iam.lint._finding import KINDS, Finding, Kind, Severity, Step
-from cml_iam.lint._fix import Fixed, Suggestion, fix_text
-from cml_iam.lint._kept import lint_subjects
-from cml_iam.lint._kind import JUDGED_AS, recognized_kind
-from cml_iam.lint._lint import is_complete, lint_policies, lint_text, lint_texts
-from cml_iam.lint._rules import RULES, Rule
+
+if TYPE_CHECKING:
+    from cml_iam.lint._escalation import Escalation, Wanted, escalations
+    from cml_iam.lint._explained import Example, Explained, explain_rule
+    from cml_iam.lint._fix import Fixed, Suggestion, fix_text
+    from cml_iam.lint._kept import lint_subjects
+    from cml_iam.lint._kind import JUDGED_AS, recognized_kind
+    from cml_iam.lint._lint import is_complete, lint_policies, lint_text, lint_texts
+    from cml_iam.lint._rules import RULES, Rule
+
+_LATER: Final = {
+    "Escalation": "_escalation",
+    "Wanted": "_escalation",
+    "escalations": "_escalation",
+    "Example": "_explained",
+    "Explained": "_explained",
+    "explain_rule": "_explained",
+    "Fixed": "_fix",
+    "Suggestion": "_fix",
+    "fix_text": "_fix",
+    "lint_subjects": "_kept",
+    "JUDGED_AS": "_kind",
+    "recognized_kind": "_kind",
+    "is_complete": "_lint",
+    "lint_policies": "_lint",
+    "lint_text": "_lint",
+    "lint_texts": "_lint",
+    "RULES": "_rules",
+    "Rule": "_rules",
+}
 
 __all__ = [
     "JUDGED_AS",
@@ -42,3 +70,11 @@ __all__ = [
     "lint_texts",
     "recognized_kind",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value
