@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.check._answer import Answer, State
 from cml_iam.check._keys import over_age
-from cml_iam.credentials import MAX_KEY_AGE, account_of, list_keys, variables
+from cml_iam.credentials import account_of, list_keys, variables
 from cml_iam.errors import (
     AwsError,
     CmlIamError,
@@ -24,6 +24,7 @@ from cml_iam.errors import (
     InputError,
     NotFoundError,
 )
+from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.files import regular_text
 from cml_iam.principal import principal_of_arn
 

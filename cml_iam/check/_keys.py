@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import KeyLine, Spot
 from cml_iam.check._answer import Answer
-from cml_iam.credentials import MAX_KEY_AGE, account_of, key_use, list_keys
+from cml_iam.credentials import account_of, key_use, list_keys
+from cml_iam.facts import MAX_KEY_AGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -38,7 +38,6 @@ from cml_iam.credentials._revocation import (
 )
 from cml_iam.credentials._rotation import Status, resume, rotate, rotation_status, rotation_step
 from cml_iam.credentials._rotation_state import (
-    MAX_KEY_AGE,
     Progress,
     Rotation,
     Rotator,
@@ -56,7 +55,6 @@ from cml_iam.credentials._store import (
 )
 
 __all__ = [
-    "MAX_KEY_AGE",
     "STORE_FORMS",
     "AccessKey",
     "Contents",

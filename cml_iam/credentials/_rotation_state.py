@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from cml_iam.credentials import _files
 from cml_iam.credentials._files import close_folder
 from cml_iam.errors import InputError, RefusedError
+from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.principal import tags_of
 
 if TYPE_CHECKING:
@@ -210,8 +211,6 @@ def _parsed(text: str) -> datetime:
 
 OVERLAP: Final = timedelta(days=1)
 COOL_OFF: Final = timedelta(days=7)
-MAX_KEY_AGE: Final = timedelta(days=90)
-"""How old an access key may become, as the setup guide and CIS's benchmark for AWS ask."""
 STALE_LOCK: Final = timedelta(hours=1)
 """A rotation makes and delivers its key within minutes."""
 

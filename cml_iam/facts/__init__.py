@@ -24,6 +24,7 @@ from cml_iam.facts._arns import (
     service_principal,
 )
 from cml_iam.facts._context import never_sent, principal_account, principal_arn, sent_context
+from cml_iam.facts._limits import MAX_KEY_AGE
 from cml_iam.facts._requests import (
     LATER,
     OPERATORS,
@@ -85,6 +86,7 @@ __all__ = [
     "GLOBAL_NAMES",
     "GLOBAL_TYPES",
     "LATER",
+    "MAX_KEY_AGE",
     "OPERATORS",
     "OTHER_ACCOUNT",
     "PARTITIONS",

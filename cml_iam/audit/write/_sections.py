@@ -10,7 +10,7 @@ from cml_iam.audit._report import GROUPS
 from cml_iam.audit.write import _words as words
 from cml_iam.audit.write._codec import date_text
 from cml_iam.audit.write._items import findings_alike, items_of, matrices_alike, request_of
-from cml_iam.credentials import MAX_KEY_AGE
+from cml_iam.facts import MAX_KEY_AGE
 from cml_iam.report import (
     FAILED,
     NOTED,
