@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
 
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._site import find_site
@@ -15,9 +17,12 @@ from cml_iam.policy import PolicyDocument, parse_policy
 from cml_iam.sources import document_of, may_hold_policy, pseudo_of, read_source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cml_iam.sources import Kept, Source
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+_PARAMETERS: Final = "cml_iam.parameters"
 
 MOST = 512 << 20
 """Bytes of a file that is read at once and holds an account."""
@@ -122,7 +127,35 @@ def _is_attached(kept: Kept) -> bool:
 
 def _document(kept: Kept) -> PolicyDocument:
     site = find_site() if kept.template else None
-    return document_of(kept, pseudo_of(site.account, site.partition) if site else {})
+    known = pseudo_of(site.account, site.partition) if site else {}
+    return document_of(kept, {**parameters(), **known})
+
+
+def parameter_option(command: Command) -> Command:
+    """Add --parameter, the values of a template's parameters; read them with `parameters()`."""
+    return click.option(
+        "--parameter",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_store_parameters,
+        expose_value=False,
+        help="A parameter's value, where FILE is a CloudFormation template.",
+    )(command)
+
+
+def parameters() -> Mapping[str, str]:
+    """Return the values of a template's parameters that the running command was given."""
+    given: Mapping[str, str] = click.get_current_context().meta.get(_PARAMETERS, {})
+    return given
+
+
+def _store_parameters(
+    context: click.Context, _parameter: click.Parameter, values: Sequence[str]
+) -> None:
+    pairs = [value.partition("=") for value in values]
+    if any(not name or not equals for name, equals, _ in pairs):
+        raise click.BadParameter("write it as NAME=VALUE")
+    context.meta[_PARAMETERS] = {name: value for name, _, value in pairs}
 
 
 def _several(path: Path, kept: Sequence[Kept], message: str = "") -> InputError:

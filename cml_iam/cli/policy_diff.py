@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._files import policy_files, read_policies
+from cml_iam.cli._files import parameter_option, policy_files, read_policies
 from cml_iam.cli._output import (
     INFO,
     OK,
@@ -57,6 +57,7 @@ EXAMPLE = "Example:  cml-iam policy render | cml-iam policy diff attached.json -
 @click.command(epilog=EXAMPLE)
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
+@parameter_option
 @shared_options("site", "output", "verbose")
 @click.pass_context
 def diff(context: click.Context, old: Path, new: Path) -> None:

@@ -9,7 +9,7 @@ import click
 
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._files import read_policies, read_policy
+from cml_iam.cli._files import parameter_option, read_policies, read_policy
 from cml_iam.cli._output import BAD, INFO, OK, WARN, answer, say
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import load_site
@@ -81,6 +81,7 @@ EXAMPLE = (
 @click.option(
     "--scp", multiple=True, type=_FILE, metavar="FILE", help="An SCP; each is a level, root first."
 )
+@parameter_option
 @shared_options("site", "output", "verbose")
 def explain(
     action: str,

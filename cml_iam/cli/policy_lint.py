@@ -13,7 +13,7 @@ import click
 
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import judged
-from cml_iam.cli._files import FORMS
+from cml_iam.cli._files import FORMS, parameter_option, parameters
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, console, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import find_site, load_site
@@ -59,6 +59,7 @@ LEVELS = ("error", "warning", "info")
     default="warning",
     help="Least severity that makes the exit code 3.  [default: warning]",
 )
+@parameter_option
 @shared_options("site", "output", "verbose", "dry_run")
 @click.pass_context
 def lint(
@@ -281,7 +282,8 @@ def sorted_out(read: Sequence[tuple[str, str, bool]]) -> Given:
             given.unread.extend(error.problems)
             continue
         if source is not None:
-            given.kept.extend(map(subject_of, source.policies))
+            values = parameters()
+            given.kept.extend(subject_of(each, None, values) for each in source.policies)
             given.unread.extend(source.unread)
             if not source.policies and not source.unread:
                 given.skipped.append((name, f"it is {source.form}"))

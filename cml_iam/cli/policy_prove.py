@@ -12,7 +12,7 @@ import click
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._exit import judged as code_of
-from cml_iam.cli._files import read_policies, read_policy
+from cml_iam.cli._files import parameter_option, read_policies, read_policy
 from cml_iam.cli._output import (
     BAD,
     INFO,
@@ -76,6 +76,7 @@ NO_ALLOW = (
 @click.option("--equivalent", type=_FILE, metavar="REFERENCE", help="Grants the same as this.")
 @click.option("--never", metavar="REQUESTS", help="None of these requests is allowed.")
 @click.option("--always", metavar="REQUESTS", help="Each of these requests is allowed.")
+@parameter_option
 @shared_options("site", "output", "verbose")
 @click.pass_context
 def prove(

@@ -12,7 +12,7 @@ from cml_iam.check.verify import Verification, verify_live, verify_offline
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import judged
-from cml_iam.cli._files import read_policies, read_policy
+from cml_iam.cli._files import parameter_option, read_policies, read_policy
 from cml_iam.cli._output import (
     BAD,
     OK,
@@ -39,6 +39,7 @@ UNLISTED_ROW = "other actions (samples)"
 @document_option("Which policy of the site to judge when no FILES are given.")
 @click.option("--live", is_flag=True, help="Ask AWS's simulator about the principal in AWS.")
 @click.option("--principal", metavar="ARN", help="With --live: this principal, not the site's.")
+@parameter_option
 @shared_options("site", "output")
 @aws_options
 def verify(

@@ -5,12 +5,13 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/AWS_IAM.html
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, Problem
 from cml_iam.located import Located, parse_json
-from cml_iam.policy import VERSION_2012
-from cml_iam.sources._functions import function, is_absent
+from cml_iam.policy import VERSION_2012, scalar_text
+from cml_iam.sources._functions import function, is_absent, map_key
 from cml_iam.sources._kept import Address, Hint, Kept, Source, within
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def policies_in_template(located: Located) -> Source:
     """Return every policy document in the properties of the resources of a template."""
     policies: list[Kept] = []
     unread: list[Problem] = []
+    known = _mapped(located.value.get("Mappings"))
     for logical, resource in located.value["Resources"].items():
         path: Path = ("Resources", logical)
         if logical.startswith("Fn::"):
@@ -70,9 +72,23 @@ def policies_in_template(located: Located) -> Source:
                     message = f"`{logical}` has the policy of a VPC endpoint: not judged"
                     unread.append(Problem(message, located.place(path)))
                 else:
-                    policies.append(_kept(located, each, resource))
+                    policies.append(replace(_kept(located, each, resource), known=known))
     without = "" if policies or unread else " without a policy"
     return Source(f"a CloudFormation template{without}", tuple(policies), tuple(unread))
+
+
+def _mapped(mappings: Any) -> dict[str, str]:
+    """Return the texts of the template's `Mappings`, by `map_key`."""
+    members = mappings.items() if isinstance(mappings, dict) else ()
+    return {
+        map_key(name, top, second): scalar_text(value)
+        for name, tops in members
+        if isinstance(tops, dict)
+        for top, seconds in tops.items()
+        if isinstance(seconds, dict)
+        for second, value in seconds.items()
+        if not isinstance(value, dict | list)
+    }
 
 
 def _is_resource(value: Any) -> bool:

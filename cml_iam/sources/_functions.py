@@ -58,7 +58,44 @@ def pieces(value: Any, known: Mapping[str, str]) -> Pieces:
         return _sub(argument, known)
     if name == "Fn::Join":
         return _join(argument, known)
+    if name == "Fn::Select":
+        return _select(argument, known)
+    if name == "Fn::FindInMap":
+        return _find_in_map(argument, known)
     return OPEN
+
+
+def map_key(*steps: str) -> str:
+    """Return the name under which a value of the template's `Mappings` is known."""
+    return "/".join(("Fn::FindInMap", *steps))
+
+
+def _find_in_map(argument: Any, known: Mapping[str, str]) -> Pieces:
+    if not (isinstance(argument, list) and len(argument) == 3):
+        return OPEN
+    steps = [pieces(each, known) for each in argument]
+    if any(None in each for each in steps):
+        return OPEN
+    return (known.get(map_key(*("".join(map(str, each)) for each in steps))),)
+
+
+def _select(argument: Any, known: Mapping[str, str]) -> Pieces:
+    """Return one of a list that is written out, or of a text that is split."""
+    if not (isinstance(argument, list) and len(argument) == 2):
+        return OPEN
+    index, items = "".join(map(str, pieces(argument[0], known))), argument[1]
+    if called := function(items):
+        items = _split(called[1], known) if called[0] == "Fn::Split" else None
+    if not isinstance(items, list) or not index.isdecimal() or int(index) >= len(items):
+        return OPEN
+    return pieces(items[int(index)], known)
+
+
+def _split(argument: Any, known: Mapping[str, str]) -> list[str] | None:
+    if not (isinstance(argument, list) and len(argument) == 2 and argument[0]):
+        return None
+    whole = pieces(argument[1], known)
+    return None if None in whole else "".join(map(str, whole)).split(str(argument[0]))
 
 
 def _literal(text: str) -> Pieces:

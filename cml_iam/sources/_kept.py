@@ -22,7 +22,8 @@ Hint = Literal["identity", "resource", "trust", "scp"]
 class Kept:
     """A policy in *file*: *label* is what it is called there, *written* what stands there.
 
-    *template* says that functions of CloudFormation can stand in it.
+    *template* says that functions of CloudFormation can stand in it, and *known* what its
+    `Mappings` say, by `map_key`.
     """
 
     file: str
@@ -30,6 +31,7 @@ class Kept:
     kind: Hint | None
     written: Located = field(repr=False)
     template: bool = False
+    known: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:

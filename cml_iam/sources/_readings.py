@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, Problem, UnsupportedError
@@ -35,7 +36,9 @@ _TEXTS: Final = {
 _UNNAMED: Final = "left-open"
 """A text that nothing else names."""
 
-_AS_DEPLOYED: Final = "give the policy as JSON, as it is deployed"
+_AS_DEPLOYED: Final = (
+    "give the values of parameters by --parameter NAME=VALUE, or the policy as JSON, as deployed"
+)
 _SITE: Final = (
     "name a site file with --site: its account and partition stand for AWS::AccountId and "
     "AWS::Partition"
@@ -60,14 +63,20 @@ def plain_subject(name: str, text: str) -> Subject:
     return Subject(name, None, (Reading(text),))
 
 
-def subject_of(kept: Kept, known: Mapping[str, str] | None = None) -> Subject:
+def subject_of(
+    kept: Kept,
+    known: Mapping[str, str] | None = None,
+    parameters: Mapping[str, str] = MappingProxyType({}),
+) -> Subject:
     """Return *kept* to be judged by lint; *known* are pseudo parameters, of the site if there is.
+
+    *parameters* are the values of the template's own.
 
     An account that is not known is one which the policy does not name: what is found is true of
     any. The region is one of the partition. Raises no error for whatever is written.
     """
-    values = {**(known or pseudo_of(_account(kept), "aws"))}
-    values["AWS::Region"] = first_region(values["AWS::Partition"])
+    values = {**kept.known, **parameters, **(known or pseudo_of(_account(kept), "aws"))}
+    values.setdefault("AWS::Region", first_region(values["AWS::Partition"]))
     start = kept.written.place()
     try:
         wide = _Fill(kept, values, wide=True).fill()
@@ -87,7 +96,7 @@ def document_of(kept: Kept, known: Mapping[str, str]) -> PolicyDocument:
     what breaks the grammar.
     """
     try:
-        filled = _Fill(kept, known, wide=True).fill()
+        filled = _Fill(kept, {**kept.known, **known}, wide=True).fill()
         left = tuple(filled.open)
     except _StructureError as error:
         left = error.args

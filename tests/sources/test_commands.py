@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cml_iam.cli._main import run
 from tests.conftest import Ran
 
 SITE = """
@@ -335,3 +336,51 @@ def test_fix_leaves_a_template_as_it_is(cml_iam: Callable[..., Ran], tmp_path: P
 
     assert (tmp_path / "t.yaml").read_text() == TEMPLATE + OPEN
     assert "templates and plans stay as they are" in ran.out
+
+
+FUNCTIONS = """
+Parameters:
+  Bucket: {Type: String}
+Mappings:
+  Names:
+    prod: {Prefix: labs}
+Resources:
+  Policy:
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      PolicyDocument:
+        Version: 2012-10-17
+        Statement:
+          - Effect: Allow
+            Action: s3:GetObject
+            Resource:
+              - !Sub
+                - arn:aws:s3:::${Bucket}/${Prefix}/*
+                - Prefix: !FindInMap [Names, prod, Prefix]
+              - !Join ["", ["arn:aws:s3:::", !Select [1, !Split [",", "one,two"]], "/*"]]
+"""
+
+
+def test_maps_and_lists_are_read_and_a_parameter_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(FUNCTIONS, "utf-8")
+
+    assert run(["policy", "lint", str(path)]) == 8
+    assert "`Fn::Sub` leaves `Resource` open" in capsys.readouterr().out
+
+    assert run(["policy", "lint", "--parameter", "Bucket=mine", str(path)]) == 0
+    assert "nothing found" in capsys.readouterr().out
+
+    asked = ["policy", "explain", "s3:GetObject", "--parameter", "Bucket=mine", "--policy"]
+    assert run([*asked, str(path), "--resource", "arn:aws:s3:::mine/labs/a"]) == 0
+    assert run([*asked, str(path), "--resource", "arn:aws:s3:::two/a"]) == 0
+    assert run([*asked, str(path), "--resource", "arn:aws:s3:::mine/other/a"]) != 0
+
+
+def test_a_parameter_without_a_value_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(FUNCTIONS, "utf-8")
+
+    assert run(["policy", "lint", "--parameter", "Bucket", str(path)]) == 2
