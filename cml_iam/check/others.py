@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from cml_iam.check._check import Check
     from cml_iam.check.scene import AccountScene
     from cml_iam.site import Site
+    from cml_iam.who import Origin
 
 SCPS_UNREAD: Final = "service control policies were not given"
 MAX_REASONS: Final = 3
+MAX_CALLS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def _finding(check: Check, held: Sequence[_Held], paths: Paths, account: str) ->
         "CML718",
         "; ".join(sentences),
         Spot(resource=member.arn, account=account),
-        remedy=_remedy(first.holder),
+        remedy=_remedy(own or held),
         severity=Severity.ERROR if sure else Severity.WARNING,
         witness=tuple(_asks(first.holder)),
     )
@@ -141,15 +143,30 @@ def _why(holder: Holder) -> str:
     return ", ".join(filter(None, (f"by {', '.join(by)}" if by else "", *holder.cell.remains)))
 
 
-def _remedy(holder: Holder) -> str:
-    """Return the smallest change: what allows the first call."""
-    first = holder.path.steps[0] if holder.path and holder.standing == "by steps" else None
-    by = first.by if first else holder.cell.by
-    example = holder.cell.example
-    action = first.action if first else example.action if example else ""
-    named = ", ".join(each.words for each in by if each.kind == "identity")
-    where = f"take {action} out of {named}" if named else f"deny {action}"
-    return f"{where}, or list `{holder.member.label}` under `[expected]` of the site file"
+def _remedy(held: Sequence[_Held]) -> str:
+    """Return the smallest change: leave a group, or give up what allows the first calls."""
+    calls: dict[str, None] = {}
+    origins: dict[Origin, None] = {}
+    for each in held:
+        path, cell = each.holder.path, each.holder.cell
+        if each.by_steps and path:
+            first = path.steps[0]
+            calls[first.action] = None
+            origins |= dict.fromkeys(e for e in first.by if e.kind == "identity")
+        elif cell.example is not None:
+            calls[cell.example.action] = None
+            origins |= dict.fromkeys(e for e in cell.by if e.kind == "identity")
+    label = held[0].holder.member.label
+    groups = {each.group for each in origins}
+    if len(groups) == 1 and None not in groups:
+        change = f"take `{label}` out of the group {groups.pop()}"
+    elif origins:
+        more = f" and {len(calls) - MAX_CALLS} other actions" if len(calls) > MAX_CALLS else ""
+        listed = ", ".join(list(calls)[:MAX_CALLS]) + more
+        change = f"take {listed} out of {', '.join(each.words for each in origins)}"
+    else:
+        change = f"deny {', '.join(calls)}"
+    return f"{change}, or list `{label}` under `[expected]` of the site file"
 
 
 def _asks(holder: Holder) -> Iterator[Ask]:

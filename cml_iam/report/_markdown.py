@@ -109,7 +109,7 @@ def _grid(grid: Grid) -> Part:
         _row(_code(name), *(_plain(f"{each.symbol} {each.word}") if each else "-" for each in row))
         for name, row in grid.rows
     ]
-    return heading + _columns("permission", *map(_plain, grid.columns)), rows
+    return heading + _columns(grid.of, *map(_plain, grid.columns)), rows
 
 
 def _cell(cell: Cell) -> str:

@@ -173,13 +173,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Rows by columns; a place may be absent. A grid of no rows is its title alone."""
+    """Rows by columns; a place may be absent. A grid of no rows is its title alone.
+
+    *of* is what a row is.
+    """
 
     title: str
     symbol: str
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, tuple[Place | None, ...]], ...] = ()
     accounts: tuple[str, ...] = ()
+    of: str = "permission"
 
     @property
     def requests(self) -> tuple[Request, ...]:

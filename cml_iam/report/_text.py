@@ -133,7 +133,7 @@ def _grid(grid: Grid, width: int) -> Iterator[str]:
         [name, *(f"{each.symbol} {each.word}" if each else NONE for each in places)]
         for name, places in grid.rows
     ]
-    columns = ["permission", *grid.columns]
+    columns = [grid.of, *grid.columns]
     for number, group in enumerate(_groups(columns, rows, width) if rows else ()):
         if number:
             yield ""

@@ -149,6 +149,9 @@ def test_each_of_six_ways_is_found_once_with_its_chain(seeded: Aws) -> None:
         "user/dave": "`user/dave` may pass the role worker: by statement 1 of own",
         "user/erin": "`user/erin` may stop the trail: by statement 1 of own",
     }
+    assert str(found[f"{ROOT}:user/alice"].remedy).startswith(
+        "take `user/alice` out of the group helpers, or list"
+    )
     assert found[f"{ROOT}:user/carol"].remedy == (
         "take ec2:CreateTags out of statement 1 of own, or list `user/carol` under `[expected]` of"
         " the site file"

@@ -131,3 +131,42 @@ def test_a_page_of_an_account_is_refused(cml_iam: Any, tmp_path: Path) -> None:
 
     assert ran.code == 2
     assert "one page of several" in ran.err
+
+
+def test_the_policy_of_the_resource_is_asked_beside_those_of_the_principal(
+    cml_iam: Any, tmp_path: Path
+) -> None:
+    key = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1"
+    said = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/carol"},
+        "Action": "kms:Decrypt",
+        "Resource": "*",
+    }
+    (tmp_path / "resources.json").write_text(json.dumps({key: policy(said)}))
+    asked = ("policy", "who-can", "kms:Decrypt", "on", key, "--account", "account.json")
+
+    without = cml_iam(*asked, "--scps", "scps.json", "--no-steps")
+    beside = cml_iam(
+        *asked, "--scps", "scps.json", "--no-steps", "--resource-policies", "resources.json"
+    )
+
+    assert without.out.endswith("• 4 no\n")
+    assert "yes        user/carol\n    by statement 1 of the resource's policy" in beside.out
+    assert beside.out.endswith("• 1 yes, 3 no\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--who-else",), "--who-else is asked of an account"),
+        (("--live", "--scps", "scps.json"), "--scps is for --who-else"),
+    ],
+)
+def test_the_audit_says_what_who_else_needs(
+    cml_iam: Any, options: tuple[str, ...], message: str
+) -> None:
+    ran = cml_iam("audit", *options)
+
+    assert ran.code == 2
+    assert message in ran.err

@@ -323,6 +323,7 @@ def _grids(matrices: Iterable[Matrix]) -> Iterator[Grid]:
                 for name in matrix.permissions
             ),
             accounts,
+            "principal" if matrix.how == "others" else "permission",
         )
 
 
