@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cml_iam.workers._cml import CmlAnswer
     from cml_iam.workers._metric import Utilization
     from cml_iam.workers._model import InstanceStatus, Worker
-    from cml_iam.workers._monitor import Report, Watched
+    from cml_iam.workers._monitor import Watched
 
 Row = tuple[Cell, ...]
 
@@ -65,7 +65,7 @@ def fleet_page(seen: Watched) -> Page:
 def fleet_document(seen: Watched) -> Document:
     """Return *seen* as a report: its head says whose fleet it is, and what is wrong."""
     report = seen.report
-    level, symbol, word = _verdict(report)
+    level, symbol, word = _verdict(seen)
     workers = seen.fleet.workers if seen.fleet else ()
     identity = seen.identity
     about = {
@@ -90,11 +90,15 @@ def fleet_document(seen: Watched) -> Document:
     )
 
 
-def _verdict(report: Report) -> tuple[Level, str, str]:
+def _verdict(seen: Watched) -> tuple[Level, str, str]:
+    report = seen.report
+    impaired = sum(_is_impaired(each) for each in seen.statuses.values())
     if not report.connected:
         return "error", FAILED, "EC2 cannot be used"
     if not report.ok:
         return "error", FAILED, "A permission is missing"
+    if impaired:
+        return "error", FAILED, f"EC2 answers; {plural(impaired, 'worker')} impaired"
     if report.unchecked:
         return "unknown", UNKNOWN, "EC2 answers; not all could be checked"
     return "good", PASSED, "All is well"
@@ -217,9 +221,13 @@ def _checks(worker: Worker, status: InstanceStatus | None) -> Cell:
         return Cell("2 of 2 passed", PASSED, level="good", under=events)
     said = f"system {status.system}, instance {status.instance}"
     under = "; ".join(filter(None, (said, events)))
-    if "impaired" in (status.system, status.instance):
+    if _is_impaired(status):
         return Cell("impaired", FAILED, level="error", under=under)
     return Cell("not passed yet", "◔", level="warning", under=under)
+
+
+def _is_impaired(status: InstanceStatus) -> bool:
+    return "impaired" in (status.system, status.instance)
 
 
 def _cml(answer: CmlAnswer | None) -> Cell:

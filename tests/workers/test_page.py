@@ -171,6 +171,8 @@ def test_a_worker_says_how_long_it_is_up_how_its_checks_are_and_whether_cml_is_r
     text = read(page_of(watched(*workers, statuses=statuses, cml=cml))).text
     rows = re.findall(r"lab-\d .*?(?=lab-\d|$)", text)
 
+    assert "✖ EC2 answers; 1 worker impaired" in text, "then all is not well"
+
     assert all("1d 6h" in row for row in rows)
     assert "✔ 2 of 2 passed instance-retirement" in rows[0]
     assert "✔ ready 2.9.0" in rows[0]

@@ -156,7 +156,7 @@ def test_every_cell_leads_to_the_statement_and_the_request_behind_it() -> None:
     cells = [e["href"][1:] for e in found.all("a") if e.get("href", "").startswith("#w0")]
 
     assert len(cells) == len(samples.MATRIX.cells)
-    (behind,) = re.findall(r'id="w0-1-2".*?</ol>', text, re.DOTALL)
+    (behind,) = re.findall(r'id="w0-1-2".*?</ul>', text, re.DOTALL)
     assert "Must be refused, is allowed." in behind
     assert "allowed by EC2TagManagement" in behind
     assert "aws:TagKeys = ManagedBy" in behind
