@@ -123,6 +123,15 @@ class AwsError(CmlIamError):
         self.code = code
         self.operation = operation
 
+    def as_json(self) -> dict[str, str | None]:
+        """Return it for a program."""
+        return {
+            "kind": type(self).__name__,
+            "code": self.code,
+            "message": self.message,
+            "remedy": self.remedy,
+        }
+
 
 class CredentialsError(AwsError):
     """No credentials, or AWS does not accept them."""

@@ -28,7 +28,7 @@ _IMAGE = (
     f"{_OF_ANOTHER_REGION}see `cml-iam worker images 'PATTERN'`; an image of somebody else has to "
     "be shared with this account, one of AWS Marketplace to be subscribed to"
 )
-_KEY_PAIR = f"{_OF_ANOTHER_REGION}see `aws ec2 describe-key-pairs`, or leave --key-name away"
+_KEY_PAIR = f"{_OF_ANOTHER_REGION}see `aws ec2 describe-key-pairs`, or omit --key-name"
 _SUBNET = f"{_OF_ANOTHER_REGION}see `aws ec2 describe-subnets`, or correct the site file"
 _GROUP = f"{_OF_ANOTHER_REGION}see `aws ec2 describe-security-groups`, or correct the site file"
 _INSTANCE = "it may be terminated, or be of another region: see `cml-iam worker list`"

@@ -238,7 +238,7 @@ class _RealAws:
         if self.read_only and not reads:
             raise errors.RefusedError(
                 f"`{service}:{operation}` would change something, and only reading is allowed",
-                remedy="leave --read-only (or CML_IAM_READ_ONLY) away",
+                remedy="omit --read-only (or unset CML_IAM_READ_ONLY)",
             )
         if self.expect_account and service != "sts":
             try:

@@ -9,7 +9,7 @@ from cml_iam.secret import Secret, masked
 
 # The members of AWS's answers that are credentials: of iam:CreateAccessKey, sts:AssumeRole,
 # ec2:CreateKeyPair, iam:CreateServiceSpecificCredential and secretsmanager:GetSecretValue; that of
-# ssm:GetParameter is told by its type.
+# ssm:GetParameter is recognized by its type.
 _SECRET_MEMBERS = frozenset(
     {"KeyMaterial", "SecretAccessKey", "SecretString", "ServicePassword", "SessionToken"}
 )

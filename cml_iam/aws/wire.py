@@ -35,7 +35,7 @@ def write_request(operation: Any, protocol: str, params: Mapping[str, Any]) -> d
 
 
 def read_json_answer(operation: Any, body: bytes) -> dict[str, Any]:
-    """Return the values of a JSON answer to *operation*: times and bytes as such."""
+    """Return the values of a JSON answer to *operation*: with times and bytes."""
     from botocore.parsers import create_parser
 
     answer = {"body": body, "headers": {}, "status_code": 200}

@@ -46,7 +46,7 @@ _WATCH_OPTIONS = (
         metavar="HOURS",
         help="Hours of work: terminating an instance outside of them is an alarm.",
     ),
-    click.option("--alert-email", metavar="ADDRESS", help="Who is told of alarms."),
+    click.option("--alert-email", metavar="ADDRESS", help="Who gets the alarms."),
 )
 _OPTIONS = (
     document_option("Which policy: everything everywhere, or within the site's restrictions."),

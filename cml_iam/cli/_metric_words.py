@@ -113,16 +113,16 @@ def room_beside(columns: Sequence[str], rows: Sequence[Sequence[str]], width: in
 
 
 def reasons(pairs: Sequence[tuple[Worker, Metric]]) -> list[str]:
-    """Say once for each reason which workers and metrics it befell, and what to do about it."""
-    befell: dict[tuple[Unknown, str, str | None], list[tuple[Worker, Metric]]] = {}
+    """Say once for each reason which workers and metrics it concerns, and what to do about it."""
+    concerned: dict[tuple[Unknown, str, str | None], list[tuple[Worker, Metric]]] = {}
     for worker, metric in pairs:
         if metric.unknown:
             # What CloudWatch has is another thing for each metric; why it was not asked is not.
             own = "" if metric.unknown in _OF_THE_WORKER else metric.name
-            befell.setdefault((metric.unknown, own, metric.remedy), []).append((worker, metric))
+            concerned.setdefault((metric.unknown, own, metric.remedy), []).append((worker, metric))
     named = short_names(list({worker.id: worker for worker, _ in pairs}.values()))
     lines = []
-    for (unknown, _, _), found in befell.items():
+    for (unknown, _, _), found in concerned.items():
         worker, metric = found[0]
         names = ", ".join(dict.fromkeys(Measure(each.name).words for _, each in found))
         others = len({each.id for each, _ in found}) - 1

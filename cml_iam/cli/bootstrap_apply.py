@@ -113,7 +113,7 @@ def _refuse_others(wanted: dict[str, Any]) -> None:
         option = given[0].replace("_", "-")
         raise InputError(
             f"a saved plan says what is wanted, and so does `--{option}`",
-            remedy="leave one of them away",
+            remedy="omit one of them",
         )
 
 

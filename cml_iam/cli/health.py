@@ -118,13 +118,7 @@ def as_json(found: Sequence[Health]) -> dict[str, Any]:
         "checked": [each.region for each in found],
         "regions": list(found[0].regions),
         "log": [f"{logging.getLevelName(level)}  {line}" for level, line in fleet_lines(found)],
-        "failure": failure
-        and {
-            "kind": type(failure).__name__,
-            "code": failure.code,
-            "message": failure.message,
-            "remedy": failure.remedy,
-        },
+        "failure": failure and failure.as_json(),
         "permissions": [
             {"region": each.region, **_check_json(check)} for each in found for check in each.checks
         ],

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def deliver(where: Where, source: str | None) -> None:
     """Put one working key into every store named with --to, and read it back in each.
 
-    It is the key of --from, without that the one in the --env-file if there is such a file, else
+    It is the key of --from; without it the one in the --env-file if that file exists, else
     the first that works in a store named. Where none holds a working key a new one is made. All
     stores hold it beside the old one before any of them puts it to use.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -96,15 +95,11 @@ def _data(
     }
 
 
-_KEY_ID = re.compile(r"[A-Z0-9]{16,128}")
-
-
 def _check(key_id: str) -> None:
-    """Refuse what cannot be the id of an access key, before anything is asked.
+    """Refuse what cannot be the id of an access key, before anything is asked."""
+    from cml_iam.credentials import is_key_id
 
-    https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
-    """
-    if _KEY_ID.fullmatch(key_id) is None:
+    if not is_key_id(key_id):
         raise InputError(
             f"not an access key id: `{key_id}`", remedy="`cml-iam key list` shows the ids"
         )

@@ -24,8 +24,7 @@ from cml_iam.cli._output import (
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.cli.worker_refused import explain
-from cml_iam.cli.worker_scene import Scene, scene, warn_of_namesakes, words
+from cml_iam.cli.worker_scene import Scene, explain, scene, warn_of_namesakes, words
 from cml_iam.cli.worker_wait import (
     cml_wait_option,
     start_goal,
@@ -284,11 +283,5 @@ def outcome_json(outcome: Outcome, ended: Waited | None, *, dry: bool) -> dict[s
         "previous": change.previous if change else None,
         "current": change.current if change else None,
         "waited": ended and {"state": ended.worker.state, **waited_json(ended)},
-        "error": error
-        and {
-            "kind": type(error).__name__,
-            "code": error.code,
-            "message": error.message,
-            "remedy": error.remedy,
-        },
+        "error": error and error.as_json(),
     }

@@ -25,8 +25,7 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import site_path
-from cml_iam.cli.worker_refused import explained
-from cml_iam.cli.worker_scene import Scene, scene, warn_of_namesakes, words
+from cml_iam.cli.worker_scene import Scene, explained, scene, warn_of_namesakes, words
 from cml_iam.cli.worker_show import newest, owners_of
 from cml_iam.cli.worker_wait import (
     cml_wait_option,
@@ -167,7 +166,7 @@ def _refuse_read_only() -> None:
     if settings().read_only and not settings().dry_run:
         raise RefusedError(
             "a launch would change something, and only reading is allowed",
-            remedy="leave --read-only (or CML_IAM_READ_ONLY) away, or add --dry-run",
+            remedy="omit --read-only (or unset CML_IAM_READ_ONLY), or add --dry-run",
         )
 
 

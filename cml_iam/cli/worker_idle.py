@@ -24,8 +24,7 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
-from cml_iam.cli.worker_refused import explain
-from cml_iam.cli.worker_scene import Scene, length, scene
+from cml_iam.cli.worker_scene import Scene, explain, length, scene
 from cml_iam.cli.worker_show import wanted_workers
 from cml_iam.cli.worker_wait import cml_access, cml_options
 from cml_iam.clock import short_span
@@ -124,7 +123,7 @@ def idle(
 
 
 def hold_tag(here: Scene) -> str:
-    """Return the tag that has a worker let be: the site's, or the default."""
+    """Return the tag that keeps a worker from being stopped: the site's, or the default."""
     return here.site.fleet.hold_tag if here.site else Fleet().hold_tag
 
 

@@ -133,7 +133,7 @@ def _is_wanted(worker: Worker, wanted: tuple[str, ...]) -> bool:
 
 
 def _frames(watching: Watch, every: timedelta, count: int | None) -> Iterator[Frame]:
-    """Yield a frame every so often, counted from the start of each, *count* times or for ever."""
+    """Yield a frame every so often, counted from the start of each; *count* frames, if given."""
     number = 0
     while True:
         started = time.monotonic()

@@ -1,6 +1,6 @@
 """Access keys: made once, delivered to a store, and never lost on the way."""
 
-from cml_iam.credentials._delivery import KeyPlan, await_key, deliver, plan_key, try_key
+from cml_iam.credentials._delivery import KeyPlan, deliver, plan_key
 from cml_iam.credentials._env_file import (
     EnvFile,
     child_environment,
@@ -17,10 +17,9 @@ from cml_iam.credentials._keys import (
     SignIn,
     account_of,
     create_key,
-    delete_key,
+    is_key_id,
     key_use,
     list_keys,
-    update_key,
 )
 from cml_iam.credentials._manifest import Manifest, ManifestFile
 from cml_iam.credentials._places import STORE_FORMS, absolute_store, file_of_store, open_store
@@ -49,7 +48,6 @@ from cml_iam.credentials._store import (
     Delivery,
     Store,
     Together,
-    folders_of,
     parts_of,
     store_locked,
 )
@@ -80,16 +78,14 @@ __all__ = [
     "absolute_store",
     "account_of",
     "ask_health",
-    "await_key",
     "child_environment",
     "create_key",
     "delete",
-    "delete_key",
     "deletion_step",
     "deliver",
     "export_lines",
     "file_of_store",
-    "folders_of",
+    "is_key_id",
     "key_use",
     "list_keys",
     "locked",
@@ -109,7 +105,5 @@ __all__ = [
     "rotation_status",
     "rotation_step",
     "store_locked",
-    "try_key",
-    "update_key",
     "variables",
 ]

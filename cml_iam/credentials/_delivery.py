@@ -21,7 +21,7 @@ from cml_iam.credentials._keys import (
 from cml_iam.credentials._rotation_state import (
     Journal,
     end_journal,
-    read_journal,
+    own_journal,
     read_user,
     write_journal,
 )
@@ -86,7 +86,7 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
     """
     store = delivery.store
     contents = store.look()
-    journal = _own_journal(store, arn)
+    journal = own_journal(store, arn, rotating=False)
     keys = {key.id: key for key in list_keys(aws, user)}
     if contents.staged and journal is None:
         _refuse_while_locked(aws, user, store)
@@ -262,21 +262,6 @@ def try_key(sign_in: SignIn, key: AccessKey, arn: str) -> KeyTrial:
         wrong = error.code == "SignatureDoesNotMatch"
         return "secret does not match" if wrong else "not known to AWS"
     return "works" if identity.arn == arn else "another principal's"
-
-
-def _own_journal(store: Store, arn: str) -> Journal | None:
-    journal = read_journal(store.folder)
-    if journal and (journal.user, journal.store) != (arn, store.name):
-        raise RefusedError(
-            f"a run for `{journal.user}` and `{journal.store}` was interrupted here",
-            remedy="run that one again first: it cleans up",
-        )
-    if journal and journal.rotation:
-        raise RefusedError(
-            "a rotation of this key was interrupted",
-            remedy="finish it with `cml-iam key resume`, or undo it with `cml-iam key rollback`",
-        )
-    return journal
 
 
 def _doubt(stored: AccessKey, keys: dict[str, KeyInfo], delivery: Delivery, arn: str) -> str | None:

@@ -20,7 +20,7 @@ from cml_iam.credentials._files import read_file
 from cml_iam.errors import CredentialsError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -160,13 +160,7 @@ class EnvFile(FileStore):
         return with_pair(text, key.id, key.secret.reveal())
 
     def _check(self, text: str) -> None:
-        names = variables(text)
-        present = [name for name in TOKENS if name in names]
-        if present:
-            raise RefusedError(
-                f"`{self.path}` sets {present[0]}, with which no long-term key works",
-                remedy="remove that line: it belongs to a temporary credential",
-            )
+        refuse_session_token(str(self.path), variables(text))
 
     def _doubts(self, text: str) -> tuple[str, ...]:
         values = variables(text)
@@ -179,6 +173,16 @@ class EnvFile(FileStore):
 
 _ROOT: Final = 0
 _OTHERS: Final = 0o077
+
+
+def refuse_session_token(holder: str, names: Container[str]) -> None:
+    """Raise RefusedError where a session token is among the *names* that *holder* sets."""
+    for token in TOKENS:
+        if token in names:
+            raise RefusedError(
+                f"`{holder}` sets {token}, with which no long-term key works",
+                remedy="remove it: it belongs to a temporary credential",
+            )
 
 
 def read_env_key(path: Path) -> AccessKey:
@@ -194,12 +198,7 @@ def read_env_key(path: Path) -> AccessKey:
         )
     _refuse_unsafe(path, found)
     values = variables(found.data.decode("utf-8", "replace"))
-    token = next((name for name in TOKENS if values.get(name)), None)
-    if token:
-        raise RefusedError(
-            f"`{path}` sets {token}, with which no long-term key works",
-            remedy="remove that line: it belongs to a temporary credential",
-        )
+    refuse_session_token(str(path), {name: value for name, value in values.items() if value})
     key = known_key(values.get(ID, ""), values.get(SECRET, ""))
     if key is None or not key.secret.reveal():
         raise CredentialsError(

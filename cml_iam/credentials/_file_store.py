@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.credentials import _files
 from cml_iam.credentials._exposure import is_mounted, refuse_in_git
-from cml_iam.credentials._keys import AccessKey
+from cml_iam.credentials._keys import AccessKey, is_key_id
 from cml_iam.credentials._store import Contents
 from cml_iam.errors import CmlIamError, InputError, RefusedError
 from cml_iam.secret import Secret
@@ -28,7 +28,6 @@ LONGEST: Final = 128
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
 """
-_ID: Final = re.compile(r"[A-Z0-9]{16,128}")
 _SECRET: Final = re.compile(r"[A-Za-z0-9/+=]{16,128}")
 _PRIVATE: Final = 0o700
 
@@ -168,7 +167,7 @@ def known_key(key_id: str, secret: str) -> AccessKey | None:
 
     A damaged secret is as good as none, and is compared with nothing.
     """
-    if not _ID.fullmatch(key_id):
+    if not is_key_id(key_id):
         return None
     return AccessKey(key_id, Secret(secret if _SECRET.fullmatch(secret) else ""))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b32decode
 from binascii import Error as Base32Error
 from collections.abc import Callable
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST_KEYS: Final = 2
 """Access keys of one user, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+_KEY_ID: Final = re.compile(r"[A-Z0-9]{16,128}")
+"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html"""
 
 _UPPER_HALF: Final = "QRSTUVWXYZ234567"
 
@@ -119,6 +123,11 @@ def update_key(aws: Aws, user: str, key_id: str, *, active: bool) -> None:
     """Make the key *key_id* of *user* active or inactive."""
     status = "Active" if active else "Inactive"
     aws.call("iam", "update_access_key", UserName=user, AccessKeyId=key_id, Status=status)
+
+
+def is_key_id(text: str) -> bool:
+    """Say whether *text* is written like the id of an access key."""
+    return _KEY_ID.fullmatch(text) is not None
 
 
 def account_of(key_id: str) -> str | None:

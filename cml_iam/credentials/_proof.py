@@ -47,7 +47,7 @@ def prove_key(
 ) -> None:
     """Use *key* for everything the manager does: STS in every region, EC2 by DryRun, CloudWatch.
 
-    What could not be tried is told to *report*. Raises RefusedError when a permission is refused,
+    *report* gets what could not be tried. Raises RefusedError when a permission is refused,
     IncompleteError when EC2 cannot be asked.
     """
     aws = sign_in(key)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from cml_iam.credentials._env_file import ID, SECRET, TOKENS
+from cml_iam.credentials._env_file import ID, SECRET, refuse_session_token
 from cml_iam.credentials._file_store import known_key
 from cml_iam.credentials._keys import AccessKey
 from cml_iam.credentials._store import Contents
@@ -37,12 +37,7 @@ def parsed(value: Secret | None, name: str) -> dict[str, Any]:
             f"`{name}` holds something that is no JSON object, which would be lost",
             remedy="name another one",
         ) from None
-    present = [token for token in TOKENS if found.get(token)]
-    if present:
-        raise RefusedError(
-            f"`{name}` holds {present[0]}, with which no long-term key works",
-            remedy="remove that member: it belongs to a temporary credential",
-        )
+    refuse_session_token(name, {member: value for member, value in found.items() if value})
     return found
 
 

@@ -31,7 +31,7 @@ from cml_iam.credentials._rotation_state import (
     check_lock,
     end_journal,
     free_lock,
-    read_journal,
+    own_journal,
     read_user,
     take_lock,
     write_journal,
@@ -49,22 +49,7 @@ if TYPE_CHECKING:
 
 def journal_of(rotator: Rotator, arn: str) -> Journal | None:
     """Return the journal of this rotation; raises RefusedError for that of another run."""
-    store = rotator.delivery.store
-    journal = read_journal(store.folder)
-    if journal is None:
-        return None
-    if (journal.user, journal.store) != (arn, store.name):
-        raise RefusedError(
-            f"a run for `{journal.user}` and `{journal.store}` was interrupted here",
-            remedy="finish that one first, with its site file and its stores: "
-            f"`cml-iam {'key resume' if journal.rotation else 'bootstrap apply'}`",
-        )
-    if journal.rotation is None:
-        raise RefusedError(
-            "a run that delivers a key was interrupted here",
-            remedy="finish it first: `cml-iam bootstrap apply`",
-        )
-    return journal
+    return own_journal(rotator.delivery.store, arn, rotating=True)
 
 
 def room_for_key(

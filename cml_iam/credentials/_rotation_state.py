@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cml_iam.aws.port import Aws
     from cml_iam.credentials._keys import KeyInfo
-    from cml_iam.credentials._store import Delivery
+    from cml_iam.credentials._store import Delivery, Store
 
 
 VERSION: Final = 1
@@ -73,6 +73,33 @@ def read_journal(folder: Path) -> Journal | None:
             f"cannot read the journal `{path}`: {type(error).__name__}: {error}",
             remedy="look at the user's keys, then remove it by hand",
         ) from None
+
+
+def own_journal(store: Store, arn: str, *, rotating: bool) -> Journal | None:
+    """Return the journal of a run for *store* and the user at *arn*, a rotation if *rotating*.
+
+    None where nothing is under way. Raises RefusedError for the journal of another run.
+    """
+    journal = read_journal(store.folder)
+    if journal is None:
+        return None
+    if (journal.user, journal.store) != (arn, store.name):
+        raise RefusedError(
+            f"a run for `{journal.user}` and `{journal.store}` was interrupted here",
+            remedy="finish that one first, with its site file and its stores: "
+            f"`cml-iam {'key resume' if journal.rotation else 'bootstrap apply'}`",
+        )
+    if journal.rotation and not rotating:
+        raise RefusedError(
+            "a rotation of this key was interrupted",
+            remedy="finish it with `cml-iam key resume`, or undo it with `cml-iam key rollback`",
+        )
+    if rotating and not journal.rotation:
+        raise RefusedError(
+            "a run that delivers a key was interrupted here",
+            remedy="finish it first: `cml-iam bootstrap apply`",
+        )
+    return journal
 
 
 def write_journal(folder: Path, journal: Journal) -> None:
@@ -166,7 +193,7 @@ def write_rotation(aws: Aws, user: str, rotation: Rotation) -> None:
 
 
 def write_lock(aws: Aws, user: str, lock: Lock | None) -> None:
-    """Hold the lock of *user*, or let go of it with None."""
+    """Hold the lock of *user*, or release it with None."""
     value = f"{lock.token} since={_instant(lock.since)}" if lock else FREE
     _tag(aws, user, LOCK_TAG, value)
 
@@ -236,7 +263,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Rotator:
-    """Everything a rotation of *user*'s key works with; *report* is told of each step done."""
+    """Everything a rotation of *user*'s key works with; *report* gets a line for each step done."""
 
     aws: Aws
     user: str

@@ -78,7 +78,7 @@ class Store(Protocol):
         """Discard, and take away what `reserve` made and no key ever was in."""
 
     def afterwards(self) -> tuple[str, ...]:
-        """Return what is still to be done, by whom reads it, before a new key is seen."""
+        """Return what its readers still have to do before they see a new key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def principal_step(kind: Kind, name: str, live: Principal | None, desired: Desir
     if desired.path is not None and live.path != desired.path:
         raise RefusedError(
             f"the {kind} `{name}` is at the path `{live.path}`, and moving it changes its ARN",
-            remedy=f"leave --path away, or give --path {live.path}",
+            remedy=f"omit --path, or give --path {live.path}",
         )
     if live.trust is None or same_meaning(live.trust, load_policy(trust(desired))):
         return Step("keep", kind, name)

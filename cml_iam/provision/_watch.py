@@ -28,7 +28,7 @@ _DAY: Final = 86400
 
 
 def closed_queries(metric: dict[str, Any], hours: Hours, year: int) -> list[dict[str, Any]]:
-    """Return metric queries of which `closed` is *metric* (its query is `m1`) outside *hours*.
+    """Return metric queries; `closed` is *metric* (its query is `m1`) outside *hours*.
 
     Changes of the clock are known from *year* on for `YEARS` years. Every id is of one query.
     """
@@ -101,7 +101,7 @@ TAGS_SEEN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How the alarms are set: the hours of work, from which *year* on, and who is told."""
+    """How the alarms are set: the hours of work, from which *year* on, and who gets them."""
 
     year: int
     hours: Hours = field(default_factory=Hours)

@@ -74,20 +74,22 @@ def list_fleet(regions: Sequence[str], look: Callable[[str], tuple[Worker, ...]]
     A failure is the region's. Raises CredentialsError where no region answered and one refused the
     credential.
     """
-    failures: dict[str, AwsError] = {}
 
-    def safely(region: str) -> tuple[Worker, ...]:
+    def safely(region: str) -> tuple[Worker, ...] | AwsError:
         try:
             return look(region)
         except AwsError as error:
-            failures[region] = error
-            return ()
+            return error
 
-    found = [worker for part in in_threads(safely, regions) for worker in part]
-    refused = [each for each in failures.values() if isinstance(each, CredentialsError)]
-    if refused and len(failures) == len(regions):
+    answers = dict(zip(regions, in_threads(safely, regions), strict=True))
+    failures = {region: each for region, each in answers.items() if isinstance(each, AwsError)}
+    refused = [error for error in failures.values() if isinstance(error, CredentialsError)]
+    if refused and len(failures) == len(answers):
         raise refused[0]
-    return Listing(tuple(sorted(found, key=lambda worker: (worker.name, worker.id))), failures)
+    workers = [
+        worker for part in answers.values() if not isinstance(part, AwsError) for worker in part
+    ]
+    return Listing(tuple(sorted(workers, key=lambda worker: (worker.name, worker.id))), failures)
 
 
 def find_workers(

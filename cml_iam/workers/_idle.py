@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from cml_iam.clock import short_span
 from cml_iam.errors import InputError
 from cml_iam.visible import visible
 from cml_iam.workers._metric import Measure, Metric, Utilization
@@ -42,18 +43,15 @@ def held(worker: Worker, tag: str, now: datetime) -> str | None:
     return f"`{tag}` until {until:%Y-%m-%d %H:%M} UTC" if now < until else None
 
 
-_GROUP: Final = "aws:autoscaling:groupName"
-
-
 def risk_of_stopping(worker: Worker) -> str | None:
     """Return what *worker* is that EC2 does not simply stop, in words; None for all others.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-checks-overview.html
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-spot-instance-stop-start.html
     """
-    if _GROUP in worker.tags:
+    if worker.auto_scaling_group is not None:
         return (
-            f"a member of the Auto Scaling group `{visible(worker.tags[_GROUP])}`, which "
+            f"a member of the Auto Scaling group `{visible(worker.auto_scaling_group)}`, which "
             "terminates a stopped instance and launches another"
         )
     if worker.lifecycle == "spot":
@@ -99,7 +97,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A running worker and whether it is idle; *hold* says why it is let be."""
+    """A running worker and whether it is idle; *hold* says why it is left alone."""
 
     worker: Worker
     use: Use
@@ -193,7 +191,7 @@ def _too_young(worker: Worker, window: timedelta, now: datetime) -> Evidence | N
     return Evidence(
         "uptime",
         Use.UNKNOWN,
-        f"started {_minutes(age)} ago, and the window is {_minutes(window)}",
+        f"started {short_span(age)} ago, and the window is {short_span(window)}",
         "ask again later, or for a shorter window",
     )
 
@@ -255,8 +253,3 @@ def _cml(activity: Activity, limit: int) -> Evidence:
         return Evidence("cml", Use.UNKNOWN, activity.unknown or "not asked", activity.remedy)
     words = f"{activity.nodes} node(s) run in labs, limit {limit}"
     return Evidence("cml", Use.IDLE if activity.nodes <= limit else Use.BUSY, words)
-
-
-def _minutes(length: timedelta) -> str:
-    minutes = max(0, int(length.total_seconds()) // 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -301,7 +301,7 @@ class WorkerManager:
 
         Pass the Worker, not only its id: where the memory and the disk metrics are depends on its
         image, type and volumes. Raises CredentialsError; every other failure is the reason of the
-        metric it befell.
+        metric it concerns.
         """
         subject = subject_of(
             worker, worker.region if isinstance(worker, Worker) else self._region(region)

@@ -116,7 +116,7 @@ def agent_dimensions(instance_id: str, worker: Worker | None) -> tuple[Dimension
 
 
 def _group(worker: Worker) -> list[Dimensions]:
-    name = worker.tags.get("aws:autoscaling:groupName")
+    name = worker.auto_scaling_group
     return [(("AutoScalingGroupName", name),)] if name else []
 
 

@@ -57,6 +57,11 @@ class Worker:
         return {**asdict(self), "launched_at": launched.isoformat() if launched else None}
 
     @property
+    def auto_scaling_group(self) -> str | None:
+        """The Auto Scaling group it is a member of, by the tag that AWS puts on members."""
+        return self.tags.get("aws:autoscaling:groupName")
+
+    @property
     def address(self) -> str | None:
         """Where it is reached: its public address, else the private one; None while stopped.
 

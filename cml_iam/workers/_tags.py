@@ -62,7 +62,7 @@ def launch_tags(tags: Mapping[str, str], name: str, guard: GuardTag) -> dict[str
         if guard.is_key(key) and (key, value) != (guard.key, guard.value):
             raise RefusedError(
                 f"a worker is launched with the guard tag `{guard}`, not with `{key}={value}`",
-                remedy="leave this tag away: it is set by itself",
+                remedy="omit this tag: it is set automatically",
             )
     all_tags = {**tags, "Name": name, guard.key: guard.value}
     check_tags(all_tags)

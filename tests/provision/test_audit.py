@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from cml_iam import errors
-from cml_iam.provision import Hours, Watch, trail_problems
+from cml_iam.check.surroundings import trail_problems
+from cml_iam.provision import Hours, Watch
 from cml_iam.provision._watch import watched
 from cml_iam.render import audit_values, render_document
 from cml_iam.site import Site, Tag

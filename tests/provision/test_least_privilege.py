@@ -14,6 +14,7 @@ import pytest
 from cml_iam import errors
 from cml_iam.aws import connect
 from cml_iam.check.standing import read_drift, read_status
+from cml_iam.check.surroundings import trail_problems
 from cml_iam.credentials import Delivery, EnvFile
 from cml_iam.provision import (
     PIECES,
@@ -24,7 +25,6 @@ from cml_iam.provision import (
     plan_bootstrap,
     plan_destruction,
     plan_rollback,
-    trail_problems,
 )
 from cml_iam.render import audit_values, render_document, render_parts
 from cml_iam.site import Site

@@ -11,14 +11,13 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import Identity
+from cml_iam.check.standing import read_drift
 from cml_iam.provision import (
     apply_plan,
     check_fresh,
-    drift_data,
     load_plan,
     plan_adoption,
     plan_rollback,
-    read_drift,
     save_plan,
 )
 from tests.provision.fake_iam import FakeIam, Principal
@@ -48,7 +47,7 @@ def test_there_is_no_drift_after_apply_whatever_the_layout(world: World) -> None
     found = read_drift(world.aws, world.site, other)
 
     assert not found.differs
-    assert drift_data(found)["steps"] == []
+    assert found.as_json()["steps"] == []
 
 
 def test_another_meaning_is_drift(world: World) -> None:

@@ -111,7 +111,7 @@ def test_a_worker_without_data_is_unknown_and_never_stopped(shell: Shell, lab: s
 
     assert said.code == 0  # it is younger than the window, which is no failure
     assert f"? unknown: lab ({lab})" in said.out
-    assert "uptime: unknown: started 0 min ago" in said.out
+    assert "uptime: unknown: started 0m ago" in said.out
     assert "cml: unknown: CML was not asked: no user and password" in said.out
     assert "CML_IAM_CML_USER" in said.err
     assert "nothing to stop" in said.err

@@ -6,8 +6,7 @@ from types import MappingProxyType
 import pytest
 
 from cml_iam import errors
-from cml_iam.cli.worker_refused import explain, explained, refused_by
-from cml_iam.cli.worker_scene import Scene
+from cml_iam.cli.worker_scene import Scene, explain, explained, refused_by
 from cml_iam.site import Grants, Restrictions, Site, Tag
 from cml_iam.workers import DEFAULT_GUARD, Disk, Image, Launch, Outcome, WorkerManager
 from cml_iam.workers._model import worker_from
