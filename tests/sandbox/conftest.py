@@ -167,7 +167,7 @@ def fetch(
 ) -> tuple[int, str]:
     """Send a plain request; return the status, and the headers with the body."""
     place, _, target = url.removeprefix("http://").partition("/")
-    connection = HTTPConnection(place, timeout=10)
+    connection = HTTPConnection(place, timeout=60)
     try:
         content = body.encode() if isinstance(body, str) else body
         connection.request(method, f"/{target}", content, headers or {})
