@@ -18,9 +18,9 @@ from cml_iam.lint._finding import KINDS, Finding, Kind, Severity, Step
 if TYPE_CHECKING:
     from cml_iam.lint._escalation import Escalation, Wanted, escalations
     from cml_iam.lint._explained import Example, Explained, explain_rule
+    from cml_iam.lint._finding import JUDGED_AS, recognized_kind
     from cml_iam.lint._fix import Fixed, Suggestion, fix_text
     from cml_iam.lint._kept import lint_subjects
-    from cml_iam.lint._kind import JUDGED_AS, recognized_kind
     from cml_iam.lint._lint import is_complete, lint_policies, lint_text, lint_texts
     from cml_iam.lint._rules import RULES, Rule
 

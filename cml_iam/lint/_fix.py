@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DocumentError
 from cml_iam.lint._edits import apply_edits
-from cml_iam.lint._kind import recognized_kind
+from cml_iam.lint._finding import recognized_kind
 from cml_iam.lint._lint import is_complete, lint_text
 from cml_iam.lint._subject import as_attached
 from cml_iam.policy import PolicyDocument, parse_policy

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.errors import DocumentError, Place
 from cml_iam.lint._corrections import grammar_corrections
 from cml_iam.lint._effect import matches_nothing
-from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity
-from cml_iam.lint._kind import recognized_kind
+from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity, recognized_kind
 from cml_iam.lint._rules import GRAMMAR, MATCHES_NOTHING, RULES, SYNTAX, TOO_MANY, Rule
 from cml_iam.lint._subject import Subject
 from cml_iam.lint._tags import MOST_GATES, gates
