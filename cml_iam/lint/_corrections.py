@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
 from cml_iam.engine import OPERATORS
-from cml_iam.lint._certain import certain
-from cml_iam.lint._edits import Claim, Correction, Edit
+from cml_iam.lint._edits import Claim, Correction, Edit, certain
 from cml_iam.policy import VERSION_2012, policy_schema
 
 if TYPE_CHECKING:

@@ -2,6 +2,8 @@
 
 An edit names a place by its path; spans of the parsed text say where that is, and the white space
 around its neighbours how to lay out what is put in.
+
+What was meant, where there is no doubt.
 """
 
 from __future__ import annotations
@@ -13,7 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from cml_iam.policy import Located, parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cml_iam.policy import Path
+
 
 INDENT: Final = 2
 """Columns of a level, in what is put into a document of several lines."""
@@ -122,3 +127,30 @@ def _laid_out(value: Any, located: Located, at: int) -> str:
 
 def _plain(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+CLOSE: Final = 0.9
+"""How alike two words must be, from 0 to 1."""
+
+MARGIN: Final = 0.03
+"""By how much the closest must be closer than the next."""
+
+
+def certain(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of *known* that *word* certainly stands for, or None; case does not count."""
+    from difflib import SequenceMatcher, get_close_matches
+
+    by_case = {each.lower(): each for each in known}
+    lower = word.lower()
+    if lower in by_case:
+        return by_case[lower]
+    swapped = [each for each in by_case if sorted(each) == sorted(lower)]
+    if len(swapped) == 1:
+        return by_case[swapped[0]]
+    close = get_close_matches(lower, by_case, n=2, cutoff=CLOSE - MARGIN)
+    likeness = [SequenceMatcher(None, each, lower).ratio() for each in close]
+    if not close or likeness[0] < CLOSE:
+        return None
+    if len(close) > 1 and likeness[0] - likeness[1] < MARGIN:
+        return None
+    return by_case[close[0]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from cml_iam.cli._main import run
 from cml_iam.lint import KINDS, fix_text, is_complete, lint_text
-from cml_iam.lint._certain import certain
-from cml_iam.lint._edits import Edit, apply_edits
+from cml_iam.lint._edits import Edit, apply_edits, certain
 from cml_iam.policy import parse_policy
 from fuzz.lint_mutants import mutant, parsed, policies
 from tests.lint.documents import CASES, EXAMPLES, documents, kind_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BAD = [pytest.param(path, id=path.name) for path in documents("bad")]
 
