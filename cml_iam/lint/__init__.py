@@ -13,15 +13,21 @@ What only names findings loads no rules: those are imported when they are asked 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.lint._finding import KINDS, Finding, Kind, Severity, Step
+from cml_iam.lint._finding import (
+    JUDGED_AS,
+    KINDS,
+    Finding,
+    Kind,
+    Severity,
+    Step,
+    recognized_kind,
+)
 
 if TYPE_CHECKING:
     from cml_iam.lint._escalation import Escalation, Wanted, escalations
     from cml_iam.lint._explained import Example, Explained, explain_rule
-    from cml_iam.lint._finding import JUDGED_AS, recognized_kind
     from cml_iam.lint._fix import Fixed, Suggestion, fix_text
-    from cml_iam.lint._kept import lint_subjects
-    from cml_iam.lint._lint import is_complete, lint_policies, lint_text, lint_texts
+    from cml_iam.lint._lint import is_complete, lint_policies, lint_subjects, lint_text, lint_texts
     from cml_iam.lint._rules import RULES, Rule
 
 _LATER: Final = {
@@ -34,9 +40,7 @@ _LATER: Final = {
     "Fixed": "_fix",
     "Suggestion": "_fix",
     "fix_text": "_fix",
-    "lint_subjects": "_kept",
-    "JUDGED_AS": "_kind",
-    "recognized_kind": "_kind",
+    "lint_subjects": "_lint",
     "is_complete": "_lint",
     "lint_policies": "_lint",
     "lint_text": "_lint",

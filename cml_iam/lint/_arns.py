@@ -97,10 +97,8 @@ def _unknown_region(region: str, item: Item, place: Place | None) -> Found:
 def _resources(subject: Subject) -> Iterator[tuple[Item, str, Place | None]]:
     """Yield each element of Resource and NotResource, and where it stands."""
     for item in subject.items:
-        both = ("Resource", item.written.resource), ("NotResource", item.written.not_resource)
-        for element, texts in both:
-            for index, text in enumerate(texts or ()):
-                yield item, text, item.place(element, index)
+        for _, text, place in item.texts("Resource", "NotResource"):
+            yield item, text, place
 
 
 def _formats(item: Item, pattern: ArnPattern, field: int) -> Iterable[ArnPattern]:

@@ -127,8 +127,7 @@ def _plainly(wide: tuple[str, ...], form: tuple[str, ...]) -> bool:
 
 def _included_sessions(item: Item) -> Iterator[Found]:
     """Yield sessions among the principals whose role is one of them too."""
-    pairs = item.written.principal.ids if item.written.principal else ()
-    names = [name for kind, listed_names in pairs if kind == "AWS" for name in listed_names]
+    names = item.ids("AWS")
     for index, name in enumerate(names):
         session = re.fullmatch(r"(arn:[^:]*):sts::([0-9]{12}):assumed-role/([^/]+)/.*", name)
         role = session and f"{session[1]}:iam::{session[2]}:role/{session[3]}"

@@ -1,9 +1,8 @@
 """Changes to the text of a document that leave everything else where it stands.
 
 An edit names a place by its path; spans of the parsed text say where that is, and the white space
-around its neighbours how to lay out what is put in.
-
-What was meant, where there is no doubt.
+around its neighbours how to lay out what is put in. A spelling is corrected only where there is no
+doubt what was meant.
 """
 
 from __future__ import annotations

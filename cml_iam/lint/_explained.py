@@ -1,7 +1,4 @@
-"""A rule explained, offline: what it is about, and a policy that fails it and one that passes.
-
-The table of rules as documentation.
-"""
+"""Rules explained, offline, each with a policy that fails it and one that passes; their table."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a rule says: findings, and the requests that prove them.
-
-What a policy is for, as far as the document itself says it.
-"""
+"""What a rule says: findings, the requests that prove them, and what a policy is for."""
 
 from __future__ import annotations
 

@@ -1,13 +1,9 @@
 """Write corrections that are proved to be safe, and say of the others why they are not written.
 
-Each correction is tried by itself and judged again: one after which something is found that was
-not found before is given up too.
-
-Whether a correction is safe to write: it is proved for every request, or it is not written.
-
 A fix that breaks a policy is noticed when a worker cannot be launched, or never. So a correction
 may open nothing, may take nothing from grants that the finding is not about, and may leave no
-statement that matches nothing.
+statement that matches nothing: that is proved for every request. Each is tried by itself and
+judged again, and given up where something is found that was not found before.
 """
 
 from __future__ import annotations

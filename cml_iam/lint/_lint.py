@@ -1,7 +1,8 @@
-"""Judge policies: texts, or documents attached together."""
+"""Judge policies: texts, documents attached together, and policies that stand in other files."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import DocumentError, Place
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from cml_iam.errors import Problem
     from cml_iam.lint._edits import Correction
     from cml_iam.policy import PolicyDocument
+    from cml_iam.sources import Reading
+    from cml_iam.sources import Subject as KeptPolicy
+
 
 COMPARED: Final = 500
 """Statements that are compared with one another, and asked about one by one.
@@ -177,3 +181,58 @@ def _file(finding: Finding) -> str:
 
 def _order(finding: Finding) -> tuple[Place, str, str]:
     return finding.place or Place("", 0, 0), finding.rule, finding.message
+
+
+def lint_subjects(
+    subjects: Sequence[KeptPolicy],
+    *,
+    kind: Kind,
+    together: bool = False,
+    processes: int = 1,
+) -> tuple[Finding, ...]:
+    """Judge *subjects* as `lint_texts` does, which are all of one *kind*.
+
+    Where something is left open, a finding counts if it is there, in the same words, whatever that
+    is: as anything, and as something nothing else names.
+    """
+    read = [each for each in subjects if each.readings]
+    first = _in_their_files([(each, each.readings[0]) for each in read], kind, together, processes)
+    doubtful = [each for each in read if each.readings[1:]]
+    if not doubtful:
+        return tuple(finding for finding, _ in first)
+    again = read if together else doubtful
+    second = _in_their_files(
+        [(each, each.readings[-1]) for each in again], kind, together, processes
+    )
+    left = {problem.place for each in doubtful for problem in each.open}
+    sure = {_key(finding) for finding, _ in second if finding.place not in left}
+    names = {each.name for each in again}
+    return tuple(finding for finding, name in first if name not in names or _key(finding) in sure)
+
+
+def _in_their_files(
+    readings: Sequence[tuple[KeptPolicy, Reading]], kind: Kind, together: bool, processes: int
+) -> list[tuple[Finding, str]]:
+    """Return the findings, each at its place in the file, and the name of the policy."""
+    texts = [(subject.name, reading.text) for subject, reading in readings]
+    named = {subject.name: (subject, reading) for subject, reading in readings}
+    found = lint_texts(texts, kind=kind, together=together, processes=processes)
+    return [_carried(each, named) for each in found]
+
+
+def _carried(
+    finding: Finding, readings: Mapping[str, tuple[KeptPolicy, Reading]]
+) -> tuple[Finding, str]:
+    place = finding.place
+    if place is None:
+        return finding, ""
+    subject, reading = readings[place.file]
+    if subject.start is None:
+        return finding, place.file
+    # A correction is written as JSON, with what the file leaves open filled in: none of the file.
+    own = replace(finding, place=subject.place(place, reading), correction=None)
+    return own, place.file
+
+
+def _key(finding: Finding) -> tuple[str, Place | None, str]:
+    return finding.rule, finding.place, finding.message

@@ -162,19 +162,15 @@ def variables(subject: Subject) -> Iterator[Found]:
         for text, place in _with_variables(item):
             if problem := _malformed_variable(text):
                 yield Found(f"`{text}` {problem}", place, _VARIABLE_FORM, item.label)
-        for element, texts in (
-            ("Action", item.written.action),
-            ("NotAction", item.written.not_action),
-        ):
-            for index, text in enumerate(texts or ()):
-                if "${" in text:
-                    yield Found(
-                        f"`{text}`: {element} has no policy variables",
-                        item.place(element, index),
-                        "name the action; only Resource, NotResource and values of conditions "
-                        "have variables",
-                        item.label,
-                    )
+        for element, text, place in item.texts("Action", "NotAction"):
+            if "${" in text:
+                yield Found(
+                    f"`{text}`: {element} has no policy variables",
+                    place,
+                    "name the action; only Resource, NotResource and values of conditions have "
+                    "variables",
+                    item.label,
+                )
 
 
 _VARIABLE_FORM: Final = (
@@ -202,13 +198,9 @@ def _with_variables(item: Item) -> Iterator[tuple[str, Place | None]]:
     """Yield the texts of *item* that have variables, and where each stands."""
     if item.document.version != VERSION_2012:
         return
-    for element, texts in (
-        ("Resource", item.written.resource),
-        ("NotResource", item.written.not_resource),
-    ):
-        for index, text in enumerate(texts or ()):
-            if "${" in text:
-                yield text, item.place(element, index)
+    for _, text, place in item.texts("Resource", "NotResource"):
+        if "${" in text:
+            yield text, place
     for condition in item.written.conditions:
         for index, value in enumerate(condition.values):
             if "${" in value:

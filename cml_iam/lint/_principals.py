@@ -223,7 +223,7 @@ def _unfit(item: Item) -> Iterator[Found]:
 def _lacking(item: Item, subject: Subject) -> Iterator[Found]:
     """Yield conditions on what a further action sends, where no statement allows that action."""
     allowed = list(subject.allows)
-    services_named = _ids(item, "Service")
+    services_named = item.ids("Service")
     if _ANYWHERE in services_named:
         needed = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
         missing = [a for a in needed if not any(e.compiled.matches_action(a) for e in allowed)]
@@ -319,11 +319,6 @@ def _words(kinds: set[str]) -> str:
         "SAML": "a user of a SAML provider",
     }
     return words[min(kinds)]
-
-
-def _ids(item: Item, kind: str) -> tuple[str, ...]:
-    pairs = item.written.principal.ids if item.written.principal else ()
-    return tuple(name for named, names in pairs if named == kind for name in names)
 
 
 def _named(subject: Subject) -> Iterator[tuple[Item, str, str, str, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
 from cml_iam.engine import compile_policies
@@ -15,6 +15,8 @@ from cml_iam.policy import PolicyDocument, Statement, pattern_matches
 from cml_iam.space import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cml_iam.engine import Authorizer, Request
     from cml_iam.errors import Place
     from cml_iam.facts import Action, ArnPattern, Target
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
     from cml_iam.policy import Condition
     from cml_iam.space import KeyCondition
 
+
+_ATTRIBUTES: Final = {
+    "Action": "action",
+    "NotAction": "not_action",
+    "Resource": "resource",
+    "NotResource": "not_resource",
+}
 
 Said = tuple[Statement, str]
 """A statement and the version of its document, which says whether it has policy variables."""
@@ -88,6 +97,17 @@ class Item(Part):
             return self.document.place(self.written, *element)
         path = (*self.document.path(self.written), *element)
         return located.place(path)
+
+    def texts(self, *elements: str) -> Iterator[tuple[str, str, Place | None]]:
+        """Yield each text of Action, Resource or their opposites: element, text and place."""
+        for element in elements:
+            for index, text in enumerate(getattr(self.written, _ATTRIBUTES[element]) or ()):
+                yield element, text, self.place(element, index)
+
+    def ids(self, kind: str) -> tuple[str, ...]:
+        """Return the statement's principals of one *kind*, such as `AWS` or `Service`."""
+        pairs = self.written.principal.ids if self.written.principal else ()
+        return tuple(name for named, names in pairs if named == kind for name in names)
 
     def condition_place(self, condition: Condition, value: int | None = None) -> Place | None:
         """Return where *condition*, or its value number *value*, stands."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from cml_iam.engine import Request
     from cml_iam.errors import Place
     from cml_iam.lint._subject import Item, Subject
-    from cml_iam.policy import Principals
 
 WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
 
@@ -53,7 +52,7 @@ def anyone(subject: Subject) -> Iterator[Found]:
         return
     for item in subject.allows:
         principals = item.written.principal
-        if principals is None or not (principals.everyone or "*" in _ids(principals, "AWS")):
+        if principals is None or not (principals.everyone or "*" in item.ids("AWS")):
             continue
         about = _about(subject, item)
         if about is None:
@@ -142,7 +141,7 @@ def unclaimed(subject: Subject) -> Iterator[Found]:
     if subject.kind != "trust":
         return
     for item in subject.allows:
-        named = _ids(item.written.principal, "Federated")
+        named = item.ids("Federated")
         saml = any(":saml-provider/" in name for name in named)
         if saml and _says(item, "sts:AssumeRoleWithSAML") and not _asks(item, "saml:aud"):
             yield Found(
@@ -165,7 +164,7 @@ def sourceless(subject: Subject) -> Iterator[Found]:
     for item in subject.allows:
         services = [
             name
-            for name in _ids(item.written.principal, "Service")
+            for name in item.ids("Service")
             if subject.kind == "resource" or name.partition(".")[0] in _FOR_ROLES
         ]
         if services and not _asks(item, *_SOURCE_KEYS):
@@ -209,7 +208,7 @@ def _providers(subject: Subject) -> Iterator[tuple[Item, str, str, Place | None]
     for item in subject.allows:
         if not _says(item, WEB_IDENTITY):
             continue
-        for name in _ids(item.written.principal, "Federated"):
+        for name in item.ids("Federated"):
             host = host_of(name)
             if host is not None:
                 yield item, host, name, item.place("Principal")
@@ -244,12 +243,6 @@ def _asks(item: Item, *keys: str) -> bool:
         for name in names
         for key in keys
     )
-
-
-def _ids(principals: Principals | None, kind: str) -> tuple[str, ...]:
-    """Return the principals of one *kind*, such as `AWS` or `Service`."""
-    pairs = principals.ids if principals is not None else ()
-    return tuple(name for named, names in pairs if named == kind for name in names)
 
 
 _OF_THE_RESOURCE: Final = (
