@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cml_iam.aws import Identity, Source
     from cml_iam.check._answer import Diagnosis
     from cml_iam.check._check import Check
-    from cml_iam.check.scene import Scene
+    from cml_iam.check.doctor import Scene
     from cml_iam.credentials import KeyInfo
 
 _ADMIN: Final = "ask as somebody who may read IAM: --admin-profile NAME"

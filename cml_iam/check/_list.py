@@ -133,7 +133,7 @@ CHECKS: Final = (
         "trail",
         "CloudTrail records what the manager does",
         "surroundings",
-        module="surroundings",
+        module="trail",
         calls="1",
         finds=("CML821",),
     ),
@@ -141,7 +141,7 @@ CHECKS: Final = (
         "alarms",
         "Alarms on the manager's doings can go off",
         "surroundings",
-        module="surroundings",
+        module="trail",
         calls="2",
         finds=("CML822",),
     ),
@@ -155,9 +155,9 @@ CHECKS: Final = (
         optional=True,
     ),
     _of_machine(
-        "endpoint", "The endpoints of AWS answer", "surroundings", module="surroundings", calls="3"
+        "endpoint", "The endpoints of AWS answer", "surroundings", module="_surroundings", calls="3"
     ),
-    _of_machine("clock", "The clock is right", "surroundings", module="surroundings", role=None),
+    _of_machine("clock", "The clock is right", "surroundings", module="_surroundings", role=None),
     _of_machine(
         "files",
         "Only their owner reads the files of credentials",
@@ -176,7 +176,7 @@ CHECKS: Final = (
         "regions",
         "Every region of the site is enabled",
         "surroundings",
-        module="surroundings",
+        module="_surroundings",
         calls="1",
     ),
     _of_machine(
@@ -194,7 +194,7 @@ CHECKS: Final = (
         calls="2 for each worker",
     ),
     _of_machine(
-        "data", "What is known of AWS is recent", "surroundings", module="surroundings", role=None
+        "data", "What is known of AWS is recent", "surroundings", module="_surroundings", role=None
     ),
 )
 

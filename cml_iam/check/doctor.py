@@ -6,18 +6,120 @@ for each in examine(scene):
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cml_iam.check._check import answers
+from cml_iam.aws import greet, source_of
+from cml_iam.check._check import answers, fact
 from cml_iam.check._list import DOCTOR
-from cml_iam.check.scene import Scene
+from cml_iam.check.refusal import Deciding
+from cml_iam.errors import AwsError, CmlIamError, NotFoundError
+from cml_iam.principal import principal_of_arn, read_holdings
+from cml_iam.workers import try_permissions
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from cml_iam.aws import Greeting, Source
+    from cml_iam.aws.port import Aws, Identity
     from cml_iam.check._answer import Diagnosis
+    from cml_iam.site import Site
+    from cml_iam.workers import Health, Launch, WorkerManager
 
-__all__ = ["Scene", "examine"]
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """The credential in use, and whom AWS takes it for, or why for nobody."""
+
+    source: Source | None
+    identity: Identity | None = None
+    failure: CmlIamError | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A machine, its credential and the manager; each fact is read once.
+
+    *manager* and *aws* act as the manager itself; *admin*, where given, may read IAM. *profile* and
+    *endpoint_url* are those of the command line. *now* tells the time of this machine,
+    *probe* what to try launching with in a region.
+    """
+
+    aws: Aws
+    manager: WorkerManager
+    regions: tuple[str, ...]
+    home: str
+    site: Site | None
+    now: Callable[[], datetime]
+    admin: Aws | None = None
+    profile: str | None = None
+    endpoint_url: str | None = None
+    env_file: Path = Path(".env")
+    probe: Callable[[str], Launch | None] = lambda _region: None
+
+    @property
+    def reader(self) -> Aws:
+        """Who is asked about IAM."""
+        return self.admin or self.aws
+
+    @fact
+    def who(self) -> Who:
+        """Which credential is in use, and whom AWS takes it for."""
+        source = None
+        try:
+            source = source_of(self.aws)
+            return Who(source, self.aws.identity())
+        except CmlIamError as error:
+            return Who(source, failure=error)
+
+    @fact
+    def greetings(self) -> dict[str, Greeting | CmlIamError]:
+        """What answers for each service, or why nothing does."""
+        return {each: self._greeting(each) for each in ("sts", "ec2", "cloudwatch")}
+
+    def _greeting(self, service: str) -> Greeting | CmlIamError:
+        where = {"profile": self.profile, "endpoint_url": self.endpoint_url}
+        try:
+            return greet(service, self.home, now=self.now, **where)
+        except CmlIamError as error:
+            return error
+
+    @fact
+    def health(self) -> tuple[Health, ...]:
+        """What the manager can do in each region."""
+        return try_permissions(self.manager, self.regions, self.probe)
+
+    @fact
+    def deciding(self) -> Deciding | str:
+        """The policies that decide: those attached, else those the site renders, else why not."""
+        who = self.who.identity
+        named = principal_of_arn(who.arn) if who else None
+        if who is None or named is None:
+            return "the account's root has no policies"
+        try:
+            holdings = read_holdings(self.reader, *named, account=who.account)
+        except NotFoundError as error:
+            return self._rendered(f"the policies attached: {error.message}")
+        except AwsError:
+            return self._rendered("")
+        for each in holdings.unread:
+            if not isinstance(each.error, AwsError):
+                return f"a policy attached cannot be judged: {each.error.message}"
+        if holdings.unread:
+            return self._rendered("; ".join(each.words for each in holdings.unread))
+        boundary = holdings.boundary.document if holdings.boundary else None
+        return Deciding(holdings.documents, boundary)
+
+    def _rendered(self, unread: str) -> Deciding | str:
+        if self.site is None:
+            why = f"could not read {unread}" if unread else "its policies may not be read"
+            return f"{why}, and there is no site file to render"
+        from cml_iam.render import render_policy
+
+        return Deciding((render_policy(self.site).document,), live=False, unread=unread)
 
 
 def examine(scene: Scene, areas: Collection[str] = ()) -> tuple[Diagnosis, ...]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cml_iam.aws import Aws
     from cml_iam.check._answer import Diagnosis
     from cml_iam.check._check import Check
-    from cml_iam.check.scene import Scene
+    from cml_iam.check.doctor import Scene
     from cml_iam.workers import Check as Tried
     from cml_iam.workers import GuardTag, Health, Image, Metric, Worker
 

@@ -197,7 +197,7 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) 
 
 def _say_trail(aws: Aws, plan: Plan) -> None:
     """Look whether the trail really logs; exit with 3 when it does not."""
-    from cml_iam.check.surroundings import trail_problems
+    from cml_iam.check.trail import trail_problems
 
     problems = trail_problems(aws, plan.desired.site)
     for text in problems:
