@@ -1,16 +1,28 @@
-"""The promises of a site: what its policies must never permit, as questions over all requests."""
+"""The promises of a site: what its policies must never permit, as questions over all requests.
+
+A call of RunInstances is allowed only if each of its resources is:
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html#iam-example-runinstances
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.catalogue import Permission, load_catalogue
-from cml_iam.policy import PolicyDocument, Shape, load_policy
+from cml_iam.facts import PARTITIONS, REGION, Assumption, known_regions, service
+from cml_iam.policy import PolicyDocument, Shape, load_policy, merged
+from cml_iam.prove._answers import Verdict
+from cml_iam.prove._question import never
 from cml_iam.render import render_policy
-from cml_iam.restrict import Promise, permissions, promises_of
-from cml_iam.site import Site
+from cml_iam.restrict import RUN, Promise, permissions, promises_of
+from cml_iam.space import Policies, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cml_iam.site import Site
 
 CATALOGUE: Final = "catalogue"
 """The promise by which those about some actions are about all that the policies allow."""
@@ -45,3 +57,67 @@ def _base(allowed: Sequence[Permission]) -> PolicyDocument:
     text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     more = load_policy(json.loads(text), "granted").statements
     return PolicyDocument((*documented.statements, *more), documented.version, name="base")
+
+
+WHOLE: Final = Assumption(
+    "resource",
+    "ec2:RunInstances whole",
+    "a launch needs an image, an instance, a network interface, a security group and a subnet, "
+    "each of them allowed",
+    "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html",
+)
+
+
+def never_done(policies: Policies, shape: Shape) -> Verdict:
+    """Say whether nothing is done by requests of *shape*: no request of another action is allowed.
+
+    And of launches, of which a request is about one resource alone, there is no region in which
+    all that they need is.
+    """
+    found = never(policies, shape)
+    if not found.witness or found.witness.request.action != RUN or not _is_about_all(shape):
+        return found
+    if any(_is_possible(policies, shape, region) for region in _regions(policies, found)):
+        return found
+    impossible = [v for each in _needed(shape) if (v := never(policies, each)).holds]
+    if not impossible:
+        reason = "no region was found in which all that a launch needs is allowed"
+        return Verdict("undecided", None, found.assumptions, reason)
+    used = (*impossible[0].assumptions, WHOLE)
+    others = never(policies, _without_launches(shape))
+    return replace(others, assumptions=tuple(dict.fromkeys((*others.assumptions, *used))))
+
+
+def _is_about_all(shape: Shape) -> bool:
+    return tuple(shape.resources) == ("*",) and shape.not_resources is None
+
+
+def _regions(policies: Policies, found: Verdict) -> Iterator[str]:
+    if found.witness:
+        yield found.witness.request.resource.split(":")[3]
+    for partition in (policies.partition,) if policies.partition else PARTITIONS:
+        yield from known_regions(partition)
+
+
+def _is_possible(policies: Policies, shape: Shape, region: str) -> bool:
+    here = {"StringEquals": {REGION: region}}
+    needed = (replace(e, conditions=merged(e.conditions, here)) for e in _needed(shape))
+    return all(never(policies, each).answer == "broken" for each in needed)
+
+
+def _needed(shape: Shape) -> Iterator[Shape]:
+    """Yield the requests of *shape* for each type of resource that a launch needs."""
+    ec2 = service("ec2")
+    action = ec2.action("RunInstances") if ec2 else None
+    for target in action.targets if action else ():
+        if target.required:
+            yield Shape((RUN,), (f"arn:*:ec2:*:*:{target.type}/*",), shape.conditions)
+
+
+def _without_launches(shape: Shape) -> Shape:
+    if shape.not_actions is not None:
+        return replace(shape, not_actions=(*shape.not_actions, RUN))
+    others = tuple(each for each in shape.actions if each != RUN)
+    return (
+        replace(shape, actions=others) if "*" not in others else replace(shape, not_actions=(RUN,))
+    )

@@ -15,8 +15,7 @@ from cml_iam.policy import (
     attachment_problems,
 )
 from cml_iam.prove._instances import losing, taking_over
-from cml_iam.prove._launches import never_done
-from cml_iam.prove._promises import CATALOGUE, site_promises
+from cml_iam.prove._promises import CATALOGUE, never_done, site_promises
 from cml_iam.prove._question import statement_of, within
 from cml_iam.prove._steps import Reached, lost, taken_over
 from cml_iam.space import Policies, Shape, documents, taking_colons

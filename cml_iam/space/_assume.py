@@ -41,8 +41,8 @@ from cml_iam.space._callers import (
     is_signed,
 )
 from cml_iam.space._examples import NAMES, RESOURCE_FIELD, base_type
+from cml_iam.space._gathered import ARN_REGION, ARNS, PARTITION, Partitions
 from cml_iam.space._globs import ACCOUNT_ID, INSIDE, REGION_NAME, Glob, Wild, glob
-from cml_iam.space._partitions import ARN_REGION, ARNS, PARTITION, Partitions
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice
 from cml_iam.space._values import CHECKS, can_be_typed, compares_texts, fits
 
