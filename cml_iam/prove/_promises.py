@@ -17,7 +17,7 @@ from cml_iam.prove._answers import Verdict
 from cml_iam.prove._question import never
 from cml_iam.render import render_policy
 from cml_iam.restrict import RUN, Promise, permissions, promises_of
-from cml_iam.space import Policies, Shape
+from cml_iam.space import Policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
