@@ -232,6 +232,7 @@ def updated() -> str:
     return str(_data().data_updated_at().date())
 
 
+@lru_cache(1 << 13)
 def key_type(key: str) -> str | None:
     """Return the type of the condition key *key* (`String`, `ArrayOfString` …), or None.
 
@@ -280,6 +281,7 @@ def is_provider_key(key: str) -> bool:
     return "." in prefix or (colon != "" and prefix.lower() in OTHER_PREFIXES)
 
 
+@lru_cache(1 << 13)
 def is_unknown_key(key: str) -> bool:
     """Say whether there is no condition key *key*."""
     return not is_provider_key(key) and key_type(key) is None

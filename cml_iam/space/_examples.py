@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, Final
@@ -43,6 +44,7 @@ NAMES: Final = frozenset(_NAMED.values())
 """What some keys hold, besides AWS's types of keys."""
 
 
+@lru_cache(1 << 13)
 def base_type(key: str) -> str:
     """Return the type of *key*, or of its values if it has several; empty if unknown."""
     return _NAMED.get(same_key(key)) or (key_type(key) or "").removeprefix("ArrayOf")

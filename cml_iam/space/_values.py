@@ -114,8 +114,13 @@ def fits(pattern: Glob, value: Any) -> bool:
     """Say whether a text, or one of a list, is one that *pattern* stands for."""
     if isinstance(value, list):
         return any(fits(pattern, each) for each in value)
+    return isinstance(value, str) and _fits(pattern, value)
+
+
+@lru_cache(1 << 14)
+def _fits(pattern: Glob, text: str) -> bool:
     machine = _machine(pattern)
-    return isinstance(value, str) and machine.accepts(machine.run(value)) != 0
+    return machine.accepts(machine.run(text)) != 0
 
 
 @lru_cache(1 << 10)
