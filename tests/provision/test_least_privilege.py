@@ -219,7 +219,7 @@ def test_two_people_bootstrap_and_destroy_together(
     assert plan_bootstrap(operator, site, _documents(site)).principal == site.principal_arn
 
     drift = read_drift(operator, site, _documents(site))
-    assert (drift.differs, drift.unchecked) == (False, ())
+    assert (drift.differs, drift.plan.unchecked) == (False, ())
     assert read_status(operator, site, _documents(site), store).plan.changes == ()
 
     changed = _documents(replace(OTHER, user=site.user, role=site.role, path=site.path))
