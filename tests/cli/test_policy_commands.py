@@ -117,7 +117,10 @@ def test_verify_says_which_statement_would_have_to_change(
     ran = cml_iam("policy", "verify", "narrow.json")
 
     assert ran.code == 3
-    assert "closest is LaunchInstance, but `ec2:InstanceType` is `m5zn.metal`" in ran.out
+    assert (
+        "statement `LaunchInstance` of `narrow.json` does not allow it: `ec2:InstanceType` is "
+        "`m5zn.metal`; StringLike wants `m5zn.huge`"
+    ) in ran.out
 
 
 def test_verify_live_takes_no_files(cml_iam: Any, site_file: Path, base_file: Path) -> None:
