@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from cml_iam.check.surroundings import trail_problems
 
 from cml_iam import errors
+from cml_iam.check.trail import trail_problems
 from cml_iam.provision import Hours, Watch
 from cml_iam.provision._watch import watched
 from cml_iam.render import audit_values, render_document

@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from cml_iam.check.surroundings import trail_problems
 
 from cml_iam import errors
 from cml_iam.aws import connect
 from cml_iam.check.standing import read_drift, read_status
+from cml_iam.check.trail import trail_problems
 from cml_iam.credentials import Delivery, EnvFile
 from cml_iam.provision import (
     PIECES,
