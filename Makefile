@@ -4,16 +4,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test test-long check docs format clean lock container bench bench-workers fuzz fuzz-proof kills load
+.PHONY: demo test test-long test-tools check docs format clean lock container bench bench-workers fuzz fuzz-proof kills load
 
 demo: $(READY)  ## the main job, end to end, in the embedded AWS
 	@$(BIN)/cml-iam demo
 
 test: $(READY)  ## the tests, in under five minutes
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not long"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not long and not tools"
 
 test-long: $(READY)  ## the tests that take longest: kills, Terraform, every command under policies
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m long
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "long and not tools"
 
 check: $(READY) docs  ## format, lint, types, layers, and the docs site
 	@$(BIN)/ruff format --check .
@@ -23,6 +23,13 @@ check: $(READY) docs  ## format, lint, types, layers, and the docs site
 
 docs: $(READY)  ## the docs site in build/site; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+test-tools: $(READY)  ## the tests that run other programs: installs these, and skips nothing
+	@ci/tools.sh $(BIN)
+	@marks=tools; command -v terraform >/dev/null || { marks="tools and not terraform"; \
+		echo "NOT RUN: the tests with Terraform, which is not installed" >&2; }; \
+	CML_IAM_NO_SKIP=1 PATH="$(CURDIR)/build/tools/bin:$$PATH" \
+		$(BIN)/python -m pytest -n auto --dist loadfile -m "$$marks"
 
 container: $(READY)  ## the image built and run by podman as compose runs it; installs podman
 	@ci/container.sh $(BIN)/pip

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
@@ -16,6 +18,11 @@ from cml_iam.site import Restrictions, Site, Tag
 # How long an example takes depends on what else the machine does; no test depends on time.
 settings.register_profile("cml-iam", deadline=None)
 settings.load_profile("cml-iam")
+
+NO_SKIP = "CML_IAM_NO_SKIP" in os.environ
+"""Set by `make test-tools`: what is skipped for want of a program has failed."""
+
+Test = TypeVar("Test")
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -27,6 +34,42 @@ RESTRICTED = Restrictions(
     image_owners=("111122223333",),
     images=MappingProxyType({"us-east-1": ("ami-0a1b2c3d4e5f60001",)}),
 )
+
+
+def needs(*programs: str) -> Callable[[Test], Test]:
+    """Mark a test that runs *programs*: skipped where one is missing, run by `make test-tools`."""
+    missing = [program for program in programs if shutil.which(program) is None]
+
+    def mark(test: Test) -> Test:
+        skip = pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+        return pytest.mark.tools(skip(test))
+
+    return mark
+
+
+PLUGINS = next(
+    filter(Path.is_dir, (REPOSITORY / "build" / "tf-plugins", *Path("/").glob("*/tf-plugins"))),
+    None,
+)
+"""A mirror of Terraform's provider for AWS, since tests load nothing from the network."""
+
+
+def needs_terraform(test: Test) -> Test:
+    """Mark a test that runs Terraform with its provider for AWS."""
+    skip = pytest.mark.skipif(PLUGINS is None, reason="Terraform's provider for AWS is not here")
+    return needs("terraform")(pytest.mark.terraform(skip(test)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that is skipped although every program has been installed for it."""
+    report = yield
+    if NO_SKIP and report.skipped and item.get_closest_marker("tools"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though it must run here: {report.longrepr}"
+    return report
 
 
 @pytest.fixture

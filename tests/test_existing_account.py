@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -23,12 +22,9 @@ from cml_iam.cli._main import run
 from cml_iam.errors import CmlIamError
 from cml_iam.sandbox import Sandbox, start_sandbox
 from cml_iam.secret import Secret
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, needs
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(shutil.which("aws") is None, reason="there is no AWS CLI here"),
-]
+pytestmark = pytest.mark.long
 
 PAGE = (REPOSITORY / "docs" / "start" / "existing-account.md").read_text("utf-8")
 USER = "cml-cloud-manager-service"
@@ -167,6 +163,7 @@ def _lines() -> list[str]:
     return re.findall(r"^\$ cml-iam ((?:[^\n]|(?<=\\)\n)*)", blocks, re.MULTILINE)
 
 
+@needs("aws")
 def test_the_page_hardens_the_account_and_leads_back(account: Account) -> None:
     *forward, back = _lines()
     stranger = account.aws("iam", "list-access-keys", "--user-name", "stranger")
@@ -188,6 +185,7 @@ def test_the_page_hardens_the_account_and_leads_back(account: Account) -> None:
     assert account.aws("iam", "list-user-tags", "--user-name", "stranger")["Tags"] == []
 
 
+@needs("aws")
 def test_the_plan_names_the_worker_out_of_reach_and_who_else_has_the_policy(
     account: Account,
 ) -> None:
@@ -202,6 +200,7 @@ def test_the_plan_names_the_worker_out_of_reach_and_who_else_has_the_policy(
     assert "stranger" in output
 
 
+@needs("aws")
 def test_the_same_workers_are_reachable_and_the_key_can_be_rotated(account: Account) -> None:
     for line in _lines()[:-1]:
         _typed(line, account.instance)

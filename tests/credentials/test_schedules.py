@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import needs
 
 PAGE = (Path(__file__).parents[2] / "docs" / "key-schedules.md").read_text("utf-8")
 WORDS = ["key", "rotate", "--if-due", "--yes"]
@@ -123,7 +124,7 @@ def test_the_unit_rotates_and_waiting_is_no_failure() -> None:
     assert "SuccessExitStatus=7" in service
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+@needs("systemd-analyze")
 def test_systemd_takes_both_units(tmp_path: Path) -> None:
     service = snippet("systemd").replace(PROGRAM, "/bin/true").replace(FOLDER, str(tmp_path))
     (tmp_path / "cml-iam-rotate.service").write_text(service)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ import pytest
 
 from cml_iam.cli.serve import serve
 from cml_iam.sandbox import Sandbox, command_environment, start_sandbox
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, needs
 
 yaml = pytest.importorskip("yaml")
 
@@ -169,7 +168,7 @@ def test_the_pod_may_do_nothing_beside() -> None:
     assert pod["automountServiceAccountToken"] is False
 
 
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not here")
+@needs("kubectl")
 def test_kustomize_builds_the_manifests() -> None:
     built = subprocess.run(
         ["kubectl", "kustomize", KUBERNETES], capture_output=True, text=True, check=True

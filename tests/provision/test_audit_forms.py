@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,9 +14,9 @@ import pytest
 
 from cml_iam.provision import Hours, Watch, plan_bootstrap, render_audit
 from cml_iam.site import Site, Tag
-from tests.conftest import RESTRICTED, Ran
+from tests.conftest import PLUGINS, RESTRICTED, Ran, needs, needs_terraform
 from tests.provision.fake_iam import FakeIam
-from tests.provision.test_terraform_import import PLUGINS, _terraform, needs_terraform
+from tests.provision.test_terraform_import import _terraform
 
 USER = Site(account="111122223333", restrict=RESTRICTED)
 SITES = {
@@ -91,7 +90,7 @@ def test_after_terraform_bootstrap_has_nothing_to_do(
 
 
 @BOTH
-@pytest.mark.skipif(not shutil.which("cfn-lint"), reason="cfn-lint is not here")
+@needs("cfn-lint")
 def test_cfn_lint_is_content_with_the_audit(site: Site, watch: Watch, tmp_path: Path) -> None:
     template = tmp_path / "template.json"
     template.write_text(render_audit(site, watch, "cloudformation"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,15 +15,11 @@ import pytest
 from cml_iam.provision import apply_plan, plan_adoption, plan_bootstrap
 from cml_iam.render import part_name, render_form, render_parts
 from cml_iam.site import Site
-from tests.conftest import RESTRICTED
+from tests.conftest import PLUGINS, RESTRICTED, needs_terraform
 from tests.render.test_parts import _site as large_site
 
 pytestmark = pytest.mark.long
 
-PLUGINS = next(iter(Path("/").glob("*/tf-plugins")), None)
-needs_terraform = pytest.mark.skipif(
-    not (shutil.which("terraform") and PLUGINS), reason="terraform is not here"
-)
 USER = Site(account="111122223333", restrict=RESTRICTED)
 SITES = {
     "user": USER,

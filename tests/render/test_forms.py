@@ -26,7 +26,7 @@ from cml_iam.render import (
 )
 from cml_iam.render._forms import TAGS, hcl
 from cml_iam.site import TRUSTS, Eks, Oidc, RolesAnywhere, Site, Tag, Trust
-from tests.conftest import RESTRICTED
+from tests.conftest import PLUGINS, RESTRICTED, needs, needs_terraform
 from tests.expectations.test_expectations import EVERYTHING, TAGGED_IMAGES, broken
 from tests.render.test_parts import _site as large_site
 
@@ -123,7 +123,7 @@ def test_cloudformation_names_neither_account_nor_partition() -> None:
     assert "arn:aws:" not in document
 
 
-@pytest.mark.skipif(not shutil.which("cfn-lint"), reason="cfn-lint is not here")
+@needs("cfn-lint")
 @pytest.mark.parametrize("name", ["user", "role", "path", "everything", "parts"])
 @pytest.mark.long
 def test_cfn_lint_is_content(name: str, tmp_path: Path) -> None:
@@ -133,12 +133,6 @@ def test_cfn_lint_is_content(name: str, tmp_path: Path) -> None:
     ran = subprocess.run(["cfn-lint", template], capture_output=True, text=True)
 
     assert (ran.returncode, ran.stdout) == (0, "")
-
-
-PLUGINS = next(iter(Path("/").glob("*/tf-plugins")), None)
-needs_terraform = pytest.mark.skipif(
-    not (shutil.which("terraform") and PLUGINS), reason="terraform is not here"
-)
 
 
 TRUSTED = replace(

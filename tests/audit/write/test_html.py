@@ -31,7 +31,8 @@ from cml_iam.lint import Severity
 from cml_iam.report._html import _style
 from cml_iam.site import Site
 from tests.audit.write import samples
-from tests.audit.write.browser import CHROMIUM, browser
+from tests.audit.write.browser import browser
+from tests.conftest import needs
 
 VOID = {"meta", "path", "rect", "line", "use", "br", "wbr"}
 
@@ -373,7 +374,7 @@ def test_ink_stands_out_from_its_ground(ground: int, ink: str, paper: str, least
     assert (light + 0.05) / (dark + 0.05) >= least
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+@needs("chromium")
 class TestInABrowser:
     def test_it_opens_without_complaint_or_request_and_every_cell_is_reached_by_keyboard(
         self, tmp_path: Path

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import REPOSITORY, SHARED
+from tests.conftest import REPOSITORY, SHARED, needs
 from tests.key_ids import key_id
 
 yaml = pytest.importorskip("yaml")
@@ -257,7 +257,7 @@ class TestPreCommit:
             subprocess.run(["git", *command], cwd=made, check=True)
         return made
 
-    @pytest.mark.skipif(shutil.which("pre-commit") is None, reason="there is no pre-commit here")
+    @needs("pre-commit")
     @pytest.mark.parametrize(
         ("hook", "code", "said"),
         [
