@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 from cml_iam.engine import Outcome, Request, StatementReason
@@ -84,12 +84,14 @@ def denied_within(candidate: Policies, reference: Policies) -> Verdict:
     return _both_readings(_denied_within, candidate, reference)
 
 
-def never(policies: Policies, shape: Shape) -> Verdict:
+def never(policies: Policies, shape: Shape, *, is_likely: bool = False) -> Verdict:
     """Say whether no request of *shape* is allowed by *policies*.
 
-    sts:GetCallerIdentity, which no policy can refuse, is left out of account.
+    sts:GetCallerIdentity, which no policy can refuse, is left out of account. Where one *is_likely*
+    allowed, the answer is the same and comes sooner; where none is, later.
     """
-    return _both_readings(_never, policies, _shape_policies(shape))
+    ask = partial(_never, is_likely=is_likely)
+    return _both_readings(ask, policies, _shape_policies(shape))
 
 
 def always(policies: Policies, shape: Shape) -> Verdict:
@@ -138,10 +140,12 @@ def unlike(parts: Iterable[Part], others: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(each for each in parts if each.meaning not in known)
 
 
-def _never(policies: Policies, shape: Policies, budget: Budget) -> Verdict:
+def _never(
+    policies: Policies, shape: Policies, budget: Budget, *, is_likely: bool = False
+) -> Verdict:
     side, kind = side_of(policies), side_of(shape)
     goal = Goal((*kind.gates, *_left(side, kind)), side.denies)
-    return Question(goal, side, None, kind, budget=budget).verdict()
+    return Question(goal, side, None, kind, budget=budget, is_likely=is_likely).verdict()
 
 
 def _left(side: Side, kind: Side) -> Iterator[tuple[Part, ...]]:
@@ -186,7 +190,8 @@ class Question:
     """A goal searched slice by slice; *kind*, if any, is what requests must also match.
 
     *outcomes* are what both sides decide of a witness; that of the reference may be any other than
-    `allowed` where it is not named.
+    `allowed` where it is not named. A find that *is_likely* is looked for at the first place of a
+    class before it is asked whether there is one anywhere.
     """
 
     goal: Goal
@@ -198,6 +203,7 @@ class Question:
     incomplete: list[str] = field(default_factory=list)
     slices: int = 0
     budget: Budget = field(default_factory=Budget)
+    is_likely: bool = False
 
     def verdict(self) -> Verdict:
         """Search every class of actions."""
@@ -259,12 +265,26 @@ class Question:
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
         """Return a request for one of the actions of *group*, if one is to be found."""
         searcher = self.searcher(goal)
+        first = self._first_place(group, searcher) if self.is_likely else None
+        if first is not None:
+            request = self._search(first, searcher).request
+            if request is not None:
+                return request
         for place in self.places(group, searcher):
             found = self._search(place, searcher)
             if found.request is not None:
                 return found.request
             self._note([found])
         return None
+
+    def _first_place(self, group: Class, searcher: Searcher) -> Place | None:
+        """Return the first of `places`, if that is one of an action that the reference lists."""
+        groups = (
+            places
+            for action in group.actions()
+            for _, places in together(action, searcher.may_be_at)
+        )
+        return next((place for places in groups for place in places), None)
 
     def places(
         self, group: Class, searcher: Searcher, *, is_known: bool = False
