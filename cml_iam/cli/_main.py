@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
 import sys
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 
@@ -46,8 +47,13 @@ def cli() -> None:
     """IAM for CML Cloud Manager: render, prove, provision and use its permissions."""
 
 
+GARBAGE_THRESHOLD: Final = 10_000
+"""Objects made between collections: Python's 700 costs a short command a tenth of its time."""
+
+
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    gc.set_threshold(GARBAGE_THRESHOLD)
     _prepare_streams()
     sys.exit(run(sys.argv[1:]))
 

@@ -349,7 +349,7 @@ def matches_nothing(subject: Subject, said: Container[tuple[str, str | None]]) -
     for item in subject.items:
         place = item.place()
         known = (place.file if place else "", item.label) in said
-        if not known and _is_certain(item) and matched(item).holds:
+        if not known and _certainly_matches_nothing(item):
             yield Found(
                 f"no request that AWS sends matches this statement: it {item.grants} nothing",
                 place,
@@ -359,14 +359,22 @@ def matches_nothing(subject: Subject, said: Container[tuple[str, str | None]]) -
             )
 
 
-def _is_certain(item: Item) -> bool:
-    """Say whether the proof stands on more than what the reference lists of other services.
+def _certainly_matches_nothing(item: Item) -> bool:
+    """Say whether it is proved, by more than what the reference lists of other services.
 
     Not all resources and lists of values are in it; and GetCallerIdentity needs no Allow.
     """
     services = {action.service for action in item.actions.values()}
-    if services and services <= EXACT_SERVICES:
-        return True
+    exact = bool(services) and services <= EXACT_SERVICES
     keys = (each.condition.key.lower() for each in item.asked)
     alone = bool(item.asked) and all(key in GLOBAL_KEYS for key in keys)
-    return alone and not matched(item, conditions=()).holds
+    if not (exact or alone) or _matches_plainly(item):
+        return False
+    return matched(item).holds and (exact or not matched(item, conditions=()).holds)
+
+
+def _matches_plainly(item: Item) -> bool:
+    """Say whether the statement is about every request for an action that policies decide."""
+    anything = "*" in (item.statement.resource or ())
+    decided = item.actions.keys() - {"sts:GetCallerIdentity"}
+    return anything and not item.statement.conditions and bool(decided)

@@ -78,7 +78,7 @@ def _step(text: str) -> Wanted:
 
 def escalates(subject: Subject) -> Iterator[Found]:
     """Yield statements that begin an escalation which the documents allow to the end."""
-    if subject.kind != "identity":
+    if subject.kind != "identity" or not subject.allows:
         return
     if any(item.allows and _says_everything(item) for item in subject.items):
         return

@@ -19,8 +19,10 @@ def is_sent(shape: Shape, *, of_resource: bool = False) -> Verdict:
     policy of a resource is what is asked, whoever calls.
     """
     if of_resource:
-        return never(Policies(resource=_document({**_ALLOW, "Principal": "*"})), shape)
-    return never(Policies((_document({**_ALLOW, "Resource": "*"}),)), shape)
+        return never(
+            Policies(resource=_document({**_ALLOW, "Principal": "*"})), shape, is_likely=True
+        )
+    return never(Policies((_document({**_ALLOW, "Resource": "*"}),)), shape, is_likely=True)
 
 
 def _document(statement: dict[str, Any]) -> PolicyDocument:

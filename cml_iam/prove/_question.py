@@ -29,6 +29,7 @@ from cml_iam.space import (
     side_of,
     taking_colons,
     together,
+    typed_places,
 )
 
 ALWAYS_ALLOWED: Final = "sts:getcalleridentity"
@@ -278,13 +279,10 @@ class Question:
         return None
 
     def _first_place(self, group: Class, searcher: Searcher) -> Place | None:
-        """Return the first of `places`, if that is one of an action that the reference lists."""
-        groups = (
-            places
-            for action in group.actions()
-            for _, places in together(action, searcher.may_be_at)
-        )
-        return next((place for places in groups for place in places), None)
+        """Return the first of `places`, if that is one of the first action that AWS lists."""
+        action = next(iter(group.actions()), None)
+        listed = typed_places(action) if action else ()
+        return next(filter(searcher.may_be_at, listed), None)
 
     def places(
         self, group: Class, searcher: Searcher, *, is_known: bool = False

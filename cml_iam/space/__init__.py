@@ -10,7 +10,7 @@ from cml_iam.space._boxes import Box, Budget, leaving, lowest, meet
 from cml_iam.space._conditions import KeyCondition
 from cml_iam.space._examples import moments
 from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, glob, representatives
-from cml_iam.space._places import Class, Place, classes, loose_places, together
+from cml_iam.space._places import Class, Place, classes, loose_places, together, typed_places
 from cml_iam.space._policies import Policies, documents, taking_colons
 from cml_iam.space._search import Goal, Searcher, SliceResult
 from cml_iam.space._statements import Part, Side, side_of
@@ -45,4 +45,5 @@ __all__ = [
     "side_of",
     "taking_colons",
     "together",
+    "typed_places",
 ]
