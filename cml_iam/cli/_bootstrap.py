@@ -26,7 +26,7 @@ from cml_iam.errors import InputError
 from cml_iam.site import TRUSTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from cml_iam.aws.port import Aws
     from cml_iam.provision import Applied, Piece, Plan, Watch
@@ -37,63 +37,82 @@ SITES_OWN = "site"
 
 _WATCH_OPTIONS = (
     click.option(
-        "--timezone", default="UTC", metavar="ZONE", help="Time zone of the hours of work.  [UTC]"
+        "--timezone", default="UTC", metavar="ZONE", help="Time zone of --hours.  [default: UTC]"
     ),
     click.option(
         "--hours",
         default="mon-fri 07:00-18:00",
         show_default=True,
         metavar="HOURS",
-        help="Hours of work: terminating an instance outside of them is an alarm.",
+        help="Working hours: terminating an instance outside them raises an alarm.",
     ),
-    click.option("--alert-email", metavar="ADDRESS", help="Who gets the alarms."),
+    click.option("--alert-email", metavar="ADDRESS", help="Send the alarms to ADDRESS."),
 )
-_OPTIONS = (
-    document_option("Which policy: everything everywhere, or within the site's restrictions."),
+_KEY_OPTIONS = (
     file_options,
     click.option("--to", multiple=True, metavar="STORE", help=STORE_HELP),
-    click.option("--no-key", is_flag=True, help="Leave access keys alone."),
-    click.option("--path", metavar="PATH", help="IAM path of a new user or role."),
+    click.option("--no-key", is_flag=True, help="Leave out the access keys."),
+)
+_DOCUMENT_OPTION = document_option(
+    "Policy to attach: base (no restrictions) or hardened (the site's restrictions)."
+)
+_PRINCIPAL_OPTIONS = (
+    click.option(
+        "--path", metavar="PATH", help="IAM path of the user or role.  [default: the site's]"
+    ),
     click.option(
         "--boundary",
         metavar="[ARN]",
         is_flag=False,
         flag_value=SITES_OWN,
-        help="Put the policy at ARN on as permissions boundary; without ARN, make the site's.",
+        help="Include the permissions boundary ARN; without ARN, the site's own.",
     ),
-    click.option("--guard", is_flag=True, help="Make the site's Deny guard and attach it, too."),
+    click.option("--guard", is_flag=True, help="Include the site's guardrail, a Deny policy."),
     click.option(
         "--trust",
         type=click.Choice(TRUSTS),
         default="ec2",
         show_default=True,
-        help="Who may use the role.",
+        help="What may assume the role.",
     ),
     click.option(
         "--only",
         type=click.Choice(["principal", "boundary", "guard", "audit"]),
         multiple=True,
-        help="Make this and nothing else; repeatable. For who may do no more.",
+        help="Include only this part, for an administrator with limited permissions. Repeatable.",
     ),
     click.option(
         "--with",
         "extras",
         type=click.Choice(["audit"]),
         multiple=True,
-        help="Make this, too: audit is a trail that logs, and alarms.",
+        help="Include this part, too: audit is a CloudTrail trail and alarms. Repeatable.",
     ),
     *_WATCH_OPTIONS,
     click.option(
-        "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag to add; repeatable."
+        "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Include this tag. Repeatable."
     ),
 )
 
 
 def wanted_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say what is to be there, and those of every command on AWS."""
-    command = shared_options("site", "output")(command)
-    command = aws_options(command)
-    for option in reversed(_OPTIONS):
+    """Add every option that says what bootstrap creates, and those of every command on AWS."""
+    return _with((_DOCUMENT_OPTION, *_KEY_OPTIONS, *_PRINCIPAL_OPTIONS), command)
+
+
+def status_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which policy and which stores `bootstrap status` looks at."""
+    return _with((_DOCUMENT_OPTION, *_KEY_OPTIONS), command)
+
+
+def drift_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what `bootstrap drift` compares: everything but the key."""
+    return _with((_DOCUMENT_OPTION, *_PRINCIPAL_OPTIONS), command)
+
+
+def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
+    command = aws_options(shared_options("site", "output")(command))
+    for option in reversed(options):
         command = option(command)
     return command
 

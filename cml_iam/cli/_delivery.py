@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 STORE_HELP = (
-    "A store of the key, repeatable: env:PATH, profile:NAME, k8s:FILE[#[NAMESPACE/]NAME], "
-    "secretsmanager:NAME, ssm:NAME.  [default: the --env-file]"
+    "Store that holds the key: env:PATH, profile:NAME, k8s:FILE[#[NAMESPACE/]NAME], "
+    "secretsmanager:NAME or ssm:NAME. Repeatable.  [default: the --env-file]"
 )
 
 
@@ -72,12 +72,12 @@ def own_store(env_file: Path | None = None) -> str:
 def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that name the file for the key."""
     tracked = click.option(
-        "--allow-tracked", is_flag=True, help="Let git see the file that holds the key."
+        "--allow-tracked", is_flag=True, help="Allow a key file that git does not ignore."
     )
     file = click.option(
         "--env-file",
         type=click.Path(path_type=Path),
-        help="Where the user's access key is, or goes.  [default: `credentials.manager` of the "
+        help="File that holds the user's access key.  [default: `credentials.manager` of the "
         "site file, else .env]",
     )
     return file(tracked(command))
@@ -157,9 +157,9 @@ def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how long each phase lasts."""
     for flag, default, text in (
-        ("--max-age", "90d", "The age no active key may reach."),
-        ("--cool-off", "7d", "How long the old key stays inactive before it is deleted."),
-        ("--overlap", "1d", "How long both keys work, and the old one must be quiet."),
+        ("--max-age", "90d", "Maximum age of an active key."),
+        ("--cool-off", "7d", "Time the old key stays inactive before it is deleted."),
+        ("--overlap", "1d", "Time both keys stay active; the old one must be unused for as long."),
     ):
         command = click.option(
             flag, callback=span, default=default, show_default=True, metavar="TIME", help=text

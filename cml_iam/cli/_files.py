@@ -139,7 +139,7 @@ def parameter_option(command: Command) -> Command:
         metavar="NAME=VALUE",
         callback=_store_parameters,
         expose_value=False,
-        help="A parameter's value, where FILE is a CloudFormation template.",
+        help="Value of a CloudFormation template's parameter. Repeatable.",
     )(command)
 
 

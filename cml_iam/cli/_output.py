@@ -257,7 +257,7 @@ form_option = click.option(
     "--output",
     "form",
     type=click.Choice(["text", "json", "csv"]),
-    help="Form of the answer.",
+    help="Output format.  [env: CML_IAM_OUTPUT; default: text]",
 )
 """-o for a command that has CSV too; None where it is not given."""
 

@@ -126,52 +126,59 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         type=click.Path(path_type=Path),
         envvar="CML_IAM_SITE",
         metavar="FILE",
-        help="Site file.  [env: CML_IAM_SITE; default: cml-iam.toml]",
+        help="Read the site from FILE.  [env: CML_IAM_SITE; default: cml-iam.toml]",
     ),
     "profile": _option(
         "--profile",
         metavar="NAME",
-        help="AWS profile.  [see: cml-iam help credentials]",
+        help="Use this AWS profile.  [see: cml-iam help credentials]",
     ),
     "region": _option(
         "--region",
         metavar="NAME",
-        help="AWS region.  [see: cml-iam help credentials]",
+        help="Use this AWS region.  [see: cml-iam help credentials]",
     ),
     "endpoint_url": _option(
-        "--endpoint-url", metavar="URL", help="Where AWS answers.  [env: AWS_ENDPOINT_URL]"
+        "--endpoint-url", metavar="URL", help="Send AWS requests to URL.  [env: AWS_ENDPOINT_URL]"
     ),
     "output": _option(
         "-o",
         "--output",
         type=click.Choice(["text", "json"]),
         envvar="CML_IAM_OUTPUT",
-        help="Form of the answer.",
+        help="Output format.  [env: CML_IAM_OUTPUT; default: text]",
     ),
     "color": _option(
         "--color",
         type=click.Choice(["auto", "always", "never"]),
-        help="Colour the answer.  [default: auto: on a terminal, unless NO_COLOR is set]",
+        help="Colour the output.  [default: auto (on a terminal, unless NO_COLOR is set)]",
     ),
-    "quiet": _option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
-    "verbose": _option("-v", "--verbose", count=True, help="Say more; twice for still more."),
+    "quiet": _option("-q", "--quiet", is_flag=True, help="Print no progress on stderr."),
+    "verbose": _option(
+        "-v", "--verbose", count=True, help="Print more detail; repeat it for still more."
+    ),
     "debug": _option(
-        "--debug", is_flag=True, envvar="CML_IAM_DEBUG", help="Trace of an internal fault."
+        "--debug",
+        is_flag=True,
+        envvar="CML_IAM_DEBUG",
+        help="Show a traceback on an internal error.  [env: CML_IAM_DEBUG]",
     ),
     "read_only": _option(
         "--read-only",
         is_flag=True,
         envvar="CML_IAM_READ_ONLY",
-        help="Refuse every call that would change something.",
+        help="Refuse every call that would change anything.  [env: CML_IAM_READ_ONLY]",
     ),
     "expect_account": _option(
-        "--expect-account", metavar="ID", help="Stop unless this is the account."
+        "--expect-account", metavar="ID", help="Stop unless the credentials belong to account ID."
     ),
-    "yes": _option("--yes", is_flag=True, help="Do not ask."),
+    "yes": _option("--yes", is_flag=True, help="Skip the confirmation prompt."),
     "no_site": _option(
         "--no-site",
         is_flag=True,
-        help="Change something without a site file: default guard tag, any account, no limits.",
+        help="Allow changes without a site file: default guard tag, any account, no limits.",
     ),
-    "dry_run": _option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
+    "dry_run": _option(
+        "--dry-run", is_flag=True, help="Show what would be done, without doing it."
+    ),
 }

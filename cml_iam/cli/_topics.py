@@ -1,39 +1,84 @@
-"""`cml-iam help`: the exit codes, whose credential is used, and the help of any command."""
+"""`cml-iam help`: the topics, and the help of any command."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from cml_iam.cli._exit import MEANING
+from cml_iam.cli._lazy import LazyGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 CREDENTIALS: Final = """\
-The credential of a command, the first of these that is there:
+A command uses the first of these credentials that exists:
   1. --profile NAME
   2. the environment: AWS_ACCESS_KEY_ID, AWS_PROFILE, or a web identity
   3. [credentials] of the site file: `manager` for worker, health, serve and doctor,
      `administrator` for bootstrap, key, worker adopt, policy verify --live and audit --live
   4. what the AWS SDK finds: the profile `default`, the container's role, the instance's role
 
-Each is "profile:NAME", or "env:PATH" with a path relative to the site file:
+In the site file, a credential is "profile:NAME", or "env:PATH" with a path relative to the file:
   [credentials]
   manager = "env:.env"
   administrator = "profile:admin"
 
-The region, the first of these that is there:
+A command uses the first of these regions that is set:
   1. --region NAME
   2. AWS_REGION or AWS_DEFAULT_REGION, if the site allows that region
   3. the first region of the site file
-  4. without a site file: that of the AWS profile, else us-east-1
-Commands that list workers look into every region of the site, unless --region names one.
+  4. without a site file: the region of the AWS profile, else us-east-1
+Commands that list workers search every region of the site, unless --region names one.
 
-The account of the credential must be that of the site file, and of --expect-account.
+The credential must belong to the account of the site file, and to --expect-account.
 """
-"""Which credential and which region a command takes; docs/credentials.md holds the same text."""
+"""Which credential and which region a command uses; docs/credentials.md holds the same text."""
+
+ENVIRONMENT: Final = """\
+cml-iam reads these environment variables:
+  CML_IAM_SITE            the site file, as --site
+  CML_IAM_OUTPUT          the output format, as --output: text or json
+  CML_IAM_READ_ONLY       1 refuses every call that would change anything, as --read-only
+  CML_IAM_DEBUG           1 shows a traceback on an internal error, as --debug
+  CML_IAM_SERVE_TOKEN     the token that clients of `serve` must send
+  CML_IAM_CML_USER        the CML user with which `worker idle` reads the labs
+  CML_IAM_CML_PASSWORD    the password of that user
+  NO_COLOR                if set, turns colours off
+  SOURCE_DATE_EPOCH       the time of an audit report, in seconds since 1970
+  XDG_STATE_HOME          the folder for the state of `worker create` (default ~/.local/state)
+
+The AWS SDK reads its own variables, among them:
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE
+  AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL
+  AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE, AWS_CA_BUNDLE, HTTPS_PROXY, NO_PROXY
+See also: cml-iam help credentials
+"""
+
+CONFIGURATION: Final = """\
+A setting takes its value from the first of these that sets it:
+  1. an option; the common options may stand before or after the command
+  2. the environment variable that --help names beside the option
+  3. the site file
+  4. the default that --help names
+
+The site file is the one that --site names, else CML_IAM_SITE, else cml-iam.toml in the current
+folder. `cml-iam init` writes it. Credentials and regions have their own order:
+cml-iam help credentials
+"""
+
+COMPLETION: Final = """\
+To complete commands and options with the Tab key, add one line to your shell's startup file:
+  bash (~/.bashrc, bash 4.4 or newer):
+    eval "$(_CML_IAM_COMPLETE=bash_source cml-iam)"
+  zsh (~/.zshrc, after compinit):
+    eval "$(_CML_IAM_COMPLETE=zsh_source cml-iam)"
+  fish (~/.config/fish/completions/cml-iam.fish):
+    _CML_IAM_COMPLETE=fish_source cml-iam | source
+Then start a new shell.
+"""
 
 
 def exit_codes() -> str:
@@ -41,18 +86,55 @@ def exit_codes() -> str:
     return "".join(f"{code.value:>3}  {meaning}\n" for code, meaning in MEANING.items())
 
 
+def commands(group: click.Command) -> str:
+    """Return a line for each command below *group*: its words and what it does."""
+    rows = list(_rows(group, ()))
+    width = max(len(words) for words, _ in rows)
+    return "".join(f"{words:<{width}}  {text}\n" for words, text in rows)
+
+
+def _rows(group: click.Command, before: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if not isinstance(group, LazyGroup):
+        return
+    for name, (_, text) in group.lazy.items():
+        words = (*before, name)
+        below = list(_rows(group.command_named(name), words))
+        yield from below or [(" ".join(words), text)]
+
+
+TOPICS: Final[dict[str, tuple[str, Callable[[click.Command], str]]]] = {
+    "commands": ("every command in one list", commands),
+    "configuration": ("where settings come from, and which one wins", lambda _: CONFIGURATION),
+    "credentials": ("which credential and region a command uses", lambda _: CREDENTIALS),
+    "environment": ("the environment variables", lambda _: ENVIRONMENT),
+    "exit-codes": ("what each exit code means", lambda _: exit_codes()),
+    "completion": ("completion in bash, zsh and fish", lambda _: COMPLETION),
+}
+"""The topics by name: what each is about, and what makes its text from the root command."""
+
+
 @click.command("help")
 @click.argument("words", nargs=-1, metavar="[TOPIC | COMMAND...]")
 @click.pass_context
 def topics(context: click.Context, words: tuple[str, ...]) -> None:
-    """Print a topic, exit-codes or credentials, or the help of a command."""
-    texts = {"exit-codes": exit_codes(), "credentials": CREDENTIALS}
+    """Show a help topic, or the help of a command.
+
+    Without an argument, lists the topics.
+
+    \b
+    Examples:
+      cml-iam help environment
+      cml-iam help worker create
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     if not words:
-        click.echo(f"topics: {', '.join(texts)}; or name a command: cml-iam help worker create")
-    elif len(words) == 1 and words[0] in texts:
-        click.echo(texts[words[0]], nl=False)
+        click.echo("Topics:")
+        for name, (about, _) in TOPICS.items():
+            click.echo(f"  {name:<14} {about}")
+        click.echo("\nUse `cml-iam help TOPIC`, or name a command: cml-iam help worker create")
+    elif len(words) == 1 and words[0] in TOPICS:
+        click.echo(TOPICS[words[0]][1](context.find_root().command), nl=False)
     else:
-        click.echo(_help_of(context, words, tuple(texts)))
+        click.echo(_help_of(context, words, tuple(TOPICS)))
 
 
 def _help_of(context: click.Context, words: Sequence[str], known: Sequence[str]) -> str:
@@ -64,7 +146,7 @@ def _help_of(context: click.Context, words: Sequence[str], known: Sequence[str])
         if command is None:
             named = " ".join(words[: index + 1])
             raise click.UsageError(
-                f"no topic and no command: `{named}` (topics: {', '.join(known)})", context
+                f"no such topic or command: `{named}` (topics: {', '.join(known)})", context
             )
         parent = click.Context(command, info_name=word, parent=parent)
     return parent.get_help()

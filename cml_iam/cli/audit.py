@@ -39,65 +39,74 @@ LEVELS = ("error", "warning", "info")
 
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILE|DIR]...", type=click.Path(path_type=Path))
-@click.option("--live", is_flag=True, help="Audit the account of the credentials, too.")
+@click.option("--live", is_flag=True, help="Also audit the account of the credentials.")
 @click.option(
     "--out",
     "outs",
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the report into FILE as well; its ending says the form. Repeatable."
-    "  [.json .sarif .xml (JUnit) .md .html .txt]",
+    help="Also write the report to FILE, in the format of its extension: .json, .sarif, "
+    ".xml (JUnit), .md, .html or .txt. Repeatable.",
 )
-@click.option("-o", "--output", "form", type=click.Choice(FORMS), help="Form of the answer.")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(FORMS),
+    help="Output format.  [env: CML_IAM_OUTPUT; default: text]",
+)
 @click.option(
     "--fail-on",
     type=click.Choice(LEVELS),
     default="warning",
     show_default=True,
-    help="Least severity that makes the exit code 3.",
+    help="Exit with 3 on findings of this severity or worse.",
 )
 @click.option(
     "--earlier",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="A report in JSON; say what changed since.",
+    help="Report what changed since FILE, an earlier report in JSON.",
 )
-@click.option("--together", is_flag=True, help="Judge all policies as attached to one principal.")
-@document_option("Which of the site's policies is in force.")
+@click.option(
+    "--together", is_flag=True, help="Check all policies together, as attached to one principal."
+)
+@document_option("The site's policy that is in force.")
 @click.option(
     "--manager-profile",
     metavar="NAME",
-    help="With --live: the AWS profile of the manager itself, to use its permissions by DryRun.",
+    help="With --live: AWS profile of the manager, to try its permissions with DryRun.",
 )
 @click.option(
     "--skip",
     multiple=True,
     metavar="CHECK",
-    help="Leave this check out; the report says so. Repeatable.",
+    help="Skip this check; the report says so. Repeatable.",
 )
 @click.option(
     "--accounts",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Audit the accounts listed in FILE, an id a line, by a role in each.",
+    help="Audit the accounts in FILE, one ID a line, through a role in each.",
 )
 @click.option("--organization", is_flag=True, help="Audit every account of the organization.")
 @click.option(
-    "--role", metavar="NAME", help="The role to assume in each account.  [default: cml-iam-audit]"
+    "--role", metavar="NAME", help="Role to assume in each account.  [default: cml-iam-audit]"
 )
-@click.option("--external-id", metavar="ID", help="The external id that the role asks for.")
+@click.option("--external-id", metavar="ID", help="External ID that the role requires.")
 @click.option(
     "--parallel",
+    metavar="N",
     type=click.IntRange(1, 64),
     default=8,
     show_default=True,
-    help="Accounts audited at a time.",
+    help="Number of accounts to audit at a time.",
 )
 @click.option(
     "--who-else",
     is_flag=True,
-    help="With --live: find everybody else that may touch the workers, the manager or the trail.",
+    help="With --live: also find who else may change the workers, the manager or the trail.",
 )
 @click.option(
     "--scps",
@@ -105,7 +114,9 @@ LEVELS = ("error", "warning", "info")
     type=click.Path(path_type=Path),
     help="With --who-else: service control policies, from the root to the account.",
 )
-@click.option("--rules", "list_rules", is_flag=True, help="List every finding there can be.")
+@click.option(
+    "--rules", "list_rules", is_flag=True, help="List every finding that an audit can report."
+)
 @shared_options("site")
 @aws_options
 @click.pass_context
@@ -131,19 +142,20 @@ def audit(
     scps: Path | None,
     list_rules: bool,
 ) -> None:
-    """Ask of policies and accounts everything cml-iam knows, in one report.
+    """Check policies and accounts with every rule that cml-iam has, in one report.
 
-    FILEs are policies, Markdown with policies in it, or any text (looked through for access keys);
-    of a DIR every one. Without files the documents that the site renders are judged. Only --live
-    speaks to AWS, and only to read.
+    FILEs are policies, Markdown with policies in it, or any text (searched for access keys); a DIR
+    stands for all its files. Without FILEs, checks the documents that the site renders. Only --live
+    calls AWS, and only to read.
 
-    Exits with 0 when nothing is found, 3 with findings of --fail-on or worse, 4 and 5 when AWS
-    does not know the credentials or does not answer, and 8 when there are no such findings but
-    something could not be checked.
+    Exits with 0 when nothing is found, with 3 on findings of --fail-on or worse, with 4 when AWS
+    does not accept the credentials, with 5 when AWS does not answer, and with 8 when there are no
+    such findings but something could not be checked.
 
     \b
-    cml-iam audit policies/ --out report.sarif --out report.html
-    cml-iam audit --live --manager-profile cml-manager --earlier last-week.json
+    Examples:
+      cml-iam audit policies/ --out report.sarif --out report.html
+      cml-iam audit --live --manager-profile cml-manager --earlier last-week.json
     """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.audit import About
     from cml_iam.audit.write import compare_reports

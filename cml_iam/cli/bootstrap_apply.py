@@ -28,10 +28,18 @@ if TYPE_CHECKING:
     "--save",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Keep the plan, private (0600), for `apply FILE`.",
+    help="Save the plan to FILE (mode 0600), for `bootstrap apply FILE`.",
 )
 def plan(save: Path | None, **wanted: Any) -> None:
-    """Show what apply would do; changes nothing. Exits with 6 when changes are pending."""
+    """Show what `bootstrap apply` would change, without changing anything.
+
+    Exits with 6 when changes are pending.
+
+    \b
+    Examples:
+      cml-iam bootstrap plan --profile admin
+      cml-iam bootstrap plan --save plan.json
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.provision import plan_data, plan_lines, save_plan
 
     _, made = planned(wanted)
@@ -52,12 +60,19 @@ def plan(save: Path | None, **wanted: Any) -> None:
 @wanted_options
 @shared_options("yes", "dry_run")
 def apply(plan_file: Path | None, **wanted: Any) -> None:
-    """Do what plan shows; asks first on a terminal, needs --yes elsewhere.
+    """Create and update the user or role, its policy and its access key.
 
-    With PLAN, a file from `plan --save`, do what that says, unless something has changed since.
-    The access key goes into the file and is never printed. A second run changes nothing, and a run
-    that was interrupted is finished by the next one.
-    """
+    Shows the plan, then asks for confirmation on a terminal; elsewhere it needs --yes. With PLAN, a
+    file from `bootstrap plan --save`, makes exactly the changes in it, unless the account has
+    changed since. The access key is written to its store and never printed. A second run changes
+    nothing; after an interrupted run, run the command again.
+
+    \b
+    Examples:
+      cml-iam bootstrap apply --profile admin
+      cml-iam bootstrap apply --guard --boundary --yes
+      cml-iam bootstrap apply plan.json
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.provision import check_fresh, load_plan
 
     saved = None
@@ -121,7 +136,12 @@ def _refuse_others(wanted: dict[str, Any]) -> None:
 @wanted_options
 @shared_options("yes", "dry_run")
 def adopt(**wanted: Any) -> None:
-    """Take over a user, role or policy that is there: tag it, and show what apply would change."""
+    """Take over an existing user, role or policy: tag it, and show what apply would change.
+
+    \b
+    Examples:
+      cml-iam bootstrap adopt --profile admin
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.provision import plan_adoption
 
     aws, made = planned({**wanted, "no_key": True})
@@ -129,14 +149,21 @@ def adopt(**wanted: Any) -> None:
 
 
 @click.command()
-@click.option("--policy", metavar="NAME", help="Which policy.  [default: the site's]")
-@click.option("--to", "version", metavar="VERSION", help="Which version.  [default: the former]")
+@click.option("--policy", metavar="NAME", help="Name of the policy.  [default: the site's]")
+@click.option(
+    "--to", "version", metavar="VERSION", help="Version to restore.  [default: the previous one]"
+)
 @acting_options
 def rollback(policy: str | None, version: str | None) -> None:
-    """Put the version of the policy in force again that was before, in one call.
+    """Restore the previous version of the policy, in one call.
 
-    The next apply makes the site's policy again: change the site first.
-    """
+    The next apply creates the site's policy again, so change the site first.
+
+    \b
+    Examples:
+      cml-iam bootstrap rollback
+      cml-iam bootstrap rollback --to v3
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.provision import plan_rollback
 
     site = load_site()
@@ -145,14 +172,19 @@ def rollback(policy: str | None, version: str | None) -> None:
 
 
 @click.command()
-@click.option("--guard", is_flag=True, help="Delete the site's guard, too.")
-@click.option("--boundary", is_flag=True, help="Delete the site's boundary, too.")
+@click.option("--guard", is_flag=True, help="Also delete the site's guardrail.")
+@click.option("--boundary", is_flag=True, help="Also delete the site's boundary.")
 @acting_options
 def destroy(guard: bool, boundary: bool) -> None:
-    """Delete the user or role, its keys and its policies; asks for the name on a terminal.
+    """Delete the user or role, its keys and its policies, after you type its name.
 
-    Touches nothing that cml-iam neither made nor took over, and no trail, bucket or alarm.
-    """
+    Deletes only what cml-iam created or adopted, and no trail, bucket or alarm.
+
+    \b
+    Examples:
+      cml-iam bootstrap destroy --dry-run
+      cml-iam bootstrap destroy --guard --boundary
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.provision import plan_destruction
 
     site = load_site()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._bootstrap import (
+    drift_options,
     site_and_documents,
-    wanted_options,
+    status_options,
     watch_of,
     watch_options,
     where_of,
@@ -27,9 +28,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@wanted_options
+@status_options
 def status(**wanted: Any) -> None:
-    """Show how the account differs from the site, and the user's access keys."""
+    """Show how the account differs from the site, and the user's access keys.
+
+    \b
+    Examples:
+      cml-iam bootstrap status --profile admin
+      cml-iam bootstrap status --no-key -o json
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.check.standing import read_status
 
     site, documents = site_and_documents(wanted["document"])
@@ -84,13 +91,18 @@ _STATES = {
 
 
 @click.command()
-@wanted_options
+@drift_options
 def drift(**wanted: Any) -> None:
-    """Say how the account differs from the site, by meaning, and what else the principal has.
+    """Show how the account differs from the site in meaning, and what else the principal has.
 
-    Exits with 6 when something differs, and with 8 when nothing does but something could not be
-    checked. The site's boundary and guard are compared where they are on.
-    """
+    Compares the site's boundary and guardrail where they are attached. Exits with 6 when something
+    differs, and with 8 when nothing differs but something could not be checked.
+
+    \b
+    Examples:
+      cml-iam bootstrap drift --profile admin
+      cml-iam bootstrap drift --with audit
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.check.standing import read_drift
 
     site, documents = site_and_documents(wanted["document"])
@@ -109,15 +121,19 @@ def drift(**wanted: Any) -> None:
     type=click.Choice(["terraform", "cloudformation"]),
     default="terraform",
     show_default=True,
-    help="In which form.",
+    help="Output format.",
 )
 @watch_options
 @shared_options("site")
 def render(form: AuditForm, **wanted: Any) -> None:
-    """Print the trail and the alarms of --with audit for another tool; asks AWS nothing.
+    """Print the trail and alarms of `--with audit` for another tool, without calling AWS.
 
-    The principal and its policy: `cml-iam policy render --form`.
-    """
+    For the principal and its policy, use `cml-iam policy render --form`.
+
+    \b
+    Examples:
+      cml-iam bootstrap render --form cloudformation
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.provision import render_audit
 
     click.echo(render_audit(load_site(), watch_of(wanted), form), nl=False)

@@ -31,16 +31,21 @@ from cml_iam.errors import InputError
     "--keep",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Leave the site file and the .env in this folder.",
+    help="Keep the site file and the .env in DIR.",
 )
 @shared_options("output")
 def demo(keep: Path | None) -> None:
-    """Run the whole main job in an embedded AWS: no account, no network, under a minute.
+    """Run the whole workflow in an embedded AWS: no account, no network, under a minute.
 
     Renders the hardened policy, lints it, bootstraps the user, verifies every permission, runs a
-    worker with the new key, and is refused what the policy forbids. Exits with 3 if anything
-    turned out otherwise.
-    """
+    worker with the new key, and tries what the policy forbids. Exits with 3 if a step has an
+    unexpected result.
+
+    \b
+    Examples:
+      cml-iam demo
+      cml-iam demo --keep demo/
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     begun = time.monotonic()
     teller = _Teller()
     with _folder(keep) as folder:

@@ -43,25 +43,30 @@ _MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: 
 @click.option(
     "--env-file",
     type=click.Path(path_type=Path),
-    help="The file the application reads its key from.  [default: the site's, else .env]",
+    help="File that the application reads its key from.  [default: the site's, else .env]",
 )
 @click.option(
     "--admin-profile",
     metavar="NAME",
-    help="AWS profile that may read IAM: tells a deleted key from an inactive one, its age, and "
-    "the policies attached.",
+    help="AWS profile that may read IAM, to also check the key's status and age, and the "
+    "attached policies.",
 )
 @shared_options("site", "output")
 @aws_options
 def doctor(areas: tuple[str, ...], env_file: Path | None, admin_profile: str | None) -> None:
-    """Find what keeps the manager from its work, and say what to do about it.
+    """Diagnose why the manager cannot work, and say what to do about it.
 
-    Looks at the AREAS named, or at all: what answers at the endpoint, the clock, the files of
-    credentials, the credential, the regions, every permission in every region (by DryRun), the
-    metrics of every worker, and the age of the data. Changes nothing.
+    Checks the AREAS named, or all: the endpoint, the clock, the credential files, the credentials,
+    the regions, every permission in every region (with DryRun), the metrics of every worker, and
+    the age of the data. Changes nothing.
 
-    Exits with 3 when something was found, with 8 when something could not be checked.
-    """
+    Exits with 3 when a problem was found, and with 8 when something could not be checked.
+
+    \b
+    Examples:
+      cml-iam doctor
+      cml-iam doctor credentials permissions --admin-profile admin
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.check.doctor import examine
 
     with progress("looking at the manager"):

@@ -37,17 +37,24 @@ _MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
 
 
 @click.command()
-@click.option("--connection-only", is_flag=True, help="Ask for the regions, and try no permission.")
+@click.option(
+    "--connection-only", is_flag=True, help="Check only the connection, not the permissions."
+)
 @shared_options("site", "output")
 @aws_options
 def health(connection_only: bool) -> None:
-    """Say whether the manager can reach EC2, and which of its permissions it has.
+    """Check that the manager can reach EC2, and which of its permissions it has.
 
-    Every permission is tried in every region of the site, or in that of --region. Nothing is
-    changed: EC2 is asked with DryRun, CloudWatch for one point. Exits with 3 when a permission is
-    refused, with 4 or 5 when EC2 does not answer, and with 8 when a permission could not be
-    checked, as before the first worker exists.
-    """
+    Tries every permission in every region of the site, or in --region, without changing anything:
+    EC2 calls use DryRun, CloudWatch is asked for one data point. Exits with 3 when a permission is
+    denied, with 4 or 5 when EC2 does not answer, and with 8 when a permission could not be checked,
+    for example before the first worker exists.
+
+    \b
+    Examples:
+      cml-iam health
+      cml-iam health --connection-only -o json
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene()
     where = (here.home,) if connection_only else here.regions
     with progress(f"asking EC2 in {', '.join(where)}"):

@@ -23,27 +23,64 @@ NONE: Final = "none"
 
 
 @click.command()
-@click.option("--account", metavar="ID", help="The AWS account's twelve digits.")
-@click.option("--partition", type=click.Choice(PARTITIONS), default="aws")
-@click.option("--user", metavar="NAME", help=f"The IAM user.  [default: {DEFAULT_USER}]")
-@click.option("--role", metavar="NAME", help="An IAM role instead of a user.")
-@click.option("--policy", metavar="NAME", default=DEFAULT_POLICY, show_default=True)
-@click.option("--allow-region", "regions", metavar="REGION", multiple=True, help="Repeatable.")
-@click.option("--guard-tag", metavar="KEY=VALUE", help="The tag that marks a worker.")
-@click.option("--instance-type", "types", metavar="PATTERN", multiple=True, help="Repeatable.")
-@click.option("--image-owner", "owners", metavar="ID", multiple=True, help="Repeatable.")
-@click.option("--image", "images", metavar="REGION=AMI", multiple=True, help="Repeatable.")
+@click.option("--account", metavar="ID", help="AWS account ID (12 digits).")
+@click.option(
+    "--partition",
+    type=click.Choice(PARTITIONS),
+    default="aws",
+    show_default=True,
+    help="AWS partition of the account.",
+)
+@click.option("--user", metavar="NAME", help=f"Name of the IAM user.  [default: {DEFAULT_USER}]")
+@click.option("--role", metavar="NAME", help="Name of an IAM role to use instead of a user.")
+@click.option(
+    "--policy",
+    metavar="NAME",
+    default=DEFAULT_POLICY,
+    show_default=True,
+    help="Name of the IAM policy.",
+)
+@click.option(
+    "--allow-region",
+    "regions",
+    metavar="REGION",
+    multiple=True,
+    help="Region where workers may run. Repeatable.",
+)
+@click.option("--guard-tag", metavar="KEY=VALUE", help="Guard tag that marks the workers.")
+@click.option(
+    "--instance-type",
+    "types",
+    metavar="PATTERN",
+    multiple=True,
+    help="Instance type that workers may have, such as m5zn.*. Repeatable.",
+)
+@click.option(
+    "--image-owner",
+    "owners",
+    metavar="ID",
+    multiple=True,
+    help="Account whose images workers may use. Repeatable.",
+)
+@click.option(
+    "--image",
+    "images",
+    metavar="REGION=AMI",
+    multiple=True,
+    help="Image that workers may use in a region. Repeatable.",
+)
 @click.option(
     "--manager",
     metavar="CREDENTIAL",
-    help="The manager's: profile:NAME, env:PATH or none.  [default of a user: env:.env]",
+    help="Credential of the manager: profile:NAME, env:PATH or none.  [default for a user: "
+    "env:.env]",
 )
 @click.option(
     "--administrator",
     metavar="CREDENTIAL",
-    help="The administrator's: profile:NAME, env:PATH or none.  [default: none]",
+    help="Credential of the administrator: profile:NAME, env:PATH or none.  [default: none]",
 )
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @shared_options("site", "dry_run")
 def init(
     regions: tuple[str, ...],
@@ -54,14 +91,16 @@ def init(
     force: bool,
     **given: Any,
 ) -> None:
-    """Write a site file: asks on a terminal for what the options leave open.
+    """Write a site file; on a terminal, ask for what the options do not say.
 
-    Restrictions that are left out do not restrict. The site file also says whose credential later
-    commands use: the key that `bootstrap apply` puts into `.env`, unless --manager says otherwise.
+    A restriction that is left out does not restrict. The site file also names the credential that
+    later commands use: the key that `bootstrap apply` writes to `.env`, unless --manager names
+    another.
 
     \b
-    cml-iam init --account 111122223333 --allow-region us-east-1 \\
-        --guard-tag ManagedBy=cml-cloud-manager --instance-type m5zn.metal
+    Examples:
+      cml-iam init --account 111122223333 --allow-region us-east-1 \\
+          --guard-tag ManagedBy=cml-cloud-manager --instance-type m5zn.metal
     """  # noqa: D301 - click reads the backspace as "do not fill"
     path = site_path()
     if path.exists() and not force:

@@ -30,15 +30,25 @@ if TYPE_CHECKING:
 
 @click.command()
 @key_options
-@click.option("--from", "source", metavar="STORE", help="The store whose key the others get.")
+@click.option(
+    "--from",
+    "source",
+    metavar="STORE",
+    help="Copy the key from this store.  [default: the first working key in the stores]",
+)
 @shared_options("yes", "dry_run")
 def deliver(where: Where, source: str | None) -> None:
-    """Put one working key into every store named with --to, and read it back in each.
+    """Write one working key to every store named with --to, and read it back from each.
 
-    It is the key of --from; without it the one in the --env-file if that file exists, else
-    the first that works in a store named. Where none holds a working key a new one is made. All
-    stores hold it beside the old one before any of them puts it to use.
-    """
+    Uses the key in --from; otherwise the one in --env-file if that exists; otherwise the first
+    working key in the --to stores. If none of them holds a working key, creates one. All stores
+    hold the new key beside the old one before any of them uses it.
+
+    \b
+    Examples:
+      cml-iam key deliver --to env:.env --to profile:cml-manager
+      cml-iam key deliver --from env:.env --to secretsmanager:cml/manager
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.credentials import deliver as carry_out
     from cml_iam.credentials import plan_key, read_user, store_locked
 
@@ -109,7 +119,7 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--from",
         "source",
         metavar="STORE",
-        help="The store that holds the key, written as in `key deliver --to`.  [default: "
+        help="Read the key from this store, written as in `key deliver --to`.  [default: "
         "`credentials.manager` of the site file, else env:.env]",
     )
     return source(aws_options(shared(command)))
@@ -121,10 +131,14 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_source_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(source: str | None, command: tuple[str, ...]) -> NoReturn:
-    """Run COMMAND with the key in its environment, and nowhere else: write `key exec -- COMMAND`.
+    """Run COMMAND with the key in its environment, and nowhere else.
 
-    It takes the place of this process, so its exit code is the answer.
-    """
+    COMMAND replaces this process, so its exit code is the result.
+
+    \b
+    Examples:
+      cml-iam key exec -- docker compose up -d
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.credentials import child_environment
 
     environment = child_environment(_key(source), os.environ)
@@ -144,14 +158,18 @@ def execute(source: str | None, command: tuple[str, ...]) -> NoReturn:
     default="1h",
     show_default=True,
     metavar="TIME",
-    help="After this time the SDK asks again: keep it shorter than --overlap of a rotation.",
+    help="Time after which the SDK asks again; keep it shorter than --overlap of `key rotate`.",
 )
-@click.option("--unsafe-stdout", is_flag=True, help="Print the secret on a terminal too.")
+@click.option("--unsafe-stdout", is_flag=True, help="Print the secret even to a terminal.")
 def credential_process(source: str | None, refresh: timedelta, unsafe_stdout: bool) -> None:
-    """Print the key as the `credential_process` of a profile in ~/.aws/config is asked to.
+    """Print the key for the `credential_process` setting of a profile in ~/.aws/config.
 
-    An SDK that asks again at the end of --refresh sees a rotation without a restart.
-    """
+    An SDK that asks again after --refresh picks up a rotation without a restart.
+
+    \b
+    Examples:
+      cml-iam key credential-process --from profile:cml-manager
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.credentials import process_answer
 
     _refuse_terminal(unsafe_stdout)
@@ -165,11 +183,13 @@ def credential_process(source: str | None, refresh: timedelta, unsafe_stdout: bo
     "form",
     type=click.Choice(["kubernetes", "export"]),
     required=True,
-    help="A manifest for `kubectl apply --server-side -f -`, or commands for a shell.",
+    help="Output format: a manifest for `kubectl apply --server-side -f -`, or shell commands.",
 )
-@click.option("--name", metavar="NAME", help="Of the Secret.  [default: cml-iam-credentials]")
-@click.option("--namespace", metavar="NAME", help="Of the Secret.  [default: kubectl's]")
-@click.option("--unsafe-stdout", is_flag=True, help="Yes, print the secret where I can see it.")
+@click.option("--name", metavar="NAME", help="Name of the Secret.  [default: cml-iam-credentials]")
+@click.option(
+    "--namespace", metavar="NAME", help="Namespace of the Secret.  [default: kubectl's current one]"
+)
+@click.option("--unsafe-stdout", is_flag=True, help="Print the secret even to a terminal.")
 def print_key(
     source: str | None,
     form: Literal["kubernetes", "export"],
@@ -179,9 +199,13 @@ def print_key(
 ) -> None:
     """Print the key, with its secret, for a program that reads standard input.
 
-    On a terminal, and for a shell anywhere, this needs --unsafe-stdout: what is printed may be
+    On a terminal, and for shell commands anywhere, this needs --unsafe-stdout: the output may be
     kept in a scroll-back, a history or a log.
-    """
+
+    \b
+    Examples:
+      cml-iam key print --as kubernetes | kubectl apply --server-side -f -
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.credentials import Manifest, export_lines
 
     _refuse_terminal(unsafe_stdout, always=form == "export")

@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 @key_options
 @schedule_options
 def list_keys(where: Where, **spans: timedelta) -> None:
-    """Show each key's age, last use, due date and stores; never a secret.
+    """List each key's age, last use, due date and stores, but never a secret.
 
-    A key is due so early that a rotation is over before it reaches --max-age; active keys past
-    that are pointed out.
-    """
+    The due date leaves time to finish a rotation before the key reaches --max-age. Active keys
+    older than that are marked.
+
+    \b
+    Examples:
+      cml-iam key list
+      cml-iam key list --max-age 60d -o json
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.credentials import key_use, list_keys, parts_of
 
     rotator = rotator_of(where, spans)
@@ -110,11 +115,15 @@ def _check(key_id: str) -> None:
 @key_options
 @shared_options("yes", "dry_run")
 def revoke(key_id: str, where: Where) -> None:
-    """Make a leaked key inactive at once; the one in the stores is replaced.
+    """Deactivate a leaked key immediately, and replace it if the stores hold it.
 
-    The key is kept, inactive, so that its use can be looked at; `key delete` removes it. It is
-    deleted only where it was in the stores and there is no room for its replacement beside it.
-    """
+    The key stays, inactive, so that you can review its use; `key delete` removes it. It is deleted
+    at once only if the stores held it and the user has no room for a replacement.
+
+    \b
+    Examples:
+      cml-iam key revoke KEY_ID
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.credentials import revocation_step
     from cml_iam.credentials import revoke as take
 
@@ -150,13 +159,17 @@ def _tell(done: Revoked, store: str) -> None:
 @click.command()
 @click.argument("key_id", metavar="KEY_ID")
 @key_options
-@click.option("--stored", is_flag=True, help="Delete it although it is in a store.")
+@click.option("--stored", is_flag=True, help="Delete the key even if a store holds it.")
 @shared_options("yes", "dry_run")
 def delete(key_id: str, where: Where, stored: bool) -> None:
-    """Delete an inactive key; `key revoke` makes one inactive.
+    """Delete an inactive key; `key revoke` deactivates one.
 
-    AWS knows nothing of a deleted key any more, and nobody can make it active again.
-    """
+    AWS keeps no record of a deleted key, and it cannot be reactivated.
+
+    \b
+    Examples:
+      cml-iam key delete KEY_ID
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.credentials import delete as take
     from cml_iam.credentials import deletion_step
 

@@ -32,7 +32,8 @@ def _health_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--health-url",
         metavar="URL",
-        help="Must answer with 2xx before the new key is put to use: the application's /health.",
+        help="Require a 2xx answer from URL, such as the application's /health, before the new "
+        "key is used.",
     )(command)
 
 
@@ -40,15 +41,23 @@ def _health_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @key_options
 @schedule_options
 @_health_option
-@click.option("--if-due", is_flag=True, help="Begin only when the stored key is due; for cron.")
+@click.option(
+    "--if-due", is_flag=True, help="Start only if the stored key is due, for use in cron."
+)
 @shared_options("yes", "dry_run")
 def rotate(where: Where, health_url: str | None, if_due: bool, **spans: timedelta) -> None:
-    """Replace the key in its stores: make a new one, prove it, use it, retire the old one.
+    """Replace the key in its stores: create a new key, test it, use it, retire the old one.
 
-    The old key is deactivated when it has been quiet for --overlap, and deleted after --cool-off:
-    run this or `key resume` again then. Exits with 7 while there is something to wait for, with 3
-    when somebody still uses the old key.
-    """
+    The old key is deactivated after it has been unused for --overlap, and deleted after --cool-off;
+    run this command or `key resume` again then. Exits with 7 while it must wait, and with 3 when
+    the old key is still in use.
+
+    \b
+    Examples:
+      cml-iam key rotate
+      cml-iam key rotate --if-due --yes
+      cml-iam key rotate --to env:.env --to secretsmanager:cml/manager
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.credentials import rotate as begin
     from cml_iam.credentials import rotation_step
 
@@ -68,7 +77,12 @@ def rotate(where: Where, health_url: str | None, if_due: bool, **spans: timedelt
 @_health_option
 @shared_options("dry_run")
 def resume(where: Where, health_url: str | None, **spans: timedelta) -> None:
-    """Go on with a rotation that was interrupted, or that waited; begins none."""
+    """Resume an interrupted or waiting rotation; never start one.
+
+    \b
+    Examples:
+      cml-iam key resume
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.credentials import resume as go_on
     from cml_iam.credentials import rotation_step
 
@@ -83,7 +97,12 @@ def resume(where: Where, health_url: str | None, **spans: timedelta) -> None:
 @key_options
 @shared_options("dry_run")
 def rollback(where: Where) -> None:
-    """Undo the rotation under way: delete the new key, or make the old one active again."""
+    """Undo the rotation in progress: delete the new key, or reactivate the old one.
+
+    \b
+    Examples:
+      cml-iam key rollback
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.credentials import rollback as undo
     from cml_iam.credentials import rollback_step
 
@@ -99,7 +118,12 @@ def rollback(where: Where) -> None:
 @key_options
 @schedule_options
 def status(where: Where, **spans: timedelta) -> None:
-    """Show which phase a rotation is in, and what comes next; changes nothing."""
+    """Show the phase of a rotation and what comes next, without changing anything.
+
+    \b
+    Examples:
+      cml-iam key status
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.credentials import rotation_status
 
     shown = rotation_status(rotator_of(where, spans))

@@ -51,10 +51,9 @@ OTHER_READING = {
     "undecided": "it is undecided whether any request is {}",
 }
 IF_COLONS = "if a `*` in a short ARN also takes the colons it lacks"
-EXAMPLE = "Example:  cml-iam policy render | cml-iam policy diff attached.json -"
 
 
-@click.command(epilog=EXAMPLE)
+@click.command()
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @parameter_option
@@ -63,15 +62,19 @@ EXAMPLE = "Example:  cml-iam policy render | cml-iam policy diff attached.json -
 def diff(context: click.Context, old: Path, new: Path) -> None:
     """Show what the policy NEW allows or denies that OLD does not.
 
-    That there is no difference is proved over every possible request; each difference comes with a
-    request that shows it. Where there is a site file, both are asked its expectations too.
-    OLD and NEW are files, `-` for stdin, or folders whose files are taken as attached together;
-    JSON, YAML, CloudFormation templates or Terraform plans, in which FILE#NAME is one policy. -v
-    prints the facts about AWS that a proof rests on.
+    Each difference comes with a request that shows it; that there is none is proved over every
+    possible request. If there is a site file, its expectations are checked against both policies,
+    too. OLD and NEW are files, `-` for stdin, or folders whose files count as attached together. A
+    file may be JSON, YAML, a CloudFormation template or a Terraform plan; FILE#NAME is one policy
+    in it. -v prints the facts about AWS that a proof rests on.
 
-    Exits with 0 when both mean the same, with 6 when NEW is wider or narrower, with 8 when no
-    difference was found and it could not be decided whether there is one.
-    """
+    Exits with 0 when both mean the same, with 6 when NEW is wider or narrower, and with 8 when no
+    difference was found but one could not be ruled out.
+
+    \b
+    Examples:
+      cml-iam policy render | cml-iam policy diff attached.json -
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.prove import differences, policies_of
 
     before, after = policies_of(_documents(old)), policies_of(_documents(new))

@@ -48,23 +48,18 @@ KINDS = {
 _FILE = click.Path(path_type=Path)
 
 
-EXAMPLE = (
-    "Example:  cml-iam policy explain ec2:StopInstances"
-    " --resource arn:aws:ec2:us-east-1:111122223333:instance/i-0a1b2c3d"
-    " --context aws:ResourceTag/ManagedBy=cml-cloud-manager"
-)
-
-
-@click.command(epilog=EXAMPLE)
+@click.command()
 @click.argument("action")
-@click.option("--resource", default="*", show_default=True, metavar="ARN", help="What is acted on.")
-@click.option("--principal", metavar="ARN", help="Who acts; matters to a resource policy.")
+@click.option(
+    "--resource", default="*", show_default=True, metavar="ARN", help="ARN of the resource."
+)
+@click.option("--principal", metavar="ARN", help="ARN of the caller; needed for a resource policy.")
 @click.option(
     "--context",
     "pairs",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A condition key. Repeat one for several values; KEY[]=VALUE is a list of one.",
+    help="Value of a condition key. Repeat a KEY for several values; KEY[]=VALUE is a list of one.",
 )
 @click.option(
     "--policy",
@@ -72,14 +67,20 @@ EXAMPLE = (
     multiple=True,
     type=_FILE,
     metavar="FILE",
-    help="An identity policy; repeat for more.  [default: the site's policy]",
+    help="Identity policy. Repeatable.  [default: the site's policy]",
 )
-@document_option("Which policy of the site is asked when no --policy is given.")
-@click.option("--boundary", type=_FILE, metavar="FILE", help="The permissions boundary.")
-@click.option("--session", multiple=True, type=_FILE, metavar="FILE", help="A session policy.")
-@click.option("--resource-policy", type=_FILE, metavar="FILE", help="The resource's own policy.")
+@document_option("The site's policy to check if no --policy is given.")
 @click.option(
-    "--scp", multiple=True, type=_FILE, metavar="FILE", help="An SCP; each is a level, root first."
+    "--boundary", type=_FILE, metavar="FILE", help="Permissions boundary of the principal."
+)
+@click.option("--session", multiple=True, type=_FILE, metavar="FILE", help="Session policy.")
+@click.option("--resource-policy", type=_FILE, metavar="FILE", help="Policy of the resource.")
+@click.option(
+    "--scp",
+    multiple=True,
+    type=_FILE,
+    metavar="FILE",
+    help="Service control policy. Repeatable: one for each level, root first.",
 )
 @parameter_option
 @shared_options("site", "output", "verbose")
@@ -95,16 +96,22 @@ def explain(
     resource_policy: Path | None,
     scp: tuple[Path, ...],
 ) -> None:
-    """Say whether ACTION is allowed, and why each statement did or did not apply.
+    """Explain whether ACTION is allowed, and why each statement did or did not apply.
 
-    What follows from the rest of the request need not be given: the region and the instance's id
-    in the ARN, the keys of the tags requested, who the principal is, and a condition key's other
-    name. Statements about other actions take one line each; -v shows all their
-    elements too. A FILE may be JSON, YAML, a CloudFormation template or a Terraform plan; one
-    policy of several in it is FILE#NAME.
+    You need not give what follows from the rest of the request: the region and the instance ID in
+    the ARN, the keys of the requested tags, who the principal is, and a condition key's other name.
+    Statements about other actions take one line each; -v also shows all their elements. A FILE may
+    be JSON, YAML, a CloudFormation template or a Terraform plan; FILE#NAME is one policy of several
+    in it.
 
     Exits with 0 if ACTION is allowed, and with 3 if it is denied.
-    """
+
+    \b
+    Examples:
+      cml-iam policy explain ec2:StopInstances \\
+          --resource arn:aws:ec2:us-east-1:111122223333:instance/i-0a1b2c3d \\
+          --context aws:ResourceTag/ManagedBy=cml-cloud-manager
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     if policies:
         refuse_document("--policy")
     authorizer = compile_policies(

@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     "--from",
     "start",
     metavar="VERSION",
-    help="What to grant, and what may be taken away, to go from VERSION to the current one.",
+    help="Show what to grant and what may be removed to upgrade from VERSION to the current one.",
 )
 @shared_options("output")
 def history(start: str | None) -> None:
-    """List the versions of the policy, or what to change to leave one of them behind."""
+    """List the versions of the policy, or show how to upgrade from one of them.
+
+    \b
+    Examples:
+      cml-iam policy history
+      cml-iam policy history --from VERSION
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.catalogue import load_history, upgrade
 
     if start is None:

@@ -36,28 +36,28 @@ LEVELS = ("error", "warning", "info")
 
 @click.command("lint")
 @click.argument("files", nargs=-1, metavar="[FILE|DIR|-]...")
-@document_option("Which policy of the site to judge when no FILE is given.")
+@document_option("The site's policy to check if no FILES are given.")
 @click.option(
     "--kind",
     type=click.Choice(["identity", "boundary", "resource", "trust", "scp", "rcp"]),
-    help="What the policies are for.  [default: recognized from each document; "
-    "a `boundary` or `scp` looks like `identity`]",
+    help="Kind of the policies.  [default: detected for each document; a `boundary` or "
+    "`scp` looks like `identity`]",
 )
 @click.option(
     "--together",
     is_flag=True,
-    help="Judge all files as attached to one principal; else each by itself.",
+    help="Check all policies together, as attached to one principal.",
 )
 @click.option(
     "--fix",
     is_flag=True,
-    help="Write the corrections that are proved to be safe; then report what is left.",
+    help="Apply the corrections that are proved safe, then report what is left.",
 )
 @click.option(
     "--fail-on",
     type=click.Choice(LEVELS),
     default="warning",
-    help="Least severity that makes the exit code 3.  [default: warning]",
+    help="Exit with 3 on findings of this severity or worse.  [default: warning]",
 )
 @parameter_option
 @shared_options("site", "output", "verbose", "dry_run")
@@ -71,23 +71,26 @@ def lint(
     fix: bool,
     fail_on: str,
 ) -> None:
-    """Report what is wrong with policies: FILEs, the JSON and YAML of a DIR, `-` for stdin.
+    """Report faults in policies: FILEs, the JSON and YAML files of a DIR, or `-` for stdin.
 
-    Without any, the site's own policy is judged.
+    Without arguments, checks the site's own policy. Each finding says where the fault is, why it is
+    one, what to do, and where possible gives a request that proves it.
 
-    Each finding says where, why, what to do, and where it can a request that proves it.
-    FILEs may also be CloudFormation templates and Terraform plans (`terraform show -json`); all
-    policies in them are judged. JSON that is not a policy, such as a JSON Schema, is skipped and
-    named. Exit code 3 with findings of --fail-on or worse, 8 when no policy was found or when a
-    part of one was not judged.
+    FILEs may also be CloudFormation templates and Terraform plans (`terraform show -json`); every
+    policy in them is checked. JSON that is not a policy, such as a JSON Schema, is skipped and
+    named.
+
+    Exits with 3 on findings of --fail-on or worse, and with 8 when no policy was found or part of
+    one was not checked.
 
     \b
-    cml-iam policy render | cml-iam policy lint -
-    cml-iam policy lint trust.json
-    cml-iam policy lint --kind scp guard.json
-    cml-iam policy lint --together base.json extra.json
-    cml-iam policy lint template.yaml
-    cml-iam policy lint --fix policies/
+    Examples:
+      cml-iam policy render | cml-iam policy lint -
+      cml-iam policy lint trust.json
+      cml-iam policy lint --kind scp guard.json
+      cml-iam policy lint --together base.json extra.json
+      cml-iam policy lint template.yaml
+      cml-iam policy lint --fix policies/
     """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.lint import Severity
     from cml_iam.sources import plain_subject

@@ -46,13 +46,6 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 _FILE = click.Path(path_type=Path)
-EXAMPLE = """\b
-Examples:
-  cml-iam policy prove
-  cml-iam policy prove base.json --boundary boundary.json
-  cml-iam policy prove --within base.json hardened.json
-  cml-iam policy prove --never 'ec2:TerminateInstances on * where aws:RequestedRegion = eu-west-1'
-"""
 ALWAYS_ALLOWED = "sts:GetCallerIdentity"
 SYMBOLS = {"holds": OK, "broken": BAD, "undecided": UNKNOWN}
 QUESTIONS = {
@@ -68,14 +61,24 @@ NO_ALLOW = (
 )
 
 
-@click.command(epilog=EXAMPLE)
+@click.command()
 @click.argument("files", nargs=-1, type=_FILE)
-@click.option("--boundary", type=_FILE, help="The permissions boundary beside the FILES.")
-@document_option("Which policy of the site is asked about when no FILES are given.")
-@click.option("--within", type=_FILE, metavar="REFERENCE", help="Grants nothing this does not.")
-@click.option("--equivalent", type=_FILE, metavar="REFERENCE", help="Grants the same as this.")
-@click.option("--never", metavar="REQUESTS", help="None of these requests is allowed.")
-@click.option("--always", metavar="REQUESTS", help="Each of these requests is allowed.")
+@click.option("--boundary", type=_FILE, help="Permissions boundary of the principal.")
+@document_option("The site's policy to check if no FILES are given.")
+@click.option(
+    "--within",
+    type=_FILE,
+    metavar="REFERENCE",
+    help="Prove that FILES grant nothing that REFERENCE does not.",
+)
+@click.option(
+    "--equivalent",
+    type=_FILE,
+    metavar="REFERENCE",
+    help="Prove that FILES grant the same as REFERENCE.",
+)
+@click.option("--never", metavar="REQUESTS", help="Prove that none of these requests is allowed.")
+@click.option("--always", metavar="REQUESTS", help="Prove that each of these requests is allowed.")
 @parameter_option
 @shared_options("site", "output", "verbose")
 @click.pass_context
@@ -91,16 +94,24 @@ def prove(
 ) -> None:
     """Prove what policies can never permit, over every possible request.
 
-    Without a question, the promises of the site file are proved, of FILES as if attached together
-    to one principal, or of the rendered policy. REQUESTS are written on one line: actions, `on`
-    resources, `where` conditions joined by `and`. What does not hold comes with the calls that
-    show it, the statements that allow them, and what would close it.
+    Without a question, proves the promises of the site file, about FILES as if attached together to
+    one principal, or about the rendered policy. Write REQUESTS on one line: actions, `on`
+    resources, `where` conditions joined by `and`. A statement that does not hold is reported with
+    the calls that disprove it, the policy statements that allow them, and a correction.
 
-    FILES may be `-` for stdin; JSON, YAML, CloudFormation templates or Terraform plans; one policy
-    of several in a file is FILE#NAME. -v prints the facts about AWS that a proof rests on.
+    FILES may be `-` for stdin, JSON, YAML, CloudFormation templates or Terraform plans; FILE#NAME
+    is one policy of several in a file. -v prints the facts about AWS that a proof rests on.
 
-    Exits with 3 when something does not hold, with 8 when something could not be decided.
-    """
+    Exits with 3 when something does not hold, and with 8 when something could not be decided.
+
+    \b
+    Examples:
+      cml-iam policy prove
+      cml-iam policy prove base.json --boundary boundary.json
+      cml-iam policy prove --within base.json hardened.json
+      cml-iam policy prove \\
+        --never 'ec2:TerminateInstances on * where aws:RequestedRegion = eu-west-1'
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     if files:
         refuse_document("the files")
     judged = Judged(files, boundary, document)

@@ -31,36 +31,44 @@ from cml_iam.site import TRUSTS, Site, Trust
     default="hardened",
     show_default=True,
     metavar="NAME",
-    help="base: everything, everywhere. hardened: within the site's restrictions. "
-    "`policy documents` lists the others.",
+    help="Document to print: base (no restrictions), hardened (the site's restrictions), "
+    "or another one that `policy documents` lists.",
 )
 @click.option(
     "--form",
     type=click.Choice(FORMS),
     default="json",
     show_default=True,
-    help="Terraform, CloudFormation (fit for a StackSet), AWS CLI commands, Markdown.",
+    help="Output format: the JSON document, Terraform, CloudFormation (also for "
+    "StackSets), AWS CLI commands, or Markdown.",
 )
 @click.option(
     "--trust",
     type=click.Choice(TRUSTS),
     default="ec2",
     show_default=True,
-    help="Who may use the role, where the form makes one.",
+    help="What may assume the role, if the output creates one.",
 )
 @click.option(
     "--all",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write every document the site file has the values for into this folder.",
+    help="Write every document that the site file has the values for into DIR.",
 )
 @shared_options("site")
 def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None:
     """Print a policy document on stdout, and nothing else.
 
-    The hardened document replaces the base: attached beside it, it would restrict nothing.
-    """
+    Attach the hardened document instead of the base, not beside it: IAM adds permissions up, so
+    beside the base it would restrict nothing.
+
+    \b
+    Examples:
+      cml-iam policy render > policy.json
+      cml-iam policy render --form terraform
+      cml-iam policy render --all rendered/
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     if folder:
         _write_all(folder)
         return
@@ -90,7 +98,12 @@ def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None
 @click.command()
 @shared_options("output")
 def documents() -> None:
-    """List the documents that `policy render --document` prints, and what each is for."""
+    """List the documents that `policy render --document` prints, and what each is for.
+
+    \b
+    Examples:
+      cml-iam policy documents
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     if wants_json():
         forms = DOCUMENTS.values()
         print_json([{"name": e.name, "kind": e.kind, "title": e.title} for e in forms])
@@ -104,7 +117,12 @@ def documents() -> None:
 @click.command()
 @shared_options("output")
 def permissions() -> None:
-    """Print what the manager may do, and what for, as the documentation's tables."""
+    """Print the manager's permissions and their purposes, as the documentation's tables.
+
+    \b
+    Examples:
+      cml-iam policy permissions
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     catalogue = load_catalogue()
     answer(catalogue.permissions, lambda: click.echo(permission_tables(catalogue), nl=False))
 

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 @click.argument("rule", required=False, metavar="[ID]")
 @shared_options("output")
 def rules(rule: str | None) -> None:
-    """List the rules of `policy lint`, or explain the one with this ID (or name).
+    """List the rules of `policy lint`, or explain the rule with this ID or name.
 
     \b
-    cml-iam policy rules
-    cml-iam policy rules CML501
+    Examples:
+      cml-iam policy rules
+      cml-iam policy rules CML501
     """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.lint import RULES, explain_rule
 

@@ -35,10 +35,16 @@ UNLISTED_ROW = "other actions (samples)"
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--boundary", type=click.Path(path_type=Path), help="The permissions boundary.")
-@document_option("Which policy of the site to judge when no FILES are given.")
-@click.option("--live", is_flag=True, help="Ask AWS's simulator about the principal in AWS.")
-@click.option("--principal", metavar="ARN", help="With --live: this principal, not the site's.")
+@click.option(
+    "--boundary", type=click.Path(path_type=Path), help="Permissions boundary of the principal."
+)
+@document_option("The site's policy to check if no FILES are given.")
+@click.option(
+    "--live", is_flag=True, help="Check the principal in AWS with iam:SimulatePrincipalPolicy."
+)
+@click.option(
+    "--principal", metavar="ARN", help="With --live: check this principal.  [default: the site's]"
+)
 @parameter_option
 @shared_options("site", "output")
 @aws_options
@@ -49,15 +55,21 @@ def verify(
     live: bool,
     principal: str | None,
 ) -> None:
-    """Prove each permission of the site: what must work does, what must not is refused.
+    """Check that the policy grants what the site needs and denies what it forbids.
 
-    Without FILES the rendered policy is judged; with them, those policies as if attached together
-    to one principal. FILES may be JSON, YAML, CloudFormation templates or Terraform plans; one
-    policy of several in a file is FILE#NAME. --live asks iam:SimulatePrincipalPolicy about the
+    Without FILES, checks the rendered policy; with FILES, those policies as if attached together to
+    one principal. FILES may be JSON, YAML, CloudFormation templates or Terraform plans; FILE#NAME
+    is one policy of several in a file. With --live, asks iam:SimulatePrincipalPolicy about the
     principal in AWS instead.
 
-    Exits with 3 when an expectation does not hold, with 8 when one could not be checked.
-    """
+    Exits with 3 when an expectation does not hold, and with 8 when one could not be checked.
+
+    \b
+    Examples:
+      cml-iam policy verify
+      cml-iam policy verify policy.json --boundary boundary.json
+      cml-iam policy verify --live --profile admin
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     if files:
         refuse_document("the files")
     if not live:

@@ -30,27 +30,22 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path)
 SYMBOLS = {"undecided": UNKNOWN, "no": OK}
-EXAMPLE = """\b
-Examples:
-  aws iam get-account-authorization-details > account.json
-  cml-iam policy who-can iam:PassRole --account account.json
-  cml-iam policy who-can ec2:StopInstances on 'arn:aws:ec2:*:*:instance/*' \\
-    where aws:ResourceTag/ManagedBy = cml-cloud-manager --account account.json
-"""
 
 
-@click.command("who-can", epilog=EXAMPLE)
+@click.command("who-can")
 @click.argument("words", nargs=-1, required=True, metavar="ACTION [on RESOURCE] [where ...]")
 @click.option(
     "--account",
     "file",
     type=_FILE,
     required=True,
-    help="The answer of iam:GetAccountAuthorizationDetails.",
+    help="Output of `aws iam get-account-authorization-details`.",
 )
 @click.option("--scps", type=_FILE, help="Service control policies, from the root to the account.")
-@click.option("--resource-policies", type=_FILE, help="Policies of resources by ARN.")
-@click.option("--no-steps", is_flag=True, help="Leave out what takes several steps.")
+@click.option("--resource-policies", type=_FILE, help="Resource policies by ARN.")
+@click.option(
+    "--no-steps", is_flag=True, help="Leave out permissions that take several steps to obtain."
+)
 @shared_options("output", "verbose")
 @click.pass_context
 def who_can(
@@ -61,18 +56,25 @@ def who_can(
     resource_policies: Path | None,
     no_steps: bool,
 ) -> None:
-    """List who may do ACTION on RESOURCE: whatever the circumstances, or depending on them.
+    """List who may do ACTION on RESOURCE, always or depending on circumstances.
 
-    Policies, groups, the permissions boundary, service control policies and the resource's policy
-    are asked together, for all possible requests. What is known is put in first: the
-    principal's ARN, name and tags, the date, the region of the resource. Steps are followed: roles
-    that may be assumed, permissions that a principal may give itself.
+    Evaluates policies, groups, permissions boundaries, service control policies and the resource's
+    policy together, over all possible requests. Uses what is known: the principal's ARN, name and
+    tags, the date, and the region of the resource. Follows steps: roles that a principal may
+    assume, and permissions that it may give itself.
 
-    --scps FILE is a list of levels, each a list of policies. --resource-policies FILE is an object
-    of policies by ARN. -v also lists those who may not.
+    The file of --scps is a list of levels, each a list of policies. The file of --resource-policies
+    is an object of policies by ARN. -v also lists those who may not.
 
     Exits with 8 when something could not be decided.
-    """
+
+    \b
+    Examples:
+      aws iam get-account-authorization-details > account.json
+      cml-iam policy who-can iam:PassRole --account account.json
+      cml-iam policy who-can ec2:StopInstances on 'arn:aws:ec2:*:*:instance/*' \\
+          where aws:ResourceTag/ManagedBy = cml-cloud-manager --account account.json
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.prove import is_sent, parse_shape
     from cml_iam.who import Asker, Paths, Question, as_json, holders
 

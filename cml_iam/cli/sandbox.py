@@ -26,24 +26,30 @@ if TYPE_CHECKING:
 
     from cml_iam.sandbox import Conditions, Sandbox
 
-_DESCRIBE = "Show instances on their way for N DescribeInstances.  [default: 0]"
-_ENV_FILE = "Write the exports to FILE (mode 0600) when the sandbox answers, not to stdout."
+_DESCRIBE = "Keep instances in transitional states for N DescribeInstances calls.  [default: 0]"
+_ENV_FILE = "Write the exports to FILE (mode 0600), not to stdout, once the sandbox answers."
 _MARK = "# Written by `cml-iam sandbox start`, removed when it ends."
-_FAULTS = "Delays, limits and refusals from a TOML file: see docs/sandbox.md."
+_FAULTS = "Inject delays, limits and refusals from a TOML file (see docs/sandbox.md)."
 
 
 def _sandbox_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--account", metavar="ID", help="Account id.  [default: 111122223333]"),
+        click.option(
+            "--account", metavar="ID", help="Account ID of the sandbox.  [default: 111122223333]"
+        ),
         click.option(
             "--simulate-shape",
             type=click.Choice(["new", "old"]),
             default="new",
-            help="Shape of the Simulate* answers: since 2026-07-30, or before.  [default: new]",
+            help="Format of the Simulate* answers: new (since 2026-07-30) or old.  [default: new]",
         ),
         click.option("--state-delay", type=click.IntRange(0), metavar="N", help=_DESCRIBE),
-        click.option("--throttle", is_flag=True, help="Limit requests by EC2's token buckets."),
-        click.option("--strict", is_flag=True, help="Be as slow, late and busy as AWS."),
+        click.option(
+            "--throttle", is_flag=True, help="Throttle requests as EC2 does, with token buckets."
+        ),
+        click.option(
+            "--strict", is_flag=True, help="Simulate AWS's delays and eventual consistency."
+        ),
         click.option("--faults", type=click.Path(path_type=Path), metavar="FILE", help=_FAULTS),
         shared_options("region"),
     ):
@@ -54,7 +60,7 @@ def _sandbox_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group(
     cls=LazyGroup,
     lazy={
-        "start": ("cml_iam.cli.sandbox:start", "Start the sandbox and stay up."),
+        "start": ("cml_iam.cli.sandbox:start", "Start the sandbox and keep it running."),
         "run": ("cml_iam.cli.sandbox:run", "Run a command against a sandbox of its own."),
         "token": ("cml_iam.cli.sandbox:token", "Print a web identity token for a sandbox."),
     },
@@ -64,17 +70,28 @@ def sandbox() -> None:
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: any free port]")
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port to listen on.  [default: any free port]",
+)
 @click.option("--env-file", type=click.Path(path_type=Path), metavar="FILE", help=_ENV_FILE)
 @_sandbox_options
 @shared_options("output")
 def start(port: int, env_file: Path | None, **given: Any) -> int:
-    """Start the sandbox and stay up; print what points a shell at it.
+    """Start the sandbox and keep it running; print the exports that point a shell at it.
 
-    The printed key is that of the sandbox's root: random, and worth nothing elsewhere.
-    With --env-file the exports are in FILE as soon as the sandbox answers, and FILE is
-    removed when it ends, so that a script can wait for FILE to appear.
-    """
+    The printed key is that of the sandbox's root: random, and useless elsewhere. With --env-file,
+    the exports are in FILE once the sandbox answers, and FILE is removed when it ends, so a script
+    can wait for FILE to appear.
+
+    \b
+    Examples:
+      cml-iam sandbox start --port 4566
+      cml-iam sandbox start --env-file sandbox.env
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.sandbox import foreign_variable
 
     in_the_way = sorted(name for name in os.environ if foreign_variable(name))
@@ -99,7 +116,12 @@ def start(port: int, env_file: Path | None, **given: Any) -> int:
 @_sandbox_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], **given: Any) -> int:
-    """Run COMMAND against a sandbox of its own, and end with its exit code."""
+    """Run COMMAND against a sandbox of its own, and exit with COMMAND's exit code.
+
+    \b
+    Examples:
+      cml-iam sandbox run -- pytest tests/
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.sandbox import NOT_EXECUTABLE, NOT_FOUND, run_command
 
     with _started(given) as running:
@@ -110,17 +132,26 @@ def run(command: tuple[str, ...], **given: Any) -> int:
 
 
 @sandbox.command()
-@click.option("--provider", required=True, metavar="URL", help="OpenID Connect provider in IAM.")
 @click.option(
-    "--subject", required=True, help="Whom it is about: `system:serviceaccount:NAMESPACE:NAME`."
+    "--provider", required=True, metavar="URL", help="URL of the OpenID Connect provider in IAM."
 )
-@click.option("--audience", help="For whom it is meant.  [default: sts.amazonaws.com]")
+@click.option(
+    "--subject",
+    required=True,
+    help="Subject of the token, such as `system:serviceaccount:NAMESPACE:NAME`.",
+)
+@click.option("--audience", help="Audience of the token.  [default: sts.amazonaws.com]")
 def token(provider: str, subject: str, audience: str | None) -> int:
     """Print a web identity token that the running sandbox accepts.
 
-    Run it with the variables that `sandbox start` printed. The token goes into the file that
+    Run it with the variables that `sandbox start` printed. Write the token to the file that
     AWS_WEB_IDENTITY_TOKEN_FILE names, to try a role that trusts a Kubernetes service account.
-    """
+
+    \b
+    Examples:
+      cml-iam sandbox token --provider https://oidc.example.com \\
+          --subject system:serviceaccount:cml:manager
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.sandbox import AUDIENCE, Identity, issue_token
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")

@@ -30,8 +30,21 @@ take, so that what is answered is the reason and not only that there was none.""
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8030, show_default=True)
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    default=8030,
+    show_default=True,
+    help="Port to listen on; 0 is any free port.",
+)
 @click.option(
     "--token",
     envvar="CML_IAM_SERVE_TOKEN",
@@ -41,7 +54,7 @@ take, so that what is answered is the reason and not only that there was none.""
 @click.option(
     "--status-only",
     is_flag=True,
-    help="Listen elsewhere without a token; /health then says only whether all is well.",
+    help="Allow other addresses without a token; /health then shows only healthy or not.",
 )
 @cml_options
 @shared_options("site")
@@ -50,13 +63,18 @@ take, so that what is answered is the reason and not only that there was none.""
 def serve(
     context: click.Context, host: str, port: int, token: str | None, status_only: bool
 ) -> None:
-    """Answer GET /health (200 or 503, with the reason), /metrics (Prometheus) and a page at /.
+    """Serve /health (200 or 503, with the reason), /metrics (Prometheus) and a page at /.
 
-    Listens on this machine only. To listen elsewhere, set CML_IAM_SERVE_TOKEN: programs send it as
-    `Authorization: Bearer TOKEN`, browsers as the password they ask for; without it /health says
-    only whether all is well. On every worker that runs, CML is asked whether it is ready, which
-    needs no user. ^C and SIGTERM end it, with exit code 0.
-    """
+    Listens only on this machine. To listen elsewhere, set CML_IAM_SERVE_TOKEN: programs send it as
+    `Authorization: Bearer TOKEN`, browsers as the password they ask for; without it, /health shows
+    only healthy or not. Asks CML on every running worker whether it is ready, which needs no CML
+    user. Ctrl-C and SIGTERM end it with exit code 0.
+
+    \b
+    Examples:
+      cml-iam serve
+      cml-iam serve --host 0.0.0.0 --port 8030
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     given = context.get_parameter_source("token")
     if given is click.core.ParameterSource.COMMANDLINE:
         raise InputError(

@@ -61,7 +61,7 @@ def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
         click.pass_context,
         aws_options,
         shared_options("site", "output", "yes", "dry_run", "no_site"),
-        click.option("--unmanaged", is_flag=True, help="Take instances without the guard tag too."),
+        click.option("--unmanaged", is_flag=True, help="Include instances without the guard tag."),
         click.argument("workers", nargs=-1, required=True),
     ):
         command = decorate(command)
@@ -79,7 +79,14 @@ def start(
     wait: bool,
     timeout: timedelta | None,
 ) -> None:
-    """Start WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
+    """Start stopped workers. WORKERS are IDs or names (* and ?).
+
+    With --dry-run, EC2 only checks whether the call is permitted.
+
+    \b
+    Examples:
+      cml-iam worker start lab-1 --wait --cml
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     goal = start_goal(waiting=wait)
     here = scene(changes=True)
     found = _found(here, workers, start_change, unmanaged=unmanaged)
@@ -88,8 +95,12 @@ def start(
 
 
 @click.command()
-@click.option("--force", is_flag=True, help="Do not wait for the system to shut down.")
-@click.option("--hibernate", is_flag=True, help="Keep the memory, where launched for it.")
+@click.option(
+    "--force", is_flag=True, help="Stop without waiting for the operating system to shut down."
+)
+@click.option(
+    "--hibernate", is_flag=True, help="Hibernate instead, if the instance was launched for it."
+)
 @_acting
 @wait_options
 def stop(
@@ -101,7 +112,15 @@ def stop(
     wait: bool,
     timeout: timedelta | None,
 ) -> None:
-    """Stop WORKERS, ids or names (* and ?). --dry-run asks EC2 whether it is permitted."""
+    """Stop running workers. WORKERS are IDs or names (* and ?).
+
+    With --dry-run, EC2 only checks whether the call is permitted.
+
+    \b
+    Examples:
+      cml-iam worker stop lab-1 --wait
+      cml-iam worker stop 'lab-*' --yes
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene(changes=True)
     make = partial(stop_change, force=force, hibernate=hibernate)
     found = _found(here, workers, make, unmanaged=unmanaged)
@@ -123,10 +142,14 @@ def terminate(
     wait: bool,
     timeout: timedelta | None,
 ) -> None:
-    """Terminate WORKERS, ids or names (* and ?), permanently.
+    """Terminate workers permanently. WORKERS are IDs or names (* and ?).
 
-    --dry-run asks EC2 whether it is permitted.
-    """
+    With --dry-run, EC2 only checks whether the call is permitted.
+
+    \b
+    Examples:
+      cml-iam worker terminate lab-1
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene(changes=True)
     found = _found(here, workers, terminate_change, unmanaged=unmanaged)
     confirm(here, found, "terminate", by_name=True)
@@ -136,13 +159,24 @@ def terminate(
 
 @click.command()
 @click.option(
-    "-t", "--tag", "tags", metavar="KEY=VALUE", multiple=True, required=True, help="Set this tag."
+    "-t",
+    "--tag",
+    "tags",
+    metavar="KEY=VALUE",
+    multiple=True,
+    required=True,
+    help="Set this tag. Repeatable.",
 )
 @_acting
 def tag(
     context: click.Context, workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]
 ) -> None:
-    """Add tags to WORKERS, ids or names (* and ?), or change their values."""
+    """Add tags to workers, or change their values. WORKERS are IDs or names (* and ?).
+
+    \b
+    Examples:
+      cml-iam worker tag lab-1 --tag Owner=alice
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     wanted = words(tags)
     here = scene(changes=True)
     make = partial(tag_change, tags=wanted, guard=here.manager.guard)
@@ -156,13 +190,24 @@ def tag(
 
 @click.command()
 @click.option(
-    "-t", "--tag", "keys", metavar="KEY", multiple=True, required=True, help="Remove this tag."
+    "-t",
+    "--tag",
+    "keys",
+    metavar="KEY",
+    multiple=True,
+    required=True,
+    help="Remove the tag with this key. Repeatable.",
 )
 @_acting
 def untag(
     context: click.Context, workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]
 ) -> None:
-    """Remove tags from WORKERS, ids or names (* and ?), whatever the values."""
+    """Remove tags from workers, whatever their values. WORKERS are IDs or names (* and ?).
+
+    \b
+    Examples:
+      cml-iam worker untag lab-1 --tag Owner
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene(changes=True)
     make = partial(untag_change, keys=keys, guard=here.manager.guard)
     context.exit(_do(here, _found(here, workers, make, unmanaged=unmanaged), make, "untag"))

@@ -60,36 +60,63 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--worker-profile", metavar="NAME", help="A [workers.NAME] of the site file.")
-@click.option("--image", metavar="ID", help="[default: the site's image of the region]")
-@click.option("--image-name", metavar="PATTERN", help="The newest image of this name, * and ?.")
-@click.option("--type", "instance_type", metavar="TYPE", help="[default: the site's first type]")
-@click.option("--subnet", metavar="ID", help="[default: the site's one, or the default VPC's]")
+@click.option(
+    "--worker-profile",
+    metavar="NAME",
+    help="Worker profile: a [workers.NAME] table of the site file.",
+)
+@click.option(
+    "--image", metavar="ID", help="ID of the image.  [default: the site's image of the region]"
+)
+@click.option(
+    "--image-name",
+    metavar="PATTERN",
+    help="Use the newest image whose name matches PATTERN (* and ?).",
+)
+@click.option(
+    "--type",
+    "instance_type",
+    metavar="TYPE",
+    help="Instance type.  [default: the site's first type]",
+)
+@click.option(
+    "--subnet",
+    metavar="ID",
+    help="ID of the subnet.  [default: the site's, else the default VPC's]",
+)
 @click.option(
     "--security-group",
     "groups",
     metavar="ID",
     multiple=True,
-    help="May be repeated.  [default: the site's one]",
+    help="ID of a security group. Repeatable.  [default: the site's]",
 )
-@click.option("--key-name", metavar="NAME", help="The key pair to sign in with.")
-@click.option("--instance-profile", metavar="NAME|ARN", help="The role of the worker itself.")
+@click.option("--key-name", metavar="NAME", help="Key pair for SSH.")
+@click.option("--instance-profile", metavar="NAME|ARN", help="Instance profile of the worker.")
 @click.option(
     "--disk",
     type=click.IntRange(1),
     metavar="GIB",
-    help="Size of the root disk, encrypted gp3.  [default: the image's]",
+    help="Size of the encrypted gp3 root disk, in GiB.  [default: the image's]",
 )
 @click.option(
     "--user-data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with what cloud-init runs.",
+    help="File that cloud-init runs on the first boot.",
 )
-@click.option("--nested", is_flag=True, help="Nested virtualization: c8i, m8i and r8i types.")
-@click.option("--detailed-monitoring", is_flag=True, help="Metrics each minute; costs extra.")
-@click.option("-t", "--tag", "tags", metavar="KEY=VALUE", multiple=True, help="May be repeated.")
 @click.option(
-    "--client-token", metavar="TEXT", help="Repeated with the same text, no second worker."
+    "--nested", is_flag=True, help="Enable nested virtualization (c8i, m8i and r8i types)."
+)
+@click.option(
+    "--detailed-monitoring", is_flag=True, help="Publish metrics every minute, at extra cost."
+)
+@click.option(
+    "-t", "--tag", "tags", metavar="KEY=VALUE", multiple=True, help="Add this tag. Repeatable."
+)
+@click.option(
+    "--client-token",
+    metavar="TEXT",
+    help="Idempotency token: repeating the command with TEXT creates no second worker.",
 )
 @wait_options
 @cml_wait_option
@@ -99,10 +126,16 @@ if TYPE_CHECKING:
 def create(context: click.Context, /, name: str, **given: Any) -> None:
     """Launch a worker called NAME, with the guard tag on it and its volumes.
 
-    EC2 is first asked whether it is permitted; --dry-run stops there. A worker profile is tried in
-    each of its zones, then as its next type, until there is capacity. When no answer comes, the
-    worker may exist all the same: repeat the command, which never makes a second one.
-    """
+    First asks EC2 whether the launch is permitted; --dry-run stops there. A worker profile is tried
+    in each of its zones, then as its next type, until there is capacity. If no answer arrives, the
+    worker may exist all the same: repeat the command, which never creates a second one.
+
+    \b
+    Examples:
+      cml-iam worker create lab-1 --wait --cml
+      cml-iam worker create lab-1 --type m5zn.metal --disk 200
+      cml-iam worker create lab-1 --worker-profile big --dry-run
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     goal = start_goal(waiting=given["wait"])
     check_name(name)
     if given["image"] is not None and not is_image_id(given["image"]):

@@ -54,34 +54,39 @@ _MARK = {Use.IDLE: WARN, Use.BUSY: OK, Use.UNKNOWN: UNKNOWN, Use.HELD: INFO}
 @click.command()
 @click.argument("workers", nargs=-1)
 @click.option(
-    "--window", type=length, metavar="LENGTH", help="How far back: 2h, 1d.  [default: site, or 2h]"
+    "--window",
+    type=length,
+    metavar="TIME",
+    help="How far back to look, such as 2h or 1d.  [default: the site's, else 2h]",
 )
 @click.option(
     "--cpu",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
-    help="No period's CPU is above it.  [default: site, or 5]",
+    help="Maximum CPU of an idle worker in any period.  [default: the site's, else 5]",
 )
 @click.option(
     "--network",
     type=click.FloatRange(0),
     metavar="KIB",
-    help="No period's KiB/s, in and out together, are above it.  [default: site, or 20]",
+    help="Maximum network traffic of an idle worker in any period, in plus out, in KiB/s.  "
+    "[default: the site's, else 20]",
 )
 @click.option(
     "--cml-nodes",
     type=click.IntRange(0),
     metavar="N",
-    help="No more nodes run in CML's labs now.  [default: site, or 0]",
+    help="Maximum number of running CML lab nodes on an idle worker.  [default: the "
+    "site's, else 0]",
 )
 @click.option(
     "--without",
     "left_out",
     type=click.Choice(list(IDLE_RULES)),
     multiple=True,
-    help="Leave this rule out. Without cml, quiet labs count as idle.",
+    help="Skip this rule. Without cml, a worker with quiet labs counts as idle. Repeatable.",
 )
-@click.option("--stop", is_flag=True, help="Stop the idle ones, after asking.")
+@click.option("--stop", is_flag=True, help="Stop the idle workers, after confirmation.")
 @cml_options
 @shared_options("site", "output", "yes", "dry_run", "no_site")
 @aws_options
@@ -96,15 +101,21 @@ def idle(
     left_out: tuple[str, ...],
     stop: bool,
 ) -> None:
-    """Find which of WORKERS, ids or names (* and ?), or of all, run and are used by nobody.
+    """Find running workers that are not in use, among WORKERS, IDs or names (* and ?), or all.
 
     A worker is idle when every rule says so over the whole window: CPU, network, and the nodes that
-    run in CML's labs. It is busy when one rule says so, and unknown when one lacks its data: an
-    unknown worker is never stopped. Nor is one with the hold tag, a Spot instance or a member of an
-    Auto Scaling group. CML is asked as CML_IAM_CML_USER with CML_IAM_CML_PASSWORD.
+    run in CML's labs. It is busy when one rule says so, and unknown when a rule lacks data. An
+    unknown worker is never stopped, nor is one with the hold tag, a Spot instance, or a member of
+    an Auto Scaling group. CML is asked with the user and password in CML_IAM_CML_USER and
+    CML_IAM_CML_PASSWORD.
 
-    Exits with 8 when a rule could not be asked; a worker younger than the window is no failure.
-    """
+    Exits with 8 when a rule could not be checked; a worker younger than the window does not count.
+
+    \b
+    Examples:
+      cml-iam worker idle
+      cml-iam worker idle --window 4h --cpu 10 --stop
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     ask_cml = _ask_cml()
     here = scene(changes=stop)
     given = {"window": window, "cpu_percent": cpu, "network_kib": network, "cml_nodes": cml_nodes}

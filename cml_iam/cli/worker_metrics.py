@@ -48,19 +48,20 @@ _TREND_MOST = 96
 @click.option(
     "--window",
     type=length,
-    metavar="LENGTH",
+    metavar="TIME",
     default="15m",
     show_default=True,
-    help="How far back: 15m, 1h, 7d.",
+    help="How far back to look, such as 15m, 1h or 7d.",
 )
 @click.option(
     "--metric",
     "named",
     type=click.Choice(MEASURES),
     multiple=True,
-    help="Only this.  [default: all of WORKERS named; cpu and memory of the fleet]",
+    help="Metric to show. Repeatable.  [default: all for named WORKERS; cpu and memory for "
+    "the fleet]",
 )
-@click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII only.")
+@click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII characters only.")
 @shared_options("site", "output")
 @aws_options
 def metrics(
@@ -70,12 +71,17 @@ def metrics(
     *,
     plain: bool,
 ) -> None:
-    """Print how busy WORKERS, ids or names (* and ?), or all, were.
+    """Show the CPU, memory, network and disk use of WORKERS, IDs or names (* and ?), or of all.
 
-    CPU and memory in percent, network and disk in bytes per second. What is unknown is never
-    printed as 0: it has a reason, and what to do about it. Exits with 8 when CloudWatch could not
-    be asked; a worker that is stopped, young or without the agent is no failure.
-    """
+    CPU and memory are in percent, network and disk in bytes per second. An unknown value is never
+    shown as 0: it comes with the reason and what to do. Exits with 8 when CloudWatch could not be
+    asked; a worker that is stopped, young or without the agent does not count.
+
+    \b
+    Examples:
+      cml-iam worker metrics
+      cml-iam worker metrics lab-1 --window 1h --metric cpu
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene()
     found = wanted_workers(here, workers)
     with progress(f"asking CloudWatch about {len(found)} worker(s)"):

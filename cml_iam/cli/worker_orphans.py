@@ -34,11 +34,16 @@ if TYPE_CHECKING:
 @aws_options
 @click.pass_context
 def orphans(context: click.Context) -> None:
-    """Find instances that look like CML workers and lack the guard tag, with the reasons.
+    """Find instances that look like CML workers but lack the guard tag, with the reasons.
 
-    Likely ones by name, image or tags; possible ones only by an instance type of the site. Nobody
-    operates them: `worker adopt` makes workers of them. Exits with 3 when there are likely ones.
-    """
+    Likely ones match by name, image or tags; possible ones only by an instance type of the site.
+    The manager cannot operate them; `worker adopt` makes them workers. Exits with 3 when there are
+    likely ones.
+
+    \b
+    Examples:
+      cml-iam worker orphans
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene()
     with progress(f"asking EC2 in {', '.join(here.regions)}"):
         listing = here.listing(managed_only=False)
@@ -80,11 +85,16 @@ _BY_AN_ADMINISTRATOR = (
 @aws_options
 @click.pass_context
 def adopt(context: click.Context, ids: tuple[str, ...]) -> None:
-    """Put the guard tag on the instances IDS, which makes workers of them.
+    """Add the guard tag to the instances IDS, which makes them workers.
 
-    This is an administrator's: the hardened policy refuses it to the manager by design, since who
-    may set the guard tag may take over any instance. --dry-run asks EC2 whether it is permitted.
-    """
+    Needs the administrator's credential: the hardened policy denies it to the manager on purpose,
+    because anyone who may set the guard tag can take over any instance. With --dry-run, EC2 only
+    checks whether the call is permitted.
+
+    \b
+    Examples:
+      cml-iam worker adopt i-0a1b2c3d4e5f67890 --profile admin
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene("administrator", changes=True)
     found = here.find(ids)
     wanted = check_adoption(found, here.manager.guard)

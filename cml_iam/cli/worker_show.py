@@ -41,11 +41,29 @@ _STATE_MARK = {"running": OK, "stopped": INFO, "terminated": BAD}
 
 
 @click.command("list")
-@click.option("--all", "everything", is_flag=True, help="Every instance, not only workers.")
-@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="In this state.")
-@click.option("--type", "types", metavar="PATTERN", multiple=True, help="Of this type; * and ?.")
-@click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="With this tag.")
-@click.option("--name", metavar="PATTERN", help="With this name; * and ?.")
+@click.option("--all", "everything", is_flag=True, help="List every instance, not only workers.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice(STATES),
+    multiple=True,
+    help="List only workers in this state. Repeatable.",
+)
+@click.option(
+    "--type",
+    "types",
+    metavar="PATTERN",
+    multiple=True,
+    help="List only workers of this instance type (* and ?). Repeatable.",
+)
+@click.option(
+    "--tag",
+    "tags",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="List only workers with this tag. Repeatable.",
+)
+@click.option("--name", metavar="PATTERN", help="List only workers with this name (* and ?).")
 @form_option
 @shared_options("site")
 @aws_options
@@ -59,7 +77,13 @@ def list_workers(
     name: str | None,
     form: str | None,
 ) -> None:
-    """List the workers of every region of the site, or of --region."""
+    """List the workers in every region of the site, or in --region.
+
+    \b
+    Examples:
+      cml-iam worker list
+      cml-iam worker list --state running -o csv
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene()
     wanted = words(tags)
     with progress(f"asking EC2 in {', '.join(here.regions)}"):
@@ -85,7 +109,12 @@ def list_workers(
 @shared_options("site", "output")
 @aws_options
 def show(worker: str) -> None:
-    """Print everything EC2 says of WORKER, an id or a name."""
+    """Show the details of WORKER, an ID or a name.
+
+    \b
+    Examples:
+      cml-iam worker show lab-1
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     found, *more = scene().find([worker])
     if more:
         raise InputError(f"`{worker}` means {len(more) + 1} workers", remedy="name one")
@@ -105,10 +134,15 @@ def show(worker: str) -> None:
 @shared_options("site", "output")
 @aws_options
 def status(workers: tuple[str, ...]) -> None:
-    """Print the state and EC2's two status checks of WORKERS, ids or names (* and ?), or of all.
+    """Show the state and the two EC2 status checks of WORKERS, IDs or names (* and ?), or of all.
 
     Exits with 3 when a check of a running worker does not pass.
-    """
+
+    \b
+    Examples:
+      cml-iam worker status
+      cml-iam worker status lab-1
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene()
     found = wanted_workers(here, workers)
     by_id = statuses(here.manager, found)
@@ -262,15 +296,24 @@ def _status_code(found: Sequence[Worker], by_id: dict[str, InstanceStatus]) -> E
 @click.command()
 @click.argument("pattern")
 @click.option(
-    "--owner", "owners", metavar="ID", multiple=True, help="[default: the site's, or self]"
+    "--owner",
+    "owners",
+    metavar="ID",
+    multiple=True,
+    help="Account that owns the images, or an alias such as amazon. Repeatable.  [default: "
+    "the site's, else self]",
 )
 @shared_options("site", "output")
 @aws_options
 def images(pattern: str, owners: tuple[str, ...]) -> None:
-    """Find images whose name fits PATTERN (* and ?) among trusted owners, the newest first.
+    """List images of trusted owners whose name matches PATTERN (* and ?), newest first.
 
     Exits with 3 when there is none.
-    """
+
+    \b
+    Examples:
+      cml-iam worker images 'cml-2.*'
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene()
     trusted = owners or owners_of(here)
     found = here.manager.find_images(pattern, region=here.home, owners=trusted)

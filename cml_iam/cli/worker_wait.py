@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 timeout_option = click.option(
     "--timeout",
     type=length,
-    metavar="LENGTH",
-    help="How long to wait: 90s, 2m, 1h."
+    metavar="TIME",
+    help="Maximum time to wait, such as 90s, 2m or 1h."
     f"  [default: {int(DEFAULT_TIMEOUT.total_seconds()) // 60}m]",
 )
 
@@ -54,7 +54,7 @@ _kept: dict[str, Any] = {"callback": _keep, "expose_value": False}
 def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --wait and --timeout to a command that changes the state of workers."""
     waiting = click.option(
-        "--wait", is_flag=True, help="Wait until it is done, and show the progress."
+        "--wait", is_flag=True, help="Wait until the state is reached, and show progress."
     )
     return waiting(timeout_option(command))
 
@@ -63,19 +63,20 @@ def cml_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add how CML is asked, to a command that may wait for it; `cml_access` reads them."""
     for option in (
         click.option(
-            "--cml-private", is_flag=True, help="Ask CML at the private address.", **_kept
+            "--cml-private", is_flag=True, help="Connect to CML at the private address.", **_kept
         ),
         click.option(
             "--insecure",
             is_flag=True,
-            help="Do not check the certificate CML shows: anybody could answer in its place.",
+            help="Do not verify CML's certificate. Insecure: another host could answer in its "
+            "place.",
             **_kept,
         ),
         click.option(
             "--cml-ca",
             type=click.Path(path_type=Path, dir_okay=False),
             metavar="FILE",
-            help="Trust the certificates in FILE, CML's own or its authority's, in PEM.",
+            help="Trust the certificates in FILE (PEM): CML's own or its CA's.",
             **_kept,
         ),
     ):
@@ -86,7 +87,7 @@ def cml_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def cml_wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --cml with how CML is asked, to a command that starts workers; see `start_goal`."""
     wanted = click.option(
-        "--cml", is_flag=True, help="With --wait: wait until CML is ready too.", **_kept
+        "--cml", is_flag=True, help="With --wait: also wait until CML is ready.", **_kept
     )
     return wanted(cml_options(command))
 
@@ -134,7 +135,8 @@ def _given() -> dict[str, Any]:
     type=click.Choice([goal.value for goal in Goal]),
     default=Goal.OK.value,
     show_default=True,
-    help="ok: running, and both of EC2's checks passed; cml-ready: CML says so too.",
+    help="State to wait for. ok: running, and both EC2 status checks passed; cml-ready: "
+    "CML is ready, too.",
 )
 @timeout_option
 @cml_options
@@ -144,10 +146,14 @@ def _given() -> dict[str, Any]:
 def wait(
     context: click.Context, workers: tuple[str, ...], goal: str, timeout: timedelta | None
 ) -> None:
-    """Wait until WORKERS, ids or names (* and ?), reach a state.
+    """Wait until WORKERS, IDs or names (* and ?), reach a state.
 
-    Exits with 3 when one cannot get there any more, with 7 when the time is over.
-    """
+    Exits with 3 when a worker can no longer reach the state, and with 7 on --timeout.
+
+    \b
+    Examples:
+      cml-iam worker wait lab-1 --for cml-ready --timeout 30m
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     cml_access()
     here = scene()
     ended = wait_until(here, here.find(workers), Goal(goal), timeout)

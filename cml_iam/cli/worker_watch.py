@@ -73,14 +73,19 @@ def interval(text: str) -> timedelta:
 @click.option(
     "--every",
     type=interval,
-    metavar="LENGTH",
+    metavar="TIME",
     default="30s",
     show_default=True,
-    help="How often to look; at least 5s. Metrics are asked for once a minute at most.",
+    help="Refresh interval, at least 5s. Metrics refresh once a minute at most.",
 )
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Look N times, and end.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Exit after N refreshes.")
 @click.option(
-    "--window", type=length, metavar="LENGTH", default="1h", show_default=True, help="Of the trend."
+    "--window",
+    type=length,
+    metavar="TIME",
+    default="1h",
+    show_default=True,
+    help="How far back the trend goes, such as 15m, 1h or 7d.",
 )
 @shared_options("site", "output")
 @aws_options
@@ -92,12 +97,17 @@ def watch(
     count: int | None,
     window: timedelta,
 ) -> None:
-    """Show WORKERS, ids or names (* and ?), or all, and keep the table up to date.
+    """Show a live table of WORKERS, IDs or names (* and ?), or of all.
 
-    On a terminal the table stays in its place; elsewhere one is printed each time, and with
-    -o json one line. Ctrl-C ends it, with 130; --count N with 0, or 8 if something could not be
-    asked the last time.
-    """
+    On a terminal the table is updated in place; elsewhere a new one is printed each time, and with
+    -o json one line. Ctrl-C ends it with exit code 130; --count N ends it with 0, or with 8 if
+    something could not be checked in the last refresh.
+
+    \b
+    Examples:
+      cml-iam worker watch
+      cml-iam worker watch --every 1m --count 10 -o json
+    """  # noqa: D301 - click reads the backspace as "do not fill"
     here, levels = scene(), levels_for(sys.stdout.encoding)
     frames = _frames(_watch(here, workers, window), every, count)
     if wants_json():

