@@ -13,7 +13,7 @@ from cml_iam.check._answer import Answer, State
 from cml_iam.check.refusal import Deciding, why_refused
 from cml_iam.engine import Request
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
-from cml_iam.workers import PROBE, Launch, Unknown, Verdict, list_fleet
+from cml_iam.workers import PROBE, Launch, Unknown, Verdict, list_fleet, tags_at_launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,13 +140,12 @@ def launch_requests(
     """Return the authorizations of *launch*; an unknown image counts as the caller's own."""
     caller = authorization.Caller(arn)
     disk = launch.disk
-    tags = {**launch.tags, "Name": launch.name, guard.key: guard.value}
     what = authorization.Launch(
         region=region,
         account=caller.account,
         image=authorization.Image(launch.image_id, image.owner if image else caller.account),
         instance_type=launch.instance_type,
-        tags={"instance": tags, "volume": tags},
+        tags=tags_at_launch(launch, guard),
         key_name=launch.key_name or "",
         metadata_tokens="required",
         encrypted=disk.encrypted if disk else None,

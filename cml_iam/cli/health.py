@@ -70,17 +70,19 @@ def health(connection_only: bool) -> None:
 def probe_of(here: Scene, region: str) -> Launch | None:
     """Return the launch the site makes in *region*, to be tried; may leave values open.
 
-    It is that of the first worker profile which launches there, else of the site's defaults. What
-    belongs to one region, such as the site's only subnet, is tried in the home region alone.
+    It is that of the first worker profile which launches there, else of the site's defaults; with
+    the tags that CML Cloud Manager sends, where the site file names them. What belongs to one
+    region, such as the site's only subnet, is tried in the home region alone.
     """
     site = here.site
     if site is None:
         return None
-    for profile in site.workers.values():
-        made = probe_of_profile(replace(here, home=region), profile)
-        if made is not None:
-            return made
-    return site_launch(site, region)
+    profiles = (probe_of_profile(replace(here, home=region), e) for e in site.workers.values())
+    launch = next(filter(None, profiles), None) or site_launch(site, region)
+    if site.application is None:
+        return launch
+    sent = dict.fromkeys(site.application.tagged, site.application.tags)
+    return replace(launch, sent_tags=sent)
 
 
 def print_health(found: Sequence[Health]) -> None:

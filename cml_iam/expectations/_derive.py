@@ -78,10 +78,21 @@ def _intended(permission: Permission, stage: Stage) -> Iterator[Expectation]:
                 requests = ask.launch(stage.caller, launch)
                 name = f"{region}-{number}"
                 yield expect(action, "as intended", name, _described(launch), requests)
+            yield from _as_sent(stage, region)
         return
     for region in stage.regions:
         requests = stage.use(permission, region)
         yield expect(action, "as intended", region, f"{permission.name} in {region}", requests)
+
+
+def _as_sent(stage: Stage, region: str) -> Iterator[Expectation]:
+    """Yield the launch in *region* with the tags that CML Cloud Manager sends, if known."""
+    application = stage.site.application
+    if application:
+        launch = stage.launch(region, {"tags": dict.fromkeys(application.tagged, application.tags)})
+        words = f"{_described(launch)}, as CML Cloud Manager sends it ([manager] tags)"
+        requests = ask.launch(stage.caller, launch)
+        yield expect(RUN, "as intended", f"{region}-as-sent", words, requests)
 
 
 def _described(launch: ask.Launch) -> str:

@@ -120,6 +120,14 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
+class Application:
+    """What CML Cloud Manager sends when it launches a worker: *tags*, on resources of *tagged*."""
+
+    tags: Mapping[str, str]
+    tagged: tuple[str, ...] = ("instance",)
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """Which credential is the manager's and which the administrator's.
 
@@ -157,6 +165,7 @@ class Site:
     workers: Mapping[str, WorkerProfile] = field(default_factory=lambda: MappingProxyType({}))
     idle: Idle = field(default_factory=Idle)
     fleet: Fleet = field(default_factory=Fleet)
+    application: Application | None = None
     credentials: Credentials = field(default_factory=Credentials)
     expected: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     kinds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

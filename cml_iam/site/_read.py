@@ -27,6 +27,7 @@ from cml_iam.site._model import (
     DEFAULT_POLICY,
     DEFAULT_USER,
     IDLE_RULES,
+    Application,
     Credentials,
     Eks,
     Fleet,
@@ -110,12 +111,18 @@ def site_from(value: Mapping[str, Any]) -> Site:
         ),
         idle=_idle(value.get("idle", {})),
         fleet=Fleet(**value.get("fleet", {})),
+        application=_application(value["manager"]) if "manager" in value else None,
         credentials=Credentials(**value.get("credentials", {})),
         expected=MappingProxyType(
             {name: tuple(each) for name, each in value.get("expected", {}).items()}
         ),
         kinds=MappingProxyType(value.get("lint", {}).get("kinds", {})),
     )
+
+
+def _application(raw: Mapping[str, Any]) -> Application:
+    tagged = tuple(raw.get("tagged", ("instance",)))
+    return Application(MappingProxyType(dict(raw["tags"])), tagged)
 
 
 def _idle(raw: Mapping[str, Any]) -> Idle:

@@ -10,6 +10,7 @@ from cml_iam.workers._changes import (
     start_change,
     stop_change,
     tag_change,
+    tags_at_launch,
     terminate_change,
     untag_change,
 )
@@ -157,6 +158,7 @@ __all__ = [
     "statuses",
     "stop_change",
     "tag_change",
+    "tags_at_launch",
     "terminate_change",
     "try_permissions",
     "untag_change",

@@ -45,7 +45,8 @@ class Launch:
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 
     *nested* asks for nested virtualization, which only 8th generation Intel types have; a metal
-    type needs none. *user_data* is the text itself, not base64.
+    type needs none. *user_data* is the text itself, not base64. *sent_tags*, by resource type, are
+    sent instead of the guard tag, the name and *tags*: to try a launch as somebody else sends it.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Launch:
     nested: bool = False
     detailed_monitoring: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    sent_tags: Mapping[str, Mapping[str, str]] | None = None
     client_token: str = field(default_factory=lambda: str(uuid4()))
 
 
@@ -80,7 +82,6 @@ def run_instances(launch: Launch, guard: GuardTag) -> dict[str, Any]:
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
     """
     _check(launch)
-    tags = as_aws(launch_tags(launch.tags, launch.name, guard))
     parameters: dict[str, Any] = {
         "ImageId": launch.image_id,
         "InstanceType": launch.instance_type,
@@ -88,11 +89,19 @@ def run_instances(launch: Launch, guard: GuardTag) -> dict[str, Any]:
         "MaxCount": 1,
         "ClientToken": launch.client_token,
         "TagSpecifications": [
-            {"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")
+            {"ResourceType": kind, "Tags": as_aws(tags)}
+            for kind, tags in tags_at_launch(launch, guard).items()
         ],
         "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
     }
     return {**parameters, **_optional(launch)}
+
+
+def tags_at_launch(launch: Launch, guard: GuardTag) -> Mapping[str, Mapping[str, str]]:
+    """Return the tags that go with the request, by resource type."""
+    if launch.sent_tags is not None:
+        return launch.sent_tags
+    return dict.fromkeys(("instance", "volume"), launch_tags(launch.tags, launch.name, guard))
 
 
 def _optional(launch: Launch) -> dict[str, Any]:

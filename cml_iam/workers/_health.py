@@ -283,7 +283,10 @@ def _launching(action: str, scene: _Scene) -> Check:
             f"name an image and a type for {scene.region} in the site file: `[workers.NAME]` or "
             "`restrict.images` and `restrict.instance_types`",
         )
-    return _dry_run(action, launch_change(scene.launch, scene.guard), scene)
+    tried = _dry_run(action, launch_change(scene.launch, scene.guard), scene)
+    if scene.launch.sent_tags is None:
+        return tried
+    return replace(tried, detail=f"{tried.detail}, as CML Cloud Manager sends it")
 
 
 def _on_worker(permission: Permission, scene: _Scene) -> Check:
