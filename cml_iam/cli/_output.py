@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -34,6 +35,12 @@ PIPED_WIDTH = 200
 
 GAP = 3
 """Columns between two of a table's."""
+
+EDGES = 2
+"""Columns left of a table's first and right of its last."""
+
+HANGING = 2
+"""Columns by which the later lines of a wrapped one are indented: a symbol and a space."""
 
 # A symbol never stands alone: the word beside it says the same.
 OK, BAD, WARN, UNKNOWN, INFO = "✔", "✖", "▲", "?", "•"
@@ -108,22 +115,46 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
-def table(*columns: str, title: str | None = None) -> Table:
-    """Return an empty table with these column headings, in the one look all commands share."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], room: int | None = None) -> Table:
+    """Return *rows* under *columns* in the one look all commands share.
+
+    Cells are plain text, coloured by a leading symbol. In a terminal of *room* columns text wraps
+    at words, so that no id or ARN is broken while there is any other way.
+    """
     from rich import box
     from rich.table import Table
 
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD if sys.stdout.isatty() else None,
-        pad_edge=False,
-        header_style="bold",
+    filled = Table(
+        box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, header_style="bold"
     )
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
+    cells = [[mark(cell) for cell in row] for row in rows]
+    texts = [list(columns), *([cell.plain for cell in row] for row in cells)]
+    widths = [None] * len(columns) if room is None else _widths(texts, room)
+    for column, width in zip(columns, widths, strict=True):
+        filled.add_column(column, overflow="fold", width=width)
+    for row in cells:
+        filled.add_row(*row)
+    return filled
+
+
+def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Share *room* out among the columns of *rows*: first the longest word of each, then the rest.
+
+    Where not even the words fit, the longest behind the first column are broken.
+    """
+    from rich.cells import cell_len
+
+    columns = list(zip(*rows, strict=True))
+    whole = [max(map(cell_len, cells)) for cells in columns]
+    widths = [max(cell_len(w) for text in cells for w in text.split() or [""]) for cells in columns]
+    left = room - EDGES - GAP * (len(columns) - 1) - sum(widths)
+    while left < 0 and max(widths[1:], default=0) > 1:
+        widths[1 + widths[1:].index(max(widths[1:]))] -= 1
+        left += 1
+    while left > 0 and (short := [i for i, width in enumerate(widths) if width < whole[i]]):
+        widths[min(short, key=lambda index: widths[index])] += 1
+        left -= 1
+    return widths
 
 
 def print_table(
@@ -133,14 +164,12 @@ def print_table(
 
     With *whole* each row is one line where no terminal bounds it, however long.
     """
-    made = table(*columns)
-    for row in rows:
-        made.add_row(*(mark(cell) for cell in row))
     out = console()
+    filled = table(columns, rows, out.width if sys.stdout.isatty() else None)
     if whole and not sys.stdout.isatty():
-        out.width = max(out.width, _width_of(made, out))
+        out.width = max(out.width, _width_of(filled, out))
     with out.capture() as captured:
-        out.print(made)
+        out.print(filled)
     # rich fills every line up to the table's width; what is piped should not end in spaces.
     lines = captured.get().splitlines()
     click.echo("\n".join(inert(line.rstrip()) for line in lines), color=_colour(sys.stdout))
@@ -151,6 +180,17 @@ def _width_of(made: Table, out: Console) -> int:
     from rich.measure import Measurement
 
     return Measurement.get(out, out.options.update(max_width=sys.maxsize), made).maximum
+
+
+def note_left_out(headings: Sequence[str]) -> None:
+    """Say on stderr which columns of a table the terminal has no room for."""
+    if headings:
+        note(f"{INFO} {left_out(headings)}; -o json shows everything")
+
+
+def left_out(headings: Sequence[str]) -> str:
+    """Return which columns of a table the terminal has no room for."""
+    return f"a wider terminal also shows: {', '.join(headings)}"
 
 
 def print_matrix(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -190,7 +230,7 @@ def mark(text: str) -> Any:
 
 def say(text: str) -> None:
     """Print a line on stdout, coloured by the symbol it begins with."""
-    click.secho(one_line(text), fg=_style(text, sys.stdout), color=_colour(sys.stdout))
+    click.secho(_fitted(text, sys.stdout), fg=_style(text, sys.stdout), color=_colour(sys.stdout))
 
 
 def heading(text: str) -> None:
@@ -207,7 +247,36 @@ def note(text: str) -> None:
 def complain(text: str) -> None:
     """Print a line on stderr, --quiet or not: what failed, and what to do about it."""
     style = _style(text, sys.stderr)
-    click.secho(one_line(text), err=True, fg=style, color=_colour(sys.stderr))
+    click.secho(_fitted(text, sys.stderr), err=True, fg=style, color=_colour(sys.stderr))
+
+
+def _fitted(text: str, stream: Any) -> str:
+    """Return *text* on lines that fit into the terminal, broken at words only.
+
+    A word longer than a line is left to the terminal, so that an ARN is copied whole.
+    """
+    line, width = one_line(text), _columns_of(stream)
+    if not 0 < width < len(line):
+        return line
+    indent = len(line) - len(line.lstrip()) + HANGING
+    return fill(
+        line,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _columns_of(stream: Any) -> int:
+    """Return how wide the terminal behind *stream* is; 0 where there is none."""
+    if not stream.isatty():
+        return 0
+    given = os.environ.get("COLUMNS", "")
+    try:
+        return int(given) if given.isdigit() else os.get_terminal_size(stream.fileno()).columns
+    except OSError:  # a stream that only looks like a terminal
+        return 0
 
 
 def complain_remedies(remedies: Iterable[str | None]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import click
@@ -19,7 +18,6 @@ from cml_iam.cli._output import (
     UNKNOWN,
     WARN,
     answer,
-    console,
     heading,
     note,
     progress,
@@ -69,8 +67,11 @@ def doctor(areas: tuple[str, ...], env_file: Path | None, admin_profile: str | N
     """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.check.doctor import examine
 
+    scene = _scene(
+        env_file, admin_profile
+    )  # names its credentials, which a spinner would overwrite
     with progress("looking at the manager"):
-        found = examine(_scene(env_file, admin_profile), areas)
+        found = examine(scene, areas)
     answer({"state": _worst(found), "diagnoses": found}, lambda: _print(found), _code(found))
 
 
@@ -115,26 +116,18 @@ def _administrator(site: Site | None, profile: str | None) -> Aws | None:
 
 def _print(found: Sequence[Diagnosis]) -> None:
     """Print what was found by area, each fix once, below the first it mends."""
-    width = console().width
     area, fixed = None, set[str]()
     for each in found:
         if each.area != area:
             area = each.area
             heading(area)
         mark = _MARK[each.state]
-        _say_wrapped(f"  {mark} {each.state}: {each.subject}: {each.said}", width)
+        say(f"  {mark} {each.state}: {each.subject}: {each.said}")
         if each.remedy and each.state is not State.OK and each.remedy not in fixed:
             fixed.add(each.remedy)
-            _say_wrapped(f"    fix: {each.remedy}", width)
+            say(f"    fix: {each.remedy}")
     counts = {state: sum(each.state is state for each in found) for state in State}
     note(f"  {', '.join(f'{count} {state}' for state, count in counts.items() if count)}")
-
-
-def _say_wrapped(text: str, width: int) -> None:
-    """Print *text* on lines of *width*, the later ones indented."""
-    indent = len(text) - len(text.lstrip())
-    for line in wrap(text, width, subsequent_indent=" " * (indent + 4), break_on_hyphens=False):
-        say(line)
 
 
 def _worst(found: Sequence[Diagnosis]) -> State:

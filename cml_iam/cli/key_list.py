@@ -58,7 +58,7 @@ def list_keys(where: Where, **spans: timedelta) -> None:
 
 def _say(data: list[dict[str, Any]], most: int) -> None:
     print_table(
-        ("access key", "state", "age", "use", "due", "stored", "in"),
+        ("access key", "state", "age", "use", "due", "stored in"),
         [
             (
                 each["id"],
@@ -66,8 +66,7 @@ def _say(data: list[dict[str, Any]], most: int) -> None:
                 f"{each['age_days']} days" if each["age_days"] is not None else "?",
                 each["use"],
                 f"{WARN} now" if each["is_due"] else (each["due"] or "?")[:10],
-                "yes" if each["stored"] else "no",
-                ", ".join(each["stores"]),
+                ", ".join(each["stores"]) or "-",
             )
             for each in data
         ],

@@ -24,6 +24,7 @@ from cml_iam.cli._output import (
     form_option,
     json_text,
     note,
+    note_left_out,
     print_json,
     print_table,
     progress,
@@ -191,6 +192,7 @@ def _print_list(
     shown = [(heading, cell) for least, heading, cell in _COLUMNS if width >= least]
     rows = [[cell(each) for _, cell in shown] for each in found]
     print_table([heading for heading, _ in shown], rows, whole=True)
+    note_left_out([heading for least, heading, _ in _COLUMNS if width < least])
 
 
 def workers_csv(workers: Sequence[Worker]) -> str:

@@ -33,6 +33,7 @@ from cml_iam.cli._output import (
     WARN,
     console,
     json_text,
+    left_out,
     mark,
     print_table,
     say,
@@ -177,11 +178,11 @@ def _drawn(frame: Frame, width: int, levels: str) -> Group:
     from rich.text import Text
 
     headings, rows = _table(frame, width, levels)
-    made = table(*headings)
-    for row in rows:
-        made.add_row(*(mark(cell) for cell in row))
-    notes = (mark(line) for line in _notes(frame))
-    return Group(Text(_heading(frame), style="bold"), made, *notes)
+    hidden = [name for name in _columns(frame, wide=True)[0] if name not in headings]
+    notes = [mark(line) for line in _notes(frame)]
+    if hidden:
+        notes.append(mark(f"{INFO} {left_out(hidden)}"))
+    return Group(Text(_heading(frame), style="bold"), table(headings, rows, width), *notes)
 
 
 def _print(frame: Frame, levels: str) -> None:

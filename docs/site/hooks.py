@@ -52,14 +52,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/permissions.md": f"# Permissions\n\n{permission_tables(load_catalogue())}",
         "reference/exit-codes.md": _exit_codes(),
         "reference/schemas.md": _schemas(),
-        "reference/changes.md": (REPOSITORY / "CHANGELOG.md").read_text("utf-8"),
+        "reference/changes.md": (REPOSITORY / "CHANGELOG.md")
+        .read_text("utf-8")
+        .replace("](docs/", "](../"),
         "decisions/index.md": _decisions(),
     }
     for uri, text in pages.items():
         files.append(File.generated(config, uri, content=text))
     for path in sorted({*_linked(), *(f"policies/{name}" for name in SCHEMAS)}):
         content = (REPOSITORY / path).read_bytes()
-        files.append(File.generated(config, f"files/{path}.txt", content=content))
+        files.append(File.generated(config, f"files/{path.lstrip('.')}.txt", content=content))
     return files
 
 
@@ -90,7 +92,7 @@ def _linked() -> Iterator[str]:
     for page in (REPOSITORY / "docs").glob("*.md"):
         for target in re.findall(r"\]\(\.\./([^)#\s]+)", page.read_text("utf-8")):
             if f"../{target}" not in README:
-                yield target.lstrip("./") if not (REPOSITORY / target).exists() else target
+                yield target
 
 
 def _commands(group: click.Group, words: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 import click
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from cml_iam.cli._output import note, print_json, print_table, say
 from cml_iam.visible import one_line, unseen, visible
+
+Narrow = Callable[[Callable[[], None]], list[str]]
 
 EVIL = "a\x1b[2Jb\x9bc\u202ed\x07"
 WRITTEN = r"a\x1b[2Jb\x9bc\u202ed\x07"
@@ -70,3 +73,55 @@ def test_text_of_others_is_one_line_and_no_command() -> None:
     assert (
         one_line("  ::error::a ##[b] arn:aws:s3:::c") == "  :\\:error::a #\\#\\[b] arn:aws:s3:::c"
     )
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Narrow:
+    """Return the lines that a function prints on a terminal of 80 columns, without colour."""
+
+    def lines(show: Callable[[], None]) -> list[str]:
+        for stream in (sys.stdout, sys.stderr):
+            monkeypatch.setattr(stream, "isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setenv("NO_COLOR", "1")
+        show()
+        return "".join(capsys.readouterr()).splitlines()
+
+    return lines
+
+
+ARN = "arn:aws:iam::111122223333:user/cml-cloud-manager-service"
+
+
+def test_a_long_line_wraps_at_words_below_its_text(narrow: Narrow) -> None:
+    text = f"  fix: attach the policy of the site to {ARN}, then ask again"
+
+    assert narrow(lambda: say(text)) == [
+        "  fix: attach the policy of the site to",
+        f"    {ARN}, then ask again",
+    ]
+
+
+def test_a_word_longer_than_the_terminal_stays_whole(narrow: Narrow) -> None:
+    assert narrow(lambda: note(f"• {'x' * 90} ends")) == ["•", f"  {'x' * 90}", "  ends"]
+
+
+def test_a_narrow_table_breaks_no_id(narrow: Narrow) -> None:
+    columns = ("access key", "state", "age", "use", "due", "stored in")
+    use = "last used 2026-11-28 23:45 UTC for ec2 in us-east-1"
+    row = ("i-0a1b2c3d4e5f60001", "Active", "0 days", use, "2027-02-18", "/a/folder/" * 5)
+
+    lines = narrow(lambda: print_table(columns, [row]))
+
+    assert "i-0a1b2c3d4e5f60001" in "\n".join(lines)
+    assert "2027-02-18" in "\n".join(lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_narrow_table_wraps_text_before_names(narrow: Narrow) -> None:
+    name = "cloudwatch:GetMetricStatistics"
+    row = (name, "? could not check", "no worker in this region to try it on")
+
+    lines = narrow(lambda: print_table(("permission", "verdict", "how it is known"), [row]))
+
+    assert name in "\n".join(lines)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
@@ -283,3 +286,28 @@ def _(root: Identity, _: Make) -> None:
     }
     call = root.client("ec2").request_spot_fleet
     assert refused(call, SpotFleetRequestConfig=config).status == 501
+
+
+def test_the_rehearsal_makes_the_profile_of_the_first_pages(tmp_path: Path) -> None:
+    section = PAGE.read_text("utf-8").partition("## Rehearse a setup\n")[2]
+    block = section.split("```")[1].removeprefix("console\n")
+    site = "--account 111122223333 --administrator profile:admin"
+    script = (
+        f"{re.sub(r'^[$] ', '', block, flags=re.M)}\n"
+        f"cml-iam init {site}; cml-iam bootstrap plan; echo plan: $?; kill %1; wait"
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    ran = subprocess.run(
+        ["bash", "-mc", script],
+        cwd=tmp_path,
+        env={**kept, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "plan: 6" in ran.stdout, ran.stderr
+    assert "from profile `admin`" in ran.stderr
