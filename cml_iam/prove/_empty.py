@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import cache
+from typing import Final
 
-from cml_iam.policy import PolicyDocument, load_policy
+from cml_iam.policy import load_policy
 from cml_iam.prove._answers import Verdict
 from cml_iam.prove._question import never
 from cml_iam.space import Policies, Shape
@@ -18,12 +19,12 @@ def is_sent(shape: Shape, *, of_resource: bool = False) -> Verdict:
     Where it `holds` that it sends none, every policy answers *shape* alike. With *of_resource* the
     policy of a resource is what is asked, whoever calls.
     """
-    if of_resource:
-        return never(
-            Policies(resource=_document({**_ALLOW, "Principal": "*"})), shape, is_likely=True
-        )
-    return never(Policies((_document({**_ALLOW, "Resource": "*"}),)), shape, is_likely=True)
+    return never(_everything(of_resource=of_resource), shape, is_likely=True)
 
 
-def _document(statement: dict[str, Any]) -> PolicyDocument:
-    return load_policy({"Version": "2012-10-17", "Statement": [statement]}, "everything")
+@cache
+def _everything(*, of_resource: bool) -> Policies:
+    given = {"Principal": "*"} if of_resource else {"Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [_ALLOW | given]}
+    allowing = load_policy(document, "everything")
+    return Policies(resource=allowing) if of_resource else Policies((allowing,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Final
 
 from cml_iam.engine import Outcome, Request, StatementReason
@@ -43,6 +43,9 @@ NO_VALUE: Final = Assumption(
     "well; AWS does not document this",
     "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html",
 )
+
+SHAPES_KEPT: Final = 16
+"""Kinds of requests that are kept ready: questions about many policies ask for the same few."""
 
 MAX_SLICES: Final = 3_000
 """Slices searched for one question; beyond them it is undecided."""
@@ -163,8 +166,13 @@ def _always(policies: Policies, shape: Policies, budget: Budget) -> Verdict:
 
 
 def _shape_policies(shape: Shape) -> Policies:
-    document = PolicyDocument((statement_of(shape),), VERSION_2012, name=SHAPE_NAME)
-    return Policies(identity=(document,))
+    return _policies_of(statement_of(shape))
+
+
+@lru_cache(SHAPES_KEPT)
+def _policies_of(statement: Statement) -> Policies:
+    """Return the very same policies for the same *statement*, which then is compiled but once."""
+    return Policies((PolicyDocument((statement,), VERSION_2012, name=SHAPE_NAME),))
 
 
 def statement_of(shape: Shape) -> Statement:
