@@ -15,9 +15,9 @@ from cml_iam import errors
 from cml_iam._version import __version__
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._lazy import LazyGroup
+from cml_iam.cli._output import fitted
 from cml_iam.cli._settings import all_options
 from cml_iam.secret import masked
-from cml_iam.visible import one_line
 
 COMMANDS = {
     "demo": ("cml_iam.cli.demo:demo", "Run the whole workflow in the sandbox."),
@@ -114,7 +114,7 @@ def run(arguments: list[str]) -> int:
         return Exit.PIPE
     except OSError as error:
         where = f"`{error.filename}`: " if error.filename else ""
-        click.echo(one_line(f"error: {where}{error.strerror or error}"), err=True)
+        click.echo(fitted(f"error: {where}{error.strerror or error}", sys.stderr), err=True)
         return Exit.USAGE
     except Exception as error:  # noqa: BLE001 - the last line of defence of the process
         return _internal(error, arguments)
@@ -134,7 +134,7 @@ def _complain_of_usage(error: click.ClickException) -> None:
     if isinstance(error, click.MissingParameter):  # of several lines, and quotes nothing
         message = " ".join(message.split())
     message = f"{message[:1].lower()}{message[1:]}".removesuffix(".")
-    click.echo(one_line(f"error: {message}"), err=True)
+    click.echo(fitted(f"error: {message}", sys.stderr), err=True)
 
 
 def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:
@@ -144,9 +144,9 @@ def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:
         return code
     problems = error.problems if isinstance(error, errors.DocumentError) else ()
     for line in problems or (error.message,):
-        click.echo(one_line(f"error: {line}"), err=True)
+        click.echo(fitted(f"error: {line}", sys.stderr), err=True)
     if error.remedy:
-        click.echo(one_line(f"  fix: {error.remedy}"), err=True)
+        click.echo(fitted(f"  fix: {error.remedy}", sys.stderr), err=True)
     return code
 
 
@@ -169,7 +169,9 @@ def _internal(error: Exception, arguments: list[str]) -> Exit:
         import traceback
 
         click.echo(masked("".join(traceback.format_exception(error))), err=True, nl=False)
-    click.echo(one_line(f"error: internal error: {type(error).__name__}: {error}"), err=True)
+    click.echo(
+        fitted(f"error: internal error: {type(error).__name__}: {error}", sys.stderr), err=True
+    )
     click.echo("  this is a bug in cml-iam; --debug shows a traceback", err=True)
     return Exit.INTERNAL
 

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from textwrap import fill
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -230,7 +230,7 @@ def mark(text: str) -> Any:
 
 def say(text: str) -> None:
     """Print a line on stdout, coloured by the symbol it begins with."""
-    click.secho(_fitted(text, sys.stdout), fg=_style(text, sys.stdout), color=_colour(sys.stdout))
+    click.secho(fitted(text, sys.stdout), fg=_style(text, sys.stdout), color=_colour(sys.stdout))
 
 
 def heading(text: str) -> None:
@@ -247,25 +247,26 @@ def note(text: str) -> None:
 def complain(text: str) -> None:
     """Print a line on stderr, --quiet or not: what failed, and what to do about it."""
     style = _style(text, sys.stderr)
-    click.secho(_fitted(text, sys.stderr), err=True, fg=style, color=_colour(sys.stderr))
+    click.secho(fitted(text, sys.stderr), err=True, fg=style, color=_colour(sys.stderr))
 
 
-def _fitted(text: str, stream: Any) -> str:
+def fitted(text: str, stream: Any) -> str:
     """Return *text* on lines that fit into the terminal, broken at words only.
 
-    A word longer than a line is left to the terminal, so that an ARN is copied whole.
+    A word that fits only without the indent goes without; a longer one is left to the terminal.
     """
     line, width = one_line(text), _columns_of(stream)
     if not 0 < width < len(line):
         return line
     indent = len(line) - len(line.lstrip()) + HANGING
-    return fill(
+    lines = wrap(
         line,
         width,
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return "\n".join(part if len(part) <= width else part.lstrip() for part in lines)
 
 
 def _columns_of(stream: Any) -> int:

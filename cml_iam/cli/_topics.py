@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,7 @@ import click
 
 from cml_iam.cli._exit import MEANING
 from cml_iam.cli._lazy import LazyGroup
+from cml_iam.cli._output import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -132,7 +134,8 @@ def topics(context: click.Context, words: tuple[str, ...]) -> None:
             click.echo(f"  {name:<14} {about}")
         click.echo("\nUse `cml-iam help TOPIC`, or name a command: cml-iam help worker create")
     elif len(words) == 1 and words[0] in TOPICS:
-        click.echo(TOPICS[words[0]][1](context.find_root().command), nl=False)
+        for line in TOPICS[words[0]][1](context.find_root().command).splitlines():
+            click.echo(fitted(line, sys.stdout))
     else:
         click.echo(_help_of(context, words, tuple(TOPICS)))
 

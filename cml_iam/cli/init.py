@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cml_iam.cli._output import OK, WARN, note, say
+from cml_iam.cli._output import OK, WARN, fitted, note, say
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import site_path
 from cml_iam.errors import CmlIamError, InputError, RefusedError, SiteError
@@ -174,7 +174,7 @@ def _answered(values: dict[str, Any], question: _Question) -> dict[str, Any]:
             candidate = values | {question.name: question.read(answer.strip())}
             site = _check(site_text(**_with_credentials(candidate)))
         except InputError as error:
-            click.echo(f"error: {error.message}", err=True)
+            click.echo(fitted(f"error: {error.message}", sys.stderr), err=True)
         else:
             if question.name == "regions":
                 _show_doubts(site)

@@ -110,7 +110,7 @@ def prove(
       cml-iam policy prove base.json --boundary boundary.json
       cml-iam policy prove --within base.json hardened.json
       cml-iam policy prove \\
-        --never 'ec2:TerminateInstances on * where aws:RequestedRegion = eu-west-1'
+        --never 'ec2:StopInstances on * where aws:RequestedRegion = eu-west-1'
     """  # noqa: D301 - click reads the backspace as "do not fill"
     if files:
         refuse_document("the files")

@@ -67,11 +67,11 @@ def show(explained: Explained) -> None:
     heading(f"{rule.id} {rule.name} ({rule.severity.word})")
     say(f"{rule.title[:1].upper()}{rule.title[1:]}.")
     say("")
-    click.echo(click.wrap_text(explained.description, width=96))
+    click.echo(click.wrap_text(explained.description))
     say("")
     if explained.aws_checks:
         checks = ", ".join(explained.aws_checks)
-        click.echo(click.wrap_text(f"The same in AWS's own checks: {checks}", width=96))
+        click.echo(click.wrap_text(f"The same in AWS's own checks: {checks}"))
         say("")
     say(f"see: {rule.page}")
     for title, example in (("Fails", explained.failing), ("Passes", explained.passing)):

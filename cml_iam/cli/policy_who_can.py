@@ -73,7 +73,7 @@ def who_can(
       aws iam get-account-authorization-details > account.json
       cml-iam policy who-can iam:PassRole --account account.json
       cml-iam policy who-can ec2:StopInstances on 'arn:aws:ec2:*:*:instance/*' \\
-          where aws:ResourceTag/ManagedBy = cml-cloud-manager --account account.json
+          where aws:ResourceTag/Team = lab --account account.json
     """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.prove import is_sent, parse_shape
     from cml_iam.who import Asker, Paths, Question, as_json, holders

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cml_iam.cli._main import _report, cli
 from cml_iam.cli._output import note, print_json, print_table, say
+from cml_iam.errors import InputError
 from cml_iam.visible import one_line, unseen, visible
 
-Narrow = Callable[[Callable[[], None]], list[str]]
+Narrow = Callable[[Callable[[], object]], list[str]]
 
 EVIL = "a\x1b[2Jb\x9bc\u202ed\x07"
 WRITTEN = r"a\x1b[2Jb\x9bc\u202ed\x07"
@@ -79,7 +81,7 @@ def test_text_of_others_is_one_line_and_no_command() -> None:
 def narrow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Narrow:
     """Return the lines that a function prints on a terminal of 80 columns, without colour."""
 
-    def lines(show: Callable[[], None]) -> list[str]:
+    def lines(show: Callable[[], object]) -> list[str]:
         for stream in (sys.stdout, sys.stderr):
             monkeypatch.setattr(stream, "isatty", lambda: True)
         monkeypatch.setenv("COLUMNS", "80")
@@ -103,7 +105,15 @@ def test_a_long_line_wraps_at_words_below_its_text(narrow: Narrow) -> None:
 
 
 def test_a_word_longer_than_the_terminal_stays_whole(narrow: Narrow) -> None:
-    assert narrow(lambda: note(f"• {'x' * 90} ends")) == ["•", f"  {'x' * 90}", "  ends"]
+    assert narrow(lambda: note(f"• {'x' * 90} ends")) == ["•", "x" * 90, "  ends"]
+
+
+def test_a_word_too_long_for_the_indent_goes_without(narrow: Narrow) -> None:
+    assert narrow(lambda: say(f"    {'x' * 60} {'y' * 79} ends")) == [
+        f"    {'x' * 60}",
+        "y" * 79,
+        "      ends",
+    ]
 
 
 def test_a_narrow_table_breaks_no_id(narrow: Narrow) -> None:
@@ -125,3 +135,31 @@ def test_a_narrow_table_wraps_text_before_names(narrow: Narrow) -> None:
     lines = narrow(lambda: print_table(("permission", "verdict", "how it is known"), [row]))
 
     assert name in "\n".join(lines)
+
+
+def test_an_error_and_its_remedy_wrap_at_words(narrow: Narrow) -> None:
+    error = InputError(f"the site file names {ARN}, which is missing", remedy=f"create {ARN} first")
+
+    assert narrow(lambda: _report(error, ["audit"])) == [
+        "error: the site file names",
+        f"  {ARN}, which is missing",
+        f"  fix: create {ARN} first",
+    ]
+
+
+def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
+    yield command.get_help(context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _helps(below, click.Context(below, info_name=name, parent=context))
+
+
+def test_the_help_of_every_command_fits_into_80_columns() -> None:
+    context = click.Context(cli, info_name="cml-iam", terminal_width=80)
+
+    lines = [line for text in _helps(cli, context) for line in text.splitlines()]
+
+    assert len(lines) > 1000
+    assert [line for line in lines if len(line) > 80] == []
