@@ -72,7 +72,7 @@ def cli() -> None:
     """Render, prove, provision and use the IAM permissions of CML Cloud Manager."""
 
 
-GARBAGE_THRESHOLD: Final = 10_000
+GARBAGE_THRESHOLD: Final = 100_000
 """Objects made between collections: Python's 700 costs a short command a tenth of its time."""
 
 

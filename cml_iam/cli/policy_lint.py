@@ -19,7 +19,6 @@ from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import find_site, load_site
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import decoded, open_regular, write_whole
-from cml_iam.report import Item, Request, item_lines
 from cml_iam.sources import may_hold_policy
 
 if TYPE_CHECKING:
@@ -403,6 +402,8 @@ def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
 
     Of those *folded* into it only the rules are named.
     """
+    from cml_iam.report import Item, Request, item_lines  # a clean policy needs none of it
+
     word = finding.severity.word
     where = f"{finding.place}: " if finding.place else ""
     label = f" [{finding.statement}]" if finding.statement else ""
