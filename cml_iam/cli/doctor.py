@@ -25,6 +25,7 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.errors import CmlIamError
+from cml_iam.report import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +128,12 @@ def _print(found: Sequence[Diagnosis]) -> None:
             fixed.add(each.remedy)
             say(f"    fix: {each.remedy}")
     counts = {state: sum(each.state is state for each in found) for state in State}
-    note(f"  {', '.join(f'{count} {state}' for state, count in counts.items() if count)}")
+    parts = [
+        plural(count, state) if state is State.FINDING else f"{count} {state}"
+        for state, count in counts.items()
+        if count
+    ]
+    note(f"  {', '.join(parts)}")
 
 
 def _worst(found: Sequence[Diagnosis]) -> State:

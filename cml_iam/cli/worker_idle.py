@@ -28,6 +28,7 @@ from cml_iam.cli.worker_scene import Scene, explain, length, scene
 from cml_iam.cli.worker_show import wanted_workers
 from cml_iam.cli.worker_wait import cml_access, cml_options
 from cml_iam.clock import short_span
+from cml_iam.report import plural
 from cml_iam.secret import Secret
 from cml_iam.site import IDLE_RULES, Fleet, Idle
 from cml_iam.workers import (
@@ -148,7 +149,7 @@ def _judge(
     here: Scene, workers: Sequence[Worker], rules: Idle, ask_cml: Callable[[Worker], Activity]
 ) -> tuple[Judged, ...]:
     asking = "CloudWatch and CML" if rules.cml_nodes is not None else "CloudWatch"
-    with progress(f"asking {asking} about {len(workers)} worker(s)"):
+    with progress(f"asking {asking} about {plural(len(workers), 'worker')}"):
         return find_idle(
             here.manager,
             workers,
@@ -184,7 +185,7 @@ def _stop(here: Scene, judged: Sequence[Judged]) -> tuple[Outcome, ...]:
                 for line in _lines(each):
                     note(line)
     confirm(here, unused, "stop")
-    with progress(f"asking EC2 to stop {len(unused)} worker(s)"):
+    with progress(f"asking EC2 to stop {plural(len(unused), 'worker')}"):
         outcomes = act(here.manager, unused, stop_change, dry_run=settings().dry_run)
     explain(here, outcomes)
     return outcomes

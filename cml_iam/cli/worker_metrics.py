@@ -34,6 +34,7 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import length, scene
 from cml_iam.cli.worker_show import wanted_workers
+from cml_iam.report import plural
 from cml_iam.workers import EVERY, USAGE, Measure, Metric, Utilization, Worker
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def metrics(
     """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene()
     found = wanted_workers(here, workers)
-    with progress(f"asking CloudWatch about {len(found)} worker(s)"):
+    with progress(f"asking CloudWatch about {plural(len(found), 'worker')}"):
         used = here.manager.get_utilization_of(
             found,
             window=window,

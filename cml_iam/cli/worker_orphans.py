@@ -13,6 +13,7 @@ from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
 from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.cli.worker_show import report_failures
+from cml_iam.report import plural
 from cml_iam.workers import (
     Looks,
     Orphan,
@@ -116,7 +117,7 @@ def adopt(context: click.Context, ids: tuple[str, ...]) -> None:
 
 
 def _adopt(here: Scene, workers: Sequence[Worker]) -> tuple[Outcome, ...]:
-    with progress(f"asking EC2 to tag {len(workers)} instance(s)"):
+    with progress(f"asking EC2 to tag {plural(len(workers), 'instance')}"):
         return act(
             here.manager,
             workers,

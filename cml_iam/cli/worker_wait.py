@@ -25,6 +25,7 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import Scene, length, scene
 from cml_iam.errors import InputError
+from cml_iam.report import plural
 from cml_iam.workers import DEFAULT_TIMEOUT, CmlAccess, Goal, Waited, Worker, wait_for
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def wait_until(
 ) -> tuple[Waited, ...]:
     """Wait, telling each change on stderr, and print how it ended for each worker."""
     started, access = time.monotonic(), cml_access()
-    with progress(f"waiting for {len(workers)} worker(s) to be {goal}"):
+    with progress(f"waiting for {plural(len(workers), 'worker')} to be {goal}"):
         ended = wait_for(
             here.manager,
             workers,

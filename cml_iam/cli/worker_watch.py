@@ -43,6 +43,7 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import Scene, length, scene
 from cml_iam.cli.worker_show import state, uptime
+from cml_iam.report import plural
 from cml_iam.workers import (
     Frame,
     Listing,
@@ -197,7 +198,8 @@ def _heading(frame: Frame) -> str:
     found = frame.listing.workers
     running = sum(each.state == "running" for each in found)
     measured = f", metrics of {frame.measured_at:%H:%M:%S}" if frame.used else ""
-    return f"{frame.at:%Y-%m-%d %H:%M:%S} UTC: {len(found)} worker(s), {running} running{measured}"
+    workers = f"{plural(len(found), 'worker')}, {running} running"
+    return f"{frame.at:%Y-%m-%d %H:%M:%S} UTC: {workers}{measured}"
 
 
 def _table(frame: Frame, width: int, levels: str) -> tuple[list[str], list[list[str]]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.clock import short_span
 from cml_iam.errors import InputError
+from cml_iam.report import plural
 from cml_iam.visible import visible
 from cml_iam.workers._metric import Measure, Metric, Utilization
 from cml_iam.workers._model import in_utc
@@ -251,5 +252,5 @@ def _missing(rule: str, metric: Metric, used: Utilization) -> Evidence | None:
 def _cml(activity: Activity, limit: int) -> Evidence:
     if activity.nodes is None:
         return Evidence("cml", Use.UNKNOWN, activity.unknown or "not asked", activity.remedy)
-    words = f"{activity.nodes} node(s) run in labs, limit {limit}"
+    words = f"{plural(activity.nodes, 'running node')} in labs, limit {limit}"
     return Evidence("cml", Use.IDLE if activity.nodes <= limit else Use.BUSY, words)

@@ -65,7 +65,7 @@ def test_a_worker_of_which_every_rule_says_so_is_idle() -> None:
     assert said(found) == {
         "cpu": ("idle", "at most 1.0 % in any 5 min, limit 5 %"),
         "network": ("idle", "at most 2.0 KiB/s in any 5 min, limit 20 KiB/s"),
-        "cml": ("idle", "0 node(s) run in labs, limit 0"),
+        "cml": ("idle", "0 running nodes in labs, limit 0"),
     }
 
 
@@ -86,7 +86,7 @@ def test_quiet_labs_are_use() -> None:
     found = judged(world(**CALM), Activity(nodes=3))
 
     assert found.use is Use.BUSY
-    assert said(found)["cml"] == ("busy", "3 node(s) run in labs, limit 0")
+    assert said(found)["cml"] == ("busy", "3 running nodes in labs, limit 0")
 
 
 @pytest.mark.parametrize(

@@ -320,7 +320,7 @@ def test_watch_prints_a_table_each_time(
     lines = cli("worker", "watch", "--count", "2", "-o", "json").out.splitlines()
 
     assert (said.code, len(waited)) == (0, 2)
-    assert said.out.count("1 worker(s), 1 running") == 2
+    assert said.out.count("1 worker, 1 running") == 2
     assert said.out.count("fix: ask again") == 2
     assert [json.loads(line)["workers"][0]["name"] for line in lines] == ["lab", "lab"]
     assert "no worker fits" in cli("worker", "watch", "zz*", "--count", "1").out
