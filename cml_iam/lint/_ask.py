@@ -154,10 +154,9 @@ def _never(said: tuple[Said, ...], kind: _Kind) -> Verdict:
 
 
 @lru_cache(KEPT)
-def _tried(kind: _Kind) -> deque[Request]:
-    """Return a few requests of *kind*, so that an answer may come without a proof."""
-    request = _sent(kind).witness
-    return deque([request.request] if request else [], maxlen=8)
+def _tried(_kind: _Kind) -> deque[Request]:
+    """Return a few requests of a kind, kept so that the next answer may come without a proof."""
+    return deque(maxlen=8)
 
 
 @lru_cache(KEPT)

@@ -175,8 +175,9 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
     outside = next(region for region in regions if region not in named)
     describe = ec2_action("DescribeRegions")
     asked = Shape((describe.full,), ("*",), {"StringEquals": {"aws:RequestedRegion": outside}})
-    request = sent(asked)
-    if request and allowed(subject.concerning(describe), asked).holds:
+    locked_out = allowed(subject.concerning(describe), asked).holds
+    request = sent(asked) if locked_out else None
+    if request:
         item = restricted[0]
         yield Found(
             "the health check is locked out: ec2:DescribeRegions is not allowed in every region, "
