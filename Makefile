@@ -22,7 +22,7 @@ check: $(READY) docs  ## format, lint, types, layers, and the docs site
 	@$(BIN)/lint-imports
 
 docs: $(READY)  ## the docs site in build/site; a broken link is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 test-tools: $(READY)  ## the tests that run other programs: installs these, and skips nothing
 	@ci/tools.sh $(BIN)

@@ -75,6 +75,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return f"]({depth}{README[target]})"
         return f"]({depth}files/{target.lstrip('./')}.txt)"
 
+    markdown = markdown.replace("](decisions/)", "](decisions/index.md)")
     return (
         re.sub(r"\]\(((?:\.\./)+[^)#\s]+(?:#[^)\s]*)?)\)", within, markdown)
         if _is_written(page)
