@@ -127,7 +127,7 @@ def init(
     say(f"{OK} wrote {path}")
     if site.restrict.guard_tag:
         note(f"CML Cloud Manager must set {site.restrict.guard_tag} on what it launches")
-        note("  `health` and `verify` try its launch if [manager] of the site file has its tags")
+        note("  add its tags to [manager] in the site file: `health` then tries a launch with them")
     if site.user:
         note("a role needs no access key: cml-iam init --role NAME (docs/keyless.md)")
     note("next: cml-iam policy render, cml-iam policy verify, cml-iam bootstrap plan")
