@@ -185,7 +185,7 @@ class PolicyVersion:
 class Upgrade:
     """The way from version *start* to *end*.
 
-    *grant* must be granted for *end* to work, *revoke* may be taken away: *end* needs it no more.
+    *grant* must be granted for *end* to work, *revoke* may be removed: *end* needs it no more.
     *optional* is what a site may grant in *end*, by its name in `[grant]`; *start* had it not.
     """
 

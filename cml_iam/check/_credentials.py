@@ -95,7 +95,7 @@ def _key_state(scene: Scene, key_id: str) -> tuple[str, str]:
     """Tell a deleted key from an inactive one, which AWS answers alike."""
     alike = f"AWS knows no active key `{key_id}`: inactive, deleted, rotated or mistyped"
     if scene.admin is None:
-        return f"{alike}; which of these only IAM tells", f"{_ADMIN}; or {_DELIVER}"
+        return f"{alike}; only IAM can say which", f"{_ADMIN}; or {_DELIVER}"
     try:
         user = _user_of(scene, key_id)
         keys = list_keys(scene.admin, user) if user else ()
@@ -146,7 +146,7 @@ def _accepted(check: Check, scene: Scene, identity: Identity) -> Diagnosis:
     named = principal_of_arn(arn)
     if named is None:
         remedy = "use the manager's own user or role: `cml-iam bootstrap apply`"
-        return check.diagnosis("accepted", State.ADVICE, f"AWS takes it for the {arn}", remedy)
+        return check.diagnosis("accepted", State.ADVICE, f"AWS identifies it as {arn}", remedy)
     if scene.site and named != scene.site.principal:
         said = f"AWS takes it for {arn}, the site file means {' '.join(scene.site.principal)}"
         remedy = "use the credential of the site's principal, to see what that one sees"

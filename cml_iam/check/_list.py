@@ -139,7 +139,7 @@ CHECKS: Final = (
     ),
     _of_account(
         "alarms",
-        "Alarms on the manager's doings can go off",
+        "Alarms on the manager's activity can fire",
         "surroundings",
         module="trail",
         calls="2",

@@ -38,8 +38,8 @@ def _asks(aws: Aws, question: str) -> bool:
         return False
     if not sys.stdin.isatty():
         raise InputError(
-            f"nobody can answer here: {question}",
-            remedy="add --yes, or --dry-run where the command has it",
+            f"confirmation required, but stdin is not a terminal: {question}",
+            remedy="add --yes, or --dry-run if the command has it",
         )
     identity = aws.identity()
     where = f" in {aws.region}" if aws.region else ""

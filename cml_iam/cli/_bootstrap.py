@@ -146,7 +146,10 @@ def wishes(site: Site, wanted: Mapping[str, Any]) -> dict[str, Any]:
     if boundary not in (None, SITES_OWN) and not boundary.startswith("arn:"):
         raise InputError(f"not the ARN of a policy: `{boundary}`")
     if wanted["trust"] != "ec2" and not site.role:
-        raise InputError("only a role is trusted by somebody", remedy="name a `role` in the site")
+        raise InputError(
+            "--trust needs a role, and the site's principal is a user",
+            remedy="name a `role` in the site",
+        )
     return {
         "path": wanted["path"],
         "boundary": site.boundary_arn if boundary == SITES_OWN else boundary,

@@ -51,8 +51,8 @@ class Where:
             file = file_of_store(text)
             if file is not None and not file.parent.is_dir():
                 raise InputError(
-                    f"cannot write `{file}`: there is no folder `{file.parent}`",
-                    remedy="make the folder, or name another place",
+                    f"cannot write `{file}`: no such folder: `{file.parent}`",
+                    remedy="create the folder, or name another one",
                 )
 
     @property

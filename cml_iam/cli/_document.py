@@ -28,4 +28,4 @@ def refuse_document(beside: str) -> None:
     """Raise UsageError where --document is given *beside* what is judged in its place."""
     source = click.get_current_context().get_parameter_source("document")
     if source is click.core.ParameterSource.COMMANDLINE:
-        raise click.UsageError(f"--document names a policy of the site: leave out it, or {beside}")
+        raise click.UsageError(f"--document names a policy of the site: omit it, or {beside}")

@@ -30,16 +30,16 @@ class Exit(IntEnum):
 
 MEANING = {
     Exit.OK: "done; nothing found",
-    Exit.INTERNAL: "a fault of cml-iam itself",
+    Exit.INTERNAL: "a bug in cml-iam",
     Exit.USAGE: "wrong usage or input: an option, a file, a value",
     Exit.FINDINGS: "findings, a denied request (`explain`), or an expectation that does not hold",
     Exit.CREDENTIALS: "no credentials, or AWS does not accept them",
     Exit.AWS: "AWS refused the call or could not be reached",
     Exit.CHANGES: "changes are pending (`plan`, `drift`), or policies differ (`diff`)",
-    Exit.RESUMABLE: "stopped part of the way; run the command it names to go on",
+    Exit.RESUMABLE: "stopped part of the way; run the command it names to continue",
     Exit.UNCHECKED: "something could not be checked",
     Exit.INTERRUPTED: "interrupted from the keyboard",
-    Exit.PIPE: "the reader of the output left before its end, as `head` does",
+    Exit.PIPE: "the reader closed the output early, as `head` does",
 }
 
 

@@ -112,8 +112,10 @@ def _read(path: Path) -> PolicyDocument | Sequence[Kept]:
 def _all(source: Source, path: Path) -> Sequence[Kept]:
     if source.unread:
         lines = "; ".join(map(str, source.unread))
-        remedy = f"name the policy that is meant: {path}#NAME" if source.policies else None
-        raise UnsupportedError(f"not every policy of `{path}` is read: {lines}", remedy=remedy)
+        remedy = f"name one policy: {path}#NAME" if source.policies else None
+        raise UnsupportedError(
+            f"some policies in `{path}` could not be read: {lines}", remedy=remedy
+        )
     if not source.policies:
         raise InputError(f"no policy in `{path}`: it is {source.form}")
     return source.policies
@@ -161,6 +163,6 @@ def _store_parameters(
 def _several(path: Path, kept: Sequence[Kept], message: str = "") -> InputError:
     labels = ", ".join(f"`{each.label}`" for each in kept)
     return InputError(
-        message or f"`{path}` holds more than one policy that may be meant",
+        message or f"`{path}` holds more than one policy",
         remedy=f"name one, as {path}#NAME; there are {labels}",
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cml_iam.policy import Statement
     from cml_iam.prove import Answered, Assumption, Edit, Proof, Witness
 
-UNDECIDED: Final = "so nothing is proved: ask about less at a time with --never"
+UNDECIDED: Final = "so nothing is proved: narrow the question with --never"
 WAY: Final = "closes it:"
 WIDTH: Final = 80
 """Columns that a statement to be copied is fitted into."""
@@ -236,17 +236,17 @@ def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str
     facts = _facts(each for each in used if each.kind != "limit")
     limits = _facts(each for each in used if each.kind == "limit")
     if not every:
-        counts = [_counted(facts, "fact about AWS taken for granted")]
+        counts = [_counted(facts, "fact about AWS assumed")]
         counts += [_counted(limits, "limit of the promises")]
         text = ", ".join(filter(None, counts))
         if text:
             yield f"{INFO} {text}; -v prints them"
         return
     if facts:
-        yield f"{INFO} taken for granted, by AWS's documentation:"
+        yield f"{INFO} assumed from AWS's documentation:"
         yield from _listed(facts)
     else:
-        yield f"{INFO} nothing about AWS is taken for granted"
+        yield f"{INFO} no assumptions about AWS"
     if limits:
         yield f"{INFO} not promised:"
         yield from _listed(limits)

@@ -173,7 +173,7 @@ def audit(
         raise click.UsageError("--role and --external-id need --accounts or --organization")
     others = _others(scps, who_else=who_else, of_account=live or many)
     if many and manager_profile:
-        raise click.UsageError("--manager-profile is of one account; leave out --accounts")
+        raise click.UsageError("--manager-profile belongs to one account; omit --accounts")
     if not (live or many):
         refuse_aws_options("--live")
     check_outs(outs)
@@ -222,9 +222,9 @@ def audit(
 def _others(scps: Path | None, *, who_else: bool, of_account: bool) -> dict[str, Any]:
     """Return what is asked about other principals; raises UsageError where that cannot be."""
     if who_else and not of_account:
-        raise click.UsageError("--who-else is asked of an account: give --live as well")
+        raise click.UsageError("--who-else needs --live")
     if scps and not who_else:
-        raise click.UsageError("--scps is for --who-else")
+        raise click.UsageError("--scps needs --who-else")
     also = frozenset({"who-else"} if who_else else ())
     return {"also": also, "scps": read_json(scps) if scps else None}
 
@@ -236,7 +236,7 @@ def _check_skipped(skip: Iterable[str]) -> None:
     for each in skip:
         if each not in SKIPPABLE:
             known = ", ".join(SKIPPABLE)
-            raise click.UsageError(f"there is no check `{each}` to skip; there are {known}")
+            raise click.UsageError(f"no such check: `{each}`; the checks are {known}")
 
 
 def _documents(
@@ -359,7 +359,7 @@ def moment() -> datetime:
     try:
         return datetime.fromtimestamp(int(given), UTC)
     except (ValueError, OverflowError, OSError):
-        raise InputError(f"SOURCE_DATE_EPOCH is no number of seconds: `{given}`") from None
+        raise InputError(f"SOURCE_DATE_EPOCH is not a number of seconds: `{given}`") from None
 
 
 def check_outs(paths: Iterable[Path]) -> None:
@@ -369,7 +369,7 @@ def check_outs(paths: Iterable[Path]) -> None:
     for path in paths:
         form_of(path)
         if not path.parent.is_dir():
-            raise InputError(f"cannot write `{path}`: there is no folder `{path.parent}`")
+            raise InputError(f"cannot write `{path}`: no such folder: `{path.parent}`")
 
 
 def write_to(path: Path, report: Report, fail_on: Severity) -> None:

@@ -127,7 +127,7 @@ def _refuse_others(wanted: dict[str, Any]) -> None:
     if given:
         option = given[0].replace("_", "-")
         raise InputError(
-            f"a saved plan says what is wanted, and so does `--{option}`",
+            f"a saved plan already contains its options: `--{option}`",
             remedy="omit one of them",
         )
 

@@ -74,10 +74,10 @@ def _say_status(found: Status) -> None:
             ],
         )
     if found.stale:
-        say(f"{WARN} the store holds `{found.stored_id}`, which is no key of this user")
+        say(f"{WARN} the store holds `{found.stored_id}`, which is not a key of this user")
     if found.inactive:
         say(f"{WARN} the store's key `{found.stored_id}` is inactive")
-        say("  fix: have it replaced: `cml-iam key rotate`")
+        say("  fix: replace it: `cml-iam key rotate`")
     _say_rest(found.plan.warnings, found.plan.unchecked)
     say(summary(found.plan))
 

@@ -104,7 +104,7 @@ def init(
     """  # noqa: D301 - click reads the backspace as "do not fill"
     path = site_path()
     if path.exists() and not force:
-        raise RefusedError(f"`{path}` is there already", remedy="--force writes over it")
+        raise RefusedError(f"`{path}` already exists", remedy="use --force to overwrite it")
     values = {
         **given,
         "regions": regions,

@@ -221,7 +221,7 @@ def _refuse_terminal(allowed: bool, *, always: bool = False) -> None:
     if (always or sys.stdout.isatty()) and not allowed:
         raise RefusedError(
             "this would print the secret of an access key",
-            remedy="pipe it into the program meant, use `key exec`, or add --unsafe-stdout",
+            remedy="pipe it into the program that needs it, use `key exec`, or add --unsafe-stdout",
         )
 
 

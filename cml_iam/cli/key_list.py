@@ -53,7 +53,7 @@ def list_keys(where: Where, **spans: timedelta) -> None:
         return
     _say(data, rotator.schedule.max_age.days)
     for name, key in stale.items():
-        say(f"{WARN} {name} holds `{key}`, which is no key of this user")
+        say(f"{WARN} {name} holds `{key}`, which is not a key of this user")
 
 
 def _say(data: list[dict[str, Any]], most: int) -> None:
@@ -152,7 +152,7 @@ def _tell(done: Revoked, store: str) -> None:
     if done.replacement:
         say(f"{OK} {done.replacement} is in {store} instead")
     if not done.deleted:
-        say(f"when its use has been looked at: `cml-iam key delete {done.key_id}`")
+        say(f"after you have reviewed its use: `cml-iam key delete {done.key_id}`")
 
 
 @click.command()

@@ -169,11 +169,11 @@ def _tell(outcome: Progress) -> None:
             }
         )
     elif outcome.state == "done":
-        say(f"{OK} done: no rotation is under way")
+        say(f"{OK} done: no rotation is in progress")
         if outcome.evidence:
             say(f"{WARN} {outcome.evidence}: `cml-iam key rotate` delivers one")
     elif outcome.state == "not working":
-        say(f"{BAD} {outcome.evidence}, and no rotation is under way")
+        say(f"{BAD} {outcome.evidence}, and no rotation is in progress")
         say("  fix: replace it: `cml-iam key rotate`")
     elif outcome.state == "not due":
         say(f"{OK} not due before {until}")

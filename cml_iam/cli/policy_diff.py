@@ -203,7 +203,7 @@ def _notes(found: Comparison) -> Iterator[str]:
         same = found.expectations - len(found.expectation_changes)
         yield f"{INFO} unchanged: {same} of {found.expectations} expectations of the site"
     if found.beside_everything:
-        yield f"{INFO} neither allows anything: both were judged beside a policy allowing all"
+        yield f"{INFO} neither allows anything: both were compared beside a policy that allows all"
     yield from assumption_lines(_assumptions(found), every=bool(settings().verbose))
 
 

@@ -142,7 +142,7 @@ def read_context(pairs: Iterable[str]) -> dict[str, str | list[str]]:
         name, equals, value = pair.partition("=")
         key = name.removesuffix("[]")
         if not equals or not key:
-            raise click.UsageError(f"--context wants KEY=VALUE, not `{pair}`")
+            raise click.UsageError(f"--context takes KEY=VALUE, not `{pair}`")
         before = context.get(key)
         if before is None:
             is_list = name.endswith("[]") or (key_type(key) or "").startswith("ArrayOf")

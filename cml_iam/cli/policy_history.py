@@ -61,7 +61,7 @@ def _show_upgrade(way: Upgrade) -> None:
     for each in way.grant:
         say(f"+ grant {each}")
     for each in way.revoke:
-        say(f"- may be taken away: {each}")
+        say(f"- may be removed: {each}")
     for name, each in way.optional.items():
         say(f"{INFO} on request, by `{name}` in [grant]: {each}")
     say(_verdict(way))
@@ -70,8 +70,8 @@ def _show_upgrade(way: Upgrade) -> None:
 def _verdict(way: Upgrade) -> str:
     step = f"from {way.start.version} to {way.end.version}"
     if not way.grant and not way.revoke:
-        return f"{OK} {step}: nothing to grant, nothing to take away"
-    return f"{INFO} {step}: {len(way.grant)} to grant, {len(way.revoke)} may be taken away"
+        return f"{OK} {step}: nothing to grant, nothing to remove"
+    return f"{INFO} {step}: {len(way.grant)} to grant, {len(way.revoke)} may be removed"
 
 
 def version_json(version: PolicyVersion) -> dict[str, Any]:

@@ -275,7 +275,7 @@ def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
         why = f"{ALWAYS_ALLOWED} is allowed to every caller"
     raise InputError(
         f"--{question}: no policy decides about such requests: {why}",
-        remedy="look at the actions, the resources and the conditions again",
+        remedy="check the actions, the resources and the conditions",
     )
 
 

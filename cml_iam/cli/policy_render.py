@@ -75,13 +75,14 @@ def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None
     if form != "json":
         if document not in ("base", "hardened"):
             raise InputError(
-                f"`{document}` has no --form: JSON is all there is",
+                f"`{document}` does not support --form: it exists only as JSON",
                 remedy="leave out --form, or render the policy: --document base or hardened",
             )
         site = load_site()
         if trust != "ec2" and not site.role:
             raise InputError(
-                "only a role is trusted by somebody", remedy="name a `role` in the site"
+                "--trust needs a role, and the site's principal is a user",
+                remedy="name a `role` in the site",
             )
         click.echo(render_form(site, form, document, trust), nl=False)
         return

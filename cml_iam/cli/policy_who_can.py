@@ -83,7 +83,7 @@ def who_can(
     if is_sent(question.shape).holds:
         raise InputError(
             f"AWS sends no such request: {text}",
-            remedy="look at the action, the resource and the conditions again",
+            remedy="check the action, the resource and the conditions",
         )
     account = _account(file, scps, resource_policies)
     asker = Asker(account, datetime.now(UTC))

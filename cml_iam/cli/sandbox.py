@@ -105,7 +105,7 @@ def start(port: int, env_file: Path | None, **given: Any) -> int:
             click.echo(environment)
         else:
             write_whole(env_file, f"{_MARK}\n{environment}\n", mode=0o600)
-        note(f"the sandbox answers at {running.endpoint_url}; interrupt it to end it")
+        note(f"the sandbox answers at {running.endpoint_url}; press Ctrl-C to stop it")
         ended.wait()
         if env_file is not None:
             _clear(env_file)
@@ -158,7 +158,7 @@ def token(provider: str, subject: str, audience: str | None) -> int:
     secret = os.environ.get("AWS_SECRET_ACCESS_KEY", "")
     if not endpoint.startswith("http://127.0.0.1:") or not secret:
         raise InputError(
-            "no sandbox: AWS_ENDPOINT_URL and AWS_SECRET_ACCESS_KEY are not those of one",
+            "AWS_ENDPOINT_URL and AWS_SECRET_ACCESS_KEY do not point to a sandbox",
             remedy="start one with `cml-iam sandbox start`, and set the variables it prints",
         )
     issued = issue_token(Identity(provider, subject, audience or AUDIENCE), Secret(secret))
@@ -186,8 +186,8 @@ def _conditions(faults: Path | None, *, strict: bool, throttle: bool) -> Conditi
 
     if faults is not None and strict:
         raise InputError(
-            "`--strict` and `--faults` each say what the sandbox suffers",
-            remedy="write what you want into the file",
+            "`--strict` and `--faults` cannot be used together",
+            remedy="put all conditions into the file",
         )
     found = load_conditions(faults) if faults is not None else Conditions()
     if strict:

@@ -83,7 +83,7 @@ def serve(
         )
     if host.strip("[]") not in LOOPBACK and not token and not status_only:
         raise InputError(
-            f"will not listen on `{host}`, where others can reach it, without a token",
+            f"refusing to listen on `{host}`, which others can reach, without a token",
             remedy="set CML_IAM_SERVE_TOKEN, add --status-only, or listen on 127.0.0.1",
         )
     if status_only and not token:
@@ -96,7 +96,9 @@ def serve(
     # `shutdown` waits for the loop, which the handler of a signal interrupts.
     end_on_signal(lambda: threading.Thread(target=server.shutdown).start())
     named = f"[{host.strip('[]')}]" if ":" in host else host
-    note(f"• http://{named}:{server.server_address[1]}/, /health and /metrics; ^C ends it")
+    note(
+        f"• http://{named}:{server.server_address[1]}/, /health and /metrics; press Ctrl-C to stop"
+    )
     # The log tells before the first reader asks.
     threading.Thread(target=monitor.report, daemon=True).start()
     try:

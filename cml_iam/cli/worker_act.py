@@ -232,7 +232,7 @@ def confirm(here: Scene, workers: Sequence[Worker], verb: str, *, by_name: bool 
     if not by_name:
         confirmed = agreed(here.aws, f"{verb} {_count(workers)}?")
     else:
-        complain(f"{WARN} terminating cannot be undone: the disks go too")
+        complain(f"{WARN} terminating cannot be undone: it also deletes the disks")
         confirmed = typed(here.aws, _words_to_type(workers), "to go on")
     if not confirmed:
         raise InputError("not confirmed: nothing was changed")

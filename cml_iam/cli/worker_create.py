@@ -189,7 +189,7 @@ def _check_limits(here: Scene, launch: Launch) -> None:
 def _refuse_outside(restriction: str, how: str, value: str, allowed: Sequence[str]) -> None:
     if allowed and not any(fnmatchcase(value, pattern) for pattern in allowed):
         raise InputError(
-            f"the site allows no worker {how} `{value}`, and its policy refuses it",
+            f"the site does not allow a worker {how} `{value}`, and its policy denies it",
             remedy=f"name one of {', '.join(allowed)}, or add it to `restrict.{restriction}`",
         )
 
@@ -376,7 +376,7 @@ def _image(here: Scene, image: str | None, pattern: str | None) -> str | None:
     if len(allowed) == 1:
         return allowed[0]
     raise InputError(
-        f"which image? the site file lists {len(allowed)} for {here.home}",
+        f"no image chosen: the site file lists {len(allowed)} for {here.home}",
         remedy="name one: --image or --image-name",
     )
 
@@ -400,5 +400,5 @@ def _say_permitted(here: Scene, launch: Launch) -> None:
         return
     say(
         f"{OK} {launch.name}: permitted: {launch.instance_type} from {launch.image_id} "
-        f"in {here.home} (nothing was made)"
+        f"in {here.home} (nothing was created)"
     )

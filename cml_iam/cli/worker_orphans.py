@@ -71,7 +71,7 @@ def _print(here: Scene, found: Sequence[Orphan], answered: Sequence[str]) -> Non
             say(f"    {reason}")
     if found:
         ids = " ".join(each.worker.id for each in found if each.likely) or "ID"
-        note(f"  to make workers of them, as an administrator: cml-iam worker adopt {ids}")
+        note(f"  to adopt them as workers, as an administrator: cml-iam worker adopt {ids}")
 
 
 _BY_AN_ADMINISTRATOR = (
@@ -101,7 +101,7 @@ def adopt(context: click.Context, ids: tuple[str, ...]) -> None:
     wanted = check_adoption(found, here.manager.guard)
     for each in found:
         if each not in wanted:
-            note(f"{INFO} {each.label} carries the guard tag already")
+            note(f"{INFO} {each.label} already has the guard tag")
     if not wanted:
         _say_nothing_to_do()
         return

@@ -85,13 +85,13 @@ def scene(role: Role = "manager", *, changes: bool = False, examined: bool = Fal
     chosen, site = settings(), find_site()
     if site is None and changes and not (chosen.no_site or chosen.dry_run):
         raise RefusedError(
-            f"no site file `{DEFAULT_SITE}` here: nothing says which account, tag and limits hold",
-            remedy="go to its folder, name it (--site or CML_IAM_SITE), or add --no-site",
+            f"no site file `{DEFAULT_SITE}` here: the account, guard tag and limits are unknown",
+            remedy="change to its folder, name it (--site or CML_IAM_SITE), or add --no-site",
         )
     if site and chosen.no_site:
         raise InputError(
             f"--no-site, and there is `{site_path()}`",
-            remedy="leave out --no-site, or go elsewhere",
+            remedy="omit --no-site, or change to another folder",
         )
     aws = connect_examined(role, site) if examined else connect_as(role, site)
     home = aws.region or "us-east-1"

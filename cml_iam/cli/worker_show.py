@@ -118,7 +118,7 @@ def show(worker: str) -> None:
     """  # noqa: D301 - click reads the backspace as "do not fill"
     found, *more = scene().find([worker])
     if more:
-        raise InputError(f"`{worker}` means {len(more) + 1} workers", remedy="name one")
+        raise InputError(f"`{worker}` matches {len(more) + 1} workers", remedy="name one")
     if wants_json():
         print_json(found.as_json())
         return
@@ -330,7 +330,7 @@ def _print_images(here: Scene, pattern: str, owners: Sequence[str], found: Seque
     if not found:
         note(f"{INFO} no available image called `{pattern}` in {here.home}, of {', '.join(owners)}")
         if not set("*?") & set(pattern):
-            note(f"  the whole name must fit: try '*{pattern}*'")
+            note(f"  the pattern must match the whole name: try '*{pattern}*'")
         note("  other owners: --owner ID (self, amazon, an account); other regions: --region NAME")
         return
     print_table(

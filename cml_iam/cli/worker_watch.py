@@ -66,7 +66,7 @@ def interval(text: str) -> timedelta:
     """Return the time between two looks that *text* says: `30s`, `5m`; at least 5 seconds."""
     every = length(text)
     if every < timedelta(seconds=5):
-        raise click.BadParameter("EC2 is not asked more often than every 5 seconds")
+        raise click.BadParameter("the minimum is 5 seconds")
     return every
 
 
@@ -248,7 +248,7 @@ def _notes(frame: Frame) -> list[str]:
     for region, error in frame.listing.failures.items():
         said.append(f"{BAD} {region}: could not be asked, shown as it was: {error.message}")
     if not frame.listing.workers and not frame.listing.failures:
-        said.append(f"{WARN} no worker fits")
+        said.append(f"{WARN} no worker matches")
     pairs = [
         (each, metric)
         for each in frame.listing.workers

@@ -282,7 +282,7 @@ def make_missing_folder(path: Path) -> None:
 
 
 def names_in(path: Path) -> frozenset[str]:
-    """Return the names in the private folder *path*; none where there is no folder."""
+    """Return the names in the private folder *path*; none if it does not exist."""
     with private_folder(path) as descriptor:
         if descriptor is None:
             return frozenset()

@@ -193,7 +193,7 @@ def _reversal(rotator: Rotator, view: View) -> _Undoing:
     leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key status`"
     old, new = view.keys.get(rotation.old or ""), view.keys.get(rotation.new or "")
     if rotation.phase == "idle" or old is None:
-        raise RefusedError("no rotation is under way", remedy=f"see {leads_on}")
+        raise RefusedError("no rotation is in progress", remedy=f"see {leads_on}")
     over = Rotation("idle", rotator.clock())
     if not old.active:
         if rotation.revoked:
@@ -206,7 +206,7 @@ def _reversal(rotator: Rotator, view: View) -> _Undoing:
         back = replace(rotation, phase="observing", since=rotator.clock())
         return _change(rotator, back, f"`{old.id}` is active again{beside}{more}", (old.id, True))
     if new is None or not new.active:
-        return _change(rotator, over, f"`{old.id}` is active; no rotation is under way any more")
+        return _change(rotator, over, f"`{old.id}` is active; no rotation is in progress any more")
     if new.id in {key.id for key in view.contents.keys}:
         return _Undoing(
             "nothing: both keys are active",

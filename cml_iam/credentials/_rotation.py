@@ -342,9 +342,9 @@ def _in_words(outcome: Progress) -> str:
     until = f"{outcome.until:%Y-%m-%d %H:%M} UTC" if outcome.until else ""
     match outcome.state:
         case "done":
-            return "nothing: no rotation is under way"
+            return "nothing: no rotation is in progress"
         case "not working":
-            return f"nothing: no rotation is under way; {outcome.evidence}: `cml-iam key rotate`"
+            return f"nothing: no rotation is in progress; {outcome.evidence}: `cml-iam key rotate`"
         case "not due":
             return f"nothing before {until}: the key is not due"
         case "in use":

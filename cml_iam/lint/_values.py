@@ -225,7 +225,7 @@ def absent_passes(subject: Subject) -> Iterator[Found]:
 
 
 def mixed(subject: Subject) -> Iterator[Found]:
-    """Yield values of one condition that do not go together: of several types, or both booleans."""
+    """Yield values of one condition that contradict: of several types, or both booleans."""
     for item in subject.items:
         for asked in item.asked:
             condition = asked.condition

@@ -203,8 +203,9 @@ class _Reader:
         service = refusal.operation.partition(":")[0]
         self.check(
             service in _SERVICES and ":" in refusal.operation,
-            f"`{refusal.operation}` is no operation of {', '.join(_SERVICES)}: `ec2:RunInstances`",
+            f"`{refusal.operation}` is not an operation of {', '.join(_SERVICES)}; an example is "
+            "`ec2:RunInstances`",
         )
         does = bool(refusal.code) or refusal.lost or refusal.seconds > 0
-        self.check(does, f"what befalls `{refusal.operation}`? `code`, `lost` or `seconds`")
+        self.check(does, f"[[refuse]] for `{refusal.operation}` needs `code`, `lost` or `seconds`")
         self.check(400 <= refusal.status < 600, "`status` is that of an error in HTTP: 400 to 599")

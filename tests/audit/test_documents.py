@@ -557,7 +557,7 @@ def test_reports_are_written_in_every_form_at_once_and_anew_the_same(
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("r.html5", "cannot tell the form"), ("none/r.json", "there is no folder `none`")],
+    [("r.html5", "cannot tell the form"), ("none/r.json", "no such folder: `none`")],
 )
 def test_a_report_that_can_go_nowhere_is_said_before_anything_is_asked(
     cml_iam: Callable[..., Ran], tmp_path: Path, name: str, said: str

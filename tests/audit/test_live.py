@@ -256,7 +256,7 @@ SEEDS = [
     (a_stopped_trail, "CML821", "error", "--with audit"),
     (a_detached_policy, "CML707", "error", "bootstrap apply"),
     (an_inline_policy, "CML709", "error", "delete-user-policy"),
-    (a_policy_that_adds_nothing, "CML710", "warning", "take it off"),
+    (a_policy_that_adds_nothing, "CML710", "warning", "detach it"),
     (a_quarantine, "CML713", "error", "key revoke"),
     (a_missing_alarm, "CML822", "warning", "--with audit"),
 ]

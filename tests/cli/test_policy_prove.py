@@ -164,7 +164,7 @@ def test_what_cannot_be_decided_is_said_beside_what_is_broken(cml_iam: Any, tmp_
     assert ran.code == 3, "what is broken comes before what is undecided"
     assert "? undecided  no instance without the guard tag is operated" in ran.out
     assert "different values of ec2:InstanceType" in ran.out
-    assert "so nothing is proved: ask about less at a time with --never" in ran.out
+    assert "so nothing is proved: narrow the question with --never" in ran.out
 
 
 def test_two_questions_at_once_are_refused(cml_iam: Any) -> None:

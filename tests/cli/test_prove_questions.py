@@ -88,17 +88,17 @@ REFUSED: dict[str, tuple[list[str], str, str]] = {
     "what every request has": (
         ["--always", "ec2:StopInstances where aws:RequestedRegion is absent", "base.json"],
         "aws:RequestedRegion is in every request",
-        "look at the actions, the resources and the conditions again",
+        "check the actions, the resources and the conditions",
     ),
     "conditions that exclude each other": (
         ["--never", "* where ec2:Region = eu-west-1 and ec2:Region != eu-west-1", "base.json"],
         "the conditions exclude each other",
-        "look at",
+        "check the ",
     ),
     "what no policy can refuse": (
         ["--never", "sts:GetCallerIdentity", "base.json"],
         "sts:GetCallerIdentity is allowed to every caller",
-        "look at",
+        "check the ",
     ),
     "a typing mistake": (
         ["--never", "* where aws:SourceIP like 10.* and aws:TokenIssue is absent", "base.json"],
@@ -180,10 +180,10 @@ def test_what_is_taken_for_granted_of_many_actions_is_one_fact(cml_iam: Any) -> 
     assert len(of_actions) > 100
 
     ran = cml_iam(*arguments)
-    assert ran.out.splitlines()[1:] == ["• 2 facts about AWS taken for granted; -v prints them"]
+    assert ran.out.splitlines()[1:] == ["• 2 facts about AWS assumed; -v prints them"]
     for verbose in (cml_iam(*arguments, "-v"), cml_iam("-v", *arguments)):
         lines = verbose.out.splitlines()
-        assert lines[1] == "• taken for granted, by AWS's documentation:"
+        assert lines[1] == "• assumed from AWS's documentation:"
         assert [line[:4] for line in lines[2:]] == ["  - ", "  - ", "    ", "    "]
         assert f" and {len(of_actions) - 1} other actions on no" in lines[3]
         assert max(map(len, lines[:-1])) <= 80
@@ -203,7 +203,7 @@ def test_nothing_taken_for_granted_is_said_when_asked(cml_iam: Any) -> None:
 
     assert len(cml_iam("policy", "prove", *never).out.splitlines()) == 1
     ran = cml_iam("policy", "prove", "-v", *never)
-    assert ran.out.splitlines()[1:] == ["• nothing about AWS is taken for granted"]
+    assert ran.out.splitlines()[1:] == ["• no assumptions about AWS"]
 
 
 def test_what_can_never_match_is_told_beside_the_answer(cml_iam: Any, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ COMMAND = Path(sys.executable).parent / "cml-iam"
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["^C", "SIGTERM"])
 @pytest.mark.parametrize(
     ("command", "up"),
-    [("serve", "^C ends it"), ("sandbox start", "interrupt it to end it")],
+    [("serve", "press Ctrl-C to stop"), ("sandbox start", "press Ctrl-C to stop it")],
     ids=["serve", "sandbox"],
 )
 def test_ending_it_is_no_failure(

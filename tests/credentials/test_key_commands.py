@@ -190,7 +190,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(run: Run, tmp_path: 
 
     for command, words in (
         (("rotate",), "make a new key"),
-        (("resume",), "no rotation is under way"),
+        (("resume",), "no rotation is in progress"),
         (("revoke", key_id), f"make `{key_id}` inactive, make a new key"),
     ):
         ran = run("--dry-run", "key", *command)

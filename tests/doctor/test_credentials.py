@@ -171,7 +171,7 @@ def test_without_somebody_who_may_read_iam_the_causes_stay_alike(patient: Patien
     found = patient.visit("credentials", "permissions", "metrics")
 
     accepted = only(found, "accepted")
-    assert "which of these only IAM tells" in accepted["said"]
+    assert "only IAM can say which" in accepted["said"]
     assert "--admin-profile" in accepted["remedy"]
     assert accepted["state"] == "finding"
     assert patient.said["code"] == 3

@@ -31,7 +31,7 @@ def foreign_answer(tmp_path: Path, name: str, kind: str) -> None:
     assert requests > 0
     assert "internal error" not in ended.text
     assert "Traceback" not in ended.text
-    assert "fault of cml-iam" not in ended.text
+    assert "bug in cml-iam" not in ended.text
 
 
 @pytest.mark.parametrize(

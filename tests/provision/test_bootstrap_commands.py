@@ -188,7 +188,7 @@ def test_a_user_is_trusted_by_nobody(run: Run) -> None:
     refused = run("bootstrap", "plan", "--trust", "ecs")
 
     assert refused.code == 2
-    assert "only a role" in refused.err
+    assert "--trust needs a role" in refused.err
 
 
 def test_adopt_tags_and_shows_what_apply_would_do(run: Run) -> None:

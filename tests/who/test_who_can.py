@@ -159,8 +159,8 @@ def test_the_policy_of_the_resource_is_asked_beside_those_of_the_principal(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--who-else",), "--who-else is asked of an account"),
-        (("--live", "--scps", "scps.json"), "--scps is for --who-else"),
+        (("--who-else",), "--who-else needs --live"),
+        (("--live", "--scps", "scps.json"), "--scps needs --who-else"),
     ],
 )
 def test_the_audit_says_what_who_else_needs(

@@ -134,7 +134,7 @@ def test_the_idle_ones_are_stopped_after_asking_and_no_others(shell: Shell, lab:
 
     unasked = shell("idle", *rules)
     assert (unasked.code, shell.names("stopped")) == (2, [])
-    assert "nobody can answer here: stop lab" in unasked.err
+    assert "confirmation required, but stdin is not a terminal: stop lab" in unasked.err
     assert f"idle: lab ({lab})" in unasked.err
     tried = shell("idle", *rules, "--dry-run")
     assert (tried.code, shell.names("stopped")) == (0, [])

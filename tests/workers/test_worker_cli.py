@@ -103,7 +103,7 @@ def test_a_dry_run_of_create_makes_nothing(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["x"], "which image?"),
+        (["x"], "no image chosen"),
         (["x", "--image", "ami-0a1b2c3d", "--image-name", "c"], "not both"),
         (["x", "--image", "nonsense"], "not an image id"),
         (["x", "--image", "ami-0a1b2c3d", "-t", "novalue"], "not a tag: `novalue`"),
@@ -323,7 +323,7 @@ def test_watch_prints_a_table_each_time(
     assert said.out.count("1 worker, 1 running") == 2
     assert said.out.count("fix: ask again") == 2
     assert [json.loads(line)["workers"][0]["name"] for line in lines] == ["lab", "lab"]
-    assert "no worker fits" in cli("worker", "watch", "zz*", "--count", "1").out
+    assert "no worker matches" in cli("worker", "watch", "zz*", "--count", "1").out
     assert cli("worker", "watch", "--every", "1s").code == 2
     assert cli("worker", "watch", "--every", "soon").code == 2
 
@@ -402,7 +402,7 @@ def test_a_region_the_site_does_not_allow_is_refused_before_anything_is_asked(cl
     said = cli("worker", "create", "lab", "--image-name", "cml-*", "--region", "eu-west-1")
 
     assert said.code == 2
-    assert "the site allows no worker in `eu-west-1`" in said.err
+    assert "the site does not allow a worker in `eu-west-1`" in said.err
     assert "name one of us-east-1, us-west-2" in said.err
 
 
@@ -425,7 +425,7 @@ def test_a_launch_the_site_does_not_allow_is_refused_before_anything_is_asked(
     said = cli("worker", "create", "lab", *options, "--endpoint-url", "http://127.0.0.1:9")
 
     assert said.code == 2
-    assert f"the site allows no worker {words}" in said.err
+    assert f"the site does not allow a worker {words}" in said.err
     assert f"name one of {remedy}" in said.err
 
 
