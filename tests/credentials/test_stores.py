@@ -354,4 +354,4 @@ def test_the_help_of_the_commands_names_every_kind_of_store() -> None:
     from cml_iam.cli._delivery import STORE_HELP
     from cml_iam.credentials import STORE_FORMS
 
-    assert STORE_FORMS in STORE_HELP
+    assert all(form in STORE_HELP for form in STORE_FORMS.split(", "))
