@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Builds the image with podman, for tests/deploy/test_container.py: `make container`.
 # Installs what is missing from the distribution's packages (as root, Debian or Ubuntu). Where
-# python:3.13-slim cannot be pulled, a base image made from Debian's own packages stands in for it.
+# the base image cannot be pulled, a base image made from Debian's own packages stands in for it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 pip=${1:?the pip of the development environment}
-base=docker.io/library/python:3.13-slim
+base=$(sed -n 's/^FROM //p' Dockerfile)
 mkdir -p build
 
 missing=()
@@ -44,5 +44,6 @@ mounts=(--volume "$PWD/build/pip.conf:/etc/pip.conf:ro")
 } >build/pip.conf
 while read -r path; do
   [ -e "$path" ] && mounts+=(--volume "$path:$path:ro")
-done < <(grep -oE '(file://| |=)/[^ ]+' build/pip.conf | sed -E 's,^(file://| |=),,' | sort -u)
+done < <(grep -oE '(file://| |=)/[^ ]+' build/pip.conf |
+  sed -E 's,^(file://| |=),,; s,/simple/?$,,' | sort -u) # an index names files beside it
 podman build --quiet --format docker --pull=never --network host "${mounts[@]}" --tag cml-iam:0.1.0 .
