@@ -95,11 +95,17 @@ def test_a_profile_that_comes_from_a_launch_template_is_passed_too(
 @pytest.mark.parametrize(
     ("scope", "content"),
     [
-        ("ssm", gzip.compress(b'{"Name":"/p/a"}') + gzip.compress(b'{"Name":"/p/b"}')),
-        ("ssm", gzip.compress(b'{"Name":"/p/a","N\\u0061me":"/p/b"}')),
-        ("ssm", gzip.compress(b'{"Name":"arn:aws:ssm:us-east-1:111122223333:parameter/p/b"}')),
-        ("ssm", gzip.compress(b'{"Name":"/p/a/../b"}')),
-        ("logs", gzip.compress(b'{"Name":"/p/b"}')),
+        (
+            "ssm",
+            gzip.compress(b'{"Name":"/p/a"}', mtime=0) + gzip.compress(b'{"Name":"/p/b"}', mtime=0),
+        ),
+        ("ssm", gzip.compress(b'{"Name":"/p/a","N\\u0061me":"/p/b"}', mtime=0)),
+        (
+            "ssm",
+            gzip.compress(b'{"Name":"arn:aws:ssm:us-east-1:111122223333:parameter/p/b"}', mtime=0),
+        ),
+        ("ssm", gzip.compress(b'{"Name":"/p/a/../b"}', mtime=0)),
+        ("logs", gzip.compress(b'{"Name":"/p/b"}', mtime=0)),
     ],
 )
 def test_no_body_reads_another_parameter(
