@@ -1,6 +1,6 @@
 """The credential in use and the files that hold it: whose it is, and what is wrong with it.
 
-Nothing of a secret is said but that it is there and well formed.
+Of a secret, the output says only that it exists and is well formed.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from cml_iam.check._check import Check
 _UNLIKE: Final = ("CML704", "CML705", "CML706")
 """The rules of a document that does not mean what the rendered one does."""
 
-_KEPT: Final = "What the site promises holds for every request there can be"
+_KEPT: Final = "The site's promises hold for every possible request"
 _READ: Final = "none beyond those of `principal`"
 _EACH: Final = "1 for each permission and region"
 

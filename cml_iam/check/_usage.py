@@ -35,7 +35,7 @@ _PAUSE: Final = 0.5
 def last_accessed(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Say which permissions of the site were not used for 90 days.
 
-    IAM tracks only some actions one by one; of the others nothing is said, but how many there are.
+    IAM tracks only some actions individually; of the others only the number is known.
     Attempts that were refused count as use there.
     """
     return usage_of(check, scene.aws, scene.site, scene.account, scene.now)

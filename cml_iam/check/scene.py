@@ -1,4 +1,4 @@
-"""What checks are asked of: an account or a machine, of which each fact is read once."""
+"""The subject of checks: an account or a machine. Each fact about it is read once."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Printing: answers on stdout, everything else on stderr; colour only where it can be seen.
 
-CSV is text to a spreadsheet: no cell is a formula, and none is obeyed.
+In CSV, every cell is text for a spreadsheet, never a formula.
 """
 
 from __future__ import annotations

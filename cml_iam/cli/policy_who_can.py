@@ -56,7 +56,7 @@ def who_can(
     resource_policies: Path | None,
     no_steps: bool,
 ) -> None:
-    """List who may do ACTION on RESOURCE, always or depending on circumstances.
+    """List the principals that can do ACTION on RESOURCE, always or under conditions.
 
     Evaluates policies, groups, permissions boundaries, service control policies and the resource's
     policy together, over all possible requests. Uses what is known: the principal's ARN, name and

@@ -131,7 +131,7 @@ def _say_nothing_to_do() -> None:
 
 
 def _explained(here: Scene, outcome: Outcome) -> Outcome:
-    """Have a refusal name the statement that is behind it, and who may do it."""
+    """Add to a refusal the statement that causes it, and who can make the change."""
     error = outcome.error
     if isinstance(error, errors.DeniedError):
         error.message = f"refused: {_why(here, outcome.worker)}"

@@ -122,7 +122,7 @@ _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,300}(?:\.[0-9]{0,300})?(?:[eE][+-]?[
 
 
 def number(text: str) -> int | float | None:
-    """Return the number *text* stands for, or None if it is none."""
+    """Return *text* as a number, or None if it is not one."""
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _DECIMAL.fullmatch(text) else None

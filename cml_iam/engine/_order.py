@@ -31,7 +31,7 @@ IMPLICIT_DENY: Final = "implicitDeny"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Policies of one *kind* of which one must allow; *level* counts organization levels from 1."""
+    """Policies of one *kind*: one must allow. *level* counts organization levels from 1."""
 
     kind: PolicyType
     statements: tuple[CompiledStatement, ...]

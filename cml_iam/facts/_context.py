@@ -34,7 +34,8 @@ Follows = tuple[str, Any, str]
 def principal_arn(caller: str | None) -> str | None:
     """Return what aws:PrincipalArn holds for *caller*: for a session the role's ARN.
 
-    None for a caller that has none, or of which AWS does not say: a service, an identity provider.
+    None for a caller without one, or if AWS does not document it: a service, an identity
+    provider.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
     """
     match = _PRINCIPAL.fullmatch(caller or "")

@@ -342,7 +342,7 @@ def _other_region(item: Item, condition: Condition) -> Found:
 
 
 def matches_nothing(subject: Subject, said: Container[tuple[str, str | None]]) -> Iterator[Found]:
-    """Yield statements that no request matches, of which nothing is *said* so far.
+    """Yield statements that no request matches and that have no finding yet (*said*).
 
     *said* has them by file and label.
     """

@@ -104,7 +104,7 @@ _HEAD = """\
 
 Made by `python -m cml_iam.lint > docs/rules.md`.
 
-An id keeps its meaning for ever and is never given to another rule. Its first digit says what kind
+An id keeps its meaning and is never reused for another rule. Its first digit says what kind
 of fault it is: 1 grammar, 2 names and values, 3 without effect, 4 what the manager needs,
 5 escalation and strangers, 6 advice. The exit code is 3 with a finding of severity error or warning
 (`--fail-on error|warning|info` changes that).

@@ -140,7 +140,7 @@ JUDGED_AS: Final[Mapping[str, str]] = {
     "scp": "a service control policy; the accounts it is attached to are not judged",
     "rcp": "a resource control policy; the accounts it is attached to are not judged",
 }
-"""What is said of a policy that is not attached to a principal, by its kind."""
+"""What the output says about a policy that is not attached to a principal, by kind."""
 
 _WITHOUT_RESOURCE: Final = ("ecr:", "ecr-public:")
 """Services whose resources' policies have no `Resource`."""

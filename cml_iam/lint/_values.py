@@ -352,7 +352,7 @@ def ids(subject: Subject) -> Iterator[Found]:
 
 
 _PAIRED: Final = {"aws:vpcsourceip": ("aws:sourcevpc", "aws:sourcevpce", "aws:sourcevpcarn")}
-"""Keys that say little alone, and those of which one belongs beside them.
+"""Keys that restrict little alone, each with the keys one of which should accompany it.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """

@@ -28,7 +28,7 @@ class Shape:
 def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
     """Return all of *conditions* as one.
 
-    What tests a key under an operator once more is said in other letters, whose case is free.
+    A key that an operator tests twice is written in another case, because case does not count.
     """
     result: Conditions = {}
     for condition in conditions:

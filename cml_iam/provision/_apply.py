@@ -41,7 +41,7 @@ _NAMES: Final = {
 def foresee(aws: Aws, plan: Plan) -> Plan:
     """Return *plan* with what AWS would refuse of it, and which workers it puts out of reach.
 
-    Only reads; what may not be read is said to be unforeseen.
+    Only reads; reports what it could not read as not foreseen.
     """
     refused = list(plan.refused)
     lost: list[str] = []

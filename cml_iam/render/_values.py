@@ -281,7 +281,7 @@ def _taggable(site: Site) -> list[str]:
 def _supporting(site: Site) -> list[str]:
     """Return what a launch may use beside the instance, the image and what has its own statement.
 
-    Of a type of which the site lists some, those; subnets have a statement of their own.
+    For a type whose resources the site lists, only these; subnets have their own statement.
     """
     only = resources_of(site)
     elsewhere = {"image", "instance", *only, *(each.type for each in rules_of(site))}

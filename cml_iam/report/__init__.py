@@ -5,7 +5,7 @@
     markdown_of(document)
     page_of(document).text
 
-Whoever has something to report says it once, as a `Document`; how it looks is said here alone.
+Reports are described once, as a `Document`; only this room decides how they look.
 """
 
 from cml_iam.report._html import Page, page_of

@@ -66,7 +66,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column by *name*; *joint* is what stands before its cell where a row is told as lines."""
+    """A column by *name*; *joint* precedes its cell where a row is printed as lines."""
 
     name: str
     joint: str = " "

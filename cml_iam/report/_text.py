@@ -159,7 +159,7 @@ def _groups(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """Return headings and rows in columns as wide as their contents.
 
-    Where that is wider than *width*, each row is told in lines of its own.
+    If that is wider than *width*, each row is printed as several lines.
     """
     clean = [[inert(shown(cell)) for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, cells)) for cells in zip(*clean, strict=True)]

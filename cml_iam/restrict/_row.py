@@ -109,7 +109,7 @@ class Rule:
         )
 
     def deny(self, site: Restricted, scope: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the Deny statement; *scope* is a condition that says whom it is for."""
+        """Return the Deny statement; *scope* is a condition that limits its callers."""
         actions = {"NotAction": self.not_actions} if self.not_actions else {"Action": self.actions}
         return {
             "Sid": self.sid,
@@ -186,7 +186,7 @@ class Promise:
 
     @property
     def covers(self) -> tuple[str, ...]:
-        """The actions it is about; empty for every action there is.
+        """The actions it is about; empty for every action.
 
         What other actions do is a matter of the promise `catalogue`: as long as that holds there
         are none, and this one is about everything.

@@ -103,7 +103,7 @@ def _check_long_term(principal: Principal, call: Call) -> None:
 
 
 def get_federation_token(world: World, principal: Principal, call: Call) -> Answer:
-    """Make temporary credentials of a federated user, who may do what caller and policy both allow.
+    """Create credentials for a federated user, limited to what caller and policy both allow.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
     """

@@ -312,7 +312,7 @@ def _decide(one: _Class) -> _Decided:
 
 
 def _idle(one: _Class, shape: Shape) -> Iterator[tuple[int, Statement]]:
-    """Yield the statements of which no request is allowed, where there are others."""
+    """Yield the statements that allow no request, if others do."""
     for number, (kind, statements) in enumerate(one.sets):
         allows = [each for each in statements if each.effect == "Allow"]
         if len(allows) < 2 or kind == "resource":

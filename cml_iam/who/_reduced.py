@@ -213,7 +213,7 @@ class _Putting:
         return None
 
     def texts(self, texts: tuple[str, ...], *, arns: bool = False) -> tuple[str, ...]:
-        """Return *texts* without those of which a variable has no value: they match nothing."""
+        """Return *texts* without those in which a variable has no value: they match nothing."""
         if not any("${" in text for text in texts):
             return texts
         made = (self._text(text, arns=arns) for text in texts)

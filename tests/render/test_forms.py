@@ -182,11 +182,8 @@ def test_a_trust_anchor_that_the_site_does_not_name_is_made(tmp_path: Path) -> N
     condition = trust["Statement"][0]["Condition"]
     module = render_form(NEW_ANCHOR, "terraform", trust="roles-anywhere")
 
-    assert condition["ArnEquals"] == {
-        "aws:SourceArn": [{"Fn::GetAtt": ["TrustAnchor", "TrustAnchorArn"]}]
-    } or condition["ArnEquals"] == {
-        "aws:SourceArn": {"Fn::GetAtt": ["TrustAnchor", "TrustAnchorArn"]}
-    }
+    anchor = {"Fn::GetAtt": ["TrustAnchor", "TrustAnchorArn"]}
+    assert condition["ArnEquals"] == {"aws:SourceArn": anchor}
     assert "[aws_rolesanywhere_trust_anchor.manager.arn]" in module
     assert "made-with-the-role" not in json.dumps(template) + module
     if shutil.which("cfn-lint"):
