@@ -61,7 +61,8 @@ def started(sandbox: Sandbox, folder: str) -> tuple[subprocess.Popen[str], int]:
         text=True,
     )
     assert process.stderr is not None
-    line = process.stderr.readline()
+    # The credential is named first, then the address.
+    line = next(line for line in process.stderr if "http://127.0.0.1:" in line)
     port = int(line.split("127.0.0.1:")[1].split("/")[0])
     threading.Thread(target=process.stderr.read, daemon=True).start()
     return process, port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ class Exit(IntEnum):
     PIPE = 141
 
 
+_COLLECTING = gc.get_threshold()
+"""Python's own thresholds, from before `main` raises them."""
+
 MEANING = {
     Exit.OK: "done; nothing found",
     Exit.INTERNAL: "a bug in cml-iam",
@@ -44,11 +48,13 @@ MEANING = {
 
 
 def end_on_signal(end: Callable[[], object]) -> None:
-    """Have ^C and SIGTERM call *end*: a command that runs until then has done what it should.
+    """Make ^C and SIGTERM call *end*, for a command that runs until then and exits with 0.
 
-    Python's own answer to ^C is an exception and code 130; a container's first process ends by
-    SIGTERM only if it says so.
+    Python's own answer to ^C is an exception and code 130; a container's first process ends on
+    SIGTERM only if it handles it. A command that runs on also collects garbage as often as Python
+    does by default, and not as seldom as a short one.
     """
+    gc.set_threshold(*_COLLECTING)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end())
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.client import HTTPException, HTTPSConnection
 from ssl import SSLCertVerificationError
 from typing import TYPE_CHECKING, Any, Final
@@ -68,6 +69,30 @@ class CmlRequest:
 
 SYSTEM_INFORMATION: Final = CmlRequest(PATH)
 """What anybody may ask: no sign-in is needed for it."""
+
+
+@lru_cache(maxsize=4)
+def _tls_context(
+    ca_file: Path | None,
+    stamp: int,  # noqa: ARG001 - a file that has changed is loaded again
+    *,
+    insecure: bool,
+    any_name: bool,
+) -> ssl.SSLContext:
+    """Return the one context of these values: loading the system's authorities takes a megabyte."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(f"cannot use `{ca_file}`: {_reason(error)}", remedy=_PEM) from None
+    if insecure or any_name:
+        context.check_hostname = False
+    if insecure:
+        context.verify_mode = ssl.CERT_NONE
+    if ca_file:
+        # The file may hold the server's own certificate, which is no authority's.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,29 +155,17 @@ class CmlAccess:
 
         An appliance's own certificate rarely names the address that EC2 gave it.
         """
-        context = self._context()
-        context.check_hostname = False
+        context = self._context(any_name=True)
         pinned = _certificates(self.ca_file)
         return self._send(address, request, context, lambda shown: shown in pinned)
 
-    def _context(self) -> ssl.SSLContext:
+    def _context(self, *, any_name: bool = False) -> ssl.SSLContext:
+        stamp = 0
         if self.ca_file:
             open_regular(self.ca_file)  # OpenSSL would wait for a pipe, and read a device on and on
-        try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise InputError(
-                f"cannot use `{self.ca_file}`: {_reason(error)}",
-                remedy=_PEM,
-            ) from None
-        if self.insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if self.ca_file:
-            # The file may hold the server's own certificate, which is no authority's.
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        return context
+            with suppress(OSError):  # which loading it reports
+                stamp = self.ca_file.stat().st_mtime_ns
+        return _tls_context(self.ca_file, stamp, insecure=self.insecure, any_name=any_name)
 
     def _send(
         self,
