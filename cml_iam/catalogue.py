@@ -1,4 +1,4 @@
-"""The permission catalogue: what CML Cloud Manager may do, and what it might in earlier versions.
+"""The permission catalogue: what CML Cloud Manager may do, now and in earlier versions.
 
 From `policies/permissions.toml` and `policies/history.toml`.
 """
@@ -23,7 +23,7 @@ Use = Literal["created", "existing", "optional"]
 
 @dataclass(frozen=True, slots=True)
 class ResourceUse:
-    """A resource type an action is used on: how, and by which keys it can be restricted."""
+    """A resource type that an action uses: how, and which keys can restrict it."""
 
     type: str
     use: Use
@@ -32,11 +32,11 @@ class ResourceUse:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One IAM action the manager needs, and for what.
+    """One IAM action that the manager needs, and why.
 
-    *methods* are the manager's methods that call it; *access* is IAM's access level; *dry_run*
-    says whether EC2 can be asked for permission without doing anything; *resources* is empty
-    where IAM takes only `Resource: "*"`; *any_region* marks what must work from every region.
+    *methods* are the manager's methods that call it; *access* is IAM's access level; *dry_run* says
+    whether EC2's DryRun can test the permission; *resources* is empty where IAM accepts only
+    `Resource: "*"`; *any_region* marks actions that must work in every region.
     """
 
     action: str
@@ -65,13 +65,13 @@ class Permission:
 
     @property
     def on_worker(self) -> bool:
-        """Whether the call names an instance that exists."""
+        """Whether the call names an existing instance."""
         return any(each.type == "instance" and each.use == "existing" for each in self.resources)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Permissions that stand in one statement of the base policy and in one documented table."""
+    """Permissions that share a statement of the base policy and a documented table."""
 
     sid: str
     title: str
@@ -80,13 +80,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything the manager may do; *options* are what a site may grant beyond, by grant."""
+    """Everything the manager may do; *options* are further permissions by their `[grant]` name."""
 
     groups: tuple[Group, ...]
     options: tuple[tuple[str, Permission], ...] = ()
 
     def granted(self, grants: Iterable[str]) -> tuple[Permission, ...]:
-        """Return the permissions beyond the documented ones that these *grants* stand for."""
+        """Return the permissions beyond the documented ones that *grants* turn on."""
         wanted = frozenset(grants)
         return tuple(permission for grant, permission in self.options if grant in wanted)
 
@@ -101,11 +101,11 @@ class Catalogue:
         return tuple(each.action for each in self.permissions)
 
     def permission(self, action: str) -> Permission:
-        """Return the permission for *action*; raises KeyError for one that is not listed."""
+        """Return the permission for *action*; raises KeyError if it is not listed."""
         return self._by_action[action]
 
     def needs_worker(self, action: str) -> bool:
-        """Say whether *action* is used on an instance that exists: a worker."""
+        """Return whether *action* acts on an existing instance: a worker."""
         known = self._by_action.get(action)
         return known is not None and known.on_worker
 
@@ -126,7 +126,7 @@ def load_catalogue() -> Catalogue:
 
 
 def granting(action: str) -> str:
-    """Say which statement of the base policy grants *action*."""
+    """Return the label of the base policy's statement that grants *action*."""
     for group in load_catalogue().groups:
         if any(each.action == action for each in group.permissions):
             return (
@@ -137,7 +137,7 @@ def granting(action: str) -> str:
 
 
 def permission_tables(catalogue: Catalogue) -> str:
-    """Return the catalogue as the documentation's Markdown tables, one for each group."""
+    """Return the catalogue as the documentation's Markdown tables, one per group."""
     return "\n\n".join(_table(group) for group in catalogue.groups) + "\n"
 
 
@@ -172,7 +172,7 @@ def _permission(raw: dict[str, Any]) -> Permission:
 
 @dataclass(frozen=True, slots=True)
 class PolicyVersion:
-    """One version: what it grants always, and what a site may grant, by its name in `[grant]`."""
+    """One version: what it always grants, and what a site may grant, by `[grant]` name."""
 
     version: str
     date: date
@@ -183,10 +183,10 @@ class PolicyVersion:
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """The way from version *start* to *end*.
+    """The changes from version *start* to version *end*.
 
-    *grant* must be granted for *end* to work, *revoke* may be removed: *end* needs it no more.
-    *optional* is what a site may grant in *end*, by its name in `[grant]`; *start* had it not.
+    *grant* lists permissions that *end* needs; *revoke* lists those that *end* no longer needs.
+    *optional* lists what a site may grant in *end* but not in *start*, by its name in `[grant]`.
     """
 
     start: PolicyVersion
@@ -198,7 +198,7 @@ class Upgrade:
 
 @cache
 def load_history() -> tuple[PolicyVersion, ...]:
-    """Read the shipped history, the oldest version first; the last is the current one."""
+    """Read the shipped history, oldest version first; the last is the current one."""
     return tuple(
         map(_policy_version, tomllib.loads(shipped_text("policies", "history.toml"))["version"])
     )
@@ -207,7 +207,7 @@ def load_history() -> tuple[PolicyVersion, ...]:
 def upgrade(
     start: str, end: str | None = None, history: Iterable[PolicyVersion] | None = None
 ) -> Upgrade:
-    """Return what changes from version *start* to *end*, the current one if None.
+    """Return what changes from version *start* to *end* (default: the current version).
 
     Raises InputError for a version that the history does not have.
     """

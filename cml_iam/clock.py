@@ -1,4 +1,4 @@
-"""The time now, hours of work in a time zone, and lengths of time as people write them."""
+"""The current time, working hours in a time zone, and durations as people write them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """The hours of work: *opens* and *closes* in minutes of the day, *days* from Monday, 0."""
+    """Working hours: *opens* and *closes* in minutes of the day; in *days*, Monday is 0."""
 
     zone: str = "UTC"
     opens: int = 7 * 60
@@ -35,14 +35,14 @@ class Hours:
 
 
 def now() -> datetime:
-    """Return the time, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def parse_hours(text: str, zone: str) -> Hours:
-    """Read hours such as `mon-fri 07:00-18:00` in the time zone *zone*; raises InputError.
+    """Parse hours such as `mon-fri 07:00-18:00` in the time zone *zone*; raises InputError.
 
-    Days are one (`sat`), a range, or several of these joined by `+`.
+    Days are a single day (`sat`), a range, or several of these joined by `+`.
     """
     found = _TEXT.fullmatch(" ".join(text.lower().split()))
     days = _days(found[1]) if found else None
@@ -56,7 +56,7 @@ def parse_hours(text: str, zone: str) -> Hours:
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """Return the time zone called *name*; raises InputError where the system knows none."""
+    """Return the time zone called *name*; raises InputError if the system does not know it."""
     from zoneinfo import ZoneInfo
 
     try:
@@ -77,7 +77,7 @@ def short_span(length: timedelta) -> str:
 
 
 def parse_length(text: str) -> timedelta:
-    """Return the length of time that *text* says: `90s`, `15m`, `1h`, `7d`; raises InputError."""
+    """Parse a duration: `90s`, `15m`, `1h`, `7d`; raises InputError."""
     found = _LENGTH.fullmatch(text.strip())
     if not found:
         raise InputError(f"not a length of time: `{text}`", remedy="write 90s, 15m, 1h or 7d")

@@ -1,7 +1,7 @@
-"""The whole main job in the sandbox: render, lint, bootstrap, verify, use, and be refused.
+"""The whole workflow in the sandbox: render, lint, bootstrap, verify, use, and be refused.
 
-Nothing here is staged: each step calls what the commands call, the credential comes out of the
-file that the bootstrap wrote, and every result is compared with what it must be.
+Nothing is staged: each step calls the same functions as the commands, the credential comes from the
+file that bootstrap wrote, and every result is compared with the expected one.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ STRANGER: Final = "999999999999"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was compared with what it must be."""
+    """One result compared with the expected one."""
 
     text: str
     ok: bool
 
 
 class Narrator(Protocol):
-    """Whoever tells the demo."""
+    """Presents the demo."""
 
     def act(self, title: str) -> AbstractContextManager[Any]:
-        """Open an act; what it does is under way until it closes."""
+        """Open an act, which runs until the context closes."""
 
     def check(self, check: Check) -> None:
-        """Tell one result."""
+        """Report one result."""
 
 
 def run_demo(folder: Path, narrator: Narrator) -> tuple[Check, ...]:
-    """Run the main job with its files in *folder*; return everything that was checked.
+    """Run the whole workflow with its files in *folder*; return every check that was made.
 
     Raises MissingExtraError when moto is not installed.
     """
@@ -64,7 +64,7 @@ def run_demo(folder: Path, narrator: Narrator) -> tuple[Check, ...]:
 
 
 class _Told:
-    """Tells and keeps the checks."""
+    """Reports and collects the checks."""
 
     def __init__(self, narrator: Narrator) -> None:
         self.narrator = narrator
@@ -77,7 +77,7 @@ class _Told:
 
 
 class _Play:
-    """The acts, in order; each uses what the ones before it made."""
+    """The acts, in order; each uses what the earlier ones made."""
 
     def __init__(self, folder: Path, sandbox: Sandbox, told: _Told) -> None:
         self.folder = folder
@@ -242,7 +242,7 @@ class _Play:
 
 
 def _run(aws: Aws, region: str, image: str, tags: Mapping[str, str], kind: str = "c5.large") -> str:
-    """Launch an instance as anybody might, past our own manager and its care."""
+    """Launch an instance directly, bypassing our own manager."""
     answer = aws.call(
         "ec2",
         "run_instances",
@@ -258,7 +258,7 @@ def _run(aws: Aws, region: str, image: str, tags: Mapping[str, str], kind: str =
 
 
 def _refusal(attempt: Callable[[], object]) -> str:
-    """Return AWS's code for refusing *attempt*, or what happened instead."""
+    """Return AWS's error code for the refused *attempt*, or what happened instead."""
     try:
         attempt()
     except DeniedError as error:

@@ -1,29 +1,29 @@
-"""What cml-iam refuses to do, and why.
+"""The exceptions that cml-iam raises.
 
     CmlIamError
-    ├── InputError              something given is wrong: a file, a value, an option
+    ├── InputError              an input is wrong: a file, a value, an option
     │   ├── DocumentError       a document cannot be read or breaks its grammar; lists every problem
     │   ├── SiteError           the site file is wrong; lists every problem
-    │   └── QuotaError          a document is larger than AWS takes
+    │   └── QuotaError          a document is larger than AWS accepts
     ├── UnsupportedError        an element of the policy language the engine does not know
     ├── MissingExtraError       a command needs an optional dependency
-    ├── RefusedError            we decline: going on would be unsafe or touch what is not ours
-    ├── IncompleteError         the work stopped part of the way; says what is left
+    ├── RefusedError            going on would be unsafe or touch foreign resources
+    ├── IncompleteError         the work stopped part of the way; says what is left to do
     └── AwsError                AWS answered with an error, or did not answer
         ├── CredentialsError    no credentials, or AWS does not accept them
         ├── DeniedError         the principal lacks a permission
         ├── NotFoundError       no such user, policy, instance, image …
         ├── StateError          the resource is in the wrong state for this
         ├── ProtectedError      the resource is protected against this
-        ├── CapacityError       AWS has no capacity for it here and now
+        ├── CapacityError       AWS has no capacity for it at present
         ├── LimitError          a quota of the account is used up
         ├── ThrottledError      too many requests
         ├── NotOfferedError     not offered in this region, zone or account
         ├── RequestError        AWS calls a value of the request invalid
         └── UnreachableError    no answer: wrong endpoint, no network, time out
 
-A class says what remedy applies; the message says what happened, lower case, no final period.
-Exit codes belong to the command line, which derives them from the class.
+The class determines the remedy; the message says what happened, in lower case without a final
+period. The command line derives its exit codes from the class.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from dataclasses import dataclass
 class Place:
     """A position in a file: *line* and *column* count from 1.
 
-    Both are 0 where *file* alone says where: a text within a text has no lines of the file.
+    Both are 0 if only the *file* is known, as for text embedded in another value.
     """
 
     file: str
@@ -48,14 +48,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with something given: what, where, and what to do."""
+    """One thing wrong with an input: what, where, and what to do."""
 
     message: str
     place: Place | None = None
     remedy: str | None = None
 
     def as_json(self) -> dict[str, str | None]:
-        """Return it for a program."""
+        """Return the problem as JSON values."""
         place = str(self.place) if self.place else None
         return {"message": self.message, "place": place, "remedy": self.remedy}
 
@@ -75,7 +75,7 @@ class CmlIamError(Exception):
 
 
 class InputError(CmlIamError):
-    """Something given is wrong: a file, a value, an option."""
+    """An input is wrong: a file, a value, an option."""
 
 
 class DocumentError(InputError):
@@ -91,11 +91,11 @@ class SiteError(DocumentError):
 
 
 class QuotaError(InputError):
-    """A document is larger than AWS takes."""
+    """A document is larger than AWS accepts."""
 
 
 class UnsupportedError(CmlIamError):
-    """An element of the policy language that the engine does not know; never guessed at."""
+    """A policy element that the engine does not know; it never guesses."""
 
 
 class MissingExtraError(CmlIamError):
@@ -103,7 +103,7 @@ class MissingExtraError(CmlIamError):
 
 
 class RefusedError(CmlIamError):
-    """We decline: going on would be unsafe or touch what is not ours."""
+    """Going on would be unsafe or touch foreign resources."""
 
 
 class IncompleteError(CmlIamError):
@@ -113,7 +113,7 @@ class IncompleteError(CmlIamError):
 class AwsError(CmlIamError):
     """AWS answered with an error, or did not answer.
 
-    *code* is AWS's own error code, *operation* the API operation, both empty when unknown.
+    *code* is AWS's error code and *operation* the API operation; both are empty when unknown.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class AwsError(CmlIamError):
         self.operation = operation
 
     def as_json(self) -> dict[str, str | None]:
-        """Return it for a program."""
+        """Return the error as JSON values."""
         return {
             "kind": type(self).__name__,
             "code": self.code,
@@ -138,9 +138,9 @@ class CredentialsError(AwsError):
 
 
 class DeniedError(AwsError):
-    """The principal lacks a permission; *action* names it where AWS tells.
+    """The principal lacks a permission; *action* names it if AWS reports it.
 
-    *encoded* is EC2's encoded message, whole, for sts:DecodeAuthorizationMessage.
+    *encoded* is EC2's whole encoded message, for sts:DecodeAuthorizationMessage.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class DeniedError(AwsError):
 
     @property
     def refused(self) -> str:
-        """What is denied, in words: the permission where AWS tells it, else its code."""
+        """What was denied: the permission if AWS names it, otherwise the error code."""
         return f"{self.action or self.code} is denied"
 
 
@@ -176,7 +176,7 @@ class ProtectedError(AwsError):
 
 
 class CapacityError(AwsError):
-    """AWS has no capacity for this here and now."""
+    """AWS has no capacity for this at present."""
 
 
 class LimitError(AwsError):

@@ -1,4 +1,4 @@
-"""Text files: read only where they are regular and bounded, written whole or not at all."""
+"""Text files: read only if regular and within a size limit; written completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NOT_REGULAR: Final = {
 
 
 def open_regular(path: Path, limit: int = LARGEST) -> bytes:
-    """Return the bytes of the regular file at *path*, of which there may be *limit*.
+    """Return the bytes of the regular file at *path*, at most *limit*.
 
-    A symbolic link is followed; what it leads to must be a regular file. Never waits: a pipe is
-    refused before anything is read from it. Raises InputError.
+    Follows a symbolic link if its target is a regular file. Never blocks: refuses a pipe before
+    reading from it. Raises InputError.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -44,16 +44,16 @@ def open_regular(path: Path, limit: int = LARGEST) -> bytes:
 
 
 def regular_text(path: Path, limit: int = LARGEST) -> str:
-    """Return the text of the regular file at *path*, its lines ended by a line feed alone.
+    """Return the text of the regular file at *path*, with line endings as line feeds.
 
-    Raises InputError where `open_regular` does, and for what is not UTF-8.
+    Raises InputError as `open_regular` does, and for text that is not UTF-8.
     """
     text = decoded(open_regular(path, limit), str(path))
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def decoded(data: bytes, name: str) -> str:
-    """Return *data*, read from the file *name*, as text; raises InputError for other than UTF-8."""
+    """Return *data*, read from the file *name*, as text; raises InputError if it is not UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -79,10 +79,10 @@ def _unreadable(path: Path, error: OSError) -> InputError:
 
 
 def write_whole(path: Path, text: str, *, mode: int) -> None:
-    """Put *text* into the file *path*, with the permission bits *mode*: all of it or nothing.
+    """Write *text* to the file *path* with the permission bits *mode*, completely or not at all.
 
-    Not for secrets: for these see the stores of `cml_iam.credentials`. Raises InputError where it
-    cannot be written; then what was there before is there still.
+    Not for secrets: use the stores of `cml_iam.credentials` for those. Raises InputError if it
+    cannot be written; the previous content then remains.
     """
     import tempfile
 

@@ -3,9 +3,9 @@
     holdings = read_holdings(aws, "user", "cml-cloud-manager-service")
     holdings.documents, holdings.boundary, holdings.unread
 
-What could not be read is told apart from what is not there: `unread` names it, and `whole()`
-raises. The policies are asked for one by one, not by GetAccountAuthorizationDetails: that needs no
-permission on anybody else's policies, and costs the same in an account of ten thousand users.
+`unread` names what could not be read, as opposed to what does not exist, and `whole()` raises for
+it. Policies are read one by one rather than with GetAccountAuthorizationDetails: this needs no
+permission on other principals' policies, and costs the same in an account of ten thousand users.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _LOST: Final = (DeniedError, NotFoundError, DocumentError, UnsupportedError)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user or role; *trust* is a role's only. *attached* are policy ARNs."""
+    """A user or role; only a role has a *trust* policy. *attached* are policy ARNs."""
 
     arn: str
     path: str
@@ -68,7 +68,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A policy: *arn* is None for an inline one, *group* the group it comes by, if any."""
+    """A policy: *arn* is None for an inline one; *group* is the group it comes from, if any."""
 
     name: str
     arn: str | None
@@ -77,7 +77,7 @@ class Held:
 
     @property
     def words(self) -> str:
-        """What it is, and how it comes to the principal."""
+        """What the policy is, and how the principal comes to hold it."""
         kind = f"the policy `{self.arn}`" if self.arn else f"the inline policy `{self.name}`"
         return f"{kind}, by the group `{self.group}`," if self.group else kind
 
@@ -99,9 +99,9 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What a principal holds: *policies* by attachment, inline and by groups, and its *boundary*.
+    """The policies a principal holds (attached, inline, by groups), and its *boundary*.
 
-    *boundary* is None where there is none, *boundary_arn* then too; one that could not be read is
+    *boundary* and *boundary_arn* are None if there is none; a boundary that could not be read is
     among the *unread*.
     """
 
@@ -114,18 +114,18 @@ class Holdings:
 
     @property
     def documents(self) -> tuple[PolicyDocument, ...]:
-        """The documents of the policies, without the boundary's."""
+        """The documents of the policies, without the boundary."""
         return tuple(each.document for each in self.policies)
 
     def whole(self) -> Holdings:
-        """Return itself; raises the error of what could not be read, where there is any."""
+        """Return itself; raises the error of the first policy that could not be read, if any."""
         for each in self.unread:
             raise each.error
         return self
 
 
 def principal_of_arn(arn: str) -> tuple[Kind, str] | None:
-    """Return kind and name of the user, or of the role of a session; None for any other ARN.
+    """Return the kind and name of a user, or of a session's role; None for any other ARN.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
     """
@@ -138,7 +138,7 @@ def principal_of_arn(arn: str) -> tuple[Kind, str] | None:
 
 
 def read_principal(aws: Aws, kind: Kind, name: str) -> Principal | None:
-    """Return the user or role *name*, None where there is none."""
+    """Return the user or role *name*, or None if there is none."""
     try:
         raw = _entity(aws, kind, name)
     except NotFoundError:
@@ -155,10 +155,10 @@ def read_principal(aws: Aws, kind: Kind, name: str) -> Principal | None:
 
 
 def read_holdings(aws: Aws, kind: Kind, name: str, *, account: str | None = None) -> Holdings:
-    """Return what the user or role *name* holds, and what of it could not be read.
+    """Return what the user or role *name* holds, including what could not be read.
 
-    Raises NotFoundError where there is none, or where *account* is given and the one found is of
-    another; AwsError where AWS does not answer.
+    Raises NotFoundError if there is none, or if it is not in the given *account*; AwsError if AWS
+    does not answer.
     """
     raw = _entity(aws, kind, name)
     _check_account(raw["Arn"], account)
@@ -175,7 +175,7 @@ def read_holdings(aws: Aws, kind: Kind, name: str, *, account: str | None = None
 
 
 def read_policy(aws: Aws, arn: str) -> Policy | None:
-    """Return the managed policy at *arn*, None where there is none."""
+    """Return the managed policy at *arn*, or None if there is none."""
     try:
         return _policy(aws, arn)
     except NotFoundError:
@@ -183,7 +183,7 @@ def read_policy(aws: Aws, arn: str) -> Policy | None:
 
 
 def read_document(aws: Aws, arn: str, version: str) -> PolicyDocument:
-    """Return what the *version* of the policy at *arn* says."""
+    """Return the document of *version* of the policy at *arn*."""
     raw = aws.call("iam", "get_policy_version", PolicyArn=arn, VersionId=version)
     return load_policy(raw["PolicyVersion"]["Document"], f"{arn} {version}")
 
@@ -208,17 +208,17 @@ def groups_of(aws: Aws, user: str) -> tuple[str, ...]:
 
 
 def address_of(owner: Owner, name: str) -> dict[str, Any]:
-    """Return the parameter that names the user, role or group *name*."""
+    """Return the request parameter that names the user, role or group *name*."""
     return {NAME[owner]: name}
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tags in an answer of IAM."""
+    """Return the tags in an IAM response."""
     return {tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())}
 
 
 class _Reader:
-    """Reads policies and goes on past one that cannot be read; a managed one is read once."""
+    """Reads policies, continuing past unreadable ones; reads each managed policy once."""
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
@@ -226,7 +226,7 @@ class _Reader:
         self._known: dict[str, Policy] = {}
 
     def tried(self, read: Callable[[], _T], what: str) -> _T | None:
-        """Return what is read; where it cannot be, note so and return None."""
+        """Return what *read* returns; on failure, record it and return None."""
         try:
             return read()
         except _LOST as error:
@@ -234,7 +234,7 @@ class _Reader:
             return None
 
     def policies(self, owner: Owner, name: str) -> Iterator[Held]:
-        """Yield the policies attached to *name*, and those inline."""
+        """Yield the attached and inline policies of *name*."""
         aws = self.aws
         group = name if owner == "group" else None
         whose = f"of the {owner} `{name}`"

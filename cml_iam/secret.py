@@ -1,8 +1,8 @@
-"""A value that is shown to nobody by accident, and text with the secrets this process knows masked.
+"""A value that is never shown by accident, and text with this process's secrets masked.
 
-What another program answers may repeat a secret in a form of its own: JSON, a URL, a part of it.
-So every secret that was held once is remembered, and no message, log line or report shows it or a
-piece of it.
+Another program's answer may repeat a secret in a different form: JSON, a URL, a part of it. Every
+secret ever held is therefore remembered, and no message, log line or report shows it or a piece of
+it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _REMEMBERED: Final[deque[str]] = deque(maxlen=64)
 
 
 def remember(value: str) -> None:
-    """Have *value*, a secret, masked in everything that is shown from now on."""
+    """Mask *value*, a secret, in everything shown from now on."""
     # What has few different characters holds room for a key, and is none.
     if len(value) >= _PIECE and len(set(value)) > 5 and value not in _REMEMBERED:
         _REMEMBERED.append(value)
 
 
 def masked(text: str) -> str:
-    """Return *text* with every secret that was held in this process, and every piece of it, masked.
+    """Return *text* with every secret held in this process, and every piece of one, masked.
 
-    A secret is found as it is, in a URL, in JSON and in base64.
+    A secret is recognized as is, in a URL, in JSON and in base64.
     """
     known = tuple(_REMEMBERED)
     if not known:
@@ -45,7 +45,7 @@ def masked(text: str) -> str:
 
 @lru_cache(maxsize=4)
 def _given_away_by(values: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return the pieces of those of *values* that are keys, in every form, and the others whole."""
+    """Return pieces of the keys among *values* in every form; other values whole."""
     from base64 import b64encode
     from urllib.parse import quote
 
@@ -61,7 +61,7 @@ def _given_away_by(values: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, 
 
 
 def _without(run: str, pieces: frozenset[str]) -> str:
-    """Return *run* with each stretch that is covered by *pieces* masked."""
+    """Return *run* with each stretch covered by *pieces* masked."""
     shown, position = "", 0
     for start in range(len(run) - _PIECE + 1):
         if run[start : start + _PIECE] not in pieces:
@@ -73,10 +73,10 @@ def _without(run: str, pieces: frozenset[str]) -> str:
 
 
 class Secret:
-    """Holds a secret string; only `reveal()` gives it, at the one place that must have it.
+    """Holds a secret string; only `reveal()` returns it.
 
     Printing, formatting, logging and tracebacks show `***`; pickling and JSON are refused. The
-    value is remembered: `masked` hides it in text of any other origin.
+    value is remembered, so that `masked` hides it in any text.
     """
 
     __slots__ = ("_value",)

@@ -1,4 +1,4 @@
-"""Find the data that ships with the package: `policies/` and `templates/`."""
+"""Locate the data that ships with the package: `policies/` and `templates/`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Folder = Literal["policies", "templates"]
 
 
 def shipped(kind: Folder) -> Path:
-    """Return the folder *kind*: of the installed package, or of the checkout it runs from."""
+    """Return the folder *kind* of the installed package, or of the checkout it runs from."""
     # By path: importlib.resources takes longer to import than a policy to render.
     installed = Path(__file__).parent / "_data" / kind
     if installed.is_dir():
@@ -35,10 +35,10 @@ def shipped_text(kind: Folder, name: str) -> str:
 
 
 def shipped_templates(kind: Folder, encode: Callable[[Any], str]) -> Environment:
-    """Return an environment of the templates in *kind* in which all that is printed is encoded.
+    """Return a Jinja environment for *kind* that encodes every printed value.
 
-    *encode* makes every value text that cannot become structure where it is printed; nothing but
-    this stands between a value and the result. Names that are not defined are errors.
+    *encode* turns every value into text that cannot become structure at its place; it is the only
+    protection against injection. Undefined names are errors.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 

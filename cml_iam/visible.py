@@ -1,4 +1,4 @@
-"""Text from elsewhere made fit to be shown: what cannot be seen is written out."""
+"""Make foreign text safe to show: invisible characters are written out."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _COMMANDS: Final = re.compile(r"(?:(?<=\s)|\A)::|##\[")
 
 
 def visible(text: str) -> str:
-    r"""Return *text* with what cannot be seen written as `\x1b`, `\n` or `\u202e`.
+    r"""Return *text* with invisible characters written as `\x1b`, `\n` or `\u202e`.
 
-    A terminal obeys control characters: a tag could clear the screen, or show one id as another.
-    A secret of this process is masked.
+    A terminal obeys control characters: a tag could clear the screen, or make one id look like
+    another. Secrets of this process are masked.
     """
     text = masked(text)
     if text.isprintable():
@@ -34,21 +34,21 @@ def visible(text: str) -> str:
 
 
 def inert(line: str) -> str:
-    """Return *line* with nothing in it that the runner of a CI job takes for a command.
+    """Return *line* with nothing that a CI runner would take for a command.
 
-    GitHub's reads `::name::` where a line begins with it, and `##[name]` anywhere.
+    GitHub's runner reads `::name::` at the start of a line, and `##[name]` anywhere.
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
     """
     return _COMMANDS.sub(lambda match: "\\".join(match[0]), line)
 
 
 def one_line(text: str) -> str:
-    """Return *text* as one line of a terminal or of a job's log, in which nothing is obeyed."""
+    """Return *text* as a single line that neither a terminal nor a CI runner interprets."""
     return inert(visible(text))
 
 
 def unseen(text: str) -> tuple[str, ...]:
-    """Return the characters of *text* that cannot be seen, written out, each once."""
+    """Return the invisible characters of *text*, written out, each once."""
     return tuple(dict.fromkeys(_written(each) for each in text if _is_unseen(each)))
 
 

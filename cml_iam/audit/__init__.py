@@ -1,4 +1,4 @@
-"""What the report of an audit is, and the rules it can name; `write` has its forms."""
+"""The audit report's types and the audit's own rules; `write` has the report's formats."""
 
 from cml_iam.audit._report import (
     GROUPS,

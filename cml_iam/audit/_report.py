@@ -1,7 +1,7 @@
-"""The report of an audit: what was asked, what was found, and what could not be checked.
+"""The audit report: what was asked, what was found, and what could not be checked.
 
-A report is made of plain values only, so that it can be written, read again and compared. Its order
-is part of it: the same account gives the same report, byte for byte, at the same time.
+A report consists of plain values only, so that it can be written, read back and compared. The order
+is part of the report: the same account at the same time gives the same bytes.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request, how it was decided, and what it shows, in words.
+    """One request, its decision, and what it shows, in words.
 
-    *statements* are the labels of those that decided.
+    *statements* are the labels of the statements that decided.
     """
 
     says: str
@@ -73,7 +73,8 @@ class Ask:
 class Waiver:
     """A finding accepted on purpose: why, by whom, until when.
 
-    *finding* is the rule's id; *place* a pattern with * over the finding's place as it is printed.
+    *finding* is the rule's id; *place* is a pattern with `*` that must match the finding's place as
+    printed.
     """
 
     finding: str
@@ -87,8 +88,8 @@ class Waiver:
 class AuditFinding:
     """One thing wrong.
 
-    *rule* is the id, which never changes its meaning; *fingerprint* stays the same while the
-    finding does, whatever line it moves to. *excerpt* are the lines of the document it is about.
+    *rule* is the id, whose meaning never changes; *fingerprint* identifies the finding even when it
+    moves to another line. *excerpt* holds the lines of the document it is about.
     """
 
     rule: str
@@ -107,10 +108,10 @@ class AuditFinding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something the audit asks: its *state*, and for `not checked` the *reason* and *remedy*.
+    """One check of the audit: its *state*, and for `not checked` the *reason* and *remedy*.
 
-    *asked* counts the single questions (expectations, documents, keys); *detail* says in a few
-    words what was seen. *account* is the account asked, None for files.
+    *asked* counts the single questions (expectations, documents, keys); *detail* summarizes in a
+    few words what was seen. *account* is the account asked, None for files.
     """
 
     id: str
@@ -126,10 +127,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One place of the permission matrix: a permission in a situation, and what decides it.
+    """One cell of the permission matrix: a permission in a situation, and what decides it.
 
-    *met* says whether the answer is the *expected* one; None where it is unknown. *asks* are the
-    requests behind it, at least one.
+    *met* says whether the answer is the *expected* one; None if unknown. *asks* holds the requests
+    behind it, at least one.
     """
 
     permission: str
@@ -142,9 +143,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Permissions (rows) by situations (columns); *how* it was decided. Cells may be absent.
+    """Permissions (rows) by situations (columns); *how* says how they were decided.
 
-    With `others` the rows are principals, and the columns what they may do: an absent cell is no.
+    Cells may be absent. With `others` the rows are principals and the columns what they may do; an
+    absent cell means no.
     """
 
     how: Literal["offline", "live", "others"]
@@ -158,7 +160,7 @@ class Matrix:
 class KeyLine:
     """One access key; the secret is nowhere. Ages in days at the time of the report.
 
-    *last_used* None means that AWS knows of no use; *service* and *region* are of the last use.
+    *last_used* is None if AWS recorded no use; *service* and *region* belong to the last use.
     """
 
     id: str
@@ -188,7 +190,8 @@ class Changed:
 class Unused:
     """A permission of the policy and when it was last used, with the methods that would use it.
 
-    *last_used* None: not within what AWS tracks. https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html
+    *last_used* is None if AWS recorded no use within its tracking period.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html
     """
 
     permission: str
@@ -199,7 +202,7 @@ class Unused:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What was read: a file with its *sha256*, or a live document by its ARN."""
+    """An input of the audit: a file with its *sha256*, or a live document by its ARN."""
 
     name: str
     kind: str
@@ -209,7 +212,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file, or part of one, that was given and not judged as a policy, and why."""
+    """A file, or part of a file, that was not judged as a policy, and why."""
 
     name: str
     reason: str
@@ -217,7 +220,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that was audited live, as whom, and in how many calls; or why it was not.
+    """An account audited live: as whom, and in how many calls; or why it was not audited.
 
     *state* is `audited`, or `not checked` with the *reason*.
     """
@@ -234,7 +237,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What changed since an earlier report, by fingerprint, and the checks that changed state.
+    """Changes since an earlier report: findings by fingerprint, and checks whose state changed.
 
     *checks* are (id, account, state before, state now).
     """
@@ -247,7 +250,7 @@ class Since:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Whom the audit is of, as the site file says, and which *document* of the site is in force."""
+    """The account and principal from the site file, and the site *document* that is in force."""
 
     account: str
     principal: str
@@ -256,12 +259,12 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything an audit has to say. *time* is when it was made, in UTC, to the second.
+    """The whole result of an audit. *time* is when it was made, in UTC, to the second.
 
     *tools* are the versions behind it (cml-iam, the service reference); *site* is the name of the
-    site file. *skipped* are the ids of the checks that were left out on request (`--skip`): they
-    are no checks of this report, and the report says so. *passed_over* are files that were given
-    and not judged as policies. *about* is None where there was no site.
+    site file. *skipped* are the ids of the checks left out on request (`--skip`); they are not
+    among the report's checks. *passed_over* are the files given but not judged as policies. *about*
+    is None without a site file.
     """
 
     time: datetime
@@ -292,12 +295,12 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Whether there is a check, and every one was made, in every account."""
+        """Whether there was any check, and every check could be made in every account."""
         lost = self.unchecked or any(each.state == "not checked" for each in self.accounts)
         return bool(self.checks) and not lost
 
     def conclusion(self, fail_on: Severity = Severity.WARNING) -> Conclusion:
-        """Return the verdict: findings come first, since they are known to be wrong."""
+        """Return the verdict; findings outrank checks that could not be made."""
         if any(each.severity >= fail_on for each in self.open):
             return "findings"
         return "clean" if self.complete else "incomplete"

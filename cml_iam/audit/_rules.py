@@ -1,4 +1,4 @@
-"""What an audit finds beside lint's rules, from `policies/audit-rules.toml`."""
+"""The audit's own rules, beside lint's, from `policies/audit-rules.toml`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cml_iam.shipped import shipped_text
 
 @dataclass(frozen=True, slots=True)
 class AuditRule:
-    """One rule of the audit; *remedy* is what to do where a finding says nothing nearer."""
+    """One rule of the audit; *remedy* applies where the finding has none of its own."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""Calls that name what they act on: who calls, what about, and what AWS authorizes for it."""
+"""Calls with the resources they name: who calls, on what, and what AWS authorizes for it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Context = Mapping[str, str | list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, and from where; *arn* is an IAM user's, a role session's or the root's.
+    """Who calls, and from where; *arn* belongs to an IAM user, a role session or the root user.
 
-    *mfa* is None for a long-term access key: those have no such key at all.
+    *mfa* is None for a long-term access key: its requests do not carry the MFA keys at all.
     """
 
     arn: str
@@ -61,13 +61,13 @@ class Caller:
 
 
 def call_context(caller: Caller, action: str, region: str) -> dict[str, str | list[str]]:
-    """Return the condition keys of any call of *action* to *region*."""
+    """Return the condition keys that any call of *action* to *region* has."""
     names = names_of("aws:RequestedRegion", action)
     return caller.context() | dict.fromkeys(names, region)
 
 
 def _principal_arn(arn: str) -> str:
-    """Return what aws:PrincipalArn holds: for a role session the role, not the session.
+    """Return the value of aws:PrincipalArn: for a role session the role, not the session.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
     """
@@ -93,7 +93,7 @@ CREATED: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An instance that exists, and what EC2 tells IAM of it."""
+    """An existing instance, and what EC2 reports about it to IAM."""
 
     id: str
     region: str
@@ -116,7 +116,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """An EC2 resource of any *kind* (`volume`, `snapshot` …) that exists or, as `*`, is made."""
+    """An EC2 resource of any *kind* (`volume`, `snapshot` …): existing, or new if its id is `*`."""
 
     kind: str
     id: str
@@ -127,9 +127,9 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A RunInstances call: what it names and what it makes.
+    """A RunInstances call: the resources it uses and those it creates.
 
-    *tags* are the tags to put on what is made, by resource type (`instance`, `volume` …).
+    *tags* are the tags for the new resources, by resource type (`instance`, `volume` …).
     """
 
     region: str
@@ -165,14 +165,14 @@ def instance_arn(caller: Caller, instance: Instance) -> str:
 
 
 def resource_arn(caller: Caller, resource: Resource) -> str:
-    """Return the ARN of *resource*; those of images and snapshots name no account."""
+    """Return the ARN of *resource*; ARNs of images and snapshots name no account."""
     account = "" if resource.kind in {"image", "snapshot"} else resource.account
     where = f"arn:{caller.partition}:ec2:{resource.region}:{account}"
     return f"{where}:{resource.kind}/{resource.id}"
 
 
 def tag_request(tags: Tags | tuple[str, ...]) -> dict[str, str | list[str]]:
-    """Return the keys that describe the tags in a request; without tags there are none."""
+    """Return the keys that describe the tags in a request; none without tags."""
     if not tags:
         return {}
     known: dict[str, str | list[str]] = {"aws:TagKeys": list(tags)}
@@ -182,7 +182,7 @@ def tag_request(tags: Tags | tuple[str, ...]) -> dict[str, str | list[str]]:
 
 
 def resource_tags(tags: Tags) -> dict[str, str | list[str]]:
-    """Return the keys that describe the tags a resource has: EC2 fills both spellings."""
+    """Return the keys for the tags of a resource; EC2 sends both spellings."""
     return {
         f"{prefix}:ResourceTag/{key}": value
         for key, value in tags.items()
@@ -191,7 +191,7 @@ def resource_tags(tags: Tags) -> dict[str, str | list[str]]:
 
 
 def instance_keys(instance: Instance) -> dict[str, str | list[str]]:
-    """Return the keys of an instance that exists."""
+    """Return the condition keys of an existing instance."""
     known: dict[str, str | list[str]] = {
         "ec2:InstanceID": instance.id,
         "ec2:InstanceType": instance.instance_type,
@@ -205,7 +205,7 @@ def instance_keys(instance: Instance) -> dict[str, str | list[str]]:
 
 
 def describe(caller: Caller, action: str, region: str) -> tuple[Request, ...]:
-    """Return the one authorization of a call that takes no resource, such as a Describe."""
+    """Return the single authorization of a call without resources, such as a Describe call."""
     return (Request(action, "*", caller.arn, call_context(caller, action, region)),)
 
 
@@ -220,8 +220,8 @@ def retag(
 ) -> tuple[Request, ...]:
     """Return the authorization of CreateTags or DeleteTags on *instance*.
 
-    *keys* are the tags to set, or the keys to delete; a DeleteTags without any (which deletes
-    all tags) has no `aws:TagKeys` at all.
+    *keys* are the tags to set, or the keys to delete; a DeleteTags call without any, which deletes
+    all tags, has no `aws:TagKeys`.
     """
     context = (
         call_context(caller, action, instance.region) | instance_keys(instance) | tag_request(keys)
@@ -245,7 +245,7 @@ def use(
 def tag_on_create(
     caller: Caller, create_action: str, resource: Resource, tags: Tags
 ) -> tuple[Request, ...]:
-    """Return the ec2:CreateTags that EC2 asks for while *create_action* makes *resource*.
+    """Return the ec2:CreateTags authorization that comes with *create_action* on *resource*.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
     """

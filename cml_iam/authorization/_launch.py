@@ -1,4 +1,4 @@
-"""The authorizations of RunInstances: one for each resource it uses or makes."""
+"""The authorizations of RunInstances: one for each resource it uses or creates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cml_iam.facts import service_principal
 
 
 def launch(caller: Caller, what: Launch) -> tuple[Request, ...]:
-    """Return every authorization of a RunInstances call: all must be allowed."""
+    """Return every authorization of a RunInstances call; all must be allowed."""
     return (
         *_launch_existing(caller, what),
         *_launch_created(caller, what),
@@ -80,7 +80,7 @@ def _launch_created(caller: Caller, what: Launch) -> list[Request]:
 
 
 def _launch_tagging(caller: Caller, what: Launch) -> list[Request]:
-    """Return the ec2:CreateTags of every tagged type, evaluated only if tags are sent."""
+    """Return ec2:CreateTags for every tagged type; AWS evaluates it only if tags are sent."""
     action = "ec2:CreateTags"
     return [
         Request(

@@ -1,4 +1,4 @@
-"""AWS behind one small port; the only room that knows botocore."""
+"""AWS behind one small port; the only package that imports botocore."""
 
 from cml_iam.aws._connect import check_account, connect, source_of
 from cml_iam.aws._greeting import Greeting, greet

@@ -1,7 +1,7 @@
-"""Bounds of an answer: how large it may be, and how long it may take from the first byte sent.
+"""Limits on a response: its size, and the time from the first byte sent.
 
-botocore's read timeout counts from byte to byte, and it reads until memory ends. This module
-imports botocore, so import it only where a client is made.
+botocore's read timeout applies between bytes, and it reads without a size limit. This module
+imports botocore, so import it only where a client is created.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _REMEDY: Final = "check --endpoint-url, AWS_ENDPOINT_URL, the network and the pr
 
 
 def bound(client: Any) -> None:
-    """Have *client* give up on an answer that is too large, or that does not end."""
+    """Make *client* abort responses that are too large or do not end."""
     endpoint = client._endpoint  # noqa: SLF001 - botocore has no other way to the HTTP session
     seconds = client.meta.config.read_timeout * READ_TIMEOUTS
     endpoint.http_session = _BoundedSession(endpoint.http_session, seconds, ANSWER_BYTES)
 
 
 class _Deadline:
-    """Shuts down the sockets it watches once *seconds* are over; *passed* says that they are."""
+    """Shuts down the sockets it watches after *seconds*; *passed* says that this happened."""
 
     def __init__(self, seconds: float) -> None:
         self.passed = False
@@ -82,7 +82,7 @@ def _shut_down(sock: Any) -> None:
 
 
 class _Watched:
-    """Of a connection: its socket is watched by the deadline of the request under way."""
+    """A connection mixin: the deadline of the current request watches its socket."""
 
     def _new_conn(self) -> Any:
         sock = super()._new_conn()  # type: ignore[misc]  # a mixin for urllib3's connections
@@ -118,7 +118,7 @@ class _TlsPool(AWSHTTPSConnectionPool):  # type: ignore[misc]  # as above
 
 
 class _BoundedSession:
-    """botocore's HTTP session, each of whose answers is bounded."""
+    """botocore's HTTP session with every response bounded."""
 
     def __init__(self, inner: Any, seconds: float, most: int) -> None:
         self._inner = inner
@@ -128,7 +128,7 @@ class _BoundedSession:
         vars(inner)["_pool_classes_by_scheme"].update(http=_Pool, https=_TlsPool)
 
     def send(self, request: Any) -> Any:
-        """Send *request* and read the whole answer, as the inner session does."""
+        """Send *request* and read the whole response, as the inner session does."""
         streams, request.stream_output = request.stream_output, True
         with _Deadline(self._seconds) as deadline:
             try:
@@ -165,7 +165,7 @@ class _BoundedSession:
 
 
 class _Bounded:
-    """An answer under way; reads at most *most* bytes of it."""
+    """A response being read; reads at most *most* bytes of it."""
 
     def __init__(self, raw: Any, most: int, url: str) -> None:
         self._raw = raw
@@ -173,7 +173,7 @@ class _Bounded:
         self._url = url
 
     def stream(self) -> Iterator[bytes]:
-        """Yield the pieces of the answer."""
+        """Yield the chunks of the response."""
         taken = 0
         for piece in self._raw.stream(_PIECE):
             taken += len(piece)

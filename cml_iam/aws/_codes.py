@@ -1,4 +1,4 @@
-"""AWS's error codes, by the remedy they call for.
+"""AWS's error codes, by the exception class and remedy for each.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
@@ -211,7 +211,10 @@ _BY_MESSAGE: tuple[tuple[str, re.Pattern[str], type[errors.AwsError], str], ...]
 def by_remedy(
     code: str, status: int, message: str = ""
 ) -> tuple[type[errors.AwsError], str | None]:
-    """Return the class and the remedy for AWS's *code* and *message*, with HTTP *status*."""
+    """Return the exception class and the remedy for AWS's *code* and *message*.
+
+    *status* is the HTTP status.
+    """
     for codes, pattern, kind, remedy in _BY_MESSAGE:
         found = pattern.search(message) if re.fullmatch(codes, code) else None
         if found:

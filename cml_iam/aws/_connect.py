@@ -1,4 +1,4 @@
-"""The real AWS: one session, one client per service and region, errors by remedy."""
+"""The real AWS: one session, one client per service and region, typed errors."""
 
 from __future__ import annotations
 
@@ -51,23 +51,24 @@ def connect(
     connect_timeout: float = CONNECT_TIMEOUT,
     read_timeout: float = READ_TIMEOUT,
 ) -> Aws:
-    """Return AWS as the credentials found (or given as *access_key* and *secret_key*) see it.
+    """Connect to AWS with the default credentials, or with *access_key* and *secret_key*.
 
-    With *session*, the boto3 session of the calling application, its credentials are used, and
-    refreshed as it refreshes them; its region comes after *region*. The session itself and its
-    clients are left as they are.
+    With *session*, the boto3 session of the calling application, its credentials are used and
+    refreshed as it refreshes them; its region applies if *region* is not given. The session itself
+    and its clients are not changed.
 
-    Otherwise the region is *region*, else AWS_REGION, else AWS_DEFAULT_REGION, else that of the
-    profile. The endpoint is *endpoint_url*, else AWS_ENDPOINT_URL_<SERVICE>, else
-    AWS_ENDPOINT_URL, else AWS's. A call is sent up to *attempts* times (standard mode); the
-    timeouts are in seconds, per attempt. An answer that takes more than twice *read_timeout*
-    altogether, or has more than 32 MiB, raises UnreachableError, and so does one that is not AWS's.
+    Otherwise the region is the first of *region*, AWS_REGION, AWS_DEFAULT_REGION, and the
+    profile's. The endpoint is the first of *endpoint_url*, AWS_ENDPOINT_URL_<SERVICE>,
+    AWS_ENDPOINT_URL, and AWS's own. A call is sent up to *attempts* times (standard mode); timeouts
+    are in seconds, per attempt. A response that takes longer than twice *read_timeout* in total, is
+    larger than 32 MiB, or does not come from AWS raises UnreachableError.
 
-    *origin* says, for people, who named the profile or where the key is from; see `source_of`.
-    *read_only* refuses every call that would change something, and *expect_account* every call
-    unless the credentials are of that account; both raise RefusedError before anything is sent.
-    Raises CredentialsError for an unknown profile and InputError for an unusable configuration, or
-    for a session beside a profile or a key.
+    *origin* tells people where the profile or key was named; see `source_of`. *read_only* refuses
+    every call that would change something. *expect_account* refuses every call unless the
+    credentials belong to that account. Both raise RefusedError before anything is sent.
+
+    Raises CredentialsError for an unknown profile, and InputError for an unusable configuration, or
+    for a session combined with a profile or a key.
     """
     if session is None:
         own = make_session(profile, access_key, secret_key, session_token, origin)
@@ -98,7 +99,7 @@ def source_of(aws: Aws) -> Source | None:
 
 @dataclass(slots=True)
 class _AccountCheck:
-    """Whether the account was compared; threads that come at once share one question."""
+    """Compares the account once; concurrent threads share one request."""
 
     passed: bool = False
     asked: int = 0
@@ -106,7 +107,7 @@ class _AccountCheck:
     lock: Lock = field(default_factory=Lock)
 
     def once(self, identify: Callable[[], Identity], expected: str) -> None:
-        """Raise RefusedError unless *identify* answers *expected*, and what it raises."""
+        """Raise RefusedError unless *identify* returns *expected*; passes on its errors."""
         if self.passed:
             return
         before = self.asked
@@ -127,7 +128,7 @@ def _failure_of(identify: Callable[[], Identity], expected: str) -> errors.CmlIa
 
 
 def check_account(identity: Identity, expected: str) -> None:
-    """Raise RefusedError unless *identity* is of the account *expected*."""
+    """Raise RefusedError unless *identity* belongs to the account *expected*."""
     if identity.account != expected:
         raise errors.RefusedError(
             f"these credentials are of account `{identity.account}` (`{identity.arn}`), "
@@ -158,7 +159,7 @@ class _RealAws:
         once: bool = False,
         **parameters: Any,
     ) -> dict[str, Any]:
-        """Call *operation* and return the answer; see the port."""
+        """Call *operation* and return the response; see the port."""
         self._guard(service, operation, parameters)
         secrets: list[str] = []
         plain = unwrap(parameters, secrets)
@@ -182,7 +183,7 @@ class _RealAws:
         region: str | None = None,
         **parameters: Any,
     ) -> Iterator[Any]:
-        """Yield the elements of *key* of every page; see the port."""
+        """Yield the elements of *key* from every page; see the port."""
         self._guard(service, operation, parameters)
         secrets: list[str] = []
         plain = parameters if service in _LARGE else unwrap(parameters, secrets)
@@ -208,9 +209,9 @@ class _RealAws:
     def _of_region(
         self, failure: errors.CmlIamError, service: str, region: str
     ) -> errors.CmlIamError:
-        """Return *failure*, or that the credential is refused in *region* alone.
+        """Return *failure*, or an error saying that only *region* refuses the credential.
 
-        A region that is not enabled for the account refuses it as if there were no such key.
+        A region that is not enabled for the account answers as if the key did not exist.
         https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
         """
         if service in _GLOBAL_SERVICES or not isinstance(failure, errors.CredentialsError):
@@ -290,7 +291,7 @@ class _RealAws:
 
 
 def _prepared(client: Any, service: str) -> Any:
-    """Return *client* with bounds on its answers."""
+    """Return *client* with limits on its responses."""
     from cml_iam.aws._bounds import bound
 
     bound(client)
@@ -307,9 +308,9 @@ def _answers(client: Any, operation: str, parameters: dict[str, Any]) -> Iterato
 
 
 def _drained(page: dict[str, Any], key: str) -> Iterator[Any]:
-    """Yield the elements of *key*, letting go of each, so that a page is not held to its end.
+    """Yield the elements of *key*, releasing each, so that a page is not kept until its end.
 
-    Only where no token of the next page is made of elements, as it is of some services.
+    Only for operations whose next-page token is not built from elements, as some services do.
     """
     elements = list(reversed(page.pop(key, None) or ()))
     while elements:
@@ -317,7 +318,7 @@ def _drained(page: dict[str, Any], key: str) -> Iterator[Any]:
 
 
 def _check_key(client: Any, operation: str, key: str) -> None:
-    """Refuse a misspelt *key*, which would read as an empty list."""
+    """Raise for a misspelled *key*, which would otherwise look like an empty list."""
     name = client.meta.method_to_api_mapping[operation]
     members = client.meta.service_model.operation_model(name).output_shape.members
     if key not in members:

@@ -1,4 +1,4 @@
-"""From botocore's exceptions to ours, which say what remedy applies."""
+"""Translate botocore's exceptions into ours, which name the remedy."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _ACTION = re.compile(
 
 
 def botocore_errors() -> tuple[type[Exception], ...]:
-    """Return what a call through botocore may raise, to be caught and mapped."""
+    """Return the exceptions that a call through botocore may raise, to be caught and translated."""
     from xml.etree.ElementTree import ParseError
 
     from botocore.exceptions import BotoCoreError, ClientError
@@ -81,9 +81,9 @@ def botocore_errors() -> tuple[type[Exception], ...]:
 def as_error(
     error: Exception, service: str, operation: str, url: str = "there"
 ) -> errors.CmlIamError:
-    """Return what *error*, raised by botocore in calling *operation*, means for the caller.
+    """Translate *error*, raised by botocore when calling *operation*.
 
-    *url* is where it was sent.
+    *url* is where the request was sent.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -1,4 +1,4 @@
-"""What answers at an endpoint, and what time it is there: asked without any credential."""
+"""Which server answers at an endpoint, and its time: asked without credentials."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _READ_TIMEOUT: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """The answer of *url*: which *server*, and how far this machine's clock is *ahead* of it.
+    """The response of *url*: the *server*, and how far this machine's clock is *ahead* of it.
 
-    *ahead* is negative where the clock is behind, None where the answer has no date, and right to
-    a second or so.
+    *ahead* is negative if the clock is behind, None if the response has no date; it is accurate to
+    about a second.
     """
 
     service: str
@@ -44,9 +44,9 @@ def greet(
     endpoint_url: str | None = None,
     now: Callable[[], datetime] = clock.now,
 ) -> Greeting:
-    """Ask *service* anything, unsigned and once.
+    """Send *service* one unsigned request.
 
-    Raises UnreachableError where nothing, or not AWS, answers.
+    Raises UnreachableError if nothing answers, or something other than AWS.
     """
     from botocore import UNSIGNED
     from botocore.config import Config

@@ -1,11 +1,12 @@
-"""Reading answers: whether they are AWS's at all, and large ones without what nobody reads.
+"""Read responses: check that they come from AWS, and skip members that nothing uses.
 
-A proxy, a captive portal or a wrong endpoint answers too. Every answer of AWS names its request,
-and one in XML is named after the operation. botocore minds neither: it reads a web page as an
-empty list. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html
+A proxy, a captive portal or a wrong endpoint also answers. Every AWS response names its request,
+and XML responses are named after the operation. botocore checks neither: it reads a web page as an
+empty list.
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html
 
-Parsing bounds how fast workers are listed: a page of 1,000 instances costs botocore half a second,
-most of it for members that nothing here reads and for finding out how times are written.
+Parsing limits how fast workers can be listed: botocore takes half a second for a page of 1,000
+instances, most of it for members that are not used and for detecting timestamp formats.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ _JSON: Final = ("json", "rest-json")
 def is_of_aws(
     protocol: str, response: Mapping[str, Any], shape: Any, parsed: Mapping[str, Any]
 ) -> bool:
-    """Say whether *response*, read as *parsed*, is an answer of AWS in *protocol*.
+    """Return whether *response*, read as *parsed*, is an AWS response in *protocol*.
 
-    *shape* is botocore's model of the answer, None for an operation that answers nothing. An error
-    of the server's side (5xx) counts as AWS's: the call is sent again, and then unanswered. So does
-    the second reading of an error, by the error's own *shape*: it has no metadata.
+    *shape* is botocore's model of the response, None for an operation without output. A server
+    error (5xx) counts as AWS's: the call is retried, then reported as unanswered. botocore's second
+    parse of an error, by the error's own *shape*, also counts: it has no metadata.
     """
     status, body = response["status_code"], response["body"]
     if status >= 500 or (shape is not None and shape.metadata.get("exception")):
@@ -56,7 +57,7 @@ def is_of_aws(
 
 
 def described(response: Mapping[str, Any]) -> str:
-    """Return what *response* is instead of an answer of AWS, in words."""
+    """Describe in words what *response* is, if it does not come from AWS."""
     status, body = response["status_code"], response["body"]
     headers = {name.lower(): value for name, value in response["headers"].items()}
     if 300 <= status < 400 and headers.get("location"):
@@ -114,9 +115,9 @@ Reading is all the interpreter's own work, so threads would only take turns, eac
 
 
 def reader() -> Any:
-    """Return what makes botocore's parsers, to be registered as `response_parser_factory`.
+    """Return the parser factory to register as `response_parser_factory`.
 
-    They raise botocore's ResponseParserError for whatever is not an answer of AWS.
+    Its parsers raise botocore's ResponseParserError for anything that is not an AWS response.
     """
     from botocore.parsers import ResponseParserError, ResponseParserFactory
 
@@ -152,9 +153,9 @@ def reader() -> Any:
 
 
 def leave_unread(client: Any) -> None:
-    """Have *client*, of EC2, leave what is `UNREAD` out of the instances it describes.
+    """Make *client*, for EC2, skip the members in `UNREAD` of the instances it describes.
 
-    The shapes are the client's own, so no other client of the process is affected.
+    The shapes belong to this client, so no other client of the process is affected.
     """
     answer = client.meta.service_model.operation_model("DescribeInstances").output_shape
     reservation = answer.members["Reservations"].member
@@ -167,7 +168,7 @@ def leave_unread(client: Any) -> None:
 
 
 def read_time(value: Any) -> datetime:
-    """Return the time AWS wrote as *value*, as botocore would, which tries every way of writing."""
+    """Parse a timestamp as botocore would, without trying every format."""
     if isinstance(value, int | float):
         try:
             return datetime.fromtimestamp(value, UTC)

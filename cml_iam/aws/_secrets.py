@@ -1,4 +1,4 @@
-"""No secret leaves this room by accident: not in an answer, an error or a log."""
+"""Keep secrets in this package: out of responses, errors and logs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEAKING = ("boto3", "botocore")
 
 
 def wrap(answer: Any) -> Any:
-    """Return *answer* with every secret in it held by a `Secret`."""
+    """Return *answer* with every secret in it wrapped in a `Secret`."""
     if isinstance(answer, list):
         return [wrap(each) for each in answer]
     if not isinstance(answer, dict):
@@ -33,7 +33,7 @@ def wrap(answer: Any) -> Any:
 
 
 def unwrap(parameters: Any, seen: list[str]) -> Any:
-    """Return *parameters* as AWS takes them, and note in *seen* every secret among them."""
+    """Return *parameters* in AWS's form, adding every secret in them to *seen*."""
     if isinstance(parameters, Secret):
         seen.append(parameters.reveal())
         return seen[-1]
@@ -45,9 +45,9 @@ def unwrap(parameters: Any, seen: list[str]) -> Any:
 
 
 def redact(text: str, secrets: list[str]) -> str:
-    """Return *text* without any of *secrets*: botocore's complaints repeat what was passed.
+    """Return *text* without any of *secrets*: botocore's error messages repeat parameters.
 
-    Nor with any other secret of this process, in whatever form the answer repeats it.
+    Other secrets of this process are removed too, in whatever form they occur.
     """
     for secret in secrets:
         if secret:
@@ -58,7 +58,7 @@ def redact(text: str, secrets: list[str]) -> str:
 class _Discreet(logging.Filter):
     """Drops DEBUG records and tracebacks, where botocore logs whole requests; masks secrets.
 
-    Known and closed as is: https://github.com/boto/botocore/issues/2626
+    Known upstream and closed without a fix: https://github.com/boto/botocore/issues/2626
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -74,9 +74,8 @@ _DISCREET = _Discreet()
 def silence() -> None:
     """Keep botocore's DEBUG records and tracebacks out of every log of this process.
 
-    A filter holds where a level would not: `boto3.set_stream_logger` and a later `setLevel` undo a
-    level. It belongs on each logger, since a record passes only the filters of the one it was
-    logged to.
+    A filter, since `boto3.set_stream_logger` or a later `setLevel` would override a level. It is
+    added to each logger, because a record passes only the filters of the logger it was logged to.
     """
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in _LEAKING:

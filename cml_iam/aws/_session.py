@@ -1,4 +1,4 @@
-"""botocore's session: whose credentials, which configuration, how answers are read."""
+"""botocore's session: its credentials, configuration and response parsing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_session(
     session_token: Secret | None = None,
     origin: str = "",
 ) -> Any:
-    """Return botocore's session, which keeps *origin*; see `connect`, also for what it raises."""
+    """Return botocore's session, marked with *origin*; see `connect`, also for its errors."""
     if (access_key is None) != (secret_key is None):
         raise errors.InputError("an access key needs both its id and its secret")
     import botocore.session
@@ -50,11 +50,11 @@ def make_session(
 
 
 def session_like(given: Session) -> Any:
-    """Return botocore's session with the credentials and the region of the boto3 session *given*.
+    """Return a botocore session with the credentials and region of the boto3 session *given*.
 
-    The credentials are the same object, so they are refreshed as *given* refreshes them: of a role
-    that it assumed, of single sign-on, of the instance. Everything else is a session of our own,
-    so that *given* and its clients stay as they are.
+    The credentials are the same object, so *given* refreshes them: an assumed role's, single
+    sign-on's, the instance's. Everything else belongs to a session of our own, so that *given* and
+    its clients stay unchanged.
     """
     session = make_session(given.profile_name if given.profile_name != "default" else None)
     session.register_component("credential_provider", _Given(given))
@@ -62,19 +62,19 @@ def session_like(given: Session) -> Any:
 
 
 class _Given:
-    """A provider of the credentials of *session*: where it fails, the first call says why."""
+    """A provider of the credentials of *session*; if it fails, the first call reports why."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def load_credentials(self) -> Any:
-        """Return them."""
+        """Return the credentials."""
         return self._session.get_credentials()
 
 
 @cache
 def _loader(data_path: str | None) -> Any:
-    """Return what reads botocore's models: EC2's costs half a second, so once per process."""
+    """Return the loader of botocore's models, shared by the process: EC2's takes half a second."""
     from botocore.loaders import create_loader
 
     loader = create_loader(data_path)
@@ -85,7 +85,7 @@ def _loader(data_path: str | None) -> Any:
 
 
 class _Every:
-    """All names."""
+    """A container that contains every name."""
 
     def __contains__(self, name: object) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Where the credentials in use come from, which others they win over, and what is wrong in them."""
+"""Where the current credentials come from, which others they override, and their faults."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a credential comes from: botocore's name of it, and in words.
+    """The origin of a credential: botocore's name for it, and a description.
 
-    *kind* is flag, environment, profile, process, sign-in, role, container or instance.
-    *unused* are places that hold a credential too, and lose.
+    *kind* is flag, environment, profile, process, sign-in, role, container or instance. *unused*
+    are further places that hold a credential and are overridden.
     """
 
     kind: str
@@ -68,10 +68,10 @@ _KINDS: Final = {
 
 
 def find_source(profile: str | None = None) -> Source | None:
-    """Return where the credentials come from that a connection with *profile* uses, or None.
+    """Return the origin of the credentials of a connection with *profile*, or None.
 
-    The secret is not kept. Raises CredentialsError where a source is there and fails, and
-    InputError for files that cannot be read.
+    The secret is not kept. Raises CredentialsError if a provider exists and fails, and InputError
+    for files that cannot be read.
     """
     return source_in(make_session(profile))
 
@@ -79,7 +79,7 @@ def find_source(profile: str | None = None) -> Source | None:
 def source_in(session: Any) -> Source | None:
     """Return where the credentials of *session* come from; see `find_source`.
 
-    They are looked up once: a program or a sign-in that gives them is not asked again.
+    They are loaded once: a credential process or sign-in is not run again.
     """
     loaded = load_credentials(session)
     if loaded is None:
@@ -98,9 +98,10 @@ def source_in(session: Any) -> Source | None:
 
 
 def load_credentials(session: Any) -> tuple[str, Any] | None:
-    """Return botocore's name of the provider and its credential, checked; None without any.
+    """Return botocore's name of the provider and its checked credential; None without any.
 
-    Raises CredentialsError where a provider fails, or for a credential that no header can carry.
+    Raises CredentialsError if a provider fails, or for a credential that cannot be sent in a
+    header.
     """
     try:
         with _asking_on_a_terminal_alone(session):
@@ -122,7 +123,7 @@ def load_credentials(session: Any) -> tuple[str, Any] | None:
 
 @contextmanager
 def _asking_on_a_terminal_alone(session: Any) -> Iterator[None]:
-    """Have an MFA code asked for where nobody can type it unseen raise, before the prompt."""
+    """Raise instead of prompting for an MFA code where typing could not be hidden."""
     if "mfa_serial" not in session.get_scoped_config():
         yield
         return
@@ -149,7 +150,7 @@ _ON_A_TERMINAL: Final = (
 
 
 def _failed(session: Any, error: Exception) -> errors.CredentialsError:
-    """Return what *error* of a provider means; nothing of what the provider answered is shown."""
+    """Translate *error* of a provider, without showing any of the provider's output."""
     source = _in_words(session, _configured(session))
     if isinstance(error, EOFError | GetPassWarning):
         return errors.CredentialsError(
@@ -172,7 +173,7 @@ def _failed(session: Any, error: Exception) -> errors.CredentialsError:
 
 
 def _named(session: Any, failure: errors.CmlIamError) -> errors.CmlIamError:
-    """Return *failure* with the source it is of, where that is not said yet."""
+    """Return *failure* with its source added, if it does not name it yet."""
     named = f"profile `{_profile(session)}`"
     if isinstance(failure, errors.CredentialsError) and named not in failure.message:
         failure.message = f"{_in_words(session, _configured(session))}: {failure.message}"
@@ -181,7 +182,7 @@ def _named(session: Any, failure: errors.CmlIamError) -> errors.CmlIamError:
 
 
 def _check(session: Any, method: str, frozen: Any) -> None:
-    """Raise CredentialsError for a key with a character that breaks the request's header.
+    """Raise CredentialsError for a key with a character that is invalid in a request header.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
     """
@@ -201,7 +202,7 @@ def _check(session: Any, method: str, frozen: Any) -> None:
 
 
 def _wrong_in(value: str) -> str:
-    """Return what no credential has and *value* does, in words that follow its name."""
+    """Describe what is invalid in *value*, as a phrase to follow its name."""
     if value[:1] in ("'", '"') and value[:1]:
         return "is in quotation marks"
     odd = _NOT_VISIBLE_ASCII.search(value)
@@ -235,7 +236,7 @@ def _in_words(session: Any, method: str) -> str:
 
 
 def _configured(session: Any) -> str:
-    """Return botocore's name of the provider that the profile asks for: the one that failed."""
+    """Return botocore's name of the provider that the profile configures: the one that failed."""
     profile = session.get_scoped_config()
     for setting, method in _SETTINGS.items():
         if setting in profile:
@@ -254,7 +255,7 @@ _SETTINGS: Final = {
 
 
 def _unused(method: str, profile: str | None) -> tuple[str, ...]:
-    """Return the places that hold a credential too: what somebody may believe to be in use."""
+    """Return the overridden places that also hold a credential and may be thought to be in use."""
     found = []
     if method != "env" and os.environ.get("AWS_ACCESS_KEY_ID"):
         found.append(f"AWS_ACCESS_KEY_ID of the environment, because profile `{profile}` is named")

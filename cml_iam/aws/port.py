@@ -1,6 +1,7 @@
-"""What we ask of AWS: one call, or all pages of one. Everything above speaks to this port.
+"""The port to AWS: one call, or all pages of one. All other packages use this port.
 
-The real one is `cml_iam.aws.connect(...)`; tests may pass anything with the same three methods.
+`cml_iam.aws.connect(...)` returns the real one; tests may pass anything with the same three
+methods.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who AWS takes us for: sts:GetCallerIdentity."""
+    """The identity that AWS sees: sts:GetCallerIdentity."""
 
     account: str
     arn: str
@@ -23,29 +24,29 @@ class Identity:
 
 
 class Session(Protocol):
-    """What of a `boto3.Session` is used: its credentials, and what it says of region and profile.
+    """The part of a `boto3.Session` that is used: its credentials, region and profile.
 
     https://docs.aws.amazon.com/boto3/latest/reference/core/session.html
     """
 
     @property
     def region_name(self) -> str | None:
-        """The region that clients are made for by default."""
+        """The default region of clients."""
 
     @property
     def profile_name(self) -> str:
-        """The profile, `default` without one."""
+        """The profile; `default` if none was named."""
 
     def get_credentials(self) -> Any:
         """Return the credentials, which may refresh themselves; None if there are none."""
 
 
 class Aws(Protocol):
-    """AWS as one principal sees it. Every method raises the AwsError its failure calls for."""
+    """AWS as seen by one principal. Every method raises the AwsError that fits the failure."""
 
     @property
     def region(self) -> str | None:
-        """The region calls go to when none is named."""
+        """The default region of calls."""
 
     def call(
         self,
@@ -56,10 +57,10 @@ class Aws(Protocol):
         once: bool = False,
         **parameters: Any,
     ) -> dict[str, Any]:
-        """Call *operation* (boto3's spelling, `run_instances`) of *service* and return the answer.
+        """Call *operation* (boto3's spelling, `run_instances`) of *service*; return the response.
 
-        With *once* the request is sent a single time, whatever happens to the answer: for calls
-        that must not be repeated, such as iam:CreateAccessKey.
+        With *once* the request is sent a single time, even if the response is lost: for calls that
+        must not be repeated, such as iam:CreateAccessKey.
         """
 
     def pages(
@@ -71,18 +72,18 @@ class Aws(Protocol):
         region: str | None = None,
         **parameters: Any,
     ) -> Iterator[Any]:
-        """Yield the elements of the list *key* of every page of the answer.
+        """Yield the elements of the list *key* from every page of the response.
 
-        Of EC2's instances the network interfaces and what else `aws._reading.UNREAD` names are left
-        out: nothing reads them, and they are half of what a large fleet costs.
+        EC2 instances lack their network interfaces and the other members in `aws._reading.UNREAD`:
+        nothing uses them, and they are half the cost of listing a large fleet.
         """
 
     def identity(self) -> Identity:
-        """Return who AWS takes us for; raises CredentialsError when it knows nobody."""
+        """Return the identity AWS sees; raises CredentialsError if AWS accepts no credentials."""
 
 
 class Counted:
-    """The port *aws*; *calls* counts what was asked, a list of several pages once."""
+    """Wraps the port *aws*; *calls* counts the requests, a list of several pages once."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -91,7 +92,7 @@ class Counted:
 
     @property
     def region(self) -> str | None:
-        """The region calls go to when none is named."""
+        """The default region of calls."""
         return self._aws.region
 
     def call(
@@ -103,7 +104,7 @@ class Counted:
         once: bool = False,
         **parameters: Any,
     ) -> dict[str, Any]:
-        """Call as the port does, and count it."""
+        """Call through the port, and count it."""
         self._count()
         return self._aws.call(service, operation, region=region, once=once, **parameters)
 
@@ -116,12 +117,12 @@ class Counted:
         region: str | None = None,
         **parameters: Any,
     ) -> Iterator[Any]:
-        """Yield as the port does, and count it once."""
+        """Yield from the port, and count it once."""
         self._count()
         return self._aws.pages(service, operation, key, region=region, **parameters)
 
     def identity(self) -> Identity:
-        """Ask who we are, and count it."""
+        """Ask for the identity, and count it."""
         self._count()
         return self._aws.identity()
 
@@ -152,7 +153,7 @@ _READING = (
 
 
 def is_read(service: str, operation: str, parameters: Mapping[str, Any] | None = None) -> bool:
-    """Say whether the call changes nothing; EC2's DryRun of a change changes nothing either.
+    """Return whether the call changes nothing; a DryRun of a change changes nothing either.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
     """

@@ -1,7 +1,7 @@
-"""AWS's protocols and signatures by botocore's own code, for who answers requests.
+"""AWS's protocols and signatures, from the server's side, through botocore's own code.
 
-What a client needs of them `connect` does; here is the other side of the wire, which the sandbox
-stands on. A *shape* and an *operation* are those of botocore's service models.
+`connect` covers the client's side; the sandbox stands on this one. A *shape* and an *operation*
+belong to botocore's service models.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
 
 def write_request(operation: Any, protocol: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the request that botocore would send: its method, path, query, headers and body.
+    """Return the request that botocore would send: method, path, query, headers and body.
 
-    Raises ValueError for values that *protocol* has no form for.
+    Raises ValueError for values that *protocol* cannot represent.
     """
     from botocore.exceptions import ParamValidationError
     from botocore.serialize import create_serializer
@@ -35,7 +35,7 @@ def write_request(operation: Any, protocol: str, params: Mapping[str, Any]) -> d
 
 
 def read_json_answer(operation: Any, body: bytes) -> dict[str, Any]:
-    """Return the values of a JSON answer to *operation*: with times and bytes."""
+    """Return the values of a JSON response to *operation*, with times and bytes decoded."""
     from botocore.parsers import create_parser
 
     answer = {"body": body, "headers": {}, "status_code": 200}
@@ -45,7 +45,7 @@ def read_json_answer(operation: Any, body: bytes) -> dict[str, Any]:
 
 
 def read_time(value: Any) -> datetime:
-    """Return the time *value*, a number or a text of any of AWS's forms; raises ValueError."""
+    """Parse *value*, a number or a string in any of AWS's timestamp formats; raises ValueError."""
     from botocore.utils import parse_to_aware_datetime
 
     try:
@@ -56,7 +56,7 @@ def read_time(value: Any) -> datetime:
 
 
 def read_cbor(data: bytes) -> Any:
-    """Return the value of the CBOR *data*; a time (tag 1) is a datetime. Raises ValueError."""
+    """Decode the CBOR *data*; a time (tag 1) becomes a datetime. Raises ValueError."""
     from botocore.parsers import ResponseParserError, RpcV2CBORParser
 
     parser = RpcV2CBORParser()
@@ -71,7 +71,7 @@ def read_cbor(data: bytes) -> Any:
 
 
 def write_cbor(shape: Any, value: Any) -> bytes:
-    """Return *value* of *shape* as CBOR."""
+    """Encode *value* of *shape* as CBOR."""
     from botocore.serialize import RpcV2CBORSerializer
 
     # The public method writes a whole request, of an operation; answers have only their shape.
@@ -81,7 +81,7 @@ def write_cbor(shape: Any, value: Any) -> bytes:
 
 
 def write_cbor_error(code: str, message: str) -> bytes:
-    """Return the CBOR of an error answer."""
+    """Return the CBOR encoding of an error response."""
     from botocore.model import ShapeResolver
 
     members = {name: {"shape": "Text"} for name in ("__type", "message")}
@@ -102,8 +102,8 @@ def signature(
 ) -> str:
     """Return the Signature Version 4 of a request.
 
-    *headers* are those that are signed, *payload* is the hash of the body, or what stands for it,
-    *scope* the date, region and service of the credential scope, *stamp* the time that is signed.
+    *headers* are the signed ones, *payload* is the hash of the body or its substitute, *scope* is
+    the date, region and service of the credential scope, and *stamp* is the signed time.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
     """
     from botocore.auth import S3SigV4Auth, SigV4Auth
@@ -128,5 +128,5 @@ def signature(
 
 
 def payload_hash(body: bytes) -> str:
-    """Return how a signature names *body*."""
+    """Return the hash of *body* as used in a signature."""
     return sha256(body).hexdigest()

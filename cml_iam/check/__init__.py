@@ -1,7 +1,7 @@
-"""What is so: one list of checks, each asked of files, an account, or this machine.
+"""One list of checks, each on files, an account, or this machine.
 
-A check asks one question and answers passed, with findings, or not checked. `CHECKS` has them all;
-a command selects some, and lays their answers out:
+A check asks one question; the answer is passed, findings, or not checked. `CHECKS` lists them all;
+a command selects some and presents their answers:
 
     audit           documents.audit_documents, account.audit_account; report.make_report
     doctor          doctor.examine
@@ -9,7 +9,7 @@ a command selects some, and lays their answers out:
     policy verify   verify.verify_offline, verify.verify_live
     bootstrap       standing.read_status, standing.read_drift
 
-Nothing is imported here but the list: what speaks to AWS is loaded by who asks it.
+Only the list is imported here; modules that call AWS are loaded when they are needed.
 """
 
 from cml_iam.check._answer import Answer, Diagnosis, State

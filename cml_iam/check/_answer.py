@@ -1,4 +1,4 @@
-"""What checks answer: results, findings and the evidence for them; answers add up."""
+"""The answers of checks: results, findings and their evidence; answers can be combined."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """How something is: *advice* is not wrong yet, *could not check* is never fine."""
+    """The state of a subject: *advice* is not wrong yet, *could not check* never counts as fine."""
 
     OK = "ok"
     ADVICE = "advice"
@@ -29,7 +29,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """How *subject* is: what was *said* of it, and the *remedy* where there is one.
+    """The state of *subject*: what was *said* about it, and the *remedy* if there is one.
 
     *area* is the id of the check.
     """
@@ -43,7 +43,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one check or several answered: results, findings, and what was seen on the way."""
+    """The answer of one or several checks: results, findings, and what was seen on the way."""
 
     inputs: tuple[Input, ...] = ()
     checks: tuple[Check, ...] = ()
@@ -61,7 +61,7 @@ class Answer:
 
 
 def add_up(answers: Iterable[Answer]) -> Answer:
-    """Return all *answers* as one."""
+    """Combine *answers* into one."""
     return sum(answers, Answer())
 
 
@@ -78,7 +78,7 @@ def finding(
 ) -> AuditFinding:
     """Return a finding of the audit's own *rule*.
 
-    *about* distinguishes findings of one rule at one spot, and must not change from day to day.
+    *about* distinguishes findings of one rule at one place, and must not change from day to day.
     """
     known = audit_rules()[rule]
     return AuditFinding(
@@ -96,7 +96,7 @@ def finding(
 
 
 def linted(found: Finding, check: str, name: str) -> AuditFinding:
-    """Return what lint found in the document *name* as a finding of the audit."""
+    """Return lint's findings in the document *name* as audit findings."""
     place = found.place
     spot = Spot(
         file=place.file if place else name,
@@ -121,7 +121,7 @@ def linted(found: Finding, check: str, name: str) -> AuditFinding:
 def ask_of(
     request: Request, outcome: str, statements: Iterable[str] = (), *, says: str = ""
 ) -> Ask:
-    """Return *request* and its *outcome* as the report keeps them."""
+    """Return *request* and its *outcome* in the report's form."""
     context: dict[str, Any] = {
         key: value if isinstance(value, str) else tuple(value)
         for key, value in sorted(request.context.items())
@@ -138,7 +138,7 @@ def ask_of(
 
 
 def decided(decision: Decision, *, says: str = "") -> Ask:
-    """Return what the engine decided, with the statements that did."""
+    """Return the engine's decision, with the deciding statements."""
     labels = dict.fromkeys(reason.label for reason in decision.statements)
     return ask_of(decision.request, decision.outcome, labels, says=says)
 
@@ -162,7 +162,7 @@ AMBIENT = frozenset(
 
 
 def trimmed(answer: Answer, policies: str) -> Answer:
-    """Return *answer* without the ambient keys that the text of *policies* never asks for."""
+    """Return *answer* without the global context keys that *policies* never mention."""
     asked = policies.lower()
     dropped = frozenset(each for each in AMBIENT if each not in asked)
 
@@ -188,7 +188,7 @@ def trimmed(answer: Answer, policies: str) -> Answer:
 
 
 def numbered(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
-    """Return *findings* with a fingerprint each; equal ones are numbered, in their order."""
+    """Return *findings* with a fingerprint each; identical ones are numbered in order."""
     count: Counter[str] = Counter()
     unique = []
     for each in findings:

@@ -1,4 +1,4 @@
-"""A check: one question, and how it is answered: passed, with findings, or not checked."""
+"""A check: one question, whose answer is passed, findings, or not checked."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ READER: Final = "give who audits the permissions of docs/audit.md, or ask as an 
 class Check:
     """One question.
 
-    It is asked *of* files, an account, or a machine and its credential; of AWS with the credential
-    of *role*, in so many *calls*, in words. The function of its name in *module* of this room
-    answers it. *finds* are the rules of its findings. Where a check that it *needs* has a finding,
-    there is nothing to ask of. One that is *optional* is made where it is asked for.
+    It is asked *of* files, an account, or a machine and its credential, and asks AWS with the
+    credential of *role*; *calls* says in words how many calls that takes. The function of its name
+    in *module* of this package answers it. *finds* are the rules of its findings. If a check that
+    it *needs* has a finding, it is not asked. An *optional* one is made only on request.
     """
 
     id: str
@@ -49,13 +49,13 @@ class Check:
     optional: bool = False
 
     def passed(self, asked: int, detail: str, account: str | None = None) -> CheckResult:
-        """Return the result where nothing was found; *asked* counts the single questions."""
+        """Return the result without findings; *asked* counts the single questions."""
         return CheckResult(
             self.id, self.title, self.group, "passed", asked, detail, None, None, account
         )
 
     def not_checked(self, reason: str, remedy: str | None, account: str | None = None) -> Answer:
-        """Return that the question could not be answered, why, and what would let it be."""
+        """Return that the question could not be answered, why, and how to make it answerable."""
         return Answer(
             checks=(
                 CheckResult(
@@ -71,13 +71,13 @@ class Check:
         )
 
     def finding(self, rule: str, message: str, spot: Spot, **more: Any) -> AuditFinding:
-        """Return a finding of this check; see `finding` for what *more* there is to say."""
+        """Return a finding of this check; *more* goes to `finding`."""
         return finding(rule, message, spot, self.id, **more)
 
     def diagnosis(
         self, subject: str, state: State, said: str, remedy: str | None = None
     ) -> Diagnosis:
-        """Return how *subject* is."""
+        """Return the diagnosis of *subject*."""
         return Diagnosis(self.id, subject, state, said, remedy)
 
     def unknown(self, subject: str, error: CmlIamError, said: str = "") -> Diagnosis:
@@ -89,7 +89,7 @@ class Check:
         return Diagnosis(self.id, subject, State.UNCHECKED, detail, error.remedy)
 
     def known(self, subject: str, look: Callable[[], Iterable[Diagnosis]]) -> tuple[Diagnosis, ...]:
-        """Return what *look* finds; what AWS does not answer could not be checked."""
+        """Return what *look* returns; "could not check" if AWS does not answer."""
         try:
             return tuple(look())
         except AwsError as error:
@@ -97,7 +97,7 @@ class Check:
 
 
 class fact(Generic[_T]):  # noqa: N801 - a decorator, as `property` is
-    """A property that is read once: its value, or the error that kept it from being read."""
+    """A property that is read once: its value, or the error that prevented reading it."""
 
     def __init__(self, read: Callable[[Any], _T]) -> None:
         self.read = read
@@ -120,11 +120,11 @@ class fact(Generic[_T]):  # noqa: N801 - a decorator, as `property` is
 def answers(
     checks: Iterable[Check], scene: Any, account: str | None = None, before: Answer | None = None
 ) -> Answer:
-    """Return the answers of *checks*, asked of *scene* one after another, as one.
+    """Return the combined answers of *checks*, asked of *scene* one after another.
 
-    Each sees the answers *before* it, so that no fault is found twice. Where AWS does not answer,
-    or what is asked of cannot be read, the check is not made. Raises CredentialsError: then there
-    is nobody to ask as.
+    Each sees the answers *before* it, so that no fault is reported twice. A check is not made if
+    AWS does not answer or its subject cannot be read. Raises CredentialsError, since then nothing
+    can be asked.
     """
     whole = before or Answer()
     for check in checks:
@@ -161,21 +161,21 @@ def _function(check: Check) -> Callable[[Check, Any, Answer], Answer]:
 
 
 def reason_of(error: CmlIamError) -> str:
-    """Return in a line why AWS could not be asked."""
+    """Return on one line why AWS could not be asked."""
     if isinstance(error, DeniedError):
         return f"{error.refused} to these credentials"
     return " ".join(error.message.split())
 
 
 def remedy_of(error: CmlIamError) -> str | None:
-    """Return what would let it be asked."""
+    """Return what would make asking possible."""
     if isinstance(error, DeniedError):
         return f"{READER}: `{error.action}`" if error.action else READER
     return error.remedy
 
 
 def with_states(answer: Answer) -> Answer:
-    """Return *answer* with the checks failed that found more than advice."""
+    """Return *answer* with every check marked failed that found more than advice."""
     failed = {each.check for each in answer.findings if each.severity > Severity.INFO}
     checks = tuple(
         with_state(each, "failed") if each.id in failed and each.state == "passed" else each
@@ -187,5 +187,5 @@ def with_states(answer: Answer) -> Answer:
 def with_state(
     result: CheckResult, state: ResultState, reason: str | None = None, remedy: str | None = None
 ) -> CheckResult:
-    """Return *result* in another *state*, with the reason and remedy of one not made."""
+    """Return *result* in another *state*, with the reason and remedy if it was not made."""
     return replace(result, state=state, reason=reason, remedy=remedy)

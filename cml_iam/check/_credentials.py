@@ -1,4 +1,4 @@
-"""The credential in use and the files that hold it: whose it is, and what is wrong with it.
+"""The credential in use and the files that hold it: its owner, and its faults.
 
 Of a secret, the output says only that it exists and is well formed.
 """
@@ -46,7 +46,7 @@ _DELIVER: Final = "put a working key in place: `cml-iam key deliver --to env:.en
 
 
 def credentials(check: Check, scene: Scene, _before: Answer) -> Answer:
-    """Say where the credential comes from, whether AWS takes it, for whom, and how old it is."""
+    """Report the credential's origin, whether AWS accepts it, its owner, and its age."""
     return Answer(diagnoses=tuple(_credentials(check, scene)))
 
 
@@ -75,7 +75,7 @@ def _source(check: Check, source: Source) -> Iterator[Diagnosis]:
 
 
 def _refused(check: Check, scene: Scene, source: Source, failure: CmlIamError) -> Diagnosis:
-    """Return why AWS does not take the credential, as far as anybody can tell."""
+    """Explain, as far as possible, why AWS does not accept the credential."""
     if not isinstance(failure, CredentialsError):
         return check.diagnosis("accepted", State.UNCHECKED, failure.message, failure.remedy)
     said, remedy = failure.message, failure.remedy
@@ -92,7 +92,7 @@ def _refused(check: Check, scene: Scene, source: Source, failure: CmlIamError) -
 
 
 def _key_state(scene: Scene, key_id: str) -> tuple[str, str]:
-    """Tell a deleted key from an inactive one, which AWS answers alike."""
+    """Distinguish a deleted key from an inactive one, for which AWS gives the same error."""
     alike = f"AWS knows no active key `{key_id}`: inactive, deleted, rotated or mistyped"
     if scene.admin is None:
         return f"{alike}; only IAM can say which", f"{_ADMIN}; or {_DELIVER}"
@@ -123,7 +123,7 @@ def _by_keys(scene: Scene, user: str, key_id: str, keys: tuple[KeyInfo, ...]) ->
 
 
 def _user_of(scene: Scene, key_id: str) -> str | None:
-    """Return whose key it is: AWS's word, else the site's user."""
+    """Return the owner of the key according to AWS, otherwise the site's user."""
     if scene.admin is None:
         return None
     try:
@@ -155,7 +155,7 @@ def _accepted(check: Check, scene: Scene, identity: Identity) -> Diagnosis:
 
 
 def _account(check: Check, scene: Scene) -> Iterator[Diagnosis]:
-    """Compare accounts; the id of a key tells its account even where AWS refuses it."""
+    """Compare accounts; a key id reveals its account even if AWS refuses the key."""
     who = scene.who
     account = who.identity.account if who.identity else None
     if account is None and who.source:
@@ -203,7 +203,7 @@ _WRITE: Final = "write a working key into it: `cml-iam key deliver --to env:{pat
 
 
 def files(check: Check, scene: Scene, _before: Answer) -> Answer:
-    """Look at the `.env` and at AWS's own files: who may read them, and whether they are used."""
+    """Check the `.env` file and AWS's own files: who may read them, and whether they are used."""
     return Answer(diagnoses=tuple(_files(check, scene)))
 
 
@@ -219,7 +219,7 @@ def _files(check: Check, scene: Scene) -> Iterator[Diagnosis]:
 
 
 def _privacy(check: Check, path: Path) -> Diagnosis:
-    """Say whether others than the owner may read *path*."""
+    """Report whether users other than the owner may read *path*."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         said = f"open to others ({mode:04o})"

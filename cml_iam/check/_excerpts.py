@@ -1,4 +1,4 @@
-"""The lines of a document that a finding is about, so that a report shows them beside it."""
+"""The lines of a document that a finding is about, to show them in a report."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ Lines = tuple[int, int]
 
 
 def with_excerpts(answer: Answer, texts: Mapping[str, str]) -> Answer:
-    """Return *answer* with the lines of *texts*, by file or ARN, that its findings are about.
+    """Add to the findings of *answer* the lines of *texts* (by file or ARN) they are about.
 
-    A text in which an access key stands is shown nowhere.
+    A text that contains an access key is never shown.
     """
     safe = {name: text for name, text in texts.items() if not secrets_in_text(text)}
     known: dict[str, Mapping[str, Lines]] = {}
@@ -52,14 +52,14 @@ def with_excerpts(answer: Answer, texts: Mapping[str, str]) -> Answer:
 
 
 def document_text(document: PolicyDocument) -> str:
-    """Return a document of an account as people read it, whatever lines it was written in."""
+    """Return an account's document formatted for people, whatever its original layout."""
     if document.located is None:
         return ""
     return json.dumps(document.located.value, indent=2, ensure_ascii=False)
 
 
 def _names(finding: AuditFinding, texts: Mapping[str, str]) -> Sequence[str]:
-    """Return which of *texts* the finding may be in: of a principal, each that it holds."""
+    """Return which *texts* may contain the finding: for a principal, all that it holds."""
     spot = finding.spot
     named = spot.file or spot.resource or ""
     if named in texts:
@@ -95,9 +95,9 @@ def _excerpt(finding: AuditFinding, text: str, statements: Mapping[str, Lines]) 
 
 
 def _deciding(finding: AuditFinding) -> list[str]:
-    """Return the labels of the statements that decide the requests, the last first.
+    """Return the labels of the statements that decide the requests, the last one first.
 
-    Of a sequence the last request is the one that must not be; examples are alike.
+    Of a sequence only the last request counts, since it is the one to prevent; examples all count.
     """
     return [label for ask in reversed(finding.witness) for label in ask.statements]
 
@@ -118,7 +118,7 @@ def _naming(finding: AuditFinding, lines: Sequence[str], within: Lines) -> list[
 
 
 def _statements(text: str) -> Iterator[tuple[str, Lines]]:
-    """Yield label and lines of each statement, wherever in a text in JSON it stands."""
+    """Yield the label and lines of each statement in a JSON text."""
     try:
         located = parse_json(text)
     except DocumentError:
@@ -137,7 +137,7 @@ def _statements(text: str) -> Iterator[tuple[str, Lines]]:
 
 
 def _cut(line: str, column: int) -> str:
-    """Return *line*, or of a long one what stands around *column*."""
+    """Return *line*, or of a long line the part around *column*."""
     if len(line) <= MOST_COLUMNS:
         return line
     start = max(0, min(column - 1 - MOST_COLUMNS // 4, len(line) - MOST_COLUMNS))

@@ -1,4 +1,4 @@
-"""The expectations of a site as a matrix, and what of their failures is a fault of its own."""
+"""The expectations of a site as a matrix, and which of their failures are findings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST_WITNESSES: Final = 5
 def judged(
     authorizer: Authorizer, site: Site, documents: Sequence[PolicyDocument]
 ) -> tuple[Judgement, ...]:
-    """Return the judgements of the expectations of *site*, with hints where some fail."""
+    """Return the judgements of the expectations of *site*, with hints for failures."""
     expectations = derive_expectations(site)
 
     def ruling(request: Request) -> Ruling:
@@ -52,7 +52,7 @@ def matrix_of(
     how: Literal["offline", "live"],
     account: str | None = None,
 ) -> Matrix:
-    """Return *judgements* as permissions by situations; *asker* gives the requests of one."""
+    """Return *judgements* as permissions by situations; *asker* returns the requests of one."""
     cells: dict[tuple[str, str], list[Judgement]] = defaultdict(list)
     for each in judgements:
         cells[_row(each.expectation), each.expectation.situation].append(each)
@@ -67,7 +67,7 @@ def matrix_of(
 
 
 def decided_here(site: Site, attached: Attached, account: str) -> Answer:
-    """Return the matrix as our engine decides what was read: where AWS may not be asked."""
+    """Return the matrix decided by our engine from what was read, without asking AWS."""
     from cml_iam.check.verify import verify_offline
 
     documents, limit = [each.document for each in attached.all], attached.holder.boundary
@@ -78,7 +78,7 @@ def decided_here(site: Site, attached: Attached, account: str) -> Answer:
 
 
 def asks_offline(authorizer: Authorizer) -> Callable[[Judgement], tuple[Ask, ...]]:
-    """Return what gives the requests of a judgement as *authorizer* decides them."""
+    """Return a function that gives the requests of a judgement as *authorizer* decides them."""
 
     def asks(judgement: Judgement) -> tuple[Ask, ...]:
         says = judgement.expectation.description
@@ -100,9 +100,9 @@ def asks_live(judgement: Judgement) -> tuple[Ask, ...]:
 
 
 def telling_requests(judgement: Judgement) -> tuple[Request, ...]:
-    """Return the authorizations that decide the call: those refused, or all where it is allowed.
+    """Return the authorizations that decide the call: the refused ones, or all if allowed.
 
-    Of an allowed call that should be refused, those that the restriction is to refuse.
+    If an allowed call should be refused, return those that the restriction should refuse.
     """
     expectation = judgement.expectation
     if judgement.refused:
@@ -118,9 +118,10 @@ def expectation_findings(
     asker: Callable[[Judgement], tuple[Ask, ...]],
     spot: Spot,
 ) -> tuple[AuditFinding, ...]:
-    """Return the failures that nothing else explains: one finding for what is refused, and one
-    for each set of statements that allow what they should not.
-    """  # noqa: D205 - one sentence
+    """Return findings for the failures that nothing else explains.
+
+    One finding covers all that is refused; each set of statements that allow too much has its own.
+    """
     refused = [each for each in failed if each.answer == "refused"]
     allowed: dict[tuple[str, ...], list[Judgement]] = defaultdict(list)
     for each in failed:
@@ -144,7 +145,7 @@ def expectation_findings(
 def _witness(
     group: Sequence[Judgement], asker: Callable[[Judgement], tuple[Ask, ...]]
 ) -> tuple[Ask, ...]:
-    """Return a request of each situation first, then of others, not too many."""
+    """Return one request of each situation first, then further ones, up to a limit."""
     first = {each.expectation.situation: each for each in reversed(group)}
     firsts = {id(each) for each in first.values()}
     chosen = sorted(group, key=lambda each: id(each) not in firsts)
@@ -171,7 +172,7 @@ def _cell(
     judgements: Sequence[Judgement],
     asker: Callable[[Judgement], tuple[Ask, ...]],
 ) -> Cell:
-    """Return a cell: of several calls the first that is wrong tells, then one that is unknown."""
+    """Return a cell; of several calls the first wrong one decides, then the first unknown one."""
     by_verdict = sorted(judgements, key=lambda each: _ORDER[each.verdict])
     telling = by_verdict[0]
     met = {"holds": True, "fails": False, "unchecked": None}[telling.verdict]

@@ -1,4 +1,4 @@
-"""The access keys of the manager: how many, how old, how used."""
+"""The manager's access keys: their number, age and use."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _ROTATION: Final = "cml-iam:rotation"
 
 
 def over_age(age: timedelta) -> bool:
-    """Say whether an access key of this *age* is older than one may become; whole days count."""
+    """Return whether an access key of this *age* exceeds the allowed age, in whole days."""
     return age.days > MAX_KEY_AGE.days
 
 
 def keys(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """List the keys of the site's user, and say what is wrong with each.
+    """List the access keys of the site's user with their faults.
 
-    A key has at most one fault of its own; a second active key is the user's. While a rotation is
-    under way, which the user's tags tell, two keys are as it should be.
+    A key has at most one fault of its own; a second active key counts as the user's fault. During a
+    rotation, which the user's tags record, two keys are expected.
     """
     user, account, now = scene.site.user, scene.account, scene.now
     if user is None:
@@ -74,7 +74,7 @@ def _findings(check: Check, line: KeyLine, scene: AccountScene) -> list[AuditFin
 
 
 def _fault(line: KeyLine, account: str, now: datetime) -> tuple[str, str, str | None]:
-    """Return the rule, the words and the remedy for what is most wrong with a key."""
+    """Return the rule, the message and the remedy for the worst fault of a key."""
     key, owner, used = line.id, account_of(line.id), line.last_used
     if owner is not None and owner != account:
         return "CML806", f"the key `{key}` belongs to account {owner}", None

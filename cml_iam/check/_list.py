@@ -1,7 +1,7 @@
-"""Every check there is, in the order in which they are asked.
+"""Every check, in the order they run.
 
-A command is a selection of this list and a layout of the answers. A new check is a row here, and
-a function of its name in the module that the row names: see docs/contributing.md.
+A command selects from this list and presents the answers. To add a check, add a row here and a
+function of its name in the row's module: see docs/contributing.md.
 """
 
 from __future__ import annotations
@@ -219,5 +219,5 @@ SKIPPABLE: Final = tuple(
 
 
 def check_named(id_: str) -> Check:
-    """Return the check with this id; raises KeyError for one that is not in the list."""
+    """Return the check with this id; raises KeyError if it is not in the list."""
     return {each.id: each for each in (*CHECKS, WAIVERS)}[id_]

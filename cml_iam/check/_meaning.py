@@ -1,4 +1,4 @@
-"""Policies by what they permit: beside the rendered ones, and beside what the site promises."""
+"""Compare policies by what they permit: with the rendered ones, and with the site's promises."""
 
 from __future__ import annotations
 
@@ -32,12 +32,10 @@ def compared(
     name: str,
     partition: str = "",
 ) -> Answer:
-    """Return how the documents *there*, called *name*, differ from those *rendered*, by meaning.
+    """Return how the documents *there*, called *name*, differ by meaning from *rendered*.
 
-    The account is in *partition*, if that is known.
-
-    One finding, whatever the number of differences: of what is permitted beyond, else of what is
-    refused, else that it could not be decided whether both mean the same.
+    *partition* is the account's partition, if known. However many differences there are, the result
+    is one finding: extra permissions come first, then missing ones, then doubts about equivalence.
     """
     comparison = differences(policies_of(rendered, partition), policies_of(there, partition))
     if comparison.verdict == "same":
@@ -49,24 +47,24 @@ def compared(
 def beyond(
     without: Sequence[PolicyDocument], extra: Sequence[PolicyDocument], partition: str
 ) -> Comparison:
-    """Return what *extra* permits that the policies *without* it do not, in *partition*."""
+    """Return what *extra* permits beyond the policies *without* it, in *partition*."""
     both = policies_of((*without, *extra), partition)
     return differences(policies_of(without, partition), both)
 
 
 def shown(comparison: Comparison) -> tuple[Difference, ...]:
-    """Return the differences to show: what is permitted beyond first, unlisted actions last."""
+    """Return the differences to show: extra permissions first, unlisted actions last."""
     ranked = sorted(comparison.differences, key=lambda each: (not wider(each), each.unlisted))
     return tuple(ranked[:MOST_CHANGES])
 
 
 def wider(difference: Difference) -> bool:
-    """Say whether the difference is something that is permitted beyond."""
+    """Return whether the difference is an extra permission."""
     return difference.change in WIDER
 
 
 def doubt(comparison: Comparison) -> str:
-    """Return what could not be decided about *comparison*, in words; empty if nothing."""
+    """Describe what could not be decided about *comparison*; empty if nothing."""
     reasons = [f"{each}: {comparison.verdicts[each].reason}" for each in comparison.undecided]
     return f"could not decide whether any request is {'; or '.join(reasons)}" if reasons else ""
 
@@ -125,10 +123,10 @@ def _ask(difference: Difference, side: Answered, says: str) -> Ask:
 
 
 def proved(check: Check, site: Site, policies: Policies, spot: Spot, *, explained: bool) -> Answer:
-    """Prove what the restrictions of *site* promise of *policies*, which are at *spot*.
+    """Prove what the restrictions of *site* promise about *policies*, located at *spot*.
 
-    Where it is *explained* by something else that was found, a broken promise is no fault of its
-    own, and the check alone says how many there are.
+    If another finding has *explained* it, a broken promise is not a finding of its own; the check
+    only counts it.
     """
     from cml_iam.prove import prove_site
 

@@ -1,4 +1,4 @@
-"""Permissions as AWS sees them: asked of its simulator, and used for real by dry runs."""
+"""Permissions according to AWS: asked of its simulator, and tried with dry runs."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _GIVE_MANAGER: Final = (
 def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
     """Ask the simulator every expectation.
 
-    What findings *before* explain, drift or something else the principal holds, is one fault and
-    is not found again: our engine is asked the same about what was read.
+    A failure that earlier findings explain, such as drift or another policy of the principal, is
+    not reported again: our engine decides the same request from what was read.
     """
     site, account, attached = scene.site, scene.account, scene.attached_if_read
     expectations = derive_expectations(site)
@@ -62,15 +62,15 @@ def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
 
 
 def _documents(attached: Attached | None) -> tuple[PolicyDocument, ...] | None:
-    """Return everything that applies to the principal, None where it could not be read."""
+    """Return everything that applies to the principal, or None if not all could be read."""
     return None if attached is None else tuple(each.document for each in attached.with_boundary)
 
 
 def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
-    """Use every permission as the manager, by DryRun and reading; changes nothing.
+    """Use every permission as the manager, by DryRun and reads; changes nothing.
 
-    What cannot be tried in a region of the site, as without a worker there, makes the check one
-    not made. What the simulator said to be refused is found already.
+    If something cannot be tried in a region, for example because there is no worker, the check
+    counts as not made. Refusals that the simulator already reported are not repeated.
     """
     site, account = scene.site, scene.account
     if scene.manager is None:
@@ -110,7 +110,7 @@ def _made(health: Health) -> int:
 
 
 def _lost(health: Health, refused: frozenset[str]) -> tuple[str, str | None] | None:
-    """Return why something could not be tried in a region, and what to do; None where all was."""
+    """Return why something in a region could not be tried, and what to do; else None."""
     lost = [each for each in health.having(Verdict.UNCHECKED) if each.action not in refused]
     if not lost:
         return None
@@ -122,7 +122,7 @@ def _lost(health: Health, refused: frozenset[str]) -> tuple[str, str | None] | N
 
 
 class _Explained:
-    """Says whether a failure is the doing of a fault that was found."""
+    """Says whether a fault that was found explains a failure."""
 
     def __init__(self, attached: Attached | None, faults: Sequence[AuditFinding]) -> None:
         self._rules = frozenset(each.rule for each in faults)
@@ -159,7 +159,7 @@ def _answer(authorizer: Authorizer, judgement: Judgement) -> str:
 
 
 def _refused(before: Answer) -> frozenset[str]:
-    """Return the permissions that AWS's simulator refuses the manager in its own work."""
+    """Return the permissions of its normal work that AWS's simulator refuses the manager."""
     return frozenset(
         cell.permission
         for matrix in before.matrices

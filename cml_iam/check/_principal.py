@@ -1,4 +1,4 @@
-"""What the principal of an account holds, beside what the site renders for it."""
+"""What the principal of an account holds, compared with what the site renders for it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def inputs_of(attached: Attached, account: str) -> tuple[Input, ...]:
-    """Return the documents that were read, each by its ARN."""
+    """Return the documents that were read, each with its ARN."""
     return tuple(
         Input(each.arn or f"{attached.holder.arn}#{each.name}", "live", _digest(each), account)
         for each in attached.with_boundary
@@ -44,12 +44,12 @@ def inputs_of(attached: Attached, account: str) -> tuple[Input, ...]:
 
 
 def text_of(attached: Attached) -> str:
-    """Return everything that the principal's policies say, as one text to search."""
+    """Return all the principal's policies as one text to search."""
     return "\n".join(canonical(each.document) for each in attached.with_boundary)
 
 
 def texts_of(attached: Attached) -> dict[str, str]:
-    """Return the documents that were read as people read them, by the names of `inputs_of`."""
+    """Return the documents that were read, formatted for people, by the names of `inputs_of`."""
     return {
         each.arn or f"{attached.holder.arn}#{each.name}": document_text(each.document)
         for each in attached.with_boundary
@@ -61,7 +61,7 @@ def _digest(held: Held) -> str:
 
 
 def drift(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Compare the site's own policies, guard and boundary with the rendered ones, by meaning."""
+    """Compare the site's policies, guardrail and boundary with the rendered ones, by meaning."""
     site, account, attached, rendered = scene.site, scene.account, scene.attached, scene.rendered
     arn, boundary = attached.holder.arn, attached.holder.boundary
     pairs: list[tuple[str, Sequence[PolicyDocument], Sequence[PolicyDocument]]] = []
@@ -97,7 +97,7 @@ def drift(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 def attachments(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Say of everything else that the principal holds what it permits beyond the site."""
+    """Report what each further policy of the principal permits beyond the site."""
     attached = scene.attached
     findings = tuple(_extra(check, scene, each) for each in attached.extra)
     detail = f"{len(attached.all)} policies read, {len(attached.extra)} not of the site"
@@ -125,7 +125,7 @@ def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
 
 
 def _by_weight(difference: Difference) -> tuple[bool, bool, bool]:
-    """Put first what no statement of the site names, then what the manager never needs."""
+    """Sort what no statement of the site names first, then what the manager never needs."""
     known = load_catalogue().actions
     needed = all(each in known for each in difference.actions)
     return difference.unlisted, not difference.others, needed
@@ -144,7 +144,7 @@ def _take_away(site: Site, held: Held) -> str:
 
 
 def quarantine(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Look for AWS's own quarantine policy."""
+    """Look for AWS's quarantine policy."""
     attached = scene.attached
     spot = Spot(resource=attached.holder.arn, account=scene.account)
     findings = tuple(
@@ -155,9 +155,9 @@ def quarantine(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 def boundary(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Say whether the site's boundary or guard holds whatever else is attached later.
+    """Report whether the site's boundary or guardrail limits anything attached later.
 
-    Of each of the two that is not there AWS is asked whether it was made and left, or taken off.
+    For each one that is missing, ask AWS whether it exists but is not attached, or was detached.
     """
     site, attached = scene.site, scene.attached
     if not site.restrict.active:
@@ -200,9 +200,9 @@ def _is_there(aws: Aws, arn: str) -> bool:
 
 
 def proof(check: Check, scene: AccountScene, before: Answer) -> Answer:
-    """Prove the site's promises of everything that the principal holds, in its boundary.
+    """Prove the site's promises over everything the principal holds, within its boundary.
 
-    Where its policies are not the site's, that is what is wrong, and said already.
+    If its policies are not the site's, that is already the finding.
     """
     if scene.profile == "base":  # which promises no restriction
         return Answer()

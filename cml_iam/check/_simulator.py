@@ -1,9 +1,9 @@
-"""Puts questions to iam:SimulatePrincipalPolicy and reads the answers.
+"""Ask iam:SimulatePrincipalPolicy, and read the answers.
 
-One call of the API has one context for all of its actions and resources, so questions are grouped
-by context; and because only the keys that some policy mentions can matter, the rest are left out
-first, which makes most contexts equal. Not in an organization: its service control policies, which
-nobody but the simulator reads, may mention any.
+One API call has one context for all its actions and resources, so questions are grouped by context.
+Only keys that some policy mentions can matter; leaving out the others first makes most contexts
+equal. In an organization no key is left out, because its service control policies, which only the
+simulator can read, may mention any key.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 """
@@ -46,10 +46,10 @@ _TYPES: Final = {
 
 
 class _Together:
-    """Questions that one context answers: it has what each needs, and lacks what each must lack.
+    """Questions that share one context: it has the keys each needs, and lacks those each must lack.
 
-    A key that no statement about a question mentions decides nothing about it, so that it does not
-    mind the keys that others of the call need.
+    A key that no statement about a question mentions cannot change its answer, so it may be present
+    for the sake of the call's other questions.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class _Together:
         self.asked: dict[tuple[Question, Frame], None] = {}
 
     def takes(self, question: Question, frame: Frame, keys: frozenset[str]) -> bool:
-        """Add the question where it fits; *keys* are those that matter to it."""
+        """Add the question if it fits; *keys* are those that matter to it."""
         has = {key.lower(): (key, value) for key, value in frame}
         for key, (_, value) in has.items():
             if key in self.absent or (key in self.context and self.context[key][1] != value):
@@ -74,8 +74,8 @@ class _Together:
 class Simulator:
     """Collects the simulator's answers.
 
-    *keys* gives the condition keys, in lower case, that a question is asked with. *doubts* tells
-    which of the keys that AWS misses leave an answer undecided.
+    *keys* returns the condition keys, in lower case, to ask a question with. *doubts* returns those
+    keys missing at AWS that leave an answer undecided.
     """
 
     def __init__(self, aws: Aws, principal_arn: str, keys: KeysOf, doubts: Doubts) -> None:
@@ -93,7 +93,7 @@ class Simulator:
             self._call(actions, resources, group)
 
     def ask_outside_organizations(self, requests: Iterable[Request]) -> bool:
-        """Ask as `ask` does, but end with False once an answer shows an organization."""
+        """Ask as `ask` does, but stop and return False once an answer reveals an organization."""
         for actions, resources, group in self._calls(requests):
             self._call(actions, resources, group)
             if self.in_organization:
@@ -101,21 +101,21 @@ class Simulator:
         return True
 
     def ruling(self, request: Request) -> Ruling:
-        """Return AWS's answer for *request*; unknown when there was none, or none that counts."""
+        """Return AWS's answer for *request*; unknown if there is none, or none that counts."""
         asked = (request.action, request.resource), self._frame(request)
         if self._doubted.get(asked):
             return Ruling(None)
         return self._answers.get(asked, Ruling(None))
 
     def doubted(self, requests: Iterable[Request]) -> tuple[str, ...]:
-        """Return the keys without which AWS's answers for *requests* do not count."""
+        """Return the missing keys that make AWS's answers for *requests* unreliable."""
         asked = (((each.action, each.resource), self._frame(each)) for each in requests)
         return tuple(dict.fromkeys(key for each in asked for key in self._doubted.get(each, ())))
 
     def _calls(
         self, requests: Iterable[Request]
     ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], _Together]]:
-        """Yield actions, resources, and the questions that their call answers."""
+        """Yield actions, resources, and the questions that each call answers."""
         groups: list[_Together] = []
         asked = {
             ((request.action, request.resource), self._frame(request)): None for request in requests
@@ -179,10 +179,10 @@ _REFUSES_TO_SIMULATE: Final = frozenset({"InvalidInput", "PolicyEvaluation"})
 def _products(
     questions: Iterable[Question],
 ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Yield (actions, resources) whose products hold all questions, in few calls.
+    """Yield (actions, resources) whose products cover all questions, in few calls.
 
-    The API answers every action for every resource of a call; what nobody asked is not looked at.
-    "*" means "no resource given" and cannot stand beside ARNs. Services are kept apart.
+    The API answers every action for every resource of a call; extra answers are ignored. "*" means
+    "no resource given" and cannot be combined with ARNs. Each call has the actions of one service.
     """
     groups: dict[tuple[str, bool], list[Question]] = {}
     for action, resource in questions:
@@ -196,10 +196,10 @@ def _products(
 def _read(
     results: Iterable[Mapping[str, Any]], resources: tuple[str, ...]
 ) -> Iterator[tuple[Question, Ruling, Sequence[str]]]:
-    """Yield questions, their answers, and the keys that AWS misses, from both shapes of the API.
+    """Yield questions, answers, and the keys AWS misses, from both response shapes of the API.
 
-    Before 2026-07-30 one result for each action and resource, since then one for each action with
-    the resources' own results inside.
+    Before 2026-07-30 there was one result for each action and resource; since then there is one for
+    each action, with the resources' results inside.
     """
     for result in results:
         action = result["EvalActionName"]
@@ -258,13 +258,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 
 
 def every_key(requests: Iterable[Request]) -> KeysOf:
-    """Return what gives, for any question, all keys that *requests* have."""
+    """Return a function that returns, for any question, all keys that *requests* have."""
     every = _keys_of(requests)
     return lambda _: every
 
 
 def keys_mentioned(policies: Sequence[PolicyDocument]) -> KeysOf:
-    """Return what gives the keys that statements about a question mention."""
+    """Return a function that returns the keys which statements about a question mention."""
     mentioned = [
         (each, frozenset(map(str.lower, context_keys([replace(policy, statements=(each,))]))))
         for policy in policies
@@ -279,19 +279,19 @@ def keys_mentioned(policies: Sequence[PolicyDocument]) -> KeysOf:
 
 
 def keys_that_matter(mentioned: KeysOf) -> KeysOf:
-    """Return what gives the keys a question is asked with, where policies mention *mentioned*."""
+    """Return the keys function for `Simulator`, for policies that mention *mentioned*."""
     return lambda question: _ALWAYS | mentioned(question)
 
 
 class Doubts:
     """Which keys that AWS misses leave a question undecided.
 
-    MissingContextValues names the keys of all policies of the principal that the call did not
-    give, whatever their statements are about; those of service control policies it never names.
+    MissingContextValues names the keys of all the principal's policies that the call did not give,
+    whatever their statements are about; it never names those of service control policies.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_EvaluationResult.html
 
-    A key that some of *requests* has is known: where another lacks it, so does the real call. None
-    for *mentioned*: the policies are not known, and any statement may be about any question.
+    A key that any of *requests* has is known: if another request lacks it, so does the real call.
+    *mentioned* is None if the policies are not known; then any statement may be about any question.
     """
 
     def __init__(
@@ -303,7 +303,7 @@ class Doubts:
         self._mentioned = mentioned
 
     def about(self, question: Question, missing: Iterable[str]) -> tuple[str, ...]:
-        """Return those of the *missing* keys that may decide *question*, unknown to all."""
+        """Return the *missing* keys that may decide *question* and that no request has."""
         return tuple(
             key
             for key in missing
@@ -312,7 +312,7 @@ class Doubts:
         )
 
     def _is_known(self, key: str) -> bool:
-        """Say whether *key* is known; the tags that a call sends always are, all of them."""
+        """Return whether *key* is known; all tags that a call sends always are."""
         return key in self._known or key == "aws:tagkeys" or key.startswith("aws:requesttag/")
 
 
@@ -321,7 +321,7 @@ def _keys_of(requests: Iterable[Request]) -> frozenset[str]:
 
 
 def _is_about(statement: Statement, question: Question) -> bool:
-    """Say whether *statement* may decide *question*; where it is not certain, it may."""
+    """Return whether *statement* may decide *question*; if in doubt, True."""
     action, resource = question
     named = statement.action is None or any(
         pattern_matches(each, action, ignore_case=True) for each in statement.action

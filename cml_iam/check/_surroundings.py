@@ -1,4 +1,4 @@
-"""What surrounds the manager: the endpoints, the clock, the regions, and the data of AWS."""
+"""The manager's surroundings: endpoints, clock, regions, and the service reference."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NTP: Final = "set this machine's clock: enable NTP (`timedatectl set-ntp true`)
 
 
 def endpoint(check: Check, scene: Scene, _before: Answer) -> Answer:
-    """Say what answers for each service."""
+    """Report what answers at each service's endpoint."""
     return Answer(
         diagnoses=tuple(
             _answering(check, scene, greeting)
@@ -73,7 +73,7 @@ def _set_by(scene: Scene, service: str) -> str:
 
 
 def clock(check: Check, scene: Scene, _before: Answer) -> Answer:
-    """Compare this machine's clock with what the endpoint's answers say."""
+    """Compare this machine's clock with the time in the endpoint's responses."""
     times = [
         each.ahead
         for each in scene.greetings.values()
@@ -103,7 +103,7 @@ def _length(time: timedelta) -> str:
 
 
 def regions(check: Check, scene: Scene, _before: Answer) -> Answer:
-    """Say whether each region is there and enabled for the account."""
+    """Report whether each region exists and is enabled for the account."""
     if scene.who.identity is None:
         said = "nobody is signed in to ask"
         return Answer(diagnoses=(check.diagnosis("regions", State.UNCHECKED, said),))
@@ -111,7 +111,7 @@ def regions(check: Check, scene: Scene, _before: Answer) -> Answer:
 
 
 def _regions(check: Check, scene: Scene) -> Iterator[Diagnosis]:
-    """Ask for all regions, those not enabled too.
+    """Return all regions, including those not enabled.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
     """
@@ -132,7 +132,7 @@ def _region(check: Check, name: str, status: str | None) -> Diagnosis:
 
 
 def data(check: Check, scene: Scene, _before: Answer) -> Answer:
-    """Say how old the data of AWS's actions are, and which versions are at work."""
+    """Report how old the service reference is, and which versions are in use."""
     said = f"cml-iam {__version__}, botocore {version('botocore')}"
     versions = f"{said}, Python {platform.python_version()}"
     age = _data_age(check, date.fromisoformat(updated()), scene.now().date())

@@ -1,4 +1,4 @@
-"""What single files are looked through for: lint's findings, open sizes, and access keys."""
+"""The checks of single files: lint's findings, unlimited sizes, and access keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def lint_many(
     check: Check, policies: Sequence[Policy], kind: Kind, *, together: bool, processes: int
 ) -> list[AuditFinding]:
-    """Judge *policies*, all of one *kind*, on as many *processes*; see `lint_subjects`."""
+    """Lint *policies*, all of one *kind*, with up to *processes* processes; see `lint_subjects`."""
     subjects = [each.subject or plain_subject(each.name, each.text) for each in policies]
     findings = lint_subjects(subjects, kind=kind, together=together, processes=processes)
     # Findings are named by the file of their place, which a policy of a plan is named by, too.
@@ -42,7 +42,7 @@ def lint_many(
 
 
 def _sizes(check: Check, policy: Policy) -> Iterator[AuditFinding]:
-    """Yield open sizes at their places in the file."""
+    """Yield unlimited sizes at their places in the file."""
     for finding in _open_sizes(check, policy):
         spot, subject = finding.spot, policy.subject
         if subject and subject.readings and spot.line and spot.column:
@@ -58,9 +58,9 @@ _WIDE: Final = re.compile(r'"[a-z0-9-]+\.\*"')
 
 
 def _open_sizes(check: Check, policy: Policy) -> Iterator[AuditFinding]:
-    """Yield a finding for each Allow that admits instance types by `family.*`.
+    """Yield a finding for each Allow that permits instance types by `family.*`.
 
-    What the site itself asks for is no finding: see the role of a policy.
+    There is no finding if the site itself asks for it: see the role of a policy.
     """
     if policy.role is not None or not (
         _WIDE.search(policy.text) and _TYPE_KEY in policy.text.lower()
@@ -113,7 +113,7 @@ _EXAMPLE: Final = "EXAMPLE"
 
 
 def secrets_in(check: Check, given: Given) -> Iterator[AuditFinding]:
-    """Yield a finding for every access key that stands in the file with a secret; never shows it.
+    """Yield a finding for every access key in the file with its secret; never shows the secret.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
     """
@@ -128,7 +128,7 @@ def secrets_in(check: Check, given: Given) -> Iterator[AuditFinding]:
 
 
 def secrets_in_text(text: str) -> dict[str, tuple[int, str]]:
-    """Return each access key that stands in *text* with a secret: where first, and the secret."""
+    """Return each access key in *text* that has a secret: its first place, and the secret."""
     secrets: dict[str, tuple[int, str]] = {}
     for match in _ID.finditer(text):
         near = text[max(0, match.start() - _NEAR) : match.end() + _NEAR]
@@ -158,5 +158,5 @@ def _secret_finding(check: Check, key: str, secret: str, spot: Spot) -> AuditFin
 
 
 def _random(text: str) -> bool:
-    """Say whether *text* has what a secret of 40 characters never lacks, and a digest always."""
+    """Return whether *text* has what every 40-character secret has, and a digest never has."""
     return any(each.isupper() for each in text) and any(each.islower() for each in text)

@@ -1,4 +1,4 @@
-"""Permissions granted and not used, action by action, as IAM keeps track of it.
+"""Permissions granted but not used, action by action, as tracked by IAM.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html
 """
@@ -33,10 +33,10 @@ _PAUSE: Final = 0.5
 
 
 def last_accessed(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Say which permissions of the site were not used for 90 days.
+    """Report which permissions of the site were not used for 90 days.
 
-    IAM tracks only some actions individually; of the others only the number is known.
-    Attempts that were refused count as use there.
+    IAM tracks only some actions individually; the others are only counted. Refused attempts count
+    as use.
     """
     return usage_of(check, scene.aws, scene.site, scene.account, scene.now)
 
@@ -49,7 +49,7 @@ def usage_of(
     now: datetime,
     pause: Callable[[float], None] = time.sleep,
 ) -> Answer:
-    """Return what `last_accessed` does; *pause* waits for IAM to have the answer ready."""
+    """Do the work of `last_accessed`; *pause* waits until IAM has the answer ready."""
     arn = site.principal_arn
     job = aws.call(
         "iam", "generate_service_last_accessed_details", Arn=arn, Granularity="ACTION_LEVEL"
@@ -89,7 +89,7 @@ def usage_of(
 def _answer(
     aws: Aws, job: str, pause: Callable[[float], None]
 ) -> tuple[Mapping[str, Any], ...] | None:
-    """Return the services of the finished job, None where it does not finish in time."""
+    """Return the services of the finished job, or None if it does not finish in time."""
     waited = 0.0
     services: list[Mapping[str, Any]] = []
     marker: dict[str, Any] = {}
@@ -117,7 +117,7 @@ def _tracked(services: Sequence[Mapping[str, Any]]) -> list[tuple[str, datetime 
 
 
 def _idle_services(services: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """Return the services that were not used at all: then AWS lists none of their actions."""
+    """Return the services that were not used at all, for which AWS lists no actions."""
     return frozenset(
         each["ServiceNamespace"]
         for each in services
@@ -141,10 +141,10 @@ def _is_unused(used: datetime | None, now: datetime) -> bool:
 def _idle_grants(
     check: Check, site: Site, unused: Sequence[Unused], account: str
 ) -> tuple[AuditFinding, ...]:
-    """Return a finding for each unused permission that a site may do without.
+    """Return a finding for each unused permission that is optional for a site.
 
-    The documented permissions are what the manager is made for; that nobody terminated a worker
-    lately is no fault, so they only stand in the list.
+    The manager needs the documented permissions: not having terminated a worker lately is no fault,
+    so those only appear in the list.
     """
     optional = {each.action for each in load_catalogue().granted(site.grant.active)}
     spot = Spot(resource=site.principal_arn, account=account)

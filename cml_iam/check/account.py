@@ -1,4 +1,4 @@
-"""An account as the checks see it: each fact is read once, when the first check needs it."""
+"""An account as the checks see it: each fact is read once, when a check first needs it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Account, Answer]:
-    """Audit the account that *aws* speaks to; only reads, and says how many calls it took.
+    """Audit the account of *aws*; only reads, and records how many calls it took.
 
-    Raises AwsError where AWS does not even say who we are.
+    Raises AwsError if AWS does not answer even the question of identity.
     """
     counted = Counted(aws)
     manager = Counted(asked.manager) if asked.manager else None
@@ -49,7 +49,7 @@ def audit_account(aws: Aws, asked: Live, name: str | None = None) -> tuple[Accou
 
 
 def identity(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Say whose credentials these are, and whether they are of the site's account."""
+    """Report whose credentials these are, and whether they belong to the site's account."""
     account, site = scene.account, scene.site
     result = check.passed(1, scene.identity.arn, account)
     if account == site.account:
@@ -60,7 +60,7 @@ def identity(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 def principal(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Look whether the site's user or role is there."""
+    """Check that the site's user or role exists."""
     arn, account = scene.site.principal_arn, scene.account
     result = check.passed(1, arn, account)
     try:

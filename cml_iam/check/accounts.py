@@ -1,4 +1,4 @@
-"""Many accounts: a role assumed in each, several at a time, one report.
+"""Audit many accounts: assume a role in each, several at a time, for one report.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/tutorial_cross-account-with-roles.html
 """
@@ -34,7 +34,7 @@ _LINE: Final = re.compile(r"([0-9]{12})(?:[\s,;]+(.+))?")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An account to be audited, and what it is called."""
+    """An account to audit, and its name."""
 
     id: str
     name: str | None = None
@@ -51,7 +51,7 @@ class TemporaryKey:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How other accounts are entered: the *role* there (with its path), and how to sign in."""
+    """How to enter other accounts: the *role* there (with its path), and how to sign in."""
 
     sign_in: Callable[[TemporaryKey], Aws]
     role: str = DEFAULT_ROLE
@@ -60,9 +60,10 @@ class Way:
 
 
 def read_targets(text: str, name: str) -> tuple[Target, ...]:
-    """Return the accounts a file lists: an id a line, with what it is called after it, or not.
+    """Return the accounts listed in a file: one id per line, optionally followed by a name.
 
-    `#` begins a comment. Raises DocumentError for any other line, InputError for no account.
+    `#` begins a comment. Raises DocumentError for any other line, InputError if there is no
+    account.
     """
     targets: dict[str, Target] = {}
     problems = []
@@ -82,9 +83,9 @@ def read_targets(text: str, name: str) -> tuple[Target, ...]:
 
 
 def list_organization(aws: Aws) -> tuple[Target, ...]:
-    """Return the active accounts of the organization, by id; the caller must be its manager.
+    """Return the organization's active accounts by id; needs its management account.
 
-    Raises InputError where there is none: an audit of nothing would say that all is well.
+    Raises InputError if there are none, since an audit of nothing would look like success.
     https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
     """
     listed = aws.pages("organizations", "list_accounts", "Accounts")
@@ -107,10 +108,10 @@ def audit_accounts(
 ) -> Iterator[tuple[Account, Answer]]:
     """Audit *targets*, several at a time; yield each as it stands in their order.
 
-    The site of *asked* stands for each of them, with its own account. One that cannot be entered
-    is an account not checked, and does not stop the others; *report* is told of each when it is
-    done. Of a matrix only what is not as expected is kept, so that the memory does not grow with
-    the number of accounts. Raises AwsError where AWS does not say who we are.
+    The site in *asked* applies to each account, with that account's id. An account that cannot be
+    entered counts as not checked and does not stop the others; *report* is called for each when it
+    is done. Matrices keep only unexpected cells, so that memory does not grow with the number of
+    accounts. Raises AwsError if AWS does not answer the question of identity.
     """
     here = aws.identity().account
 
@@ -168,7 +169,7 @@ def _lost(target: Target, asked: Live, calls: int, error: CmlIamError) -> Accoun
 
 
 def kept(answer: Answer) -> Answer:
-    """Return *answer* with only those cells of its matrices that are not as expected."""
+    """Return *answer* with only the unexpected cells of its matrices."""
     matrices = (
         replace(each, cells=tuple(cell for cell in each.cells if cell.met is not True))
         for each in answer.matrices

@@ -1,4 +1,4 @@
-"""What keeps the manager from its work, and what to do about it: troubleshooting as code.
+"""What prevents the manager from working, and what to do about it: troubleshooting as code.
 
 for each in examine(scene):
     each.state, each.subject, each.said, each.remedy
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """The credential in use, and whom AWS takes it for, or why for nobody."""
+    """The credential in use, and the identity AWS sees, or why there is none."""
 
     source: Source | None
     identity: Identity | None = None
@@ -43,9 +43,9 @@ class Who:
 class Scene:
     """A machine, its credential and the manager; each fact is read once.
 
-    *manager* and *aws* act as the manager itself; *admin*, where given, may read IAM. *profile* and
-    *endpoint_url* are those of the command line. *now* tells the time of this machine,
-    *probe* what to try launching with in a region.
+    *manager* and *aws* act as the manager itself; *admin*, if given, may read IAM. *profile* and
+    *endpoint_url* come from the command line. *now* returns this machine's time, *probe* what to
+    try launching in a region.
     """
 
     aws: Aws
@@ -62,12 +62,12 @@ class Scene:
 
     @property
     def reader(self) -> Aws:
-        """Who is asked about IAM."""
+        """The connection used to ask IAM."""
         return self.admin or self.aws
 
     @fact
     def who(self) -> Who:
-        """Which credential is in use, and whom AWS takes it for."""
+        """The credential in use, and the identity AWS sees for it."""
         source = None
         try:
             source = source_of(self.aws)
@@ -94,7 +94,7 @@ class Scene:
 
     @fact
     def deciding(self) -> Deciding | str:
-        """The policies that decide: those attached, else those the site renders, else why not."""
+        """The policies that decide: those attached, or those the site renders, or why not known."""
         who = self.who.identity
         named = principal_of_arn(who.arn) if who else None
         if who is None or named is None:
@@ -123,9 +123,9 @@ class Scene:
 
 
 def examine(scene: Scene, areas: Collection[str] = ()) -> tuple[Diagnosis, ...]:
-    """Return what is found in *areas*, ids of checks, by default in all; changes nothing.
+    """Return the diagnoses in *areas* (ids of checks; by default all); changes nothing.
 
-    Whatever AWS answers, or does not, is a diagnosis and never raised.
+    Any error from AWS becomes a diagnosis and is never raised.
     """
     chosen = [each for each in DOCTOR if not areas or each.id in areas]
     return answers(chosen, scene).diagnoses

@@ -1,4 +1,4 @@
-"""The audit of documents, offline: lint, secrets, drift from the rendered ones, expectations."""
+"""The offline audit of documents: lint, secrets, drift from the rendered ones, expectations."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ RENDERED: Final = ("boundary", "guard")
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """What is asked for: the files, the site, which of its policies is in force.
+    """The request: the files, the site, and which of its policies is in force.
 
-    *together*: the identity-based policies are judged as attached to one principal. *processes*:
-    how many may share the work on many policies. *site_file*: given among the files, it stands for
-    what the site renders.
+    *together*: judge the identity-based policies as attached to one principal. *processes*: how
+    many processes may share the work on many policies. *site_file*: the site file; if it is among
+    the files, it stands for the documents that the site renders.
     """
 
     given: tuple[Given, ...] = ()
@@ -77,13 +77,13 @@ class FilesScene:
 
     @fact
     def subjects(self) -> Sequence[Policy]:
-        """The policies that are judged: those of the files, or without files those rendered."""
+        """The policies to judge: those in the files, or without files the rendered ones."""
         if self.site and (not self.asked.given or (not self.policies and self._names_site())):
             return _rendered(self.site, self.profile)
         return self.policies
 
     def _names_site(self) -> bool:
-        """Say whether the site's own file is among those given."""
+        """Return whether the site's own file is among those given."""
         there = self.asked.site_file
         given = self.asked.given
         return there is not None and any(
@@ -92,20 +92,20 @@ class FilesScene:
 
     @fact
     def in_force(self) -> Sequence[Policy]:
-        """The files that are the manager's policy; without any it is the rendered one."""
+        """The files with the manager's policy; if there are none, the rendered one applies."""
         return in_force(self.policies, self.profile)
 
     @property
     def name(self) -> str:
-        """What the manager's policy is called in findings."""
+        """The name of the manager's policy in findings."""
         return self.in_force[0].file if self.in_force else f"{self.profile} (rendered)"
 
 
 def audit_documents(asked: Offline) -> Answer:
-    """Audit the files, or without any the documents the site renders; speaks to nobody.
+    """Audit the files, or without any the documents that the site renders; calls nobody.
 
-    A check that the files, or the want of a site, leave nothing to ask of is one not made. Raises
-    InputError where there is neither a file nor a site.
+    A check that has nothing to work on, for want of files or a site, counts as not made. Raises
+    InputError if there is neither a file nor a site.
     """
     if asked.site is None and not asked.given:
         raise InputError("nothing to audit", remedy="give FILES, or a site file: --site")
@@ -128,9 +128,9 @@ def _without_site(check: Check) -> Answer:
 
 
 def read_policies(policies: Sequence[Policy], site: Site) -> tuple[PolicyDocument, ...]:
-    """Return the documents of *policies* that can be read, in the account of *site*.
+    """Return the readable documents of *policies*, for the account of *site*.
 
-    Lint reports the rest.
+    Lint reports the others.
     """
     read = []
     known = pseudo_of(site.account, site.partition)
@@ -151,7 +151,7 @@ def _document(policy: Policy, known: Mapping[str, str]) -> PolicyDocument:
 
 
 def _rendered(site: Site, profile: Profile) -> list[Policy]:
-    """Return the policy of the site, in its parts, and what bounds it."""
+    """Return the site's policy, in its parts, and its limits."""
     parts = render_parts(site, profile)
     name = f"{profile} (rendered)"
     policies = [
@@ -168,7 +168,7 @@ def _rendered(site: Site, profile: Profile) -> list[Policy]:
 
 
 def lint(check: Check, scene: FilesScene, _before: Answer) -> Answer:
-    """Judge the policies by lint's rules; what of the files cannot be read leaves it unmade."""
+    """Judge the policies by lint's rules; not made if a file cannot be read."""
     policies, asked = scene.subjects, scene.asked
     findings: list[AuditFinding] = []
     kinds: dict[Kind, list[Policy]] = {}
@@ -198,7 +198,7 @@ def lint(check: Check, scene: FilesScene, _before: Answer) -> Answer:
 
 
 def _unread(contents: Iterable[Content]) -> tuple[Problem, ...]:
-    """Return what of the files, or in their policies, could not be read."""
+    """Return the files and policies, or parts of them, that could not be read."""
     return tuple(
         problem
         for content in contents
@@ -216,7 +216,7 @@ def secrets(check: Check, scene: FilesScene, _before: Answer) -> Answer:
 
 
 def file_drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
-    """Compare each file that is named as a document of the site with the rendered one."""
+    """Compare each file that is named like a document of the site with the rendered one."""
     site = scene.site
     if site is None:
         return _without_site(check)
@@ -252,9 +252,9 @@ def _named(files: Sequence[Policy]) -> str:
 
 
 def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
-    """Return the files that are the manager's policy: by name, or the only one there is.
+    """Return the files with the manager's policy: those named like it, or the only one.
 
-    A statement alone is a part of one.
+    A single statement is only a part of a policy.
     """
     for roles in (("policy",), (profile,), ("hardened", "base")):
         named = [each for each in policies if each.role in roles[:1]]
@@ -267,7 +267,7 @@ def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
 
 
 def expectations(check: Check, scene: FilesScene, before: Answer) -> Answer:
-    """Ask the expectations of the site of the manager's policy; say what nothing else explains."""
+    """Ask the manager's policy the site's expectations; report failures nothing else explains."""
     site, files = scene.site, scene.in_force
     if site is None:
         return _without_site(check)
@@ -294,9 +294,9 @@ def expectations(check: Check, scene: FilesScene, before: Answer) -> Answer:
 
 
 def promises(check: Check, scene: FilesScene, before: Answer) -> Answer:
-    """Prove what the site promises of the manager's policy in the files.
+    """Prove the site's promises for the manager's policy in the files.
 
-    Of what the site renders it is proved once, by `policy prove`.
+    For rendered documents, `policy prove` does this.
     """
     site, files = scene.site, scene.in_force
     if scene.profile == "base":  # which promises no restriction
@@ -319,7 +319,7 @@ def _drifted(before: Answer, name: str) -> bool:
 
 
 def _by_lint(judgement: Judgement, findings: Sequence[AuditFinding], name: str) -> bool:
-    """Say whether something lint found, not merely advised, in the document is the reason."""
+    """Return whether a lint finding in the document, other than advice, is the reason."""
     action = judgement.expectation.permission
     return any(
         each.severity > Severity.INFO
@@ -330,10 +330,10 @@ def _by_lint(judgement: Judgement, findings: Sequence[AuditFinding], name: str) 
 
 
 def _once(findings: Sequence[AuditFinding], asked: Offline) -> tuple[AuditFinding, ...]:
-    """Leave out what lint says of statements whose fault another finding tells already.
+    """Drop lint findings about statements whose fault another finding already reports.
 
-    A changed statement of ours is one fault, that it was changed; and advice on a statement is no
-    second fault where it breaks an expectation.
+    A changed statement of ours is one fault: that it was changed. Advice on a statement is not a
+    second fault if the statement breaks an expectation.
     """
     drifted = {each.spot.file for each in findings if each.check == "file-drift"}
     ours = _sids(asked) if drifted else frozenset()

@@ -1,4 +1,4 @@
-"""The files an audit is given: policies, Markdown with policies in it, and texts with secrets."""
+"""The files given to an audit: policies, Markdown with policies in it, and texts with secrets."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ _CARRIED: Final = re.compile(r"aws_iam_|^\s*['\"]?Effect['\"]?\s*=", re.MULTILIN
 class Given:
     """A file: its *name* as given, its *text*, and the *sha256* of its bytes.
 
-    *named* says that it was given itself, and not met in a folder. *unread* is why it was not read;
-    then there is no text.
+    *named* is True if the file itself was given, rather than found in a folder. *unread* is why it
+    was not read; then there is no text.
     """
 
     name: str
@@ -66,14 +66,14 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy in a file: *text* has it where it stands there; *role* is what the site calls it.
+    """A policy in a file: *text* holds it at its place in the file; *role* is its name in the site.
 
-    *role* is a name of `render.DOCUMENTS`, `policy` for what carries the name of the site's policy,
-    or None. *snippet* says that a statement alone stands there; *shift* is how many columns further
-    the first line begins in *text* than in the file.
+    *role* is a name of `render.DOCUMENTS`, `policy` for a file with the name of the site's policy,
+    or None. *snippet* means that the source is a single statement; *shift* is how many columns
+    further the first line begins in *text* than in the file.
 
-    *kept* is the policy where it stands in a template or plan, and *subject* what of it is judged;
-    then *text* is it written out.
+    *kept* is the policy's place in a template or plan, and *subject* is the part of it that is
+    judged; *text* is then that part written out.
     """
 
     name: str
@@ -87,16 +87,16 @@ class Policy:
 
     @property
     def file(self) -> str:
-        """The file that the policy stands in."""
+        """The file that contains the policy."""
         return self.kept.file if self.kept else self.name
 
     @property
     def open(self) -> tuple[Problem, ...]:
-        """What of the policy is not judged, since its file leaves it open."""
+        """The parts of the policy that are not judged, because its file leaves them open."""
         return self.subject.open if self.subject else ()
 
     def spot(self, spot: Spot) -> Spot:
-        """Return *spot*, which is in *text*, as it is in the file: by line, or by what it is in."""
+        """Translate *spot* from *text* to the file: by line, or by the resource it is in."""
         if self.kept is None or self.subject is None:
             if spot.line != 1 or spot.column is None:
                 return spot
@@ -108,7 +108,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds: its *policies*, or why what may look like one is not judged.
+    """The content of a file: its *policies*, or why a possible policy is not judged.
 
     *unread* is what may be a policy and cannot be read.
     """
@@ -121,8 +121,8 @@ class Content:
 def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
     """Read *paths*, files and folders; raises InputError for what cannot be read.
 
-    Of a folder every .json file is read and every text in which a secret could stand, whatever the
-    depth. Symbolic links in it are not followed; these, and a folder in which nothing is read, are
+    Reads a folder at any depth: every .json file, and every text that could contain a secret. It
+    does not follow symbolic links inside; these, and folders without any readable file, are
     returned as not read.
     """
     read: dict[str, Given] = {}
@@ -137,10 +137,10 @@ def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
 
 
 def content_of(given: Given, site: Site | None, *, alone: bool) -> Content:
-    """Return the policies of a file; *alone*: it is the only file that was given.
+    """Return the policies of a file; *alone*: it is the only file given.
 
-    In Markdown each block of JSON is one. A statement alone, in a block or a file, is read as a
-    policy with this statement: that is how snippets are handed on.
+    In Markdown each JSON block is one. A single statement, in a block or a file, is read as a
+    policy with that statement, since snippets are published in that form.
     """
     if given.unread is not None:
         return Content(skipped=given.unread)
@@ -167,7 +167,7 @@ def content_of(given: Given, site: Site | None, *, alone: bool) -> Content:
 
 
 def _source(given: Given, *, named: bool) -> Source | None:
-    """Return what the file is where it holds policies in another form; YAML only if it may."""
+    """Return the file's source if it holds policies in another format; YAML only if it may."""
     if given.name.endswith((".yaml", ".yml")) and not (named or may_hold_policy(given.text)):
         return None
     try:
@@ -177,7 +177,7 @@ def _source(given: Given, *, named: bool) -> Source | None:
 
 
 def _kept(source: Source, site: Site | None) -> Content:
-    """Return the policies of a template or plan; the site says what account it is made in."""
+    """Return the policies of a template or plan; the site names the account it is for."""
     known = pseudo_of(site.account, site.partition) if site else None
     policies = []
     for each in source.policies:
@@ -208,7 +208,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _met(path: Path) -> Given | None:
-    """Return the file of a folder; None for one without a suffix that turns out to be no text."""
+    """Return a file found in a folder; None for one without a suffix that is not text."""
     if path.is_symlink():
         return _not_read(path, "it is a symbolic link, which is not followed")
     limit = LARGEST if path.suffix == ".json" else MOST_BYTES
@@ -260,7 +260,7 @@ def _is_statement(value: Any) -> bool:
 
 
 def _kind(value: Any, role: str | None) -> Kind:
-    """Return what a policy is for: by its name, else as lint recognizes it."""
+    """Return the type of a policy: from its name, otherwise as lint recognizes it."""
     if role in DOCUMENTS:
         return DOCUMENTS[role].kind
     return recognized_kind(value)

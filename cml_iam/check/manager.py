@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:
-    """Try every permission in every region, and explain each that is refused."""
+    """Try every permission in every region, and explain each refusal."""
     if scene.who.identity is None:
         said = "nobody is signed in to try them"
         return Answer(diagnoses=(check.diagnosis("permissions", State.UNCHECKED, said),))
@@ -52,7 +52,7 @@ def _of_region(check: Check, scene: Scene, health: Health) -> Iterator[Diagnosis
 
 
 def _untried(check: Check, health: Health) -> Iterator[Diagnosis]:
-    """Say what could not be tried, by the reason."""
+    """Report what could not be tried, by reason."""
     reasons: dict[tuple[str, str | None], list[str]] = {}
     for each in health.having(Verdict.UNCHECKED):
         reasons.setdefault((each.detail, each.remedy), []).append(each.action)
@@ -62,7 +62,7 @@ def _untried(check: Check, health: Health) -> Iterator[Diagnosis]:
 
 
 def _explained(check: Check, scene: Scene, health: Health, tried: Tried) -> Iterator[Diagnosis]:
-    """Name the statements, by the very request where AWS tells it, else by the one supposed."""
+    """Name the deciding statements, for the actual request if AWS reveals it, or the likely one."""
     subject = f"{tried.action} in {health.region}"
     refused = tried.error if isinstance(tried.error, DeniedError) else None
     request = _decoded(scene, refused) if refused else None
@@ -91,7 +91,7 @@ def _supposed(scene: Scene, health: Health, action: str) -> tuple[Request, ...]:
 
 
 def decoded(aws: Aws, denied: DeniedError) -> Request | None:
-    """Return the very request AWS refused, where it may be decoded; else None.
+    """Return the actual request that AWS refused, or None if it may not be decoded.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html
     """
@@ -115,7 +115,7 @@ def _request(context: dict[str, Any]) -> Request:
 def supposed(
     action: str, arn: str, region: str, worker: Worker | None, launch: Sequence[Request]
 ) -> tuple[Request, ...]:
-    """Return the authorizations that AWS makes for the probe of *action* by the principal *arn*.
+    """Return the authorizations AWS makes for the probe of *action* by the principal *arn*.
 
     *launch* are those of RunInstances.
     """

@@ -1,4 +1,4 @@
-"""Who else: every other principal that may touch the workers, the manager or the trail.
+"""Who else: every other principal that can change the workers, the manager or the trail.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 """
@@ -38,7 +38,7 @@ MAX_CALLS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What one principal may do of a topic; *step* of several where its own policies do not."""
+    """What one principal may do within a topic; *step* is set if it needs intermediate calls."""
 
     topic: Topic
     holder: Holder
@@ -50,14 +50,14 @@ class _Held:
 
     @property
     def by_steps(self) -> bool:
-        """Whether it takes others."""
+        """Whether it takes intermediate calls."""
         return self.holder.standing == "by steps"
 
 
 def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Find each other principal that may do something of it, with its chain.
+    """Find every other principal that can do something within the topics, with its chain of calls.
 
-    Raises DeniedError where the account's policies may not be read.
+    Raises DeniedError if the account's policies may not be read.
     """
     account, site = scene.account, scene.site
     whole = read_account(scene.aws)
@@ -94,7 +94,7 @@ def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 def _worst(topic: Topic, asker: Asker, paths: Paths) -> Iterator[Holder]:
-    """Yield each principal once, with what it may do most surely of the topic's questions."""
+    """Yield each principal once, with the most certain answer among the topic's questions."""
     best: dict[str, Holder] = {}
     for question in topic.questions:
         for holder in holders(question, asker, paths):
@@ -144,7 +144,7 @@ def _why(holder: Holder) -> str:
 
 
 def _remedy(held: Sequence[_Held]) -> str:
-    """Return the smallest change: leave a group, or give up what allows the first calls."""
+    """Return the smallest fix: leave a group, or remove what allows the first calls."""
     calls: dict[str, None] = {}
     origins: dict[Origin, None] = {}
     for each in held:
@@ -170,7 +170,7 @@ def _remedy(held: Sequence[_Held]) -> str:
 
 
 def _asks(holder: Holder) -> Iterator[Ask]:
-    """Yield the calls of a chain, and the last one as it is allowed."""
+    """Yield the calls of a chain; the last one as it is allowed."""
     path = holder.path if holder.standing == "by steps" else None
     for step in path.steps if path else ():
         labels = tuple(each.words for each in step.by)
@@ -189,7 +189,7 @@ def _asks(holder: Holder) -> Iterator[Ask]:
 
 
 def _reasons(undecided: Sequence[_Held]) -> str:
-    """Return why some could not be answered: by reason, for there are many principals."""
+    """Return why some could not be answered, grouped by reason, since there are many principals."""
     reasons: dict[str, set[str]] = {}
     for each in undecided:
         reasons.setdefault(each.holder.cell.reason, set()).add(each.holder.member.label)
@@ -204,7 +204,7 @@ def _reasons(undecided: Sequence[_Held]) -> str:
 def _matrices(
     asked: Sequence[Topic], held: Mapping[str, Sequence[_Held]], site: Site, account: str
 ) -> Iterator[Matrix]:
-    """Yield what others may do; one that nobody else may do anything of is none."""
+    """Yield what others may do; a matrix is omitted if nobody else may do anything."""
     cells = []
     for each in (one for several in held.values() for one in several):
         met = is_expected(each.holder.member, each.topic, site)

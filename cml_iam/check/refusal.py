@@ -1,4 +1,4 @@
-"""Why a request was refused: which statement is missing, denies, or has a condition in the way."""
+"""Why a request was refused: a statement is missing, denies, or its condition does not match."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _LIMITS: Final = {"boundary": "the permissions boundary", "session": "the sessio
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """The policies that decide what a principal may do: *live* from IAM, or what should be.
+    """The policies that decide what a principal may do: *live* from IAM, or as rendered.
 
-    *unread* says what of those attached could not be read, where it is not all of them.
+    *unread* names attached policies that could not be read; empty if all were.
     """
 
     identity: tuple[PolicyDocument, ...]
@@ -41,7 +41,7 @@ class Deciding:
 
     @property
     def where(self) -> str:
-        """Where they were found, in words."""
+        """Where they came from, in words."""
         if self.live:
             return "attached now"
         why = f"could not read {self.unread}" if self.unread else "those attached may not be read"
@@ -50,7 +50,10 @@ class Deciding:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Why a request is refused, and what to change; not *sure* where no policy read refuses it."""
+    """Why a request is refused, and what to change.
+
+    *sure* is False if no policy that was read refuses the request.
+    """
 
     said: str
     remedy: str
@@ -58,9 +61,9 @@ class Why:
 
 
 def why_refused(requests: Sequence[Request], deciding: Deciding) -> tuple[Why, ...]:
-    """Return why *deciding* refuse each of *requests* that they do refuse, each reason once.
+    """Explain why *deciding* refuse some of *requests*, each reason once.
 
-    Where they refuse none of them, that is the answer.
+    If they refuse none of them, the answer says so.
     """
     authorizer = compile_policies(identity=list(deciding.identity), boundary=deciding.boundary)
     decisions = [authorizer.decide(each) for each in requests]
@@ -70,7 +73,7 @@ def why_refused(requests: Sequence[Request], deciding: Deciding) -> tuple[Why, .
 
 
 def why(decision: Decision) -> Why:
-    """Return why a request is refused, and what to change: a Deny, a limit, or no Allow."""
+    """Explain why a request is refused, and what to change: a Deny, a limit, or no Allow."""
     request = decision.request
     asked = _asked(request)
     if decision.outcome == "explicitDeny":
@@ -107,7 +110,7 @@ def _missing(decision: Decision, asked: str) -> Why:
 
 
 def _distance(reason: StatementReason) -> tuple[int, int]:
-    """Return how far a statement is from applying: one about another resource is farthest."""
+    """Return how far a statement is from applying; a different resource counts as farthest."""
     return sum(not each.matched for each in reason.elements), len(reason.failed)
 
 

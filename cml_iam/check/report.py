@@ -1,6 +1,6 @@
-"""The report of an audit: answers put in order, waived, and compared with what was looked for.
+"""The audit report: answers sorted, waivers applied, and compared with what was checked.
 
-Waivers are findings accepted on purpose. They stand in the site file, one `[[waivers]]` each:
+Waivers accept findings on purpose. The site file has one `[[waivers]]` table for each:
 
     [[waivers]]
     finding = "CML822"                 # the rule's id
@@ -9,9 +9,9 @@ Waivers are findings accepted on purpose. They stand in the site file, one `[[wa
     owner = "platform team"
     expires = 2027-01-31               # the last day on which it holds
 
-What is wrong with a waiver is a finding of the audit, and stops no other command. One site file
-serves many audits, of files in a commit and of the account at night: a waiver of what was not
-looked for is not called unused.
+A faulty waiver is a finding of the audit and affects no other command. One site file serves many
+audits, of files in a commit and of the account at night, so a waiver is not called unused if its
+finding was not looked for.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def make_report(
 ) -> Report:
     """Return the report of *answers*, made at *time*; *site* is the name of the site file.
 
-    Checks come in the order of GROUPS, findings by severity and then by place. The ids in
-    *skipped* are checks that are left out of it.
+    Checks are sorted as in GROUPS, findings by severity and then by place. Checks with ids in
+    *skipped* are left out.
     """
     left_out = tuple(dict.fromkeys(skipped))
     whole = _without(add_up(answers), frozenset(left_out))
@@ -111,7 +111,7 @@ _FIELDS: Final = (*_TEXTS, "expires")
 
 @dataclass(frozen=True, slots=True)
 class GivenWaiver:
-    """A waiver with where it stands, or what keeps it from being one."""
+    """A waiver with its place, or what makes it invalid."""
 
     number: int
     at: Place | None
@@ -128,7 +128,7 @@ class Waivers:
 
 
 def read_waivers(located: Located, file: str) -> Waivers:
-    """Return the waivers of the site file that was parsed as *located*."""
+    """Return the waivers of the site file parsed as *located*."""
     listed = located.value.get("waivers", ())
     return Waivers(
         file,
@@ -147,10 +147,10 @@ def apply_waivers(
     checks: Sequence[Check] = (),
     inputs: Sequence[Input] = (),
 ) -> tuple[tuple[AuditFinding, ...], tuple[Check, ...]]:
-    """Return *findings* with those of the waivers, the waived ones marked, and the check.
+    """Return *findings* with the waived ones marked and the waivers' own findings, and the check.
 
-    A waiver holds through the day it expires, in UTC. One of what was not looked for, by *checks*
-    in *inputs*, is not called unused. What is wrong with waivers cannot be waived.
+    A waiver is valid through the day it expires, in UTC. One for something not looked for, by
+    *checks* in *inputs*, is not called unused. Faults of waivers cannot be waived.
     """
     if waivers is None or not waivers.given:
         return findings, ()
@@ -172,10 +172,10 @@ def apply_waivers(
 
 
 def places_of(finding: AuditFinding) -> tuple[str, ...]:
-    """Return the places of a finding that a waiver's pattern may cover.
+    """Return the places of a finding that a waiver's pattern may match.
 
-    `FILE:LINE:COLUMN` or an ARN, as a report prints them: with the statement in brackets and the
-    account behind, or without; and the file, the ARN or the account alone.
+    `FILE:LINE:COLUMN` or an ARN as printed in a report, with or without the statement in brackets
+    and the account after it; also the file, the ARN or the account alone.
     """
     spot = finding.spot
     numbers = [str(each) for each in (spot.line, spot.column) if each is not None]
@@ -262,9 +262,9 @@ _ACCOUNT: Final = re.compile(r"(?<!\d)\d{12}(?!\d)")
 
 
 def _looked_for(rule: str, place: str, checks: Sequence[Check], inputs: Sequence[Input]) -> bool:
-    """Say whether everything that could find *rule* at *place*, a pattern, was asked and answered.
+    """Return whether all that could find *rule* at *place*, a pattern, was checked and answered.
 
-    Where the place names a file or an account, only what could find it there.
+    If the place names a file or an account, only the checks that could find it there count.
     """
     ids = _found_by(rule)
     files = [each.name for each in inputs if each.kind == "file"]
@@ -285,5 +285,5 @@ def _looked_for(rule: str, place: str, checks: Sequence[Check], inputs: Sequence
 
 
 def _names(place: str, file: str) -> bool:
-    """Say whether *place* is in *file*: its name, a pattern over it, or a line of it."""
+    """Return whether *place* is in *file*: its name, a pattern that matches it, or a line of it."""
     return place.startswith(file) or fnmatchcase(file, re.sub(r"([\[?])", r"[\1]", place))

@@ -25,7 +25,7 @@ _QUARANTINE: Final = "AWSCompromisedKeyQuarantine"
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What the site renders, as it is to be attached: ARN and document."""
+    """The documents the site renders, as they are to be attached: ARN and document."""
 
     policies: tuple[tuple[str, PolicyDocument], ...]
     boundary: PolicyDocument | None
@@ -39,7 +39,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What the principal holds, sorted: the site's own policies, its guard, and the rest."""
+    """What the principal holds, sorted: the site's own policies, its guardrail, and the rest."""
 
     holder: Holdings
     own: tuple[Held, ...]
@@ -49,17 +49,17 @@ class Attached:
 
     @property
     def all(self) -> tuple[Held, ...]:
-        """Everything that gives it permissions."""
+        """Every policy that grants permissions."""
         return (*self.own, *self.guard, *self.quarantine, *self.extra)
 
     @property
     def with_boundary(self) -> tuple[Held, ...]:
-        """Everything that gives or limits them."""
+        """Every policy that grants or limits permissions."""
         return (*self.all, *([self.holder.boundary] if self.holder.boundary else []))
 
 
 def rendered_of(site: Site, profile: Profile) -> Rendered:
-    """Return what is to be attached in this profile; None for what the site does not render."""
+    """Return what to attach for the site; None for documents that it does not render."""
     parts = render_parts(site, profile)
     names = [part_name(site.policy_arn, number) for number in range(1, len(parts) + 1)]
     policies = tuple(zip(names, (each.document for each in parts), strict=True))
@@ -76,7 +76,7 @@ def _rendered(site: Site, name: str) -> PolicyDocument | None:
 
 
 def sort_held(site: Site, holder: Holdings) -> Attached:
-    """Sort what the principal holds; a site's policy by way of a group is another's doing."""
+    """Sort what the principal holds; a site policy held through a group counts as foreign."""
     held = holder.policies
     parts = {part_name(site.policy_arn, number) for number in range(1, MOST_PARTS + 1)}
     direct = [each for each in held if each.group is None]
@@ -92,10 +92,10 @@ def sort_held(site: Site, holder: Holdings) -> Attached:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What is asked of an account: *manager* is AWS as the manager sees it, where it is at hand.
+    """The request to audit an account: *manager* is AWS as the manager sees it, if available.
 
-    *skip* are ids of checks not to be made, *also* those of optional ones that are. *scps* are the
-    service control policies of each level above the account, where they were given.
+    *skip* are ids of checks to leave out, *also* those of optional checks to include. *scps* are
+    the service control policies of each level above the account, if given.
     """
 
     site: Site
@@ -108,7 +108,7 @@ class Live:
 
 
 class AccountScene:
-    """The account that *aws* speaks to, beside the site it is to be as."""
+    """The account of *aws*, and the site it is compared with."""
 
     def __init__(self, aws: Aws, asked: Live) -> None:
         self.aws, self.site, self.now = aws, asked.site, asked.now
@@ -127,7 +127,7 @@ class AccountScene:
 
     @property
     def manager(self) -> Aws | None:
-        """AWS as the manager sees it: as given, or by these credentials where they are its own.
+        """AWS as the manager sees it: as given, or *aws* if its credentials are the manager's.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
         """
@@ -145,12 +145,12 @@ class AccountScene:
 
     @fact
     def attached(self) -> Attached:
-        """All that the principal holds, sorted; raises the error of what cannot be read."""
+        """All that the principal holds, sorted; raises the error if something cannot be read."""
         return sort_held(self.site, self.holdings.whole())
 
     @property
     def attached_if_read(self) -> Attached | None:
-        """What the principal holds, None where not all of it can be read."""
+        """What the principal holds, or None if not all of it can be read."""
         try:
             return self.attached
         except CredentialsError:
@@ -160,7 +160,7 @@ class AccountScene:
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """The tags of the principal, none where they cannot be read."""
+        """The tags of the principal; empty if they cannot be read."""
         try:
             return self.holdings.tags
         except CredentialsError:
@@ -170,5 +170,5 @@ class AccountScene:
 
     @fact
     def rendered(self) -> Rendered:
-        """What the site renders, as it is to be attached."""
+        """The documents the site renders, as they are to be attached."""
         return rendered_of(self.site, self.profile)

@@ -1,7 +1,7 @@
-"""How the account stands beside the site's plan: what differs, what is beside it, which keys are.
+"""How the account compares with the site's plan: differences, extra policies, keys.
 
-`bootstrap status` and `bootstrap drift` lay this out. Both ask the plan, so that they cannot say
-anything else than what `bootstrap apply` would do.
+`bootstrap status` and `bootstrap drift` present this. Both use the plan, so that they always agree
+with what `bootstrap apply` would do.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KeyStatus:
-    """A key of the user; *stored* says that the store holds it."""
+    """A key of the user; *stored* is True if the store holds it."""
 
     info: KeyInfo
     use: KeyUse
     stored: bool
 
     def as_json(self) -> dict[str, Any]:
-        """Return the key for a program."""
+        """Return the key as JSON values."""
         return {
             "id": self.info.id,
             "status": self.info.status,
@@ -46,7 +46,7 @@ class KeyStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The plan there would be without the key, the user's keys, and the id in the store."""
+    """The plan as if no key were needed, the user's keys, and the key id in the store."""
 
     plan: Plan
     keys: tuple[KeyStatus, ...]
@@ -54,7 +54,7 @@ class Status:
 
     @property
     def stale(self) -> bool:
-        """Whether the store holds a key that is none of the user's."""
+        """Whether the store holds a key that does not belong to the user."""
         return self.stored_id is not None and not any(key.stored for key in self.keys)
 
     @property
@@ -63,7 +63,7 @@ class Status:
         return any(key.stored and not key.info.active for key in self.keys)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the status for a program."""
+        """Return the status as JSON values."""
         return {
             "principal": self.plan.principal,
             "steps": [
@@ -81,18 +81,18 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The plan there would be, and what is there beside it."""
+    """The plan for the account, and the extra policies found there."""
 
     plan: Plan
     also: tuple[str, ...]
 
     @property
     def differs(self) -> bool:
-        """Whether anything is otherwise than the site says."""
+        """Whether anything differs from the site."""
         return bool(self.plan.changes or self.also)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the drift for a program."""
+        """Return the drift as JSON values."""
         return {
             "principal": self.plan.principal,
             "differs": self.differs,
@@ -103,7 +103,7 @@ class Drift:
 
 
 def read_status(aws: Aws, site: Site, document: str | Sequence[str], store: Store | None) -> Status:
-    """Return how things stand; only reads. Raises as `plan_bootstrap` does."""
+    """Return the status; only reads. Raises as `plan_bootstrap` does."""
     plan = plan_bootstrap(aws, site, document)
     key = store.look().key if store and site.user else None
     stored_id = key.id if key else None
@@ -124,8 +124,8 @@ def read_drift(
 ) -> Drift:
     """Return how the account differs from *site* by meaning; only reads.
 
-    The site's boundary and guard are compared where they are on, or among *pieces*. *options* are
-    those of `plan_bootstrap`. Raises as that does.
+    The site's boundary and guardrail are compared if they are turned on, or among *pieces*.
+    *options* are those of `plan_bootstrap`. Raises as that does.
     """
     principal = read_principal(aws, *site.principal)
     chosen = frozenset(pieces) | (_on(principal, site) if "principal" in pieces else frozenset())

@@ -1,4 +1,4 @@
-"""What watches the manager: a trail that logs what it does, and alarms that can go off."""
+"""What watches the manager: a trail that logs its activity, and alarms that can fire."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def trail(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Say what keeps the trail from logging, in one finding."""
+    """Report why the trail does not log, in one finding."""
     site, account = scene.site, scene.account
     problems = trail_problems(scene.aws, site)
     spot = Spot(resource=str(audit_values(site)["trail_arn"]), account=account)
@@ -28,7 +28,7 @@ def trail(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 def alarms(check: Check, scene: AccountScene, _before: Answer) -> Answer:
-    """Say what keeps alarms from going off, in one finding."""
+    """Report why alarms cannot fire, in one finding."""
     site, account = scene.site, scene.account
     problems = alarm_problems(scene.aws, site)
     spot = Spot(resource=str(audit_values(site)["log_group_arn"]), account=account)
@@ -38,7 +38,7 @@ def alarms(check: Check, scene: AccountScene, _before: Answer) -> Answer:
 
 
 def trail_problems(aws: Aws, site: Site) -> tuple[str, ...]:
-    """Return what keeps the trail of *site* from logging, in words; nothing when it logs."""
+    """Return why the trail of *site* does not log, in words; empty if it does."""
     arn = audit_values(site)["trail_arn"]
     try:
         status = aws.call("cloudtrail", "get_trail_status", region=site.audit.region, Name=arn)
@@ -55,9 +55,9 @@ def trail_problems(aws: Aws, site: Site) -> tuple[str, ...]:
 
 
 def alarm_problems(aws: Aws, site: Site) -> tuple[str, ...]:
-    """Return what keeps the alarms of *site* from going off, in words; nothing when they can.
+    """Return why the alarms of *site* cannot fire, in words; empty if they can.
 
-    An alarm needs its metric filter on the trail's log group, and somebody it tells.
+    An alarm needs its metric filter on the trail's log group, and a subscriber to notify.
     """
     region, expected = site.audit.region, watched(site)
     names = [each.alarm for each in expected]

@@ -1,4 +1,4 @@
-"""The expectations of a site, asked of our engine or of AWS's simulator."""
+"""Verify the expectations of a site with our engine or with AWS's simulator."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Verification:
         return tuple(each for each in self.judgements if each.verdict == "unchecked")
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for a program: the counts, and every judgement with its requests."""
+        """Return the counts and every judgement with its requests as JSON values."""
         return {
             "how": self.how,
             "calls": self.calls,
@@ -74,9 +74,9 @@ def verify_offline(
     identity: Iterable[PolicyDocument],
     boundary: PolicyDocument | None = None,
 ) -> Verification:
-    """Judge *expectations* by our engine, for a principal with these policies.
+    """Judge *expectations* with our engine, for a principal with these policies.
 
-    Raises DocumentError for a policy that IAM would not attach: there is nothing to judge.
+    Raises DocumentError for a policy that IAM would not accept, since there is nothing to judge.
     """
     identity = list(identity)
     attached = [*identity, *([boundary] if boundary else [])]
@@ -94,7 +94,7 @@ def _ruling(authorizer: Authorizer, request: Request) -> Ruling:
 
 
 def _hinted(authorizer: Authorizer, judgement: Judgement) -> Judgement:
-    """Add what would have to change, where a needed call is refused for want of an Allow."""
+    """Add what would have to change, if a needed call is refused for want of an Allow."""
     if judgement.verdict != "fails" or not judgement.refused or judgement.statements:
         return judgement
     return replace(judgement, hint=why(authorizer.decide(judgement.refused[0])).said)
@@ -106,16 +106,16 @@ def verify_live(
     expectations: Iterable[Expectation],
     policies: Sequence[PolicyDocument] | None = None,
 ) -> Verification:
-    """Judge *expectations* by what AWS's simulator says of the principal *principal_arn*.
+    """Judge *expectations* by the answers of AWS's simulator for *principal_arn*.
 
-    *policies* are all that apply to it, its boundary among them: they tell which keys matter to
-    which action, so that more questions share a call. They are read where none are given. Where
-    they cannot all be read, and in an organization, whose service control policies apply too and
-    are not read, every key is given with every question, in more calls.
+    *policies* are all policies that apply to it, including its boundary; they show which keys
+    matter to which action, so that more questions can share a call. They are read if not given. If
+    they cannot all be read, or in an organization, whose service control policies apply too and are
+    not read, every key is sent with every question, which takes more calls.
 
-    A question that AWS does not answer is unchecked, and so is one that may be decided by a key
-    that AWS misses and no expectation knows. Raises DeniedError when the caller may not simulate,
-    NotFoundError when there is no such principal, CredentialsError without credentials.
+    A question that AWS does not answer counts as unchecked, and so does one that may depend on a
+    key that AWS misses and no expectation knows. Raises DeniedError if the caller may not simulate,
+    NotFoundError if there is no such principal, CredentialsError without credentials.
     """
     from cml_iam.aws import Counted
 
@@ -146,10 +146,10 @@ def _asked(
     requests: Sequence[Request],
     policies: Sequence[PolicyDocument] | None,
 ) -> Simulator:
-    """Return the simulator that has been asked *requests* with all keys that may decide them.
+    """Return the simulator after asking *requests* with all keys that may decide them.
 
-    It evaluates service control policies with their conditions, but tells neither what they are
-    nor which of their keys it misses: only that the account is in an organization.
+    It evaluates service control policies with their conditions, but reveals neither the policies
+    nor which of their keys are missing: only that the account is in an organization.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html
     """
     from cml_iam.check._simulator import (
@@ -172,7 +172,7 @@ def _asked(
 
 
 def _doubted(simulator: Simulator, judgement: Judgement) -> Judgement:
-    """Add which keys are missing, where that is why an expectation could not be checked."""
+    """Add the missing keys, if they are why an expectation could not be checked."""
     keys = simulator.doubted(judgement.expectation.requests)
     if judgement.verdict != "unchecked" or not keys:
         return judgement
@@ -181,9 +181,9 @@ def _doubted(simulator: Simulator, judgement: Judgement) -> Judgement:
 
 
 def _policies_of(aws: Aws, principal_arn: str) -> tuple[PolicyDocument, ...] | None:
-    """Return all policies that apply to the principal; None where not all can be read.
+    """Return all policies that apply to the principal; None if not all can be read.
 
-    GetContextKeysForPrincipalPolicy would take one call, but leaves the boundary out.
+    GetContextKeysForPrincipalPolicy would take one call, but ignores the boundary.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetContextKeysForPrincipalPolicy.html
     """
     from cml_iam.principal import principal_of_arn, read_holdings

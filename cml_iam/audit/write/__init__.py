@@ -1,4 +1,4 @@
-"""The report of an audit in the forms that people and machines read.
+"""The audit report in the formats that people and machines read.
 
 text = write_report(report, form_of("report.sarif"))
 since = compare_reports(report, read_report(earlier, "earlier.json"))

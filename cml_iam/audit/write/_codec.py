@@ -1,7 +1,7 @@
-"""Values of the report as parsed JSON, and back: the fields of the dataclasses are the format.
+"""Encode report values as JSON and decode them: the dataclasses' fields are the format.
 
-Whatever the report's types say is written and read again without a line for each field, so a new
-field cannot be forgotten on one of the two sides. Times are in UTC, to the second.
+Encoding follows the types of the report, so a new field cannot be forgotten on one side. Times are
+in UTC, to the second.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cml_iam.lint import Severity
 
 
 def encoded(value: Any) -> Any:
-    """Return *value* as parsed JSON; the keys of mappings sorted, fields in their own order."""
+    """Return *value* as parsed JSON: mappings by sorted key, dataclasses in field order."""
     if is_dataclass(value):
         return {each.name: encoded(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
@@ -31,16 +31,16 @@ def encoded(value: Any) -> Any:
 
 
 def date_text(value: date) -> str:
-    """Return a day as 2026-11-23, a time as 2026-11-23T22:05:53Z."""
+    """Format a day as 2026-11-23, a time as 2026-11-23T22:05:53Z."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return value.isoformat()
 
 
 def decoded(value: Any, kind: Any) -> Any:
-    """Return parsed JSON as a value of the type *kind*; raises ValueError for a wrong date.
+    """Return parsed JSON as a value of type *kind*; raises ValueError for an invalid date.
 
-    Everything else must have been checked by the schema before, which says what may be missing.
+    The schema must have accepted the value before; it also defines what may be missing.
     """
     origin = get_origin(kind)
     if origin in (Union, UnionType):
@@ -71,7 +71,7 @@ def _types(kind: Any) -> dict[str, Any]:
 
 
 def _one_of(value: Any, kinds: tuple[Any, ...]) -> Any:
-    """Return *value* as the one of *kinds* that it looks like: null, a text, or the other."""
+    """Decode *value* as whichever of *kinds* it looks like: null, a string, or the other."""
     if value is None and NoneType in kinds:
         return None
     if isinstance(value, str) and str in kinds:

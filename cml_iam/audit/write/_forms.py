@@ -1,4 +1,4 @@
-"""The forms a report is written in, and which one a file's name asks for."""
+"""The formats of the report, and the choice of one by file name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXTENSIONS: Final[dict[str, Form]] = {
 
 
 def form_of(path: str | PathLike[str]) -> Form:
-    """Return the form that the name of *path* asks for; raises InputError for no known one.
+    """Return the format for the file name of *path*; raises InputError if it is unknown.
 
     `report.sarif.json` is SARIF, as code scanning services name it.
     """
@@ -53,16 +53,16 @@ def write_report(
     fail_on: Severity = Severity.WARNING,
     width: int | None = None,
 ) -> str:
-    """Return *report* in *form*; the same report gives the same text, byte for byte.
+    """Return *report* in the format *form*; the same report always gives the same bytes.
 
-    *fail_on* is the least severity that makes the verdict `findings`; *width* the columns of the
-    terminal, for the text alone. A secret of this process is masked in every form.
+    *fail_on* is the lowest severity that makes the verdict `findings`; *width* is the terminal's
+    width in columns, for text only. Secrets known to this process are masked in every format.
     """
     return masked(_written(report, form, fail_on, width))
 
 
 def _written(report: Report, form: Form, fail_on: Severity, width: int | None) -> str:
-    """Return *report* in *form*, importing what writes that one alone."""
+    """Return *report* in *form*; imports only the modules which that format needs."""
     if form in ("sarif", "junit", "json"):
         module = import_module(f"cml_iam.audit.write._{form}")
         writer: Callable[[Report, Severity], str] = getattr(module, f"{form}_report")

@@ -1,4 +1,4 @@
-"""The findings of a report as items: those that differ in the account alone are one."""
+"""Findings grouped into items: those that differ only in the account are one item."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _T = TypeVar("_T")
 
 
 def items_of(findings: Iterable[AuditFinding], new: Collection[str]) -> tuple[Item, ...]:
-    """Return *findings* as items; those whose fingerprint is in *new* say so, and stand apart."""
+    """Group *findings* into items; fingerprints in *new* are marked and grouped separately."""
     return tuple(item_of(group, new) for group in findings_alike(findings, new))
 
 
 def item_of(group: Sequence[AuditFinding], new: Collection[str] = ()) -> Item:
-    """Return the findings of *group*, which are alike, as one item."""
+    """Return *group*, findings that differ only in the account, as one item."""
     finding = group[0]
     level: Level = "waived" if finding.waiver else finding.severity.word  # type: ignore[assignment] # the severities are levels
     item = Item(
@@ -56,9 +56,9 @@ def item_of(group: Sequence[AuditFinding], new: Collection[str] = ()) -> Item:
 def findings_alike(
     findings: Iterable[AuditFinding], new: Collection[str]
 ) -> list[list[AuditFinding]]:
-    """Return *findings* in groups that differ in the account alone; new and known ones apart.
+    """Group *findings* that differ only in the account; new and known ones stay separate.
 
-    In an organization the same documents lie everywhere, and the same fault is in each account.
+    In an organization the same documents exist in every account, and so do their faults.
     """
     return _alike(
         findings,
@@ -68,20 +68,20 @@ def findings_alike(
 
 
 def matrices_alike(matrices: Iterable[Matrix]) -> list[list[Matrix]]:
-    """Return *matrices* in groups that differ in the account alone."""
+    """Group *matrices* that differ only in the account."""
     return _alike(matrices, lambda matrix: matrix.account, repr)
 
 
 def request_of(ask: Ask) -> Request:
-    """Return *ask* as the report shows it."""
+    """Return *ask* as shown in the report."""
     context = tuple(f"{key} = {words.values(ask.context[key])}" for key in sorted(ask.context))
     return Request(ask.says, ask.action, ask.resource, words.decided(ask), context)
 
 
 def path_of(finding: AuditFinding) -> tuple[Station, ...]:
-    """Return the stations of a witness that is a sequence: each call, and the tag that links two.
+    """Return the steps of a witness that is a sequence: each call, and the tag that links two.
 
-    Whatever the last call's outcome is, it is what must not come to pass.
+    The last call is always an outcome to prevent, whatever its decision is called.
     """
     stations: list[Station] = []
     for first, second in pairwise(finding.witness):
@@ -110,7 +110,7 @@ def _alike(
 
 
 def _tag(first: Ask, second: Ask) -> str:
-    """Return the tag, as `key=value`, that *first* sets and *second* asks for; empty for none."""
+    """Return the tag, as `key=value`, that *first* sets and *second* requires, or an empty text."""
     asked = dict(_resource_tags(second))
     for key in sorted(first.context):
         name = key[len(_SET) :]

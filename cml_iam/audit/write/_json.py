@@ -1,4 +1,4 @@
-"""The report as JSON, which is what it is read again from. Its schema ships with the package."""
+"""The report as JSON, which can be read back. Its schema ships with the package."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def json_report(report: Report, fail_on: Severity) -> str:
 
 
 def read_report(text: str, name: str) -> Report:
-    """Return the report that was written as JSON, from the file *name*.
+    """Read a report that was written as JSON, from the file *name*.
 
-    Raises InputError for what is no such report or one of another version; DocumentError, with
-    every place, for one that was changed into something else.
+    Raises InputError if it is not a report or has another version; DocumentError, with every place,
+    if its content was changed.
     """
     value = _parsed(text, name)
     if not isinstance(value, dict) or not {"version", "checks"} <= value.keys():
@@ -57,7 +57,7 @@ def read_report(text: str, name: str) -> Report:
 
 
 def _parsed(text: str, name: str) -> Any:
-    """Parse fast; only a text with faults is parsed again, for the places."""
+    """Parse with the fast parser; only faulty text is parsed again, for line numbers."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -1,8 +1,9 @@
 """The report as JUnit XML, which Jenkins and GitLab read.
 
-A check that passed is a test that passed; each open finding of the severity asked for, or worse, is
-a failed one, a waived finding a skipped one, a lesser one a passed one that says it. What could not
-be checked is an error: both services call a run with errors failed, and skipped would look fine.
+A passed check is a passed test. An open finding at or above the requested severity is a failed
+test, a waived finding a skipped one, and a minor finding a passed one with a note. A check that
+could not be made is an error: both services mark a run with errors as failed, while a skipped test
+would look fine.
 https://github.com/jenkinsci/xunit-plugin
 https://docs.gitlab.com/ci/testing/unit_test_reports/
 """
@@ -33,7 +34,7 @@ _NO_WIDTH: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A test: its name, its place, and what it has to say; *result* None where it passed."""
+    """A test: its name, its place, and its message; *result* is None if it passed."""
 
     name: str
     classname: str
@@ -44,7 +45,7 @@ class _Case:
 
 
 def junit_report(report: Report, fail_on: Severity) -> str:
-    """Return *report* as JUnit XML: a suite for each group of checks."""
+    """Return *report* as JUnit XML: one suite for each group of checks."""
     from xml.etree.ElementTree import Element, indent, tostring
 
     suites = list(_suites(report, fail_on))
@@ -168,7 +169,7 @@ def _suite(name: str, cases: list[_Case], report: Report) -> Element:
 
 
 def _testcase(case: _Case, number: int) -> Element:
-    """Return the element; the second test of one name says so, since services know them by it."""
+    """Return the element; numbers repeated names, since services identify tests by name."""
     from xml.etree.ElementTree import Element, SubElement
 
     name = shown(case.name) + (f" ({number})" if number > 1 else "")
@@ -181,6 +182,6 @@ def _testcase(case: _Case, number: int) -> Element:
 
 
 def _indented(line: str) -> str:
-    """Return *line* made safe, with the spaces it begins with."""
+    """Return *line* made safe, keeping its leading spaces."""
     bare = line.lstrip(" ")
     return line[: len(line) - len(bare)] + shown(bare)

@@ -1,8 +1,8 @@
 """The report as SARIF 2.1.0, which code scanning services read.
 
-Findings are results, waivers suppressions, and what could not be checked is a notification of an
-invocation that did not succeed. What stands in an account and in no file is placed at the site
-file, which declares it: services show only results that have a file.
+Findings are results, waivers are suppressions, and a check that could not be made is a notification
+of a failed invocation. A finding in an account, without a file, points to the site file that
+declares it: services show only results that have a file.
 https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning
 """
@@ -141,7 +141,7 @@ def _suppressions(finding: AuditFinding) -> Iterator[Object]:
 
 
 def _flow(item: Item, where: Object) -> Object:
-    """Return the steps of a sequence, which services show as a path."""
+    """Return the steps of a sequence, which services show as a code flow."""
     steps = [{"location": where | {"message": _text(_step(each))}} for each in item.requests]
     return {"threadFlows": [{"locations": steps}]}
 
@@ -178,7 +178,7 @@ def _quoted(path: str) -> str:
 
 
 def _files(report: Report) -> list[Input]:
-    """Return the inputs that are files: those of no account."""
+    """Return the inputs that are files rather than documents of an account."""
     return [each for each in report.inputs if each.account is None]
 
 
@@ -232,7 +232,7 @@ def _unaudited(account: Account) -> Object:
 
 
 def _text(text: str) -> Object:
-    """Return a message object; what SARIF reads as a link or a placeholder is escaped."""
+    """Return a message object, with anything SARIF would read as a link or placeholder escaped."""
     plain = "\n".join(shown(line) for line in text.split("\n"))
     plain = re.sub(r"\[(?=[^\]]*\]\()", r"\\[", plain)
     return {"text": re.sub(r"\{(\d+)\}", r"{{\1}}", plain)}

@@ -1,4 +1,4 @@
-"""The JSON Schema of the report, made from the report's own types so that it cannot drift.
+"""The JSON Schema of the report, generated from the report's types so that they agree.
 
 `python -m cml_iam.audit.write > policies/audit-report.schema.json` writes it.
 """
@@ -42,7 +42,7 @@ _COUNTED: Final = (
 
 
 def report_schema() -> Schema:
-    """Return the JSON Schema (2020-12) of the report that is written as JSON."""
+    """Return the JSON Schema (2020-12) of the JSON report."""
     defs: dict[str, Schema] = {}
     body = _dataclass(Report, defs)
     count = {"type": "integer", "minimum": 0}

@@ -1,4 +1,4 @@
-"""The report of an audit as a document: its head, and the sections in the order they matter."""
+"""The audit report as a document: the head, then the sections, most important first."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _HEADINGS: Final = {"error": "Errors", "warning": "Warnings", "info": "For infor
 
 
 def document_of(report: Report, fail_on: Severity) -> Document:
-    """Return *report* as what every form for people prints."""
+    """Return *report* as the document that every format for people prints."""
     conclusion, sentence = words.verdict(report, fail_on)
     symbol, level = _OF_CONCLUSION[conclusion]
     when = date_text(report.time)
@@ -81,7 +81,7 @@ def document_of(report: Report, fail_on: Severity) -> Document:
 
 
 def _about(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield whom and what the report is of; several accounts stand in a section of their own."""
+    """Yield what the report is about; with several accounts they get a section of their own."""
     names = [_named(each.id, each.name) for each in report.accounts]
     if not names and report.about:
         names = [report.about.account]
@@ -97,7 +97,7 @@ def _about(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _documents(report: Report) -> str:
-    """Return what was judged: the files that may hold policies, else the site's document."""
+    """Return what was judged: the files that may hold policies, or else the site's document."""
     over = {each.name for each in report.passed_over}
     names = [each.name for each in report.inputs if each.account is None and each.name not in over]
     files = [each for each in names if each.endswith(_POLICY_FILES)]
@@ -108,7 +108,7 @@ def _documents(report: Report) -> str:
 
 
 def _whom(report: Report) -> str:
-    """Return account, principal and document in short, for a title."""
+    """Return the account, principal and document in short, for a title."""
     said = dict(_about(report))
     principal = said.get("principal", "").rpartition("/")[2]
     parts = (said.get("account", ""), principal, said.get("document", ""))
@@ -300,7 +300,7 @@ def _lost(report: Report) -> Iterator[Row]:
 
 
 def _grids(matrices: Iterable[Matrix]) -> Iterator[Grid]:
-    """Yield a grid for those that are alike; after the first, only of what is not as expected."""
+    """Yield one grid for matrices alike; every grid after the first shows only unexpected cells."""
     for number, alike in enumerate(matrices_alike(matrices)):
         matrix = alike[0]
         accounts = tuple(each.account for each in alike if each.account)
@@ -328,7 +328,7 @@ def _grids(matrices: Iterable[Matrix]) -> Iterator[Grid]:
 
 
 def _place(cell: MatrixCell | None) -> Place | None:
-    """Return a place of the grid: what is so, and where it is wrong what should be."""
+    """Return one cell of the grid: the answer, and if it is wrong, the expected one."""
     if cell is None:
         return None
     requests = tuple(map(request_of, cell.asks))
@@ -353,7 +353,7 @@ def _changes(report: Report) -> Iterator[Row]:
 
 
 def _key(key: KeyLine, span: int) -> Row:
-    """Return a row with a bar of the age, on one scale that always reaches the line of 90 days."""
+    """Return a row with a bar for the key's age; all bars share a scale that includes 90 days."""
     limit = MAX_KEY_AGE.days
     late = key.age > limit
     mark = min((key.last_used - key.created).days, key.age) if key.last_used else None
@@ -372,7 +372,7 @@ def _key(key: KeyLine, span: int) -> Row:
 
 
 def _unused(report: Report) -> Iterator[Row]:
-    """Yield a row for each permission: its name, the account or how many, last use, methods."""
+    """Yield a row for each permission: name, account (or how many), last use, methods."""
     groups: dict[tuple[str, tuple[str, ...]], list[str | None]] = {}
     for each in report.unused:
         groups.setdefault((each.permission, each.methods), []).append(each.account)
@@ -399,7 +399,7 @@ def _unused(report: Report) -> Iterator[Row]:
 
 
 def _checks(report: Report) -> Iterator[Row]:
-    """Yield a row for each check and state; of several accounts, with how many came out so."""
+    """Yield a row for each check and state; with several accounts, with the number of accounts."""
     for group in GROUPS:
         asked: dict[tuple[str, str], list[Check]] = {}
         for check in report.checks:

@@ -15,11 +15,11 @@ Asked = tuple[str, str | None]
 
 
 def compare_reports(now: Report, earlier: Report) -> Since:
-    """Return what changed between two reports: findings by fingerprint, checks by their state.
+    """Return what changed between two reports: findings by fingerprint, checks by state.
 
-    New is what is open now and was not; gone is what was open and was looked for again, in vain. A
-    finding whose check could not be made this time, or was not asked, or whose file was not read,
-    is neither: nobody knows.
+    A finding is new if it is open now and was not before. It is gone if it was open, was checked
+    again, and no longer appears. If its check could not be made this time, was not requested, or
+    its file was not read, it is neither.
     """
     before = {each.fingerprint for each in earlier.open}
     present = {each.fingerprint for each in now.findings}

@@ -1,4 +1,4 @@
-"""What the rules behind findings are called, be they lint's or the audit's own."""
+"""Titles of the rules behind findings, both lint's and the audit's own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def title(finding: AuditFinding) -> str:
-    """Return what the rule of *finding* finds, in words; its name where the rule is not known."""
+    """Return the title of the rule behind *finding*, or the rule's id if it is unknown."""
     return _titles().get(finding.rule, finding.name)
 
 

@@ -1,4 +1,4 @@
-"""The words of a report, the same in every form: verdict, counts, places, symbols."""
+"""The wording of a report, the same in every format: verdict, counts, places, symbols."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TITLES: Final = {
 
 
 def counts(report: Report) -> dict[str, int]:
-    """Return how many open findings of each severity, waived ones, and checks of each state."""
+    """Count open findings by severity, waived findings, and checks by state."""
     severities = Counter(each.severity for each in report.open)
     states = Counter(each.state for each in report.checks)
     return {
@@ -58,7 +58,7 @@ def lost_accounts(report: Report) -> tuple[Account, ...]:
 
 
 def verdict(report: Report, fail_on: Severity) -> tuple[Conclusion, str]:
-    """Return the conclusion and the sentence that says it."""
+    """Return the conclusion and its sentence."""
     concluded = report.conclusion(fail_on)
     parts = [*_found(report), *_lost(report)]
     if concluded == "clean":
@@ -78,7 +78,7 @@ def _found(report: Report) -> list[str]:
 
 
 def _left(report: Report) -> list[str]:
-    """Return how much was not asked at all: what is not judged is not clean."""
+    """Describe what was not asked at all, since what was not judged is not clean."""
     left = [
         (len(report.skipped), "check", "left out"),
         (len(report.passed_over), "file", "not judged"),
@@ -97,9 +97,9 @@ def _lost(report: Report) -> list[str]:
 
 
 def place(spot: Spot) -> str:
-    """Return where a finding is, as it is printed.
+    """Return where a finding is, as printed.
 
-    `file:line:column`, or the ARN or id in the account; after it the statement in brackets.
+    `file:line:column`, or the ARN or id in the account, followed by the statement in brackets.
     """
     position = [str(each) for each in (spot.line, spot.column) if each is not None]
     where = ":".join([spot.file, *position]) if spot.file else spot.resource or spot.account or ""
@@ -111,7 +111,7 @@ def place(spot: Spot) -> str:
 
 
 def elsewhere(spot: Spot) -> str:
-    """Return the place, and the account where the place does not name it."""
+    """Return the place, with the account if the place does not name it."""
     where = place(spot)
     if spot.account and spot.account not in where:
         return f"{where} in account {spot.account}" if where else f"account {spot.account}"
@@ -119,24 +119,24 @@ def elsewhere(spot: Spot) -> str:
 
 
 def request(ask: Ask) -> str:
-    """Return one request in one line: action, resource and context."""
+    """Return a request on one line: action, resource and context."""
     context = ", ".join(f"{key}={values(ask.context[key])}" for key in sorted(ask.context))
     return f"{ask.action} on {ask.resource}" + (f" with {context}" if context else "")
 
 
 def values(value: str | tuple[str, ...]) -> str:
-    """Return a context key's value or values as text."""
+    """Return the value or values of a context key as text."""
     return value if isinstance(value, str) else " | ".join(value)
 
 
 def decided(ask: Ask) -> str:
-    """Return the outcome, and the statements that decided."""
+    """Return the outcome and the statements that decided."""
     by = f" by {', '.join(ask.statements)}" if ask.statements else ""
     return outcome(ask.outcome) + by
 
 
 def outcome(word: str) -> str:
-    """Return the engine's word for an outcome as people say it."""
+    """Return the everyday word for an outcome of the engine."""
     return _OUTCOMES.get(word, word)
 
 
@@ -150,16 +150,16 @@ _OUTCOMES: Final = {
 def by_severity(
     findings: Iterable[AuditFinding],
 ) -> list[tuple[Severity, list[AuditFinding]]]:
-    """Return the findings by severity, the worst first, otherwise in the order given."""
+    """Return the findings by severity, worst first, otherwise in their given order."""
     found = list(findings)
     groups = ((each, [one for one in found if one.severity is each]) for each in SEVERITIES)
     return [(severity, group) for severity, group in groups if group]
 
 
 def as_expected(matrix: Matrix) -> str:
-    """Return how much of a matrix is as expected, or of one that keeps only the rest, that.
+    """Say how many cells of a matrix are as expected.
 
-    Of many accounts only the cells that are not as expected are kept.
+    For many accounts only unexpected cells are kept.
     """
     states = Counter(each.met for each in matrix.cells)
     if states[True] or not matrix.cells:
@@ -169,12 +169,12 @@ def as_expected(matrix: Matrix) -> str:
 
 
 def seen(check: Check) -> str:
-    """Return what a check says of itself: what it saw, or why it could not look."""
+    """Return what a check saw, or why it could not look."""
     return (check.reason or "no reason given") if check.state == "not checked" else check.detail
 
 
 def waived_words(finding: AuditFinding) -> str:
-    """Return by whom a finding is waived, why, and until when; empty where it is not."""
+    """Say who waived a finding, why, and until when; empty if it is not waived."""
     waiver = finding.waiver
     if waiver is None:
         return ""
@@ -182,7 +182,7 @@ def waived_words(finding: AuditFinding) -> str:
 
 
 def since(change: Since) -> str:
-    """Return in one line what changed since the earlier report."""
+    """Summarize in one line what changed since the earlier report."""
     parts = [
         f"{len(change.new)} new",
         f"{len(change.gone)} gone",
@@ -192,7 +192,7 @@ def since(change: Since) -> str:
 
 
 def last_use(key: KeyLine) -> str:
-    """Return when and for what a key was last used, as far as AWS knows."""
+    """Say when and for what a key was last used, as far as AWS knows."""
     if key.last_used is None:
         return "no use known"
     where = " ".join(filter(None, (key.service, key.region)))
@@ -200,12 +200,12 @@ def last_use(key: KeyLine) -> str:
 
 
 def left_out(report: Report) -> str:
-    """Return which checks were left out on request; empty for none."""
+    """Say which checks were left out on request; empty if none."""
     return f"left out on request: {listed(report.skipped)}" if report.skipped else ""
 
 
 def belongs(finding: AuditFinding, check: Check) -> bool:
-    """Say whether *finding* came of *check*; one without an account, of that check anywhere."""
+    """Return whether *finding* comes from *check*; one without an account, in any account."""
     return finding.check == check.id and finding.spot.account in (check.account, None)
 
 
