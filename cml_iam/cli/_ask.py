@@ -1,4 +1,4 @@
-"""Asking before a change: every question names the account, the identity and the region."""
+"""Confirmation before a change; every question names the account, identity and region."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def agreed(aws: Aws, question: str) -> bool:
-    """Ask *question* unless --yes was given; raises InputError where nobody can answer."""
+    """Ask *question* unless --yes was given; raises InputError if no terminal can answer."""
     if not _asks(aws, question):
         return True
     return click.confirm(one_line(question), err=True)
 
 
 def typed(aws: Aws, words: str, purpose: str) -> bool:
-    """Have the user type *words* for *purpose* unless --yes was given; raises as `agreed`."""
+    """Make the user type *words* for *purpose*, unless --yes was given; raises as `agreed`."""
     question = f"type `{words}` {purpose}"
     if not _asks(aws, question):
         return True
@@ -33,7 +33,7 @@ def typed(aws: Aws, words: str, purpose: str) -> bool:
 
 
 def _asks(aws: Aws, question: str) -> bool:
-    """Say where the change would be made, and return whether somebody must agree to it."""
+    """Print where the change would be made, and return whether confirmation is required."""
     if settings().yes:
         return False
     if not sys.stdin.isatty():

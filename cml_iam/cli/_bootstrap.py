@@ -1,4 +1,4 @@
-"""What the bootstrap commands share: the options that say what is wanted, and the plan."""
+"""What the bootstrap commands share: the options for what to create, and the plan."""
 
 from __future__ import annotations
 
@@ -96,17 +96,17 @@ _PRINCIPAL_OPTIONS = (
 
 
 def wanted_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add every option that says what bootstrap creates, and those of every command on AWS."""
+    """Add every option that selects what bootstrap creates, and the common AWS options."""
     return _with((_DOCUMENT_OPTION, *_KEY_OPTIONS, *_PRINCIPAL_OPTIONS), command)
 
 
 def status_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say which policy and which stores `bootstrap status` looks at."""
+    """Add the options that name the policy and the stores for `bootstrap status`."""
     return _with((_DOCUMENT_OPTION, *_KEY_OPTIONS), command)
 
 
 def drift_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say what `bootstrap drift` compares: everything but the key."""
+    """Add the options that select what `bootstrap drift` compares: everything but the key."""
     return _with((_DOCUMENT_OPTION, *_PRINCIPAL_OPTIONS), command)
 
 
@@ -118,14 +118,14 @@ def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) ->
 
 
 def watch_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say how the alarms are set."""
+    """Add the options that configure the alarms."""
     for option in reversed(_WATCH_OPTIONS):
         command = option(command)
     return command
 
 
 def acting_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a command that changes the account without saying what is wanted."""
+    """Add the options of a command that changes the account with nothing to select."""
     shared = shared_options("site", "output", "yes", "dry_run")
     decorated: Callable[..., Any] = aws_options(shared(command))
     return decorated
@@ -141,7 +141,7 @@ def site_and_documents(document: str) -> tuple[Site, tuple[str, ...]]:
 
 
 def wishes(site: Site, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options *wanted* as `plan_bootstrap` takes them, but for the delivery."""
+    """Return the options *wanted* as arguments of `plan_bootstrap`, without the delivery."""
     boundary = wanted["boundary"]
     if boundary not in (None, SITES_OWN) and not boundary.startswith("arn:"):
         raise InputError(f"not the ARN of a policy: `{boundary}`")
@@ -184,7 +184,7 @@ def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:
 
 
 def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) -> Applied | None:
-    """Show *plan*, ask, and do it; None when nothing was done. Prints the answer."""
+    """Show *plan*, ask, and apply it; return None if nothing was done. Prints the result."""
     from cml_iam.provision import apply_plan, plan_data, plan_lines
 
     if not settings().quiet:
@@ -218,7 +218,7 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) 
 
 
 def _say_trail(aws: Aws, plan: Plan) -> None:
-    """Look whether the trail really logs; exit with 3 when it does not."""
+    """Check that the trail really logs; exit with 3 if it does not."""
     from cml_iam.check.trail import trail_problems
 
     problems = trail_problems(aws, plan.desired.site)
@@ -244,7 +244,7 @@ _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def watch_of(wanted: Mapping[str, Any]) -> Watch:
-    """Return how the options *wanted* set the alarms."""
+    """Return the alarm settings of the options *wanted*."""
     from datetime import UTC, datetime
 
     from cml_iam.provision import Watch, parse_hours

@@ -1,9 +1,9 @@
-"""AWS for a command: whose credential, which account, which region.
+"""Connect a command to AWS: which credential, which account, which region.
 
-The credential is that of --profile, else the environment's (AWS_ACCESS_KEY_ID, AWS_PROFILE, a web
-identity), else the one that `[credentials]` of the site file has for the role the command acts in,
-else what the AWS SDK finds. The region is that of --region, else AWS_REGION or AWS_DEFAULT_REGION
-where the site allows it, else the site's first, else that of the AWS profile.
+The credential comes from the first of: --profile, the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE,
+a web identity), `[credentials]` of the site file for the command's role, and the AWS SDK's own
+search. The region comes from the first of: --region, AWS_REGION or AWS_DEFAULT_REGION if the site
+allows it, the site's first region, and the AWS profile.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ ENVIRONMENT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a connection signs with: *profile*, or *key*, or neither: what the SDK finds.
+    """What signs requests: *profile*, or *key*, or neither, in which case the SDK searches.
 
-    *origin* says who named it.
+    *origin* says where it was named.
     """
 
     profile: str | None = None
@@ -58,12 +58,12 @@ def connect_as(
     told: bool = True,
     **connection: Any,
 ) -> Aws:
-    """Return AWS for work of *role*, and say on stderr whose credential it is if *told*.
+    """Connect to AWS as *role*; if *told*, name the credential on stderr.
 
-    Before its first other call the account of the credentials is compared with that of *site*,
-    unless *any_account*, and with --expect-account; *connection* is passed on to `aws.connect`.
-    Raises CredentialsError for a credential that is not there, RefusedError for one that others may
-    read, InputError where the site file and --expect-account contradict each other.
+    Before the first other call, the account of the credentials is compared with --expect-account
+    and, unless *any_account*, with that of *site*. *connection* is passed on to `aws.connect`.
+    Raises CredentialsError for a missing credential, RefusedError for one that other users may
+    read, and InputError if the site file and --expect-account contradict each other.
     """
     from cml_iam.aws import connect
 
@@ -106,7 +106,7 @@ def connect_examined(role: Role, site: Site | None) -> Aws:
 
 @dataclass(frozen=True, slots=True)
 class _Unconnected:
-    """The port to AWS of who has no credential: every call raises *reason*."""
+    """The port to AWS without a credential: every call raises *reason*."""
 
     reason: CmlIamError
     region: str | None
@@ -122,7 +122,7 @@ class _Unconnected:
 
 
 def credential_of(role: Role, site: Site | None) -> Credential:
-    """Return the credential for work of *role*; see the module for which comes first."""
+    """Return the credential for *role*; the module docstring gives the order."""
     profile = settings().profile
     if profile:
         return Credential(profile=profile)
@@ -132,7 +132,7 @@ def credential_of(role: Role, site: Site | None) -> Credential:
 
 
 def credential_in(role: Role, site: Site) -> Credential | None:
-    """Return the credential that the site file has for *role*, None where it has none."""
+    """Return the credential that the site file has for *role*, or None."""
     text = place_of(role, site)
     if text is None:
         return None
@@ -151,7 +151,7 @@ def credential_in(role: Role, site: Site) -> Credential | None:
 
 
 def place_of(role: Role, site: Site) -> str | None:
-    """Return `profile:NAME` or `env:PATH` of the site file for *role*, the path absolute."""
+    """Return `profile:NAME` or `env:PATH` from the site file for *role*, with an absolute path."""
     text = site.credentials.manager if role == "manager" else site.credentials.administrator
     kind, _, name = (text or "").partition(":")
     if kind != "env":
@@ -160,7 +160,7 @@ def place_of(role: Role, site: Site) -> str | None:
 
 
 def region_of(site: Site | None) -> str | None:
-    """Return the region to work in; None leaves it to the AWS configuration."""
+    """Return the region to use; None leaves it to the AWS configuration."""
     if settings().region or site is None:
         return settings().region
     named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
@@ -169,9 +169,9 @@ def region_of(site: Site | None) -> str | None:
 
 
 def expected_account(site: Site | None) -> str | None:
-    """Return the account that --expect-account or the site file names, or None.
+    """Return the account named by --expect-account or the site file, or None.
 
-    Raises InputError where they contradict each other.
+    Raises InputError if they contradict each other.
     """
     typed = settings().expect_account
     if typed and site and typed != site.account:
@@ -183,7 +183,7 @@ def expected_account(site: Site | None) -> str | None:
 
 
 def _doubt_region(site: Site | None) -> None:
-    """Say that AWS is not known to have the region of --region: new ones are used as written."""
+    """Warn that --region names a region not in the service reference; it is used as written."""
     from cml_iam.facts import all_regions, known_regions, meant_region
 
     region = settings().region
@@ -208,7 +208,7 @@ def _say_credential(aws: Aws) -> None:
 
 
 def refuse_account_of_others(aws: Aws, site: Site | None) -> None:
-    """Compare the accounts now, for what does not end when its first call is refused."""
+    """Compare the accounts now, for a command that survives a refused first call."""
     from cml_iam.aws import check_account
 
     if site is not None:

@@ -1,4 +1,4 @@
-"""What the commands about keys share: stores, how a key is tried, spans of time, the rotator."""
+"""What the key commands share: stores, tests of a new key, durations, the rotator."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ STORE_HELP = (
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which stores a command was given: *to*, or else the *env_file*, or else the site's."""
+    """The stores given to a command: *to*, otherwise *env_file*, otherwise the site's."""
 
     env_file: Path | None
     allow_tracked: bool
     to: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise InputError, before AWS is asked, for a file of a store whose folder is not there.
+        """Raise InputError, before any AWS call, if the folder of a store's file is missing.
 
-        The folder of a profile is made where it is missing.
+        The folder of a profile is created if missing.
         """
         from cml_iam.credentials import file_of_store
 
@@ -57,12 +57,12 @@ class Where:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The stores as they are written."""
+        """The stores as written by the user."""
         return self.to or (own_store(self.env_file),)
 
 
 def own_store(env_file: Path | None = None) -> str:
-    """Return the store of the manager's key: *env_file*, else the site's, else `.env` here."""
+    """Return the store of the manager's key: *env_file*, the site's, or `.env` here."""
     if env_file is not None:
         return f"env:{env_file}"
     site = find_site()
@@ -70,7 +70,7 @@ def own_store(env_file: Path | None = None) -> str:
 
 
 def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that name the file for the key."""
+    """Add the options that name the key file."""
     tracked = click.option(
         "--allow-tracked", is_flag=True, help="Allow a key file that git does not ignore."
     )
@@ -84,7 +84,7 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that name the stores; the command gets them as *where*."""
+    """Add the options that name the stores; the command receives them as *where*."""
 
     @functools.wraps(command)
     def called(
@@ -97,7 +97,7 @@ def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def stores_from(where: Where, aws: Aws) -> Store:
-    """Return the stores of *where* as one; *aws* reads and changes those inside AWS."""
+    """Return the stores of *where* as one; *aws* accesses those inside AWS."""
     from cml_iam.credentials import Together, open_store
 
     found = [
@@ -111,8 +111,8 @@ def delivery_of(
 ) -> Delivery:
     """Return the delivery to *store*.
 
-    With *proved* a new key must do its work before it is used, and the application at *health_url*
-    must be well.
+    With *proved*, a new key must pass its test before it is used, and the application at
+    *health_url* must be healthy.
     """
     from cml_iam.aws import connect
     from cml_iam.credentials import Delivery, ask_health, prove_key
@@ -137,7 +137,7 @@ def delivery_of(
 
 
 def span(context: click.Context, parameter: click.Parameter, value: str) -> timedelta:
-    """Return *value*, such as `90d`, `12h`, `20m`, `90s` or `0`, as a length of time."""
+    """Parse a duration: `90d`, `12h`, `20m`, `90s` or `0`."""
     if value == "0":
         return timedelta(0)
     try:
@@ -149,13 +149,13 @@ def span(context: click.Context, parameter: click.Parameter, value: str) -> time
 
 
 def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of every command about keys."""
+    """Add the options that all key commands share."""
     shared = shared_options("site", "output")
     return store_options(aws_options(shared(command)))
 
 
 def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say how long each phase lasts."""
+    """Add the options for the duration of each phase."""
     for flag, default, text in (
         ("--max-age", "90d", "Maximum age of an active key."),
         ("--cool-off", "7d", "Time the old key stays inactive before it is deleted."),

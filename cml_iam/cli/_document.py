@@ -1,4 +1,4 @@
-"""`--document`: which of the site's policies a command is about, spelled alike everywhere."""
+"""`--document`: the site policy that a command is about; the same option everywhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POLICIES: Final = ("base", "hardened")
 
 
 def document_option(text: str) -> Callable[[Any], Any]:
-    """Return the option, which *text* explains; the command gets it as *document*."""
+    """Return the option with the help *text*; the command receives it as *document*."""
     return click.option(
         "--document",
         type=click.Choice(POLICIES),
@@ -25,7 +25,7 @@ def document_option(text: str) -> Callable[[Any], Any]:
 
 
 def refuse_document(beside: str) -> None:
-    """Raise UsageError where --document is given *beside* what is judged in its place."""
+    """Raise UsageError if --document is given together with *beside*."""
     source = click.get_current_context().get_parameter_source("document")
     if source is click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError(f"--document names a policy of the site: omit it, or {beside}")

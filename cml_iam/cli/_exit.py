@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Exit(IntEnum):
-    """What the process tells its caller."""
+    """The exit codes of the process."""
 
     OK = 0
     INTERNAL = 1
@@ -48,11 +48,11 @@ MEANING = {
 
 
 def end_on_signal(end: Callable[[], object]) -> None:
-    """Make ^C and SIGTERM call *end*, for a command that runs until then and exits with 0.
+    """Make Ctrl-C and SIGTERM call *end*, for a command that runs until then and exits with 0.
 
-    Python's own answer to ^C is an exception and code 130; a container's first process ends on
-    SIGTERM only if it handles it. A command that runs on also collects garbage as often as Python
-    does by default, and not as seldom as a short one.
+    By default Python answers Ctrl-C with an exception and code 130, and the first process of a
+    container ends on SIGTERM only if it handles the signal. This also restores Python's default
+    garbage collection, which short commands reduce.
     """
     gc.set_threshold(*_COLLECTING)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -60,7 +60,7 @@ def end_on_signal(end: Callable[[], object]) -> None:
 
 
 def judged(*, findings: bool, unchecked: bool) -> Exit:
-    """Return the code of whatever judges: what is known to be wrong comes before what is not known.
+    """Return the exit code of a judging command: known faults come before unknowns.
 
     See docs/decisions/0030-findings-before-what-could-not-be-checked.md.
     """
@@ -70,7 +70,7 @@ def judged(*, findings: bool, unchecked: bool) -> Exit:
 
 
 def exit_code(error: errors.CmlIamError) -> Exit:
-    """Return the code for *error*: that of the nearest class of its ancestry in the table."""
+    """Return the code for *error*: that of its nearest class in the table."""
     return next(_BY_CLASS[kind] for kind in type(error).__mro__ if kind in _BY_CLASS)
 
 

@@ -1,4 +1,4 @@
-"""Reading the files a command is given."""
+"""Read the files given to a command."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ FORMS = (".json", ".yaml", ".yml")
 
 
 def read_text(path: Path) -> str:
-    """Return the text of *path*, of standard input for `-`; raises InputError."""
+    """Return the text of *path*, or of standard input for `-`; raises InputError."""
     if str(path) == "-":
         return sys.stdin.read()
     return regular_text(path)
 
 
 def read_json(path: Path) -> Any:
-    """Return what the JSON in *path*, or on standard input for `-`, holds; raises InputError.
+    """Return the JSON value in *path*, or on standard input for `-`; raises InputError.
 
-    It may be large: the policies of an account of 10,000 principals are 15 million bytes.
+    It may be large: the policies of an account with 10,000 principals take 15 MB.
     """
     text = sys.stdin.read() if str(path) == "-" else decoded(open_regular(path, MOST), str(path))
     try:
@@ -51,9 +51,10 @@ def read_json(path: Path) -> Any:
 
 
 def read_policy(path: Path) -> PolicyDocument:
-    """Return the one policy document in *path*.
+    """Return the only policy document in *path*.
 
-    Raises InputError, DocumentError, and UnsupportedError for a template that leaves it open.
+    Raises InputError, DocumentError, and UnsupportedError for a template that leaves parts of it
+    open.
     """
     read = _read(path)
     if isinstance(read, PolicyDocument):
@@ -65,7 +66,7 @@ def read_policy(path: Path) -> PolicyDocument:
 
 
 def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
-    """Return the policy documents in *path* that are attached to principals, or the only one.
+    """Return the policy documents in *path* attached to principals, or the only one.
 
     Raises as `read_policy` does.
     """
@@ -81,7 +82,7 @@ def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
 
 
 def policy_files(folder: Path) -> list[Path]:
-    """Return the files of *folder* in which policies are: JSON, and YAML that may hold one."""
+    """Return the files of *folder* that may contain policies: JSON, and some YAML."""
     return [
         each
         for each in sorted(folder.iterdir())
@@ -90,7 +91,7 @@ def policy_files(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> PolicyDocument | Sequence[Kept]:
-    """Return the policy that *path* is, or those that it holds: `FILE#NAME` is one of them."""
+    """Return the policies in *path*; `FILE#NAME` selects one of them."""
     file, chosen = path, ""
     if "#" in str(path) and not path.exists():
         name, _, chosen = str(path).partition("#")
@@ -134,7 +135,7 @@ def _document(kept: Kept) -> PolicyDocument:
 
 
 def parameter_option(command: Command) -> Command:
-    """Add --parameter, the values of a template's parameters; read them with `parameters()`."""
+    """Add --parameter, for the values of template parameters; see `parameters()`."""
     return click.option(
         "--parameter",
         multiple=True,
@@ -146,7 +147,7 @@ def parameter_option(command: Command) -> Command:
 
 
 def parameters() -> Mapping[str, str]:
-    """Return the values of a template's parameters that the running command was given."""
+    """Return the values of template parameters given to the running command."""
     given: Mapping[str, str] = click.get_current_context().meta.get(_PARAMETERS, {})
     return given
 

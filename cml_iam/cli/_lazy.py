@@ -1,4 +1,4 @@
-"""A group that imports a command when it is called, so that `--help` stays light."""
+"""A group that imports a command only when it is called, to keep `--help` fast."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class LazyGroup(click.Group):
         self.lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names in the order they were declared."""
+        """Return the names in declaration order."""
         return list(self.lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and return the command *cmd_name*; None where there is none."""
+        """Import and return the command *cmd_name*, or None if there is none."""
         return self.command_named(cmd_name) if cmd_name in self.lazy else None
 
     def command_named(self, name: str) -> click.Command:
-        """Import and return the command *name*, which must be one of this group."""
+        """Import and return the command *name*, which must exist in this group."""
         module, _, attribute = self.lazy[name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
@@ -39,7 +39,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click's, with the closest name in the error."""
+        """Do as click does, and suggest the closest name in the error."""
         from cml_iam.policy import did_you_mean
 
         if args and args[0] not in self.lazy and not args[0].startswith("-"):

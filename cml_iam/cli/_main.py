@@ -84,7 +84,7 @@ def main() -> NoReturn:
 
 
 def _prepare_streams() -> None:
-    """Let every answer be written: to a closed stream nowhere, to a poor encoding escaped."""
+    """Make every write succeed: dropped on a closed stream, escaped in a poor encoding."""
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the process's life
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -122,9 +122,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain_of_usage(error: click.ClickException) -> None:
-    """Print how the command is called, and as any other error what is wrong with this call.
+    """Print the command's usage, and what is wrong with this call as other errors do.
 
-    What was typed stays on one line; what click says begins and ends as our own messages do.
+    User input stays on one line, and click's message gets the form of our own.
     """
     context = getattr(error, "ctx", None)
     if context is not None:

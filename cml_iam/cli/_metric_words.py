@@ -1,4 +1,4 @@
-"""How metrics are printed: amounts, trends drawn as bars, reasons, JSON."""
+"""Format metrics: amounts, sparklines, reasons, JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PERCENT_TOPS: Final = (10.0, 25.0, 50.0, 100.0)
 
 
 def levels_for(encoding: str | None) -> str:
-    """Return the eight levels of a bar: blocks where *encoding* can write them, else ASCII."""
+    """Return the eight levels of a sparkline: blocks if *encoding* supports them, else ASCII."""
     try:
         BLOCKS.encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -31,14 +31,14 @@ def levels_for(encoding: str | None) -> str:
 
 
 def sparkline(values: Values, top: float, levels: str = BLOCKS) -> str:
-    """Return *values* from 0 to *top* as a line of bars of eight levels; unknown is a space."""
+    """Draw *values* from 0 to *top* as bars of eight levels; an unknown value is a space."""
     return "".join(
         " " if value is None else levels[min(7, max(0, int(value / top * 8)))] for value in values
     )
 
 
 def squeezed(values: Values, width: int) -> list[float | None]:
-    """Return *values* in at most *width* columns, each the mean of what is known in it."""
+    """Return *values* in at most *width* columns, each the mean of its known values."""
     if len(values) <= width:
         return list(values)
     edges = [number * len(values) // width for number in range(width + 1)]
@@ -51,7 +51,7 @@ def _mean(values: Values) -> float | None:
 
 
 def scale(values: Sequence[float], *, rate: bool) -> float:
-    """Return the round number at or above all *values*: the height of the highest bar."""
+    """Return the round number at or above all *values*: the full height of a sparkline."""
     highest = max(values, default=0.0)
     if not rate:
         return next((top for top in _PERCENT_TOPS if highest <= top), ceil(highest))
@@ -89,13 +89,13 @@ def known_values(metric: Metric, used: Utilization) -> list[float]:
 
 
 def trend(metric: Metric, used: Utilization, width: int, top: float, levels: str) -> str:
-    """Return the points of *metric* as at most *width* bars from 0 to *top*, with their gaps."""
+    """Draw the points of *metric* as at most *width* bars from 0 to *top*, with gaps."""
     slots = metric.slots(used.start, used.end)
     return sparkline(squeezed(slots, width), top, levels).rstrip()
 
 
 def short_names(workers: Sequence[Worker]) -> dict[str, str]:
-    """Return what to call each worker by its id: its name, with the id where several share it."""
+    """Return a display name per worker id: its name, plus the id if several share it."""
     times = Counter(worker.name for worker in workers)
     return {each.id: each.name if times[each.name] == 1 else each.label for each in workers} | {
         each.id: each.id for each in workers if not each.name
@@ -103,17 +103,17 @@ def short_names(workers: Sequence[Worker]) -> dict[str, str]:
 
 
 def shown_amount(value: float | None, metric: Metric) -> str:
-    """Return *value* of *metric* with its unit, `-` where there is none."""
+    """Return *value* of *metric* with its unit, or `-` for none."""
     return "-" if value is None else amount(value, rate=Measure(metric.name).is_rate)
 
 
 def room_beside(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
-    """Return how many of *width* columns a table of *columns* and *rows* leaves for one more."""
+    """Return how many of *width* columns remain beside a table of *columns* and *rows*."""
     return width - sum(max(map(len, cells)) + GAP for cells in zip(columns, *rows, strict=True)) - 3
 
 
 def reasons(pairs: Sequence[tuple[Worker, Metric]]) -> list[str]:
-    """Say once for each reason which workers and metrics it concerns, and what to do about it."""
+    """Print each reason for unknown values once, with its workers, metrics and remedy."""
     concerned: dict[tuple[Unknown, str, str | None], list[tuple[Worker, Metric]]] = {}
     for worker, metric in pairs:
         if metric.unknown:
@@ -136,13 +136,13 @@ _OF_THE_WORKER = {Unknown.NOT_RUNNING, Unknown.TOO_YOUNG, Unknown.WINDOW_TOO_SHO
 
 
 def could_ask(used: Mapping[str, Utilization]) -> Exit:
-    """Return 8 where CloudWatch could not be asked about something, else 0."""
+    """Return 8 if CloudWatch could not be asked about something, else 0."""
     found = {metric.unknown for each in used.values() for metric in each.metrics.values()}
     return Exit.UNCHECKED if found & NOT_ASKED else Exit.OK
 
 
 def usage_json(worker: Worker, used: Utilization) -> dict[str, Any]:
-    """Return what was measured of *worker* for a program."""
+    """Return the measurements of *worker* as JSON values."""
     return {
         "id": worker.id,
         "name": worker.name,
@@ -155,7 +155,7 @@ def usage_json(worker: Worker, used: Utilization) -> dict[str, Any]:
 
 
 def metric_json(metric: Metric) -> dict[str, Any]:
-    """Return *metric* for a program: unknown values are null."""
+    """Return *metric* as JSON values: unknown values are null."""
     return {
         "unit": metric.unit,
         "mean": metric.mean,
@@ -176,7 +176,7 @@ def metric_json(metric: Metric) -> dict[str, Any]:
 
 
 def measures_of(named: Sequence[str], default: Sequence[Measure]) -> tuple[Measure, ...]:
-    """Return the measures *named*, `all` meaning every one; *default* where none is."""
+    """Return the measures *named*; `all` means every one, and none means *default*."""
     if "all" in named:
         return EVERY
     chosen = [each for each in EVERY if each.value.replace("_", "-") in named]

@@ -1,4 +1,4 @@
-"""Printing: answers on stdout, everything else on stderr; colour only where it can be seen.
+"""Printing: results on stdout, everything else on stderr; colour only on terminals.
 
 In CSV, every cell is text for a spreadsheet, never a formula.
 """
@@ -54,14 +54,14 @@ STYLE = {OK: "green", BAD: "red", WARN: "yellow", UNKNOWN: "yellow", INFO: "cyan
 
 
 def wants_json() -> bool:
-    """Say whether the answer is to be JSON."""
+    """Return whether JSON output is requested."""
     return settings().output == "json"
 
 
 def answer(value: Any, show: Callable[[], object], code: int | None = None) -> None:
-    """Give a command's answer: *value* as JSON where that is asked for, else what *show* prints.
+    """Print a command's result: *value* as JSON if requested, otherwise by *show*.
 
-    With a *code* the command ends with it.
+    With a *code* the command exits with it.
     """
     if wants_json():
         print_json(value)
@@ -72,18 +72,18 @@ def answer(value: Any, show: Callable[[], object], code: int | None = None) -> N
 
 
 def print_json(value: Any) -> None:
-    """Print *value* as JSON on stdout; one that has `as_json` says itself what it is as JSON."""
+    """Print *value* as JSON on stdout; its `as_json` is used if it has one."""
     click.echo(json_text(value, indent=2))
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """Return *value* as JSON; what a terminal would obey is written by its number."""
+    """Return *value* as JSON, with characters that a terminal obeys escaped."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, default=_plain)
     return masked(_OBEYED.sub(_as_escape, text))
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON writes of *value*: what it says itself, else its fields."""
+    """Return *value* for JSON: the result of its `as_json`, or its fields."""
     if hasattr(value, "as_json"):
         return value.as_json()
     if is_dataclass(value):
@@ -98,7 +98,7 @@ def _as_escape(found: re.Match[str]) -> str:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return rich's console for stdout or stderr: plain and wide where it is no terminal."""
+    """Return rich's console for stdout or stderr: plain and wide if not a terminal."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -116,10 +116,10 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], room: int | None = None) -> Table:
-    """Return *rows* under *columns* in the one look all commands share.
+    """Return *rows* under *columns* as a table in the style of all commands.
 
-    Cells are plain text, coloured by a leading symbol. In a terminal of *room* columns text wraps
-    at words, so that no id or ARN is broken while there is any other way.
+    Cells are plain text, coloured by a leading symbol. On a terminal of *room* columns text wraps
+    at words, so that ids and ARNs stay whole if at all possible.
     """
     from rich import box
     from rich.table import Table
@@ -138,9 +138,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], room: int | Non
 
 
 def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Share *room* out among the columns of *rows*: first the longest word of each, then the rest.
+    """Divide *room* among the columns: first each column's longest word, then the rest.
 
-    Where not even the words fit, the longest behind the first column are broken.
+    If not even the words fit, the longest words after the first column are broken.
     """
     from rich.cells import cell_len
 
@@ -162,7 +162,7 @@ def print_table(
 ) -> None:
     """Print *rows* as a table on stdout; cells are plain text, coloured by a leading symbol.
 
-    With *whole* each row is one line where no terminal bounds it, however long.
+    With *whole*, each row is one line of any length when not on a terminal.
     """
     out = console()
     filled = table(columns, rows, out.width if sys.stdout.isatty() else None)
@@ -176,27 +176,27 @@ def print_table(
 
 
 def _width_of(made: Table, out: Console) -> int:
-    """Return the columns *made* takes when nothing is folded."""
+    """Return the width of *made* in columns when nothing wraps."""
     from rich.measure import Measurement
 
     return Measurement.get(out, out.options.update(max_width=sys.maxsize), made).maximum
 
 
 def note_left_out(headings: Sequence[str]) -> None:
-    """Say on stderr which columns of a table the terminal has no room for."""
+    """Name on stderr the columns that do not fit on the terminal."""
     if headings:
         note(f"{INFO} {left_out(headings)}; -o json shows everything")
 
 
 def left_out(headings: Sequence[str]) -> str:
-    """Return which columns of a table the terminal has no room for."""
+    """Return the columns of a table that do not fit on the terminal."""
     return f"a wider terminal also shows: {', '.join(headings)}"
 
 
 def print_matrix(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table too wide for the terminal as several, each with the first column.
+    """Print a table too wide for the terminal as several, repeating the first column.
 
-    A row that says nothing in one of them (only `-`) is left out of it.
+    A row without content in one of them (only `-`) is left out there.
     """
     rows = [list(row) for row in rows]
     widths = [max(map(len, cells)) + GAP for cells in zip(columns, *rows, strict=True)]
@@ -209,7 +209,7 @@ def print_matrix(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def _groups(widths: Sequence[int], room: int) -> list[list[int]]:
-    """Share the columns after the first out in groups that fit into *room* beside the first."""
+    """Divide the columns after the first into groups that fit into *room* beside it."""
     groups: list[list[int]] = []
     used = room
     for index, width in enumerate(widths[1:], start=1):
@@ -234,26 +234,26 @@ def say(text: str) -> None:
 
 
 def heading(text: str) -> None:
-    """Print a heading on stdout, bold where colour can be seen."""
+    """Print a heading on stdout, bold if colours are on."""
     click.secho(one_line(text), bold=_colour(sys.stdout), color=_colour(sys.stdout))
 
 
 def note(text: str) -> None:
-    """Print a line of progress on stderr, unless --quiet; a warning is no progress."""
+    """Print progress on stderr, unless --quiet was given; not for warnings."""
     if not settings().quiet or text.startswith(WARN):
         complain(text)
 
 
 def complain(text: str) -> None:
-    """Print a line on stderr, --quiet or not: what failed, and what to do about it."""
+    """Print on stderr, even with --quiet: what failed, and what to do about it."""
     style = _style(text, sys.stderr)
     click.secho(fitted(text, sys.stderr), err=True, fg=style, color=_colour(sys.stderr))
 
 
 def fitted(text: str, stream: Any) -> str:
-    """Return *text* on lines that fit into the terminal, broken at words only.
+    """Wrap *text* to the terminal's width, at words only.
 
-    A word that fits only without the indent goes without; a longer one is left to the terminal.
+    A word that fits only without the indent loses it; a longer one is left to the terminal.
     """
     line, width = one_line(text), _columns_of(stream)
     if not 0 < width < len(line):
@@ -270,7 +270,7 @@ def fitted(text: str, stream: Any) -> str:
 
 
 def _columns_of(stream: Any) -> int:
-    """Return how wide the terminal behind *stream* is; 0 where there is none."""
+    """Return the width of the terminal behind *stream*, or 0 if it is not one."""
     if not stream.isatty():
         return 0
     given = os.environ.get("COLUMNS", "")
@@ -281,14 +281,14 @@ def _columns_of(stream: Any) -> int:
 
 
 def complain_remedies(remedies: Iterable[str | None]) -> None:
-    """Print on stderr what to do, each once."""
+    """Print each remedy once on stderr."""
     for remedy in dict.fromkeys(remedies):
         if remedy:
             complain(f"  fix: {remedy}")
 
 
 def _style(text: str, stream: Any) -> str | None:
-    """Return the colour of a line: of the symbol it begins with, or of the sign of a difference."""
+    """Return the colour of a line: by its leading symbol, or the sign of a difference."""
     if not _colour(stream):
         return None
     first, _, rest = text.lstrip().partition(" ")
@@ -296,7 +296,7 @@ def _style(text: str, stream: Any) -> str | None:
 
 
 def progress(text: str, *, only_on_terminal: bool = False) -> AbstractContextManager[Any]:
-    """Show that *text* is under way: a spinner on a terminal, one line elsewhere if at all."""
+    """Show that *text* is in progress: a spinner on a terminal, otherwise at most one line."""
     from contextlib import nullcontext
 
     if settings().quiet:
@@ -333,7 +333,7 @@ form_option = click.option(
 
 
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return *rows* as CSV with a header (RFC 4180), every cell as `cell` makes it."""
+    """Return *rows* as CSV with a header (RFC 4180); `cell` formats each cell."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
@@ -342,9 +342,9 @@ def as_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def cell(text: str) -> str:
-    """Return *text* with control characters written out and, before a formula, an apostrophe.
+    """Escape control characters in *text*, and put an apostrophe before a formula.
 
-    A number may have its sign. Who needs every character as it is takes JSON.
+    A number may have its sign. For the exact characters, use JSON.
     """
     made = one_line(text)
     return f"'{made}" if made.lstrip().startswith(FORMULA) and not _is_number(made) else made

@@ -1,4 +1,4 @@
-"""How a proof reads on a terminal: witnesses, what closes a promise, what is taken for granted."""
+"""Format a proof for the terminal: witnesses, corrections, assumptions."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MAX_FACTS: Final = 20
 
 
 def proof_lines(proof: Proof, *, verbose: bool) -> Iterator[str]:
-    """Yield what is said of a promise besides its answer: why it does not hold, or may not.
+    """Yield the lines about a promise besides its answer: why it fails or is undecided.
 
-    And of which actions it is about: where others may be allowed, or *verbose*.
+    Also the actions it is about, if others may be allowed or *verbose* is set.
     """
     covered = ", ".join(proof.promise.covers) or "every action"
     if proof.limited:
@@ -57,16 +57,16 @@ def proof_lines(proof: Proof, *, verbose: bool) -> Iterator[str]:
 
 
 def other_reading(answer: str) -> str:
-    """Say that the *answer* would be this one in the other reading of wildcards in ARNs."""
+    """Say that *answer* would result from the other reading of wildcards in ARNs."""
     return f"{WARN} {answer}, if a `*` in a short ARN also takes the colons it lacks"
 
 
 def call_lines(
     call: Witness, lead: str = "", *, other: str = "", asked: Iterable[str] = ()
 ) -> Iterator[str]:
-    """Yield a request, what allows it, and how *other* decides it, if there is another side.
+    """Yield a request, what allows it, and how *other*, if given, decides it.
 
-    *asked* are condition keys of which it is said that the request does not have them.
+    *asked* are condition keys to report when the request lacks them.
     """
     request, allowing = call.request, call.candidate.statements
     of_resource = any(each.kind == "resource" for each in allowing)
@@ -88,9 +88,9 @@ def call_lines(
 
 
 def key_line(key: str, value: Any) -> str:
-    """Return a condition key with its value; `KEY[]` marks a list where AWS does not say it is one.
+    """Format a condition key with its value; `KEY[]` marks a list whose key AWS does not list so.
 
-    So `policy explain --context` takes it.
+    `policy explain --context` accepts this form.
     """
     from cml_iam.facts import key_type
 
@@ -101,7 +101,7 @@ def key_line(key: str, value: Any) -> str:
 
 
 def promise_line(proof: Proof, lead: str) -> Iterator[str]:
-    """Yield what is promised, after *lead*; with its id where it does not hold."""
+    """Yield the promise after *lead*, with its id if it does not hold."""
     title = f"{lead}  {proof.promise.title}"
     if proof.answer == "holds":
         yield title
@@ -110,7 +110,7 @@ def promise_line(proof: Proof, lead: str) -> Iterator[str]:
 
 
 def _at_most(first: str, second: str, *, indent: int) -> Iterator[str]:
-    """Yield both on one line, or on two where that is too long."""
+    """Yield both on one line, or on two if that is too long."""
     if len(first) + 1 + len(second) <= WIDTH:
         yield f"{first} {second}"
     else:
@@ -118,7 +118,7 @@ def _at_most(first: str, second: str, *, indent: int) -> Iterator[str]:
 
 
 def _is_question(side: Answered) -> bool:
-    """Say whether *side* is but the kind of requests that was asked about."""
+    """Return whether *side* is only the set of requests asked about."""
     from cml_iam.prove import SHAPE_NAME
 
     return any(each.policy == SHAPE_NAME for each in side.statements)
@@ -145,7 +145,7 @@ def _absent(context: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
 
 
 def _said_once(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield keys and values, those that stand there under two names once."""
+    """Yield keys and values; a key present under two names appears once."""
     from cml_iam.facts import every_name
 
     for key, value in context.items():
@@ -169,7 +169,7 @@ def _condition_json(edit: Edit) -> dict[str, Any]:
 
 
 def statement_json(deny: Statement) -> dict[str, Any]:
-    """Return a statement as it stands in a policy."""
+    """Return a statement in the form of a policy."""
     conditions: dict[str, dict[str, list[str]]] = {}
     for each in deny.conditions:
         conditions.setdefault(each.operator, {})[each.key] = list(each.values)
@@ -190,9 +190,9 @@ def _indented(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 def fitted(value: Any, room: int) -> list[str]:
-    """Return *value* as lines of JSON of *room* columns, as few as may be; texts are not broken.
+    """Format *value* as JSON in *room* columns on as few lines as possible; strings stay whole.
 
-    A statement has a line for each element at least.
+    Each element of a statement gets at least one line.
     """
     whole = json_text(value)
     statement = isinstance(value, dict) and "Effect" in value
@@ -202,7 +202,7 @@ def fitted(value: Any, room: int) -> list[str]:
 
 
 def _opened(value: dict[str, Any] | list[Any], room: int) -> list[str]:
-    """Return *value* with its brackets on lines of their own."""
+    """Format *value* with its brackets on lines of their own."""
     if isinstance(value, list):
         return ["[", *_filled([json_text(each) for each in value], room - 2), "]"]
     lines = ["{"]
@@ -217,7 +217,7 @@ def _opened(value: dict[str, Any] | list[Any], room: int) -> list[str]:
 
 
 def _filled(items: Sequence[str], room: int) -> Iterator[str]:
-    """Yield *items*, with commas between them, in as few lines as *room* columns allow."""
+    """Yield *items*, separated by commas, in as few lines of *room* columns as possible."""
     line = ""
     for number, item in enumerate(items, 1):
         part = item + ("," if number < len(items) else "")
@@ -230,7 +230,7 @@ def _filled(items: Sequence[str], room: int) -> Iterator[str]:
 
 
 def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str]:
-    """Yield what is taken for granted: how many facts, or (*every*) which, with their pages."""
+    """Yield the assumptions: how many facts, or with *every* each one, with their pages."""
     used = tuple(used)
     yield from _formats(used)
     facts = _facts(each for each in used if each.kind != "limit")
@@ -253,7 +253,7 @@ def assumption_lines(used: Iterable[Assumption], *, every: bool) -> Iterator[str
 
 
 def _formats(used: Iterable[Assumption]) -> Iterator[str]:
-    """Warn of proofs that rest on the formats of other services' ARNs, of which AWS has more."""
+    """Warn of proofs that rest on ARN formats of other services, where AWS has more formats."""
     actions = {each.action for each in used if each.kind == "resource"}
     services = sorted({each.partition(":")[0] for each in actions} - {"ec2"})
     if services:
@@ -282,7 +282,7 @@ def _listed(by_page: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 
 def assumption_json(each: Assumption) -> dict[str, str]:
-    """Return what was taken for granted for a program."""
+    """Return the assumptions as JSON values."""
     return {"kind": each.kind, "text": each.text, "page": each.page}
 
 
@@ -294,7 +294,7 @@ def _wrapped(text: str, *, mark: str = "", indent: int = 2) -> list[str]:
 
 
 def _facts(used: Iterable[Assumption]) -> dict[str, list[str]]:
-    """Return sentences by page; what is taken for granted of several actions is one."""
+    """Return assumptions by page; one about several actions is listed once."""
     alike: dict[tuple[str, str], list[str]] = {}
     for each in used:
         text = each.text.replace(each.action, "\0", 1) if each.action else each.text

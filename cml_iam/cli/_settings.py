@@ -1,4 +1,4 @@
-"""The options every command shares, accepted before the noun or after the verb."""
+"""The options that commands share, accepted before the noun or after the verb."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the shared options say; None and False where an option was not given."""
+    """The values of the shared options; None or False if an option was not given."""
 
     site: Path | None = None
     profile: str | None = None
@@ -40,7 +40,7 @@ class Settings:
 
 
 def settings() -> Settings:
-    """Return the shared options of the command that is running."""
+    """Return the shared options of the running command."""
     return Settings(**click.get_current_context().meta.get(_KEY, {}))
 
 
@@ -54,7 +54,7 @@ def shared_options(*names: str) -> Callable[[Command], Command]:
 
 
 def aws_options(command: Command) -> Command:
-    """Add the options of every command that speaks to AWS."""
+    """Add the options of every command that calls AWS."""
     return shared_options("profile", "region", "endpoint_url", "expect_account", "read_only")(
         command
     )
@@ -66,11 +66,11 @@ def all_options(command: Command) -> Command:
 
 
 def prepare(context: click.Context, command: click.Command) -> None:
-    """Add to *command* the options every command honours; refuse those before it that it ignores.
+    """Add the options every command has to *command*; refuse earlier options it would ignore.
 
-    A command honours the shared options it declares, and these three. Called by the group that
-    found the command, so that no command can forget it. Values from environment variables are
-    settings of the whole machine, and are not refused. Raises UsageError.
+    A command uses the shared options that it declares, and these three. The group that finds the
+    command calls this, so that no command can omit it. Values from environment variables apply to
+    the whole machine and are not refused. Raises UsageError.
     """
     if isinstance(command, click.Group):
         return
@@ -85,7 +85,7 @@ def prepare(context: click.Context, command: click.Command) -> None:
 
 
 def refuse_aws_options(needs: str) -> None:
-    """Raise UsageError for options about AWS where, without *needs*, nothing is asked of it."""
+    """Raise UsageError for AWS options in a call that, without *needs*, does not call AWS."""
     offline = ("--profile", "--region", "--endpoint-url", "--expect-account")
     typed = [f for f in click.get_current_context().meta.get(_TYPED, ()) if f in offline]
     if typed:
@@ -96,7 +96,7 @@ def refuse_aws_options(needs: str) -> None:
 
 
 def flags(command: click.Command) -> frozenset[str]:
-    """Return the long flags that *command* takes."""
+    """Return the long option names of *command*."""
     return frozenset(each.opts[-1] for each in command.params)
 
 

@@ -1,4 +1,4 @@
-"""The site file of a command: the one that --site names, or `cml-iam.toml` in this folder."""
+"""The site file of a command: named by --site, or `cml-iam.toml` in the current folder."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _DOUBTS_SHOWN: Final = "cml_iam.doubts"
 
 
 def site_path() -> Path:
-    """Return where the site file is, or would be."""
+    """Return the path of the site file, whether or not it exists."""
     return settings().site or DEFAULT_SITE
 
 
 def has_site() -> bool:
-    """Return whether a site file is named or lies in this folder."""
+    """Return whether a site file is named or exists in the current folder."""
     return settings().site is not None or DEFAULT_SITE.exists()
 
 
 def load_site() -> Site:
-    """Read the site file, and say on stderr what is doubtful in it; raises SiteError."""
+    """Read the site file, and print warnings about it on stderr; raises SiteError."""
     from cml_iam import site as room
 
     site = room.load_site(site_path())
@@ -41,5 +41,5 @@ def load_site() -> Site:
 
 
 def find_site() -> Site | None:
-    """Read the site file where there is one; None where none is named and none lies here."""
+    """Read the site file; return None if none is named and none exists here."""
     return load_site() if has_site() else None

@@ -84,12 +84,12 @@ Then start a new shell.
 
 
 def exit_codes() -> str:
-    """Return the table of the exit codes."""
+    """Return the table of exit codes."""
     return "".join(f"{code.value:>3}  {meaning}\n" for code, meaning in MEANING.items())
 
 
 def commands(group: click.Command) -> str:
-    """Return a line for each command below *group*: its words and what it does."""
+    """Return one line for each command of *group*: its name and its summary."""
     rows = list(_rows(group, ()))
     width = max(len(words) for words, _ in rows)
     return "".join(f"{words:<{width}}  {text}\n" for words, text in rows)
@@ -141,7 +141,7 @@ def topics(context: click.Context, words: tuple[str, ...]) -> None:
 
 
 def _help_of(context: click.Context, words: Sequence[str], known: Sequence[str]) -> str:
-    """Return the help of the command that *words* name; raises UsageError."""
+    """Return the help of the command named by *words*; raises UsageError."""
     parent = context.find_root()
     for index, word in enumerate(words):
         group = parent.command

@@ -1,4 +1,4 @@
-"""`cml-iam audit`: everything asked of files or of accounts, in one report."""
+"""`cml-iam audit`: all checks of files or accounts, in one report."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def audit(
 
 
 def _others(scps: Path | None, *, who_else: bool, of_account: bool) -> dict[str, Any]:
-    """Return what is asked about other principals; raises UsageError where that cannot be."""
+    """Return the topics to ask about other principals; raises UsageError if not possible."""
     if who_else and not of_account:
         raise click.UsageError("--who-else needs --live")
     if scps and not who_else:
@@ -230,7 +230,7 @@ def _others(scps: Path | None, *, who_else: bool, of_account: bool) -> dict[str,
 
 
 def _check_skipped(skip: Iterable[str]) -> None:
-    """Raise UsageError for an id of no check."""
+    """Raise UsageError for an id that no check has."""
     from cml_iam.check import SKIPPABLE
 
     for each in skip:
@@ -263,7 +263,7 @@ def _required(site: Site | None) -> Site:
 def _many(
     asked: Live, accounts: Path | None, role: str | None, external_id: str | None, parallel: int
 ) -> list[tuple[Account, Answer]]:
-    """Audit the accounts of the file or of the organization, and say how far it is."""
+    """Audit the accounts of the file or of the organization, and show progress."""
     from cml_iam.check.accounts import (
         DEFAULT_ROLE,
         Way,
@@ -349,7 +349,7 @@ def _earlier(path: Path) -> Report:
 
 
 def moment() -> datetime:
-    """Return the time of the report: now, or that of SOURCE_DATE_EPOCH, to make it anew.
+    """Return the time of the report: now, or SOURCE_DATE_EPOCH for a reproducible report.
 
     https://reproducible-builds.org/specs/source-date-epoch/
     """
@@ -363,7 +363,7 @@ def moment() -> datetime:
 
 
 def check_outs(paths: Iterable[Path]) -> None:
-    """Raise InputError for a file no report can go to, before the time of an audit is spent."""
+    """Raise InputError for an unusable report file, before the time of an audit is spent."""
     from cml_iam.audit.write import form_of
 
     for path in paths:
@@ -373,7 +373,7 @@ def check_outs(paths: Iterable[Path]) -> None:
 
 
 def write_to(path: Path, report: Report, fail_on: Severity) -> None:
-    """Write *report* into *path*, in the form its name asks for; raises InputError."""
+    """Write *report* to *path*, in the format of its name; raises InputError."""
     from cml_iam.audit.write import form_of, write_report
 
     text = write_report(report, form_of(path), fail_on=fail_on)
@@ -398,7 +398,7 @@ def show(report: Report, form: Any, fail_on: Severity) -> None:
 
 
 def show_rules(form: str) -> None:
-    """Print every finding there can be: the rules of lint, then those of the audit."""
+    """Print every possible finding: lint's rules, then the audit's."""
     from cml_iam.audit import audit_rules
     from cml_iam.cli.policy_rules import print_rules, rule_json
     from cml_iam.lint import RULES

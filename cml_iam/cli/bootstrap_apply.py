@@ -92,7 +92,7 @@ def apply(plan_file: Path | None, **wanted: Any) -> None:
 
 
 def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the options as a file holds them; the file for the key wherever we are then."""
+    """Return the options for the plan file; the path of the key file becomes absolute."""
     from cml_iam.credentials import absolute_store
 
     lists = {name: list(value) for name, value in wanted.items() if isinstance(value, tuple)}
@@ -102,7 +102,7 @@ def _kept(wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _options_of(saved: SavedPlan) -> dict[str, Any]:
-    """Return the options in the file as the command line would give them; raises InputError."""
+    """Return the options of the plan file as the command line gives them; raises InputError."""
     context = click.get_current_context()
     known = {each.name: each for each in context.command.params}
     try:
@@ -200,7 +200,7 @@ def destroy(guard: bool, boundary: bool) -> None:
 
 
 def _name_dead_keys(aws: Aws, deleted: set[str]) -> None:
-    """Say which keys are gone, and that the store of the site holds one of them, if it does."""
+    """Name the deleted keys, and the one that the site's store still holds, if any."""
     if not deleted:
         return
     store = stores_from(Where(None, allow_tracked=True), aws)

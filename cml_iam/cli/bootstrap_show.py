@@ -1,4 +1,4 @@
-"""`cml-iam bootstrap status` and `drift`: how things stand."""
+"""`cml-iam bootstrap status`, `drift` and `render`."""
 
 from __future__ import annotations
 

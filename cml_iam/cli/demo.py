@@ -1,4 +1,4 @@
-"""`cml-iam demo`: the whole main job, narrated."""
+"""`cml-iam demo`: the whole workflow, narrated."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def demo(keep: Path | None) -> None:
 
 
 class _Teller:
-    """Prints the acts as numbered headings, and each check below its act."""
+    """Prints acts as numbered headings, with the checks below them."""
 
     def __init__(self) -> None:
         self.acts = 0

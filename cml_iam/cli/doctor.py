@@ -1,4 +1,4 @@
-"""`cml-iam doctor`: what keeps the manager from its work."""
+"""`cml-iam doctor`: what prevents the manager from working."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _own_file() -> Path:
 
 
 def _administrator(site: Site | None, profile: str | None) -> Aws | None:
-    """Return AWS as the administrator sees it: by *profile*, or as the site file says."""
+    """Return AWS as the administrator sees it: by *profile*, or from the site file."""
     try:
         named = credential_in("administrator", site) if site else None
     except CmlIamError as error:
@@ -116,7 +116,7 @@ def _administrator(site: Site | None, profile: str | None) -> Aws | None:
 
 
 def _print(found: Sequence[Diagnosis]) -> None:
-    """Print what was found by area, each fix once, below the first it mends."""
+    """Print the results by area, each remedy once, below the first problem that it fixes."""
     area, fixed = None, set[str]()
     for each in found:
         if each.area != area:

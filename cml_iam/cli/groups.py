@@ -1,4 +1,4 @@
-"""The groups `policy`, `bootstrap`, `key` and `worker`, whose commands are imported when called."""
+"""The groups `policy`, `bootstrap`, `key` and `worker`; their commands are imported on call."""
 
 from __future__ import annotations
 

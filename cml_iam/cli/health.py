@@ -68,11 +68,11 @@ def health(connection_only: bool) -> None:
 
 
 def probe_of(here: Scene, region: str) -> Launch | None:
-    """Return the launch the site makes in *region*, to be tried; may leave values open.
+    """Return the launch to try in *region*; some of its values may be open.
 
-    It is that of the first worker profile which launches there, else of the site's defaults; with
-    the tags that CML Cloud Manager sends, where the site file names them. What belongs to one
-    region, such as the site's only subnet, is tried in the home region alone.
+    It comes from the first worker profile that launches there, otherwise from the site's defaults,
+    with the tags that CML Cloud Manager sends, if the site file names them. What belongs to one
+    region, such as the site's only subnet, is tried only in the home region.
     """
     site = here.site
     if site is None:
@@ -86,7 +86,7 @@ def probe_of(here: Scene, region: str) -> Launch | None:
 
 
 def print_health(found: Sequence[Health]) -> None:
-    """Print the lines of the log as the documentation shows them, then each permission."""
+    """Print the log lines in the documented form, then each permission."""
     for level, line in fleet_lines(found):
         say(f"{logging.getLevelName(level)}  {line}")
     checks = [(each, check) for each in found if each.connected for check in each.checks]
@@ -118,7 +118,7 @@ def _code(found: Sequence[Health]) -> Exit:
 
 
 def as_json(found: Sequence[Health]) -> dict[str, Any]:
-    """Return *found* for a program; *failure* is the first region's that has one."""
+    """Return *found* as JSON values; *failure* is that of the first region with one."""
     failure = next((each.failure for each in found if each.failure), None)
     return {
         "ok": all(each.ok for each in found),

@@ -139,7 +139,7 @@ def _show_doubts(site: Site) -> None:
 
 
 def _with_credentials(values: dict[str, Any]) -> dict[str, Any]:
-    """Return *values* with the credentials: without a word a user's key is where apply puts it."""
+    """Add the credentials to *values*: by default a user's key is where apply puts it."""
     manager = values["manager"] or (NONE if values["role"] else "env:.env")
     named = {"manager": manager, "administrator": values["administrator"] or NONE}
     return values | {role: None if text == NONE else text for role, text in named.items()}
@@ -147,7 +147,7 @@ def _with_credentials(values: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A question for the value *name*; *read* makes it from the answer."""
+    """A question for the value *name*; *read* parses the answer."""
 
     name: str
     text: str
@@ -156,7 +156,7 @@ class _Question:
 
 
 def _asked(values: dict[str, Any]) -> dict[str, Any]:
-    """Ask for every value that is still empty; each answer is checked when it is given."""
+    """Ask for every value that is still empty; each answer is checked immediately."""
     click.echo(f"Enter takes the answer in brackets; `{NONE}` leaves a restriction out.", err=True)
     values = _answered(values, _Question("account", "AWS account id", _own_account(), str))
     for question in _QUESTIONS:
@@ -182,7 +182,7 @@ def _answered(values: dict[str, Any], question: _Question) -> dict[str, Any]:
 
 
 def _own_account() -> str:
-    """Return the account of the credentials at hand, empty where none answers at once."""
+    """Return the account of the available credentials, or "" if AWS does not answer."""
     from cml_iam.aws import connect
 
     try:
@@ -226,7 +226,7 @@ _QUESTIONS: Final = (
 
 
 def _check(text: str) -> Site:
-    """Refuse to write what could not be read back; the answers are at fault, not the file."""
+    """Raise for a site file that could not be read back: the answers are wrong, not the file."""
     try:
         return parse_site(text)
     except SiteError as error:

@@ -1,4 +1,4 @@
-"""One working key for others: `key deliver`, `exec`, `credential-process` and `print`."""
+"""Deliver one working key: `key deliver`, `exec`, `credential-process` and `print`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def deliver(where: Where, source: str | None) -> None:
 
 
 def _with_source(where: Where, source: str | None) -> tuple[str, ...]:
-    """Return the stores, the one the key comes from first."""
+    """Return the stores, starting with the one that the key comes from."""
     if source is None:
         kind, _, name = own_store(where.env_file).partition(":")
         source = f"{kind}:{name}" if kind == "env" and Path(name).exists() else None
@@ -247,5 +247,5 @@ def _key(source: str | None) -> AccessKey:
 
 
 def _aws() -> Aws:
-    """Return AWS in the region of the site, where there is a site file."""
+    """Return AWS in the region of the site, if there is a site file."""
     return connect_as("administrator", find_site())

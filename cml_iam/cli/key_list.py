@@ -1,4 +1,4 @@
-"""`cml-iam key list`, `revoke` and `delete`: what keys there are, and taking one out of use."""
+"""`cml-iam key list`, `revoke` and `delete`: show keys, and take them out of use."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _data(
 
 
 def _check(key_id: str) -> None:
-    """Refuse what cannot be the id of an access key, before anything is asked."""
+    """Raise for text that cannot be an access key id, before any call."""
     from cml_iam.credentials import is_key_id
 
     if not is_key_id(key_id):

@@ -1,4 +1,4 @@
-"""`cml-iam key rotate`, and what belongs to it: resume, rollback, status."""
+"""`cml-iam key rotate`, `resume`, `rollback` and `status`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cml-iam policy diff`: what a policy means that another does not."""
+"""`cml-iam policy diff`: what one policy allows and another does not."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _by(request: Request) -> str:
 
 
 def _context(difference: Difference) -> Iterator[str]:
-    """Yield the condition keys of the witness that the statements concerned ask for."""
+    """Yield the witness's condition keys that the statements concerned test."""
     from cml_iam.facts import names_of, same_key
 
     reasons = [*difference.old.statements, *difference.new.statements]
@@ -165,7 +165,7 @@ def _context(difference: Difference) -> Iterator[str]:
 
 
 def _decides(difference: Difference, side: Answered) -> bool:
-    """Say whether *side* has the statement that makes the difference."""
+    """Return whether *side* has the statement that makes the difference."""
     outcomes = (difference.old.outcome, difference.new.outcome)
     return side.outcome == ("explicitDeny" if "explicitDeny" in outcomes else "allowed")
 
@@ -188,7 +188,7 @@ def _expectation_line(changed: ExpectationChange) -> str:
 
 
 def _doubts(found: Comparison) -> Iterator[str]:
-    """Yield what is not certain: undecided, decided otherwise in another reading, or left out."""
+    """Yield what is uncertain: undecided, different in another reading, or left out."""
     for change in found.undecided:
         reason = found.verdicts[change].reason
         yield f"{UNKNOWN} could not decide whether any request is {change}: {reason}"
@@ -208,7 +208,7 @@ def _notes(found: Comparison) -> Iterator[str]:
 
 
 def _assumptions(found: Comparison) -> Iterator[Assumption]:
-    """Yield the facts that the answers rest on, each once."""
+    """Yield the facts that the result rests on, each once."""
     yield from dict.fromkeys(a for each in found.verdicts.values() for a in each.assumptions)
 
 
@@ -227,7 +227,7 @@ def _verdict(found: Comparison, old: Path, new: Path) -> str:
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
-    """Return *found* for a program."""
+    """Return *found* as JSON values."""
     answers = {change: each.answer for change, each in found.verdicts.items()}
     return {
         "verdict": found.verdict,

@@ -1,4 +1,4 @@
-"""`cml-iam policy explain`: the decision on one request, and why each statement did its part."""
+"""`cml-iam policy explain`: the decision on one request, and the part of each statement."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def read_context(pairs: Iterable[str]) -> dict[str, str | list[str]]:
 
 
 def _attached(path: Path) -> PolicyDocument:
-    """Read a policy of a principal; raises DocumentError for one that IAM would not attach."""
+    """Read a principal's policy; raises DocumentError for one that IAM would not accept."""
     return _checked(read_policy(path))
 
 
@@ -164,7 +164,7 @@ def _checked(document: PolicyDocument) -> PolicyDocument:
 
 
 def _one_action(action: str) -> str:
-    """Return *action*; a typing error must not read as a decision."""
+    """Return *action* if it exists: a typing error must not look like a decision."""
     service, colon, name = action.partition(":")
     if not (service and colon and name) or set("*? ") & set(action):
         raise InputError(
@@ -216,7 +216,7 @@ def _heading(reason: StatementReason) -> str:
 
 
 def _statement(reason: StatementReason) -> Iterator[str]:
-    """Yield the lines of one statement: what became of it, and each of its parts."""
+    """Yield the lines about one statement: its result, and each of its elements."""
     title = f"{reason.effect} {reason.label}"
     if reason.matched:
         symbol, verb = (BAD, "denies") if reason.effect == "Deny" else (OK, "allows")

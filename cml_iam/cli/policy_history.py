@@ -1,4 +1,4 @@
-"""`cml-iam policy history`: the versions of the policy, and the way from one to the current."""
+"""`cml-iam policy history`: the versions of the policy, and how to upgrade."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _verdict(way: Upgrade) -> str:
 
 
 def version_json(version: PolicyVersion) -> dict[str, Any]:
-    """Return *version* for a program."""
+    """Return *version* as JSON values."""
     return {
         "version": version.version,
         "date": str(version.date),
@@ -86,7 +86,7 @@ def version_json(version: PolicyVersion) -> dict[str, Any]:
 
 
 def upgrade_json(way: Upgrade) -> dict[str, Any]:
-    """Return *way* for a program."""
+    """Return *way* as JSON values."""
     return {
         "from": way.start.version,
         "to": way.end.version,

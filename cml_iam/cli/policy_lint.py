@@ -1,4 +1,4 @@
-"""`cml-iam policy lint`: judge policies, with the place of everything that is wrong."""
+"""`cml-iam policy lint`: report faults in policies with their places."""
 
 from __future__ import annotations
 
@@ -129,9 +129,10 @@ def lint(
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What was given: *texts* of policies by name, those *kept* in other files, and the rest.
+    """The input: *texts* of policies by name, policies *kept* in other files, and the rest.
 
-    *skipped* has what is no policy, and the reason; *unread* what may be one and cannot be read.
+    *skipped* has what is not a policy, with the reason; *unread* what may be one but cannot be
+    read.
     """
 
     texts: list[tuple[str, str]]
@@ -148,9 +149,9 @@ class Given:
 def judged_all(
     subjects: Sequence[Subject], kinds: Mapping[str, Kind], *, attached: bool, every: bool
 ) -> list[Finding]:
-    """Judge all policies, each as of its kind, in their order.
+    """Judge every policy as its kind, in order.
 
-    *attached*: those of one kind are judged together; only the identity-based ones, if not *every*.
+    *attached*: judge policies of one kind together; only identity-based ones unless *every*.
     """
     from cml_iam.lint import lint_subjects
 
@@ -176,9 +177,9 @@ def judged_all(
 def fixed(
     texts: list[tuple[str, str]], kind: Kind | None
 ) -> tuple[list[tuple[str, str]], list[Fixed]]:
-    """Write every safe correction into the files of *texts*; return the texts and the results.
+    """Write every safe correction into the files of *texts*; return texts and results.
 
-    A dry run writes none.
+    A dry run writes nothing.
     """
     from cml_iam.lint import fix_text
 
@@ -191,7 +192,7 @@ def fixed(
 
 
 def fixed_as_json(results: Sequence[Fixed]) -> dict[str, Any]:
-    """Return what was corrected and what was not, with the reason, as parsed JSON."""
+    """Return what was corrected, and what was not with the reason, as parsed JSON."""
     return {
         "fixed": [each.as_json() for result in results for each in result.applied],
         "not_fixed": [
@@ -203,9 +204,9 @@ def fixed_as_json(results: Sequence[Fixed]) -> dict[str, Any]:
 
 
 def write(path: Path, text: str) -> None:
-    """Put *text* into a file that is there, all of it or nothing; raises InputError.
+    """Overwrite an existing file, completely or not at all; raises InputError.
 
-    Its mode stays, and so does a symbolic link to it.
+    Keeps its mode, and a symbolic link to it.
     """
     path = path.resolve()
     try:
@@ -216,13 +217,13 @@ def write(path: Path, text: str) -> None:
 
 
 def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
-    """Print what was given and is no policy, and what it is."""
+    """Print the inputs that are not policies, and what they are."""
     for name, reason in skipped:
         say(f"{WARN} {name}: skipped: {reason}")
 
 
 def show_fixed(results: Sequence[Fixed]) -> None:
-    """Print what was corrected, or would be, and what was not and why, each with its place."""
+    """Print each correction made or proposed, and those not made with the reason, with places."""
     mark, done = (INFO, "would correct") if settings().dry_run else (OK, "corrected")
     for result in results:
         for finding in result.applied:
@@ -239,7 +240,7 @@ def _at(finding: Finding) -> str:
 
 
 def rendered(document: Profile) -> list[tuple[str, str]]:
-    """Return the site's policy *document* in its parts, each named by what it is."""
+    """Return the site's policy *document* in its parts, each with its name."""
     from cml_iam.render import part_name, render_parts
 
     return [
@@ -267,9 +268,10 @@ def read(given: str) -> list[tuple[str, str, bool]]:
 
 
 def sorted_out(read: Sequence[tuple[str, str, bool]]) -> Given:
-    """Return the policies of what was read, each a name, a text, and whether it was named.
+    """Return the policies of what was read: name, text, and whether it was named.
 
-    Raises DocumentError for YAML that was named and cannot be read; met in a folder, it is unread.
+    Raises DocumentError for YAML that was named and cannot be read; found in a folder, it is
+    unread.
     """
     from cml_iam.policy import other_document
     from cml_iam.sources import read_source, subject_of
@@ -302,7 +304,7 @@ def sorted_out(read: Sequence[tuple[str, str, bool]]) -> Given:
 
 
 def problem_as_json(problem: Problem) -> dict[str, Any]:
-    """Return what is not judged, and where, as parsed JSON."""
+    """Return what is not judged, and its place, as parsed JSON."""
     place = problem.place
     return {
         "message": problem.message,
@@ -313,12 +315,12 @@ def problem_as_json(problem: Problem) -> dict[str, Any]:
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a file, its lines ended as they are; raises InputError."""
+    """Return the text of a file with its line endings unchanged; raises InputError."""
     return decoded(open_regular(path), str(path))
 
 
 def as_json(findings: Sequence[Finding], names: list[str]) -> dict[str, Any]:
-    """Return the answer as parsed JSON."""
+    """Return the result as parsed JSON."""
     return {
         "files": names,
         "findings": [each.as_json() for each in findings],
@@ -332,9 +334,9 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
 
 
 def kinds_of(subjects: Sequence[Subject], kind: Kind | None) -> dict[str, Kind]:
-    """Return as what each policy is judged: as what its file says it is for, else as *kind*.
+    """Return the kind of each policy: from its file, otherwise *kind*.
 
-    Without a *kind* the site file may say it of a file (`[lint] kinds`), or the document does.
+    Without *kind*, the site file (`[lint] kinds`) or the document determines it.
     """
     from cml_iam.lint import recognized_kind
 
@@ -360,7 +362,7 @@ def kinds_of(subjects: Sequence[Subject], kind: Kind | None) -> dict[str, Kind]:
 def show(findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[Problem]) -> None:
     """Print the findings, each with remedy and witness, what is *left* open, and a summary.
 
-    *kinds* are the policies by name. Of others than those attached to a principal it says as what
+    *kinds* has the kind of each policy by name. For kinds not attached to a principal, says as what
     they were judged and what was not.
     """
     from cml_iam.lint import JUDGED_AS, is_complete
@@ -381,9 +383,9 @@ def show(findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[
 
 
 def fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
-    """Return the worst finding of each place, and the less severe ones of the same place.
+    """Return the worst finding of each place, with the less severe ones of that place.
 
-    Those of one severity at one place are shown each: their causes may differ.
+    Findings of equal severity at one place are all shown: their causes may differ.
     """
     by_place: dict[object, list[Finding]] = {}
     for finding in findings:
@@ -398,7 +400,7 @@ def fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
 
 
 def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
-    """Print one finding: place and message; below, in this order, proof, remedy and page.
+    """Print one finding: place and message, then proof, remedy and page.
 
     Of those *folded* into it only the rules are named.
     """

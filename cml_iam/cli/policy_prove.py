@@ -1,4 +1,4 @@
-"""`cml-iam policy prove`: what policies can ever permit, over all requests."""
+"""`cml-iam policy prove`: what policies can permit, over all requests."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def prove(
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The policies a question is about: *files*, or else the site's policy *document*."""
+    """The policies in question: *files*, otherwise the site's policy *document*."""
 
     files: Sequence[Path]
     boundary: Path | None = None
@@ -135,7 +135,7 @@ class Judged:
 
     @property
     def names(self) -> str:
-        """What to call them."""
+        """Their names."""
         return ", ".join(map(str, self.files)) or "the rendered policy"
 
 
@@ -143,8 +143,8 @@ class Judged:
 class Asked:
     """A question and its answer.
 
-    *sides* are the policies asked about, *other* the name of the side that does not allow the
-    witness, and *keys* the condition keys that the question names.
+    *sides* are the policies asked about, *other* is the name of the side that does not allow the
+    witness, and *keys* are the condition keys that the question names.
     """
 
     verdict: Verdict
@@ -154,7 +154,7 @@ class Asked:
 
 
 def _never_matches(*sides: Policies) -> list[str]:
-    """Return what in the policies can never match anything, such as an unknown operator."""
+    """Return what in the policies can never match, such as an unknown operator."""
     from cml_iam.engine import compile_policies
 
     found: dict[str, None] = {}
@@ -167,7 +167,7 @@ def _never_matches(*sides: Policies) -> list[str]:
 def _policies(judged: Judged) -> Policies:
     """Return the policies in *files*, or the rendered one: of a principal, or of a resource.
 
-    Where there is a site file, they are in the partition of its account.
+    With a site file, they are in the partition of its account.
     """
     from cml_iam.policy import attachment_problems
     from cml_iam.prove import Policies
@@ -252,7 +252,7 @@ def _narrower(verdict: Verdict, other: Policies, path: Path, judged: Judged) -> 
 
 
 def _of_requests(question: str, text: str, judged: Judged) -> Asked:
-    """Ask about the requests that *text* says, if there are any."""
+    """Ask about the requests that *text* describes, if any exist."""
     from cml_iam import prove
 
     shape = prove.parse_shape(text, f"--{question}")
@@ -269,7 +269,7 @@ def _of_requests(question: str, text: str, judged: Judged) -> Asked:
 
 
 def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
-    """Say why there is nothing to ask about the requests of *shape*."""
+    """Explain why no request has the form *shape*."""
     why = sent.assumptions[0].text if sent.assumptions else "the conditions exclude each other"
     if {each.lower() for each in shape.actions} == {ALWAYS_ALLOWED.lower()}:
         why = f"{ALWAYS_ALLOWED} is allowed to every caller"
@@ -280,7 +280,7 @@ def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
 
 
 def _doubtful_regions(shape: Shape) -> Iterator[str]:
-    """Yield what is doubtful about regions that are asked about: a typing mistake asks nothing."""
+    """Yield doubts about regions in the question: a typing error would ask nothing."""
     from cml_iam.facts import all_regions, is_region, meant_region
 
     known = all_regions()
@@ -380,7 +380,7 @@ def _allows_anything(policies: Policies) -> bool:
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
-    """Return *verdict* for a program."""
+    """Return *verdict* as JSON values."""
     return {
         "answer": verdict.answer,
         "otherReading": verdict.colon,
@@ -391,7 +391,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def proof_json(proof: Proof) -> dict[str, Any]:
-    """Return *proof* for a program."""
+    """Return *proof* as JSON values."""
     return {
         "id": proof.promise.id,
         "title": proof.promise.title,

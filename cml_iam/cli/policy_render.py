@@ -1,4 +1,4 @@
-"""`cml-iam policy render` and `permissions`."""
+"""`cml-iam policy render`, `documents` and `permissions`."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def permissions() -> None:
 
 
 def _write_all(folder: Path) -> None:
-    """Write what can be rendered; say of the rest what the site file lacks."""
+    """Write what can be rendered; name what the site file lacks for the rest."""
     site = load_site()
     folder.mkdir(parents=True, exist_ok=True)
     for name in DOCUMENTS:
@@ -145,7 +145,7 @@ def _write_all(folder: Path) -> None:
 
 
 def _texts(site: Site, name: str) -> tuple[str, ...]:
-    """Return the document *name*; the policy itself in parts where it is too large for one."""
+    """Return the document *name*; a policy that is too large for one comes in parts."""
     if name == "hardened":
         return tuple(part.text for part in render_parts(site))
     return (render_document(site, name).text,)

@@ -1,4 +1,4 @@
-"""`cml-iam policy rules`: the rules of lint, and each with an example; without a network."""
+"""`cml-iam policy rules`: lint's rules with examples; no network needed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rules(rule: str | None) -> None:
 
 
 def rule_json(rule: Rule | AuditRule) -> dict[str, Any]:
-    """Return *rule* for a program."""
+    """Return *rule* as JSON values."""
     return {
         "id": rule.id,
         "name": rule.name,

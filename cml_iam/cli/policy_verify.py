@@ -105,7 +105,7 @@ def _read(path: Path | None) -> PolicyDocument | None:
 
 
 def print_verification(done: Verification) -> None:
-    """Print the table of permissions by situations, what fails, and a verdict."""
+    """Print the table of permissions by situations, the failures, and a verdict."""
     columns = [name for name in SITUATIONS if name in {_situation(j) for j in done.judgements}]
     print_matrix(["permission", *columns], _rows(done.judgements, columns))
     for judgement in (*done.failed, *done.unchecked):
@@ -126,7 +126,7 @@ def _rows(judgements: Iterable[Judgement], columns: Sequence[str]) -> Iterable[l
 
 
 def _cell(judgements: Sequence[Judgement]) -> str:
-    """Say what all of a cell's calls got, or what the first wrong one got."""
+    """Return the answer that all calls of a cell got, or that of the first wrong one."""
     if not judgements:
         return "-"
     for verdict, symbol in (("fails", BAD), ("unchecked", UNKNOWN)):

@@ -181,7 +181,7 @@ def _started(given: dict[str, Any], port: int = 0) -> Sandbox:
 
 
 def _conditions(faults: Path | None, *, strict: bool, throttle: bool) -> Conditions:
-    """Return what the sandbox is to suffer, by the options."""
+    """Return the conditions that the options set for the sandbox."""
     from cml_iam.sandbox import AS_AWS, Conditions, load_conditions
 
     if faults is not None and strict:
@@ -196,9 +196,9 @@ def _conditions(faults: Path | None, *, strict: bool, throttle: bool) -> Conditi
 
 
 def _environment(running: Sandbox, in_the_way: list[str]) -> str:
-    """Return the environment as a shell reads it, or as JSON.
+    """Return the environment as shell commands, or as JSON.
 
-    The one place where a secret is shown, that of a throw-away root.
+    This is the one place that shows a secret: that of a disposable root user.
     """
     environment = running.environment()
     if wants_json():

@@ -1,4 +1,4 @@
-"""`cml-iam serve`: health, metrics and a page of the fleet over HTTP."""
+"""`cml-iam serve`: health, metrics and a fleet page over HTTP."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ Make = Callable[[Sequence[str]], Change]
 
 
 def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what all these commands take."""
+    """Add the options that all these commands have."""
     for decorate in (
         click.pass_context,
         aws_options,
@@ -214,7 +214,7 @@ def untag(
 
 
 def _found(here: Scene, workers: Sequence[str], make: Make, *, unmanaged: bool) -> Sequence[Worker]:
-    """Return the instances that *workers* mean, once *make* is known to refuse nothing of any."""
+    """Return the instances that *workers* name, after checking that *make* refuses none of them."""
     make([_ANY_ID])
     return here.find_managed(workers, unmanaged=unmanaged)
 
@@ -223,7 +223,7 @@ _ANY_ID = "i-00000000"
 
 
 def confirm(here: Scene, workers: Sequence[Worker], verb: str, *, by_name: bool = False) -> None:
-    """Ask on a terminal, for the name typed with *by_name*; raises InputError where not agreed."""
+    """Ask on a terminal, for the typed name if *by_name*; raises InputError if declined."""
     chosen = settings()
     if chosen.yes or chosen.dry_run:
         return
@@ -282,7 +282,7 @@ def _do(
 
 
 def failures(outcomes: Sequence[Outcome]) -> Exit:
-    """Say on stderr what to do about those that failed; return the exit code."""
+    """Print remedies for the failed ones on stderr; return the exit code."""
     failed = [each.error for each in outcomes if each.error]
     complain_remedies(map(remedy_of, outcomes))
     if failed and len(outcomes) > 1:
@@ -291,7 +291,7 @@ def failures(outcomes: Sequence[Outcome]) -> Exit:
 
 
 def remedy_of(outcome: Outcome) -> str | None:
-    """Return what to do about *outcome*; of one on its way, to wait until it is there."""
+    """Return what to do about *outcome*; for a pending change, to wait."""
     arrived = _ARRIVES.get(outcome.worker.state)
     if isinstance(outcome.error, StateError) and arrived:
         return f"wait for it: `cml-iam worker wait {outcome.worker.id} --for {arrived}`"
@@ -302,7 +302,7 @@ _ARRIVES = {"pending": "running", "stopping": "stopped"}
 
 
 def outcome_line(outcome: Outcome, verb: str, *, dry: bool) -> str:
-    """Return a line that says what became of one worker."""
+    """Return a line with the outcome for one worker."""
     label = outcome.worker.label
     if isinstance(outcome.error, StateError):
         return f"{BAD} {label}: it is {outcome.worker.state}: {outcome.error.message}"
@@ -318,7 +318,7 @@ def outcome_line(outcome: Outcome, verb: str, *, dry: bool) -> str:
 
 
 def outcome_json(outcome: Outcome, ended: Waited | None, *, dry: bool) -> dict[str, Any]:
-    """Return what became of one worker for a program."""
+    """Return the outcome for one worker as JSON values."""
     change, error = outcome.change, outcome.error
     return {
         "id": outcome.worker.id,

@@ -166,13 +166,13 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
 
 
 def _check_region(here: Scene) -> None:
-    """Refuse a region the site does not allow; a profile's own one was checked with the site."""
+    """Raise for a region the site does not allow; a profile's was checked with the site."""
     allowed = here.site.restrict.regions if here.site else ()
     _refuse_outside("regions", "in", here.home, allowed)
 
 
 def _check_limits(here: Scene, launch: Launch) -> None:
-    """Refuse a launch that the site does not allow; a profile was checked with the site."""
+    """Raise for a launch the site does not allow; a profile was checked with the site."""
     if here.site is None:
         return
     limits = here.site.restrict
@@ -195,7 +195,7 @@ def _refuse_outside(restriction: str, how: str, value: str, allowed: Sequence[st
 
 
 def _refuse_read_only() -> None:
-    """Refuse before anything is asked or kept; a dry run changes nothing."""
+    """Raise before anything is called or written; a dry run changes nothing."""
     if settings().read_only and not settings().dry_run:
         raise RefusedError(
             "a launch would change something, and only reading is allowed",
@@ -204,7 +204,7 @@ def _refuse_read_only() -> None:
 
 
 def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ...], Launch]:
-    """Return where to create, the places to try there, and the launch in the first of them."""
+    """Return where to create, the places to try there, and the launch in the first one."""
     here = scene(changes=True)
     _check_region(here)
     if given["worker_profile"] is None:
@@ -269,9 +269,9 @@ def _profile_image(here: Scene, profile: WorkerProfile, owners: tuple[str, ...])
 
 
 def probe_of_profile(here: Scene, profile: WorkerProfile) -> Launch | None:
-    """Return what *profile* launches first in the region, without user data; None if nothing.
+    """Return what *profile* launches first in the region, without user data, or None.
 
-    So it is where the profile is for another region, or its image is not to be found.
+    None if the profile is for another region, or its image cannot be found.
     """
     if profile.region not in (None, here.home):
         return None
@@ -308,13 +308,13 @@ def _create(
 
 
 def launches() -> PendingLaunches:
-    """Return the launches whose answer is not known, of all sites of this user."""
+    """Return the launches without a known outcome, of all sites of this user."""
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return PendingLaunches(Path(state) / "cml-iam" / "launches")
 
 
 def _key(here: Scene, name: str) -> str:
-    """Return what makes a launch the same one when the command is repeated."""
+    """Return what identifies a launch when the command is repeated."""
     account = here.site.account if here.site else ""
     endpoint = settings().endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
     return "\n".join((account, here.home, name, endpoint))
@@ -367,7 +367,7 @@ def _disk(here: Scene, gib: int | None, image: Image) -> Disk | None:
 
 
 def _image(here: Scene, image: str | None, pattern: str | None) -> str | None:
-    """Return the id of the image to launch, None where *pattern* is to find it."""
+    """Return the id of the image to launch; None if it must be found by *pattern*."""
     if image and pattern:
         raise click.UsageError("give --image or --image-name, not both")
     if image or pattern:
@@ -389,7 +389,7 @@ def _type(here: Scene) -> str:
 
 
 def first_type(site: Site | None) -> str | None:
-    """Return the first instance type the site names in full."""
+    """Return the first instance type that the site names in full."""
     patterns = site.restrict.instance_types if site else ()
     return next((each for each in patterns if not set("*?") & set(each)), None)
 

@@ -1,4 +1,4 @@
-"""`cml-iam worker orphans` and `adopt`: instances that are no workers, and making them some."""
+"""`cml-iam worker orphans` and `adopt`: find instances that are not workers, and adopt them."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _why(here: Scene, worker: Worker) -> str:
 
 
 def _statements(here: Scene, worker: Worker) -> list[str]:
-    """Return what each statement of the site's policy about it says to the manager."""
+    """Return the part of each statement of the site's policy for the manager."""
     from cml_iam import authorization
     from cml_iam.engine import compile_policies
     from cml_iam.render import render_policy

@@ -1,4 +1,4 @@
-"""What the worker commands share: site, regions, manager, words, why the policy refused."""
+"""What the worker commands share: site, regions, manager, wording, explained refusals."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The manager, the regions commands look into, the one they create in, and AWS itself."""
+    """The manager, the regions to look in, the region to create in, and AWS itself."""
 
     manager: WorkerManager
     regions: tuple[str, ...]
@@ -53,17 +53,17 @@ class Scene:
         return self.site is not None and self.site.grant.metric_data
 
     def listing(self, **filters: Any) -> Listing:
-        """Return the workers in every region, narrowed down as `get_all_instances` takes it."""
+        """Return the workers in every region, filtered as `get_all_instances` does."""
         return list_fleet(
             self.regions, lambda region: self.manager.get_all_instances(region=region, **filters)
         )
 
     def find(self, wanted: Sequence[str]) -> tuple[Worker, ...]:
-        """Return the instances that *wanted*, ids and names, mean."""
+        """Return the instances that *wanted*, ids and names, refer to."""
         return find_workers(self.manager, wanted, self.regions)
 
     def find_managed(self, wanted: Sequence[str], *, unmanaged: bool) -> tuple[Worker, ...]:
-        """As `find`; refuses instances without the guard tag unless *unmanaged*."""
+        """Do as `find`, and refuse instances without the guard tag unless *unmanaged*."""
         found = self.find(wanted)
         foreign = [each for each in found if not self.manager.guard.marks(each.tags)]
         if foreign and not unmanaged:
@@ -76,11 +76,11 @@ class Scene:
 
 
 def scene(role: Role = "manager", *, changes: bool = False, examined: bool = False) -> Scene:
-    """Return the scene that the shared options, the site file and the environment set.
+    """Return the scene from the shared options, the site file and the environment.
 
-    Raises RefusedError where the command *changes* something and no site file says where, unless
-    --no-site was given; see `connect_as` for the rest. Where the connection is what is *examined*,
-    another account and a credential that is not there are for the command to find.
+    Raises RefusedError if the command *changes* something and no site file limits it, unless
+    --no-site was given; see `connect_as` for other errors. If *examined*, the command itself
+    reports another account or a missing credential.
     """
     chosen, site = settings(), find_site()
     if site is None and changes and not (chosen.no_site or chosen.dry_run):
@@ -110,7 +110,7 @@ LIVING = ("pending", "running", "stopping", "stopped")
 
 
 def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> None:
-    """Say which living workers, but those with the ids *besides*, are called *name* already."""
+    """Warn of living workers called *name*, other than those with the ids *besides*."""
     listing = here.listing(states=LIVING)
     namesakes = [
         f"{each.id}, {each.state} in {each.region}"
@@ -127,7 +127,7 @@ def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> 
 
 
 def words(tags: Iterable[str]) -> dict[str, str]:
-    """Return tags written KEY=VALUE as a mapping; raises a usage error for another form."""
+    """Return tags written KEY=VALUE as a mapping; raises a usage error for other forms."""
     made: dict[str, str] = {}
     for text in tags:
         key, equals, value = text.partition("=")
@@ -140,7 +140,7 @@ def words(tags: Iterable[str]) -> dict[str, str]:
 
 
 def length(text: str) -> timedelta:
-    """Return the length of time that *text* says: `90s`, `15m`, `1h`, `7d`."""
+    """Parse a duration: `90s`, `15m`, `1h`, `7d`."""
     try:
         return parse_length(text)
     except InputError as error:
@@ -156,7 +156,7 @@ _ELSEWHERE = (
 
 @contextmanager
 def explained(here: Scene, launch: Launch) -> Iterator[None]:
-    """Have a DeniedError name the statements that would have to allow *launch*."""
+    """Make a DeniedError name the statements that would have to allow *launch*."""
     try:
         yield
     except errors.DeniedError as error:
@@ -172,7 +172,7 @@ def explained(here: Scene, launch: Launch) -> Iterator[None]:
 
 
 def explain(here: Scene, outcomes: Sequence[Outcome]) -> None:
-    """Have the DeniedError of each outcome name the statements that would have to allow it."""
+    """Make the DeniedError of each outcome name the statements that would have to allow it."""
     for outcome in outcomes:
         if here.site and isinstance(outcome.error, errors.DeniedError) and outcome.error.action:
             reasons = _of_worker(here.site, outcome.error.action, outcome.worker)
@@ -180,7 +180,7 @@ def explain(here: Scene, outcomes: Sequence[Outcome]) -> None:
 
 
 def _of_worker(site: Site, action: str, worker: Worker) -> list[str]:
-    """Return what the hardened policy of *site* refuses of *action* on *worker*."""
+    """Return why the hardened policy of *site* refuses *action* on *worker*."""
     from cml_iam.check.manager import supposed
 
     return _refused(site, supposed(action, site.principal_arn, worker.region, worker, ()))
@@ -189,9 +189,9 @@ def _of_worker(site: Site, action: str, worker: Worker) -> list[str]:
 def refused_by(
     site: Site, launch: Launch, image: Image | None, region: str, guard: GuardTag
 ) -> list[str]:
-    """Return what the hardened policy of *site* refuses of *launch*, with the statement's Sid.
+    """Return why the hardened policy of *site* refuses *launch*, with the Sid.
 
-    An image that cannot be looked at counts as this account's own.
+    An image that cannot be read counts as this account's own.
     """
     from cml_iam.check.manager import launch_requests
 
@@ -199,7 +199,7 @@ def refused_by(
 
 
 def _refused(site: Site, requests: Sequence[Request]) -> list[str]:
-    """Return what the hardened policy of *site* surely refuses of *requests*."""
+    """Return which of *requests* the hardened policy of *site* certainly refuses."""
     from cml_iam.check.refusal import Deciding, why_refused
     from cml_iam.render import render_policy
 
@@ -208,7 +208,7 @@ def _refused(site: Site, requests: Sequence[Request]) -> list[str]:
 
 
 def _not_passed(site: Site, message: str, region: str) -> list[str]:
-    """Return why the policy of *site* does not let the role that AWS's *message* names be passed.
+    """Explain why the policy of *site* does not let the role in AWS's *message* be passed.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     """

@@ -171,7 +171,7 @@ _ROOM_FOR_IDS = 100
 
 
 def wanted_workers(here: Scene, workers: Sequence[str]) -> tuple[Worker, ...]:
-    """Return the workers named, or all that are not terminated; fails if a region does."""
+    """Return the named workers, or all that are not terminated; fails if a region does."""
     if workers:
         return here.find(workers)
     listing = here.listing()
@@ -196,7 +196,7 @@ def _print_list(
 
 
 def workers_csv(workers: Sequence[Worker]) -> str:
-    """Return *workers* as CSV: lists by spaces, tags as JSON."""
+    """Return *workers* as CSV: lists separated by spaces, tags as JSON."""
     columns = [field.name for field in fields(Worker)]
     return as_csv(
         columns, [[_csv_text(each.as_json()[name]) for name in columns] for each in workers]
@@ -212,7 +212,7 @@ def _csv_text(value: object) -> str:
 
 
 def report_failures(listing: Listing) -> Exit:
-    """Say on stderr which regions could not be asked; return the exit code."""
+    """Name on stderr the regions that could not be listed; return the exit code."""
     for region, error in listing.failures.items():
         complain(f"{BAD} {region}: could not be asked: {error.message}")
     complain_remedies(error.remedy for error in listing.failures.values())
@@ -340,7 +340,7 @@ def _print_images(here: Scene, pattern: str, owners: Sequence[str], found: Seque
 
 
 def newest(here: Scene, pattern: str, owners: tuple[str, ...]) -> Image:
-    """Return the newest image called *pattern* of *owners*, of those the site allows."""
+    """Return the newest image called *pattern* of *owners* that the site allows."""
     allowed = here.site.restrict.images.get(here.home, ()) if here.site else ()
     found = here.manager.find_images(pattern, region=here.home, owners=owners)
     fitting = [each for each in found if not allowed or each.id in allowed]
@@ -353,5 +353,5 @@ def newest(here: Scene, pattern: str, owners: tuple[str, ...]) -> Image:
 
 
 def owners_of(here: Scene) -> tuple[str, ...]:
-    """Return whose images are trusted: the site's owners, or this account."""
+    """Return the trusted image owners: the site's, or this account."""
     return (here.site.restrict.image_owners if here.site else ()) or ("self",)

@@ -1,4 +1,4 @@
-"""`cml-iam worker wait`, and what --wait does after other commands."""
+"""`cml-iam worker wait`, and the --wait option of other commands."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def cml_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add how CML is asked, to a command that may wait for it; `cml_access` reads them."""
+    """Add the options for access to CML; `cml_access` reads them."""
     for option in (
         click.option(
             "--cml-private", is_flag=True, help="Connect to CML at the private address.", **_kept
@@ -86,7 +86,7 @@ def cml_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def cml_wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --cml with how CML is asked, to a command that starts workers; see `start_goal`."""
+    """Add --cml and its access options to a command that starts workers; see `start_goal`."""
     wanted = click.option(
         "--cml", is_flag=True, help="With --wait: also wait until CML is ready.", **_kept
     )
@@ -96,7 +96,7 @@ def cml_wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def start_goal(*, waiting: bool) -> Goal:
     """Return what --wait waits for after a start.
 
-    Raises InputError for --cml without it, and where CML could not be asked as the options say.
+    Raises InputError for --cml without --wait, and if the options cannot reach CML.
     """
     cml_access()
     if not _given().get("cml"):
@@ -107,9 +107,9 @@ def start_goal(*, waiting: bool) -> Goal:
 
 
 def cml_access() -> CmlAccess:
-    """Return how the options say that CML is asked.
+    """Return how to reach CML, from the options.
 
-    Raises InputError where they contradict, and for a file of certificates that cannot be used.
+    Raises InputError if they contradict each other, and for an unusable certificate file.
     """
     given = _given()
     ca_file, insecure = given.get("cml_ca"), bool(given.get("insecure"))
@@ -166,7 +166,7 @@ def wait(
 def wait_until(
     here: Scene, workers: Sequence[Worker], goal: Goal, timeout: timedelta | None
 ) -> tuple[Waited, ...]:
-    """Wait, telling each change on stderr, and print how it ended for each worker."""
+    """Wait, reporting each change on stderr, and print the outcome for each worker."""
     started, access = time.monotonic(), cml_access()
     with progress(f"waiting for {plural(len(workers), 'worker')} to be {goal}"):
         ended = wait_for(
@@ -187,14 +187,14 @@ def wait_until(
 
 
 def wait_code(ended: Sequence[Waited]) -> Exit:
-    """Return the exit code of having waited."""
+    """Return the exit code after waiting."""
     if any(each.given_up for each in ended):
         return Exit.FINDINGS
     return Exit.OK if all(each.reached for each in ended) else Exit.RESUMABLE
 
 
 def waited_json(ended: Waited) -> dict[str, Any]:
-    """Return how it *ended* for a program; what CML said only where it was asked."""
+    """Return how it *ended* as JSON values; CML's answer only if it was asked."""
     said = {"reached": ended.reached, "detail": ended.detail or None}
     return said | ({"cml": asdict(ended.cml)} if ended.cml else {})
 

@@ -63,7 +63,7 @@ SHOWN = (Measure.CPU, Measure.MEMORY, Measure.NETWORK_IN, Measure.NETWORK_OUT)
 
 
 def interval(text: str) -> timedelta:
-    """Return the time between two looks that *text* says: `30s`, `5m`; at least 5 seconds."""
+    """Parse the refresh interval in *text*: `30s`, `5m`; at least 5 seconds."""
     every = length(text)
     if every < timedelta(seconds=5):
         raise click.BadParameter("the minimum is 5 seconds")
@@ -145,7 +145,7 @@ def _is_wanted(worker: Worker, wanted: tuple[str, ...]) -> bool:
 
 
 def _frames(watching: Watch, every: timedelta, count: int | None) -> Iterator[Frame]:
-    """Yield a frame every so often, counted from the start of each; *count* frames, if given."""
+    """Yield a frame per interval, measured from the start of each; *count* limits them."""
     number = 0
     while True:
         started = time.monotonic()

@@ -1,8 +1,8 @@
-"""The AWS clients of CML Cloud Manager, with its method names, arguments and result attributes.
+"""CML Cloud Manager's AWS clients, with its method names, arguments and result attributes.
 
 The application adopts them by changing its import lines; see docs/cloud-manager.md. They call
-through `AsyncWorkerManager`, so that no client is made per call, every answer is read to its last
-page, and each refusal has a remedy.
+through `AsyncWorkerManager`: clients are reused, every response is read to its last page, and each
+refusal has a remedy.
 """
 
 from cml_iam.cloud_manager._client import (

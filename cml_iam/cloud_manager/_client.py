@@ -1,4 +1,4 @@
-"""What the application's clients share: credentials, errors, and results with its attributes."""
+"""What the application's clients share: credentials, errors, and result classes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Doing = Literal["creation", "operation", "status", "tags"]
 
 @dataclass(frozen=True, slots=True)
 class Exceptions:
-    """The application's exception classes; each is made with one argument, the message.
+    """The application's exception classes; each takes one argument, the message.
 
-    A kind that is left out is raised as *base*, and without *base* as the error of cml-iam, whose
-    classes are in `cml_iam.errors`. The error of cml-iam is the cause (`__cause__`) in any case.
+    A kind that is left out is raised as *base*; without *base*, as the error from `cml_iam.errors`.
+    The cml-iam error is always the cause (`__cause__`).
     """
 
     base: type[Exception] | None = None
@@ -43,7 +43,7 @@ class Exceptions:
     tag_operation: type[Exception] | None = None
 
     def class_of(self, error: errors.CmlIamError, doing: Doing) -> type[Exception] | None:
-        """Return the application's class for *error*, or None to raise it as it is."""
+        """Return the application's class for *error*, or None to raise it unchanged."""
         particular = next(
             (name for kinds, name in _KINDS if isinstance(error, kinds)), _DOING[doing]
         )
@@ -87,11 +87,11 @@ _REGION = ("region", "aws_region", "region_name")
 
 
 def connected(credentials: Given) -> Aws:
-    """Return the connection that *credentials* make.
+    """Return a connection for *credentials*.
 
     An access key is read from the attributes `aws_access_key_id` and `aws_secret_access_key` (or
-    without `aws_`), with `aws_session_token` and `aws_region` where there are any. None is what
-    boto3 finds by itself. Raises InputError for anything else, and what `connect` raises.
+    without `aws_`), and optionally `aws_session_token` and `aws_region`. None uses boto3's default
+    search. Raises InputError for anything else, and what `connect` raises.
     """
     if credentials is None:
         return connect()
@@ -121,7 +121,7 @@ def _attribute(given: object, names: tuple[str, ...]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return *value*, or that of an enum or of a secret of another library."""
+    """Return *value*; for an enum or another library's secret, its plain value."""
     if hasattr(value, "get_secret_value"):
         return value.get_secret_value()
     return getattr(value, "value", value)
@@ -132,12 +132,12 @@ def _secret(value: Any) -> Secret:
 
 
 class Client:
-    """What the application's clients have in common.
+    """The base of the application's clients.
 
     *credentials* are an object with an access key's attributes, a boto3 session, or a connection of
-    `cml_iam.connect`. *guard* is the tag that every launch carries: it must be the site's guard
-    tag. *owners* are the accounts whose images are found by name; `self` is the caller's own.
-    *exceptions* names the application's exception classes; without it the errors are those of
+    `cml_iam.connect`. *guard* is the tag that every launch carries, which must be the site's guard
+    tag. *owners* are the accounts whose images are found by name; `self` means the caller's own.
+    *exceptions* names the application's exception classes; without it, errors are those of
     `cml_iam.errors`.
     """
 
@@ -160,13 +160,13 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Send no further calls."""
+        """Close the client; it makes no further calls."""
         self.manager.close()
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An access key with its region, for `AwsEc2SpiClient`; no repr shows the secret."""
+    """An access key with its region, for `AwsEc2SpiClient`; repr hides the secret."""
 
     access_key_id: str
     secret_access_key: Secret
@@ -176,7 +176,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class AmiDetails:
-    """An image; *ami_creation_date* is AWS's own text."""
+    """An image; *ami_creation_date* is AWS's own string."""
 
     ami_id: str
     ami_name: str
@@ -186,7 +186,7 @@ class AmiDetails:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An instance that was just launched; *id* is *aws_instance_id*."""
+    """A newly launched instance; *id* is *aws_instance_id*."""
 
     id: str
     aws_instance_id: str
@@ -206,7 +206,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class InstanceDetails:
-    """An instance; *launch_time_relative* is how long ago it was started, such as `3h 12m`."""
+    """An instance; *launch_time_relative* is the time since its start, such as `3h 12m`."""
 
     id: str
     type: str
@@ -221,7 +221,7 @@ class InstanceDetails:
 
 @dataclass(frozen=True, slots=True)
 class ResourcesUtilization:
-    """Means over the time, in percent; None where CloudWatch has nothing to tell."""
+    """Means over the window, in percent; None if CloudWatch has no data."""
 
     id: str
     region_name: str
@@ -234,7 +234,7 @@ class ResourcesUtilization:
 
 @dataclass(frozen=True, slots=True)
 class InstanceState:
-    """An instance and its state; *state_reason* is what EC2 says of the last change."""
+    """An instance and its state; *state_reason* is EC2's reason for the last change."""
 
     instance_id: str
     state: str
@@ -249,7 +249,7 @@ class InstanceState:
 
 @dataclass(frozen=True, slots=True)
 class Ec2Metrics:
-    """The last values of an instance's metrics; None where CloudWatch has none.
+    """The last values of an instance's metrics; None if CloudWatch has no data.
 
     *cpu_utilization* is in percent; the others count bytes or operations in one period, as
     CloudWatch reports them; *timestamp* is the start of the last period, in UTC.

@@ -1,4 +1,4 @@
-"""`AwsEc2Client`: the client of the setup guide, whose methods take the region first."""
+"""`AwsEc2Client`, the client of the setup guide: methods take the region first."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ UNKNOWN_STATUS: Final = {
 class AwsEc2Client(Client):
     """The application's EC2 client of the setup guide.
 
-    A region is text or an enum whose value is its name. Instances are found by any tag, not only
-    by the guard tag: what the policy permits is for IAM to decide.
+    A region is a string, or an enum whose value is its name. Instances are found by any tag, not
+    only by the guard tag: IAM decides what is permitted.
     """
 
     def __init__(
@@ -63,14 +63,15 @@ class AwsEc2Client(Client):
         detailed_monitoring: bool = True,
         exceptions: Exceptions | None = None,
     ) -> None:
-        """Take what `Client` does, and whether launches ask for *detailed_monitoring*."""
+        """Take the arguments of `Client`, and whether to launch with *detailed_monitoring*."""
         super().__init__(credentials, guard=guard, owners=owners, exceptions=exceptions)
         self._detailed_monitoring = detailed_monitoring
 
     async def health(self, aws_region: str | Enum | None = None) -> bool:
-        """Return whether EC2 answers and no permission is refused, and log what was found.
+        """Return whether EC2 answers and refuses no permission, and log the results.
 
-        What could not be tried, such as a launch without an image, is logged and is no refusal.
+        Permissions that could not be tried, such as a launch without an image, are logged and do
+        not count as refused.
         """
         health = await self.manager.health(region=_region(aws_region))
         log_health(health, _LOG)
@@ -86,7 +87,7 @@ class AwsEc2Client(Client):
             )
 
     async def get_ami_details(self, aws_region: str | Enum, ami_id: str) -> AmiDetails | None:
-        """Return the image *ami_id*, or None if it is not there for this account."""
+        """Return the image *ami_id*, or None if this account cannot see it."""
         with self._raised("operation"):
             try:
                 return ami_details(await self.manager.get_image(ami_id, region=_region(aws_region)))
@@ -137,19 +138,19 @@ class AwsEc2Client(Client):
         )
 
     async def start_instance(self, aws_region: str | Enum, instance_id: str) -> bool:
-        """Start the instance; True, or an error."""
+        """Start the instance; return True or raise."""
         with self._raised("operation"):
             await self.manager.start_instance(instance_id, region=_region(aws_region))
         return True
 
     async def stop_instance(self, aws_region: str | Enum, instance_id: str) -> bool:
-        """Stop the instance; True, or an error."""
+        """Stop the instance; return True or raise."""
         with self._raised("operation"):
             await self.manager.stop_instance(instance_id, region=_region(aws_region))
         return True
 
     async def terminate_instance(self, aws_region: str | Enum, instance_id: str) -> bool:
-        """Terminate the instance permanently; True, or an error."""
+        """Terminate the instance permanently; return True or raise."""
         with self._raised("operation"):
             await self.manager.terminate_instance(instance_id, region=_region(aws_region))
         return True
@@ -157,7 +158,7 @@ class AwsEc2Client(Client):
     async def get_instance_status_checks(
         self, aws_region: str | Enum, instance_id: str
     ) -> dict[str, str]:
-        """Return both status checks, the state and the monitoring; `unknown` without the instance.
+        """Return both status checks, state and monitoring; `unknown` if there is no instance.
 
         Monitoring is `enabled` or `disabled`.
         """
@@ -201,7 +202,7 @@ class AwsEc2Client(Client):
     async def get_instance_details(
         self, aws_region: str | Enum, instance_id: str
     ) -> InstanceDetails:
-        """Return the instance; raises the not-found error if EC2 knows none."""
+        """Return the instance; raises the not-found error if there is none."""
         with self._raised("operation"):
             return instance_details(
                 await self.manager.get_instance_details(instance_id, region=_region(aws_region))
@@ -216,7 +217,7 @@ class AwsEc2Client(Client):
         image_ids: Sequence[str] | None = None,
         tag_filters: Mapping[str, str] | None = None,
     ) -> list[InstanceDetails]:
-        """Return the instances of all pages that fit every filter; None is no filter."""
+        """Return the instances on all pages that match every filter; None is no filter."""
         with self._raised("operation"):
             workers = await self.manager.get_all_instances(
                 region=_region(region_name),
@@ -239,8 +240,8 @@ class AwsEc2Client(Client):
     ) -> ResourcesUtilization:
         """Return the means of CPU and memory over the last *relative_start_time*, such as `1h`.
 
-        A window shorter than three periods of the instance's monitoring is widened to them, since
-        CloudWatch often has no point in it.
+        A window shorter than three monitoring periods is widened to three, because CloudWatch often
+        has no data point in a shorter one.
         """
         asked = str(_value(relative_start_time))
         region = _region(aws_region)

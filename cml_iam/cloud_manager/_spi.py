@@ -29,7 +29,7 @@ _MEASURES: Final = (
 
 
 class AwsEc2SpiClient(Client):
-    """The application's EC2 client of today."""
+    """The application's current EC2 client."""
 
     async def get_ami_ids_by_name(self, ami_name: str) -> list[str]:
         """Return the ids of the images of `owners` whose name contains *ami_name*, newest first."""
@@ -38,7 +38,7 @@ class AwsEc2SpiClient(Client):
         return list(found)
 
     async def describe_image(self, image_id: str) -> dict[str, Any] | None:
-        """Return the image as a dict, or None if it is not there for this account."""
+        """Return the image as a dict, or None if this account cannot see it."""
         with self._exceptions.raised("operation"):
             try:
                 image = await self.manager.get_image(image_id)
@@ -49,7 +49,7 @@ class AwsEc2SpiClient(Client):
     async def list_instances_by_ami(
         self, ami_ids: Sequence[str], include_terminated: bool = False
     ) -> list[InstanceState]:
-        """Return the instances of all pages that were launched from one of *ami_ids*."""
+        """Return the instances on all pages launched from one of *ami_ids*."""
         wanted = frozenset(ami_ids)
         with self._exceptions.raised("operation"):
             workers = await self.manager.get_all_instances(managed_only=False)
@@ -60,7 +60,7 @@ class AwsEc2SpiClient(Client):
         ]
 
     async def get_instance_state(self, instance_id: str) -> InstanceState | None:
-        """Return the instance, or None if EC2 knows none."""
+        """Return the instance, or None if there is none."""
         with self._exceptions.raised("status"):
             try:
                 return instance_state(await self.manager.get_instance_details(instance_id))
@@ -68,19 +68,19 @@ class AwsEc2SpiClient(Client):
                 return None
 
     async def start_instance(self, instance_id: str) -> bool:
-        """Start the instance; True, or an error."""
+        """Start the instance; return True or raise."""
         with self._exceptions.raised("operation"):
             await self.manager.start_instance(instance_id)
         return True
 
     async def stop_instance(self, instance_id: str) -> bool:
-        """Stop the instance; True, or an error."""
+        """Stop the instance; return True or raise."""
         with self._exceptions.raised("operation"):
             await self.manager.stop_instance(instance_id)
         return True
 
     async def terminate_instance(self, instance_id: str) -> bool:
-        """Terminate the instance permanently; True, or an error."""
+        """Terminate the instance permanently; return True or raise."""
         with self._exceptions.raised("operation"):
             await self.manager.terminate_instance(instance_id)
         return True
@@ -117,10 +117,10 @@ class AwsCloudWatchSpiClient(Client):
     async def get_ec2_metrics(
         self, instance_id: str, period_minutes: int = 5, lookback_minutes: int = 10
     ) -> Ec2Metrics:
-        """Return the last values of the instance's metrics, None for those that are unknown.
+        """Return the last values of the instance's metrics; None for unknown ones.
 
-        They are asked for at the period in which the instance reports, five minutes or one, over at
-        least three periods: in a shorter window CloudWatch often has no point at all.
+        The period is the one at which the instance reports, five minutes or one, and the window at
+        least three periods: a shorter one often has no data point.
         """
         window = timedelta(minutes=max(lookback_minutes, 3 * period_minutes, 3))
         with self._exceptions.raised("operation"):
@@ -144,5 +144,5 @@ class AwsCloudWatchSpiClient(Client):
 
 
 def _counted(metric: Metric) -> float | None:
-    """Return what was counted in the last period of *metric*, a rate per second."""
+    """Return the count of *metric* in its last period, computed from the rate per second."""
     return None if metric.latest is None else metric.latest * metric.period

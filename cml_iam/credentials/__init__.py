@@ -1,4 +1,4 @@
-"""Access keys: made once, delivered to a store, and never lost on the way."""
+"""Access keys: created once, delivered to a store, and never lost on the way."""
 
 from cml_iam.credentials._delivery import KeyPlan, deliver, plan_key
 from cml_iam.credentials._env_file import (

@@ -1,4 +1,4 @@
-"""One key for one store: decide what is to be done, then do it so that no crash loses a key."""
+"""Deliver one key to one store: decide what to do, then do it so that no crash loses a key."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ IN_A_ROW: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
-    """What is to be done about the key of *user* in *store*; holds no secret.
+    """The plan for the key of *user* in *store*; holds no secret.
 
-    *key_id* is the key kept, or to be promoted: staged by an interrupted run, or in use in some of
-    several stores. *replaces* is the id in the store that will be overwritten. *orphans* are to be
-    removed: made by an interrupted run, in no store, never used. *room* is an inactive key in the
-    store that is deleted, so that there is room for the new one. *others* are the user's keys that
-    stay. *unfinished* says that an interrupted run left files behind.
+    *key_id* is the key to keep, or to promote: staged by an interrupted run, or in use in some of
+    several stores. *replaces* is the id in the store to be overwritten. *orphans* are keys to
+    remove: created by an interrupted run, in no store, never used. *room* is an inactive key in the
+    store, deleted to make room for the new one. *others* are the user's keys that stay.
+    *unfinished* says that an interrupted run left files behind.
     """
 
     action: Literal["keep", "finish", "create"]
@@ -74,15 +74,15 @@ class KeyPlan:
 
     @property
     def changes(self) -> bool:
-        """Whether anything is to be done."""
+        """Whether there is anything to do."""
         return self.action != "keep" or self.unfinished or bool(self.orphans)
 
 
 def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
-    """Decide what is to be done so that the store holds a working key of *user*, the user at *arn*.
+    """Plan how the store gets a working key of *user*, the user at *arn*.
 
-    Only reads. Raises RefusedError with the evidence when there is no room for another key, or
-    when it cannot be told whose a key is.
+    Only reads. Raises RefusedError, with the evidence, if there is no room for another key or the
+    owner of a key cannot be determined.
     """
     store = delivery.store
     contents = store.look()
@@ -132,10 +132,10 @@ def plan_key(aws: Aws, user: str, arn: str, delivery: Delivery) -> KeyPlan:
 def deliver(
     aws: Aws, plan: KeyPlan, delivery: Delivery, *, pause: Callable[[float], None]
 ) -> str | None:
-    """Do what *plan* says and return the id of the key now in the store.
+    """Carry out *plan*, and return the id of the key now in the store.
 
-    May be stopped anywhere: the next `plan_key` finds what was left. Raises IncompleteError when
-    another run is needed, RefusedError when the user's keys are no longer those of the plan.
+    Safe to interrupt anywhere: the next `plan_key` finds what is left. Raises IncompleteError if
+    another run is needed, RefusedError if the user's keys have changed since the plan.
     """
     seen = {key.id for key in list_keys(aws, plan.user)}
     if seen - set(plan.orphans) - {plan.key_id, plan.room} != set(plan.others):
@@ -185,10 +185,10 @@ def make_key(
     pause: Callable[[float], None],
     give_up: Callable[[], None],
 ) -> str:
-    """Make a key for *user* and deliver it, as *journal* says; return its id.
+    """Create a key for *user* and deliver it as *journal* says; return its id.
 
-    The journal is kept; where nothing came of it *give_up* is to end it. Raises IncompleteError
-    where another run is needed.
+    Keeps the journal; if no key was created, *give_up* must end it. Raises IncompleteError if
+    another run is needed.
     """
     store = delivery.store
     open_folder(store.folder)
@@ -227,7 +227,7 @@ def _promote(
 def promote_key(
     arn: str, delivery: Delivery, key: AccessKey, *, pause: Callable[[float], None]
 ) -> None:
-    """Put the staged *key* to use once AWS knows it, and it is proved to do its work."""
+    """Put the staged *key* into use, once AWS knows it and its test has passed."""
     await_key(delivery.sign_in, key, arn, pause=pause)
     if delivery.prove is not None:
         delivery.prove(key)
@@ -235,9 +235,9 @@ def promote_key(
 
 
 def await_key(sign_in: SignIn, key: AccessKey, arn: str, *, pause: Callable[[float], None]) -> None:
-    """Wait until AWS takes *key* for the principal *arn*, several times in a row.
+    """Wait until AWS accepts *key* for the principal *arn* several times in a row.
 
-    Raises IncompleteError when that does not happen.
+    Raises IncompleteError if it does not.
     """
     verdict: KeyTrial = "not known to AWS"
     for seconds in (*PAUSES, 0):
@@ -253,7 +253,7 @@ def await_key(sign_in: SignIn, key: AccessKey, arn: str, *, pause: Callable[[flo
 
 
 def try_key(sign_in: SignIn, key: AccessKey, arn: str) -> KeyTrial:
-    """Say whether *key* makes us the principal *arn*; raises AwsError where nobody can tell."""
+    """Return whether *key* belongs to the principal *arn*; raises AwsError if AWS cannot say."""
     if not key.secret.reveal():
         return "secret does not match"
     try:
@@ -265,9 +265,9 @@ def try_key(sign_in: SignIn, key: AccessKey, arn: str) -> KeyTrial:
 
 
 def _doubt(stored: AccessKey, keys: dict[str, KeyInfo], delivery: Delivery, arn: str) -> str | None:
-    """Return why a key in a store is not to be kept, None where it is.
+    """Return why a key in a store should not be kept, or None.
 
-    Raises RefusedError for a key that works for somebody else: its secret would be lost.
+    Raises RefusedError for another principal's working key: overwriting it would lose its secret.
     """
     if stored.id in keys and not keys[stored.id].active:
         return "inactive"
@@ -281,14 +281,14 @@ def _doubt(stored: AccessKey, keys: dict[str, KeyInfo], delivery: Delivery, arn:
 
 
 def refuse_foreign(contents: Contents, ids: Collection[str], delivery: Delivery, arn: str) -> None:
-    """Raise RefusedError for a key in a store, none of the user's *ids*, that works for another."""
+    """Raise RefusedError for a working key in a store that is none of the user's *ids*."""
     for key in contents.keys:
         if key.id not in ids and try_key(delivery.sign_in, key, arn) == "another principal's":
             raise foreign_key(delivery, key)
 
 
 def foreign_key(delivery: Delivery, key: AccessKey) -> RefusedError:
-    """Return what to raise for a key in the store that works for another principal."""
+    """Return the error for a stored key that works for another principal."""
     whose = delivery.sign_in(key).identity().arn
     return RefusedError(
         f"`{delivery.store.name}` holds `{key.id}`, a working key of `{whose}`: its secret would "
@@ -302,7 +302,7 @@ def _sharing(key: str) -> tuple[str]:
 
 
 def _refuse_while_locked(aws: Aws, user: str, store: Store) -> None:
-    """Leave alone what a rotation on another machine has staged."""
+    """Raise if a rotation on another machine has staged this key."""
     try:
         lock = read_user(aws, user).lock
     except NotFoundError:

@@ -1,7 +1,8 @@
-"""A key in variables of the environment: the `.env` file as a store, a child's environment.
+"""A key in environment variables: the `.env` file as a store, a child's environment.
 
-The text is what Docker Compose and python-dotenv read alike: `NAME=value`, an optional `export`,
-quotes (which may span lines), comments after white space; of a name given twice the last counts.
+The format is what Docker Compose and python-dotenv both accept: `NAME=value`, an optional `export`,
+quotes (which may span lines), comments after white space. If a name occurs twice, the last one
+counts.
 https://docs.docker.com/reference/compose-file/services/#env_file-format
 """
 
@@ -52,7 +53,7 @@ _LINE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One line, or one variable with a value over several lines."""
+    """One line, or one variable whose value spans several lines."""
 
     text: str
     name: str | None = None
@@ -69,7 +70,7 @@ def variables(text: str) -> dict[str, str]:
 def with_pair(text: str, key_id: str, secret: str) -> str:
     """Return *text* with the two variables of an access key set, everything else unchanged.
 
-    They stay where they are; where there are none they are added at the end below a heading.
+    Existing variables keep their place; new ones are appended below a heading.
     """
     values = {ID: key_id, SECRET: secret}
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -132,10 +133,10 @@ COMPOSE_FILES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class EnvFile(FileStore):
-    """A file of environment variables, such as Docker Compose reads."""
+    """A file of environment variables, as read by Docker Compose."""
 
     def afterwards(self) -> tuple[str, ...]:
-        """Return that services are to be created anew, and which hold the old file mounted.
+        """Return which services to recreate, and which have the old file mounted.
 
         `docker compose restart` does not read the file again:
         https://docs.docker.com/reference/cli/docker/compose/restart/
@@ -176,7 +177,7 @@ _OTHERS: Final = 0o077
 
 
 def refuse_session_token(holder: str, names: Container[str]) -> None:
-    """Raise RefusedError where a session token is among the *names* that *holder* sets."""
+    """Raise RefusedError if *holder* sets a session token among *names*."""
     for token in TOKENS:
         if token in names:
             raise RefusedError(
@@ -186,10 +187,10 @@ def refuse_session_token(holder: str, names: Container[str]) -> None:
 
 
 def read_env_key(path: Path) -> AccessKey:
-    """Return the access key in the file of environment variables at *path*.
+    """Return the access key in the environment file at *path*.
 
-    Raises CredentialsError where there is no file or no key in it, RefusedError where others may
-    read or change the file or it belongs to somebody else, as OpenSSH does of a private key.
+    Raises CredentialsError if there is no file or no key in it; RefusedError if other users may
+    read or change the file or it belongs to another user, as OpenSSH does for a private key.
     """
     found = read_file(path)
     if found is None:
@@ -225,13 +226,13 @@ _STRONGER = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", *TOKENS)
 
 
 def child_environment(key: AccessKey, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return *environment* with *key*, and without what would be used in its place or with it."""
+    """Return *environment* with *key*, and without variables that override or extend it."""
     kept = {name: value for name, value in environment.items() if name not in _STRONGER}
     return {**kept, ID: key.id, SECRET: key.secret.reveal()}
 
 
 def process_answer(key: AccessKey, until: datetime) -> str:
-    """Return what a credential_process prints; the SDK asks again at *until*.
+    """Return the output of a credential_process; the SDK asks again at *until*.
 
     https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
     """
@@ -246,6 +247,6 @@ def process_answer(key: AccessKey, until: datetime) -> str:
 
 
 def export_lines(key: AccessKey) -> str:
-    """Return the commands of a shell that set *key*."""
+    """Return the shell commands that set *key*."""
     pair = {ID: key.id, SECRET: key.secret.reveal()}
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in pair.items())

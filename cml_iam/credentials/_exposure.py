@@ -1,7 +1,7 @@
-"""Who else sees a file of ours: git, which would carry it away, and whoever has it mounted.
+"""Who else sees a secret file: git, which would publish it, and containers that mount it.
 
-A rename puts a new inode in the place of the old; a container that mounts the file alone goes on
-reading the old inode. Linux says what is mounted where, of each process one may look at:
+A rename replaces the inode; a container that mounts the single file keeps reading the old one.
+Linux lists mounts per process, for the processes one may inspect:
 https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
 """
 
@@ -27,9 +27,8 @@ SECONDS = 10.0
 def refuse_in_git(path: Path) -> None:
     """Raise RefusedError unless *path* is outside every git work tree, or ignored there.
 
-    Where a folder of the path is a symbolic link, the folder it leads to counts: `~/.aws` may be a
-    link into a work tree. A file git already tracks counts as not ignored, whatever the patterns
-    say.
+    If a folder in the path is a symbolic link, its target counts: `~/.aws` may be a link into a
+    work tree. A file that git already tracks counts as not ignored, whatever the patterns say.
     """
     path = path.parent.resolve() / path.name
     tree = next((each for each in path.parents if (each / ".git").exists()), None)
@@ -46,7 +45,7 @@ def refuse_in_git(path: Path) -> None:
 
 
 def _check_ignore(path: Path) -> int | None:
-    """Return git's verdict: 0 ignored, 1 not ignored, None or another when it cannot tell."""
+    """Return git's exit code: 0 ignored, 1 not ignored, anything else unknown."""
     git = shutil.which("git")
     if git is None:
         return None
@@ -74,7 +73,7 @@ _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class _Mount:
-    """*root*, a path within the file system *device*, is seen at *point*."""
+    """*root*, a path in the file system *device*, is mounted at *point*."""
 
     device: str
     root: PurePosixPath
@@ -82,15 +81,15 @@ class _Mount:
 
 
 def is_mounted(path: Path) -> bool:
-    """Say whether the single file *path* is a mount of its own, as far as can be known here."""
+    """Return whether the single file *path* is a mount of its own, as far as visible here."""
     real = PurePosixPath(path.parent.resolve() / path.name)
     return any(mount.point == real for mount in _mounts(PROCESSES / "self"))
 
 
 def mounted_elsewhere(path: Path) -> tuple[str, ...]:
-    """Return the processes, as `PID at PATH`, that see the file *path* as a mount of its own.
+    """Return processes, as `PID at PATH`, that have the file *path* mounted.
 
-    One for each mount namespace; those of other users show only to root.
+    One for each mount namespace; only root sees those of other users.
     """
     real = PurePosixPath(path.parent.resolve() / path.name)
     ours = [mount for mount in _mounts(PROCESSES / "self") if real.is_relative_to(mount.point)]
@@ -115,9 +114,9 @@ def mounted_elsewhere(path: Path) -> tuple[str, ...]:
 
 
 def holders(key_id: str) -> tuple[str, ...]:
-    """Return the processes, as `PID (name)`, whose environment at start held the key *key_id*.
+    """Return processes, as `PID (name)`, that started with the key *key_id* in their environment.
 
-    Those of other users show only to root; a process that read a file shows nowhere.
+    Only root sees those of other users; a process that read the key from a file does not appear.
     """
     wanted = f"AWS_ACCESS_KEY_ID={key_id}".encode()
     return tuple(

@@ -1,4 +1,4 @@
-"""What the stores that are files share: two steps, privacy, and the room reserved beside them."""
+"""What file stores share: two steps, privacy, and reserved disk space."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _PRIVATE: Final = 0o700
 
 @dataclass(frozen=True, slots=True)
 class FileStore:
-    """The file at *path*, which must be absolute; what it needs meanwhile is in `.cml-iam`.
+    """The file at the absolute *path*; its working files are in `.cml-iam` beside it.
 
-    *allow_tracked* lets it be a file that git does not ignore. A subclass says how the text of the
+    *allow_tracked* permits a file that git does not ignore. A subclass defines how the text of the
     file holds a key.
     """
 
@@ -66,16 +66,16 @@ class FileStore:
         return Contents(self._read(text), staged, words)
 
     def prepare(self) -> None:
-        """Make nothing: the folder of the file must be there."""
+        """Do nothing: the folder of the file must already exist."""
 
     def reserve(self) -> None:
-        """Make the folder, and a file as large as the coming one, of characters no key has."""
+        """Create the folder, and a placeholder of the coming size, from characters no key has."""
         _files.open_folder(self.folder)
         blank = AccessKey("x" * LONGEST, Secret("x" * LONGEST))
         _files.write_private(self._reserved, self._merged(blank, self._file()))
 
     def stage(self, key: AccessKey) -> None:
-        """Write the coming file over the reserved room, then give it its name: whole or absent."""
+        """Write the new file into the reserved space, then rename it: complete or absent."""
         data = self._merged(key, self._file())
         if not self.folder.is_dir():
             _files.open_folder(self.folder)
@@ -83,7 +83,7 @@ class FileStore:
         _files.move_file(self._reserved, self._staged)
 
     def promote(self, key: AccessKey) -> None:
-        """Rename the staged file to the real name; made anew if the real one changed meanwhile."""
+        """Rename the staged file to the real name; rewrite it if the real file has changed."""
         found = self._file()
         staged = self._staged_file(found)
         if staged is None or staged.data != self._merged(key, found):
@@ -102,11 +102,11 @@ class FileStore:
         _files.remove_file(self._staged)
 
     def withdraw(self) -> None:
-        """Discard: the file itself is not made before the key is in it."""
+        """Discard: the file itself is never created without a key."""
         self.discard()
 
     def afterwards(self) -> tuple[str, ...]:
-        """Return nothing; a subclass knows who reads it."""
+        """Return nothing; subclasses know the readers."""
         return ()
 
     def _read(self, text: str) -> AccessKey | None:
@@ -114,18 +114,18 @@ class FileStore:
         raise NotImplementedError
 
     def _write(self, text: str, key: AccessKey) -> str:
-        """Return *text* with *key* in it and all else unchanged."""
+        """Return *text* with *key* in it and everything else unchanged."""
         raise NotImplementedError
 
     def _check(self, text: str) -> None:
-        """Raise RefusedError or InputError where no key should be put into *text*."""
+        """Raise RefusedError or InputError if no key should be put into *text*."""
 
     def _doubts(self, text: str) -> tuple[str, ...]:  # noqa: ARG002 - a subclass reads it
-        """Return what in *text* may keep its readers from using the key."""
+        """Return what in *text* may prevent its readers from using the key."""
         return ()
 
     def _check_folder(self) -> None:
-        """Raise InputError unless the folder of the file is there and may be written to."""
+        """Raise InputError unless the folder of the file exists and is writable."""
         check_folder(self.path.parent)
 
     @property
@@ -141,7 +141,7 @@ class FileStore:
         return self.folder / f"{self._stem}.staged"
 
     def _file(self) -> FileState | None:
-        """Return the real file; raises RefusedError where no key should be put into it."""
+        """Return the real file; raises RefusedError if no key should be put into it."""
         found = _files.read_file(self.path)
         if found is not None:
             _check_file(self.path, found)
@@ -158,14 +158,14 @@ class FileStore:
         return self._read(_text(found, self.path))
 
     def _merged(self, key: AccessKey, real: FileState | None) -> bytes:
-        """Return what the file *real* is with *key* in it."""
+        """Return the content of the file *real* with *key* in it."""
         return _bytes(self._write(_text(real, self.path) if real else "", key))
 
 
 def known_key(key_id: str, secret: str) -> AccessKey | None:
-    """Return the key of these two values, None where *key_id* can be none.
+    """Return the key of these two values, or None if *key_id* cannot be one.
 
-    A damaged secret is as good as none, and is compared with nothing.
+    A damaged secret counts as missing and is not compared.
     """
     if not is_key_id(key_id):
         return None
@@ -173,7 +173,7 @@ def known_key(key_id: str, secret: str) -> AccessKey | None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise InputError unless *folder* is there and may be written to."""
+    """Raise InputError unless *folder* exists and is writable."""
     if not folder.is_dir():
         raise InputError(f"no folder `{folder}`", remedy="make it, or name another file")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -196,7 +196,7 @@ def _check_file(path: Path, found: FileState) -> None:
 
 
 def _check_foreign(path: Path, found: FileState) -> None:
-    """Refuse a file of somebody else, unless root finds it where only its owner can have put it."""
+    """Refuse another user's file, unless root finds it where only its owner can put files."""
     owner = _files.user_name(found.owner)
     if os.geteuid() != 0:
         raise RefusedError(
@@ -229,14 +229,14 @@ def _exposure(path: Path, found: FileState | None) -> Iterator[str]:
 
 
 def _mode(found: FileState | None) -> int:
-    """Return the permission bits of the coming file: the owner's kept, nobody else's."""
+    """Return the permission bits of the new file: the owner's are kept, all others removed."""
     return _files.PRIVATE_FILE if found is None else found.mode & _PRIVATE | 0o400
 
 
 def _text(found: FileState, path: Path) -> str:
-    """Return the text of the file at *path*; raises InputError for UTF-16, which nobody reads.
+    """Return the text of the file at *path*; raises InputError for UTF-16, which no reader accepts.
 
-    PowerShell's `>` writes it. Other bytes that are not UTF-8 stay as they are.
+    PowerShell's `>` writes it. Other bytes that are not UTF-8 are kept.
     """
     if found.data[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) or b"\0" in found.data:
         raise InputError(

@@ -1,10 +1,11 @@
-"""Files that hold secrets: private from their first byte, whole or not there at all.
+"""Files that hold secrets: private from the first byte, complete or absent.
 
-The user's own file is read by its path. All that is written is written in the private folder beside
-it, which is ours alone or refused: it is held open while it is checked and while what is in it is
-read or changed, so that nobody can put another one in its place in between.
+The user's own file is read by its path. All writing happens in the private folder beside it, which
+must belong to us. The folder is held open while it is checked and its files are read or changed, so
+that nobody can replace it in between.
 
-Every change of the disk goes through here, so that the crash tests can stop before and after each.
+Every change on disk goes through this module, so that the crash tests can stop before and after
+each one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _WRITE: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """A regular file as it is: its bytes, its permission bits, its owner, its names."""
+    """A regular file: its bytes, permission bits, owner, and number of names."""
 
     data: bytes
     mode: int
@@ -45,7 +46,7 @@ class FileState:
 
 
 def read_file(path: Path) -> FileState | None:
-    """Return the user's regular file at *path*, None where there is none.
+    """Return the user's regular file at *path*, or None if there is none.
 
     Raises RefusedError for a symbolic link and InputError for what cannot be read.
     """
@@ -53,10 +54,10 @@ def read_file(path: Path) -> FileState | None:
 
 
 def read_private(path: Path, owner: int | None = None) -> FileState | None:
-    """Return the file at *path*, in a private folder; None where there is none, or no folder.
+    """Return the file at *path* in a private folder, or None if file or folder is missing.
 
-    It must be ours, or belong to *owner*. Raises RefusedError where it, or the folder, may be
-    somebody else's work.
+    It must belong to us, or to *owner*. Raises RefusedError if another user may have written it or
+    the folder.
     """
     with private_folder(path.parent) as folder:
         found = None if folder is None else _read_at(path, folder)
@@ -105,10 +106,10 @@ def _read(descriptor: int, path: Path) -> FileState:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write *data* to *path* in a private folder, durably; over a file of ours in its room.
+    """Write *data* to *path* in a private folder, durably; may overwrite a file of ours in place.
 
-    A new file is made by this very call, private from the start. Raises CmlIamError when the disk
-    is full or the like; then the file may be torn.
+    A new file is private from its creation. Raises CmlIamError if the disk is full, for example;
+    the file may then be incomplete.
     """
     with private_folder(path.parent) as folder:
         if folder is None:
@@ -130,7 +131,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def _claimed(path: Path, folder: int) -> int:
-    """Open *path*, a file that this call makes, or one that we made before and nobody else has."""
+    """Open *path*, a file that this call creates, or one of ours that only we have access to."""
     try:
         return os.open(path.name, _WRITE | os.O_CREAT | os.O_EXCL, PRIVATE_FILE, dir_fd=folder)
     except FileExistsError:
@@ -149,10 +150,10 @@ def move_file(
     mode: int = PRIVATE_FILE,
     owner: tuple[int, int] | None = None,
 ) -> None:
-    """Rename *source*, in a private folder, to *target*: over what is there, in one instant.
+    """Rename *source*, in a private folder, to *target*, atomically replacing it.
 
-    It gets the permission bits *mode* and the *owner* (user, group), by default ourselves. The
-    change is durable.
+    It gets the permission bits *mode* and the *owner* (user, group), by default our own. The change
+    is durable.
     """
     try:
         with private_folder(source.parent) as folder, _opened(target.parent) as into:
@@ -172,7 +173,7 @@ def move_file(
 
 
 def _give(name: str, folder: int, mode: int, owner: tuple[int, int] | None) -> None:
-    """Have the file *name* belong to *owner*, with the permission bits *mode*."""
+    """Give the file *name* the *owner* and the permission bits *mode*."""
     if owner in (None, (os.geteuid(), os.getegid())) and mode == PRIVATE_FILE:
         return
     descriptor = os.open(name, _READ, dir_fd=folder)
@@ -191,13 +192,13 @@ def _give(name: str, folder: int, mode: int, owner: tuple[int, int] | None) -> N
 
 
 def replace_file(path: Path, data: bytes, *, spare: Path) -> None:
-    """Write *data* to *spare* and rename that to *path*: a reader sees the old or the new."""
+    """Write *data* to *spare* and rename it to *path*: a reader sees the old or the new file."""
     write_private(spare, data)
     move_file(spare, path)
 
 
 def remove_file(path: Path) -> None:
-    """Remove the file at *path*, in a private folder, if there is one, durably."""
+    """Remove the file at *path* in a private folder, durably, if it exists."""
     with private_folder(path.parent) as folder:
         if folder is None:
             return
@@ -212,10 +213,10 @@ def remove_file(path: Path) -> None:
 
 @contextmanager
 def private_folder(path: Path) -> Iterator[int | None]:
-    """Hold the private folder *path* open, and give its descriptor; None where there is none.
+    """Hold the private folder *path* open, and yield its descriptor; None if it does not exist.
 
-    Raises RefusedError where it is a link or no folder, and unless it is ours and nobody else may
-    write to it: then what is in it may be somebody else's work, and is not believed.
+    Raises RefusedError if it is a link or not a folder, belongs to another user, or is writable by
+    others: its contents could then be someone else's.
     """
     try:
         descriptor: int | None = os.open(path, _FOLDER | os.O_NOFOLLOW)
@@ -250,7 +251,7 @@ def _not_ours(path: Path, owner: int, mode: int) -> RefusedError:
 
 
 def user_name(number: int) -> str:
-    """Return the name of the user *number* of this machine, the number where it has none."""
+    """Return the name of the user *number* on this machine, or the number if it has none."""
     import pwd
 
     try:
@@ -260,7 +261,7 @@ def user_name(number: int) -> str:
 
 
 def make_folder(path: Path) -> None:
-    """Make the private folder *path* unless it is there; raises as `private_folder` does."""
+    """Create the private folder *path* unless it exists; raises as `private_folder` does."""
     make_missing_folder(path)
     try:
         with private_folder(path) as descriptor:
@@ -271,7 +272,7 @@ def make_folder(path: Path) -> None:
 
 
 def make_missing_folder(path: Path) -> None:
-    """Make the folder *path*, private, where there is none; one that is there stays as it is."""
+    """Create the folder *path*, private; an existing one stays unchanged."""
     try:
         path.mkdir(PRIVATE_FOLDER)
         _sync(path.parent)
@@ -302,13 +303,13 @@ def remove_folder(path: Path) -> None:
 
 
 def open_folder(folder: Path) -> None:
-    """Make the private *folder* and have git ignore all of it."""
+    """Create the private *folder* and make git ignore all of it."""
     make_folder(folder)
     write_private(folder / ".gitignore", b"*\n")
 
 
 def close_folder(folder: Path) -> None:
-    """Remove the private *folder* when nothing is left in it."""
+    """Remove the private *folder* if it is empty."""
     if not folder.is_dir() or names_in(folder) - {".gitignore"}:
         return
     remove_file(folder / ".gitignore")
@@ -325,16 +326,16 @@ def _opened(folder: Path) -> Iterator[int]:
 
 
 def _sync(folder: Path) -> None:
-    """Make the names in *folder* survive a loss of power."""
+    """Make the names in *folder* survive a power failure."""
     with _opened(folder) as descriptor:
         os.fsync(descriptor)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of *folder*; the system lets go of it when the process ends, however it ends.
+    """Hold the lock of *folder*; the system releases it when the process ends in any way.
 
-    Raises RefusedError when another process holds it.
+    Raises RefusedError if another process holds it.
     """
     import fcntl
 
@@ -354,6 +355,6 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def unusable(path: Path, error: OSError) -> CmlIamError:
-    """Return what to raise when the system refuses *path*: never holds what was written."""
+    """Return the error for a *path* that the system refuses; it never contains what was written."""
     reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
     return InputError(f"cannot use `{path}`: {reason}")

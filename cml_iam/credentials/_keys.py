@@ -1,4 +1,4 @@
-"""Access keys in IAM: what there is, made once, removed; AWS allows a user two of them."""
+"""Access keys in IAM: list, create once, remove; AWS allows two per user."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class KeyInfo:
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """When and where a key was last used; *when* is None for a key that never was.
+    """When and where a key was last used; *when* is None for a key that was never used.
 
-    Of several uses within 15 minutes AWS records the first only.
+    Of several uses within 15 minutes AWS records only the first.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html
     """
 
@@ -74,7 +74,7 @@ SignIn = Callable[[AccessKey], "Aws"]
 
 
 def list_keys(aws: Aws, user: str) -> tuple[KeyInfo, ...]:
-    """Return the access keys of *user*, the oldest first; none for a user that does not exist."""
+    """Return the access keys of *user*, oldest first; none for a user that does not exist."""
     try:
         found = tuple(
             KeyInfo(each["AccessKeyId"], each["Status"], each.get("CreateDate"))
@@ -98,9 +98,8 @@ def key_use(aws: Aws, key_id: str) -> KeyUse:
 def create_key(aws: Aws, user: str, before: frozenset[str]) -> AccessKey:
     """Create an access key for *user*, whose keys are *before*; the request is sent once.
 
-    Where the answer is lost a key may exist whose secret nobody holds: it is found as the one that
-    was not there before and was never used, and removed. The error of the lost answer is raised
-    all the same.
+    If the response is lost, a key may exist whose secret nobody holds. It is recognized as new and
+    never used, and removed; the error is raised in any case.
     """
     try:
         made = aws.call("iam", "create_access_key", once=True, UserName=user)["AccessKey"]
@@ -112,7 +111,7 @@ def create_key(aws: Aws, user: str, before: frozenset[str]) -> AccessKey:
 
 
 def delete_key(aws: Aws, user: str, key_id: str) -> None:
-    """Delete the key *key_id* of *user*; one that is gone already is no error."""
+    """Delete the key *key_id* of *user*; a missing one is no error."""
     try:
         aws.call("iam", "delete_access_key", UserName=user, AccessKeyId=key_id)
     except NotFoundError:
@@ -120,20 +119,20 @@ def delete_key(aws: Aws, user: str, key_id: str) -> None:
 
 
 def update_key(aws: Aws, user: str, key_id: str, *, active: bool) -> None:
-    """Make the key *key_id* of *user* active or inactive."""
+    """Activate or deactivate the key *key_id* of *user*."""
     status = "Active" if active else "Inactive"
     aws.call("iam", "update_access_key", UserName=user, AccessKeyId=key_id, Status=status)
 
 
 def is_key_id(text: str) -> bool:
-    """Say whether *text* is written like the id of an access key."""
+    """Return whether *text* has the form of an access key id."""
     return _KEY_ID.fullmatch(text) is not None
 
 
 def account_of(key_id: str) -> str | None:
-    """Return the account that *key_id* belongs to, None where it does not say.
+    """Return the account that *key_id* belongs to, or None if it does not encode one.
 
-    Key ids issued since 2019 carry the account in base 32: the bits 1 to 40, the first one set.
+    Key ids issued since 2019 carry the account in base 32, in bits 1 to 40; the first bit is set.
     """
     if len(key_id) != 20 or key_id[4] not in _UPPER_HALF:
         return None
@@ -146,7 +145,7 @@ def account_of(key_id: str) -> str | None:
 
 
 def _may_have_worked(error: AwsError) -> bool:
-    """Say whether the request may have been carried out although the answer is an error."""
+    """Return whether the request may have succeeded although the response is an error."""
     return isinstance(error, UnreachableError) or (
         type(error) is AwsError and not isinstance(error, ThrottledError)
     )
@@ -170,13 +169,13 @@ def key_to_delete(
     quiet: Callable[[KeyUse], bool] | None = None,
     last: str | None = None,
 ) -> str | None:
-    """Return which of the user's *keys* is to be deleted before another is made; None for none.
+    """Return which of the user's *keys* to delete before creating another, or None.
 
     *held* are the ids in the stores. An inactive one of them goes first: it works for nobody, and
-    its secret is about to be overwritten. Otherwise, where *quiet* is given, an inactive key in no
-    store whose use it calls quiet; the key *last* only if there is no other.
+    its secret is about to be overwritten. Otherwise, if *quiet* is given, an inactive key in no
+    store whose use *quiet* accepts; the key *last* only if there is no other.
 
-    Raises RefusedError with the evidence, and the command that leads on, where neither is there.
+    If neither exists, raises RefusedError with the evidence and the next command to run.
     """
     if len(keys) < MOST_KEYS:
         return None
@@ -219,6 +218,6 @@ def _no_room(
 
 
 def key_evidence(key: KeyInfo, use: KeyUse) -> str:
-    """Return in words what is known of *key*."""
+    """Describe what is known of *key*."""
     made = f", made {key.created:%Y-%m-%d}" if key.created else ""
     return f"`{key.id}` {key.status}{made}, {use}"

@@ -1,6 +1,6 @@
 """A Kubernetes Secret as a manifest: text for `kubectl apply --server-side -f`, or a file.
 
-Every value is printed as JSON, which is YAML too, so that no value can become structure.
+Every value is printed as JSON, which is also YAML, so that no value can become structure.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _META: Final = re.compile(r"^  (name|namespace): \"([a-z0-9-]+)\"$", re.M)
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The Secret's *name*, and its *namespace*, None for the one kubectl is set to."""
+    """The Secret's *name* and *namespace*; without a namespace kubectl's current one applies."""
 
     name: str = SECRET_NAME
     namespace: str | None = None
@@ -47,7 +47,7 @@ class Manifest:
                 )
 
     def text(self, key: AccessKey) -> str:
-        """Return the manifest with *key* in it: the secret in base64, which hides nothing."""
+        """Return the manifest with *key*; its base64 hides nothing."""
         return _template().render(
             name=self.name,
             namespace=self.namespace,
@@ -58,12 +58,12 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile(FileStore):
-    """The manifest in the file at *path*; the cluster knows nothing of it until it is applied."""
+    """The manifest in the file at *path*; the cluster does not know it until it is applied."""
 
     manifest: Manifest = Manifest()
 
     def afterwards(self) -> tuple[str, ...]:
-        """Return how the cluster gets it; pods read it when they start."""
+        """Return how to apply it to the cluster; pods read it when they start."""
         return (
             f"`{self.path}` is not in the cluster yet: `kubectl apply --server-side "
             f"--field-manager=cml-iam -f {self.path}`, then restart the pods that read it",
@@ -80,7 +80,7 @@ class ManifestFile(FileStore):
         return self.manifest.text(key)
 
     def _check(self, text: str) -> None:
-        """Refuse a file that we did not write for this Secret: the whole of it is replaced."""
+        """Refuse a file that we did not write for this Secret, since all of it is replaced."""
         held = self._read(text)
         if not text or (held is not None and self.manifest.text(held) == text):
             return

@@ -1,4 +1,4 @@
-"""The stores as they are written, `env:PATH` and the like: a new kind of store is a row here."""
+"""The written form of stores, `env:PATH` and so on: a new kind of store is a row here."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Connect = Callable[[], "Aws"]
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How the *name* of a store of this kind is written, and what opens it.
+    """The form of a store's *name* of this kind, and how to open it.
 
-    *is_file*: the name is that of a file, up to a `#`.
+    *is_file*: the name is a file's, up to a `#`.
     """
 
     name: str
@@ -39,7 +39,7 @@ def _env(name: str, _aws: Connect, allow_tracked: bool) -> Store:
 
 
 def _profile(name: str, _aws: Connect, allow_tracked: bool) -> Store:
-    """Return the profile in the file where the SDKs look for it.
+    """Return the profile in the SDKs' credentials file.
 
     https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html
     """
@@ -87,9 +87,9 @@ STORE_FORMS: Final = ", ".join(f"{kind}:{row.name}" for kind, row in _KINDS.item
 
 
 def open_store(text: str, aws: Connect, *, allow_tracked: bool = False) -> Store:
-    """Return the store that *text* names; *aws* gives the port for those inside AWS.
+    """Return the store named by *text*; *aws* returns the port for stores inside AWS.
 
-    Raises InputError for what names none.
+    Raises InputError for text that names no store.
     """
     kind, _, name = text.partition(":")
     if kind not in _KINDS or not name:
@@ -98,13 +98,13 @@ def open_store(text: str, aws: Connect, *, allow_tracked: bool = False) -> Store
 
 
 def file_of_store(text: str) -> Path | None:
-    """Return the file that the store *text* is, None where it is no file of its own."""
+    """Return the file of the store *text*; None if the store has no file of its own."""
     kind, _, name = text.partition(":")
     is_file = kind in _KINDS and _KINDS[kind].is_file and bool(name)
     return Path(name.partition("#")[0]) if is_file else None
 
 
 def absolute_store(text: str) -> str:
-    """Return *text* with the path of a file made absolute: the same store from any folder."""
+    """Return *text* with an absolute path, so that it names the same store from any folder."""
     kind, _, name = text.partition(":")
     return f"{kind}:{Path(name).absolute()}" if file_of_store(text) else text

@@ -1,7 +1,7 @@
-"""A profile of AWS's shared credentials file as a store; all but its key stays as it is.
+"""A profile of AWS's shared credentials file as a store; only its key changes.
 
-Read as botocore reads it, with configparser: names of options in lower case, `=` or `:`, comments
-in lines of their own, a continuation line is indented.
+Read as botocore does, with configparser: option names in lower case, `=` or `:`, comments on lines
+of their own, indented continuation lines.
 https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 """
 
@@ -51,7 +51,7 @@ def sections(text: str) -> Sections:
 def with_pair(text: str, profile: str, key_id: str, secret: str) -> str:
     """Return *text* with the key of *profile* set, everything else unchanged.
 
-    A profile that is not there is added at the end. Raises ValueError where that cannot be done.
+    A missing profile is appended. Raises ValueError if that is not possible.
     """
     values = {ID: key_id, SECRET: secret}
     before = sections(text)
@@ -97,7 +97,7 @@ STRONGER_IN_CONFIG: Final = (*STRONGER, "sso_session", "sso_start_url")
 class ProfileFile(FileStore):
     """The section *profile* of the shared credentials file at *path*.
 
-    *config* is the config file that the SDKs read beside it, None where it does not matter.
+    *config* is the config file that SDKs read beside it; None if irrelevant.
     """
 
     profile: str = "default"
@@ -109,11 +109,11 @@ class ProfileFile(FileStore):
         return f"{self.path} [{self.profile}]"
 
     def afterwards(self) -> tuple[str, ...]:
-        """Return that the SDKs read the file once, https://github.com/boto/botocore/issues/704."""
+        """Say that SDKs read the file once, https://github.com/boto/botocore/issues/704."""
         return (f"programs that use the profile `{self.profile}` keep the old key until restarted",)
 
     def prepare(self) -> None:
-        """Make `~/.aws`, private, where there is none."""
+        """Create `~/.aws`, private, if it is missing."""
         _files.make_missing_folder(self.path.parent)
 
     def _check_folder(self) -> None:

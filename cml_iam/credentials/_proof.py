@@ -1,4 +1,4 @@
-"""Before anything depends on a new key: does it do the manager's work, is the application well."""
+"""Test a new key before it is used: it must do the manager's work, the application be healthy."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SECONDS: Final = 10.0
 
 
 def ask_health(url: str) -> None:
-    """Ask *url* with GET; raises IncompleteError unless it answers with 2xx.
+    """Send GET to *url*; raises IncompleteError unless the response is 2xx.
 
-    Nothing of the key is sent. Raises InputError for what is no URL of HTTP.
+    Sends nothing of the key. Raises InputError if *url* is not an HTTP URL.
     """
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
@@ -45,10 +45,10 @@ def ask_health(url: str) -> None:
 def prove_key(
     sign_in: SignIn, key: AccessKey, site: Site, *, report: Callable[[str], None]
 ) -> None:
-    """Use *key* for everything the manager does: STS in every region, EC2 by DryRun, CloudWatch.
+    """Use *key* for all the manager does: STS in every region, EC2 by DryRun, CloudWatch.
 
-    *report* gets what could not be tried. Raises RefusedError when a permission is refused,
-    IncompleteError when EC2 cannot be asked.
+    *report* receives what could not be tried. Raises RefusedError if a permission is refused,
+    IncompleteError if EC2 cannot be asked.
     """
     aws = sign_in(key)
     for region in site.restrict.regions or (site.home_region,):
@@ -75,7 +75,7 @@ def prove_key(
 
 
 def _probe(site: Site) -> Launch | None:
-    """Return a launch the site allows, None where it names no image to try."""
+    """Return a launch that the site allows, or None if it names no image to try."""
     images = site.restrict.images.get(site.home_region, ())
     kinds = [kind.replace("*", "large") for kind in site.restrict.instance_types]
     if not images:

@@ -1,4 +1,4 @@
-"""The stores inside AWS: a secret of Secrets Manager, a parameter of the parameter store.
+"""The stores inside AWS: a Secrets Manager secret, a Parameter Store parameter.
 
 The value of each is one JSON object that holds the key; other members are kept.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def parsed(value: Secret | None, name: str) -> dict[str, Any]:
-    """Return the JSON object in *value*, empty for none; raises RefusedError for anything else."""
+    """Return the JSON object in *value*, empty if None; raises RefusedError for anything else."""
     if value is None:
         return {}
     try:
@@ -53,16 +53,16 @@ def merged(found: dict[str, Any], key: AccessKey) -> Secret:
 
 
 def check_held(held: AccessKey | None, key: AccessKey, name: str) -> None:
-    """Raise CmlIamError unless *key* is what the store *name* holds after it was put there."""
+    """Raise CmlIamError unless the store *name* holds *key* after the delivery."""
     if held != key:
         raise CmlIamError(f"`{name}` does not hold what was written to it")
 
 
 @dataclass(frozen=True, slots=True)
 class _AwsStore:
-    """A *resource*, by its name or ARN, that *aws* may read and change.
+    """A *resource*, by name or ARN, that *aws* may read and change.
 
-    *folder* is the private one for what must survive a crash: no secret is ever in it.
+    *folder* is the private one for what must survive a crash; it never holds a secret.
     """
 
     service: ClassVar[str]
@@ -77,10 +77,10 @@ class _AwsStore:
         return f"{self.service}:{self.resource}"
 
     def prepare(self) -> None:
-        """Make nothing: the folder is below the current one."""
+        """Do nothing: the folder is below the current one."""
 
     def afterwards(self) -> tuple[str, ...]:
-        """Return who keeps the old key."""
+        """Return which readers keep the old key."""
         return (f"readers that keep `{self.name}` in memory hold the old key until they ask again",)
 
 
@@ -89,10 +89,10 @@ SUFFIX: Final = "-cml-iam-pending"
 
 @dataclass(frozen=True, slots=True)
 class Parameter(_AwsStore):
-    """A SecureString of the parameter store; its key of KMS and its tier stay as they are.
+    """A SecureString in Parameter Store; its KMS key and tier stay as they are.
 
-    Both variables are in one parameter, since two cannot change in one instant. It changes for its
-    readers the moment it is put, so the staged key is in a parameter of its own:
+    Both variables are in one parameter, since two parameters cannot change atomically. Readers see
+    a change immediately, so the staged key has a parameter of its own:
     https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html
     """
 
@@ -104,14 +104,14 @@ class Parameter(_AwsStore):
         return Contents(held, key_of(self._value(self._pending)))
 
     def reserve(self) -> None:
-        """Make nothing: an account without room for a parameter refuses the staged one."""
+        """Do nothing: an account without room for a parameter refuses the staged one."""
 
     def stage(self, key: AccessKey) -> None:
-        """Put the coming value into the pending parameter."""
+        """Put the new value into the pending parameter."""
         self._put(self._pending, key)
 
     def promote(self, key: AccessKey) -> None:
-        """Put the coming value into the parameter, read it back, and drop the pending one."""
+        """Put the new value into the parameter, read it back, and delete the pending one."""
         if key_of(self._value(self.resource)) != key:
             self._put(self.resource, key)
         check_held(key_of(self._value(self.resource)), key, self.name)
@@ -123,7 +123,7 @@ class Parameter(_AwsStore):
             self.aws.call("ssm", "delete_parameter", Name=self._pending)
 
     def withdraw(self) -> None:
-        """Discard: a parameter is not made before the key is in it."""
+        """Discard: a parameter is never created without a key."""
         self.discard()
 
     @property
@@ -143,7 +143,7 @@ class Parameter(_AwsStore):
         )
 
     def _kept(self) -> dict[str, Any]:
-        """Return what a put without it would set back to the default."""
+        """Return the settings that a put would reset if they were left out."""
         named = [{"Key": "Name", "Option": "Equals", "Values": [self.resource]}]
         found = self.aws.call("ssm", "describe_parameters", ParameterFilters=named)["Parameters"]
         return {name: found[0][name] for name in ("KeyId", "Tier") if found and found[0].get(name)}
@@ -172,8 +172,8 @@ EMPTY: Final = Secret("{}")
 class SecretsManager(_AwsStore):
     """A secret of Secrets Manager.
 
-    The staged key is the version AWSPENDING, the one in use AWSCURRENT; a move of that label is
-    what promotes: https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
+    The staged key is the version AWSPENDING, the one in use AWSCURRENT; moving that label promotes:
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
     """
 
     service = "secretsmanager"
@@ -188,9 +188,9 @@ class SecretsManager(_AwsStore):
         return Contents(key, key_of(self._value(PENDING)))
 
     def reserve(self) -> None:
-        """Make the secret, without a key in it, where there is none.
+        """Create the secret without a key, if it is missing.
 
-        AWS makes the first version of a secret the current one, whatever it is asked for.
+        AWS always makes the first version of a secret the current one.
         """
         if not self._labels():
             try:
@@ -207,14 +207,14 @@ class SecretsManager(_AwsStore):
                 self._call("put_secret_value", SecretString=EMPTY)
 
     def stage(self, key: AccessKey) -> None:
-        """Put the coming value as the version AWSPENDING."""
+        """Put the new value as the version AWSPENDING."""
         if self.look().staged == key:
             return
         value = merged(self._value(CURRENT), key)
         self._call("put_secret_value", SecretString=value, VersionStages=[PENDING])
 
     def promote(self, key: AccessKey) -> None:
-        """Move AWSCURRENT to the pending version, then take AWSPENDING off it."""
+        """Move AWSCURRENT to the pending version, then remove AWSPENDING from it."""
         if self.look().key != key:
             self.stage(key)
             labels = self._labels()
@@ -223,13 +223,13 @@ class SecretsManager(_AwsStore):
         self.discard()
 
     def discard(self) -> None:
-        """Take AWSPENDING off whatever version has it; AWS removes a version without a label."""
+        """Remove AWSPENDING from its version; AWS deletes versions without labels."""
         pending = self._labels().get(PENDING)
         if pending is not None:
             self._move(PENDING, None, pending)
 
     def withdraw(self) -> None:
-        """Discard, and delete a secret that `reserve` made and no key ever was in."""
+        """Discard, and delete a secret that `reserve` created and that never held a key."""
         self.discard()
         try:
             ours = self._call("describe_secret").get("Description") == MADE
@@ -251,7 +251,7 @@ class SecretsManager(_AwsStore):
                 raise
 
     def _labels(self) -> dict[str, str]:
-        """Return the version behind each label; none for a secret that is not there."""
+        """Return the version behind each label; empty if the secret does not exist."""
         try:
             found = self._call("describe_secret")
         except NotFoundError:

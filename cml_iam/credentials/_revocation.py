@@ -1,4 +1,4 @@
-"""Undo a rotation, and take a key out of use: make it inactive because it leaked, or delete it."""
+"""Undo a rotation, deactivate a leaked key, or delete a key."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """The key that is inactive now, its last use, and the key that is in the store instead.
+    """The key that was deactivated, its last use, and the key now in the store.
 
-    *replacement* is None where the revoked key was not the one in the store. *deleted*: there was
-    no room for the replacement beside it.
+    *replacement* is None if the revoked key was not in the store. *deleted* says that there was no
+    room to keep it beside its replacement.
     """
 
     key_id: str
@@ -34,16 +34,16 @@ class Revoked:
 
 
 def revoke(rotator: Rotator, key_id: str) -> Revoked:
-    """Make the user's key *key_id* inactive at once, and replace it where it is in the store.
+    """Deactivate the user's key *key_id* immediately, and replace it if the store holds it.
 
-    It is kept, so that its use can still be looked at, unless it is in the store and there is no
-    room for another. Temporary credentials made with it live on until they expire, up to 36 hours:
+    The key is kept, so that its use can still be inspected, unless it is in the store and there is
+    no room for another. Temporary credentials made with it stay valid until they expire, up to 36
+    hours:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_disable-perms.html
+    The replacement is not tested first, since no key is worse than an inactive one.
 
-    The replacement is not proved first: no key works worse than one that is inactive.
-
-    Raises InputError for a key that is not the user's; RefusedError, after the key is inactive,
-    where it cannot be replaced.
+    Raises InputError for a key that is not the user's; RefusedError, after deactivating it, if it
+    cannot be replaced.
     """
     delivery = replace(rotator.delivery, prove=None)
     rotator = replace(rotator, delivery=delivery)
@@ -73,7 +73,7 @@ def revoke(rotator: Rotator, key_id: str) -> Revoked:
 
 
 def revocation_step(rotator: Rotator, key_id: str) -> str:
-    """Return in words what `revoke` would do; only reads. Raises InputError as it does."""
+    """Describe what `revoke` would do; only reads. Raises InputError as it does."""
     key = _own_key(rotator, key_id)
     words = f"make `{key_id}` inactive" if key.active else f"nothing: `{key_id}` is inactive"
     if any(stored.id == key_id for stored in rotator.delivery.store.look().keys):
@@ -87,7 +87,7 @@ def delete(rotator: Rotator, key_id: str, *, stored: bool = False) -> KeyUse:
     """Delete the user's inactive key *key_id*, and return its last use.
 
     Raises InputError for a key that is not the user's, RefusedError for one that is active or
-    staged, and, unless *stored*, for one that is in a store.
+    staged, or, unless *stored*, in a store.
     """
     with store_locked(rotator.delivery.store):
         _check_deletion(rotator, key_id, stored=stored)
@@ -98,7 +98,7 @@ def delete(rotator: Rotator, key_id: str, *, stored: bool = False) -> KeyUse:
 
 
 def deletion_step(rotator: Rotator, key_id: str, *, stored: bool = False) -> str:
-    """Return in words what `delete` would do; only reads, and raises as it does."""
+    """Describe what `delete` would do; only reads, and raises as it does."""
     _check_deletion(rotator, key_id, stored=stored)
     return f"delete `{key_id}`, {key_use(rotator.aws, key_id)}"
 
@@ -132,7 +132,7 @@ def _own_key(rotator: Rotator, key_id: str) -> KeyInfo:
 
 
 def _note_revoked(rotator: Rotator, key_id: str) -> None:
-    """Keep the old key of a rotation from being made active again."""
+    """Prevent the old key of a rotation from being reactivated."""
     rotation = read_user(rotator.aws, rotator.user).rotation
     if rotation.phase == "idle" or rotation.old != key_id or rotation.revoked:
         return
@@ -141,7 +141,7 @@ def _note_revoked(rotator: Rotator, key_id: str) -> None:
 
 
 def _correct(rotator: Rotator) -> None:
-    """Have the user's tag say what the rotation has come to."""
+    """Update the user's tag to the actual state of the rotation."""
     view = look(rotator)
     rotation = corrected(view, rotator.clock())
     if rotation != view.tags.rotation:
@@ -149,18 +149,18 @@ def _correct(rotator: Rotator) -> None:
 
 
 def rollback(rotator: Rotator) -> str:
-    """Undo the rotation under way as far as that is possible, and say in words what was done.
+    """Undo the rotation in progress as far as possible, and describe what was done.
 
-    Before the new key is in use it is deleted. Afterwards the old one is active again, and both
-    work; a new key that nobody holds is made inactive. Raises RefusedError when nothing is under
-    way, and for an old key that was revoked.
+    Before the new key is in use, it is deleted. Afterwards the old one is reactivated, and both
+    work; a new key that nobody holds is deactivated. Raises RefusedError if no rotation is in
+    progress, and for an old key that was revoked.
     """
     with store_locked(rotator.delivery.store):
         return _undoing(rotator).undo()
 
 
 def rollback_step(rotator: Rotator) -> str:
-    """Return in words what `rollback` would do; only reads, and raises as it does."""
+    """Describe what `rollback` would do; only reads, and raises as it does."""
     return _undoing(rotator).words
 
 
@@ -187,7 +187,7 @@ def _undoing(rotator: Rotator) -> _Undoing:
 
 
 def _reversal(rotator: Rotator, view: View) -> _Undoing:
-    """Return how a rotation whose new key was delivered is undone."""
+    """Return how to undo a rotation whose new key was delivered."""
     rotation = view.tags.rotation
     dead = view.dead(rotation)
     leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key status`"

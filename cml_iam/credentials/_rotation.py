@@ -1,10 +1,11 @@
-"""Rotate a key: make, deliver, observe, deactivate, observe, delete; stop and go on anywhere.
+"""Rotate a key: create, deliver, observe, deactivate, observe, delete; resumable anywhere.
 
-AWS's own order: https://docs.aws.amazon.com/IAM/latest/UserGuide/id-credentials-access-keys-update.html
+AWS's own order:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id-credentials-access-keys-update.html
 
-One look at the user's keys, its tags and the stores decides the next step; the steps are done one
-by one until there is something to wait for. What somebody changed by hand meanwhile is part of that
-look, so from every state there is a next step, or an error that names the command that leads on.
+The user's keys, its tags and the stores together decide the next step; steps are done one by one
+until there is something to wait for. Manual changes in between are part of that state, so every
+state has a next step, or an error that names the next command to run.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ LAG: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The user's tags and *keys*, what the stores hold, and how each key in them stands."""
+    """The user's tags and *keys*, what the stores hold, and the state of each key in them."""
 
     tags: UserTags
     keys: dict[str, KeyInfo]
@@ -56,7 +57,7 @@ class View:
         return {key for key, standing in self.standing.items() if standing == "active"}
 
     def dead(self, rotation: Rotation) -> str | None:
-        """Say why no store has a working key though one should; None where all is well."""
+        """Return why no store has a working key though one should; None if all is well."""
         if self.working:
             return None
         held = [f"`{key}` is {standing}" for key, standing in self.standing.items()]
@@ -70,7 +71,7 @@ class View:
 
 
 def look(rotator: Rotator) -> View:
-    """Return how things stand; only reads."""
+    """Return the current state; only reads."""
     tags = read_user(rotator.aws, rotator.user)
     keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
     contents = rotator.delivery.store.look()
@@ -90,7 +91,7 @@ def look(rotator: Rotator) -> View:
 
 
 def corrected(view: View, now: datetime) -> Rotation:
-    """Return what the rotation has come to by what is there, whatever its tag says."""
+    """Return the actual state of the rotation, whatever its tag says."""
     rotation = view.tags.rotation
     if rotation.phase == "idle":
         return rotation
@@ -113,9 +114,9 @@ def corrected(view: View, now: datetime) -> Rotation:
 
 @dataclass(frozen=True, slots=True)
 class RotationStep:
-    """What is done next, in *words*.
+    """The next step, in *words*.
 
-    A mere *correction* of the tag is no part of a rotation: after it one may still begin.
+    A *correction* only fixes the tag and is not part of a rotation: one may still begin after it.
     """
 
     words: str
@@ -125,7 +126,7 @@ class RotationStep:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Whether a rotation may *begin*, and that only *if_due*."""
+    """Whether a rotation may *begin*, and whether only *if_due*."""
 
     begin: bool = False
     if_due: bool = False
@@ -133,9 +134,10 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The *rotation* that the user's tag says, and *upcoming*: what `key resume` would do now.
+    """The *rotation* from the user's tag, and *upcoming*: what `key resume` would do now.
 
-    *trouble* says why it cannot go on, *remedy* what to do. *interrupted*: a run left files here.
+    *trouble* says why it cannot continue, *remedy* what to do. *interrupted*: a run left files
+    here.
     """
 
     rotation: Rotation
@@ -146,26 +148,25 @@ class Status:
 
 
 def rotate(rotator: Rotator, *, if_due: bool = False) -> Progress:
-    """Begin a rotation, or go on with the one under way, as far as it can go now.
+    """Begin a rotation, or continue the current one, as far as possible now.
 
-    With *if_due* none is begun while the key in the store works and is young enough by the
-    schedule.
+    With *if_due*, none begins while the key in the store works and is young enough by the schedule.
 
-    Raises RefusedError where it cannot be told which key is in use, with the evidence, and while
-    another machine is making a key; IncompleteError where another run is needed.
+    Raises RefusedError, with the evidence, if the key in use cannot be determined, and while
+    another machine is creating a key; IncompleteError if another run is needed.
     """
     with store_locked(rotator.delivery.store):
         return _run(rotator, Aim(begin=True, if_due=if_due))
 
 
 def resume(rotator: Rotator) -> Progress:
-    """Go on with the rotation under way, as far as it can go now; raises as `rotate` does."""
+    """Continue the current rotation as far as possible now; raises as `rotate` does."""
     with store_locked(rotator.delivery.store):
         return _run(rotator, Aim())
 
 
 def rotation_step(rotator: Rotator, *, begin: bool = True, if_due: bool = False) -> str:
-    """Return in words what `rotate` would do first, or without *begin* `resume`; only reads.
+    """Describe the first step of `rotate`, or without *begin* of `resume`; only reads.
 
     Raises as they do.
     """
@@ -174,7 +175,7 @@ def rotation_step(rotator: Rotator, *, begin: bool = True, if_due: bool = False)
 
 
 def rotation_status(rotator: Rotator) -> Status:
-    """Return how things stand; only reads."""
+    """Return the status of the rotation; only reads."""
     rotation = read_user(rotator.aws, rotator.user).rotation
     interrupted = any(folder.exists() for folder in folders_of(rotator.delivery.store))
     try:
@@ -197,7 +198,7 @@ def _run(rotator: Rotator, aim: Aim) -> Progress:
 
 
 def _next(rotator: Rotator, view: View, aim: Aim) -> RotationStep | Progress:
-    """Return the next step, or what there is to wait for."""
+    """Return the next step, or what to wait for."""
     journal = new_key.journal_of(rotator, view.tags.arn)
     if journal is not None:
         work = partial(new_key.finish, rotator, journal)
@@ -247,7 +248,7 @@ def _beginning(rotator: Rotator, view: View, aim: Aim, dead: str | None) -> Rota
 
 
 def _left_over(view: View) -> str:
-    """Say which inactive key takes the room of the next one."""
+    """Name the inactive key that takes the room of the next one."""
     idle = [key.id for key in view.keys.values() if not key.active]
     return "; ".join(
         f"`{key}` is inactive: when nobody needs it any more, `cml-iam key delete {key}`"
@@ -260,7 +261,7 @@ def _inactive_by_then(_: KeyUse) -> bool:
 
 
 def _retiring(rotator: Rotator, view: View, rotation: Rotation) -> RotationStep | Progress:
-    """Deactivate the old key when it has been quiet long enough; else say what to wait for."""
+    """Deactivate the old key once it was unused long enough; otherwise say what to wait for."""
     old, new, since = rotation.old, rotation.new, rotation.since
     if old is None or new is None or since is None:
         raise RefusedError("the rotation's tag is incomplete", remedy="remove the tag by hand")
@@ -284,17 +285,17 @@ def _deactivate(rotator: Rotator, rotation: Rotation, old: str) -> None:
 
 
 def _second(when: datetime) -> datetime:
-    """Return *when* as the tag and AWS keep it: the rotation's own use falls in that second."""
+    """Truncate *when* to seconds, as the tag and AWS do."""
     return when.replace(microsecond=0)
 
 
 def used_since(use: KeyUse, since: datetime) -> bool:
-    """Say whether *use* is of the second *since*, or after it."""
+    """Return whether *use* is in the second *since*, or later."""
     return use.when is not None and _second(use.when) >= _second(since)
 
 
 def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime) -> None:
-    """Refuse to take the old key away unless the new one is in the store here, or used."""
+    """Refuse to retire the old key unless the new one is in the store here, or used."""
     stored, held = view.contents.key, {key.id for key in view.contents.keys}
     if stored is not None and stored.id == new:
         if try_key(rotator.delivery.sign_in, stored, view.tags.arn) == "works":

@@ -1,7 +1,7 @@
-"""The new key of a rotation: from the journal that says it is to be made to the tag of the user.
+"""The new key of a rotation, from the journal entry to the user's tag.
 
-It is written down, the user is locked, and only then keys count. Until the new key is in the store
-a journal beside the store says what is under way; from then on a tag of the user does.
+The intention is recorded, the user is locked, and only then are keys counted. Until the new key is
+in the store, a journal beside the store records the progress; afterwards a tag of the user does.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 def journal_of(rotator: Rotator, arn: str) -> Journal | None:
-    """Return the journal of this rotation; raises RefusedError for that of another run."""
+    """Return the journal of this rotation; raises RefusedError for another run's journal."""
     return own_journal(rotator.delivery.store, arn, rotating=True)
 
 
@@ -59,9 +59,9 @@ def room_for_key(
     contents: Contents,
     quiet: Callable[[KeyUse], bool] | None = None,
 ) -> tuple[str | None, set[str]]:
-    """Return which key is to be deleted before one is made, and which an earlier run lost.
+    """Return which key to delete before creating one, and which keys an earlier run lost.
 
-    Raises RefusedError where there is no room, and while another machine makes a key.
+    Raises RefusedError if there is no room, and while another machine creates a key.
     """
     if user.lock is not None and rotator.clock() - user.lock.since < STALE_LOCK:
         raise busy(user.lock)
@@ -78,7 +78,7 @@ def room_for_key(
 
 
 def begin(rotator: Rotator, room: str | None, lost: set[str]) -> None:
-    """Write down that a new key is to be made, and take the lock of the user."""
+    """Record that a new key will be created, and lock the user."""
     store = rotator.delivery.store
     arn = read_user(rotator.aws, rotator.user).arn
     for word in store.look().words:
@@ -92,7 +92,7 @@ def begin(rotator: Rotator, room: str | None, lost: set[str]) -> None:
 
 
 def finish(rotator: Rotator, journal: Journal) -> None:
-    """Make the key that *journal* says is to be made, or go on with it, until it is in use."""
+    """Create or continue the key that *journal* records, until it is in use."""
     journal = _begun(rotator, journal)
     if not promoted(rotator, journal):
         _replace(rotator, journal)
@@ -100,7 +100,7 @@ def finish(rotator: Rotator, journal: Journal) -> None:
 
 
 def _make_room(rotator: Rotator, contents: Contents) -> None:
-    """Delete a key where the user has two; raises RefusedError where none may go."""
+    """Delete a key if the user has two; raises RefusedError if none may be deleted."""
     room = key_to_delete(
         rotator.aws,
         rotator.user,
@@ -121,10 +121,10 @@ def _delete_for_room(rotator: Rotator, room: str | None) -> None:
 def _lost_keys(
     rotator: Rotator, user: UserTags, keys: tuple[KeyInfo, ...], contents: Contents
 ) -> set[str]:
-    """Return the keys that a run elsewhere made and never put to use, now that its lock is old.
+    """Return keys that a run elsewhere created and never put to use, once its lock is old.
 
-    Such a key is in no store and was never used, or is staged still; so this rotation goes on with
-    it or removes it, as if it had made it.
+    Such a key is in no store and was never used, or is still staged. This rotation adopts or
+    removes it as its own.
     """
     lock = user.lock
     if lock is None:
@@ -146,9 +146,9 @@ def _quiet(rotator: Rotator, use: KeyUse) -> bool:
 
 
 def _begun(rotator: Rotator, journal: Journal) -> Journal:
-    """Return *journal* with the keys that were there when the lock was taken.
+    """Return *journal* with the keys that existed when the lock was taken.
 
-    Before the lock somebody else may have made one, and it is theirs.
+    A key that another run created before the lock belongs to that run.
     """
     if journal.begun:
         return journal
@@ -161,7 +161,7 @@ def _begun(rotator: Rotator, journal: Journal) -> Journal:
 
 
 def _lock(rotator: Rotator, journal: Journal) -> None:
-    """Take the lock; where somebody else has it, nothing was ever begun."""
+    """Take the lock; if another run has it, end as if nothing had begun."""
     try:
         take_lock(rotator, journal)
     except RefusedError:
@@ -170,14 +170,14 @@ def _lock(rotator: Rotator, journal: Journal) -> None:
 
 
 def promoted(rotator: Rotator, journal: Journal) -> bool:
-    """Say whether the key made by this rotation is the one in the store."""
+    """Return whether the key created by this rotation is the one in the store."""
     stored = rotator.delivery.store.look().key
     ids = {key.id for key in list_keys(rotator.aws, rotator.user)}
     return stored is not None and stored.id not in journal.before and stored.id in ids
 
 
 def _replace(rotator: Rotator, journal: Journal) -> None:
-    """Deliver the staged key; where there is none, remove what was lost and make one."""
+    """Deliver the staged key; if there is none, remove lost keys and create one."""
     take_lock(rotator, journal)
     contents = rotator.delivery.store.look()
     keys = list_keys(rotator.aws, rotator.user)
@@ -211,7 +211,7 @@ def _replace(rotator: Rotator, journal: Journal) -> None:
 
 
 def _tell_readers(rotator: Rotator, journal: Journal) -> None:
-    """Report who will not see the new key by itself."""
+    """Report which readers do not notice the new key by themselves."""
     for word in rotator.delivery.store.afterwards():
         rotator.report(word)
     for old in journal.before:
@@ -221,7 +221,7 @@ def _tell_readers(rotator: Rotator, journal: Journal) -> None:
 
 
 def _guarded(rotator: Rotator, journal: Journal) -> Delivery:
-    """Return the delivery, which does not put a key to use after the lock is lost."""
+    """Return the delivery with a check: it promotes no key after the lock is lost."""
     prove = rotator.delivery.prove
 
     def checked(key: AccessKey) -> None:
@@ -247,7 +247,7 @@ def _remove_orphans(rotator: Rotator, journal: Journal, keys: tuple[KeyInfo, ...
 
 
 def _delete_unused(rotator: Rotator, key: KeyInfo) -> None:
-    """Delete *key*, which nobody can know of; raises RefusedError where somebody uses it."""
+    """Delete *key*, which nobody can know; raises RefusedError if it is used."""
     use = key_use(rotator.aws, key.id)
     if key.active and use.when is not None:
         raise RefusedError(
@@ -259,7 +259,7 @@ def _delete_unused(rotator: Rotator, key: KeyInfo) -> None:
 
 
 def settle(rotator: Rotator, journal: Journal) -> None:
-    """Hand over from the journal to the tag: the new key is in the store."""
+    """Replace the journal with the tag, once the new key is in the store."""
     store = rotator.delivery.store
     stored = store.look().key
     if stored is None:
@@ -286,7 +286,7 @@ def _settled(rotator: Rotator, old: KeyInfo | None, new: str, before: Rotation) 
 
 
 def forget(rotator: Rotator, journal: Journal) -> str:
-    """Delete the key that is not in use yet, and every trace of the rotation."""
+    """Delete the unused new key, and every trace of the rotation."""
     store = rotator.delivery.store
     if not journal.begun:
         _leave(rotator, journal)
@@ -314,14 +314,14 @@ def forget(rotator: Rotator, journal: Journal) -> str:
 
 
 def _leave(rotator: Rotator, journal: Journal) -> None:
-    """Leave nothing of the rotation, nor of a store that it made."""
+    """Remove all traces of the rotation, and a store that it created."""
     free_lock(rotator, journal)
     rotator.delivery.store.withdraw()
     end_journal(rotator.delivery.store.folder)
 
 
 def tidy(rotator: Rotator) -> None:
-    """Remove what a run left that was killed before it began, or after its end."""
+    """Remove what a killed run left from before its start, or after its end."""
     first, *rest = folders_of(rotator.delivery.store)
     if first.exists():
         end_journal(first)

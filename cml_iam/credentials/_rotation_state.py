@@ -1,7 +1,7 @@
-"""What is known of a key under way: the journal beside the store, the user's tags, the lock.
+"""The state of a key in progress: the journal beside the store, the user's tags, the lock.
 
-The journal is enough to go on after a crash, and holds no secret; the tags let any machine go on.
-One run at a time makes a key of a user.
+The journal is enough to continue after a crash, and holds no secret; the tags let any machine
+continue. One run at a time creates a key of a user.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ NAME: Final = "journal.json"
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A key is being made for the *user* (an ARN) and *store*, whose keys were *before*.
+    """A key is being created for the *user* (an ARN) and *store*; *before* are its earlier keys.
 
-    *rotation* is the token of the rotation it is part of, None where it is not. *lost* are keys
-    that another run made and lost: they go with this one. Until a rotation has *begun* nobody knows
-    what was before, and no key has been made.
+    *rotation* is the token of its rotation, or None. *lost* are keys that another run created and
+    lost; they are handled together with this one. Until a rotation has *begun*, *before* is unknown
+    and no key has been created.
     """
 
     user: str
@@ -48,9 +48,9 @@ class Journal:
 
 
 def read_journal(folder: Path) -> Journal | None:
-    """Return the journal in *folder*, None where nothing is under way.
+    """Return the journal in *folder*, or None if nothing is in progress.
 
-    Raises InputError for one that cannot be read: it is never taken for absent.
+    Raises InputError for an unreadable one, which never counts as absent.
     """
     path = folder / NAME
     found = _files.read_private(path)
@@ -78,7 +78,7 @@ def read_journal(folder: Path) -> Journal | None:
 def own_journal(store: Store, arn: str, *, rotating: bool) -> Journal | None:
     """Return the journal of a run for *store* and the user at *arn*, a rotation if *rotating*.
 
-    None where nothing is under way. Raises RefusedError for the journal of another run.
+    None if nothing is in progress. Raises RefusedError for the journal of another run.
     """
     journal = read_journal(store.folder)
     if journal is None:
@@ -118,7 +118,7 @@ def write_journal(folder: Path, journal: Journal) -> None:
 
 
 def end_journal(folder: Path) -> None:
-    """Say that nothing is under way any more, and leave nothing behind."""
+    """Remove the journal, since nothing is in progress any more."""
     _files.remove_file(folder / f"{NAME}.new")
     _files.remove_file(folder / NAME)
     close_folder(folder)
@@ -133,10 +133,10 @@ FREE: Final = "free"
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """The *phase* a rotation is in, and since when.
+    """The *phase* of a rotation, and since when.
 
-    `observing`: the key *new* is in the store, *old* is still active. `deactivated`: *old* is not;
-    where it was *revoked* it is not made active again. `idle`: nothing is under way.
+    `observing`: the key *new* is in the store, *old* is still active. `deactivated`: *old* is
+    inactive; if it was *revoked* it is not reactivated. `idle`: no rotation is in progress.
     """
 
     phase: Phase = "idle"
@@ -148,7 +148,7 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Who makes a key right now, and since when."""
+    """Who is creating a key right now, and since when."""
 
     token: str
     since: datetime
@@ -156,7 +156,7 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class UserTags:
-    """What the tags of a user say."""
+    """The content of a user's tags."""
 
     arn: str
     rotation: Rotation
@@ -164,9 +164,9 @@ class UserTags:
 
 
 def read_user(aws: Aws, user: str) -> UserTags:
-    """Return the user's ARN and what its tags say.
+    """Return the user's ARN and the content of its tags.
 
-    Raises NotFoundError for no such user, InputError for tags that say nothing known.
+    Raises NotFoundError if there is no such user, InputError for tags with unknown content.
     """
     raw: dict[str, Any] = aws.call("iam", "get_user", UserName=user)["User"]
     tags = tags_of(raw)
@@ -182,7 +182,7 @@ def read_user(aws: Aws, user: str) -> UserTags:
 
 
 def write_rotation(aws: Aws, user: str, rotation: Rotation) -> None:
-    """Keep *rotation* in the user's tag."""
+    """Store *rotation* in the user's tag."""
     words: list[str] = [rotation.phase]
     if rotation.since:
         words.append(f"since={_instant(rotation.since)}")
@@ -244,10 +244,10 @@ STALE_LOCK: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long both keys are active (*overlap*), and the old one inactive (*cool_off*).
+    """How long both keys stay active (*overlap*), and the old one inactive (*cool_off*).
 
-    Nothing that was recorded for less than 20 minutes proves that a key is not used: of several
-    uses within 15 minutes AWS records the first. *max_age* is the age no active key may reach.
+    A lack of recorded uses within 20 minutes proves nothing: of several uses within 15 minutes AWS
+    records only the first. *max_age* is the age that no active key may reach.
     """
 
     overlap: timedelta = OVERLAP
@@ -255,7 +255,7 @@ class Schedule:
     max_age: timedelta = MAX_KEY_AGE
 
     def due(self, key: KeyInfo) -> datetime | None:
-        """Return when the rotation of *key* must begin, so that it is gone in time."""
+        """Return when the rotation of *key* must begin to finish in time."""
         if key.created is None:
             return None
         return key.created + self.max_age - self.overlap - self.cool_off
@@ -263,7 +263,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Rotator:
-    """Everything a rotation of *user*'s key works with; *report* gets a line for each step done."""
+    """All that a rotation of *user*'s key needs; *report* receives a line for each step done."""
 
     aws: Aws
     user: str
@@ -276,12 +276,12 @@ class Rotator:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a rotation has come to.
+    """The state that a rotation has reached.
 
-    `done`: one key is left, the one in the store. `waiting`: nothing to do before *until*.
-    `in use`: somebody still uses the old key. `not due`: the key is young enough, and a rotation
-    was wanted only if due. `not working`: none is under way, and no key in the store works.
-    *evidence* says more in words.
+    `done`: one key is left, the one in the store. `waiting`: nothing to do before *until*. `in
+    use`: the old key is still used. `not due`: the key is young enough, and rotation was requested
+    only if due. `not working`: no rotation is in progress, and no key in the store works.
+    *evidence* gives details.
     """
 
     state: Literal["done", "waiting", "in use", "not due", "not working"]
@@ -291,7 +291,7 @@ class Progress:
 
 
 def take_lock(rotator: Rotator, journal: Journal) -> None:
-    """Hold the lock of the user; raises RefusedError when another run does, or was quicker."""
+    """Lock the user; raises RefusedError if another run holds the lock or is faster."""
     token = journal.rotation or ""
     held = read_user(rotator.aws, rotator.user).lock
     if held is not None and held.token != token and rotator.clock() - held.since < STALE_LOCK:
@@ -302,21 +302,21 @@ def take_lock(rotator: Rotator, journal: Journal) -> None:
 
 
 def check_lock(rotator: Rotator, journal: Journal) -> None:
-    """Raise RefusedError when another run has taken the lock."""
+    """Raise RefusedError if another run has taken the lock."""
     held = read_user(rotator.aws, rotator.user).lock
     if held is not None and held.token != journal.rotation:
         raise busy(held)
 
 
 def free_lock(rotator: Rotator, journal: Journal) -> None:
-    """Let go of the lock, where it is the journal's."""
+    """Release the lock, if it belongs to the journal."""
     held = read_user(rotator.aws, rotator.user).lock
     if held is not None and held.token == journal.rotation:
         write_lock(rotator.aws, rotator.user, None)
 
 
 def busy(held: Lock) -> RefusedError:
-    """Return what to raise while another run makes a key."""
+    """Return the error for when another run is creating a key."""
     over = held.since + STALE_LOCK
     return RefusedError(
         f"another run has been making a key of this user since {held.since:%Y-%m-%d %H:%M} UTC",

@@ -1,4 +1,4 @@
-"""Where a credential is delivered to: what every store can do, and several stores as one."""
+"""Where a credential is delivered: the store protocol, and several stores as one."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 class Contents:
     """What a store holds: the key in use, and one staged but not in use yet.
 
-    *words* are for the user: what will be different about the store after a delivery. Of several
-    stores taken as one, *key* is the one that all of them hold, and *held* every key that some
-    hold.
+    *words* tell the user what else a delivery changes in the store. Of several stores taken as one,
+    *key* is the one that all of them hold, and *held* are all keys that any of them holds.
     """
 
     key: AccessKey | None
@@ -37,56 +36,56 @@ class Contents:
 
 
 class Store(Protocol):
-    """A place for one credential, changed in two steps: staged, then promoted.
+    """A place for one credential, changed in two steps: stage, then promote.
 
-    A staged key is durable and nobody reads it. Each step may be repeated.
+    A staged key is durable, and nobody reads it. Each step may be repeated.
     """
 
     @property
     def name(self) -> str:
-        """How the user calls it: a path, a name in AWS."""
+        """The user's name for it: a path, a name in AWS."""
 
     @property
     def folder(self) -> Path:
         """The private folder for what must survive a crash."""
 
     def look(self) -> Contents:
-        """Return what it holds; only reads.
+        """Return the store's contents; only reads.
 
-        Raises RefusedError or InputError where a key could not, or should not, be stored.
+        Raises RefusedError or InputError if a key could not, or should not, be stored.
         """
 
     def prepare(self) -> None:
-        """Make the folder that is locked while the store is changed, where it is missing."""
+        """Create the folder that is locked while the store changes, if it is missing."""
 
     def reserve(self) -> None:
-        """Make everything ready that storing a key needs, room on the disk included."""
+        """Prepare everything needed to store a key, including disk space."""
 
     def stage(self, key: AccessKey) -> None:
-        """Keep *key* durably beside the one in use."""
+        """Write *key* durably beside the one in use."""
 
     def promote(self, key: AccessKey) -> None:
-        """Put *key* in the place of the one in use, in one instant, and read it back.
+        """Replace the key in use with *key*, atomically, and read it back.
 
-        It is staged first where it is not.
+        Stages it first if necessary.
         """
 
     def discard(self) -> None:
-        """Forget what is reserved or staged."""
+        """Remove what is reserved or staged."""
 
     def withdraw(self) -> None:
-        """Discard, and take away what `reserve` made and no key ever was in."""
+        """Discard, and remove what `reserve` created and never held a key."""
 
     def afterwards(self) -> tuple[str, ...]:
-        """Return what its readers still have to do before they see a new key."""
+        """Return what its readers must do before they see a new key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where the key goes, and how to try it.
+    """Where the key goes, and how to test it.
 
-    *prove*, where given, must raise a CmlIamError unless a new key can do its work; AWS knows the
-    key by then, and it is not in use yet.
+    *prove*, if given, must raise a CmlIamError unless a new key can do its work. AWS knows the key
+    by then, but it is not in use yet.
     """
 
     store: Store
@@ -96,10 +95,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """The *stores*, at least two, each with a name of its own.
+    """Several *stores* with different names, treated as one.
 
-    No promotion begins before the key is durable in every one of them. One that is stopped between
-    two promotions goes on from the key that a store holds already.
+    No promotion begins before the key is durable in all of them. A run interrupted between two
+    promotions continues from the key that a store already holds.
     """
 
     stores: tuple[Store, ...]
@@ -112,7 +111,7 @@ class Together:
 
     @property
     def name(self) -> str:
-        """The names, in an order that does not depend on how they were given."""
+        """The names, in an order independent of how they were given."""
         return ", ".join(sorted(store.name for store in self.stores))
 
     @property
@@ -121,7 +120,7 @@ class Together:
         return min(store.folder for store in self.stores)
 
     def look(self) -> Contents:
-        """Return the key that all hold, and one staged, or promoted in some of them only."""
+        """Return the key that all hold, and one staged, or promoted in only some of them."""
         found = [store.look() for store in self.stores]
         keys = [each.key for each in found]
         held = tuple(key for key in dict.fromkeys(keys) if key is not None)
@@ -159,7 +158,7 @@ class Together:
             store.promote(key)
 
     def discard(self) -> None:
-        """Discard in every store, and leave no empty folder but the one of the journal."""
+        """Discard in every store, and remove empty folders except the journal's."""
         for store in self.stores:
             store.discard()
             self._close(store)
@@ -175,25 +174,25 @@ class Together:
             close_folder(store.folder)
 
     def afterwards(self) -> tuple[str, ...]:
-        """Return the words of every store."""
+        """Return what the readers of every store must do."""
         return tuple(word for store in self.stores for word in store.afterwards())
 
 
 def parts_of(store: Store) -> tuple[Store, ...]:
-    """Return the stores that *store* consists of: itself, where it is a single one."""
+    """Return the stores that *store* consists of: itself if it is a single one."""
     return store.stores if isinstance(store, Together) else (store,)
 
 
 def folders_of(store: Store) -> tuple[Path, ...]:
-    """Return the private folders of *store*; the journal is in the first."""
+    """Return the private folders of *store*; the first holds the journal."""
     return tuple(sorted({part.folder for part in parts_of(store)}))
 
 
 @contextmanager
 def store_locked(store: Store) -> Iterator[None]:
-    """Hold the locks of *store*: of the folders that hold its private ones.
+    """Hold the locks of *store*: on the parents of its private folders.
 
-    Raises RefusedError when another process holds one of them.
+    Raises RefusedError if another process holds one of them.
     """
     store.prepare()
     with ExitStack() as stack:
