@@ -3,10 +3,10 @@
     with start_sandbox() as sandbox:
         subprocess.run(command, env={**os.environ, **sandbox.environment()})
 
-Moto's services behind a front of ours: `_signature` and `_principals` know who calls, `_call`
-reads what is asked by the service's model, `_guard` asks the engine, and only then moto does it,
-from a request written anew out of what was authorized. `_strict_*`, `_metrics` and `_own` are what
-moto leaves out, `_conditions` the delays, request limits and refusals a sandbox can be given.
+Moto's services behind a front of ours: `_principals` knows who calls, `_call` reads what is asked
+by the service's model, `_guard` asks the engine, and only then moto does it, from a request written
+anew out of what was authorized. `_strict_*`, `_metrics` and `_own` are what moto leaves out,
+`_conditions` the delays, request limits and refusals a sandbox can be given.
 """
 
 from cml_iam.sandbox._conditions import (

@@ -1,21 +1,18 @@
-"""The front: find the account, authenticate, read, settle, authorize, and only then execute.
-
-Other accounts are members of the organization that the first one manages.
-https://docs.aws.amazon.com/organizations/latest/userguide/orgs_getting-started_concepts.html
-"""
+"""The HTTP server, and the front: authenticate, read, settle, authorize, and only then execute."""
 
 from __future__ import annotations
 
-import copy
 import re
+import time
 import uuid
 from dataclasses import replace
-from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.errors import CmlIamError
+from cml_iam.errors import CmlIamError, InputError
 from cml_iam.sandbox._answers import as_cbor, fault_answer
-from cml_iam.sandbox._call import protocol_of, read_call
+from cml_iam.sandbox._call import MOST_BYTES, protocol_of, read_call
 from cml_iam.sandbox._federation import answer_unsigned, read_unsigned
 from cml_iam.sandbox._guard import authorize
 from cml_iam.sandbox._iam_reads import note_use
@@ -23,19 +20,125 @@ from cml_iam.sandbox._moto import model_fault, model_faults
 from cml_iam.sandbox._own import OWN
 from cml_iam.sandbox._principals import authenticate
 from cml_iam.sandbox._services import backends_of, prefix_of
-from cml_iam.sandbox._signature import read_claim
 from cml_iam.sandbox._strict import complete, perform
 from cml_iam.sandbox._transitions import arrive
-from cml_iam.sandbox._wire import NOT_DONE, Fault, Unauthenticated, unauthenticated
+from cml_iam.sandbox._wire import (
+    NOT_DONE,
+    Answer,
+    Fault,
+    Message,
+    Unauthenticated,
+    read_claim,
+    unauthenticated,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
     from cml_iam.sandbox._services import Protocol
-    from cml_iam.sandbox._wire import Answer, Message
     from cml_iam.sandbox._world import World
+
+
+LOOPBACK: Final = "127.0.0.1"
+_PATIENCE: Final = 60.0
+"""Seconds a connection may be silent."""
+
+
+class Server(ThreadingHTTPServer):
+    """Answers requests to *world* until `stop`, on the loopback interface; port 0 takes any."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, world: World, port: int = 0) -> None:
+        self.world = world
+        try:
+            super().__init__((LOOPBACK, port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise InputError(
+                f"cannot listen on `{LOOPBACK}:{port}`: {error}",
+                remedy="choose another port, or 0 for any free one",
+            ) from error
+        self._thread = Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """The URL of the server."""
+        return f"http://{LOOPBACK}:{self.server_port}"
+
+    def respond(self, message: Message) -> Answer:
+        """Answer *message*."""
+        return respond(self.world, message)
+
+    def stop(self) -> None:
+        """Stop answering, and free the port."""
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent about clients that leave in the middle of a connection."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = _PATIENCE
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: Server
+
+    def _handle(self) -> None:
+        answer = self._answer()
+        if answer.seconds:
+            time.sleep(answer.seconds)
+        if answer.lost:
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if "content-length" not in answer.headers:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+        self.wfile.flush()
+
+    def _answer(self) -> Answer:
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not re.fullmatch("[0-9]{1,12}", length):
+            self.close_connection = True
+            return Answer(411, b"a request needs its Content-Length", "text/plain")
+        if int(length) > MOST_BYTES:
+            self.close_connection = True
+            return Answer(413, b"the request is too large", "text/plain")
+        return self.server.respond(self._message(self.rfile.read(int(length))))
+
+    def _message(self, body: bytes) -> Message:
+        headers: dict[str, str] = {}
+        for name, value in self.headers.items():
+            key = name.lower()
+            headers[key] = f"{headers[key]},{value}" if key in headers else value
+        return Message(self.command, self.path, headers, body, self.client_address[0])
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return what the Date header says: the time of the sandbox, not of this machine."""
+        now = self.server.world.now().timestamp()
+        return super().date_time_string(int(now if timestamp is None else timestamp))
+
+    def version_string(self) -> str:
+        """Return what the Server header says."""
+        return "cml-iam-sandbox"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's own
+        """Write nothing: what is of interest is in the answers."""
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _handle  # noqa: N815
 
 
 _REQUEST_ID: Final = re.compile(rb"(<[rR]equest(?:Id|ID)>)[^<]*(?=</)")
@@ -130,82 +233,3 @@ def _execute(world: World, principal: Principal, call: Call) -> Answer:
         call = replace(call, region=world.region)
     answer = world.moto.execute(call, principal.access_key_id)
     return as_cbor(call, answer) if call.protocol == "cbor" else answer
-
-
-class Accounts:
-    """Every account of the sandbox, each a world of its own; a member's is made when it is needed.
-
-    All share the lock of the first, since moto's own state is shared.
-    """
-
-    def __init__(self, first: World, members: Sequence[str], make: Callable[[str], World]) -> None:
-        self.first = first
-        self.worlds = {first.account: first}
-        self._members = frozenset(members)
-        self._make = make
-        self._holders: dict[str, World] = {}
-        first.peer = self.of
-
-    def of(self, account: str) -> World | None:
-        """Return the world of *account*, None where the sandbox does not have it."""
-        if account not in self._members or account in self.worlds:
-            return self.worlds.get(account)
-        with self.first.lock:
-            made = self._make(account)
-            made.lock, made.peer = self.first.lock, self.of
-            self.worlds[account] = made
-        return made
-
-    def holding(self, message: Message) -> World:
-        """Return the world of the key that signed *message*; the first where nobody holds it."""
-        try:
-            key = read_claim(message).access_key_id
-        except Unauthenticated:
-            return self.first
-        known = self._holders.get(key)
-        if known is None:
-            worlds = list(self.worlds.values())
-            known = next((each for each in worlds if _holds(each, key)), self.first)
-            if known is not self.first:
-                self._holders[key] = known
-        return known
-
-    def respond(self, message: Message) -> Answer:
-        """Answer *message* as AWS would, in the account of whoever sent it."""
-        return respond(self.holding(message), message)
-
-
-def _holds(world: World, key: str) -> bool:
-    return (
-        key == world.root.id
-        or key in world.sessions
-        or any(
-            key == each.access_key_id
-            for user in list(world.iam.users.values())
-            for each in user.access_keys
-        )
-    )
-
-
-def share_managed_policies(first: World, member: World) -> None:
-    """Give *member* AWS's managed policies, which moto would read anew for each account."""
-    known = first.iam.managed_policies
-    member.iam.managed_policies.update(
-        {arn: each for arn, each in known.items() if ":iam::aws:" in arn}
-    )
-
-
-def organize(first: World, members: Sequence[str]) -> None:
-    """Make the organization: the first account manages it, *members* are in it."""
-    backend: Any = first.moto.backend("organizations", first.partition)
-    backend.create_organization(first.region, FeatureSet="ALL")
-    (master,) = backend.accounts
-    master.name = "management"
-    for number, account in enumerate(members, start=1):
-        # A member as moto makes it would have a random id, and IAM of its own at once.
-        member = copy.copy(master)
-        member.id, member.name = account, f"member-{number}"
-        member.email, member.joined_method = f"{member.name}@example.com", "CREATED"
-        # moto turns pages at this time, so that no two accounts may have the same.
-        member.create_time = master.create_time - timedelta(seconds=number)
-        backend.accounts.append(member)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from copy import copy
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -31,7 +30,6 @@ _SWITCHES: Final = {
 The account is told by a header of ours instead. A profile would stop moto, which makes a session.
 """
 
-_MANAGED: Final = "MOTO_IAM_LOAD_MANAGED_POLICIES"
 _NEEDED: Final = ("moto", "flask")
 _CLOSED: Final = ("moto-api", "latest", "favicon.ico")
 """Paths of moto's own pages, which show everything to everybody."""
@@ -67,20 +65,6 @@ class Moto:
         dispatcher.get_backend_for_host = cache(dispatcher.get_backend_for_host)
         self._application = dispatcher
         self.reset()
-
-    def of_account(self, account: str, partition: str) -> Moto:
-        """Return the same services as another account sees them; only this one is closed.
-
-        Its IAM has none of AWS's policies: moto would read them anew, for seconds and megabytes.
-        """
-        other = copy(self)
-        other.account = account
-        _set_variable(_MANAGED, "false")
-        try:
-            other.backend("iam", partition)  # made when it is first asked for
-        finally:
-            _set_variable(_MANAGED, _SWITCHES[_MANAGED])
-        return other
 
     def reset(self) -> None:
         """Forget everything: moto's backends are global to the process."""

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from cml_iam.authorization import Caller
 from cml_iam.engine import AttachedPolicy
 from cml_iam.policy import Arn
-from cml_iam.sandbox._signature import read_claim, verify
-from cml_iam.sandbox._wire import Fault, Unauthenticated
+from cml_iam.sandbox._wire import Fault, Unauthenticated, read_claim, verify
 from cml_iam.sandbox._world import Policies
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cml_iam.sandbox._signature import Claim
-    from cml_iam.sandbox._wire import Message
+    from cml_iam.sandbox._wire import Claim, Message
     from cml_iam.sandbox._world import Session, World
 
 _TEMPORARY: Final = "ASIA"

@@ -8,15 +8,13 @@ import signal
 import subprocess
 import threading
 from contextlib import contextmanager
-from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.sandbox._federation import AUDIENCE, Identity, issue_token
-from cml_iam.sandbox._front import Accounts, organize, respond, share_managed_policies
+from cml_iam.sandbox._front import Server
 from cml_iam.sandbox._moto import Moto
-from cml_iam.sandbox._server import Server
 from cml_iam.sandbox._world import AccessKey, World, register_image, seed, system_clock
 
 if TYPE_CHECKING:
@@ -58,13 +56,6 @@ class Sandbox:
     def root(self) -> AccessKey:
         """The access key of the account's root: random, and of no use elsewhere."""
         return self._world.root
-
-    def root_of(self, account: str) -> AccessKey:
-        """Return the access key of the root of another account; raises InputError for none."""
-        world = self._world if account == self.account else self._world.peer(account)
-        if world is None:
-            raise InputError(f"the sandbox has no account `{account}`")
-        return world.root
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point AWS's SDKs and command line here, as the root.
@@ -136,7 +127,6 @@ def start_sandbox(
     simulate_shape: Shape = "new",
     describes_until_arrived: int = 0,
     conditions: Conditions | None = None,
-    members: Sequence[str] = (),
     clock: Callable[[], datetime] = system_clock,
 ) -> Sandbox:
     """Start an embedded AWS on the loopback interface, empty but for a few images.
@@ -145,15 +135,13 @@ def start_sandbox(
     takes a free one. *simulate_shape* is the shape of the Simulate* answers: "new" as of
     2026-07-30, or "old". An instance shows that it is pending, stopping or shutting down for
     *describes_until_arrived* DescribeInstances. *conditions* are the delays, limits and refusals
-    of the real AWS it suffers: none by default, `AS_AWS` those of AWS. *members* are further
-    accounts, in an organization that *account* manages. *clock* tells the time.
+    of the real AWS it suffers: none by default, `AS_AWS` those of AWS. *clock* tells the time.
 
     Raises MissingExtraError without moto, RefusedError if this process already runs one, and
     InputError for an account, a region or a port that cannot be.
     """
-    for each in (account, *members):
-        if not re.fullmatch(r"\d{12}", each):
-            raise InputError(f"an account id has 12 digits: `{each}`")
+    if not re.fullmatch(r"\d{12}", account):
+        raise InputError(f"an account id has 12 digits: `{account}`")
     if not _ONE.acquire(blocking=False):
         raise RefusedError(
             "this process already runs a sandbox, and moto's state is global to the process",
@@ -165,39 +153,23 @@ def start_sandbox(
         _ONE.release()
         raise
     try:
-        world_of = partial(
-            World,
-            region=region,
+        world = World(
+            moto,
+            account,
+            region,
             shape=simulate_shape,
             describes_until_arrived=describes_until_arrived,
             conditions=conditions,
             clock=clock,
         )
-        world = world_of(moto, account)
         if region not in world.regions:
             raise InputError(f"no such region: `{region}`")
         seed(world)
-        several = _with_members(world, members, world_of) if members else None
-        answer = several.respond if several else partial(respond, world)
-        return Sandbox(world, moto, Server(answer, port, clock))
+        return Sandbox(world, moto, Server(world, port))
     except BaseException:
         moto.close()
         _ONE.release()
         raise
-
-
-def _with_members(
-    first: World, members: Sequence[str], world_of: Callable[[Moto, str], World]
-) -> Accounts:
-    """Return the accounts of an organization: the first manages it."""
-
-    def make(account: str) -> World:
-        world = world_of(first.moto.of_account(account, first.partition), account)
-        share_managed_policies(first, world)
-        return world
-
-    organize(first, members)
-    return Accounts(first, members, make)
 
 
 def foreign_variable(name: str) -> bool:

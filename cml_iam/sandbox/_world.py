@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
 from cml_iam.facts import known_regions, opt_in_regions, partition_of
-from cml_iam.sandbox._conditions import Conditions
-from cml_iam.sandbox._throttle import Suffering, Throttle
+from cml_iam.sandbox._conditions import Conditions, Suffering, Throttle
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
@@ -163,8 +162,6 @@ class World:
         """When the root's key was used last, for which service and where."""
         self.access_jobs: dict[str, tuple[str, str]] = {}
         """Whose use of what was asked for, and how finely, by the job."""
-        self.peer: Callable[[str], World | None] = lambda _: None
-        """Gives the world of another account of the sandbox."""
 
     @property
     def iam(self) -> Any:
@@ -191,10 +188,9 @@ class World:
         """Return the time, with its zone."""
         return self.clock()
 
-    def home_of(self, arn: str) -> World:
-        """Return the world of the account in *arn*; this one where the sandbox has no such."""
-        account = f"{arn}:::::".split(":")[4]
-        return (self.peer(account) if account != self.account else None) or self
+    def home_of(self, _: str) -> World:
+        """Return the world of the account of a role's ARN: this one, the only one there is."""
+        return self
 
     def keep_message(self, text: str) -> str:
         """Keep the reason of a refusal; return the opaque text that finds it again."""

@@ -24,10 +24,11 @@ from cml_iam.check.report import make_report
 from cml_iam.check.scene import Live
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.render import render_parts
-from cml_iam.sandbox import Sandbox, start_sandbox
+from cml_iam.sandbox import Sandbox
 from cml_iam.secret import Secret
 from cml_iam.site import Restrictions, Site
 from tests.conftest import Ran
+from tests.organization import Organization, start_organization
 
 MEMBERS = ("222200000001", "222200000002", "222200000003")
 OTHERS = tuple(f"3333{number:08}" for number in range(150))
@@ -48,9 +49,15 @@ def documented(number: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start_sandbox(members=(*MEMBERS, *OTHERS)) as running:
+def organization() -> Iterator[Organization]:
+    running = start_organization((*MEMBERS, *OTHERS))
+    with running.sandbox:
         yield running
+
+
+@pytest.fixture(scope="module")
+def sandbox(organization: Organization) -> Sandbox:
+    return organization.sandbox
 
 
 def sign_in(sandbox: Sandbox, key: str, secret: Secret, token: Secret | None = None) -> Aws:
@@ -65,11 +72,11 @@ def sign_in(sandbox: Sandbox, key: str, secret: Secret, token: Secret | None = N
 
 
 @pytest.fixture(scope="module")
-def auditor(sandbox: Sandbox) -> Aws:
+def auditor(organization: Organization, sandbox: Sandbox) -> Aws:
     """The central auditor; two members have the role and a manager, one of them too wide."""
     for member in MEMBERS[:2]:
         site = replace(SITE, account=member)
-        root = sandbox.root_of(member)
+        root = organization.root_of(member)
         aws = sign_in(sandbox, root.id, root.secret)
         aws.call(
             "iam",
