@@ -6,6 +6,7 @@ belong to botocore's service models.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,22 @@ def write_request(operation: Any, protocol: str, params: Mapping[str, Any]) -> d
     except ParamValidationError as error:
         raise ValueError(str(error)) from error
     return written
+
+
+def problems(shape: Any, params: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the members of *params* that are of another type than *shape* has, and those missing.
+
+    Lists count from 1 in their paths, as in AWS's answers: `MetricData.1.MetricName`.
+    """
+    from botocore.validate import ParamValidator
+
+    found: dict[str, list[str]] = {"invalid type": [], "missing required field": []}
+    # The public report is one text for people.
+    for reason, where, more in ParamValidator().validate(params, shape)._errors:  # noqa: SLF001
+        path = re.sub(r"\[(\d+)\]", lambda index: f".{int(index[1]) + 1}", where)
+        if reason in found:
+            found[reason].append(f"{path}.{more.get('required_name', '')}".strip("."))
+    return found["invalid type"], found["missing required field"]
 
 
 def read_json_answer(operation: Any, body: bytes) -> dict[str, Any]:

@@ -1,11 +1,8 @@
 """Reading a request: one operation and its parameters, by the service's model, from one place.
 
 What is read here is what is authorized, and what is authorized is written anew for the service:
-the bytes of the caller never reach it, so that the two cannot disagree.
-
-Reading values as a service's model has them: those of JSON and CBOR, and whole REST requests.
-
-Nothing is unknown, nothing of another type, nothing missing.
+the bytes of the caller never reach it, so that the two cannot disagree. Nothing is unknown, nothing
+of another type, nothing missing.
 https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 https://smithy.io/2.0/aws/protocols/aws-restxml-protocol.html
 """
@@ -13,7 +10,6 @@ https://smithy.io/2.0/aws/protocols/aws-restxml-protocol.html
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from dataclasses import dataclass, field, replace
@@ -24,201 +20,10 @@ from cml_iam.sandbox._services import Protocol, action_of, models_of, prefix_of,
 from cml_iam.sandbox._wire import Fault, environ_of, form_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from cml_iam.sandbox._wire import Message
-
-
-_INTEGERS: Final = frozenset({"byte", "integer", "long", "short"})
-_ONE_OF: Final[Mapping[tuple[str, str], frozenset[str]]] = {
-    ("ec2", "FleetLaunchTemplateSpecification"): frozenset(
-        {"LaunchTemplateId", "LaunchTemplateName"}
-    ),
-    ("ec2", "FleetLaunchTemplateSpecificationRequest"): frozenset(
-        {"LaunchTemplateId", "LaunchTemplateName"}
-    ),
-    ("ec2", "IamInstanceProfileSpecification"): frozenset({"Arn", "Name"}),
-    ("ec2", "LaunchTemplateIamInstanceProfileSpecificationRequest"): frozenset({"Arn", "Name"}),
-    ("ec2", "LaunchTemplateSpecification"): frozenset({"LaunchTemplateId", "LaunchTemplateName"}),
-    ("sns", "PublishInput"): frozenset({"PhoneNumber", "TargetArn", "TopicArn"}),
-    **{
-        ("logs", f"{name}Request"): frozenset({"logGroupIdentifier", "logGroupName"})
-        for name in ("DescribeLogStreams", "FilterLogEvents", "GetLogEvents", "GetLogGroupFields")
-    },
-}
-"""The members of a structure of which a request has at most one, by service and name."""
-
-
-def read_value(shape: Any, value: Any, where: str = "") -> Any:
-    """Return the *value* of JSON or CBOR as one of *shape*; raise Fault where it is none."""
-    kind = shape.type_name
-    if kind == "structure" and not getattr(shape, "is_document_type", False):
-        return _structure(shape, _of(dict, value, where), where)
-    if kind == "list":
-        items = enumerate(_of(list, value, where), 1)
-        return [read_value(shape.member, item, f"{where}.{number}") for number, item in items]
-    if kind == "map":
-        pairs = _of(dict, value, where).items()
-        return {
-            read_value(shape.key, key, where): read_value(shape.value, held, f"{where}.{key}")
-            for key, held in pairs
-        }
-    return _scalar(kind, value, where)
-
-
-def _structure(shape: Any, value: dict[Any, Any], where: str) -> dict[str, Any]:
-    names = {each.serialization.get("name", name): name for name, each in shape.members.items()}
-    read = {}
-    for key, held in value.items():
-        if key not in names:
-            said = f"There is no member {key} in {where or 'this request'}."
-            raise Fault("SerializationException", said)
-        if held is not None:
-            name = names[key]
-            read[name] = read_value(shape.members[name], held, f"{where}.{name}".lstrip("."))
-    return read
-
-
-def _scalar(kind: str, value: Any, where: str) -> Any:
-    if kind in ("string", "character"):
-        return _of(str, value, where)
-    if kind == "boolean":
-        return _of(bool, value, where)
-    if kind in _INTEGERS:
-        whole = isinstance(value, float) and value.is_integer()
-        return _of(int, int(value) if whole else value, where)
-    if kind in ("float", "double"):
-        return float(_of(float, value, where))
-    if kind == "timestamp":
-        return moment(value, where)
-    if kind == "blob":
-        return value if isinstance(value, bytes) else _decoded(_of(str, value, where), where)
-    return value
-
-
-def _of(kind: type[Any], value: Any, where: str) -> Any:
-    """Return *value* if it is of *kind*; a number is as good as a float."""
-    kinds = (float, int) if kind is float else (kind,)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
-        said = f"{where or 'The body'} has to be a value of another type."
-        raise Fault("SerializationException", said)
-    return value
-
-
-def moment(value: Any, where: str = "A parameter") -> datetime:
-    """Return a time as it stands on the wire, in UTC; raise Fault where it is none."""
-    try:
-        return wire.read_time(value)
-    except ValueError as error:
-        raise Fault("SerializationException", f"{where} is no time: {error}.") from error
-
-
-def _decoded(text: str, where: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error) as error:
-        raise Fault("SerializationException", f"{where} is not base64.") from error
-
-
-def missing(shape: Any, value: Any, where: str = "") -> Iterator[str]:
-    """Yield the path of every required member that *value* of *shape* leaves out."""
-    match shape.type_name:
-        case "structure" if isinstance(value, dict):
-            yield from (f"{where}{name}" for name in shape.required_members if name not in value)
-            for name, held in value.items():
-                yield from missing(shape.members[name], held, f"{where}{name}.")
-        case "list":
-            for number, held in enumerate(value, 1):
-                yield from missing(shape.member, held, f"{where}{number}.")
-        case "map":
-            for key, held in value.items():
-                yield from missing(shape.value, held, f"{where}{key}.")
-
-
-def conflicting(service: str, shape: Any, value: Any) -> frozenset[str]:
-    """Return the members *value* has of which it may have only one; none where there are none."""
-    members: list[tuple[Any, Any]] = []
-    match shape.type_name:
-        case "structure" if isinstance(value, dict):
-            given = _ONE_OF.get((service, shape.name), frozenset()) & set(value)
-            if len(given) > 1:
-                return given
-            members = [(shape.members[name], held) for name, held in value.items()]
-        case "list":
-            members = [(shape.member, held) for held in value]
-    return next(filter(None, (conflicting(service, *pair) for pair in members)), frozenset())
-
-
-def read_rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the operation of *message*, of one of the *models*, and its parameters."""
-    from moto.core import parse
-    from moto.core.request import Request
-    from moto.core.routing import get_service_router
-    from werkzeug.exceptions import NotFound
-
-    headers = {**message.headers, "host": "s3.amazonaws.com"}
-    request: Any = Request(environ_of(message.method, message.target, headers))
-    for service in models:
-        try:
-            model, labels = get_service_router(service.service_name).match(request)
-        except (NotFound, NotImplementedError):
-            continue
-        reader: Any = parse.PROTOCOL_PARSERS[service.protocol](model, timestamp_parser=moment)
-        try:
-            params = reader.parse(
-                {
-                    "method": request.method,
-                    "values": request.args,
-                    "headers": request.headers,
-                    "body": _unchunked(message),
-                    "url_path": request.path,
-                    "url_params": labels,
-                }
-            )
-            # The body is written anew, so that its length is another matter.
-            params = {k: v for k, v in params.items() if v is not None and k != "ContentLength"}
-            written = wire.write_request(model, service.protocol, params)
-        except (ValueError, TypeError, AttributeError, parse.RequestParserError) as error:
-            code = "MalformedXML" if service.protocol == "rest-xml" else "SerializationException"
-            raise Fault(code, "The request is not as the operation's model has it.") from error
-        _check_query(written, request.args)
-        return model, params
-    raise Fault("MethodNotAllowed", "There is no operation of this method at this path.", 405)
-
-
-def _check_query(written: dict[str, Any], given: Any) -> None:
-    """Refuse what the query holds beside the operation's own parameters, and anything twice."""
-    literal = dict(form_fields(written["url_path"].partition("?")[2]))
-    known = {*literal, *written["query_string"], "x-id"}
-    for name, values in given.lists():
-        listed = isinstance(written["query_string"].get(name), list)
-        if not name.startswith("X-Amz-") and (
-            name not in known or (len(values) > 1 and not listed)
-        ):
-            said = f"Conflicting or unknown query string parameter: {name}"
-            raise Fault("InvalidArgument", said)
-
-
-def _unchunked(message: Message) -> bytes:
-    """Return the body, which SDKs cut into chunks where they sign it piece by piece.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
-    """
-    body, content, at = message.body, bytearray(), 0
-    if not message.headers.get("x-amz-content-sha256", "").startswith("STREAMING-"):
-        return body
-    try:
-        while True:
-            end = body.index(b"\r\n", at)
-            size = int(body[at:end].partition(b";")[0], 16)
-            if not size:
-                return bytes(content)
-            content += body[end + 2 : end + 2 + size]
-            at = end + 2 + size + 2
-    except ValueError as error:
-        raise Fault("IncompleteBody", "The chunks of the body are not as they say.") from error
-
 
 _FORM: Final = "application/x-www-form-urlencoded"
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -226,6 +31,12 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 
 _NO_SUCH: Final = "UnknownOperationException"
 _UNREADABLE: Final = "SerializationException"
+_ONE_OF: Final[Mapping[str, tuple[frozenset[str], ...]]] = {
+    "ec2": (frozenset({"LaunchTemplateId", "LaunchTemplateName"}), frozenset({"Arn", "Name"})),
+    "logs": (frozenset({"logGroupIdentifier", "logGroupName"}),),
+    "sns": (frozenset({"PhoneNumber", "TargetArn", "TopicArn"}),),
+}
+"""The members of which a structure that can have them all is given at most one, by service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,33 +81,17 @@ def read_call(message: Message, scope: str, region: str) -> Call:
     models = [model for model in models_of(scope) if speaks(model, protocol)]
     if not models:
         raise Fault(_NO_SUCH, f"The sandbox has no service {scope} of this protocol.", 404)
-    match protocol:
-        case "cbor":
-            model, params = _cbor(message, models)
-        case "json":
-            model, params = _json(message, models)
-        case "rest-json" | "rest-xml":
-            model, params = read_rest(message, models)
-        case _:
-            model, params = _form(message, models, ec2=protocol == "ec2")
+    readers = {"cbor": _read_cbor, "json": _read_json, "rest-json": _read_rest}
+    readers |= {"rest-xml": _read_rest, "ec2": _read_form, "query": _read_form}
+    model, params = readers[protocol](message, models)
     call = Call(prefix_of(scope), model.name, region, protocol, params, model)
     if model.input_shape is not None:
-        _check_required(call)
-        both = conflicting(call.service, model.input_shape, params)
-        if both:
-            raise conflict(call, *sorted(both))
+        _check_members(call)
+        _check_conflicts(call, model.input_shape, params)
     return call
 
 
-def conflict(call: Call, *names: str) -> Fault:
-    """Return the refusal of members that exclude each other."""
-    codes = {"ec2": "InvalidParameterCombination", "sns": "InvalidParameter"}
-    said = f"The parameter {names[0]} cannot be used with the parameter {' or '.join(names[1:])}"
-    return Fault(codes.get(call.service, "InvalidParameterException"), said)
-
-
-def _cbor(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
-    _check_bare(message)
+def _read_cbor(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
     service, _, operation = message.path.removeprefix("/service/").partition("/operation/")
     model = _operation(models, operation, _NO_SUCH, lambda each: _target(each) == service)
     try:
@@ -304,11 +99,10 @@ def _cbor(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
         given = wire.read_cbor(body) if body else {}
     except ValueError as error:
         raise Fault(_UNREADABLE, f"The body is not CBOR: {error}.") from error
-    return model, _read(model, given)
+    return model, _read_members(message, model, given)
 
 
-def _json(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
-    _check_bare(message)
+def _read_json(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
     service, _, operation = message.headers["x-amz-target"].rpartition(".")
     # Some SDKs leave the first parts of the service's name away: those of CloudTrail.
     name = service.rpartition(".")[2]
@@ -319,20 +113,73 @@ def _json(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
         given = json.loads(_inflated(message) or b"{}", object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise Fault(_UNREADABLE, "The body is not JSON.") from error
-    return model, _read(model, given)
+    return model, _read_members(message, model, given)
 
 
-def _read(model: Any, given: Any) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise ValueError("a member is given twice")
+    return read
+
+
+def _read_members(message: Message, model: Any, given: Any) -> dict[str, Any]:
+    if message.fields:
+        raise Fault("MalformedQueryString", "Parameters belong into the body.")
     if model.input_shape is None:
         return {}
+    if not isinstance(given, dict):
+        raise Fault(_UNREADABLE, "The body has to be a value of another type.")
     try:
-        params: dict[str, Any] = read_value(model.input_shape, given)
+        params: dict[str, Any] = _value(model.input_shape, given)
     except RecursionError as error:
         raise Fault(_UNREADABLE, "The body is nested too deeply.") from error
     return params
 
 
-def _form(message: Message, models: list[Any], *, ec2: bool) -> tuple[Any, dict[str, Any]]:
+def _value(shape: Any, value: Any, where: str = "this request") -> Any:
+    """Return the *value* of JSON or CBOR as botocore has it, by its names and in its types.
+
+    Raises Fault for members there are not; that a value is of another type `_check_members` says.
+    """
+    kind = shape.type_name
+    match value:
+        case dict() if kind == "structure" and not _is_free(shape):
+            names = {each.serialization.get("name", n): n for n, each in shape.members.items()}
+            for key in value:
+                if key not in names:
+                    raise Fault(_UNREADABLE, f"There is no member {key} in {where}.")
+            given = {names[key]: held for key, held in value.items() if held is not None}
+            return {name: _value(shape.members[name], held, name) for name, held in given.items()}
+        case dict() if kind == "map":
+            return {key: _value(shape.value, held, key) for key, held in value.items()}
+        case list() if kind == "list":
+            return [_value(shape.member, held, where) for held in value]
+        case bool() if kind != "boolean" and not _is_free(shape):
+            raise Fault(_UNREADABLE, f"{where} has to be a value of another type.")
+        case float() if kind in ("integer", "long") and value.is_integer():
+            return int(value)
+        case str() if kind == "blob":
+            try:
+                return base64.b64decode(value, validate=True)
+            except ValueError as error:
+                raise Fault(_UNREADABLE, f"{where} is not base64.") from error
+    return moment(value) if kind == "timestamp" else value
+
+
+def _is_free(shape: Any) -> bool:
+    return bool(getattr(shape, "is_document_type", False))
+
+
+def moment(value: Any) -> datetime:
+    """Return a time as it stands on the wire, in UTC; raise Fault where it is none."""
+    try:
+        return wire.read_time(value)
+    except ValueError as error:
+        raise Fault(_UNREADABLE, f"A parameter is no time: {error}.") from error
+
+
+def _read_form(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
     """Read a form from the body or from the URL, never from both."""
     if message.path not in ("/", ""):
         raise Fault("InvalidAction", f"There is nothing at the path {message.path}.", 404)
@@ -354,16 +201,16 @@ def _form(message: Message, models: list[Any], *, ec2: bool) -> tuple[Any, dict[
         "InvalidAction",
         lambda each: not several or each.api_version == version,
     )
-    return model, params_of(model, given, ec2=ec2)
+    return model, _form_members(model, given)
 
 
-def params_of(model: Any, given: Mapping[str, str], *, ec2: bool) -> dict[str, Any]:
+def _form_members(model: Any, given: Mapping[str, str]) -> dict[str, Any]:
     """Return what the fields *given* say by the names of the *model*; raises Fault."""
     from moto.core import parse
 
-    if model.input_shape is None:
-        params: dict[str, Any] = {}
-    else:
+    ec2 = model.service_model.protocol == "ec2"
+    params: dict[str, Any] = {}
+    if model.input_shape is not None:
         reader: Any = parse.EC2QueryParser if ec2 else parse.QueryParser
         try:
             params = reader(model, timestamp_parser=moment).parse({"values": given})
@@ -380,7 +227,7 @@ def params_of(model: Any, given: Mapping[str, str], *, ec2: bool) -> dict[str, A
     return params
 
 
-def _operation(models: list[Any], name: str, code: str, fits: Any) -> Any:
+def _operation(models: list[Any], name: str, code: str, fits: Callable[[Any], bool]) -> Any:
     for model in models:
         if fits(model) and name in model.operation_names:
             return model.operation_model(name)
@@ -406,18 +253,6 @@ def _inflated(message: Message) -> bytes:
     return body
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    read = dict(pairs)
-    if len(read) != len(pairs):
-        raise ValueError("a member is given twice")
-    return read
-
-
-def _check_bare(message: Message) -> None:
-    if message.fields:
-        raise Fault("MalformedQueryString", "Parameters belong into the body.")
-
-
 def _body_text(message: Message) -> str:
     if not message.headers.get("content-type", _FORM).startswith(_FORM):
         raise Fault("InvalidAction", f"The body has to be {_FORM}.")
@@ -427,11 +262,84 @@ def _body_text(message: Message) -> str:
         raise Fault("MalformedQueryString", "The body is not UTF-8.") from error
 
 
-def _check_required(call: Call) -> None:
+def _read_rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the operation of *message*, of one of the *models*, and its parameters."""
+    from moto.core import parse
+    from moto.core.request import Request
+    from moto.core.routing import get_service_router
+    from werkzeug.exceptions import NotFound
+
+    headers = {**message.headers, "host": "s3.amazonaws.com"}
+    request: Any = Request(environ_of(message.method, message.target, headers))
+    for service in models:
+        try:
+            model, labels = get_service_router(service.service_name).match(request)
+        except (NotFound, NotImplementedError):
+            continue
+        reader: Any = parse.PROTOCOL_PARSERS[service.protocol](model, timestamp_parser=moment)
+        try:
+            params = reader.parse(
+                {
+                    "method": request.method,
+                    "values": request.args,
+                    "headers": request.headers,
+                    "body": _unchunked(message),
+                    "url_path": request.path,
+                    "url_params": labels,
+                }
+            )
+            # The body is written anew, so that its length is another matter.
+            params = {k: v for k, v in params.items() if v is not None and k != "ContentLength"}
+            written = wire.write_request(model, service.protocol, params)
+        except (ValueError, TypeError, AttributeError, parse.RequestParserError) as error:
+            code = "MalformedXML" if service.protocol == "rest-xml" else _UNREADABLE
+            raise Fault(code, "The request is not as the operation's model has it.") from error
+        _check_query(written, request.args)
+        return model, params
+    raise Fault("MethodNotAllowed", "There is no operation of this method at this path.", 405)
+
+
+def _check_query(written: dict[str, Any], given: Any) -> None:
+    """Refuse what the query holds beside the operation's own parameters, and anything twice."""
+    literal = dict(form_fields(written["url_path"].partition("?")[2]))
+    known = {*literal, *written["query_string"], "x-id"}
+    for name, values in given.lists():
+        listed = isinstance(written["query_string"].get(name), list)
+        if not name.startswith("X-Amz-") and (
+            name not in known or (len(values) > 1 and not listed)
+        ):
+            said = f"Conflicting or unknown query string parameter: {name}"
+            raise Fault("InvalidArgument", said)
+
+
+def _unchunked(message: Message) -> bytes:
+    """Return the body, which SDKs cut into chunks where they sign it piece by piece.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
+    """
+    body, content, at = message.body, bytearray(), 0
+    if not message.headers.get("x-amz-content-sha256", "").startswith("STREAMING-"):
+        return body
+    try:
+        while True:
+            end = body.index(b"\r\n", at)
+            size = int(body[at:end].partition(b";")[0], 16)
+            if not size:
+                return bytes(content)
+            content += body[end + 2 : end + 2 + size]
+            at = end + 2 + size + 2
+    except ValueError as error:
+        raise Fault("IncompleteBody", "The chunks of the body are not as they say.") from error
+
+
+def _check_members(call: Call) -> None:
+    """Raise Fault for a value of another type, and for the first required member left out."""
     # An empty list is sent as nothing in the EC2 protocol; botocore fills in the tokens.
     optional = set(call.model.idempotent_members)
-    absent = (each for each in missing(call.model.input_shape, call.params) if each not in optional)
-    name = next(absent, None)
+    mistyped, absent = wire.problems(call.model.input_shape, call.params)
+    if mistyped:
+        raise Fault(_UNREADABLE, f"{mistyped[0]} has to be a value of another type.")
+    name = next((each for each in absent if each not in optional), None)
     if name is None:
         return
     if call.service == "ec2":
@@ -448,3 +356,25 @@ def _check_required(call: Call) -> None:
         f"1 validation error detected: Value null at '{name[0].lower()}{name[1:]}' failed to "
         "satisfy constraint: Member must not be null",
     )
+
+
+def _check_conflicts(call: Call, shape: Any, value: Any) -> None:
+    """Raise Fault where *value* of *shape* has members that exclude each other."""
+    match shape.type_name:
+        case "structure" if isinstance(value, dict):
+            for members in _ONE_OF.get(call.service, ()):
+                given = sorted(members & value.keys())
+                if len(given) > 1 and members <= shape.members.keys():
+                    raise conflict(call, *given)
+            for name, held in value.items():
+                _check_conflicts(call, shape.members[name], held)
+        case "list":
+            for held in value:
+                _check_conflicts(call, shape.member, held)
+
+
+def conflict(call: Call, *names: str) -> Fault:
+    """Return the refusal of members that exclude each other."""
+    codes = {"ec2": "InvalidParameterCombination", "sns": "InvalidParameter"}
+    said = f"The parameter {names[0]} cannot be used with the parameter {' or '.join(names[1:])}"
+    return Fault(codes.get(call.service, "InvalidParameterException"), said)
