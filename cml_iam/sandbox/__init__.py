@@ -5,7 +5,7 @@
 
 Moto's services behind a front of ours: `_principals` knows who calls, `_call` reads what is asked
 by the service's model, `_guard` asks the engine, and only then moto does it, from a request written
-anew out of what was authorized. `_strict_*`, `_metrics` and `_own` are what moto leaves out,
+anew out of what was authorized. `_strict_*`, `_metrics` and `_sts` are what moto leaves out,
 `_conditions` the delays, request limits and refusals a sandbox can be given.
 """
 
@@ -20,7 +20,6 @@ from cml_iam.sandbox._conditions import (
     load_conditions,
     parse_conditions,
 )
-from cml_iam.sandbox._federation import AUDIENCE, Identity, issue_token
 from cml_iam.sandbox._sandbox import (
     ACCOUNT,
     NOT_EXECUTABLE,
@@ -32,6 +31,7 @@ from cml_iam.sandbox._sandbox import (
     run_command,
     start_sandbox,
 )
+from cml_iam.sandbox._sts import AUDIENCE, Identity, issue_token
 from cml_iam.sandbox._world import CANONICAL, OWN_IMAGE, UBUNTU_IMAGE, AccessKey
 
 __all__ = [

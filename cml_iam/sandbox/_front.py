@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import CmlIamError, InputError
 from cml_iam.sandbox._answers import as_cbor, fault_answer
 from cml_iam.sandbox._call import MOST_BYTES, protocol_of, read_call
-from cml_iam.sandbox._federation import answer_unsigned, read_unsigned
 from cml_iam.sandbox._guard import authorize
 from cml_iam.sandbox._iam_reads import note_use
 from cml_iam.sandbox._moto import model_fault, model_faults
-from cml_iam.sandbox._own import OWN
 from cml_iam.sandbox._principals import authenticate
 from cml_iam.sandbox._services import backends_of, prefix_of
-from cml_iam.sandbox._strict import complete, perform
+from cml_iam.sandbox._strict import OWN, complete, perform
+from cml_iam.sandbox._sts import answer_unsigned, read_unsigned
 from cml_iam.sandbox._transitions import arrive
 from cml_iam.sandbox._wire import (
     NOT_DONE,

@@ -22,6 +22,7 @@ from cml_iam.errors import DocumentError
 from cml_iam.policy import load_policy
 from cml_iam.sandbox._answers import IAM_PAGE, keep_place, place_of, result_answer
 from cml_iam.sandbox._principals import (
+    boundary_arn,
     find_role,
     group_policies,
     is_aws,
@@ -72,6 +73,27 @@ def account_details(world: World, _: Principal, call: Call) -> Answer:
     result["IsTruncated"] = len(everything) > start + size
     if result["IsTruncated"]:
         result["Marker"] = keep_place(world, call, start + size)
+    return result_answer(call, result)
+
+
+def list_entities_for_policy(world: World, _: Principal, call: Call) -> Answer:
+    """Answer who holds a policy: as a permissions policy, as a boundary, or either way."""
+    arn, usage = call.params["PolicyArn"], call.params.get("PolicyUsageFilter")
+    path, kind = call.params.get("PathPrefix", "/"), call.params.get("EntityFilter")
+    if arn not in world.iam.managed_policies:
+        raise Fault("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", 404)
+
+    def holds(entity: Any) -> bool:
+        attached = arn in entity.managed_policies and usage != "PermissionsBoundary"
+        bounded = boundary_arn(entity) == arn and usage != "PermissionsPolicy"
+        return entity.path.startswith(path) and (attached or bounded)
+
+    result = {
+        f"Policy{name}s": [
+            each for each in world.entities(name.lower()) if kind in (None, name) and holds(each)
+        ]
+        for name in ("User", "Role", "Group")
+    }
     return result_answer(call, result)
 
 

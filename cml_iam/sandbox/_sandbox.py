@@ -12,9 +12,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from cml_iam.errors import InputError, RefusedError
-from cml_iam.sandbox._federation import AUDIENCE, Identity, issue_token
 from cml_iam.sandbox._front import Server
 from cml_iam.sandbox._moto import Moto
+from cml_iam.sandbox._sts import AUDIENCE, Identity, issue_token
 from cml_iam.sandbox._world import AccessKey, World, register_image, seed, system_clock
 
 if TYPE_CHECKING:

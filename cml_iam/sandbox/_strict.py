@@ -6,18 +6,45 @@ https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.ht
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine import Request, compile_policies
+from cml_iam.sandbox._describe import describe_regions
+from cml_iam.sandbox._iam_reads import (
+    account_details,
+    context_keys_for_custom_policy,
+    context_keys_for_principal_policy,
+    credential_report,
+    generate_details,
+    get_details,
+    list_entities_for_policy,
+    simulate_custom_policy,
+    simulate_principal_policy,
+)
 from cml_iam.sandbox._launch import settle
 from cml_iam.sandbox._metrics import check_cloudwatch, perform_cloudwatch
 from cml_iam.sandbox._strict_ec2 import check_ec2, perform_ec2
-from cml_iam.sandbox._strict_iam import check_iam, complete_iam, perform_iam
+from cml_iam.sandbox._strict_iam import (
+    check_iam,
+    complete_iam,
+    delete_service_specific_credential,
+    delete_user_permissions_boundary,
+    get_user,
+    list_service_specific_credentials,
+    perform_iam,
+    put_user_permissions_boundary,
+)
+from cml_iam.sandbox._sts import (
+    assume_role,
+    decode_authorization_message,
+    get_caller_identity,
+    get_federation_token,
+    get_session_token,
+)
 from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
     from cml_iam.sandbox._wire import Answer
@@ -117,3 +144,30 @@ def perform(
                 # Moto would answer the first version, whatever the label was moved to.
                 call = call.with_params(VersionStage="AWSCURRENT")
     return execute(call)
+
+
+Handler = Callable[["World", "Principal", "Call"], "Answer | None"]
+
+OWN: Final[dict[str, Handler]] = {
+    "ec2:DescribeRegions": describe_regions,
+    "sts:GetCallerIdentity": get_caller_identity,
+    "sts:AssumeRole": assume_role,
+    "sts:GetFederationToken": get_federation_token,
+    "sts:GetSessionToken": get_session_token,
+    "sts:DecodeAuthorizationMessage": decode_authorization_message,
+    "iam:GetAccountAuthorizationDetails": account_details,
+    "iam:GetCredentialReport": credential_report,
+    "iam:GetUser": get_user,
+    "iam:ListEntitiesForPolicy": list_entities_for_policy,
+    "iam:SimulateCustomPolicy": simulate_custom_policy,
+    "iam:SimulatePrincipalPolicy": simulate_principal_policy,
+    "iam:GetContextKeysForCustomPolicy": context_keys_for_custom_policy,
+    "iam:GetContextKeysForPrincipalPolicy": context_keys_for_principal_policy,
+    "iam:GenerateServiceLastAccessedDetails": generate_details,
+    "iam:GetServiceLastAccessedDetails": get_details,
+    "iam:PutUserPermissionsBoundary": put_user_permissions_boundary,
+    "iam:DeleteUserPermissionsBoundary": delete_user_permissions_boundary,
+    "iam:ListServiceSpecificCredentials": list_service_specific_credentials,
+    "iam:DeleteServiceSpecificCredential": delete_service_specific_credential,
+}
+"""By action; None as an answer leaves the call to moto."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
 from cml_iam.sandbox._answers import in_pages, result_answer
 from cml_iam.sandbox._guard import check_document, check_trust
-from cml_iam.sandbox._own import OWN, check_boundary, find_user, set_boundary
 from cml_iam.sandbox._principals import boundary_arn, is_aws, note_policies, tags_of
 from cml_iam.sandbox._wire import Fault
 from cml_iam.sandbox._world import new_id
@@ -31,6 +30,7 @@ _MOST_ATTACHED: Final = 10
 _MOST_TAGS: Final = 50
 _INLINE_CHARACTERS: Final = {"group": 5120, "role": 10240, "user": 2048}
 _FRACTION: Final = re.compile(rb"(T\d\d:\d\d:\d\d)\.\d+Z")
+_OWN_PAGES: Final = ("GetAccountAuthorizationDetails", "Simulate")
 _READS: Final = ("Get", "List", "Simulate", "Generate")
 _SHOW_POLICIES: Final = frozenset({"GetAccountAuthorizationDetails", "GetPolicy", "ListPolicies"})
 _BOUNDARY_ELEMENT: Final = re.compile(rb"<PermissionsBoundary>.*?</PermissionsBoundary>", re.S)
@@ -101,7 +101,8 @@ def perform_iam(
     _check_new(world, call)
     if call.operation in _SHOW_POLICIES:
         _identify_policies(world)
-    answer = execute(call) if call.action in OWN else in_pages(world, call, execute)
+    paged = call.operation.startswith(_OWN_PAGES)
+    answer = execute(call) if paged else in_pages(world, call, execute)
     if not answer.ok:
         return answer
     if call.operation.startswith("Create"):
@@ -229,3 +230,67 @@ def _check_unused(world: World, policy: Any) -> None:
 
 def _conflict(message: str) -> Fault:
     return Fault("DeleteConflict", message, 409)
+
+
+def get_user(world: World, principal: Principal, call: Call) -> Answer | None:
+    """Answer for the root, who is no user; moto answers for the others."""
+    if principal.is_root and "UserName" not in call.params:
+        created = world.started.replace(tzinfo=None)
+        root = {"UserId": world.account, "Arn": principal.arn, "CreateDate": created, "Path": "/"}
+        return result_answer(call, {"User": {**root, "UserName": "root"}})
+    return None
+
+
+def put_user_permissions_boundary(world: World, _: Principal, call: Call) -> Answer:
+    """Set a user's permissions boundary."""
+    user = find_user(world, call.params["UserName"])
+    set_boundary(world, user, call.params["PermissionsBoundary"])
+    return result_answer(call, {})
+
+
+def delete_user_permissions_boundary(world: World, _: Principal, call: Call) -> Answer:
+    """Take a user's permissions boundary away."""
+    user = find_user(world, call.params["UserName"])
+    if not hasattr(user, "permissions_boundary"):
+        said = f"The user with name {user.name} has no permissions boundary."
+        raise Fault("NoSuchEntity", said, 404)
+    del user.permissions_boundary
+    return result_answer(call, {})
+
+
+def set_boundary(world: World, user: Any, arn: str) -> None:
+    """Keep the boundary *arn* on moto's *user*, where its GetUser finds it too."""
+    check_boundary(world, arn)
+    user.permissions_boundary = {
+        "PermissionsBoundaryType": "Policy",
+        "PermissionsBoundaryArn": arn,
+    }
+
+
+def check_boundary(world: World, arn: str) -> None:
+    """Raise Fault unless there is a managed policy *arn*."""
+    if arn not in world.iam.managed_policies:
+        raise Fault("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
+
+
+def list_service_specific_credentials(world: World, _: Principal, call: Call) -> Answer:
+    """Answer none: the sandbox makes no such credentials."""
+    if "UserName" in call.params:
+        find_user(world, call.params["UserName"])
+    return result_answer(call, {"ServiceSpecificCredentials": []})
+
+
+def delete_service_specific_credential(world: World, _: Principal, call: Call) -> Answer:
+    """Refuse: there is none."""
+    if "UserName" in call.params:
+        find_user(world, call.params["UserName"])
+    named = call.params["ServiceSpecificCredentialId"]
+    raise Fault("NoSuchEntity", f"No such credential: {named}", 404)
+
+
+def find_user(world: World, name: str) -> Any:
+    """Return moto's user *name*."""
+    user = world.iam.users.get(name)
+    if user is None:
+        raise Fault("NoSuchEntity", f"The user with name {name} cannot be found.", 404)
+    return user

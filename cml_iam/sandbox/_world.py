@@ -63,10 +63,10 @@ class Session:
     token: Secret
     arn: str
     user_id: str
-    role: str | None
-    user: str | None
     issued: datetime
     expires: datetime
+    role: str | None = None
+    user: str | None = None
     policies: tuple[str, ...] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     mfa: bool = False

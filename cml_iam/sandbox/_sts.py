@@ -1,0 +1,296 @@
+"""Temporary credentials: of roles, users and federated users, by a key or by a web identity.
+
+The sandbox itself issues the tokens of web identities.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html
+https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
+
+from cml_iam.engine import Request
+from cml_iam.policy import Arn
+from cml_iam.sandbox._answers import result_answer
+from cml_iam.sandbox._call import read_call
+from cml_iam.sandbox._guard import check_document, compiled, moment, trust_policy
+from cml_iam.sandbox._principals import default_document, tags_of
+from cml_iam.sandbox._wire import Fault
+from cml_iam.sandbox._world import Policies, Session, new_key
+from cml_iam.secret import Secret
+
+if TYPE_CHECKING:
+    from cml_iam.sandbox._call import Call
+    from cml_iam.sandbox._principals import Principal
+    from cml_iam.sandbox._wire import Answer, Message
+    from cml_iam.sandbox._world import World
+
+_SHORTEST: Final = 900
+_DEFAULT: Final = 3600
+_LONGEST_CHAINED: Final = 3600
+_LONGEST_TOKEN: Final = 129_600
+
+
+def get_caller_identity(_: World, principal: Principal, call: Call) -> Answer:
+    """Say who the caller is."""
+    arn = principal.arn
+    known = {"UserId": principal.user_id, "Account": Arn.parse(arn).account, "Arn": arn}
+    return result_answer(call, known)
+
+
+def assume_role(world: World, principal: Principal, call: Call) -> Answer:
+    """Make temporary credentials of a role.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+    """
+    session = assume(
+        world.home_of(call.params["RoleArn"]), call, chained=principal.role is not None
+    )
+    assumed = {"AssumedRoleId": session.user_id, "Arn": session.arn}
+    return result_answer(call, {"Credentials": credentials(session), "AssumedRoleUser": assumed})
+
+
+def assume(world: World, call: Call, *, chained: bool = False) -> Session:
+    """Return a session of the role that *call* may assume; *chained* by another role's session."""
+    params = call.params
+    role = world.entity("role", params["RoleArn"])
+    longest = _LONGEST_CHAINED if chained else int(role.max_session_duration or _DEFAULT)
+    name = params["RoleSessionName"]
+    tags = tags_of(role)
+    tags |= {each["Key"]: each.get("Value", "") for each in params.get("Tags", ())}
+    return _session(
+        world,
+        _duration(call, _DEFAULT, longest),
+        arn=f"arn:{world.partition}:sts::{world.account}:assumed-role/{role.name}/{name}",
+        user_id=f"{role.id}:{name}",
+        role=role.name,
+        policies=_session_policies(world, call),
+        tags=tags,
+    )
+
+
+def get_session_token(world: World, principal: Principal, call: Call) -> Answer:
+    """Make temporary credentials of the calling user, or of the root, whose last an hour at most.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+    """
+    _check_long_term(principal, call)
+    seconds = _duration(call, 43_200, _LONGEST_TOKEN)
+    session = _session(
+        world,
+        min(seconds, _LONGEST_CHAINED) if principal.is_root else seconds,
+        arn=principal.arn,
+        user_id=principal.user_id,
+        user=principal.name,
+        mfa=_by_mfa(world, principal, call),
+    )
+    return result_answer(call, {"Credentials": credentials(session)})
+
+
+def _check_long_term(principal: Principal, call: Call) -> None:
+    if principal.session is not None:
+        said = f"Cannot call {call.operation} with session credentials"
+        raise Fault("AccessDenied", said, 403)
+
+
+def get_federation_token(world: World, principal: Principal, call: Call) -> Answer:
+    """Create credentials for a federated user, limited to what caller and policy both allow.
+
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
+    """
+    _check_long_term(principal, call)
+    name = call.params["Name"]
+    arn = f"arn:{world.partition}:sts::{world.account}:federated-user/{name}"
+    session = _session(
+        world,
+        _duration(call, 43_200, _LONGEST_CHAINED if principal.is_root else _LONGEST_TOKEN),
+        arn=arn,
+        user_id=principal.user_id,
+        user=principal.name,
+        policies=_session_policies(world, call) or (),
+        federated=f"{world.account}:{name}",
+    )
+    user = {"FederatedUserId": session.federated, "Arn": arn}
+    return result_answer(call, {"Credentials": credentials(session), "FederatedUser": user})
+
+
+def _by_mfa(world: World, principal: Principal, call: Call) -> bool:
+    """Say whether the caller shows a device of MFA; every code of an own device is good here."""
+    serial, code = call.params.get("SerialNumber"), call.params.get("TokenCode", "")
+    if serial is None:
+        return False
+    user = world.iam.users.get(principal.name)
+    if user is None or serial not in user.mfa_devices or not (code.isdigit() and len(code) == 6):
+        said = "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your "
+        more = "MFA serial number is valid and associated with this user."
+        raise Fault("AccessDenied", said + more, 403)
+    return True
+
+
+def decode_authorization_message(world: World, _: Principal, call: Call) -> Answer:
+    """Tell why a request was refused."""
+    text = world.messages.get(call.params["EncodedMessage"])
+    if text is None:
+        raise Fault("InvalidAuthorizationMessageException", "Message is not valid")
+    return result_answer(call, {"DecodedMessage": text})
+
+
+def _session(world: World, seconds: int, **held: Any) -> Session:
+    """Return a new session of *world* that *seconds* is good for, with what else it *held*."""
+    now = world.now()
+    session = Session(
+        key=new_key("ASIA"),
+        token=Secret(secrets.token_urlsafe(96)),
+        issued=now,
+        expires=now + timedelta(seconds=seconds),
+        **held,
+    )
+    world.sessions[session.key.id] = session
+    return session
+
+
+def credentials(session: Session) -> dict[str, Any]:
+    """Return the temporary credentials of *session* as STS answers them."""
+    return {
+        "AccessKeyId": session.key.id,
+        "SecretAccessKey": session.key.secret.reveal(),
+        "SessionToken": session.token.reveal(),
+        "Expiration": session.expires.replace(tzinfo=None),
+    }
+
+
+def _duration(call: Call, default: int, longest: int) -> int:
+    seconds = int(call.params.get("DurationSeconds", min(default, longest)))
+    if not _SHORTEST <= seconds <= longest:
+        said = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+        raise Fault("ValidationError", said)
+    return seconds
+
+
+def _session_policies(world: World, call: Call) -> tuple[str, ...] | None:
+    """Return the session policies, or None where the session is not limited by any."""
+    found = [call.params["Policy"]] if "Policy" in call.params else []
+    for each in call.params.get("PolicyArns", ()):
+        policy = world.iam.managed_policies.get(each.get("arn"))
+        if policy is None:
+            raise Fault("MalformedPolicyDocument", f"There is no policy {each.get('arn')}.")
+        found.append(default_document(policy))
+    for text in found:
+        check_document(text)
+    return tuple(found) or None
+
+
+AUDIENCE: Final = "sts.amazonaws.com"
+LIFETIME: Final = timedelta(hours=1)
+_UNSIGNED: Final = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
+_HEADER: Final = {"alg": "HS256", "typ": "JWT"}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a token is about: the *subject* that *issuer* vouches for, to an *audience*."""
+
+    issuer: str
+    subject: str
+    audience: str = AUDIENCE
+
+
+def issue_token(identity: Identity, secret: Secret, now: datetime | None = None) -> str:
+    """Return a web identity token that a sandbox accepts whose root has the *secret*.
+
+    A JSON Web Token as an OpenID Connect provider issues it, good for an hour.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc.html
+    """
+    issued = now or datetime.now(UTC)
+    claims = {
+        "iss": identity.issuer,
+        "sub": identity.subject,
+        "aud": identity.audience,
+        "iat": int(issued.timestamp()),
+        "exp": int((issued + LIFETIME).timestamp()),
+    }
+    text = ".".join(_encoded(json.dumps(part).encode()) for part in (_HEADER, claims))
+    return f"{text}.{_proof(text, secret)}"
+
+
+def read_unsigned(world: World, message: Message) -> Call | None:
+    """Return the call of *message* if it is one that takes no signature."""
+    form = message.body.decode("latin-1") or message.query
+    named = parse_qs(form).get("Action", [""])
+    return read_call(message, "sts", world.region) if named[0] in _UNSIGNED else None
+
+
+def answer_unsigned(world: World, call: Call) -> Answer:
+    """Answer a call that takes no signature; raises Fault."""
+    if call.operation == "AssumeRoleWithSAML":
+        raise Fault("InvalidIdentityToken", "The sandbox issues and accepts no SAML assertions.")
+    identity = _identity(world, call.params["WebIdentityToken"])
+    home = world.home_of(call.params["RoleArn"])
+    provider = _provider(home, identity)
+    named = identity.issuer.removeprefix("https://")
+    context: dict[str, str | list[str]] = {
+        f"{named}:sub": identity.subject,
+        f"{named}:aud": identity.audience,
+        "aws:FederatedProvider": provider,
+        "aws:RequestedRegion": call.region,
+        "sts:RoleSessionName": call.params["RoleSessionName"],
+        **moment(world, None),
+    }
+    request = Request(call.action, call.params["RoleArn"], provider, context)
+    authorizer = compiled(Policies(), trust_policy(home, call.params["RoleArn"]))
+    if not authorizer.decide(request).allowed:
+        said = "Not authorized to perform sts:AssumeRoleWithWebIdentity"
+        raise Fault("AccessDenied", said, 403)
+    session = assume(home, call)
+    return result_answer(
+        call,
+        {
+            "Credentials": credentials(session),
+            "AssumedRoleUser": {"AssumedRoleId": session.user_id, "Arn": session.arn},
+            "SubjectFromWebIdentityToken": identity.subject,
+            "Provider": provider,
+            "Audience": identity.audience,
+        },
+    )
+
+
+def _identity(world: World, token: str) -> Identity:
+    """Return whom *token* is about; raise Fault unless it was issued here and is in its time."""
+    text, _, proof = token.rpartition(".")
+    if not hmac.compare_digest(proof.encode(), _proof(text, world.root.secret).encode()):
+        said = "Couldn't retrieve verification key from your identity provider, please reference "
+        raise Fault("InvalidIdentityToken", f"{said}AssumeRoleWithWebIdentity documentation")
+    claims: dict[str, Any] = json.loads(_decoded(text.partition(".")[2]))
+    if world.now().timestamp() >= claims["exp"]:
+        raise Fault("ExpiredTokenException", "Token expired: the current date is after its `exp`.")
+    return Identity(claims["iss"], claims["sub"], claims["aud"])
+
+
+def _provider(world: World, identity: Identity) -> str:
+    """Return the ARN of the provider that issued the token, if the account trusts it."""
+    for arn, provider in world.iam.open_id_providers.items():
+        if f"https://{provider.url}".rstrip("/") == identity.issuer.rstrip("/"):
+            if identity.audience not in provider.client_id_list:
+                raise Fault("InvalidIdentityToken", "Incorrect token audience")
+            return str(arn)
+    said = f"No OpenIDConnect provider found in your account for {identity.issuer}"
+    raise Fault("InvalidIdentityToken", said)
+
+
+def _proof(text: str, secret: Secret) -> str:
+    return _encoded(hmac.digest(secret.reveal().encode(), text.encode(), "sha256"))
+
+
+def _encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
