@@ -16,8 +16,8 @@ from cml_iam.engine import AttachedPolicy, Authorizer, compile_policies
 from cml_iam.errors import CmlIamError
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, load_policy, policy_size
 from cml_iam.sandbox._asked import asked_of
+from cml_iam.sandbox._asked_iam import bucket_policy
 from cml_iam.sandbox._principals import policies_of
-from cml_iam.sandbox._services import bucket_policy
 from cml_iam.sandbox._wire import Fault
 from cml_iam.sandbox._world import Policies
 

@@ -1,6 +1,5 @@
 """The services by their models: which one a signature is for, and what IAM calls its operations.
 
-What is not listed here of S3, or takes more than one authorization, is the root's alone.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 """
 
@@ -8,14 +7,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from cml_iam import facts
-from cml_iam.sandbox._wire import Fault
-
-if TYPE_CHECKING:
-    from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._world import World
 
 Protocol = Literal["ec2", "query", "json", "cbor", "rest-json", "rest-xml"]
 
@@ -40,7 +34,7 @@ _WIRE: Final[dict[Protocol, str]] = {"cbor": "smithy-rpc-v2-cbor"}
 QUERY_COMPATIBLE: Final = frozenset({"cloudwatch", "sqs"})
 """Services that answer in JSON with the codes of the query protocol."""
 
-_S3_ACTIONS: Final = {
+S3_ACTIONS: Final = {
     "HeadBucket": "ListBucket",
     "HeadObject": "GetObject",
     "ListBuckets": "ListAllMyBuckets",
@@ -119,15 +113,16 @@ def action_of(prefix: str, operation: str) -> str:
 @cache
 def _s3_action(operation: str) -> str:
     match = re.fullmatch(r"(Delete|Get|Put)(.+)", operation)
-    if match is None or operation in _S3_ACTIONS:
-        return _S3_ACTIONS.get(operation, operation)
+    if match is None or operation in S3_ACTIONS:
+        return S3_ACTIONS.get(operation, operation)
     verb, subject = match[1], _S3_SUBJECTS.get(match[2], match[2])
     # What has no action to delete it is put: in its absence.
-    put = verb == "Delete" and _catalogued(f"Put{subject}") and not _catalogued(verb + subject)
+    put = verb == "Delete" and is_s3_action(f"Put{subject}") and not is_s3_action(verb + subject)
     return f"Put{subject}" if put else f"{verb}{subject}"
 
 
-def _catalogued(action: str) -> bool:
+def is_s3_action(action: str) -> bool:
+    """Say whether S3 has this action."""
     known = facts.service("s3")
     return known is not None and known.action(action) is not None
 
@@ -138,76 +133,3 @@ def resource_types(service: str, operation: str) -> dict[str, bool]:
     action = known.action(operation) if known is not None else None
     targets = action.targets if action is not None else ()
     return {each.type: each.required for each in targets if each.type}
-
-
-_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_KEY: Final = re.compile(r"[\w!.*'()=+@:,-]+(/[\w!.*'()=+@:,-]+)*/?", re.ASCII)
-_COMPOSED: Final = re.compile(r"Metadata|Object(?!LockConfiguration|$)|Restore|Upload")
-"""The operations that take more than one permission."""
-
-_MORE: Final = re.compile(r"Bypass|Grant|MFA$|ObjectLock(?!Configuration)")
-"""The parameters by which an operation does more than it is called."""
-
-_KEYS: Final = {
-    "ACL": "s3:x-amz-acl",
-    "MaxKeys": "s3:max-keys",
-    "ServerSideEncryption": "s3:x-amz-server-side-encryption",
-}
-"""The condition keys that parameters fill which are called otherwise."""
-
-
-def s3_resources(world: World, call: Call) -> list[str]:
-    """Return the bucket or the object *call* is about; raise Fault where that cannot be told."""
-    params = call.params
-    bucket, key = params.get("Bucket", ""), params.get("Key", "")
-    if "Bucket" in params and not _BUCKET.fullmatch(bucket):
-        raise Fault("InvalidBucketName", "The specified bucket is not valid.")
-    # There is one account here.
-    if params.get("ExpectedBucketOwner", world.account) != world.account:
-        raise Fault("AccessDenied", "Access Denied", 403)
-    resource = "/".join(each for each in (bucket, key) if each)
-    return [f"arn:{world.partition}:s3:::{resource}"] if resource else []
-
-
-def s3_actions(call: Call) -> tuple[str, ...]:
-    """Return the actions *call* needs; raise Fault where they are not known."""
-    if not _understood(call):
-        said = f"The sandbox cannot tell what {call.operation} needs with these parameters."
-        raise Fault("AccessDenied", said, 403)
-    first = f"{call.action}Version" if "VersionId" in call.params else call.action
-    acl = "s3:PutObjectAcl" if "Key" in call.params else "s3:PutBucketAcl"
-    return tuple(dict.fromkeys((first, *((acl,) if "ACL" in call.params else ()))))
-
-
-def s3_keys(world: World, call: Call) -> dict[str, str | list[str]]:
-    """Return the condition keys of every call of S3, and of its parameters."""
-    configuration = call.params.get("CreateBucketConfiguration", {})
-    location = configuration.get("LocationConstraint")
-    return {
-        "s3:ResourceAccount": world.account,
-        "s3:authType": "REST-HEADER",
-        "s3:signatureversion": "AWS4-HMAC-SHA256",
-        **{key: str(call.params[name]) for name, key in _KEYS.items() if name in call.params},
-        **({"s3:locationconstraint": location} if location else {}),
-    }
-
-
-def bucket_policy(world: World, call: Call) -> str | None:
-    """Return the policy of the bucket that *call* is about."""
-    bucket = world.moto.backend("s3", world.partition).buckets.get(call.params.get("Bucket"))
-    policy = bucket.policy if bucket is not None else None
-    return policy.decode() if policy else None
-
-
-def _understood(call: Call) -> bool:
-    """Whether the one authorization of the operation is all that its parameters need."""
-    operation = call.operation
-    plain = _catalogued(call.action.partition(":")[2]) and not _COMPOSED.search(operation)
-    if not plain and operation not in _S3_ACTIONS:
-        return False
-    key = call.params.get("Key")
-    if key is not None and (not _KEY.fullmatch(key) or {".", ".."} & set(key.split("/"))):
-        return False
-    configuration = call.params.get("CreateBucketConfiguration", {})
-    more = any(_MORE.match(name) for name in call.params) or "Tags" in configuration
-    return not more and not (key is not None and "Tagging" in call.params)
