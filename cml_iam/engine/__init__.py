@@ -1,4 +1,4 @@
-"""Decides as IAM does, and says why.
+"""Decide requests as IAM does, and explain why.
 
     authorizer = compile_policies(identity=[document], boundary=other)
     decision = authorizer.decide(Request("ec2:StopInstances", arn, context={...}))

@@ -1,4 +1,4 @@
-"""What SimulatePrincipalPolicy finds attached to a principal, as values."""
+"""The policies that SimulatePrincipalPolicy finds attached to a principal, as values."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ AttachedType = Literal["inline", "aws-managed", "user-managed"]
 class AttachedPolicy:
     """A policy of a principal; *document* is its JSON text.
 
-    *arn* is that of a managed policy. *owner* is the ARN of the user, group or role that it is
-    attached to or embedded in.
+    *arn* is set for a managed policy. *owner* is the ARN of the user, group or role that the policy
+    is attached to or embedded in.
     """
 
     name: str
@@ -31,10 +31,10 @@ class AttachedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class PrincipalPolicies:
-    """A user, group or role and all its policies, those of a user's groups included.
+    """A user, group or role with all its policies, including those of a user's groups.
 
-    *organization* lists the SCP documents (JSON texts) of each level from the root to the
-    account; None if the account is in no organization.
+    *organization* lists the SCP documents (JSON texts) of each level from the root to the account;
+    None if the account is not in an organization.
     """
 
     arn: str
@@ -44,7 +44,7 @@ class PrincipalPolicies:
 
 
 def without(principal: PrincipalPolicies, exclusions: Iterable[Any]) -> PrincipalPolicies:
-    """Leave out what PolicyExclusionList names; raises SimulationError.
+    """Remove the policies named by PolicyExclusionList; raises SimulationError.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_PolicyIdentifier.html
     """

@@ -1,7 +1,7 @@
 """Compiled policies, and the decision: the fast path of the engine.
 
-`decide` asks only the statements about the action. They are found once per action, and kept in a
-bucket as plain tuples of functions; no decision is kept, each is computed.
+`decide` asks only the statements about the action. They are looked up once per action and kept in a
+bucket as plain tuples of functions. Decisions are not cached; each is computed.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ MAX_BUCKETS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """What the policies say about one action.
+    """The statements of the policies about one action.
 
-    *denies* are those of policies without principals; *gates* the Allow rules of each of these
-    types of policy. *about* are all statements about the action, for each type of policy.
+    *denies* are those of policies without principals; *gates* are the Allow rules of each of these
+    policy types. *about* has all statements about the action, by policy type.
     """
 
     denies: tuple[Rule, ...]
@@ -61,9 +61,8 @@ class Bucket:
 class Decision(NamedTuple):
     """The answer to *request*: its *outcome*, by the policies of *gates*.
 
-    The explanation is computed only when it is asked for.
-
-    A named tuple because millions of them are made.
+    The explanation is computed only when it is read. This is a named tuple because millions of them
+    are created.
     """
 
     outcome: Outcome
@@ -72,7 +71,7 @@ class Decision(NamedTuple):
 
     @property
     def allowed(self) -> bool:
-        """Say whether the request may go on."""
+        """Whether the request is allowed."""
         return self.outcome == ALLOWED
 
     @property
@@ -84,7 +83,7 @@ class Decision(NamedTuple):
 
     @property
     def statements(self) -> tuple[StatementReason, ...]:
-        """The statements that decided: all that deny, or else all that allow; may be none."""
+        """The statements that decided: all that deny, or else all that allow; may be empty."""
         return self.explanation.deciding
 
     @property
@@ -99,8 +98,8 @@ class Decision(NamedTuple):
 class Authorizer:
     """A set of compiled policies that decides requests; safe to share between threads.
 
-    *problems* lists what in the policies can never match, each with its place; *gates* are the
-    policies by type.
+    *problems* lists elements of the policies that can never match, with their places; *gates* are
+    the policies by type.
     """
 
     __slots__ = (
@@ -146,7 +145,7 @@ class Authorizer:
         return _decision(Decision, (ALLOWED, request, gates))
 
     def explain(self, request: Request) -> Explanation:
-        """Decide *request* and say for every statement why it did or did not apply."""
+        """Decide *request*, and explain for every statement why it did or did not apply."""
         from cml_iam.engine._explanation import explain
 
         outcome = self.decide(request).outcome
@@ -166,7 +165,7 @@ class Authorizer:
         )
 
     def deciding(self, decision: Decision) -> tuple[str, ...]:
-        """Return the labels of the statements that made *decision*, without explaining the rest."""
+        """Return the labels of the statements that made *decision*, without a full explanation."""
         effect = {ALLOWED: "Allow", EXPLICIT_DENY: "Deny"}.get(decision.outcome)
         statements = (each.statement for _, each in self.matched(decision.request))
         return tuple(dict.fromkeys(each.label for each in statements if each.effect == effect))
@@ -205,12 +204,12 @@ def compile_policies(
     """Compile the policies that apply to a principal and a resource.
 
     *identity* are all policies of the user and its groups, or of the role. *boundary*, *session*
-    (the session policies), *resource* (a bucket's, a key's, a role's trust policy …) and
-    *endpoint* (of the VPC endpoint) are None where there is none, which is not the same as an
-    empty one. *scps* and *rcps* list the policies of each level, from the root to the account.
+    (the session policies), *resource* (a bucket's, a key's, a role's trust policy …) and *endpoint*
+    (of the VPC endpoint) are None if there is none, which differs from an empty list. *scps* and
+    *rcps* list the policies of each level, from the root to the account.
 
-    Raises DocumentError for a document that is no policy. What is well-formed but can never
-    match, an unknown operator for instance, is listed in `Authorizer.problems`.
+    Raises DocumentError for a document that is not a policy. Elements that are well-formed but can
+    never match, such as an unknown operator, are listed in `Authorizer.problems`.
     """
     keys = Keys()
 
@@ -276,7 +275,7 @@ def _ask(
     *,
     bounded: bool,
 ) -> tuple[bool, Naming]:
-    """Say whether one of *statements* denies, and how directly one allows."""
+    """Return whether one of *statements* denies, and how directly one allows."""
     allowed = Naming.NOT
     for each in statements:
         named = _named(each, caller, bounded=bounded)
@@ -288,7 +287,7 @@ def _ask(
 
 
 def _named(compiled: CompiledStatement, caller: Caller, *, bounded: bool) -> Naming:
-    """Say how a statement names the caller; a policy attached to it needs no name."""
+    """Return how a statement names the caller; a policy attached to it needs no name."""
     if names_principals(compiled.kind):
         return naming(compiled.statement, caller, bounded=bounded)
     return Naming.DIRECTLY

@@ -1,9 +1,8 @@
-"""Comparing a text of the request with a policy's values, by kind of value.
+"""Compare a value of the request with a policy's values, by type.
 
-A comparison answers True when one of the policy's values matches, False when none does, and None
-when it cannot be told: the request's text or one of the policy's is no number, date, address,
-boolean or ARN, or a variable has no value. Such a condition does not match, and a negated one does
-not either.
+A comparison returns True if one of the policy's values matches, False if none does, and None if
+that is undefined: the request's value or a policy value is not a number, date, address, boolean or
+ARN, or a variable has no value. An undefined condition does not match, even if it is negated.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ VaryingTest = Callable[[str, Context], "bool | None"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the values of a document share: *variables* is whether it has any; its *keys*."""
+    """What the values of a document share: whether it has *variables*, and its *keys*."""
 
     variables: bool
     keys: Keys = field(compare=False)
@@ -50,9 +49,9 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The policy's values made ready: *plain* takes the request's text, *varying* also its context.
+    """A policy's prepared values: *plain* takes the request's value, *varying* also its context.
 
-    Exactly one of them is set. *problems* says which values can never match.
+    Exactly one of them is set. *problems* lists values that can never match.
     """
 
     plain: PlainTest | None = None
@@ -64,7 +63,7 @@ Prepare = Callable[["Sequence[str]", Scope], Comparison]
 
 
 def texts(*, wildcards: bool = False, any_case: bool = False, variables: bool = True) -> Prepare:
-    """Compare as texts: *wildcards* for `*` and `?`, *any_case* where it does not count."""
+    """Compare as strings, with *wildcards* `*` and `?`, or in *any_case*."""
 
     def prepare(values: Sequence[str], scope: Scope) -> Comparison:
         parsed, problems = [], []
@@ -115,7 +114,7 @@ def _lower(parts: Iterable[Token]) -> tuple[Token, ...]:
 
 
 def arns(values: Sequence[str], scope: Scope) -> Comparison:
-    """Compare as ARNs, field by field; `ArnEquals` takes wildcards as `ArnLike` does."""
+    """Compare as ARNs, field by field; `ArnEquals` accepts wildcards as `ArnLike` does."""
     parsed, problems = [], []
     for value in values:
         fields = _arn_fields(value, scope)
@@ -163,7 +162,7 @@ def _varies(fields: Fields) -> bool:
 
 
 def booleans(values: Sequence[str], scope: Scope) -> Comparison:
-    """Compare true and false, in any case of letters."""
+    """Compare true and false, ignoring case."""
     inner = texts(any_case=True)(values, scope)
     if inner.varying is not None:
         return Comparison(varying=_boolean_varying(values, scope), problems=inner.problems)
@@ -205,7 +204,7 @@ def _boolean(text: str) -> bool:
 
 
 def _ordered(read: Callable[[str], Any], compare: Callable[[Any, Any], bool], what: str) -> Prepare:
-    """Compare what *read* makes of both sides; it answers None for a text it cannot read."""
+    """Compare the results of *read* for both sides; it returns None for unreadable text."""
 
     def prepare(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here
         wanted = [(value, read(value)) for value in values]
@@ -233,7 +232,7 @@ def numbers(compare: Callable[[Any, Any], bool]) -> Prepare:
 
 
 def dates(compare: Callable[[Any, Any], bool]) -> Prepare:
-    """Compare as moments in time."""
+    """Compare as points in time."""
     return _ordered(moment, compare, "a date")
 
 

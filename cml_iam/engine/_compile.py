@@ -1,12 +1,12 @@
-"""Statements made ready to be asked: their actions, their index, their positions, their problems.
+"""Compile statements: their actions, an index, source positions, problems.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
 
-The index finds the few statements about an action among many that are not. Positions are those
-that the Simulate* API reports: lines and columns count from 1. A statement starts just after what
-was read before it, so behind the `{` of its own if it is the only one, the `[` of the list if it
-is the first, and the `}` of the one before it otherwise; it ends just after its own `}`. (Read
-off the published answers.)
+The index finds the few statements about an action among many others. Positions are those that the
+Simulate* API reports: lines and columns count from 1. A statement starts just after the previous
+token: after its own `{` if it is the only one, after the `[` of the list if it is the first, and
+after the `}` of the previous one otherwise. It ends just after its own `}`. (Derived from the
+published examples.)
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def _never(name: str) -> bool:  # noqa: ARG001 - nothing to look at
 class ActionPattern:
     """One element of `Action` or `NotAction`; *service* and *name* in lower case.
 
-    *service* is None for `*`, which names the actions of every service. *test* takes an action's
-    name in lower case, without its service. *problem* says why the pattern names no action at
-    all; such a one never matches, so inside `NotAction` it excludes nothing.
+    *service* is None for `*`, which matches the actions of every service. *test* takes an action's
+    name in lower case, without its service. *problem* says why the pattern matches no action at
+    all; inside `NotAction` a pattern like that excludes nothing.
     """
 
     text: str
@@ -69,11 +69,11 @@ class ActionPattern:
 
     @property
     def exact(self) -> bool:
-        """Say whether one action is named, without wildcards."""
+        """Whether it names one action, without wildcards."""
         return self.problem is None and not _is_wild(self.name)
 
     def matches(self, action: str) -> bool:
-        """Say whether *action*, in any case, is one of those named."""
+        """Return whether the pattern matches *action*, in any case."""
         if self.service is None:
             return self.problem is None
         service, colon, name = action.lower().partition(":")
@@ -81,7 +81,7 @@ class ActionPattern:
 
 
 def action_pattern(text: str) -> ActionPattern:
-    """Read one element of `Action` or `NotAction`; the case does not count."""
+    """Parse one element of `Action` or `NotAction`, ignoring case."""
     if text in ALL:
         return ActionPattern(text)
     service, colon, name = text.lower().partition(":")
@@ -116,9 +116,9 @@ Rule = tuple["ResourceTest | None", tuple["ConditionTest", ...]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledStatement:
-    """A statement of a policy of the type *kind*; *actions* are of `NotAction` if *not_action*.
+    """A statement of a policy of type *kind*; *actions* are of `NotAction` if *not_action*.
 
-    *resource* is None if every resource matches. *rule* is what is left to ask once the statement
+    *resource* is None if every resource matches. *rule* is the rest of the test, once the statement
     is known to be about the action.
     """
 
@@ -133,11 +133,11 @@ class CompiledStatement:
     rule: Rule
 
     def matches_action(self, action: str) -> bool:
-        """Say whether the statement is about *action*."""
+        """Return whether the statement is about *action*."""
         return any(each.matches(action) for each in self.actions) is not self.not_action
 
     def problems(self) -> Iterator[Problem]:
-        """Yield what can never match here, with its place."""
+        """Yield elements that can never match, with their places."""
         statement, place = self.statement, self.document.place
         element = "NotAction" if self.not_action else "Action"
         for index, action in enumerate(self.actions):
@@ -156,7 +156,7 @@ class CompiledStatement:
 def compile_statements(
     document: PolicyDocument, kind: PolicyType, keys: Keys
 ) -> tuple[CompiledStatement, ...]:
-    """Make the statements of *document* ready; it is a policy of the type *kind*."""
+    """Compile the statements of *document*, a policy of type *kind*."""
     scope = Scope(variables=document.version == VERSION_2012, keys=keys)
     return tuple(_compile(document, kind, each, scope) for each in document.statements)
 
@@ -186,14 +186,14 @@ def _compile(
 
 
 def _resource(statement: Statement, resources: tuple[ResourcePattern, ...]) -> ResourceTest | None:
-    """Return the test of the resource; a statement without the element is about its own."""
+    """Return the test of the resource; a statement without the element applies to its own."""
     if statement.not_resource is not None:
         return not_resource_test(resources)
     return None if statement.resource is None else resource_test(resources)
 
 
 class ActionIndex:
-    """Statements by the actions they name; built once, only read afterwards."""
+    """Statements by the actions they name; immutable once built."""
 
     __slots__ = ("_by_action", "_by_service", "_everywhere", "_statements")
 
@@ -218,7 +218,7 @@ class ActionIndex:
                 self._by_service[pattern.service].append(position)
 
     def about(self, action: str) -> tuple[CompiledStatement, ...]:
-        """Return the statements about *action*, in their order."""
+        """Return the statements about *action*, in order."""
         wanted = action.lower()
         certain = self._by_action.get(wanted, ())
         possible = (*self._by_service.get(wanted.partition(":")[0], ()), *self._everywhere)
@@ -233,7 +233,7 @@ Position = dict[str, int]
 
 
 def statement_span(document: PolicyDocument, statement: Statement) -> tuple[Position, Position]:
-    """Return where *statement* starts and ends; its *document* was parsed from a text."""
+    """Return where *statement* starts and ends in the text its *document* was parsed from."""
     located = document.located
     if located is None:
         raise ValueError("the document was not parsed from a text")
@@ -256,7 +256,7 @@ def _position(located: Located, offset: int) -> Position:
 def context_keys(documents: Iterable[Document]) -> list[str]:
     """Return the condition keys and variables of *documents*, each once, in order of appearance.
 
-    Two spellings that differ in case are one key; the first is kept.
+    Two spellings that differ only in case are one key; the first is kept.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetContextKeysForCustomPolicy.html
     """
     found: dict[str, str] = {}

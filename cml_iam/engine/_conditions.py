@@ -44,9 +44,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A condition operator; a *negated* one holds when no value of the policy matches.
+    """A condition operator; a *negated* one matches when no value of the policy matches.
 
-    *prepare* makes the policy's values ready for the comparison.
+    *prepare* prepares the policy's values for comparison.
     """
 
     name: str
@@ -98,7 +98,7 @@ NULL: Final = "null"
 
 @dataclass(frozen=True, slots=True)
 class CompiledCondition:
-    """A condition ready to be asked; *key* in the one spelling of the authorizer."""
+    """A compiled condition; *key* has the authorizer's single spelling."""
 
     condition: Condition
     key: str
@@ -109,7 +109,7 @@ class CompiledCondition:
 
 @dataclass(frozen=True, slots=True)
 class OperatorName:
-    """An operator as written, taken apart; *base* and *qualifier* in lower case."""
+    """A parsed operator name; *base* and *qualifier* are in lower case."""
 
     base: str
     qualifier: str = ""
@@ -117,7 +117,7 @@ class OperatorName:
 
     @classmethod
     def parse(cls, text: str) -> OperatorName:
-        """Take `ForAllValues:StringLikeIfExists` apart; the case does not count."""
+        """Parse `ForAllValues:StringLikeIfExists`, ignoring case."""
         qualifier, colon, base = text.lower().rpartition(":")
         if base.endswith(IF_EXISTS):
             return cls(base.removesuffix(IF_EXISTS), qualifier, if_exists=True)
@@ -125,20 +125,20 @@ class OperatorName:
 
     @property
     def known(self) -> bool:
-        """Whether there is such an operator."""
+        """Whether the operator exists."""
         base = self.base in OPERATORS or (self.base == NULL and not self.if_exists)
         return base and self.qualifier in {"", FOR_ALL, FOR_ANY}
 
     @property
     def negated(self) -> bool:
-        """Whether it holds when no value of the policy matches."""
+        """Whether it matches when no value of the policy matches."""
         return self.base in OPERATORS and OPERATORS[self.base].negated
 
     def matches_missing_key(self, *, negated: bool) -> bool:
-        """Say whether the condition holds when the request does not have the key.
+        """Return whether the condition matches when the request lacks the key.
 
-        `ForAllValues` holds (of no values, all match), `ForAnyValue` does not, even with
-        `IfExists`. Without a qualifier, `IfExists` and the negated operators hold.
+        `ForAllValues` matches (all of no values match), `ForAnyValue` does not, even with
+        `IfExists`. Without a qualifier, `IfExists` and the negated operators match.
         """
         if self.qualifier == FOR_ALL:
             return True
@@ -148,7 +148,7 @@ class OperatorName:
 
 
 def compile_condition(condition: Condition, scope: Scope) -> CompiledCondition:
-    """Make *condition* ready to be asked; one with an unknown operator never matches."""
+    """Compile *condition*; one with an unknown operator never matches."""
     key = scope.keys.spell(condition.key)
     name = OperatorName.parse(condition.operator)
     unknown = unknown_operator(condition.operator)
@@ -184,8 +184,9 @@ def _always(context: Context) -> bool:  # noqa: ARG001 - the shape of a conditio
 
 
 def _null(condition: Condition, key: str, keys: Keys, qualifier: str) -> CompiledCondition:
-    """`Null` asks whether the key is absent; with ForAllValues it always holds, ForAnyValue never.
+    """Compile `Null`, which tests whether the key is absent.
 
+    With ForAllValues it always matches, with ForAnyValue never.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html
     """
     if qualifier:
@@ -208,7 +209,7 @@ def _null(condition: Condition, key: str, keys: Keys, qualifier: str) -> Compile
 
 
 class _Asked:
-    """What a condition asks besides the values: the key, and what holds when it is missing."""
+    """What a condition tests besides values: the key, and the result when it is missing."""
 
     __slots__ = ("key", "keys", "missing", "qualifier", "wanted")
 
@@ -228,7 +229,7 @@ def _bind(asked: _Asked, found: Comparison) -> ConditionTest:
 
 
 def _one(asked: _Asked, test: PlainTest) -> ConditionTest:
-    """Ask a key with one value; a key with several never matches, whatever the operator."""
+    """Test a single-valued key; a key with several values never matches, whatever the operator."""
     key, wanted, missing, search = asked.key, asked.wanted, asked.missing, asked.keys.search
 
     def condition(context: Context) -> bool:
@@ -261,9 +262,9 @@ def _one_varying(asked: _Asked, test: VaryingTest) -> ConditionTest:
 def _many(
     asked: _Asked, found: Comparison, quantify: Callable[[Sequence[bool]], bool]
 ) -> ConditionTest:
-    """Ask all values of a key: all of them, or any, must hold; one value is a list of one.
+    """Test a multi-valued key: all values, or any value, must match; one value is a list of one.
 
-    A key whose only value is an empty text has none, as AWS documents for set operators:
+    A key whose only value is an empty string has no values, as AWS documents for set operators:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html#reference_policies_condition-multi-valued-context-keys
     """
     key, wanted, missing, get = asked.key, asked.wanted, asked.missing, asked.keys.get

@@ -1,6 +1,6 @@
-"""Why each statement did or did not apply: values, to be printed or asserted.
+"""Why each statement did or did not apply, as values to print or assert.
 
-Besides policies, services refuse some requests by themselves; the notes say which.
+Services also refuse some requests by themselves; the notes say which.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ https://docs.aws.amazon.com/kms/latest/developerguide/alias-about.html
 
 
 def notes(request: Request, kinds: AbstractSet[PolicyType]) -> Iterator[str]:
-    """Yield what decides *request* besides policies of the types *kinds*, in words."""
+    """Yield what decides *request* besides policies of the types *kinds*, as sentences."""
     service, _, name = request.action.partition(":")
     if request.action.lower() in ALWAYS_ALLOWED:
         yield "no policy can refuse sts:GetCallerIdentity, not even by a Deny"
@@ -84,10 +84,10 @@ _NO_ORGANIZATION: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ElementReason:
-    """Whether one element of a statement fits the request.
+    """Whether one element of a statement matches the request.
 
-    *element* is its name in the policy (`Action`, `NotResource`, `Principal` …), *values* what the
-    policy says, *found* what the request has, *note* what else there is to say.
+    *element* is its name in the policy (`Action`, `NotResource`, `Principal` …), *values* are the
+    policy's values, *found* is the request's value, and *note* is a remark.
     """
 
     element: str
@@ -106,9 +106,9 @@ class ElementReason:
 
 @dataclass(frozen=True, slots=True)
 class ConditionReason:
-    """Whether one condition holds; *found* is None if the request does not have the *key*.
+    """Whether one condition matches; *found* is None if the request lacks the *key*.
 
-    *problems* says which of the policy's *values* can never match, if any.
+    *problems* names those of the policy's *values* that can never match.
     """
 
     operator: str
@@ -151,12 +151,12 @@ class StatementReason:
 
     @property
     def matched(self) -> bool:
-        """Say whether the statement applies to the request."""
+        """Whether the statement applies to the request."""
         return not self.failed
 
     @property
     def failed(self) -> tuple[ElementReason | ConditionReason, ...]:
-        """What keeps the statement from applying."""
+        """The elements and conditions that keep the statement from applying."""
         parts: tuple[ElementReason | ConditionReason, ...] = (*self.elements, *self.conditions)
         return tuple(each for each in parts if not each.matched)
 
@@ -172,11 +172,11 @@ class StatementReason:
 
     @property
     def reason(self) -> str:
-        """Everything that kept the statement from applying, or that it applies."""
+        """What kept the statement from applying, or that it applies, in words."""
         return "; ".join(map(str, self.failed)) or "it applies"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for a program."""
+        """Return the reason as JSON values."""
         return {
             "policy": self.policy,
             "type": self.kind,
@@ -210,7 +210,7 @@ class StatementReason:
 
 @dataclass(frozen=True, slots=True)
 class GateReason:
-    """Whether the policies of one type allow (a Deny aside); *level* as in StatementReason."""
+    """Whether the policies of one type allow, apart from Deny; *level* as in StatementReason."""
 
     kind: PolicyType
     allowed: bool
@@ -219,9 +219,9 @@ class GateReason:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision with the reason for each statement of each policy, in the policies' order.
+    """A decision with a reason for each statement of each policy, in the policies' order.
 
-    *notes* say what else decides such a request besides these policies.
+    *notes* say what else decides the request besides these policies.
     """
 
     request: Request
@@ -232,13 +232,13 @@ class Explanation:
 
     @property
     def deciding(self) -> tuple[StatementReason, ...]:
-        """The statements that decided: all that deny, or else all that allow; may be none."""
+        """The statements that decided: all that deny, or else all that allow; may be empty."""
         matched = tuple(each for each in self.statements if each.matched)
         effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(self.outcome)
         return tuple(each for each in matched if each.effect == effect)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for a program."""
+        """Return the explanation as JSON values."""
         request, deciding = self.request, set(map(id, self.deciding))
         return {
             "outcome": self.outcome,
@@ -261,7 +261,7 @@ class Explanation:
 
 
 def explain(request: Request, outcome: Outcome, gates: Sequence[Gate]) -> Explanation:
-    """Say why every statement of *gates* did or did not apply."""
+    """Explain why every statement of *gates* did or did not apply."""
     caller = Caller.parse(request.principal)
     kinds = {gate.kind for gate in gates}
     asked = _Asked(request, caller, "boundary" in kinds, "resource" in kinds)
@@ -328,9 +328,9 @@ def _elements(compiled: CompiledStatement, asked: _Asked) -> Iterator[ElementRea
 
 
 def _matches_nothing(compiled: CompiledStatement, asked: _Asked) -> str:
-    """Say what in NotResource keeps the statement from matching anything; empty if nothing does.
+    """Return what in NotResource keeps the statement from matching at all; empty if nothing.
 
-    AWS does not document it of a policy variable that has no value.
+    AWS does not document what a policy variable without a value does there.
     """
     context = asked.request.context
     for each in compiled.resources if compiled.statement.not_resource is not None else ():

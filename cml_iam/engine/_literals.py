@@ -1,8 +1,7 @@
-"""Dates, IP addresses and numbers as IAM reads them in policies and requests.
+"""Dates, IP addresses and numbers as IAM parses them in policies and requests.
 
 Dates are in the W3C profile of ISO 8601, or seconds since 1970; addresses and ranges are IPv4 and
-IPv6; `10`, `10.0` and `1e1` are one number.
-
+IPv6; `10`, `10.0` and `1e1` are the same number.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 https://www.w3.org/TR/NOTE-datetime
 """
@@ -24,9 +23,9 @@ _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment(text: str) -> int | None:
-    """Return the nanoseconds from 1970 to the date *text*, or None if it is no date.
+    """Return the date *text* in nanoseconds since 1970, or None if it is not a date.
 
-    Four digits are a year, any other whole number is seconds since 1970.
+    Four digits are a year; any other whole number is seconds since 1970.
     """
     if match := _W3C.fullmatch(text):
         return _w3c(match)
@@ -57,7 +56,7 @@ def _w3c(match: re.Match[str]) -> int | None:
 
 
 def _offset(zone: str | None) -> int | None:
-    """Return the seconds that a zone is ahead of UTC."""
+    """Return the offset of a time zone from UTC, in seconds."""
     if zone is None or zone == "Z":
         return 0
     hours, minutes = int(zone[1:3]), int(zone[4:6])
@@ -71,7 +70,7 @@ def _nanoseconds(fraction: str | None) -> int:
 
 
 class Network(NamedTuple):
-    """A range of addresses; *size* is 4 or 16 bytes: the two families have nothing in common."""
+    """A range of addresses; *size* is 4 or 16 bytes: the two families never overlap."""
 
     size: int
     mask: int
@@ -79,7 +78,7 @@ class Network(NamedTuple):
 
 
 def address(text: str) -> bytes | None:
-    """Return the 4 or 16 bytes of an address, or None if *text* is none."""
+    """Return the 4 or 16 bytes of an address, or None if *text* is not one."""
     try:
         return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
     except (OSError, ValueError):  # ValueError: a character no address can have
@@ -87,7 +86,7 @@ def address(text: str) -> bytes | None:
 
 
 def inside(text: str, networks: tuple[Network, ...]) -> bool | None:
-    """Say whether the address *text* is in one of *networks*; None if it is no address."""
+    """Return whether the address *text* is in one of *networks*; None if it is not an address."""
     found = address(text)
     if found is None:
         return None
@@ -101,7 +100,7 @@ def inside(text: str, networks: tuple[Network, ...]) -> bool | None:
 def network(text: str) -> Network | None:
     """Return the range `address/length`, or of one address; None if *text* is neither.
 
-    Bits behind the length may be set: `192.168.1.7/16` is `192.168.0.0/16`.
+    Bits after the length may be set: `192.168.1.7/16` is `192.168.0.0/16`.
     """
     base, slash, length = text.partition("/")
     found = address(base)

@@ -2,8 +2,8 @@
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
 
-1. A matching Deny anywhere refuses.
-2. Each guardrail present must allow: every level of SCPs and of RCPs, the endpoint policy, the
+1. A matching Deny in any policy denies. 2. Each guardrail present must allow: every level of SCPs
+and of RCPs, the endpoint policy, the
    permissions boundary, the session policies.
 3. Then the identity policies or, within one account, the resource policy must allow; across
    accounts both.
@@ -48,7 +48,7 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 
 @dataclass(frozen=True, slots=True)
 class Allows:
-    """Which policies allow the request; None for a type of policy that is not there.
+    """Which policies allow the request; None for a type of policy that is absent.
 
     *resource* is how the most direct matching Allow of the resource policy names the caller.
     """
@@ -66,10 +66,9 @@ def applies(kind: PolicyType, caller: Caller, *, of_resource: bool) -> bool:
     """Return whether policies of the type *kind* apply to *caller*.
 
     An organization's policies do not apply to service-linked roles. Service control policies apply
-    to the users and roles of member accounts only: not to AWS services and identity providers, nor
-    to anonymous callers. An unnamed caller is anonymous if a resource policy is asked
-    (*of_resource*); otherwise it is the principal that the identity policies are attached to.
-
+    only to users and roles of member accounts: not to AWS services, identity providers or anonymous
+    callers. An unnamed caller is anonymous if there is a resource policy (*of_resource*); otherwise
+    it is the principal that the identity policies are attached to.
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
     """
@@ -81,7 +80,7 @@ def applies(kind: PolicyType, caller: Caller, *, of_resource: bool) -> bool:
 
 
 def is_allowed(request: Request, caller: Caller, allows: Allows) -> bool:
-    """Say whether a request that no statement denies is allowed."""
+    """Return whether a request that no statement denies is allowed."""
     if not (allows.organization and allows.resource_organization):
         return False
     if allows.endpoint is False:
@@ -98,11 +97,10 @@ def _own_account_allows(allows: Allows) -> bool:
 
 
 def _resource_policy_alone_allows(caller: Caller, allows: Allows) -> bool:
-    """Say whether the resource policy is enough within one account.
+    """Return whether the resource policy suffices within one account.
 
-    Naming the account only delegates. Naming the role lets the boundary and the session policies
-    still limit; naming the user, the session or everyone does not: they are then limited by
-    explicit denies only.
+    Naming the account only delegates. If it names the role, the boundary and the session policies
+    still limit; if it names the user, the session or everyone, only explicit denies do.
     """
     if (
         caller.text is None or caller.arn is None
@@ -114,10 +112,10 @@ def _resource_policy_alone_allows(caller: Caller, allows: Allows) -> bool:
 
 
 def is_cross_account(request: Request, caller: Caller, allows: Allows) -> bool:
-    """Say whether the caller's account is not the resource's.
+    """Return whether the caller's account differs from the resource's.
 
-    The account in an ARN counts only beside a resource policy: a shared subnet, for one, has its
-    owner's account in its ARN and no policy that could allow.
+    The account in an ARN counts only with a resource policy: a shared subnet, for example, has its
+    owner's account in its ARN but no policy that could allow.
     """
     if request.resource_account is None and allows.resource is None:
         return False
@@ -125,7 +123,7 @@ def is_cross_account(request: Request, caller: Caller, allows: Allows) -> bool:
 
 
 def is_across_accounts(request: Request, caller: Caller) -> bool:
-    """Say whether the resource's account, told or in its ARN, is not the caller's."""
+    """Return whether the resource's account, given or in its ARN, is not the caller's."""
     if caller.account is None:
         return False
     if request.resource_account is not None:
@@ -136,7 +134,7 @@ def is_across_accounts(request: Request, caller: Caller) -> bool:
 
 
 def needs_resource_policy(request: Request) -> bool:
-    """Say whether a resource policy, where there is one, must allow: roles and KMS keys.
+    """Return whether a resource policy, if present, must allow: true for roles and KMS keys.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html

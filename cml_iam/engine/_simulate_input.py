@@ -1,4 +1,4 @@
-"""The request of the Simulate* API: read, checked, with the API's own errors.
+"""Requests of the Simulate* API: parsed and checked, with the API's own errors.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulateCustomPolicy.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
@@ -78,7 +78,7 @@ PRINCIPAL: Final[Mapping[Shape, frozenset[str]]] = {
 
 
 class SimulationError(InputError):
-    """The API's refusal of a simulation: its error *code*, and the *status* of HTTP."""
+    """The API's error for a simulation: its *code*, and the HTTP *status*."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
@@ -87,16 +87,16 @@ class SimulationError(InputError):
 
 
 def invalid(message: str) -> SimulationError:
-    """Return the API's answer to input it does not take."""
+    """Return the API's error for invalid input."""
     return SimulationError("InvalidInput", message)
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationInput:
-    """What both calls take.
+    """The input common to both calls.
 
-    *resources* is empty if none were named; *source* is the ARN of the principal whose own
-    policies are simulated, if any.
+    *resources* is empty if none were named; *source* is the ARN of the principal whose own policies
+    are simulated, if any.
     """
 
     actions: tuple[str, ...]
@@ -114,7 +114,7 @@ class SimulationInput:
 
 
 def read_input(request: Mapping[str, Any], known: frozenset[str], shape: Shape) -> SimulationInput:
-    """Read the parameters *request*, of which *known* exist; raises SimulationError."""
+    """Parse the parameters *request*; *known* are the valid ones. Raises SimulationError."""
     for name in request:
         if name not in known:
             raise invalid(f"unknown parameter: `{name}`")
@@ -139,7 +139,7 @@ def read_input(request: Mapping[str, Any], known: frozenset[str], shape: Shape) 
 
 
 def read_document(text: Any, name: str) -> PolicyDocument:
-    """Parse one policy of the input, called *name* in the answer; raises SimulationError."""
+    """Parse one policy of the input, called *name* in the response; raises SimulationError."""
     if not isinstance(text, str) or not 1 <= len(text) <= MAX_DOCUMENT:
         raise invalid(f"{name} must be a text of 1 to {MAX_DOCUMENT} characters")
     if not _DOCUMENT.fullmatch(text):
@@ -256,7 +256,7 @@ def _organization(
 
 
 def read_context(entries: Any) -> dict[str, str | list[str]]:
-    """Read ContextEntries: a key of a `…List` type, or with several values, has a list."""
+    """Parse ContextEntries: a key of a `…List` type, or with several values, gets a list."""
     if isinstance(entries, str) or not isinstance(entries, Sequence):
         raise invalid("`ContextEntries` must be a list")
     context: dict[str, str | list[str]] = {}

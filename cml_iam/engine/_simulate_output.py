@@ -1,4 +1,4 @@
-"""The response of the Simulate* API, in its shape since 2026-07-30 (`new`) and before (`old`).
+"""Responses of the Simulate* API, in the shape since 2026-07-30 (`new`) and before (`old`).
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_EvaluationResult.html
 """
@@ -34,8 +34,8 @@ RESTRICTIVE: Final[Sequence[Outcome]] = ("explicitDeny", "implicitDeny", "allowe
 class Verdict:
     """The answer for one action on one resource.
 
-    *organization* and *boundary* are None where there is none; *details* (the decision by type of
-    policy) is None unless the request goes across accounts.
+    *organization* and *boundary* are None if there is none; *details* (the decision by type of
+    policy) is None unless the request is cross-account.
     """
 
     resource: str
@@ -71,7 +71,7 @@ def _old_result(action: str, verdict: Verdict, missing: Sequence[str], *, named:
 def new_result(
     action: str, template: str, verdicts: Sequence[Verdict], missing: Sequence[str], *, named: bool
 ) -> Answer:
-    """Return the one result for *action*: the most restrictive decision over all resources."""
+    """Return the single result for *action*: the most restrictive decision over all resources."""
     outcome = min((each.outcome for each in verdicts), key=RESTRICTIVE.index)
     contributed = [each for each in verdicts if each.outcome == outcome]
     everything = all(each.resource == EVERYTHING for each in verdicts)
@@ -89,7 +89,7 @@ def new_result(
 
 
 def _details(verdicts: Sequence[Verdict], *, everything: bool) -> Answer:
-    """Return what is said about organizations, the boundary and the types of policy."""
+    """Return the details about organizations, the boundary and the types of policy."""
     found: Answer = {}
     organization = [each.organization for each in verdicts if each.organization is not None]
     if organization:

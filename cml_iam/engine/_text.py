@@ -1,7 +1,6 @@
-"""Texts of policies: literal text, wildcards and variables like `${aws:username}`, and matching.
+"""Policy strings: literal text, wildcards and variables like `${aws:username}`, and matching.
 
-Most patterns are a plain text or end in one `*`; those need no regular expression.
-
+Most patterns are plain text or end in one `*`; those need no regular expression.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
 """
 
@@ -24,7 +23,7 @@ MALFORMED: Final = "`${` does not begin a variable"
 
 
 class Wildcard(Enum):
-    """`*` and `?` where they are not literal."""
+    """An active `*` or `?`."""
 
     MANY = "*"
     ONE = "?"
@@ -32,14 +31,14 @@ class Wildcard(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A place for the value of the condition key *key*; *default* stands in for an absent one."""
+    """A placeholder for the value of the condition key *key*; *default* replaces an absent one."""
 
     key: str
     keys: Keys = field(compare=False, repr=False)
     default: str | None = None
 
     def value(self, context: Mapping[str, Any]) -> str | None:
-        """Return what stands here; None if the key is absent or has several values."""
+        """Return the value; None if the key is absent or has several values."""
         found = self.keys.get(context, self.key)
         text = None if found is None else single_text(found)
         return self.default if text is None else text
@@ -49,11 +48,11 @@ Token = str | Wildcard | Variable
 
 
 class MalformedVariableError(ValueError):
-    """A text has a `${` that begins no variable."""
+    """A `${` does not begin a variable."""
 
 
 def tokens(text: str, *, variables: bool, wildcards: bool, keys: Keys) -> tuple[Token, ...]:
-    """Take *text* apart; raises MalformedVariableError.
+    """Parse *text*; raises MalformedVariableError.
 
     *variables* is false for documents before Version 2012-10-17: there `${` is plain text.
     """
@@ -72,7 +71,7 @@ def tokens(text: str, *, variables: bool, wildcards: bool, keys: Keys) -> tuple[
 
 
 def merged(parts: Iterable[Token]) -> tuple[Token, ...]:
-    """Join neighbouring literal texts, and neighbouring `*`, which say no more than one."""
+    """Join adjacent literal texts, and adjacent `*`, which mean the same as one."""
     joined: list[Token] = []
     for part in parts:
         last = joined[-1] if joined else None
@@ -89,9 +88,9 @@ def variable_keys(text: str) -> list[str]:
 
 
 def resolved(parts: Iterable[Token], context: Mapping[str, Any]) -> tuple[Token, ...] | None:
-    """Return *parts* with values for variables: literal text, whatever characters it has.
+    """Substitute variables in *parts*; values are literal text, whatever their characters.
 
-    None if a variable has no value; then the whole text matches nothing.
+    None if a variable has no value; the whole text then matches nothing.
     """
     found: list[Token] = []
     for part in parts:
@@ -129,7 +128,7 @@ TextTest = "Callable[[str], bool]"
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Patterns without variables, sorted by what it takes to test them."""
+    """Patterns without variables, grouped by the kind of test they need."""
 
     equal: frozenset[str]
     prefixes: tuple[str, ...]
@@ -137,7 +136,7 @@ class Patterns:
     anything: bool
 
     def matches(self, text: str) -> bool:
-        """Say whether *text* is one of the texts the patterns stand for."""
+        """Return whether one of the patterns matches *text*."""
         return (
             self.anything
             or text in self.equal
@@ -146,7 +145,7 @@ class Patterns:
         )
 
     def test(self) -> Callable[[str], bool]:
-        """Return the cheapest function that does what `matches` does."""
+        """Return the cheapest function equivalent to `matches`."""
         kinds = (self.equal, self.prefixes, self.expressions)
         if self.anything or sum(map(bool, kinds)) > 1:
             return self.matches
@@ -160,7 +159,7 @@ class Patterns:
 
 
 def patterns(all_parts: Iterable[Sequence[Token]], any_char: str = ".") -> Patterns:
-    """Sort patterns without variables; *any_char* is what a wildcard may stand for."""
+    """Group patterns without variables; *any_char* is the expression for a wildcard character."""
     equal, prefixes, expressions, anything = set(), [], [], False
     for parts in all_parts:
         match parts:
@@ -178,26 +177,26 @@ def patterns(all_parts: Iterable[Sequence[Token]], any_char: str = ".") -> Patte
 
 
 def has_variable(parts: Iterable[Token]) -> bool:
-    """Say whether a value of the request is needed to know what the pattern stands for."""
+    """Return whether the pattern depends on a value of the request."""
     return any(isinstance(part, Variable) for part in parts)
 
 
 def matches_resolved(parts: Sequence[Token], text: str, context: Mapping[str, Any]) -> bool | None:
-    """Say whether *text* matches once variables have values; None if one has no value."""
+    """Return whether *text* matches after substitution; None if a variable has no value."""
     literal = resolved(parts, context)
     return None if literal is None else patterns((literal,)).matches(text)
 
 
 def expression(parts: Sequence[Token], any_char: str = ".") -> re.Pattern[str]:
-    """Return the regular expression for *parts*, to be used with `fullmatch`."""
+    """Return the regular expression for *parts*, for use with `fullmatch`."""
     return re.compile(expression_text(parts, any_char), re.DOTALL)
 
 
 def expression_text(parts: Sequence[Token], any_char: str = ".") -> str:
     """Return an expression that takes linear time however many `*` it has.
 
-    The first place where the text between two `*` occurs is as good as any later one, so what
-    stands before it need not be tried again: an atomic group, `(?>…)`.
+    The first occurrence of the text between two `*` is as good as any later one, so what comes
+    before it need not be retried: an atomic group, `(?>…)`.
     """
     runs: list[list[str]] = [[]]
     for part in parts:

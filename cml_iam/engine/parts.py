@@ -1,4 +1,4 @@
-"""What deciding is made of, for those who reason about policies; to decide, none is needed."""
+"""The parts of the engine that reasoning about policies needs; deciding needs none of them."""
 
 from cml_iam.engine._comparison import Scope
 from cml_iam.engine._compile import ActionPattern, CompiledStatement

@@ -1,4 +1,4 @@
-"""Catalogue and site in, concrete requests with the answer each must get out."""
+"""Derive expectations, concrete requests with their required answers, from catalogue and site."""
 
 from cml_iam.expectations._derive import UNLISTED_ACTIONS, derive_expectations
 from cml_iam.expectations._expectation import (

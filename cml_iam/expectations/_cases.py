@@ -1,7 +1,7 @@
-"""The cases of the restrictions, and what a launch may use, made expectations.
+"""The cases of the restrictions, and what a launch may use, as expectations.
 
-A case of one of the four main restrictions is derived for every site, of another only where the
-site has it.
+Cases of the four main restrictions are derived for every site, those of others only if the site has
+the restriction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SPLIT = tuple(sorted(LAUNCH_RESTRICTIONS))
 
 
 def derive_cases(stage: Stage) -> Iterator[Expectation]:
-    """Yield what must be allowed and refused by each restriction, and of each launch."""
+    """Yield what each restriction must allow and refuse, and what each launch must."""
     for row in stage.rows:
         for case in row.cases(stage.site):
             yield from _expected(stage, case, (row.name,))
@@ -49,7 +49,7 @@ def _expected(stage: Stage, case: Case, violates: tuple[str, ...]) -> Iterator[E
 
 
 def _launch(stage: Stage, case: Case, violates: tuple[str, ...]) -> Expectation:
-    """Return the launch of *case*, which the authorization on its type must refuse."""
+    """Return the launch of *case*, which must be refused by the authorization of its type."""
     region = case.region or stage.launch_regions[0]
     requests = ask.launch(stage.caller, stage.launch(region, case.changes))
     decisive = tuple(
@@ -62,7 +62,7 @@ def _launch(stage: Stage, case: Case, violates: tuple[str, ...]) -> Expectation:
 
 
 def _use(stage: Stage, case: Case, action: str, violates: tuple[str, ...]) -> Expectation:
-    """Return a usual use of *action*, its first authorization, with the context of *case*."""
+    """Return a typical use of *action*: its first authorization, with the context of *case*."""
     permission = load_catalogue().permission(action)
     request = stage.use(permission, stage.regions[0])[0]
     request = request._replace(context={**request.context, **case.context})
@@ -78,7 +78,7 @@ def _name(case: Case) -> str:
 def _launch_elsewhere(stage: Stage, region: str) -> Expectation:
     """Return a launch with another account's resources; only a split launch pins the account.
 
-    Without one a policy names no account, and the owner of the resources alone decides.
+    Otherwise the policy names no account, and only the owner of the resources decides.
     """
     tags = stage.launch(region).tags["instance"]
     everything = dict.fromkeys(("instance", "volume", "network-interface"), tags)
@@ -96,7 +96,7 @@ def _launch_elsewhere(stage: Stage, region: str) -> Expectation:
 
 
 def _pins(stage: Stage, request: Request) -> bool:
-    """Say whether the policy names the account for this authorization of a launch."""
+    """Return whether the policy names the account for this authorization of a launch."""
     if f":{OTHER_ACCOUNT}:" not in request.resource:
         return False
     restrict = stage.site.restrict

@@ -41,8 +41,8 @@ UNLISTED_ACTIONS: Final = {
 def derive_expectations(site: Site) -> tuple[Expectation, ...]:
     """Return every expectation of *site*: what must work, and what must be refused.
 
-    A call that violates a restriction which *site* does not have is expected to be allowed, so
-    that a policy which refuses too much is found as surely as one that refuses too little.
+    A call that violates only a restriction *site* does not have is expected to be allowed, so that
+    a policy that refuses too much is found as surely as one that refuses too little.
     """
     catalogue, stage, active = load_catalogue(), Stage.of(site), site.restrict.active
     return tuple(
@@ -119,7 +119,7 @@ def _elsewhere(permission: Permission, stage: Stage) -> Iterator[Expectation]:
 
 
 def _elsewhere_decisive(stage: Stage, requests: tuple[Request, ...]) -> tuple[int, ...]:
-    """Return what must be refused: everything, or where regions are free what names an image."""
+    """Return what must be refused: everything, or with free regions what names an image."""
     return tuple(
         index
         for index, request in enumerate(requests)
@@ -128,7 +128,7 @@ def _elsewhere_decisive(stage: Stage, requests: tuple[Request, ...]) -> tuple[in
 
 
 def _elsewhere_violates(permission: Permission, stage: Stage, region: str) -> tuple[str, ...]:
-    """Return what *permission* violates in *region*: without a listed image, `images` as well."""
+    """Return what *permission* violates in *region*: also `images` without a listed image."""
     restrict = stage.site.restrict
     if permission.action == RUN and restrict.images and not restrict.other_images:
         return ("regions", "images") if region not in restrict.images else ("regions",)
@@ -150,9 +150,9 @@ def _foreign(permission: Permission, stage: Stage) -> Iterator[Expectation]:
 
 
 def _on_another_accounts(permission: Permission, stage: Stage) -> Expectation:
-    """Return the use of another account's worker, which carries the guard tag.
+    """Return a use of another account's worker, which carries the guard tag.
 
-    Without the restriction a policy names no account, and the owner alone decides.
+    Without the restriction a policy names no account, and only the owner decides.
     """
     worker = replace(stage.worker(stage.regions[0]), account=OTHER_ACCOUNT)
     return expect(
@@ -166,7 +166,7 @@ def _on_another_accounts(permission: Permission, stage: Stage) -> Expectation:
 
 
 def _guard_tag_edits(permission: Permission, stage: Stage) -> Iterator[Expectation]:
-    """Take over a foreign instance, change, respell or remove the tag of a worker, wipe it."""
+    """Take over a foreign instance; change, respell or remove a worker's tag; remove all tags."""
     region, action = stage.regions[0], permission.action
     for edit in edits(stage.site, action):
         instance = stage.untagged(region) if edit.untagged else stage.worker(region)
@@ -175,7 +175,7 @@ def _guard_tag_edits(permission: Permission, stage: Stage) -> Iterator[Expectati
 
 
 def _tagging_other_types(stage: Stage) -> Iterator[Expectation]:
-    """Tags on what no launch is making: disks and images that policies may go by."""
+    """Tag resources outside a launch: disks and images that other policies may rely on."""
     region, caller = stage.regions[0], stage.caller
     worker = stage.worker(region)
     existing = {

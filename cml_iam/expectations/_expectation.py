@@ -1,4 +1,4 @@
-"""What an expectation is, and whether a set of policies meets it."""
+"""Expectations, and whether a set of policies meets them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SITUATIONS: Final[tuple[Situation, ...]] = get_args(Situation)
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A call, the authorizations it means, and the answer it must get.
+    """A call, its authorizations, and the required answer.
 
     *violates* names the restrictions of the site that refuse the call; a call that violates none
     must be allowed. *decisive* are the positions in *requests* of the authorizations that the
-    restriction itself must refuse: in a sound policy each of them is, not merely one of the call's.
+    restriction itself must refuse: a sound policy refuses each of them, not just one of the call's.
     """
 
     id: str
@@ -44,7 +44,7 @@ def expect(
     violates: tuple[str, ...] = (),
     decisive: tuple[int, ...] = (0,),
 ) -> Expectation:
-    """Return one expectation: allowed, until the site's restrictions say otherwise."""
+    """Return one expectation: allowed, unless the site's restrictions refuse it."""
     return Expectation(
         id=f"{action.partition(':')[2]}/{situation.replace(' ', '-')}/{name}",
         permission=action,
@@ -59,11 +59,11 @@ def expect(
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How an expectation came out.
+    """The result of an expectation.
 
-    *answer* is what the call gets: allowed if each of its authorizations is; None where some
-    authorization could not be decided and none was refused. *statements* name what decided;
-    *hint* says which statement comes closest to allowing what is refused for want of one.
+    *answer* is the call's answer: allowed if each of its authorizations is; None if some
+    authorization could not be decided and none was refused. *statements* name what decided; *hint*
+    names the statement that comes closest to allowing a missing permission.
     """
 
     expectation: Expectation
@@ -74,7 +74,7 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the expectation holds, fails, or could not be checked."""
+        """Whether the expectation is met, fails, or could not be checked."""
         if self.answer is None:
             return "unchecked"
         return "holds" if self.answer == self.expectation.expected else "fails"
@@ -91,7 +91,7 @@ class Ruling:
 def judge(
     expectations: Iterable[Expectation], decide: Callable[[Request], Ruling]
 ) -> tuple[Judgement, ...]:
-    """Ask *decide* for every authorization of *expectations* and judge the calls."""
+    """Ask *decide* for every authorization of *expectations*, and judge the calls."""
     return tuple(_judge(each, decide) for each in expectations)
 
 

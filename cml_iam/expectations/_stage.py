@@ -1,7 +1,7 @@
-"""The cast of the expectations: a worker, a foreign instance, another region, a launch.
+"""The resources of the expectations: a worker, a foreign instance, another region, a launch.
 
-Chosen so that each breaks one restriction of the site and no other; with ids that read as what
-they are, because people see them as witnesses.
+Each one breaks exactly one restriction of the site. Their ids are descriptive, because people see
+them as witnesses.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LAUNCH: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the expectations of one site are played with."""
+    """The resources with which the expectations of one site are built."""
 
     site: Site
     caller: ask.Caller
@@ -37,7 +37,7 @@ class Stage:
 
     @classmethod
     def of(cls, site: Site) -> Stage:
-        """Return the stage of *site*, its principal calling: for a role, a session of it."""
+        """Return the stage of *site* with its principal as caller; for a role, a session of it."""
         mfa = site.restrict.mfa_to_terminate or None
         address = next(iter(addresses(site)), "203.0.113.10")
         # What breaks a main restriction must be allowed where the site does not have it.
@@ -46,7 +46,7 @@ class Stage:
 
     @property
     def tag(self) -> Tag:
-        """The guard tag, or what would be it."""
+        """The guard tag, or a stand-in if the site has none."""
         return guard_tag(self.site)
 
     @property
@@ -78,7 +78,7 @@ class Stage:
         return self._instance("i-0bad7a90000000003", region, {"Name": "database"})
 
     def launch(self, region: str, changes: Mapping[str, Any] | None = None) -> ask.Launch:
-        """Return a launch as the manager does it, or as it is with *changes*."""
+        """Return a launch as the manager makes it, with *changes* applied."""
         parts = dict(_LAUNCH)
         for row in self.rows:
             parts |= row.usual(self.site, region)
@@ -87,20 +87,20 @@ class Stage:
         return ask.Launch(region=region, account=self.site.account, image=image, **parts)
 
     def launches(self, region: str) -> Iterator[ask.Launch]:
-        """Yield launches that must be allowed: with a key, and of everything the site lists."""
+        """Yield launches that must be allowed: with a key pair, and with all the site lists."""
         yield self.launch(region, {"key_name": "cml-admin"})
         for row in sorted(self.rows, key=lambda row: row.main):
             for changes in row.variants(self.site, region):
                 yield self.launch(region, changes)
 
     def use(self, permission: Permission, region: str) -> tuple[Request, ...]:
-        """Return what the manager's own use of *permission* in *region* asks for."""
+        """Return the authorizations of the manager's use of *permission* in *region*."""
         if permission.action == RUN:
             return ask.launch(self.caller, self.launch(region))
         return self.use_on(permission, self.worker(region))
 
     def use_on(self, permission: Permission, instance: ask.Instance) -> tuple[Request, ...]:
-        """Return what a use of *permission* on *instance* asks for."""
+        """Return the authorizations of a use of *permission* on *instance*."""
         if not permission.resources:
             return ask.describe(self.caller, permission.action, instance.region)
         if permission.access == "Tagging":

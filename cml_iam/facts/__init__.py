@@ -1,4 +1,4 @@
-"""Facts of AWS: services, actions, resource types, condition keys; what requests carry; ARNs."""
+"""Facts about AWS: services, actions, resource types, condition keys, request contexts, ARNs."""
 
 from cml_iam.facts._arns import (
     ANY,

@@ -1,6 +1,6 @@
-"""ARNs as patterns, and what stands in their fields: partitions, regions, example accounts and ids.
+"""ARN patterns, and the values of their fields: partitions, regions, example accounts and ids.
 
-Patterns are compared field by field, as IAM does: a wildcard stays inside its field, save in the
+Patterns are compared field by field, as IAM does: a wildcard stays inside its field, except in the
 last. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 """
 
@@ -24,9 +24,9 @@ _FORMAT: Final = re.compile(r"\$\{[^}]*\}")
 
 
 def arn_pattern(text: str, *, variables: bool = True) -> ArnPattern | None:
-    """Return the six fields *text* stands for, or None if it is neither `*` nor an ARN.
+    """Return the six fields of *text*, or None if it is neither `*` nor an ARN.
 
-    A short one is filled up with `*`; a policy variable may be anything.
+    Missing fields become `*`; a policy variable counts as any text.
     """
     plain = _VARIABLE.sub(lambda found: "?" if found[1] else "*", text) if variables else text
     if plain == "*":
@@ -44,13 +44,13 @@ def arn_of_format(text: str) -> ArnPattern:
 
 
 def overlap(one: ArnPattern, other: ArnPattern) -> bool:
-    """Say whether some ARN is named by both; the last field most often tells them apart."""
+    """Return whether some ARN matches both; compares the last field first, which differs most."""
     return patterns_overlap(one[-1], other[-1]) and all(map(patterns_overlap, one, other))
 
 
 @lru_cache(1 << 14)
 def covers(wide: ArnPattern, narrow: ArnPattern) -> bool:
-    """Say whether every ARN that *narrow* names is named by *wide*."""
+    """Return whether *wide* matches every ARN that *narrow* matches."""
     return all(map(pattern_covers, wide, narrow))
 
 
@@ -122,9 +122,9 @@ https://docs.aws.amazon.com/general/latest/gr/rande.html
 
 
 def service_principal(service: str, partition: str) -> str:
-    """Return the name of *service*, such as `ec2`, as a principal in *partition*.
+    """Return the principal of *service*, such as `ec2`, in *partition*.
 
-    EC2 has a name of its own in China.
+    EC2 has a different name in China.
     https://docs.amazonaws.cn/en_us/aws/latest/userguide/iam.html
     """
     return f"{service}.{DOMAINS[partition if service == 'ec2' else 'aws']}"
@@ -132,14 +132,14 @@ def service_principal(service: str, partition: str) -> str:
 
 @cache
 def known_regions(partition: str) -> tuple[str, ...]:
-    """Return the regions of *partition* in the shipped list, which is as old as the release."""
+    """Return the regions of *partition* in the shipped list, which dates from the release."""
     listed: list[str] = tomllib.loads(shipped_text("policies", "regions.toml"))[partition]
     return tuple(listed)
 
 
 @cache
 def opt_in_regions() -> frozenset[str]:
-    """Return the regions that an account has only after it turned them on.
+    """Return the regions that an account must enable before use.
 
     https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
     """
@@ -147,7 +147,7 @@ def opt_in_regions() -> frozenset[str]:
 
 
 def first_region(partition: str) -> str:
-    """Return the region of *partition* that every account has enabled and that IAM is in.
+    """Return the region of *partition* that every account has enabled and that hosts IAM.
 
     https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
     """
@@ -158,7 +158,7 @@ _FIRST_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-
 
 
 def partition_of(region: str) -> str:
-    """Return the partition of *region*, by its prefix: a new region has no place in a list yet."""
+    """Return the partition of *region*, by its prefix, which also works for new regions."""
     prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
     return next((each for prefix, each in prefixes.items() if region.startswith(prefix)), "aws")
 
@@ -170,6 +170,6 @@ def all_regions() -> tuple[str, ...]:
 
 
 def meant_region(region: str, known: tuple[str, ...]) -> str | None:
-    """Return a remedy that names the closest of *known*, or None: swapped letters come first."""
+    """Return a remedy that names the closest of *known*, or None; prefers swapped letters."""
     mixed_up = [name for name in known if sorted(name) == sorted(region)]
     return did_you_mean(region, mixed_up) or did_you_mean(region, known)

@@ -1,4 +1,4 @@
-"""The context of a request as AWS sends it: what follows from the action, resource and caller."""
+"""The context of a request as AWS sends it: keys that follow from action, resource and caller."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ Follows = tuple[str, Any, str]
 
 
 def principal_arn(caller: str | None) -> str | None:
-    """Return what aws:PrincipalArn holds for *caller*: for a session the role's ARN.
+    """Return the value of aws:PrincipalArn for *caller*: for a session the role's ARN.
 
-    None for a caller without one, or if AWS does not document it: a service, an identity
-    provider.
+    None for a caller without one, or if AWS does not document it: a service, an identity provider.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
     """
     match = _PRINCIPAL.fullmatch(caller or "")
@@ -48,7 +47,7 @@ def principal_arn(caller: str | None) -> str | None:
 
 
 def principal_account(caller: str | None) -> str | None:
-    """Return the account of *caller*, or None where `principal_arn` is None.
+    """Return the account of *caller*, or None if `principal_arn` is None.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalaccount
     """
@@ -59,12 +58,11 @@ def principal_account(caller: str | None) -> str | None:
 def sent_context(
     action: str, resource: str, given: Mapping[str, Any], principal: str | None = None
 ) -> dict[str, Any]:
-    """Return the condition keys *given* for a request, and those that follow, as AWS sends them.
+    """Return the condition keys *given* for a request, plus those that AWS derives.
 
-    Each key stands under all its names. The region and an instance's id are those of the
-    resource's ARN, aws:TagKeys lists the tags that are requested, and the keys that say who calls
-    are those of *principal*. Raises InputError for a key that such a request cannot have, or not
-    with that value.
+    Each key appears under all its names. The region and an instance's id come from the resource's
+    ARN, aws:TagKeys lists the requested tags, and the keys about the caller come from *principal*.
+    Raises InputError for a key, or a value, that this request cannot have.
     """
     sent: dict[str, Any] = {}
     for key, value in given.items():
@@ -108,7 +106,7 @@ def never_sent(action: str, resource: str, context: Mapping[str, Any]) -> Iterat
 
 
 def _is_of(resource: str, target: Target) -> bool:
-    """Say whether *resource* is of the type of *target*, by the format of its ARN."""
+    """Return whether *resource* is of the type of *target*, by its ARN format."""
     if not target.type or not target.arns:
         return (resource == "*") is not bool(target.type)
     fields = arn_pattern(resource, variables=False) if resource != "*" else None
@@ -139,7 +137,7 @@ def _follows(
 
 
 def _add(sent: dict[str, Any], key: str, value: Any, why: str, action: str) -> None:
-    """Add *key* under all its names, unless it is there; raise where it has another value."""
+    """Add *key* under all its names unless present; raises if it has another value."""
     there = {name.lower(): name for name in sent}
     for name in names_of(key, action):
         found = sent.setdefault(there.get(name.lower(), name), value)
@@ -148,7 +146,7 @@ def _add(sent: dict[str, Any], key: str, value: Any, why: str, action: str) -> N
 
 
 def _check_pairs(sent: Mapping[str, Any]) -> None:
-    """Raise where a key is there without the other that it depends on."""
+    """Raise if a key is present without the other one that it depends on."""
     values = {same_key(key): value for key, value in sent.items()}
     for key in sent:
         needed = only_with(key)

@@ -1,4 +1,4 @@
-"""How long what AWS keeps is meant to be kept."""
+"""How long AWS keeps things."""
 
 from __future__ import annotations
 

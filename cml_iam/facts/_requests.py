@@ -1,8 +1,8 @@
-"""Which condition keys requests have, under which names, and what that lets a proof assume.
+"""Which condition keys requests have, under which names, and what a proof may assume.
 
-The data is `policies/condition-keys.toml`. A wrong line there makes a false proof, so each has its
-page and every verdict lists those it used. Some keys are sent under two names, a global one and one
-of EC2's own:
+The data is `policies/condition-keys.toml`. A wrong line there makes a proof wrong, so each line
+cites its page and every verdict lists the lines it used. Some keys are sent under two names, a
+global one and one of EC2's own:
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#amazon-ec2-keys
 """
 
@@ -28,9 +28,9 @@ _EC2_KEYS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """A key with two names; those that end in a slash are completed by the key of a tag.
+    """A key with two names; names that end in a slash are followed by a tag key.
 
-    Requests to *services* (prefixes of actions) have it under both, all others under *plain* alone.
+    Requests to *services* (prefixes of actions) have both names, all others only *plain*.
     """
 
     plain: str
@@ -82,10 +82,10 @@ def every_name(key: str) -> tuple[str, ...]:
 
 @lru_cache(1 << 13)
 def names_of(key: str, action: str) -> tuple[str, ...]:
-    """Return the names under which a request for *action* has *key*, if it has it.
+    """Return the names under which a request for *action* has *key*; empty if never.
 
-    A value given under one name stands under each of them: requests to EC2 have both `ec2:Region`
-    and `aws:RequestedRegion`, those to other services `aws:RequestedRegion` alone.
+    A value given under one name appears under each of them: requests to EC2 have both `ec2:Region`
+    and `aws:RequestedRegion`, those to other services only `aws:RequestedRegion`.
     """
     pair = twins(key)
     names = every_name(key)
@@ -94,7 +94,7 @@ def names_of(key: str, action: str) -> tuple[str, ...]:
 
 
 def is_region(key: str) -> bool:
-    """Say whether *key* holds the region of the request."""
+    """Return whether *key* holds the region of the request."""
     return same_key(key) == "aws:requestedregion"
 
 
@@ -141,10 +141,10 @@ REGION: Final = "aws:requestedregion"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Assumption:
-    """Something taken for granted of all requests, which a verdict rests on; *page* says why.
+    """An assumption about all requests that a verdict rests on; *page* is the source.
 
-    *action* is the one of whose requests it is taken for granted, and is named in the text; empty
-    where that is all of them.
+    *action* is the action whose requests it is about, and is named in the text; empty if it is
+    about all requests.
     """
 
     kind: Kind
@@ -154,7 +154,7 @@ class Assumption:
     action: str = ""
 
     def of_action(self, action: str) -> Assumption:
-        """Return the same of the requests for another *action*."""
+        """Return the same assumption for the requests for another *action*."""
         if not self.action:
             return self
         return replace(self, text=self.text.replace(self.action, action), action=action)
@@ -162,10 +162,10 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """What is known of a condition key: *always* in requests, maybe about one *type* of resource.
+    """What is known of a condition key: *always* present, perhaps only for one resource *type*.
 
-    Or in all that are *signed*; *whole* and at *least* some number; never an empty list, but
-    *filled*; in requests for *actions* alone.
+    Or present in all *signed* requests; *whole*: an integer; *least*: its minimum; *filled*: never
+    an empty list; *actions*: the only actions whose requests have it.
     """
 
     name: str
@@ -187,7 +187,7 @@ def known_key(key: str) -> KnownKey | None:
 def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
     """Return why requests for *action* never have *key*, or None if they may.
 
-    *keys* are those of the resource type, where the service reference is exact.
+    *keys* are those of the resource type, if the service reference is exact.
     """
     name = same_key(key)
     known = _known().get(name)
@@ -209,9 +209,9 @@ def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
 
 
 def under_names(key: str, action: str) -> Assumption | None:
-    """Return what is taken for granted of the names under which requests for *action* have *key*.
+    """Return the assumption about the names under which requests for *action* have *key*.
 
-    None for a key that has one name only.
+    None for a key with only one name.
     """
     pair = twins(key)
     if pair is None:
@@ -226,13 +226,13 @@ def under_names(key: str, action: str) -> Assumption | None:
 
 @cache
 def singular_actions() -> tuple[str, ...]:
-    """Return the actions whose requests have a key that those of their service's others lack."""
+    """Return the actions whose requests have a key that no other action of their service has."""
     return tuple(dict.fromkeys(name for known in _known().values() for name in known.actions))
 
 
 @cache
 def only_with(key: str) -> tuple[str, str, Assumption] | None:
-    """Return the other key, and its value, without which a request never has *key*."""
+    """Return the other key, and its value, that every request with *key* also has."""
     for entry in _data()["with"]:
         if same_key(entry["name"]) == same_key(key):
             text = f"a request has {entry['name']} only if {entry['other']} is {entry['value']}"
@@ -243,7 +243,7 @@ def only_with(key: str) -> tuple[str, str, Assumption] | None:
 
 @cache
 def id_of(key: str, kind: str) -> Assumption | None:
-    """Return why *key* holds the id in the ARN of a resource of the type *kind*, if it does."""
+    """Return why *key* holds the id in the ARN of a resource of the type *kind*, or None."""
     for entry in _data()["id"]:
         if same_key(entry["name"]) == same_key(key) and entry["type"] == kind:
             text = f"{entry['name']} is the id in the ARN of the {kind}"
@@ -252,7 +252,7 @@ def id_of(key: str, kind: str) -> Assumption | None:
 
 
 def region_is_of_resource(action: str) -> str | None:
-    """Return the page by which the region in a resource's ARN is the request's, if it is."""
+    """Return the page saying that the request's region is that of the resource's ARN, or None."""
     for entry in _data()["region"]:
         if _prefix(action) == entry["service"]:
             apart = {each.lower() for each in entry["except"]}
@@ -261,7 +261,7 @@ def region_is_of_resource(action: str) -> str | None:
 
 
 def region_of_endpoint(action: str) -> Assumption | None:
-    """Return why requests for *action* go to the first region of their partition, if they do."""
+    """Return why requests for *action* go to the first region of their partition, or None."""
     for entry in _data()["global"]:
         apart = {each.lower() for each in entry["except"]}
         if _prefix(action) == entry["service"] and action.lower() not in apart:

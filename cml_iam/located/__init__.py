@@ -1,4 +1,4 @@
-"""JSON, YAML and TOML read with positions, and checked by JSON Schema in words and with places."""
+"""JSON, YAML and TOML with positions, validated by JSON Schema with readable messages."""
 
 from cml_iam.located._json import parse_json
 from cml_iam.located._schema import did_you_mean, located_problems, schema_problems

@@ -1,8 +1,8 @@
-"""Say yes to a value that a JSON Schema accepts, in a fraction of the time of `jsonschema`.
+"""Recognize values that a JSON Schema accepts, much faster than `jsonschema`.
 
-Most documents are right, and for those nothing has to be explained; importing `jsonschema` alone
-takes longer than all else a command does. What this does not know is left to `jsonschema`, as is
-every no.
+Most documents are valid and need no explanation; importing `jsonschema` alone takes longer than
+everything else a command does. Whatever this module does not know is left to `jsonschema`, as is
+every rejection.
 https://json-schema.org/draft/2020-12/json-schema-validation
 """
 
@@ -16,11 +16,11 @@ Schema = Mapping[str, Any]
 
 
 class _UnknownError(Exception):
-    """The schema says something that is not known here."""
+    """The schema uses something that this module does not know."""
 
 
 def accepts(value: Any, schema: Schema) -> bool:
-    """Say whether *schema* certainly accepts *value*; False is "no" or "cannot tell"."""
+    """Return whether *schema* certainly accepts *value*; False means no or unknown."""
     try:
         return _accepts(value, schema, schema)
     except _UnknownError:

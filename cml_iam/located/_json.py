@@ -1,8 +1,8 @@
-"""JSON whose every value knows where it stands.
+"""JSON with the position of every value.
 
-The standard library's parser keeps no positions, and a finding without a place sends its reader
-searching; so policies are read by this one. It is strict JSON (RFC 8259) with one addition:
-a name used twice in one object is an error, as it is for IAM.
+The standard library's parser keeps no positions, and a finding without a place makes its reader
+search, so policies are parsed by this module. It accepts strict JSON (RFC 8259) with one
+difference: a name used twice in one object is an error, as it is for IAM.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class _Parser:
                 return elements, at
 
     def _next(self, at: int, close: str) -> tuple[int, bool]:
-        """Step over the comma or the closing bracket at *at*; say whether it closed."""
+        """Step over the comma or closing bracket at *at*; return whether it was the bracket."""
         at = self._space(at)
         here = self.text[at : at + 1]
         if here == close:

@@ -1,6 +1,6 @@
-"""Say what JSON Schema finds wrong, in words and with the place.
+"""Report JSON Schema violations in words and with places.
 
-Schemas may carry `x-problem`, the words for a failed combination (`oneOf`, `not`, `pattern` …),
+Schemas may carry `x-problem`, the message for a failed combination (`oneOf`, `not`, `pattern` …),
 because "is not valid under any of the given schemas" helps nobody.
 """
 
@@ -32,9 +32,9 @@ _JSON_TYPES = {
 
 
 def schema_problems(value: Any, schema: Mapping[str, Any], place: Locate) -> tuple[Problem, ...]:
-    """Return everything *schema* finds wrong with *value*, in the order of the document.
+    """Return everything *schema* finds wrong with *value*, in document order.
 
-    *place* finds the place of a path (of its name where the second argument is true).
+    *place* returns the place of a path (of its name if the second argument is true).
     """
     if accepts(value, schema):
         return ()
@@ -46,7 +46,7 @@ def schema_problems(value: Any, schema: Mapping[str, Any], place: Locate) -> tup
 
 
 def located_problems(located: Located, schema: Mapping[str, Any]) -> tuple[Problem, ...]:
-    """Return everything *schema* finds wrong with a document that was parsed with positions."""
+    """Return everything *schema* finds wrong with a document parsed with positions."""
     return schema_problems(
         located.value,
         schema,
@@ -55,7 +55,7 @@ def located_problems(located: Located, schema: Mapping[str, Any]) -> tuple[Probl
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """Return a remedy naming the closest of *known*, if any is close; case does not count."""
+    """Return a remedy naming the closest of *known*, ignoring case, or None."""
     from difflib import get_close_matches
 
     by_case = {candidate.lower(): candidate for candidate in known}
@@ -145,7 +145,7 @@ def _shown(value: Any) -> str:
 
 
 def _written(value: Any) -> str:
-    """Return *value* as JSON and TOML write it, which is not always as Python does."""
+    """Return *value* as JSON and TOML write it, which can differ from Python."""
     if value is None or isinstance(value, str | bool):
         return json.dumps(value, ensure_ascii=False)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,4 +1,4 @@
-"""A parsed document that knows where each of its values stands."""
+"""A parsed document with the position of each of its values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A named text, and where its lines begin."""
+    """A named text, and the offsets of its lines."""
 
     name: str
     text: str = field(repr=False)
@@ -52,12 +52,12 @@ class Located:
     names: Mapping[Path, Span] = field(repr=False)
 
     def place(self, path: Path = ()) -> Place:
-        """Return where the value at *path* begins, or its nearest enclosing value."""
+        """Return the start of the value at *path*, or of its nearest enclosing value."""
         while path and path not in self.values:
             path = path[:-1]
         return self.source.place(self.values[path].start)
 
     def name_place(self, path: Path) -> Place:
-        """Return where the name of the member at *path* begins."""
+        """Return the start of the name of the member at *path*."""
         span = self.names.get(path)
         return self.source.place(span.start) if span else self.place(path)

@@ -1,7 +1,7 @@
-"""TOML whose every value knows where it stands.
+"""TOML with the position of every value.
 
-`tomllib` reads the values and judges the syntax; this walks the same text for the positions.
-So the walk may trust the syntax, and only has to find where things begin.
+`tomllib` parses the values and checks the syntax; this module walks the same text for positions.
+The walk may rely on valid syntax and only has to find where things begin.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ _WHERE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\
 def parse_toml(text: str, name: str = "<text>") -> Located:
     """Parse *text*, called *name* in messages.
 
-    Raises DocumentError with the place of the first syntax error, and for nesting, keys and numbers
-    that no configuration has, on which the parser would spend time or depth without a bound.
+    Raises DocumentError with the place of the first syntax error, and for excessive nesting, keys
+    and numbers, on which the parser would spend unlimited time or stack.
     """
     import tomllib
 
@@ -67,9 +67,9 @@ def parse_toml(text: str, name: str = "<text>") -> Located:
 
 
 def _check_bounds(source: Source) -> None:
-    """Raise DocumentError for what is nested, or long, beyond all use, before anything parses it.
+    """Raise DocumentError for excessive nesting or length, before anything parses the text.
 
-    Each character is read once, whatever the syntax.
+    Reads each character once, whatever the syntax.
     """
     depth = 0
     for token in _TOKEN.finditer(source.text):
@@ -134,7 +134,7 @@ class _Walk:
         return path, at
 
     def _resolve(self, keys: Path) -> Path:
-        """Return the path *keys* mean here: an array of tables stands for its last element."""
+        """Return the real path of *keys*: an array of tables stands for its last element."""
         path: Path = ()
         for key in keys:
             path = (*path, key)

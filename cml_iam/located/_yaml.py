@@ -1,8 +1,8 @@
-"""YAML whose every value knows where it stands.
+"""YAML with the position of every value.
 
-Plain values are read as JSON would read them: a date stays the text it is, as `Version: 2012-10-17`
-asks, and so do `yes`, `on` and an account number with a leading zero. A local tag, `!Sub text`, is
-an object with this one member: `{"!Sub": "text"}`.
+Plain scalars are read as JSON would: a date stays a string, as `Version: 2012-10-17` requires, and
+so do `yes`, `on` and an account number with a leading zero. A local tag, `!Sub text`, becomes an
+object with one member: `{"!Sub": "text"}`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def parse_yaml(text: str, name: str = "<text>") -> tuple[Located, ...]:
     """Parse every document of *text*, called *name* in messages.
 
     Raises DocumentError with the place of the first syntax error, or of every repeated name, and
-    for a text that is too large, too deep, or grows too far by its aliases.
+    for a text that is too large, nested too deeply, or expanded too far by aliases.
     """
     import yaml
 
@@ -61,7 +61,7 @@ def parse_yaml(text: str, name: str = "<text>") -> tuple[Located, ...]:
 
 
 def _refuse_depth(events: Any, source: Source) -> None:
-    """Raise DocumentError before a reader that calls itself meets brackets without end."""
+    """Raise DocumentError before a recursive parser meets endless brackets."""
     depth = 0
     for event in events:
         kind = type(event).__name__

@@ -1,4 +1,4 @@
-"""What a policy document is: parsed with positions, compared, measured; ARNs and wildcards."""
+"""Policy documents: parsed with positions, compared, measured; ARNs and wildcards."""
 
 from cml_iam.located import (
     Located,

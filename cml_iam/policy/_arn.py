@@ -22,7 +22,7 @@ class Arn:
 
     @classmethod
     def parse(cls, text: str) -> Arn:
-        """Return the fields of *text*; raises InputError when it is no ARN."""
+        """Return the fields of *text*; raises InputError if it is not an ARN."""
         fields = text.split(":", ARN_FIELDS - 1)
         if len(fields) != ARN_FIELDS or fields[0] != "arn":
             raise InputError(f"not an ARN: `{text}`", remedy="an ARN has six fields: arn:aws:…")
@@ -35,6 +35,6 @@ class Arn:
 
     @property
     def type(self) -> str:
-        """The resource type of EC2 and IAM ARNs, `instance` of `instance/i-1`; else empty."""
+        """The resource type of EC2 and IAM ARNs, `instance` of `instance/i-1`; otherwise empty."""
         kind, slash, _ = self.resource.partition("/")
         return kind if slash else ""

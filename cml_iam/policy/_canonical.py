@@ -1,6 +1,6 @@
-"""Documents compared by meaning, and measured as AWS measures them.
+"""Compare documents by meaning, and measure them as AWS does.
 
-IAM gives lists back in another order and single elements as lists or bare, so texts differ where
+IAM returns lists in a different order and single elements as lists or bare, so texts differ where
 nothing changed (a well-known source of false drift).
 """
 
@@ -24,10 +24,10 @@ def policy_size(text: str) -> int:
 
 
 def canonical(document: PolicyDocument) -> str:
-    """Return one text for all documents that say the same in another order or spelling.
+    """Return the same text for all documents that differ only in order or spelling.
 
-    Order of statements and of lists, single or list form, and the case of actions, operators and
-    condition keys do not count; Sids do, because people refer to statements by them.
+    The order of statements and of lists, single or list form, and the case of actions, operators
+    and condition keys do not count. Sids do, because people refer to statements by them.
     """
     statements = sorted(
         (_canonical_statement(each) for each in document.statements), key=json.dumps
@@ -36,7 +36,7 @@ def canonical(document: PolicyDocument) -> str:
 
 
 def same_meaning(one: PolicyDocument, other: PolicyDocument) -> bool:
-    """Say whether two documents differ in order and spelling only."""
+    """Return whether two documents differ only in order and spelling."""
     return canonical(one) == canonical(other)
 
 

@@ -30,7 +30,7 @@ _WRAP: Final = 'wrap it: {"Version": "2012-10-17", "Statement": [ … ]}'
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One operator applied to one condition key; *operator* and *key* as written."""
+    """One operator applied to one condition key; *operator* and *key* as written in the policy."""
 
     operator: str
     key: str
@@ -39,7 +39,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Principals:
-    """A `Principal` or `NotPrincipal`: *everyone* for `"*"`, else ids by kind (`AWS` …)."""
+    """A `Principal` or `NotPrincipal`: *everyone* for `"*"`, otherwise ids by kind (`AWS` …)."""
 
     everyone: bool
     ids: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -47,7 +47,7 @@ class Principals:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement; an element it does not have is None. *index* counts from 0."""
+    """One statement; missing elements are None. *index* counts from 0."""
 
     index: int
     effect: Effect
@@ -68,7 +68,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class PolicyDocument:
-    """A policy document; *name* is where it came from: a file, or a policy's name in IAM.
+    """A policy document; *name* is its source: a file, or a policy's name in IAM.
 
     *located* holds the parsed text with its positions, if there was a text.
     """
@@ -85,7 +85,7 @@ class PolicyDocument:
         return ("Statement",) if single else ("Statement", statement.index)
 
     def place(self, statement: Statement, *element: str | int) -> Place | None:
-        """Return where *statement*, or the *element* of it at that path, stands."""
+        """Return the place of *statement*, or of the *element* of it at that path."""
         if self.located is None:
             return None
         path = (*self.path(statement), *element)
@@ -93,9 +93,9 @@ class PolicyDocument:
 
 
 def parse_policy(text: str, name: str = "<policy>") -> PolicyDocument:
-    """Read the policy document *text*, called *name* in messages.
+    """Parse the policy document *text*, called *name* in messages.
 
-    Raises DocumentError with every problem of its grammar and the places.
+    Raises DocumentError with every grammar problem and its place.
     """
     located = parse_json(text, name)
     problems = grammar_problems(located)
@@ -105,12 +105,12 @@ def parse_policy(text: str, name: str = "<policy>") -> PolicyDocument:
 
 
 def build_policy(located: Located) -> PolicyDocument:
-    """Return the document of a parsed text in which `grammar_problems` found nothing."""
+    """Return the document of a parsed text for which `grammar_problems` returned nothing."""
     return _build(located.value, located.source.name, located)
 
 
 def load_policy(source: PolicyDocument | str | Mapping[str, Any], name: str = "") -> PolicyDocument:
-    """Return *source* as a document, whether it is one, a JSON text, or parsed JSON.
+    """Return *source* as a document: it may be a document, JSON text, or parsed JSON.
 
     Raises DocumentError as `parse_policy` does.
     """
@@ -125,7 +125,7 @@ def load_policy(source: PolicyDocument | str | Mapping[str, Any], name: str = ""
 
 
 def grammar_problems(located: Located) -> tuple[Problem, ...]:
-    """Return every way in which the parsed text breaks the grammar of policies."""
+    """Return every violation of the policy grammar in the parsed text."""
     value = located.value
     if isinstance(value, dict) and "Effect" in value and "Statement" not in value:
         return (Problem("this is a statement, not a policy", located.place(), _WRAP),)
@@ -141,7 +141,7 @@ def policy_schema() -> dict[str, Any]:
 
 
 def scalar_text(value: Any) -> str:
-    """Return how IAM reads a JSON scalar as a value: `true` is "true", 10 is "10"."""
+    """Return a JSON scalar as the string IAM reads: `true` is "true", 10 is "10"."""
     if isinstance(value, str):
         return value
     return json.dumps(value)
@@ -197,7 +197,7 @@ def _principals(raw: Any) -> Principals | None:
 def attachment_problems(document: PolicyDocument) -> tuple[Problem, ...]:
     """Return why IAM would not attach *document* to a principal, as policy or as boundary.
 
-    What a principal may do names no principal and says on which resources.
+    An identity-based policy names no principal and must name its resources.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
     """

@@ -1,4 +1,4 @@
-"""JSON that is no policy, told by what it is, so that nobody reads faults into it."""
+"""Recognize JSON that is not a policy, so that it is not reported as a faulty one."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _VERSIONS: Final = ("2012-10-17", "2008-10-17")
 
 
 def other_document(value: Any, *, named: bool) -> str | None:
-    """Return what the parsed JSON *value* is instead of a policy, None where it may be one.
+    """Return what the parsed JSON *value* is instead of a policy; None if it may be one.
 
-    A file that is *named*, not met in a folder, is meant to be a policy: it is one unless it is
-    plainly something else.
+    A file that is *named*, not found in a folder, is meant to be a policy: it counts as one unless
+    it is plainly something else.
     """
     if not isinstance(value, dict):
         return None if named else "no JSON object"
@@ -41,6 +41,6 @@ def other_document(value: Any, *, named: bool) -> str | None:
 
 
 def _may_be(value: Mapping[str, Any]) -> bool:
-    """Say whether this may be a policy that lacks something, or a lone statement of one."""
+    """Return whether this may be an incomplete policy, or a single statement of one."""
     statement = "Effect" in value and ("Action" in value or "NotAction" in value)
     return statement or value.get("Version") in _VERSIONS

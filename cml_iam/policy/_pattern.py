@@ -15,10 +15,10 @@ _STARS: Final = re.compile(r"\*+")
 
 @lru_cache(1 << 13)
 def pattern_regex(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
-    """Return the expression that `fullmatch`es exactly what *pattern* stands for.
+    """Return the regular expression equivalent to *pattern*, for use with `fullmatch`.
 
-    It takes linear time for each `*` however many there are: the first place where the text
-    between two of them occurs is as good as any later one, so an atomic group never goes back.
+    It takes linear time for each `*` however many there are: the first occurrence of the text
+    between two of them is as good as any later one, so an atomic group never backtracks.
     """
     first, *rest = ("".join(map(_char, run)) for run in pattern.split("*"))
     text = first
@@ -29,13 +29,13 @@ def pattern_regex(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]
 
 
 def pattern_matches(pattern: str, text: str, *, ignore_case: bool = False) -> bool:
-    """Say whether *text* is one of the texts *pattern* stands for."""
+    """Return whether *pattern* matches *text*."""
     return pattern_regex(pattern, ignore_case=ignore_case).fullmatch(text) is not None
 
 
 @lru_cache(1 << 15)
 def patterns_overlap(one: str, other: str) -> bool:
-    """Say whether some text is one that both patterns stand for."""
+    """Return whether some text matches both patterns."""
     if one == other or "*" in (one, other):
         return True
     if _apart(one, other) or _apart(one[::-1], other[::-1]):
@@ -54,7 +54,7 @@ def patterns_overlap(one: str, other: str) -> bool:
 
 
 def _apart(one: str, other: str) -> bool:
-    """Say whether a character before the first wildcard of either tells the two apart."""
+    """Return whether the two differ in a character before the first wildcard of either."""
     for a, b in zip(one, other, strict=False):
         if a in "*?" or b in "*?":
             return False
@@ -65,7 +65,7 @@ def _apart(one: str, other: str) -> bool:
 
 
 def _overlap_steps(one: str, i: int, other: str, j: int) -> list[tuple[int, int]]:
-    """Return where the two may stand after the next character, or after a `*` of nothing."""
+    """Return the next positions of both patterns after one character, or an empty `*`."""
     a, b = one[i : i + 1], other[j : j + 1]
     steps = []
     if a == "*":
@@ -78,13 +78,12 @@ def _overlap_steps(one: str, i: int, other: str, j: int) -> list[tuple[int, int]
 
 
 def pattern_covers(wide: str, narrow: str) -> bool:
-    """Say whether every text that *narrow* stands for is one that *wide* stands for.
+    """Return whether *wide* matches every text that *narrow* matches.
 
-    Both are patterns. Decided exactly, by walking the two together over the sets of positions
-    *wide* may stand at: after a `*` of *narrow*, `wide` must accept whatever text may follow.
-
-    Patterns such as `*a????????????????` have exponentially many such sets; past MAX_STATES the
-    answer is False, "not shown to cover".
+    Both are patterns. The decision is exact: it walks the two together over the sets of positions
+    that *wide* may be at; after a `*` of *narrow*, *wide* must accept any text. Patterns such as
+    `*a????????????????` have exponentially many sets of positions; beyond MAX_STATES the answer is
+    False, "not shown to cover".
     """
     wide, narrow = _STARS.sub("*", wide), _STARS.sub("*", narrow)
     if wide in ("*", narrow):
@@ -96,7 +95,7 @@ def pattern_covers(wide: str, narrow: str) -> bool:
 def _walk(
     at: frozenset[int], narrow: str, index: int, wide: str, seen: set[tuple[frozenset[int], int]]
 ) -> bool:
-    """Depth first; *seen* holds the states already found to be covered or under way."""
+    """Search depth first; *seen* holds the states already covered or in progress."""
     pending = [(at, index)]
     while pending:
         state = pending.pop()
@@ -124,7 +123,7 @@ def _walk(
 
 
 def _letters(wide: str) -> set[str]:
-    """Every character *wide* can tell apart, and one that stands for all others."""
+    """Return every character that *wide* distinguishes, and one that stands for all others."""
     return {*wide.replace("*", "").replace("?", ""), "\0"}
 
 
@@ -141,7 +140,7 @@ def _step(positions: frozenset[int], char: str, wide: str) -> frozenset[int]:
 
 
 def _closure(positions: set[int], wide: str) -> frozenset[int]:
-    """Add the positions behind every `*`, which may stand for nothing."""
+    """Add the positions after every `*`, which may match nothing."""
     reached = set(positions)
     for position in positions:
         while position < len(wide) and wide[position] == "*":

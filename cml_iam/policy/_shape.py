@@ -1,4 +1,4 @@
-"""Requests of a kind, described as a statement describes them."""
+"""Sets of requests, described like statements."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Conditions = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Requests of a kind: one of *actions* on one of *resources*, and all of *conditions* hold.
+    """A set of requests: one of *actions* on one of *resources*, with all *conditions* met.
 
     *conditions* are those of a statement: `{"StringEquals": {"aws:RequestedRegion": "…"}}`.
-    *not_actions* and *not_resources* are what a statement's NotAction and NotResource are.
+    *not_actions* and *not_resources* correspond to NotAction and NotResource.
     """
 
     actions: Sequence[str] = ("*",)
@@ -26,9 +26,9 @@ class Shape:
 
 
 def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
-    """Return all of *conditions* as one.
+    """Combine *conditions* into one that requires all of them.
 
-    A key that an operator tests twice is written in another case, because case does not count.
+    If an operator tests a key twice, the key is written in a different case, which does not count.
     """
     result: Conditions = {}
     for condition in conditions:
@@ -42,6 +42,6 @@ def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
 
 
 def _in_other_letters(name: str) -> str:
-    """Return *name* in the next choice of upper and lower case, as binary numbers are counted."""
+    """Return *name* in the next combination of upper and lower case, like a binary counter."""
     at = next((n for n, char in enumerate(name) if char.islower()), len(name))
     return name[:at].lower() + name[at : at + 1].upper() + name[at + 1 :]
