@@ -11,7 +11,7 @@ from cml_iam._version import __version__
 from cml_iam.aws._errors import as_error, botocore_errors
 from cml_iam.aws._reading import leave_unread
 from cml_iam.aws._secrets import redact, silence, unwrap, wrap
-from cml_iam.aws._session import configured_region, make_session, session_like
+from cml_iam.aws._session import configured_region, make_session, need_operation, session_like
 from cml_iam.aws._source import Source, load_credentials, source_in
 from cml_iam.aws.port import Identity, is_read
 from cml_iam.facts import first_region, known_regions, meant_region, partition_of
@@ -163,7 +163,7 @@ class _RealAws:
         self._guard(service, operation, parameters)
         secrets: list[str] = []
         plain = unwrap(parameters, secrets)
-        client = self._client(service, region, once)
+        client = self._client(service, operation, region, once)
         try:
             answer = getattr(client, operation)(**plain)
         except botocore_errors() as error:
@@ -187,7 +187,7 @@ class _RealAws:
         self._guard(service, operation, parameters)
         secrets: list[str] = []
         plain = parameters if service in _LARGE else unwrap(parameters, secrets)
-        client = self._client(service, region, once=False)
+        client = self._client(service, operation, region, once=False)
         try:
             _check_key(client, operation, key)
             for page in _answers(client, operation, plain):
@@ -249,7 +249,7 @@ class _RealAws:
                 if not reads:
                     raise
 
-    def _client(self, service: str, region: str | None, once: bool) -> Any:
+    def _client(self, service: str, operation: str, region: str | None, once: bool) -> Any:
         where = region or self.region
         if where is None and service in _GLOBAL_SERVICES:
             where = _GLOBAL_REGION
@@ -257,9 +257,12 @@ class _RealAws:
         # botocore's sessions are not safe for making clients in parallel (boto3 issue 1592).
         with self._lock:
             load_credentials(self.session)  # here, so that a failing provider is explained
-            if key not in self._clients:
-                self._clients[key] = self._make_client(service, where, once)
-            return self._clients[key]
+            client = self._clients.get(key)
+            if client is None or (service == "ec2" and not hasattr(client, operation)):
+                if service == "ec2":
+                    need_operation(self.session, operation)
+                client = self._clients[key] = self._make_client(service, where, once)
+            return client
 
     def _make_client(self, service: str, region: str | None, once: bool) -> Any:
         from botocore.config import Config

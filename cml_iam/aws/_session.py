@@ -12,6 +12,8 @@ from cml_iam.aws._reading import reader
 from cml_iam.aws._secrets import silence
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from cml_iam.aws.port import Session
     from cml_iam.secret import Secret
 
@@ -72,6 +74,78 @@ class _Given:
         return self._session.get_credentials()
 
 
+EC2_OPERATIONS: Final = (
+    "create_tags",
+    "delete_tags",
+    "describe_images",
+    "describe_instance_status",
+    "describe_instances",
+    "describe_regions",
+    "describe_tags",
+    "run_instances",
+    "start_instances",
+    "stop_instances",
+    "terminate_instances",
+)
+"""What is called of EC2. An operation that is missing here works, and costs a second reading."""
+
+
+class _Models:
+    """botocore's `load_service_model`; of EC2 it keeps the operations that are called.
+
+    Its model describes 790 operations in 14 MB, and every client of it holds a method for each,
+    1.4 MB for each region: half of the memory of a service that calls eleven of them.
+    """
+
+    def __init__(self, loader: Any, fresh: Callable[[], Any]) -> None:
+        self._load = loader.load_service_model
+        self._fresh = fresh
+        self._operations = set(EC2_OPERATIONS)
+        self._ec2: dict[str | None, dict[str, Any]] = {}
+
+    def __call__(self, service_name: str, type_name: str, api_version: str | None = None) -> Any:
+        if (service_name, type_name) != ("ec2", "service-2"):
+            return self._load(service_name, type_name, api_version)
+        if api_version not in self._ec2:
+            # The loader that reads it whole would keep it so.
+            whole = self._fresh().load_service_model(service_name, type_name, api_version)
+            self._ec2[api_version] = _part(whole, self._operations)
+        return self._ec2[api_version]
+
+    def need(self, operation: str) -> None:
+        """Have models loaded from now on describe the *operation* of EC2, too."""
+        if operation not in self._operations:
+            self._operations.add(operation)
+            self._ec2.clear()
+
+
+def _part(model: dict[str, Any], operations: Collection[str]) -> dict[str, Any]:
+    """Return of *model* the *operations*, named as methods are, and the shapes that these reach."""
+    from botocore import xform_name
+
+    kept = {name: o for name, o in model["operations"].items() if xform_name(name) in operations}
+    shapes: dict[str, Any] = {}
+    pending = [
+        part["shape"]
+        for operation in kept.values()
+        for part in (operation.get("input"), operation.get("output"), *operation.get("errors", ()))
+        if part
+    ]
+    while pending:
+        name = pending.pop()
+        if name not in shapes:
+            shape = shapes[name] = model["shapes"][name]
+            parts = (shape.get("member"), shape.get("key"), shape.get("value"))
+            parts += tuple(shape.get("members", {}).values())
+            pending += [part["shape"] for part in parts if part]
+    return {**model, "operations": kept, "shapes": shapes}
+
+
+def need_operation(session: Any, operation: str) -> None:
+    """Have clients of EC2 that *session* makes from now on know *operation*."""
+    session.get_component("data_loader").load_service_model.need(operation)
+
+
 @cache
 def _loader(data_path: str | None) -> Any:
     """Return the loader of botocore's models, shared by the process: EC2's takes half a second."""
@@ -81,6 +155,7 @@ def _loader(data_path: str | None) -> Any:
     # For each kind of file it would walk the folders of 430 services to know whether one is there;
     # that one is not shows when it is read, by an error of the same class.
     vars(loader)["list_available_services"] = lambda _: _Every()
+    vars(loader)["load_service_model"] = _Models(loader, lambda: create_loader(data_path))
     return loader
 
 

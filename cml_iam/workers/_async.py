@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -28,6 +27,8 @@ def _in_thread(
     async def run(
         self: AsyncWorkerManager, /, *arguments: Arguments.args, **named: Arguments.kwargs
     ) -> Answer:
+        import asyncio  # 3 MB, which who awaits has, and a command does not need
+
         call = partial(method, self.manager, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self.executor, call)
 

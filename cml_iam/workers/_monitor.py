@@ -94,6 +94,14 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
+class _Use:
+    """How busy the running workers are: of late, and over the hours before."""
+
+    recent: Mapping[str, Utilization]
+    trends: Mapping[str, Utilization]
+
+
+@dataclass(frozen=True, slots=True)
 class _Condition:
     """How the running workers are: EC2's status checks, and what CML says where those pass."""
 
@@ -159,19 +167,19 @@ class Monitor:
         usage = self._usage.get(0.0)
         condition = self._condition.get(0.0).value or _Condition({}, {})
         identity = self._identity.get(_left(until)).value if self._identity else None
-        trends = usage.value or {}
+        use = usage.value or _Use({}, {})
         permissions = self._permissions.get(0.0).value if report.connected else None
         return Watched(
             report,
             self.regions,
             permissions or (),
             fleet.value,
-            {each: trends[each].since(trends[each].end - RECENT) for each in trends},
+            use.recent,
             self._now() - timedelta(seconds=age),
             self._at(fleet),
             self._at(usage),
             fleet.error.message if fleet.error and report.connected else "",
-            trends,
+            use.trends,
             condition.statuses,
             condition.cml,
             identity,
@@ -226,10 +234,12 @@ class Monitor:
         manager = self._registered()
         return list_fleet(self.regions, lambda each: manager.get_all_instances(region=each))
 
-    def _measure(self) -> Mapping[str, Utilization]:
+    def _measure(self) -> _Use:
         running = self._running()
         manager = self._registered()
-        return manager.get_utilization_of(running, window=TREND, metric_data=self._metric_data)
+        trends = manager.get_utilization_of(running, window=TREND, metric_data=self._metric_data)
+        recent = {id_: trend.since(trend.end - RECENT) for id_, trend in trends.items()}
+        return _Use(recent, trends)
 
     def _running(self) -> list[Worker]:
         listing = self._fleet.get(self._patience).value

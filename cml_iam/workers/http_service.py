@@ -8,8 +8,9 @@ import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hmac import compare_digest
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,9 @@ from cml_iam.workers._exposition import exposition
 from cml_iam.workers._page import fleet_page
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
+
     from cml_iam.report import Page
     from cml_iam.workers._monitor import Monitor
 
@@ -31,7 +35,8 @@ MOST_CONNECTIONS: Final = 128
 REQUEST_SECONDS: Final = 10.0
 """From connecting until the whole answer is read: a probe that waits longer would have given up."""
 
-PAGE_SECONDS: Final = 1.0
+KEPT_SECONDS: Final = 1.0
+"""How long the page and the metrics are answered as they were made: 200 workers take a while."""
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -45,11 +50,43 @@ _HEADERS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Body:
+    """What is answered, of which media type, with which headers of its own."""
+
+    content: bytes
+    media_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class _Reader:
     """A connection: whose it is, and since when (by the monotonic clock)."""
 
     address: str
     since: float
+
+
+class _Kept:
+    """What *make* returns, made once in `KEPT_SECONDS` at most, for however many ask.
+
+    It is made in the one thread of *maker*: each thread that makes a page of 200 workers keeps the
+    memory for that, and there is a thread for each reader.
+    """
+
+    def __init__(self, make: Callable[[], _Body], maker: Executor) -> None:
+        self._make = make
+        self._maker = maker
+        self._lock = Lock()
+        self._body: _Body | None = None
+        self._made_at = 0.0
+
+    def get(self) -> _Body:
+        """Return it; who asks meanwhile waits for the same one."""
+        with self._lock:
+            now = time.monotonic()
+            if self._body is None or now - self._made_at > KEPT_SECONDS:
+                self._body, self._made_at = self._maker.submit(self._make).result(), now
+            return self._body
 
 
 class _Server(ThreadingHTTPServer):
@@ -62,8 +99,10 @@ class _Server(ThreadingHTTPServer):
         self.token = token
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._readers: dict[socket.socket, _Reader] = {}  # the oldest first
-        self._page: tuple[float, Page] | None = None
-        self._lock, self._drawing = Lock(), Lock()
+        self._lock = Lock()
+        maker = ThreadPoolExecutor(1)
+        self.page = _Kept(lambda: _page_body(fleet_page(monitor.watch())), maker)
+        self.metrics = _Kept(lambda: _Body(exposition(monitor.watch()).encode(), _METRICS), maker)
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -79,14 +118,6 @@ class _Server(ThreadingHTTPServer):
         finally:
             with self._lock:
                 self._readers.pop(request, None)
-
-    def page(self) -> Page:
-        """Return the page, which is made once a second at most: 200 workers take a while."""
-        with self._drawing:
-            now = time.monotonic()
-            if self._page is None or now - self._page[0] > PAGE_SECONDS:
-                self._page = (now, fleet_page(self.monitor.watch()))
-            return self._page[1]
 
     def service_actions(self) -> None:
         """End the requests whose time is over; called twice a second."""
@@ -119,17 +150,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if not self._meant_for_us():
-            self._answer(421, _TEXT, "not a name of this server\n")
+            self._say(421, "not a name of this server")
         elif path == "/" and "text/html" in self.headers.get("Accept", ""):
             self._page()
         elif path in ("/", "/health"):
             self._health()
         elif path == "/metrics" and self._trusted():
-            self._answer(200, _METRICS, exposition(self.server.monitor.watch()))
+            self._answer(200, self.server.metrics.get())
         elif path == "/metrics":
-            self._answer(401, _TEXT, "a token is needed\n")
+            self._say(401, "a token is needed")
         else:
-            self._answer(404, _TEXT, "see /health and /metrics\n")
+            self._say(404, "see /health and /metrics")
 
     do_HEAD = do_GET  # noqa: N815 - the name http.server calls
 
@@ -137,26 +168,24 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer what http.server finds wrong in a request; an unknown method is 405."""
         self.request_version = "HTTP/1.0"  # a request without a version would get no headers
         if code == HTTPStatus.NOT_IMPLEMENTED:
-            self._answer(405, _TEXT, "only GET and HEAD\n", {"Allow": "GET, HEAD"})
+            self._say(405, "only GET and HEAD", {"Allow": "GET, HEAD"})
         else:
-            self._answer(code, _TEXT, f"{HTTPStatus(code).phrase.lower()}\n")
+            self._say(code, HTTPStatus(code).phrase.lower())
         self.close_connection = True
 
     def _page(self) -> None:
         """Answer 200 whatever it shows: programs ask /health."""
         if self._trusted():
-            page = self.server.page()
-            policy = {_POLICY: f"{page.policy}; frame-ancestors 'none'"}
-            self._answer(200, "text/html; charset=utf-8", page.text, policy)
+            self._answer(200, self.server.page.get())
         else:
             # A browser asks its user: any name, and the token as the password.
-            ask = {"WWW-Authenticate": 'Basic realm="cml-iam"'}
-            self._answer(401, _TEXT, "a token is needed\n", ask)
+            self._say(401, "a token is needed", {"WWW-Authenticate": 'Basic realm="cml-iam"'})
 
     def _health(self) -> None:
         report = self.server.monitor.report()
         told = report.as_json() if self._trusted() else {"status": report.as_json()["status"]}
-        self._answer(200 if report.ok else 503, "application/json", json.dumps(told) + "\n")
+        content = f"{json.dumps(told)}\n".encode()
+        self._answer(200 if report.ok else 503, _Body(content, "application/json"))
 
     def _trusted(self) -> bool:
         token = self.server.token
@@ -181,21 +210,26 @@ class _Handler(BaseHTTPRequestHandler):
         name = named.rsplit(":", 1)[0] if not named.endswith("]") else named
         return self.server.token is not None or name.strip("[]").lower() in (*LOOPBACK, "")
 
-    def _answer(
-        self, status: int, kind: str, text: str, more: dict[str, str] | None = None
-    ) -> None:
-        body = text.encode()
+    def _say(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        self._answer(status, _Body(f"{text}\n".encode(), _TEXT, headers or {}))
+
+    def _answer(self, status: int, body: _Body) -> None:
         self.send_response(status)
-        for name, value in (_HEADERS | (more or {})).items():
+        for name, value in {**_HEADERS, **body.headers}.items():
             self.send_header(name, value)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", body.media_type)
+        self.send_header("Content-Length", str(len(body.content)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body.content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
         """Log no request: the log is for the state of EC2."""
+
+
+def _page_body(page: Page) -> _Body:
+    policy = {_POLICY: f"{page.policy}; frame-ancestors 'none'"}
+    return _Body(page.text.encode(), "text/html; charset=utf-8", policy)
 
 
 def make_server(monitor: Monitor, host: str, port: int, token: str | None) -> ThreadingHTTPServer:
