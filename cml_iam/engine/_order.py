@@ -31,7 +31,10 @@ IMPLICIT_DENY: Final = "implicitDeny"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Policies of one *kind*: one must allow. *level* counts organization levels from 1."""
+    """Policies of one *kind*, one of which must allow.
+
+    *level* is the level of an organization, counted from 1.
+    """
 
     kind: PolicyType
     statements: tuple[CompiledStatement, ...]

@@ -1,13 +1,13 @@
-"""Judge policies: what AWS refuses, what has no effect, what lets the caller do more than meant.
+"""Judge policies: find what AWS refuses, what has no effect, and what allows more than intended.
 
     for finding in lint_text(text, "policy.json"):
         print(finding.place, finding.severity.word, finding.rule, finding.message)
 
-Each rule is a small function in one of these files and a line in the table `RULES`; a new one is
-a function, a line, its cases under `tests/lint/cases`, and what `policy rules ID` prints: a text in
-`explanations.json` and two documents in `examples`.
+Each rule is a small function in one of these files and a line in the table `RULES`. A new rule
+needs a function, a line, cases under `tests/lint/cases`, and the output of `policy rules ID`: a
+text in `explanations.json` and two documents in `examples`.
 
-What only names findings loads no rules: those are imported when they are asked for.
+The rules are imported on first use, so that code which only handles findings does not load them.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What is allowed more widely than it is likely meant."""
+"""Advice on permissions that are probably wider than intended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALL_ROLES: Final = ("arn", "*", "iam", "", "*", "role/*")
 
 
 def unrestricted_write(subject: Subject) -> Iterator[Found]:
-    """Yield changes allowed on every resource, without a condition."""
+    """Yield write actions allowed on every resource without a condition."""
     if subject.kind != "identity":
         return
     for item in subject.allows:
@@ -43,7 +43,7 @@ def unrestricted_write(subject: Subject) -> Iterator[Found]:
 
 
 def everything(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for whatever there is, or for whatever is not listed."""
+    """Yield Allows of all actions, or of all actions not listed."""
     if subject.kind != "identity" or _capped(subject):
         return
     for item in subject.allows:
@@ -68,7 +68,7 @@ def everything(subject: Subject) -> Iterator[Found]:
 
 
 def service_wide(subject: Subject) -> Iterator[Found]:
-    """Yield Allows of every action of a service."""
+    """Yield Allows of all actions of a service."""
     if subject.kind != "identity" or _capped(subject):
         return
     for item in subject.allows:
@@ -84,12 +84,12 @@ def service_wide(subject: Subject) -> Iterator[Found]:
 
 
 def _denied(subject: Subject, action: Action) -> bool:
-    """Say whether a Deny beside it may restrict *action*."""
+    """Return whether another statement's Deny may restrict *action*."""
     return any(not item.allows for item in subject.concerning(action))
 
 
 def _capped(subject: Subject) -> bool:
-    """Say whether a Deny refuses whatever is not listed."""
+    """Return whether a Deny refuses everything not listed."""
     return any(
         item.statement.not_action is not None
         and _everywhere(item)
@@ -103,13 +103,13 @@ def _everywhere(item: Item) -> bool:
 
 
 def _for_services(item: Item) -> str:
-    """Name what gives services rights, of all that NotAction leaves."""
+    """Name the actions left by NotAction that give permissions to services."""
     left = [name for name in (TO_SERVICES, LINKED) if item.compiled.matches_action(name)]
     return f"; {listed(left)} {'are' if len(left) > 1 else 'is'} among them" if left else ""
 
 
 def pass_any_role(subject: Subject) -> Iterator[Found]:
-    """Yield iam:PassRole on every role: whoever may launch then has the rights of any of them."""
+    """Yield iam:PassRole on every role: whoever may launch then gains the rights of any role."""
     for item, roles, place in _on_every_role(subject, TO_SERVICES):
         yield Found(
             f"{roles} may be passed to a service: with RunInstances that is the rights of any role "
@@ -121,7 +121,7 @@ def pass_any_role(subject: Subject) -> Iterator[Found]:
 
 
 def linked_roles(subject: Subject) -> Iterator[Found]:
-    """Yield iam:CreateServiceLinkedRole for whatever service there is."""
+    """Yield iam:CreateServiceLinkedRole for all services."""
     for item, roles, place in _on_every_role(subject, LINKED):
         if any(each.condition.key.lower() == "iam:awsservicename" for each in item.asked):
             continue
@@ -134,7 +134,7 @@ def linked_roles(subject: Subject) -> Iterator[Found]:
 
 
 def _on_every_role(subject: Subject, action: str) -> Iterator[tuple[Item, str, Place | None]]:
-    """Yield Allows that name *action* for every role of an account: which roles, and where."""
+    """Yield Allows of *action* on every role of an account: which roles, and where."""
     for item in subject.allows if subject.kind == "identity" else ():
         if action not in item.actions:
             continue
@@ -147,7 +147,7 @@ def _on_every_role(subject: Subject, action: str) -> Iterator[tuple[Item, str, P
 
 
 def _all_roles(text: str, item: Item) -> bool:
-    """Say whether *text* stands for every role of an account, whichever account that is."""
+    """Return whether *text* matches every role of an account, whichever account that is."""
     pattern = arn_pattern(text, variables=item.variables)
     if pattern is None or "${" in text:
         return False

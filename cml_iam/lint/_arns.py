@@ -1,4 +1,4 @@
-"""Resources that name nothing: no ARN at all, or one that no resource of AWS has.
+"""Resources that match nothing: not an ARN, or an ARN that no AWS resource has.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 """
@@ -43,7 +43,7 @@ def malformed(subject: Subject) -> Iterator[Found]:
 
 
 def incomplete(subject: Subject) -> Iterator[Found]:
-    """Yield ARNs without a region or account where every type of resource they can name has one."""
+    """Yield ARNs without a region or account that all resource types they can match have."""
     for item, text, place in _resources(subject):
         pattern = arn_pattern(text, variables=item.variables)
         if pattern is None or text == "*" or _problem(text):
@@ -61,7 +61,7 @@ def incomplete(subject: Subject) -> Iterator[Found]:
 
 
 def unknown_regions(subject: Subject) -> Iterator[Found]:
-    """Yield regions that are not in the list of AWS's regions, in ARNs and in conditions."""
+    """Yield regions in ARNs and conditions that are not in AWS's list."""
     for item, text, place in _resources(subject):
         pattern = arn_pattern(text, variables=item.variables)
         if pattern is None or pattern[1] not in (*facts.PARTITIONS, "*"):
@@ -80,7 +80,7 @@ def unknown_regions(subject: Subject) -> Iterator[Found]:
 
 
 def _is_unknown(region: str) -> bool:
-    """Say whether *region*, which may have wildcards, is none of those AWS has."""
+    """Return whether *region*, which may have wildcards, matches no region of AWS."""
     return not any(pattern_matches(region, each) for each in (*facts.all_regions(), "aws-global"))
 
 
@@ -95,17 +95,17 @@ def _unknown_region(region: str, item: Item, place: Place | None) -> Found:
 
 
 def _resources(subject: Subject) -> Iterator[tuple[Item, str, Place | None]]:
-    """Yield each element of Resource and NotResource, and where it stands."""
+    """Yield each element of Resource and NotResource, with its place."""
     for item in subject.items:
         for _, text, place in item.texts("Resource", "NotResource"):
             yield item, text, place
 
 
 def _formats(item: Item, pattern: ArnPattern, field: int) -> Iterable[ArnPattern]:
-    """Return the ARNs of the resource types that the statement's actions are about.
+    """Return the ARN formats of the resource types that the statement's actions use.
 
-    About accounts the reference is right for some services only: AWS owns documents of SSM, for
-    instance, and their ARNs have no account.
+    For accounts the reference is reliable only for some services: AWS owns SSM documents, for
+    example, and their ARNs have no account.
     """
     named = tuple(item.actions.values())
     if item.everything or item.statement.not_action is not None:
@@ -118,7 +118,7 @@ def _formats(item: Item, pattern: ArnPattern, field: int) -> Iterable[ArnPattern
 
 
 def _alike(pattern: ArnPattern, arn: ArnPattern) -> bool:
-    """Say whether the two can name the same resource, but for its region and account."""
+    """Return whether the two can match the same resource, apart from region and account."""
     return all(patterns_overlap(pattern[field], arn[field]) for field in (1, 2, 5))
 
 
@@ -141,5 +141,5 @@ def _problem(text: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Return *text* with each policy variable as one character: a colon in it parts no fields."""
+    """Return *text* with each policy variable as one character: its colons split no fields."""
     return re.sub(r"\$\{[^}]*\}", "*", text)

@@ -1,7 +1,7 @@
-"""What lint asks the proof: of one statement, of two, and of all that bear on some actions.
+"""Lint's questions to the proof: about one statement, two, or all about some actions.
 
-Policies say the same things over and over, those of one folder above all, so answers are kept by
-what the statements say.
+Policies repeat the same statements, especially those of one folder, so answers are cached by the
+content of the statements.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ KEPT: Final = 1 << 12
 def matched(
     item: Item, *, action: str | None = None, conditions: Sequence[Condition] | None = None
 ) -> Verdict:
-    """Say whether no request matches *item*: a witness is one that does.
+    """Prove that no request matches *item*; a witness is a request that does.
 
-    With *action* or *conditions*, in the place of its own.
+    *action* and *conditions*, if given, replace its own.
     """
     return _never((_alone(item, action, conditions),), _Kind())
 
 
 def always_holds(item: Item, condition: Condition) -> Verdict:
-    """Say whether *condition* holds in all requests that *item* is about without conditions."""
+    """Return whether *condition* holds in all requests that *item* without conditions matches."""
     return _within((_alone(item, None, ()),), (_alone(item, None, (condition,)),))
 
 
 def inside(item: Item, wide: Item, *, action: str, further: Sequence[Condition] = ()) -> Verdict:
-    """Say whether *wide* matches all that *item* does for *action*, and if *further* hold too."""
+    """Return whether *wide* matches all that *item* does for *action*, given *further*."""
     conditions = (*item.statement.conditions, *further)
     return _within((_alone(item, action, conditions),), (_alone(wide),))
 
 
 def beyond(items: Iterable[Item], item: Item, *, action: str) -> Request | None:
-    """Return a request for *action* that *items* allow and *item* does not match, if there is one.
+    """Return a request for *action* that *items* allow and *item* does not match, or None.
 
-    That *item* would then refuse what it matches leaves just these.
+    If *item* denied what it matches, exactly these would remain.
     """
     refusing, version = _alone(item)
     said = (*(each.said for each in items), (replace(refusing, effect="Deny"), version))
@@ -57,15 +57,15 @@ def beyond(items: Iterable[Item], item: Item, *, action: str) -> Request | None:
 
 
 def allowed(items: Iterable[Item], shape: Shape) -> Verdict:
-    """Say whether *items* never allow a request of *shape*: a witness is one that they allow."""
+    """Prove that *items* never allow a request of *shape*; a witness is one that they allow."""
     return _never(tuple(each.said for each in items), _Kind.of(shape))
 
 
 def can_be(authorizer: Authorizer, items: Iterable[Item], shape: Shape) -> bool:
-    """Say whether *items* may allow a request of *shape*: False is proved.
+    """Return whether *items* may allow a request of *shape*; False is proved.
 
-    Requests that other policies allowed are tried first, on *authorizer*: the engine on all there
-    is.
+    Requests that other policies allowed are tried first, on *authorizer*, the engine for all of
+    them.
     """
     items, kind = tuple(items), _Kind.of(shape)
     if not any(each.allows for each in items):
@@ -80,9 +80,9 @@ def can_be(authorizer: Authorizer, items: Iterable[Item], shape: Shape) -> bool:
 
 
 def owing(items: Sequence[Item], item: Item, shape: Shape) -> Request | None:
-    """Return a request of *shape* that *items* allow because of *item* alone, if there is one.
+    """Return a request of *shape* that *items* allow only because of *item*, or None.
 
-    For a Deny, one that it has a say in; *shape* must be what it leaves.
+    For a Deny, a request that it affects; *shape* must be what it leaves.
     """
     said = [each.said for each in items]
     if item.allows:
@@ -94,26 +94,26 @@ def owing(items: Sequence[Item], item: Item, shape: Shape) -> Request | None:
 def overtaken(items: Iterable[Item], tag: tuple[str, str], shape: Shape) -> tuple[Request, ...]:
     """Return calls that give a resource *tag* (key and value) and then operate it by *shape*.
 
-    One call is enough where the tag is not asked for; there are none if that is not proved.
+    One call is enough if the tag is not required; empty if it is not proved.
     """
     return _taken_over(tuple(each.said for each in items), tag, _Kind.of(shape))
 
 
 def request_of(verdict: Verdict) -> Request | None:
-    """Return the witness of *verdict*, if it has one for an action that AWS has."""
+    """Return the witness of *verdict*, if it is for an action that AWS has."""
     witness = verdict.witness
     return witness.request if witness and not witness.unlisted else None
 
 
 def sent(shape: Shape) -> Request | None:
-    """Return a request of *shape* that AWS sends, if there is one."""
+    """Return a request of *shape* that AWS sends, or None."""
     witness = _sent(_Kind.of(shape)).witness
     return witness.request if witness else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A kind of requests as a key of the answers; see `Shape`."""
+    """A set of requests as a cache key; see `Shape`."""
 
     actions: tuple[str, ...] = ("*",)
     resources: tuple[str, ...] = ("*",)
@@ -138,7 +138,7 @@ class _Kind:
 def _alone(
     item: Item, action: str | None = None, conditions: Sequence[Condition] | None = None
 ) -> Said:
-    """Return *item* as an Allow, with *action* or *conditions* in the place of its own."""
+    """Return *item* as an Allow; *action* and *conditions*, if given, replace its own."""
     statement, version = item.said
     if action is not None:
         statement = replace(statement, action=(action,), not_action=None)
@@ -155,7 +155,7 @@ def _never(said: tuple[Said, ...], kind: _Kind) -> Verdict:
 
 @lru_cache(KEPT)
 def _tried(_kind: _Kind) -> deque[Request]:
-    """Return a few requests of a kind, kept so that the next answer may come without a proof."""
+    """Return a few requests of a kind, kept so that the next answer may need no proof."""
     return deque(maxlen=8)
 
 
@@ -178,7 +178,7 @@ def _within(narrow: tuple[Said, ...], wide: tuple[Said, ...]) -> Verdict:
 
 
 def policies_of(said: Iterable[Said]) -> Policies:
-    """Return statements as the policies of a principal, one for each version."""
+    """Return statements as the policies of a principal, one per policy version."""
     by_version: dict[str, list[Any]] = {}
     for statement, version in said:
         kept = by_version.setdefault(version, [])

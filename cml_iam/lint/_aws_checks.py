@@ -1,7 +1,7 @@
-"""The checks that AWS's own validator makes of a policy, by the rule here that is about the same.
+"""The checks of AWS's policy validator, by the corresponding rule.
 
-The names are those of AWS's page. A rule may find more than the check does, or decide it more
-exactly; a check that is not here has no rule of its own.
+The names are those of AWS's page. A rule may find more than the check does, or decide more exactly;
+checks missing here have no rule of their own.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html
 """
 

@@ -1,4 +1,4 @@
-"""The corrections of what rules find, as edits of the text; each says what it claims to be."""
+"""Corrections of findings, as edits of the text; each states its claim."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPELLED: Final = "ForAnyValue:StringEquals"
 
 
 def correction(item: Item, *edits: Edit, claim: Claim = "narrower") -> Correction | None:
-    """Return *edits* of the document of *item*; None without any, or without a text to edit."""
+    """Return *edits* of *item*'s document as a correction; None without edits or text."""
     located = item.document.located
     if located is None or not edits:
         return None
@@ -30,10 +30,10 @@ def correction(item: Item, *edits: Edit, claim: Claim = "narrower") -> Correctio
 
 
 def known_action(item: Item, element: str, index: int, text: str) -> Correction | None:
-    """Suggest the action that is spelled most like *text*.
+    """Suggest the action spelled most like *text*.
 
-    It is a guess: the permission for the operation ListBuckets is s3:ListAllMyBuckets, and
-    s3:ListBucket is another one.
+    It is a guess: the permission for the operation ListBuckets is s3:ListAllMyBuckets, while
+    s3:ListBucket is a different one.
     """
     located = item.document.located
     prefix, _, name = text.partition(":")
@@ -49,7 +49,7 @@ def known_action(item: Item, element: str, index: int, text: str) -> Correction 
 
 
 def known_operator(item: Item, operator: str) -> Correction | None:
-    """Spell a condition operator as it is spelled."""
+    """Correct the spelling of a condition operator."""
     qualifier, colon, base = operator.rpartition(":")
     meant = certain(base, (*OPERATOR_NAMES, *(f"{each}IfExists" for each in OPERATOR_NAMES)))
     asked = certain(qualifier, ("ForAllValues", "ForAnyValue")) if colon else ""
@@ -62,7 +62,7 @@ def known_operator(item: Item, operator: str) -> Correction | None:
 def other_operator(
     item: Item, operator: str, name: str, *, claim: Claim = "narrower"
 ) -> Correction | None:
-    """Rename a condition operator; None if the statement has one of that name."""
+    """Rename a condition operator; None if the statement already has the new one."""
     taken = {each.operator.lower() for each in item.statement.conditions}
     if name.lower() in taken and name.lower() != operator.lower():
         return None
@@ -71,7 +71,7 @@ def other_operator(
 
 
 def known_key(item: Item, condition: Condition) -> Correction | None:
-    """Spell a condition key as it is spelled."""
+    """Correct the spelling of a condition key."""
     prefix = condition.key.partition(":")[0]
     head, slash, tail = condition.key.partition("/")
     heads = [
@@ -84,7 +84,7 @@ def known_key(item: Item, condition: Condition) -> Correction | None:
 def other_key(
     item: Item, condition: Condition, name: str, *, claim: Claim = "narrower"
 ) -> Correction | None:
-    """Rename a condition key; None if its operator has that one too."""
+    """Rename a condition key; None if its operator already has the new one."""
     taken = {
         each.key.lower()
         for each in item.statement.conditions
@@ -96,7 +96,7 @@ def other_key(
 
 
 def with_wildcards(item: Item, condition: Condition, operator: str) -> Correction | None:
-    """Use the operator that knows wildcards, where no other key of the same one has any."""
+    """Use the operator that supports wildcards, if no other key of this one has any."""
     others = (
         each
         for each in item.statement.conditions
@@ -108,7 +108,7 @@ def with_wildcards(item: Item, condition: Condition, operator: str) -> Correctio
 
 
 def latest_version(item: Item) -> Correction | None:
-    """Make the document one of the version that has variables."""
+    """Set the document to the version that supports variables."""
     located = item.document.located
     if located is None:
         return None
@@ -120,7 +120,7 @@ def latest_version(item: Item) -> Correction | None:
 
 
 def any_resource(item: Item) -> Correction | None:
-    """Put `*` in the place of the resources, where no action of the statement takes one."""
+    """Replace the resources with `*`, if no action of the statement takes a resource."""
     if item.statement.resource is None or item.statement.action is None:
         return None
     actions = [action for element in item.named for action in element.actions]
@@ -132,7 +132,7 @@ def any_resource(item: Item) -> Correction | None:
 
 
 def further_statement(item: Item, statement: dict[str, Any]) -> Correction | None:
-    """Put *statement* last into the document of *item*, if that has a list of them."""
+    """Append *statement* to the document of *item*, if that has a list of statements."""
     located = item.document.located
     if located is None or not isinstance(located.value["Statement"], list):
         return None
@@ -140,7 +140,7 @@ def further_statement(item: Item, statement: dict[str, Any]) -> Correction | Non
 
 
 def guarded_tag(item: Item, tag: str) -> Correction | None:
-    """Let *item*, about tagging only, neither touch *tag* in any spelling nor name no tag."""
+    """Exclude *tag*, in every spelling, from *item*, which only tags, and require tag keys."""
     names = {each.text.lower() for each in item.named}
     if not item.allows or not names <= {"ec2:createtags", "ec2:deletetags"}:
         return None
@@ -161,7 +161,7 @@ def guarded_tag(item: Item, tag: str) -> Correction | None:
 
 
 def spelled_tag(item: Item, tag: str) -> Correction | None:
-    """Let *item*, an Allow, demand that the tag's key is spelled *tag*."""
+    """Require of *item*, an Allow, that the tag's key is spelled *tag*."""
     if not item.allows or SPELLED in _blocks(item):
         return None
     return correction(item, *_add_conditions(item, [(SPELLED, [tag])]))
@@ -179,7 +179,7 @@ def _add_conditions(item: Item, wanted: list[tuple[str, Any]]) -> tuple[Edit, ..
 
 
 def _blocks(item: Item) -> list[str]:
-    """Return the operators of the statement as they stand in the text."""
+    """Return the operators of the statement as written in the text."""
     return list(item.raw.get("Condition", {}))
 
 
@@ -193,7 +193,7 @@ def _path_of(item: Item, condition: Condition) -> tuple[str | int, ...]:
 
 
 def grammar_corrections(located: Located) -> dict[Place, Correction]:
-    """Return for names of elements and effects that are misspelt what is meant, by their place."""
+    """Return corrections for misspelt element names and effects, by place."""
     schema = policy_schema()
     found: dict[Place, Correction] = {}
     if not isinstance(located.value, dict):

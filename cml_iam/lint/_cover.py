@@ -1,7 +1,7 @@
-"""Whether one Allow says all that another says: then the other restricts nothing.
+"""Whether one Allow covers another, which then restricts nothing.
 
 Permissions add up: a request is allowed if any Allow matches it, so a narrower Allow beside a
-broader one takes nothing away.
+broader one removes nothing.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """*wide* matches whatever another statement matches for the action *element*.
+    """*wide* matches everything that another statement matches for the action *element*.
 
-    *beyond* is a request for it that the documents allow and the other does not match; *regions*
-    the condition that bounds *wide* to some regions, where it is the only thing in the way.
+    *beyond* is a request for it that the documents allow and the other does not match; *regions* is
+    the condition that limits *wide* to some regions, if nothing else prevents covering.
     """
 
     wide: Item
@@ -42,7 +42,7 @@ class Cover:
 
 
 def restricts_nothing(subject: Subject) -> Iterator[Found]:
-    """Yield Allows whose restrictions a broader Allow undoes."""
+    """Yield Allows whose restrictions a broader Allow cancels."""
     for item, covers in _covers(subject):
         found = [cover for cover in covers if cover.beyond]
         if found:
@@ -50,7 +50,7 @@ def restricts_nothing(subject: Subject) -> Iterator[Found]:
 
 
 def redundant(subject: Subject) -> Iterator[Found]:
-    """Yield Allows that say only what others say already, without restricting anything."""
+    """Yield Allows that only repeat what others allow, without restricting anything."""
     for item, found in _covers(subject):
         if any(cover.beyond or cover.regions for cover in found):
             continue
@@ -67,7 +67,7 @@ def redundant(subject: Subject) -> Iterator[Found]:
 
 
 def redundant_elements(subject: Subject) -> Iterator[Found]:
-    """Yield actions and resources that another of the same list names already, and numbers."""
+    """Yield actions and resources that another element of the same list covers, with numbers."""
     for item in subject.items:
         written = item.written
         yield from _named_already(item, "Action", written.action or ())
@@ -104,16 +104,16 @@ def _named_already(item: Item, element: str, texts: Sequence[str]) -> Iterator[F
 
 
 def _fields(text: str, element: str) -> tuple[str, ...]:
-    """Return the parts of *text* that wildcards do not cross; case does not count in actions."""
+    """Return the fields of *text* that wildcards do not cross; actions ignore case."""
     if element == "Action":
         return (text.lower(),)
     return ANY if text == "*" else tuple(text.split(":", len(ANY) - 1))
 
 
 def _plainly(wide: tuple[str, ...], form: tuple[str, ...]) -> bool:
-    """Say whether *wide* names all that *form* does; a wildcard in *form* needs one that takes it.
+    """Return whether *wide* obviously covers *form*; a wildcard in *form* needs a matching one.
 
-    Patterns with `?` are left out: a proof for lists of them would cost more than it tells.
+    Patterns with `?` are excluded: for lists of them a proof would cost more than it is worth.
     """
     return (
         len(wide) == len(form)
@@ -126,7 +126,7 @@ def _plainly(wide: tuple[str, ...], form: tuple[str, ...]) -> bool:
 
 
 def _included_sessions(item: Item) -> Iterator[Found]:
-    """Yield sessions among the principals whose role is one of them too."""
+    """Yield role sessions among the principals whose role is also listed."""
     names = item.ids("AWS")
     for index, name in enumerate(names):
         session = re.fullmatch(r"(arn:[^:]*):sts::([0-9]{12}):assumed-role/([^/]+)/.*", name)
@@ -141,7 +141,7 @@ def _included_sessions(item: Item) -> Iterator[Found]:
 
 
 def shadowed(subject: Subject) -> Iterator[Found]:
-    """Yield Allows of what a Deny refuses wholly."""
+    """Yield Allows that a Deny refuses entirely."""
     denies = subject.denies
     for item in subject.allows if denies else ():
         found: dict[int, Cover] = {}
@@ -195,7 +195,7 @@ def _place_of(found: list[Cover]) -> str:
 
 
 def _first_of_twins(item: Item, found: list[Cover], subject: Subject) -> bool:
-    """Say whether what covers *item* stands behind it and says the same: then that goes."""
+    """Return whether an equal statement after *item* covers it: the later one is reported."""
     order = {id(each): position for position, each in enumerate(subject.items)}
     return all(
         order[id(cover.wide)] > order[id(item)] and any(_covering(cover.wide, [item]))
@@ -205,9 +205,9 @@ def _first_of_twins(item: Item, found: list[Cover], subject: Subject) -> bool:
 
 @lru_cache(4)
 def _covers(subject: Subject) -> list[tuple[Item, list[Cover]]]:
-    """Return each Allow whose actions other statements allow as much, with the first for each.
+    """Return each Allow whose actions are covered by other statements, with the first for each.
 
-    One that undoes a restriction comes before one that says the same.
+    One that cancels a restriction comes before one that only repeats.
     """
     found = []
     for item in subject.allows:
@@ -226,10 +226,10 @@ def _rank(cover: Cover) -> tuple[bool, bool]:
 
 
 def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
-    """Yield those of *wides* that are proved to match all that *item* does for an action of it.
+    """Yield those of *wides* that provably match all that *item* does for one of its actions.
 
-    A region says where and not what, so one that is bound to regions alone covers what is bound to
-    none, there.
+    Regions limit where, not what, so a statement limited only to regions covers, within them, one
+    that is limited to none.
     """
     for wide in wides:
         if not _may_cover(item, wide):
@@ -250,7 +250,7 @@ def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
 
 
 def _may_cover(item: Item, wide: Item) -> bool:
-    """Say whether it is worth to ask for a proof: False is certain, but for rare cases."""
+    """Return whether a proof is worthwhile; False is certain, except in rare cases."""
     named = wide.everything or wide.statement.not_action is not None
     if not named and wide.actions.keys().isdisjoint(item.actions):
         return False
@@ -263,7 +263,7 @@ def _may_cover(item: Item, wide: Item) -> bool:
 
 
 def _names_as_much(element: Named, wide: Item) -> bool:
-    """Say whether *wide* names all actions that *element* does."""
+    """Return whether *wide* covers all actions of *element*."""
     narrow = element.text.lower()
     if wide.statement.not_action is not None:
         excluded = (each.lower() for each in wide.statement.not_action)
@@ -279,7 +279,7 @@ def _names_as_much(element: Named, wide: Item) -> bool:
 
 
 def _may_cover_resources(item: Item, wide: Item) -> bool:
-    """Say whether each resource of *item* meets one of *wide*."""
+    """Return whether each resource of *item* overlaps with one of *wide*."""
     if item.statement.resource is None or wide.statement.resource is None:
         return True
     broad = [pattern for _, pattern in wide.resources]
@@ -290,13 +290,13 @@ def _may_cover_resources(item: Item, wide: Item) -> bool:
 
 
 def _may_follow(asked: KeyCondition, item: Item) -> bool:
-    """Say whether a condition may hold because those of *item* do."""
+    """Return whether those of *item* may imply a condition."""
     name = same_key(asked.condition.key)
     return asked.test({}) or any(same_key(each.condition.key) == name for each in item.asked)
 
 
 def _only_region(item: Item, wide: Item) -> Condition | None:
-    """Return the condition that bounds *wide* to regions, if *item* is bound, but to none."""
+    """Return the condition that limits *wide* to regions, if *item* has others only."""
     if len(wide.asked) != 1 or not item.asked:
         return None
     (only,) = wide.asked
@@ -306,7 +306,7 @@ def _only_region(item: Item, wide: Item) -> Condition | None:
 
 
 def described(request: Request, *items: Item) -> str:
-    """Describe *request* in words, with the condition keys that *items* ask for."""
+    """Describe *request* in words, with the condition keys that *items* test."""
     asked = {
         same_key(each.condition.key): each.condition.key
         for item in reversed(items)

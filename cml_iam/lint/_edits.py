@@ -1,8 +1,8 @@
-"""Changes to the text of a document that leave everything else where it stands.
+"""Edit the text of a document and leave everything else unchanged.
 
-An edit names a place by its path; spans of the parsed text say where that is, and the white space
-around its neighbours how to lay out what is put in. A spelling is corrected only where there is no
-doubt what was meant.
+An edit names a place by its path. The spans of the parsed text locate it, and the white space
+around its neighbours determines the layout of inserted text. A spelling is corrected only if the
+intended word is certain.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ INDENT: Final = 2
 class Edit:
     """One change.
 
-    `replace` puts *value* in the place of the value at *path*; `rename` gives the member at *path*
-    the *name*; `add` puts the member *name*: *value* last into the object at *path*, `begin` first;
-    `append` puts *value* last into the array there.
+    `replace` replaces the value at *path* with *value*; `rename` gives the member at *path* the
+    *name*; `add` appends the member *name*: *value* to the object at *path*, `begin` prepends it;
+    `append` appends *value* to the array there.
     """
 
     kind: Literal["replace", "rename", "add", "begin", "append"]
@@ -49,7 +49,7 @@ the nearest spelling, is for people to judge and is never written.
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What would fix a finding; *path* leads to the statement it corrects."""
+    """What would fix a finding; *path* is the path of the corrected statement."""
 
     edits: tuple[Edit, ...]
     located: Located = field(repr=False, compare=False)
@@ -57,7 +57,7 @@ class Correction:
     claim: Claim = "narrower"
 
     def as_json(self) -> Any:
-        """Return what the edits make of the statement, or the member of the document they set."""
+        """Return the statement after the edits, or the member of the document they set."""
         last = self.edits[-1]
         if last.kind == "append":
             return last.value
@@ -70,9 +70,9 @@ class Correction:
 
 
 def apply_edits(text: str, edits: tuple[Edit, ...]) -> str:
-    """Return the JSON *text* after *edits*, one after the other.
+    """Return the JSON *text* after *edits*, applied in order.
 
-    Raises KeyError for a path that is not there, DocumentError for a text that is no JSON.
+    Raises KeyError for a missing path, DocumentError for text that is not JSON.
     """
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     for edit in edits:
@@ -84,7 +84,7 @@ def apply_edits(text: str, edits: tuple[Edit, ...]) -> str:
 
 
 def _change(located: Located, edit: Edit) -> tuple[int, int, str]:
-    """Return the span to replace, and by what."""
+    """Return the span to replace, and its replacement."""
     if edit.kind == "rename":
         span = located.names[edit.path]
         return span.start, span.end, json.dumps(edit.name, ensure_ascii=False)
@@ -110,7 +110,7 @@ def _member(edit: Edit, located: Located, at: int, *, one_line: bool = False) ->
 
 
 def _laid_out(value: Any, located: Located, at: int) -> str:
-    """Return *value* as JSON: over several lines if the document is, indented as the line of *at*.
+    """Format *value* as JSON: on several lines if the document is, indented like the line of *at*.
 
     Only objects take several lines.
     """
@@ -136,7 +136,7 @@ MARGIN: Final = 0.03
 
 
 def certain(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of *known* that *word* certainly stands for, or None; case does not count."""
+    """Return the one of *known* that *word* certainly means, ignoring case, or None."""
     from difflib import SequenceMatcher, get_close_matches
 
     by_case = {each.lower(): each for each in known}

@@ -1,6 +1,6 @@
 """Statements, actions and conditions that can never match, or always hold.
 
-What is so is asked of the proof; the reference says where, and in which words.
+The proof decides; the service reference provides the places and the wording.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def foreign_keys(subject: Subject) -> Iterator[Found]:
 
 
 def tags_of_some(subject: Subject) -> Iterator[Found]:
-    """Yield conditions on tags in statements about every service, which some services lack."""
+    """Yield conditions on tags in statements about all services, some of which send no tags."""
     for item in subject.items:
         if not item.everything and item.statement.not_action is None:
             continue
@@ -78,8 +78,8 @@ def tags_of_some(subject: Subject) -> Iterator[Found]:
 def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
     """Return the actions whose requests lack *key*, and whether that is all of them.
 
-    An element with wildcards counts as one: it lacks the key if all its actions do. Of an action
-    that the reference does not list nothing is known.
+    An element with wildcards counts as one: it lacks the key if all its actions do. Nothing is
+    known about actions that the reference does not list.
     """
     lacking: list[Action] = []
     having = item.statement.action is None
@@ -97,21 +97,21 @@ def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
 
 
 def _may_have(key: str, action: Action, target: Target) -> bool:
-    """Say whether the reference gives requests for *action* on *target* the key."""
+    """Return whether the reference lists the key for *action* on *target*."""
     return target.keys.has(key) and not _certainly_lacks(key, action, target)
 
 
 def _certainly_lacks(key: str, action: Action, target: Target) -> bool:
-    """Say whether it is a fact that requests for *action* on *target* never have the key."""
+    """Return whether requests for *action* on *target* are known never to have the key."""
     own = {name.lower() for name in names_of(key, action.full)}
     return key.lower() not in own or never_with(key, action.full, target.keys) is not None
 
 
 def _surprises(item: Item, asked: KeyCondition, lacking: list[Action], *, all_lack: bool) -> bool:
-    """Say whether a condition that always holds for *lacking* is not what its author meant.
+    """Return whether the author cannot have meant a condition that always holds for *lacking*.
 
-    IfExists and ForAllValues are written for keys that may be absent; and a Deny that refuses
-    more where a key of the same service is absent is a common and safe form.
+    IfExists and ForAllValues are written for keys that may be absent; and a Deny that refuses more
+    because a key of the same service is absent is a common and safe form.
     """
     if asked.family == "null":
         return False
@@ -186,7 +186,7 @@ def _other_key(key: str, *, all_lack: bool) -> str:
 
 
 def foreign_resources(subject: Subject) -> Iterator[Found]:
-    """Yield actions on resource types they do not have, and resources no action is about."""
+    """Yield actions on resource types they do not have, and resources that no action uses."""
     if subject.kind == "trust":
         return
     for item in subject.items:
@@ -199,7 +199,7 @@ def foreign_resources(subject: Subject) -> Iterator[Found]:
 
 
 def needs_any(subject: Subject) -> Iterator[Found]:
-    """Yield actions that take no resource beside a specific one."""
+    """Yield actions that take no resource, in a statement with specific resources."""
     if subject.kind == "trust":
         return
     for item in subject.items:
@@ -221,7 +221,7 @@ def needs_any(subject: Subject) -> Iterator[Found]:
 def _dead_elements(item: Item) -> list[Named]:
     """Return the elements of Action that match no request on the statement's resources.
 
-    One with wildcards stands for whatever it can, so all its actions must lack it.
+    An element with wildcards is dead only if all its actions are.
     """
     if item.statement.resource is None or len(item.resources) < len(item.statement.resource):
         return []  # one of the resources is malformed, which another rule says
@@ -251,7 +251,7 @@ def _dead_found(item: Item, dead: list[Named]) -> Found:
 
 
 def _unused(item: Item, dead: list[Named]) -> Iterator[Found]:
-    """Yield the resources that no action of the statement is about."""
+    """Yield the resources that no action of the statement uses."""
     if not all(each.actions for each in item.named):
         return  # `*`, or an unknown action, which another rule names
     actions = [action for each in item.named if each not in dead for action in each.actions]
@@ -287,7 +287,7 @@ def contradictions(subject: Subject) -> Iterator[Found]:
 
 
 def _may_contradict(item: Item) -> bool:
-    """Say whether there are conditions that could contradict another, or the resources' region."""
+    """Return whether any conditions could contradict each other, or the resources' region."""
     if not all(each.operator.known and each.condition.values for each in item.asked):
         return False  # said by the rules about operators and values
     return len(item.asked) > 1 or any(is_region(each.condition.key) for each in item.asked)
@@ -299,7 +299,7 @@ def _in_regions(item: Item) -> bool:
 
 
 def _core(item: Item) -> tuple[Condition, ...]:
-    """Return the fewest conditions that no request meets; none where it takes no condition."""
+    """Return the smallest set of conditions that no request meets; empty if none are needed."""
     core = item.statement.conditions
     for each in item.statement.conditions:
         fewer = tuple(other for other in core if other is not each)
@@ -344,7 +344,7 @@ def _other_region(item: Item, condition: Condition) -> Found:
 def matches_nothing(subject: Subject, said: Container[tuple[str, str | None]]) -> Iterator[Found]:
     """Yield statements that no request matches and that have no finding yet (*said*).
 
-    *said* has them by file and label.
+    *said* holds those with findings by file and label.
     """
     for item in subject.items:
         place = item.place()
@@ -360,9 +360,9 @@ def matches_nothing(subject: Subject, said: Container[tuple[str, str | None]]) -
 
 
 def _certainly_matches_nothing(item: Item) -> bool:
-    """Say whether it is proved, by more than what the reference lists of other services.
+    """Return whether it is proved by more than the reference's lists for other services.
 
-    Not all resources and lists of values are in it; and GetCallerIdentity needs no Allow.
+    Those lack some resources and values; and GetCallerIdentity needs no Allow.
     """
     services = {action.service for action in item.actions.values()}
     exact = bool(services) and services <= EXACT_SERVICES
@@ -374,7 +374,7 @@ def _certainly_matches_nothing(item: Item) -> bool:
 
 
 def _matches_plainly(item: Item) -> bool:
-    """Say whether the statement is about every request for an action that policies decide."""
+    """Return whether the statement matches every request for an action that policies decide."""
     anything = "*" in (item.statement.resource or ())
     decided = item.actions.keys() - {"sts:GetCallerIdentity"}
     return anything and not item.statement.conditions and bool(decided)

@@ -1,8 +1,8 @@
-"""Permissions that lead to others: combinations of actions of IAM and of services.
+"""Privilege escalation: combinations of IAM and service actions that gain permissions.
 
-The table is `policies/escalations.toml`: what is gained, AWS's page, and the calls that it takes. A
-call on a resource is asked about one that the caller has no business with; the others about
-whatever the documents leave room for.
+The table is `policies/escalations.toml`: the gain, AWS's page, and the calls needed. A call on a
+resource is asked about a resource that the caller has no reason to use; other calls about whatever
+the documents allow.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
 """
 
@@ -37,7 +37,7 @@ OF_RESOURCE: Final = (RESOURCE_TAG, "iam:resourcetag/", "iam:permissionsboundary
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One request of an escalation; *service* is the one a role is passed to."""
+    """One request of an escalation; *service* is the one that a role is passed to."""
 
     action: str
     resource: str | None = None
@@ -46,7 +46,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Escalation:
-    """What is gained by allowed requests, and AWS's page on it; *gives* says so in the table."""
+    """The gain from a sequence of allowed requests, with AWS's page; *gives* is its name."""
 
     gains: str
     page: str
@@ -70,14 +70,14 @@ def escalations() -> tuple[Escalation, ...]:
 
 
 def _step(text: str) -> Wanted:
-    """Read `ACTION [on RESOURCE] [to SERVICE]`."""
+    """Parse `ACTION [on RESOURCE] [to SERVICE]`."""
     action, *rest = text.split()
     named = dict(zip(rest[::2], rest[1::2], strict=True))
     return Wanted(action, named.get("on"), named.get("to"))
 
 
 def escalates(subject: Subject) -> Iterator[Found]:
-    """Yield statements that begin an escalation which the documents allow to the end."""
+    """Yield statements that begin an escalation which the documents allow to complete."""
     if subject.kind != "identity" or not subject.allows:
         return
     if any(item.allows and _says_everything(item) for item in subject.items):
@@ -99,7 +99,7 @@ def escalates(subject: Subject) -> Iterator[Found]:
 
 
 def _services(subject: Subject) -> frozenset[str]:
-    """Return the services that Allows name; none where one may be about any."""
+    """Return the services that Allows name; None if one may be about any service."""
     if any(item.everything or item.statement.not_action for item in subject.allows):
         return frozenset()
     elements = (each for item in subject.allows for each in item.statement.action or ())
@@ -107,7 +107,7 @@ def _services(subject: Subject) -> frozenset[str]:
 
 
 def _says_everything(item: Item) -> bool:
-    """Say whether another rule says already that all is allowed."""
+    """Return whether another rule already reports that everything is allowed."""
     everything = item.everything or item.statement.not_action is not None
     return everything and not item.statement.conditions
 
@@ -130,7 +130,7 @@ def _way(subject: Subject, escalation: Escalation) -> list[Request] | None:
 
 
 def _about(subject: Subject, full: str) -> tuple[Item, ...]:
-    """Return the statements about the action *full*; none where plainly none allows it."""
+    """Return the statements about the action *full*; empty if plainly none allows it."""
     action = _action(full)
     items = subject.concerning(action) if action else ()
     plain = any(not item.allows and _says_all(item) for item in items)
@@ -139,7 +139,7 @@ def _about(subject: Subject, full: str) -> tuple[Item, ...]:
 
 
 def _says_all(item: Item) -> bool:
-    """Say whether the statement matches whatever requests there are for its actions."""
+    """Return whether the statement matches every request for its actions."""
     return not item.statement.conditions and "*" in (item.statement.resource or ())
 
 
@@ -151,9 +151,9 @@ def _action(full: str) -> Action | None:
 
 
 def _shape(subject: Subject, wanted: Wanted, items: tuple[Item, ...]) -> Shape:
-    """Return the requests for a step: the worst there are, by one caller, in whatever context.
+    """Return the requests for a step: the worst ones, by one caller, in any context.
 
-    A resource that is named carries no tag and no permissions boundary.
+    A named resource has no tags and no permissions boundary.
     """
     given = _caller(subject) | _worst(subject, wanted)
     tested = {same_key(c.key): c.key for item in items for c in item.statement.conditions}
@@ -180,7 +180,7 @@ def _arn(subject: Subject, wanted: Wanted) -> str:
 
 
 def _caller(subject: Subject) -> dict[str, Any]:
-    """Return the condition keys that say who asks, by `same_key`."""
+    """Return the condition keys that identify the caller, by `same_key`."""
     account, partition = subject.account or EXAMPLE_ACCOUNT, subject.partition or PARTITION
     return {
         "aws:principalaccount": account,
@@ -191,7 +191,7 @@ def _caller(subject: Subject) -> dict[str, Any]:
 
 
 def _worst(subject: Subject, wanted: Wanted) -> dict[str, Any]:
-    """Return the condition keys of the worst such request, by `same_key`."""
+    """Return the condition keys of the worst request for the step, by `same_key`."""
     partition = subject.partition or PARTITION
     keys = {"iam:policyarn": f"arn:{partition}:iam::aws:policy/AdministratorAccess"}
     return keys | ({"iam:passedtoservice": wanted.service} if wanted.service else {})

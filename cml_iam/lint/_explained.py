@@ -1,4 +1,4 @@
-"""Rules explained, offline, each with a policy that fails it and one that passes; their table."""
+"""Rules explained offline, each with a policy that fails and one that passes; their table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOLDER: Final = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A policy document as text, and what it is for."""
+    """A policy document as text, and the kind of policy it is."""
 
     text: str
     kind: Kind
@@ -31,7 +31,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A rule with its *description*; lint finds the rule in *failing* and not in *passing*."""
+    """A rule with its *description*; lint reports the rule for *failing* and not for *passing*."""
 
     rule: Rule
     description: str
@@ -40,11 +40,11 @@ class Explained:
 
     @property
     def aws_checks(self) -> tuple[str, ...]:
-        """The checks of AWS's own validator that are about the same; see `AWS_CHECKS`."""
+        """The corresponding checks of AWS's validator; see `AWS_CHECKS`."""
         return AWS_CHECKS.get(self.rule.id, ())
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything as parsed JSON; the examples as text, one is not even JSON."""
+        """Return the explanation as JSON values; examples are text, as one is not valid JSON."""
         rule = self.rule
         return {
             "id": rule.id,

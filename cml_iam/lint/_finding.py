@@ -1,4 +1,4 @@
-"""What a rule says: findings, the requests that prove them, and what a policy is for."""
+"""The results of rules: findings and the requests that prove them; the kinds of policies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS: tuple[Kind, ...] = ("identity", "boundary", "resource", "trust", "scp", "
 
 
 class Severity(IntEnum):
-    """How bad a finding is; `ERROR` is the highest."""
+    """The severity of a finding; `ERROR` is the highest."""
 
     INFO = 1
     WARNING = 2
@@ -30,7 +30,7 @@ class Severity(IntEnum):
 
     @property
     def word(self) -> str:
-        """The severity as it is printed: `error`, `warning`, `info`."""
+        """The printed name: `error`, `warning`, `info`."""
         return self.name.lower()
 
 
@@ -38,7 +38,7 @@ class Severity(IntEnum):
 class Step:
     """One request of a witness, and how the documents decide it: `allowed` or `…Deny`.
 
-    *says* tells the step in words.
+    *says* describes the step in words.
     """
 
     request: Request
@@ -59,7 +59,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a rule's function yields: a finding without what the rule itself says."""
+    """What a rule's function yields: a finding without the properties of its rule."""
 
     message: str
     place: Place | None
@@ -73,10 +73,10 @@ class Found:
 class Finding:
     """One thing wrong with a policy.
 
-    *rule* is the rule's id, which never changes its meaning, and *name* its name. *place* is where
-    it stands, *statement* the label of the statement, *witness* the requests that prove it, decided
-    by the engine; *page* is AWS's page on the matter. *correction* is what would fix it, where
-    there is one answer.
+    *rule* is the rule's id, whose meaning never changes, and *name* its name. *place* is its
+    position, *statement* the label of the statement, *witness* the requests that prove it, decided
+    by the engine; *page* is AWS's page on the matter. *correction* is the fix, if there is only one
+    answer.
     """
 
     rule: str
@@ -122,7 +122,7 @@ SHOWN: Final = 4
 
 
 def listed(names: list[str], *, most: int = SHOWN) -> str:
-    """Return *names* in one phrase, cut short where there are more than *most*."""
+    """Join *names* into a phrase, cut short if there are more than *most*."""
     quoted = [f"`{name}`" for name in names[:most]]
     if len(names) > most:
         quoted.append(f"{len(names) - most} more")
@@ -147,12 +147,12 @@ _WITHOUT_RESOURCE: Final = ("ecr:", "ecr-public:")
 
 
 def recognized_kind(value: Any) -> Kind:
-    """Return the kind of the policy in the parsed JSON *value*, which may be a lone statement.
+    """Return the kind of the policy in the parsed JSON *value*, which may be a single statement.
 
     A statement that names principals belongs to a resource, to a role (its trust policy: about STS,
-    and without `Resource`), or to an organization (a resource control policy: nothing but Deny, for
-    everybody, on every resource). A service control policy and a permissions boundary look like
-    every identity-based policy, so they are never recognized.
+    and without `Resource`), or to an organization (a resource control policy: only Deny, for
+    everybody, on every resource). A service control policy and a permissions boundary look like any
+    identity-based policy, so they are never recognized.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html
     """
     statements = _statements(value)

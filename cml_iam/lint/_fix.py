@@ -1,9 +1,9 @@
-"""Write corrections that are proved to be safe, and say of the others why they are not written.
+"""Write corrections that are proved safe, and explain why others are not written.
 
-A fix that breaks a policy is noticed when a worker cannot be launched, or never. So a correction
-may open nothing, may take nothing from grants that the finding is not about, and may leave no
-statement that matches nothing: that is proved for every request. Each is tried by itself and
-judged again, and given up where something is found that was not found before.
+A fix that breaks a policy is noticed when a worker cannot be launched, or never. A correction may
+therefore allow nothing new, remove nothing from grants that the finding is not about, and leave no
+statement that matches nothing; this is proved for every request. Each correction is tried alone and
+linted again, and dropped if it causes a new finding.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def objection(
 ) -> str | None:
     """Return why *after* may not replace *before*; None if it is proved that it may.
 
-    Each is None for a text that IAM refuses to store: before a correction it allows nothing, so
-    that nothing can be lost. *claim* is what the correction claims to be.
+    Each is None for a text that IAM refuses to store: it allowed nothing, so nothing can be lost.
+    *claim* is what the correction claims to be.
     """
     if claim == "guess":
         return GUESS
@@ -72,7 +72,7 @@ def _unless_holds(verdict: Verdict, says: str) -> Iterator[str]:
 
 
 def _voided(before: PolicyDocument, after: PolicyDocument, index: int) -> Iterator[str]:
-    """Yield what the statement number *index* matched before and matches no longer."""
+    """Yield what statement number *index* matched before and no longer matches."""
     statement = after.statements[index]
     for element in statement.action or (None,):
         if _matches(after, statement, element):
@@ -84,7 +84,7 @@ def _voided(before: PolicyDocument, after: PolicyDocument, index: int) -> Iterat
 
 
 def _matches(document: PolicyDocument, statement: Statement, element: str | None) -> bool:
-    """Say whether a request is proved to match *statement*, for the action *element* of it."""
+    """Return whether *statement* provably matches a request for its action *element*."""
     alone = replace(as_attached(statement), effect="Allow")
     if element is not None:
         alone = replace(alone, action=(element,))
@@ -93,7 +93,7 @@ def _matches(document: PolicyDocument, statement: Statement, element: str | None
 
 
 def _changed(before: PolicyDocument, after: PolicyDocument) -> frozenset[int]:
-    """Return the numbers of the statements of *after* that *before* does not have as they are."""
+    """Return the numbers of the statements of *after* that are not in *before*."""
     reads_variables = before.version != after.version
     return frozenset(
         number
@@ -132,9 +132,9 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The fixed *text*, what was *applied*, in this order, and the findings *left* in it.
+    """The fixed *text*, what was *applied*, in order, and the findings *left* in it.
 
-    *suggested* are those of *left* that have a correction which was not proved to be safe.
+    *suggested* are those of *left* whose correction was not proved safe.
     """
 
     text: str
@@ -144,10 +144,10 @@ class Fixed:
 
 
 def fix_text(text: str, name: str = "<policy>", *, kind: Kind | None = None) -> Fixed:
-    """Apply every correction of the policy *text* that is proved safe; never raises for any text.
+    """Apply every correction of the policy *text* that is proved safe; never raises.
 
-    What is left is a part of what was found before; only where the text broke the grammar, so
-    that most rules could not judge it, they may find something once it is fixed.
+    The remaining findings were all there before, unless the text broke the grammar: most rules
+    could not judge it then, and may report something once it is fixed.
     """
     applied: list[Finding] = []
     suggested: list[Suggestion] = []

@@ -1,4 +1,4 @@
-"""What IAM refuses to store, or reads in another way than it was meant."""
+"""Policies that IAM refuses to store, or reads differently than intended."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SID: Final = re.compile(r"[A-Za-z0-9]*")
 
 
 def size(subject: Subject) -> Iterator[Found]:
-    """Yield documents larger than IAM stores, white space not counted."""
+    """Yield documents larger than IAM stores, not counting white space."""
     for document in subject.documents:
         quota = QUOTAS.get(subject.kind) or _quota_of_resource(document)
         if quota is None or document.located is None:
@@ -85,14 +85,14 @@ def _smaller(kind: str, characters: int) -> str:
 
 
 def _quota_of_resource(document: PolicyDocument) -> int | None:
-    """Return the quota of a resource's policy, whose service is that of its actions."""
+    """Return the quota of a resource's policy; its actions determine the service."""
     actions = (text for each in document.statements for text in each.action or ())
     services = {text.partition(":")[0].lower() for text in actions}
     return RESOURCE_QUOTAS.get(services.pop()) if len(services) == 1 else None
 
 
 def elements(subject: Subject) -> Iterator[Found]:
-    """Yield elements a policy of this kind cannot have, or lacks."""
+    """Yield elements that a policy of this kind cannot have, or lacks."""
     for item in subject.items:
         yield from _principal(item, subject)
         yield from _resource(item, subject)
@@ -155,7 +155,7 @@ _WITHOUT_PRINCIPAL: Final = {
 
 
 def sids(subject: Subject) -> Iterator[Found]:
-    """Yield Sids that are used twice in a document or have characters IAM does not take."""
+    """Yield Sids that are used twice in a document or have invalid characters."""
     for document in subject.documents:
         yield from _repeated_sids(document, subject)
     if subject.kind == "resource":
@@ -188,7 +188,7 @@ def _repeated_sids(document: PolicyDocument, subject: Subject) -> Iterator[Found
 
 
 def variables_version(subject: Subject) -> Iterator[Found]:
-    """Yield policy variables in a document whose version takes them as plain text."""
+    """Yield policy variables in a document whose version treats them as plain text."""
     for item in subject.items:
         if item.document.version == VERSION_2012:
             continue
@@ -210,7 +210,7 @@ def variables_version(subject: Subject) -> Iterator[Found]:
 
 
 def no_version(subject: Subject) -> Iterator[Found]:
-    """Yield documents that do not say their Version: IAM takes them for ones of 2008."""
+    """Yield documents without Version, which IAM treats as version 2008-10-17."""
     for document in subject.documents:
         if document.located is not None and "Version" not in document.located.value:
             yield Found(
@@ -221,7 +221,7 @@ def no_version(subject: Subject) -> Iterator[Found]:
 
 
 def empty(subject: Subject) -> Iterator[Found]:
-    """Yield a Sid or conditions that are there and empty."""
+    """Yield empty Sids and empty conditions."""
     for item in subject.items:
         conditions = item.raw.get("Condition", None)
         blocks = conditions if isinstance(conditions, dict) else {}

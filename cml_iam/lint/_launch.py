@@ -30,7 +30,7 @@ EBS_ROOT: Final = "volume"
 
 
 def cannot_launch(subject: Subject) -> Iterator[Found]:
-    """Yield RunInstances that is allowed on some resources of a launch and not on all."""
+    """Yield RunInstances allowed on some resources of a launch but not on all."""
     if not subject.attached:
         return
     granting = [item for item in subject.allows if _run_element(item) is not None]
@@ -50,7 +50,7 @@ def cannot_launch(subject: Subject) -> Iterator[Found]:
 
 
 def _is_refused(subject: Subject, items: Iterable[Item], run: Action, target: Target) -> bool:
-    """Say whether it is proved that *items* of *subject* never allow *run* on *target*."""
+    """Return whether *items* of *subject* provably never allow *run* on *target*."""
     about = [item for item in items if item.reaches(target)]
     return not can_be(subject.authorizer, about, _launch(run, target))
 
@@ -81,7 +81,7 @@ def _incomplete_launch(subject: Subject, run: Action, item: Item, missing: list[
 
 
 def _completed_launch(subject: Subject, item: Item, missing: list[Target]) -> Correction | None:
-    """Allow the rest of the launch; which instances may be launched is nobody's guess."""
+    """Allow the rest of the launch; which instances may be launched is not guessed."""
     if any(target.type == "instance" for target in missing):
         return None
     return further_statement(item, _rest_of_launch(subject, item, missing))
@@ -130,7 +130,7 @@ def _refusals(subject: Subject, run: Action, targets: list[Target]) -> tuple[Ste
 
 
 def _keys_in_the_way(subject: Subject, run: Action, missing: list[Target]) -> list[str]:
-    """Return the keys for lack of which a statement does not match the *missing* types."""
+    """Return the missing keys because of which a statement does not match the *missing* types."""
     found = [
         asked.condition.key
         for item in subject.concerning(run)
@@ -143,7 +143,7 @@ def _keys_in_the_way(subject: Subject, run: Action, missing: list[Target]) -> li
 
 
 def _run_element(item: Item) -> int | None:
-    """Return which element of Action is meant to name RunInstances, if one is."""
+    """Return the element of Action meant to name RunInstances, if any."""
     for element in item.named:
         prefix, _, name = element.text.lower().partition(":")
         if prefix == "ec2" and name.startswith("run") and element.actions:
@@ -154,8 +154,8 @@ def _run_element(item: Item) -> int | None:
 def health_locked_out(subject: Subject) -> Iterator[Found]:
     """Yield region restrictions that also keep the health check from DescribeRegions.
 
-    The manager's `health()` asks for the regions in whatever region its client was made for. A
-    policy is taken for a manager's if it allows to start, stop and terminate instances.
+    The manager's `health()` lists regions in the region its client was made for. A policy counts as
+    a manager's if it allows starting, stopping and terminating instances.
     """
     operated = {name for item in subject.allows for name in LIFECYCLE if _operates(item, name)}
     if subject.kind != "identity" or operated != set(LIFECYCLE):
@@ -208,9 +208,9 @@ def _region_place(item: Item) -> Place | None:
 
 
 def launched_by_case(subject: Subject) -> Iterator[Found]:
-    """Yield tags demanded at launch that a launch can spell in another case.
+    """Yield tags required at launch that a launch can spell in a different case.
 
-    Condition keys do not mind the case of a tag's key, EC2 does.
+    Condition keys ignore the case of a tag's key, EC2 does not.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
     """
     if not subject.attached:
@@ -230,7 +230,7 @@ def launched_by_case(subject: Subject) -> Iterator[Found]:
 def _in_other_case(
     about: tuple[Item, ...], item: Item, asked: KeyCondition, run: Action
 ) -> Request | None:
-    """Return an allowed launch with the tag in another case that *item* has a say in."""
+    """Return an allowed launch, affected by *item*, with the tag in a different case."""
     key = asked.condition.key
     values = tuple(each for each in asked.condition.values if "${" not in each)
     having = [t for t in item.targets(run) if not never_with(key, run.full, t.keys)]

@@ -1,4 +1,4 @@
-"""Judge policies: texts, documents attached together, and policies that stand in other files."""
+"""Judge policies: texts, documents attached together, and policies inside other files."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def lint_text(
 ) -> tuple[Finding, ...]:
     """Judge the policy document *text*, called *name* in places; see `lint_texts`.
 
-    A text that is no JSON, or breaks the grammar, is a finding too; then the other rules cannot
-    judge it. Never raises for whatever text.
+    Text that is not JSON, or breaks the grammar, is also a finding; the other rules then cannot
+    judge it. Never raises, whatever the text.
     """
     return lint_texts([(name, text)], kind=kind)
 
@@ -52,13 +52,13 @@ def lint_texts(
     together: bool = False,
     processes: int = 1,
 ) -> tuple[Finding, ...]:
-    """Judge several documents given as (name, text): each by itself, or attached *together*.
+    """Judge several documents given as (name, text): each alone, or attached *together*.
 
-    Without a *kind* that of each document is recognized, see `recognized_kind`; then the
-    identity-based ones alone are judged together.
+    Without a *kind*, the kind of each document is recognized (see `recognized_kind`), and only the
+    identity-based ones are judged together.
 
-    Many are shared by as many *processes*. With more than one the caller must be a program that can
-    be imported without running, as multiprocessing asks.
+    *processes* processes share the work. With more than one, the caller must be a program that can
+    be imported without running, as multiprocessing requires.
     """
     if together or processes < 2 or len(texts) < MANY:
         return _judged(texts, kind, together=together)
@@ -88,7 +88,7 @@ def _judged(
 def _groups(
     documents: Iterable[PolicyDocument], kind: Kind | None, *, together: bool
 ) -> Iterator[tuple[Kind, list[PolicyDocument]]]:
-    """Yield what is judged at once, and its kind."""
+    """Yield the groups of documents judged together, with their kind."""
     joined: list[PolicyDocument] = []
     for document in documents:
         value = document.located.value if document.located else {}
@@ -104,7 +104,7 @@ def _groups(
 def lint_policies(
     documents: Iterable[PolicyDocument], *, kind: Kind = "identity"
 ) -> tuple[Finding, ...]:
-    """Judge *documents* that take effect together: attached to one principal, for instance.
+    """Judge *documents* in effect together, for example attached to one principal.
 
     All are of one *kind*; see KINDS.
     """
@@ -125,7 +125,7 @@ def lint_policies(
 
 
 def _too_many(subject: Subject) -> Iterator[Found]:
-    """Say what is not judged because it would take too long."""
+    """Name what is not judged because it would take too long."""
     statements, ids = len(subject.items), [rule.id for rule in RULES if rule.compares]
     what = f"{statements:,} statements are more than the {COMPARED} that are compared"
     if statements <= COMPARED:
@@ -142,7 +142,7 @@ def _too_many(subject: Subject) -> Iterator[Found]:
 
 
 def is_complete(findings: Iterable[Finding], name: str) -> bool:
-    """Say whether every rule could judge the document *name*: its text could be read."""
+    """Return whether every rule could judge the document *name*, whose text must be readable."""
     unread = {SYNTAX.id, GRAMMAR.id}
     return not any(each.rule in unread and _file(each) == name for each in findings)
 
@@ -190,10 +190,10 @@ def lint_subjects(
     together: bool = False,
     processes: int = 1,
 ) -> tuple[Finding, ...]:
-    """Judge *subjects* as `lint_texts` does, which are all of one *kind*.
+    """Judge *subjects*, all of one *kind*, as `lint_texts` does.
 
-    Where something is left open, a finding counts if it is there, in the same words, whatever that
-    is: as anything, and as something nothing else names.
+    If a subject leaves a value open, a finding counts only if it appears, in the same words, both
+    with the value as anything and with a value that nothing else names.
     """
     read = [each for each in subjects if each.readings]
     first = _in_their_files([(each, each.readings[0]) for each in read], kind, together, processes)
@@ -213,7 +213,7 @@ def lint_subjects(
 def _in_their_files(
     readings: Sequence[tuple[KeptPolicy, Reading]], kind: Kind, together: bool, processes: int
 ) -> list[tuple[Finding, str]]:
-    """Return the findings, each at its place in the file, and the name of the policy."""
+    """Return the findings with their places in the file and the name of the policy."""
     texts = [(subject.name, reading.text) for subject, reading in readings]
     named = {subject.name: (subject, reading) for subject, reading in readings}
     found = lint_texts(texts, kind=kind, together=together, processes=processes)

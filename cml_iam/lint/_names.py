@@ -1,4 +1,4 @@
-"""Names that AWS does not know: services, actions, operators, condition keys, variables.
+"""Names unknown to AWS: services, actions, operators, condition keys, variables.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
 """
@@ -33,7 +33,7 @@ HINTED: Final = 200
 
 
 def actions(subject: Subject) -> Iterator[Found]:
-    """Yield elements of Action and NotAction that name no action there is."""
+    """Yield elements of Action and NotAction that match no existing action."""
     left = HINTED
     for item in subject.items:
         for element in ("Action", "NotAction"):
@@ -119,7 +119,7 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
 
 
 def keys(subject: Subject) -> Iterator[Found]:
-    """Yield condition keys, and keys of variables, that neither AWS nor a service of it has."""
+    """Yield condition keys, and keys of variables, that neither AWS nor any service has."""
     for item in subject.items:
         for asked in item.asked:
             key = asked.condition.key
@@ -155,7 +155,7 @@ def keys(subject: Subject) -> Iterator[Found]:
 
 
 def variables(subject: Subject) -> Iterator[Found]:
-    """Yield policy variables that are not written as one, or stand where there are none."""
+    """Yield malformed policy variables, and variables in places that do not support them."""
     for item in subject.items:
         if item.document.version != VERSION_2012:
             continue  # which has none: a rule of its own says so
@@ -180,7 +180,7 @@ _BEGUN: Final = re.compile(r"\$\{([^{}]*)(\}?)")
 
 
 def _malformed_variable(text: str) -> str | None:
-    """Return what is wrong with the variables of *text*, if anything is."""
+    """Return what is wrong with the variables of *text*, or None."""
     for key, closed in _BEGUN.findall(text):
         name, comma, default = key.partition(",")
         if not closed:
@@ -195,7 +195,7 @@ def _malformed_variable(text: str) -> str | None:
 
 
 def _with_variables(item: Item) -> Iterator[tuple[str, Place | None]]:
-    """Yield the texts of *item* that have variables, and where each stands."""
+    """Yield the texts of *item* that contain variables, with their places."""
     if item.document.version != VERSION_2012:
         return
     for _, text, place in item.texts("Resource", "NotResource"):

@@ -1,4 +1,4 @@
-"""What the identity providers that many share put into their tokens, and whose token one is.
+"""The token formats of shared identity providers, and how a token names its owner.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-by-default.html
 """
@@ -27,10 +27,10 @@ TRIED: Final = 64
 class Issuer:
     """An identity provider, by the beginning of its address.
 
-    *subject* is the `sub` of a stranger's token. *owner* finds whose a token is in its `sub`, and
-    the project in it where it says one; None where the whole text says it. *token* is the form of
-    what the provider issues. *who* are further claims that say whose it is, beside `sub`. *holders*
-    names who has tokens of it.
+    *subject* is the `sub` of a stranger's token. *owner* extracts the owner of a token from its
+    `sub`, and the project if it is there; None if the whole text identifies it. *token* is the form
+    of the tokens that the provider issues. *who* are further claims that identify the owner, beside
+    `sub`. *holders* says who can get a token from it.
     """
 
     prefix: str
@@ -41,14 +41,14 @@ class Issuer:
     who: frozenset[str] = frozenset()
 
     def owner_of(self, subject: str) -> tuple[str, str] | None:
-        """Return whose token *subject* is of, and of which project; None where it says neither."""
+        """Return the owner and the project that *subject* names; None for what it does not."""
         if self.owner is None:
             return subject, ""
         match = self.owner.match(subject)
         return (match[1], match[2] or "*") if match else None
 
     def issues(self, subject: str) -> bool:
-        """Say whether the provider may issue a token with *subject*."""
+        """Return whether the provider may issue a token with *subject*."""
         return self.token is None or self.token.fullmatch(subject) is not None
 
 
@@ -177,7 +177,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_manual.
 
 
 def host_of(principal: str) -> str | None:
-    """Return the provider's address as its keys begin, None for one that is not OIDC."""
+    """Return the provider's address as used in its keys, or None if it is not OIDC."""
     if principal in BY_APPLICATION:
         return principal
     _, slash, host = principal.partition(":oidc-provider/")
@@ -195,16 +195,16 @@ _NOT_OF_TOKENS: Final = ("aws:requesttag/", "aws:tagkeys", "aws:principal", "aws
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Whose tokens to try: a stranger's or, if *inside*, another project's of the same owner."""
+    """Whose tokens to try: a stranger's or, if *inside*, those of the owner's other projects."""
 
     host: str
     inside: bool = False
 
     def values(self, others: Values) -> Values:
-        """Return what a request with such a token may send for a key.
+        """Return the values that a request with this token may send for a key.
 
-        *others* says it for keys that are of no token. Tags and another provider's claims are not
-        in it, and the caller is nobody's user yet.
+        *others* returns them for keys that are not in a token. The token has no tags and no claims
+        of other providers, and the caller is not a user yet.
         """
         issuer, prefix = issuer_of(self.host), f"{self.host.lower()}:"
 
@@ -222,7 +222,7 @@ class Token:
         return values
 
     def _subjects(self, issuer: Issuer, conditions: Sequence[Condition]) -> Sequence[str | None]:
-        """Return subjects of others that fit the patterns of *conditions*, and one of anybody."""
+        """Return foreign subjects that match the patterns of *conditions*, and any one."""
         patterns = [value for condition in conditions for value in condition.values]
         if not patterns:
             return (None,) if self.inside else (issuer.subject,)
@@ -236,7 +236,7 @@ class Token:
         return others if self.inside else [*others, issuer.subject]
 
     def _is_other(self, issuer: Issuer, text: str, own: Iterable[tuple[str, str]]) -> bool:
-        """Say whether the token is of none of the owners, or projects, in *own*."""
+        """Return whether the token belongs to none of the owners, or projects, in *own*."""
         whose = issuer.owner_of(text)
         if whose is None:
             return False
@@ -247,7 +247,7 @@ class Token:
 
 
 def _plainness(issuer: Issuer, text: str) -> tuple[bool, int]:
-    """Sort subjects of a plain stranger first, and short ones."""
+    """Sort key: subjects of a plain stranger first, then short ones."""
     owner, _ = issuer.owner_of(text) or ("", "")
     return "stranger" not in owner, len(text)
 
@@ -257,7 +257,7 @@ def _open(text: str) -> bool:
 
 
 def _fills(issuer: Issuer) -> tuple[str, ...]:
-    """Return what may stand for a wildcard of a subject: parts of a stranger's, and nothing."""
+    """Return candidates for a wildcard of a subject: parts of a stranger's, and nothing."""
     subject = issuer.subject
     starts = [0, *(match.end() for match in re.finditer(r"//|[:/]", subject))]
     ends = [*(match.start() for match in re.finditer(r"//|[:/]", subject)), len(subject)]
@@ -267,7 +267,7 @@ def _fills(issuer: Issuer) -> tuple[str, ...]:
 
 
 def _foreign(conditions: Sequence[Condition]) -> tuple[Any, ...]:
-    """Return a stranger's values of a claim that says who it is, as far as patterns fit them."""
+    """Return a stranger's values of an identifying claim, as far as the patterns match them."""
     patterns = [value for condition in conditions for value in condition.values]
     texts = [text for p in patterns if _open(p.partition("/")[0]) for text in filled(p)]
     several = any(":" in condition.operator for condition in conditions)

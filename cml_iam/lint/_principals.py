@@ -1,4 +1,4 @@
-"""Principals as they are written, and the actions that a trust policy lets them call.
+"""Principals as written in policies, and the actions a trust policy lets them call.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_update-role-trust-policy.html
@@ -131,7 +131,7 @@ _ANYWHERE: Final = "rolesanywhere.amazonaws.com"
 
 
 def malformed(subject: Subject) -> Iterator[Found]:
-    """Yield principals that IAM refuses, or that name nobody."""
+    """Yield principals that IAM refuses, or that match nobody."""
     for item, element, kind, name, index in _named(subject):
         reason = _fault(kind, name, subject)
         if reason is not None:
@@ -140,7 +140,7 @@ def malformed(subject: Subject) -> Iterator[Found]:
 
 
 def unknown_services(subject: Subject) -> Iterator[Found]:
-    """Yield service principals of services that are not known."""
+    """Yield service principals of unknown services."""
     for item, element, kind, name, index in _named(subject):
         match = _SERVICE.fullmatch(name) if kind == "Service" else None
         if match is None:
@@ -161,7 +161,7 @@ def unknown_services(subject: Subject) -> Iterator[Found]:
 
 
 def deleted(subject: Subject) -> Iterator[Found]:
-    """Yield the unique id of a user or role: what IAM leaves of a principal that was deleted."""
+    """Yield unique ids of users or roles, which IAM leaves in place of deleted principals."""
     for item, element, kind, name, index in _named(subject):
         if kind == "AWS" and _UNIQUE_ID.fullmatch(name):
             yield Found(
@@ -221,7 +221,7 @@ def _unfit(item: Item) -> Iterator[Found]:
 
 
 def _lacking(item: Item, subject: Subject) -> Iterator[Found]:
-    """Yield conditions on what a further action sends, where no statement allows that action."""
+    """Yield conditions on values of a further action that no statement allows."""
     allowed = list(subject.allows)
     services_named = item.ids("Service")
     if _ANYWHERE in services_named:
@@ -251,7 +251,7 @@ def _lacking(item: Item, subject: Subject) -> Iterator[Found]:
 
 
 def _fault(kind: str, name: str, subject: Subject) -> tuple[str, str] | None:
-    """Return why IAM refuses the principal *name*, and what to do; None if it takes it."""
+    """Return why IAM refuses the principal *name*, and a remedy; None if IAM accepts it."""
     if kind == "AWS":
         return _aws_fault(name)
     if kind == "Service":
@@ -298,7 +298,7 @@ def _federated_fault(name: str, subject: Subject) -> tuple[str, str] | None:
 
 
 def _kinds(item: Item) -> Iterator[str]:
-    """Yield of what kind the statement's principals are, as `ASSUME` knows them."""
+    """Yield the kinds of the statement's principals, as in `ASSUME`."""
     if item.written.principal is None:
         return
     if item.written.principal.everyone:
@@ -322,7 +322,7 @@ def _words(kinds: set[str]) -> str:
 
 
 def _named(subject: Subject) -> Iterator[tuple[Item, str, str, str, int]]:
-    """Yield each principal that a statement names: the element, the kind, the name, its place."""
+    """Yield each principal of a statement: element, kind, name, place."""
     for item in subject.items:
         for element, principals in (
             ("Principal", item.written.principal),
@@ -353,7 +353,7 @@ https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_
 
 
 def control(subject: Subject) -> Iterator[Found]:
-    """Yield what a resource control policy of one's own cannot have.
+    """Yield what a customer's resource control policy cannot contain.
 
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps_syntax.html
     """

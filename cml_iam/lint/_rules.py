@@ -1,8 +1,8 @@
 """The rules: each a function, its id, and the AWS page behind it.
 
-An id keeps its meaning for ever and is never given to another rule. Its first digit says what
-kind of fault it is: 1 grammar, 2 names and values, 3 without effect, 4 what the manager needs,
-5 escalation and strangers, 6 advice.
+An id never changes its meaning and is never given to another rule. Its first digit is the kind of
+fault: 1 grammar, 2 names and values, 3 without effect, 4 what the manager needs, 5 escalation and
+strangers, 6 advice.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _SERVICES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: *check* yields what it finds.
+    """One rule; *check* yields its findings.
 
-    It is None for those that judge the text itself, or what the other rules leave. One that
-    *compares* asks about each statement beside the others, or asks the proof about it: it is not
-    applied to more than `COMPARED` statements.
+    *check* is None for rules about the text itself, or about what other rules leave. A rule that
+    *compares* relates each statement to the others, or asks the proof about it; it is not applied
+    to more than `COMPARED` statements.
     """
 
     id: str
@@ -58,11 +58,11 @@ class Rule:
 
     @property
     def label(self) -> str:
-        """The id and the name together, as the cases' folders are called."""
+        """The id and the name together, as in the names of the cases' folders."""
         return f"{self.id}-{self.name}"
 
     def finding(self, found: Found) -> Finding:
-        """Return what the rule's function yielded, with what the rule itself says."""
+        """Return the finding of the rule's function, completed with the rule's properties."""
         return Finding(
             self.id,
             self.name,

@@ -1,9 +1,9 @@
-"""Requests of strangers: callers with no tie to the account but what anybody on AWS has.
+"""Requests of strangers: callers who have no more access to the account than anybody on AWS.
 
-A stranger is somebody else's user, or the holder of a token that an identity provider issued to
-somebody else. Whether a document lets one in is decided by the engine, on requests built for the
-document: what a stranger chooses freely (a header, a tag of its own user) has the values that the
-document asks for; what says who it is has the stranger's own.
+A stranger is another account's user, or the holder of a token that an identity provider issued to
+somebody else. The engine decides whether a document admits one, on requests built for the document:
+what a stranger can choose freely (a header, a tag of its own user) has the values that the document
+requires; what identifies the stranger has the stranger's own values.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 
 
 def authorizer_of(document: Document) -> Authorizer:
-    """Return the engine on *document*, a resource's, for callers whose own policies allow all."""
+    """Return the engine for *document*, a resource's, for callers whose own policies allow all."""
     return compile_policies(identity=[_ALL], resource=document)
 
 
@@ -83,10 +83,10 @@ def admitted(
     *,
     always: Iterable[str] = (),
 ) -> Request | None:
-    """Return a request of *principal* that the document of *item* allows by it, if one is met.
+    """Return a request of *principal* that *item*'s document allows because of it, or None.
 
-    *about* is its action and resource. *values* says what the stranger may send for a key, of those
-    in the document and of those *always* sent.
+    *about* is its action and resource. *values* returns what the stranger may send for a key, for
+    the keys in the document and those *always* sent.
     """
     asked: dict[str, list[Condition]] = {key.lower(): [] for key in always}
     for statement in (item.written, *item.document.statements):
@@ -113,12 +113,12 @@ def _matches(engine: Authorizer, request: Request, item: Item) -> bool:
 
 
 def stranger_arn(subject: Subject) -> str:
-    """Return a user of an account that the documents do not name."""
+    """Return a user in an account that the documents do not mention."""
     return f"arn:aws:iam::{_unnamed(subject, _ACCOUNTS)}:user/stranger"
 
 
 def values_of_user(subject: Subject) -> Values:
-    """Return what a user of an account with no tie to the documents may send."""
+    """Return what a user of an unrelated account may send."""
     account = _unnamed(subject, _ACCOUNTS)
     own: Mapping[str, Any] = {
         "aws:principalaccount": account,
@@ -152,14 +152,14 @@ def values_of_user(subject: Subject) -> Values:
 
 
 def _arns(conditions: Iterable[Condition], account: str) -> tuple[str, ...]:
-    """Return ARNs of *account* that the patterns of *conditions* stand for."""
+    """Return ARNs of *account* that match the patterns of *conditions*."""
     patterns = (value for condition in conditions for value in condition.values)
     texts = (text for pattern in patterns for text in filled(pattern, (account, "stranger")))
     return tuple(text for text in texts if text.split(":")[4:5] == [account])
 
 
 def meeting(conditions: Iterable[Condition]) -> tuple[Any, ...]:
-    """Return values of one key of which some meet *conditions*; None is the key left out."""
+    """Return candidate values of one key, some of which meet *conditions*; None means absent."""
     values: dict[str, None] = {}
     several = False
     for condition in conditions:
@@ -175,7 +175,7 @@ def meeting(conditions: Iterable[Condition]) -> tuple[Any, ...]:
 
 
 def filled(pattern: str, fills: Sequence[str] = _FILLS) -> tuple[str, ...]:
-    """Return texts that *pattern* stands for, its wildcards filled from *fills*."""
+    """Return texts that match *pattern*, with its wildcards filled from *fills*."""
     first, *rest = pattern.replace("?", "x").split("*")
     texts = [first]
     for run in rest:
@@ -184,7 +184,7 @@ def filled(pattern: str, fills: Sequence[str] = _FILLS) -> tuple[str, ...]:
 
 
 def example_of(item: Item) -> tuple[str, str] | None:
-    """Return an action and a resource that *item*, a statement of a resource's policy, is about."""
+    """Return an action and a resource that *item*, a statement of a resource's policy, covers."""
     resource = next(iter(item.written.resource or ("*",)))
     resource = filled(resource)[0] if resource != "*" else "*"
     for text in item.written.action or ():
@@ -205,13 +205,13 @@ def example_of(item: Item) -> tuple[str, str] | None:
 
 
 def _unnamed(subject: Subject, texts: Sequence[str]) -> str:
-    """Return the first of *texts* that the documents do not name."""
+    """Return the first of *texts* that the documents do not mention."""
     said = _text(subject)
     return next((text for text in texts if text not in said), texts[-1])
 
 
 def _unnamed_address(subject: Subject) -> str:
-    """Return the first address of which the documents do not name the network."""
+    """Return the first address whose network the documents do not mention."""
     said = _text(subject)
     return next((a for a in _ADDRESSES if a.rpartition(".")[0] not in said), _ADDRESSES[-1])
 

@@ -1,4 +1,4 @@
-"""What rules look at: documents attached together, and what their statements name."""
+"""The input of rules: documents attached together, and what their statements name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Said = tuple[Statement, str]
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """One element of `Action`: the actions it names that exist.
+    """One element of `Action` with the existing actions it names.
 
     *everything* for `*`; *exact* if it names one action, without wildcards.
     """
@@ -52,9 +52,9 @@ class Named:
 
 @dataclass(frozen=True, eq=False)
 class Item(Part):
-    """A statement of *document*, where it stands, and what it names of AWS's service reference.
+    """A statement of *document* with its place, and what it names of AWS's service reference.
 
-    *written* is the statement as it stands there; `statement` is the same as one of a principal's
+    *written* is the statement as written; `statement` is its equivalent in an identity-based
     policy.
     """
 
@@ -63,7 +63,7 @@ class Item(Part):
 
     @property
     def label(self) -> str:
-        """How to call the statement in words."""
+        """The display name of the statement."""
         return self.statement.label
 
     @property
@@ -73,17 +73,17 @@ class Item(Part):
 
     @property
     def grants(self) -> str:
-        """The verb for what the statement does: `grants` or `refuses`."""
+        """The verb for the statement's effect: `grants` or `refuses`."""
         return "grants" if self.allows else "refuses"
 
     @cached_property
     def said(self) -> Said:
-        """The statement without its number and Sid, and its version: equal if they say the same."""
+        """The statement without number and Sid, and its version; equal for equal statements."""
         return replace(self.statement, index=0, sid=None), self.document.version
 
     @cached_property
     def raw(self) -> dict[str, Any]:
-        """The statement as it stands in the text, parsed; empty if there is no text."""
+        """The parsed statement as in the text; empty if there is no text."""
         located = self.document.located
         value: Any = located.value if located else {}
         for part in self.document.path(self.written) if located else ():
@@ -91,7 +91,7 @@ class Item(Part):
         return dict(value)
 
     def place(self, *element: str | int) -> Place | None:
-        """Return where the statement, or the *element* of it, stands."""
+        """Return the place of the statement, or of its *element*."""
         located = self.document.located
         if located is None or not element or not isinstance(element[-1], int):
             return self.document.place(self.written, *element)
@@ -110,23 +110,23 @@ class Item(Part):
         return tuple(name for named, names in pairs if named == kind for name in names)
 
     def condition_place(self, condition: Condition, value: int | None = None) -> Place | None:
-        """Return where *condition*, or its value number *value*, stands."""
+        """Return the place of *condition*, or of its value number *value*."""
         path = ("Condition", condition.operator, condition.key)
         return self.place(*path) if value is None else self.place(*path, value)
 
     @property
     def variable_keys(self) -> frozenset[str]:
-        """The keys of its policy variables, by `same_key`."""
+        """The keys of the policy variables, by `same_key`."""
         return self.needs.union(*(each.needs() for each in self.asked))
 
     @cached_property
     def named(self) -> tuple[Named, ...]:
-        """What each element of `Action` names; empty for NotAction."""
+        """The actions named by each element of `Action`; empty for NotAction."""
         return tuple(_named(i, text) for i, text in enumerate(self.statement.action or ()))
 
     @cached_property
     def actions(self) -> dict[str, Action]:
-        """Every existing action that `Action` names by itself (not by `*`), by its full name."""
+        """Every existing action that `Action` names (other than by `*`), by its full name."""
         return {each.full: each for element in self.named for each in element.actions}
 
     @cached_property
@@ -135,14 +135,14 @@ class Item(Part):
         return any(each.everything for each in self.named)
 
     def says(self, action: Action) -> bool:
-        """Say whether the statement is about *action*."""
+        """Return whether the statement is about *action*."""
         excluded = self.statement.not_action
         if excluded is not None:
             return not any(pattern_matches(e, action.full, ignore_case=True) for e in excluded)
         return self.everything or action.full in self.actions
 
     def matches(self, request: Request) -> bool:
-        """Say whether the statement, which is about the action of *request*, matches it."""
+        """Return whether the statement, known to be about the action, matches *request*."""
         resource, conditions = self.compiled.rule
         context = request.context
         return (resource is None or resource(request.resource, context)) and all(
@@ -151,7 +151,7 @@ class Item(Part):
 
     @cached_property
     def resources(self) -> tuple[tuple[str, ArnPattern], ...]:
-        """The elements of `Resource` that can name something."""
+        """The elements of `Resource` that can match something."""
         read = (
             (text, arn_pattern(text, variables=self.variables))
             for text in self.statement.resource or ()
@@ -159,7 +159,7 @@ class Item(Part):
         return tuple((text, pattern) for text, pattern in read if pattern)
 
     def reaches(self, target: Target) -> bool:
-        """Say whether the statement's resources leave room for *target*."""
+        """Return whether the statement's resources may include *target*."""
         key = target.type, target.arns
         if key not in self._reached:
             self._reached[key] = self.statement.resource is None or any(
@@ -169,11 +169,11 @@ class Item(Part):
 
     @cached_property
     def _reached(self) -> dict[tuple[str, tuple[ArnPattern, ...]], bool]:
-        """What `reaches` answered: rules ask again and again."""
+        """The cached results of `reaches`."""
         return {}
 
     def targets(self, action: Action) -> tuple[Target, ...]:
-        """Return what *action* may be authorized on as far as the resources leave room."""
+        """Return the targets of *action* that the statement's resources may include."""
         if action.full not in self._targets:
             found = tuple(target for target in action.targets if self.reaches(target))
             self._targets[action.full] = found
@@ -186,14 +186,14 @@ class Item(Part):
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """Documents that take effect together, all of the same *kind*."""
+    """Documents in effect together, all of the same *kind*."""
 
     documents: tuple[PolicyDocument, ...]
     kind: Kind
 
     @property
     def _of_principal(self) -> list[PolicyDocument]:
-        """The documents as policies of a principal, whatever kind they are of."""
+        """The documents as policies of a principal, whatever their kind."""
         return [
             replace(document, statements=tuple(map(as_attached, document.statements)))
             for document in self.documents
@@ -223,7 +223,7 @@ class Subject:
 
     @property
     def attached(self) -> bool:
-        """Whether the documents are about what one principal may do."""
+        """Whether the documents define what one principal may do."""
         return self.kind in {"identity", "boundary"}
 
     def concerning(self, *actions: Action) -> tuple[Item, ...]:
@@ -239,14 +239,14 @@ class Subject:
         return {}
 
     def granting(self, request: Request) -> Item | None:
-        """Return a statement that decides *request*, if any does."""
+        """Return a statement that decides *request*, or None."""
         allowed = self.authorizer.decide(request).allowed
         matched = {id(each.statement) for _, each in self.authorizer.matched(request)}
         found = (item for item in self.items if id(item.statement) in matched)
         return next((item for item in found if item.allows is allowed), None)
 
     def step(self, request: Request, says: str) -> Step:
-        """Return *request* as a step of a witness, decided."""
+        """Decide *request*, and return it as a step of a witness."""
         return Step(request, self.authorizer.decide(request).outcome, says)
 
     @cached_property
@@ -266,9 +266,10 @@ class Subject:
 
 
 def as_attached(statement: Statement) -> Statement:
-    """Return *statement* as one of a principal's policy, whatever kind it is of.
+    """Return *statement* as one of an identity-based policy, whatever its kind.
 
-    The engine refuses one that says who it is about, or no resource; a rule of its own says so.
+    The engine refuses a statement with a principal, or without a resource; a separate rule reports
+    that.
     """
     if statement.principal is not None or statement.not_principal is not None:
         statement = replace(statement, principal=None, not_principal=None)
@@ -278,9 +279,9 @@ def as_attached(statement: Statement) -> Statement:
 
 
 def names(text: str, pattern: ArnPattern, target: Target) -> bool:
-    """Say whether the element *text* of `Resource` can name *target*.
+    """Return whether the element *text* of `Resource` can match *target*.
 
-    An action on nothing in particular is named by `*` alone.
+    Only `*` matches an action without a specific resource.
     """
     if not target.type:
         return text == "*"
@@ -288,14 +289,14 @@ def names(text: str, pattern: ArnPattern, target: Target) -> bool:
 
 
 def demands_text(asked: KeyCondition) -> bool:
-    """Say whether a condition demands one of some texts of a key that must be there."""
+    """Return whether a condition requires one of certain values of a key that must be present."""
     operator = asked.operator
     plain = operator.base in {"stringequals", "stringlike", "stringequalsignorecase"}
     return plain and operator.known and not operator.if_exists and not operator.qualifier
 
 
 def ec2_action(name: str) -> Action:
-    """Return the action *name* of EC2, which exists."""
+    """Return the EC2 action *name*, which must exist."""
     ec2 = facts.service("ec2")
     action = ec2.action(name) if ec2 else None
     assert action is not None  # noqa: S101 - a name of ours that AWS has

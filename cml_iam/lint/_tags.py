@@ -1,8 +1,7 @@
-"""Tags as gates: who may set a tag may do whatever the tag opens.
+"""Tags as gates: whoever may set a tag may do whatever the tag permits.
 
-The proof is asked for a call that opens or closes the gate, and for one that the gate decides; the
-engine then decides both of one resource, whose tags the first call changes.
-
+The proof is asked for a call that opens or closes the gate, and for one that the gate decides. The
+engine then decides both for one resource, whose tags the first call changes.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/control-access-with-tags.html
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
 """
@@ -62,7 +61,7 @@ def gate_open(subject: Subject) -> Iterator[Found]:
 
 
 def gate_open_by_case(subject: Subject) -> Iterator[Found]:
-    """Yield tag conditions whose tag is guarded, but not in another spelling of its case."""
+    """Yield tag conditions whose tag is protected, but not in a different case."""
     for gate in _judged(subject):
         twin = other_case(gate.key)
         way = gate.way_in(twin) if not gate.way else ()
@@ -71,7 +70,7 @@ def gate_open_by_case(subject: Subject) -> Iterator[Found]:
 
 
 def tag_wiped(subject: Subject) -> Iterator[Found]:
-    """Yield tag conditions whose tag the caller can remove: what it managed is lost to it."""
+    """Yield tag conditions whose tag the caller can remove, losing access to the resource."""
     for gate in _judged(subject):
         way = gate.way_out()
         if way:
@@ -79,13 +78,13 @@ def tag_wiped(subject: Subject) -> Iterator[Found]:
 
 
 def other_case(tag: str) -> str:
-    """Return *tag* in another case; condition keys take the two for one, EC2 does not."""
+    """Return *tag* in a different case: the same for condition keys, but not for EC2."""
     return tag.lower() if tag != tag.lower() else tag.upper()
 
 
 @lru_cache(4)
 def gates(subject: Subject) -> list[Gate]:
-    """Return the conditions that make a tag of the resource a gate.
+    """Return the conditions that make a resource tag a gate.
 
     Nobody can set or remove a tag whose key begins with `aws:`.
     """
@@ -108,7 +107,7 @@ def _judged(subject: Subject) -> list[Gate]:
 
 
 def forbids_text(asked: KeyCondition) -> bool:
-    """Say whether a condition holds for all but some texts of a key."""
+    """Return whether a condition holds for all but some values of a key."""
     operator = asked.operator
     base = operator.base.replace("not", "", 1)
     return operator.negated and base in OPERATORS and not operator.qualifier
@@ -129,20 +128,20 @@ class Gate:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The values that open the gate, without those that have policy variables."""
+        """The values that open the gate, except those with policy variables."""
         return tuple(each for each in self.asked.condition.values if "${" not in each)
 
     @property
     def test(self) -> TagTest:
-        """What the condition demands of the tag; where it is a Deny's, what that lets through."""
+        """What the condition requires of the tag; for a Deny, what it lets through."""
         base = self.asked.operator.base.replace("not", "", 1)
         return TagTest(self.key, self.values, *OPERATORS[base])
 
     @cached_property
     def actions(self) -> tuple[Action, ...]:
-        """The actions behind the gate: of EC2, and not those that set tags themselves.
+        """The EC2 actions behind the gate, except those that set tags themselves.
 
-        Those on instances stand for all, where the statement is about them.
+        If the statement is about instances, those on instances represent all.
         """
         known = tuple(each for each in map(ec2_action, LIFECYCLE) if self.item.says(each))
         return known or tuple(
@@ -153,7 +152,7 @@ class Gate:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """What the actions are authorized on that has the tag among its condition keys."""
+        """The targets of the actions that have the tag among their condition keys."""
         return tuple(
             target
             for action in self.actions
@@ -168,13 +167,13 @@ class Gate:
 
     @cached_property
     def way(self) -> tuple[Request, ...]:
-        """The calls that set the tag as it is spelled, and then use it."""
+        """The calls that set the tag as spelled, and then use it."""
         return self.way_in(self.key)
 
     def way_in(self, spelled: str) -> tuple[Request, ...]:
         """Return calls that set the tag, *spelled* so, on a resource without it, and then use it.
 
-        The last is refused without the tag. There are none if no call sets it.
+        Without the tag, the last one is refused. Empty if no call sets the tag.
         """
         setting = where(
             giving(self.test, self.resources),
@@ -188,7 +187,7 @@ class Gate:
         return self._longer_way(setting) if spelled == self.key else ()
 
     def way_out(self) -> tuple[Request, Request] | None:
-        """Return a call that takes the tag from a resource, and one that is then refused."""
+        """Return a call that removes the tag from a resource, and one that is then refused."""
         wipes = taking_away(self.test, self.resources, exact=True)
         for wipe, behind in self._pairs(wipes):
             before = tags_of(wipe, RESOURCE_TAG)
@@ -198,7 +197,7 @@ class Gate:
         return None
 
     def _pairs(self, changes: Iterable[Shape]) -> Iterator[tuple[Request, Request]]:
-        """Yield calls of *changes*, each with one behind the gate about the same resource."""
+        """Yield calls of *changes*, each with a call behind the gate on the same resource."""
         for shape in changes:
             change = request_of(allowed(self._tagging, shape))
             if change is None:
@@ -215,7 +214,7 @@ class Gate:
                     yield change, behind
 
     def _behind(self, resources: tuple[str, ...]) -> Request | None:
-        """Return an allowed call about one of *resources* that the gate decides."""
+        """Return an allowed call on one of *resources* that the gate decides."""
         further = besides(self.item, self.asked)
         shape = where(Shape(self._names, resources), self.test.carried, *further)
         return owing(self.subject.concerning(*self.actions), self.item, shape)
@@ -225,7 +224,7 @@ class Gate:
         return tuple(each.full for each in self.actions)
 
     def _longer_way(self, setting: Shape) -> tuple[Request, ...]:
-        """Return calls of a sequence that the proof finds where no pair of calls is enough."""
+        """Return a sequence of calls from the proof, if no pair of calls is enough."""
         if request_of(allowed(self._tagging, setting)) is None:
             return ()
         shape = Shape(self._names, self.resources)
@@ -242,7 +241,7 @@ class Gate:
         return self.subject.concerning(*map(ec2_action, ("CreateTags", "DeleteTags")))
 
     def _decides(self, opened: Request, shut: Request) -> bool:
-        """Say whether *opened* is allowed and *shut*, the same without the tag, is not."""
+        """Return whether *opened* is allowed, and *shut*, the same without the tag, is not."""
         decide = self.subject.authorizer.decide
         return decide(opened).allowed and not decide(shut).allowed
 
@@ -254,19 +253,19 @@ class Gate:
 
 
 def besides(item: Item, asked: KeyCondition) -> Iterator[dict[str, dict[str, Any]]]:
-    """Yield the other conditions of *item*, if it is a Deny: without them it has no say."""
+    """Yield the other conditions of *item* if it is a Deny, which applies only if they hold."""
     for each in () if item.allows else item.asked:
         if each is not asked:
             yield {each.condition.operator: {each.condition.key: each.condition.values}}
 
 
 def agree(*calls: Request) -> bool:
-    """Say whether one caller can make all of *calls* of one resource."""
+    """Return whether one caller can make all of *calls* on one resource."""
     return changing_key(calls) is None
 
 
 def tags_of(request: Request, prefix: str) -> Tags:
-    """Return the tags that *request* has under condition keys with *prefix*."""
+    """Return the tags in *request*'s condition keys with *prefix*."""
     found = ((same_key(key), key, value) for key, value in request.context.items())
     return {
         name.removeprefix(prefix): (key.partition("/")[2], value)
@@ -276,7 +275,7 @@ def tags_of(request: Request, prefix: str) -> Tags:
 
 
 def with_tags(request: Request, tags: Tags) -> Request:
-    """Return *request* about a resource that has *tags* and no others."""
+    """Return *request* on a resource with exactly *tags*."""
     kept = {k: v for k, v in request.context.items() if not same_key(k).startswith(RESOURCE_TAG)}
     for key, value in tags.values():
         kept |= dict.fromkeys(every_name(f"aws:ResourceTag/{key}"), value)
@@ -284,7 +283,7 @@ def with_tags(request: Request, tags: Tags) -> Request:
 
 
 def after(wipe: Request, tags: Tags) -> Tags:
-    """Return what *wipe* leaves of *tags*."""
+    """Return the *tags* that remain after *wipe*."""
     if wipe.action.lower() == TAGGING[0].lower():
         return tags | tags_of(wipe, REQUEST_TAG)
     listed = _tag_keys(wipe)
@@ -339,7 +338,7 @@ def _wiped(gate: Gate, wipe: Request, opened: Request) -> Found:
 
 
 def _change(request: Request, tag: str, on: str) -> str:
-    """Say in words how *request* changes *tag* on what is called *on*."""
+    """Describe how *request* changes *tag* on the resource called *on*."""
     if request.action.lower() == TAGGING[0].lower():
         sent = tags_of(request, REQUEST_TAG).values()
         return f"{request.action} {', '.join(f'{k}={v}' for k, v in sent) or tag} on {on}"
@@ -349,9 +348,10 @@ def _change(request: Request, tag: str, on: str) -> str:
 
 
 def _guarded(gate: Gate, request: Request) -> Correction | None:
-    """Return how to keep the statement that allows *request* from the tag of *gate*.
+    """Return how to protect the tag of *gate* from the statement that allows *request*.
 
-    One that also lets a launch set the tag cannot be guarded so: then no launch could.
+    A statement that also lets a launch set the tag cannot be restricted this way: no launch would
+    work.
     """
     item = gate.subject.granting(request)
     if item is None or _only_at_launch(item):
@@ -370,7 +370,7 @@ def _only_at_launch(item: Item) -> bool:
 
 
 def _granter(gate: Gate, request: Request) -> str:
-    """Name the statement that allows *request*, and where it stands."""
+    """Name the statement that allows *request*, with its place."""
     item = gate.subject.granting(request)
     if item is None:
         return "the policy"

@@ -1,4 +1,4 @@
-"""Who may assume a role or use a resource: strangers, services for anybody, tokens of others.
+"""Who may assume a role or use a resource: strangers, services for anybody, foreign tokens.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 """
@@ -47,7 +47,7 @@ _FOR_ROLES: Final = frozenset(
 
 
 def anyone(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for everybody that let in a user of somebody else's account."""
+    """Yield Allows for everybody that admit a user of another account."""
     if subject.kind not in {"resource", "trust"}:
         return
     for item in subject.allows:
@@ -76,7 +76,7 @@ def anyone(subject: Subject) -> Iterator[Found]:
 
 
 def _about(subject: Subject, item: Item) -> tuple[str, str] | None:
-    """Return an action and a resource that the statement is about."""
+    """Return an action and a resource that the statement covers."""
     if subject.kind != "trust":
         return example_of(item)
     names = ("sts:AssumeRole", WEB_IDENTITY, "sts:AssumeRoleWithSAML")
@@ -88,7 +88,7 @@ def _says(item: Item, action: str) -> bool:
 
 
 def strange_tokens(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for an OIDC provider that a token of a stranger fits."""
+    """Yield Allows for an OIDC provider that accept a stranger's token."""
     for item, host, principal, place in _providers(subject):
         request = _admitted(subject, item, principal, Token(host))
         if request is None:
@@ -108,7 +108,7 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
 
 
 def strange_projects(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for an OIDC provider that every project of one owner fits."""
+    """Yield Allows for an OIDC provider that accept every project of one owner."""
     for item, host, principal, place in _providers(subject):
         if host in BY_APPLICATION or _admitted(subject, item, principal, Token(host)) is not None:
             continue
@@ -125,7 +125,7 @@ def strange_projects(subject: Subject) -> Iterator[Found]:
 
 
 def unclaimed(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for an OIDC or SAML provider without the audience the token was issued for."""
+    """Yield Allows for an OIDC or SAML provider that do not check the token's audience."""
     for item, host, _, place in _providers(subject):
         claim = BY_APPLICATION.get(host, "aud")
         if host in BY_APPLICATION or _asks(item, f"{host}:{claim}", f"{host}:azp"):
@@ -154,10 +154,10 @@ def unclaimed(subject: Subject) -> Iterator[Found]:
 
 
 def sourceless(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for a service that do not say for whom it may act (the confused deputy).
+    """Yield Allows for a service that do not say for whom it may act (confused deputy).
 
-    Of trust policies only those for services whose guides ask for it: a role can be given to a
-    service by its own account alone, and many services send no source.
+    Of trust policies, only those for services whose guides require it: only its own account can
+    give a role to a service, and many services send no source.
     """
     if subject.kind not in {"resource", "trust"}:
         return
@@ -179,7 +179,7 @@ def sourceless(subject: Subject) -> Iterator[Found]:
 
 
 def all_but(subject: Subject) -> Iterator[Found]:
-    """Yield NotPrincipal with Allow, and in a trust policy, which cannot have it."""
+    """Yield NotPrincipal with Allow, or in a trust policy, which cannot have it."""
     for item in subject.items:
         if item.written.not_principal is None or subject.kind not in {"resource", "trust"}:
             continue
@@ -236,7 +236,7 @@ def _step(request: Request, says: str) -> Step:
 
 
 def _asks(item: Item, *keys: str) -> bool:
-    """Say whether a condition is on one of *keys*, or on one that begins so if it ends with `:`."""
+    """Return whether a condition tests one of *keys*; one ending in `:` is a prefix."""
     names = [condition.key.lower() for condition in item.written.conditions]
     return any(
         name.startswith(key.lower()) if key.endswith(":") else name == key.lower()
@@ -254,7 +254,7 @@ _OF_THE_RESOURCE: Final = (
 
 
 def own_account(subject: Subject) -> Iterator[Found]:
-    """Yield conditions on the resource's account in the policy of that resource: they say nothing.
+    """Yield conditions on the resource's account in that resource's policy: they always hold.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
@@ -292,7 +292,7 @@ https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html
 
 
 def keys_of_nobody(subject: Subject) -> Iterator[Found]:
-    """Yield conditions on who the caller is where only services are allowed.
+    """Yield conditions on the caller's identity where only services are allowed.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """

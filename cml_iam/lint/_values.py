@@ -1,4 +1,4 @@
-"""Values of conditions: what their operator cannot read, or what cannot be meant.
+"""Condition values that their operator cannot parse, or that cannot be intended.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def values(subject: Subject) -> Iterator[Found]:
-    """Yield values that are no number, date, address, boolean or ARN where one is needed."""
+    """Yield values that are not the number, date, address, boolean or ARN required."""
     for item in subject.items:
         for asked, compiled in zip(item.asked, item.compiled.conditions, strict=True):
             condition = asked.condition
@@ -59,7 +59,7 @@ def _bad_values(item: Item, asked: KeyCondition) -> Iterator[tuple[int, str]]:
 
 
 def _form_of(asked: KeyCondition) -> str | None:
-    """Say what a value of the operator looks like."""
+    """Describe the format of the operator's values."""
     return next((form for family, form in _FORMS.items() if family in asked.operator.base), None)
 
 
@@ -75,7 +75,7 @@ _FORMS: Final = {
 
 
 def _consequence(item: Item, asked: KeyCondition) -> str:
-    """Say when the condition holds in the requests that *item* is about otherwise."""
+    """Say when the condition holds in the requests that *item* otherwise matches."""
     condition = asked.condition
     if matched(item, conditions=()).holds:
         return "it matches nothing"
@@ -90,7 +90,7 @@ def _consequence(item: Item, asked: KeyCondition) -> str:
 
 
 def literal_wildcards(subject: Subject) -> Iterator[Found]:
-    """Yield `*` and `?` in values of operators that take them as plain characters."""
+    """Yield `*` and `?` in values of operators that treat them as plain characters."""
     for item in subject.items:
         for asked in item.asked:
             condition, base = asked.condition, asked.operator.base
@@ -111,7 +111,7 @@ def literal_wildcards(subject: Subject) -> Iterator[Found]:
 
 
 def _may_have_star(key: str) -> bool:
-    """Say whether a value of *key* is any text a user makes up."""
+    """Return whether a value of *key* is free text chosen by users."""
     lower = key.lower()
     return "tag" in lower or lower in {"aws:useragent", "aws:referer", "s3:prefix", "s3:delimiter"}
 
@@ -127,7 +127,7 @@ _ESCAPED: Final = re.compile(r"\$\{[^}]*\}")
 
 
 def operator_types(subject: Subject) -> Iterator[Found]:
-    """Yield operators that do not fit the type of the key."""
+    """Yield operators that do not match the type of the key."""
     for item in subject.items:
         for asked in item.asked:
             condition, op = asked.condition, asked.operator
@@ -162,7 +162,7 @@ def operator_types(subject: Subject) -> Iterator[Found]:
 
 
 def _misfit(family: str, kind: str) -> str | None:
-    """Return the operator to use for a key of the type *kind*; None where *family* will do."""
+    """Return the operator to use for a key of the type *kind*; None if *family* is suitable."""
     if family in _FITTING.get(kind, _FAMILIES):
         return None
     return _BY_TYPE.get(kind)
@@ -200,9 +200,9 @@ _TYPE_WORDS: Final = {
 
 
 def absent_passes(subject: Subject) -> Iterator[Found]:
-    """Yield ForAllValues in an Allow, on a key of one value, that holds where the key is absent.
+    """Yield ForAllValues in an Allow, on a single-valued key, that passes when the key is absent.
 
-    Whether another condition demands the key is asked of the proof.
+    The proof decides whether another condition requires the key.
     """
     for item in subject.allows:
         for asked in item.asked:
@@ -225,7 +225,7 @@ def absent_passes(subject: Subject) -> Iterator[Found]:
 
 
 def mixed(subject: Subject) -> Iterator[Found]:
-    """Yield values of one condition that contradict: of several types, or both booleans."""
+    """Yield contradictory values of one condition: of several types, or both booleans."""
     for item in subject.items:
         for asked in item.asked:
             condition = asked.condition
@@ -295,7 +295,7 @@ def _private_networks() -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, 
 
 
 def host_bits(subject: Subject) -> Iterator[Found]:
-    """Yield ranges of addresses with digits that the length of the range leaves out."""
+    """Yield address ranges with bits set beyond the prefix length."""
     for item, asked in _addresses(subject):
         for index, value in enumerate(asked.condition.values):
             if network(value) is None or "/" not in value:
@@ -333,7 +333,7 @@ https://docs.aws.amazon.com/organizations/latest/APIReference/API_Organization.h
 
 
 def ids(subject: Subject) -> Iterator[Found]:
-    """Yield values of keys of ids that no id has the form of."""
+    """Yield values of id keys that do not have the form of an id."""
     for item in subject.items:
         for asked in item.asked:
             form, of = _IDS.get(asked.condition.key.lower(), (None, ""))
@@ -359,7 +359,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 
 
 def unpaired(subject: Subject) -> Iterator[Found]:
-    """Yield private addresses without the VPC that they are of."""
+    """Yield private addresses without a condition on their VPC."""
     for item in subject.items:
         names = {asked.condition.key.lower() for asked in item.asked}
         for asked in item.asked:
@@ -375,7 +375,7 @@ def unpaired(subject: Subject) -> Iterator[Found]:
 
 
 def texts_for_arns(subject: Subject) -> Iterator[Found]:
-    """Yield StringLike with wildcards on a key that is an ARN."""
+    """Yield StringLike with wildcards on a key whose value is an ARN."""
     for item in subject.items:
         for asked in item.asked:
             condition = asked.condition

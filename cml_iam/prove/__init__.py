@@ -1,7 +1,7 @@
-"""Proof: what policies can ever permit, over all requests, with a witness.
+"""Proof: what policies can permit, over all requests, with a witness.
 
-Questions about policies alone are imported at once; what also reads the site's promises, and what
-compares two policies for people, is imported when it is asked for, because starting counts.
+Questions about policies alone are imported immediately. What reads the site's promises or compares
+two policies is imported on first use, to keep start-up fast.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What a proof answers."""
+"""The answers of a proof."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Answer = Literal["holds", "broken", "undecided"]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """How one side decides a request, and the *statements* that do."""
+    """How one side decides a request, and the *statements* that decide it."""
 
     outcome: Outcome
     statements: tuple[StatementReason, ...]
@@ -21,10 +21,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A request that breaks what was to be proved, decided by the engine on both sides.
+    """A request that refutes what was to be proved, decided by the engine on both sides.
 
-    *unlisted* marks one for an action that AWS's service reference does not know. *reference* is
-    None where the question has no second side.
+    *unlisted* marks an action that AWS's service reference does not list. *reference* is None if
+    the question has no second side.
     """
 
     request: Request
@@ -37,10 +37,10 @@ class Witness:
 class Verdict:
     """The answer: it `holds` for all requests; or is `broken`, with a *witness*; or `undecided`.
 
-    *assumptions* are what a proof rests on besides the engine; *reason* says what kept it from
-    being decided, and which bound was hit. *slices* counts the parts the question was cut into.
-    *colon* is the answer where a `*` of an ARN's first five fields takes colons too, if that is
-    another one: AWS's own texts differ on it.
+    *assumptions* are what a proof rests on besides the engine; *reason* says why it is undecided,
+    and which limit was reached. *slices* counts the parts the question was split into. *colon* is
+    the answer if a `*` in an ARN's first five fields also matches colons, when that differs: AWS's
+    own texts disagree on it.
     """
 
     answer: Answer

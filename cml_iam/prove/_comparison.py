@@ -1,4 +1,4 @@
-"""What a comparison of two sides finds, explained, and gathered by what makes the differences."""
+"""The result of comparing two sides: differences with explanations, grouped by cause."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ Relation = Literal["same", "wider", "narrower", "wider and narrower", "undecided
 class Difference:
     """Requests that the two sides decide differently for the same reason.
 
-    *witness* is one of them, decided by the engine on both sides. *actions* are theirs, as far as
-    each was looked at; *alike* counts further ones that no statement distinguishes from those, and
-    *others* says that every action which no statement names is one. *missed* is the statement
-    nearest to the deciding one on the side where none decided that way: what keeps it from
-    applying is the difference; *found* are the values it met. *unlisted* marks a witness for an
-    action that AWS's service reference does not have.
+    *witness* is one of them, decided by the engine on both sides. *actions* are their actions, as
+    far as each was examined; *alike* counts further ones that no statement distinguishes from
+    those, and *others* means that every action which no statement names is included. *missed* is
+    the statement nearest to the deciding one, on the side where none decided that way; what keeps
+    it from applying is the difference, and *found* are the values it met. *unlisted* marks a
+    witness for an action that AWS's service reference does not list.
     """
 
     change: Change
@@ -68,14 +68,14 @@ class ExpectationChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What NEW decides otherwise than OLD.
+    """What NEW decides differently from OLD.
 
-    *same*: the documents hold the same statements, up to order and spelling. Otherwise *verdicts*
-    has for each kind of change the answer to the question that there is none: it `holds`, is
-    `broken`, or `undecided`. Of each that is broken, *differences* has those that were found, one
-    for each statement and action that makes one; *more* says that there may be others.
-    *beside_everything*: neither side allows anything, so both were judged beside a policy that
-    allows everything.
+    *same*: the documents hold the same statements, apart from order and spelling. Otherwise
+    *verdicts* has, for each kind of change, the answer to "there is none": it `holds`, is `broken`,
+    or `undecided`. For each broken one, *differences* has those that were found, one for each
+    statement and action that causes one; *more* means that there may be others.
+    *beside_everything*: neither side allows anything, so both were judged together with a policy
+    that allows everything.
     """
 
     same: bool
@@ -88,7 +88,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Relation:
-        """Say in a word how NEW differs from OLD; what is undecided may add to it."""
+        """Return in a word how NEW differs from OLD; undecided parts may add to it."""
         changed = {change for change, each in self.verdicts.items() if each.answer == "broken"}
         changed |= {each.change for each in self.differences}
         wider, narrower = bool(changed & WIDER), bool(changed - WIDER)
@@ -98,9 +98,9 @@ class Comparison:
 
     @property
     def allows_the_same(self) -> bool:
-        """Whether it is proved that both sides allow the same; they may differ in explicit denies.
+        """Whether both sides provably allow the same; explicit denies may differ.
 
-        Beside a policy that allows everything, which neither side is, a Deny decides what is
+        If both are judged together with a policy that allows everything, a Deny does decide what is
         allowed.
         """
         asked = (self.verdicts.get("newly allowed"), self.verdicts.get("newly denied"))
@@ -109,7 +109,7 @@ class Comparison:
 
     @property
     def undecided(self) -> tuple[Change, ...]:
-        """The kinds of change that were neither found nor excluded."""
+        """The kinds of change that were neither found nor ruled out."""
         found = {each.change for each in self.differences}
         return tuple(
             change
@@ -119,7 +119,7 @@ class Comparison:
 
     @property
     def other_reading(self) -> dict[Change, Answer]:
-        """The answers that are other ones where wildcards of ARNs take colons."""
+        """The answers that change if wildcards of ARNs match colons."""
         return {change: each.colon for change, each in self.verdicts.items() if each.colon}
 
     @property
@@ -135,7 +135,7 @@ class Comparison:
 
 
 def change_of(old: Outcome, new: Outcome) -> Change | None:
-    """Say what became of a request from its two *outcomes*; None if nothing."""
+    """Return how the *outcomes* of a request changed; None if they did not."""
     if old == new:
         return None
     if new == "allowed":
@@ -150,7 +150,7 @@ MAX_FOUND: Final = 8
 
 
 def difference_of(old_side: Side, new_side: Side, request: Request) -> Difference | None:
-    """Explain how both sides decide *request*; None if they decide it alike."""
+    """Explain how both sides decide *request*; None if they agree."""
     old, reasons_old = answered(old_side, request)
     new, reasons_new = answered(new_side, request)
     change = change_of(old.outcome, new.outcome)
@@ -168,9 +168,9 @@ def difference_of(old_side: Side, new_side: Side, request: Request) -> Differenc
 
 
 def grouped(differences: Iterable[Difference]) -> tuple[Difference, ...]:
-    """Gather what differs for one reason, in order of change.
+    """Group differences by reason, in order of change.
 
-    What has another's causes and more says nothing new, and is left out.
+    A difference whose causes include all those of another adds nothing and is left out.
     """
     found = gathered(differences)
     simple = [each for each in found if not any(_adds_to(each, other) for other in found)]
@@ -178,7 +178,7 @@ def grouped(differences: Iterable[Difference]) -> tuple[Difference, ...]:
 
 
 def gathered(differences: Iterable[Difference]) -> tuple[Difference, ...]:
-    """Gather what differs for one reason; requests that count further actions count others."""
+    """Group differences by reason; requests that count further actions count others."""
     groups: dict[Any, Difference] = {}
     for each in differences:
         key = _key(each)
@@ -189,7 +189,7 @@ def gathered(differences: Iterable[Difference]) -> tuple[Difference, ...]:
 def _nearest(
     reasons: tuple[StatementReason, ...], effect: str, labels: set[str]
 ) -> StatementReason | None:
-    """Return the statement of *effect* that comes closest to applying: of the same name first."""
+    """Return the statement of *effect* that comes closest to applying, preferring the same name."""
     close = [
         each
         for each in reasons
@@ -211,7 +211,7 @@ def _part(part: ElementReason | ConditionReason) -> str:
 
 
 def _found(missed: StatementReason | None) -> tuple[str | None, ...]:
-    """Return the value that kept *missed* from applying, where it was one only."""
+    """Return the value that kept *missed* from applying, if it was a single one."""
     if missed is None or len(missed.failed) != 1:
         return ()
     (part,) = missed.failed
@@ -240,7 +240,7 @@ def _together(one: Difference, other: Difference) -> Difference:
 
 
 def _adds_to(one: Difference, other: Difference) -> bool:
-    """Say whether *one* has the causes of *other* and more, so that it tells nothing new."""
+    """Return whether *one* has the causes of *other* and more, so that it adds nothing new."""
     same = one.change == other.change and set(one.actions) <= set(other.actions)
     if not same or one.missed is None or other.missed is None:
         return False

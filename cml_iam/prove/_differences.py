@@ -1,9 +1,9 @@
-"""Two sides compared: what became wider, what became narrower, and which statements make it so.
+"""Compare two sides: what became wider, what narrower, and which statements cause it.
 
-Whether there is a difference is a question of the proof, asked of all requests in both directions.
-Where the answer is a witness, every class of actions is asked again for each statement that could
-make the difference: for one request of each that matches it, and for one that a statement of the
-other side refuses by a single condition.
+Whether there is a difference is a question for the proof, asked over all requests in both
+directions. If the answer is a witness, every class of actions is asked again for each statement
+that could cause a difference: for a request that matches it, and for one that a statement of the
+other side misses by a single condition.
 """
 
 from __future__ import annotations
@@ -71,11 +71,12 @@ EVERYTHING: Final = PolicyDocument(
 
 
 def policies_of(attached: Sequence[PolicyDocument], partition: str = "") -> Policies:
-    """Return one side of a comparison: *attached* together, or the one policy of a resource.
+    """Return one side of a comparison: *attached* together, or one resource's policy.
 
-    *partition* is that of the account, if it is known.
-    Raises InputError where some statements name principals and others do not, and where several
-    policies of a resource are taken together.
+    *partition* is the account's, if known.
+
+    Raises InputError if some statements name principals and others do not, or if there are several
+    policies of a resource.
     """
     named = {
         each.principal is not None or each.not_principal is not None
@@ -97,8 +98,9 @@ def policies_of(attached: Sequence[PolicyDocument], partition: str = "") -> Poli
 def differences(old: Policies, new: Policies, site: Site | None = None) -> Comparison:
     """Compare what *old* and *new* decide, over all requests; each difference has a witness.
 
-    Both sides are also asked the expectations of *site*, if given, and are in its partition.
-    Raises InputError where one side names principals and the other does not.
+    If *site* is given, both sides are also asked its expectations and are in its partition.
+
+    Raises InputError if one side names principals and the other does not.
     """
     if site is not None:
         old, new = (replace(each, partition=site.partition) for each in (old, new))
@@ -170,9 +172,9 @@ def _answer(side: Side, expectation: Expectation) -> ExpectedAnswer:
 
 @dataclass
 class _Met:
-    """What was found for the actions of a class: requests by goal and resource, and who makes them.
+    """The finds for the actions of a class: requests by goal and resource, and their actions.
 
-    *alike* counts the actions that were not looked at.
+    *alike* counts the actions that were not examined.
     """
 
     requests: dict[Any, Request] = field(default_factory=dict)
@@ -182,7 +184,7 @@ class _Met:
 
 
 class _Search:
-    """The search for every difference of one kind; *more* says that some may be left out."""
+    """The search for every difference of one kind; *more* means that some may be left out."""
 
     def __init__(self, old: Side, new: Side, change: Change, budget: Budget) -> None:
         self._old, self._new, self._change = old, new, change
@@ -196,7 +198,7 @@ class _Search:
         self.more = False
 
     def differences(self, verdict: Verdict) -> Iterator[Difference]:
-        """Yield what is found; at least the witness of *verdict*, if it has one."""
+        """Yield the differences; at least the witness of *verdict*, if it has one."""
         found = False
         for group, goal in self._question.groups():
             is_known = verdict.witness and verdict.witness.request.action in group.listed
@@ -219,7 +221,7 @@ class _Search:
             yield replace(each, alike=met.alike, others=group.others)
 
     def _met(self, group: Class, goal: Goal, *, is_known: bool) -> _Met:
-        """Look for *goal*, and for what it may be reached by, with the actions of *group*."""
+        """Search for *goal*, and for the ways to reach it, with the actions of *group*."""
         searcher, goals = self._searcher(goal)
         met = _Met()
         tried: dict[str, set[Any]] = defaultdict(set)
@@ -237,7 +239,7 @@ class _Search:
         return met
 
     def _searcher(self, goal: Goal) -> tuple[Searcher, tuple[Goal, ...]]:
-        """Return what looks for *goal*, and all that is looked for; classes may share them."""
+        """Return the searcher for *goal*, and all its targets; classes may share them."""
         if id(goal) not in self._searchers:
             goals = (goal, *self._narrowed(goal))
             searcher = self._question.searcher(goal, assuming_all=True)
@@ -247,7 +249,7 @@ class _Search:
     def _is_enough(
         self, place: Place, group: Class, met: _Met, tried: Mapping[str, set[Any]]
     ) -> bool:
-        """Say whether no more actions of *group* are looked at, from that of *place* on."""
+        """Return whether the actions of *group* from *place* on need no search."""
         if self._budget.left < 0:
             self.more = True
             return True
@@ -266,7 +268,7 @@ class _Search:
                 met.actions[key][place.action] = met.named[place.action] = None
 
     def _narrowed(self, goal: Goal) -> Iterator[Goal]:
-        """Yield a goal for each statement that *goal* may be reached by, or is just missed by."""
+        """Yield a goal for each statement that could reach *goal*, or just misses it."""
         others = [part for gate in goal.or_not for part in gate]
         for number, gate in enumerate(goal.allowed):
             before, after = goal.allowed[:number], goal.allowed[number + 1 :]
@@ -279,7 +281,7 @@ class _Search:
                 yield Goal((*goal.allowed, (almost,)), goal.refused, (), goal.or_not)
 
     def _explained(self, request: Request, *, unlisted: bool) -> Iterator[Difference]:
-        """Yield the difference that *request* makes, if the engine confirms it."""
+        """Yield the difference shown by *request*, if the engine confirms it."""
         made = difference_of(self._old, self._new, request)
         if made is None or made.change != self._change:
             self.more = True

@@ -1,4 +1,4 @@
-"""Questions about nothing: kinds of requests that AWS never sends, of which anything is true."""
+"""Questions about requests that AWS never sends, for which anything is true."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ALLOW: Final = {"Effect": "Allow", "Action": "*"}
 
 
 def is_sent(shape: Shape, *, of_resource: bool = False) -> Verdict:
-    """Say whether AWS sends a request of *shape* at all: it is `broken`, with one, if so.
+    """Return whether AWS sends any request of *shape*: `broken`, with a request, if it does.
 
-    Where it `holds` that it sends none, every policy answers *shape* alike. With *of_resource* the
-    policy of a resource is what is asked, whoever calls.
+    If it `holds` that AWS sends none, every policy answers *shape* alike. With *of_resource* the
+    question is about a resource's policy, with any caller.
     """
     return never(_everything(of_resource=of_resource), shape, is_likely=True)
 

@@ -1,4 +1,4 @@
-"""Instances as sequences of calls see them: those that policies distinguish, tags, the time."""
+"""Instances in sequences of calls: those that policies distinguish, their tags, the time."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ RESOURCE, REQUEST = "aws:ResourceTag/", "aws:RequestTag/"
 
 @dataclass(frozen=True, slots=True)
 class TagTest:
-    """That the tag *key* has one of *values*: by the operator *holds*; *fails* is its negation."""
+    """That the tag *key* has one of *values*, by the operator *holds*; *fails* is its negation."""
 
     key: str
     values: tuple[str, ...]
@@ -57,39 +57,39 @@ class TagTest:
 
     @property
     def carried(self) -> Conditions:
-        """It holds of the resource."""
+        """The condition that the resource passes the test."""
         return {self.holds: {RESOURCE + self.key: self.values}}
 
     @property
     def missing(self) -> Conditions:
-        """It does not hold of the resource."""
+        """The condition that the resource fails the test."""
         return {self.fails: {RESOURCE + self.key: self.values}}
 
 
 def taking_over(tag: Tag, operate: Shape) -> tuple[Shape, Shape]:
-    """Return those of *operate* without *tag* on the instance, and the calls that give it."""
+    """Return those of *operate* without *tag* on the instance, and the calls that add it."""
     test = TagTest(tag.key, (literal(tag.value),))
     return where(operate, test.missing), giving(test, operate.resources)
 
 
 def giving(test: TagTest, resources: Sequence[str]) -> Shape:
-    """Return the calls after which one of *resources* for which *test* failed passes it."""
+    """Return the calls that make one of *resources* pass *test* after failing it."""
     given = {test.holds: {REQUEST + test.key: test.values}}
     return Shape((CREATE,), resources, merged(test.missing, given, LATER))
 
 
 def losing(tag: Tag, instances: Sequence[str]) -> tuple[Shape, ...]:
-    """Return the calls after which an instance that carries *tag* carries it no more."""
+    """Return the calls that take *tag* from an instance that carries it."""
     return taking_away(TagTest(tag.key, (literal(tag.value),)), instances)
 
 
 def taking_away(
     test: TagTest, resources: Sequence[str], *, exact: bool = False
 ) -> tuple[Shape, ...]:
-    """Return the calls after which one of *resources* that passed *test* fails it.
+    """Return the calls that make one of *resources* fail *test* after passing it.
 
-    With *exact* those only that name the tag in its own case. To condition keys one in another
-    case is the same, though to EC2 it is another tag.
+    With *exact*, only those that name the tag in its own case. For condition keys case does not
+    matter, but for EC2 it is a different tag.
     """
     requested = REQUEST + test.key
     operator = "ForAnyValue:StringEquals" if exact else "ForAnyValue:StringEqualsIgnoreCase"
@@ -107,12 +107,12 @@ def taking_away(
 
 
 def literal(text: str) -> str:
-    """Return *text* as a value in a policy: no policy variable begins in it."""
+    """Return *text* as a policy value without policy variables."""
     return text.replace("${", "${$}{")
 
 
 def where(shape: Shape, *conditions: Conditions) -> Shape:
-    """Return those of *shape* for which *conditions* hold too."""
+    """Return those of *shape* that also meet *conditions*."""
     return replace(shape, conditions=merged(shape.conditions, *conditions))
 
 
@@ -133,7 +133,7 @@ EC2_RESOURCE: Final = "ec2:resourcetag/"
 
 
 def is_among(arn: str, goal: Shape) -> bool:
-    """Say whether the resource *arn* is one of those that *goal* is about."""
+    """Return whether the resource *arn* is one of those in *goal*."""
     fields = arn_pattern(arn, variables=False)
     named = goal.resources if goal.not_resources is None else goal.not_resources
     found = any(
@@ -144,7 +144,7 @@ def is_among(arn: str, goal: Shape) -> bool:
 
 
 def followed_tags(statements: Sequence[Statement], tag: Tag) -> list[str]:
-    """Return the keys of the tags that some statement tests on a resource; the guard tag first."""
+    """Return the keys of the resource tags that some statement tests; the guard tag first."""
     found = {tag.key.lower(): tag.key}
     for name in (each.key for statement in statements for each in statement.conditions):
         for prefix in (RESOURCE.lower(), EC2_RESOURCE):
@@ -154,9 +154,9 @@ def followed_tags(statements: Sequence[Statement], tag: Tag) -> list[str]:
 
 
 def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob], bool]:
-    """Return the patterns by which *statements* test the tag *key*, wherever it is.
+    """Return the patterns by which *statements* test the tag *key* anywhere.
 
-    And whether that is all they tell of it: as numbers or with policy variables they tell more.
+    Also whether these are all the tests: numbers and policy variables test more.
     """
     names = {prefix + key.lower() for prefix in (RESOURCE.lower(), REQUEST.lower(), EC2_RESOURCE)}
     found: list[Glob] = []
@@ -176,9 +176,9 @@ def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob],
 def instance_arns(
     statements: Sequence[Statement], partitions: Sequence[str]
 ) -> tuple[list[str], bool]:
-    """Return an instance in *partitions* of each kind that *statements* distinguish by ARN, region.
+    """Return an instance in *partitions* for each ARN pattern and region in *statements*.
 
-    And whether these are all: policy variables, or too many kinds, leave some out.
+    Also whether these are all: policy variables, or too many kinds, omit some.
     """
     every = [Glob(tuple(each)) for each in partitions]
     patterns: list[list[Glob]] = [every, [glob("cn-*"), glob("us-gov-*")], [], []]
@@ -222,7 +222,7 @@ _TIMES: Final = frozenset({"aws:currenttime", "aws:epochtime"})
 
 
 def changing_key(requests: Sequence[Request]) -> str | None:
-    """Return a key that *requests* of one caller about one instance cannot differ in, but do."""
+    """Return a key that must be equal in *requests* of one caller on one instance, but differs."""
     for key in sorted({key for each in requests for key in each.context}):
         name = key.lower()
         if name.startswith((EC2_RESOURCE, RESOURCE.lower(), REQUEST.lower())) or name in _PASSING:
@@ -243,9 +243,9 @@ def _value(request: Request, key: str) -> object:
 def in_time(
     policies: Policies, statements: Sequence[Statement], calls: Sequence[Witness]
 ) -> tuple[Witness, ...] | None:
-    """Return *calls* at times that do not run backwards, each as early as it is allowed.
+    """Return *calls* with times that never go backwards, each as early as allowed.
 
-    *statements* are all that say which times differ. None if there are no such times.
+    *statements* must include all that distinguish times. None if there are no such times.
     """
     last: dict[str, int] = {}
     found = []
@@ -267,7 +267,7 @@ def in_time(
 def _times(
     statements: Sequence[Statement], request: Request, key: str
 ) -> Iterator[tuple[int, str]]:
-    """Yield the moments that *statements* distinguish by *key*, in order."""
+    """Yield the points in time that *statements* distinguish by *key*, in order."""
     named = [
         value
         for statement in statements

@@ -1,6 +1,6 @@
 """The promises of a site: what its policies must never permit, as questions over all requests.
 
-A call of RunInstances is allowed only if each of its resources is:
+A call of RunInstances is allowed only if every resource is:
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html#iam-example-runinstances
 """
 
@@ -48,7 +48,7 @@ def _promises(site: Site) -> Iterator[Promise]:
 
 
 def _base(allowed: Sequence[Permission]) -> PolicyDocument:
-    """Return the documented policy, with what the site grants beyond it."""
+    """Return the documented policy, with the site's additional grants."""
     documented = render_policy(None, "base").document
     granted = [each.action for each in allowed[len(load_catalogue().permissions) :]]
     if not granted:
@@ -69,10 +69,10 @@ WHOLE: Final = Assumption(
 
 
 def never_done(policies: Policies, shape: Shape) -> Verdict:
-    """Say whether nothing is done by requests of *shape*: no request of another action is allowed.
+    """Prove that requests of *shape* have no effect: none of another action is allowed.
 
-    And of launches, of which a request is about one resource alone, there is no region in which
-    all that they need is.
+    A launch needs several requests, each about one resource; it has no effect if no region allows
+    all of them.
     """
     found = never(policies, shape)
     if not found.witness or found.witness.request.action != RUN or not _is_about_all(shape):
@@ -106,7 +106,7 @@ def _is_possible(policies: Policies, shape: Shape, region: str) -> bool:
 
 
 def _needed(shape: Shape) -> Iterator[Shape]:
-    """Yield the requests of *shape* for each type of resource that a launch needs."""
+    """Yield the requests of *shape* for each resource type that a launch needs."""
     ec2 = service("ec2")
     action = ec2.action("RunInstances") if ec2 else None
     for target in action.targets if action else ():

@@ -1,4 +1,4 @@
-"""The promises of a site, proved or broken, and what would close a broken one."""
+"""The promises of a site, proved or broken, and how to fix broken ones."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How a promise came out. A broken one has *calls*, in order, each allowed by the policies.
+    """The result for a promise. A broken one has *calls*, in order, each allowed by the policies.
 
-    Either *edits* together make it hold and take away no call that the site needs; or *denies* do,
-    statements to add that deny what breaks it and nothing else. Both were proved; both are empty
-    where neither helps. *colon* is the answer where a `*` of an ARN's first five fields takes
-    colons too, if that is another one.
+    A fix is either *edits*, which together make the promise hold and remove no call that the site
+    needs; or *denies*, statements to add that deny only what breaks it. Both kinds are proved; both
+    are empty if neither helps. *colon* is the answer if a `*` in an ARN's first five fields also
+    matches colons, when that differs.
 
-    *limited* says that the policies may allow other actions than those that the promise covers, so
-    that one that holds is no answer about these.
+    *limited* means that the policies may allow actions which the promise does not cover, so that it
+    says nothing about those.
     """
 
     promise: Promise
@@ -68,8 +68,8 @@ class Proof:
 def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tuple[Proof, ...]:
     """Prove every promise of *site* for a principal with *policies*.
 
-    With *remedies*, what would close a broken promise is looked for. Raises DocumentError for a
-    policy that IAM would not attach.
+    With *remedies*, fixes for broken promises are searched. Raises DocumentError for a policy that
+    IAM would not accept.
     """
     problems = tuple(p for each in documents(policies) for p in attachment_problems(each))
     if problems:
@@ -80,13 +80,13 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
 
 
 def _limited(proofs: Sequence[Proof]) -> tuple[Proof, ...]:
-    """Mark what covers some actions only, if it is not proved that no others are allowed."""
+    """Mark a proof that covers only some actions, unless no others are provably allowed."""
     others = any(each.promise.id == CATALOGUE and each.answer != "holds" for each in proofs)
     return tuple(replace(each, limited=others and bool(each.promise.covers)) for each in proofs)
 
 
 def prove_promise(promise: Promise, policies: Policies) -> Proof:
-    """Prove one promise, in both readings of wildcards in ARNs where they differ."""
+    """Prove one promise, in both readings of wildcards in ARNs if they differ."""
     found = _answer(promise, policies)
     other = taking_colons(policies)
     second = found if other is policies else _answer(promise, other)
@@ -113,7 +113,7 @@ def _answer(promise: Promise, policies: Policies) -> Reached:
 
 
 def _reached(verdicts: Iterable[Verdict]) -> Reached:
-    """Return the first broken verdict; else undecided if one is; else that all hold."""
+    """Return the first broken verdict; otherwise undecided if one is; otherwise that all hold."""
     used: dict[Assumption, None] = {}
     reasons = []
     for each in verdicts:
@@ -166,7 +166,7 @@ def _with_conditions(proof: Proof, policies: Policies) -> tuple[Policies, tuple[
 
 
 def _next(proof: Proof, policies: Policies) -> Iterator[Edit]:
-    """Yield the edits of what allows the first call, which makes the others possible."""
+    """Yield edits of the statements that allow the first call, which enables the others."""
     for reason in proof.calls[0].candidate.statements:
         for document in policies.identity:
             for statement in document.statements:

@@ -1,4 +1,4 @@
-"""The questions: is one side within another, is a kind of request never, or always, allowed."""
+"""The questions: is one side within another; is a set of requests never, or always, allowed."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ MAX_SLICES: Final = 3_000
 
 
 def within(candidate: Policies, reference: Policies) -> Verdict:
-    """Say whether *candidate* allows nothing that *reference* does not.
+    """Prove that *candidate* allows nothing that *reference* does not.
 
-    Raises InputError where one side is the policy of a resource and the other is not.
+    Raises InputError if one side is a resource's policy and the other is not.
     """
     if (candidate.resource is None) != (reference.resource is None):
         raise InputError(
@@ -65,7 +65,7 @@ def within(candidate: Policies, reference: Policies) -> Verdict:
 
 
 def equivalent(one: Policies, other: Policies) -> Verdict:
-    """Say whether both sides allow the same; the candidate of a witness is the wider one."""
+    """Prove that both sides allow the same; the candidate of a witness is the wider one."""
     first = within(one, other)
     if first.answer == "broken":
         return first
@@ -81,32 +81,32 @@ def equivalent(one: Policies, other: Policies) -> Verdict:
 
 
 def denied_within(candidate: Policies, reference: Policies) -> Verdict:
-    """Say whether *candidate* denies nothing that *reference* neither allows nor denies.
+    """Prove that *candidate* denies nothing that *reference* neither allows nor denies.
 
-    It makes a difference beside other policies only, which may allow what is not denied.
+    This matters only beside other policies, which may allow what is not denied.
     """
     return _both_readings(_denied_within, candidate, reference)
 
 
 def never(policies: Policies, shape: Shape, *, is_likely: bool = False) -> Verdict:
-    """Say whether no request of *shape* is allowed by *policies*.
+    """Prove that *policies* allow no request of *shape*.
 
-    sts:GetCallerIdentity, which no policy can refuse, is left out of account. Where one *is_likely*
-    allowed, the answer is the same and comes sooner; where none is, later.
+    Ignores sts:GetCallerIdentity, which no policy can refuse. With *is_likely*, a positive find is
+    expected: the answer is the same, and comes sooner if there is a find and later if not.
     """
     ask = partial(_never, is_likely=is_likely)
     return _both_readings(ask, policies, _shape_policies(shape))
 
 
 def always(policies: Policies, shape: Shape) -> Verdict:
-    """Say whether every request of *shape* is allowed by *policies*."""
+    """Prove that *policies* allow every request of *shape*."""
     return _both_readings(_always, policies, _shape_policies(shape))
 
 
 def _both_readings(
     ask: Callable[[Policies, Policies, Budget], Verdict], one: Policies, other: Policies
 ) -> Verdict:
-    """Ask, and ask again where wildcards of ARNs take colons, if that makes other patterns."""
+    """Ask, and ask again with wildcards of ARNs matching colons, if that changes patterns."""
     budget = Budget()
     verdict = ask(one, other, budget)
     others = taking_colons(one), taking_colons(other)
@@ -171,7 +171,7 @@ def _shape_policies(shape: Shape) -> Policies:
 
 @lru_cache(SHAPES_KEPT)
 def _policies_of(statement: Statement) -> Policies:
-    """Return the very same policies for the same *statement*, which then is compiled but once."""
+    """Return the same policies for the same *statement*, which is then compiled only once."""
     return Policies((PolicyDocument((statement,), VERSION_2012, name=SHAPE_NAME),))
 
 
@@ -196,11 +196,11 @@ def statement_of(shape: Shape) -> Statement:
 
 @dataclass
 class Question:
-    """A goal searched slice by slice; *kind*, if any, is what requests must also match.
+    """A goal searched slice by slice; requests must also match *kind*, if given.
 
-    *outcomes* are what both sides decide of a witness; that of the reference may be any other than
-    `allowed` where it is not named. A find that *is_likely* is looked for at the first place of a
-    class before it is asked whether there is one anywhere.
+    *outcomes* are the decisions of both sides on a witness; the reference's, if not given, may be
+    any other than `allowed`. With *is_likely*, the first place of a class is searched before asking
+    whether there is a find anywhere.
     """
 
     goal: Goal
@@ -248,7 +248,7 @@ class Question:
                 yield group, goal
 
     def searcher(self, goal: Goal, *, assuming_all: bool = False) -> Searcher:
-        """Return what searches places for *goal*; for requests alone it is *assuming_all*."""
+        """Return the searcher of places for *goal*; if only for requests, it is *assuming_all*."""
         return Searcher(
             goal,
             self.budget,
@@ -260,7 +260,7 @@ class Question:
 
     @cached_property
     def _lists(self) -> frozenset[str]:
-        """The keys that a condition of either side asks for as a list."""
+        """The keys that a condition of either side treats as a list."""
         sides = [each for each in (self.candidate, self.reference, self.kind) if each]
         return frozenset(key for side in sides for key in side.lists)
 
@@ -272,7 +272,7 @@ class Question:
         return next(filter(None, known), "")
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
-        """Return a request for one of the actions of *group*, if one is to be found."""
+        """Return a request for one of the actions of *group*, if one is found."""
         searcher = self.searcher(goal)
         first = self._first_place(group, searcher) if self.is_likely else None
         if first is not None:
@@ -287,7 +287,7 @@ class Question:
         return None
 
     def _first_place(self, group: Class, searcher: Searcher) -> Place | None:
-        """Return the first of `places`, if that is one of the first action that AWS lists."""
+        """Return the first of `places`, if it is of the first action that AWS lists."""
         action = next(iter(group.actions()), None)
         listed = typed_places(action) if action else ()
         return next(filter(searcher.may_be_at, listed), None)
@@ -295,9 +295,9 @@ class Question:
     def places(
         self, group: Class, searcher: Searcher, *, is_known: bool = False
     ) -> Iterator[Place]:
-        """Yield where something may be found for an action of *group*; *is_known* says it will be.
+        """Yield where something may be found for an action of *group*; *is_known*: it will be.
 
-        What a place without a find takes for granted is the caller's to note.
+        The caller must note the assumptions of a place without a find.
         """
         if not is_known and not self._is_anywhere(group, searcher):
             return
@@ -309,7 +309,7 @@ class Question:
             yield from loose_places(group.unlisted or group.example)
 
     def _is_anywhere(self, group: Class, searcher: Searcher) -> bool:
-        """Say whether something is found about any resource at all; note why not."""
+        """Return whether there is a find on any resource; note why not."""
         example = group.example
         loose = [self._search(each, searcher, readable=False) for each in loose_places(example)]
         if any(each.request is not None for each in loose):
@@ -318,7 +318,7 @@ class Question:
         return False
 
     def _of_resource(self) -> bool:
-        """Say whether a resource's policy is asked, which anybody calls, not one principal."""
+        """Whether the question is about a resource's policy, with any caller."""
         return any(each.of_resource for each in (self.candidate, self.reference) if each)
 
     def _of_action(self, action: Action, searcher: Searcher) -> Iterator[Place]:
@@ -330,7 +330,7 @@ class Question:
         self.used.add(Assumption("resource", action.full, text, REFERENCE, action.full))
 
     def _holds_at(self, place: Place, searcher: Searcher) -> bool:
-        """Say whether nothing is found at *place*, for certain."""
+        """Return whether there is certainly no find at *place*."""
         found = self._search(place, searcher, readable=False)
         if found.request is not None or found.incomplete:
             return False
@@ -349,7 +349,7 @@ class Question:
             self.incomplete += each.incomplete
 
     def _broken(self, request: Request, group: Class, goal: Goal) -> Verdict:
-        """Ask the engine again; what it does not confirm is a fault of ours, and undecided."""
+        """Ask the engine again; a find that it does not confirm is our own fault, and undecided."""
         sides = [each for each in (self.candidate, self.reference) if each]
         caller = next((c for each in sides if (c := each.policies.caller)), request.principal)
         request = request._replace(principal=caller)
@@ -370,9 +370,9 @@ class Question:
 
 
 def _readings(goal: Goal, request: Request | None = None) -> set[Assumption]:
-    """Return how what AWS does not document is read here, if the answer rests on it.
+    """Return how undocumented behaviour of AWS is read, if the answer depends on it.
 
-    That of *request*, or of all the requests for *goal*.
+    That of *request*, or of all requests for *goal*.
     """
     for part in goal.parts():
         if part.statement.not_resource is None:
@@ -389,7 +389,7 @@ def _no_others() -> Assumption:
 
 
 def _but_always_allowed(group: Class) -> Class | None:
-    """Return *group* without the action that no policy decides, of a principal's policies."""
+    """Return *group* without the action that no identity-based policy decides."""
     listed = tuple(each for each in group.listed if each.lower() != ALWAYS_ALLOWED)
     if len(listed) == len(group.listed):
         return group
@@ -416,7 +416,7 @@ def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:
 
 
 def answered(side: Side, request: Request) -> tuple[Answered, tuple[StatementReason, ...]]:
-    """Return how *side* decides *request*, and what it says of each of its statements."""
+    """Return how *side* decides *request*, and the result for each of its statements."""
     outcome = side.outcome(request)
     reasons = side.authorizer.explain(request).statements
     effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(outcome)

@@ -1,4 +1,4 @@
-"""What the signs of a question (`=`, `<`, `like`) mean for a condition key: by its type.
+"""The meaning of a question's signs (`=`, `<`, `like`) for a condition key, by its type.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 """
@@ -76,7 +76,7 @@ _FORMS: Final = {
 
 
 def operator_of(sign: str, key: str) -> str | None:
-    """Return the operator that *sign* means for *key*; None if it does not compare such keys."""
+    """Return the operator that *sign* means for *key*; None if its type has none."""
     kind = key_type(key) or "String"
     operators = _BY_TYPE.get(kind.removeprefix(_SEVERAL), _BY_TYPE["String"])
     name = operators.get(sign)
@@ -86,13 +86,13 @@ def operator_of(sign: str, key: str) -> str | None:
 
 
 def type_of(key: str) -> str:
-    """Say in words what *key* is."""
+    """Describe the type of *key* in words."""
     kind = key_type(key) or "String"
     return f"`{key}` is a list" if kind.startswith(_SEVERAL) else f"`{key}` is of type {kind}"
 
 
 def named_problem(operator: str) -> tuple[str, str | None] | None:
-    """Return what is wrong with an operator that is given by name, and what to do; or None."""
+    """Return what is wrong with an operator given by name, and a remedy; or None."""
     if unknown_operator(operator) is None:
         return None
     return f"`{operator}` is no operator", _instead(operator)
@@ -108,7 +108,7 @@ def _instead(operator: str) -> str | None:
 
 
 def value_problem(operator: str, key: str, value: str) -> tuple[str, str | None] | None:
-    """Return why *operator* never matches because of *value*, and what to do; or None."""
+    """Return why *operator* never matches because of *value*, and a remedy; or None."""
     asked = Condition(operator, key, (value,))
     problems = compile_condition(asked, Scope(variables=True, keys=Keys())).problems
     if not problems:
@@ -119,12 +119,12 @@ def value_problem(operator: str, key: str, value: str) -> tuple[str, str | None]
 
 
 def is_pattern(operator: str, value: str) -> bool:
-    """Say whether *value* has wildcards, which *operator* takes as plain characters."""
+    """Return whether *value* has wildcards that *operator* treats as plain characters."""
     base = operator.rpartition(":")[2]
     return base in {"StringEquals", "StringNotEquals"} and bool(set(value) & set("*?"))
 
 
 def flipped(values: Sequence[str]) -> list[str]:
-    """Return the booleans that are none of *values*."""
+    """Return the booleans that are not in *values*."""
     given = {each.lower() for each in values}
     return [each for each in ("true", "false") if each not in given]

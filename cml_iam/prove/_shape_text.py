@@ -1,13 +1,13 @@
-"""A kind of requests, written on one line.
+"""A set of requests, written on one line.
 
     ec2:TerminateInstances on arn:aws:ec2:*:*:instance/* where aws:ResourceTag/Team != red, blue
     not ec2:Describe* where aws:RequestedRegion not like eu-* and aws:SourceIp is absent
 
 Actions, `on` resources, `where` conditions joined by `and`. A condition is a key; then one of `=`,
 `!=`, `like`, `not like`, `<`, `<=`, `>`, `>=`, `is absent`, `is present`, or an operator by name
-(`IpAddress`, `ForAnyValue:StringLike`); then values separated by commas, of which one is enough, or
-for the negated operators none may be met, as in a policy. Signs compare by the type of the key:
-dates, numbers, addresses, ARNs. `!=` holds wherever `=` does not, a key that is absent included.
+(`IpAddress`, `ForAnyValue:StringLike`); then values separated by commas. As in a policy, one match
+is enough, and for negated operators none may match. Signs compare by the type of the key: dates,
+numbers, addresses, ARNs. `!=` holds wherever `=` does not, including when the key is absent.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class Token:
     kind: Literal["word", "symbol", "quoted"] = "word"
 
     def says(self, word: str) -> bool:
-        """Say whether this is the keyword or symbol *word*."""
+        """Return whether this is the keyword or symbol *word*."""
         return self.kind != "quoted" and self.text.lower() == word
 
 
 def parse_shape(text: str, name: str = NAME) -> Shape:
-    """Read a kind of requests; raises DocumentError with the place of what is wrong."""
+    """Parse a set of requests; raises DocumentError with the place of the error."""
     return _Reader(_tokens(text, name), text, name).shape()
 
 
@@ -101,7 +101,7 @@ class _Reader:
         self._left, self._end, self._name = list(tokens), len(text) + 1, name
 
     def shape(self) -> Shape:
-        """Read all of it."""
+        """Parse the whole text."""
         negated = self._take("not")
         actions = self._values("an action, such as `ec2:TerminateInstances`,")
         for each in actions:
@@ -142,7 +142,7 @@ class _Reader:
                 return conditions
 
     def _test(self, key: Token) -> tuple[str, list[str]]:
-        """Read what follows a key: an operator and its values."""
+        """Parse what follows a key: an operator and its values."""
         token = self._operator(key)
         if token.says("is"):
             return NULL, [self._state(token)]
@@ -159,7 +159,7 @@ class _Reader:
         return operator, flipped(texts)
 
     def _sign(self, token: Token) -> str:
-        """Return the sign that *token* is or begins; none if it is an operator's name."""
+        """Return the sign that *token* is or begins, or None if it is an operator's name."""
         if token.says("not"):
             like = self._word("`like`")
             if not like.says("like"):
@@ -190,7 +190,7 @@ class _Reader:
         return token
 
     def _state(self, word: Token) -> str:
-        """Read what follows `is`; return the value of Null."""
+        """Parse what follows `is`; return the value of Null."""
         state = self._word("`absent` or `present`")
         name = state.text.lower()
         if name not in _STATES:
@@ -266,7 +266,7 @@ class _Reader:
 
 
 def _go_on(token: Token) -> str:
-    """Say what may follow, to one who wrote *token*."""
+    """Say what may follow after *token*."""
     text = token.text.lower()
     if text.startswith("arn:"):
         return "`on` comes before resources, and a comma between them"

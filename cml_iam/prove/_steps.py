@@ -1,12 +1,12 @@
-"""Sequences of calls: whether permitted ones can lead to one that must not be.
+"""Sequences of calls: whether permitted calls can lead to a forbidden one.
 
-An instance is a value for each tag that some policy tests. Calls change them: CreateTags sets,
-DeleteTags removes (without tags named: all of them). Everything else of an instance stays what it
-is, so all calls of a sequence are about one ARN.
+The state of an instance is a value for each tag that some policy tests. CreateTags sets tags and
+DeleteTags removes them (all, if it names none). Nothing else about an instance changes, so all
+calls of a sequence are on one ARN.
 
-The question is first asked of each call alone, with all else left open. Where no single call makes
-an instance a worker, no sequence does, and that is a proof. Only where one does is a sequence
-looked for, tag by tag, about one instance; each of its calls is asked of the engine.
+First each call is asked about alone, with everything else left open. If no single call makes an
+instance a worker, no sequence does, and that is a proof. Only if one does is a sequence searched,
+tag by tag, on one instance; the engine decides each of its calls.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Reached:
 
 
 def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
-    """Say whether calls can end in one of *operate* on an instance that did not carry *tag*."""
+    """Prove that no calls end in one of *operate* on an instance that did not carry *tag*."""
     key = RESOURCE + tag.key
     foreign, turning = taking_over(tag, operate)
     direct = never(policies, foreign)
@@ -87,7 +87,7 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
 
 
 def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
-    """Say whether a call can take *tag* from one of *instances* (ARNs), or change its value."""
+    """Prove that no call removes *tag* from one of *instances* (ARNs), or changes its value."""
     verdicts = []
     for shape in losing(tag, instances):
         verdicts.append(never(policies, shape))
@@ -99,7 +99,7 @@ def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
 
 
 class _Search:
-    """Looks for a sequence about one instance."""
+    """Searches for a sequence on one instance."""
 
     def __init__(self, policies: Policies, tag: Tag, goal: Shape) -> None:
         self._policies, self._tag, self._goal = policies, tag, goal
@@ -114,7 +114,7 @@ class _Search:
         self._used: dict[Assumption, None] = {}
 
     def between(self, turned: Witness, own: Witness) -> Reached:
-        """Return a sequence about the instance of one of the two witnesses, if there is one."""
+        """Return a sequence on the instance of one of the two witnesses, if there is one."""
         whole = 1
         for values in self._values:
             whole *= len(values)
@@ -154,7 +154,7 @@ class _Search:
         return None
 
     def _step(self, arn: str, state: State, after: State) -> Witness | None:
-        """Return a call that makes *after* of *state*, if one is allowed."""
+        """Return an allowed call that turns *state* into *after*, or None."""
         changed = [n for n in range(self._tags) if state[n] != after[n]]
         here = self._resource(state)
         if all(after[n] is not None for n in changed):
@@ -205,7 +205,7 @@ class _Search:
         return verdict.witness
 
     def _sequence(self, calls: Sequence[Witness]) -> Reached:
-        """Return *calls* as the answer, unless what cannot change differs between them."""
+        """Return *calls* as the answer, unless something that cannot change differs in them."""
         key = changing_key([each.request for each in calls])
         if key is not None:
             return _unfound(
@@ -222,7 +222,7 @@ class _Search:
         return product(*self._values)
 
     def _of_key(self, key: str) -> list[str | None]:
-        """Return the values of a tag that the policies tell apart, and that it may be absent."""
+        """Return the values of a tag that the policies distinguish, including absence."""
         patterns, exact = tag_patterns(self._said, key)
         if key == self._tag.key:
             patterns.append(Glob(tuple(self._tag.value)))
@@ -240,7 +240,7 @@ def _way(before: Mapping[State, tuple[State, Witness] | None], state: State) -> 
 
 
 def _follow_one_another(policies: Policies, requests: Sequence[Request]) -> bool:
-    """Say whether *requests* are allowed about one instance, whose tags they change."""
+    """Return whether *requests* are allowed on one instance, whose tags they change."""
     authorizer = side_of(policies).authorizer
     tags = _tags(requests[0], RESOURCE)
     for each in requests:

@@ -1,4 +1,4 @@
-"""Catalogue and site in, policy documents out."""
+"""Render policy documents from the catalogue and the site."""
 
 from cml_iam.render._cloudformation import anywhere
 from cml_iam.render._forms import FORMS, Form, render_form

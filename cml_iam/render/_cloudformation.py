@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def as_cloudformation(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
     """Return a template that means the same in any account and partition.
 
-    Account and partition are CloudFormation's own pseudo parameters, so that one template serves a
+    Account and partition are CloudFormation's pseudo parameters, so that one template serves a
     StackSet of many accounts.
     """
     principal = _cfn_role(site, trust) if site.role else _cfn_user(site)

@@ -1,6 +1,6 @@
-"""The policy of a site in the forms teams use: JSON, Terraform, CloudFormation, commands, Markdown.
+"""The policy of a site in the formats teams use: JSON, Terraform, CloudFormation and others.
 
-One source, one meaning: every form is made of the parsed documents, and tests read each back.
+Every format is generated from the parsed documents, and tests read each one back.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def render_form(
     profile: Literal["base", "hardened"] = "hardened",
     trust: Trust = "ec2",
 ) -> str:
-    """Return the policy of *site* in *form*, with its principal where the form makes things.
+    """Return the policy of *site* in *form*, including its principal if the format creates things.
 
     *trust* says who may use a role. Raises what `render_parts` raises, and InputError for a trust
-    whose place the site does not name.
+    document that the site file lacks values for.
     """
     return _FORMS[form](site, _parts(site, profile), trust)
 
@@ -110,7 +110,7 @@ def _as_commands(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
 
 
 def _trust(site: Site, trust: Trust) -> RenderedPolicy:
-    """Return who may use the role; for a user, who is trusted by nobody, any document does."""
+    """Return who may assume the role; for a user any document will do."""
     return trust_document(site, trust if site.role else "ec2")
 
 
@@ -161,7 +161,7 @@ def _codes(texts: tuple[str, ...]) -> str:
 
 
 def _code(text: str) -> str:
-    """Return *text* as Markdown code in a table's cell."""
+    """Return *text* as Markdown code for a table cell."""
     return BACKTICK + text.replace("|", "\\|").replace(BACKTICK, "'") + BACKTICK
 
 

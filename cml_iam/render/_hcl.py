@@ -1,4 +1,4 @@
-"""Values as HCL, laid out as `terraform fmt` does."""
+"""Values as HCL, formatted like `terraform fmt`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INLINE: Final = 60
 
 
 def hcl_document(document: PolicyDocument) -> dict[str, Any]:
-    """Return what the templates need to write *document* as an `aws_iam_policy_document`."""
+    """Return the template values to write *document* as an `aws_iam_policy_document`."""
     return {"statements": [_hcl_statement(each) for each in document.statements]}
 
 
@@ -55,7 +55,7 @@ def _block(**attributes: Any) -> list[str]:
 def aligned(attributes: Mapping[str, str]) -> list[str]:
     """Return lines `name = value`, aligned as `terraform fmt` does.
 
-    Neighbours on one line share a column; a value of several lines stands by itself.
+    Adjacent single-line values share a column; a multi-line value stands alone.
     """
     lines: list[str] = []
     run: list[tuple[str, str]] = []
@@ -82,8 +82,7 @@ def _principal_ids(principals: Principals | None) -> tuple[tuple[str, tuple[str,
 def hcl(value: Any, indent: int = 4) -> str:
     """Return *value* as an HCL expression; `${` and `%{` stay text.
 
-    A long list has a line for each element, indented for an attribute that stands *indent* deep.
-
+    A long list has one line per element, indented for an attribute at depth *indent*.
     https://developer.hashicorp.com/terraform/language/expressions/strings
     """
     if isinstance(value, bool | int | float):

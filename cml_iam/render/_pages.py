@@ -1,4 +1,4 @@
-"""What the forms share: their templates, in which all that is printed goes through an encoder."""
+"""What the formats share: templates in which every printed value passes through an encoder."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ ANCHOR: Final = "arn:aws:rolesanywhere:::trust-anchor/made-with-the-role"
 
 
 def makes_anchor(site: Site, trust: Trust) -> bool:
-    """Say whether a form has to make the trust anchor: the site file names none."""
+    """Return whether the format must create the trust anchor, as the site file names none."""
     certificate = site.roles_anywhere
     return trust == "roles-anywhere" and certificate is not None and not certificate.trust_anchor
 
 
 def trust_document(site: Site, trust: Trust) -> RenderedPolicy:
-    """Return who may use the role; raises InputError where the site file does not say it."""
+    """Return the role's trust document; raises InputError if the site file lacks its values."""
     if makes_anchor(site, trust) and site.roles_anywhere:
         site = replace(site, roles_anywhere=replace(site.roles_anywhere, trust_anchor=ANCHOR))
     return render_document(site, f"trust-{trust}")
@@ -50,9 +50,9 @@ class Part:
 
 
 def pages(encode: Callable[[Any], str]) -> Environment:
-    """Return an environment of the templates in which every value goes through *encode*.
+    """Return a Jinja environment in which every value passes through *encode*.
 
-    `bare` marks a value of ours, a name or an expression, that is printed as it is.
+    `bare` marks a value of ours, a name or an expression, to be printed unchanged.
     """
 
     def printed(value: Any) -> str:

@@ -1,8 +1,8 @@
-"""Split a policy that is too large into managed policies that together mean the same.
+"""Split a policy that is too large into several managed policies with the same total meaning.
 
-Policies attached to one principal are judged as one list of statements, so statements may lie in
-any of them. A statement whose resources alone are too many is cut in several that differ in their
-resources only: allowed or denied is whatever any of them allows or denies.
+IAM evaluates the policies attached to a principal as one list of statements, so statements may be
+in any of them. A statement with too many resources is split into several that differ only in their
+resources: together they allow or deny the same.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _ROOM: Final = MANAGED_POLICY_CHARACTERS - _FRAME
 
 
 def part_name(name: str, number: int) -> str:
-    """Return what the part *number*, from 1, of the policy *name* is called."""
+    """Return the name of part *number*, from 1, of the policy *name*."""
     return name if number == 1 else f"{name}-{number}"
 
 
 def split_policy(text: str) -> tuple[str, ...]:
     """Return *text* as one or more documents of at most 6,144 characters each.
 
-    Raises QuotaError when more than ten would be needed, or when one statement cannot be cut.
+    Raises QuotaError if more than ten are needed, or if a statement cannot be split.
     """
     policy = json.loads(text)
     pieces = [piece for statement in policy["Statement"] for piece in _pieces(statement)]
@@ -52,7 +52,7 @@ def split_policy(text: str) -> tuple[str, ...]:
 
 
 def _pieces(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield *statement*, or copies that share its resources among them."""
+    """Yield *statement*, or copies that divide its resources among them."""
     resources = statement.get("Resource")
     if _size([statement]) <= _ROOM:
         yield statement
@@ -68,7 +68,7 @@ def _pieces(statement: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _chunks(statement: dict[str, Any], resources: list[str]) -> list[list[str]]:
-    """Share *resources* out, as many to a chunk as fit with the rest of *statement*."""
+    """Divide *resources* into chunks, each as large as fits with the rest of *statement*."""
     # Room for the number that is added to the Sid.
     room = _ROOM - _size([{**statement, "Resource": []}]) - len(str(len(resources)))
     chunks: list[list[str]] = [[]]
@@ -86,5 +86,5 @@ def _chunks(statement: dict[str, Any], resources: list[str]) -> list[list[str]]:
 
 
 def _size(statements: list[dict[str, Any]]) -> int:
-    """Return what *statements* add to the size of a document."""
+    """Return how much *statements* add to the size of a document."""
     return policy_size(json.dumps(statements)) - len("[]")

@@ -34,7 +34,7 @@ https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits
 
 @dataclass(frozen=True, slots=True)
 class DocumentForm:
-    """A document that can be rendered: its template, its values, what it is for, and its quota."""
+    """A document that can be rendered: its template, values, purpose and quota."""
 
     name: str
     title: str
@@ -44,13 +44,13 @@ class DocumentForm:
     template: str = ""
 
     def text(self, site: Site) -> str:
-        """Return the document of *site*, its template filled in."""
+        """Return the document of *site*, from its template."""
         return _render(f"{self.template or self.name}.json.j2", self.values(site))
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedPolicy:
-    """A rendered document: its JSON *text*, the same parsed, and what it is called."""
+    """A rendered document: its JSON *text*, the parsed document, and its name."""
 
     profile: str
     text: str
@@ -66,9 +66,9 @@ class RenderedPolicy:
 def render_policy(site: Site | None, profile: Profile = "hardened") -> RenderedPolicy:
     """Render *profile* for *site*; the base profile needs no site.
 
-    The hardened document replaces the base and enforces the restrictions of the site, those and
-    no others. The same input gives the same bytes. Raises InputError when the site is missing,
-    QuotaError when the document is larger than a managed policy may be.
+    The hardened document replaces the base and enforces exactly the restrictions of the site. The
+    same input gives the same bytes. Raises InputError if the site is missing, QuotaError if the
+    document is larger than a managed policy may be.
     """
     if profile == "base":
         text = _render("base.json.j2", {"catalogue": load_catalogue()})
@@ -81,17 +81,17 @@ def render_policy(site: Site | None, profile: Profile = "hardened") -> RenderedP
 def render_document(site: Site, name: str) -> RenderedPolicy:
     """Render the document *name*, one of `DOCUMENTS`, for *site*.
 
-    Raises InputError when the site file does not say what the document needs, or when it would
-    hold nothing; QuotaError when it is larger than AWS takes.
+    Raises InputError if the site file lacks what the document needs, or if it would be empty;
+    QuotaError if it is larger than AWS accepts.
     """
     form = DOCUMENTS[name]
     return _rendered(form, form.text(site))
 
 
 def render_parts(site: Site | None, profile: Profile = "hardened") -> tuple[RenderedPolicy, ...]:
-    """Render *profile* as one or more managed policies that together mean the one document.
+    """Render *profile* as one or more managed policies with the same total meaning.
 
-    Raises QuotaError when ten would not do.
+    Raises QuotaError if ten are not enough.
     """
     form = DOCUMENTS[profile]
     if site is None:
@@ -112,7 +112,7 @@ def _environment() -> Environment:
 
 
 def _render(template: str, values: Mapping[str, Any]) -> str:
-    """Return the template's JSON, laid out, without empty conditions and null statements."""
+    """Return the template's JSON, formatted, without empty conditions and null statements."""
     value = json.loads(_environment().get_template(template).render(values))
     value["Statement"] = [_tidy(each) for each in value["Statement"] if each is not None]
     return json.dumps(value, indent=2) + "\n"

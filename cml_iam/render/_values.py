@@ -1,4 +1,4 @@
-"""What the templates speak of: the site's values as ARNs and conditions."""
+"""The values available to templates: the site's values as ARNs and conditions."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from cml_iam.site import Oidc, Site
 
 
 def policy_values(site: Site) -> dict[str, Any]:
-    """Return what the hardened policy speaks of.
+    """Return the values for the hardened policy.
 
-    `allowed(action, type)` is the condition of what allows *action* on resources of *type*: the
-    test of every rule about it.
+    `allowed(action, type)` is the condition for allowing *action* on resources of *type*, with the
+    tests of all rules about it.
     """
     restrict, rules = site.restrict, rules_of(site)
     inside = _in_regions(restrict.regions)
@@ -77,7 +77,7 @@ def policy_values(site: Site) -> dict[str, Any]:
 
 
 def guard_values(site: Site, *, for_organization: bool) -> dict[str, Any]:
-    """Return what the Deny guard speaks of, attached to the manager or as an organization's."""
+    """Return the values for the guardrail, attached to the manager or to an organization."""
     anywhere = replace(site, account="*") if for_organization else site
     listed = resources_of(site)
     launch: list[str] = []
@@ -102,12 +102,12 @@ def guard_values(site: Site, *, for_organization: bool) -> dict[str, Any]:
 
 
 def trust_values(site: Site) -> dict[str, Any]:
-    """Return what the trust policies speak of."""
+    """Return the values for the trust policies."""
     return {"account": site.account, "ec2_service": service_principal("ec2", site.partition)}
 
 
 def ecs_values(site: Site) -> dict[str, Any]:
-    """Return what the trust policy of an ECS task speaks of; raises InputError without [ecs]."""
+    """Return the values for an ECS task's trust policy; raises InputError without [ecs]."""
     if not site.ecs_region:
         raise InputError(
             "the site file does not say where ECS runs the manager",
@@ -118,7 +118,7 @@ def ecs_values(site: Site) -> dict[str, Any]:
 
 
 def eks_values(site: Site) -> dict[str, Any]:
-    """Return what the trust policies on EKS speak of; raises InputError without [eks]."""
+    """Return the values for the EKS trust policies; raises InputError without [eks]."""
     if not site.eks:
         raise InputError(
             "the site file does not say where EKS runs the manager",
@@ -132,7 +132,7 @@ def eks_values(site: Site) -> dict[str, Any]:
 
 
 def irsa_values(site: Site) -> dict[str, Any]:
-    """Return what the trust policy by OIDC speaks of; raises InputError without a provider."""
+    """Return the values for the IRSA trust policy; raises InputError without a provider."""
     values = eks_values(site)
     eks = values["eks"]
     if not eks.oidc_provider:
@@ -145,7 +145,7 @@ def irsa_values(site: Site) -> dict[str, Any]:
 
 
 def oidc_values(site: Site) -> dict[str, Any]:
-    """Return what the trust policy for a token speaks of; raises InputError without [oidc]."""
+    """Return the values for an OIDC token's trust policy; raises InputError without [oidc]."""
     if not site.oidc:
         raise InputError(
             "the site file does not say whose tokens the manager has",
@@ -161,7 +161,7 @@ def _claims(site: Site, oidc: Oidc) -> dict[str, Any]:
 
 
 def roles_anywhere_values(site: Site) -> dict[str, Any]:
-    """Return what the trust policy for a certificate speaks of; raises InputError without one."""
+    """Return the values for a certificate's trust policy; raises InputError without one."""
     certificate = site.roles_anywhere
     if not certificate:
         raise InputError(
@@ -184,7 +184,7 @@ def roles_anywhere_values(site: Site) -> dict[str, Any]:
 
 
 def bootstrap_values(site: Site) -> dict[str, Any]:
-    """Return what the policies of those who bootstrap speak of."""
+    """Return the values for the policies of administrators who bootstrap."""
     lists = tomllib.loads(shipped_text("policies", "bootstrap.toml"))
     profile = f"arn:{site.partition}:iam::{site.account}:instance-profile{site.path}{site.role}"
     # As long as something is not there, IAM takes it to be at the path `/`.
@@ -208,7 +208,7 @@ def bootstrap_values(site: Site) -> dict[str, Any]:
 
 
 def audit_values(site: Site) -> dict[str, Any]:
-    """Return what the documents of the trail and the alarms speak of."""
+    """Return the values for the documents of the trail and the alarms."""
     audit, here = site.audit, f"arn:{site.partition}"
     where = f"{audit.region}:{site.account}"
     return {
@@ -223,7 +223,7 @@ def audit_values(site: Site) -> dict[str, Any]:
 
 
 def _scope(site: Site) -> dict[str, Any]:
-    """Return the condition that the manager calls, in whichever account."""
+    """Return the condition that the manager is the caller, in whichever account."""
     kind, name = site.principal
     return {"ArnLike": {"aws:PrincipalArn": f"arn:{site.partition}:iam::*:{kind}{site.path}{name}"}}
 
@@ -238,13 +238,13 @@ def listed_images(site: Site) -> list[str]:
 
 
 def _deny(site: Site, scope: Conditions) -> Callable[[str], dict[str, Any] | None]:
-    """Return what gives the Deny of the rule with a Sid; None where the site has no such rule."""
+    """Return the function that gives a rule's Deny with a Sid; None if the site lacks the rule."""
     rules = {rule.sid: rule for rule in rules_of(site)}
     return lambda sid: rules[sid].deny(site, scope) if sid in rules else None
 
 
 def _condition(*conditions: Conditions) -> Conditions:
-    """Return all of *conditions* as one, equality first and the keys in alphabetical order."""
+    """Combine *conditions* into one, with equality first and keys in alphabetical order."""
     blocks: Conditions = {"StringEquals": {}} | merged(*conditions)
     return {
         name: dict(sorted(block.items(), key=lambda e: e[0].lower()))
@@ -254,7 +254,7 @@ def _condition(*conditions: Conditions) -> Conditions:
 
 
 def _in_regions(regions: Iterable[str]) -> Conditions:
-    """Return the condition that the request goes to one of *regions*; empty for none."""
+    """Return the condition that the request goes to one of *regions*; empty if there are none."""
     listed = list(regions)
     return {"StringEquals": {"aws:RequestedRegion": listed}} if listed else {}
 
@@ -272,14 +272,14 @@ def _arn(site: Site, kind: str) -> str:
 
 
 def _taggable(site: Site) -> list[str]:
-    """Return what a launch may tag."""
+    """Return the resource types that a launch may tag."""
     return [
         _arn(site, each.type) for each in load_catalogue().permission("ec2:CreateTags").resources
     ]
 
 
 def _supporting(site: Site) -> list[str]:
-    """Return what a launch may use beside the instance, the image and what has its own statement.
+    """Return what a launch may use besides the instance, image and separately stated types.
 
     For a type whose resources the site lists, only these; subnets have their own statement.
     """

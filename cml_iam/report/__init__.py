@@ -1,11 +1,11 @@
-"""A report, as sections of rows, in the forms for people: text, Markdown, a page.
+"""A report, made of sections of rows, in the formats for people: text, Markdown, HTML.
 
     document = Document("cml-iam audit", "Clean", PASSED, "good", "Clean: 5 checks made", …)
     text_of(document, width=80)
     markdown_of(document)
     page_of(document).text
 
-Reports are described once, as a `Document`; only this room decides how they look.
+A report is described once, as a `Document`; only this package decides how it looks.
 """
 
 from cml_iam.report._html import Page, page_of

@@ -1,8 +1,8 @@
-"""A report as one HTML page that loads nothing: readable on paper, on a phone and by keyboard.
+"""A report as one HTML page that loads nothing: readable on paper, on a phone, by keyboard.
 
-The page is `templates/page.html.j2` with `templates/page.css`. Its policy (CSP) allows the one
-style sheet inside by its hash, on a live page the one script, and nothing else, so a page whose
-text were markup after all could still do nothing. https://www.w3.org/TR/CSP3/
+The page is `templates/page.html.j2` with `templates/page.css`. Its Content-Security-Policy allows
+the one inline style sheet by its hash, on a live page also the one script, and nothing else. Even
+if a text were parsed as markup, it could do nothing. https://www.w3.org/TR/CSP3/
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SEVERITIES: Final = {"error": "errors", "warning": "warnings", "info": "for inf
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page and its Content-Security-Policy, for the header of whoever serves it."""
+    """A page and its Content-Security-Policy, to be sent as a header."""
 
     text: str
     policy: str
@@ -44,7 +44,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A filter over the items: each option hides the items that are not of its *kind*."""
+    """A filter for the items: each option hides the items that are not of its *kind*."""
 
     id: str
     label: str
@@ -53,7 +53,7 @@ class _Choice:
 
     @property
     def rules(self) -> str:
-        """The style that hides: no script is needed to read less, nor to read all."""
+        """The CSS that hides items: filtering needs no script."""
         return "".join(
             f'\nbody:has(#{self.id} [value="{kind}"]:checked) .finding:not(.{kind}){{display:none}}'
             for kind, _ in self.options
@@ -61,7 +61,7 @@ class _Choice:
 
 
 def page_of(document: Document) -> Page:
-    """Return *document* as a page; a *live* one can ask for itself anew."""
+    """Return *document* as a page; a *live* one can refresh itself."""
     from markupsafe import Markup
 
     items = [item for section in document.sections for item in section.items]
@@ -104,7 +104,7 @@ def _rules(items: Iterable[Item]) -> list[str]:
 
 
 def _choices(items: list[Item]) -> list[_Choice]:
-    """Return the filters that distinguish anything among *items*."""
+    """Return the filters that distinguish any of *items*."""
     words = {each.word for each in items}
     severities = [(f"s-{word}", name) for word, name in _SEVERITIES.items() if word in words]
     files = [(f"f{number}", each or "no file") for number, each in enumerate(_files(items))]
@@ -118,7 +118,7 @@ def _choices(items: list[Item]) -> list[_Choice]:
 
 
 def _kinds(items: list[Item]) -> dict[Item, str]:
-    """Return the classes by which the filters know each of *items*."""
+    """Return the CSS classes that filters use for each of *items*."""
     files = {each: number for number, each in enumerate(_files(items))}
     rules = {each: number for number, each in enumerate(_rules(items))}
     return {
@@ -162,7 +162,7 @@ def _template() -> Template:
 
 
 def _prose(text: str) -> Markup:
-    """Return foreign *text* escaped, what stands in backticks as code."""
+    """Return foreign *text* escaped, with backticks as code."""
     from markupsafe import Markup, escape
 
     # Of a plain text: Markup would escape what is put in.
@@ -171,7 +171,7 @@ def _prose(text: str) -> Markup:
 
 
 def _breakable(text: str) -> Markup:
-    """Return foreign *text* escaped, with places where an action's name may go on below."""
+    """Return foreign *text* escaped, with line break opportunities in action names."""
     from markupsafe import Markup, escape
 
     safe = str(escape(shown(text)))
@@ -179,14 +179,14 @@ def _breakable(text: str) -> Markup:
 
 
 def _lines(texts: Iterable[str]) -> Markup:
-    """Return foreign *texts* escaped, each on a line of its own."""
+    """Return foreign *texts* escaped, one per line."""
     from markupsafe import Markup
 
     return Markup("\n").join(shown(each) for each in texts)
 
 
 def _verbatim(texts: Iterable[str]) -> list[Markup]:
-    """Return foreign lines escaped, as far indented as they are beside one another."""
+    """Return foreign lines escaped, without their common indentation."""
     from markupsafe import escape
 
     together = dedent("\n".join(visible(each.expandtabs(4)) for each in texts))
@@ -194,7 +194,7 @@ def _verbatim(texts: Iterable[str]) -> list[Markup]:
 
 
 def _common(requests: Iterable[Request]) -> tuple[str, ...]:
-    """Return the lines of context that all of *requests* have; of a single one none is common."""
+    """Return the context lines that all of *requests* share; none for a single request."""
     contexts = [each.context for each in requests]
     if len(contexts) < 2:
         return ()
@@ -202,12 +202,12 @@ def _common(requests: Iterable[Request]) -> tuple[str, ...]:
 
 
 def _own(request: Request, common: Iterable[str]) -> list[str]:
-    """Return the context of *request* without the lines that are *common*."""
+    """Return the context of *request* without the *common* lines."""
     return [line for line in request.context if line not in common]
 
 
 def _points(trend: Trend) -> list[str]:
-    """Return the lines of *trend*, a unit wide for each value and 100 high: a gap ends one."""
+    """Return the polylines of *trend*: one unit wide per value, 100 high; a gap ends a line."""
     lines: list[list[str]] = [[]]
     for number, value in enumerate(trend.values):
         if value is None:

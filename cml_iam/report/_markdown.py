@@ -1,7 +1,7 @@
-"""A report as GitHub's Markdown, for the summary of a job.
+"""A report as GitHub Markdown, for a job's summary.
 
-GitHub takes a mebibyte for a step and shows nothing of a larger one, so the writer stops in time
-and says what is left out; what matters most stands first.
+GitHub accepts one mebibyte per step and shows nothing of a larger summary, so the writer stops in
+time and says what is left out; the most important parts come first.
 https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits
 """
 
@@ -30,7 +30,7 @@ Part = tuple[str, list[str]]
 
 
 def markdown_of(document: Document) -> str:
-    """Return *document* as Markdown of less than a mebibyte."""
+    """Return *document* as Markdown smaller than a mebibyte."""
     written = [_head(document)]
     room = ROOM - len(written[0].encode())
     for before, rows in (part for each in document.sections for part in _parts(each)):
@@ -40,7 +40,7 @@ def markdown_of(document: Document) -> str:
 
 
 def _fitting(before: str, rows: list[str], room: int) -> tuple[str, int]:
-    """Return as much of a part as there is room for, and the room that is left."""
+    """Return as much of a part as fits, and the remaining room."""
     text = before
     room -= len(text.encode())
     for number, row in enumerate(rows):
@@ -126,14 +126,14 @@ def _row(*cells: str) -> str:
 
 
 def _code(text: str | None) -> str:
-    """Return foreign *text* as code: marked as such by HTML, since backticks cannot be escaped."""
+    """Return foreign *text* as code, marked up in HTML, since backticks cannot be escaped."""
     return f"<code>{_inactive(_bounded(text))}</code>" if text else ""
 
 
 def _plain(text: str) -> str:
-    """Return foreign *text* so that neither Markdown nor HTML reads anything in it.
+    """Return foreign *text* escaped for Markdown and HTML.
 
-    What our own sentences put in backticks becomes code.
+    Backticks in our own sentences become code.
     """
     parts = re.split("`([^`]+)`", _bounded(text))
     return "".join(

@@ -1,7 +1,7 @@
-"""What a report is: a head, and sections of rows, of items or of a grid. Every form prints these.
+"""The report model that every format prints: a head, and sections of rows, items or a grid.
 
-Text is as it came, whatever it holds; each printer makes it safe for its form. What stands in
-`backticks` in a sentence is code.
+Text is stored unescaped; each printer makes it safe for its format. `Backticks` in a sentence mark
+code.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """Values at even distances, oldest first, on a scale from 0 to *top*; None is a gap."""
+    """Values at equal intervals, oldest first, on a scale from 0 to *top*; None is a gap."""
 
     values: tuple[float | None, ...]
     top: float
@@ -46,10 +46,10 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: *symbol* and *text*; a *level* makes a badge of them on a page.
+    """One cell: *symbol* and *text*; a *level* makes it a badge on a page.
 
-    *brief* is what a terminal shows instead of a long text, *under* stands below it, *more* unfolds
-    from it, and *link* is the address it leads to.
+    *brief* replaces a long text on a terminal, *under* is printed below it, *more* unfolds from it,
+    and *link* is its address.
     """
 
     text: str = ""
@@ -66,7 +66,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column by *name*; *joint* precedes its cell where a row is printed as lines."""
+    """A column by *name*; *joint* precedes its cell when a row is printed as a line."""
 
     name: str
     joint: str = " "
@@ -74,9 +74,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request behind a statement of the report, with how it was decided.
+    """One request behind a statement of the report, and how it was decided.
 
-    *context* has a line for each condition key. Without an *action* what it *says* is all.
+    *context* has a line for each condition key. Without an *action*, *says* is the whole text.
     """
 
     says: str
@@ -87,14 +87,14 @@ class Request:
 
     @property
     def line(self) -> str:
-        """The request in one line."""
+        """The request on one line."""
         context = ", ".join(each.replace(" = ", "=", 1) for each in self.context)
         return f"{self.action} on {self.resource}" + (f" with {context}" if context else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A station of a path: an action, or the tag that one sets and the next one asks for."""
+    """A step of a path: an action, or the tag that one sets and the next one requires."""
 
     head: str
     text: str
@@ -104,7 +104,7 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """Lines of a document from the line *first* on; *marked* are the numbers of those meant."""
+    """Lines of a document from the line *first* on; *marked* are the numbers of relevant lines."""
 
     first: int
     lines: tuple[str, ...]
@@ -115,8 +115,8 @@ class Excerpt:
 class Item:
     """One thing found: what, where, why, and what to do about it.
 
-    *word* is its severity, *state* stands before it (`waived`, or nothing), *tags* behind its name.
-    *accounts* are all in which it was found alike. *path* draws *requests* that are steps.
+    *word* is its severity, *state* is printed before it (`waived`, or nothing), *tags* after its
+    name. *accounts* are all accounts with the same finding. *path* draws *requests* that are steps.
     """
 
     symbol: str
@@ -139,30 +139,30 @@ class Item:
 
     @property
     def title(self) -> str:
-        """Symbol, state, severity, rule and name in one line."""
+        """Symbol, state, severity, rule and name on one line."""
         tags = "".join(f" ({each})" for each in self.tags)
         words = (self.symbol, self.state, self.word, self.rule, self.name)
         return " ".join(filter(None, words)) + tags
 
     @property
     def is_sequence(self) -> bool:
-        """Whether the requests are steps, one after another, rather than examples.
+        """Whether the requests are consecutive steps rather than examples.
 
-        They are where the rule is about sequences of calls: escalations (CML5…), and promises that
-        are broken. Of any other rule each request stands by itself, even where one happens to set a
-        tag that another asks for.
+        This depends on the rule: escalations (CML5…) and broken promises have sequences of calls.
+        For any other rule each request stands alone, even if one happens to set a tag that another
+        requires.
         """
         return len(self.requests) > 1 and self.rule.startswith(_SEQUENCES)
 
     def numbered(self) -> Iterator[tuple[str, Request]]:
-        """Yield each request with what stands before it: the number of a step, else `e.g.`."""
+        """Yield each request with its prefix: the number of a step, otherwise `e.g.`."""
         for number, request in enumerate(self.requests, start=1):
             yield f"{number}." if self.is_sequence else "e.g.", request
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One place of a grid, and the requests behind it; *detail* says more of it than its word."""
+    """One cell of a grid, and the requests behind it; *detail* extends its word."""
 
     symbol: str
     word: str
@@ -173,9 +173,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Rows by columns; a place may be absent. A grid of no rows is its title alone.
+    """Rows by columns; cells may be absent. A grid without rows is only its title.
 
-    *of* is what a row is.
+    *of* names what a row is.
     """
 
     title: str
@@ -187,17 +187,17 @@ class Grid:
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """The requests behind all its places."""
+        """The requests behind all its cells."""
         places = (place for _, row in self.rows for place in row if place)
         return tuple(request for place in places for request in place.requests)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands below it; *lead* and *note* are for those who read a page.
+    """A heading and its content; *lead* and *note* appear only on a page.
 
-    *short* is what links to it are called. As text the rows are lines where *lines* is set, and a
-    table otherwise. A *folded* section is closed until somebody opens it.
+    *short* is the text of links to it. In text output, rows are printed as lines if *lines* is set,
+    otherwise as a table. A *folded* section is initially closed.
     """
 
     id: str
@@ -213,7 +213,7 @@ class Section:
     folded: bool = False
 
     def filled(self) -> tuple[list[Column], list[list[Cell]]]:
-        """Return the columns and rows without the columns in which nothing stands."""
+        """Return the columns and rows without empty columns."""
         kept = [
             number
             for number in range(len(self.columns))
@@ -227,11 +227,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A report: *product* made it, *verdict* says it in a sentence, *about* whom or what it is.
+    """A report: *product* made it, *verdict* summarizes it, *about* is its subject.
 
-    *lines* stand below the verdict; *tiles* are numbers at a glance, each with its name and level.
-    *links* stand in the foot, beside what *foot* says. A *live* one is served, and can be asked for
-    anew.
+    *lines* follow the verdict; *tiles* are key numbers, each with its name and level. *links* are
+    in the footer, with *foot*. A *live* document is served, and can be refreshed.
     """
 
     product: str
@@ -249,12 +248,12 @@ class Document:
 
 
 def shown(text: str) -> str:
-    r"""Return *text* on one line, what cannot be seen written out, such as `\x1b`."""
+    r"""Return *text* on one line, with invisible characters written out, such as `\x1b`."""
     return visible(_SPACES.sub(" ", text))
 
 
 def is_page(page: str) -> bool:
-    """Say whether *page* is an address that may stand as a link: HTTPS, and plain characters."""
+    """Return whether *page* may be a link: HTTPS, and plain characters only."""
     return bool(_PAGE.fullmatch(page))
 
 
@@ -264,11 +263,11 @@ def plural(number: int, word: str) -> str:
 
 
 def listed(parts: Iterable[str]) -> str:
-    """Return *parts* with commas between, and `and` before the last."""
+    """Join *parts* with commas, and `and` before the last."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def capital(text: str) -> str:
-    """Return *text* as a sentence begins."""
+    """Return *text* with a capital first letter."""
     return text[:1].upper() + text[1:]

@@ -1,4 +1,4 @@
-"""A report as plain text for a terminal of a given width. Colour is the command line's."""
+"""A report as plain text for a terminal of a given width; the command line adds colour."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NONE: Final = "-"
 
 
 def text_of(document: Document, width: int = WIDTH) -> str:
-    """Return *document* as text: the verdict first, then what is behind it."""
+    """Return *document* as text: the verdict first, then the details."""
     parts = [
         list(_head(document, width)),
         *(part for each in document.sections for part in _section(each, width)),
@@ -30,7 +30,7 @@ def text_of(document: Document, width: int = WIDTH) -> str:
 
 
 def item_lines(item: Item, width: int = WIDTH, indent: int = 4) -> Iterator[str]:
-    """Yield the lines below the title of *item*: message, requests, what to do, AWS's page."""
+    """Yield the lines below the title of *item*: message, requests, remedy, AWS page."""
     yield from filled(item.message, width, indent)
     if item.accounts[1:]:
         accounts = f"in {len(item.accounts)} accounts: {', '.join(item.accounts)}"
@@ -49,14 +49,14 @@ def item_lines(item: Item, width: int = WIDTH, indent: int = 4) -> Iterator[str]
 
 
 def plain(cell: Cell) -> str:
-    """Return what a terminal shows of *cell*."""
+    """Return the terminal text of *cell*."""
     return " ".join(filter(None, (cell.symbol, cell.brief or cell.text)))
 
 
 def filled(text: str, width: int, indent: int = 0, hang: int | None = None) -> list[str]:
-    """Return *text* as lines no wider than *width*; only a word that is longer stays whole.
+    """Wrap *text* to *width*; only a longer word exceeds it.
 
-    What does not fit into the first line stands *hang* columns further in.
+    Lines after the first are indented by *hang* columns.
     """
     if hang is None:
         hang = 2 if indent else 4
@@ -79,7 +79,7 @@ def _head(document: Document, width: int) -> Iterator[str]:
 
 
 def _section(section: Section, width: int) -> Iterator[list[str]]:
-    """Yield the section in parts between which a line is left empty."""
+    """Yield the section in parts to be separated by empty lines."""
     for grid in section.grids:
         yield list(_grid(grid, width))
     if section.items:
@@ -102,7 +102,7 @@ def _item(item: Item, width: int) -> Iterator[str]:
 
 
 def _told(section: Section, width: int) -> Iterator[str]:
-    """Yield each row as a sentence; a joint that begins with a line's end begins a line."""
+    """Yield each row as a sentence; a joint that begins with a line break starts a new line."""
     columns, rows = section.filled()
     for row in rows:
         said = "".join(
@@ -124,7 +124,7 @@ def _table(section: Section, width: int) -> list[str]:
 def _grid(grid: Grid, width: int) -> Iterator[str]:
     """Yield the lines of as many tables as *grid* needs, each with the names of the rows.
 
-    A row that says nothing in one of them is left out of it.
+    A row without content in one of them is left out there.
     """
     yield from filled(f"{grid.symbol} {grid.title}" if not grid.rows else grid.title, width)
     if grid.accounts[1:]:
@@ -143,7 +143,7 @@ def _grid(grid: Grid, width: int) -> Iterator[str]:
 
 
 def _groups(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
-    """Share the columns after the first out in groups that fit beside the first."""
+    """Divide the columns after the first into groups that fit beside the first."""
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     groups: list[list[int]] = []
     used = width
@@ -157,9 +157,9 @@ def _groups(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Return headings and rows in columns as wide as their contents.
+    """Return headings and rows aligned in columns.
 
-    If that is wider than *width*, each row is printed as several lines.
+    If that is wider than *width*, each row is printed on several lines.
     """
     clean = [[inert(shown(cell)) for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, cells)) for cells in zip(*clean, strict=True)]
