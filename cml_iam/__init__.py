@@ -8,7 +8,7 @@ clients with the application's own interfaces. See docs/python.md.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam._version import __version__
+from cml_iam._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from cml_iam.aws import connect
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cml_iam.expectations import derive_expectations
     from cml_iam.lint import lint_policies
     from cml_iam.policy import load_policy
-    from cml_iam.prove import Policies, never, prove_site, within
+    from cml_iam.prove import Policies, prove_site, within
     from cml_iam.render import render_policy
     from cml_iam.site import load_site
     from cml_iam.workers import AsyncWorkerManager, Launch, WorkerManager
@@ -36,7 +36,6 @@ _ROOMS: Final = {
     "lint_policies": "lint",
     "load_policy": "policy",
     "load_site": "site",
-    "never": "prove",
     "prove_site": "prove",
     "render_policy": "render",
     "verify_offline": "check.verify",
@@ -50,14 +49,12 @@ __all__ = [
     "Policies",
     "Request",
     "WorkerManager",
-    "__version__",
     "compile_policies",
     "connect",
     "derive_expectations",
     "lint_policies",
     "load_policy",
     "load_site",
-    "never",
     "prove_site",
     "render_policy",
     "verify_offline",
@@ -65,10 +62,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+if not TYPE_CHECKING:  # a type checker reads the imports above, and knows that these are all
+
+    def __getattr__(name: str) -> Any:
+        if name not in _ROOMS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
 
 
 def __dir__() -> list[str]:

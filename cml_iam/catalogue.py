@@ -126,11 +126,18 @@ def load_catalogue() -> Catalogue:
 
 
 def granting(action: str) -> str:
-    """Return the label of the base policy's statement that grants *action*."""
-    for group in load_catalogue().groups:
+    """Return what grants *action*: a statement of the base policy or an option of the site."""
+    catalogue = load_catalogue()
+    for group in catalogue.groups:
         if any(each.action == action for each in group.permissions):
             return (
                 f"grant `{action}`: statement `{group.sid}` of the base policy does; "
+                "then look for conditions, a boundary and explicit Deny"
+            )
+    for grant, permission in catalogue.options:
+        if permission.action == action:
+            return (
+                f"grant `{action}`: the policy of a site with `[grant] {grant}` does; "
                 "then look for conditions, a boundary and explicit Deny"
             )
     return f"grant `{action}`"

@@ -61,7 +61,7 @@ def test_verify_tries_the_launch_as_it_is_sent(
     assert ("as CML Cloud Manager sends it" in ran.out) == (code == 3)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with start_sandbox() as running:
         yield running
@@ -80,11 +80,7 @@ def test_health_foretells_what_becomes_of_the_applications_launch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "cml-iam.toml").write_text(site)
-    for name, value in sandbox.environment().items():
-        monkeypatch.setenv(name, value)
-    assert cml_iam("bootstrap", "apply", "--yes").code == 0
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
+    _apply(cml_iam, monkeypatch, sandbox)
 
     ran = cml_iam("health", "-o", "json")
 
@@ -93,6 +89,155 @@ def test_health_foretells_what_becomes_of_the_applications_launch(
     ]
     assert (launch["verdict"] == "allowed") == allowed, launch
     assert ("as CML Cloud Manager sends it" in launch["detail"]) == allowed
+
+
+NOTE = (
+    "every launch must carry the guard tag `ManagedBy=cml-cloud-manager`: CML Cloud Manager sends "
+    "it if it is among `default_tags` in the worker-controller's `aws_regions.yaml`; its older "
+    "client sends only `Name` and cannot launch under any guard tag"
+)
+UNNAMED = RIGHT.split("[manager]")[0]
+
+
+@pytest.mark.parametrize("site", [UNNAMED, WRONG, RIGHT], ids=["unnamed", "wrong", "right"])
+def test_the_site_warns_until_it_says_that_the_application_sends_the_tag(site: str) -> None:
+    warning = parse_site(site).launch_warning
+
+    assert (warning is None) == (site is RIGHT)
+    assert warning is None or (warning.message == NOTE and "[manager] tags" in str(warning.remedy))
+
+
+def test_without_a_guard_tag_nothing_is_said() -> None:
+    without = "\n".join(line for line in UNNAMED.splitlines() if "guard_tag" not in line)
+
+    assert parse_site(without).launch_warning is None
+
+
+@pytest.mark.parametrize("document", ["hardened", "base"])
+def test_the_markdown_form_says_what_launches_must_carry(
+    document: str, cml_iam: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(RIGHT)
+
+    ran = cml_iam("policy", "render", "--form", "markdown", "--document", document)
+
+    assert ran.code == 0
+    assert (NOTE in ran.out) == (document == "hardened")
+
+
+@pytest.mark.parametrize("document", ["hardened", "base"])
+def test_the_plan_says_what_launches_must_carry(
+    document: str,
+    cml_iam: Callable[..., Any],
+    tmp_path: Path,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(RIGHT)
+    _use(monkeypatch, sandbox)
+
+    told = cml_iam("bootstrap", "plan", "--document", document)
+    data = json.loads(cml_iam("bootstrap", "plan", "--document", document, "-o", "json").out)
+
+    assert (NOTE in told.out) == (document == "hardened")
+    assert data["notes"] == ([NOTE] if document == "hardened" else [])
+
+
+def test_init_says_it_and_where_the_tags_are_named(
+    cml_iam: Callable[..., Any], tmp_path: Path
+) -> None:
+    options = ("--account", "111122223333", "--guard-tag", "ManagedBy=cml-cloud-manager")
+    sent = ("--application-tag", "ManagedBy=cml-cloud-manager")
+
+    bare, named = (
+        cml_iam("init", "--force", *options),
+        cml_iam("init", "--force", *options, *sent),
+    )
+
+    assert NOTE in _unwrapped(bare.err)
+    assert "fix: name the tags that it sends" in _unwrapped(bare.err)
+    assert NOTE in _unwrapped(named.err)
+    assert "fix:" not in named.err
+    written = parse_site((tmp_path / "cml-iam.toml").read_text()).application
+    assert written == Application({"ManagedBy": "cml-cloud-manager"})
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("site", [UNNAMED, RIGHT], ids=["unnamed", "right"])
+def test_health_and_doctor_say_what_launches_must_carry(
+    site: str,
+    cml_iam: Callable[..., Any],
+    tmp_path: Path,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(site)
+    _apply(cml_iam, monkeypatch, sandbox)
+
+    health, doctor = cml_iam("health"), cml_iam("doctor", "permissions")
+    warned = site is UNNAMED
+
+    assert (NOTE in _unwrapped(health.out + health.err)) == warned
+    assert (NOTE in _unwrapped(doctor.out)) == warned
+    assert json.loads(cml_iam("health", "-o", "json").out)["warning"] == (NOTE if warned else None)
+
+
+GRANTED = RIGHT + "[grant]\ndetailed_monitoring = true\n"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("applied", "used", "verdict"),
+    [
+        pytest.param(RIGHT, RIGHT, None, id="not-granted"),
+        pytest.param(GRANTED, GRANTED, "allowed", id="granted"),
+        pytest.param(RIGHT, GRANTED, "refused", id="granted-but-not-in-the-policy"),
+    ],
+)
+def test_health_tries_monitor_instances_where_the_site_grants_it(
+    applied: str,
+    used: str,
+    verdict: str | None,
+    cml_iam: Callable[..., Any],
+    tmp_path: Path,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(applied)
+    _apply(cml_iam, monkeypatch, sandbox)
+    launch = ("--image", "ami-0a1b2c3d4e5f60001", "--type", "m5zn.metal")
+    assert cml_iam("worker", "create", "cml-worker-01", *launch).code == 0
+    (tmp_path / "cml-iam.toml").write_text(used)
+
+    ran = cml_iam("health", "-o", "json")
+    doctor = cml_iam("doctor", "permissions", "-o", "json")
+    workers = json.loads(cml_iam("worker", "list", "-o", "json").out)
+
+    tried = {each["action"]: each for each in _checks(json.loads(ran.out))}
+    assert tried.get("ec2:MonitorInstances", {"verdict": None})["verdict"] == verdict
+    assert ran.code == (3 if verdict == "refused" else 0), ran.out
+    if verdict == "refused":
+        assert "[grant] detailed_monitoring" in tried["ec2:MonitorInstances"]["remedy"]
+        assert "ec2:MonitorInstances" in doctor.out
+    assert [each["detailed_monitoring"] for each in workers] == [False]
+
+
+def _use(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+    for name, value in sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+def _apply(cml_iam: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+    """Bootstrap the site as the administrator, and go on with the manager's own key."""
+    _use(monkeypatch, sandbox)
+    applied = cml_iam("bootstrap", "apply", "--yes")
+    assert applied.code == 0, applied.err
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+
+
+def _unwrapped(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _checks(answer: Any) -> list[dict[str, Any]]:

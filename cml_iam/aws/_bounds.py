@@ -109,11 +109,11 @@ class _TlsConnection(_Watched, AWSHTTPSConnection):  # type: ignore[misc]  # as 
     pass
 
 
-class _Pool(AWSHTTPConnectionPool):  # type: ignore[misc]  # as above
+class _Pool(AWSHTTPConnectionPool):
     ConnectionCls = _Connection
 
 
-class _TlsPool(AWSHTTPSConnectionPool):  # type: ignore[misc]  # as above
+class _TlsPool(AWSHTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 

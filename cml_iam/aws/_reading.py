@@ -123,7 +123,7 @@ def reader() -> Any:
 
     lock = Lock()
 
-    class Reader(ResponseParserFactory):  # type: ignore[misc]  # botocore comes without types
+    class Reader(ResponseParserFactory):
         def create_parser(self, protocol_name: str) -> Any:
             parser = super().create_parser(protocol_name)
             parse = parser.parse

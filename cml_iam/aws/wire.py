@@ -93,7 +93,8 @@ def write_cbor(shape: Any, value: Any) -> bytes:
 
     # The public method writes a whole request, of an operation; answers have only their shape.
     written = bytearray()
-    RpcV2CBORSerializer()._serialize_data_item(written, value, shape)  # noqa: SLF001
+    serializer: Any = RpcV2CBORSerializer()
+    serializer._serialize_data_item(written, value, shape)  # noqa: SLF001
     return bytes(written)
 
 
@@ -102,7 +103,7 @@ def write_cbor_error(code: str, message: str) -> bytes:
     from botocore.model import ShapeResolver
 
     members = {name: {"shape": "Text"} for name in ("__type", "message")}
-    shapes = {"Error": {"type": "structure", "members": members}, "Text": {"type": "string"}}
+    shapes: Any = {"Error": {"type": "structure", "members": members}, "Text": {"type": "string"}}
     shape = ShapeResolver(shapes).get_shape_by_name("Error")
     return write_cbor(shape, {"__type": code, "message": message})
 

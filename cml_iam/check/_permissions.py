@@ -78,7 +78,9 @@ def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
     refused = _refused(before)
     manager = WorkerManager(scene.manager, guard=guard_of(site), now=lambda: scene.now)
     regions = site.restrict.regions or (site.home_region,)
-    tried = try_permissions(manager, regions, lambda region: site_launch(site, region))
+    tried = try_permissions(
+        manager, regions, lambda region: site_launch(site, region), grants=site.grant.active
+    )
     spot = Spot(resource=site.principal_arn, account=account)
     findings = tuple(
         check.finding(

@@ -90,7 +90,8 @@ class Scene:
     @fact
     def health(self) -> tuple[Health, ...]:
         """What the manager can do in each region."""
-        return try_permissions(self.manager, self.regions, self.probe)
+        grants = self.site.grant.active if self.site else ()
+        return try_permissions(self.manager, self.regions, self.probe, grants=grants)
 
     @fact
     def deciding(self) -> Deciding | str:

@@ -31,11 +31,12 @@ def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:
     if scene.who.identity is None:
         said = "nobody is signed in to try them"
         return Answer(diagnoses=(check.diagnosis("permissions", State.UNCHECKED, said),))
-    return Answer(
-        diagnoses=tuple(
-            each for health in scene.health for each in _of_region(check, scene, health)
-        )
-    )
+    tried = [each for health in scene.health for each in _of_region(check, scene, health)]
+    warning = scene.site.launch_warning if scene.site else None
+    if warning:
+        advice = check.diagnosis("launches", State.ADVICE, warning.message, warning.remedy)
+        tried.append(advice)
+    return Answer(diagnoses=tuple(tried))
 
 
 def _of_region(check: Check, scene: Scene, health: Health) -> Iterator[Diagnosis]:

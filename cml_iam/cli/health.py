@@ -14,8 +14,10 @@ from cml_iam.cli._output import (
     BAD,
     OK,
     UNKNOWN,
+    WARN,
     answer,
     complain_remedies,
+    note,
     print_table,
     progress,
     say,
@@ -23,11 +25,13 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_create import probe_of_profile
 from cml_iam.cli.worker_scene import Scene, scene
+from cml_iam.errors import Problem
 from cml_iam.workers import (
     Check,
     Health,
     Launch,
     Verdict,
+    as_application,
     fleet_lines,
     site_launch,
     try_permissions,
@@ -63,8 +67,11 @@ def health(connection_only: bool) -> None:
             where,
             lambda region: probe_of(here, region),
             permissions=not connection_only,
+            grants=here.grants,
         )
-    answer(as_json(found), lambda: print_health(found), _code(found))
+    warning = here.site.launch_warning if here.site and not connection_only else None
+    told = as_json(found) | {"warning": warning and warning.message}
+    answer(told, lambda: print_health(found, warning), _code(found))
 
 
 def probe_of(here: Scene, region: str) -> Launch | None:
@@ -78,15 +85,12 @@ def probe_of(here: Scene, region: str) -> Launch | None:
     if site is None:
         return None
     profiles = (probe_of_profile(replace(here, home=region), e) for e in site.workers.values())
-    launch = next(filter(None, profiles), None) or site_launch(site, region)
-    if site.application is None:
-        return launch
-    sent = dict.fromkeys(site.application.tagged, site.application.tags)
-    return replace(launch, sent_tags=sent)
+    launch = next(filter(None, profiles), None)
+    return as_application(site, launch) if launch else site_launch(site, region)
 
 
-def print_health(found: Sequence[Health]) -> None:
-    """Print the log lines in the documented form, then each permission."""
+def print_health(found: Sequence[Health], warning: Problem | None = None) -> None:
+    """Print the log lines in the documented form, then each permission and *warning*."""
     for level, line in fleet_lines(found):
         say(f"{logging.getLevelName(level)}  {line}")
     checks = [(each, check) for each in found if each.connected for check in each.checks]
@@ -104,7 +108,10 @@ def print_health(found: Sequence[Health]) -> None:
                 for health, check in checks
             ],
         )
+    if warning:
+        note(f"{WARN} {warning.message}")
     remedies = [each.failure.remedy for each in found if each.failure]
+    remedies.append(warning.remedy if warning else None)
     complain_remedies([*remedies, *(check.remedy for _, check in checks)])
 
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cml_iam.cli._output import OK, WARN, fitted, note, say
+from cml_iam.cli._output import INFO, OK, WARN, complain_remedies, fitted, note, say
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import site_path
 from cml_iam.errors import CmlIamError, InputError, RefusedError, SiteError
 from cml_iam.facts import PARTITIONS
+from cml_iam.restrict import APPLICATION_TAG, launch_note
 from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, site_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 NONE: Final = "none"
 """The answer that leaves something out."""
@@ -70,6 +71,18 @@ NONE: Final = "none"
     help="Image that workers may use in a region. Repeatable.",
 )
 @click.option(
+    "--application-tag",
+    "application_tags",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Tag that CML Cloud Manager sets on the instances it launches. Repeatable.",
+)
+@click.option(
+    "--detailed-monitoring",
+    is_flag=True,
+    help="Grant ec2:MonitorInstances: CML Cloud Manager turns on one-minute metrics with it.",
+)
+@click.option(
     "--manager",
     metavar="CREDENTIAL",
     help="Credential of the manager: profile:NAME, env:PATH or none.  [default for a user: "
@@ -88,6 +101,7 @@ def init(
     guard_tag: str | None,
     owners: tuple[str, ...],
     images: tuple[str, ...],
+    application_tags: tuple[str, ...],
     force: bool,
     **given: Any,
 ) -> None:
@@ -112,6 +126,7 @@ def init(
         "instance_types": types,
         "image_owners": owners,
         "images": _images(images),
+        "application_tags": _tags(application_tags),
     }
     if sys.stdin.isatty() and values["account"] is None:
         values = _asked(values)
@@ -125,9 +140,9 @@ def init(
     path.write_text(text, "utf-8")
     _show_doubts(site)
     say(f"{OK} wrote {path}")
-    if site.restrict.guard_tag:
-        note(f"CML Cloud Manager must set {site.restrict.guard_tag} on what it launches")
-        note("  add its tags to [manager] in the site file: `health` then tries a launch with them")
+    if text := launch_note(site):
+        note(f"{INFO} {text}")
+        complain_remedies([site.launch_warning.remedy if site.launch_warning else None])
     if site.user:
         note("a role needs no access key: cml-iam init --role NAME (docs/keyless.md)")
     note("next: cml-iam policy render, cml-iam policy verify, cml-iam bootstrap plan")
@@ -204,6 +219,17 @@ def _tag(text: str | None) -> Tag | None:
     return Tag(key, value)
 
 
+def _tags(pairs: Iterable[str]) -> dict[str, str]:
+    tags = [tag for text in pairs if (tag := _tag(text.strip()))]
+    return {tag.key: tag.value for tag in tags}
+
+
+def _yes(answer: str) -> bool:
+    if answer.lower() not in ("yes", "y", "no", "n"):
+        raise InputError(f"neither yes nor no: `{answer}`")
+    return answer.lower() in ("yes", "y")
+
+
 def _images(pairs: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     images: dict[str, tuple[str, ...]] = {}
     for pair in pairs:
@@ -216,10 +242,22 @@ def _images(pairs: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 _QUESTIONS: Final = (
     _Question("regions", "Regions", "us-east-1", _words),
-    _Question("guard_tag", "Tag that marks a worker", "ManagedBy=cml-cloud-manager", _tag),
+    _Question("guard_tag", "Tag that marks a worker", str(APPLICATION_TAG), _tag),
+    _Question(
+        "application_tags",
+        "Tags that CML Cloud Manager sets at launch (its `default_tags`)",
+        str(APPLICATION_TAG),
+        lambda text: _tags(text.split(",")),
+    ),
     _Question("instance_types", "Instance types", "m5zn.metal", _words),
     _Question("image_owners", "Accounts that own the images, or amazon", NONE, _words),
     _Question("images", "Images, as REGION=AMI", NONE, lambda text: _images(_words(text))),
+    _Question(
+        "detailed_monitoring",
+        "Let CML Cloud Manager turn on one-minute metrics (ec2:MonitorInstances)",
+        "yes",
+        _yes,
+    ),
     _Question("role", "IAM role that the manager uses instead of a user", NONE, str),
     _Question("administrator", "Your own credential, such as profile:admin", NONE, str),
 )

@@ -130,7 +130,7 @@ def _monitor() -> Monitor:
         here.regions,
         here.home,
         probe=lambda region: probe_of(here, region),
-        metric_data=here.metric_data,
+        grants=here.grants,
         prober=WorkerManager(impatient, guard=here.manager.guard),
         identify=impatient.identity,
         cml=access.ask,

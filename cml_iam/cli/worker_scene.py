@@ -48,9 +48,14 @@ class Scene:
     aws: Aws
 
     @property
+    def grants(self) -> frozenset[str]:
+        """The permissions beyond the documented ones that the site grants, by their names."""
+        return self.site.grant.active if self.site else frozenset()
+
+    @property
     def metric_data(self) -> bool:
         """Whether the manager may ask for many metrics in one call."""
-        return self.site is not None and self.site.grant.metric_data
+        return "metric_data" in self.grants
 
     def listing(self, **filters: Any) -> Listing:
         """Return the workers in every region, filtered as `get_all_instances` does."""

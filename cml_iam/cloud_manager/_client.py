@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeAlias, cast
 
 from cml_iam import errors
 from cml_iam.aws import connect
@@ -16,7 +16,7 @@ from cml_iam.workers import DEFAULT_GUARD, AsyncWorkerManager, GuardTag, WorkerM
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cml_iam.aws import Aws
+    from cml_iam.aws import Aws, Session
     from cml_iam.workers import Image, Worker
 
 
@@ -77,8 +77,26 @@ _DOING: Final[dict[Doing, str]] = {
 }
 
 
-Given = Any
-"""An object with an access key's attributes, a boto3 session, or a connection."""
+class AccessKey(Protocol):
+    """An access key as boto3 names its parts; each is text, or an object that holds it."""
+
+    @property
+    def aws_access_key_id(self) -> object: ...
+    @property
+    def aws_secret_access_key(self) -> object: ...
+
+
+class ShortAccessKey(Protocol):
+    """An access key, its parts without `aws_`."""
+
+    @property
+    def access_key_id(self) -> object: ...
+    @property
+    def secret_access_key(self) -> object: ...
+
+
+Given: TypeAlias = "Session | Aws | AccessKey | ShortAccessKey | None"
+"""A boto3 session, a connection, or an access key with its region, if it has one."""
 
 _KEY_ID = ("access_key_id", "aws_access_key_id")
 _SECRET = ("secret_access_key", "aws_secret_access_key")
@@ -96,10 +114,9 @@ def connected(credentials: Given) -> Aws:
     if credentials is None:
         return connect()
     if hasattr(credentials, "call") and hasattr(credentials, "pages"):
-        aws: Aws = credentials
-        return aws
+        return cast("Aws", credentials)
     if hasattr(credentials, "get_credentials"):
-        return connect(session=credentials)
+        return connect(session=cast("Session", credentials))
     key_id, secret = _attribute(credentials, _KEY_ID), _attribute(credentials, _SECRET)
     if not key_id or not secret:
         raise InputError(

@@ -54,7 +54,7 @@ def prove_key(
     for region in site.restrict.regions or (site.home_region,):
         aws.call("sts", "get_caller_identity", region=region)
     health = WorkerManager(aws, guard=guard_of(site)).health(
-        region=site.home_region, probe=_probe(site)
+        region=site.home_region, probe=_probe(site), grants=site.grant.active
     )
     if health.failure:
         raise IncompleteError(

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.errors import Problem, RefusedError
+from cml_iam.restrict import launch_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,12 @@ class Desired:
     task: Task = "bootstrap"
     target: tuple[str, str] | None = None
     watch: Watch | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be done elsewhere so that the manager can work under the policy."""
+        note = launch_note(self.site, *self.documents) if self.documents else ""
+        return (note,) if note else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         for step in plan.later:
             yield from step_lines(step)
     yield ""
+    yield from (f"• {text}" for text in plan.desired.notes)
     yield summary(plan)
 
 
@@ -83,6 +84,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "unchecked": [*plan.unchecked, *plan.unforeseen],
         "refused": [{"message": e.message, "remedy": e.remedy} for e in plan.refused],
         "later": [step_data(step) for step in plan.later],
+        "notes": list(plan.desired.notes),
     }
 
 

@@ -9,7 +9,6 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Final, Literal
 
-from cml_iam.catalogue import load_catalogue
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS
 from cml_iam.render._cloudformation import as_cloudformation
 from cml_iam.render._hcl import hcl, hcl_document
@@ -24,6 +23,7 @@ from cml_iam.render._pages import (
 )
 from cml_iam.render._parts import part_name
 from cml_iam.render._policies import RenderedPolicy, render_parts
+from cml_iam.restrict import launch_note, permissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,12 +119,11 @@ def _minified(text: str) -> str:
 
 
 def _as_markdown(site: Site, parts: tuple[Part, ...], _: Trust) -> str:
-    catalogue = load_catalogue()
-    permissions = (*catalogue.permissions, *catalogue.granted(site.grant.active))
     values = {
         "title": DESCRIPTION,
         "site": site,
         "principal": _code(site.principal_arn),
+        "note": launch_note(site, *(each.rendered.text for each in parts)),
         "quota": MANAGED_POLICY_CHARACTERS,
         "parts": [
             {
@@ -137,7 +136,7 @@ def _as_markdown(site: Site, parts: tuple[Part, ...], _: Trust) -> str:
         ],
         "permissions": [
             (_code(e.action), e.purpose, ", ".join(_code(f"{m}()") for m in e.methods) or "-")
-            for e in permissions
+            for e in permissions(site)
         ],
     }
     return pages(str).get_template("policy.md.j2").render(values)

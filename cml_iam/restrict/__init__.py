@@ -24,7 +24,7 @@ from cml_iam.restrict._row import (
 )
 from cml_iam.restrict.encrypted_volumes import ENCRYPTED_VOLUMES
 from cml_iam.restrict.grants import GRANTED
-from cml_iam.restrict.guard_tag import GUARD_TAG
+from cml_iam.restrict.guard_tag import APPLICATION_TAG, GUARD_TAG, launch_note
 from cml_iam.restrict.images import IMAGES
 from cml_iam.restrict.imdsv2 import IMDSV2
 from cml_iam.restrict.instance_types import INSTANCE_TYPES
@@ -37,6 +37,7 @@ from cml_iam.restrict.source_ips import SOURCE_IPS
 from cml_iam.restrict.subnets import SUBNETS
 
 __all__ = [
+    "APPLICATION_TAG",
     "GRANTED",
     "GRANTS",
     "INSTANCE_TYPES",
@@ -58,6 +59,7 @@ __all__ = [
     "Rule",
     "Situation",
     "Tag",
+    "launch_note",
     "names",
     "operations",
     "own",

@@ -27,6 +27,9 @@ from cml_iam.restrict._row import (
 DEFAULT_TAG: Final = Tag("ManagedBy", "cml-cloud-manager")
 """The tag that stands for "managed" where the site restricts by none."""
 
+APPLICATION_TAG: Final = Tag("ManagedBy", "lablet-cloud-manager")
+"""The tag that CML Cloud Manager's worker-controller sets, as it is shipped."""
+
 CREATE, DELETE = TAGGING
 TAG_CASE: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html#access_tags_control-resources"
 
@@ -63,6 +66,21 @@ def tag_tests(mark: Tag) -> TagTests:
 def guard_tag(site: Restricted) -> Tag:
     """Return the guard tag, or what would be it."""
     return site.restrict.guard_tag or DEFAULT_TAG
+
+
+def launch_note(site: Restricted, *policies: str) -> str:
+    """Return what CML Cloud Manager must send at launch, and where that is set; for people.
+
+    Empty where *site* has no guard tag, or none of the texts *policies* asks for one.
+    """
+    mark = site.restrict.guard_tag
+    if mark is None or (policies and not any(f"aws:RequestTag/{mark.key}" in e for e in policies)):
+        return ""
+    return (
+        f"every launch must carry the guard tag `{mark}`: CML Cloud Manager sends it if it is "
+        "among `default_tags` in the worker-controller's `aws_regions.yaml`; its older client "
+        "sends only `Name` and cannot launch under any guard tag"
+    )
 
 
 def _rules(site: Restricted) -> Iterator[Rule]:

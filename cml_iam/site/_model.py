@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from cml_iam.errors import InputError, Problem
 from cml_iam.facts import Partition, first_region
-from cml_iam.restrict import RESTRICTED, Grants, Restrictions
+from cml_iam.restrict import RESTRICTED, Grants, Restrictions, launch_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from cml_iam.restrict import Tag
 
 DEFAULT_USER: Final = "cml-cloud-manager-service"
 DEFAULT_POLICY: Final = "CMLWorkerManagementPolicy"
@@ -126,6 +128,19 @@ class Application:
     tags: Mapping[str, str]
     tagged: tuple[str, ...] = ("instance",)
 
+    def sends(self, tag: Tag) -> bool:
+        """Say whether the instances that it launches carry *tag*."""
+        return "instance" in self.tagged and self.tags.get(tag.key) == tag.value
+
+
+_SEND_IT: Final = (
+    "make the application send it and add it to `[manager] tags`, or choose a guard tag from these"
+)
+_NAME_TAGS: Final = (
+    "name the tags that it sends in the site file: `[manager] tags`; `health`, `doctor` and "
+    "`policy verify` then try its launch"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -206,6 +221,14 @@ class Site:
     def guard_arn(self) -> str:
         """The ARN of the Deny guard policy."""
         return self._policy_arn(self.guard)
+
+    @property
+    def launch_warning(self) -> Problem | None:
+        """What CML Cloud Manager must send at launch; None where the site file says it does."""
+        mark = self.restrict.guard_tag
+        if mark is None or (self.application and self.application.sends(mark)):
+            return None
+        return Problem(launch_note(self), remedy=_SEND_IT if self.application else _NAME_TAGS)
 
     @property
     def home_region(self) -> str:

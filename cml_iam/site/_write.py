@@ -22,6 +22,8 @@ def site_text(
     instance_types: tuple[str, ...] = (),
     image_owners: tuple[str, ...] = (),
     images: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    detailed_monitoring: bool = False,
+    application_tags: Mapping[str, str] = MappingProxyType({}),
     manager: str | None = None,
     administrator: str | None = None,
 ) -> str:
@@ -54,6 +56,13 @@ def site_text(
     if images:
         lines += ["", "[restrict.images]  # by region; there, no others"]
         lines += [f"{_toml(region)} = {_toml(ids)}" for region, ids in images.items()]
+    if detailed_monitoring:
+        lines += ["", "[grant]  # beyond the documented permissions"]
+        lines.append("detailed_monitoring = true  # ec2:MonitorInstances: one-minute metrics")
+    if application_tags:
+        tags = ", ".join(f"{_toml(key)} = {_toml(tag)}" for key, tag in application_tags.items())
+        lines += ["", "[manager]  # what CML Cloud Manager sends when it launches an instance"]
+        lines.append(f"tags = {{ {tags} }}")
     return "\n".join(lines) + "\n"
 
 

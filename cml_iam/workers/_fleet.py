@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -279,14 +279,18 @@ def try_permissions(
     probe: Callable[[str], Launch | None],
     *,
     permissions: bool = True,
+    grants: Iterable[str] = (),
 ) -> tuple[Health, ...]:
     """Try every permission in every one of *regions*; *probe* gives the launch to try there.
 
-    Without *permissions* EC2 is asked for its regions and nothing else.
+    *grants* are the names of the permissions beyond the documented ones. Without *permissions* EC2
+    is asked for its regions and nothing else.
     """
 
     def health(region: str) -> Health:
-        return manager.health(region=region, probe=lambda: probe(region), permissions=permissions)
+        return manager.health(
+            region=region, probe=lambda: probe(region), permissions=permissions, grants=grants
+        )
 
     return tuple(in_threads(health, regions))
 
@@ -294,13 +298,14 @@ def try_permissions(
 def site_launch(site: Site, region: str) -> Launch:
     """Return the launch to try in *region*; what *site* does not say is taken from a worker.
 
-    What belongs to one region, such as a subnet, is tried in the home region alone.
+    What belongs to one region, such as a subnet, is tried in the home region alone. The tags are
+    those that CML Cloud Manager sends, where the site file names them.
     """
     restrict = site.restrict
     at_home = region == site.home_region
     types = [each for each in restrict.instance_types if not set("*?") & set(each)]
     families = [each for each in restrict.instance_types if each.endswith(".*")]
-    return Launch(
+    launch = Launch(
         PROBE,
         next(iter(restrict.images.get(region, ())), ""),
         next(iter(types), next((f"{each[:-1]}large" for each in families), "")),
@@ -308,3 +313,11 @@ def site_launch(site: Site, region: str) -> Launch:
         security_group_ids=restrict.security_groups[:1] if at_home else (),
         disk=Disk() if restrict.encrypted_volumes else None,
     )
+    return as_application(site, launch)
+
+
+def as_application(site: Site, launch: Launch) -> Launch:
+    """Return *launch* with the tags that CML Cloud Manager sends, where *site* names them."""
+    if site.application is None:
+        return launch
+    return replace(launch, sent_tags=dict.fromkeys(site.application.tagged, site.application.tags))

@@ -22,7 +22,7 @@ from cml_iam.workers._changes import (
 from cml_iam.workers._model import Worker, worker_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cml_iam.aws.port import Aws
     from cml_iam.workers._tags import GuardTag
@@ -37,6 +37,7 @@ PROBE: Final = "cml-iam-probe"
 _NO_WORKER = "no worker in this region to try it on"
 _NOT_FOUND_OUT = "no worker to try it on could be looked for: see ec2:DescribeInstances"
 _NO_LAUNCH = "no image and instance type to try it with"
+_NO_PROFILE = "no instance profile to try it with"
 
 
 class Verdict(StrEnum):
@@ -106,10 +107,18 @@ class _Scene:
     launch: Launch | None
 
 
-def check_health(aws: Aws, region: str, guard: GuardTag, now: datetime, probe: ToTry) -> Health:
-    """Ask for the regions, then try every permission of the catalogue; see the manager."""
+def check_health(
+    aws: Aws,
+    region: str,
+    guard: GuardTag,
+    now: datetime,
+    probe: ToTry,
+    grants: Iterable[str] = (),
+) -> Health:
+    """Ask for the regions, then try every permission; see `WorkerManager.health`."""
     connection = check_connection(aws, region)
-    permissions = load_catalogue().permissions
+    catalogue = load_catalogue()
+    permissions = (*catalogue.permissions, *catalogue.granted(grants))
     if connection.failure:
         return replace(connection, checks=_after(connection.checks[0], permissions))
     known = {"ec2:DescribeRegions": connection.checks[0]}
@@ -236,8 +245,10 @@ def _tried(permission: Permission, scene: _Scene) -> Check:
     match permission:
         case Permission(action="ec2:RunInstances"):
             return _launching(permission.action, scene)
-        case Permission(action="cloudwatch:GetMetricStatistics"):
-            return _metrics(permission.action, scene)
+        case Permission(service="cloudwatch"):
+            return _metrics(permission, scene)
+        case Permission(action="iam:PassRole"):
+            return _passing(permission.action, scene)
         case Permission(dry_run=True, on_worker=True):
             return _on_worker(permission, scene)
         case Permission(dry_run=True, resources=()):
@@ -263,7 +274,10 @@ def _dry_run(action: str, ask: Change, scene: _Scene) -> Check:
     return _allowed(action, "EC2's dry run")
 
 
-_NARROWED: Final[Mapping[str, Any]] = {"ec2:DescribeImages": {"Owners": ["self"]}}
+_NARROWED: Final[Mapping[str, Any]] = {
+    "ec2:DescribeImages": {"Owners": ["self"]},
+    "ec2:DescribeInstanceTypes": {"MaxResults": 5},
+}
 """Parameters that keep the answer small where an endpoint does not know DryRun."""
 
 
@@ -313,19 +327,40 @@ def _first_worker(region: str) -> str:
     )
 
 
-def _metrics(action: str, scene: _Scene) -> Check:
+def _passing(action: str, scene: _Scene) -> Check:
+    """Try a launch with the role; what else the launch is refused for says nothing about it."""
+    if scene.launch is None or not scene.launch.instance_profile:
+        remedy = f"name one in a worker profile for {scene.region}: `instance_profile`"
+        return Check(action, Verdict.UNCHECKED, _NO_PROFILE, remedy)
+    try:
+        return _dry_run(action, launch_change(scene.launch, scene.guard), scene)
+    except DeniedError as error:
+        if error.action == action:
+            raise
+        refused = "the launch with the role is refused: see ec2:RunInstances"
+        return Check(action, Verdict.UNCHECKED, refused, error.remedy, error)
+
+
+def _metrics(permission: Permission, scene: _Scene) -> Check:
     """Read one point; CloudWatch has no dry run, and a read without data is permission too."""
-    instance_id = scene.worker.id if scene.worker else "i-00000000"
+    period, statistic = 300, "Average"
+    metric = {
+        "Namespace": "AWS/EC2",
+        "MetricName": "CPUUtilization",
+        "Dimensions": [
+            {"Name": "InstanceId", "Value": scene.worker.id if scene.worker else "i-00000000"}
+        ],
+    }
+    what: dict[str, Any] = {**metric, "Period": period, "Statistics": [statistic]}
+    if permission.action == "cloudwatch:GetMetricData":
+        stat = {"Metric": metric, "Period": period, "Stat": statistic}
+        what = {"MetricDataQueries": [{"Id": "cpu", "MetricStat": stat}]}
     scene.aws.call(
         "cloudwatch",
-        "get_metric_statistics",
+        permission.operation,
         region=scene.region,
-        Namespace="AWS/EC2",
-        MetricName="CPUUtilization",
-        Dimensions=[{"Name": "InstanceId", "Value": instance_id}],
-        StartTime=scene.now - timedelta(minutes=5),
+        StartTime=scene.now - timedelta(seconds=period),
         EndTime=scene.now,
-        Period=300,
-        Statistics=["Average"],
+        **what,
     )
-    return _allowed(action, "read a metric")
+    return _allowed(permission.action, "read a metric")

@@ -42,7 +42,7 @@ from cml_iam.workers._model import (
 from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, from_aws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from cml_iam.aws.port import Aws, Session
     from cml_iam.workers._changes import Launch
@@ -247,10 +247,12 @@ class WorkerManager:
         region: str | None = None,
         probe: ToTry = None,
         permissions: bool = True,
+        grants: Iterable[str] = (),
     ) -> Health:
         """Ask EC2 for its regions, then whether each permission of the catalogue is there.
 
-        Without *permissions* only the regions are asked for, and only that is checked.
+        *grants* are the names in `[grant]` of the permissions beyond the documented ones. Without
+        *permissions* only the regions are asked for, and only that is checked.
 
         Nothing is changed: EC2 is asked with DryRun, CloudWatch for one point. Launching is tried
         with *probe*, or what it returns once EC2 has answered; what it leaves open ("" or None)
@@ -260,7 +262,7 @@ class WorkerManager:
         where = self._region(region)
         if not permissions:
             return check_connection(self._aws, where)
-        return check_health(self._aws, where, self.guard, self._now(), probe)
+        return check_health(self._aws, where, self.guard, self._now(), probe, grants)
 
     def update_instance_tags(
         self, instance_id: str, tags: Mapping[str, str], *, region: str | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cml_iam import clock
 from cml_iam.errors import IncompleteError
-from cml_iam.workers._fleet import Listing, list_fleet, statuses
+from cml_iam.workers._fleet import Listing, list_fleet, statuses, try_permissions
 from cml_iam.workers._health import Health, Verdict, fleet_lines, health_lines
 from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metric_series import DEFAULT_WINDOW
@@ -124,7 +124,7 @@ class Monitor:
         home: str,
         *,
         probe: Callable[[str], Launch | None] = lambda _region: None,
-        metric_data: bool = False,
+        grants: frozenset[str] = frozenset(),
         logger: logging.Logger | None = None,
         patience: float = PATIENCE,
         prober: WorkerManager | None = None,
@@ -142,7 +142,7 @@ class Monitor:
         self._logger = logger or logging.getLogger("cml_iam.health")
         self._logged: tuple[tuple[int, str], ...] = ()
         self._lock = Lock()
-        self._metric_data = metric_data
+        self._grants = grants
         asked = prober or manager
         self._connection = Cache(
             lambda: asked.health(region=home, permissions=False), CONNECTION_SECONDS
@@ -224,11 +224,7 @@ class Monitor:
 
     def _try_all(self, probe: Callable[[str], Launch | None]) -> tuple[Health, ...]:
         manager = self._registered()
-        return tuple(
-            in_threads(
-                lambda each: manager.health(region=each, probe=lambda: probe(each)), self.regions
-            )
-        )
+        return try_permissions(manager, self.regions, probe, grants=self._grants)
 
     def _list(self) -> Listing:
         manager = self._registered()
@@ -237,7 +233,9 @@ class Monitor:
     def _measure(self) -> _Use:
         running = self._running()
         manager = self._registered()
-        trends = manager.get_utilization_of(running, window=TREND, metric_data=self._metric_data)
+        trends = manager.get_utilization_of(
+            running, window=TREND, metric_data="metric_data" in self._grants
+        )
         recent = {id_: trend.since(trend.end - RECENT) for id_, trend in trends.items()}
         return _Use(recent, trends)
 

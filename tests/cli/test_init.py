@@ -27,7 +27,7 @@ def asked(cml_iam: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-DEFAULTS = ("", "", "", "", "", "", "")
+DEFAULTS = ("",) * 9
 """Enter at each question after the account."""
 
 
@@ -37,7 +37,11 @@ def test_enter_takes_what_stands_in_brackets(asked: Any, tmp_path: Path) -> None
     site = load_site(tmp_path / "cml-iam.toml")
     assert ran.code == 0, ran.err
     assert site.restrict.regions == ("us-east-1",)
-    assert str(site.restrict.guard_tag) == "ManagedBy=cml-cloud-manager"
+    assert str(site.restrict.guard_tag) == "ManagedBy=lablet-cloud-manager"
+    assert site.application
+    assert site.application.sends(site.restrict.guard_tag)
+    assert site.grant.active == {"detailed_monitoring"}
+    assert site.launch_warning is None
     assert site.restrict.instance_types == ("m5zn.metal",)
     assert not site.restrict.other_images
     assert not site.restrict.images
@@ -46,33 +50,37 @@ def test_enter_takes_what_stands_in_brackets(asked: Any, tmp_path: Path) -> None
 
 
 def test_none_leaves_a_restriction_out(asked: Any, tmp_path: Path) -> None:
-    ran = asked("111122223333", "none", "none", "none", "none", "none", "none", "none")
+    ran = asked("111122223333", *(["none"] * 9))
 
     assert ran.code == 0, ran.err
     assert "`none` leaves a restriction out" in ran.err
-    assert load_site(tmp_path / "cml-iam.toml").restrict.active == set()
+    site = load_site(tmp_path / "cml-iam.toml")
+    assert (site.restrict.active, site.grant.active, site.application) == (set(), set(), None)
 
 
 def test_images_a_role_and_the_administrator_are_asked_for(asked: Any, tmp_path: Path) -> None:
     image = "us-east-1=ami-0a1b2c3d4e5f60001"
-    ran = asked("111122223333", "", "", "", "111122223333", image, "cml-manager", "profile:admin")
+    answers = ("", "", "", "", "111122223333", image, "no", "cml-manager", "profile:admin")
+    ran = asked("111122223333", *answers)
 
     site = load_site(tmp_path / "cml-iam.toml")
     assert ran.code == 0, ran.err
     assert site.restrict.image_owners == ("111122223333",)
     assert site.restrict.images == {"us-east-1": ("ami-0a1b2c3d4e5f60001",)}
     assert (site.role, site.user) == ("cml-manager", None)
+    assert not site.grant.active
     assert (site.credentials.manager, site.credentials.administrator) == (None, "profile:admin")
 
 
 def test_a_wrong_answer_is_said_at_once_and_asked_again(asked: Any, tmp_path: Path) -> None:
-    lines = ("12345", "111122223333", "US-EAST", "us-esat-1", "nonsense", "Team=cml", *DEFAULTS[2:])
-    ran = asked(*lines)
+    lines = ("12345", "111122223333", "US-EAST", "us-esat-1", "nonsense", "Team=cml")
+    ran = asked(*lines, "", "", "", "", "perhaps", "no", "", "")
 
     assert ran.code == 0, ran.err
     assert "`account.id` must be twelve digits" in ran.err
     assert "did you mean `us-east-1`" in ran.err
     assert "not a tag: `nonsense`" in ran.err
+    assert "neither yes nor no: `perhaps`" in ran.err
     assert str(load_site(tmp_path / "cml-iam.toml").restrict.guard_tag) == "Team=cml"
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.catalogue import load_catalogue
+from cml_iam.restrict import GRANTS
 from cml_iam.workers import Disk, Health, Launch, Verdict, WorkerManager, health_lines, log_health
 from tests.workers.fake import FakeAws, instance
 
@@ -50,6 +51,47 @@ def test_each_missing_permission_is_named(action: str) -> None:
         if permission.action == action
     )
     assert f"`{group.sid}`" in (refused[action].remedy or "")
+
+
+WITH_ROLE = replace(LAUNCH, instance_profile="cml-worker")
+
+
+@pytest.mark.parametrize("grant", GRANTS)
+def test_what_the_site_grants_beyond_is_tried_and_changes_nothing(grant: str) -> None:
+    aws = FakeAws(instances=[instance()])
+    (granted,) = load_catalogue().granted([grant])
+
+    health = WorkerManager(aws).health(probe=WITH_ROLE, grants=[grant])
+
+    assert verdicts(health)[granted.action] == "allowed"
+    assert health.ok
+    (change,) = [each for each in aws.calls if each[0] == granted.action] or [(None, {DRY: True})]
+    assert change[1].get(DRY) or granted.access == "Read"
+
+
+@pytest.mark.parametrize("grant", GRANTS)
+def test_a_granted_permission_that_is_missing_is_named_with_its_option(grant: str) -> None:
+    (granted,) = load_catalogue().granted([grant])
+    aws = FakeAws(instances=[instance()], denied={granted.action})
+    if grant == "pass_role":
+        refused = errors.DeniedError("no", code="UnauthorizedOperation", action=granted.action)
+        aws.failing["run_instances"] = refused
+
+    health = WorkerManager(aws).health(probe=WITH_ROLE, grants=[grant])
+
+    assert verdicts(health)[granted.action] == "refused"
+    check = next(each for each in health.checks if each.action == granted.action)
+    assert f"[grant] {grant}" in (check.remedy or "")
+
+
+def test_passing_a_role_is_unchecked_without_a_profile_and_where_the_launch_is_refused() -> None:
+    bare = WorkerManager(FakeAws()).health(probe=LAUNCH, grants=["pass_role"])
+    aws = FakeAws(denied={"ec2:RunInstances"})
+    refused = WorkerManager(aws).health(probe=WITH_ROLE, grants=["pass_role"])
+
+    assert verdicts(bare)["iam:PassRole"] == "could not check"
+    assert verdicts(refused)["iam:PassRole"] == "could not check"
+    assert verdicts(refused)["ec2:RunInstances"] == "refused"
 
 
 def test_without_a_worker_what_needs_one_could_not_be_checked() -> None:
