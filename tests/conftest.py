@@ -102,15 +102,21 @@ class Ran:
 def cml_iam(
     capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[object]:
-    """Run the command line in an empty folder: `cml_iam("policy", "render")`."""
+    """Run the command line in an empty folder: `cml_iam("policy", "render")`.
+
+    What it prints as JSON must follow the published schema.
+    """
     from cml_iam.cli._main import run
+    from tests.output_schema import check
 
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str | Path) -> Ran:
         capfd.readouterr()
-        code = run([str(each) for each in arguments])
+        words = [str(each) for each in arguments]
+        code = run(words)
         captured = capfd.readouterr()
+        check(words, captured.out)
         return Ran(code, captured.out, captured.err)
 
     return call

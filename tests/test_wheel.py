@@ -1,9 +1,11 @@
-"""What is built ships everything the package needs, and nothing git does not know."""
+"""What is built has everything that it needs, and nothing that git does not know."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -14,23 +16,40 @@ from tests.conftest import REPOSITORY
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of what git tracks."""
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, built from a copy of what git tracks and a file that it ignores."""
     copy = tmp_path_factory.mktemp("source")
     for name in _tracked("."):
         target = copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((REPOSITORY / name).read_bytes())
-    (copy / "policies" / "scratch.json").write_text("{}")
-    (copy / ".gitignore").write_text("scratch.json\n")
+    (copy / "dist").mkdir()
+    (copy / "dist" / "scratch.json").write_text("{}")
+    (copy / "policies" / "__pycache__").mkdir()
+    (copy / "policies" / "__pycache__" / "scratch.json").write_text("{}")
+    return _built("sdist", copy, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source distribution alone, as an installer without a wheel does."""
+    unpacked = tmp_path_factory.mktemp("unpacked")
+    shutil.unpack_archive(sdist, unpacked, filter="data")
+    (source,) = unpacked.iterdir()
+    return _built("wheel", source, tmp_path_factory)
+
+
+def _built(kind: str, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dist")
     build = (
-        "import os, sys; from hatchling.build import build_wheel; "
-        "os.chdir(sys.argv[1]); print(build_wheel(sys.argv[2]))"
+        "import hatchling.build, os, sys; "
+        "os.chdir(sys.argv[2]); getattr(hatchling.build, f'build_{sys.argv[1]}')(sys.argv[3])"
     )
-    subprocess.run([sys.executable, "-c", build, copy, out], check=True, capture_output=True)
-    (made,) = out.glob("*.whl")
-    return made
+    subprocess.run(
+        [sys.executable, "-c", build, kind, source, out], check=True, capture_output=True
+    )
+    (path,) = out.iterdir()
+    return path
 
 
 def _tracked(folder: str) -> list[str]:
@@ -41,6 +60,13 @@ def _tracked(folder: str) -> list[str]:
         pytest.skip("not a git checkout")
     names = [name for name in listed.stdout.split("\0") if name]
     return [name for name in names if (REPOSITORY / name).is_file()]
+
+
+def test_the_source_distribution_has_every_tracked_file_and_no_other(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {member.name.split("/", 1)[1] for member in archive if member.isfile()}
+
+    assert names == {*_tracked("."), "PKG-INFO"}
 
 
 def test_the_wheel_ships_every_tracked_data_file(wheel: Path) -> None:
@@ -66,7 +92,7 @@ def test_the_wheel_has_the_package_its_types_and_the_grammar(wheel: Path) -> Non
 
 def test_an_installed_wheel_renders_the_base_policy(wheel: Path, tmp_path: Path) -> None:
     """Unpacked where no checkout is near, as an installation is."""
-    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    shutil.unpack_archive(wheel, tmp_path / "site", "zip")
     command = [sys.executable, "-m", "cml_iam", "policy", "render", "--document", "base"]
 
     ran = subprocess.run(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from cml_iam.cli._settings import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class LazyGroup(click.Group):
@@ -49,3 +52,23 @@ class LazyGroup(click.Group):
         if command is not None:
             prepare(ctx, command)
         return name, command, rest
+
+
+class Leaf(NamedTuple):
+    """A command that is not a group: its *words* after `cml-iam`, and its line of help."""
+
+    words: str
+    summary: str
+    command: click.Command
+
+
+def leaves(group: click.Command, before: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """Yield every command below *group* in the order of the help; imports them all."""
+    if not isinstance(group, LazyGroup):
+        return
+    for name, (_, summary) in group.lazy.items():
+        command, words = group.command_named(name), (*before, name)
+        if isinstance(command, LazyGroup):
+            yield from leaves(command, words)
+        else:
+            yield Leaf(" ".join(words), summary, command)

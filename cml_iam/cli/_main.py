@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from itertools import pairwise
 from typing import Final, NoReturn
 
 import click
@@ -177,8 +178,13 @@ def _internal(error: Exception, arguments: list[str]) -> Exit:
 
 
 def _asks_for_json(arguments: list[str]) -> bool:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return any(
-        word in ("-ojson", "--output=json") or (word in ("-o", "--output") and after == "json")
-        for word, after in pairs
-    )
+    """Say whether errors are to be JSON, too; click may have failed before it read the option."""
+    form = os.environ.get("CML_IAM_OUTPUT", "")
+    for word, after in pairwise([*arguments, ""]):
+        if word in ("-o", "--output"):
+            form = after
+        elif word.startswith("--output="):
+            form = word.partition("=")[2]
+        elif word.startswith("-o"):
+            form = word[2:]
+    return form == "json"

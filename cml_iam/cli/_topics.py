@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cml_iam.cli._exit import MEANING
-from cml_iam.cli._lazy import LazyGroup
+from cml_iam.cli._lazy import leaves
 from cml_iam.cli._output import fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 CREDENTIALS: Final = """\
 A command uses the first of these credentials that exists:
@@ -90,18 +90,9 @@ def exit_codes() -> str:
 
 def commands(group: click.Command) -> str:
     """Return one line for each command of *group*: its name and its summary."""
-    rows = list(_rows(group, ()))
+    rows = [(leaf.words, leaf.summary) for leaf in leaves(group)]
     width = max(len(words) for words, _ in rows)
     return "".join(f"{words:<{width}}  {text}\n" for words, text in rows)
-
-
-def _rows(group: click.Command, before: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    if not isinstance(group, LazyGroup):
-        return
-    for name, (_, text) in group.lazy.items():
-        words = (*before, name)
-        below = list(_rows(group.command_named(name), words))
-        yield from below or [(" ".join(words), text)]
 
 
 TOPICS: Final[dict[str, tuple[str, Callable[[click.Command], str]]]] = {

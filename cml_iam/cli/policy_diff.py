@@ -239,10 +239,10 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "undecided": {change: found.verdicts[change].reason for change in found.undecided},
         "other_reading": found.other_reading,
         "complete": not found.more and not found.undecided,
-        "besideEverything": found.beside_everything,
+        "beside_everything": found.beside_everything,
         "differences": [_difference_json(each) for each in found.differences],
         "expectations": found.expectations,
-        "expectationChanges": [
+        "expectation_changes": [
             {
                 "id": each.expectation.id,
                 "description": each.expectation.description,

@@ -126,7 +126,7 @@ def explain(
     explanation = authorizer.explain(Request(action, resource, principal, context))
     unsent = tuple(never_sent(action, resource, context))
     answer(
-        explanation.as_json() | {"problems": authorizer.problems, "neverSent": unsent},
+        explanation.as_json() | {"problems": authorizer.problems, "never_sent": unsent},
         lambda: _print(explanation, authorizer, unsent),
         Exit.OK if explanation.outcome == "allowed" else Exit.FINDINGS,
     )

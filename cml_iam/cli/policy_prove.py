@@ -221,7 +221,7 @@ def _one(question: str, value: Path | str, judged: Judged) -> Exit:
         asked = _of_requests(question, value, judged)
     if wants_json():
         said = {"question": question, "title": title, **verdict_json(asked.verdict)}
-        print_json(said | {"neverMatches": _never_matches(*asked.sides)})
+        print_json(said | {"never_matches": _never_matches(*asked.sides)})
     else:
         _show_verdict(title, asked)
     return _code([asked.verdict])
@@ -305,7 +305,7 @@ def _promises(judged: Judged) -> Exit:
         proofs = prove_site(site, policies)
     if wants_json():
         promises = [proof_json(each) for each in proofs]
-        print_json({"promises": promises, "neverMatches": _never_matches(policies)})
+        print_json({"promises": promises, "never_matches": _never_matches(policies)})
     else:
         for line in _never_matches(policies):
             say(f"{WARN} {line}")
@@ -383,7 +383,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """Return *verdict* as JSON values."""
     return {
         "answer": verdict.answer,
-        "otherReading": verdict.colon,
+        "other_reading": verdict.colon,
         "witness": _call_json(verdict.witness) if verdict.witness else None,
         "reason": verdict.reason or None,
         "assumptions": [assumption_json(each) for each in verdict.assumptions],
@@ -397,11 +397,11 @@ def proof_json(proof: Proof) -> dict[str, Any]:
         "title": proof.promise.title,
         "answer": proof.answer,
         "covers": list(proof.promise.covers) or ["*"],
-        "otherActionsAllowed": proof.limited,
-        "otherReading": proof.colon,
+        "other_actions_allowed": proof.limited,
+        "other_reading": proof.colon,
         "calls": [_call_json(each) for each in proof.calls],
-        "conditionsToAdd": [_edit_json(each) for each in proof.edits],
-        "statementsToAdd": [statement_json(each) for each in proof.denies],
+        "conditions_to_add": [_edit_json(each) for each in proof.edits],
+        "statements_to_add": [statement_json(each) for each in proof.denies],
         "reason": proof.reason or None,
         "assumptions": [assumption_json(each) for each in proof.assumptions],
     }

@@ -95,7 +95,7 @@ def opened_to(member: Member, account: Account) -> tuple[str, ...]:
 
 
 def as_json(question: Question, account: Account, answers: Sequence[Holder]) -> dict[str, Any]:
-    """Return the answers for a program, as `policies/who-can.schema.json` says."""
+    """Return the answers for a program, as `policies/output.schema.json` says."""
     counts = {each: sum(a.standing == each for a in answers) for each in STANDINGS}
     return {
         "question": {
@@ -106,27 +106,27 @@ def as_json(question: Question, account: Account, answers: Sequence[Holder]) -> 
         "account": account.number,
         "counts": counts,
         "principals": [_holder_json(each) for each in answers],
-        "notCovered": list(NOT_COVERED),
+        "not_covered": list(NOT_COVERED),
     }
 
 
 def _holder_json(one: Holder) -> dict[str, Any]:
-    cell = one.path.cell if one.path and one.standing == "by steps" else one.cell
+    path = one.path if one.standing == "by steps" else None
+    cell = path.cell if path else one.cell
     return {
         "arn": one.member.arn,
         "answer": one.standing,
         "by": [_origin_json(each) for each in cell.by],
         "remains": list(cell.remains),
         "example": _request_json(cell),
-        "steps": [
-            _step_json(each)
-            for each in (one.path.steps if one.path and one.standing == "by steps" else ())
-        ],
+        "steps": [_step_json(each) for each in (path.steps if path else ())],
         "tagging": _step_json(one.tagging) if one.tagging else None,
-        "actsAs": one.path.actor.arn if one.path and one.standing == "by steps" else one.member.arn,
-        "openedTo": list(one.opened_to),
+        "acts_as": one.path.actor.arn
+        if one.path and one.standing == "by steps"
+        else one.member.arn,
+        "opened_to": list(one.opened_to),
         "reason": cell.reason or None,
-        "otherReading": cell.colon or None,
+        "other_reading": cell.colon or None,
     }
 
 

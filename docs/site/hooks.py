@@ -18,6 +18,7 @@ from mkdocs.structure.files import File
 
 from cml_iam.catalogue import load_catalogue, permission_tables
 from cml_iam.cli._exit import MEANING
+from cml_iam.cli._lazy import leaves
 from cml_iam.cli._main import cli
 
 if TYPE_CHECKING:
@@ -40,7 +41,34 @@ COMMON = frozenset(parameter.name or "" for parameter in cli.params)
 SCHEMAS = {
     "site.schema.json": "the site file; editors complete and check it with this schema",
     "audit-report.schema.json": "`cml-iam audit --out report.json` and `audit -o json`",
+    "output.schema.json": "every other `-o json`, with a definition for each command",
 }
+
+JSON = """# JSON output
+
+Every command with an answer has `-o json`, or `CML_IAM_OUTPUT=json` in the environment. The answer
+goes to stdout, progress to stderr. If a command has no answer, stdout stays empty and stderr ends
+with one object, `{"error": {...}}` (definition `failure`). A wrong command line is reported as
+text, with exit code 2.
+
+## What is stable
+
+From version 1.0.0 on, within a major version:
+
+- No key is renamed or removed, and none changes its type or meaning.
+- New keys may come: ignore the keys that you do not know.
+- A key that is `required` in the schema is always there; an unknown value is `null`.
+- The words of a key with an `enum` may grow by new ones. Texts for people (`message`, `remedy`,
+  `detail`, `said`, `words`) may change at any time: do not compare them.
+- The order of keys says nothing. The order of lists is that of the text output.
+
+Keys are in `snake_case`, times in ISO 8601 with an offset. Other keys occur only where they are not
+ours: AWS's own structures (a policy, a condition, the `parameters` of a call), and mappings whose
+keys are data, such as tags, condition keys, regions, files, stores, or the variables of
+`sandbox start`. `key credential-process` and `key print` print what AWS SDKs and Kubernetes define.
+SARIF and JUnit follow their standards.
+
+"""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -51,7 +79,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/site-file.md": _site_file(),
         "reference/permissions.md": f"# Permissions\n\n{permission_tables(load_catalogue())}",
         "reference/exit-codes.md": _exit_codes(),
-        "reference/schemas.md": _schemas(),
+        "reference/json.md": _schemas(),
         "reference/changes.md": (REPOSITORY / "CHANGELOG.md")
         .read_text("utf-8")
         .replace("](docs/", "](../"),
@@ -96,22 +124,11 @@ def _linked() -> Iterator[str]:
                 yield target
 
 
-def _commands(group: click.Group, words: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
-    """Yield every command below *group* with the words that call it."""
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if isinstance(command, click.Group):
-            yield from _commands(command, (*words, name))
-        elif command is not None and not command.hidden:
-            yield " ".join((*words, name)), command
-
-
 def _groups() -> dict[str, dict[str, click.Command]]:
     """Return the commands by the first word behind `cml-iam`."""
     groups: dict[str, dict[str, click.Command]] = {}
-    for words, command in _commands(cli, ("cml-iam",)):
-        groups.setdefault(words.split()[1], {})[words] = command
+    for words, _, command in leaves(cli):
+        groups.setdefault(words.split()[0], {})[f"cml-iam {words}"] = command
     return groups
 
 
@@ -212,10 +229,23 @@ def _exit_codes() -> str:
 
 
 def _schemas() -> str:
+    """Return the page of the JSON output: what is stable, the schemas, and that of each command."""
+    files = "".join(f"| {_schema_link(name)} | {text} |\n" for name, text in SCHEMAS.items())
+    schema = json.loads((REPOSITORY / "policies" / "output.schema.json").read_text("utf-8"))
     rows = "".join(
-        f"| [{name}](../files/policies/{name}.txt) | {text} |\n" for name, text in SCHEMAS.items()
+        f"| `{words}` | `#/$defs/{words.replace(' ', '-')}` | {_cell(summary)} |\n"
+        for words, summary, _ in leaves(cli)
+        if words.replace(" ", "-") in schema["$defs"]
     )
-    return f"# JSON schemas\n\n| schema | describes |\n|---|---|\n{rows}"
+    return (
+        f"{JSON}## Schemas\n\n| schema | describes |\n|---|---|\n{files}\n## Commands\n\n"
+        f"The definitions are in {_schema_link('output.schema.json')}.\n\n"
+        f"| command | definition | what it does |\n|---|---|---|\n{rows}"
+    )
+
+
+def _schema_link(name: str) -> str:
+    return f"[{name}](../files/policies/{name}.txt)"
 
 
 def _decisions() -> str:

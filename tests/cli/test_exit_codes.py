@@ -15,6 +15,7 @@ from cml_iam import errors
 from cml_iam.cli import _exit
 from cml_iam.cli._exit import MEANING, Exit, exit_code, judged
 from tests.conftest import REPOSITORY
+from tests.output_schema import problems
 
 
 def _classes(root: type[errors.CmlIamError]) -> list[type[errors.CmlIamError]]:
@@ -154,12 +155,34 @@ def test_an_unknown_command_names_the_closest(cml_iam: Any) -> None:
     assert "did you mean `policy`?" in ran.err
 
 
-def test_errors_are_json_where_the_answer_is(cml_iam: Any) -> None:
-    ran = cml_iam("policy", "verify", "-o", "json")
+@pytest.mark.parametrize(
+    ("options", "environment"),
+    [
+        (("-o", "json"), "text"),
+        (("-ojson",), ""),
+        (("--output=json",), ""),
+        ((), "json"),
+    ],
+)
+def test_errors_are_json_where_the_answer_is(
+    cml_iam: Any, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], environment: str
+) -> None:
+    monkeypatch.setenv("CML_IAM_OUTPUT", environment or "text")
+    ran = cml_iam("policy", "verify", *options)
 
-    said = json.loads(ran.err)["error"]
+    answer = json.loads(ran.err)
+    assert problems("failure", answer) == []
+    said = answer["error"]
     assert (said["kind"], said["exit_code"]) == ("InputError", 2)
     assert "cml-iam init" in said["remedy"]
+
+
+def test_an_option_for_text_comes_before_the_environment(
+    cml_iam: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CML_IAM_OUTPUT", "json")
+
+    assert cml_iam("policy", "verify", "-o", "text").err.startswith("error: ")
 
 
 def test_a_fault_of_our_own_is_code_1_without_a_traceback(

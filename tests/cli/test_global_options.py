@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from cml_iam.cli._lazy import LazyGroup
+from cml_iam.cli._lazy import LazyGroup, leaves
 from cml_iam.cli._main import cli
 from cml_iam.cli._settings import flags
 
@@ -31,20 +31,7 @@ FLAGS = {
 }
 
 
-def _leaves(group: click.Group, path: tuple[str, ...] = ()) -> dict[str, click.Command]:
-    context = click.Context(group)
-    leaves: dict[str, click.Command] = {}
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            leaves |= _leaves(command, (*path, name))
-        else:
-            leaves[" ".join((*path, name))] = command
-    return leaves
-
-
-LEAVES = _leaves(cli)
+LEAVES = {leaf.words: leaf.command for leaf in leaves(cli)}
 HONOURED = {
     name: {
         option

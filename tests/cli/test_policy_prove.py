@@ -67,7 +67,7 @@ def test_json_has_the_calls_the_statements_and_the_remedy(cml_iam: Any) -> None:
     assert broken["answer"] == "broken"
     assert broken["calls"][0]["action"] == "ec2:RunInstances"
     assert broken["calls"][0]["statements"][0]["place"] == "base.json:4:5"
-    assert broken["statementsToAdd"][0]["Effect"] == "Deny"
+    assert broken["statements_to_add"][0]["Effect"] == "Deny"
     assert promises["catalogue"]["calls"] == []
 
 
@@ -91,7 +91,7 @@ def test_a_promise_about_some_actions_is_no_plain_pass_where_others_are_allowed(
         *("within-base", "catalogue", "regions"),
     }
     for each in promises:
-        assert each["otherActionsAllowed"] is (each["covers"] != ["*"]), each["id"]
+        assert each["other_actions_allowed"] is (each["covers"] != ["*"]), each["id"]
 
 
 def test_what_a_promise_covers_and_does_not_is_said_in_full(cml_iam: Any) -> None:

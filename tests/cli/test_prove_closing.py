@@ -84,7 +84,7 @@ def test_what_is_said_to_close_the_promises_closes_them(
 
 def _apply(proof: dict[str, Any], folder: Path) -> set[str]:
     """Write what closes *proof* into the files, and say of what kind it was."""
-    for edit in proof["conditionsToAdd"]:
+    for edit in proof["conditions_to_add"]:
         path = folder / edit["policy"]
         document = json.loads(path.read_text())
         (statement,) = (e for e in document["Statement"] if e["Sid"] == edit["statement"])
@@ -93,11 +93,11 @@ def _apply(proof: dict[str, Any], folder: Path) -> set[str]:
         path.write_text(json.dumps(document, indent=2))
     added = folder / "added.json"
     before = json.loads(added.read_text())["Statement"] if added.exists() else [NOTHING]
-    statements = [*before, *proof["statementsToAdd"]]
+    statements = [*before, *proof["statements_to_add"]]
     added.write_text(json.dumps({"Version": "2012-10-17", "Statement": statements}))
-    if proof["conditionsToAdd"]:
+    if proof["conditions_to_add"]:
         return {"conditions"}
-    return {"statements"} if proof["statementsToAdd"] else {"nothing"}
+    return {"statements"} if proof["statements_to_add"] else {"nothing"}
 
 
 def test_what_is_printed_to_be_added_is_the_json_of_it_fitted_to_80_columns(cml_iam: Any) -> None:
@@ -111,7 +111,7 @@ def test_what_is_printed_to_be_added_is_the_json_of_it_fitted_to_80_columns(cml_
     texts = "\n".join(line for line in block if not line.startswith(" " * 7 + "a"))
     found = _objects(texts)
     assert printed
-    assert found == [each for proof in proofs for each in proof["statementsToAdd"]]
+    assert found == [each for proof in proofs for each in proof["statements_to_add"]]
     assert max(len(line) for line in block) <= 80
 
 

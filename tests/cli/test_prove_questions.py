@@ -217,7 +217,7 @@ def test_what_can_never_match_is_told_beside_the_answer(cml_iam: Any, tmp_path: 
         assert ran.code == 0
         assert ran.out.startswith("▲ odd.json:10:11: " + wrong)
         answer = json.loads(cml_iam("-o", "json", "policy", "prove", *question, "odd.json").out)
-        (told,) = answer["neverMatches"]
+        (told,) = answer["never_matches"]
         assert wrong in told
 
 
@@ -236,7 +236,7 @@ def test_the_other_reading_of_wildcards_is_told_where_it_answers_otherwise(
     ran = cml_iam("policy", "prove", "short.json")
     assert f"    {told}" in ran.out.splitlines()
     answers = json.loads(cml_iam("-o", "json", "policy", "prove", "short.json").out)["promises"]
-    assert {e["id"] for e in answers if e["otherReading"] == "broken"} >= {"regions"}
+    assert {e["id"] for e in answers if e["other_reading"] == "broken"} >= {"regions"}
 
 
 def test_a_witness_is_for_an_action_that_a_reader_knows(cml_iam: Any, tmp_path: Path) -> None:

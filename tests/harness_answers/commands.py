@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 import click
 
+from cml_iam.cli._lazy import leaves
 from cml_iam.cli._main import cli
 
 _WORKER: Final = "i-0a1b2c3d4e5f60718"
@@ -42,14 +42,14 @@ ARGUMENTS: Final[dict[str, tuple[str, ...]]] = {
 
 def commands() -> tuple[str, ...]:
     """Return the name of every command that takes `--endpoint-url`: those that speak to AWS."""
-    return tuple(name for name, command in _leaves(cli, click.Context(cli), "") if _asks(command))
+    return tuple(leaf.words for leaf in leaves(cli) if _asks(leaf.command))
 
 
 def wanting() -> tuple[str, ...]:
     """Return the commands that need an argument, of which `ARGUMENTS` says none."""
     return tuple(
         name
-        for name, command in _leaves(cli, click.Context(cli), "")
+        for name, _, command in leaves(cli)
         if _asks(command)
         and name not in ARGUMENTS
         and any(each.required for each in command.params)
@@ -58,16 +58,3 @@ def wanting() -> tuple[str, ...]:
 
 def _asks(command: click.Command) -> bool:
     return any(each.name == "endpoint_url" for each in command.params)
-
-
-def _leaves(
-    command: click.Command, context: click.Context, name: str
-) -> Iterator[tuple[str, click.Command]]:
-    if not isinstance(command, click.Group):
-        yield name, command
-        return
-    for each in command.list_commands(context):
-        below = command.get_command(context, each)
-        assert below is not None
-        inner = click.Context(below, parent=context, info_name=each)
-        yield from _leaves(below, inner, f"{name} {each}".strip())

@@ -15,7 +15,7 @@ from cml_iam.shipped import shipped_text
 if TYPE_CHECKING:
     from cml_iam.lint import Severity
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the form; a reader refuses any other."""
 
 SCHEMA: Final = "audit-report.schema.json"

@@ -36,8 +36,8 @@ _COUNTED: Final = (
     "waived",
     "passed",
     "failed",
-    "not checked",
-    "accounts not checked",
+    "not_checked",
+    "accounts_not_checked",
 )
 
 

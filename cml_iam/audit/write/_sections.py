@@ -123,7 +123,7 @@ def _tiles(report: Report) -> tuple[tuple[str, int, Level], ...]:
         ("for information", number["info"], "info"),
         ("waived", number["waived"], "plain"),
         ("checks passed", number["passed"], "good"),
-        ("not checked", number["not checked"] + number["accounts not checked"], "unknown"),
+        ("not checked", number["not_checked"] + number["accounts_not_checked"], "unknown"),
     )
 
 

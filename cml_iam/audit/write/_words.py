@@ -47,8 +47,8 @@ def counts(report: Report) -> dict[str, int]:
         "waived": len(report.findings) - len(report.open),
         "passed": states["passed"],
         "failed": states["failed"],
-        "not checked": states["not checked"],
-        "accounts not checked": len(lost_accounts(report)),
+        "not_checked": states["not checked"],
+        "accounts_not_checked": len(lost_accounts(report)),
     }
 
 

@@ -1,0 +1,98 @@
+"""What `-o json` prints is what `policies/output.schema.json` says, and no key beyond it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any, Final
+
+import jsonschema
+import referencing
+
+from cml_iam.cli._lazy import leaves
+from cml_iam.cli._main import cli
+from cml_iam.shipped import shipped_text
+
+NAME: Final = "output.schema.json"
+REPORT: Final = "audit-report.schema.json"
+
+
+def with_json() -> tuple[str, ...]:
+    """Return the commands whose -o takes `json`."""
+    return tuple(
+        name
+        for name, _, command in leaves(cli)
+        if any(
+            "-o" in each.opts and "json" in getattr(each.type, "choices", ())
+            for each in command.params
+        )
+    )
+
+
+def problems(name: str, value: Any) -> list[str]:
+    """Return what in *value*, an answer of the command *name*, the schema does not say."""
+    errors = _validator(name).iter_errors(value)
+    return [f"{each.json_path}: {each.message[:300]}" for each in errors]
+
+
+def check(arguments: Sequence[str], output: str) -> None:
+    """Compare *output* with the schema, if *arguments* ask a command for JSON and it answered."""
+    words = [each for each in arguments if not each.startswith("-")]
+    name = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in with_json()), None)
+    if name is None or not _asks_for_json(arguments) or not output.strip():
+        return
+    answers = output.splitlines() if name == "worker watch" else [output]
+    for each in answers:
+        wrong = problems(name, json.loads(each))
+        assert not wrong, f"policies/{NAME} does not describe this of `{name}`: {wrong}"
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    return ("-o", "json") in pairwise(arguments)
+
+
+@cache
+def _validator(name: str) -> jsonschema.Draft202012Validator:
+    schema = _closed(json.loads(shipped_text("policies", NAME)))
+    known = ((file, json.loads(shipped_text("policies", file))) for file in (REPORT,))
+    registry = referencing.Registry().with_resources(
+        [
+            (NAME, referencing.Resource.from_contents(schema)),
+            *((file, referencing.Resource.from_contents(text)) for file, text in known),
+        ]
+    )
+    pointer = {"$ref": f"{NAME}#/$defs/{name.replace(' ', '-')}", **_CLOSED}
+    return jsonschema.Draft202012Validator(pointer, registry=registry)
+
+
+_CLOSED: Final = {"unevaluatedProperties": False}
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return *schema* where no object may have a key that is not described."""
+    return {
+        **schema,
+        "$defs": {name: _close(each, outer=False) for name, each in schema["$defs"].items()},
+    }
+
+
+def _close(schema: Any, *, outer: bool = True) -> Any:
+    """Close *schema*, and with *outer* also the object that it itself describes."""
+    if isinstance(schema, list):
+        return [_close(each, outer=outer) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {}
+    for key, value in schema.items():
+        if key in ("properties", "$defs"):
+            made[key] = {name: _close(each) for name, each in value.items()}
+        elif key == "allOf":
+            made[key] = _close(value, outer=False)
+        elif key in ("oneOf", "items", "additionalProperties"):
+            made[key] = _close(value)
+        else:
+            made[key] = value
+    described = "properties" in schema or "allOf" in schema or "$ref" in schema
+    return {**made, **_CLOSED} if outer and described else made
