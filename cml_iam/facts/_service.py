@@ -9,12 +9,14 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.facts._arns import ArnPattern, arn_of_format
 from cml_iam.policy import did_you_mean, pattern_matches, pattern_regex
+from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -407,3 +409,13 @@ SEVERAL_VALUES: Final = frozenset(
     key for key, kind in GLOBAL_TYPES.items() if kind.startswith("ArrayOf")
 )
 """Global keys that always come as a list; of services' keys the reference is not that sure."""
+
+
+@cache
+def published(table: str) -> frozenset[str]:
+    """Return the names of services in the *table* `control`, `endpoint` or `principal`.
+
+    AWS publishes these on pages alone; `policies/services.toml` has each list with its page.
+    """
+    found = tomllib.loads(shipped_text("policies", "services.toml"))[table]
+    return frozenset([*found["names"], *found.get("unconfirmed", ())])

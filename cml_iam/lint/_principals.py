@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.facts import DOMAINS, PARTITIONS, known_regions, services
+from cml_iam.facts import DOMAINS, PARTITIONS, known_regions, published, services
 from cml_iam.lint._finding import Found
 from cml_iam.lint._oidc import BY_APPLICATION
 from cml_iam.policy import did_you_mean, patterns_overlap
@@ -35,71 +35,6 @@ _CANONICAL: Final = re.compile(r"[0-9a-f]{64}")
 _SERVICE: Final = re.compile(
     r"([a-z0-9-]+(?:\.[a-z0-9-]+)*)\.(amazonaws\.com(?:\.cn)?|amazon\.com|aws\.internal)"
 )
-
-FURTHER_SERVICES: Final = frozenset(
-    {
-        "airflow-env",
-        "alexa-appkit",
-        "appsync",
-        "bcm",
-        "billingreports",
-        "channels",
-        "cloudwatch-crossaccount",
-        "codestar-notifications",
-        "cognito-idp",
-        "config-conforms",
-        "config-multiaccountsetup",
-        "continuous-export",
-        "custom-resource",
-        "customer-profiles",
-        "datapipeline",
-        "delivery",
-        "diode",
-        "dnssec-route53",
-        "ec2fleet",
-        "ec2scheduled",
-        "ecs-tasks",
-        "edgelambda",
-        "eks-fargate",
-        "eks-fargate-pods",
-        "eks-nodegroup",
-        "email",
-        "fsx-hsm",
-        "globalaccelerator",
-        "iotanalytics",
-        "iotevents",
-        "iotsitewise",
-        "kafka",
-        "kinesisanalytics",
-        "lexv2",
-        "logdelivery",
-        "managedservices",
-        "mediastore",
-        "monitoring",
-        "opensearchservice",
-        "opsworks",
-        "opsworks-cm",
-        "osis-pipelines",
-        "pinpoint",
-        "pods",
-        "replicator",
-        "resource-groups",
-        "resources",
-        "savings-plans",
-        "servicecatalog-appregistry",
-        "sms-voice",
-        "spot",
-        "spotfleet",
-        "ssm-guiconnect",
-        "ssm-incidents",
-        "stacksets",
-        "tts",
-        "vmie",
-        "vpc-flow-logs",
-        "workspaces-instances",
-    }
-)
-"""Services that are principals under names which are prefixes of no action."""
 
 ASSUME: Final = {
     "AWS": "sts:AssumeRole",
@@ -147,7 +82,7 @@ def unknown_services(subject: Subject) -> Iterator[Found]:
             continue
         regions = {region for partition in DOMAINS for region in known_regions(partition)}
         labels = [label for label in match[1].split(".") if label not in regions]
-        known = services() | FURTHER_SERVICES
+        known = services() | published("principal")
         if labels and known.isdisjoint(labels):
             domain = match[2]
             remedy = did_you_mean(labels[-1], sorted(known)) or "use the name in its guide"
@@ -331,71 +266,3 @@ def _named(subject: Subject) -> Iterator[tuple[Item, str, str, str, int]]:
             for kind, names in principals.ids if principals else ():
                 for index, name in enumerate(names):
                     yield item, element, kind, name, index
-
-
-RCP_SERVICES: Final = (
-    "aoss",
-    "cognito-identity",
-    "cognito-idp",
-    "dynamodb",
-    "ecr",
-    "kms",
-    "logs",
-    "s3",
-    "secretsmanager",
-    "sqs",
-    "sts",
-)
-"""The prefixes of the actions that resource control policies are about.
-
-https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
-"""
-
-
-def control(subject: Subject) -> Iterator[Found]:
-    """Yield what a customer's resource control policy cannot contain.
-
-    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps_syntax.html
-    """
-    if subject.kind != "rcp":
-        return
-    for item in subject.items:
-        written = item.written
-        if written.effect != "Deny":
-            yield Found(
-                "a resource control policy of your own has `Deny` statements only: AWS's "
-                "`RCPFullAWSAccess` allows",
-                item.place("Effect"),
-                "make it a Deny of what must not be",
-                item.label,
-            )
-        if not _is_everybody(item):
-            element = "NotPrincipal" if written.principal is None else "Principal"
-            yield Found(
-                'a resource control policy is about everybody: `"Principal": "*"` and nothing else',
-                item.place(element),
-                "except those who may in a condition, for instance on `aws:PrincipalArn`",
-                item.label,
-            )
-        if written.not_action is not None:
-            yield Found(
-                "a resource control policy has no `NotAction`",
-                item.place("NotAction"),
-                "list the actions in `Action`",
-                item.label,
-            )
-        for index, text in enumerate(written.action or ()):
-            prefix, colon, _ = text.lower().partition(":")
-            if not colon or prefix not in RCP_SERVICES:
-                yield Found(
-                    f"`{text}`: resource control policies are about the actions of "
-                    f"{', '.join(RCP_SERVICES)}",
-                    item.place("Action", index),
-                    "list actions of these services, each with its prefix",
-                    item.label,
-                )
-
-
-def _is_everybody(item: Item) -> bool:
-    principals = item.written.principal
-    return principals is not None and (principals.everyone or principals.ids == (("AWS", ("*",)),))

@@ -324,11 +324,16 @@ _IDS: Final = {
     "aws:principalaccount": ("[0-9]{12}", "an account, 12 digits"),
     "aws:resourceaccount": ("[0-9]{12}", "an account, 12 digits"),
     "aws:sourceaccount": ("[0-9]{12}", "an account, 12 digits"),
+    "s3:x-amz-server-side-encryption-aws-kms-key-id": (
+        "arn:aws[a-z-]*:kms:[^:]+:[0-9]{12}:key/.+",
+        "a KMS key, `arn:aws:kms:us-east-1:111122223333:key/KEY-ID`",
+    ),
 }
 """Keys whose values are ids of a form that AWS documents, and what the id is of.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 https://docs.aws.amazon.com/organizations/latest/APIReference/API_Organization.html
+https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-key-ARN
 """
 
 
@@ -347,46 +352,5 @@ def ids(subject: Subject) -> Iterator[Found]:
                     "always is",
                     item.condition_place(asked.condition, index),
                     f"name the id of {of}",
-                    item.label,
-                )
-
-
-_PAIRED: Final = {"aws:vpcsourceip": ("aws:sourcevpc", "aws:sourcevpce", "aws:sourcevpcarn")}
-"""Keys that restrict little alone, each with the keys one of which should accompany it.
-
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
-"""
-
-
-def unpaired(subject: Subject) -> Iterator[Found]:
-    """Yield private addresses without a condition on their VPC."""
-    for item in subject.items:
-        names = {asked.condition.key.lower() for asked in item.asked}
-        for asked in item.asked:
-            partners = _PAIRED.get(asked.condition.key.lower())
-            if partners and names.isdisjoint(partners) and not asked.operator.negated:
-                yield Found(
-                    f"`{asked.condition.key}` says nothing without the VPC: every VPC, also of "
-                    "other accounts, may have these addresses",
-                    item.condition_place(asked.condition),
-                    "add a condition on `aws:SourceVpc` or `aws:SourceVpce`",
-                    item.label,
-                )
-
-
-def texts_for_arns(subject: Subject) -> Iterator[Found]:
-    """Yield StringLike with wildcards on a key whose value is an ARN."""
-    for item in subject.items:
-        for asked in item.asked:
-            condition = asked.condition
-            kind = (facts.key_type(condition.key) or "").removeprefix("ArrayOf")
-            like = asked.operator.base in {"stringlike", "stringnotlike"}
-            if like and kind == "ARN" and any("*" in value for value in condition.values):
-                yield Found(
-                    f"in {condition.operator} a `*` also stands for colons, so the values may fit "
-                    f"ARNs of other accounts, types or names than meant; `{condition.key}` is an "
-                    "ARN",
-                    item.condition_place(condition),
-                    "use ArnLike, which compares field by field",
                     item.label,
                 )

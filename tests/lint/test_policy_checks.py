@@ -6,15 +6,19 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-polic
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from cml_iam.lint import RULES, Severity, explain_rule, lint_text
-from cml_iam.lint._aws_checks import AWS_CHECKS
+from cml_iam.lint._explained import AWS_SEVERITIES, aws_checks, severity_differs
 
 CHECKS: Final = Path(__file__).parents[3] / "shared" / "conformance" / "policy_checks.jsonl"
+DATA: Final = Path(__file__).parents[2] / "policies" / "aws-checks.toml"
+BESIDE: Final = {each.name: each.rule for each in aws_checks()}
+RULE: Final = {rule.id: rule for rule in RULES}
 
 ALSO_CALLED: Final = {
     "Allow NotAction unsupported tag": "CML310",
@@ -53,7 +57,7 @@ needs_checks = pytest.mark.skipif(not rows(), reason="AWS's checks are not here"
 
 @needs_checks
 def test_every_check_is_found_by_the_rule_beside_it_or_is_silent() -> None:
-    beside = {check: rule for rule, names in AWS_CHECKS.items() for check in names} | ALSO_CALLED
+    beside = BESIDE | ALSO_CALLED
 
     missed = {}
     for row in rows():
@@ -77,14 +81,32 @@ def test_the_kind_of_each_is_recognized_where_the_document_says_it() -> None:
             assert kind == others.get(row["check"], row["kind"]), row["check"]
 
 
-def test_each_of_aws_s_checks_stands_beside_one_rule_that_exists() -> None:
-    checks = [check for names in AWS_CHECKS.values() for check in names]
+@needs_checks
+def test_a_finding_is_as_severe_as_aws_s_or_the_list_of_differences_says_why() -> None:
+    listed = tomllib.loads(DATA.read_text("utf-8"))["differs"]
 
-    assert len(checks) == len(set(checks))
-    assert AWS_CHECKS.keys() <= {rule.id for rule in RULES}
+    for row in rows():
+        rule = (BESIDE | ALSO_CALLED).get(row["check"], "")
+        if row["expect"] == "found" and RULE[rule].severity != AWS_SEVERITIES[row["severity"]]:
+            assert listed[rule], row["check"]
+
+
+def test_the_list_of_differences_has_every_rule_with_one_and_no_other() -> None:
+    listed = tomllib.loads(DATA.read_text("utf-8"))["differs"]
+
+    assert sorted(listed) == [rule.id for rule in RULES if severity_differs(rule)]
+    assert all(len(why) > 20 for why in listed.values())
+
+
+def test_each_of_aws_s_checks_stands_beside_one_rule_that_exists() -> None:
+    checks = [each.name for each in aws_checks()]
+
+    assert len(checks) == len(set(checks)) == 152
+    assert set(BESIDE.values()) <= set(RULE)
+    assert not set(checks) & set(tomllib.loads(DATA.read_text("utf-8"))["none"])
     assert explain_rule("CML525").as_json()["aws_checks"] == [
-        "Allow with NotPrincipal",
         "Role trust policy syntax error notprincipal",
+        "Allow with NotPrincipal",
     ]
 
 
@@ -265,6 +287,135 @@ FURTHER: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         GET | {"Action": ["s3:GetObject", "s3:${aws:username}"]},
     ),
     "Wildcard in service name": ("identity", GET | {"Action": "s*:GetObject"}),
+    "Unsupported action in policy": (
+        "resource",
+        GET | {"Principal": {"AWS": "111122223333"}, "Action": ["s3:GetObject", "kms:Decrypt"]},
+    ),
+    "Unsupported action for condition key": (
+        "identity",
+        when(
+            "StringLike",
+            "s3:prefix",
+            "public/*",
+            Action=["s3:ListBucket", "s3:GetObject"],
+            Resource=["arn:aws:s3:::example", "arn:aws:s3:::example/*"],
+        ),
+    ),
+    "Missing ARN account": (
+        "identity",
+        START | {"Resource": "arn:aws:ec2:us-east-1::instance/*"},
+    ),
+    "Invalid kms key value": (
+        "identity",
+        when(
+            "StringEquals",
+            "s3:x-amz-server-side-encryption-aws-kms-key-id",
+            "alias/example",
+            Action="s3:PutObject",
+            Resource="arn:aws:s3:::example/*",
+        ),
+    ),
+    "Variable usage too permissive": (
+        "identity",
+        GET | {"Condition": {"StringLike": {"aws:SourceVpc": "${aws:PrincipalTag/vpc}"}}},
+    ),
+    "Wildcard usage too permissive": (
+        "identity",
+        GET | {"Condition": {"StringLike": {"aws:ResourceOrgID": "o-*"}}},
+    ),
+    "Wildcard usage too permissive/userid": (
+        "identity",
+        GET | {"Condition": {"StringLike": {"aws:userid": "AROA*"}}},
+    ),
+    "Wildcard usage too permissive/paths": (
+        "identity",
+        GET | {"Condition": {"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-*/r-a/*"}}},
+    ),
+    "Deprecated global condition key": ("identity", when("ArnEquals", "aws:ARN", "a")),
+    "RCP missing related principal condition key": (
+        "rcp",
+        CONTROL | {"Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}},
+    ),
+    "RCP missing related service principal condition key": (
+        "rcp",
+        CONTROL
+        | {
+            "Condition": {"StringNotEquals": {"aws:SourceOrgID": "o-a1b2c3d4e5"}},
+        },
+    ),
+    "RCP missing service condition key null check": (
+        "rcp",
+        CONTROL
+        | {
+            "Condition": {
+                "StringNotEqualsIfExists": {"aws:SourceOrgID": "o-a1b2c3d4e5"},
+                "Bool": {"aws:PrincipalIsAWSService": "true"},
+            }
+        },
+    ),
+    "Use condition key only with supported services": (
+        "identity",
+        when("StringEquals", "aws:VpceAccount", "111122223333"),
+    ),
+    "Untrustworthy condition key": (
+        "resource",
+        GET
+        | {
+            "Principal": "*",
+            "Condition": {"StringLike": {"aws:Referer": "https://www.example.com/*"}},
+        },
+    ),
+    "DynamoDB attributes without select": (
+        "identity",
+        when(
+            "ForAllValues:StringEquals",
+            "dynamodb:Attributes",
+            "name",
+            Action="dynamodb:GetItem",
+            Resource="arn:aws:dynamodb:us-east-1:111122223333:table/example",
+        ),
+    ),
+    "S3 prefix in negative context": (
+        "identity",
+        when(
+            "StringLike",
+            "s3:prefix",
+            "private/*",
+            Effect="Deny",
+            Action="s3:ListBucket",
+            Resource="arn:aws:s3:::example",
+        ),
+    ),
+    "ForAnyValue with audience claim type": (
+        "trust",
+        oidc(sub="repo:example/project:ref:refs/heads/main")
+        | {
+            "Condition": {
+                "ForAnyValue:StringEquals": {
+                    "token.actions.githubusercontent.com:aud": "sts.amazonaws.com"
+                }
+            }
+        },
+    ),
+    "Confirm audience claim type": (
+        "trust",
+        {
+            "Effect": "Allow",
+            "Principal": {"Federated": OIDC.replace("token.actions.githubusercontent", "example")},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {"ForAllValues:StringEquals": {"example.com:aud": "application"}},
+        },
+    ),
+    "Equivalent to null false": ("identity", when("StringLike", "aws:PrincipalTag/a", "*")),
+    "Equivalent to null true": ("identity", when("StringNotLike", "aws:PrincipalTag/a", "*")),
+    "Redundant key due to wildcard in condition": (
+        "identity",
+        when("StringLikeIfExists", "aws:PrincipalTag/a", "*"),
+    ),
+    "Redundant statement due to wildcard in condition": (
+        "identity",
+        when("ForAnyValue:StringNotLike", "aws:TagKeys", "*", Action="ec2:CreateTags"),
+    ),
 }
 """Checks of AWS that the list of checks does not have, or not under AWS's name: a policy each."""
 
@@ -274,11 +425,19 @@ def test_a_check_is_made_by_the_rule_beside_it(check: str) -> None:
     kind, given = FURTHER[check]
     statement = {key: value for key, value in given.items() if key != "Version"}
     document = {"Version": given.get("Version", "2012-10-17"), "Statement": [statement]}
-    beside = {name: rule for rule, names in AWS_CHECKS.items() for name in names}
 
     rules = {each.rule for each in lint_text(json.dumps(document), kind=kind)}
 
-    assert beside[check] in rules
+    assert BESIDE[check.partition("/")[0]] in rules
+
+
+@needs_checks
+def test_every_check_that_a_rule_makes_has_a_policy_here_or_in_the_list() -> None:
+    names = {row["check"] for row in rows()} | FURTHER.keys()
+    rules = {ALSO_CALLED[name] for name in names if name in ALSO_CALLED}
+    without = {name for name in BESIDE if name not in names and BESIDE[name] not in rules}
+
+    assert without == {"Missing version", "Unique Sids recommended", "Unique Sids required"}
 
 
 def test_a_document_without_a_version_or_with_two_sids_of_one_name() -> None:

@@ -63,4 +63,4 @@ def test_an_unknown_rule_is_refused_with_a_near_one() -> None:
     with pytest.raises(InputError, match="there is no rule `CML50l`") as caught:
         explain_rule("CML50l")
 
-    assert "did you mean `CML50" in (caught.value.remedy or "")
+    assert "did you mean `CML5" in (caught.value.remedy or "")

@@ -252,7 +252,7 @@ TO_AWS = {"StringEquals": {"SAML:aud": "https://signin.aws.amazon.com/saml"}}
 ANYWHERE = {"Service": "rolesanywhere.amazonaws.com"}
 ACCOUNT = {"AWS": "111122223333"}
 TAGGED = {"StringEquals": {"aws:RequestTag/team": "blue"}}
-NAMED = {"StringLike": {"sts:SourceIdentity": "*"}}
+NAMED = {"StringLike": {"sts:SourceIdentity": "user-*"}}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,257 @@
+"""What a condition key is worth: callers make some up, few services send some, some need another.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from cml_iam import facts
+from cml_iam.engine.parts import variable_keys
+from cml_iam.lint._finding import Found, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cml_iam.lint._subject import Item, Subject
+    from cml_iam.space import KeyCondition
+
+SENSITIVE: Final = frozenset(
+    {
+        "aws:principalaccount",
+        "aws:principalorgid",
+        "aws:resourceaccount",
+        "aws:resourceorgid",
+        "aws:sourceaccount",
+        "aws:sourceorgid",
+        "aws:sourcevpc",
+        "aws:sourcevpce",
+        "aws:vpceaccount",
+        "aws:vpceorgid",
+    }
+)
+"""Keys of one id each, for which AWS knows no use of a wildcard.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-sensitive
+"""
+
+_PATHS: Final = (
+    "aws:principalorgpaths",
+    "aws:resourceorgpaths",
+    "aws:sourceorgpaths",
+    "aws:vpceorgpaths",
+)
+_MADE_UP: Final = {"aws:referer": "Referer", "aws:useragent": "User-Agent"}
+_OF_ENDPOINTS: Final = (
+    "aws:sourcevpcarn",
+    "aws:vpceaccount",
+    "aws:vpceorgid",
+    "aws:vpceorgpaths",
+)
+_EVERYTHING: Final = re.compile(r"\*+")
+
+
+def open_ids(subject: Subject) -> Iterator[Found]:
+    """Yield wildcards and policy variables in the place of the id of an account or the like.
+
+    A variable that is such an id itself, such as `${aws:PrincipalAccount}`, is as good as one.
+    """
+    for item, asked in _texts(subject):
+        key = asked.condition.key
+        for index, value in enumerate(asked.condition.values):
+            if problem := _open_id(item, asked, value):
+                yield Found(
+                    f"`{value}` {problem}: `{key}` then restricts little or nothing",
+                    item.condition_place(asked.condition, index),
+                    "write the ids that are meant",
+                    item.label,
+                )
+
+
+def _open_id(item: Item, asked: KeyCondition, value: str) -> str | None:
+    name, like = asked.condition.key.lower(), "like" in asked.operator.base
+    plain = re.sub(r"\$\{[^}]*\}", "", value)
+    wild = like and any(char in plain for char in "*?")
+    if name in SENSITIVE:
+        keys = variable_keys(value) if item.variables and "${" in value else ()
+        if any(each.lower() not in SENSITIVE for each in keys):
+            return "has a policy variable, which the caller may influence"
+        return "has a wildcard in the place of an id" if wild else None
+    if name in _PATHS and wild:
+        organization = plain.partition("/")[0]
+        return "leaves the organization open" if re.search(r"[*?]", organization) else None
+    if name == "aws:userid" and wild:
+        owner, colon, _ = plain.partition(":")
+        whole = colon and _EVERYTHING.fullmatch(owner)
+        return None if whole or not re.search(r"[*?]", owner) else "leaves the role or user open"
+    return None
+
+
+def made_up(subject: Subject) -> Iterator[Found]:
+    """Yield conditions on HTTP headers that every caller sets as it likes."""
+    for item, asked in _texts(subject):
+        header = _MADE_UP.get(asked.condition.key.lower())
+        if header:
+            yield Found(
+                f"`{asked.condition.key}` is the HTTP header `{header}`, which every caller sets "
+                "as it likes: it keeps nobody out",
+                item.condition_place(asked.condition),
+                "use a key that AWS sets, such as `aws:PrincipalOrgID`, `aws:SourceIp` or "
+                "`aws:SourceVpce`",
+                item.label,
+            )
+
+
+def shorter_prefixes(subject: Subject) -> Iterator[Found]:
+    """Yield conditions that forbid values of s3:prefix: a shorter prefix lists the same objects.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
+    """
+    for item, asked in _texts(subject):
+        name, negated = asked.condition.key.lower(), asked.operator.negated
+        if name == "s3:prefix" and negated is item.allows:
+            yield Found(
+                f"{asked.condition.operator} on `s3:prefix` does not keep these objects from being "
+                "listed: a request with a shorter prefix, or without one, is not refused and lists "
+                "them too",
+                item.condition_place(asked.condition),
+                "allow the prefixes that are meant (`StringLike` in an Allow), or refuse the "
+                "others (`StringNotLike` in a Deny)",
+                item.label,
+            )
+
+
+def only_wildcards(subject: Subject) -> Iterator[Found]:
+    """Yield conditions that every value meets, or none: they ask only whether the key is there.
+
+    What a token says is judged by what a stranger's token says.
+    """
+    for item, asked in _texts(subject):
+        condition, key = asked.condition, asked.condition.key.lower()
+        like = "like" in asked.operator.base and not facts.is_provider_key(key)
+        if not like or not any(map(_EVERYTHING.fullmatch, condition.values)):
+            continue
+        several = bool(asked.operator.qualifier) or key in facts.SEVERAL_VALUES
+        absent, present = asked.test({}), asked.test({key: ["x"] if several else "x"})
+        says, remedy = _WILDCARD_ONLY[absent, present]
+        yield Found(
+            f"{condition.operator} with `*` {says}",
+            item.condition_place(condition),
+            remedy.format(condition.key),
+            item.label,
+        )
+
+
+_WILDCARD_ONLY: Final = {
+    (False, True): (
+        "holds for every value: it only demands that the key is there",
+        'write that: `"Null": {{"{}": "false"}}`',
+    ),
+    (True, False): (
+        "holds for no value: it only demands that the key is absent",
+        'write that: `"Null": {{"{}": "true"}}`',
+    ),
+    (True, True): ("always holds: it restricts nothing", "remove the condition on `{}`"),
+    (False, False): ("never holds", "remove the condition on `{}`, or write the values meant"),
+}
+"""What a condition with `*` says, by whether it holds without the key and with it."""
+
+
+def of_some_services(subject: Subject) -> Iterator[Found]:
+    """Yield keys about VPC endpoints in statements about services that do not send them.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-vpceaccount
+    """
+    for item in subject.items:
+        for asked in item.asked:
+            if asked.condition.key.lower() not in _OF_ENDPOINTS:
+                continue
+            named = {action.service for action in item.actions.values()}
+            lacking = sorted(named - facts.published("endpoint"))
+            every = item.everything or item.statement.not_action is not None
+            if not lacking and not every:
+                continue
+            holds = "always" if asked.test({}) else "never"
+            yield Found(
+                f"few services send `{asked.condition.key}`; AWS's page does not list "
+                f"{'most of those meant here' if every else listed(lacking)}: for them the "
+                f"condition {holds} holds",
+                item.condition_place(asked.condition),
+                "put the services that send the key into a statement of their own",
+                item.label,
+            )
+
+
+_PAIRED: Final = {
+    "aws:vpcsourceip": (
+        ("aws:sourcevpc", "aws:sourcevpce", "aws:sourcevpcarn"),
+        "says nothing without the VPC: every VPC, also of other accounts, may have these addresses",
+        "add a condition on `aws:SourceVpc` or `aws:SourceVpce`",
+    ),
+    "dynamodb:attributes": (
+        ("dynamodb:select",),
+        "restricts only requests that name attributes: one that names none reads all of them",
+        'add `"StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"}`',
+    ),
+}
+"""Keys that restrict little alone, each with the keys one of which should accompany it, and why.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-vpcsourceip
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_examples_dynamodb_attributes.html
+"""
+
+
+def unpaired(subject: Subject) -> Iterator[Found]:
+    """Yield keys that restrict little without another that is not there."""
+    for item in subject.items:
+        names = {asked.condition.key.lower() for asked in item.asked}
+        for asked in item.asked:
+            partners, why, remedy = _PAIRED.get(asked.condition.key.lower(), ((), "", ""))
+            if partners and names.isdisjoint(partners) and not asked.operator.negated:
+                yield Found(
+                    f"`{asked.condition.key}` {why}",
+                    item.condition_place(asked.condition),
+                    remedy,
+                    item.label,
+                )
+
+
+def texts_for_arns(subject: Subject) -> Iterator[Found]:
+    """Yield StringLike with wildcards on a key that is an ARN."""
+    for item, asked in _texts(subject):
+        condition = asked.condition
+        kind = (facts.key_type(condition.key) or "").removeprefix("ArrayOf")
+        like = "like" in asked.operator.base
+        if like and kind == "ARN" and any("*" in value for value in condition.values):
+            yield Found(
+                f"in {condition.operator} a `*` also stands for colons, so the values may fit "
+                f"ARNs of other accounts, types or names than meant; `{condition.key}` is an ARN",
+                item.condition_place(condition),
+                "use ArnLike, which compares field by field",
+                item.label,
+            )
+
+
+def audience_lists(subject: Subject) -> Iterator[Found]:
+    """Yield set operators on the audience of a token, which is one text for most providers.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html
+    """
+    for item, asked in _texts(subject) if subject.kind == "trust" else ():
+        key, plain = asked.condition.key, asked.condition.operator.partition(":")[2]
+        if asked.operator.qualifier and key.lower().endswith(":aud") and facts.is_provider_key(key):
+            yield Found(
+                f"{asked.condition.operator} compares `{key}` as a list, and the audience of most "
+                "providers' tokens is one text",
+                item.condition_place(asked.condition),
+                f"use {plain}, unless this provider's tokens have several audiences",
+                item.label,
+            )
+
+
+def _texts(subject: Subject) -> Iterator[tuple[Item, KeyCondition]]:
+    """Yield the conditions that compare texts."""
+    for item in subject.items:
+        yield from ((item, asked) for asked in item.asked if asked.family == "string")
