@@ -1,4 +1,4 @@
-"""The principal and its policy: planned by reading, applied step by step, repeatable."""
+"""Create the principal and its policy: a plan from reads, applied in steps, repeatable."""
 
 from cml_iam.clock import Hours, parse_hours
 from cml_iam.provision._apply import foresee

@@ -1,4 +1,4 @@
-"""Apply a plan: look for what would stop it, do its steps, find out what an unanswered call did."""
+"""Apply a plan: check what would stop it, do its steps, resolve unanswered calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """How the names that are taken are listed: operation, key of the answer, name of one."""
+    """How to list the names in use: operation, key in the response, name member."""
 
     operation: str
     key: str
@@ -39,7 +39,7 @@ _NAMES: Final = {
 
 
 def foresee(aws: Aws, plan: Plan) -> Plan:
-    """Return *plan* with what AWS would refuse of it, and which workers it puts out of reach.
+    """Add to *plan* what AWS would refuse, and which workers it puts out of reach.
 
     Only reads; reports what it could not read as not foreseen.
     """
@@ -59,7 +59,7 @@ def foresee(aws: Aws, plan: Plan) -> Plan:
 
 
 def _taken(aws: Aws, step: Step) -> Iterator[Problem]:
-    """Yield why the name of what is to be made is taken: neither case nor path make another.
+    """Yield why a new name is already taken: case and path make no difference.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
@@ -76,14 +76,14 @@ def _taken(aws: Aws, step: Step) -> Iterator[Problem]:
 
 
 def _guards(plan: Plan) -> bool:
-    """Say whether the plan puts a policy in force that asks for the guard tag."""
+    """Return whether the plan puts a policy in force that requires the guard tag."""
     tag = plan.desired.site.restrict.guard_tag
     changes = any(each.resource == "policy" and each.changes for each in plan.steps)
     return changes and tag is not None and any(tag.key in each for each in plan.desired.documents)
 
 
 def _out_of_reach(aws: Aws, plan: Plan) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return which workers lack the guard tag, and in which regions nobody could look."""
+    """Return the workers without the guard tag, and the regions that could not be listed."""
     site = plan.desired.site
     manager = WorkerManager(aws, guard=guard_of(site))
     regions = site.restrict.regions or (site.home_region,)
@@ -142,7 +142,7 @@ def do_steps(
     report: Callable[[Step], None],
     pause: Callable[[float], None],
 ) -> None:
-    """Do *steps*; *report* is called before each, *look* plans again where no answer came."""
+    """Do *steps*; *report* is called before each; *look* plans again after an unanswered call."""
     for step in steps:
         report(step)
         try:
@@ -156,9 +156,9 @@ def do_steps(
 
 
 def call_patiently(aws: Aws, call: Call, pause: Callable[[float], None]) -> dict[str, Any]:
-    """Make *call*, again after a pause while AWS does not see yet what it builds on.
+    """Make *call*, and repeat it while AWS does not yet see its prerequisites.
 
-    IAM is eventually consistent: what an earlier step made may not be seen yet.
+    IAM is eventually consistent: the result of an earlier step may not be visible yet.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
     """
     for seconds in PAUSES:

@@ -1,4 +1,4 @@
-"""The surroundings: a trail that really logs, its bucket and log group, filters and alarms.
+"""Audit resources: a trail that really logs, its bucket and log group, filters and alarms.
 
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-create-and-update-a-trail-by-using-the-aws-cli-create-trail.html
 """
@@ -40,9 +40,9 @@ BLOCK: Final = dict.fromkeys(
 
 
 def audit_steps(aws: Aws, wanted: Desired) -> Draft:
-    """Return the steps that make the trail and the alarms, and what to warn of; only reads.
+    """Return the steps that create the trail and the alarms, and warnings; only reads.
 
-    Raises InputError without a watch, RefusedError for a bucket that serves somebody else.
+    Raises InputError without a watch, RefusedError for a bucket that serves another purpose.
     """
     if wanted.watch is None:
         raise InputError("the alarms need to know the hours of work")
@@ -52,7 +52,7 @@ def audit_steps(aws: Aws, wanted: Desired) -> Draft:
 
 
 class _Audit:
-    """Reads what is there, and says in steps what is to be done about it."""
+    """Reads the current state, and returns the necessary steps."""
 
     def __init__(self, aws: Aws, site: Site, watch: Watch | None) -> None:
         self.aws, self.site, self.watch = aws, site, watch
@@ -60,7 +60,7 @@ class _Audit:
         self.arns = audit_values(site)
 
     def _read(self, service: str, operation: str, **parameters: Any) -> dict[str, Any] | None:
-        """Return the answer, None where what is asked for is not there."""
+        """Return the response, or None if the resource does not exist."""
         try:
             return self.aws.call(service, operation, region=self._region(service), **parameters)
         except NotFoundError:
@@ -209,7 +209,7 @@ class _Audit:
         return (*lost, *self._former_bucket())
 
     def _former_bucket(self) -> Iterator[str]:
-        """Yield what becomes of the bucket in use, where the site file names another one."""
+        """Yield the change of bucket, if the site file names a different one than in use."""
         bucket = (self.live_trail or {}).get("S3BucketName")
         if bucket not in (None, self.names.bucket):
             yield (
@@ -224,7 +224,7 @@ class _Audit:
 
     @cached_property
     def live_trail(self) -> dict[str, Any] | None:
-        """The trail as it is, None where there is none."""
+        """The existing trail, or None."""
         raw = self._read("cloudtrail", "get_trail", Name=self.arns["trail_arn"])
         return raw["Trail"] if raw else None
 
@@ -260,7 +260,7 @@ class _Audit:
         yield _step(bool((status or {}).get("IsLogging")), "trail", f"{name} logs", (), start)
 
     def _events(self, name: str) -> Step:
-        """Return the step that has every management event logged, as a new trail does."""
+        """Return the step that logs all management events, as a new trail does."""
         arn = self.arns["trail_arn"]
         raw = self._read("cloudtrail", "get_event_selectors", TrailName=arn)
         label = f"{name} records every management event"
@@ -325,7 +325,7 @@ def _step(
 
 
 def _logs_management(raw: Mapping[str, Any]) -> bool:
-    """Whether the selectors leave no management event out.
+    """Return whether the selectors include all management events.
 
     https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_AdvancedEventSelector.html
     """
@@ -346,7 +346,7 @@ def _logs_management(raw: Mapping[str, Any]) -> bool:
 
 
 def _within(wanted: Any, live: Any) -> bool:
-    """Whether *live* says everything that *wanted* says; AWS adds defaults of its own."""
+    """Return whether *live* includes everything in *wanted*; AWS adds defaults of its own."""
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(
             key in live and _within(value, live[key]) for key, value in wanted.items()

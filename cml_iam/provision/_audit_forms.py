@@ -1,4 +1,4 @@
-"""The surroundings as Terraform and as CloudFormation, made of what bootstrap itself calls with."""
+"""Audit resources as Terraform and CloudFormation, from the parameters that bootstrap uses."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ _HCL_NAMES: Final = {
 
 
 def render_audit(site: Site, watch: Watch, form: AuditForm) -> str:
-    """Return the trail, what it needs, and the alarms in *form*; the same input, the same text.
+    """Return the trail, its requirements and the alarms in *form*; deterministic.
 
-    Once it is applied, `bootstrap plan --with audit` of the same *watch* has nothing to do.
+    Once it is applied, `bootstrap plan --with audit` with the same *watch* has nothing to do.
     """
     return _FORMS[form](site, watch)
 
 
 def audit_names(site: Site) -> dict[str, str]:
-    """Return the names of the delivery role and of the topic, which are no names of the site."""
+    """Return the names of the delivery role and the topic, which the site file does not set."""
     arns = audit_values(site)
     return {
         "role": str(arns["delivery_role_arn"]).rpartition("/")[2],
@@ -90,7 +90,7 @@ def _terraform(site: Site, watch: Watch) -> str:
 
 
 def _until(watch: Watch) -> int | None:
-    """Return the last year whose changes of the clock are known; None where there are none."""
+    """Return the last year with known clock changes, or None."""
     return watch.year + YEARS - 1 if watch.hours.zone != "UTC" else None
 
 

@@ -69,18 +69,18 @@ def plan_bootstrap(
     pieces: Collection[Piece] = PRINCIPAL,
     watch: Watch | None = None,
 ) -> Plan:
-    """Return what is to be done so that the principal of *site* has the policy *documents*.
+    """Return the plan that gives the principal of *site* the policy *documents*.
 
-    Only reads. *documents* is the policy, or the parts it is in where it is too large for one.
-    *path* (by default the site's) and *boundary* (a policy's ARN) are left as they are where none
-    is given; *tags* are added. *trust* says who may use a role. *pieces* says what is made: with
-    "boundary" and "guard" these policies of the site, too; with "audit" the trail and the alarms,
-    set as *watch* says. The key of a user goes to *delivery*; without one no key is looked at.
+    Only reads. *documents* is the policy, or its parts if it is too large for one document. *path*
+    (by default the site's) and *boundary* (a policy's ARN) stay unchanged if not given; *tags* are
+    added. *trust* says who may assume a role. *pieces* says what to create: with "boundary" and
+    "guard" also these policies of the site; with "audit" the trail and the alarms, set as in
+    *watch*. A user's key goes to *delivery*; without one, keys are not considered.
 
-    A policy that cml-iam neither made nor took over is not rewritten: the plan names who holds it,
-    and is refused. Raises RefusedError for credentials of another account than the site's, and
-    where going on would be unsafe; QuotaError for a document larger than AWS takes; DocumentError
-    for one that is none.
+    A policy that cml-iam neither created nor adopted is not rewritten: the plan names its holders
+    and is refused. Raises RefusedError for credentials of an account other than the site's, and if
+    going on would be unsafe; QuotaError for a document larger than AWS accepts; DocumentError for
+    an invalid one.
     """
     texts = (documents,) if isinstance(documents, str) else tuple(documents)
     if "boundary" in pieces:
@@ -92,9 +92,9 @@ def plan_bootstrap(
 
 
 def plan_adoption(aws: Aws, plan: Plan) -> Plan:
-    """Return of the bootstrap *plan* the part that takes over what is there, by its tags alone.
+    """Return the part of the bootstrap *plan* that adopts existing resources, by tags only.
 
-    Raises RefusedError where there is nothing to take over.
+    Raises RefusedError if there is nothing to adopt.
     """
     return make_plan(aws, replace(plan.desired, task="adopt"), None)
 
@@ -102,9 +102,10 @@ def plan_adoption(aws: Aws, plan: Plan) -> Plan:
 def plan_rollback(
     aws: Aws, site: Site, policy: str | None = None, version: str | None = None
 ) -> Plan:
-    """Return how the *policy*, by name the site's own, goes back to *version*, by default the last.
+    """Return the plan to roll *policy* (default: the site's) back to *version* (default: the last).
 
-    Raises RefusedError where there is none, where it was rolled back already, or is not ours.
+    Raises RefusedError if there is none, if it was already rolled back, or if the policy is not
+    ours.
     """
     check_account(aws.identity(), site.account)
     target = version_to(aws, site, policy, version)
@@ -112,9 +113,9 @@ def plan_rollback(
 
 
 def plan_destruction(aws: Aws, site: Site, pieces: Collection[Piece] = PRINCIPAL) -> Plan:
-    """Return what is to be done so that the principal and its policies are gone.
+    """Return the plan that deletes the principal and its policies.
 
-    Raises RefusedError for a principal that cml-iam neither made nor took over.
+    Raises RefusedError for a principal that cml-iam neither created nor adopted.
     """
     return make_plan(aws, Desired(site, (), pieces=frozenset(pieces), task="destroy"), None)
 
@@ -126,10 +127,10 @@ def apply_plan(
     report: Callable[[Step], None] = lambda step: None,  # noqa: ARG005 - the default does nothing
     pause: Callable[[float], None] = time.sleep,
 ) -> Applied:
-    """Do exactly what *plan* says; *report* is called before each step that does something.
+    """Apply exactly *plan*; *report* is called before each step that changes something.
 
-    May be stopped anywhere and planned again. Raises RefusedError, before anything is done, when
-    the plan is refused or stale, or another process applies one with the same store.
+    It may be interrupted anywhere and planned again. Raises RefusedError, before any change, if the
+    plan is refused or stale, or if another process applies one with the same store.
     """
     plan.check()
     store = plan.delivery.store if plan.delivery and plan.key else None
@@ -145,7 +146,7 @@ def apply_plan(
 
 
 def make_plan(aws: Aws, desired: Desired, delivery: Delivery | None) -> Plan:
-    """Look, and return the plan for what is *desired*; only reads."""
+    """Read the account, and return the plan for *desired*; only reads."""
     identity = aws.identity()
     check_account(identity, desired.site.account)
     for document in desired.documents:
@@ -187,7 +188,7 @@ def _look(
 
 
 def _adoption(found: Draft) -> Draft:
-    """Return of *found* the tags that say: ours; the rest is for later."""
+    """Return the tags of *found* that mark resources as ours; everything else comes later."""
     steps = tuple(step for step in found.steps if step.resource.endswith(" tags"))
     if not steps:
         raise RefusedError("there is nothing to take over", remedy="make it: `bootstrap apply`")
@@ -199,7 +200,7 @@ def _adoption(found: Draft) -> Draft:
 def _bootstrap_steps(
     aws: Aws, kind: Kind, name: str, principal: Principal | None, desired: Desired
 ) -> Draft:
-    """Return the steps that make the pieces that are wanted, and what to warn of."""
+    """Return the steps that create the requested pieces, and warnings."""
     account = _Account(aws, kind, name, principal, desired)
     pieces = desired.pieces
     draft = Draft()
@@ -223,7 +224,7 @@ def _bootstrap_steps(
 
 
 class _Account:
-    """Reads what is there, and says in steps what is to be done about it."""
+    """Reads the current state, and returns the necessary steps."""
 
     def __init__(
         self, aws: Aws, kind: Kind, name: str, principal: Principal | None, desired: Desired
@@ -247,8 +248,8 @@ class _Account:
     def attached_policies(self, desired: tuple[Managed, ...]) -> Iterator[Step]:
         """Yield the steps for policies and their attachments.
 
-        New ones are attached before those in force change, so that what is allowed now and then
-        is allowed in between, and what is denied is denied.
+        New policies are attached before existing ones change, so that everything allowed both
+        before and after stays allowed in between, and everything denied stays denied.
         """
         held = self.live.attached if self.live else ()
         steps = {each.arn: self.policy(each) for each in desired}
@@ -263,7 +264,7 @@ class _Account:
             yield attachment_step(self.kind, self.name, self.live, each)
 
     def shared(self, steps: Sequence[Step]) -> Draft:
-        """Say which policies that *steps* rewrite somebody else holds, or are not ours at all."""
+        """Return which policies rewritten by *steps* have other holders, or are not ours at all."""
         changed = {each.name for each in steps if each.resource == "policy" and each.changes}
         holder = (self.kind, self.name)
         drafts = (
@@ -274,7 +275,7 @@ class _Account:
         return sum(drafts, Draft())
 
     def other_grants(self) -> Draft:
-        """Warn of what else gives the principal permissions."""
+        """Warn of other sources of permissions of the principal."""
         if self.live is None:
             return Draft()
         known = {arn for _, arn in site_policies(self.desired.site)}
@@ -287,7 +288,7 @@ class _Account:
         return Draft(warnings=warnings, unchecked=others.unchecked)
 
     def tags(self) -> Iterator[Step]:
-        """Yield a step for each resource that is there; new ones are made with their tags."""
+        """Yield a step for each existing resource; new ones are created with their tags."""
         if self.live is not None and "principal" in self.desired.pieces:
             address = {NAME[self.kind]: self.name}
             yield tag_step(self.kind, self.name, self.live.tags, address, self.desired)

@@ -1,4 +1,4 @@
-"""Go back: to the version of a policy that was in force before, or to nothing, in AWS's order.
+"""Roll a policy back to its previous version, or delete everything in the order AWS requires.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteUser.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 def version_to(aws: Aws, site: Site, name: str | None, version: str | None) -> tuple[str, str]:
-    """Return the policy to roll back and the version to go back to.
+    """Return the policy to roll back and the version to restore.
 
-    Without *name* it is the site's policy, without *version* the highest below the one in force:
-    bootstrap leaves the former one there. Raises RefusedError where that is not clear.
+    The defaults are the site's policy and the highest version below the one in force, where
+    bootstrap leaves the previous one. Raises RefusedError if that is ambiguous.
     """
     arn = _arn(aws, site, name)
     versions = read_versions(aws, arn)
@@ -59,7 +59,7 @@ def _former(versions: tuple[Version, ...], default: Version, arn: str) -> Versio
 
 
 def _arn(aws: Aws, site: Site, name: str | None) -> str:
-    """Return the ARN of the policy called *name*, or of the site's where it is a single one."""
+    """Return the ARN of the policy called *name*, or of the site's if that is a single one."""
     known = {arn.rpartition("/")[2]: arn for _, arn in site_policies(site)}
     if name is not None:
         if name not in known:
@@ -84,7 +84,7 @@ def _arn(aws: Aws, site: Site, name: str | None) -> str:
 
 
 def rollback_steps(aws: Aws, desired: Desired) -> Draft:
-    """Return the step that makes the version the default one again."""
+    """Return the step that makes the version the default again."""
     assert desired.target is not None  # noqa: S101 - `plan_rollback` says which
     arn, version = desired.target
     name = arn.rpartition("/")[2]
@@ -103,7 +103,7 @@ def rollback_steps(aws: Aws, desired: Desired) -> Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """Something a user holds: how to list it, its id in an element, and the calls that end it."""
+    """Something a user holds: how to list it, its id in an element, the calls that remove it."""
 
     word: str
     listing: str
@@ -167,11 +167,11 @@ _UNPAGED: Final = frozenset({"list_service_specific_credentials"})
 def destroy_steps(
     aws: Aws, kind: Kind, name: str, principal: Principal | None, desired: Desired
 ) -> Draft:
-    """Return the steps that take the principal and the site's policies away.
+    """Return the steps that delete the principal and the site's policies.
 
-    Keys stop working first; what others may have put on the user goes next, since that may be
-    refused; only then what cannot be had back. Raises RefusedError for a principal that is not
-    ours.
+    Keys are deactivated first. What others may have attached to the user comes next, since removing
+    it may be refused; irreversible deletions come last. Raises RefusedError for a principal that is
+    not ours.
     """
     draft = Draft()
     if principal is not None and "principal" in desired.pieces:
@@ -225,7 +225,7 @@ def _password(aws: Aws, name: str) -> Draft:
 
 
 def _holdings(aws: Aws, name: str, held: _Held) -> Draft:
-    """Return the steps that take what the user holds of one kind away."""
+    """Return the steps that remove everything of one kind that the user holds."""
     try:
         if held.listing in _UNPAGED:
             listed: Any = aws.call("iam", held.listing, UserName=name)[held.key]

@@ -1,4 +1,4 @@
-"""What differs between two policy documents, statement by statement and action by action."""
+"""The difference between two policy documents, by statement and action."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def document_lines(document: PolicyDocument) -> tuple[str, ...]:
-    """Return lines that say everything *document* says."""
+    """Return lines that show the whole of *document*."""
     return tuple(line for statement in document.statements for line in _summary("+", statement))
 
 
 def difference(old: PolicyDocument, new: PolicyDocument) -> tuple[str, ...]:
-    """Return the lines that say how *new* differs in meaning from *old*: `+`, `-` and `~`.
+    """Return the lines that show how *new* differs in meaning from *old*: `+`, `-` and `~`.
 
-    Statements are paired by Sid; of those without one, equal ones are paired.
+    Statements are paired by Sid; equal ones without a Sid are paired too.
     """
     lines: list[str] = []
     if old.version != new.version:
@@ -59,7 +59,7 @@ def _changes(label: str, old: Statement, new: Statement) -> Iterator[str]:
 
 
 def _parts(statement: Statement) -> dict[tuple[str, ...], str]:
-    """Return everything *statement* says: how it is compared, and how it is shown."""
+    """Return the parts of *statement*: how each is compared, and how it is shown."""
     said: dict[tuple[str, ...], str] = {("Effect", statement.effect): f"Effect {statement.effect}"}
     for kind, actions in (("Action", statement.action), ("NotAction", statement.not_action)):
         said |= {(kind, each.lower()): f"{kind} {each}" for each in sorted(actions or ())}
@@ -86,7 +86,7 @@ def _principals(principals: Principals | None) -> tuple[str, ...]:
 
 
 def _summary(sign: str, statement: Statement) -> Iterator[str]:
-    """Yield *statement* in full: effect and actions, and below them everything else."""
+    """Yield *statement* in full: effect and actions, then everything else."""
     actions = statement.action or tuple(f"not {each}" for each in statement.not_action or ())
     yield f"{sign} {statement.label}: {statement.effect} {', '.join(actions)}"
     for who, principals in (("", statement.principal), ("not ", statement.not_principal)):

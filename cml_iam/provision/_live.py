@@ -1,4 +1,4 @@
-"""What is there beside the principal: versions and holders of a policy, the instance profile."""
+"""What exists besides the principal: versions and holders of a policy, the instance profile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Version:
 
     @property
     def number(self) -> int:
-        """The number AWS counts up: 10 of `v10`."""
+        """The version's number: 10 of `v10`."""
         return int(self.id.removeprefix("v"))
 
 
@@ -37,13 +37,13 @@ class Profile:
 
 
 def read_tags(aws: Aws, arn: str) -> dict[str, str]:
-    """Return the tags of the policy at *arn*; raises NotFoundError where there is none."""
+    """Return the tags of the policy at *arn*; raises NotFoundError if there is none."""
     return tags_of(aws.call("iam", "get_policy", PolicyArn=arn)["Policy"])
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a managed policy attached, or as permissions *boundary*."""
+    """A principal with a managed policy attached, or set as permissions *boundary*."""
 
     kind: Owner
     name: str
@@ -54,7 +54,7 @@ class Holder:
 
 
 def read_holders(aws: Aws, arn: str, *, but: tuple[Kind, str]) -> tuple[Holder, ...]:
-    """Return who has the policy at *arn* attached or as boundary, without the principal *but*.
+    """Return who holds the policy at *arn*, attached or as boundary, except the principal *but*.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListEntitiesForPolicy.html
     """
@@ -67,7 +67,7 @@ def read_holders(aws: Aws, arn: str, *, but: tuple[Kind, str]) -> tuple[Holder, 
 
 
 def _entities(aws: Aws, arn: str, usage: str) -> Iterator[tuple[Owner, str]]:
-    """Yield kinds and names: all three kinds come in one answer, page by page."""
+    """Yield kinds and names: a response page contains all three kinds."""
     page: dict[str, Any] = {"IsTruncated": True}
     while page.get("IsTruncated"):
         more = {"Marker": page["Marker"]} if "Marker" in page else {}
@@ -80,7 +80,7 @@ def _entities(aws: Aws, arn: str, usage: str) -> Iterator[tuple[Owner, str]]:
 
 
 def read_versions(aws: Aws, arn: str) -> tuple[Version, ...]:
-    """Return the versions of the policy at *arn*, the oldest first."""
+    """Return the versions of the policy at *arn*, oldest first."""
     found = [
         Version(each["VersionId"], each["IsDefaultVersion"])
         for each in aws.pages("iam", "list_policy_versions", "Versions", PolicyArn=arn)
@@ -89,7 +89,7 @@ def read_versions(aws: Aws, arn: str) -> tuple[Version, ...]:
 
 
 def read_profile(aws: Aws, name: str) -> Profile | None:
-    """Return the instance profile *name*, None where there is none."""
+    """Return the instance profile *name*, or None if there is none."""
     try:
         raw = aws.call("iam", "get_instance_profile", InstanceProfileName=name)["InstanceProfile"]
     except NotFoundError:
@@ -99,14 +99,14 @@ def read_profile(aws: Aws, name: str) -> Profile | None:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What else gives a principal permissions, in words, and what could not be checked."""
+    """Other sources of a principal's permissions, in words, and what could not be checked."""
 
     found: tuple[str, ...]
     unchecked: tuple[str, ...]
 
 
 def other_grants(aws: Aws, kind: Kind, name: str) -> Grants:
-    """Return what else gives the principal permissions: inline policies and groups.
+    """Return other sources of the principal's permissions: inline policies and groups.
 
     What may not be read is reported as not checked.
     """

@@ -1,4 +1,4 @@
-"""A plan as a value: the steps, and the very calls each consists of."""
+"""A plan as a value: its steps, and the exact calls of each."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PRINCIPAL: Final[frozenset[Piece]] = frozenset({"principal"})
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to AWS; with *once* it must not be sent again when no answer comes.
+    """One call to AWS; with *once* it must not be repeated if unanswered.
 
-    *region* is None for the services that have none, and for the one of the connection.
+    *region* is None for services without regions, and for the connection's region.
     """
 
     service: str
@@ -42,7 +42,7 @@ class Call:
 class Step:
     """What happens to one *resource* called *name*; a step that keeps it makes no call.
 
-    *lines* say what will be there, or what is different about it.
+    *lines* describe the new resource, or what changes.
     """
 
     mark: Mark
@@ -53,18 +53,18 @@ class Step:
 
     @property
     def changes(self) -> bool:
-        """Whether anything is to be done."""
+        """Whether there is anything to do."""
         return self.mark != "keep"
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What is to be there: *documents* are the texts of the policy, one for each part of it.
+    """The desired state: *documents* are the texts of the policy, one per part.
 
-    None as *path*, *boundary* (an ARN) means: as it is; *tags* are added to those that are there.
-    *pieces* are what is made; nothing else is touched. *trust* says who may use a role. *target*
-    is the ARN of the policy to roll back, with the version to go back to. *watch* is how the alarms
-    are set.
+    None as *path* or *boundary* (an ARN) means unchanged; *tags* are added to existing ones.
+    *pieces* are what to create; nothing else is changed. *trust* says who may assume a role.
+    *target* is the ARN of the policy to roll back, with the version to restore. *watch* has the
+    alarm settings.
     """
 
     site: Site
@@ -87,7 +87,7 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A part of a plan, by looking at the account: *steps*, and for the reader the rest.
+    """A part of a plan, from reading the account: *steps*, and notes for the reader.
 
     *later* are steps that are not part of it; *refused* is why none of it may be done. Parts are
     added in the order in which they are done.
@@ -111,12 +111,12 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What *identity* will do so that *desired* is there; *principal* is its ARN.
+    """What *identity* will do to reach *desired*; *principal* is its ARN.
 
-    *warnings* are about what stays as it is, *unchecked* about what nobody can tell. *key* is None
-    for a role, and without a delivery. *later* are steps that are not part of the plan. *refused*
-    is why it cannot be applied as it is. *foreseen* is what follows from it elsewhere, *unforeseen*
-    what could not be looked at for that.
+    *warnings* are about what stays unchanged, *unchecked* about what could not be determined. *key*
+    is None for a role, and without a delivery. *later* are steps that are not part of the plan.
+    *refused* is why it cannot be applied as it is. *foreseen* are consequences elsewhere,
+    *unforeseen* what could not be checked for those.
     """
 
     identity: Identity
@@ -133,7 +133,7 @@ class Plan:
     unforeseen: tuple[str, ...] = field(default=(), compare=False)
 
     def check(self) -> None:
-        """Raise RefusedError where the plan cannot be applied as it is."""
+        """Raise RefusedError if the plan cannot be applied as it is."""
         if self.refused:
             remedies = dict.fromkeys(each.remedy for each in self.refused if each.remedy)
             raise RefusedError(
@@ -143,18 +143,18 @@ class Plan:
 
     @property
     def all_steps(self) -> tuple[Step, ...]:
-        """The steps with that of the access key, in the order they are done."""
+        """The steps including the access key's, in order."""
         return (*self.steps, key_step(self.key)) if self.key else self.steps
 
     @property
     def changes(self) -> tuple[Step, ...]:
-        """The steps that do something."""
+        """The steps that change something."""
         return tuple(step for step in self.all_steps if step.changes)
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done: the steps, and the id of the key that is in the store now."""
+    """What was done: the steps, and the id of the key now in the store."""
 
     principal: str
     done: tuple[Step, ...]
@@ -162,7 +162,7 @@ class Applied:
 
 
 def key_step(key: KeyPlan) -> Step:
-    """Return what *key* says as a step; its calls are made by the delivery."""
+    """Return *key* as a step; its calls are made by the delivery."""
     mark: Mark = "create" if key.action == "create" else "change" if key.changes else "keep"
     lines = [f"delivered to `{key.store}`, private (0600)"] if key.action != "keep" else []
     if key.action == "finish":

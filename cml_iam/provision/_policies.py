@@ -1,4 +1,4 @@
-"""The managed policies of a site: the parts of its policy, the guard and the boundary, in steps."""
+"""The managed policies of a site: the parts of its policy, guardrail and boundary, as steps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MOST_VERSIONS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """A managed policy as it is wanted: its *name* and *arn*, and its document as *text*."""
+    """A desired managed policy: its *name* and *arn*, and its document as *text*."""
 
     name: str
     arn: str
@@ -45,7 +45,7 @@ class Managed:
 
 
 def parts_of(desired: Desired) -> tuple[Managed, ...]:
-    """Return the managed policies that together are the site's policy."""
+    """Return the managed policies that together form the site's policy."""
     site = desired.site
     return tuple(
         Managed(part_name(site.policy, number), part_name(site.policy_arn, number), text)
@@ -54,7 +54,7 @@ def parts_of(desired: Desired) -> tuple[Managed, ...]:
 
 
 def site_policies(site: Site) -> Iterator[tuple[Piece, str]]:
-    """Yield the ARN of every policy a site may have, the parts from the last, the boundary last."""
+    """Yield the ARN of every policy a site may have: parts from the last, boundary at the end."""
     for number in range(MOST_PARTS, 0, -1):
         yield "principal", part_name(site.policy_arn, number)
     yield "guard", site.guard_arn
@@ -67,12 +67,12 @@ def boundary_of(site: Site) -> Managed:
 
 
 def guard_of(site: Site) -> Managed:
-    """Return the guard of *site*; raises what `render_document` raises."""
+    """Return the guardrail of *site*; raises what `render_document` raises."""
     return Managed(site.guard, site.guard_arn, render_document(site, "guard").text)
 
 
 def policy_step(aws: Aws, managed: Managed, live: Policy | None, desired: Desired) -> Step:
-    """Return the step that makes the managed policy mean what is wanted."""
+    """Return the step that makes the managed policy mean what is desired."""
     if live is None:
         return _create(managed, desired)
     if same_meaning(live.document, load_policy(managed.text)):
@@ -95,10 +95,10 @@ def _create(managed: Managed, desired: Desired) -> Step:
 
 
 def _change(managed: Managed, live: Policy, versions: tuple[Version, ...]) -> Step:
-    """Return the step that makes a new default version.
+    """Return the step that creates a new default version.
 
-    The former default stays, as the highest version below the new one: that is where a rollback
-    goes. So what lies above it, rolled back from, is deleted; and of five versions the oldest.
+    The previous default stays as the highest version below the new one, where a rollback finds it.
+    Versions above it, which were rolled back, are deleted; of five versions the oldest is too.
     """
     lines = [*difference(live.document, load_policy(managed.text))]
     calls: list[Call] = []
@@ -133,9 +133,9 @@ def attachment_step(kind: Kind, name: str, live: Principal | None, managed: Mana
 
 
 def shared_policy(aws: Aws, live: Policy, *, but: tuple[Kind, str], changes: bool) -> Draft:
-    """Return who else has a policy that *changes*, or that is not ours: then refused.
+    """Return who else holds a policy that *changes*, or is not ours: such a change is refused.
 
-    One that is not ours, stays as it is and is nobody else's may be taken over. *but* is the
+    A foreign policy that would stay unchanged and has no other holder may be adopted. *but* is the
     principal that the policy is for.
     """
     unchecked: tuple[str, ...] = ()
@@ -154,7 +154,7 @@ def shared_policy(aws: Aws, live: Policy, *, but: tuple[Kind, str], changes: boo
 
 
 def attachment_room(aws: Aws, kind: Kind, live: Principal | None, steps: Sequence[Step]) -> Draft:
-    """Return why AWS would not attach as many policies to the principal as *steps* do, if so."""
+    """Return why AWS would not attach as many policies to the principal as *steps* do, or None."""
     new = [each for each in steps if each.resource == "attachment" and each.mark == "create"]
     number = len(live.attached if live else ()) + len(new)
     if not new or number <= MOST_ATTACHED:
@@ -172,14 +172,14 @@ def attachment_room(aws: Aws, kind: Kind, live: Principal | None, steps: Sequenc
 
 
 def detachment_step(kind: Kind, name: str, arn: str) -> Step:
-    """Return the step that takes the policy at *arn* off the principal."""
+    """Return the step that detaches the policy at *arn* from the principal."""
     parameters = {NAME[kind]: name, "PolicyArn": arn}
     call = Call("iam", f"detach_{kind}_policy", parameters)
     return Step("delete", "attachment", f"{arn.rpartition('/')[2]} to {name}", (), (call,))
 
 
 def removal_step(aws: Aws, arn: str) -> Step:
-    """Return the step that deletes the policy at *arn*; its other versions go first.
+    """Return the step that deletes the policy at *arn*, after its other versions.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeletePolicy.html
     """
@@ -195,9 +195,9 @@ def removal_step(aws: Aws, arn: str) -> Step:
 
 
 def leftovers(aws: Aws, kind: Kind, name: str, live: Principal | None, desired: Desired) -> Draft:
-    """Return the steps that remove parts no longer needed, the last first.
+    """Return the steps that remove parts no longer needed, last one first.
 
-    Parts are numbered without a gap, so that the first number nobody has ends the search.
+    Parts are numbered without gaps, so the first missing number ends the search.
     """
     draft = Draft()
     for number in range(len(desired.documents) + 1, MOST_PARTS + 1):

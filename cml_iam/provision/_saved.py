@@ -1,7 +1,7 @@
-"""A plan as text lines, as plain data, and in a file to be applied later if nothing has changed.
+"""A plan as text lines, as data, and in a file to apply later if nothing has changed.
 
-What is applied is a plan made anew: the file is only compared with it, so that nobody can make
-cml-iam do something by writing into the file.
+The applied plan is always a new one that must equal the file's, so that editing the file cannot
+make cml-iam do anything.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _INDENT: Final = " " * 14
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
-    """Yield the lines of *plan* as a person reads them."""
+    """Yield the lines of *plan* for people."""
     yield f"account    {plan.identity.account}"
     yield f"acting as  {plan.identity.arn}"
     yield f"principal  {plan.principal}"
@@ -57,13 +57,13 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 
 def step_lines(step: Step) -> Iterator[str]:
-    """Yield the lines of one *step*: what it is about, and below it the details."""
+    """Yield the lines of one *step*: its subject, then the details."""
     yield f"{_MARK[step.mark]:<12}  {step.resource:<17} {step.name}".rstrip()
     yield from (f"{_INDENT}{line}" for line in step.lines)
 
 
 def summary(plan: Plan) -> str:
-    """Return how many steps do what."""
+    """Count the steps by what they do."""
     marks = [step.mark for step in plan.all_steps]
     if not plan.changes:
         return f"nothing to do: {len(marks)} unchanged"
@@ -73,7 +73,7 @@ def summary(plan: Plan) -> str:
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:
-    """Return *plan* as plain data, with the very calls it consists of; it holds no secret."""
+    """Return *plan* as plain data, with its exact calls; it holds no secret."""
     return {
         "identity": asdict(plan.identity),
         "principal": plan.principal,
@@ -121,7 +121,7 @@ _WHAT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """A plan from a file: *options* as they were given, and what was planned."""
+    """A plan from a file: the *options* given, and the planned steps."""
 
     path: Path
     options: Mapping[str, Any]
@@ -129,16 +129,16 @@ class SavedPlan:
 
 
 def save_plan(plan: Plan, options: Mapping[str, Any], path: Path) -> None:
-    """Write *plan* with the *options* that led to it into *path*, private (0600); no secret in it.
+    """Write *plan* and the *options* that led to it to *path*, private (0600); no secret in it.
 
-    Raises InputError when that cannot be done.
+    Raises InputError if the file cannot be written.
     """
     text = json.dumps({"format": _FORMAT, "options": options, "plan": _facts(plan)}, indent=2)
     write_whole(path, text + "\n", mode=0o600)
 
 
 def load_plan(path: Path) -> SavedPlan:
-    """Read the plan in *path*; raises InputError for a file that holds none."""
+    """Read the plan in *path*; raises InputError if the file does not contain one."""
     try:
         raw = json.loads(regular_text(path, _LARGEST))
         if raw["format"] != _FORMAT:
@@ -149,7 +149,7 @@ def load_plan(path: Path) -> SavedPlan:
 
 
 def check_fresh(saved: SavedPlan, plan: Plan) -> None:
-    """Raise RefusedError unless *plan*, made just now, is the one that was saved."""
+    """Raise RefusedError unless *plan*, made just now, equals the saved one."""
     now = _facts(plan)
     changed = [words for name, words in _WHAT.items() if saved.facts.get(name) != now[name]]
     if changed:
@@ -176,7 +176,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
 
 
 def _acting(identity: Identity) -> str:
-    """Return who acts; the name of a role's session, new at each sign-in, is no part of it."""
+    """Return the acting identity without a role session's name, which changes at each sign-in."""
     arn = identity.arn
     return arn.rpartition("/")[0] if ":assumed-role/" in arn else arn
 

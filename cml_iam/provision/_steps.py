@@ -1,4 +1,4 @@
-"""The user or role, its boundary, its instance profile and the tags of all of it, in steps."""
+"""The user or role, its boundary, instance profile and tags, as steps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TAKEN_OVER: Final = "~ not made by cml-iam: taken over"
 
 
 def desired_tags(desired: Desired) -> dict[str, str]:
-    """Return every tag our resources carry; raises RefusedError for more than IAM takes."""
+    """Return every tag of our resources; raises RefusedError for more than IAM allows."""
     tags = {**dict([OUR_TAG]), **desired.tags}
     _check_number("a new resource", tags)
     return tags
@@ -44,7 +44,7 @@ def _check_number(resource: str, tags: Mapping[str, str]) -> None:
 
 
 def tag_pairs(desired: Desired) -> list[dict[str, str]]:
-    """Return the tags as IAM takes them."""
+    """Return the tags in IAM's format."""
     return [{"Key": key, "Value": value} for key, value in desired_tags(desired).items()]
 
 
@@ -54,14 +54,14 @@ def tag_lines(tags: Mapping[str, str]) -> list[str]:
 
 
 def ours(tags: Mapping[str, str]) -> bool:
-    """Whether what carries *tags* was made or taken over by cml-iam."""
+    """Return whether *tags* mark a resource that cml-iam created or adopted."""
     return tags.get(OUR_TAG[0]) == OUR_TAG[1]
 
 
 def tag_step(
     resource: str, name: str, tags: Mapping[str, str], address: Mapping[str, str], desired: Desired
 ) -> Step:
-    """Return the step that adds the tags that are missing; new resources are made with them."""
+    """Return the step that adds missing tags; new resources are created with theirs."""
     missing = {k: v for k, v in desired_tags(desired).items() if tags.get(k) != v}
     if not missing:
         return Step("keep", f"{resource} tags", name)
@@ -88,7 +88,7 @@ _TRUSTED = {
 
 
 def principal_step(kind: Kind, name: str, live: Principal | None, desired: Desired) -> Step:
-    """Return the step that makes the user or role *name*; tags have a step of their own."""
+    """Return the step that creates the user or role *name*; tags have their own step."""
     if live is None:
         return _create_principal(kind, name, desired)
     if desired.path is not None and live.path != desired.path:
@@ -106,7 +106,7 @@ def principal_step(kind: Kind, name: str, live: Principal | None, desired: Desir
 
 
 def boundary_step(kind: Kind, name: str, live: Principal, boundary: str) -> Step:
-    """Return the step that puts the *boundary*, an ARN, on a principal that is there."""
+    """Return the step that sets the *boundary*, an ARN, on an existing principal."""
     label = f"{boundary.rpartition('/')[2]} on {name}"
     if live.boundary == boundary:
         return Step("keep", "boundary", label)
@@ -131,7 +131,7 @@ def _create_principal(kind: Kind, name: str, desired: Desired) -> Step:
 
 
 def profile_step(name: str, live: Profile | None, desired: Desired) -> Step:
-    """Return the step that makes the instance profile *name* and puts the role of that name in.
+    """Return the step that creates the instance profile *name* and adds the role of that name.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-ec2_instance-profiles.html
     """
@@ -156,5 +156,5 @@ def profile_step(name: str, live: Profile | None, desired: Desired) -> Step:
 
 
 def trust(desired: Desired) -> str:
-    """Return the trust policy of the role; raises InputError where the site does not say enough."""
+    """Return the role's trust policy; raises InputError if the site file lacks values for it."""
     return render_document(desired.site, f"trust-{desired.trust}").text

@@ -1,8 +1,8 @@
-"""What is watched: metric filters on the trail's log group, and an alarm for each.
+"""Monitoring: metric filters on the trail's log group, and an alarm for each.
 
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudwatch-alarms-for-cloudtrail.html
 
-Alarms know hours of work in a time zone as metric math, which itself knows only UTC:
+Working hours in a time zone are expressed in metric math, which itself knows only UTC:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 """
 
@@ -30,7 +30,7 @@ _DAY: Final = 86400
 def closed_queries(metric: dict[str, Any], hours: Hours, year: int) -> list[dict[str, Any]]:
     """Return metric queries; `closed` is *metric* (its query is `m1`) outside *hours*.
 
-    Changes of the clock are known from *year* on for `YEARS` years. Every id is of one query.
+    Clock changes are included from *year* on for `YEARS` years. Every id belongs to one query.
     """
     rest = sorted(set(range(7)) - set(hours.days))
     base, changes = _clock(time_zone(hours.zone), year)
@@ -60,7 +60,7 @@ def _query(name: str, expression: str, *, result: bool = False) -> dict[str, Any
 
 
 def _clock(zone: ZoneInfo, year: int) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Return the offset to UTC in seconds when *year* begins, and moments with what they add."""
+    """Return the UTC offset in seconds at the start of *year*, and its changes with times."""
     start = datetime(year, 1, 1, tzinfo=UTC)
     return _offset(zone, start), tuple(_changes(zone, start, start.replace(year=year + YEARS)))
 
@@ -75,7 +75,7 @@ def _changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[i
 
 
 def _moment(zone: ZoneInfo, before: datetime, after: datetime) -> int:
-    """Return the second at which the offset becomes that of *after*."""
+    """Return the second at which the offset changes to that of *after*."""
     old, low, high = _offset(zone, before), int(before.timestamp()), int(after.timestamp())
     while high - low > 1:
         middle = (low + high) // 2
@@ -101,7 +101,7 @@ TAGS_SEEN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How the alarms are set: the hours of work, from which *year* on, and who gets them."""
+    """The alarm settings: the working hours, the first *year*, and who is notified."""
 
     year: int
     hours: Hours = field(default_factory=Hours)
@@ -110,7 +110,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A filter and its alarm: so many (*threshold*) in five minutes, or outside the hours."""
+    """A filter and its alarm: *threshold* events in five minutes, or any outside the hours."""
 
     filter: str
     alarm: str
@@ -122,7 +122,7 @@ class Watched:
 
 
 def watched(site: Site) -> tuple[Watched, ...]:
-    """Return everything that is watched for *site*."""
+    """Return everything that is monitored for *site*."""
     return tuple(_watched(site))
 
 
@@ -209,7 +209,7 @@ def _who(site: Site) -> str:
 
 
 def filter_parameters(each: Watched, log_group: str) -> dict[str, Any]:
-    """Return the filter as logs:PutMetricFilter takes it."""
+    """Return the filter as parameters of logs:PutMetricFilter."""
     transformation = {
         "metricName": each.filter,
         "metricNamespace": NAMESPACE,
@@ -224,7 +224,7 @@ def filter_parameters(each: Watched, log_group: str) -> dict[str, Any]:
 
 
 def alarm_parameters(each: Watched, watch: Watch, topic: str, year: int) -> dict[str, Any]:
-    """Return the alarm as cloudwatch:PutMetricAlarm takes it, with the clock from *year* on."""
+    """Return the alarm for cloudwatch:PutMetricAlarm, with clock changes from *year* on."""
     common: dict[str, Any] = {
         "AlarmName": each.alarm,
         "AlarmDescription": each.words,

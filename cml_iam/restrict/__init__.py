@@ -1,4 +1,4 @@
-"""What is restricted: one file for each restriction, as data that all else is read off.
+"""Restrictions: one file for each, as the data that everything else is derived from.
 
 A row names actions, resource types, condition keys and values, never objects of the engine or the
 proof, so that documents, expectations and promises can be derived from it.
@@ -96,12 +96,12 @@ LAUNCH_RESTRICTIONS: Final = frozenset(row.name for row in RESTRICTED if row.spl
 
 
 def restrictions_from(raw: Mapping[str, Any]) -> Restrictions:
-    """Return what `[restrict]` holds, which the schema has accepted."""
+    """Return the values of `[restrict]`, which the schema has accepted."""
     return Restrictions(**_values(RESTRICTED, raw))
 
 
 def grants_from(raw: Mapping[str, Any]) -> Grants:
-    """Return what `[grant]` holds, which the schema has accepted."""
+    """Return the values of `[grant]`, which the schema has accepted."""
     return Grants(**_values(GRANTED, raw))
 
 
@@ -111,7 +111,7 @@ def _values(rows: Iterable[Restriction], raw: Mapping[str, Any]) -> dict[str, An
 
 
 def splits_launch(site: Restricted) -> bool:
-    """Say whether RunInstances is split by resource type."""
+    """Return whether RunInstances is split by resource type."""
     return bool(site.restrict.active & LAUNCH_RESTRICTIONS)
 
 
@@ -121,7 +121,7 @@ def rules_of(site: Restricted) -> tuple[Rule, ...]:
 
 
 def resources_of(site: Restricted) -> dict[str, Only]:
-    """Return by type the only resources that a launch may use, where *site* lists any."""
+    """Return, by type, the only resources that a launch may use, if *site* lists any."""
     rows = (row for row in ROWS if row.active(site))
     return {only.type: only for row in rows for only in row.resources(site)}
 
@@ -136,7 +136,7 @@ def promises_of(site: Restricted) -> Iterator[Promise]:
 
 
 def contradictions_of(site: Restricted) -> Iterator[Contradiction]:
-    """Yield what the restrictions of *site* cannot be together."""
+    """Yield the contradictions among the restrictions of *site*."""
     for row in ROWS:
         if row.active(site):
             yield from row.contradictions(site)

@@ -23,7 +23,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Restrictions:
-    """What is restricted, and to what; empty or None means not restricted."""
+    """The restrictions and their values; empty or None means not restricted."""
 
     regions: tuple[str, ...] = ()
     guard_tag: Tag | None = None
@@ -47,13 +47,13 @@ class Restrictions:
 
     @property
     def other_images(self) -> bool:
-        """Whether images are admitted by owner or tag where none is listed for the region."""
+        """Whether images are allowed by owner or tag where the region lists none."""
         return bool(self.image_owners or self.image_tag)
 
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Permissions beyond the documented twelve; *pass_role* is the name of a role."""
+    """Permissions beyond the documented ones; *pass_role* is the name of a role."""
 
     pass_role: str | None = None
     metric_data: bool = False
@@ -62,12 +62,12 @@ class Grants:
 
     @property
     def active(self) -> frozenset[str]:
-        """The grants that are present, by their names in the site file."""
+        """The active grants, by their names in the site file."""
         return frozenset(each.name for each in fields(self) if getattr(self, each.name))
 
 
 class Restricted(Protocol):
-    """What a restriction reads of a site."""
+    """What a restriction reads from a site."""
 
     @property
     def account(self) -> str: ...
@@ -85,8 +85,8 @@ class Restricted(Protocol):
 class Option:
     """An option of the site file.
 
-    *schema* is its JSON Schema, whose description is its help; *read* makes what the schema
-    accepted the value in `Restrictions` or `Grants`.
+    *schema* is its JSON Schema, whose description is its help; *read* converts the accepted value
+    for `Restrictions` or `Grants`.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """Options that do not go together: at *path* in the site file, or the *name* there."""
+    """Options that exclude each other: at *path* in the site file, or the *name* there."""
 
     message: str
     path: tuple[str | int, ...]
@@ -105,23 +105,23 @@ class Contradiction:
 
 
 def flag(name: str, description: str) -> Option:
-    """Return an option that is on or off."""
+    """Return a boolean option."""
     return Option(name, {"description": description, "type": "boolean", "default": False}, bool)
 
 
 def listed(name: str, description: str, pattern: str, problem: str) -> Option:
-    """Return an option that lists texts of *pattern*; *problem* says how one is written."""
+    """Return an option for a list of strings that match *pattern*; *problem* describes it."""
     items = {"type": "string", "pattern": pattern, "x-problem": problem}
     return Option(name, {"description": description, **list_of(items)}, tuple)
 
 
 def list_of(items: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a list of *items*, without repetitions and not empty."""
+    """Return the schema of a non-empty list of unique *items*."""
     return {"type": "array", "minItems": 1, "uniqueItems": True, "items": items}
 
 
 def tag(name: str, description: str, problem: str) -> Option:
-    """Return an option that is one tag."""
+    """Return an option for one tag."""
     schema = {
         "description": description,
         "type": "object",

@@ -1,8 +1,8 @@
-"""What a restriction is: a row of data that documents, expectations and promises are read off.
+"""A restriction: a row of data from which documents, expectations and promises are derived.
 
-A row says what it means once, as rules: of these actions on that type of resource, only what passes
-a test is permitted. An Allow has the test among its conditions; a Deny, and the promise, are about
-the calls that fail it.
+A row states its meaning once, as rules: of these actions on that type of resource, only calls that
+pass a test are permitted. An Allow has the test among its conditions; a Deny, and the promise, are
+about the calls that fail it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ Situation = Literal[
 class KeyTest:
     """That the condition *key* of a request has one of *values*, by *operator*.
 
-    *denied_by* is the operator of a Deny where that is not the usual negation.
+    *denied_by* is the operator of a Deny, if it is not the usual negation.
     """
 
     key: str
@@ -65,30 +65,30 @@ class KeyTest:
 
     @property
     def holds(self) -> Conditions:
-        """The condition that it holds."""
+        """The condition that the test passes."""
         return {self.operator: {self.key: self.values}}
 
     @property
     def fails(self) -> Conditions:
-        """The condition that it does not hold."""
+        """The condition that the test fails."""
         turned = self.operator in ("Bool", "Null")
         values = _OPPOSITES[self.values] if turned else self.values
         return {_NEGATIONS[self.operator]: {self.key: values}}
 
     @property
     def denied(self) -> Conditions:
-        """The condition of a Deny: that it does not hold."""
+        """The condition of a Deny: that the test fails."""
         return {self.denied_by: {self.key: self.values}} if self.denied_by else self.fails
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Of *actions* on resources of *type*, only what passes one of *tests* is permitted.
+    """Of *actions* on resources of *type*, only calls that pass one of *tests* are permitted.
 
-    *sid* names the Deny of all else. *allow* names the Allow statement for the resources of *type*
-    in a launch, where they need one of their own; *type* is empty where the rule is about all
-    resources. *resources* are the Deny's, where they are not all of that type; *not_actions* are
-    the actions that the rule leaves alone.
+    *sid* names the Deny of all others. *allow* names the Allow statement for the resources of
+    *type* in a launch, if they need one of their own; *type* is empty if the rule is about all
+    resources. *resources* are the Deny's, if they are not all of that type; *not_actions* are the
+    actions that the rule ignores.
     """
 
     sid: str
@@ -100,7 +100,7 @@ class Rule:
     not_actions: Sequence[str] | None = None
 
     def fails(self, site: Restricted) -> Shape:
-        """Return the calls that it forbids."""
+        """Return the calls that the rule forbids."""
         return Shape(
             names(self.actions),
             names(self._resources(site)),
@@ -125,31 +125,32 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """Of the resource *type* a launch may use those with *ids*; *shared* by any account."""
+    """Of the resource *type*, a launch may use only those with *ids*; *shared*: of any account."""
 
     type: str
     ids: tuple[str, ...]
     shared: bool = False
 
     def arns(self, site: Restricted, account: str = "", partition: str = "") -> tuple[str, ...]:
-        """Return their ARNs: of *account* and *partition*, or the site's."""
+        """Return their ARNs in *account* and *partition*, by default the site's."""
         owner = "*" if self.shared else account or site.account
         where = f"arn:{partition or site.partition}:ec2:*:{owner}"
         return tuple(f"{where}:{self.type}/{each}" for each in self.ids)
 
     def fails(self, site: Restricted) -> Shape:
-        """Return the launches that use another resource of the type."""
+        """Return the launches that use a different resource of the type."""
         others = (f"arn:*:ec2:*:*:{kind}/*" for kind in launched_types() if kind != self.type)
         return Shape((RUN,), not_resources=(*self.arns(site), *others))
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A call that shows the restriction: it must be refused, or allowed where *allowed* says so.
+    """A call that demonstrates the restriction: it must be refused, or allowed if *allowed*.
 
-    A launch, of which *changes* differ from the usual one and the authorization on *type* decides;
-    with other *actions*, a usual use of each. *context* are condition keys that differ. *words*
-    follow on what is done: "launch …". *region* is the first that is launched in where it is empty.
+    It is a launch that differs from the usual one by *changes* and is decided by the authorization
+    on *type*; with other *actions*, a typical use of each. *context* are condition keys that
+    differ. *words* complete the description: "launch …". An empty *region* means the first launch
+    region.
     """
 
     words: str
@@ -165,14 +166,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Something that must hold of all requests, or of all sequences of them.
+    """Something that must hold for all requests, or for all sequences of requests.
 
     *manner* says how it is asked: none of *shapes* is `never` allowed; the policies grant nothing
     but what *reference* does (`within`; *shapes* are what it does not); none of the resources of
-    the one shape that do not carry *tag* meets its actions, in any number of steps (`taken over`);
-    none of them loses it (`lost`).
-    *closing* are conditions that close a statement by which it is broken. *limits* say what no
-    policy can promise here, because no request tells.
+    the one shape that do not carry *tag* can be reached by its actions, in any number of steps
+    (`taken over`); none of them loses it (`lost`).
+
+    *closing* are conditions that fix a statement that breaks it. *limits* say what no policy can
+    promise here, because no request reveals it.
     """
 
     id: str
@@ -188,8 +190,8 @@ class Promise:
     def covers(self) -> tuple[str, ...]:
         """The actions it is about; empty for every action.
 
-        What other actions do is a matter of the promise `catalogue`: as long as that holds there
-        are none, and this one is about everything.
+        The promise `catalogue` covers all other actions: as long as it holds, there are none, and
+        this promise is about everything.
         """
         if self.reference is not None or any(s.not_actions is not None for s in self.shapes):
             return ()
@@ -208,17 +210,15 @@ def _unchanged(*_: Any) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """One restriction, by its *name* in the site file: what it means and what follows.
+    """One restriction, by its *name* in the site file: its meaning and consequences.
 
-    *main* is one of the four that every site should have: what breaks it must work where it is
-    absent. *splits* says that it is about one resource type of a launch, so that RunInstances needs
-    a statement for each type. *resources* are the only ones of a type that a launch may use.
-
-    *title* words the promise that no call breaks rules and resources, with {} for what is listed;
-    *limits* are what no policy can promise of it; *promises* are those that need more words.
-
-    *usual* says how a launch differs that meets the restriction, in a region; *variants* are
-    further launches that must be allowed; *cases* show what is refused.
+    *main* marks the four that every site should have: without the restriction, calls that violate
+    it must work. *splits*: it is about one resource type of a launch, so that RunInstances needs a
+    statement for each type. *resources* are the only ones of a type that a launch may use. *title*
+    is the promise that no call breaks rules and resources, with {} for what is listed; *limits* are
+    what no policy can promise; *promises* are further ones. *usual* says how a permitted launch
+    differs in a region; *variants* are further launches that must be allowed; *cases* show what is
+    refused.
     """
 
     name: str
@@ -236,11 +236,11 @@ class Restriction:
     contradictions: Callable[[Restricted], Iterable[Contradiction]] = _none
 
     def active(self, site: Restricted) -> bool:
-        """Say whether the site has it."""
+        """Return whether the site has the restriction."""
         return self.name in site.restrict.active | site.grant.active
 
     def promised(self, site: Restricted) -> Iterator[Promise]:
-        """Yield what *site*, which has the restriction, promises by it."""
+        """Yield the promises of *site*, which has the restriction."""
         rules, resources = tuple(self.rules(site)), tuple(self.resources(site))
         meant: tuple[Rule | Only, ...] = (*resources, *rules)
         if self.title:
@@ -258,7 +258,7 @@ class Restriction:
 
 
 def permissions(site: Restricted) -> tuple[Permission, ...]:
-    """Return all that the manager may do at *site*: the documented, and what is granted beyond."""
+    """Return all permissions of the manager at *site*: the documented ones and its grants."""
     catalogue = load_catalogue()
     return (*catalogue.permissions, *catalogue.granted(site.grant.active))
 
@@ -278,20 +278,20 @@ def every(site: Restricted, kind: str) -> str:
 
 
 def own(site: Restricted, kind: str, partition: str = "*") -> str:
-    """Return the ARN of every resource of *kind* in the account; images belong to none in ARNs."""
+    """Return the ARN of every resource of *kind* in the account; ARNs of images have no account."""
     account = "" if kind == "image" else site.account
     return f"arn:{partition}:ec2:*:{account}:{kind}/*"
 
 
 def launched_types() -> tuple[str, ...]:
-    """Return the resource types that AWS asks a launch about."""
+    """Return the resource types that AWS authorizes for a launch."""
     ec2 = service("ec2")
     action = ec2.action("RunInstances") if ec2 else None
     return tuple(each.type for each in action.targets if each.type) if action else ()
 
 
 def listing(values: Sequence[str]) -> str:
-    """Return *values* as words, or how many they are."""
+    """Return *values* as text, or their number."""
     if len(values) > MAX_LISTED:
         return f"the {len(values)} that the site names"
     *most, last = values
@@ -299,5 +299,5 @@ def listing(values: Sequence[str]) -> str:
 
 
 def names(one_or_more: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the names of a policy's element, which is one name or a list."""
+    """Return the names in a policy's element, which is one name or a list."""
     return (one_or_more,) if isinstance(one_or_more, str) else tuple(one_or_more)

@@ -1,4 +1,4 @@
-"""Every volume that a launch makes is encrypted."""
+"""Every volume of a launch is encrypted."""
 
 from cml_iam.restrict._options import flag
 from cml_iam.restrict._row import Case, KeyTest, Restriction, Rule

@@ -1,6 +1,6 @@
-"""Permissions beyond the documented ones; of iam:PassRole, one role to EC2 alone.
+"""Permissions beyond the documented ones; iam:PassRole is limited to one role and EC2.
 
-RunInstances with any role to pass would be every role's power.
+RunInstances with any role to pass would give every role's permissions.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from cml_iam.restrict._row import KeyTest, Promise, Restriction, Rule
 
 
 def passed_role(site: Restricted) -> str | None:
-    """Return the ARN of the one role that may be handed to a worker."""
+    """Return the ARN of the one role that may be passed to a worker."""
     name = site.grant.pass_role
     return f"arn:{site.partition}:iam::{site.account}:role/{name}" if name else None
 
 
 def to_ec2(site: Restricted) -> KeyTest:
-    """Return the test that a role is passed to EC2."""
+    """Return the test that the role is passed to EC2."""
     return KeyTest("iam:PassedToService", service_principal("ec2", site.partition))
 
 

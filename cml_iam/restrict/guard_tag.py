@@ -1,7 +1,7 @@
-"""One tag marks the workers: only what carries it is operated, and only a launch sets it.
+"""One tag marks the workers: only tagged instances are operated, and only a launch sets the tag.
 
-Whoever sets the tag decides what is a worker. EC2 itself fills ec2:CreateAction, so tags can be set
-on what a launch makes, while it makes it, and later never the guard tag, in any case of letters.
+Whoever sets the tag decides what is a worker. EC2 itself sends ec2:CreateAction, so tags can be set
+on new resources during a launch, and later any but the guard tag, in any case.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ AT_LAUNCH: Final = KeyTest("ec2:CreateAction", "RunInstances")
 
 @dataclass(frozen=True, slots=True)
 class TagTests:
-    """What a request can tell of the guard tag.
+    """The tests of a request for the guard tag.
 
-    aws:RequestTag takes the key in any case of letters, for condition key names ignore case;
-    aws:TagKeys has the key as a value, and so forces its spelling (*spells*). A DeleteTags that
-    names no key deletes all, so one must be *named*: ForAllValues is true of no keys.
+    aws:RequestTag ignores the case of the key, as condition key names do; aws:TagKeys has the key
+    as a value and so checks its spelling (*spells*). A DeleteTags without keys deletes all tags, so
+    one must be *named*: ForAllValues is true of no keys.
     """
 
     carries: KeyTest
@@ -64,7 +64,7 @@ def tag_tests(mark: Tag) -> TagTests:
 
 
 def guard_tag(site: Restricted) -> Tag:
-    """Return the guard tag, or what would be it."""
+    """Return the guard tag, or a stand-in without one."""
     return site.restrict.guard_tag or DEFAULT_TAG
 
 
@@ -157,7 +157,7 @@ def _usual(site: Restricted, _: str) -> Mapping[str, Mapping[str, Mapping[str, s
 
 
 def _variants(site: Restricted, region: str) -> Iterator[Mapping[str, object]]:
-    """Yield the launch that tags the interface too."""
+    """Yield the launch that also tags the network interface."""
     tags = _usual(site, region)["tags"]
     yield {"tags": {**tags, "network-interface": tags["instance"]}}
 
@@ -189,7 +189,7 @@ class Edit:
 
 
 def edits(site: Restricted, action: str) -> tuple[Edit, ...]:
-    """Return the edits by *action*: take over a foreign instance; change, respell, remove, wipe."""
+    """Return the edits by *action*: take over an instance; change, respell, remove or wipe tags."""
     mark = guard_tag(site)
     other = respelt(mark.key)
     take_over = "mark an untagged instance as a worker"
@@ -209,7 +209,7 @@ def edits(site: Restricted, action: str) -> tuple[Edit, ...]:
 
 
 def respelt(key: str) -> str:
-    """Return *key* in other case: IAM ignores case in condition key names, EC2 does not."""
+    """Return *key* in a different case: IAM ignores case in condition key names, EC2 does not."""
     return key.lower() if key != key.lower() else key.upper()
 
 

@@ -1,4 +1,4 @@
-"""Workers are launched from these images alone: by id, or elsewhere by owner or tag."""
+"""Workers are launched only from these images: by id, or elsewhere by owner or tag."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _ids(site: Restricted) -> list[str]:
 
 
 def _elsewhere(site: Restricted) -> tuple[KeyTest, ...]:
-    """Return what admits an image in any region: that some are listed for it, an owner, a tag."""
+    """Return what admits an image in any region: a listed id, an owner, a tag."""
     tests = (_by_region(site), by_owner(site), by_tag(site))
     return tuple(test for test in tests if test)
 
@@ -93,10 +93,10 @@ def _promises(site: Restricted) -> Iterator[Promise]:
 
 
 def _launches_of_unlisted(site: Restricted) -> Iterator[Shape]:
-    """Yield the launches, where images are listed, of one that is not.
+    """Yield launches of an image that is not listed, if images are listed.
 
-    A policy may test the ARN or ec2:ImageID; as a request has one image, both name an unlisted one.
-    An image has another id in every region, so regions and partitions need not be distinguished.
+    A policy may test the ARN or ec2:ImageID; both name an unlisted image, as a request has only
+    one. An image has a different id in every region, so regions and partitions need no distinction.
     """
     region = _by_region(site)
     if region:
@@ -110,7 +110,7 @@ def _launches_of_unlisted(site: Restricted) -> Iterator[Shape]:
 
 
 def launch_regions(site: Restricted) -> tuple[str, ...]:
-    """Return the regions to launch in: with listed images, and without where owners decide."""
+    """Return the regions to launch in: those with listed images, and others if owners decide."""
     restrict = site.restrict
     known = EXAMPLE_REGIONS[site.partition]
     regions = restrict.regions or tuple(dict.fromkeys((*restrict.images, *known)))
@@ -130,7 +130,7 @@ def _usual(site: Restricted, region: str) -> Mapping[str, Any]:
 
 
 def _variants(site: Restricted, region: str) -> Iterator[Mapping[str, Any]]:
-    """Yield an image for every way by which one may be launched in *region*."""
+    """Yield an image for every way in which one may be launched in *region*."""
     restrict = site.restrict
     if restrict.images.get(region):
         # Whoever owns it: a listed image needs no listed owner.

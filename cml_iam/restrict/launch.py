@@ -1,4 +1,4 @@
-"""What a launch may use, once it is restricted resource by resource.
+"""What a launch may use, once it is restricted by resource.
 
 No snapshot (it would let the caller read any disk of the account), launch template, placement group
 or Spot request: the manager uses none.
@@ -15,9 +15,9 @@ from cml_iam.restrict.guard_tag import guard_tag
 
 
 def launch_promise(site: Restricted) -> Promise:
-    """Promise that a launch uses the account's own, and no snapshot, template or reservation.
+    """Promise that a launch uses its own account, and no snapshot, template or reservation.
 
-    An image is of no account, and a listed subnet may be shared by the account that owns it.
+    An image's ARN names no account, and a listed subnet may be shared by the account that owns it.
     """
     kinds = ("instance", "key-pair", "network-interface", "volume", "image", "security-group")
     subnets = Only("subnet", site.restrict.subnets, shared=True).arns(site, partition="*")
@@ -37,9 +37,9 @@ def launch_promise(site: Restricted) -> Promise:
 
 
 def launch_cases(site: Restricted, region: str) -> Iterator[Case]:
-    """Yield launches in *region* that use what the manager has no use for.
+    """Yield launches in *region* with resources that the manager does not need.
 
-    That of a role is refused by every policy: iam:PassRole is not in the catalogue.
+    Every policy refuses the launch with a role: iam:PassRole is not in the catalogue.
     """
     marks = [tag for tag in (site.restrict.image_tag, guard_tag(site)) if tag]
     snapshot = {

@@ -1,4 +1,4 @@
-"""The manager acts in these regions alone."""
+"""The manager works only in these regions."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def _rules(site: Restricted) -> Iterator[Rule]:
 
 
 def _promises(site: Restricted) -> Iterator[Promise]:
-    """Promise that no action works in another region; the catalogue's are the better examples.
+    """Promise that no action works in another region; the catalogue's make the better examples.
 
-    What AWS answers the same everywhere (DescribeRegions) may be asked of any region.
+    Calls with the same answer in every region (DescribeRegions) may be sent to any.
     """
     elsewhere = _inside(site).fails
     regional = tuple(each.action for each in permissions(site) if not each.any_region)

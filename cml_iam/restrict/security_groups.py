@@ -1,4 +1,4 @@
-"""Workers are launched with these security groups alone."""
+"""Workers are launched only with these security groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manager calls from these addresses alone."""
+"""The manager calls only from these addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers are launched into these subnets alone."""
+"""Workers are launched only into these subnets."""
 
 from __future__ import annotations
 

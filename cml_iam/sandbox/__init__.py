@@ -3,10 +3,10 @@
     with start_sandbox() as sandbox:
         subprocess.run(command, env={**os.environ, **sandbox.environment()})
 
-Moto's services behind a front of ours: `_principals` knows who calls, `_call` reads what is asked
-by the service's model, `_guard` asks the engine, and only then moto does it, from a request written
-anew out of what was authorized. `_strict_*`, `_metrics` and `_sts` are what moto leaves out,
-`_conditions` the delays, request limits and refusals a sandbox can be given.
+Moto's services behind our own front: `_principals` identifies the caller, `_call` parses the
+request by the service's model, `_guard` asks the engine, and only then moto executes it, from a
+request rebuilt from what was authorized. `_strict_*`, `_metrics` and `_sts` add what moto lacks;
+`_conditions` has the configurable delays, request limits and refusals.
 """
 
 from cml_iam.sandbox._conditions import (

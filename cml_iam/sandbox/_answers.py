@@ -1,4 +1,4 @@
-"""Writing results and errors in the protocol the caller speaks, whole or in pages.
+"""Write results and errors in the caller's protocol, whole or in pages.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html#api-pagination
 """
@@ -59,7 +59,7 @@ _JSON_CODES: Final = {
 
 
 def fault_answer(fault: Fault, protocol: Protocol, service: str) -> Answer:
-    """Return *fault* in the words and the form of *service*, which speaks *protocol*."""
+    """Return *fault* in the wording and format of *service*, which speaks *protocol*."""
     side = "Sender" if fault.status < _SERVER_FAULT else "Receiver"
     if protocol in ("json", "cbor", "rest-json"):
         code, status = fault.code, fault.status
@@ -84,7 +84,7 @@ def fault_answer(fault: Fault, protocol: Protocol, service: str) -> Answer:
 
 
 def result_answer(call: Call, result: dict[str, Any]) -> Answer:
-    """Return *result*, by the names of the service's model, as the answer to *call*."""
+    """Return *result*, with the names of the service's model, as the response to *call*."""
     from moto.core.serialize import XFormedAttributePicker, get_serializer_class
 
     spoken = "json" if call.protocol == "cbor" else call.protocol
@@ -102,7 +102,7 @@ def result_answer(call: Call, result: dict[str, Any]) -> Answer:
 
 
 def as_cbor(call: Call, answer: Answer) -> Answer:
-    """Return the JSON *answer* to *call* in CBOR."""
+    """Return the JSON *answer* to *call* as CBOR."""
     if not answer.ok:
         said = json.loads(answer.body or b"{}")
         message = said.get("message", said.get("Message", ""))
@@ -140,7 +140,7 @@ _ENDS: Final = ("IsTruncated", "Marker", "nextToken")
 
 
 def check_page(call: Call) -> None:
-    """Raise Fault for a page that is too short or too long."""
+    """Raise Fault for a page size that is too small or too large."""
     shortest, longest = _PAGED.get(call.operation, (0, 0))
     wanted = call.params.get("MaxResults")
     if longest and wanted is not None and not shortest <= wanted <= longest:
@@ -149,7 +149,7 @@ def check_page(call: Call) -> None:
 
 
 def in_pages(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
-    """Do *call* by *execute* as a whole, and answer the page of it that is asked for."""
+    """Execute the whole *call* by *execute*, and return the requested page of its response."""
     iam, shape = call.service == "iam", call.model.input_shape
     token, most = ("Marker", "MaxItems") if iam else ("NextToken", "MaxResults")
     if (shape is None or token not in shape.members) if iam else call.operation not in _PAGED:
@@ -183,7 +183,7 @@ def in_pages(world: World, call: Call, execute: Callable[[Call], Answer]) -> Ans
 
 
 def edited(answer: Answer, edit: Callable[[ET.Element, str], None]) -> Answer:
-    """Return the *answer* in XML as *edit* changes it: it gets the root and the prefix of names."""
+    """Return the XML *answer* after *edit*, which receives the root and the name prefix."""
     root = ET.fromstring(answer.body)  # noqa: S314 - moto's own answer
     match = _NAMESPACE.match(root.tag)
     edit(root, match[0] if match else "")
@@ -194,14 +194,14 @@ def edited(answer: Answer, edit: Callable[[ET.Element, str], None]) -> Answer:
 
 
 def _lists(call: Call) -> list[str]:
-    """Return what the lists of an answer's entries are called on the wire."""
+    """Return the wire names of the lists of a response's entries."""
     members = call.model.output_shape.members.items()
     lists = [(name, each) for name, each in members if each.type_name == "list"]
     return [each.serialization.get("name", name) for name, each in lists]
 
 
 def place_of(world: World, call: Call, code: str) -> int:
-    """Return where the answer to *call* goes on, 0 without a token; raise the Fault *code*."""
+    """Return where the response to *call* continues, 0 without a token; raise the Fault *code*."""
     token = call.params.get("NextToken", call.params.get("Marker"))
     if token is None:
         return 0
@@ -212,7 +212,7 @@ def place_of(world: World, call: Call, code: str) -> int:
 
 
 def keep_place(world: World, call: Call, start: int) -> str:
-    """Return the token by which the same *call* goes on at *start*."""
+    """Return the token with which the same *call* continues at *start*."""
     token = secrets.token_urlsafe(48)
     world.pages[token] = (_question(call), start)
     if len(world.pages) > _MOST_TOKENS:
@@ -221,6 +221,6 @@ def keep_place(world: World, call: Call, start: int) -> str:
 
 
 def _question(call: Call) -> object:
-    """Return what has to be the same for every page of an answer."""
+    """Return what must be equal for every page of a response."""
     whole = call.with_params(NextToken=None, MaxResults=None, Marker=None, MaxItems=None)
     return whole.operation, whole.region, whole.params

@@ -1,6 +1,6 @@
-"""Which authorizations a call needs: its action on every resource, and what it does beside that.
+"""The authorizations of a call: its action on every resource, and any further actions.
 
-Where the resources of an operation are not known here, it needs its permission on every resource.
+An operation whose resources are not known here needs its permission on every resource.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -93,7 +93,7 @@ def asked_of(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
 
 
 def _passing(world: World, caller: Caller, call: Call, context: Context) -> list[Request]:
-    """Return the iam:PassRole of a call that hands over a role."""
+    """Return the iam:PassRole authorization of a call that passes a role."""
     name, service = _PASSES.get(call.action, ("", ""))
     given = call.params.get(name) or ()
     roles = [given] if isinstance(given, str) else [each.get("RoleArn") for each in given]
@@ -104,7 +104,7 @@ def _passing(world: World, caller: Caller, call: Call, context: Context) -> list
 
 
 def _named_keys(call: Call) -> Context:
-    """Return the condition keys of the service that are called like parameters of the call."""
+    """Return the service's condition keys that are named like parameters of the call."""
     service = facts.service(call.service)
     action = service.action(call.action.partition(":")[2]) if service is not None else None
     keys: Context = {}
@@ -161,9 +161,9 @@ def _cloudwatch(world: World, call: Call) -> Iterable[str]:
 
 
 def _logs(world: World, call: Call) -> Iterable[str] | None:
-    """Return what CloudWatch Logs asks about: a group's streams, even of the group itself.
+    """Return the resource CloudWatch Logs asks about: a group's streams, even for the group itself.
 
-    Its refusals name it: https://github.com/elastic/apm-aws-lambda/issues/526
+    Its error messages name it: https://github.com/elastic/apm-aws-lambda/issues/526
     """
     params = call.params
     if "resourceArn" in params:
@@ -196,9 +196,10 @@ def _events(world: World, call: Call) -> Iterable[str] | None:
 
 
 def _secretsmanager(world: World, call: Call) -> Iterable[str] | None:
-    """Return the secret's ARN; one that is not there is only called by its name.
+    """Return the secret's ARN; a missing secret has only its name.
 
-    A refusal then names the bare name: https://github.com/mongodb/awscdk-resources-mongodbatlas/issues/207
+    An error then contains the bare name:
+    https://github.com/mongodb/awscdk-resources-mongodbatlas/issues/207
     """
     if call.operation == "CreateSecret":
         where = f"{_where(world, call, 'secretsmanager')}:secret:"
@@ -221,16 +222,16 @@ def _ssm(world: World, call: Call) -> Iterable[str] | None:
 
 
 def _plain_parameter(name: str) -> str:
-    """Return the name of a parameter without the ARN before it, version or label after it."""
+    """Return the name of a parameter, without its ARN prefix and its version or label."""
     if name.startswith("arn:"):
         name = name.partition(":parameter")[2]
     return name.partition(":")[0].strip("/")
 
 
 def _both(named: Iterable[Any], local: Callable[[str], str]) -> list[str]:
-    """Return the ARN here of every name; of an ARN that says something else, that one too.
+    """Return the local ARN of every name; for a different ARN, that one too.
 
-    What is done is done here, so a foreign ARN must not be the only one that is asked about.
+    The call acts on this account, so a foreign ARN must not be the only one asked about.
     """
     found: list[str] = []
     for each in map(str, named):
@@ -241,7 +242,7 @@ def _both(named: Iterable[Any], local: Callable[[str], str]) -> list[str]:
 
 
 def _held(world: World, call: Call, arn: str) -> Context:
-    """Return the keys that describe a resource, its tags above all."""
+    """Return the keys that describe a resource, mainly its tags."""
     match call.service:
         case "iam" | "sts":
             return resource_tags_of(world, arn)

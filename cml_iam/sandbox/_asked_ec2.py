@@ -1,4 +1,4 @@
-"""Which authorizations an EC2 call needs, with the tags its resources have at this moment."""
+"""The authorizations of an EC2 call, with the current tags of its resources."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def instance(world: World, region: str, instance_id: str) -> Instance:
 
 
 def kind_of(resource_id: str) -> str | None:
-    """Return the kind of the resource of this id as IAM calls it; None if it is no id."""
+    """Return IAM's kind of the resource with this id; None if it is not an id."""
     from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE
 
     match = _ID.fullmatch(resource_id)
@@ -113,7 +113,7 @@ def _launching(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
 
 
 def _launched_by(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
-    """Return what a call that launches instances by another name needs of RunInstances.
+    """Return the RunInstances authorizations of a call that launches instances by another name.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-fleet-prerequisites.html
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-fleet-prerequisites.html
@@ -131,7 +131,7 @@ def _launched_by(world: World, caller: Caller, call: Call) -> tuple[Request, ...
 
 
 def _specifications(call: Call) -> Iterator[dict[str, Any]]:
-    """Yield the parameters of each launch that a fleet or a Spot request makes."""
+    """Yield the parameters of each launch by a fleet or a Spot request."""
     params = call.params
     config = params.get("SpotFleetRequestConfig", params)
     if call.operation == "RequestSpotInstances":
@@ -154,7 +154,7 @@ def _specifications(call: Call) -> Iterator[dict[str, Any]]:
 
 
 def _enlarged(world: World, call: Call) -> Iterator[dict[str, Any]]:
-    """Yield the parameters of each launch by which a Spot Fleet gets larger."""
+    """Yield the parameters of each launch by which a Spot Fleet grows."""
     if call.operation != "ModifySpotFleetRequest":
         return
     fleet = world.ec2(call.region).spot_fleet_requests.get(call.params["SpotFleetRequestId"])
@@ -186,7 +186,7 @@ def _retagging(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
 
 
 def _others(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
-    """Ask about every resource the call names by id, and every one it must use or make."""
+    """Ask about every resource that the call names by id, and every one it must use or create."""
     kinds = resource_types("ec2", call.operation)
     if not kinds:
         return describe(caller, call.action, call.region)
@@ -220,7 +220,7 @@ def _named(world: World, call: Call) -> Iterator[Resource]:
 
 
 def _passing(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
-    """Return the iam:PassRole of a call that gives an instance a role."""
+    """Return the iam:PassRole authorization of a call that gives an instance a role."""
     if "IamInstanceProfile" not in call.params:
         return ()
     _, role = profile_and_role(world, call)
@@ -231,7 +231,7 @@ def _passing(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
 
 
 def _ids(value: Any) -> Iterator[str]:
-    """Yield every text in *value* that is the id of a resource."""
+    """Yield every string in *value* that is a resource id."""
     match value:
         case str() if kind_of(value):
             yield value

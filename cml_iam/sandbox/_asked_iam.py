@@ -1,6 +1,6 @@
-"""What a call of IAM or S3 is about.
+"""The resources of IAM and S3 calls.
 
-What takes more than one authorization of S3 is the root's alone.
+S3 calls that need more than one authorization are allowed only to the root user.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 """
@@ -42,7 +42,7 @@ _SETS_BOUNDARY: Final = frozenset(
 
 
 def iam_resources(world: World, call: Call) -> list[str]:
-    """Return the ARNs an IAM call is about, or of all entities of its kind."""
+    """Return the ARNs of an IAM call's resources, or of all entities of their kind."""
     kinds = resource_types("iam", call.operation)
     named = [call.params[name] for name in _SOURCES if name in call.params]
     for kind in kinds:
@@ -73,7 +73,7 @@ def resource_tags_of(world: World, arn: str) -> dict[str, str | list[str]]:
 
 
 def arn_of(world: World, kind: str, name: str, path: str | None = None) -> str:
-    """Return the ARN of the entity of this *name*, also where there is none yet."""
+    """Return the ARN of the entity *name*, even if it does not exist yet."""
     existing = world.entity(kind, name) if path is None and kind != "policy" else None
     if existing is not None:
         return str(existing.arn)
@@ -81,7 +81,7 @@ def arn_of(world: World, kind: str, name: str, path: str | None = None) -> str:
 
 
 def boundary_keys(world: World, call: Call) -> dict[str, str | list[str]]:
-    """Return the key of the boundary that the call sets, or that its user or role has."""
+    """Return the key for the boundary that the call sets, or that its user or role has."""
     params = call.params
     held = params.get("PermissionsBoundary")
     if call.operation not in _SETS_BOUNDARY:
@@ -96,7 +96,7 @@ def _key_holder(world: World, key_id: str) -> list[str]:
 
 
 def _is_inline(call: Call, kind: str) -> bool:
-    """Whether PolicyName names a policy inside a user, group or role, which has no ARN."""
+    """Return whether PolicyName is the name of an inline policy, which has no ARN."""
     return kind == "policy" and call.operation != "CreatePolicy"
 
 
@@ -121,7 +121,7 @@ _KEYS: Final = {
 
 
 def s3_resources(world: World, call: Call) -> list[str]:
-    """Return the bucket or the object *call* is about; raise Fault where that cannot be told."""
+    """Return the bucket or object of *call*; raises Fault if that is unknown."""
     params = call.params
     bucket, key = params.get("Bucket", ""), params.get("Key", "")
     if "Bucket" in params and not _BUCKET.fullmatch(bucket):
@@ -134,7 +134,7 @@ def s3_resources(world: World, call: Call) -> list[str]:
 
 
 def s3_actions(call: Call) -> tuple[str, ...]:
-    """Return the actions *call* needs; raise Fault where they are not known."""
+    """Return the actions that *call* needs; raises Fault if they are unknown."""
     if not _understood(call):
         said = f"The sandbox cannot tell what {call.operation} needs with these parameters."
         raise Fault("AccessDenied", said, 403)
@@ -144,7 +144,7 @@ def s3_actions(call: Call) -> tuple[str, ...]:
 
 
 def s3_keys(world: World, call: Call) -> dict[str, str | list[str]]:
-    """Return the condition keys of every call of S3, and of its parameters."""
+    """Return the condition keys of every S3 call, and of its parameters."""
     configuration = call.params.get("CreateBucketConfiguration", {})
     location = configuration.get("LocationConstraint")
     return {
@@ -157,14 +157,14 @@ def s3_keys(world: World, call: Call) -> dict[str, str | list[str]]:
 
 
 def bucket_policy(world: World, call: Call) -> str | None:
-    """Return the policy of the bucket that *call* is about."""
+    """Return the policy of the bucket in *call*."""
     bucket = world.moto.backend("s3", world.partition).buckets.get(call.params.get("Bucket"))
     policy = bucket.policy if bucket is not None else None
     return policy.decode() if policy else None
 
 
 def _understood(call: Call) -> bool:
-    """Whether the one authorization of the operation is all that its parameters need."""
+    """Return whether the operation's one authorization is all that its parameters need."""
     operation = call.operation
     plain = is_s3_action(call.action.partition(":")[2]) and not _COMPOSED.search(operation)
     if not plain and operation not in S3_ACTIONS:

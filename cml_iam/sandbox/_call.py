@@ -1,8 +1,9 @@
-"""Reading a request: one operation and its parameters, by the service's model, from one place.
+"""Parse a request: one operation and its parameters, by the service's model, from one place.
 
-What is read here is what is authorized, and what is authorized is written anew for the service:
-the bytes of the caller never reach it, so that the two cannot disagree. Nothing is unknown, nothing
-of another type, nothing missing.
+The parsed call is authorized, and a new request is written from it: the caller's bytes never reach
+the service, so authorization and execution cannot disagree. Unknown, wrongly typed or missing
+members are errors.
+
 https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 https://smithy.io/2.0/aws/protocols/aws-restxml-protocol.html
 """
@@ -56,13 +57,13 @@ class Call:
         return action_of(self.service, self.operation)
 
     def with_params(self, **params: Any) -> Call:
-        """Return the same call with other *params*; None takes one away."""
+        """Return the same call with changed *params*; None removes one."""
         merged = {**self.params, **params}
         return replace(self, params={k: v for k, v in merged.items() if v is not None})
 
 
 def protocol_of(message: Message, scope: str) -> Protocol:
-    """Return the protocol *message* speaks to the service that its signature calls *scope*."""
+    """Return the protocol that *message* uses for the service with the signature name *scope*."""
     models = models_of(scope)
     spoken: list[Protocol] = ["ec2", "query", "rest-json", "rest-xml"]
     if message.headers.get("smithy-protocol") == "rpc-v2-cbor":
@@ -76,7 +77,7 @@ def protocol_of(message: Message, scope: str) -> Protocol:
 
 
 def read_call(message: Message, scope: str, region: str) -> Call:
-    """Return the call *message* makes of the service *scope* in *region*; raise Fault for none."""
+    """Return the call in *message* to the service *scope* in *region*; raises Fault if invalid."""
     protocol = protocol_of(message, scope)
     models = [model for model in models_of(scope) if speaks(model, protocol)]
     if not models:
@@ -138,9 +139,9 @@ def _read_members(message: Message, model: Any, given: Any) -> dict[str, Any]:
 
 
 def _value(shape: Any, value: Any, where: str = "this request") -> Any:
-    """Return the *value* of JSON or CBOR as botocore has it, by its names and in its types.
+    """Convert the JSON or CBOR *value* to botocore's names and types.
 
-    Raises Fault for members there are not; that a value is of another type `_check_members` says.
+    Raises Fault for unknown members; `_check_members` reports wrong types.
     """
     kind = shape.type_name
     match value:
@@ -172,7 +173,7 @@ def _is_free(shape: Any) -> bool:
 
 
 def moment(value: Any) -> datetime:
-    """Return a time as it stands on the wire, in UTC; raise Fault where it is none."""
+    """Parse a time as written on the wire, in UTC; raises Fault if it is invalid."""
     try:
         return wire.read_time(value)
     except ValueError as error:
@@ -205,7 +206,7 @@ def _read_form(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
 
 
 def _form_members(model: Any, given: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the fields *given* say by the names of the *model*; raises Fault."""
+    """Return the fields *given* by the names of the *model*; raises Fault."""
     from moto.core import parse
 
     ec2 = model.service_model.protocol == "ec2"
@@ -240,7 +241,7 @@ def _target(model: Any) -> str:
 
 
 def _inflated(message: Message) -> bytes:
-    """Return the body, which SDKs compress when it is long; the signature was over that."""
+    """Return the decompressed body; SDKs compress long ones and sign the compressed bytes."""
     if message.headers.get("content-encoding") != "gzip":
         return message.body
     reader = zlib.decompressobj(wbits=31)
@@ -263,7 +264,7 @@ def _body_text(message: Message) -> str:
 
 
 def _read_rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the operation of *message*, of one of the *models*, and its parameters."""
+    """Return the operation of *message*, from one of the *models*, and its parameters."""
     from moto.core import parse
     from moto.core.request import Request
     from moto.core.routing import get_service_router
@@ -300,7 +301,7 @@ def _read_rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
 
 
 def _check_query(written: dict[str, Any], given: Any) -> None:
-    """Refuse what the query holds beside the operation's own parameters, and anything twice."""
+    """Refuse query parameters that the operation does not have, and repeated ones."""
     literal = dict(form_fields(written["url_path"].partition("?")[2]))
     known = {*literal, *written["query_string"], "x-id"}
     for name, values in given.lists():
@@ -313,7 +314,7 @@ def _check_query(written: dict[str, Any], given: Any) -> None:
 
 
 def _unchunked(message: Message) -> bytes:
-    """Return the body, which SDKs cut into chunks where they sign it piece by piece.
+    """Return the body without chunks, which SDKs use to sign it piece by piece.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
     """
@@ -333,7 +334,7 @@ def _unchunked(message: Message) -> bytes:
 
 
 def _check_members(call: Call) -> None:
-    """Raise Fault for a value of another type, and for the first required member left out."""
+    """Raise Fault for a value of the wrong type, and for the first missing required member."""
     # An empty list is sent as nothing in the EC2 protocol; botocore fills in the tokens.
     optional = set(call.model.idempotent_members)
     mistyped, absent = wire.problems(call.model.input_shape, call.params)
@@ -359,7 +360,7 @@ def _check_members(call: Call) -> None:
 
 
 def _check_conflicts(call: Call, shape: Any, value: Any) -> None:
-    """Raise Fault where *value* of *shape* has members that exclude each other."""
+    """Raise Fault if *value* of *shape* has members that exclude each other."""
     match shape.type_name:
         case "structure" if isinstance(value, dict):
             for members in _ONE_OF.get(call.service, ()):
@@ -374,7 +375,7 @@ def _check_conflicts(call: Call, shape: Any, value: Any) -> None:
 
 
 def conflict(call: Call, *names: str) -> Fault:
-    """Return the refusal of members that exclude each other."""
+    """Return the error for members that exclude each other."""
     codes = {"ec2": "InvalidParameterCombination", "sns": "InvalidParameter"}
     said = f"The parameter {names[0]} cannot be used with the parameter {' or '.join(names[1:])}"
     return Fault(codes.get(call.service, "InvalidParameterException"), said)

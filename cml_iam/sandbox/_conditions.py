@@ -1,10 +1,9 @@
-"""What a sandbox can be told to suffer: the pace, the delays and the refusals of the real AWS.
+"""Configurable conditions of a sandbox: the pace, delays and refusals of the real AWS.
 
-A sandbox without any is as quick and as consistent as it can be. docs/sandbox.md has the form of
-the file they come from.
+Without any, a sandbox is as fast and as consistent as possible. docs/sandbox.md describes the file
+format.
 
-EC2's and CloudWatch's request limits, and what befalls calls by the sandbox's conditions.
-
+This module also has EC2's and CloudWatch's request limits, and applies the conditions to calls.
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
 """
@@ -48,11 +47,12 @@ _SERVICES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """How long things take, in seconds of the sandbox's clock.
+    """Durations, in seconds of the sandbox's clock.
 
-    *pending*, *stopping* and *shutting_down* are an instance's; *status_checks* what both checks
-    take after it runs. The rest is eventual consistency: until a *new_instance* is found by who
-    describes it, until a *new_access_key* is known, until a *policy_change* is in force.
+    *pending*, *stopping* and *shutting_down* are an instance's states; *status_checks* is the time
+    both checks take once it runs. The others are eventual consistency: the time until
+    DescribeInstances finds a *new_instance*, until a *new_access_key* is known, until a
+    *policy_change* takes effect.
     https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
     """
 
@@ -67,7 +67,7 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket of *size* tokens that gets *refill* back every second."""
+    """A bucket of *size* tokens, refilled with *refill* tokens per second."""
 
     size: float
     refill: float
@@ -75,7 +75,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """What a call takes from: a token of *requests*, and one of *resources* for each instance."""
+    """The buckets of a call: one token of *requests*, and one of *resources* per instance."""
 
     requests: Bucket
     resources: Bucket | None = None
@@ -83,7 +83,7 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """No capacity for an *instance_type* in a *zone*; both may hold wildcards."""
+    """No capacity for an *instance_type* in a *zone*; both may contain wildcards."""
 
     instance_type: str = "*"
     zone: str = "*"
@@ -91,11 +91,11 @@ class Shortage:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What befalls calls of *operation* (`ec2:RunInstances`, `ec2:*`).
+    """A failure of calls of *operation* (`ec2:RunInstances`, `ec2:*`).
 
-    The first *after* calls are let through, the next *times* are affected, None all of them. With
-    a *code* the call is refused before it does anything. *lost* does it and closes the connection
-    without an answer. *seconds* is how long the answer, or its loss, takes.
+    The first *after* calls succeed, the next *times* are affected; None means all of them. With a
+    *code* the call is refused before it does anything. *lost* executes it and closes the connection
+    without a response. *seconds* delays the response, or its loss.
     """
 
     operation: str
@@ -108,14 +108,14 @@ class Refusal:
     seconds: float = 0.0
 
     def befalls(self, action: str, earlier: int) -> bool:
-        """Say whether this befalls a call of *action* that *earlier* ones came before."""
+        """Return whether this affects a call of *action* after *earlier* ones."""
         late = self.times is not None and earlier >= self.after + self.times
         return fnmatchcase(action, self.operation) and earlier >= self.after and not late
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Everything a sandbox is told to suffer; by default nothing."""
+    """All conditions of a sandbox; by default none."""
 
     throttle: bool = False
     metrics_since_launch: bool = False
@@ -149,7 +149,7 @@ def load_conditions(path: Path) -> Conditions:
 
 
 def parse_conditions(text: str, name: str = "faults") -> Conditions:
-    """Return the conditions the TOML *text* called *name* describes; raises InputError."""
+    """Return the conditions in the TOML *text* called *name*; raises InputError."""
     conditions: Conditions = _Reader(name).read(
         parse_toml(text, name).value, Conditions, "the file"
     )
@@ -158,7 +158,7 @@ def parse_conditions(text: str, name: str = "faults") -> Conditions:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads what the file *name* says."""
+    """Parses the content of the file *name*."""
 
     name: str
 
@@ -167,7 +167,7 @@ class _Reader:
             raise InputError(f"{self.name}: {said}", remedy="see docs/sandbox.md")
 
     def read(self, raw: Any, kind: Any, where: str) -> Any:
-        """Return the *kind* of conditions that the table *raw* has."""
+        """Return the *kind* of conditions in the table *raw*."""
         self.check(isinstance(raw, dict), f"{where} is a table")
         known = {each.name: str(each.type) for each in fields(kind)}
         for key in raw:
@@ -211,7 +211,7 @@ class _Reader:
         return Bucket(float(raw[0]), float(raw[1]))
 
     def _check_refusal(self, refusal: Refusal) -> None:
-        """Refuse what could befall nothing, and what would do nothing."""
+        """Raise for a refusal that matches no call, or that has no effect."""
         service = refusal.operation.partition(":")[0]
         self.check(
             service in _SERVICES and ":" in refusal.operation,
@@ -261,21 +261,21 @@ _PLUMBING: Final = frozenset({"DryRun"})
 
 @dataclass(slots=True)
 class _Level:
-    """How many *tokens* a bucket held at a moment."""
+    """The number of *tokens* in a bucket at a point in time."""
 
     tokens: float
     at: datetime
 
 
 class Throttle:
-    """The buckets of an account; *own* replace those of AWS, by operation."""
+    """The buckets of an account; *own* replace AWS's, by operation."""
 
     def __init__(self, own: Mapping[str, Buckets]) -> None:
         self._own = own
         self._levels: dict[tuple[str, ...], _Level] = {}
 
     def take(self, call: Call, now: datetime) -> None:
-        """Take what *call* costs; raise Fault where a bucket has not as much."""
+        """Take the cost of *call*; raises Fault if a bucket has too few tokens."""
         name, buckets = self._of(call)
         if buckets is None:
             return
@@ -288,7 +288,7 @@ class Throttle:
             raise _refusal(call)
 
     def _of(self, call: Call) -> tuple[str, Buckets | None]:
-        """Return which bucket *call* takes from."""
+        """Return the bucket for *call*."""
         name = call.operation
         if name in self._own:
             return name, self._own[name]
@@ -326,7 +326,7 @@ def _refusal(call: Call) -> Fault:
 
 
 class Suffering:
-    """Counts the calls, and knows which of them the *refusals* befall."""
+    """Counts calls, and decides which ones the *refusals* affect."""
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         self._refusals = refusals
@@ -335,7 +335,7 @@ class Suffering:
     def answer(
         self, action: str, do: Callable[[], Answer], failed: Callable[[Fault], Answer]
     ) -> Answer:
-        """Answer a call of *action* by *do*, or with what befalls it; *failed* writes a fault."""
+        """Answer a call of *action* by *do*, or with its failure; *failed* writes a fault."""
         befalls = self._befalling(action)
         try:
             for each in befalls:
@@ -348,7 +348,7 @@ class Suffering:
         return replace(answer, lost=any(each.lost for each in befalls), seconds=seconds)
 
     def _befalling(self, action: str) -> list[Refusal]:
-        """Return what befalls this call of *action*, and count it."""
+        """Return the refusal that affects this call of *action*, and count the call."""
         found = []
         for number, each in enumerate(self._refusals):
             if fnmatchcase(action, each.operation):

@@ -1,4 +1,4 @@
-"""What EC2 tells of regions and instances: status checks in time, the network by state.
+"""EC2's descriptions of regions and instances: status checks over time, network by state.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceStatus.html
@@ -51,7 +51,7 @@ _EMPTY_ASSOCIATION: Final = re.compile(rb"<association\s*/>|<association>\s*</as
 
 
 def passes(filters: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> bool:
-    """Say whether *values*, by the names of filters, pass all *filters*; raise Fault for others."""
+    """Return whether *values*, by filter name, pass all *filters*; raises Fault for others."""
     for each in filters:
         name = each.get("Name", "")
         if name not in values:
@@ -62,7 +62,7 @@ def passes(filters: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> b
 
 
 def describe_regions(world: World, _: Principal, call: Call) -> Answer:
-    """Answer DescribeRegions: the enabled regions, unless others are named or all are wanted."""
+    """Answer DescribeRegions: the enabled regions, unless others or all are requested."""
     params = call.params
     regions = [_region(world, name) for name in known_regions(world.partition)]
     named = params.get("RegionNames")
@@ -93,7 +93,7 @@ def _region(world: World, name: str) -> dict[str, str]:
 
 
 def check_status(call: Call) -> None:
-    """Raise Fault for more ids than one call takes."""
+    """Raise Fault for more ids than one call accepts."""
     ids = call.params.get("InstanceIds", ())
     if call.operation == "DescribeInstanceStatus" and len(ids) > MOST_IDS:
         said = f"Too many instance ids: {len(ids)}. The maximum is {MOST_IDS}."
@@ -101,7 +101,7 @@ def check_status(call: Call) -> None:
 
 
 def instance_status(world: World, call: Call) -> Answer:
-    """Answer the status of the instances asked about, of the running ones unless all are."""
+    """Answer the status of the requested instances; only running ones unless all are."""
     backend = world.ec2(call.region)
     ids = list(dict.fromkeys(call.params.get("InstanceIds", ())))
     found = backend.get_multi_instances_by_id(ids) if ids else backend.all_instances()
@@ -136,7 +136,7 @@ def _status(instance: Any, status: str) -> dict[str, Any]:
 
 
 def with_shown_addresses(answer: Answer) -> Answer:
-    """Return the *answer* about instances with what EC2 shows of their networks."""
+    """Return the *answer* about instances with the network details that EC2 shows."""
     if not answer.ok or not any(b">%s<" % each.encode() in answer.body for each in _HIDDEN):
         return answer
 
@@ -150,7 +150,7 @@ def with_shown_addresses(answer: Answer) -> Answer:
 
 
 def with_public_names(answer: Answer, region: str) -> Answer:
-    """Return *answer* with the public names of addresses, and no association where there is none.
+    """Return *answer* with public names of addresses, and no association without one.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns.html
     """

@@ -1,4 +1,4 @@
-"""The HTTP server, and the front: authenticate, read, settle, authorize, and only then execute."""
+"""The HTTP server and its front: authenticate, parse, complete, authorize, then execute."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PATIENCE: Final = 60.0
 
 
 class Server(ThreadingHTTPServer):
-    """Answers requests to *world* until `stop`, on the loopback interface; port 0 takes any."""
+    """Answers requests to *world* on the loopback interface until `stop`; port 0: any free one."""
 
     daemon_threads = True
     block_on_close = False
@@ -74,13 +74,13 @@ class Server(ThreadingHTTPServer):
         return respond(self.world, message)
 
     def stop(self) -> None:
-        """Stop answering, and free the port."""
+        """Stop answering, and release the port."""
         self.shutdown()
         self.server_close()
         self._thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent about clients that leave in the middle of a connection."""
+        """Ignore clients that close a connection early."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -126,16 +126,16 @@ class _Handler(BaseHTTPRequestHandler):
         return Message(self.command, self.path, headers, body, self.client_address[0])
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """Return what the Date header says: the time of the sandbox, not of this machine."""
+        """Return the Date header: the sandbox's time, not this machine's."""
         now = self.server.world.now().timestamp()
         return super().date_time_string(int(now if timestamp is None else timestamp))
 
     def version_string(self) -> str:
-        """Return what the Server header says."""
+        """Return the Server header."""
         return "cml-iam-sandbox"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's own
-        """Write nothing: what is of interest is in the answers."""
+        """Write nothing: the responses contain everything of interest."""
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _handle  # noqa: N815
 
@@ -144,7 +144,7 @@ _REQUEST_ID: Final = re.compile(rb"(<[rR]equest(?:Id|ID)>)[^<]*(?=</)")
 
 
 def respond(world: World, message: Message) -> Answer:
-    """Answer *message* as AWS would, under an id of its own."""
+    """Answer *message* as AWS would, with a new request id."""
     answer = _answered(world, message)
     given = str(uuid.uuid4())
     body = _REQUEST_ID.sub(rb"\g<1>" + given.encode(), answer.body, count=1)
@@ -173,7 +173,7 @@ def _answered(world: World, message: Message) -> Answer:
 
 
 def _spoken(message: Message) -> tuple[str, Protocol]:
-    """Return the service a request is meant for and its protocol, for the form of an error."""
+    """Return the service and protocol a request is meant for, to format an error."""
     try:
         scope = read_claim(message).service
     except Unauthenticated:
@@ -200,7 +200,7 @@ def _respond(world: World, message: Message) -> Answer:
 
 
 def _answer(world: World, read: Call, do: Callable[[], Answer]) -> Answer:
-    """Answer what was *read* by *do*, or with what befalls it first."""
+    """Answer the parsed call by *do*, or with the failure that its conditions set."""
     arrive(world)
     if world.throttle is not None:
         world.throttle.take(read, world.now())
@@ -212,7 +212,7 @@ def _answer(world: World, read: Call, do: Callable[[], Answer]) -> Answer:
 
 
 def _done(world: World, principal: Principal, read: Call) -> Answer:
-    """Complete what was *read*, authorize it, and do it."""
+    """Complete the parsed call, authorize it, and execute it."""
     call = complete(world, principal, read)
     note_use(world, principal, call)
     authorize(world, principal, call)
@@ -223,7 +223,7 @@ def _done(world: World, principal: Principal, read: Call) -> Answer:
 
 
 def _execute(world: World, principal: Principal, call: Call) -> Answer:
-    """Do *call*: by ourselves where we have the operation, else by moto."""
+    """Execute *call*: with our implementation if there is one, otherwise with moto."""
     own = OWN.get(call.action)
     answer = own(world, principal, call) if own else None
     if answer is not None:

@@ -40,7 +40,7 @@ _KINDS: Final = {
 
 
 def authorize(world: World, principal: Principal, call: Call) -> None:
-    """Raise Fault, in the service's words, unless *principal* may do *call* as a whole."""
+    """Raise Fault, in the service's wording, unless *principal* may make the whole *call*."""
     _check_session(principal, call)
     if call.action == "sts:AssumeRole" and principal.is_root:
         raise Fault("AccessDenied", "Roles may not be assumed by root accounts.", _DENIED)
@@ -56,7 +56,7 @@ def authorize(world: World, principal: Principal, call: Call) -> None:
 
 
 def _check_session(principal: Principal, call: Call) -> None:
-    """Refuse what credentials of GetSessionToken and GetFederationToken may not call.
+    """Refuse what credentials of GetSessionToken and GetFederationToken cannot call.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
     """
@@ -74,7 +74,7 @@ def _check_session(principal: Principal, call: Call) -> None:
 
 @lru_cache(maxsize=256)
 def compiled(policies: Policies, resource: str | None) -> Authorizer:
-    """Return the authorizer of *policies*, and of a resource's policy where one is asked."""
+    """Return the authorizer of *policies*, and of a resource's policy, if given."""
     limit = policies.boundary
     return compile_policies(
         identity=[load_policy(each.document, each.name) for each in policies.identity],
@@ -85,7 +85,7 @@ def compiled(policies: Policies, resource: str | None) -> Authorizer:
 
 
 def denial(arn: str, decision: Decision) -> str:
-    """Return IAM's sentence for a refusal."""
+    """Return IAM's error message for a refusal."""
     request = decision.request
     said = f"User: {arn} is not authorized to perform: {request.action}"
     if request.resource != "*" or not request.action.startswith("ec2:"):
@@ -120,7 +120,7 @@ def _refusal(world: World, principal: Principal, call: Call, decision: Decision)
 
 
 def _decoded(principal: Principal, decision: Decision) -> dict[str, Any]:
-    """Return what sts:DecodeAuthorizationMessage tells of a refusal.
+    """Return what sts:DecodeAuthorizationMessage reports about a refusal.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html
     """
@@ -157,7 +157,7 @@ def _resource_policy(world: World, call: Call) -> str | None:
 
 
 def trust_policy(world: World, arn: str) -> str:
-    """Return the trust policy of the role *arn*; a role that is not there trusts nobody."""
+    """Return the trust policy of the role *arn*; a missing role trusts nobody."""
     role = world.entity("role", arn)
     if role is not None:
         return str(role.assume_role_policy_document)
@@ -168,7 +168,7 @@ def trust_policy(world: World, arn: str) -> str:
 
 
 def moment(world: World, session: Session | None) -> dict[str, str]:
-    """Return the condition keys of the moment, and of the temporary credentials of *session*.
+    """Return the condition keys of the current time, and of *session*'s temporary credentials.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
@@ -199,9 +199,9 @@ _SID_SAID: Final = (
 
 
 def check_document(text: str, limit: int | None = MANAGED_POLICY_CHARACTERS) -> None:
-    """Raise Fault unless *text* is an identity-based policy the engine understands and IAM takes.
+    """Raise Fault unless *text* is an identity-based policy that engine and IAM accept.
 
-    Identity-based policies name resources and no principals: whom they are attached to is meant.
+    Identity-based policies name resources but no principals: they apply to their holders.
     """
     for statement in _checked(text).statements:
         if statement.principal is not None or statement.not_principal is not None:
@@ -219,7 +219,7 @@ def check_document(text: str, limit: int | None = MANAGED_POLICY_CHARACTERS) -> 
 
 
 def check_trust(text: str) -> None:
-    """Raise Fault unless *text* is a trust policy IAM takes: principals, and no resources."""
+    """Raise Fault unless *text* is a trust policy that IAM accepts: principals, no resources."""
     for statement in _checked(text).statements:
         if statement.principal is None and statement.not_principal is None:
             raise _malformed("Missing required field Principal")

@@ -1,4 +1,4 @@
-"""What IAM tells: all of an account, its credential report, simulations, and who used what when.
+"""IAM's reports: account details, the credential report, simulations, last-accessed data.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html
@@ -52,7 +52,7 @@ _REPORT: Final = (
 
 
 def account_details(world: World, _: Principal, call: Call) -> Answer:
-    """Answer GetAccountAuthorizationDetails, a page of everything after the other."""
+    """Answer GetAccountAuthorizationDetails, page by page."""
     policies = world.entities("policy")
     kinds = {
         "User": ("UserDetailList", world.entities("user")),
@@ -77,7 +77,7 @@ def account_details(world: World, _: Principal, call: Call) -> Answer:
 
 
 def list_entities_for_policy(world: World, _: Principal, call: Call) -> Answer:
-    """Answer who holds a policy: as a permissions policy, as a boundary, or either way."""
+    """Answer who holds a policy: as permissions policy, as boundary, or either."""
     arn, usage = call.params["PolicyArn"], call.params.get("PolicyUsageFilter")
     path, kind = call.params.get("PathPrefix", "/"), call.params.get("EntityFilter")
     if arn not in world.iam.managed_policies:
@@ -98,7 +98,7 @@ def list_entities_for_policy(world: World, _: Principal, call: Call) -> Answer:
 
 
 def credential_report(world: World, _: Principal, call: Call) -> Answer:
-    """Answer GetCredentialReport: the root and every user, and when their keys were used."""
+    """Answer GetCredentialReport: the root and every user, and the last use of their keys."""
     if not world.iam.report_generated():
         said = "No report exists. Call GenerateCredentialReport first."
         raise Fault("ReportNotPresent", said, 410)
@@ -212,7 +212,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed-a
 
 
 def note_use(world: World, principal: Principal, call: Call) -> None:
-    """Remember that *principal* tried *call* just now; the root's actions are not kept track of."""
+    """Record that *principal* tried *call* now; the root's actions are not tracked."""
     from moto.iam.models import AccessKeyLastUsed
 
     used = (world.now().replace(tzinfo=None), call.service, call.region)
@@ -229,7 +229,7 @@ def note_use(world: World, principal: Principal, call: Call) -> None:
 
 
 def generate_details(world: World, _: Principal, call: Call) -> Answer:
-    """Answer GenerateServiceLastAccessedDetails: the job is done at once."""
+    """Answer GenerateServiceLastAccessedDetails; the job is done immediately."""
     arn = call.params["Arn"]
     if find_source(world, arn) is None:
         raise Fault("NoSuchEntity", f"ARN {arn} cannot be found.", 404)
@@ -302,7 +302,7 @@ def _action(arn: str, action: str, seen: tuple[datetime, str] | None) -> dict[st
 
 
 def _granted(world: World, arn: str) -> dict[str, set[str]]:
-    """Return the actions that policies of the principal name in an Allow, by service."""
+    """Return the actions named in the Allows of the principal's policies, by service."""
     source = find_source(world, arn)
     granted: dict[str, set[str]] = {}
     for policy in source.policies if source else ():

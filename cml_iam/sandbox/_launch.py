@@ -1,4 +1,4 @@
-"""What a RunInstances call means: every value it leaves to EC2 is settled before it is judged."""
+"""The meaning of a RunInstances call: every default is filled in before authorization."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _INSTANCE_LEVEL: Final = {
 
 
 def settle(world: World, call: Call) -> Call:
-    """Return *call* with what EC2 would choose: subnet, security group, type, count, template.
+    """Return *call* with EC2's choices filled in: subnet, security group, type, count, template.
 
-    The template's contents become the call's own, so that they are judged like them.
+    The template's contents become the call's own, so that they are authorized like them.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/use-launch-templates-to-control-launching-instances.html
     """
     call = _with_template(world, call)
@@ -61,7 +61,7 @@ def settle(world: World, call: Call) -> Call:
 
 
 def launches(world: World, call: Call) -> tuple[Launch, ...]:
-    """Return what the settled *call* launches: one Launch for each volume, otherwise alike."""
+    """Return what the completed *call* launches: one Launch per volume, otherwise equal."""
     params = call.params
     placement = params.get("Placement", {})
     subnet, network = network_of(world, call)
@@ -95,7 +95,7 @@ def launches(world: World, call: Call) -> tuple[Launch, ...]:
 
 
 def image(world: World, region: str, image_id: str) -> Image:
-    """Return the image as IAM sees it; an unknown one belongs to nobody."""
+    """Return the image as IAM sees it; an unknown one has no owner."""
     found = world.ec2(region).amis.get(image_id)
     if found is None:
         return Image(image_id, "")
@@ -145,7 +145,7 @@ def _subnet(world: World, call: Call) -> Any:
 
 
 def network_of(world: World, call: Call) -> tuple[Any, dict[str, Any]]:
-    """Return the subnet, and the first network interface the call asks for, if any."""
+    """Return the subnet, and the first network interface that the call requests, if any."""
     interfaces = call.params.get("NetworkInterfaces") or [{}]
     if len(interfaces) > 1:
         raise Fault("UnsupportedOperation", "The sandbox launches with one network interface.")
@@ -189,7 +189,7 @@ def profile_and_role(world: World, call: Call) -> tuple[str, str]:
 
 
 def specified_tags(call: Call) -> dict[str, dict[str, str]]:
-    """Return the tags that *call* gives what it makes, by the kind of resource."""
+    """Return the tags that *call* sets on new resources, by kind of resource."""
     found: dict[str, dict[str, str]] = {}
     for each in call.params.get("TagSpecifications", ()):
         tags = {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", ())}

@@ -1,4 +1,4 @@
-"""CloudWatch's metrics: its limits, and its answers in no order, in periods and in pages.
+"""CloudWatch's metrics: its limits, and its unordered, periodic, paged responses.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
@@ -50,7 +50,7 @@ _STATISTICS: Final = ("Average", "Minimum", "Maximum", "Sum", "SampleCount")
 
 
 def check_cloudwatch(call: Call) -> None:
-    """Raise Fault for the values CloudWatch refuses."""
+    """Raise Fault for values that CloudWatch refuses."""
     match call.operation:
         case "PutMetricData" if call.params["Namespace"].startswith("AWS/"):
             said = f"The value {call.params['Namespace']} for parameter Namespace is invalid."
@@ -64,7 +64,7 @@ def check_cloudwatch(call: Call) -> None:
 def perform_cloudwatch(
     world: World, _: Principal, call: Call, execute: Callable[[Call], Answer]
 ) -> Answer:
-    """Do the authorized *call*, by *execute* unless it asks for metrics."""
+    """Execute the authorized *call*, by *execute* unless it asks for metrics."""
     match call.operation:
         case "GetMetricStatistics":
             return _get_metric_statistics(world, call)
@@ -146,7 +146,7 @@ def _seconds(params: Mapping[str, Any], code: str) -> float:
 
 
 def _get_metric_statistics(world: World, call: Call) -> Answer:
-    """Answer the points in no order of time, as CloudWatch does."""
+    """Answer the points without order, as CloudWatch does."""
     params = call.params
     plain = tuple(params.get("Statistics", ()))
     extended = tuple(params.get("ExtendedStatistics", ()))
@@ -203,7 +203,7 @@ def _result(
 
 
 def _list_metrics(world: World, call: Call) -> Answer:
-    """Answer a page of the metrics; a dimension without a value stands for every value."""
+    """Answer a page of the metrics; a dimension without a value matches every value."""
     wanted = [(each["Name"], each.get("Value")) for each in call.params.get("Dimensions", ())]
     found = []
     for each in metrics_of(world, call.region):
@@ -250,7 +250,7 @@ def _periods(
 
 
 def _is_kept(age: timedelta, seconds: int) -> bool:
-    """Say whether CloudWatch still has points of *seconds* that are of this *age*."""
+    """Return whether CloudWatch still has points of *seconds* at this *age*."""
     fine = all(seconds % least == 0 for limit, least in _KEPT if age > limit)
     return fine and age <= _LONGEST_KEPT
 

@@ -1,4 +1,4 @@
-"""Moto: started once, asked only by us, its answers cleaned; the one file that knows its server."""
+"""Moto: started once, called only by us, its responses cleaned; only this file knows its server."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Moto:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: moto's backends are global to the process."""
+        """Delete everything: moto's backends are global to the process."""
         from moto.core.base_backend import BackendDict
         from moto.core.model_instances import reset_model_data
 
@@ -81,7 +81,7 @@ class Moto:
         reset_model_data()
 
     def close(self) -> None:
-        """Forget everything and restore the environment."""
+        """Delete everything and restore the environment."""
         self.reset()
         for name, value in self._before.items():
             _set_variable(name, value)
@@ -95,7 +95,7 @@ class Moto:
         return frozenset(_backends(service)[self.account].regions)
 
     def execute(self, call: Call, access_key_id: str) -> Answer:
-        """Have moto do *call*, written anew from its parameters."""
+        """Let moto execute *call*, as a new request from its parameters."""
         spoken = "json" if call.protocol == "cbor" else call.protocol
         written = wire.write_request(call.model, spoken, call.params)
         path, _, literal = written["url_path"].partition("?")
@@ -141,7 +141,7 @@ class Moto:
 
 
 def _close_files(backend: Any) -> None:
-    """Close what moto's S3 holds open: a temporary file for every object."""
+    """Close what moto's S3 keeps open: a temporary file per object."""
     for accounts in backend.values():
         for each in accounts.values():
             each.reset()
@@ -166,14 +166,14 @@ _KEPT: Final = frozenset(
 
 
 def model_faults() -> tuple[type[Exception], ...]:
-    """Return the errors that moto's models raise, with a code and a message of AWS."""
+    """Return the errors that moto's models raise with AWS's code and message."""
     from moto.core.exceptions import ServiceException
 
     return (ServiceException,)
 
 
 def model_fault(error: Any) -> Fault:
-    """Return the answer for an error of moto's models."""
+    """Return the response for an error of moto's models."""
     missing = error.code == "NoSuchEntity"
     return Fault(error.code, str(error.message), 404 if missing else 400)
 

@@ -1,4 +1,4 @@
-"""Who calls: the account's root, a user, or a session; with the policies that apply."""
+"""The caller: the account's root, a user, or a session, with the policies that apply."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EVERYTHING: Final = _NOTHING.replace("Deny", "Allow")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller; *name* is a user's name, *session* set for temporary credentials."""
+    """An authenticated caller; *name* is a user's, *session* is set for temporary credentials."""
 
     arn: str
     user_id: str
@@ -42,17 +42,17 @@ class Principal:
 
     @property
     def is_root(self) -> bool:
-        """Whether this is the account's root, whom no identity-based policy limits."""
+        """Whether this is the account's root user, whom no identity-based policy limits."""
         return Arn.parse(self.arn).resource == "root"
 
     @property
     def caller(self) -> Caller:
-        """The caller as the authorizations know it."""
+        """The caller as used in authorizations."""
         return Caller(self.arn, self.user_id, self.source_ip, self.tags)
 
 
 def authenticate(world: World, message: Message, claim: Claim | None = None) -> Principal:
-    """Return who sent *message*; raise Unauthenticated if that is not proved."""
+    """Return the sender of *message*; raises Unauthenticated if it is not proved."""
     claim = claim or read_claim(message)
     principal, secret = _holder(world, claim, message.source_ip)
     verify(message, claim, secret, world.now())
@@ -63,7 +63,7 @@ def authenticate(world: World, message: Message, claim: Claim | None = None) -> 
 
 
 def policies_of(world: World, principal: Principal) -> Policies:
-    """Return every policy that is in force for *principal* now; the root has none."""
+    """Return every policy now in force for *principal*; the root has none."""
     if principal.is_root:
         return Policies()
     if principal.role is None and principal.name is None:
@@ -79,7 +79,7 @@ def policies_of(world: World, principal: Principal) -> Policies:
 
 
 def note_policies(world: World) -> None:
-    """Note what applies to every user and role from now on, where changes take time."""
+    """Record what applies to every user and role from now on, if changes take time."""
     if not world.conditions.seconds.policy_change:
         return
     applied = {user.arn: user_policies(world, user.name) for user in world.iam.users.values()}
@@ -91,7 +91,7 @@ def note_policies(world: World) -> None:
 
 
 def _policies_then(world: World, principal: Principal) -> Policies:
-    """Return what applied to *principal* as long ago as a change takes; nothing before it was."""
+    """Return what applied to *principal* before the latest changes took effect."""
     if principal.role is not None:
         arn = find_role(world, principal.role).arn
     else:
@@ -123,13 +123,13 @@ def role_policies(world: World, name: str) -> Policies:
 
 
 def boundary_arn(entity: Any) -> str | None:
-    """Return the ARN of the permissions boundary of moto's *entity*; moto's users know of none."""
+    """Return the ARN of the permissions boundary of moto's *entity*; moto's users lack one."""
     held = getattr(entity, "permissions_boundary", None)
     return held["PermissionsBoundaryArn"] if held else None
 
 
 def boundary(world: World, arn: str | None) -> AttachedPolicy | None:
-    """Return the permissions boundary *arn*; one that is not there allows nothing."""
+    """Return the permissions boundary *arn*; a missing one allows nothing."""
     if not arn:
         return None
     policy = world.iam.managed_policies.get(arn)
@@ -144,7 +144,7 @@ def default_document(policy: Any) -> str:
 
 
 def find_role(world: World, name: str) -> Any:
-    """Return moto's role *name*; a session outlives its role, but may then do nothing."""
+    """Return moto's role *name*; a session outlives its role, but can then do nothing."""
     role = world.entity("role", name)
     if role is None:
         raise Fault("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
@@ -152,7 +152,7 @@ def find_role(world: World, name: str) -> Any:
 
 
 def tags_of(entity: Any) -> dict[str, str]:
-    """Return the tags of moto's *entity* of IAM; None has none."""
+    """Return the tags of moto's IAM *entity*; None has none."""
     held = entity.get_tags() if hasattr(entity, "get_tags") else getattr(entity, "tags", None)
     return {each["Key"]: each.get("Value", "") for each in held or ()}
 
@@ -170,7 +170,7 @@ def _own_policies(owner: Any) -> tuple[AttachedPolicy, ...]:
 
 
 def is_aws(policy: Any) -> bool:
-    """Say whether moto's *policy* is one that AWS manages, whose name is nobody else's matter."""
+    """Return whether moto's *policy* is AWS managed; others may have the same name."""
     return ":iam::aws:" in policy.arn
 
 
@@ -179,7 +179,7 @@ def _type(policy: Any) -> Literal["aws-managed", "user-managed"]:
 
 
 def _holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secret]:
-    """Return the holder of the access key, and its secret; raise for unknown and inactive keys."""
+    """Return the holder of the access key, and its secret; raises for unknown and inactive keys."""
     key_id = claim.access_key_id
     if claim.token is not None and not key_id.startswith(_TEMPORARY):
         raise Unauthenticated("token")
@@ -233,7 +233,7 @@ def _session_holder(world: World, claim: Claim, source_ip: str) -> tuple[Princip
 
 
 def _federated(holder: Principal, session: Session) -> Principal:
-    """Return the federated user of *session*, if it is one of those, else its *holder*."""
+    """Return the federated user of *session*, if it has one, otherwise its *holder*."""
     if not session.federated:
         return holder
     return replace(holder, arn=session.arn, user_id=session.federated, tags=session.tags)

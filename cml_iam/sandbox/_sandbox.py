@@ -49,19 +49,19 @@ class Sandbox:
 
     @property
     def region(self) -> str:
-        """The region its environment names; the others work too."""
+        """The region in its environment; other regions work too."""
         return self._world.region
 
     @property
     def root(self) -> AccessKey:
-        """The access key of the account's root: random, and of no use elsewhere."""
+        """The access key of the account's root: random, and useless elsewhere."""
         return self._world.root
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that point AWS's SDKs and command line here, as the root.
+        """Return the variables that point AWS's SDKs and CLI here, as the root.
 
-        The root's secret is in the clear in them. Variables that would win over these, such as
-        AWS_PROFILE and AWS_ENDPOINT_URL_EC2, are not among them: see `foreign_variable`.
+        They contain the root's secret in plain text. Variables that would override these, such as
+        AWS_PROFILE and AWS_ENDPOINT_URL_EC2, are not included: see `foreign_variable`.
         """
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
@@ -72,7 +72,7 @@ class Sandbox:
         }
 
     def web_identity_token(self, issuer: str, subject: str, audience: str = AUDIENCE) -> str:
-        """Return a token by which *subject* may assume a role that trusts the provider *issuer*.
+        """Return a token with which *subject* may assume a role that trusts *issuer*.
 
         *issuer* is the URL of an OpenID Connect provider in IAM; a Kubernetes service account is
         the subject `system:serviceaccount:NAMESPACE:NAME`.
@@ -89,7 +89,7 @@ class Sandbox:
         name: str = "",
         public: bool = False,
     ) -> None:
-        """Make an image that can be launched; *owner* is this account by default."""
+        """Create an image that can be launched; by default this account is the *owner*."""
         where = region or self.region
         if where not in self._world.regions:
             raise InputError(f"no region `{where}` in the partition `{self._world.partition}`")
@@ -97,7 +97,7 @@ class Sandbox:
             register_image(self._world, image_id, where, owner or self.account, name, public=public)
 
     def stop(self) -> None:
-        """Stop answering and forget everything; a second time does nothing."""
+        """Stop answering and delete everything; repeated calls do nothing."""
         if self._server is not None:
             self._server.stop()
             self._server = None
@@ -129,16 +129,16 @@ def start_sandbox(
     conditions: Conditions | None = None,
     clock: Callable[[], datetime] = system_clock,
 ) -> Sandbox:
-    """Start an embedded AWS on the loopback interface, empty but for a few images.
+    """Start an embedded AWS on the loopback interface, empty except for a few images.
 
-    It has one *account*; *region* is what its environment names, and sets the partition. *port* 0
-    takes a free one. *simulate_shape* is the shape of the Simulate* answers: "new" as of
-    2026-07-30, or "old". An instance shows that it is pending, stopping or shutting down for
-    *describes_until_arrived* DescribeInstances. *conditions* are the delays, limits and refusals
-    of the real AWS it suffers: none by default, `AS_AWS` those of AWS. *clock* tells the time.
+    It has one *account*; *region* is the one in its environment, and determines the partition.
+    *port* 0 picks a free one. *simulate_shape* is the shape of Simulate* responses: "new" as of
+    2026-07-30, or "old". An instance stays pending, stopping or shutting down for
+    *describes_until_arrived* DescribeInstances calls. *conditions* are delays, limits and refusals
+    of the real AWS: none by default, `AS_AWS` for AWS's own. *clock* returns the time.
 
-    Raises MissingExtraError without moto, RefusedError if this process already runs one, and
-    InputError for an account, a region or a port that cannot be.
+    Raises MissingExtraError without moto, RefusedError if this process already runs a sandbox, and
+    InputError for an invalid account, region or port.
     """
     if not re.fullmatch(r"\d{12}", account):
         raise InputError(f"an account id has 12 digits: `{account}`")
@@ -173,7 +173,7 @@ def start_sandbox(
 
 
 def foreign_variable(name: str) -> bool:
-    """Say whether the environment variable *name* would lead a command past the sandbox."""
+    """Return whether the environment variable *name* would direct a command past the sandbox."""
     return name in _FOREIGN or name.startswith("AWS_ENDPOINT_URL_")
 
 
@@ -207,7 +207,7 @@ _PASSED_ON: Final = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
 def command_environment(sandbox: Sandbox, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment *given* pointed at *sandbox*, without what would lead past it."""
+    """Return the environment *given* pointed at *sandbox*, without overriding variables."""
     kept = {name: value for name, value in given.items() if not foreign_variable(name)}
     nowhere = {
         # The user's own files may name profiles, endpoints and credentials.
@@ -219,10 +219,10 @@ def command_environment(sandbox: Sandbox, given: Mapping[str, str]) -> dict[str,
 
 
 def run_command(sandbox: Sandbox, command: Sequence[str]) -> int:
-    """Run *command* in *sandbox*; return its exit code as a shell would give it.
+    """Run *command* in *sandbox*; return its exit code like a shell.
 
-    Signals are passed on. A command that does not exist gives 127, one that cannot be executed
-    126, one that a signal ended 128 and the signal's number.
+    Signals are passed on. A command that does not exist returns 127, one that cannot be executed
+    126, and one ended by a signal 128 plus the signal's number.
     """
     environment = command_environment(sandbox, os.environ)
     try:
@@ -238,7 +238,7 @@ def run_command(sandbox: Sandbox, command: Sequence[str]) -> int:
 
 @contextmanager
 def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Pass signals on to *process*; an interrupt the terminal has sent it already."""
+    """Pass signals on to *process*, except interrupts, which the terminal has sent it already."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -257,4 +257,4 @@ def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _leave_to_the_terminal(number: int, _: Any) -> None:
-    """Do nothing: the command is in our process group and decides what an interrupt means."""
+    """Do nothing: the command is in our process group and handles the interrupt."""

@@ -1,10 +1,9 @@
-"""The samples of a metric: those put there, and the measurements of running instances.
+"""The samples of a metric: those put there, and measurements of running instances.
 
 Moto has no measurements. Ours are deterministic: a value depends on the instance, the metric and
-the moment. A running instance has them for the whole window asked for, as if it had been running
-all along, so that a worker a few seconds old can be read; with `metrics_since_launch` only from its
-launch on. One that does not run has none.
-
+the time. A running instance has values for the whole requested window, as if it had been running
+all along, so that a new worker has readings; with `metrics_since_launch` only from its launch on.
+An instance that is not running has none.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
 """
 
@@ -29,7 +28,7 @@ Dimensions = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric under exactly these dimensions."""
+    """A metric with exactly these dimensions."""
 
     namespace: str
     name: str
@@ -37,14 +36,14 @@ class Metric:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Metric:
-        """Return the metric that parameters of CloudWatch's API name."""
+        """Return the metric named by parameters of CloudWatch's API."""
         pairs = ((each["Name"], each["Value"]) for each in given.get("Dimensions") or ())
         return cls(given["Namespace"], given["MetricName"], frozenset(pairs))
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value, or several summed up."""
+    """One value, or several aggregated."""
 
     at: datetime
     minimum: float
@@ -56,7 +55,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """Around which *mean* a measurement swings, how far, and how far apart instances are."""
+    """The *mean* of a measurement, its amplitude, and the spread between instances."""
 
     mean: float
     apart: float
@@ -84,7 +83,7 @@ _MEASURED: Final[Mapping[tuple[str, str], _Measured]] = {
 def samples(
     world: World, region: str, metric: Metric, start: datetime, end: datetime
 ) -> list[Sample]:
-    """Return the samples of *metric* from *start* to before *end*, both UTC without a zone."""
+    """Return the samples of *metric* from *start* to before *end*, both naive UTC."""
     found = [each for each in _stored(world, region, metric) if start <= each.at < end]
     measured = _MEASURED.get((metric.namespace, metric.name))
     instance = _instance(world, region, metric) if measured else None
@@ -100,7 +99,7 @@ def samples(
 
 
 def metrics_of(world: World, region: str) -> Iterator[Metric]:
-    """Yield every metric there is in *region*: those of running instances, and those put there."""
+    """Yield every metric in *region*: those of running instances, and those put there."""
     for instance in world.ec2(region).all_instances():
         if instance.state == "running":
             for namespace, name in _MEASURED:
@@ -116,7 +115,7 @@ def metrics_of(world: World, region: str) -> Iterator[Metric]:
 
 
 def rounded(moment: datetime, step: timedelta) -> datetime:
-    """Return *moment* rounded down to a multiple of *step*, at least to the minute."""
+    """Return *moment* rounded down to a multiple of *step*, at least a minute."""
     whole = max(step, timedelta(seconds=60)) if step.total_seconds() >= 60 else step
     seconds = whole.total_seconds()
     epoch = moment.replace(tzinfo=UTC).timestamp()
@@ -124,7 +123,7 @@ def rounded(moment: datetime, step: timedelta) -> datetime:
 
 
 def number_of(text: str) -> int:
-    """Return a number that is the same for *text* in every run."""
+    """Return a number that is equal for equal *text* in every run."""
     return int.from_bytes(sha256(text.encode()).digest()[:4], "big")
 
 
@@ -146,7 +145,7 @@ def _metric_of(datum: Any) -> Metric:
 
 
 def _instance(world: World, region: str, metric: Metric) -> Any:
-    """Return the instance the dimensions name, if they are exactly those of its metric."""
+    """Return the instance that the dimensions name, if they are exactly its metric's."""
     named = dict(metric.dimensions).get("InstanceId", "")
     found = world.ec2(region).get_instance_by_id(named)
     if found is None or not _measures(world, metric.namespace, found):
@@ -157,7 +156,7 @@ def _instance(world: World, region: str, metric: Metric) -> Any:
 
 
 def _measures(world: World, namespace: str, instance: Any) -> bool:
-    """Say whether *instance* has metrics of *namespace*: an agent needs a role to send its own.
+    """Return whether *instance* has metrics of *namespace*: an agent needs a role to send its own.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/create-iam-roles-for-cloudwatch-agent.html
     """

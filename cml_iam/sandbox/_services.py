@@ -1,4 +1,4 @@
-"""The services by their models: which one a signature is for, and what IAM calls its operations.
+"""The services by their models: which one a signature names, and IAM's names of operations.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
 """
@@ -59,7 +59,7 @@ _S3_SUBJECTS: Final = {
 
 @cache
 def models_of(scope: str) -> tuple[Any, ...]:
-    """Return botocore's models of the service that is called *scope* in a signature."""
+    """Return botocore's models of the service with the signature name *scope*."""
     names = dict.fromkeys((scope, *backends_of(scope), *_MODELS.get(scope, ())))
     models = (_model(name) for name in names if _SCOPE.fullmatch(scope))
     return tuple(model for model in models if model is not None and model.signing_name == scope)
@@ -67,7 +67,7 @@ def models_of(scope: str) -> tuple[Any, ...]:
 
 @cache
 def backends_of(scope: str) -> tuple[str, ...]:
-    """Return what moto calls the services that answer where a service called *scope* does."""
+    """Return moto's names of the services behind the signature name *scope*."""
     from moto.backend_index import backend_url_patterns
 
     hosts = (f"http://{scope}.us-east-1.amazonaws.com", f"http://{scope}.amazonaws.com")
@@ -95,13 +95,13 @@ def operation_model(service: str, operation: str) -> Any:
 
 
 def speaks(model: Any, protocol: Protocol) -> bool:
-    """Say whether the service of *model* understands *protocol*."""
+    """Return whether the service of *model* supports *protocol*."""
     named = _WIRE.get(protocol, protocol)
     return named in (model.metadata.get("protocols") or (model.metadata["protocol"],))
 
 
 def prefix_of(scope: str) -> str:
-    """Return IAM's prefix for the service that is called *scope* in a signature."""
+    """Return IAM's prefix for the service with the signature name *scope*."""
     return _PREFIXES.get(scope, scope)
 
 
@@ -128,7 +128,7 @@ def is_s3_action(action: str) -> bool:
 
 
 def resource_types(service: str, operation: str) -> dict[str, bool]:
-    """Return the resource types of an action and whether each is required; none if unknown."""
+    """Return the resource types of an action and whether each is required; empty if unknown."""
     known = facts.service(service)
     action = known.action(operation) if known is not None else None
     targets = action.targets if action is not None else ()

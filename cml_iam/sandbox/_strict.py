@@ -1,6 +1,6 @@
-"""The steps around authorization, by service: complete, check, settle, perform.
+"""The steps around authorization, by service: complete, check, execute.
 
-A trail that could not deliver anything is refused, as CloudTrail does.
+A trail that cannot deliver is refused, as CloudTrail does.
 https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html
 """
 
@@ -56,7 +56,7 @@ _CHECKED: Final = frozenset({"cloudtrail:CreateTrail", "cloudtrail:UpdateTrail"}
 
 
 def check_trail(world: World, call: Call) -> None:
-    """Raise Fault where *call* makes a trail whose bucket, log group or role is closed to it."""
+    """Raise Fault if *call* creates a trail that cannot use its bucket, log group or role."""
     if call.action not in _CHECKED:
         return
     name = str(call.params.get("Name", "")).rpartition("/")[2]
@@ -110,9 +110,9 @@ def _allowed(policy: Any, *asked: Request) -> bool:
 
 
 def complete(world: World, principal: Principal, call: Call) -> Call:
-    """Return *call* with every value settled that the service chooses for the caller.
+    """Return *call* with every value filled in that the service chooses for the caller.
 
-    Raises Fault for values no service takes, whoever gives them.
+    Raises Fault for values that no service accepts from anyone.
     """
     match call.service:
         case "ec2":
@@ -129,7 +129,7 @@ def complete(world: World, principal: Principal, call: Call) -> Call:
 def perform(
     world: World, principal: Principal, call: Call, execute: Callable[[Call], Answer]
 ) -> Answer:
-    """Do the authorized *call*; *execute* does it as it stands."""
+    """Execute the authorized *call*; *execute* does it without extras."""
     match call.service:
         case "ec2":
             return perform_ec2(world, principal, call, execute)

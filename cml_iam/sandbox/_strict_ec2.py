@@ -1,4 +1,4 @@
-"""Where moto's EC2 is lenient and a caller's fault would pass unseen, this one is strict.
+"""EC2 checks that moto omits, so that a caller's errors do not go unnoticed.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """
@@ -75,7 +75,7 @@ _STOPPED_ONLY: Final = ("InstanceType", "UserData", "EbsOptimized", "Kernel", "R
 
 
 def check_ec2(call: Call) -> None:
-    """Raise Fault for what EC2 refuses before it looks at anything: the form of the values."""
+    """Raise Fault for malformed values, which EC2 refuses before anything else."""
     params = call.params
     for name, (code, prefix) in _MALFORMED.items():
         for each in _as_list(params.get(name, ())):
@@ -98,7 +98,7 @@ def check_ec2(call: Call) -> None:
 def perform_ec2(
     world: World, _: Principal, call: Call, execute: Callable[[Call], Answer]
 ) -> Answer:
-    """Do the authorized *call* by *execute*, with what moto leaves out before and after."""
+    """Execute the authorized *call* by *execute*, with what moto omits before and after."""
     if call.operation == "RunInstances":
         return _run(world, call, execute)
     if call.operation in _LOOKS:
@@ -111,7 +111,7 @@ def perform_ec2(
 
 
 def _perform(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
-    """Do *call* upon the instances that are seen."""
+    """Execute *call* on the visible instances."""
     match call.operation:
         case "CreateTags" | "DeleteTags":
             _check_there(world, call, call.params.get("Resources", ()))
@@ -164,7 +164,7 @@ def _run(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
 
 
 def _with_template_tags(call: Call, asked: Call) -> Call:
-    """Return *asked* with the tags by which EC2 marks what a launch template launched.
+    """Return *asked* with the tags that EC2 sets on launches from a launch template.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html
     """
@@ -189,7 +189,7 @@ def _is_persistent(call: Call) -> bool:
 
 
 def _check_launch(world: World, call: Call) -> None:
-    """Raise Fault for whatever the launch names and the region has not."""
+    """Raise Fault for anything the launch names that the region lacks."""
     params = call.params
     if not 1 <= params["MinCount"] <= params["MaxCount"]:
         raise Fault("InvalidParameterValue", "MinCount has to be 1 to MaxCount")
@@ -208,7 +208,7 @@ def _check_launch(world: World, call: Call) -> None:
 
 
 def _check_placed(world: World, call: Call) -> None:
-    """Raise Fault for an address that the subnet has not, and where there is no capacity."""
+    """Raise Fault for an address outside the subnet, and for missing capacity."""
     subnet, network = network_of(world, call)
     address = call.params.get("PrivateIpAddress", network.get("PrivateIpAddress"))
     if address is not None and subnet is not None:
@@ -233,7 +233,7 @@ def _hibernates(call: Call) -> bool:
 
 
 def _check_hibernates(call: Call) -> None:
-    """Raise Fault for a launch that cannot hibernate: bare metal, or a disk in the clear.
+    """Raise Fault for a launch that cannot hibernate: bare metal, or an unencrypted disk.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
     """
@@ -248,7 +248,7 @@ def _check_hibernates(call: Call) -> None:
 
 
 def _check_hibernation(world: World, call: Call) -> None:
-    """Raise Fault where an instance to hibernate was not launched so."""
+    """Raise Fault for hibernating an instance that was not launched for it."""
     for each in call.params.get("InstanceIds", ()):
         found = world.ec2(call.region).get_instance_by_id(each)
         if found is not None and not (found.hibernation_options or {}).get("Configured"):
@@ -257,7 +257,7 @@ def _check_hibernation(world: World, call: Call) -> None:
 
 
 def _described(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
-    """Describe the instances: by id in one answer, and by the filters that moto lacks too."""
+    """Describe the instances: by id in one response, and by filters that moto lacks."""
     backend = world.ec2(call.region)
     ids = frozenset(call.params.get("InstanceIds", ()))
     if ids:
@@ -279,7 +279,7 @@ def _described(world: World, call: Call, execute: Callable[[Call], Answer]) -> A
 
 
 def _check_attribute(world: World, call: Call) -> None:
-    """Raise Fault for an attribute that only a stopped instance can change."""
+    """Raise Fault for an attribute that can only change on a stopped instance."""
     found = world.ec2(call.region).get_instance_by_id(call.params.get("InstanceId", ""))
     named = call.params.get("Attribute", "")
     changed = [n for n in _STOPPED_ONLY if n in call.params or named.lower() == n.lower()]
@@ -289,7 +289,7 @@ def _check_attribute(world: World, call: Call) -> None:
 
 
 def _monitor(world: World, call: Call) -> Answer:
-    """Switch detailed monitoring on or off; moto has neither."""
+    """Switch detailed monitoring on or off, which moto cannot."""
     backend = world.ec2(call.region)
     found = backend.get_multi_instances_by_id(call.params.get("InstanceIds", ()))
     on = call.operation == "MonitorInstances"
@@ -304,7 +304,7 @@ def _monitor(world: World, call: Call) -> Answer:
 
 
 def offered(instance_type: str, region: str) -> bool:
-    """Say whether *region* has *instance_type*."""
+    """Return whether *region* has *instance_type*."""
     from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 
     offers = INSTANCE_TYPE_OFFERINGS["region"].get(region, ())
@@ -312,7 +312,7 @@ def offered(instance_type: str, region: str) -> bool:
 
 
 def _check_there(world: World, call: Call, ids: Iterable[str]) -> None:
-    """Raise Fault unless what the *ids* name is there."""
+    """Raise Fault unless the resources with *ids* exist."""
     for each in ids:
         known, code, name = _THERE.get(each.split("-")[0], (None, "", ""))
         if known is not None and each not in known(world.ec2(call.region)):
@@ -320,7 +320,7 @@ def _check_there(world: World, call: Call, ids: Iterable[str]) -> None:
 
 
 def _wipe(world: World, call: Call) -> Answer:
-    """Delete all of the user's tags: what DeleteTags without Tags means."""
+    """Delete all tags set by users, as DeleteTags without Tags does."""
     backend = world.ec2(call.region)
     for each in call.params.get("Resources", ()):
         kept = {k: v for k, v in backend.tags.get(each, {}).items() if k.startswith("aws:")}

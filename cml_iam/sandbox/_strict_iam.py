@@ -1,4 +1,4 @@
-"""Where moto's IAM is lenient and a caller's fault would pass unseen, this one is strict.
+"""IAM checks that moto omits, so that a caller's errors do not go unnoticed.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
@@ -52,7 +52,7 @@ _KINDS: Final = {
 
 
 def complete_iam(principal: Principal, call: Call) -> Call:
-    """Return *call* with the caller's own name where it may be left out and is."""
+    """Return *call* with the caller's own name if it is optional and missing."""
     shape = call.model.input_shape
     if shape is None or "UserName" not in shape.members or "UserName" in call.params:
         return call
@@ -66,7 +66,7 @@ def complete_iam(principal: Principal, call: Call) -> Call:
 
 
 def check_iam(world: World, call: Call) -> None:
-    """Raise Fault for what IAM refuses whoever asks: names and documents."""
+    """Raise Fault for names and documents that IAM refuses from anyone."""
     params = call.params
     _check_names(call)
     match call.operation:
@@ -81,7 +81,7 @@ def check_iam(world: World, call: Call) -> None:
 
 
 def _check_names(call: Call) -> None:
-    """Raise Fault for a name that the model's pattern and length do not allow."""
+    """Raise Fault for a name outside the model's pattern and length."""
     for name, value in call.params.items():
         rules = call.model.input_shape.members[name].metadata
         if not name.endswith("Name") or "pattern" not in rules:
@@ -96,7 +96,7 @@ def _check_names(call: Call) -> None:
 def perform_iam(
     world: World, _: Principal, call: Call, execute: Callable[[Call], Answer]
 ) -> Answer:
-    """Do the authorized *call* by *execute*, with what moto leaves out before and after."""
+    """Execute the authorized *call* by *execute*, with what moto omits before and after."""
     _check_state(world, call)
     _check_new(world, call)
     if call.operation in _SHOW_POLICIES:
@@ -122,7 +122,7 @@ def perform_iam(
 
 
 def _subject(call: Call) -> tuple[str, str, str]:
-    """Return what *call* does, to which kind of entity, and how it names it; empty for others."""
+    """Return what *call* does, its kind of entity, and that entity's name; empty for others."""
     match = _SUBJECT.fullmatch(call.operation)
     if match is None:
         return "", "", ""
@@ -131,14 +131,14 @@ def _subject(call: Call) -> tuple[str, str, str]:
 
 
 def _identify_policies(world: World) -> None:
-    """Give every policy, those of AWS too, an id of a policy."""
+    """Give every policy, AWS's included, a policy id."""
     for policy in world.entities("policy"):
         if not policy.id.startswith("ANPA"):
             policy.id = new_id("ANPA")
 
 
 def _identified(world: World, call: Call, answer: Answer) -> Answer:
-    """Give what *call* made an id of IAM's kind; return the *answer* with it."""
+    """Give the entity that *call* created an id of IAM's form; return the *answer* with it."""
     _, name, named = _subject(call)
     kind, prefix, _ = _KINDS.get(name, ("", "", ""))
     made = world.entity(kind, named)
@@ -149,7 +149,7 @@ def _identified(world: World, call: Call, answer: Answer) -> Answer:
 
 
 def _check_new(world: World, call: Call) -> None:
-    """Raise Fault for a name that is taken, in whatever case and path, a wrong path, a 51st tag.
+    """Raise Fault for a name in use, in any case and path; a wrong path; a 51st tag.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
@@ -172,14 +172,14 @@ def _check_new(world: World, call: Call) -> None:
 
 
 def _note_keys(world: World, name: str) -> None:
-    """Note from when on the newest access key of a user is known."""
+    """Record when the newest access key of a user becomes known."""
     known = world.now() + timedelta(seconds=world.conditions.seconds.new_access_key)
     for each in find_user(world, name).access_keys:
         world.key_known.setdefault(each.access_key_id, known)
 
 
 def _check_inline(world: World, call: Call) -> None:
-    """Refuse an inline policy that would make all of its holder larger than the quota."""
+    """Refuse an inline policy that would make its holder's policies exceed the quota."""
     _, name, named = _subject(call)
     text = call.params["PolicyDocument"]
     check_document(text, None)
@@ -191,7 +191,7 @@ def _check_inline(world: World, call: Call) -> None:
 
 
 def _check_state(world: World, call: Call) -> None:
-    """Raise Fault for what the state of the account forbids."""
+    """Raise Fault for calls that the account's state does not permit."""
     match call.operation:
         case "CreateUser" if "PermissionsBoundary" in call.params:
             check_boundary(world, call.params["PermissionsBoundary"])
@@ -233,7 +233,7 @@ def _conflict(message: str) -> Fault:
 
 
 def get_user(world: World, principal: Principal, call: Call) -> Answer | None:
-    """Answer for the root, who is no user; moto answers for the others."""
+    """Answer for the root, which is not a user; moto answers for the others."""
     if principal.is_root and "UserName" not in call.params:
         created = world.started.replace(tzinfo=None)
         root = {"UserId": world.account, "Arn": principal.arn, "CreateDate": created, "Path": "/"}
@@ -249,7 +249,7 @@ def put_user_permissions_boundary(world: World, _: Principal, call: Call) -> Ans
 
 
 def delete_user_permissions_boundary(world: World, _: Principal, call: Call) -> Answer:
-    """Take a user's permissions boundary away."""
+    """Remove a user's permissions boundary."""
     user = find_user(world, call.params["UserName"])
     if not hasattr(user, "permissions_boundary"):
         said = f"The user with name {user.name} has no permissions boundary."
@@ -259,7 +259,7 @@ def delete_user_permissions_boundary(world: World, _: Principal, call: Call) -> 
 
 
 def set_boundary(world: World, user: Any, arn: str) -> None:
-    """Keep the boundary *arn* on moto's *user*, where its GetUser finds it too."""
+    """Store the boundary *arn* on moto's *user*, where its GetUser finds it too."""
     check_boundary(world, arn)
     user.permissions_boundary = {
         "PermissionsBoundaryType": "Policy",
@@ -268,20 +268,20 @@ def set_boundary(world: World, user: Any, arn: str) -> None:
 
 
 def check_boundary(world: World, arn: str) -> None:
-    """Raise Fault unless there is a managed policy *arn*."""
+    """Raise Fault unless the managed policy *arn* exists."""
     if arn not in world.iam.managed_policies:
         raise Fault("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
 
 
 def list_service_specific_credentials(world: World, _: Principal, call: Call) -> Answer:
-    """Answer none: the sandbox makes no such credentials."""
+    """Return none: the sandbox creates no credentials of this kind."""
     if "UserName" in call.params:
         find_user(world, call.params["UserName"])
     return result_answer(call, {"ServiceSpecificCredentials": []})
 
 
 def delete_service_specific_credential(world: World, _: Principal, call: Call) -> Answer:
-    """Refuse: there is none."""
+    """Raise Fault: there is none."""
     if "UserName" in call.params:
         find_user(world, call.params["UserName"])
     named = call.params["ServiceSpecificCredentialId"]

@@ -1,6 +1,6 @@
-"""Temporary credentials: of roles, users and federated users, by a key or by a web identity.
+"""Temporary credentials: of roles, users and federated users, by a key or a web identity.
 
-The sandbox itself issues the tokens of web identities.
+The sandbox itself issues the web identity tokens.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html
 https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
 """
@@ -39,14 +39,14 @@ _LONGEST_TOKEN: Final = 129_600
 
 
 def get_caller_identity(_: World, principal: Principal, call: Call) -> Answer:
-    """Say who the caller is."""
+    """Return the caller's identity."""
     arn = principal.arn
     known = {"UserId": principal.user_id, "Account": Arn.parse(arn).account, "Arn": arn}
     return result_answer(call, known)
 
 
 def assume_role(world: World, principal: Principal, call: Call) -> Answer:
-    """Make temporary credentials of a role.
+    """Create temporary credentials of a role.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
     """
@@ -58,7 +58,7 @@ def assume_role(world: World, principal: Principal, call: Call) -> Answer:
 
 
 def assume(world: World, call: Call, *, chained: bool = False) -> Session:
-    """Return a session of the role that *call* may assume; *chained* by another role's session."""
+    """Return a session of the role that *call* may assume; *chained*: from a role's session."""
     params = call.params
     role = world.entity("role", params["RoleArn"])
     longest = _LONGEST_CHAINED if chained else int(role.max_session_duration or _DEFAULT)
@@ -77,7 +77,7 @@ def assume(world: World, call: Call, *, chained: bool = False) -> Session:
 
 
 def get_session_token(world: World, principal: Principal, call: Call) -> Answer:
-    """Make temporary credentials of the calling user, or of the root, whose last an hour at most.
+    """Create temporary credentials of the calling user or root; the root's last an hour.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
     """
@@ -122,7 +122,7 @@ def get_federation_token(world: World, principal: Principal, call: Call) -> Answ
 
 
 def _by_mfa(world: World, principal: Principal, call: Call) -> bool:
-    """Say whether the caller shows a device of MFA; every code of an own device is good here."""
+    """Return whether the caller presents its own MFA device, for which every code is valid here."""
     serial, code = call.params.get("SerialNumber"), call.params.get("TokenCode", "")
     if serial is None:
         return False
@@ -135,7 +135,7 @@ def _by_mfa(world: World, principal: Principal, call: Call) -> bool:
 
 
 def decode_authorization_message(world: World, _: Principal, call: Call) -> Answer:
-    """Tell why a request was refused."""
+    """Explain why a request was refused."""
     text = world.messages.get(call.params["EncodedMessage"])
     if text is None:
         raise Fault("InvalidAuthorizationMessageException", "Message is not valid")
@@ -143,7 +143,7 @@ def decode_authorization_message(world: World, _: Principal, call: Call) -> Answ
 
 
 def _session(world: World, seconds: int, **held: Any) -> Session:
-    """Return a new session of *world* that *seconds* is good for, with what else it *held*."""
+    """Return a new session in *world*, valid for *seconds*, with the other properties *held*."""
     now = world.now()
     session = Session(
         key=new_key("ASIA"),
@@ -157,7 +157,7 @@ def _session(world: World, seconds: int, **held: Any) -> Session:
 
 
 def credentials(session: Session) -> dict[str, Any]:
-    """Return the temporary credentials of *session* as STS answers them."""
+    """Return the temporary credentials of *session* in STS's format."""
     return {
         "AccessKeyId": session.key.id,
         "SecretAccessKey": session.key.secret.reveal(),
@@ -175,7 +175,7 @@ def _duration(call: Call, default: int, longest: int) -> int:
 
 
 def _session_policies(world: World, call: Call) -> tuple[str, ...] | None:
-    """Return the session policies, or None where the session is not limited by any."""
+    """Return the session policies, or None if the session has no limit."""
     found = [call.params["Policy"]] if "Policy" in call.params else []
     for each in call.params.get("PolicyArns", ()):
         policy = world.iam.managed_policies.get(each.get("arn"))
@@ -195,7 +195,7 @@ _HEADER: Final = {"alg": "HS256", "typ": "JWT"}
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a token is about: the *subject* that *issuer* vouches for, to an *audience*."""
+    """The subject of a token: *issuer* vouches for *subject* to an *audience*."""
 
     issuer: str
     subject: str
@@ -203,9 +203,9 @@ class Identity:
 
 
 def issue_token(identity: Identity, secret: Secret, now: datetime | None = None) -> str:
-    """Return a web identity token that a sandbox accepts whose root has the *secret*.
+    """Return a web identity token for the sandbox whose root has the *secret*.
 
-    A JSON Web Token as an OpenID Connect provider issues it, good for an hour.
+    It is a JSON Web Token like an OpenID Connect provider's, valid for an hour.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc.html
     """
     issued = now or datetime.now(UTC)
@@ -221,14 +221,14 @@ def issue_token(identity: Identity, secret: Secret, now: datetime | None = None)
 
 
 def read_unsigned(world: World, message: Message) -> Call | None:
-    """Return the call of *message* if it is one that takes no signature."""
+    """Return the call of *message* if it needs no signature."""
     form = message.body.decode("latin-1") or message.query
     named = parse_qs(form).get("Action", [""])
     return read_call(message, "sts", world.region) if named[0] in _UNSIGNED else None
 
 
 def answer_unsigned(world: World, call: Call) -> Answer:
-    """Answer a call that takes no signature; raises Fault."""
+    """Answer a call that needs no signature; raises Fault."""
     if call.operation == "AssumeRoleWithSAML":
         raise Fault("InvalidIdentityToken", "The sandbox issues and accepts no SAML assertions.")
     identity = _identity(world, call.params["WebIdentityToken"])
@@ -262,7 +262,7 @@ def answer_unsigned(world: World, call: Call) -> Answer:
 
 
 def _identity(world: World, token: str) -> Identity:
-    """Return whom *token* is about; raise Fault unless it was issued here and is in its time."""
+    """Return the identity in *token*; raises Fault unless it was issued here and is current."""
     text, _, proof = token.rpartition(".")
     if not hmac.compare_digest(proof.encode(), _proof(text, world.root.secret).encode()):
         said = "Couldn't retrieve verification key from your identity provider, please reference "
@@ -274,7 +274,7 @@ def _identity(world: World, token: str) -> Identity:
 
 
 def _provider(world: World, identity: Identity) -> str:
-    """Return the ARN of the provider that issued the token, if the account trusts it."""
+    """Return the ARN of the token's provider, if the account trusts it."""
     for arn, provider in world.iam.open_id_providers.items():
         if f"https://{provider.url}".rstrip("/") == identity.issuer.rstrip("/"):
             if identity.audience not in provider.client_id_list:

@@ -1,4 +1,4 @@
-"""An instance's way from one state to the next, in the time the sandbox's conditions give it.
+"""State transitions of an instance, with the durations set by the sandbox's conditions.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
 """
@@ -37,9 +37,9 @@ SHOWN_TERMINATED: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an operation does to an instance: over *way* to *final*, if it is in one of *allowed*.
+    """The effect of an operation on an instance in an *allowed* state: via *way* to *final*.
 
-    *members* is the name of the list in the answer; None stands for every state.
+    *members* is the name of the list in the response; None means every state.
     """
 
     members: str
@@ -71,7 +71,7 @@ CHANGES: Final = {
 
 
 def arrive(world: World, *, look: bool = False) -> None:
-    """Let everything arrive that is due; a *look* counts for those that wait for looks."""
+    """Complete every transition that is due; a *look* counts for those that wait for looks."""
     now = world.now()
     for instance_id, delay in list(world.delays.items()):
         if delay.left <= 0 and now >= delay.due:
@@ -86,7 +86,7 @@ def arrive(world: World, *, look: bool = False) -> None:
 
 
 def launched(world: World, region: str, instances: Sequence[Any]) -> None:
-    """Send new *instances* on their way, unseen at first where the conditions say so."""
+    """Start the transitions of new *instances*, invisible at first if the conditions say so."""
     unseen = timedelta(seconds=world.conditions.seconds.new_instance)
     for each in instances:
         each.launch_time = _naive(world)
@@ -96,9 +96,9 @@ def launched(world: World, region: str, instances: Sequence[Any]) -> None:
 
 
 def change(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
-    """Do the StartInstances, StopInstances or TerminateInstances *call* as a whole or not at all.
+    """Execute a StartInstances, StopInstances or TerminateInstances *call*, all or nothing.
 
-    Only a termination is done in part: where one instance is protected, those of its zone stay.
+    Only a termination can be partial: if one instance is protected, all in its zone stay.
     """
     ids = list(dict.fromkeys(call.params.get("InstanceIds", ())))
     backend = world.ec2(call.region)
@@ -117,7 +117,7 @@ def change(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answe
 
 
 def status_of(world: World, instance: Any) -> str:
-    """Return what both status checks of *instance* say."""
+    """Return the result of both status checks of *instance*."""
     if instance.state != "running":
         return "not-applicable"
     since = world.healthy.get(instance.id)
@@ -126,7 +126,7 @@ def status_of(world: World, instance: Any) -> str:
 
 @contextmanager
 def only(backend: Any, wanted: Callable[[Any], bool]) -> Iterator[None]:
-    """Let moto's *backend* know only the instances *wanted*, for the time of one call."""
+    """Limit moto's *backend* to the instances *wanted* for the duration of one call."""
     from copy import copy
 
     before = backend.reservations
@@ -144,7 +144,7 @@ def only(backend: Any, wanted: Callable[[Any], bool]) -> Iterator[None]:
 
 
 def seen(world: World, region: str) -> Callable[[Any], bool] | None:
-    """Return what tells the instances that are seen by now; None where all of them are."""
+    """Return a test for the instances that are visible now; None if all of them are."""
     now = world.now()
     for instance_id, (_, since) in list(world.unseen.items()):
         if now >= since:
@@ -154,7 +154,7 @@ def seen(world: World, region: str) -> Callable[[Any], bool] | None:
 
 
 def _changed(world: World, call: Call, instance: Any, what: Change) -> dict[str, Any]:
-    """Change one instance; return the state it was in and the one it is in now."""
+    """Change one instance; return its previous and current state."""
     before = instance.state
     on_its_way = world.delays.get(instance.id)
     if before != what.final and (on_its_way is None or on_its_way.final != what.final):
@@ -186,7 +186,7 @@ def _act(world: World, call: Call, instance: Any) -> None:
 
 
 def _depart(world: World, instance: Any, way: str, final: str) -> None:
-    """Show *instance* on its *way* to *final*, or there at once if that takes no time."""
+    """Show *instance* in *way* until *final*, or in *final* immediately if that takes no time."""
     seconds: float = getattr(world.conditions.seconds, way.replace("-", "_"))
     delay = Delay(
         instance, final, world.describes_until_arrived, world.now() + timedelta(seconds=seconds)
@@ -229,7 +229,7 @@ def _check_states(instances: Iterable[Any], what: Change) -> None:
 
 
 def _check_spot(instances: Iterable[Any]) -> None:
-    """Raise Fault for a Spot Instance of a one-time request, which can only be terminated.
+    """Raise Fault for a one-time Spot Instance, which can only be terminated.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-interruptions.html
     """
@@ -243,7 +243,7 @@ def _check_spot(instances: Iterable[Any]) -> None:
 
 
 def _by_protection(call: Call, instances: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Return the instances that are changed, and those whose protection refuses it.
+    """Return the instances to change, and those whose protection refuses it.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-stop-protection.html
@@ -278,5 +278,5 @@ def _forget(backend: Any, instance_id: str) -> None:
 
 
 def _naive(world: World) -> datetime:
-    """Return the time as moto keeps it: UTC, without its zone."""
+    """Return the time in moto's form: naive UTC."""
     return world.now().astimezone(UTC).replace(tzinfo=None)

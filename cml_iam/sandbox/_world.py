@@ -1,4 +1,4 @@
-"""What the sandbox keeps beside moto's models: who may call, what was answered, what is delayed."""
+"""The sandbox's state beside moto's models: callers, kept answers, pending changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def system_clock() -> datetime:
-    """Return the time of this machine."""
+    """Return this machine's time."""
     return datetime.now(UTC)
 
 
@@ -53,10 +53,10 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Temporary credentials, and for whom: *arn* is an assumed role's, a user's, or the root's.
+    """Temporary credentials and their identity: *arn* is an assumed role, a user, or the root.
 
-    *mfa* is whether they were got by multi-factor authentication. *federated* is the id of the
-    federated user to whom a user or the root gave them.
+    *mfa* says whether they were obtained with multi-factor authentication. *federated* is the id of
+    the federated user to whom a user or the root gave them.
     """
 
     key: AccessKey
@@ -75,7 +75,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The policies of a caller; None where there is no such limit."""
+    """The policies of a caller; None if a limit does not exist."""
 
     identity: tuple[AttachedPolicy, ...] = ()
     boundary: AttachedPolicy | None = None
@@ -84,7 +84,7 @@ class Policies:
 
 @dataclass(slots=True)
 class Delay:
-    """An *instance* on its way to *final*: there after *left* more looks, and not before *due*."""
+    """An *instance* in transition to *final*: after *left* more looks, and not before *due*."""
 
     instance: Any
     final: str
@@ -93,7 +93,7 @@ class Delay:
 
 
 def new_id(prefix: str) -> str:
-    """Return a unique id of IAM, whose first letters tell its kind.
+    """Return a unique IAM id, whose prefix is its kind.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
     """
@@ -110,7 +110,7 @@ def new_key(prefix: str = "AKIA") -> AccessKey:
 class World:
     """One account of the embedded AWS.
 
-    Everything is done under *lock*: what is authorized is the state that is then changed.
+    Everything happens under *lock*, so that the authorized state is the one that changes.
     """
 
     def __init__(
@@ -185,15 +185,15 @@ class World:
         return self.moto.backend("cloudwatch", region)
 
     def now(self) -> datetime:
-        """Return the time, with its zone."""
+        """Return the time, with its time zone."""
         return self.clock()
 
     def home_of(self, _: str) -> World:
-        """Return the world of the account of a role's ARN: this one, the only one there is."""
+        """Return the world of the account in a role's ARN: this one, the only one."""
         return self
 
     def keep_message(self, text: str) -> str:
-        """Keep the reason of a refusal; return the opaque text that finds it again."""
+        """Keep the reason of a refusal; return the opaque text that retrieves it."""
         name = secrets.token_urlsafe(96)
         self.messages[name] = text
         if len(self.messages) > _MOST_MESSAGES:
@@ -212,7 +212,7 @@ CANONICAL: Final = "099720109477"
 
 
 def seed(world: World) -> None:
-    """Make the images of a new sandbox."""
+    """Create the images of a new sandbox."""
     register_image(world, OWN_IMAGE, world.region, world.account, "cml-2.9-worker")
     name = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server"
     register_image(world, UBUNTU_IMAGE, world.region, CANONICAL, name, public=True)
@@ -221,7 +221,7 @@ def seed(world: World) -> None:
 def register_image(
     world: World, image_id: str, region: str, owner: str, name: str, *, public: bool = False
 ) -> None:
-    """Make the image *image_id* in *region*."""
+    """Create the image *image_id* in *region*."""
     if not re.fullmatch(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})", image_id):
         raise InputError(f"not the id of an image: `{image_id}`")
     from moto.ec2.models.amis import Ami

@@ -1,4 +1,4 @@
-"""The site file `cml-iam.toml`: where CML Cloud Manager may do what the catalogue says."""
+"""The site file `cml-iam.toml`: where CML Cloud Manager may use its permissions."""
 
 from cml_iam.facts import Partition
 from cml_iam.restrict import GRANTS, OPTIONS, RESTRICTIONS, Grants, Restrictions, Tag

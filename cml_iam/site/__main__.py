@@ -1,4 +1,4 @@
-"""Write `policies/site.schema.json` anew, the options of `[restrict]` and `[grant]` from the rows.
+"""Regenerate `policies/site.schema.json`: `[restrict]` and `[grant]` come from the rows.
 
 python -m cml_iam.site
 """
@@ -14,7 +14,7 @@ NAME = "site.schema.json"
 
 
 def site_schema(text: str) -> str:
-    """Return the schema *text* with the options that the rows have today."""
+    """Return the schema *text* with the current options of the rows."""
     schema = json.loads(text)
     for section, rows in (("restrict", RESTRICTED), ("grant", GRANTED)):
         options = {option.name: option.schema for row in rows for option in row.options}

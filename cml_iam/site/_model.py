@@ -1,4 +1,4 @@
-"""What a site file says, as values."""
+"""The contents of a site file, as values."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Eks:
 
 @dataclass(frozen=True, slots=True)
 class RolesAnywhere:
-    """The certificate that the manager has outside AWS: common names of its *subject* and *issuer*.
+    """The manager's certificate outside AWS: common names of its *subject* and *issuer*.
 
-    *trust_anchor* is an ARN; without it the Terraform and CloudFormation forms make the anchor.
+    *trust_anchor* is an ARN; without it the Terraform and CloudFormation forms create the anchor.
     """
 
     subject: str
@@ -53,7 +53,7 @@ class RolesAnywhere:
 
 @dataclass(frozen=True, slots=True)
 class Oidc:
-    """Whose tokens stand for the manager: *provider* without `https://`, the token's claims."""
+    """Whose tokens identify the manager: *provider* without `https://`, and the token's claims."""
 
     provider: str
     subject: str
@@ -62,7 +62,7 @@ class Oidc:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The trail and the log group that watch the manager."""
+    """The trail and the log group that record the manager's activity."""
 
     region: str
     bucket: str
@@ -75,7 +75,7 @@ Virtualization = Literal["metal", "nested"]
 
 @dataclass(frozen=True, slots=True)
 class WorkerProfile:
-    """What a worker is launched as: types and subnets (by zone) in order of preference.
+    """The launch settings of a worker: types and subnets (by zone) in order of preference.
 
     *image* is an id or a name with * and ?; *disk* is in GiB; *user_data* is the path of a file,
     relative to the site file.
@@ -98,10 +98,10 @@ class WorkerProfile:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """When a running worker counts as idle: when each rule holds over the whole *window*.
+    """When a running worker counts as idle: if each rule holds over the whole *window*.
 
-    *cpu_percent* and *network_kib* (KiB a second, in and out together) bound the average of every
-    period; *cml_nodes* bounds the nodes that run in CML's labs now. None leaves a rule out.
+    *cpu_percent* and *network_kib* (KiB per second, in and out together) limit the average of every
+    period; *cml_nodes* limits the nodes currently running in CML's labs. None turns a rule off.
     """
 
     window: timedelta = timedelta(hours=2)
@@ -116,14 +116,14 @@ IDLE_RULES: Final = {"cpu": "cpu_percent", "network": "network_kib", "cml": "cml
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The tags by which people steer the workers: *hold_tag* keeps a worker as it is."""
+    """The tags with which people control the workers: *hold_tag* keeps a worker as it is."""
 
     hold_tag: str = "cml-iam:hold"
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What CML Cloud Manager sends when it launches a worker: *tags*, on resources of *tagged*."""
+    """What CML Cloud Manager sends when it launches a worker: *tags* on resources of *tagged*."""
 
     tags: Mapping[str, str]
     tagged: tuple[str, ...] = ("instance",)
@@ -144,10 +144,10 @@ _NAME_TAGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Which credential is the manager's and which the administrator's.
+    """The credentials of the manager and of the administrator.
 
-    Each is `profile:NAME` of the AWS configuration or `env:PATH` of a file of environment
-    variables, relative to the site file. None leaves it to the AWS SDK's search.
+    Each is `profile:NAME` of the AWS configuration or `env:PATH` of an environment file, relative
+    to the site file. None leaves it to the AWS SDK's search.
     """
 
     manager: str | None = None
@@ -158,8 +158,8 @@ class Credentials:
 class Site:
     """One installation: its account, its principal, and its restrictions.
 
-    *expected* are patterns of other principals that may touch the workers, by what they may do.
-    *doubts* are what is no error in the site file and looks like one.
+    *expected* are patterns of other principals that may change the workers, by permission. *doubts*
+    are likely mistakes in the site file that are not errors.
     """
 
     account: str
@@ -188,13 +188,13 @@ class Site:
 
     @property
     def audit(self) -> Audit:
-        """The trail's names: those of the site file, or the defaults for this account."""
+        """The trail's names: from the site file, or the defaults for this account."""
         defaults = {"region": self.home_region, "bucket": f"cml-audit-{self.account}"}
         return Audit(**{**defaults, **self.audit_names})
 
     @property
     def principal(self) -> tuple[Literal["user", "role"], str]:
-        """What the principal is, and its name; raises InputError where the site names none."""
+        """The principal's kind and name; raises InputError if the site names none."""
         if self.role:
             return "role", self.role
         if self.user:
@@ -219,7 +219,7 @@ class Site:
 
     @property
     def guard_arn(self) -> str:
-        """The ARN of the Deny guard policy."""
+        """The ARN of the Deny guardrail policy."""
         return self._policy_arn(self.guard)
 
     @property
@@ -232,7 +232,7 @@ class Site:
 
     @property
     def home_region(self) -> str:
-        """The region to use where none is named: the first allowed one."""
+        """The default region: the first allowed one."""
         regions = self.restrict.regions
         return regions[0] if regions else first_region(self.partition)
 

@@ -1,7 +1,7 @@
-"""The site file read: its text in, a Site or every problem with its place out.
+"""Read the site file: its text becomes a Site, or every problem with its place.
 
-The schema says what a value may be; here are the values that do not go together, and the regions
-that AWS is not known to have, which are doubted and never refused.
+The schema defines valid values. This module finds contradictory values, and regions that AWS is not
+known to have, which cause a warning but are never refused.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Keys = tuple[str | int, ...]
 def load_site(path: Path) -> Site:
     """Read the site file at *path*.
 
-    Raises SiteError with every problem and its place, InputError when there is no such file.
+    Raises SiteError with every problem and its place, InputError if there is no file.
     """
     if not os.path.lexists(path):
         raise InputError(
@@ -68,7 +68,7 @@ def load_site(path: Path) -> Site:
 def parse_site(text: str, name: str = "<site>") -> Site:
     """Read the site from the TOML *text*, called *name* in messages; raises SiteError.
 
-    What is no error but looks like one is in the site's `doubts`.
+    Likely mistakes that are not errors are in the site's `doubts`.
     """
     try:
         located = parse_toml(text, name)
@@ -145,9 +145,9 @@ def _worker_profile(name: str, raw: Mapping[str, Any]) -> WorkerProfile:
 
 
 def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
-    """Yield the regions named in the site file that *partition* is not known to have.
+    """Yield the regions in the site file that *partition* is not known to have.
 
-    The list is as old as this release, so that a new region is doubted too, and works.
+    The list dates from this release, so a new region is doubted too, but works.
     """
     known = known_regions(partition)
     for path, region in named_regions(located.value):
@@ -160,7 +160,7 @@ def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
 
 
 def named_regions(value: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
-    """Yield every region that a site file names, with its path."""
+    """Yield every region in a site file, with its path."""
     restrict = value.get("restrict", {})
     for index, region in enumerate(restrict.get("regions", ())):
         yield ("restrict", "regions", index), region
@@ -177,7 +177,7 @@ def named_regions(value: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
 
 
 def contradictions(located: Located) -> Iterator[Problem]:
-    """Yield what the schema cannot see: values that do not go together."""
+    """Yield what the schema cannot check: contradictory values."""
     site = site_from(located.value)
     for path, region in named_regions(located.value):
         if partition_of(region) != site.partition:
@@ -193,7 +193,7 @@ def contradictions(located: Located) -> Iterator[Problem]:
 
 
 def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
-    """Yield what a worker profile asks for and the site's own policy would refuse."""
+    """Yield what a worker profile requests and the site's own policy would refuse."""
     for name, profile in site.workers.items():
         at = ("workers", name)
         values: list[tuple[str, Keys, str]] = [

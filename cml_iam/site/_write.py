@@ -1,4 +1,4 @@
-"""A site file written, explained by comments."""
+"""Write a site file, with explanatory comments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def site_text(
     manager: str | None = None,
     administrator: str | None = None,
 ) -> str:
-    """Return the text of a site file with these values, explained by comments."""
+    """Return the text of a site file with these values and explanatory comments."""
     principal = f"role = {_toml(role)}" if role else f"user = {_toml(user or DEFAULT_USER)}"
     lines = [
         "# Where CML Cloud Manager may do what it must. Read by `cml-iam`.",
@@ -81,7 +81,7 @@ def _credentials(manager: str | None, administrator: str | None) -> list[str]:
 
 
 def _toml(value: str | tuple[str, ...]) -> str:
-    """Return *value* in TOML; its basic strings escape as JSON's do, but for DEL."""
+    """Return *value* in TOML; its basic strings escape like JSON's, except for DEL."""
     if isinstance(value, str):
         return json.dumps(value).replace("\x7f", "\\u007f")
     return "[" + ", ".join(_toml(each) for each in value) + "]"

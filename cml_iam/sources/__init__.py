@@ -1,4 +1,4 @@
-"""Policies where people keep them: YAML, CloudFormation templates, Terraform plans."""
+"""Policies in their usual sources: YAML, CloudFormation templates, Terraform plans."""
 
 from cml_iam.sources._kept import Hint, Kept, Reading, Source, Subject
 from cml_iam.sources._read import may_hold_policy, read_source

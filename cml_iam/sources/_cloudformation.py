@@ -47,7 +47,7 @@ _CONTROL: Final = "AWS::Organizations::Policy"
 
 
 def is_template(value: Any) -> bool:
-    """Say whether the parsed *value* is a template: it has resources of AWS's types."""
+    """Return whether the parsed *value* is a template: it has resources of AWS types."""
     if not isinstance(value, dict) or not isinstance(value.get("Resources"), dict):
         return False
     resources = value["Resources"].values()
@@ -115,7 +115,7 @@ def _found(located: Located, path: Path, value: Any) -> Iterator[Path | Problem 
 
 
 def _is_document(value: dict[str, Any]) -> bool:
-    """Say whether *value* is a policy document: rules of AWS WAF have a `Statement`, too."""
+    """Return whether *value* is a policy document; rules of AWS WAF also have a `Statement`."""
     statements = value.get("Statement")
     if statements is None:
         return False
@@ -125,7 +125,7 @@ def _is_document(value: dict[str, Any]) -> bool:
 
 
 def _opaque(located: Located, path: Path, value: Any) -> Iterator[Problem | Kept]:
-    """Yield what the document *value* is, which is no object with a `Statement`."""
+    """Describe the document *value*, which is not an object with a `Statement`."""
     place = located.place(path)
     if isinstance(value, str):
         name = f"{located.source.name}: {label(path)}"
@@ -156,13 +156,13 @@ def _kept(located: Located, found: Path | Kept, resource: dict[str, Any]) -> Kep
 
 
 def _around(written: Located) -> Located:
-    """Return the document around a statement that is a property by itself, as of an event bus."""
+    """Return a document for a statement that is itself a property, as in an event bus."""
     value = {"Version": VERSION_2012, "Statement": written.value["Statement"]}
     return Located(value, written.source, written.values, written.names)
 
 
 def label(path: Path) -> str:
-    """Return how to call the policy at *path*: `Resources.Role.AssumeRolePolicyDocument`."""
+    """Return the name of the policy at *path*: `Resources.Role.AssumeRolePolicyDocument`."""
     steps = [*path[:2], *path[3:]]
     if steps[-1] == "PolicyDocument":
         steps.pop()

@@ -1,4 +1,4 @@
-"""CloudFormation's functions, as far as a template alone decides them.
+"""CloudFormation's functions, as far as the template alone determines them.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html
@@ -29,7 +29,7 @@ _RESOLVED: Final = re.compile(r"\{\{resolve:[^{}]*\}\}")
 
 
 def function(value: Any) -> tuple[str, Any] | None:
-    """Return the function that *value* is, by its full name, and its argument; None for none."""
+    """Return the full name and the argument of the function in *value*; None if it is none."""
     if not isinstance(value, dict) or len(value) != 1:
         return None
     ((name, argument),) = value.items()
@@ -40,12 +40,12 @@ def function(value: Any) -> tuple[str, Any] | None:
 
 
 def is_absent(value: Any) -> bool:
-    """Say whether *value* stands for nothing at all: `!Ref AWS::NoValue`."""
+    """Return whether *value* means that nothing is there: `!Ref AWS::NoValue`."""
     return function(value) == ("Ref", NO_VALUE)
 
 
 def pieces(value: Any, known: Mapping[str, str]) -> Pieces:
-    """Return the text that *value* is: a scalar, or a function of what is *known*."""
+    """Return the text of *value*: a scalar, or a function of what is *known*."""
     called = function(value)
     if called is None:
         if isinstance(value, dict | list):
@@ -66,7 +66,7 @@ def pieces(value: Any, known: Mapping[str, str]) -> Pieces:
 
 
 def map_key(*steps: str) -> str:
-    """Return the name under which a value of the template's `Mappings` is known."""
+    """Return the name under which a value of the template's `Mappings` is stored."""
     return "/".join(("Fn::FindInMap", *steps))
 
 
@@ -80,7 +80,7 @@ def _find_in_map(argument: Any, known: Mapping[str, str]) -> Pieces:
 
 
 def _select(argument: Any, known: Mapping[str, str]) -> Pieces:
-    """Return one of a list that is written out, or of a text that is split."""
+    """Return an element of a literal list, or of a text that is split."""
     if not (isinstance(argument, list) and len(argument) == 2):
         return OPEN
     index, items = "".join(map(str, pieces(argument[0], known))), argument[1]
@@ -138,7 +138,7 @@ def _join(argument: Any, known: Mapping[str, str]) -> Pieces:
 
 @dataclass(slots=True)
 class _Parts:
-    """Pieces that are put together, up to a length that no element of a policy has."""
+    """Pieces joined together, up to a length that no policy element has."""
 
     found: list[str | None] = field(default_factory=list)
     size: int = 0

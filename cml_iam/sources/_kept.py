@@ -1,4 +1,4 @@
-"""What a file holds: policies, each as it is written there, and what of it is left open."""
+"""The contents of a file: policies as written there, and what the file leaves open."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Hint = Literal["identity", "resource", "trust", "scp"]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A policy in *file*: *label* is what it is called there, *written* what stands there.
+    """A policy in *file*: *label* is its name there, *written* its content.
 
-    *template* says that functions of CloudFormation can stand in it, and *known* what its
-    `Mappings` say, by `map_key`.
+    *template* says that CloudFormation functions may occur in it, and *known* are the values of
+    `Mappings`, by `map_key`.
     """
 
     file: str
@@ -35,15 +35,15 @@ class Kept:
 
     @property
     def name(self) -> str:
-        """How to call the policy: `template.yaml: Resources.ManagerPolicy`."""
+        """The name of the policy: `template.yaml: Resources.ManagerPolicy`."""
         return f"{self.file}: {self.label}" if self.label else self.file
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that is *form*, in words; *unread* is what may hold a policy and cannot be read.
+    """A file whose *form* is given in words; *unread* is what may be a policy but cannot be read.
 
-    The words say so where it holds none.
+    If it contains no policy, the words say so.
     """
 
     form: str
@@ -53,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A policy written out as JSON, and where each place in this *text* stands in the file."""
+    """A policy as JSON, with the place in the file for each place in this *text*."""
 
     text: str
     places: Mapping[tuple[int, int], Place] = field(default_factory=dict, repr=False)
@@ -63,9 +63,9 @@ class Reading:
 class Subject:
     """A policy to judge: its *name*, the *readings* of it, and what none of these decides.
 
-    Two readings where something is *open*: as anything, and as something that nothing else names.
-    What holds in both does not hang on it. None where its very structure is open. *start* is where
-    the policy begins, unless it is a file by itself.
+    There are two readings if something is *open*: as anything, and as something that nothing else
+    names. What holds in both does not depend on it. There are none if its structure is open.
+    *start* is where the policy begins, unless it is a file of its own.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Subject:
     start: Place | None = None
 
     def place(self, place: Place, reading: Reading) -> Place:
-        """Return where *place* of the text of *reading* stands in the file."""
+        """Return the place in the file for *place* in the text of *reading*."""
         if self.start is None:
             return place
         return reading.places.get((place.line, place.column), self.start)
@@ -83,7 +83,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Address(Text):
-    """A text without lines in the file that it stands in: every place in it is its name."""
+    """A text without lines of its own in its file: every place in it is its name."""
 
     def place(self, offset: int) -> Place:  # noqa: ARG002 - the same for all
         """Return the name alone."""
@@ -91,7 +91,7 @@ class Address(Text):
 
 
 def within(located: Located, path: Path) -> Located:
-    """Return the value at *path* of a document as a document of its own, at the same places."""
+    """Return the value at *path* of a document as a document of its own, with the same places."""
     value = located.value
     for step in path:
         value = value[step]

@@ -1,4 +1,4 @@
-"""What a file is, and the policies in it."""
+"""Recognize the type of a file, and return its policies."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _CARRIED: Final = re.compile(r"['\"]?(?:Effect|PolicyDocument)['\"]?\s*:")
 
 
 def may_hold_policy(text: str) -> bool:
-    """Say whether YAML met in a folder may hold a policy, so that its faults matter."""
+    """Return whether YAML found in a folder may hold a policy, so that its faults matter."""
     return _CARRIED.search(text) is not None
 
 
 def read_source(text: str, name: str) -> Source | None:
-    """Return the policies of the file *name*, None where it is none of YAML, template and plan.
+    """Return the policies of the file *name*; None if it is not YAML, a template or a plan.
 
-    Then it is JSON, as far as it is anything: a policy by itself. Raises DocumentError for YAML
-    that cannot be read.
+    It is then JSON, if anything: a single policy. Raises DocumentError for YAML that cannot be
+    read.
     """
     if PurePath(name).suffix in _YAML or _TELLING.match(text):
         return _of_yaml(parse_yaml(text, name))

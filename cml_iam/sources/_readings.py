@@ -1,4 +1,4 @@
-"""A policy of a file as JSON: what the file leaves open is said, and never made up for a proof."""
+"""A policy of a file as JSON: what the file leaves open is reported, never invented for a proof."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ _SITE: Final = (
 
 
 class _StructureError(Exception):
-    """Whether there is a statement, or what it does, is left open."""
+    """The existence or the effect of a statement is left open."""
 
 
 def pseudo_of(account: str, partition: str) -> dict[str, str]:
-    """Return the pseudo parameters that are the same wherever in an account a stack is made."""
+    """Return the pseudo parameters that are the same for every stack of an account."""
     return {
         "AWS::AccountId": account,
         "AWS::Partition": partition,
@@ -59,7 +59,7 @@ def pseudo_of(account: str, partition: str) -> dict[str, str]:
 
 
 def plain_subject(name: str, text: str) -> Subject:
-    """Return a file that is a policy in JSON, all by itself."""
+    """Return a file that contains only a JSON policy."""
     return Subject(name, None, (Reading(text),))
 
 
@@ -68,12 +68,11 @@ def subject_of(
     known: Mapping[str, str] | None = None,
     parameters: Mapping[str, str] = MappingProxyType({}),
 ) -> Subject:
-    """Return *kept* to be judged by lint; *known* are pseudo parameters, of the site if there is.
+    """Return *kept* as a subject for lint; *known* are pseudo parameters, the site's if any.
 
-    *parameters* are the values of the template's own.
-
-    An account that is not known is one which the policy does not name: what is found is true of
-    any. The region is one of the partition. Raises no error for whatever is written.
+    *parameters* are the values of the template's parameters. An unknown account counts as one that
+    the policy does not name, so findings are true of any account. The region is one of the
+    partition. Never raises, whatever the content.
     """
     values = {**kept.known, **parameters, **(known or pseudo_of(_account(kept), "aws"))}
     values.setdefault("AWS::Region", first_region(values["AWS::Partition"]))
@@ -92,8 +91,7 @@ def subject_of(
 def document_of(kept: Kept, known: Mapping[str, str]) -> PolicyDocument:
     """Return *kept* as a document whose statements know their places in the file.
 
-    Raises UnsupportedError where something is left open that is not *known*, and DocumentError for
-    what breaks the grammar.
+    Raises UnsupportedError if something open is not *known*, and DocumentError for grammar errors.
     """
     try:
         filled = _Fill(kept, {**kept.known, **known}, wide=True).fill()
@@ -123,7 +121,7 @@ class _Filled:
 
 @dataclass(slots=True)
 class _Fill:
-    """One way through a policy; *wide*: what is open is read as anything."""
+    """One traversal of a policy; *wide*: read what is open as anything."""
 
     kept: Kept
     known: Mapping[str, str]
@@ -141,7 +139,7 @@ class _Fill:
         return _Filled(Located(value, written.source, self.values, self.names), self.open)
 
     def _value(self, raw: Any, at: Path, to: Path) -> Any:
-        """Return *raw*, which stands *at* this path, as it is to stand at the path *to*."""
+        """Return *raw*, located *at* this path, in its form for the path *to*."""
         if at in self.kept.written.values:
             self.values[to] = self.kept.written.values[at]
         if called := function(raw):
@@ -187,14 +185,14 @@ class _Fill:
 
 
 def _inside(at: Path) -> Path:
-    """Return the part of the path *at* that is within one statement."""
+    """Return the part of the path *at* within one statement."""
     if at[:1] != ("Statement",):
         return ()
     return at[2:] if at[1:] and isinstance(at[1], int) else at[1:]
 
 
 def _element(at: Path) -> str | None:
-    """Return the element of which a text stands *at* this path, None for none."""
+    """Return the element that contains a text *at* this path, or None."""
     if _is_label(at):
         return str(at[-1])
     inside = _inside(at)
@@ -203,12 +201,12 @@ def _element(at: Path) -> str | None:
 
 
 def _is_label(at: Path) -> bool:
-    """Say whether the text *at* this path only names the document, or a statement of it."""
+    """Return whether the text *at* this path only names the document, or a statement."""
     return at == ("Id",) or _inside(at) == ("Sid",)
 
 
 def _is_key(at: Path) -> bool:
-    """Say whether the members *at* this path are the condition keys of an operator."""
+    """Return whether the members *at* this path are the condition keys of an operator."""
     inside = _inside(at)
     return inside[:1] == ("Condition",) and len(inside) == _TEXTS["Condition"] - 1
 

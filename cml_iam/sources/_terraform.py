@@ -1,4 +1,4 @@
-"""The policies of a Terraform plan or state, as `terraform show -json` prints it.
+"""The policies of a Terraform plan or state, as printed by `terraform show -json`.
 
 https://developer.hashicorp.com/terraform/internals/json-format
 """
@@ -35,7 +35,7 @@ _DEEP: Final = 32
 
 
 def is_terraform(value: Any) -> bool:
-    """Say whether the parsed *value* is what `terraform show -json` prints."""
+    """Return whether the parsed *value* is output of `terraform show -json`."""
     return (
         isinstance(value, dict)
         and "format_version" in value
@@ -46,8 +46,8 @@ def is_terraform(value: Any) -> bool:
 def policies_in_plan(value: dict[str, Any], file: str) -> Source:
     """Return every policy document among the values of the resources.
 
-    The document of a data source counts where no resource has it. What is known only after the
-    plan is applied is returned as not read.
+    The document of a data source counts if no resource contains it. What is known only after apply
+    is returned as not read.
     """
     planned = value.get("planned_values") or value.get("values") or {}
     resources = list(_resources(planned))
@@ -80,7 +80,7 @@ def _listed(value: Any, name: str) -> list[dict[str, Any]]:
 
 
 def _resources(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the resources of the root module and of those below it."""
+    """Yield the resources of the root module and of its child modules."""
     modules = [_member(values, "root_module")]
     for module in modules:
         yield from _listed(module, "resources")
@@ -88,14 +88,14 @@ def _resources(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _changed(value: dict[str, Any], there: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the resources that only `resource_changes` has, as they are afterwards."""
+    """Yield the resources that only `resource_changes` has, in their planned state."""
     for change in _listed(value, "resource_changes"):
         if str(change.get("address")) not in there:
             yield {**change, "values": _member(_member(change, "change"), "after")}
 
 
 def _unknown(value: dict[str, Any], file: str) -> Iterator[Problem]:
-    """Yield a problem for each document that is known only after the plan is applied."""
+    """Yield a problem for each document that is known only after apply."""
     for change in _listed(value, "resource_changes"):
         unknown = _member(_member(change, "change"), "after_unknown")
         if not str(change.get("type", "")).startswith("aws_"):
@@ -107,7 +107,7 @@ def _unknown(value: dict[str, Any], file: str) -> Iterator[Problem]:
 
 
 def _is_unknown(value: Any) -> bool:
-    """Say whether the whole *value* is unknown, or the policy of one of its blocks."""
+    """Return whether the whole *value* is unknown, or the policy in one of its blocks."""
     if isinstance(value, list):
         return any(map(_is_unknown, value))
     return _is_unknown(value.get("policy")) if isinstance(value, dict) else value is True
