@@ -66,7 +66,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     (folder / "wide.json").write_text(json.dumps(WIDE))
     (folder / "account.json").write_text(json.dumps(WHOLE_ACCOUNT))
     # A process has one sandbox at a time, and `demo` starts its own.
-    demo = ran(["demo", "-o", "json"], folder, {})
+    demo = ran(["demo", "-o", "json"], folder, {}, read_timeout=30)
     found: dict[str, list[Any]] = {"demo": [json.loads(demo.out)]}
     with start_sandbox() as sandbox:
         environment = sandbox.environment()
