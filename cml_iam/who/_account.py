@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -53,6 +54,25 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """A session of the *role* of that name, which has no path in the ARN of a session."""
+
+    account: str
+    role: str
+    name: str
+
+
+def session_of(arn: str) -> Session | None:
+    """Return the session of a role that *arn* names; None for anything else.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    kind, _, rest = arn.partition(":assumed-role/")
+    role, _, name = rest.partition("/")
+    return Session(kind.rpartition(":")[2], role, name) if name and ":sts:" in kind else None
+
+
+@dataclass(frozen=True)
 class Account:
     """The *members* of an account, the policies of its *groups*, and what limits them all.
 
@@ -68,11 +88,20 @@ class Account:
     resources: Mapping[str, PolicyDocument] = field(default_factory=dict)
     organization: str | None = None
 
-    def member(self, name: str) -> Member | None:
-        """Return the member of that ARN, or label, or name if only one has it."""
-        same = [each for each in self.members if name in {each.arn, each.label}]
-        same = same or [each for each in self.members if name == each.name]
-        return same[0] if len(same) == 1 else None
+    @cached_property
+    def by_arn(self) -> Mapping[str, Member]:
+        """The members by ARN."""
+        return {member.arn: member for member in self.members}
+
+    @cached_property
+    def roles(self) -> Mapping[str, Member]:
+        """The roles by name, which only one role of an account has."""
+        return {member.name: member for member in self.members if member.kind == "role"}
+
+    def role_of_session(self, arn: str) -> Member | None:
+        """Return the role that *arn* is a session of, if it is one of this account."""
+        session = session_of(arn)
+        return self.roles.get(session.role) if session and session.account == self.number else None
 
 
 def read_account(aws: Aws) -> Account:

@@ -98,6 +98,17 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """What policies say of an action: *key* is the same for all that are answered alike.
+
+    *beginnings* are those of the resources that identity policies allow it on.
+    """
+
+    key: Hashable
+    beginnings: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Class:
     """Everybody of whom the same is left: *sets* of statements, and what their requests have."""
 
@@ -161,15 +172,13 @@ class Asker:
             return False
         return self._decide(question, state, trust)[0].answer in {"yes", "depends"}
 
-    def may(self, action: str, state: State) -> Hashable | None:
-        """Return what *state* has to do with *action*, the same for all that differ in nothing.
-
-        None where some policy allows it on nothing at all.
-        """
+    def reach(self, action: str, state: State) -> Reach | None:
+        """Return what the policies of *state* say of *action*; None where one allows it nowhere."""
         lefts = self._lefts(Question(action), state)
         if state.member.holdings.unread or not all(each.allows for each in lefts):
             return None
-        return tuple(e.said for e in lefts), self._needed(Question(action), state, lefts)
+        key = tuple(e.said for e in lefts), self._needed(Question(action), state, lefts)
+        return Reach(key, lefts[0].beginnings)
 
     def _decide(
         self, question: Question, state: State, trust: PolicyDocument | None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine.parts import variable_keys
 from cml_iam.policy import Statement
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from cml_iam.engine import PolicyType
     from cml_iam.principal import Held
     from cml_iam.who._facts import Facts
+
+
+VARIABLE_PART: Final = re.compile(r"[*?$]")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,13 @@ class Left:
     def allows(self) -> bool:
         """Whether it allows anything."""
         return any(each.effect == "Allow" for each in self.statements)
+
+    @cached_property
+    def beginnings(self) -> frozenset[str]:
+        """The beginnings, up to a wildcard or variable, of the resources that it allows."""
+        allows = (each for each in self.statements if each.effect == "Allow")
+        named = (text for each in allows for text in each.resource or ("",))
+        return frozenset(VARIABLE_PART.split(text, 1)[0] for text in named)
 
     @cached_property
     def keys(self) -> frozenset[str]:

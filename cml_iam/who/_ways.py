@@ -1,0 +1,257 @@
+"""The calls by which a principal changes what it may do, or becomes another.
+
+A principal may give itself permissions, take off its boundary or join a group; it may assume a
+role, make keys for a user, pass a role to something new. `policies/escalations.toml` lists the
+ways. Each call is asked of all policies together, a role's trust policy included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from cml_iam.lint import Escalation, escalations
+from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
+from cml_iam.principal import Holdings
+from cml_iam.who._account import Member
+from cml_iam.who._asking import Asker, Question, State
+from cml_iam.who._reduced import EVERYONE
+
+if TYPE_CHECKING:
+    from cml_iam.lint import Wanted
+    from cml_iam.who._account import Account
+
+ASSUME: Final = "sts:AssumeRole"
+CREATE_ROLE: Final = "iam:CreateRole"
+PASSED_TO: Final = "iam:PassedToService"
+TRUSTS_ALL: Final = PolicyDocument(
+    (Statement(0, "Allow", "Changed", action=(ASSUME,), principal=EVERYONE),), VERSION_2012
+)
+"""The trust policy of a role that its new holder has written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A call that is allowed: *question* by *state*, beside *trust*, with the calls *also*."""
+
+    state: State
+    question: Question
+    trust: PolicyDocument | None = None
+    also: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A state that a principal can bring itself into, and the hops that it takes."""
+
+    state: State
+    hops: tuple[Hop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call after which the caller acts as somebody else: *question*, beside *trust*.
+
+    The calls *others* go with it. *rewritten* says that it changes the trust policy, so that the
+    role has to be assumed afterwards. Principals of the same permissions are answered alike unless
+    *singly*.
+    """
+
+    question: Question
+    trust: PolicyDocument | None = None
+    others: tuple[Wanted, ...] = ()
+    rewritten: bool = False
+    singly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom of an account a trust policy names: some by *arns*, the *account*, or *everyone*.
+
+    The account's principals need permissions of their own as well; the others do not. *singly*
+    says that not all of the account are answered alike.
+    """
+
+    arns: frozenset[str]
+    account: bool
+    everyone: bool
+    singly: bool
+
+
+class Ways:
+    """The ways of the members of one account."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._account = asker.account
+        self._calls: dict[Member, tuple[Call, ...]] = {}
+        self._standings: dict[Member, tuple[Standing, ...]] = {}
+        self._may: dict[tuple[str, State], bool] = {}
+        arn = f"arn:{self._account.partition}:iam::{self._account.number}:role/new"
+        self.new_role = Member("role", "new", "", Holdings(arn, {}, ()), trust=TRUSTS_ALL)
+
+    def standings(self, member: Member) -> tuple[Standing, ...]:
+        """Return the states that *member* can bring itself into, its own first."""
+        if member not in self._standings:
+            reached = [Standing(State(member))]
+            known = {reached[0].state}
+            for standing in reached:
+                for state, hop in self._changes(standing.state):
+                    if state not in known:
+                        known.add(state)
+                        reached.append(Standing(state, (*standing.hops, hop)))
+            self._standings[member] = tuple(reached)
+        return self._standings[member]
+
+    def calls(self, target: Member) -> tuple[Call, ...]:
+        """Return the calls by which others become *target*."""
+        if target not in self._calls:
+            self._calls[target] = tuple(self._calls_to(target))
+        return self._calls[target]
+
+    def hop(self, call: Call, state: State) -> Hop | None:
+        """Return *call* as *state* makes it; None where something of it is not allowed."""
+        possible = self._asker.possible
+        if not self._may_all(call.others, state) or not possible(call.question, state, call.trust):
+            return None
+        also = _also(call.others)
+        if call.rewritten:
+            if not possible(Question(ASSUME, call.question.resource), state, TRUSTS_ALL):
+                return None
+            also += f" and {ASSUME}"
+        return Hop(state, call.question, call.trust, also)
+
+    def _changes(self, state: State) -> Iterator[tuple[State, Hop]]:
+        """Yield what *state* can make of itself in one call."""
+        member = state.member
+        granting = self._first(state, "everything") if not state.granted else None
+        if granting:
+            yield replace(state, granted=True, joined=""), granting
+        if member.holdings.boundary and not state.free:
+            freeing = self._first(state, "no boundary")
+            if freeing:
+                yield replace(state, free=True), freeing
+        if member.kind == "user" and not state.granted and not state.joined and not granting:
+            for way in gives("a group"):
+                for name, group in self._account.groups.items():
+                    hop = self._taken(way, state, (group.arn,)) if name not in member.groups else None
+                    if hop:
+                        yield replace(state, joined=name), hop
+
+    def _first(self, state: State, gain: str) -> Hop | None:
+        """Return the first call by which *state* may give itself *gain*."""
+        for way in gives(gain):
+            hop = self._taken(way, state, self._own_resources(way, state.member))
+            if hop:
+                return hop
+        return None
+
+    def _own_resources(self, way: Escalation, member: Member) -> Iterable[str]:
+        """Return what the first call of *way* is about, for *member* itself."""
+        kind = resource_kind(way)
+        if kind == member.kind:
+            return (member.arn,)
+        if kind == "group":
+            groups = self._account.groups
+            return tuple(groups[name].arn for name in member.groups if name in groups)
+        if kind == "policy":
+            own = f"arn:{self._account.partition}:iam::{self._account.number}:"
+            arns = (policy.arn or "" for policy in member.holdings.policies)
+            return tuple(dict.fromkeys(arn for arn in arns if arn.startswith(own)))
+        return ()
+
+    def _taken(self, way: Escalation, state: State, resources: Iterable[str]) -> Hop | None:
+        """Return the first call of *way* about one of *resources*, if all calls are allowed."""
+        first, *others = way.steps
+        if self._asker.reach(first.action, state) is None:
+            return None
+        for resource in resources:
+            question = _question(way, resource)
+            if self._asker.possible(question, state) and self._may_all(others, state):
+                return Hop(state, question, also=_also(others))
+        return None
+
+    def _may_all(self, calls: Iterable[Wanted], state: State) -> bool:
+        return all(self._may_one(call.action, state) for call in calls)
+
+    def _may_one(self, action: str, state: State) -> bool:
+        if (action, state) not in self._may:
+            self._may[action, state] = self._asker.possible(Question(action), state)
+        return self._may[action, state]
+
+    def _calls_to(self, target: Member) -> Iterator[Call]:
+        if target.kind == "user":
+            ways = gives("a user")
+        elif target is self.new_role:
+            ways = gives("a new role")
+        elif target.trust is None or target.service_linked:
+            return
+        else:
+            singly = audience(target.trust, self._account).singly
+            yield Call(Question(ASSUME, target.arn), target.trust, singly=singly)
+            services = frozenset(_services(target.trust))
+            roles = gives("a role")
+            ways = tuple(w for w in roles if w.steps[0].service in {None, *services})
+        for way in ways:
+            first, *others = way.steps
+            rewritten = target.kind == "role" and first.service is None
+            yield Call(_question(way, target.arn), None, tuple(others), rewritten)
+
+
+@cache
+def gives(gain: str) -> tuple[Escalation, ...]:
+    """Return the ways of the table that give *gain*."""
+    return tuple(way for way in escalations() if way.gives == gain)
+
+
+def resource_kind(way: Escalation) -> str:
+    """Return what the first call of *way* is about: `user`, `role`, `group` or `policy`."""
+    return (way.steps[0].resource or "").partition("/")[0]
+
+
+def _question(way: Escalation, resource: str) -> Question:
+    """Return the question of the first call of *way*, about *resource*."""
+    first = way.steps[0]
+    conditions = {"StringEquals": {PASSED_TO: first.service}} if first.service else {}
+    if first.action == CREATE_ROLE:
+        # A role that must have a boundary is limited by it, which is not followed.
+        conditions = {"Null": {"iam:PermissionsBoundary": "true"}}
+    return Question(first.action, resource, conditions)
+
+
+def _also(others: Iterable[Wanted]) -> str:
+    return "".join(f" and {call.action}" for call in others)
+
+
+def _services(trust: PolicyDocument) -> Iterator[str]:
+    """Yield the services that may assume a role with this trust policy."""
+    for statement in trust.statements:
+        if statement.effect == "Allow" and statement.principal is not None:
+            for kind, names in statement.principal.ids:
+                if kind == "Service":
+                    yield from names
+
+
+def audience(trust: PolicyDocument, account: Account) -> Audience:
+    """Return whom of *account* the trust policy names."""
+    arns: set[str] = set()
+    whole = everyone = conditional = False
+    for statement in trust.statements:
+        conditional = conditional or bool(statement.conditions) or statement.effect == "Deny"
+        if statement.effect == "Deny":
+            continue
+        if statement.principal is None or statement.principal.everyone:
+            everyone = True
+            continue
+        for kind, names in statement.principal.ids:
+            for name in names if kind == "AWS" else ():
+                if name == "*":
+                    everyone = True
+                elif name == account.number or name.endswith(f"::{account.number}:root"):
+                    whole = True
+                else:
+                    role = account.role_of_session(name)
+                    arns.add(role.arn if role else name)
+    return Audience(frozenset(arns), whole, everyone, conditional or bool(arns))
