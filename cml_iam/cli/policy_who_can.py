@@ -38,8 +38,7 @@ SYMBOLS = {"undecided": UNKNOWN, "no": OK}
     "--account",
     "file",
     type=_FILE,
-    required=True,
-    help="Output of `aws iam get-account-authorization-details`.",
+    help="Output of `aws iam get-account-authorization-details --output json`.  [required]",
 )
 @click.option("--scps", type=_FILE, help="Service control policies, from the root to the account.")
 @click.option("--resource-policies", type=_FILE, help="Resource policies by ARN.")
@@ -51,7 +50,7 @@ SYMBOLS = {"undecided": UNKNOWN, "no": OK}
 def who_can(
     context: click.Context,
     words: tuple[str, ...],
-    file: Path,
+    file: Path | None,
     scps: Path | None,
     resource_policies: Path | None,
     no_steps: bool,
@@ -70,13 +69,13 @@ def who_can(
 
     \b
     Examples:
-      aws iam get-account-authorization-details > account.json
+      aws iam get-account-authorization-details --output json > account.json
       cml-iam policy who-can iam:PassRole --account account.json
       cml-iam policy who-can ec2:StopInstances on 'arn:aws:ec2:*:*:instance/*' \\
           where aws:ResourceTag/Team = lab --account account.json
     """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.prove import is_sent, parse_shape
-    from cml_iam.who import Asker, Paths, Question, as_json, holders
+    from cml_iam.who import DOWNLOAD, Asker, Paths, Question, as_json, holders
 
     text = " ".join(words)
     question = Question.of(parse_shape(text, "who-can"))
@@ -84,6 +83,11 @@ def who_can(
         raise InputError(
             f"AWS sends no such request: {text}",
             remedy="check the action, the resource and the conditions",
+        )
+    if file is None:
+        raise InputError(
+            "--account is missing: the file with the account's users, roles and policies",
+            remedy=f"write it with `{DOWNLOAD} > account.json`, then add --account account.json",
         )
     account = _account(file, scps, resource_policies)
     asker = Asker(account, datetime.now(UTC))

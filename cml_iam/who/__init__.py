@@ -6,6 +6,7 @@ asker.cell(Question("ec2:StopInstances", arn), State(account.members[0])).answer
 """
 
 from cml_iam.who._account import (
+    DOWNLOAD,
     Account,
     Member,
     account_of,
@@ -20,6 +21,7 @@ from cml_iam.who._report import NOT_COVERED, Holder, as_json, holders
 from cml_iam.who._topics import Topic, is_expected, topics
 
 __all__ = [
+    "DOWNLOAD",
     "NOT_COVERED",
     "Account",
     "Answer",

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
 
 LISTS: Final = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
+DOWNLOAD: Final = "aws iam get-account-authorization-details --output json"
+"""The command that prints an account, all pages of it."""
+
 MAX_ITEMS: Final = 1000
 """Elements of a page; AWS takes no more."""
 
@@ -41,6 +44,11 @@ class Member:
     def arn(self) -> str:
         """Its ARN."""
         return self.holdings.arn
+
+    @property
+    def account(self) -> str:
+        """The number of its account."""
+        return Arn.parse(self.arn).account
 
     @property
     def label(self) -> str:
@@ -125,12 +133,12 @@ def account_of(raw: Any, name: str = "the account") -> Account:
     if not isinstance(raw, Mapping) or not {"UserDetailList", "RoleDetailList"} <= raw.keys():
         raise InputError(
             f"`{name}` is not the answer of iam:GetAccountAuthorizationDetails",
-            remedy="write it with `aws iam get-account-authorization-details > account.json`",
+            remedy=f"write it with `{DOWNLOAD} > account.json`",
         )
     if raw.get("IsTruncated"):
         raise InputError(
             f"`{name}` is one page of several, so members are missing",
-            remedy="read all pages, as `aws iam get-account-authorization-details` does",
+            remedy=f"read all pages, as `{DOWNLOAD}` does",
         )
     return _Reader(raw).account(name)
 

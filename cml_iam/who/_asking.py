@@ -18,7 +18,7 @@ from cml_iam.principal import Held
 from cml_iam.prove import Policies, Shape, always, never
 from cml_iam.who._facts import Facts, facts_of, facts_of_question
 from cml_iam.who._left import Gathering, Left
-from cml_iam.who._reduced import Origin, reduced, spoken_to, stand_in
+from cml_iam.who._reduced import Origin, federated_users, reduced, spoken_to, stand_in
 from cml_iam.who._words import remaining
 
 if TYPE_CHECKING:
@@ -136,6 +136,11 @@ class _Decided:
 
 
 NO: Final = _Decided("no")
+FEDERATE: Final = "sts:GetFederationToken"
+FEDERATED: Final = (
+    "the resource's policy names federated-user sessions ({}), which are not followed;"
+    f" this user may call {FEDERATE}"
+)
 RESOURCE_POLICY: Final = "the resource's policy"
 SELF_GRANTED: Final = Held("its own making", None, PolicyDocument((ANYTHING,), VERSION_2012))
 
@@ -162,7 +167,18 @@ class Asker:
         if unread:
             return Cell("undecided", reason="; ".join(each.words for each in unread))
         decided, lefts = self._decide(question, state, trust)
+        federated = self._federated(question, state) if decided.answer == "no" else ()
+        if federated:
+            return Cell("undecided", reason=FEDERATED.format(", ".join(federated)))
         return _told(decided, lefts, question)
+
+    def _federated(self, question: Question, state: State) -> tuple[str, ...]:
+        """Return the federated-user sessions that may do it, if *state* may start one of them."""
+        document = self.account.resources.get(question.resource)
+        if document is None or state.member.kind != "user":
+            return ()
+        names = tuple(federated_users(document, self.account.number))
+        return names if names and self.reach(FEDERATE, state) else ()
 
     def possible(
         self, question: Question, state: State, trust: PolicyDocument | None = None
@@ -230,12 +246,14 @@ class Asker:
         bounded = state.member.holdings.boundary is not None and not state.free
         found: dict[Statement, tuple[Origin, ...]] = {}
         for each in self._gathering.compiled.about(said, "resource", question.action):
-            named = spoken_to(each, state.member.arn, bounded=bounded)
-            left = reduced(each, question.action, facts) if named else None
-            if left is not None:
-                origin = Origin(RESOURCE_POLICY, each.statement.label, None, "resource")
-                left = replace(left, principal=named)
-                found[left] = (*found.get(left, ()), origin)
+            left = reduced(each, question.action, facts)
+            if left is None:
+                continue
+            origin = Origin(RESOURCE_POLICY, each.statement.label, None, "resource")
+            for named, sessions in spoken_to(each, state.member, bounded=bounded):
+                conditions = (*left.conditions, *sessions)
+                one = replace(left, principal=named, conditions=conditions)
+                found[one] = (*found.get(one, ()), origin)
         return Left("resource", found).about(question.resource)
 
     def _facts_of(self, question: Question, member: Member) -> Facts:
@@ -324,7 +342,7 @@ def _idle(one: _Class, shape: Shape) -> Iterator[tuple[int, Statement]]:
     """Yield the statements that allow no request, if others do."""
     for number, (kind, statements) in enumerate(one.sets):
         allows = [each for each in statements if each.effect == "Allow"]
-        if len(allows) < 2 or kind == "resource":
+        if len(allows) < 2:
             continue
         for each in allows:
             alone = (kind, statements - {*allows} | {each})

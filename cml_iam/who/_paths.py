@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import RESOURCE_TAG
 from cml_iam.who._asking import Asker, Cell, Question, State
-from cml_iam.who._ways import ASSUME, Call, Hop, Standing, Ways, audience, gives, resource_kind
+from cml_iam.who._ways import (
+    Audience,
+    Call,
+    Hop,
+    Standing,
+    Ways,
+    audience,
+    gives,
+    resource_kind,
+)
 
 if TYPE_CHECKING:
     from cml_iam.lint import Escalation
@@ -219,29 +228,24 @@ class Paths:
 
     def _callers(self, call: Call, target: Member) -> Iterator[list[Standing]]:
         """Yield groups of those who may make *call*; of a group that is answered alike, all may."""
-        named: list[Standing] = []
         if call.trust is not None:
-            named = list(self._named(call, target))
+            whom = audience(call.trust, self._account)
+            named = list(self._named(whom))
             if named:
                 yield named
-            if not audience(call.trust, self._account).account:
+            if not whom.account:
                 return
         for group in self._able_to(call.question.action).on(target.arn):
             state = group[0].state
             if call.singly or self._asker.possible(call.question, state, call.trust):
                 yield group
 
-    def _named(self, call: Call, target: Member) -> Iterator[Standing]:
-        """Yield those whom the trust policy of *target* names by itself."""
-        assert call.trust is not None
-        whom = audience(call.trust, self._account)
+    def _named(self, whom: Audience) -> Iterator[Standing]:
+        """Yield those whom a trust policy names by themselves."""
         members = self._account.by_arn
-        for member in (
-            self._account.members
-            if whom.everyone
-            else [members[arn] for arn in sorted(whom.arns) if arn in members]
-        ):
-            yield from self._ways.standings(member)
+        arns = members if whom.everyone else (arn for arn in sorted(whom.arns) if arn in members)
+        for arn in arns:
+            yield from self._ways.standings(members[arn])
 
     def _able_to(self, action: str) -> Able:
         if action not in self._able:

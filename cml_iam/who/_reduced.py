@@ -27,14 +27,17 @@ from cml_iam.engine.parts import (
 )
 from cml_iam.facts import arn_pattern, overlap
 from cml_iam.policy import VERSION_2012, Arn, Condition, PolicyDocument, Principals, Statement
+from cml_iam.who._account import session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.engine.parts import Token
     from cml_iam.facts import ArnPattern
+    from cml_iam.who._account import Member
     from cml_iam.who._facts import Facts
 
+USER_ID: Final = "aws:userid"
 ESCAPED: Final = {"*": "${*}", "?": "${?}", "$": "${$}"}
 EVERYONE: Final = Principals(everyone=True)
 
@@ -153,19 +156,49 @@ def _meets(one: ArnPattern | None, other: ArnPattern | None) -> bool:
     return one is None or other is None or overlap(one, other)
 
 
-def spoken_to(said: CompiledStatement, caller: str, *, bounded: bool) -> Principals | None:
-    """Return how a statement of a resource's policy names *caller*; None if it does not.
+def spoken_to(
+    said: CompiledStatement, member: Member, *, bounded: bool
+) -> Iterator[tuple[Principals, tuple[Condition, ...]]]:
+    """Yield how a statement of a resource's policy names *member*, and in which of its sessions.
 
     Everyone stands for being named directly, an account for the caller's.
     """
-    parsed = Caller.parse(caller)
-    how = naming(said.statement, parsed, bounded=bounded)
-    if how is Naming.NOT:
-        return None
-    if how is Naming.DIRECTLY or said.statement.effect == "Deny":
-        return EVERYONE
-    name = stand_in(caller) if how is Naming.IDENTITY else parsed.account or ""
-    return Principals(everyone=False, ids=(("AWS", (name,)),))
+    statement = said.statement
+    parsed = Caller.parse(member.arn)
+    how = naming(statement, parsed, bounded=bounded)
+    users = tuple(_users_of_sessions(statement, member))
+    if how is Naming.DIRECTLY or (how is not Naming.NOT and statement.effect == "Deny"):
+        excepted = users if statement.not_principal is not None and not bounded else ()
+        yield EVERYONE, (Condition("StringNotEquals", USER_ID, excepted),) if excepted else ()
+        return
+    if how is not Naming.NOT:
+        name = stand_in(member.arn) if how is Naming.IDENTITY else parsed.account or ""
+        yield Principals(everyone=False, ids=(("AWS", (name,)),)), ()
+    if users and statement.principal is not None:
+        yield EVERYONE, (Condition("StringEquals", USER_ID, users),)
+
+
+def _users_of_sessions(statement: Statement, member: Member) -> Iterator[str]:
+    """Yield the user id of each session of *member* that *statement* names.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-role-session
+    """
+    principals = statement.principal or statement.not_principal
+    for kind, names in principals.ids if principals and member.kind == "role" else ():
+        for name in names if kind == "AWS" else ():
+            session = session_of(name)
+            if session and (session.account, session.role) == (member.account, member.name):
+                yield f"{member.id}:{session.name}"
+
+
+def federated_users(document: PolicyDocument, account: str) -> Iterator[str]:
+    """Yield the federated-user sessions of *account* that an Allow of *document* names."""
+    start = f":sts::{account}:federated-user/"
+    for statement in document.statements:
+        named = statement.principal.ids if statement.principal else ()
+        for name in (name for kind, names in named if kind == "AWS" for name in names):
+            if start in name and statement.effect == "Allow":
+                yield name.partition(start)[2]
 
 
 def stand_in(caller: str) -> str:

@@ -7,7 +7,7 @@ ways. Each call is asked of all policies together, a role's trust policy include
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -133,12 +133,19 @@ class Ways:
             freeing = self._first(state, "no boundary")
             if freeing:
                 yield replace(state, free=True), freeing
-        if member.kind == "user" and not state.granted and not state.joined and not granting:
-            for way in gives("a group"):
-                for name, group in self._account.groups.items():
-                    hop = self._taken(way, state, (group.arn,)) if name not in member.groups else None
-                    if hop:
-                        yield replace(state, joined=name), hop
+        alone = not state.granted and not state.joined and not granting
+        if alone and member.kind == "user":
+            yield from self._joins(state)
+
+    def _joins(self, state: State) -> Iterator[tuple[State, Hop]]:
+        """Yield the groups that *state* may join. Who may give itself everything needs none."""
+        for way in gives("a group"):
+            for name, group in self._account.groups.items():
+                if name in state.member.groups:
+                    continue
+                hop = self._taken(way, state, (group.arn,))
+                if hop:
+                    yield replace(state, joined=name), hop
 
     def _first(self, state: State, gain: str) -> Hop | None:
         """Return the first call by which *state* may give itself *gain*."""

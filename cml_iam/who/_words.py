@@ -27,7 +27,7 @@ def remaining(left: Iterable[Statement], resource: str) -> Iterator[str]:
     """Yield what one kind of policy still asks for: one of its Allow statements, and no Deny."""
     left = tuple(left)
     allows = [_words(e, resource) for e in left if e.effect == "Allow"]
-    if all(allows):
+    if allows and all(allows):
         yield f"only {' or '.join(dict.fromkeys(allows))}"
     for each in left:
         if each.effect == "Deny":

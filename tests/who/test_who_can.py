@@ -167,3 +167,11 @@ def test_the_audit_says_what_who_else_needs(
 
     assert ran.code == 2
     assert message in ran.err
+
+
+def test_without_an_account_it_says_how_to_get_the_file(cml_iam: Any) -> None:
+    ran = cml_iam("policy", "who-can", "ec2:StopInstances")
+
+    assert ran.code == 2
+    assert "--account is missing" in ran.err
+    assert "aws iam get-account-authorization-details --output json > account.json" in ran.err
