@@ -77,7 +77,7 @@ READS: Mapping[str, tuple[str, dict[str, Any]]] = {
             "Dimensions": [{"Name": "InstanceId", "Value": "i-0123456789abcdef0"}],
             "StartTime": datetime.now(UTC) - timedelta(minutes=10),
             "EndTime": datetime.now(UTC),
-            "Period": 30,
+            "Period": 60,  # they ask for 30, which CloudWatch does not take for metrics of AWS/EC2
             "Statistics": ["Average"],
         },
     ),
