@@ -1,8 +1,8 @@
-"""Space: which requests there are, as far as statements can distinguish them.
+"""The space of requests, as far as statements can distinguish them.
 
 Actions, resources, condition keys, values and callers fall into classes that no statement in
-question takes apart; each class has a readable example. Proof, diff, lint and audit ask about the
-same classes, so they cannot disagree on what a request can be.
+question distinguishes further; each class has a readable example. Proof, diff, lint and audit use
+the same classes, so they cannot disagree on what a request can be.
 """
 
 from cml_iam.policy import Shape

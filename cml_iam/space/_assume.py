@@ -1,8 +1,8 @@
-"""What may be assumed of requests at a place, applied to values and checked on witnesses.
+"""Assumptions about the requests at a place, applied to values and checked on witnesses.
 
-A question is first asked of requests of which nothing is assumed. Only when the witness found is
-one that AWS never sends is what it breaks assumed, and the question asked again; so a proof lists
-what it needs and no more.
+A question is first asked without assumptions. Only if the witness found is a request that AWS never
+sends are the assumptions it breaks made, and the question asked again; so a proof lists only the
+assumptions it needs.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Assumptions:
 
     @staticmethod
     def inherent(gathered: Gathered) -> frozenset[Assumption]:
-        """Return what is built into requests here: that two names of a key have one value."""
+        """Return what is built into requests here: both names of a key have one value."""
         return frozenset(
             each
             for key in gathered.conditions
@@ -123,7 +123,7 @@ class Assumptions:
         return self._gathered.own_names(key) if own else self._gathered.names(key)
 
     def possible(self) -> Iterator[Assumption]:
-        """Yield all that may be assumed here."""
+        """Yield all assumptions that may be made here."""
         for key in self._gathered.conditions:
             yield from self._of_key(key)
         yield from self._ties()
@@ -193,7 +193,7 @@ class Assumptions:
                 yield Assumption("region", REGION, text, page, place.action)
 
     def violated(self, given: Choice) -> frozenset[Assumption]:
-        """Return those that may be made and that the request *given* breaks."""
+        """Return the possible assumptions that the request *given* breaks."""
         return frozenset(
             each
             for each in self.possible()
@@ -223,9 +223,9 @@ class Assumptions:
         return bool(given.get(self._gathered.names(key)[0]) == given[ARN_REGION])
 
     def _is_named(self, key: str, value: Any) -> bool:
-        """Say whether *value* is a text that a policy names as a region or an account.
+        """Return whether a policy names *value* as a region or an account.
 
-        It is taken for one, whatever its form.
+        It then counts as one, whatever its form.
         """
         form = _NAME.get(base_type(key))
         if form is None or not isinstance(value, str):
@@ -236,7 +236,7 @@ class Assumptions:
         return any(each.plain == value for said in asked for each in said.globs({}))
 
     def keeps(self, key: str, value: Any) -> bool:
-        """Say whether the active assumptions leave *value* to *key*."""
+        """Return whether the active assumptions permit *value* for *key*."""
         kinds = self._kinds.get(key, set()) - _TYING
         if "typed" in kinds and self._is_named(key, value):
             kinds -= {"typed"}
@@ -247,20 +247,20 @@ class Assumptions:
         return all(_CHECKS[kind](key, value) for kind in kinds)
 
     def keeps_field(self, key: str, text: str) -> bool:
-        """Say whether the active assumptions leave *text* to the field *key* of the ARN."""
+        """Return whether the active assumptions permit *text* in the ARN's field *key*."""
         if self._partitioned and not self._partitions.fits(key, text):
             return False
         return "typed" not in self._kinds.get(key, ()) or self._is_region(text)
 
     def _is_region(self, text: str) -> bool:
-        """Say whether *text* may be the region in an ARN: as none, by its form, or named as one."""
+        """Return whether *text* may be an ARN's region: empty, by its form, or named as one."""
         named = self._gathered.fields.get(ARN_REGION, ())
         plain = (each.glob({}) for each in named if not each.needs)
         is_named = _NAME["Region"].fullmatch(text) and any(g and g.plain == text for g in plain)
         return not text or fits(REGION_NAME, text) or bool(is_named)
 
     def keeps_caller(self, caller: str | None) -> bool:
-        """Say whether the active assumptions leave *caller*."""
+        """Return whether the active assumptions permit *caller*."""
         return not self._partitioned or self._partitions.has(caller)
 
     @property
@@ -287,7 +287,7 @@ class Assumptions:
         return arn is None or account is None or account == _account_of(arn)
 
     def distinguished_by(self, key: str) -> Iterator[Glob]:
-        """Yield patterns that the values of *key* have to be told apart by, besides conditions."""
+        """Yield patterns, besides conditions, that the values of *key* must be distinguished by."""
         kinds = self._kinds.get(key, ())
         if self._partitioned:
             yield from self._partitions.distinguished_by(key)
@@ -305,7 +305,7 @@ class Assumptions:
                     yield Glob(tuple(name.removeprefix(REQUEST_TAG)), fold=True)
 
     def ties(self, keys: Iterable[str]) -> list[set[str]]:
-        """Return which of *keys* belong together."""
+        """Return which of *keys* depend on each other."""
         keys = set(keys)
         found = []
         if "tags" in self._kinds.get(TAG_KEYS, ()):
@@ -341,7 +341,7 @@ class Assumptions:
         return str(given.get(self._gathered.names(pair[0])[0])).lower() == pair[1]
 
     def determined(self, key: str, given: Choice) -> list[str | None] | None:
-        """Return the values of *key* that the caller or the ARN determines; None if they do not."""
+        """Return the values of *key* determined by the caller or the ARN, or None."""
         if key in self.id_keys:
             return [v for v in (None, self._arn_id(given)) if self.keeps(key, v)]
         if key == PRINCIPAL_ACCOUNT and self.account_tied:
@@ -355,7 +355,7 @@ class Assumptions:
         return [CALLER_KEYS[key](given[CALLER])]
 
     def admits(self, given: Choice) -> bool:
-        """Say whether a choice for tied keys can be."""
+        """Return whether a combination of values for tied keys is possible."""
         signed = is_signed(given.get(CALLER))
         for each in self.active:
             if each.kind in {"tags", "with", "partition"} and not self._respects(each, given):
@@ -391,7 +391,7 @@ def _typed(key: str, spelt: str) -> Assumption:
 
 
 def _as_a_list(asked: KeyCondition) -> bool:
-    """Say whether an operator takes an empty list for an absent key, as AWS says of these.
+    """Return whether AWS documents that an operator treats an absent key as an empty list.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html#reference_policies_condition-multi-valued-context-keys
     """
@@ -403,7 +403,7 @@ def _home(account: str, partition: str) -> str:
 
 
 def is_always_at(key: str, place: Place) -> bool:
-    """Say whether *key* is in every request at *place*, maybe because of the resource's type."""
+    """Return whether *key* is in every request at *place*, perhaps due to the resource's type."""
     known = known_key(key)
     if known is None or not known.always:
         return False
@@ -412,7 +412,7 @@ def is_always_at(key: str, place: Place) -> bool:
 
 
 def _is_number(asked: Iterable[KeyCondition]) -> bool:
-    """Say whether values made for *asked* tell numbers from one another, and nothing else."""
+    """Return whether values made for *asked* distinguish numbers and nothing else."""
     return all(g.plain is not None for each in asked for g in each.globs({}))
 
 

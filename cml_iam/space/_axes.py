@@ -1,7 +1,7 @@
-"""The axes of a place: for each key of a request the choices that the statements tell apart.
+"""The axes of a place: for each key of a request, the choices that the statements distinguish.
 
-Keys are independent unless a policy variable or a fact about AWS ties them; tied ones make one
-axis, whose choices are those combinations that can be.
+Keys are independent unless a policy variable or a fact about AWS ties them. Tied keys share one
+axis, whose choices are the possible combinations.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Axis:
 
 
 class AxisMaker:
-    """Makes the axes of one place under some assumptions; says what could not be made whole."""
+    """Creates the axes of a place under some assumptions; reports what is incomplete."""
 
     def __init__(self, gathered: Gathered, assumed: Assumptions, budget: Budget) -> None:
         self.gathered, self.assumed, self._budget = gathered, assumed, budget
@@ -55,7 +55,7 @@ class AxisMaker:
         self._varying |= {key for needed in gathered.needs.values() for key in needed}
 
     def axes(self, tests: Iterable[Test]) -> tuple[Axis, ...]:
-        """Return the axes; every one of *tests* depends on one of them."""
+        """Return the axes; each of *tests* depends on one of them."""
         groups = self._groups(tests)
         if self._tied and not self._tie_is_plain():
             self.incomplete.append("policy variables of the region, or in it")
@@ -66,7 +66,7 @@ class AxisMaker:
         return tuple(self._axis(group) for group in groups)
 
     def _tie_is_plain(self) -> bool:
-        """Say whether variables play no part in what is tied to the region of the ARN."""
+        """Return whether no variables affect what is tied to the ARN's region."""
         region = FIELD_KEYS[3]
         itself = {p.parts for p in self.gathered.fields.get(region, ()) if REGION in p.needs}
         users = {name for name, needed in self.gathered.needs.items() if REGION in needed}
@@ -106,7 +106,7 @@ class AxisMaker:
         return Axis(frozenset(group), tuple(kept))
 
     def _ordered(self, group: list[str]) -> list[str]:
-        """Return *group* with keys that variables name before those whose patterns have them."""
+        """Return *group*: keys that variables name come before keys whose patterns use them."""
         left, done = list(group), list[str]()
         if CALLER in left:
             left.remove(CALLER)
@@ -160,13 +160,13 @@ class AxisMaker:
 
     @staticmethod
     def _in_own_names(made: Choice, others: set[str]) -> Iterator[Choice]:
-        """Yield *made*, and the same without the *others*, names that AWS does not send here."""
+        """Yield *made*, and the same without the *others*, names AWS does not send here."""
         yield made
         if made and others:
             yield {name: each for name, each in made.items() if name not in others}
 
     def _values(self, key: str, names: tuple[str, ...], given: Choice) -> Values:
-        """Return the values of *key*, remembered: where variables play a part, for this place."""
+        """Return the values of *key*, cached; per place if variables are involved."""
         if key == REGION and self._tied:
             self._budget.left -= MADE
             return self._made(key, names, given)
@@ -212,7 +212,7 @@ class AxisMaker:
 
     @property
     def _regions(self) -> Glob:
-        """The pattern that the region in the resource's ARN fits."""
+        """The pattern that the region in the resource's ARN matches."""
         fields = self.gathered.place.fields
         assert fields is not None  # noqa: S101 - asked of ARNs only
         return fields[2]
@@ -224,7 +224,7 @@ class AxisMaker:
 
     @cached_property
     def _plain_regions(self) -> list[Glob]:
-        """The patterns of the region in ARNs, unless the ARNs here have a certain one."""
+        """The patterns of the region in ARNs, unless the ARNs here have a fixed one."""
         return [] if self._regions.plain else self._field_globs(FIELD_KEYS[3], {})
 
     def _field_globs(self, key: str, given: Choice) -> list[Glob]:
@@ -259,7 +259,7 @@ class AxisMaker:
     def _made_texts(
         self, index: int, universe: Glob, given: Choice
     ) -> tuple[tuple[str, ...], bool]:
-        """Return texts for a field of the ARN, one of each class, and whether these are all."""
+        """Return texts for an ARN field, one of each class, and whether these are all."""
         place = self.gathered.place
         own = self._field_globs(FIELD_KEYS[index], given)
         globs = [*own, *self.assumed.distinguished_by(FIELD_KEYS[index])]

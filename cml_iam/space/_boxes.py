@@ -1,9 +1,8 @@
-"""Boxes of requests: for each axis a set of choices; finding what is in one and in no other.
+"""Boxes of requests: a set of choices per axis; find what is in one box and in no other.
 
-Every test of a statement depends on one axis, so the requests that fit a statement are a box, or
-a few. What one statement matches and others do not is found by taking the others in turn and
-leaving their box through one of its sides. That covers all combinations of the choices without
-listing them.
+Every test of a statement depends on one axis, so the requests that match a statement are a box, or
+a few. To find what one statement matches and others do not, take the others in turn and leave their
+box through one of its sides. That covers all combinations of the choices without listing them.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Box = tuple[int, ...]
 
 
 class Budget:
-    """Steps that are left to one question; with none left it gives up."""
+    """The steps left for a question; at zero the search gives up."""
 
     def __init__(self, steps: int = MAX_STEPS) -> None:
         self.left = steps
@@ -36,9 +35,9 @@ class Budget:
 def leaving(
     box: Box, others: Iterable[Box], budget: Budget | None = None
 ) -> tuple[Box | None, bool]:
-    """Return a part of *box* that is outside all *others*, or None; and whether that is certain.
+    """Return a part of *box* outside all *others*, or None; and whether that is certain.
 
-    Depth first, always leaving the box that leaves the fewest ways out.
+    Depth first, always leaving the box with the fewest ways out.
     """
     budget = budget or Budget()
     pending = [(box, list(others))]
@@ -57,7 +56,7 @@ def leaving(
 
 
 def _meeting(here: Box, others: list[Box]) -> tuple[list[Box], Box | None, int]:
-    """Return those of *others* that meet *here*, the one with the fewest ways out, and how many."""
+    """Return which *others* intersect *here*, the one with the fewest ways out, and how many."""
     met: list[Box] = []
     tightest, fewest = None, len(here) + 1
     for other in others:
@@ -77,13 +76,13 @@ def _meeting(here: Box, others: list[Box]) -> tuple[list[Box], Box | None, int]:
 
 
 def meet(one: Box, other: Box) -> Box | None:
-    """Return what two boxes have in common, if anything."""
+    """Return the intersection of two boxes, or None."""
     both = tuple(a & b for a, b in zip(one, other, strict=True))
     return both if all(both) else None
 
 
 def _outside(box: Box, other: Box) -> Iterator[Box]:
-    """Yield parts of *box* that together are all of it outside *other*; no two of them meet."""
+    """Yield disjoint parts of *box* that together cover all of it outside *other*."""
     kept = list(box)
     for number, theirs in enumerate(other):
         rest = kept[number] & ~theirs
@@ -93,7 +92,7 @@ def _outside(box: Box, other: Box) -> Iterator[Box]:
 
 
 def complement(whole: Box, boxes: Iterable[Box]) -> list[Box] | None:
-    """Return boxes that together are all of *whole* outside *boxes*; None if they are too many."""
+    """Return boxes that together are *whole* without *boxes*; None if there are too many."""
     left = [whole]
     for box in merged(boxes):
         parts: list[Box] = []
@@ -106,7 +105,7 @@ def complement(whole: Box, boxes: Iterable[Box]) -> list[Box] | None:
 
 
 def merged(boxes: Iterable[Box]) -> list[Box]:
-    """Return the same requests in fewer boxes: those that differ in one axis only become one."""
+    """Return the same requests in fewer boxes: boxes that differ in only one axis are merged."""
     found = [box for box in dict.fromkeys(boxes) if all(box)]
     changed = len(found) > 1
     while changed:

@@ -1,4 +1,4 @@
-"""The callers that policies of resources tell apart: by name, account, session, service."""
+"""The callers that resource policies distinguish: by name, account, session, service."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ PRINCIPAL_ARNS: Final = tuple(
 
 
 def callers_of(parts: Sequence[Part], partitions: Sequence[str]) -> tuple[list[str | None], bool]:
-    """Return callers, one at least of each class that *parts* tell apart; whether that is all.
+    """Return at least one caller of each class that *parts* distinguish; and whether that is all.
 
-    None is an anonymous one.
+    None is an anonymous caller.
     """
     named = list(dict.fromkeys(_named(parts)))
     accounts = list(dict.fromkeys((*_accounts(parts, named), *_fresh(_accounts(parts, named)))))
@@ -70,7 +70,7 @@ def callers_of(parts: Sequence[Part], partitions: Sequence[str]) -> tuple[list[s
 
 
 def account_key(caller: str | None) -> str | None:
-    """Return what aws:PrincipalAccount holds for *caller*; an anonymous one has it too.
+    """Return the value of aws:PrincipalAccount for *caller*; an anonymous one has it too.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalaccount
     """
@@ -80,14 +80,14 @@ def account_key(caller: str | None) -> str | None:
 
 
 def is_identified(caller: str | None) -> bool:
-    """Say whether AWS tells what the keys about *caller* hold: not of services and providers."""
+    """Return whether AWS documents the keys about *caller*: not for services and providers."""
     return caller is None or principal_arn(caller) is not None
 
 
 def is_signed(caller: str | None) -> bool:
-    """Say whether requests of *caller* surely are signed with credentials of AWS.
+    """Return whether requests of *caller* are certainly signed with AWS credentials.
 
-    Those with the token of an identity provider are not:
+    Those with an identity provider's token are not:
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
     """
     return principal_arn(caller) is not None
@@ -101,7 +101,7 @@ def _about_callers(parts: Sequence[Part]) -> Iterator[KeyCondition]:
 
 
 def _is_simple(asked: KeyCondition) -> bool:
-    """Say whether the callers made are all that *asked* tells apart."""
+    """Return whether the callers made are all that *asked* distinguishes."""
     if same_key(asked.condition.key) == PRINCIPAL_ARN:
         return not asked.needs()
     plain = (g.plain for g in asked.globs({}))
@@ -144,10 +144,10 @@ def _accounts(parts: Sequence[Part], named: Iterable[tuple[str, str]]) -> Iterat
 
 
 def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
-    """Yield accounts that *parts* name in one partition only, each with that partition.
+    """Yield accounts that *parts* name in only one partition, with that partition.
 
-    A `Principal` has to name it: AWS keeps no policy with one that does not exist, but takes any
-    value of a condition.
+    A `Principal` must name it: AWS stores no policy with a principal that does not exist, but
+    accepts any value in a condition.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     """
     elements = (each.statement.principal for each in parts)
@@ -166,13 +166,13 @@ def home_partitions(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
 
 
 def partition_of_caller(caller: str | None) -> str | None:
-    """Return the partition in the ARN of *caller*; None for a service and an anonymous one."""
+    """Return the partition in the ARN of *caller*; None for a service or an anonymous caller."""
     match = _ACCOUNT_ARN.fullmatch(caller or "")
     return match[1] if match else None
 
 
 def is_elsewhere(caller: str | None, home: str) -> bool:
-    """Say whether *caller* is of the account of the ARN *home*, but of another partition."""
+    """Return whether *caller* is in the account of the ARN *home*, but another partition."""
     match, own = _ACCOUNT_ARN.fullmatch(caller or ""), _ACCOUNT_ARN.fullmatch(home)
     return bool(match and own and match[2] == own[2] and match[1] != own[1])
 
@@ -200,10 +200,10 @@ def _fresh(named: Iterable[str]) -> Iterator[str]:
 def _by_pattern(
     parts: Sequence[Part], partitions: Sequence[str], accounts: Sequence[str]
 ) -> tuple[list[str], bool]:
-    """Return callers whose ARNs the conditions on aws:PrincipalArn tell apart.
+    """Return callers whose ARNs the conditions on aws:PrincipalArn distinguish.
 
-    And that principals do: an account's id names callers of any partition, the ARN of its root
-    those of one.
+    Also those that principals distinguish: an account id names callers in any partition, the ARN of
+    its root those in one.
     """
     globs = list(_patterns(parts))
     if not globs:
@@ -230,7 +230,7 @@ def _readable(kind: str) -> str:
 
 
 def _filled(pattern: Glob, partitions: Sequence[str]) -> Iterator[str]:
-    """Yield *pattern* as the ARN of each kind of caller, with AWS's own words for wildcards."""
+    """Yield *pattern* as the ARN of each kind of caller, with AWS's placeholders for wildcards."""
     for (service, kind), partition in product(_ARNS, partitions):
         fill = {2: service, 4: OTHER_ACCOUNT, 5: _readable(kind)}
         fields, field = [""] * FIELDS, 0

@@ -1,4 +1,4 @@
-"""A condition as a question about one key, and the patterns of texts that it tells apart."""
+"""A condition as a question about one key, and the text patterns that it distinguishes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ConditionTest = Callable[[Context], bool]
 
 @dataclass(frozen=True, slots=True)
 class KeyCondition:
-    """A condition as the engine made it ready; *variables* is whether its document has any."""
+    """A condition as compiled by the engine; *variables*: its document may use variables."""
 
     condition: Condition
     test: ConditionTest
@@ -48,7 +48,7 @@ class KeyCondition:
 
     @property
     def operator(self) -> OperatorName:
-        """The operator taken apart."""
+        """The parsed operator."""
         return _operator(self.condition.operator)
 
     @property
@@ -57,7 +57,7 @@ class KeyCondition:
         return _family(self.operator.base)
 
     def parsed(self) -> tuple[tuple[Token, ...], ...]:
-        """Return the values taken apart; those that can never match are left out."""
+        """Return the parsed values, without those that can never match."""
         return _parsed(self.condition, self.variables)
 
     def needs(self) -> frozenset[str]:
@@ -65,7 +65,7 @@ class KeyCondition:
         return _needs(self.condition, self.variables)
 
     def globs(self, context: Context) -> tuple[Glob, ...]:
-        """Return the patterns of texts this tells apart, with *context* for the variables."""
+        """Return the text patterns this distinguishes, with *context* for the variables."""
         if not self.needs():
             return _plain_globs(self.condition, self.variables)
         return tuple(_globs(self, context))
@@ -134,7 +134,7 @@ def symbols(parts: Iterable[Token]) -> Iterable[Symbol]:
 
 
 def field_symbols(parts: Iterable[Token], index: int) -> tuple[Symbol, ...]:
-    """Return a field of an ARN; in all but the last no wildcard takes a colon."""
+    """Return the symbols of an ARN field; only in the last can a wildcard match a colon."""
     made = symbols(parts)
     if index == FIELDS - 1:
         return tuple(made)

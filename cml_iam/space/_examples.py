@@ -1,4 +1,4 @@
-"""Example values: readable texts; numbers, dates and addresses between the bounds named."""
+"""Example values: readable texts; numbers, dates and addresses between the given bounds."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ NAMES: Final = frozenset(_NAMED.values())
 
 @lru_cache(1 << 13)
 def base_type(key: str) -> str:
-    """Return the type of *key*, or of its values if it has several; empty if unknown."""
+    """Return the type of *key*, or of its elements if it is multi-valued; empty if unknown."""
     return _NAMED.get(same_key(key)) or (key_type(key) or "").removeprefix("ArrayOf")
 
 
 def _unlike(spellings: Iterable[str], plain: Sequence[str]) -> Iterable[str]:
-    """Yield two of *spellings*, and go on until one is none of *plain*: texts tell them apart."""
+    """Yield two of *spellings*, then more until one is not in *plain*, which texts distinguish."""
     unlike = False
     for made, text in enumerate(spellings):
         if unlike and made > 1:
@@ -61,7 +61,7 @@ def _unlike(spellings: Iterable[str], plain: Sequence[str]) -> Iterable[str]:
 
 
 def _numbers(named: Sequence[str], plain: Sequence[str]) -> list[str]:
-    """Return every number of *named*, one between each two, and one beyond either end."""
+    """Return every number of *named*, one between each two, and one beyond each end."""
     exact = sorted({Fraction(n) for v in named if (n := number(v)) is not None and is_finite(n)})
     found: list[str] = []
     for low, high in pairwise(exact):
@@ -75,7 +75,7 @@ def _numbers(named: Sequence[str], plain: Sequence[str]) -> list[str]:
 
 
 def is_finite(found: float) -> bool:
-    """Say whether *found* is a number that can be written out."""
+    """Return whether *found* is a number that can be written out."""
     return abs(found) != float("inf")
 
 
@@ -98,14 +98,14 @@ def _spelt(value: Fraction) -> Iterator[str]:
 
 
 def _decimal(value: Fraction) -> str:
-    """Return the shortest spelling that the engine reads as just this number."""
+    """Return the shortest spelling that the engine reads as exactly this number."""
     if value.denominator == 1:
         return str(value.numerator)
     return repr(float(value)) if Fraction(float(value)) == value else str(float(value))
 
 
 def _dates(named: Iterable[str], plain: Sequence[str]) -> list[str]:
-    """Return every moment of *named*, one between each two, and one beyond either end."""
+    """Return every date of *named*, one between each two, and one beyond each end."""
     exact = sorted({n for v in named if (n := moment(v)) is not None})
     found = [text for each in exact for text in _moment_texts(each, plain)]
     for low, high in pairwise(exact):
@@ -121,7 +121,7 @@ def _dates(named: Iterable[str], plain: Sequence[str]) -> list[str]:
 
 
 def moments(named: Iterable[str]) -> list[str]:
-    """Return texts of every moment of *named*, of one between each two and of others, in order."""
+    """Return texts of every date of *named*, of one between each two and of others, in order."""
     found = {at: text for text in _dates(named, ()) if (at := moment(text)) is not None}
     return [found[at] for at in sorted(found)]
 
@@ -132,7 +132,7 @@ def _moment_texts(nanoseconds: int, plain: Sequence[str]) -> list[str]:
 
 
 def _moment_spelt(nanoseconds: int) -> Iterator[str]:
-    """Yield spellings of a moment, without end: as a date, beyond its years as seconds."""
+    """Yield spellings of a date, without end: as a date, or beyond its range as seconds."""
     seconds, rest = divmod(nanoseconds, NANOSECONDS)
     end = "Z"
     try:
@@ -147,7 +147,7 @@ def _moment_spelt(nanoseconds: int) -> Iterator[str]:
 
 
 def _addresses(named: Sequence[str], plain: Sequence[str]) -> list[str]:
-    """Return an address of every range that *named* networks leave, and its ends if few."""
+    """Return an address of every range between the *named* networks, and its ends if few."""
     found = ["198.51.100.99", "2001:db8::99"]
     found += [text for each in plain if _is_long(each) for text in _written(each)]
     for size, make in ((4, IPv4Address), (16, IPv6Address)):
@@ -169,7 +169,7 @@ def _is_long(text: str) -> bool:
 
 
 def _written(text: str) -> list[str]:
-    """Return spellings of an IPv6 address; one of IPv4 has a single one."""
+    """Return spellings of an IPv6 address; an IPv4 address has only one."""
     groups = IPv6Address(address(text) or b"").exploded.split(":")
     short = [f"{int(each, 16):x}" for each in groups]
     made = [":".join((*groups[:n], *short[n:])) for n in range(len(groups) + 1)]
@@ -177,7 +177,7 @@ def _written(text: str) -> list[str]:
 
 
 def all_written(plain: Sequence[str]) -> bool:
-    """Say whether *plain* may leave no spelling of an address."""
+    """Return whether *plain* may contain every spelling of an address."""
     return any(set(_written(each)) <= set(plain) for each in plain if _is_long(each))
 
 
@@ -198,7 +198,7 @@ REGIONS: Final = tuple(region for regions in EXAMPLE_REGIONS.values() for region
 
 
 def field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
-    """Return texts that read well in the field *index* of the ARN of a resource of *place*."""
+    """Return readable texts for the field *index* of the ARN of a resource of *place*."""
     globs = tuple(globs)
     name = EXAMPLE_IDS.get(place.type, "foreign") if index == RESOURCE_FIELD else "foreign"
     own = {
@@ -224,7 +224,7 @@ def _field_filled(pattern: Glob, name: str) -> Iterator[str]:
 
 
 def _texts(pattern: Glob, filler: str) -> Iterator[str]:
-    """Yield the texts of *pattern*; `?*`, some text, becomes one filler."""
+    """Yield the texts of *pattern*; `?*`, a non-empty text, becomes one filler."""
     before: object = None
     for symbol in pattern.symbols:
         if not isinstance(symbol, Wild):
@@ -246,7 +246,7 @@ def _starts_many(pattern: Glob, symbol: Wild) -> bool:
 
 
 def hints_for(key: str, globs: Iterable[Glob]) -> list[str]:
-    """Return texts that read well as values of *key*."""
+    """Return readable values of *key*."""
     name = same_key(key)
     kind = base_type(key)
     filled = [text for each in globs if each.plain is None for text in _filled(each, name)]
@@ -254,7 +254,7 @@ def hints_for(key: str, globs: Iterable[Glob]) -> list[str]:
 
 
 def _filled(pattern: Glob, name: str) -> Iterable[str]:
-    """Yield *pattern* with something readable for its wildcards."""
+    """Yield *pattern* with readable text for its wildcards."""
     many = "large" if name == "ec2:instancetype" else "example"
     for filler in (many, "", "1"):
         chars = []

@@ -1,7 +1,8 @@
-"""What the statements about a place ask of requests there, key by key, and in which partitions.
+"""What the statements at a place ask of requests, by key, and in which partitions.
 
-The partition is a fact: resources, callers, ARNs and regions are those of the account's own. Where
-it is not known, the question is asked of each; then the region goes with the ARN's partition.
+It is a fact that resources, callers, ARNs and regions are in the account's own partition. If the
+partition is unknown, the question is asked for each; the region then belongs to the ARN's
+partition.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 """
 
@@ -37,12 +38,12 @@ Memo = dict[Any, Any]
 
 @dataclass(frozen=True)
 class Gathered:
-    """What the statements about one place ask, key by key; keys are named by `same_key`.
+    """What the statements at one place ask, by key; keys are named by `same_key`.
 
-    *spelt* has each condition key as it is written first. *needs* are the keys of the policy
-    variables that a key or field is compared with, *in_fields* those that stand in a field of an
-    ARN before the last. *lists* are the keys that some statement, maybe about other actions, asks
-    for as a list. *partitions* are those that resources and callers can be in.
+    *spelt* has each condition key as first written. *needs* are the keys of the policy variables
+    that a key or field is compared with, *in_fields* those in a field of an ARN before the last.
+    *lists* are the keys that some statement, perhaps about other actions, treats as a list.
+    *partitions* are those that resources and callers can be in.
     """
 
     place: Place
@@ -64,7 +65,7 @@ class Gathered:
 
     @property
     def keys(self) -> list[str]:
-        """Every key something is asked of."""
+        """Every key that some statement tests."""
         fields = [key for key in FIELD_KEYS[1:] if self.place.fields is not None]
         caller = [CALLER] if self.principals else []
         return [*caller, *self.conditions, *fields]
@@ -75,11 +76,11 @@ class Gathered:
         return every_name(spelt) if self._by_other_name(key) else self.own_names(key)
 
     def own_names(self, key: str) -> tuple[str, ...]:
-        """Return the names under which requests here have *key*, by what is known of AWS."""
+        """Return the names under which requests here have *key*, as AWS documents."""
         return names_of(self.spelt[key], self.place.action)
 
     def has_names(self, key: str) -> bool:
-        """Say whether statements ask for *key* by several names, so that these matter."""
+        """Return whether statements use several names of *key*, so that names matter."""
         spelt = {each.condition.key.lower() for each in self.conditions[key]}
         return len(spelt) + self.names_ec2_keys > 1 and len(every_name(self.spelt[key])) > 1
 
@@ -99,9 +100,9 @@ def gather(
     lists: frozenset[str] = frozenset(),
     partition: str = "",
 ) -> Gathered:
-    """Return what *parts* ask of requests at *place*; with *principals*, who calls in any case.
+    """Return what *parts* ask of requests at *place*; *principals*: also always the caller.
 
-    *partition* is that of the account, if it is known; otherwise all are asked about.
+    *partition* is the account's, if known; otherwise all are asked about.
     """
     conditions: dict[str, list[KeyCondition]] = {}
     fields: dict[str, list[FieldPattern]] = {}
@@ -138,7 +139,7 @@ def gather(
 
 
 def _partitions(parts: Sequence[Part]) -> Iterator[str]:
-    """Yield the partitions that the resources and principals of *parts* are said to be in."""
+    """Yield the partitions that the resources and principals of *parts* name."""
     for part in parts:
         for each in (field for fields in part.patterns for field in fields):
             plain = each.index == 1 and not each.needs and each.glob({})
@@ -156,7 +157,7 @@ REGIONS: Final = frozenset({REGION, ARN_REGION})
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
-    """The partitions in which the question at a place is asked."""
+    """The partitions for which the question at a place is asked."""
 
     gathered: Gathered
 
@@ -166,7 +167,7 @@ class Partitions:
         return self.gathered.partitions
 
     def fact(self) -> Assumption:
-        """Return what is taken for granted."""
+        """Return the assumption."""
         text = (
             f"AWS has the partitions {', '.join(self.names)}, and none of them reaches another"
             if self.names[1:]
@@ -175,7 +176,7 @@ class Partitions:
         return Assumption("partitions", PARTITION, text, ARNS)
 
     def respected_by(self, given: Choice) -> bool:
-        """Say whether all that the request *given* names is in one of them."""
+        """Return whether everything in the request *given* is in one of them."""
         names = self.gathered.names
         values = [(key, given.get(names(key)[0])) for key in self.gathered.conditions]
         if PARTITION in given:
@@ -184,12 +185,12 @@ class Partitions:
         return fit and self.has(given.get(CALLER)) and self.region_agrees(given)
 
     def has(self, caller: str | None) -> bool:
-        """Say whether *caller* may be in one of them; a service or an anonymous one may."""
+        """Return whether *caller* may be in one of them; a service or anonymous caller may."""
         partition = partition_of_caller(caller)
         return partition is None or partition in self.names
 
     def fits(self, key: str, value: Any) -> bool:
-        """Say whether *value* may be that of *key*."""
+        """Return whether *value* is possible for *key*."""
         if key == PARTITION:
             return value in self.names
         if isinstance(value, list):
@@ -201,7 +202,7 @@ class Partitions:
         return key not in REGIONS or partition_of(value) in self.names
 
     def region_agrees(self, given: Choice) -> bool:
-        """Say whether the region is one of the partition in the ARN."""
+        """Return whether the region belongs to the ARN's partition."""
         partition = given.get(PARTITION)
         if partition not in PARTITIONS:
             return True
@@ -220,12 +221,12 @@ class Partitions:
             yield from (glob(f"arn:{each}:*") for each in self.names)
 
     def ties(self, keys: set[str]) -> Iterator[set[str]]:
-        """Yield which of *keys* belong together: of one partition, none do."""
+        """Yield which of *keys* depend on each other: within one partition, none do."""
         if self.names[1:] and PARTITION in keys:
             yield keys & {PARTITION, *REGIONS}
 
     def _is_plain_arn(self, key: str) -> bool:
-        """Say whether *key* holds an ARN, in whose value no policy variable plays a part."""
+        """Return whether *key* holds an ARN whose value no policy variable affects."""
         needs = self.gathered.needs
         is_arn_key = key not in FIELD_KEYS and base_type(key) in {"ARN", "Principal"}
         return is_arn_key and not needs.get(key) and not any(key in n for n in needs.values())

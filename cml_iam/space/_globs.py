@@ -1,12 +1,12 @@
-"""Classes of texts that patterns tell apart, found by running all patterns at once.
+"""Classes of texts that patterns distinguish, found by running all patterns at once.
 
-Each pattern is an automaton whose states are the positions in it. Run side by side over the same
-text they reach a set of states; what they accept there is the class of the text. There are
-finitely many such states, so walking through all of them finds every class there is, the empty
-text's included, each with a shortest text.
+Each pattern is an automaton whose states are the positions in it. Run in parallel over the same
+text, they reach a set of states; what they accept there is the class of the text. There are
+finitely many sets, so a walk through all of them finds every class, including the empty text's,
+each with a shortest text.
 
-Texts are taken to be of the characters that the patterns name and of one more that stands for all
-others; `K` for kelvin, whose lower case is the letter k, is therefore none of them.
+Texts consist of the characters in the patterns and one more that stands for all others. The Kelvin
+sign, whose lower case is the letter k, is therefore excluded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OTHERS: Final = "xzqwvjykubhnmfgdsaeiorlptc-_~"
 
 
 class Wild(Enum):
-    """A wildcard, also one that stays inside a field of an ARN."""
+    """A wildcard, or one that stays inside a field of an ARN."""
 
     MANY = "*"
     ONE = "?"
@@ -50,14 +50,14 @@ Symbol = str | Wild
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A pattern; with *fold* the case of letters does not count."""
+    """A pattern; *fold* ignores case."""
 
     symbols: tuple[Symbol, ...]
     fold: bool = False
 
     @property
     def plain(self) -> str | None:
-        """The one text it stands for, or None if it stands for several."""
+        """The only text it matches, or None if there are several."""
         if any(isinstance(each, Wild) for each in self.symbols):
             return None
         text = "".join(map(str, self.symbols))
@@ -80,7 +80,7 @@ def glob(text: str, *, inside: bool = False) -> Glob:
 
 
 class Machine:
-    """All of *globs* run side by side: a state is the set of positions in them, as bits."""
+    """All *globs* run in parallel: a state is the set of positions in them, as bits."""
 
     def __init__(self, globs: Sequence[Glob]) -> None:
         self.alphabet, self._stand_ins = _alphabet(globs)
@@ -138,7 +138,7 @@ class Machine:
         return state
 
     def accepts(self, state: int) -> int:
-        """Return which patterns a text that ends here fits, as bits of `finals`."""
+        """Return which patterns match a text that ends here, as bits of `finals`."""
         return state & self._final
 
     def steps(self, state: int) -> Iterator[tuple[str, int]]:
@@ -149,7 +149,7 @@ class Machine:
                 yield char, self.step(state, char)
 
     def reachable(self, limit: int = MAX_STATES) -> tuple[dict[int, str], bool]:
-        """Return every state with a shortest text that leads to it, and whether that is all."""
+        """Return every state with a shortest text that leads to it, and whether these are all."""
         found = {self.start: ""}
         pending = deque([self.start])
         while pending:
@@ -164,7 +164,7 @@ class Machine:
         return found, True
 
     def words(self, states: Iterable[int], wanted: int) -> Iterator[str]:
-        """Yield the texts of the class *wanted*, few letters after one another; maybe endlessly."""
+        """Yield texts of the class *wanted*, in few letters at first; perhaps endlessly."""
         distance = self._distances(states, wanted)
         pending = [(self.start, "")] if self.start in distance else []
         while pending:
@@ -199,11 +199,11 @@ def representatives(
     universe: Glob | None = None,
     kinds: Iterable[Glob] = (),
 ) -> tuple[tuple[str, ...], bool]:
-    """Return texts of *universe*, at least one of each class that *globs* tell apart.
+    """Return texts of *universe*, at least one of each class that *globs* distinguish.
 
-    With *kinds*, only texts that fit one of these. *hints* are tried first, for they read better
-    than shortest texts. Also says whether the classes are all: there can be too many to walk
-    through.
+    With *kinds*, only texts that match one of these. *hints* are tried first, as they read better
+    than shortest texts. Also returns whether the classes are complete: there can be too many to
+    walk through.
     """
     told, tried = tuple(dict.fromkeys(globs)), tuple(dict.fromkeys(hints))
     return _representatives(told, tried, universe, tuple(dict.fromkeys(kinds)))
@@ -236,7 +236,7 @@ def _representatives(
 
 
 class _Within:
-    """What of a machine's classes is asked for: of a universe, and of one of some kinds."""
+    """The requested part of a machine's classes: of a universe, and of one of some kinds."""
 
     def __init__(
         self, machine: Machine, universe: Glob | None, kinds: tuple[Glob, ...], wild: list[Glob]
@@ -250,12 +250,12 @@ class _Within:
         self._any = not kinds
 
     def class_(self, bits: int) -> bool:
-        """Say whether texts of the class *bits*, none of which is a literal, are."""
+        """Return whether texts of the class *bits*, except literals, are in it."""
         inside = not self._universe or bool(bits & self._universe)
         return inside and (self._any or bool(bits & self._kinds))
 
     def literal(self, text: str) -> bool:
-        """Say whether *text* is."""
+        """Return whether *text* is in it."""
         bits = self._machine.accepts(self._machine.run(text))
         if self._universe and not bits & self._universe:
             return False
@@ -263,7 +263,7 @@ class _Within:
 
 
 def _few(words: Iterator[str], known: Mapping[str, None]) -> Iterator[str]:
-    """Yield those of *words* that are not *known*; of more than all known, one is not."""
+    """Yield those of *words* not in *known*; of more words than known ones, at least one."""
     for count, word in enumerate(words):
         if word not in known:
             yield word
@@ -273,10 +273,10 @@ def _few(words: Iterator[str], known: Mapping[str, None]) -> Iterator[str]:
 
 
 def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], tuple[str, str, str]]:
-    """Return the characters to walk with, and what stands for those that are not named.
+    """Return the characters to walk with, and the stand-ins for those not named.
 
-    That is one for all, one for digits, and one for letters: the same where no pattern
-    distinguishes these from others.
+    One stands for digits, one for letters and one for all others; they are the same if no pattern
+    distinguishes these groups.
     """
     named: set[str] = set()
     wild = {s for each in globs for s in each.symbols if isinstance(s, Wild)}
@@ -298,7 +298,7 @@ def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], tuple[str, str, s
 
 
 def _kind(char: str) -> int:
-    """Return which of the three stand-ins of `_alphabet` is one for *char*."""
+    """Return which of the three stand-ins of `_alphabet` applies to *char*."""
     return 1 if char in DIGITS else 2 if char in LETTERS else 0
 
 
@@ -311,6 +311,6 @@ def _takes(symbol: Wild, char: str) -> bool:
 
 
 def _cases(char: str) -> tuple[str, ...]:
-    """Return the characters that are *char* in either case."""
+    """Return *char* in both cases."""
     both = {char, char.lower(), char.upper()}
     return tuple(sorted(c for c in both if len(c) == 1 and c.lower() == char.lower()))

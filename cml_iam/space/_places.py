@@ -1,9 +1,9 @@
 """The slices of a question: classes of actions, and what each is asked about.
 
-Statements tell actions apart into few classes. Of each class a loose slice is searched first: one
-action, on any resource at all. What holds there holds for every action of the class, and no
-knowledge of AWS is needed. Only where it does not are the actions taken one by one, each with the
-resource types and condition keys that AWS's service reference gives it.
+Statements distinguish few classes of actions. For each class a loose slice is searched first: one
+action, on any resource. What holds there holds for every action of the class, without any knowledge
+of AWS. Only if it does not hold are the actions examined one by one, each with the resource types
+and condition keys in AWS's service reference.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ FILLED_INSIDE: Final = Glob((Wild.ONE_INSIDE, Wild.MANY_INSIDE))
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Requests for one action; *fields* are the patterns the fields of the resource's ARN fit.
+    """Requests for one action; *fields* are the patterns of the resource ARN's fields.
 
     *fields* is None for the resource `*`. *kinds*, if any, are the resources of several types: the
-    last field fits one of them. *keys* are the condition keys the service reference knows there;
-    None for a *loose* place, where anything goes.
+    last field matches one of them. *keys* are the condition keys in the service reference; None for
+    a *loose* place, where anything is possible.
     """
 
     action: str
@@ -100,12 +100,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Class:
-    """Actions about which the same statements are: *bits*, by their numbers.
+    """Actions that the same statements are about: *bits*, by their numbers.
 
-    *listed* are those of the service reference; *unlisted* is one it does not know, or one that
-    was named; *others* whether the actions of all services that are not named belong here; *open*
-    whether a wildcard brought them here, so that actions yet to come would be here too. *partial*
-    says that there are more such classes than could be told apart.
+    *listed* are those in the service reference; *unlisted* is one that is not, or one that was
+    named; *others*: the actions of all services not named belong here; *open*: a wildcard matched
+    them, so that future actions would be here too. *partial*: there are more classes like this than
+    could be distinguished.
     """
 
     bits: int
@@ -122,7 +122,7 @@ class Class:
         return self.listed[0] if self.listed else self.unlisted or f"example:{FRESH}"
 
     def actions(self) -> Iterator[Action]:
-        """Yield what the service reference says of those that are listed; that takes a while."""
+        """Yield the service reference's actions for those that are listed; this is slow."""
         for each in self.listed:
             prefix, _, name = each.partition(":")
             owner = service(prefix)
@@ -141,7 +141,7 @@ def loose_places(action: str) -> tuple[Place, ...]:
 
 @lru_cache(1 << 10)
 def typed_places(action: Action) -> tuple[Place, ...]:
-    """Return what AWS asks *action* about, by its service reference."""
+    """Return what AWS authorizes *action* on, from its service reference."""
     return tuple(_typed_places(action))
 
 
@@ -160,13 +160,11 @@ def _typed_places(action: Action) -> Iterator[Place]:
 def together(
     action: Action, wanted: Callable[[Place], bool]
 ) -> Iterator[tuple[Place | None, tuple[Place, ...]]]:
-    """Yield what AWS asks *action* about, with one place for those whose ARNs differ in type only.
+    """Yield what AWS authorizes *action* on; types whose ARNs differ only in type share a place.
 
-    Places that are not *wanted* are left out.
-
-    That place is of all their resources, and a request there may have any key that it may have for
-    one of the types: it is more than the places of the types are, so what holds there holds in
-    each. It is None where that would be a single type's.
+    Places that are not *wanted* are left out. The shared place covers all their resources, and a
+    request there may have any key of any of the types: it includes the places of the types, so what
+    holds there holds in each. It is None if it would be a single type's.
     """
     groups: dict[tuple[Glob, ...], list[Place]] = defaultdict(list)
     for place in filter(wanted, typed_places(action)):
@@ -182,7 +180,7 @@ def together(
 
 
 def _order(target: Target) -> tuple[bool, bool]:
-    """Order what an action takes: what it must have, and instances, make the better examples."""
+    """Sort an action's targets: required ones and instances make better examples."""
     return not target.required, target.type != "instance"
 
 
@@ -192,9 +190,9 @@ def _of_any_type(action: Action, target: Target) -> Iterator[Place]:
 
 
 def _field(text: str, index: int) -> Glob:
-    """Return the pattern of one field of a format; what a placeholder stands for is not empty.
+    """Return the pattern of one field of a format; placeholders are not empty.
 
-    Of an account that is twelve digits, of a region its name.
+    An account is twelve digits, a region has the form of a region's name.
     """
     if text == "*" and index in {REGION_FIELD, ACCOUNT_FIELD}:
         return REGION_NAME if index == REGION_FIELD else ACCOUNT_ID
@@ -203,14 +201,14 @@ def _field(text: str, index: int) -> Glob:
 
 
 def classes(parts: Sequence[Part], wanted: Callable[[int], bool]) -> list[Class]:
-    """Return the classes of actions that *parts* tell apart, of those whose bits are *wanted*."""
+    """Return the classes of actions that *parts* distinguish, if their bits are *wanted*."""
     naming = _Naming(parts, wanted)
     found = (*naming.of_services(), *naming.rest())
     return [each for whole in found for each in _without_singular(whole)]
 
 
 def _without_singular(whole: Class) -> Iterator[Class]:
-    """Yield *whole* in parts: what is never sent for one of its actions may be for another."""
+    """Split *whole* so that what is never sent for one action may be sent for another."""
     singular = {each.lower() for each in singular_actions()}
     alone = [each for each in whole.listed if each.lower() in singular]
     left = tuple(each for each in whole.listed if each not in alone)
@@ -246,7 +244,7 @@ class _Naming:
     def rest(self) -> Iterator[Class]:
         """Yield the actions of services that no statement names.
 
-        Those of services that send keys under names of their own are classes by themselves.
+        Services that send keys under their own names form separate classes.
         """
         if not self._wanted(self._bits(0)):
             return
@@ -261,7 +259,7 @@ class _Naming:
                 yield Class(self._bits(0), tuple(known[prefix]), f"{prefix}:{FRESH}", others=True)
 
     def of_services(self) -> Iterator[Class]:
-        """Yield the classes of the actions of the services that are named."""
+        """Yield the classes of the actions of the named services."""
         for prefix, patterns in self._patterns.items():
             yield from self._of_service(prefix, patterns)
 
@@ -286,7 +284,7 @@ class _Naming:
     def _unlisted(
         self, prefix: str, patterns: list[tuple[int, ActionPattern]], known: set[int]
     ) -> Iterator[Class]:
-        """Yield classes of which AWS has no action, but could."""
+        """Yield classes for which AWS has no action, but could."""
         wild = [each for _, each in patterns if not each.exact]
         if not wild:
             return
@@ -309,7 +307,7 @@ class _Naming:
 def _hits(
     owner: Service | None, patterns: list[tuple[int, ActionPattern]], exact: Iterable[str]
 ) -> dict[str, int]:
-    """Return the actions that *patterns* name, in lower case, each with the bits of those."""
+    """Return the actions that *patterns* match, in lower case, with the patterns' bits."""
     hits: dict[str, int] = defaultdict(int)
     for name in exact:
         for bit, pattern in patterns:

@@ -1,11 +1,10 @@
-"""What is asked about: the policies of one side.
+"""The policies of one side of a question.
 
-Whether `*` in the first five fields of an ARN stops at a colon is said in two ways by AWS: the
-guide says that a wildcard cannot span fields, some published examples suppose it does. The engine
-stops at colons, and fills a short pattern up with fields. In the other reading (`taking_colons`) a
-short pattern is a few patterns of the first: one for each way in which its wildcards can hold the
-colons that it lacks.
-
+AWS documents in two ways whether `*` in the first five fields of an ARN stops at a colon: the guide
+says that a wildcard cannot span fields, some published examples imply that it can. The engine stops
+at colons, and adds missing fields to a short pattern. In the other reading (`taking_colons`) a
+short pattern becomes several of the first kind: one for each way in which its wildcards can contain
+the missing colons.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 """
 
@@ -29,18 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """One side of a question: what is attached to a principal, or the policy of a resource.
+    """One side of a question: what is attached to a principal, or a resource's policy.
 
-    *identity* are all policies attached beside each other; the *boundary*, the *session* policies
-    and each level of *scps*, from the root to the account, must allow too.
+    *identity* are all attached policies; the *boundary*, the *session* policies and each level of
+    *scps*, from the root to the account, must allow too.
 
-    *resource* is a policy that names principals. Without a *caller* it is the only one, and judged
-    by what it says to anybody; with one, it is what the resource says to this user or role, beside
-    the other policies in the engine's order of evaluation. *counts* says how: it `grants` what
-    they do not, it `must` allow as well (a role's trust policy, a key's policy), or `both` sides
-    must (the resource is another account's).
+    *resource* is a policy that names principals. Without a *caller* it is the only one, and is
+    judged by what it allows anybody; with one, it is what the resource allows this user or role,
+    beside the other policies in the engine's order of evaluation. *counts* says how: it `grants`
+    what they do not, it `must` allow as well (a role's trust policy, a key's policy), or `both`
+    sides must (another account's resource).
 
-    *partition* is that of the account, if it is known: credentials of one work in no other.
+    *partition* is the account's, if known: credentials are valid in only one partition.
     """
 
     identity: tuple[PolicyDocument, ...] = ()
@@ -54,7 +53,7 @@ class Policies:
 
     @property
     def of_resource(self) -> bool:
-        """Whether this is the policy of a resource that anybody may call."""
+        """Whether this is a resource's policy that anybody may call."""
         return self.resource is not None and self.caller is None
 
 
@@ -77,7 +76,7 @@ KEPT: Final = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _These:
-    """Policies as a key: the very same documents, for equal ones may stand at other places."""
+    """Documents as a cache key, by identity: equal documents may be at different places."""
 
     policies: Policies
 
@@ -96,7 +95,7 @@ class _These:
 
 
 def once(make: Callable[[Policies], Made]) -> Callable[[Policies], Made]:
-    """Return *make*, which asked again about the same documents answers what it did."""
+    """Return *make* with its results cached by documents."""
     made = lru_cache(KEPT)(lambda key: make(key.policies))
     return wraps(make)(lambda policies: made(_These(policies)))
 
@@ -109,7 +108,7 @@ _ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnot
 
 @once
 def taking_colons(policies: Policies) -> Policies:
-    """Return *policies* as they read where wildcards take colons; the same if that is no other."""
+    """Return *policies* in the reading where wildcards match colons; the same if no different."""
     made = replace(
         policies,
         identity=tuple(map(_document, policies.identity)),
@@ -148,11 +147,11 @@ def _patterns(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 @lru_cache(1 << 12)
 def _readings(text: str) -> tuple[str, ...]:
-    """Return *text*, and the patterns in which its wildcards hold the colons that it lacks.
+    """Return *text*, and the patterns in which its wildcards contain the missing colons.
 
-    With five colons of its own it lacks none: a wildcard with another one would need a resource
-    whose own name has a colon and what follows it in the pattern. One of more than MAX_WILDCARDS
-    is read as it stands only.
+    With five colons it lacks none: a wildcard with another one would need a resource whose own name
+    has a colon and what follows it in the pattern. A text with more than MAX_WILDCARDS is only read
+    as written.
     """
     lacking = FIELDS - 1 - text.count(":")
     wildcards = sum(c in "*?" for c in text)
@@ -178,7 +177,7 @@ def _readings(text: str) -> tuple[str, ...]:
 
 
 def _widest(texts: Iterable[str]) -> Iterator[str]:
-    """Yield those of *texts* that no earlier one covers, as fields."""
+    """Yield those of *texts* that no earlier one covers, field by field."""
     known: list[ArnPattern] = []
     for text in texts:
         pattern = arn_pattern(text)

@@ -40,10 +40,10 @@ MAX_MEETS = 4_000
 
 @dataclass(frozen=True)
 class Goal:
-    """What is looked for: a request for which one of each of *allowed* matches, none of *refused*.
+    """The target: a request that one of each of *allowed* matches, and none of *refused*.
 
-    And besides, one of *or_denied* matches, or of one of *or_not* none does; without *or_not*
-    nothing more is asked.
+    In addition, one of *or_denied* must match, or none of one of *or_not*; without *or_not* there
+    is no further requirement.
     """
 
     allowed: tuple[tuple[Part, ...], ...]
@@ -52,16 +52,16 @@ class Goal:
     or_not: tuple[tuple[Part, ...], ...] = ()
 
     def parts(self) -> tuple[Part, ...]:
-        """Return every statement there is."""
+        """Return every statement."""
         groups = (*self.allowed, self.refused, self.or_denied, *self.or_not)
         return tuple(dict.fromkeys(part for group in groups for part in group))
 
 
 @dataclass(frozen=True, slots=True)
 class SliceResult:
-    """What came of a slice: a *request* with the choice it was made of, or none.
+    """The result of a slice: a *request* with the choice behind it, or none.
 
-    *incomplete* says what kept the search from being exhaustive.
+    *incomplete* says why the search was not exhaustive.
     """
 
     request: Request | None = None
@@ -69,7 +69,7 @@ class SliceResult:
     incomplete: tuple[str, ...] = ()
 
     def of_action(self, action: str) -> SliceResult:
-        """Return the same of another *action* whose requests differ in nothing that counts."""
+        """Return the same for another *action* whose requests differ in nothing relevant."""
         used = frozenset(each.of_action(action) for each in self.used)
         return replace(
             self, request=self.request and self.request._replace(action=action), used=used
@@ -77,7 +77,7 @@ class SliceResult:
 
 
 class Searcher:
-    """Searches places for one goal, and remembers what places have in common."""
+    """Searches places for one goal, and caches what places have in common."""
 
     def __init__(
         self,
@@ -89,11 +89,11 @@ class Searcher:
         partition: str = "",
         assuming_all: bool = False,
     ) -> None:
-        """Search for *goal*; with *callers* of a resource, whose policy may not name one here.
+        """Search for *goal*; with *callers* of a resource, whose policy may name none here.
 
-        *partition* is that of the account, if it is known.
-        *lists* are the keys that some statement asks for as a list, be it about other actions.
-        *assuming_all* is for requests alone, not for proofs: all that may be assumed is, at once.
+        *partition* is the account's, if known. *lists* are the keys that some statement treats as a
+        list, even if it is about other actions. *assuming_all* makes all possible assumptions at
+        once: for requests alone, not for proofs.
         """
         self._assuming_all = assuming_all
         self._goal = goal
@@ -108,7 +108,7 @@ class Searcher:
         self._by_shape: dict[bool, Gathered] = {}
 
     def _gathered(self, place: Place) -> Gathered:
-        """Return what the statements ask at *place*: it differs for an ARN and for none only."""
+        """Return what the statements ask at *place*, which depends only on ARN or no ARN."""
         on_nothing = place.fields is None
         if on_nothing not in self._by_shape:
             self._by_shape[on_nothing] = gather(
@@ -122,10 +122,10 @@ class Searcher:
         return self._by_shape[on_nothing].at(place)
 
     def at(self, place: Place, *, readable: bool = True) -> SliceResult:
-        """Look for a request at *place* that AWS can send; assume only what keeps others out.
+        """Search *place* for a request AWS can send; assume only what excludes others.
 
-        A place that differs from an earlier one in nothing the statements ask about is not
-        searched again, unless a request that was found there would not read well here.
+        A place that differs from an earlier one in nothing the statements test is not searched
+        again, unless a request found there would read badly here.
         """
         gathered = self._gathered(place)
         mark = _mark(gathered)
@@ -138,10 +138,10 @@ class Searcher:
         return known.of_action(place.action)
 
     def every(self, place: Place, goals: tuple[Goal, ...]) -> tuple[SliceResult, ...]:
-        """Look at *place* for the first of *goals*, and where it is found for those within it.
+        """Search *place* for the first of *goals*, and if found for those within it.
 
-        Their statements are among those of this search. Of a place that differs from an earlier
-        one in nothing that they ask about, the answers are the same but for the action.
+        Their statements are among those of this search. For a place that differs from an earlier
+        one in nothing they test, the answers are the same except for the action.
         """
         gathered = self._gathered(place)
         mark = (_mark(gathered), goals)
@@ -154,16 +154,16 @@ class Searcher:
         return tuple(each.of_action(place.action) for each in self._every[mark])
 
     def likeness(self, place: Place) -> tuple[Any, Any]:
-        """Return what places share that the statements do not distinguish.
+        """Return what identifies equivalent places for these statements.
 
-        By the beginnings of their ARNs, and by the keys that requests there have.
+        It consists of the beginnings of their ARNs and the keys of their requests.
         """
         fields, *others = _mark(self._gathered(place))
         reached = tuple(_may_reach(part, place) for part in self._parts)
         return (fields and fields[:-1], reached), tuple(others)
 
     def may_be_at(self, place: Place) -> bool:
-        """Say whether something may be allowed at *place*, as far as its ARNs' beginnings tell."""
+        """Return whether something may be allowed at *place*, judging by ARN beginnings."""
         allowed = self._goal.allowed
         return all(any(_may_reach(part, place) for part in gate) for gate in allowed)
 
@@ -189,7 +189,7 @@ class Searcher:
             active |= broken
 
     def _on_nothing(self) -> bool:
-        """Say whether the resource `*` may be allowed, as far as resources are asked about."""
+        """Return whether the resource `*` may be allowed, judging only by resources."""
         return all(any(map(_may_be_on_nothing, gate)) for gate in self._goal.allowed)
 
 
@@ -199,7 +199,7 @@ def _may_be_on_nothing(part: Part) -> bool:
 
 
 def _may_reach(part: Part, place: Place) -> bool:
-    """Say whether *part* may match a resource of *place*; False is certain."""
+    """Return whether *part* may match a resource of *place*; False is certain."""
     if place.fields is None or part.compiled.resource is None or part.statement.not_resource:
         return True
     fields = place.fields
@@ -220,7 +220,7 @@ def _beginning(parts: Iterable[object]) -> str:
 
 
 def _mark(gathered: Gathered) -> Any:
-    """Return what tells the requests of a place from those of others, for these statements."""
+    """Return what distinguishes the requests of a place from others, for these statements."""
     place = gathered.place
     absent = tuple(
         key
@@ -260,7 +260,7 @@ class _Slice:
         self._whole: Box = tuple((1 << len(axis.choices)) - 1 for axis in self.axes)
 
     def first(self, goal: Goal, budget: Budget) -> Choice | None:
-        """Return the first choice for *goal*; None if there is none, or the search gave up."""
+        """Return the first choice for *goal*; None if there is none or the search gave up."""
         if not all(self._whole):
             return None
         for box, outside in self._aims(goal):
@@ -281,7 +281,7 @@ class _Slice:
         return Request(self._place.action, resource, given.get(CALLER), context)
 
     def _aims(self, goal: Goal) -> Iterator[tuple[Box, list[Box]]]:
-        """Yield boxes, each with those to be outside of."""
+        """Yield boxes, each with those to stay outside of."""
         refused = self._all_boxes(goal.refused)
         starts = self._meets(goal.allowed)
         if not goal.or_not:
@@ -373,7 +373,7 @@ class _Slice:
         return made
 
     def _plain_tests(self, part: Part) -> list[Test]:
-        """Return the tests that all hold where *part* matches, but for those of an ARN."""
+        """Return the tests that all hold where *part* matches, except ARN tests."""
         if part not in self._tests:
             found = [*part.conditions]
             principal = part.principal()

@@ -1,4 +1,4 @@
-"""Statements as tests, each of which depends on few keys of a request and is the engine's own."""
+"""Statements as tests, each the engine's own and dependent on few keys of a request."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Choice = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Test:
-    """Part of a statement; whether it holds depends on *keys* alone (as `same_key`)."""
+    """Part of a statement; its result depends only on *keys* (as `same_key`)."""
 
     keys: frozenset[str]
     holds: Callable[[Choice], bool]
@@ -72,7 +72,7 @@ class FieldPattern:
         return _field_glob(self, context)
 
     def test(self) -> Test:
-        """Return the engine's test of this field alone."""
+        """Return the engine's test of only this field."""
         needs = self.needs
         if not needs:
             return _plain_field_test(self.index, self.parts)
@@ -117,7 +117,7 @@ def _arn_with(index: int, text: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A statement of one side, made ready by the engine."""
+    """A statement of one side, compiled by the engine."""
 
     compiled: CompiledStatement
 
@@ -161,7 +161,7 @@ class Part:
 
     @property
     def asks_other_names(self) -> bool:
-        """Whether it may ask for a key by EC2's own name of it."""
+        """Whether it may test a key by EC2's own name for it."""
         return self.names_ec2_keys or any(
             each.condition.key.lower().startswith("ec2:") for each in self.asked
         )
@@ -209,7 +209,7 @@ class Part:
         return made
 
     def principal(self) -> Test | None:
-        """Return the test of the caller; None in policies whose statements name none."""
+        """Return the test of the caller; None for policies whose statements have no principal."""
         return self._principal
 
     @cached_property
@@ -223,7 +223,7 @@ class Part:
         )
 
     def said_to(self, caller: Caller, *, bounded: bool) -> Part | None:
-        """Return the statement without its Principal, which names *caller*; None if it does not."""
+        """Return the statement without its Principal if that names *caller*, otherwise None."""
         if naming(self.statement, caller, bounded=bounded) is Naming.NOT:
             return None
         said = Part(self.compiled)
@@ -246,7 +246,7 @@ class Part:
 
     @property
     def spoilt(self) -> bool:
-        """Whether NotResource has an element that leaves nothing to match."""
+        """Whether an element of NotResource keeps the statement from matching anything."""
         return any(each.everything or each.spoils for each in self.compiled.resources)
 
     @cached_property
@@ -258,7 +258,7 @@ class Part:
 
     @cached_property
     def meaning(self) -> tuple[Any, ...]:
-        """One value for all statements that say the same in another order."""
+        """One value for all statements that differ only in order."""
         said = self.statement
         texts = (said.resource, said.not_resource, *(c.values for c in said.conditions))
         varies = any("${" in text for group in texts for text in group or ())
@@ -296,7 +296,7 @@ def _lower(texts: tuple[str, ...] | None) -> frozenset[str] | None:
 
 @dataclass(frozen=True)
 class Side:
-    """One side: the engine on its policies, and their statements by what they must do.
+    """One side: the engine for its policies, and their statements by role.
 
     One of each of *gates* must allow, and none of *denies* may match.
     """
@@ -313,7 +313,7 @@ class Side:
 
     @cached_property
     def lists(self) -> frozenset[str]:
-        """The keys that its conditions ask for as a list, by `same_key`."""
+        """The keys that its conditions treat as a list, by `same_key`."""
         parts = (*self.denies, *(part for gate in self.gates for part in gate))
         return frozenset(
             same_key(each.condition.key)
@@ -323,7 +323,7 @@ class Side:
         )
 
     def outcome(self, request: Request) -> Outcome:
-        """Decide *request*; a resource's policy by what it says to the caller."""
+        """Decide *request*; a resource's policy by what it grants the caller."""
         if not self.of_resource:
             return self.authorizer.decide(request).outcome
         effects = {each.statement.effect for _, each in self.authorizer.matched(request)}
@@ -370,11 +370,11 @@ def side_of(policies: Policies) -> Side:
 def _beside_resource(
     allows: Sequence[tuple[PolicyType, tuple[Part, ...]]], caller: Caller, counts: str
 ) -> Iterator[tuple[Part, ...]]:
-    """Yield the gates where a resource's policy speaks to *caller*, as the engine orders them.
+    """Yield the gates for *caller* with a resource's policy, in the engine's order.
 
-    Who is named directly needs the consent of the organization only; whose role is named is still
-    limited by the boundary and the session; the name of an account gives nothing by itself. So
-    statements that name the caller also open the gates that they make unnecessary.
+    A caller named directly needs only the organization's consent; if the policy names its role, the
+    boundary and the session still limit it; naming the account alone grants nothing. So statements
+    that name the caller also open the gates that they make unnecessary.
     """
     *others, (_, said) = allows
     alone = () if counts == "both" else said

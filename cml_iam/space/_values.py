@@ -1,10 +1,10 @@
-"""Values of a condition key: one for each way in which all conditions on it together can answer.
+"""Values of a condition key: one for each combination of answers by the conditions on it.
 
-Conditions on a key divide its values into classes. Text patterns are run side by side
-(`_globs`); numbers, dates and addresses are cut at every bound that a condition names; lists are
-put together from single values until no new answer appears. The engine then answers for each
-value, and of those with the same answers one is kept. Most statements of a policy cannot match
-together because of one condition each, or of their resources; that (`apart`) is remembered.
+Conditions on a key divide its values into classes. Text patterns are run in parallel (`_globs`);
+numbers, dates and addresses are split at every bound in a condition; lists are combined from single
+values until no new answer appears. The engine then answers for each value, and of those with equal
+answers one is kept. Most statements of a policy cannot match together because of one condition
+each, or of their resources; that (`apart`) is cached.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MALFORMED: Final = ("something-else", "unlisted")
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Values of a key; None is an absent one. *complete*: every class has one."""
+    """Values of a key; None means absent. *complete*: every class has one."""
 
     values: tuple[Any, ...]
     complete: bool
@@ -45,9 +45,9 @@ class Values:
 
 
 def takes_list(key: str, *, asked_as_list: bool) -> tuple[bool, bool]:
-    """Say whether *key* comes as a single value, and whether as a list.
+    """Return whether *key* can be a single value, and whether it can be a list.
 
-    By its type; where that is unknown, as a list too if some condition asks for one.
+    This follows from its type; if that is unknown, also a list if some condition treats it as one.
     """
     kind = key_type(key)
     if kind is not None:
@@ -60,9 +60,9 @@ def takes_list(key: str, *, asked_as_list: bool) -> tuple[bool, bool]:
 class Query:
     """What is asked of a key: *names* are its spellings, all of which have the same value.
 
-    *variables* are the values that policy variables take. *several* says that a condition, maybe of
-    another statement, asks for a list. *extra* are patterns that must be told
-    apart too, and *hints* texts to try first.
+    *variables* are the values of policy variables. *several* says that a condition, perhaps of
+    another statement, treats the key as a list. *extra* are further patterns to distinguish, and
+    *hints* are texts to try first.
     """
 
     names: tuple[str, ...]
@@ -83,7 +83,7 @@ class Query:
         return dict(self.variables)
 
     def answer(self, value: Any) -> tuple[Any, ...]:
-        """Return all that can be told of *value*."""
+        """Return all distinctions for *value*."""
         context = {**dict(self.variables), **dict.fromkeys(self.names, value)}
         return (
             *(each.test(context) for each in self.asked),
@@ -95,7 +95,7 @@ class Query:
 
 @lru_cache(1 << 9)
 def values_of(query: Query) -> Values:
-    """Return values of a key, one at least for each way that its conditions can answer."""
+    """Return values of a key, at least one for each combination of answers by its conditions."""
     singles, complete, reason = _singles(query)
     single, several = takes_list(query.key, asked_as_list=query.several)
     found: list[Any] = list(singles) if single else []
@@ -111,7 +111,7 @@ def values_of(query: Query) -> Values:
 
 
 def fits(pattern: Glob, value: Any) -> bool:
-    """Say whether a text, or one of a list, is one that *pattern* stands for."""
+    """Return whether a text, or one of a list, matches *pattern*."""
     if isinstance(value, list):
         return any(fits(pattern, each) for each in value)
     return isinstance(value, str) and _fits(pattern, value)
@@ -153,12 +153,12 @@ def _lists(query: Query, singles: list[str]) -> tuple[list[Any], bool]:
 
 
 def _is_filled(_: str, value: Any) -> bool:
-    """Say whether *value* is no list of nothing, and of nothing but empty texts."""
+    """Return whether *value* is not an empty list, or one of empty texts only."""
     return not isinstance(value, list) or any(value)
 
 
 def well_formed(key: str, value: Any) -> bool:
-    """Say whether *value* is of the type of *key*; one of unknown type always is."""
+    """Return whether *value* has the type of *key*; always true for unknown types."""
     kind = base_type(key)
     check = _FORMED.get(kind)
     if check is None or value is None:
@@ -167,13 +167,13 @@ def well_formed(key: str, value: Any) -> bool:
 
 
 def _is_whole(_: str, value: Any) -> bool:
-    """Say whether *value* is no number with a fraction."""
+    """Return whether *value* is not a number with a fraction."""
     found = number(value) if isinstance(value, str) else None
     return found is None or not is_finite(found) or Fraction(found).denominator == 1
 
 
 def _is_enough(key: str, value: Any) -> bool:
-    """Say whether *value* is no number below the least that *key* can have."""
+    """Return whether *value* is not a number below the minimum of *key*."""
     known, found = known_key(key), number(value) if isinstance(value, str) else None
     return found is None or known is None or known.least is None or found >= known.least
 
@@ -227,9 +227,9 @@ def _singles(query: Query) -> tuple[list[str], bool, str]:
 
 
 def can_be_typed(key: str, asked: Iterable[KeyCondition]) -> bool:
-    """Say whether the values made for *key* tell those of its type from others.
+    """Return whether the values made for *key* distinguish those of its type.
 
-    With patterns of texts on a number, a date or an address they do not.
+    With text patterns on a number, date or address they do not.
     """
     if base_type(key) not in _FAMILY_OF:
         return base_type(key) in _FORMED
@@ -237,12 +237,12 @@ def can_be_typed(key: str, asked: Iterable[KeyCondition]) -> bool:
 
 
 def compares_texts(key: str, asked: Iterable[KeyCondition]) -> bool:
-    """Say whether *key* is a text, or a list of them, and compared with nothing else."""
+    """Return whether *key* is a string, or a list of strings, and compared only as such."""
     return base_type(key) not in _FAMILY_OF and all(each.family in TEXTS for each in asked)
 
 
 def formed_globs(kind: str) -> Iterable[Glob]:
-    """Yield what tells well-formed texts of the type *kind* from others."""
+    """Yield patterns that distinguish well-formed texts of the type *kind*."""
     if kind == "ARN":
         yield ARN
     if kind == "Region":
@@ -261,10 +261,10 @@ def _unique(found: Iterable[str]) -> list[str]:
 
 
 def apart(one: Part, other: Part) -> bool:
-    """Say whether no request can match both, by their resources or two conditions on one key.
+    """Return whether no request matches both, due to resources or two conditions on one key.
 
-    False where it takes more than that, or facts about AWS: a key of EC2 is another name of a
-    global one in requests to EC2 only.
+    False if it takes more than that, or facts about AWS: an EC2 key is another name of a global one
+    only in requests to EC2.
     """
     if _on_other_resources(one.statement, other.statement):
         return True
@@ -279,9 +279,9 @@ def apart(one: Part, other: Part) -> bool:
 
 
 def _on_other_resources(one: Statement, other: Statement) -> bool:
-    """Say whether all that *one* names in Resource is excluded by, or missing in, *other*.
+    """Return whether *other* excludes, or lacks, all that *one* names in Resource.
 
-    False where an element is no ARN: what it names is the engine's matter.
+    False if an element is not an ARN, since only the engine can match those.
     """
     mine = [arn_pattern(each) for each in one.resource or ()]
     theirs = [arn_pattern(each) for each in other.resource or ()]
@@ -296,7 +296,7 @@ def _on_other_resources(one: Statement, other: Statement) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Two conditions on one key; equal to another pair that says the same."""
+    """Two conditions on one key; equal to another pair with the same content."""
 
     said: tuple[Any, ...]
     asked: tuple[KeyCondition, KeyCondition] = field(compare=False)

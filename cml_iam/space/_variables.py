@@ -1,17 +1,17 @@
-"""Values for policy variables: enough of them to answer for every value that there can be.
+"""Values for policy variables: enough of them to represent every possible value.
 
 Take the pattern `home/${aws:username}/*` beside others on the same key. The text before the
 variable, `home/`, leads the automata of all patterns to one state, and a username leads on from
-there. Two usernames that lead to the same state, and to which the conditions on aws:username answer
-alike, match and miss the same patterns. So one value for each such state would be enough, if texts
-did not begin with one another: a text that begins with the value is taken by this pattern, and what
-is left for the others depends on which value that was. Therefore several values are made for each
-state, none of which another begins with: one more than there are keys compared with the variable.
-A text can begin with one of them only, so there is always one that is left over.
+there. Two usernames that lead to the same state, and that the conditions on aws:username treat
+alike, match and miss the same patterns. So one value for each state would be enough, if no text
+began with another: a text that begins with the value is matched by this pattern, and what remains
+for the others depends on which value it was. Therefore several values are created for each state,
+none of which is a prefix of another: one more than the number of keys compared with the variable. A
+text can begin with only one of them, so one is always left over.
 
 This is exact if the text before the variable has no wildcard; if any two patterns with the variable
-share that text or differ within it; and if the keys are compared only with patterns of texts in
-which case counts. In all other cases a search that finds no witness is undecided.
+share that text or differ within it; and if the keys are compared only with case-sensitive text
+patterns. In all other cases a search without a witness is undecided.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Start = tuple[tuple[Glob, ...], str]
 
 
 def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:
-    """Return values for the variable *key*, and whether they are all that is needed."""
+    """Return values for the variable *key*, and whether they suffice."""
     users = [name for name, needed in gathered.needs.items() if key in needed]
     if not users and key not in gathered.in_fields:
         return [], True
@@ -70,12 +70,12 @@ def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:
 
 
 def _is_text(gathered: Gathered, key: str) -> bool:
-    """Say whether nothing but texts is compared with *key*, and it is no number, date, address."""
+    """Return whether *key* is a text, not a number, date or address, and compared only as that."""
     return compares_texts(key, gathered.conditions.get(key, ()))
 
 
 def _is_exact(gathered: Gathered, user: str) -> bool:
-    """Say whether *user*, compared with variables, has one value, and its case counts."""
+    """Return whether *user*, compared with variables, is single-valued and case-sensitive."""
     varying = [each for each in gathered.conditions.get(user, ()) if each.needs()]
     if varying and user in gathered.lists and key_type(user) is None:
         return False
@@ -92,7 +92,7 @@ def _patterns(gathered: Gathered, user: str) -> Iterator[tuple[Token, ...]]:
 
 
 def _plain_globs(gathered: Gathered, user: str) -> Iterator[Glob]:
-    """Yield the patterns of *user* without variables, and those that all its values fit."""
+    """Yield the patterns of *user* without variables, and those that all its values match."""
     for each in gathered.conditions.get(user, ()):
         yield from each.globs({})
         yield from formed_globs("Bool" if each.family == "bool" else "")
@@ -120,7 +120,7 @@ def _before(parts: Sequence[Token]) -> str | None:
 
 
 def _apart(texts: Sequence[str]) -> bool:
-    """Say whether none of *texts* is the beginning of another."""
+    """Return whether none of *texts* is a prefix of another."""
     return not any(a != b and b.startswith(a) for a in texts for b in texts)
 
 
@@ -128,7 +128,7 @@ def _apart(texts: Sequence[str]) -> bool:
 def _walk(starts: tuple[Start, ...], wanted: int) -> tuple[tuple[str, ...], bool]:
     """Return *wanted* texts for each combination of states that the automata can reach together.
 
-    Of the first automaton only what it accepts counts, not its state.
+    For the first automaton only acceptance counts, not its state.
     """
     walk = _Walk(starts, wanted)
     found: list[str] = []
@@ -144,7 +144,7 @@ State = tuple[int, ...]
 
 
 class _Walk:
-    """Machines run side by side, each from where it stands when the variable begins."""
+    """Machines run in parallel, each from its state where the variable begins."""
 
     def __init__(self, starts: Sequence[Start], wanted: int) -> None:
         self._machines = [Machine(list(dict.fromkeys(globs))) for globs, _ in starts]
@@ -192,7 +192,7 @@ class _Walk:
         return True
 
     def texts(self, kind: State) -> tuple[list[str], bool]:
-        """Return texts of *kind* that do not begin with one another: as many as wanted, or all."""
+        """Return texts of *kind*, none a prefix of another: as many as wanted, or all."""
         known = [each for each in EXAMPLES if self._kind(self._after(self._begin, each)) == kind]
         if len(known) >= self._wanted:
             return known[: self._wanted], True
@@ -234,5 +234,5 @@ class _Walk:
 
 
 def _ends(texts: Sequence[str]) -> int:
-    """Count those of *texts* that no other one begins with."""
+    """Count those of *texts* that are not prefixes of others."""
     return sum(not any(b != a and b.startswith(a) for b in texts) for a in texts)

@@ -1,4 +1,4 @@
-"""Who: which principals of an account may do what, whatever the circumstances or depending on them.
+"""Who: which principals of an account may do what, always or under conditions.
 
 account = account_of(json.load(file))
 asker = Asker(account, now)

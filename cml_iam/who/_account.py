@@ -1,7 +1,7 @@
-"""An account: its users and roles with every policy that gives or limits what they may do.
+"""An account: its users and roles with every policy that grants or limits permissions.
 
-It is read from the answer of iam:GetAccountAuthorizationDetails, a file or live. Service control
-policies and the policies of resources come from files of their own.
+It is read from the response of iam:GetAccountAuthorizationDetails, from a file or live. Service
+control policies and resource policies come from separate files.
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 """
 
@@ -57,7 +57,7 @@ class Member:
 
     @property
     def service_linked(self) -> bool:
-        """Whether it is a service-linked role, which service control policies leave alone."""
+        """Whether it is a service-linked role, which SCPs do not affect."""
         return self.label.startswith("role/aws-service-role/")
 
 
@@ -85,7 +85,7 @@ class Account:
     """The *members* of an account, the policies of its *groups*, and what limits them all.
 
     *scps* are the service control policies of each level, from the root to the account; *resources*
-    are the policies of resources by ARN.
+    are resource policies by ARN.
     """
 
     number: str
@@ -113,7 +113,7 @@ class Account:
 
 
 def read_account(aws: Aws) -> Account:
-    """Read the account that *aws* speaks to; raises DeniedError where that is not allowed."""
+    """Read the account of *aws*; raises DeniedError if that is not allowed."""
     whole: dict[str, list[Any]] = {name: [] for name in LISTS}
     more: dict[str, Any] = {}
     while True:
@@ -126,9 +126,9 @@ def read_account(aws: Aws) -> Account:
 
 
 def account_of(raw: Any, name: str = "the account") -> Account:
-    """Return the account in an answer of iam:GetAccountAuthorizationDetails.
+    """Return the account in a response of iam:GetAccountAuthorizationDetails.
 
-    Raises InputError where *raw* is no such answer, or a page of one.
+    Raises InputError if *raw* is not a response like that, or only one page of it.
     """
     if not isinstance(raw, Mapping) or not {"UserDetailList", "RoleDetailList"} <= raw.keys():
         raise InputError(
@@ -147,8 +147,8 @@ def with_scps(account: Account, raw: Any, name: str = "the service control polic
     """Return *account* limited by the policies of each level, from the root to the account.
 
     *raw* is a list of levels, each a list of policy documents; or an object with `levels`, each
-    with its `policies` as AWS Organizations describes them (`Name`, `Content`), and maybe `org`
-    and `management`, the number of the management account, which they do not limit.
+    with its `policies` as AWS Organizations describes them (`Name`, `Content`), and optionally
+    `org` and `management`, the id of the management account, which SCPs do not limit.
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
     """
     levels = raw.get("levels") if isinstance(raw, Mapping) else raw
@@ -165,7 +165,7 @@ def with_scps(account: Account, raw: Any, name: str = "the service control polic
 
 
 def with_resources(account: Account, raw: Any, name: str = "the resource policies") -> Account:
-    """Return *account* with the policies of resources: an object of documents by ARN."""
+    """Return *account* with resource policies: an object of documents by ARN."""
     if not isinstance(raw, Mapping) or not all(str(key).startswith("arn:") for key in raw):
         raise InputError(f"`{name}` is not an object of policy documents by ARN")
     resources = {arn: _document(each, f"the policy of {arn}") for arn, each in raw.items()}
@@ -181,7 +181,7 @@ def _of_level(raw: Any, name: str) -> Iterator[PolicyDocument]:
 
 
 def _document(raw: Any, name: str) -> PolicyDocument:
-    """Return a document that is an object, JSON text, or such text encoded for an address."""
+    """Return a document given as an object, JSON text, or URL-encoded JSON text."""
     if isinstance(raw, str) and raw.startswith("%7B"):
         raw = unquote(raw)
     if not isinstance(raw, str | Mapping):
@@ -190,7 +190,7 @@ def _document(raw: Any, name: str) -> PolicyDocument:
 
 
 class _Reader:
-    """Makes members of an answer; equal documents are one."""
+    """Creates members from a response; equal documents are shared."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._raw = raw
@@ -229,7 +229,7 @@ class _Reader:
         )
 
     def _holdings(self, kind: Owner, raw: Mapping[str, Any]) -> Holdings:
-        """Return what a user, role or group has of its own."""
+        """Return the policies that a user, role or group itself has."""
         group = raw["GroupName"] if kind == "group" else None
         unread: list[Unread] = []
         policies = [

@@ -1,8 +1,8 @@
-"""May this user or role do that: never, always, or it depends, and on what.
+"""May this user or role do that: never, always, or under which conditions.
 
-What is known of the requests is put into the policies first; then the proof is asked whether any
-request is allowed, and whether every one is. Principals of whom the same statements are left are
-asked about once.
+First the known facts about the requests are substituted into the policies; then the proof is asked
+whether any request is allowed, and whether every one is. Principals with the same remaining
+statements are asked about once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MUST: Final = ("sts:assumerole", "sts:tagsession", "kms:")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Who may do *action* on *resource*, in requests that have *conditions*; *id* names it."""
+    """Who may do *action* on *resource*, in requests that meet *conditions*; *id* names it."""
 
     action: str
     resource: str = "*"
@@ -46,7 +46,7 @@ class Question:
 
     @classmethod
     def of(cls, shape: Shape, id: str = "") -> Question:  # noqa: A002 - what it is called
-        """Return the question that *shape* asks; raises InputError for several at once."""
+        """Return the question for *shape*; raises InputError if it contains several."""
         plain = shape.not_actions is None and len(shape.actions) == 1
         if not plain or {"*", "?"} & set(shape.actions[0]):
             raise InputError("ask who may do one action, written in full: `ec2:StopInstances`")
@@ -55,22 +55,22 @@ class Question:
         return cls(shape.actions[0], shape.resources[0], shape.conditions, id)
 
     def of_any(self) -> Question:
-        """Return the question about another user, role, group or policy, where one is named."""
+        """Return the question about any other user, role, group or policy, if one is named."""
         if ":iam:" not in self.resource or {"*", "?"} & set(self.resource):
             return self
         return replace(self, resource=f"{self.resource.partition('/')[0]}/example")
 
     @property
     def shape(self) -> Shape:
-        """The requests that are asked about."""
+        """The requests in question."""
         return Shape((self.action,), (self.resource,), self.conditions)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A *member* with its own policies; *granted* after it gave itself every permission.
+    """A *member* with its own policies; *granted*: after it gave itself every permission.
 
-    *free* is it without its permissions boundary, *joined* a group that it put itself into.
+    *free*: without its permissions boundary; *joined*: a group that it added itself to.
     """
 
     member: Member
@@ -85,7 +85,7 @@ class Cell:
 
     *remains* are the conditions that an answer `depends` on, one line each; *refused* is a request
     that does not meet them. *reason* says what is undecided. *colon* is the proof's answer to
-    `never` where wildcards of ARNs take colons, if that is another one.
+    `never` if wildcards of ARNs match colons, when that differs.
     """
 
     answer: Answer
@@ -110,7 +110,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class _Class:
-    """Everybody of whom the same is left: *sets* of statements, and what their requests have."""
+    """All principals with the same remaining *sets* of statements and the same request facts."""
 
     question: Question
     sets: tuple[tuple[PolicyType, frozenset[Statement]], ...]
@@ -121,9 +121,9 @@ class _Class:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """The answer about a class: *by* number of the kind of policy, and statement.
+    """The answer about a class: *by* policy kind (as a number) and statement.
 
-    *idle* are statements that allow nothing here: what they ask for is impossible together.
+    *idle* are statements that allow nothing here: their conditions cannot be met together.
     """
 
     answer: Answer
@@ -159,9 +159,9 @@ class Asker:
         self._decided: dict[_Class, _Decided] = {}
 
     def cell(self, question: Question, state: State, trust: PolicyDocument | None = None) -> Cell:
-        """Answer *question* about *state*, beside the policy of the resource if it is known.
+        """Answer *question* for *state*, together with the resource's policy if it is known.
 
-        *trust* is the trust policy of the role that is asked about.
+        *trust* is the trust policy of the role in question.
         """
         unread = state.member.holdings.unread
         if unread:
@@ -183,7 +183,7 @@ class Asker:
     def possible(
         self, question: Question, state: State, trust: PolicyDocument | None = None
     ) -> bool:
-        """Say whether `cell` answers that something may be allowed."""
+        """Return whether `cell` answers that something may be allowed."""
         if state.member.holdings.unread:
             return False
         return self._decide(question, state, trust)[0].answer in {"yes", "depends"}
@@ -221,7 +221,7 @@ class Asker:
         return self._decided[key], lefts
 
     def _lefts(self, question: Question, state: State) -> tuple[Left, ...]:
-        """Return what is left of every kind of policy that limits *state*."""
+        """Return what remains of every kind of policy that limits *state*."""
         known = tuple(self._known(question).items())
         key = (state, question.action, known)
         if key not in self._of_state:
@@ -241,7 +241,7 @@ class Asker:
         return tuple(lefts)
 
     def _of_resource(self, question: Question, state: State, said: PolicyDocument) -> Left:
-        """Return what is left of what the policy of the resource says to *state*."""
+        """Return what remains of the resource's policy for *state*."""
         facts = self._facts_of(question, state.member)
         bounded = state.member.holdings.boundary is not None and not state.free
         found: dict[Statement, tuple[Origin, ...]] = {}
@@ -270,7 +270,7 @@ class Asker:
     def _needed(
         self, question: Question, state: State, lefts: tuple[Left, ...]
     ) -> tuple[tuple[str, str, str], ...]:
-        """Return conditions for what is known of the keys that the statements still name."""
+        """Return conditions for the known keys that the statements still test."""
         names = frozenset().union(*(each.keys for each in lefts))
         if not names:
             return ()
@@ -287,7 +287,7 @@ class Asker:
 
 
 def _told(decided: _Decided, lefts: Sequence[Left], question: Question) -> Cell:
-    """Return the answer about one of a class, by the statements of its own policies."""
+    """Return the answer about one of a class, in terms of its own policies' statements."""
     by = dict.fromkeys(o for n, each in decided.by for o in lefts[n].statements[each])
     remains: tuple[str, ...] = ()
     if decided.answer == "depends":
@@ -309,7 +309,7 @@ def _told(decided: _Decided, lefts: Sequence[Left], question: Question) -> Cell:
 
 
 def _about(request: Request | None, question: Question) -> Request | None:
-    """Return *request* about the resource that was asked about, where that is one."""
+    """Return *request* with the resource in question, if that is a single one."""
     if request is None or question.of_any() == question:
         return request
     return request._replace(resource=question.resource)

@@ -1,4 +1,4 @@
-"""What is known of a request before it is made: who asks, when, and what the question says."""
+"""What is known of a request in advance: the caller, the time, and the question's conditions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SETTLED: Final = frozenset({"stringequals", "arnequals", "bool"})
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The values of condition keys, by lower case; None for a key that is known to be absent.
+    """The values of condition keys, by lower case; None for a key known to be absent.
 
-    With *tags* no other tags of the principal can be in a request. *like* are patterns of values
-    of which no more is known.
+    With *tags*, requests have no other tags of the principal. *like* are patterns of values about
+    which no more is known.
     """
 
     values: Mapping[str, str | None]
@@ -32,20 +32,20 @@ class Facts:
     like: Mapping[str, str] = field(default_factory=dict)
 
     def knows(self, key: str) -> bool:
-        """Say whether the value of *key*, or its absence, is known."""
+        """Return whether the value of *key*, or its absence, is known."""
         name = key.lower()
         return name in self.values or (self.tags and name.startswith(TAGS))
 
     @property
     def context(self) -> dict[str, str]:
-        """What is known, as a request has it."""
+        """The known values as a request context."""
         return {key: value for key, value in self.values.items() if value is not None}
 
 
 def facts_of(member: Member, account: Account, now: datetime) -> Facts:
     """Return what requests of *member* have at the time *now*.
 
-    A role may be given more tags where its trust policy lets somebody pass session tags.
+    A role's session may have more tags if its trust policy lets somebody pass session tags.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
     values: dict[str, str | None] = {
@@ -73,7 +73,7 @@ def facts_of(member: Member, account: Account, now: datetime) -> Facts:
 
 
 def passes_tags(trust: PolicyDocument) -> bool:
-    """Say whether *trust* lets anybody pass session tags.
+    """Return whether *trust* lets anybody pass session tags.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
     """
@@ -87,7 +87,7 @@ def passes_tags(trust: PolicyDocument) -> bool:
 
 
 def facts_of_question(shape: Shape) -> dict[str, str | None]:
-    """Return the values that every request of *shape* has: of its conditions, and the region.
+    """Return the values that every request of *shape* has: from its conditions, and the region.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policies-ec2-console.html
     """

@@ -1,4 +1,4 @@
-"""What is left of the policies of one kind, once what is known of a request is put in."""
+"""What remains of policies of one kind once the known facts are substituted."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ VARIABLE_PART: Final = re.compile(r"[*?$]")
 
 @dataclass(frozen=True)
 class Left:
-    """The statements of one kind of policy that are left, each with where it comes from."""
+    """The remaining statements of one kind of policy, each with its origin."""
 
     kind: PolicyType
     statements: Mapping[Statement, tuple[Origin, ...]]
 
     @cached_property
     def said(self) -> tuple[PolicyType, frozenset[Statement]]:
-        """What it says, wherever it says so."""
+        """The content of the statements, without their origin."""
         return self.kind, frozenset(self.statements)
 
     @cached_property
@@ -47,17 +47,17 @@ class Left:
 
     @cached_property
     def keys(self) -> frozenset[str]:
-        """The condition keys that it still names, in lower case."""
+        """The condition keys that it still tests, in lower case."""
         return frozenset(key for each in self.statements for key in keys_of(each))
 
     @cached_property
     def names_resources(self) -> bool:
-        """Whether it is about some resources and not about others."""
+        """Whether it distinguishes resources."""
         every = (None, ("*",))
         return any(e.resource not in every or e.not_resource for e in self.statements)
 
     def about(self, resource: str) -> Left:
-        """Return what is left of it for requests about *resource*."""
+        """Return what remains of it for requests on *resource*."""
         if resource == "*" or not self.names_resources:
             return self
         found: dict[Statement, tuple[Origin, ...]] = {}
@@ -69,7 +69,7 @@ class Left:
 
 
 class Gathering:
-    """Puts what is known into policies; for those who differ in nothing they name, once."""
+    """Substitutes known facts into policies; once for principals that the policies treat alike."""
 
     def __init__(self) -> None:
         self.compiled = Compiled()
@@ -77,7 +77,7 @@ class Gathering:
         self._keys: dict[Any, tuple[str, ...]] = {}
 
     def left(self, kind: PolicyType, policies: tuple[Held, ...], action: str, facts: Facts) -> Left:
-        """Return what *policies*, all of one *kind*, say about *action* where *facts* are known."""
+        """Return what *policies*, all of one *kind*, say about *action* given *facts*."""
         held = tuple((each.name, id(each.document), each.group) for each in policies)
         about = (kind, action, held)
         if about not in self._keys:
@@ -106,7 +106,7 @@ class Gathering:
 
 
 def keys_of(statement: Statement) -> Iterator[str]:
-    """Yield the condition keys that *statement* names, in lower case."""
+    """Yield the condition keys that *statement* tests, in lower case."""
     for condition in statement.conditions:
         yield condition.key.lower()
     texts = (statement.resource, statement.not_resource, *(c.values for c in statement.conditions))

@@ -1,4 +1,10 @@
-"""How a principal gets to what its own policies do not allow: step by step, through others."""
+"""How a principal gains what its own policies do not allow: step by step, through others.
+
+A principal may first give itself permissions, remove its boundary or join a group; it may become
+another: assume its role, create its keys, pass its role to something new. The ways are in
+`policies/escalations.toml`. Each step is asked of all policies together, including a role's trust
+policy.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +37,7 @@ TRUST: Final = "its trust policy"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A call on the way, *on* whom or what; *by* the statements that allow it, if *remains*."""
+    """A call of a path, *on* a principal or resource; *by* the statements that allow it."""
 
     action: str
     on: str
@@ -78,7 +84,7 @@ class Able:
 
 
 class _Search:
-    """One search: the paths *found* so far, and of each group who is not among them."""
+    """One search: the paths *found* so far, and the members of each group not yet found."""
 
     def __init__(self) -> None:
         self.found: dict[str, Path] = {}
@@ -94,7 +100,7 @@ class _Search:
 
 
 class Paths:
-    """Finds the shortest path of every member of an account to what is asked."""
+    """Finds every member's shortest path to what is asked."""
 
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
@@ -104,7 +110,7 @@ class Paths:
         self._open: dict[Member, tuple[tuple[Call, list[Standing]], ...]] = {}
 
     def to(self, question: Question) -> Mapping[str, Path]:
-        """Return a path for each member, by ARN, that gets there; steps are empty for its own."""
+        """Return a path, by ARN, for each member that gets there; empty if its own policies do."""
         search = _Search()
         for member in self._account.members:
             path = self._alone(member, question)
@@ -133,7 +139,7 @@ class Paths:
         return [Path(state.member, (), state.member, self._asker.cell(question, state))]
 
     def _spread(self, first: Iterable[Path], search: _Search) -> None:
-        """Find all who lead to the ends of the paths *first*, the nearest first."""
+        """Find all who reach the ends of the paths *first*, nearest first."""
         pending = deque(first)
         while pending:
             path = pending.popleft()
@@ -145,7 +151,7 @@ class Paths:
                     pending.append(search.found[member.arn])
 
     def _prepared(self, question: Question, search: _Search) -> Iterator[Path]:
-        """Yield paths of those who first give another a policy, and then become it."""
+        """Yield paths of members that first give another a policy, and then become it."""
         for way in gives("everything"):
             for target in self._targets(way, question):
                 if target.arn not in search.found:
@@ -176,9 +182,9 @@ class Paths:
                 yield path
 
     def tagging(self, question: Question, member: Member, cell: Cell) -> Step | None:
-        """Return the call by which *member* gives the instance the tags that *cell* depends on.
+        """Return the call by which *member* sets the instance tags that *cell* depends on.
 
-        It must be allowed while the instance does not have them. None where there is none.
+        It must be allowed while the instance lacks them. None if there is none.
         """
         context = cell.example.context if cell.example else {}
         tags = {
@@ -196,7 +202,7 @@ class Paths:
         return self._step(hop) if self._asker.possible(hop.question, hop.state) else None
 
     def openers(self, member: Member) -> tuple[str, ...]:
-        """Return the labels of those who may become the role *member* in one step."""
+        """Return the labels of those who can become the role *member* in one step."""
         if member.kind == "user":
             return ()
         leading = self._leading_to(member, _Search())
@@ -209,7 +215,7 @@ class Paths:
         return Step(hop.question.action + hop.also, hop.question.resource, by, cell.remains)
 
     def _leading_to(self, target: Member, search: _Search) -> Iterator[tuple[Standing, Hop]]:
-        """Yield who can become *target* of those who are not found yet."""
+        """Yield who can become *target*, among those not found yet."""
         for call, standings in self._open_calls(target):
             for standing in search.left(standings):
                 hop = self._ways.hop(call, standing.state)

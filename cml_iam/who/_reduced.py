@@ -1,8 +1,8 @@
-"""Statements with what is known put in: what is left decides, and is often the same for many.
+"""Statements with known facts substituted; the rest decides, and is often the same for many.
 
-A condition on known keys holds or not: it is dropped, or its statement is. Known policy variables
-become text. A resource that is named in full is named by a statement or not. Who has the same
-policies, or others that come to the same, has the same statements left.
+A condition on known keys is decided: either it or its statement is dropped. Known policy variables
+become text. Whether a statement matches a fully named resource is decided. Principals with
+equivalent policies end up with the same statements.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ EVERYONE: Final = Principals(everyone=True)
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a statement stands: in a *policy* of that name and *kind*, maybe one of a *group*'s."""
+    """Where a statement comes from: a *policy* of that name and *kind*, perhaps a *group*'s."""
 
     policy: str
     statement: str
@@ -53,7 +53,7 @@ class Origin:
 
     @property
     def words(self) -> str:
-        """Both names."""
+        """The names of policy and statement."""
         where = f" (group {self.group})" if self.group else ""
         return f"{self.statement} of {self.policy}{where}"
 
@@ -69,7 +69,7 @@ class Compiled:
     def about(
         self, document: PolicyDocument, kind: PolicyType, action: str
     ) -> tuple[CompiledStatement, ...]:
-        """Return the statements of *document*, a policy of the type *kind*, about *action*."""
+        """Return the statements of *document*, a policy of type *kind*, about *action*."""
         key = (id(document), kind, action)
         if key not in self._about:
             statements = self._statements(document, kind)
@@ -93,7 +93,7 @@ class Compiled:
 
 
 def reduced(said: CompiledStatement, action: str, facts: Facts) -> Statement | None:
-    """Return what *said* says about *action* where *facts* are known; None if it never applies."""
+    """Return what *said* says about *action* given *facts*; None if it never applies."""
     put = _Putting(facts, variables=said.document.version == VERSION_2012)
     conditions = put.conditions(said)
     if conditions is None:
@@ -120,9 +120,9 @@ def reduced(said: CompiledStatement, action: str, facts: Facts) -> Statement | N
 
 
 def on(statement: Statement, kind: PolicyType, resource: str) -> Statement | None:
-    """Return *statement* where the request is about *resource*, an ARN or a pattern of some.
+    """Return *statement* for requests on *resource*, an ARN or an ARN pattern.
 
-    None if it is about others only. Where *resource* is an ARN in full that it is about, it names
+    None if it is only about others. If *resource* is a full ARN that it matches, the result matches
     every resource.
     """
     named = statement.resource if statement.not_resource is None else statement.not_resource
@@ -147,7 +147,7 @@ def on(statement: Statement, kind: PolicyType, resource: str) -> Statement | Non
 
 @lru_cache(1 << 16)
 def _named(text: str, kind: PolicyType, resource: str) -> bool | None:
-    """Say whether *text* names *resource*; None if that depends on a policy variable."""
+    """Return whether *text* matches *resource*; None if that depends on a policy variable."""
     pattern = resource_pattern(text, kind, variables=True, keys=Keys())
     return True if pattern.spoils else pattern.matches(resource, {})
 
@@ -159,9 +159,9 @@ def _meets(one: ArnPattern | None, other: ArnPattern | None) -> bool:
 def spoken_to(
     said: CompiledStatement, member: Member, *, bounded: bool
 ) -> Iterator[tuple[Principals, tuple[Condition, ...]]]:
-    """Yield how a statement of a resource's policy names *member*, and in which of its sessions.
+    """Return how a resource policy's statement names *caller*; None if it does not.
 
-    Everyone stands for being named directly, an account for the caller's.
+    Everyone counts as named directly, an account as the caller's account.
     """
     statement = said.statement
     parsed = Caller.parse(member.arn)
@@ -202,20 +202,20 @@ def federated_users(document: PolicyDocument, account: str) -> Iterator[str]:
 
 
 def stand_in(caller: str) -> str:
-    """Return the ARN that stands for *caller* and all others of its kind."""
+    """Return the ARN that represents *caller* and all others of its kind."""
     arn = Arn.parse(caller)
     kind = arn.resource.partition("/")[0]
     return f"arn:{arn.partition}:iam::{arn.account}:{kind}/caller"
 
 
 class _Putting:
-    """Puts what is known into the texts of one document."""
+    """Substitutes known facts into the texts of one document."""
 
     def __init__(self, facts: Facts, *, variables: bool) -> None:
         self._facts, self._variables = facts, variables
 
     def conditions(self, said: CompiledStatement) -> tuple[Condition, ...] | None:
-        """Return the conditions that are left; None if one of the others does not hold."""
+        """Return the remaining conditions; None if one of the others does not hold."""
         left = []
         for each in said.conditions:
             condition = each.condition
@@ -233,7 +233,7 @@ class _Putting:
     def _condition(self, said: Condition) -> Condition | None:
         """Return *said* with known values; None if it never holds.
 
-        What a variable without a value stands for is not known to differ from anything either.
+        A variable without a value is not known to differ from anything either.
         """
         name = OperatorName.parse(said.operator)
         values = self.texts(said.values, arns=name.base.startswith("arn"))
@@ -246,7 +246,7 @@ class _Putting:
         return None
 
     def texts(self, texts: tuple[str, ...], *, arns: bool = False) -> tuple[str, ...]:
-        """Return *texts* without those in which a variable has no value: they match nothing."""
+        """Return *texts* without those with a valueless variable, which match nothing."""
         if not any("${" in text for text in texts):
             return texts
         made = (self._text(text, arns=arns) for text in texts)
@@ -257,7 +257,7 @@ class _Putting:
             yield from (p.key for p in self._tokens(text) or () if isinstance(p, Variable))
 
     def _tokens(self, text: str) -> tuple[Token, ...] | None:
-        """Take *text* apart; None if it has a malformed variable, which matches nothing."""
+        """Parse *text*; None if it has a malformed variable, which matches nothing."""
         if "${" not in text:
             return ()
         try:

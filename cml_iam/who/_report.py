@@ -1,4 +1,4 @@
-"""Who may do what is asked: the answers about every principal, for people and for programs."""
+"""Who may do what is asked: the answer for every principal, for people and for programs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Holder:
     """What one principal may do: by its own policies (*cell*), or by the steps of a *path*.
 
     *opened_to* are services, accounts and providers that may start sessions of a role. *tagging* is
-    the call by which it gives the resource the tags that its own permission depends on.
+    the call with which it sets the resource tags that its own permission depends on.
     """
 
     member: Member
@@ -43,7 +43,7 @@ class Holder:
 
     @property
     def standing(self) -> Standing:
-        """The answer in one word."""
+        """The answer as one word."""
         if self.cell.answer in {"yes", "depends"}:
             return "yes" if self.cell.answer == "yes" else "depends"
         if self.path is not None:
@@ -52,12 +52,12 @@ class Holder:
 
     @property
     def rank(self) -> int:
-        """The place of the standing in their order: the surest first."""
+        """The rank of the standing: the most certain first."""
         return STANDINGS.index(self.standing)
 
 
 def holders(question: Question, asker: Asker, paths: Paths | None) -> tuple[Holder, ...]:
-    """Return the answer about every principal; with *paths* also what takes several steps."""
+    """Return the answer for every principal; *paths* includes what takes several steps."""
     found: Mapping[str, Path] = paths.to(question) if paths else {}
     answers = []
     for member in asker.account.members:
@@ -76,7 +76,7 @@ def holders(question: Question, asker: Asker, paths: Paths | None) -> tuple[Hold
 
 
 def opened_to(member: Member, account: Account) -> tuple[str, ...]:
-    """Return who from outside the account's users and roles may start sessions of a role."""
+    """Return who, besides the account's users and roles, may start sessions of a role."""
     names: dict[str, None] = {}
     for statement in member.trust.statements if member.trust else ():
         if statement.effect != "Allow" or statement.principal is None:
@@ -95,7 +95,7 @@ def opened_to(member: Member, account: Account) -> tuple[str, ...]:
 
 
 def as_json(question: Question, account: Account, answers: Sequence[Holder]) -> dict[str, Any]:
-    """Return the answers for a program, as `policies/output.schema.json` says."""
+    """Return the answers as JSON values, as in `policies/who-can.schema.json`."""
     counts = {each: sum(a.standing == each for a in answers) for each in STANDINGS}
     return {
         "question": {

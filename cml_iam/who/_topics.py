@@ -1,4 +1,4 @@
-"""What is asked of everybody else by default: about the workers, the manager and the trail."""
+"""The default questions about all other principals: the workers, the manager, the trail."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ ANY_TOPIC = "anything"
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Something that only the manager should be able to do; any of *questions* is enough.
+    """Something that only the manager should be able to do; any of *questions* counts.
 
-    *id* is its name in `[expected]` of the site file, *title* goes after "may".
+    *id* is its name in `[expected]` of the site file, *title* completes "may …".
     """
 
     id: str
@@ -31,9 +31,9 @@ class Topic:
 
 
 def topics(site: Site) -> tuple[Topic, ...]:
-    """Return what is asked about everybody in the account of *site*.
+    """Return the questions about everybody in the account of *site*.
 
-    The workers are the instances with the guard tag, in the site's region if it has one only.
+    The workers are the instances with the guard tag, in the site's region if there is only one.
     """
     return tuple(_topics(site))
 
@@ -86,7 +86,7 @@ def _topics(site: Site) -> Iterator[Topic]:
 
 
 def is_expected(member: Member, topic: Topic, site: Site) -> bool:
-    """Say whether the site file lists *member*, or a group of it, for *topic*."""
+    """Return whether the site file lists *member*, or a pattern for it, for *topic*."""
     names = (member.arn, member.label, *(f"group/{each}" for each in member.groups))
     patterns = (*site.expected.get(topic.id, ()), *site.expected.get(ANY_TOPIC, ()))
     return any(pattern_matches(pattern, name) for pattern in patterns for name in names)

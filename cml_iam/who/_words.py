@@ -1,4 +1,4 @@
-"""What an answer still depends on, in words."""
+"""The conditions that an answer still depends on, in words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIGNS: Final[Mapping[str, str]] = {
 
 
 def remaining(left: Iterable[Statement], resource: str) -> Iterator[str]:
-    """Yield what one kind of policy still asks for: one of its Allow statements, and no Deny."""
+    """Yield what one kind of policy still requires: one of its Allow statements, and no Deny."""
     left = tuple(left)
     allows = [_words(e, resource) for e in left if e.effect == "Allow"]
     if allows and all(allows):
@@ -35,7 +35,7 @@ def remaining(left: Iterable[Statement], resource: str) -> Iterator[str]:
 
 
 def _words(said: Statement, resource: str) -> str:
-    """Return where *said* applies to requests about *resource*; empty if it always does."""
+    """Describe where *said* applies to requests on *resource*; empty if it always does."""
     words = []
     asked = arn_pattern(resource)
     named = [arn_pattern(each) for each in said.resource or ("*",)]

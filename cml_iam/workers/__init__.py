@@ -1,4 +1,4 @@
-"""The worker manager: EC2 instances that run CML, their life, tags, metrics and health."""
+"""The worker manager: EC2 instances that run CML, their lifecycle, tags, metrics and health."""
 
 from cml_iam.workers._async import AsyncWorkerManager
 from cml_iam.workers._changes import (

@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 def _in_thread(
     method: Callable[Concatenate[WorkerManager, Arguments], Answer],
 ) -> Callable[Concatenate[AsyncWorkerManager, Arguments], Coroutine[Any, Any, Answer]]:
-    """Return *method* as a coroutine that runs it in a thread of the manager's."""
+    """Return *method* as a coroutine that runs it in one of the manager's threads."""
 
     async def run(
         self: AsyncWorkerManager, /, *arguments: Arguments.args, **named: Arguments.kwargs
@@ -37,13 +37,12 @@ def _in_thread(
 
 
 class AsyncWorkerManager:
-    """The methods of `WorkerManager` as coroutines, for one event loop or many.
+    """The methods of `WorkerManager` as coroutines, for one event loop or several.
 
-    Each call runs in one of at most *threads* threads and uses the clients that are there already.
-    A coroutine that is cancelled, or whose time is over, ends at once: a call that waits for a
-    thread is not sent, and one that is under way is carried out and its answer dropped, as nothing
-    can take back what AWS has been asked to do. Use it as an asynchronous context manager, or
-    `close` it.
+    Each call runs in one of at most *threads* threads and reuses existing clients. A coroutine that
+    is cancelled or times out ends immediately: a call waiting for a thread is not sent, and one in
+    progress is carried out and its response dropped, since a request to AWS cannot be withdrawn.
+    Use it as an asynchronous context manager, or `close` it.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class AsyncWorkerManager:
         session: Session | None = None,
         threads: int = THREADS,
     ) -> None:
-        """Use *manager*, or a manager of the connection or the boto3 session given."""
+        """Wrap *manager*, or a manager for the given connection or boto3 session."""
         if not isinstance(manager, WorkerManager):
             manager = WorkerManager(manager, session=session)
         self.manager = manager
@@ -66,7 +65,7 @@ class AsyncWorkerManager:
         self.close()
 
     def close(self) -> None:
-        """Send no further calls; those under way end by themselves."""
+        """Send no further calls; those in progress complete on their own."""
         self.executor.shutdown(wait=False, cancel_futures=True)
 
     create_instance = _in_thread(WorkerManager.create_instance)

@@ -1,4 +1,4 @@
-"""What the manager asks EC2 to change, as values: a launch, a start, a tag; or only by DryRun."""
+"""Changes the manager requests from EC2, as values: a launch, a start, a tag; or only a DryRun."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INTEL = re.compile(r"[a-z]+([0-9]+)i[a-z]*(-flex)?\.")
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The root volume: *device* must be the image's root device; no size means the image's."""
+    """The root volume: *device* must be the image's root device; the default size is its own."""
 
     size_gib: int | None = None
     device: str = "/dev/sda1"
@@ -37,16 +37,16 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A worker to be launched, exactly one.
+    """A worker to launch, exactly one.
 
     *client_token* makes the request safe to repeat: within a day, the same token with the same
-    request never makes a second worker, from whatever process. It belongs to the value, so passing
-    the same Launch again is passing the same token.
+    request never creates a second worker, from any process. It belongs to the value, so passing the
+    same Launch again passes the same token.
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 
-    *nested* asks for nested virtualization, which only 8th generation Intel types have; a metal
-    type needs none. *user_data* is the text itself, not base64. *sent_tags*, by resource type, are
-    sent instead of the guard tag, the name and *tags*: to try a launch as somebody else sends it.
+    *nested* requests nested virtualization, which only 8th generation Intel types have; a metal
+    type does not need it. *user_data* is plain text, not base64. *sent_tags*, by resource type,
+    replace the guard tag, the name and *tags*: to try a launch as another client sends it.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Launch:
 
 
 def can_nest(instance_type: str) -> bool:
-    """Say whether *instance_type* may offer nested virtualization: Intel, 8th generation or later.
+    """Return whether *instance_type* may nest virtual machines: Intel, 8th generation or later.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CpuOptionsRequest.html
     """
@@ -75,10 +75,10 @@ def can_nest(instance_type: str) -> bool:
 
 
 def run_instances(launch: Launch, guard: GuardTag) -> dict[str, Any]:
-    """Return the parameters of RunInstances for *launch*, the guard tag with its exact key.
+    """Return the parameters of RunInstances for *launch*, with the exact guard tag key.
 
-    The tags go with the request, on the instance and its volumes: a policy can demand them at
-    launch, and there is no moment in which the worker exists without them.
+    The tags are part of the request, for the instance and its volumes: a policy can require them at
+    launch, and the worker never exists without them.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
     """
     _check(launch)
@@ -98,7 +98,7 @@ def run_instances(launch: Launch, guard: GuardTag) -> dict[str, Any]:
 
 
 def tags_at_launch(launch: Launch, guard: GuardTag) -> Mapping[str, Mapping[str, str]]:
-    """Return the tags that go with the request, by resource type."""
+    """Return the tags in the launch request, by resource type."""
     if launch.sent_tags is not None:
         return launch.sent_tags
     return dict.fromkeys(("instance", "volume"), launch_tags(launch.tags, launch.name, guard))
@@ -162,20 +162,20 @@ DRY_RUN_PASSED = "DryRunOperation"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One call to EC2 that changes something; *changes* is the answer's list of state changes."""
+    """One EC2 call that changes something; *changes* names the response's list of state changes."""
 
     operation: str
     parameters: Mapping[str, Any]
     changes: str | None = None
 
     def send(self, aws: Aws, region: str, *, once: bool = False) -> dict[str, Any]:
-        """Do it; with *once* without sending it again when no answer comes."""
+        """Make the call; *once* disables retries."""
         return aws.call("ec2", self.operation, region=region, once=once, **self.parameters)
 
     def try_out(self, aws: Aws, region: str) -> None:
-        """Ask whether it is permitted, changing nothing; raises DeniedError where it is not.
+        """Check permission with a DryRun, changing nothing; raises DeniedError if denied.
 
-        EC2 answers permission to a dry run with the error DryRunOperation.
+        EC2 reports permission for a dry run with the error DryRunOperation.
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
         """
         try:
@@ -192,12 +192,12 @@ class Change:
 
 
 def launch_change(launch: Launch, guard: GuardTag) -> Change:
-    """Ask for one new worker."""
+    """Launch one new worker."""
     return Change("run_instances", run_instances(launch, guard))
 
 
 def operate_change(operation: str, ids: Sequence[str], **options: bool) -> Change:
-    """Ask EC2 for *operation* on workers, such as `start_instances`, with *options*."""
+    """Perform *operation* on workers, such as `start_instances`, with *options*."""
     return Change(operation, {"InstanceIds": _checked(ids), **options}, _CHANGES.get(operation))
 
 
@@ -210,12 +210,12 @@ _CHANGES: Final = {
 
 
 def start_change(ids: Sequence[str]) -> Change:
-    """Ask to start stopped workers."""
+    """Start stopped workers."""
     return operate_change("start_instances", ids)
 
 
 def stop_change(ids: Sequence[str], *, force: bool = False, hibernate: bool = False) -> Change:
-    """Ask to stop running workers; *force* does not wait for the system to shut down."""
+    """Stop running workers; *force* does not wait for the system to shut down."""
     if force and hibernate:
         raise InputError("a worker is stopped by force or hibernated, not both")
     options = {"Force": force, "Hibernate": hibernate}
@@ -224,21 +224,21 @@ def stop_change(ids: Sequence[str], *, force: bool = False, hibernate: bool = Fa
 
 
 def terminate_change(ids: Sequence[str]) -> Change:
-    """Ask to terminate workers permanently."""
+    """Terminate workers permanently."""
     return operate_change("terminate_instances", ids)
 
 
 def tag_change(ids: Sequence[str], tags: Mapping[str, str], guard: GuardTag) -> Change:
-    """Ask to add tags to workers, or to change their values."""
+    """Add tags to workers, or change their values."""
     check_update(tags, guard)
     return Change("create_tags", {"Resources": _checked(ids), "Tags": as_aws(tags)})
 
 
 def adopt_change(ids: Sequence[str], guard: GuardTag) -> Change:
-    """Ask to put the guard tag on instances, which makes workers of them.
+    """Add the guard tag to instances, which makes them workers.
 
     The hardened policy refuses it to the manager by design: whoever may set the guard tag may take
-    any instance over.
+    over any instance.
     """
     return Change(
         "create_tags", {"Resources": _checked(ids), "Tags": as_aws({guard.key: guard.value})}
@@ -246,7 +246,7 @@ def adopt_change(ids: Sequence[str], guard: GuardTag) -> Change:
 
 
 def untag_change(ids: Sequence[str], keys: Sequence[str], guard: GuardTag) -> Change:
-    """Ask to remove the tags *keys* from workers, whatever their values."""
+    """Remove the tags *keys* from workers, whatever their values."""
     check_removal(keys, guard)
     named = [{"Key": key} for key in dict.fromkeys(keys)]
     return Change("delete_tags", {"Resources": _checked(ids), "Tags": named})

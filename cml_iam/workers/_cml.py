@@ -1,7 +1,7 @@
-"""What CML itself says, which EC2 and CloudWatch cannot know: whether it is up, how many nodes run.
+"""What only CML itself knows: whether it is up, and how many nodes run.
 
-`GET /api/v0/system_information` needs no sign-in and says `ready`. `POST /api/v0/authenticate`
-gives a token, with which `GET /api/v0/system_stats` counts the nodes of each compute.
+`GET /api/v0/system_information` needs no sign-in and returns `ready`. `POST /api/v0/authenticate`
+returns a token, with which `GET /api/v0/system_stats` counts the nodes of each compute host.
 https://developer.cisco.com/docs/modeling-labs/
 """
 
@@ -42,10 +42,10 @@ _OTHER_NAME: Final = {62, 64}
 
 @dataclass(frozen=True, slots=True)
 class CmlAnswer:
-    """What CML said at *address*: whether it is *ready*, or in *said* what came instead.
+    """CML's answer at *address*: whether it is *ready*; otherwise *said* is what came instead.
 
-    *answered* says that something did answer, *hopeless* that waiting longer changes nothing; then
-    *remedy* says what would.
+    *answered*: something did answer. *hopeless*: waiting longer changes nothing, and *remedy* says
+    what would.
     """
 
     ready: bool
@@ -59,7 +59,7 @@ class CmlAnswer:
 
 @dataclass(frozen=True, slots=True)
 class CmlRequest:
-    """One request of CML's API; what it sends and its headers may be secret."""
+    """One request to CML's API; its body and headers may be secret."""
 
     path: str
     method: str = "GET"
@@ -79,7 +79,7 @@ def _tls_context(
     insecure: bool,
     any_name: bool,
 ) -> ssl.SSLContext:
-    """Return the one context of these values: loading the system's authorities takes a megabyte."""
+    """Return the shared context for these values: each one would take a megabyte to load."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
@@ -97,10 +97,10 @@ def _tls_context(
 
 @dataclass(frozen=True, slots=True)
 class CmlAccess:
-    """How CML is asked: over https whose certificate is checked, unless *insecure*.
+    """How to reach CML: over https with certificate checks, unless *insecure*.
 
     *ca_file* holds the authorities, or certificates, to trust instead of the system's; a server
-    that shows exactly a certificate of that file is trusted under any name. *private* asks at the
+    that presents exactly a certificate of that file is trusted under any name. *private* uses the
     private address.
     """
 
@@ -111,13 +111,13 @@ class CmlAccess:
     seconds: float = _SECONDS
 
     def check(self) -> None:
-        """Raise InputError for a *ca_file* that cannot be used."""
+        """Raise InputError for an unusable *ca_file*."""
         self._context()
         if self.ca_file and not _certificates(self.ca_file):
             raise InputError(f"`{self.ca_file}` holds no certificate", remedy=_PEM)
 
     def ask(self, worker: Worker) -> CmlAnswer:
-        """Ask once. Raises InputError for a *ca_file* that cannot be used."""
+        """Ask once. Raises InputError for an unusable *ca_file*."""
         address = worker.private_ip if self.private else worker.address
         if not address:
             kind = "private" if self.private else "public"
@@ -125,7 +125,7 @@ class CmlAccess:
         return self.ask_at(address)
 
     def ask_at(self, address: str) -> CmlAnswer:
-        """Ask at *address* once; never longer than twice its seconds."""
+        """Ask at *address* once; takes at most twice the timeout."""
         try:
             status, body = self.exchange(address)
         except ssl.SSLCertVerificationError as error:
@@ -135,10 +135,10 @@ class CmlAccess:
         return _read(address, status, body)
 
     def exchange(self, address: str, request: CmlRequest = SYSTEM_INFORMATION) -> tuple[int, bytes]:
-        """Send *asked* once and return the status and what came, up to a bound.
+        """Send *asked* once; return the status and the body, up to a limit.
 
-        Raises ssl.SSLCertVerificationError for a certificate that is not trusted, and OSError and
-        HTTPException where no answer comes.
+        Raises ssl.SSLCertVerificationError for an untrusted certificate, and OSError and
+        HTTPException if there is no response.
         """
         try:
             return self._send(address, request, self._context())
@@ -151,7 +151,7 @@ class CmlAccess:
                 raise error from None
 
     def _send_pinned(self, address: str, request: CmlRequest) -> tuple[int, bytes]:
-        """Send to a server of another name, if it shows exactly a certificate of the file.
+        """Send to a server with another name, if it presents a certificate of the file.
 
         An appliance's own certificate rarely names the address that EC2 gave it.
         """
@@ -194,11 +194,11 @@ class CmlAccess:
 
 
 class _NotPinnedError(Exception):
-    """The server shows a certificate that is not in the file."""
+    """The server presents a certificate that is not in the file."""
 
 
 def _certificates(path: Path | None) -> frozenset[bytes]:
-    """Return the certificates in the PEM file at *path*, in DER."""
+    """Return the certificates in the PEM file at *path*, as DER."""
     if path is None:
         return frozenset()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -257,17 +257,16 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class CmlLogin:
-    """A user of CML, the same on all workers."""
+    """A CML user, the same on all workers."""
 
     username: str
     password: Secret
 
 
 def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity:
-    """Ask the CML on *worker* how many nodes run; what fails is the reason it is unknown.
+    """Ask the CML on *worker* how many nodes run; a failure becomes the reason.
 
-    Raises RefusedError where the certificate would not be checked: whoever answers would be given
-    the password.
+    Raises RefusedError without certificate checks: any server could receive the password.
     """
     if access.insecure:
         raise RefusedError(
@@ -304,7 +303,7 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
 
 
 def running_nodes(stats: Any) -> int:
-    """Return how many nodes run on all computes; raises where one does not say."""
+    """Return how many nodes run on all compute hosts; raises if one does not report it."""
     counts = [each["stats"]["dominfo"]["running_nodes"] for each in stats["computes"].values()]
     if not counts or not all(type(each) is int and each >= 0 for each in counts):
         raise ValueError("no count of running nodes")

@@ -1,8 +1,8 @@
-"""Create one worker: over zones and types where there is no capacity, never two for one request.
+"""Create one worker: in other zones or types if capacity is missing, never two per request.
 
-A launch that has no answer may have made a worker. What was asked is therefore kept on disk until
-the answer is known, each request is sent by us (not by botocore, whose retries hide that the first
-attempt had no answer), and repeating is repeating the same request with the same client token.
+A launch without a response may have created a worker. The request is therefore stored on disk until
+its outcome is known. Requests are sent by us, not by botocore, whose retries hide that the first
+attempt had no response, and repeating means the same request with the same client token.
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 """
 
@@ -50,7 +50,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and as what to try: an instance type, and a subnet (None: EC2 chooses)."""
+    """One attempt: an instance type, and a subnet (None: EC2 chooses)."""
 
     instance_type: str
     subnet_id: str | None = None
@@ -63,7 +63,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often one request is sent when it has no answer or is throttled, and how to wait."""
+    """How often to send a request that is unanswered or throttled, and how to wait."""
 
     attempts: int = ATTEMPTS
     sleep: Callable[[float], None] = time.sleep
@@ -72,7 +72,7 @@ class Patience:
 def profile_launch(
     profile: WorkerProfile, name: str, image: Image, user_data: str | None = None
 ) -> Launch:
-    """Return the launch of a worker called *name* as *profile* says, in its first place."""
+    """Return the launch of a worker called *name* from *profile*, in its first place."""
     disk = root_disk(image, profile.disk)
     if disk is None and profile.disk:
         raise InputError(
@@ -93,15 +93,15 @@ def profile_launch(
 
 
 def root_disk(image: Image, gib: int | None) -> Disk | None:
-    """Return the encrypted gp3 root disk of *gib*, or as large as *image* needs; None without EBS.
+    """Return the encrypted gp3 root disk of *gib*, or *image*'s size; None without EBS.
 
-    The size goes with the request: an endpoint may not take it from the image's snapshot.
+    The size is part of the request: an endpoint might not take it from the image's snapshot.
     """
     return Disk(gib or image.root_gib, image.root_device) if image.root_device else None
 
 
 def placements(profile: WorkerProfile, region: str) -> tuple[Placement, ...]:
-    """Return where to try in *region*: each type in every zone before the next type."""
+    """Return the placements to try in *region*: each type in every zone before the next type."""
     subnets = {zone: each for zone, each in profile.subnets.items() if zone[:-1] == region}
     if profile.subnets and not subnets:
         raise InputError(
@@ -129,13 +129,13 @@ def create_worker(
     patience: Patience | None = None,
     tell: Tell = lambda _: None,
 ) -> Worker:
-    """Launch one worker as *launch* says, in the first of *tries* with capacity.
+    """Launch one worker from *launch*, in the first of *tries* with capacity.
 
-    What is under way as *key* is finished first, and its worker is returned: no second one is made.
-    When the worker was told to the user, `pending.forget(key)`.
+    A pending launch with the same *key* is finished first, and its worker returned: no second one
+    is created. After the worker was reported to the user, call `pending.forget(key)`.
 
-    Raises IncompleteError when the answer is not known (repeating is safe), CapacityError when no
-    place has capacity, and any other AwsError as EC2 answered it: then nothing was made.
+    Raises IncompleteError if the outcome is unknown (repeating is safe), CapacityError if no place
+    has capacity, and any other AwsError from EC2: then nothing was created.
     """
     made = _Creation(manager, region, key, pending, now, patience or Patience(), tell)
     before = pending.find(key, launch.user_data)
@@ -165,7 +165,7 @@ def create_worker(
 
 
 def _placements_after(tries: Sequence[Placement], failed: Placement | None) -> Iterator[Placement]:
-    """Yield *tries* without the one that was just found to have no capacity."""
+    """Yield *tries* without the one that just had no capacity."""
     for each in tries:
         known = (each.instance_type, each.subnet_id)
         if failed is None or known != (failed.instance_type, failed.subnet_id):
@@ -201,7 +201,7 @@ class _Creation:
             return None, (where, f"{where}: {error.code or error.message}")
 
     def ask(self, asked: PendingLaunch, *, kept: bool = False) -> Worker:
-        """Send *asked* until the answer is known; raises what EC2 answered."""
+        """Send *asked* until the outcome is known; raises EC2's error."""
         asked = replace(asked, since=self.now())
         if kept:
             self.pending.change(self.key, asked)
@@ -229,7 +229,7 @@ class _Creation:
         raise InputError("a launch is sent at least once")
 
     def _give_up(self, error: AwsError, *, unanswered: bool) -> None:
-        """Raise *error*; where an earlier attempt may have made the worker, that it is unknown."""
+        """Raise *error*, or that the outcome is unknown if an attempt may have succeeded."""
         if not unanswered:
             self.pending.forget(self.key)
             raise error

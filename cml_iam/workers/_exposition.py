@@ -1,4 +1,4 @@
-"""The fleet in Prometheus' text format, 0.0.4. What is unknown is absent, never 0.
+"""The fleet in Prometheus' text format, 0.0.4. Unknown values are absent, never 0.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -134,5 +134,5 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _escaped(value: str) -> str:
-    """Return *value* as a label: what cannot be seen, a line's end too, is written out first."""
+    """Return *value* as a label, with invisible characters and line breaks written out."""
     return visible(value).replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""Many workers: over regions, by name, in batches, each with its own outcome; again and again."""
+"""Many workers: across regions, by name, in batches with individual outcomes; repeatedly."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _NOT_OF_ONE_WORKER = (CredentialsError, ThrottledError, UnreachableError)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of what was asked for *worker*: *change*, or *error*; neither for tags."""
+    """The outcome for *worker*: *change*, or *error*; neither for tags."""
 
     worker: Worker
     change: StateChange | None = None
@@ -62,7 +62,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The workers found, and by region why one could not be looked into."""
+    """The workers found, and the failures by region."""
 
     workers: tuple[Worker, ...]
     failures: dict[str, AwsError]
@@ -71,8 +71,8 @@ class Listing:
 def list_fleet(regions: Sequence[str], look: Callable[[str], tuple[Worker, ...]]) -> Listing:
     """Return what *look*, such as `manager.get_all_instances`, finds in each of *regions*.
 
-    A failure is the region's. Raises CredentialsError where no region answered and one refused the
-    credential.
+    A failure affects only its region. Raises CredentialsError if no region answered and one refused
+    the credential.
     """
 
     def safely(region: str) -> tuple[Worker, ...] | AwsError:
@@ -95,12 +95,12 @@ def list_fleet(regions: Sequence[str], look: Callable[[str], tuple[Worker, ...]]
 def find_workers(
     manager: WorkerManager, wanted: Sequence[str], regions: Sequence[str]
 ) -> tuple[Worker, ...]:
-    """Return the instances that *wanted*, ids and names of workers, mean, in that order.
+    """Return the instances that *wanted*, ids and names of workers, refer to, in order.
 
-    A name means a worker that carries the guard tag and is not terminated, nor on its way there if
-    another has that name; one with * or ? means all that fit. Raises InputError for a name that is
-    unknown or means several, and the AwsError of a region that cannot be looked into: whether the
-    name is unique is then unknown.
+    A name refers to a worker with the guard tag that is not terminated, preferring one that is not
+    shutting down; a name with * or ? refers to all matches. Raises InputError for a name that is
+    unknown or ambiguous, and the AwsError of a region that cannot be listed, since the name may not
+    be unique then.
     """
     ids = [each for each in wanted if is_instance_id(each)]
     by_id = _everywhere(lambda region: manager.find_instances(ids, region=region), regions, ids)
@@ -122,10 +122,10 @@ def act(
     *,
     dry_run: bool = False,
 ) -> tuple[Outcome, ...]:
-    """Do what *make* asks for on each of *workers*; return the outcome of each, in their order.
+    """Make the change *make* for each of *workers*; return their outcomes, in order.
 
-    One call serves up to 100 workers of a region. One that AWS refuses is halved until it is known
-    which workers it was refused for; the others are done. With *dry_run* EC2 is only asked.
+    One call serves up to 100 workers of a region. If AWS refuses it, it is split in halves until
+    the refused workers are known; the others are done. With *dry_run* EC2 only checks permission.
     """
     by_id = {worker.id: worker for worker in workers}
     batches = [ids for _, ids in by_region(list(by_id.values()), BATCH)]
@@ -152,7 +152,7 @@ def act(
 
 
 def statuses(manager: WorkerManager, workers: Sequence[Worker]) -> dict[str, InstanceStatus]:
-    """Return the status of each of *workers* by its id; one that is gone has none."""
+    """Return the status of each of *workers* by its id; a missing one has none."""
     batches = list(by_region(workers, STATUS_BATCH))
     found = in_threads(lambda each: manager.get_statuses(each[1], region=each[0]), batches)
     return {status.id: status for part in found for status in part}
@@ -211,9 +211,9 @@ FRESH: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The fleet at a moment: *before* has the earlier state of each worker whose state changed.
+    """The fleet at one time: *before* has the previous state of workers whose state changed.
 
-    *measured_at* is when *used* was asked for; *gone* are workers that were there the last time.
+    *measured_at* is when *used* was requested; *gone* are workers of the previous frame.
     """
 
     at: datetime
@@ -225,9 +225,9 @@ class Frame:
 
 
 class Watch:
-    """Looks with *look* each time it is asked, and measures with *measure* once a minute at most.
+    """Calls *look* each time, and *measure* at most once a minute.
 
-    A region that cannot be asked keeps the workers it had; `Listing.failures` says so.
+    A region that cannot be listed keeps its previous workers; `Listing.failures` reports it.
     """
 
     def __init__(
@@ -240,7 +240,7 @@ class Watch:
         self._last: Frame | None = None
 
     def next(self) -> Frame:
-        """Return the fleet as it is now; raises CredentialsError."""
+        """Return the current fleet; raises CredentialsError."""
         at, listing, last = self._now(), self._look(), self._last
         if last and listing.failures:
             kept = [each for each in last.listing.workers if each.region in listing.failures]
@@ -264,7 +264,7 @@ class Watch:
         return self._last
 
     def _used(self, listing: Listing, at: datetime) -> tuple[Mapping[str, Utilization], datetime]:
-        """Return the metrics: the last ones while they are fresh and of the same workers."""
+        """Return the metrics: the previous ones while they are fresh and cover the same workers."""
         last = self._last
         wanted = [each for each in listing.workers if each.state == "running"]
         known = last.used if last else {}
@@ -281,10 +281,9 @@ def try_permissions(
     permissions: bool = True,
     grants: Iterable[str] = (),
 ) -> tuple[Health, ...]:
-    """Try every permission in every one of *regions*; *probe* gives the launch to try there.
+    """Try every permission in each of *regions*; *probe* returns the launch to try there.
 
-    *grants* are the names of the permissions beyond the documented ones. Without *permissions* EC2
-    is asked for its regions and nothing else.
+    Without *permissions*, EC2 is only asked for its regions.
     """
 
     def health(region: str) -> Health:
@@ -296,10 +295,9 @@ def try_permissions(
 
 
 def site_launch(site: Site, region: str) -> Launch:
-    """Return the launch to try in *region*; what *site* does not say is taken from a worker.
+    """Return the launch to try in *region*; a worker completes what *site* leaves open.
 
-    What belongs to one region, such as a subnet, is tried in the home region alone. The tags are
-    those that CML Cloud Manager sends, where the site file names them.
+    What belongs to one region, such as a subnet, is tried only in the home region.
     """
     restrict = site.restrict
     at_home = region == site.home_region

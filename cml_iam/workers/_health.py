@@ -1,4 +1,4 @@
-"""Whether the manager can do its work: EC2 really asked, each permission really tried."""
+"""Whether the manager can work: asks EC2, and tries each permission."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NO_PROFILE = "no instance profile to try it with"
 
 
 class Verdict(StrEnum):
-    """What is known of a permission."""
+    """The state of a permission."""
 
     ALLOWED = "allowed"
     REFUSED = "refused"
@@ -52,7 +52,7 @@ class Verdict(StrEnum):
 class Check:
     """Whether *action* is permitted; *detail* says how that is known, or why it is not.
 
-    *error* is what AWS answered where it did not simply permit it.
+    *error* is AWS's error, unless it simply permitted the call.
     """
 
     action: str
@@ -66,7 +66,7 @@ class Check:
 class Health:
     """What the manager can do in *region*; *failure* is why EC2 could not be asked at all.
 
-    *worker* and *launch* are what the permissions were tried with, where there was one.
+    *worker* and *launch* are what the permissions were tried with, if anything.
     """
 
     region: str
@@ -83,7 +83,7 @@ class Health:
 
     @property
     def ok(self) -> bool:
-        """Whether EC2 answered and every permission is there."""
+        """Whether EC2 answered and no permission is missing or unchecked."""
         return self.connected and all(each.verdict is Verdict.ALLOWED for each in self.checks)
 
     def __bool__(self) -> bool:
@@ -96,7 +96,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """What the probes are tried with."""
+    """The inputs of the probes."""
 
     aws: Aws
     region: str
@@ -115,7 +115,7 @@ def check_health(
     probe: ToTry,
     grants: Iterable[str] = (),
 ) -> Health:
-    """Ask for the regions, then try every permission; see `WorkerManager.health`."""
+    """Ask for the regions, then try every permission of the catalogue; see the manager."""
     connection = check_connection(aws, region)
     catalogue = load_catalogue()
     permissions = (*catalogue.permissions, *catalogue.granted(grants))
@@ -131,7 +131,7 @@ def check_health(
 
 
 def check_connection(aws: Aws, region: str) -> Health:
-    """Ask for the regions, and check nothing else."""
+    """Ask only for the regions."""
     action = "ec2:DescribeRegions"
     try:
         answer = aws.call("ec2", "describe_regions", region=region)
@@ -142,7 +142,7 @@ def check_connection(aws: Aws, region: str) -> Health:
 
 
 def health_lines(health: Health) -> tuple[tuple[int, str], ...]:
-    """Return the lines of the log, each with its level, as the documentation prints them."""
+    """Return the lines of the log, each with its level, in the documented form."""
     may_fail = (logging.WARNING, "⚠️ AWS operations may fail at runtime")
     if health.failure:
         why = f"Error while verifying access to EC2: {health.failure.message}"
@@ -156,9 +156,9 @@ def health_lines(health: Health) -> tuple[tuple[int, str], ...]:
 
 
 def fleet_lines(found: Sequence[Health]) -> tuple[tuple[int, str], ...]:
-    """Return the lines of the log for several regions: one of success, and each that is wrong.
+    """Return the log lines for several regions: one for success, and all problems.
 
-    Where EC2 answers in none, they are those of the first.
+    If EC2 answers in no region, they are those of the first.
     """
     if len(found) == 1 or not any(each.connected for each in found):
         return health_lines(found[0])
@@ -184,7 +184,7 @@ def log_health(health: Health, logger: logging.Logger) -> None:
 
 
 def _after(first: Check, permissions: Sequence[Permission]) -> tuple[Check, ...]:
-    """Return the checks when *first* failed: the rest is unchecked."""
+    """Return the checks after *first* failed: the others are unchecked."""
     rest = "EC2 did not answer the first question"
     return tuple(
         first if each.action == first.action else Check(each.action, Verdict.UNCHECKED, rest)
@@ -193,7 +193,7 @@ def _after(first: Check, permissions: Sequence[Permission]) -> tuple[Check, ...]
 
 
 def _find_worker(aws: Aws, region: str, guard: GuardTag) -> tuple[Worker | None, Check]:
-    """Return a worker to try dry runs on: a permission tied to the tag shows only on one."""
+    """Return a worker for dry runs: only one shows a permission that depends on the tag."""
     action = "ec2:DescribeInstances"
     states = ["pending", "running", "stopping", "stopped"]
     try:
@@ -218,7 +218,7 @@ def _find_worker(aws: Aws, region: str, guard: GuardTag) -> tuple[Worker | None,
 
 
 def _filled(launch: Launch | None, worker: Worker | None) -> Launch | None:
-    """Return *launch* with what it leaves open taken from *worker*; None if that is too little."""
+    """Return *launch* with open values taken from *worker*; None if that is not enough."""
     asked = launch or Launch(PROBE, "", "")
     if worker:
         asked = replace(
@@ -241,7 +241,7 @@ def _checked(permission: Permission, scene: _Scene) -> Check:
 
 
 def _tried(permission: Permission, scene: _Scene) -> Check:
-    """Try *permission* in the way that follows from what the catalogue says of it."""
+    """Try *permission* in the way that its catalogue entry prescribes."""
     match permission:
         case Permission(action="ec2:RunInstances"):
             return _launching(permission.action, scene)
@@ -282,7 +282,7 @@ _NARROWED: Final[Mapping[str, Any]] = {
 
 
 def _reading(permission: Permission, scene: _Scene) -> Check:
-    """Try the dry run of a read; an answer instead is permission just as well."""
+    """Try the dry run of a read; an ordinary response also proves permission."""
     narrowed = _NARROWED.get(permission.action, {})
     scene.aws.call("ec2", permission.operation, region=scene.region, DryRun=True, **narrowed)
     return _allowed(permission.action, "EC2 answered")
@@ -342,7 +342,7 @@ def _passing(action: str, scene: _Scene) -> Check:
 
 
 def _metrics(permission: Permission, scene: _Scene) -> Check:
-    """Read one point; CloudWatch has no dry run, and a read without data is permission too."""
+    """Read one data point; CloudWatch has no dry run, and an empty response proves permission."""
     period, statistic = 300, "Average"
     metric = {
         "Namespace": "AWS/EC2",

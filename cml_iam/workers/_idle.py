@@ -1,8 +1,8 @@
-"""Which running workers nobody uses: every rule must say so, and none may lack its data.
+"""Which running workers are not in use: every rule must agree, with complete data.
 
-CPU and network alone cannot tell an idle worker from one with quiet labs: nodes that wait need
-little of either. So CML itself is asked which nodes run, unless that rule is left out. A worker is
-left alone where its tag says so, or where AWS would not only stop it.
+CPU and network alone cannot distinguish an idle worker from one with quiet labs, whose waiting
+nodes need little of either. CML itself is therefore asked which nodes run, unless that rule is left
+out. A worker is left alone if its tag says so, or if AWS would do more than stop it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 def held(worker: Worker, tag: str, now: datetime) -> str | None:
-    """Return why no rule may stop or start *worker*, None where one may.
+    """Return why no rule may stop or start *worker*, or None.
 
-    Whoever set *tag* meant it: whatever its value is, the worker is held, unless that is a date
-    that is over (`2026-12-31`, to its end in UTC) or a moment that has passed.
+    Whatever the value of *tag*, the worker is held, unless the value is a past date (`2026-12-31`,
+    through its end in UTC) or a past time.
     """
     if tag not in worker.tags:
         return None
@@ -45,7 +45,7 @@ def held(worker: Worker, tag: str, now: datetime) -> str | None:
 
 
 def risk_of_stopping(worker: Worker) -> str | None:
-    """Return what *worker* is that EC2 does not simply stop, in words; None for all others.
+    """Return why EC2 would not simply stop *worker*, in words, or None.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-checks-overview.html
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-spot-instance-stop-start.html
@@ -78,7 +78,7 @@ KIB: Final = 1024
 
 
 class Use(StrEnum):
-    """Whether somebody uses a worker, by one rule or by all."""
+    """Whether a worker is in use, by one rule or by all."""
 
     IDLE = "idle"
     BUSY = "busy"
@@ -88,7 +88,7 @@ class Use(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one *rule* found, in words; *remedy* where it is unknown."""
+    """The result of one *rule*, in words; *remedy* if it is unknown."""
 
     rule: str
     use: Use
@@ -116,7 +116,7 @@ def find_idle(
     now: datetime,
     metric_data: bool = False,
 ) -> tuple[Judged, ...]:
-    """Judge those of *workers* that run, in their order; *ask_cml* where there is a rule for it."""
+    """Judge the running ones of *workers*, in order; *ask_cml* is used if a rule needs it."""
     check_rules(rules)
     running = [each for each in workers if each.state == "running"]
     measures = measures_of(rules)
@@ -135,7 +135,7 @@ def find_idle(
 
 
 def check_rules(rules: Idle) -> None:
-    """Raise InputError for rules that would call every worker idle."""
+    """Raise InputError for rules that would make every worker idle."""
     if rules.cpu_percent is None and rules.network_kib is None and rules.cml_nodes is None:
         raise InputError("no rule is left: every worker would count as idle")
     if rules.window < timedelta(minutes=15):
@@ -146,7 +146,7 @@ def check_rules(rules: Idle) -> None:
 
 
 def measures_of(rules: Idle) -> tuple[Measure, ...]:
-    """Return what CloudWatch is asked for."""
+    """Return the measures to request from CloudWatch."""
     cpu = (Measure.CPU,) if rules.cpu_percent is not None else ()
     network = (Measure.NETWORK_IN, Measure.NETWORK_OUT) if rules.network_kib is not None else ()
     return cpu + network
@@ -160,7 +160,7 @@ def judge(
     hold_tag: str,
     now: datetime,
 ) -> Judged:
-    """Judge a running *worker*: busy by any rule, idle by all, else unknown."""
+    """Judge a running *worker*: busy by any rule, idle by all, otherwise unknown."""
     evidence: list[Evidence] = []
     if used is not None and rules.cpu_percent is not None:
         evidence.append(_cpu(used, rules.cpu_percent))
@@ -227,12 +227,12 @@ def _network(used: Utilization, limit: float) -> Evidence:
 
 
 def _above(metric: Metric, limit: float) -> float | None:
-    """Return the highest average above *limit*: that somebody used it needs no other point."""
+    """Return the highest average above *limit*: it proves use even if other points are missing."""
     return max((each.average for each in metric.points if each.average > limit), default=None)
 
 
 def _missing(rule: str, metric: Metric, used: Utilization) -> Evidence | None:
-    """Return why *metric* decides nothing, None where every whole period has its point."""
+    """Return why *metric* decides nothing; None if every whole period has a data point."""
     name = metric.name.replace("_", " ")
     if metric.unknown:
         words = f"{name} {metric.unknown}: {metric.detail}"

@@ -1,4 +1,4 @@
-"""The manager with the methods CML Cloud Manager's documentation names."""
+"""The manager, with the method names of CML Cloud Manager's documentation."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 class WorkerManager:
     """Runs the workers of one account, as one principal.
 
-    Every method takes *region*, by default that of *aws*, and raises the AwsError that its failure
-    calls for. Each uses only the permission that the catalogue lists for it. The manager holds no
-    state of the workers but where their metrics were last found; it may be used from many threads.
+    Every method takes *region*, by default that of *aws*, and raises the AwsError that fits its
+    failure. Each uses only the permission that the catalogue lists for it. The only state about
+    workers is where their metrics were last found; the manager may be used from many threads.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class WorkerManager:
     ) -> None:
         """Work through *aws*, or with the credentials of the boto3 session *session*.
 
-        Without either, the credentials are those that boto3 finds. Raises InputError for both, and
-        what `cml_iam.connect` raises.
+        Without either, boto3's default credentials are used. Raises InputError for both, and what
+        `cml_iam.connect` raises.
         """
         if aws is not None and session is not None:
             raise InputError("give a connection or a session, not both")
@@ -88,10 +88,10 @@ class WorkerManager:
     def create_instance(
         self, launch: Launch, *, region: str | None = None, once: bool = False
     ) -> Worker:
-        """Launch one worker with the guard tag on it and its volumes; *once* sends no retry.
+        """Launch one worker with the guard tag on it and its volumes; *once* disables retries.
 
-        When no answer comes, the worker may exist all the same: the error's remedy names the client
-        token, with which the same request is safe to repeat.
+        If there is no response, the worker may exist all the same; the error's remedy names the
+        client token, with which the same request is safe to repeat.
         """
         where = self._region(region)
         try:
@@ -123,11 +123,11 @@ class WorkerManager:
         return self.do(ask, region=region)[0]
 
     def terminate_instance(self, instance_id: str, *, region: str | None = None) -> StateChange:
-        """Terminate a worker permanently; raises ProtectedError where it is protected."""
+        """Terminate a worker permanently; raises ProtectedError if it is protected."""
         return self.do(terminate_change([instance_id]), region=region)[0]
 
     def get_instance_details(self, instance_id: str, *, region: str | None = None) -> Worker:
-        """Return the worker; raises NotFoundError when EC2 knows no such instance."""
+        """Return the worker; raises NotFoundError if the instance does not exist."""
         found = list(self._instances(region, InstanceIds=[check_id(instance_id)]))
         if not found:
             raise NotFoundError(f"EC2 knows no instance `{instance_id}` in {self._region(region)}")
@@ -142,9 +142,9 @@ class WorkerManager:
         instance_types: Sequence[str] = (),
         tags: Mapping[str, str] | None = None,
     ) -> tuple[Worker, ...]:
-        """Return every worker, or every instance unless *managed_only*, ordered by name and id.
+        """Return all workers, or with *managed_only* False all instances, by name and id.
 
-        *states*, *instance_types* (with * and ?) and *tags* narrow it down; empty means any.
+        *states*, *instance_types* (with * and ?) and *tags* filter the result; empty means any.
         """
         filters = _filters(self.guard if managed_only else None, states, tags or {})
         narrowed: dict[str, Any] = {"Filters": filters} if filters else {}
@@ -158,18 +158,18 @@ class WorkerManager:
     def find_instances(
         self, instance_ids: Sequence[str], *, region: str | None = None
     ) -> tuple[Worker, ...]:
-        """Return those of *instance_ids* that EC2 knows here; an unknown one is no error."""
+        """Return those of *instance_ids* that exist here; an unknown one is no error."""
         wanted = [check_id(each) for each in instance_ids]
         filters = [_filter("instance-id", wanted)]
         return tuple(self._instances(region, MaxResults=PAGE, Filters=filters))
 
     def find_by_client_token(self, token: str, *, region: str | None = None) -> Worker | None:
-        """Return the instance that was launched with the client token *token*, if there is one."""
+        """Return the instance launched with the client token *token*, or None."""
         asked = [_filter("client-token", [token])]
         return next(self._instances(region, MaxResults=PAGE, Filters=asked), None)
 
     def get_instance_status(self, instance_id: str, *, region: str | None = None) -> InstanceStatus:
-        """Return the state and both status checks, of a worker that is not running too."""
+        """Return the state and both status checks, also if the worker is not running."""
         for status in self.get_statuses([instance_id], region=region):
             return status
         raise NotFoundError(f"EC2 knows no instance `{instance_id}` in {self._region(region)}")
@@ -189,7 +189,7 @@ class WorkerManager:
         return tuple(status_from(raw) for raw in said)
 
     def get_image(self, image_id: str, *, region: str | None = None) -> Image:
-        """Return the image; raises NotFoundError when it is not there for this account."""
+        """Return the image; raises NotFoundError if this account cannot see it."""
         answer = self._aws.call(
             "ec2", "describe_images", region=self._region(region), ImageIds=[image_id]
         )
@@ -200,7 +200,7 @@ class WorkerManager:
     def find_images_by_id(
         self, image_ids: Sequence[str], *, region: str | None = None
     ) -> tuple[Image, ...]:
-        """Return those of up to 200 *image_ids* that are still there for this account."""
+        """Return those of up to 200 *image_ids* that this account can still see."""
         found = self._aws.pages(
             "ec2",
             "describe_images",
@@ -213,16 +213,16 @@ class WorkerManager:
     def get_ami_ids_by_name(
         self, name: str, *, region: str | None = None, owners: Sequence[str] = ("self",)
     ) -> tuple[str, ...]:
-        """Return the ids of the images called *name*, the newest first; see `find_images`."""
+        """Return the ids of images called *name*, newest first; see `find_images`."""
         return tuple(image.id for image in self.find_images(name, region=region, owners=owners))
 
     def find_images(
         self, name: str, *, region: str | None = None, owners: Sequence[str] = ("self",)
     ) -> tuple[Image, ...]:
-        """Return the available images called *name* (with * and ?), the newest first.
+        """Return the available images called *name* (with * and ?), newest first.
 
-        *owners* are accounts, `self`, `amazon` or `aws-marketplace`. Without them anybody's public
-        image of that name would be found, which is refused:
+        *owners* are accounts, `self`, `amazon` or `aws-marketplace`. They are required, because
+        otherwise anybody's public image of that name would be found:
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/finding-an-ami.html
         """
         if not owners:
@@ -249,15 +249,12 @@ class WorkerManager:
         permissions: bool = True,
         grants: Iterable[str] = (),
     ) -> Health:
-        """Ask EC2 for its regions, then whether each permission of the catalogue is there.
+        """Ask EC2 for its regions, then check each permission of the catalogue.
 
-        *grants* are the names in `[grant]` of the permissions beyond the documented ones. Without
-        *permissions* only the regions are asked for, and only that is checked.
-
-        Nothing is changed: EC2 is asked with DryRun, CloudWatch for one point. Launching is tried
-        with *probe*, or what it returns once EC2 has answered; what it leaves open ("" or None)
-        is as an existing worker has it. Never raises an AwsError; what could not be checked says
-        so.
+        Without *permissions* only the regions are asked for. Nothing is changed: EC2 is asked with
+        DryRun, CloudWatch for one data point. Launching is tried with *probe*, or with what it
+        returns once EC2 has answered; values left open ("" or None) are taken from an existing
+        worker. Never raises an AwsError; what could not be checked is marked.
         """
         where = self._region(region)
         if not permissions:
@@ -301,9 +298,9 @@ class WorkerManager:
     ) -> Utilization:
         """Return CPU, memory, network and disk over the last *window*; unknown has a reason.
 
-        Pass the Worker, not only its id: where the memory and the disk metrics are depends on its
-        image, type and volumes. Raises CredentialsError; every other failure is the reason of the
-        metric it concerns.
+        Pass the Worker, not only its id: the location of memory and disk metrics depends on its
+        image, type and volumes. Raises CredentialsError; every other failure becomes the reason of
+        its metric.
         """
         subject = subject_of(
             worker, worker.region if isinstance(worker, Worker) else self._region(region)
@@ -312,9 +309,9 @@ class WorkerManager:
         return measure(ask, [subject], measures, window, self._now(), self._history)[0]
 
     def do(self, ask: Change, *, region: str | None = None) -> tuple[StateChange, ...]:
-        """Do what *ask* says; return the change of each of its workers, of tags none.
+        """Carry out *ask*; return the change of each of its workers, or none for tags.
 
-        Raises AwsError when EC2 does not confirm every worker.
+        Raises AwsError if EC2 does not confirm every worker.
         """
         answer = ask.send(self._aws, self._region(region))
         if ask.changes is None:
@@ -338,8 +335,8 @@ class WorkerManager:
     ) -> dict[str, Utilization]:
         """Return *measures* of each of *workers* in the last *window*, by its id.
 
-        With *metric_data* in few calls, by the permission `cloudwatch:GetMetricData`; where that
-        is refused, or without it, by a call for each metric, many at a time.
+        With *metric_data* this takes few calls and the permission `cloudwatch:GetMetricData`; if
+        that is refused, or without it, one call per metric, many at a time.
         """
         ask = by_statistics(self._aws)
         if metric_data:

@@ -1,4 +1,4 @@
-"""A metric and what is known of it, as values."""
+"""A metric with its values or the reason it is unknown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Dimensions = tuple[tuple[str, str], ...]
 
 
 class Measure(StrEnum):
-    """What is measured of a worker: CPU and memory in percent, the rest per second."""
+    """A measurement of a worker: CPU and memory in percent, the others per second."""
 
     CPU = "cpu"
     MEMORY = "memory"
@@ -25,12 +25,12 @@ class Measure(StrEnum):
 
     @property
     def words(self) -> str:
-        """The name as people read it: `network in`."""
+        """The display name: `network in`."""
         return self.value.replace("_", " ")
 
     @property
     def is_rate(self) -> bool:
-        """Whether it counts something per second, rather than being a share in percent."""
+        """Whether it is a rate per second rather than a percentage."""
         return self not in (Measure.CPU, Measure.MEMORY)
 
     @property
@@ -113,9 +113,9 @@ NOT_ASKED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One period: its start in UTC, its average and maximum, and of how many samples.
+    """One period: its start in UTC, its average and maximum, and the number of samples.
 
-    Of a rate, average and maximum are both the period's bytes divided by its seconds.
+    For a rate, average and maximum are both the period's bytes divided by its seconds.
     """
 
     at: datetime
@@ -126,12 +126,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric in *unit* over a window of *period* seconds a point, oldest point first.
+    """A metric in *unit* over a window, *period* seconds per point, oldest point first.
 
-    When *unknown* is set, `mean`, `latest` and `maximum` are None, never 0; stale *points* are kept
-    for the eye. *source* is CloudWatch's namespace and metric, *dimensions* those under which the
-    points were found; where several volumes are summed, those of the first. *advice* is what to do
-    about it being unknown, where that is not what its reason usually asks for.
+    If *unknown* is set, `mean`, `latest` and `maximum` are None, never 0; stale *points* are kept
+    for display. *source* is CloudWatch's namespace and metric, *dimensions* those under which the
+    points were found; for a sum of several volumes, those of the first. *advice* is what to do
+    about an unknown value, if it differs from the usual remedy for its reason.
     """
 
     name: str
@@ -159,7 +159,7 @@ class Metric:
 
     @property
     def maximum(self) -> float | None:
-        """The highest value within any period; of a rate, the highest period."""
+        """The highest value within any period; for a rate, the highest period."""
         if self.unknown or not self.points:
             return None
         return max(point.maximum for point in self.points)
@@ -171,11 +171,11 @@ class Metric:
 
     @property
     def remedy(self) -> str | None:
-        """What to do about it being unknown."""
+        """What to do about an unknown value."""
         return (self.advice or REMEDY[self.unknown]) if self.unknown else None
 
     def slots(self, start: datetime, end: datetime) -> list[float | None]:
-        """Return the average of each period from *start* to *end*, None where there is no point."""
+        """Return the average of each period from *start* to *end*, None for a missing point."""
         known = {point.at: point.average for point in self.points}
         step = timedelta(seconds=self.period)
         count = max(0, -((start - end) // step))
@@ -184,9 +184,9 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Utilization:
-    """What was measured of a worker between *start* and *end*, by measure: those asked for.
+    """The requested measures of a worker between *start* and *end*.
 
-    `cpu` and the others raise KeyError for a measure that was not asked for.
+    `cpu` and the others raise KeyError for a measure that was not requested.
     """
 
     id: str
@@ -196,7 +196,7 @@ class Utilization:
     metrics: Mapping[Measure, Metric] = field(default_factory=dict)
 
     def since(self, start: datetime) -> Utilization:
-        """Return the same with the points from *start* on, in as many calls as before: none."""
+        """Return the same with the points from *start* on; makes no calls."""
         metrics = {
             each: replace(
                 metric, points=tuple(point for point in metric.points if point.at >= start)
@@ -217,22 +217,22 @@ class Utilization:
 
     @property
     def network_in(self) -> Metric:
-        """What came in over all interfaces, in bytes per second."""
+        """Received on all interfaces, in bytes per second."""
         return self.metrics[Measure.NETWORK_IN]
 
     @property
     def network_out(self) -> Metric:
-        """What went out over all interfaces, in bytes per second."""
+        """Sent on all interfaces, in bytes per second."""
         return self.metrics[Measure.NETWORK_OUT]
 
     @property
     def disk_read(self) -> Metric:
-        """What was read from all EBS volumes, in bytes per second."""
+        """Read from all EBS volumes, in bytes per second."""
         return self.metrics[Measure.DISK_READ]
 
     @property
     def disk_write(self) -> Metric:
-        """What was written to all EBS volumes, in bytes per second."""
+        """Written to all EBS volumes, in bytes per second."""
         return self.metrics[Measure.DISK_WRITE]
 
     @property

@@ -1,4 +1,4 @@
-"""Series of points asked of CloudWatch: one call for each, or many in one call.
+"""Request series of data points from CloudWatch: one per call, or many in one call.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
@@ -38,7 +38,7 @@ _KEPT = ((timedelta(days=63), 3600), (timedelta(days=15), 300))
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Whole periods of *period* seconds that cover the *asked* length of time before *end*."""
+    """Whole periods of *period* seconds that cover the *asked* duration before *end*."""
 
     start: datetime
     end: datetime
@@ -47,7 +47,7 @@ class Window:
 
 
 def choose_period(window: timedelta, *, detailed: bool) -> int:
-    """Return the seconds of a point: as fine as the monitoring, few enough, and still kept."""
+    """Return the seconds per point: as fine as the monitoring, few enough, and still kept."""
     seconds = window.total_seconds()
     least = DETAILED_PERIOD if detailed else BASIC_PERIOD
     for age, kept in _KEPT:
@@ -62,7 +62,7 @@ def choose_period(window: timedelta, *, detailed: bool) -> int:
 def window_of(window: timedelta, now: datetime, *, detailed: bool) -> Window:
     """Return the whole periods that cover the last *window* before *now*.
 
-    Raises InputError for a window CloudWatch cannot answer.
+    Raises InputError for a window that CloudWatch cannot answer.
     """
     if window < timedelta(minutes=1):
         raise InputError(
@@ -84,8 +84,8 @@ THREADS: Final = 32
 class Series:
     """One metric under one set of dimensions, in a region and a window.
 
-    Of a *rate* the bytes of a period are asked for and divided by its seconds; a period that has
-    not ended yet is left out, since it would read as quieter than it is.
+    For a *rate* the bytes of a period are requested and divided by its seconds; an unfinished
+    period is left out, since its rate would be too low.
     """
 
     namespace: str
@@ -97,7 +97,7 @@ class Series:
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """What of each period is asked for."""
+        """The statistics requested for each period."""
         return ("Sum",) if self.rate else ("Average", "Maximum", "SampleCount")
 
     def as_aws(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class Series:
         }
 
     def points(self, periods: Sequence[Mapping[str, Any]]) -> tuple[Point, ...]:
-        """Return the points that *periods*, with their Timestamp and statistics, make."""
+        """Return the points in *periods*, from their Timestamp and statistics."""
         made = (self._point(each) for each in periods)
         # AWS says that it returns the points in no particular order.
         return tuple(sorted((each for each in made if each), key=lambda point: point.at))
@@ -137,7 +137,7 @@ Query = Callable[[Sequence[Series]], Mapping[Series, PointsOrError]]
 
 
 def by_statistics(aws: Aws) -> Query:
-    """Return what asks GetMetricStatistics for each series, several at a time."""
+    """Return a query that calls GetMetricStatistics for each series, several at a time."""
 
     def answer(series: Series) -> PointsOrError:
         try:
@@ -168,7 +168,7 @@ DATA_MAX_POINTS: Final = 100_800
 
 
 def by_data(aws: Aws, otherwise: Query) -> Query:
-    """Return what asks GetMetricData in batches, and *otherwise* where that is refused."""
+    """Return a query that calls GetMetricData in batches, and *otherwise* if that is refused."""
 
     def answer(batch: Sequence[Series]) -> Mapping[Series, PointsOrError]:
         try:
@@ -188,7 +188,7 @@ def by_data(aws: Aws, otherwise: Query) -> Query:
 
 
 def batches(series: Iterable[Series]) -> Iterator[list[Series]]:
-    """Yield *series* by region and window, as many together as one call takes."""
+    """Yield *series* by region and window, as many as one call accepts."""
     groups: dict[tuple[str, Window], list[Series]] = defaultdict(list)
     for each in series:
         groups[each.region, each.window].append(each)
@@ -212,7 +212,7 @@ def _filled(group: Sequence[Series], room: int) -> Iterator[list[Series]]:
 
 
 def _data_of(aws: Aws, batch: Sequence[Series]) -> dict[Series, PointsOrError]:
-    """Ask for all of *batch*, of one region and one window, in one call (and its further pages)."""
+    """Request all of *batch*, for one region and window, in one call (and its further pages)."""
     named = {f"q{number}": each for number, each in enumerate(batch)}
     window = batch[0].window
     results = aws.pages(
@@ -250,7 +250,7 @@ _NAMES: Final = {each.lower(): each for each in ("Average", "Maximum", "SampleCo
 def _merged(results: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Values], dict[str, AwsError]]:
     """Return the values by series, time and statistic, and the series that AWS did not answer.
 
-    A result may come in pieces, over several pages.
+    A result may come in parts, over several pages.
     """
     values: dict[str, Values] = defaultdict(lambda: defaultdict(dict))
     failures: dict[str, AwsError] = {}

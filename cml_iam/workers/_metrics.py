@@ -1,8 +1,8 @@
-"""How busy workers are, from CloudWatch; where that is unknown, why, and what to do about it.
+"""Worker load from CloudWatch; if unknown, why, and what to do about it.
 
-Each set of dimensions is a metric of its own, and asking for one finds no point of another. So the
-candidates for a measure are tried in rounds: in each, everything still unknown is asked for at
-once, of GetMetricStatistics in threads or of GetMetricData in batches.
+Each set of dimensions is a separate metric, and a request for one finds no point of another. The
+candidates for a measure are therefore tried in rounds: each round requests everything still unknown
+at once, with GetMetricStatistics in threads or GetMetricData in batches.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _DISK: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom to measure: *worker*, or where only that is known an *id* in a *region*."""
+    """What to measure: *worker*, or if only that is known an *id* in a *region*."""
 
     id: str
     region: str
@@ -57,12 +57,12 @@ class Subject:
 
     @property
     def detailed(self) -> bool:
-        """Whether it is known to report each minute."""
+        """Whether it is known to report every minute."""
         return self.worker is not None and self.worker.detailed_monitoring
 
 
 def subject_of(worker: Worker | str, region: str) -> Subject:
-    """Return *worker*, or the instance of that id in *region*, as whom to measure."""
+    """Return *worker*, or the instance of that id in *region*, as a subject."""
     if isinstance(worker, Worker):
         return Subject(worker.id, worker.region, worker)
     return Subject(check_id(worker), region)
@@ -70,7 +70,7 @@ def subject_of(worker: Worker | str, region: str) -> Subject:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A metric under each of *parts*, whose points are summed; nearly always one."""
+    """A metric under each of *parts*, whose points are summed; nearly always one part."""
 
     namespace: str
     metric: str
@@ -78,17 +78,17 @@ class Candidate:
 
     @property
     def dimension_names(self) -> str:
-        """The names of the dimensions, in words."""
+        """The names of the dimensions, as a phrase."""
         return ", ".join(name for name, _ in self.parts[0]) or "none"
 
     @property
     def form(self) -> str:
-        """What it has in common with the same candidate of another worker."""
+        """What it shares with the corresponding candidate of another worker."""
         return f"{self.namespace} {self.metric}: {self.dimension_names}"
 
 
 def candidates(measure: Measure, subject: Subject) -> tuple[Candidate, ...]:
-    """Return where *measure* of *subject* alone may be, in the order in which it is looked for."""
+    """Return where *measure* of only *subject* may be, in the order of the search."""
     alone: Dimensions = (("InstanceId", subject.id),)
     if measure in _INSTANCE:
         return (Candidate("AWS/EC2", _INSTANCE[measure], (alone,)),)
@@ -98,11 +98,11 @@ def candidates(measure: Measure, subject: Subject) -> tuple[Candidate, ...]:
 
 
 def agent_dimensions(instance_id: str, worker: Worker | None) -> tuple[Dimensions, ...]:
-    """Return the sets of dimensions under which the CloudWatch agent may report a worker.
+    """Return the sets of dimensions that the CloudWatch agent may use for a worker.
 
     The agent's wizard appends image, id and type, and the group's name in an Auto Scaling group;
-    `aggregation_dimensions` of `[["InstanceId"]]` makes the other common one. An agent that
-    appends nothing reports under `host` alone, the name the machine gives itself.
+    `aggregation_dimensions` of `[["InstanceId"]]` adds the other common one. An agent that appends
+    nothing reports only `host`, the machine's own name.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch-Agent-Configuration-File-Details.html
     """
     alone: Dimensions = (("InstanceId", instance_id),)
@@ -121,13 +121,13 @@ def _group(worker: Worker) -> list[Dimensions]:
 
 
 def _host_names(worker: Worker) -> list[str]:
-    """Return what the machine may call itself: its private name, whole and without the domain."""
+    """Return the machine's possible names: its private DNS name, with and without the domain."""
     name = worker.private_dns_name or ""
     return list(dict.fromkeys(text for text in (name, name.partition(".")[0]) if text))
 
 
 def _shared(measure: Measure, worker: Worker | None) -> tuple[Candidate, ...]:
-    """Return where an agent may report for several workers at once: no point there is one's own."""
+    """Return where an agent may report several workers together, so that no point is one's own."""
     if measure is not Measure.MEMORY or worker is None:
         return ()
     image: Dimensions = (("ImageId", worker.image_id),)
@@ -142,7 +142,7 @@ def _memory(dimensions: Dimensions) -> Candidate:
 def _disk_candidates(
     measure: Measure, alone: Dimensions, worker: Worker | None
 ) -> tuple[Candidate, ...]:
-    """Return the instance's own sum, and that of its volumes, which bare metal has alone.
+    """Return the instance's own sum, and that of its volumes, the only one on bare metal.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
     https://docs.aws.amazon.com/ebs/latest/userguide/using_cloudwatch_ebs.html
@@ -157,7 +157,7 @@ def _disk_candidates(
 
 
 class History:
-    """Remembers where metrics were found, so that the next time they are looked for there first.
+    """Remembers where metrics were found, to look there first the next time.
 
     May be used from many threads.
     """
@@ -168,7 +168,7 @@ class History:
         self._forms: Counter[str] = Counter()
 
     def note(self, instance_id: str, measure: Measure, candidate: Candidate) -> None:
-        """Note that points of the instance's *measure* are at *candidate*."""
+        """Record that points of the instance's *measure* are at *candidate*."""
         with self._lock:
             if self._own.get((instance_id, measure)) != candidate.form:
                 self._own[instance_id, measure] = candidate.form
@@ -177,7 +177,7 @@ class History:
     def ordered(
         self, instance_id: str, measure: Measure, candidates: Sequence[Candidate]
     ) -> list[Candidate]:
-        """Return *candidates*: the instance's own first, then those found most often of others."""
+        """Return *candidates*: the instance's own first, then those most frequent for others."""
         with self._lock:
             own = self._own.get((instance_id, measure))
             return sorted(candidates, key=lambda each: (each.form != own, -self._forms[each.form]))
@@ -185,7 +185,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """One measure of one subject in a window."""
+    """The search for one measure of one subject in a window."""
 
     subject: Subject
     measure: Measure
@@ -211,9 +211,9 @@ def measure(
     now: datetime,
     history: History,
 ) -> list[Utilization]:
-    """Return how busy each of *subjects* was in the last *window* before *now*, by *query*.
+    """Measure each of *subjects* in the last *window* before *now*, by *query*.
 
-    Raises CredentialsError, and InputError for a window CloudWatch cannot answer.
+    Raises CredentialsError, and InputError for a window that CloudWatch cannot answer.
     """
     windows = {
         detailed: window_of(window, now, detailed=detailed)
@@ -240,9 +240,9 @@ def measure(
 
 
 def _found(query: Query, searches: Sequence[_Search], history: History) -> dict[_Search, Metric]:
-    """Return the metric of each search that has points, or whose question was refused.
+    """Return the metric of each search that has points, or whose request was refused.
 
-    Where only old points are found, those of the candidate with the newest.
+    If only old points are found, those of the candidate with the newest.
     """
     metrics = {each: metric for each in searches if (metric := _of_stopped(each))}
     stale: dict[_Search, Metric] = {}
@@ -281,7 +281,7 @@ def _of_stopped(search: _Search) -> Metric | None:
 
 
 def _with_points(search: _Search, candidate: Candidate, points: tuple[Point, ...]) -> Metric:
-    """Return the metric of *points*; a stale one where the last two periods have none."""
+    """Return the metric of *points*; stale if the last two periods have none."""
     period = timedelta(seconds=search.window.period)
     metric = search.metric(
         points=points,
@@ -295,7 +295,7 @@ def _with_points(search: _Search, candidate: Candidate, points: tuple[Point, ...
 
 
 def _summed(answers: Sequence[PointsOrError]) -> PointsOrError:
-    """Return the sum of *answers* where all of them have a point; the first error, if any."""
+    """Return the sum of *answers* for points that all have; the first error, if any."""
     by_time: list[Mapping[datetime, Point]] = []
     for answer in answers:
         if isinstance(answer, errors.AwsError):
@@ -341,9 +341,9 @@ def _why_missing(search: _Search) -> Metric:
 
 
 def _shared_only(query: Query, missing: Mapping[_Search, Metric]) -> dict[_Search, Metric]:
-    """Return the metrics that are reported where no single worker can be told.
+    """Return the metrics that are reported only for several workers together.
 
-    Few calls: workers of one image, type or group share them.
+    This takes few calls: workers of one image, type or group share them.
     """
     searches = [each for each, why in missing.items() if why.unknown is Unknown.NO_AGENT]
     series = {one: None for each in searches for _, one in _shared_series(each)}

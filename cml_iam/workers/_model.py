@@ -1,4 +1,4 @@
-"""What AWS says of a worker, as values."""
+"""What AWS reports about a worker, as values."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _IMAGE_ID = re.compile(r"ami-([0-9a-f]{8}|[0-9a-f]{17})")
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """An EC2 instance; *launched_at* is when it was last started, in UTC.
+    """An EC2 instance; *launched_at* is the time of its last start, in UTC.
 
-    *detailed_monitoring* says whether it reports each minute rather than every five.
+    *detailed_monitoring* says whether it reports every minute rather than every five.
     """
 
     id: str
@@ -48,24 +48,24 @@ class Worker:
 
     @property
     def label(self) -> str:
-        """The name with the id, or the id alone, as messages call the worker."""
+        """The name with the id, or only the id, as used in messages."""
         return f"{visible(self.name)} ({self.id})" if self.name else self.id
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for a program."""
+        """Return the worker as JSON values."""
         launched = self.launched_at
         return {**asdict(self), "launched_at": launched.isoformat() if launched else None}
 
     @property
     def auto_scaling_group(self) -> str | None:
-        """The Auto Scaling group it is a member of, by the tag that AWS puts on members."""
+        """Its Auto Scaling group, from the tag that AWS puts on members."""
         return self.tags.get("aws:autoscaling:groupName")
 
     @property
     def address(self) -> str | None:
-        """Where it is reached: its public address, else the private one; None while stopped.
+        """Its address: the public one, or the private one; None while stopped.
 
-        A stopped instance keeps its private address, at which nothing answers, and loses its public
+        A stopped instance keeps its private address, where nothing answers, and loses its public
         one unless that is an Elastic IP address.
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Stop_Start.html
         """
@@ -74,7 +74,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """What a start, stop or termination did: from state *previous* to *current*."""
+    """The effect of a start, stop or termination: from state *previous* to *current*."""
 
     id: str
     previous: str
@@ -109,9 +109,9 @@ class InstanceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that workers can be launched from; *created_at* is AWS's own text.
+    """An image that workers can be launched from; *created_at* is AWS's own string.
 
-    *root_gib* is the least size of the root disk, that of the image's snapshot.
+    *root_gib* is the minimum size of the root disk, that of the image's snapshot.
     """
 
     id: str
@@ -125,7 +125,7 @@ class Image:
 
 
 def check_id(instance_id: str) -> str:
-    """Return *instance_id*; raises InputError if it cannot be one."""
+    """Return *instance_id*; raises InputError if it cannot be an instance id."""
     if not is_instance_id(instance_id):
         raise InputError(
             f"not an instance id: `{instance_id}`",
@@ -135,17 +135,17 @@ def check_id(instance_id: str) -> str:
 
 
 def is_instance_id(text: str) -> bool:
-    """Say whether *text* is written like an instance's id."""
+    """Return whether *text* has the form of an instance id."""
     return INSTANCE_ID.fullmatch(text) is not None
 
 
 def is_image_id(text: str) -> bool:
-    """Say whether *text* is written like an image's id."""
+    """Return whether *text* has the form of an image id."""
     return _IMAGE_ID.fullmatch(text) is not None
 
 
 def worker_from(raw: Mapping[str, Any], region: str) -> Worker:
-    """Return the worker that an instance of EC2's answers describes."""
+    """Return the worker from an instance in EC2's response."""
     tags = from_aws(raw.get("Tags", ()))
     return Worker(
         id=raw["InstanceId"],
@@ -180,7 +180,7 @@ Text = TypeVar("Text", str, str | None)
 
 
 def _shared(text: Text) -> Text:
-    """Return *text*, the same object for all workers: of thousands, few values differ."""
+    """Return *text*, the same object for all workers: among thousands, few values differ."""
     return intern(text) if text else text
 
 
@@ -191,12 +191,12 @@ def _volumes(raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def change_from(raw: Mapping[str, Any]) -> StateChange:
-    """Return the change that an element of EC2's answer describes."""
+    """Return the change from an element of EC2's response."""
     return StateChange(raw["InstanceId"], raw["PreviousState"]["Name"], raw["CurrentState"]["Name"])
 
 
 def status_from(raw: Mapping[str, Any]) -> InstanceStatus:
-    """Return the status that an element of DescribeInstanceStatus describes."""
+    """Return the status from an element of DescribeInstanceStatus."""
     return InstanceStatus(
         id=raw["InstanceId"],
         state=raw.get("InstanceState", {}).get("Name", "unknown"),
@@ -213,7 +213,7 @@ def status_from(raw: Mapping[str, Any]) -> InstanceStatus:
 
 
 def image_from(raw: Mapping[str, Any]) -> Image:
-    """Return the image that an element of DescribeImages describes."""
+    """Return the image from an element of DescribeImages."""
     return Image(
         id=raw["ImageId"],
         name=raw.get("Name", ""),
@@ -235,7 +235,7 @@ def _root_gib(raw: Mapping[str, Any]) -> int | None:
 
 
 def in_utc(at: datetime | None) -> datetime | None:
-    """Return *at* in UTC; a time without a zone is taken to be in UTC."""
+    """Return *at* in UTC; a naive time counts as UTC."""
     if at is None:
         return None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

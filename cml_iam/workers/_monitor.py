@@ -1,4 +1,4 @@
-"""What `serve` answers: health, and the fleet as it was last seen."""
+"""The data behind `serve`: health, and the fleet as last seen."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Whether the manager can work: *reasons* say why not, *unchecked* what is not known."""
+    """Whether the manager can work: *reasons* if not, *unchecked* for what is not known."""
 
     ok: bool
     connected: bool
@@ -58,7 +58,7 @@ class Report:
     unchecked: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for a program."""
+        """Return the report as JSON values."""
         return {
             "status": "ok" if self.ok else "failing",
             "connected": self.connected,
@@ -70,11 +70,11 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """All that is known at one moment; a time is None where nothing was ever answered.
+    """Everything known at one time; a time is None if there was never a response.
 
-    *regions* are those looked into, *why_unlisted* says why there is no *fleet*. *usage* is of the
-    last quarter of an hour, *trends* of the last hours. *statuses* and *cml* are by the worker's
-    id; a worker that was not asked about is in neither. *site* is the name of the site file.
+    *regions* are those listed, *why_unlisted* says why there is no *fleet*. *usage* covers the last
+    quarter of an hour, *trends* the last hours. *statuses* and *cml* are by worker id; a worker
+    that was not asked about is in neither. *site* is the name of the site file.
     """
 
     report: Report
@@ -95,7 +95,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """How busy the running workers are: of late, and over the hours before."""
+    """The load of the running workers: recent, and over the previous hours."""
 
     recent: Mapping[str, Utilization]
     trends: Mapping[str, Utilization]
@@ -103,18 +103,19 @@ class _Use:
 
 @dataclass(frozen=True, slots=True)
 class _Condition:
-    """How the running workers are: EC2's status checks, and what CML says where those pass."""
+    """The condition of the running workers: EC2's status checks, and CML where those pass."""
 
     statuses: Mapping[str, InstanceStatus]
     cml: Mapping[str, CmlAnswer]
 
 
 class Monitor:
-    """Watches one manager for any number of readers, with few calls however many there are.
+    """Watches one manager for any number of readers, with few calls for all of them.
 
-    *prober* asks whether EC2 answers; its connection should give up within *patience*, so that the
-    reason is known by then. *manager* does the rest, once EC2 has answered the prober. *identify*
-    says whose credentials these are, *cml* asks CML on a worker; without one nobody is asked.
+    *prober* checks whether EC2 answers; its connection should time out within *patience*, so that
+    the reason is known by then. *manager* does the rest, once EC2 has answered the prober.
+    *identify* returns whose credentials these are, *cml* asks CML on a worker; without it, CML is
+    not asked.
     """
 
     def __init__(
@@ -156,11 +157,11 @@ class Monitor:
         self._site = site
 
     def report(self) -> Report:
-        """Return whether the manager can work; never takes much longer than the patience."""
+        """Return whether the manager can work; takes little longer than the patience."""
         return self._report(time.monotonic() + self._patience)[0]
 
     def watch(self) -> Watched:
-        """Return all that is known; never takes much longer than the patience either."""
+        """Return everything known; takes little longer than the patience."""
         until = time.monotonic() + self._patience
         report, age = self._report(until)
         fleet = self._fleet.get(_left(until) if report.connected else 0.0)
@@ -207,7 +208,7 @@ class Monitor:
         return _report(self.home, known, _untold(permissions)), connection.age
 
     def _register(self, connection: Health) -> None:
-        """Let the manager be used once EC2 has answered, and say so as the documentation does."""
+        """Enable the manager once EC2 has answered, and log it in the documented form."""
         with self._lock:
             if self._answered:
                 return
@@ -254,7 +255,7 @@ class Monitor:
         return _Condition(checks, {each.id: said for each, said in zip(up, answers, strict=True)})
 
     def _log(self, lines: tuple[tuple[int, str], ...]) -> None:
-        """Write *lines* when they are news."""
+        """Write *lines* if they are new."""
         with self._lock:
             if lines == self._logged:
                 return
@@ -273,7 +274,7 @@ def _hanging(why: str) -> tuple[tuple[int, str], ...]:
 
 
 def _untold(permissions: Cached[Any]) -> str:
-    """Return why nothing, or nothing new, is known of the permissions; empty where it is."""
+    """Return why nothing, or nothing new, is known of the permissions; else empty."""
     if permissions.value is None:
         return "they are being tried for the first time"
     late = permissions.age > 2 * PERMISSION_SECONDS

@@ -1,4 +1,4 @@
-"""Instances that look like CML workers and do not carry the guard tag: nobody operates them."""
+"""Instances that look like CML workers but lack the guard tag, so that nobody operates them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _GONE: Final = ("shutting-down", "terminated")
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """An instance without the guard tag, and the *reasons* to take it for a worker.
+    """An instance without the guard tag, and the *reasons* to consider it a worker.
 
-    *likely* with a reason of its own; its type alone makes it possible, no more. *twin* is a tag
-    that the guard tag would be taken for.
+    *likely* if there is a reason besides its type, which alone only makes it possible. *twin* is a
+    tag that could be mistaken for the guard tag.
     """
 
     worker: Worker
@@ -41,7 +41,7 @@ class Orphan:
     twin: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for a program: the instance, and why it is taken for a worker."""
+        """Return the instance and the reasons as JSON values."""
         more = {"likely": self.likely, "reasons": list(self.reasons), "twin": self.twin}
         return self.worker.as_json() | more
 
@@ -55,7 +55,7 @@ class Looks:
 
 
 def looks_of(site: Site) -> Looks:
-    """Return what workers of *site* look like: by its restrictions and its profiles."""
+    """Return the characteristics of *site*'s workers: from its restrictions and its profiles."""
     profiles = site.workers.values()
     types = dict.fromkeys(
         (*site.restrict.instance_types, *(each for p in profiles for each in p.instance_types))
@@ -68,7 +68,7 @@ def looks_of(site: Site) -> Looks:
 def find_orphans(
     manager: WorkerManager, instances: Sequence[Worker], looks: Looks
 ) -> tuple[Orphan, ...]:
-    """Return those of *instances* that look like workers and are none, the likely ones first."""
+    """Return those of *instances* that look like workers but are not, likely ones first."""
     others = [
         each for each in instances if not manager.guard.marks(each.tags) and each.state not in _GONE
     ]
@@ -81,9 +81,10 @@ def find_orphans(
 
 
 def check_adoption(workers: Sequence[Worker], guard: GuardTag) -> tuple[Worker, ...]:
-    """Return those of *workers* that lack the guard tag; raises RefusedError for what must not be.
+    """Return those of *workers* without the guard tag; raises RefusedError for invalid ones.
 
-    Two tags whose keys differ by case only are one to IAM, and which of them counts is undefined.
+    IAM treats two tags whose keys differ only in case as one, and which of them counts is
+    undefined.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
     for each in workers:
@@ -107,7 +108,7 @@ def check_adoption(workers: Sequence[Worker], guard: GuardTag) -> tuple[Worker, 
 def _images_of(
     manager: WorkerManager, workers: Sequence[Worker]
 ) -> Mapping[tuple[str, str], Image]:
-    """Return the images of *workers* by region and id; those that are gone are missing."""
+    """Return the images of *workers* by region and id; deleted ones are missing."""
     found: dict[tuple[str, str], Image] = {}
     for region in dict.fromkeys(each.region for each in workers):
         ids = sorted({each.image_id for each in workers if each.region == region})

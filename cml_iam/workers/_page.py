@@ -1,4 +1,4 @@
-"""The fleet as a page: the verdict first, then the workers of each region, the gone ones folded."""
+"""The fleet page: the verdict first, then the workers by region, terminated ones folded."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def fleet_page(seen: Watched) -> Page:
 
 
 def fleet_document(seen: Watched) -> Document:
-    """Return *seen* as a report: its head says whose fleet it is, and what is wrong."""
+    """Return *seen* as a report: its head has the account and what is wrong."""
     report = seen.report
     level, symbol, word = _verdict(seen)
     workers = seen.fleet.workers if seen.fleet else ()
@@ -211,7 +211,7 @@ def _uptime(worker: Worker, now: datetime) -> Cell:
 
 
 def _checks(worker: Worker, status: InstanceStatus | None) -> Cell:
-    """Return EC2's two status checks, and what AWS will do to the instance."""
+    """Return EC2's two status checks, and scheduled events of the instance."""
     if worker.state != "running":
         return Cell()
     if status is None:
@@ -231,7 +231,7 @@ def _is_impaired(status: InstanceStatus) -> bool:
 
 
 def _cml(answer: CmlAnswer | None) -> Cell:
-    """Return whether CML is ready; nothing where it was not asked."""
+    """Return whether CML is ready; empty if it was not asked."""
     if answer is None:
         return Cell()
     if answer.ready:
@@ -250,7 +250,7 @@ def _address(worker: Worker) -> Cell:
 
 
 def _use(worker: Worker, measure: Measure, seen: Watched) -> Cell:
-    """Return the mean of the last quarter of an hour, with its trend over the hours before."""
+    """Return the mean of the last quarter of an hour, with the trend of the previous hours."""
     if worker.state != "running":
         return Cell()
     if worker.id not in seen.usage:

@@ -1,4 +1,4 @@
-"""Launches whose answer is not known yet: kept on disk, so that a re-run repeats and never adds."""
+"""Launches with unknown outcomes: stored on disk, so that a re-run repeats and never duplicates."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class PendingLaunch:
-    """A launch sent, or about to be sent, at *since*; its answer is not known.
+    """A launch sent, or about to be sent, at *since*; its outcome is unknown.
 
-    *unanswered* says that EC2 may have made the worker: an attempt had no answer.
+    *unanswered* says that EC2 may have created the worker: an attempt had no response.
     """
 
     launch: Launch
@@ -35,19 +35,19 @@ class PendingLaunch:
 
 
 class PendingLaunches:
-    """The launches under way, one file each in *folder*, private and written whole.
+    """The pending launches, one file each in *folder*, private and written whole.
 
-    User data may hold secrets, so only its digest is kept.
+    User data may contain secrets, so only its digest is stored.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def find(self, key: str, user_data: str | None) -> PendingLaunch | None:
-        """Return what is under way as *key*, None where nothing is.
+        """Return the pending launch *key*, or None.
 
-        Raises InputError for a file that cannot be read (it is never taken for absent), and where
-        *user_data* is not what was sent: then the same request cannot be repeated.
+        Raises InputError for an unreadable file (it never counts as absent), and if *user_data*
+        differs from what was sent: the same request cannot be repeated then.
         """
         path = self._path(key)
         if not os.path.lexists(path):
@@ -72,11 +72,11 @@ class PendingLaunches:
         return found
 
     def under_way(self, key: str) -> bool:
-        """Say whether the answer to a launch as *key* is not known."""
+        """Return whether the outcome of the launch *key* is unknown."""
         return self._path(key).exists()
 
     def keep(self, key: str, pending: PendingLaunch) -> PendingLaunch:
-        """Keep *pending* as *key* unless another process was first; return the one that is kept."""
+        """Store *pending* as *key* unless another process was first; return the stored one."""
         spare = self._write(key, pending)
         try:
             os.link(spare, self._path(key))
@@ -89,12 +89,12 @@ class PendingLaunches:
         return pending
 
     def change(self, key: str, pending: PendingLaunch) -> None:
-        """Keep *pending* in the place of what is kept as *key*."""
+        """Replace what is stored as *key* with *pending*."""
         self._write(key, pending).replace(self._path(key))
         self._sync()
 
     def forget(self, key: str) -> None:
-        """Say that the answer is known; a second time does nothing."""
+        """Record that the outcome is known; repeated calls do nothing."""
         self._path(key).unlink(missing_ok=True)
         if self.folder.is_dir():
             self._sync()
@@ -113,7 +113,7 @@ class PendingLaunches:
         return spare
 
     def _sync(self) -> None:
-        """Have a rename, a link or a removal survive a crash of the machine."""
+        """Make a rename, a link or a removal survive a crash of the machine."""
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

@@ -34,14 +34,14 @@ class GuardTag:
         return f"{self.key}={self.value}"
 
     def marks(self, tags: Mapping[str, str]) -> bool:
-        """Say whether *tags* are those of a managed worker."""
+        """Return whether *tags* are those of a managed worker."""
         return tags.get(self.key) == self.value
 
     def is_key(self, key: str) -> bool:
-        """Say whether *key* is the guard's, in any spelling.
+        """Return whether *key* is the guard tag's key, in any case.
 
-        IAM compares tag keys in the names of condition keys without regard to case, so `managedby`
-        opens what `ManagedBy` guards.
+        IAM ignores case in tag keys within condition key names, so `managedby` also satisfies a
+        condition on `ManagedBy`.
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
         """
         return key.casefold() == self.key.casefold()
@@ -51,7 +51,7 @@ DEFAULT_GUARD: Final = GuardTag("ManagedBy", "cml-cloud-manager")
 
 
 def guard_of(site: Site | None) -> GuardTag:
-    """Return the guard tag of *site*, or the default where it has none."""
+    """Return the guard tag of *site*, or the default if it has none."""
     tag = site.restrict.guard_tag if site else None
     return GuardTag(tag.key, tag.value) if tag else DEFAULT_GUARD
 
@@ -70,7 +70,7 @@ def launch_tags(tags: Mapping[str, str], name: str, guard: GuardTag) -> dict[str
 
 
 def check_update(tags: Mapping[str, str], guard: GuardTag) -> None:
-    """Raise unless *tags* may be set on a worker that exists."""
+    """Raise unless *tags* may be set on an existing worker."""
     if not tags:
         raise InputError("no tag given", remedy="give at least one as KEY=VALUE")
     _leave_guard_alone(tags, guard)
@@ -82,7 +82,7 @@ def check_update(tags: Mapping[str, str], guard: GuardTag) -> None:
 def check_removal(keys: Iterable[str], guard: GuardTag) -> None:
     """Raise unless the tags *keys* may be removed from a worker.
 
-    DeleteTags without a list of tags deletes all of them, the guard tag included.
+    DeleteTags without a list of tags deletes all of them, including the guard tag.
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
     """
     named = list(keys)
@@ -96,7 +96,7 @@ def check_removal(keys: Iterable[str], guard: GuardTag) -> None:
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Raise InputError for tags that AWS does not take."""
+    """Raise InputError for tags that AWS does not accept."""
     if len(tags) > MAX_TAGS:
         raise InputError(f"{len(tags)} tags: an instance has {MAX_TAGS} at most")
     for key, value in tags.items():
@@ -110,7 +110,7 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raise unless a worker may be called *name*: one that can be typed, and means only it."""
+    """Raise unless *name* can be typed and cannot be mistaken for an id or a pattern."""
     if not name.strip():
         raise InputError("a worker needs a name")
     _check_seen(name, "the name")
@@ -157,6 +157,6 @@ def as_aws(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def from_aws(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return tags of AWS's API as a mapping, in the order of their keys."""
+    """Return tags of AWS's API as a mapping, sorted by key."""
     ordered = sorted(tags, key=lambda tag: tag["Key"])
     return {intern(tag["Key"]): intern(tag.get("Value", "")) for tag in ordered}

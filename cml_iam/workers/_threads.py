@@ -1,4 +1,4 @@
-"""Questions in threads: several at a time, or one in the background that all who wait share."""
+"""Calls in threads: several at a time, or one in the background shared by all who wait."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Out = TypeVar("Out")
 
 
 def in_threads(do: Callable[[In], Out], items: Sequence[In], threads: int = THREADS) -> list[Out]:
-    """Return what *do* returns for each of *items*, in their order, several at a time."""
+    """Return what *do* returns for each of *items*, in order, several at a time."""
     if len(items) < 2:
         return [do(each) for each in items]
     with ThreadPoolExecutor(min(threads, len(items))) as pool:
@@ -33,7 +33,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Cached(Generic[Value]):
-    """What is known: *value*, *age* seconds old, and why there is no newer one, if so."""
+    """A cached value: *value*, *age* in seconds, and why there is no newer one, if so."""
 
     value: Value | None
     age: float = 0.0
@@ -41,9 +41,9 @@ class Cached(Generic[Value]):
 
 
 class Cache(Generic[Value]):
-    """Asks *make* at most once at a time; an answer is good for *seconds*.
+    """Runs *make* at most once at a time; a result is valid for *seconds*.
 
-    Nobody waits longer than they say, however long *make* hangs.
+    Nobody waits longer than they ask to, however long *make* hangs.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Cache(Generic[Value]):
         self._failure: CmlIamError | None = None
 
     def get(self, patience: float) -> Cached[Value]:
-        """Return the answer, asking for a new one if it is too old; wait *patience* seconds."""
+        """Return the value, refreshing it if it is too old; wait *patience* seconds."""
         with self._lock:
             now = self._clock()
             if self._last and now - self._last[1] < self._seconds:

@@ -1,4 +1,4 @@
-"""Waiting until workers are where they are wanted, telling how far they are."""
+"""Wait until workers reach a goal, reporting progress."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GRACE: Final = 30.0
 
 
 class Goal(StrEnum):
-    """Where workers are wanted: in a state, with both status checks passed, or with CML ready."""
+    """What to wait for: a state, both status checks passed, or CML ready."""
 
     RUNNING = "running"
     OK = "ok"
@@ -55,9 +55,9 @@ _CHECKED: Final = (Goal.OK, Goal.CML_READY)
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How it ended for *worker*, as last seen; *detail* says why it is not where it should be.
+    """The outcome for *worker*, as last seen; *detail* says why it did not reach the goal.
 
-    *cml* is CML's last answer, where it was asked.
+    *cml* is CML's last answer, if it was asked.
     """
 
     worker: Worker
@@ -69,7 +69,7 @@ class Waited:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A worker as it is now; *cml* only where both status checks pass and CML is wanted."""
+    """A worker as it is now; *cml* only if both status checks pass and CML matters."""
 
     worker: Worker
     status: InstanceStatus | None = None
@@ -90,10 +90,10 @@ def wait_for(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[Waited, ...]:
-    """Wait until each of *workers* has reached *goal*, cannot any more, or *timeout* is over.
+    """Wait until each of *workers* reaches *goal*, cannot any more, or *timeout* is over.
 
-    *tell* hears of each change on the way; *cml* asks CML, by default as CmlAccess does. No answer
-    and throttling are waited out; every other AwsError is raised.
+    *tell* is called for each change; *cml* asks CML, by default as CmlAccess does. Missing
+    responses and throttling are waited out; every other AwsError is raised.
     """
     started, pause = clock(), _FIRST_PAUSE
     ask = cml or CmlAccess().ask
@@ -124,7 +124,7 @@ def wait_for(
 
 
 def _look(manager: WorkerManager, workers: Sequence[Worker]) -> list[_Seen]:
-    """Return what EC2 says of *workers* now; of those it does not answer for, nothing."""
+    """Return what EC2 reports about *workers* now, without those that it does not report."""
     try:
         found = [
             worker
@@ -138,7 +138,7 @@ def _look(manager: WorkerManager, workers: Sequence[Worker]) -> list[_Seen]:
 
 
 def _asked(found: list[_Seen], goal: Goal, ask: Callable[[Worker], CmlAnswer]) -> list[_Seen]:
-    """Ask CML on those whose status checks pass, several at a time."""
+    """Ask CML on workers whose status checks pass, several at a time."""
     if goal is not Goal.CML_READY:
         return found
 

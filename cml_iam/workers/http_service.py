@@ -1,4 +1,4 @@
-"""The service over HTTP: /health, /metrics, and a page of the fleet; it only reads."""
+"""The HTTP service: /health, /metrics, and the fleet page; it only reads."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """What is answered, of which media type, with which headers of its own."""
+    """A response body, its media type, and extra headers."""
 
     content: bytes
     media_type: str
@@ -60,17 +60,17 @@ class _Body:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """A connection: whose it is, and since when (by the monotonic clock)."""
+    """A connection: its client, and its start (by the monotonic clock)."""
 
     address: str
     since: float
 
 
 class _Kept:
-    """What *make* returns, made once in `KEPT_SECONDS` at most, for however many ask.
+    """The result of *make*, computed at most once in `KEPT_SECONDS` for all readers.
 
-    It is made in the one thread of *maker*: each thread that makes a page of 200 workers keeps the
-    memory for that, and there is a thread for each reader.
+    It is computed in the single thread of *maker*: each thread that renders a page of 200 workers
+    keeps that memory, and there is a thread for each reader.
     """
 
     def __init__(self, make: Callable[[], _Body], maker: Executor) -> None:
@@ -81,7 +81,7 @@ class _Kept:
         self._made_at = 0.0
 
     def get(self) -> _Body:
-        """Return it; who asks meanwhile waits for the same one."""
+        """Return it; concurrent callers wait for the same result."""
         with self._lock:
             now = time.monotonic()
             if self._body is None or now - self._made_at > KEPT_SECONDS:
@@ -120,7 +120,7 @@ class _Server(ThreadingHTTPServer):
                 self._readers.pop(request, None)
 
     def service_actions(self) -> None:
-        """End the requests whose time is over; called twice a second."""
+        """End the requests that time out; called twice a second."""
         with self._lock:
             limit = time.monotonic() - REQUEST_SECONDS
             for each in [one for one, reader in self._readers.items() if reader.since < limit]:
@@ -132,13 +132,13 @@ class _Server(ThreadingHTTPServer):
         return next(one for one, reader in self._readers.items() if reader.address == most)
 
     def _close(self, request: socket.socket) -> None:
-        """Have the thread that reads *request*, or writes to it, end."""
+        """Make the thread that reads *request*, or writes to it, end."""
         self._readers.pop(request, None)
         with suppress(OSError):
             request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent about readers that leave before their answer."""
+        """Ignore readers that leave before their response."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - the name http.server calls
 
     def send_error(self, code: int, *_: Any, **__: Any) -> None:
-        """Answer what http.server finds wrong in a request; an unknown method is 405."""
+        """Answer errors that http.server finds in a request; an unknown method is 405."""
         self.request_version = "HTTP/1.0"  # a request without a version would get no headers
         if code == HTTPStatus.NOT_IMPLEMENTED:
             self._say(405, "only GET and HEAD", {"Allow": "GET, HEAD"})
@@ -174,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _page(self) -> None:
-        """Answer 200 whatever it shows: programs ask /health."""
+        """Answer 200 whatever the page shows; programs use /health."""
         if self._trusted():
             self._answer(200, self.server.page.get())
         else:
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         return token is None or compare_digest(self._given().encode(), token.encode())
 
     def _given(self) -> str:
-        """Return the token sent: as a bearer's, or as the password of Basic authentication."""
+        """Return the token sent: as a bearer token, or as the password of Basic authentication."""
         scheme, _, rest = self.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             # http.server reads headers as Latin-1.
@@ -205,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
         return ""
 
     def _meant_for_us(self) -> bool:
-        """Refuse a foreign name that was made to resolve to this machine (DNS rebinding)."""
+        """Refuse a foreign host name that resolves to this machine (DNS rebinding)."""
         named = self.headers.get("Host", "").rpartition("@")[2]
         name = named.rsplit(":", 1)[0] if not named.endswith("]") else named
         return self.server.token is not None or name.strip("[]").lower() in (*LOOPBACK, "")
@@ -224,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body.content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Log no request: the log is for the state of EC2."""
+        """Do not log requests: the log is for the state of EC2."""
 
 
 def _page_body(page: Page) -> _Body:
@@ -233,7 +233,7 @@ def _page_body(page: Page) -> _Body:
 
 
 def make_server(monitor: Monitor, host: str, port: int, token: str | None) -> ThreadingHTTPServer:
-    """Return the server, bound and not yet running; raises InputError for a port that is taken."""
+    """Return the server, bound but not running; raises InputError for a port in use."""
     try:
         return _Server(monitor, (host.strip("[]"), port), token)
     except OSError as error:
