@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -39,7 +39,10 @@ NO_POLICY: Final = (
     " YAML, CloudFormation templates and Terraform plans"
 )
 _NAME_THEM: Final = "name files or folders with policies, or leave this out: --skip lint"
-_AS_DEPLOYED: Final = "give these policies as JSON, as they are deployed"
+_AS_DEPLOYED: Final = (
+    "give the values of a template's parameters with --parameter, or the policies as they are"
+    " deployed, as JSON"
+)
 _NO_SITE: Final = "no site file, which says what must hold"
 
 RENDERED: Final = ("boundary", "guard")
@@ -52,7 +55,8 @@ class Offline:
 
     *together*: judge the identity-based policies as attached to one principal. *processes*: how
     many processes may share the work on many policies. *site_file*: the site file; if it is among
-    the files, it stands for the documents that the site renders.
+    the files, it stands for the documents that the site renders. *parameters*: the values of
+    templates' parameters.
     """
 
     given: tuple[Given, ...] = ()
@@ -61,6 +65,7 @@ class Offline:
     together: bool = False
     processes: int = 1
     site_file: Path | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 class FilesScene:
@@ -70,7 +75,8 @@ class FilesScene:
         self.asked, self.site, self.profile = asked, asked.site, asked.profile
         alone = len(asked.given) == 1
         self.contents: Mapping[str, Content] = {
-            each.name: content_of(each, asked.site, alone=alone) for each in asked.given
+            each.name: content_of(each, asked.site, alone=alone, parameters=asked.parameters)
+            for each in asked.given
         }
         self.policies = [policy for each in self.contents.values() for policy in each.policies]
         self.read = [each for each in asked.given if each.unread is None]
@@ -127,13 +133,15 @@ def _without_site(check: Check) -> Answer:
     return check.not_checked(_NO_SITE, remedy)
 
 
-def read_policies(policies: Sequence[Policy], site: Site) -> tuple[PolicyDocument, ...]:
+def read_policies(
+    policies: Sequence[Policy], site: Site, parameters: Mapping[str, str]
+) -> tuple[PolicyDocument, ...]:
     """Return the readable documents of *policies*, for the account of *site*.
 
-    Lint reports the others.
+    *parameters* are the values of templates' parameters. Lint reports the others.
     """
     read = []
-    known = pseudo_of(site.account, site.partition)
+    known = {**parameters, **pseudo_of(site.account, site.partition)}
     for each in policies:
         try:
             document = _document(each, known)
@@ -229,7 +237,7 @@ def file_drift(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     parts = [Answer(checks=(check.passed(len(roles), many),))]
     for role in roles:
         files = [each for each in scene.policies if each.role == role]
-        there = read_policies(files, site)
+        there = read_policies(files, site, scene.asked.parameters)
         rendered = _documents(site, scene.profile if role == "policy" else role)
         if len(there) < len(files) or not rendered:
             continue  # lint says why it cannot be read; or the site does not render it
@@ -271,7 +279,11 @@ def expectations(check: Check, scene: FilesScene, before: Answer) -> Answer:
     site, files = scene.site, scene.in_force
     if site is None:
         return _without_site(check)
-    documents = read_policies(files, site) if files else _documents(site, scene.profile)
+    documents = (
+        read_policies(files, site, scene.asked.parameters)
+        if files
+        else _documents(site, scene.profile)
+    )
     if files and len(documents) < len(files):
         reason, remedy = "the policy cannot be read", "fix what lint found in it"
         if any(each.kept and each.kept.template for each in files):
@@ -310,7 +322,7 @@ def promises(check: Check, scene: FilesScene, before: Answer) -> Answer:
     from cml_iam.prove import Policies
 
     explained = asked.state == "failed" or _drifted(before, scene.name)
-    policies = Policies(read_policies(files, site))
+    policies = Policies(read_policies(files, site, scene.asked.parameters))
     return proved(check, site, policies, Spot(file=scene.name), explained=explained)
 
 

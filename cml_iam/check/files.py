@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, InputError
@@ -17,7 +18,7 @@ from cml_iam.render import DOCUMENTS
 from cml_iam.sources import Source, may_hold_policy, pseudo_of, read_source, subject_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cml_iam.audit import Spot
     from cml_iam.errors import Problem
@@ -136,8 +137,16 @@ def read_given(paths: Iterable[Path]) -> tuple[Given, ...]:
     return tuple(read.values())
 
 
-def content_of(given: Given, site: Site | None, *, alone: bool) -> Content:
+def content_of(
+    given: Given,
+    site: Site | None,
+    *,
+    alone: bool,
+    parameters: Mapping[str, str] = MappingProxyType({}),
+) -> Content:
     """Return the policies of a file; *alone*: it is the only file given.
+
+    *parameters* are the values of templates' parameters.
 
     In Markdown each JSON block is one. A single statement, in a block or a file, is read as a
     policy with that statement, since snippets are published in that form.
@@ -148,7 +157,7 @@ def content_of(given: Given, site: Site | None, *, alone: bool) -> Content:
         return _markdown(given)
     named = alone and given.named
     if source := _source(given, named=named):
-        return _kept(source, site)
+        return _kept(source, site, parameters)
     if not given.name.endswith(".json"):
         carrier = _CARRIERS.get(Path(given.name).suffix)
         return Content(skipped=carrier if carrier and _CARRIED.search(given.text) else None)
@@ -176,12 +185,12 @@ def _source(given: Given, *, named: bool) -> Source | None:
         return Source("YAML that cannot be read", unread=error.problems)
 
 
-def _kept(source: Source, site: Site | None) -> Content:
+def _kept(source: Source, site: Site | None, parameters: Mapping[str, str]) -> Content:
     """Return the policies of a template or plan; the site names the account it is for."""
     known = pseudo_of(site.account, site.partition) if site else None
     policies = []
     for each in source.policies:
-        subject = subject_of(each, known)
+        subject = subject_of(each, known, parameters)
         text = subject.readings[0].text if subject.readings else "{}"
         kind = each.kind or _kind(json.loads(text), None)
         policies.append(Policy(each.name, text, kind, None, kept=each, subject=subject))

@@ -14,7 +14,7 @@ import click
 from cml_iam.cli._connect import Credential, connect_as, credential_in, refuse_account_of_others
 from cml_iam.cli._document import document_option
 from cml_iam.cli._exit import judged
-from cml_iam.cli._files import read_json, read_text
+from cml_iam.cli._files import parameter_option, parameters, read_json, read_text
 from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, progress, say
 from cml_iam.cli._settings import aws_options, refuse_aws_options, settings, shared_options
 from cml_iam.cli._site import DEFAULT_SITE, has_site, load_site, site_path
@@ -72,6 +72,7 @@ LEVELS = ("error", "warning", "info")
 @click.option(
     "--together", is_flag=True, help="Check all policies together, as attached to one principal."
 )
+@parameter_option
 @document_option("The site's policy that is in force.")
 @click.option(
     "--manager-profile",
@@ -248,7 +249,9 @@ def _documents(
     given = read_given(files)
     with progress("judging the documents", only_on_terminal=True):
         several = os.cpu_count() or 1
-        return audit_documents(Offline(given, site, document, together, several, site_path()))
+        return audit_documents(
+            Offline(given, site, document, together, several, site_path(), parameters())
+        )
 
 
 def _required(site: Site | None) -> Site:

@@ -200,9 +200,11 @@ _TYPE_WORDS: Final = {
 
 
 def absent_passes(subject: Subject) -> Iterator[Found]:
-    """Yield ForAllValues in an Allow, on a single-valued key, that passes when the key is absent.
+    """Yield ForAllValues in an Allow, on a single-valued key, that passes without a value.
 
-    The proof decides whether another condition requires the key.
+    A value that is empty counts as none, so `Null` beside it is not enough. The proof decides
+    whether another condition requires a value.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
     """
     for item in subject.allows:
         for asked in item.asked:
@@ -210,18 +212,26 @@ def absent_passes(subject: Subject) -> Iterator[Found]:
             one = kind and not kind.startswith("ArrayOf")
             if asked.operator.qualifier != "forallvalues" or not one or asked.family == "null":
                 continue
-            absent = Condition("Null", condition.key, ("true",))
-            witness = matched(item, conditions=(*item.statement.conditions, absent)).witness
-            if witness:
-                yield Found(
-                    f"{condition.operator} also holds for a request without `{condition.key}`, "
-                    "which has one value: nothing demands that it is there",
-                    item.condition_place(condition),
-                    f"use {condition.operator.partition(':')[2]}, or add `Null` on "
-                    f"`{condition.key}` with `false`",
-                    item.label,
-                    (subject.step(witness.request, f"{witness.request.action} without the key"),),
-                )
+            for lacking, which in _without_value(asked):
+                witness = matched(item, conditions=(*item.statement.conditions, lacking)).witness
+                if witness:
+                    yield Found(
+                        f"{condition.operator} also holds for a request {which}: nothing demands "
+                        "that it has a value",
+                        item.condition_place(condition),
+                        f"use {condition.operator.partition(':')[2]}: the key has one value",
+                        item.label,
+                        (subject.step(witness.request, f"{witness.request.action} {which}"),),
+                    )
+                    break
+
+
+def _without_value(asked: KeyCondition) -> Iterator[tuple[Condition, str]]:
+    """Yield conditions that requests without a value meet, and which requests these are."""
+    key = asked.condition.key
+    yield Condition("Null", key, ("true",)), f"without `{key}`"
+    if asked.family == "string":
+        yield Condition("StringEquals", key, ("",)), f"in which `{key}` is empty"
 
 
 def mixed(subject: Subject) -> Iterator[Found]:

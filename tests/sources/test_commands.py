@@ -379,6 +379,19 @@ def test_maps_and_lists_are_read_and_a_parameter_is_given(
     assert run([*asked, str(path), "--resource", "arn:aws:s3:::mine/other/a"]) != 0
 
 
+def test_an_audit_reads_a_template_with_its_parameters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(FUNCTIONS, "utf-8")
+    others = ["--skip", "expectations", "--skip", "file-drift", "--skip", "promises"]
+
+    assert run(["audit", *others, str(path)]) == 8
+    assert "--parameter" in capsys.readouterr().out
+
+    assert run(["audit", *others, "--parameter", "Bucket=mine", str(path)]) == 0
+
+
 def test_a_parameter_without_a_value_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text(FUNCTIONS, "utf-8")
