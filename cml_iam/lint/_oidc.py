@@ -6,11 +6,14 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.facts import is_provider_key
 from cml_iam.lint._strangers import filled, meeting
+from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,133 +55,46 @@ class Issuer:
         return self.token is None or self.token.fullmatch(subject) is not None
 
 
-_CI_CLAIMS: Final = frozenset(
-    {
-        "enterprise",
-        "enterprise_id",
-        "job_workflow_ref",
-        "namespace_id",
-        "namespace_path",
-        "project_id",
-        "project_path",
-        "repository",
-        "repository_id",
-        "repository_owner",
-        "repository_owner_id",
-        "terraform_organization_id",
-        "terraform_organization_name",
-        "terraform_workspace_id",
-        "user_id",
-        "user_login",
-        "workflow_ref",
-    }
-)
+@cache
+def _providers() -> tuple[dict[str, Any], ...]:
+    """Return the providers of `policies/oidc-providers.toml`, each with the page on its tokens."""
+    data = tomllib.loads(shipped_text("policies", "oidc-providers.toml"))
+    claims = {"build-claims": data["build-claims"]}
+    return tuple(
+        each
+        | {"who": [claim for name in each.get("who", ()) for claim in claims.get(name, [name])]}
+        for each in data["provider"]
+    )
 
-_ISSUERS: Final = (
-    Issuer(
-        "token.actions.githubusercontent.com",
-        "repo:stranger/repository:ref:refs/heads/main",
-        "every repository on GitHub",
-        re.compile(r"repo:([^/:@]+)(?:@[^/:]*)?/([^:@]*)"),
-        re.compile(r"repo:\w[\w-]*/\w[\w.-]*:(ref:refs|environment|pull_request|job|ref)\b.*"),
-        _CI_CLAIMS,
-    ),
-    Issuer(
-        "gitlab.com",
-        "project_path:stranger/project:ref_type:branch:ref:main",
-        "every project on GitLab.com",
-        re.compile(r"project_path:([^/:]+)/([^:]*)"),
-        re.compile(r"project_path:\w[\w.-]*(/\w[\w.-]*)+:ref_type:(branch|tag):ref:\w.*"),
-        _CI_CLAIMS,
-    ),
-    Issuer(
-        "app.terraform.io",
-        "organization:stranger:project:stranger:workspace:stranger:run_phase:apply",
-        "every organization of HCP Terraform",
-        re.compile(r"organization:([^:]+):(?:project:([^:]+))?"),
-        re.compile(r"organization:\w[\w-]*:project:\w[^:]*:workspace:\w[^:]*:run_phase:\w+"),
-        _CI_CLAIMS,
-    ),
-    Issuer(
-        "agent.buildkite.com",
-        "organization:stranger:pipeline:stranger:ref:refs/heads/main:commit:0:step:",
-        "every organization of Buildkite",
-        re.compile(r"organization:([^:]+):(?:pipeline:([^:]*))?"),
-        re.compile(r"organization:\w[\w-]*:pipeline:\w[^:]*:ref:[^:]+:commit:.*"),
-    ),
-    Issuer(
-        "api.pulumi.com/oidc",
-        "pulumi:deploy:org:stranger:project:stranger:stack:stranger",
-        "every organization of Pulumi Cloud",
-        re.compile(r"pulumi:[^:]*:org:([^:]+):(?:project:([^:]+))?"),
-        re.compile(r"pulumi:\w+:org:\w[\w-]*:.*"),
-        frozenset({"aud"}),
-    ),
-    Issuer(
-        "oidc.vercel.com",
-        "owner:stranger:project:stranger:environment:production",
-        "every team of Vercel",
-        re.compile(r"owner:([^:]+):(?:project:([^:]*))?"),
-        re.compile(r"owner:\w[\w-]*:project:\w[^:]*:environment:\w+"),
-        frozenset({"aud"}),
-    ),
-    Issuer(
-        "oidc.circleci.com/org/",
-        "org/organization/project/stranger/user/stranger",
-        "every project of the CircleCI organization",
-        re.compile(r"org/([^/]+)/(?:project/([^/]*))?"),
-        re.compile(r"org/[\w-]+/project/[\w-]+/user/.+"),
-    ),
-    Issuer(
-        "api.bitbucket.org/2.0/workspaces/",
-        "{stranger-repository}:{stranger-step}",
-        "every repository of the Bitbucket workspace",
-    ),
-    Issuer(
-        "vstoken.dev.azure.com/",
-        "sc://organization/stranger/connection",
-        "every project of the Azure DevOps organization",
-        re.compile(r"sc://([^/]+)/([^/]*)"),
-        re.compile(r"sc://\w[^/]*/\w[^/]*/\w.*"),
-    ),
-    Issuer(
-        "oidc.eks.",
-        "system:serviceaccount:default:stranger",
-        "every service account of the cluster",
-    ),
-    Issuer(
-        "accounts.google.com",
-        "100000000000000000000",
-        "every Google account",
-        None,
-        None,
-        frozenset({"aud", "oaud", "email"}),
-    ),
-    *(
-        Issuer(host, "stranger", holders, who=frozenset({claim}))
-        for host, claim, holders in (
-            ("cognito-identity.amazonaws.com", "aud", "every identity pool of Cognito"),
-            ("graph.facebook.com", "app_id", "every application on Facebook"),
-            ("www.amazon.com", "app_id", "every application that uses Login with Amazon"),
+
+@cache
+def issuers() -> tuple[Issuer, ...]:
+    """Return the providers that are known."""
+    return tuple(
+        Issuer(
+            each["host"],
+            each["subject"],
+            each["holders"],
+            re.compile(each["owner"]) if "owner" in each else None,
+            re.compile(each["token"]) if "token" in each else None,
+            frozenset(each["who"]),
         )
-    ),
-)
+        for each in _providers()
+    )
 
-BY_APPLICATION: Final = {
-    "accounts.google.com": "aud",
-    "cognito-identity.amazonaws.com": "aud",
-    "graph.facebook.com": "app_id",
-    "www.amazon.com": "app_id",
-}
-"""Providers whose users are those of an application, and the claim that names the application.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_manual.html
-"""
+@cache
+def by_application() -> dict[str, str]:
+    """Return the providers whose users are an application's, and the claim that names that.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_manual.html
+    """
+    return {each["host"]: each["application"] for each in _providers() if "application" in each}
 
 
 def host_of(principal: str) -> str | None:
     """Return the provider's address as used in its keys, or None if it is not OIDC."""
-    if principal in BY_APPLICATION:
+    if principal in by_application():
         return principal
     _, slash, host = principal.partition(":oidc-provider/")
     return host if slash else None
@@ -186,7 +102,7 @@ def host_of(principal: str) -> str | None:
 
 def issuer_of(host: str) -> Issuer:
     """Return what is known of the provider at *host*."""
-    known = (issuer for issuer in _ISSUERS if host.lower().startswith(issuer.prefix))
+    known = (issuer for issuer in issuers() if host.lower().startswith(issuer.prefix))
     return next(known, Issuer("", "stranger", f"every holder of a token of {host}"))
 
 
@@ -209,6 +125,8 @@ class Token:
         issuer, prefix = issuer_of(self.host), f"{self.host.lower()}:"
 
         def values(key: str, conditions: Sequence[Condition]) -> Sequence[Any]:
+            if key in issuer.who and not self.inside:
+                return _foreign(conditions)
             if not key.startswith(prefix):
                 foreign = is_provider_key(key) or key.startswith(_NOT_OF_TOKENS)
                 return (None,) if foreign else others(key, conditions)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import DOMAINS, PARTITIONS, known_regions, published, services
 from cml_iam.lint._finding import Found
-from cml_iam.lint._oidc import BY_APPLICATION
+from cml_iam.lint._oidc import by_application
 from cml_iam.policy import did_you_mean, patterns_overlap
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _federated_fault(name: str, subject: Subject) -> tuple[str, str] | None:
             f"`Federated` (`{name}`) is a principal of trust policies only",
             "name the role that its users assume, under `AWS`",
         )
-    if name in BY_APPLICATION or _PROVIDER.fullmatch(name):
+    if name in by_application() or _PROVIDER.fullmatch(name):
         return None
     return (
         f"`{name}` is no identity provider",

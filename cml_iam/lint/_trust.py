@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import EXAMPLE_ACCOUNT
 from cml_iam.lint._finding import Found, Step, listed
-from cml_iam.lint._oidc import BY_APPLICATION, Token, host_of, issuer_of
+from cml_iam.lint._oidc import Token, by_application, host_of, issuer_of
 from cml_iam.lint._strangers import ROLE, admitted, example_of, stranger_arn, values_of_user
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
         request = _admitted(subject, item, principal, Token(host))
         if request is None:
             continue
-        claim = BY_APPLICATION.get(host, "sub")
+        claim = by_application().get(host, "sub")
         key = f"{host}:{claim}"
         asked = any(condition.key.lower() == key.lower() for condition in item.written.conditions)
         why = f"what it demands of `{key}` also fits others" if asked else f"no `{key}` is demanded"
@@ -110,7 +110,7 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
 def strange_projects(subject: Subject) -> Iterator[Found]:
     """Yield Allows for an OIDC provider that accept every project of one owner."""
     for item, host, principal, place in _providers(subject):
-        if host in BY_APPLICATION or _admitted(subject, item, principal, Token(host)) is not None:
+        if host in by_application() or _admitted(subject, item, principal, Token(host)) is not None:
             continue
         request = _admitted(subject, item, principal, Token(host, inside=True))
         if request is not None:
@@ -127,8 +127,8 @@ def strange_projects(subject: Subject) -> Iterator[Found]:
 def unclaimed(subject: Subject) -> Iterator[Found]:
     """Yield Allows for an OIDC or SAML provider that do not check the token's audience."""
     for item, host, _, place in _providers(subject):
-        claim = BY_APPLICATION.get(host, "aud")
-        if host in BY_APPLICATION or _asks(item, f"{host}:{claim}", f"{host}:azp"):
+        claim = by_application().get(host, "aud")
+        if host in by_application() or _asks(item, f"{host}:{claim}", f"{host}:azp"):
             continue
         yield Found(
             f"a token that the provider issued for anything else fits too: no `{host}:{claim}` is "
@@ -216,7 +216,7 @@ def _providers(subject: Subject) -> Iterator[tuple[Item, str, str, Place | None]
 
 def _admitted(subject: Subject, item: Item, principal: str, token: Token) -> Request | None:
     """Return a request with a *token* that the document allows."""
-    claims = (f"{token.host}:sub", f"{token.host}:{BY_APPLICATION.get(token.host, 'aud')}")
+    claims = (f"{token.host}:sub", f"{token.host}:{by_application().get(token.host, 'aud')}")
     return admitted(
         item, (WEB_IDENTITY, ROLE), principal, token.values(values_of_user(subject)), always=claims
     )

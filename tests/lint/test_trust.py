@@ -6,17 +6,22 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_pri
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cml_iam.facts import services
 from cml_iam.lint import lint_text
+from cml_iam.lint._oidc import issuers
 from cml_iam.lint._strangers import authorizer_of
 from cml_iam.render import DOCUMENTS, render_document
 from cml_iam.site import Eks
 from tests.render.test_keyless import SITE
 
+POLICIES = Path(__file__).parents[2] / "policies"
 GITHUB = "token.actions.githubusercontent.com"
 GITLAB = "gitlab.com"
 TERRAFORM = "app.terraform.io"
@@ -389,3 +394,37 @@ def test_nothing_is_found_in_the_policy_that_sns_gives_a_new_topic() -> None:
     }
 
     assert rules(statement) == []
+
+
+def test_each_shared_provider_has_a_page_and_a_stranger_whose_token_it_issues() -> None:
+    data = tomllib.loads((POLICIES / "oidc-providers.toml").read_text("utf-8"))
+
+    assert len(issuers()) == len(data["provider"])
+    for row, issuer in zip(data["provider"], issuers(), strict=True):
+        assert row["page"].startswith("https://"), row["host"]
+        assert issuer.issues(row["subject"])
+        assert issuer.owner_of(row["subject"])
+
+
+def test_a_key_of_aws_may_say_whose_token_it_is() -> None:
+    host = "sts.windows.net/33e01921-4d64-4f8c-a055-5bdaffd5e33d"
+    aud = {f"{host}:aud": "api://1462b192-27f7-4cb9-8523-0f4ecb54b47e"}
+    named = aud | {"sts:RoleSessionName": "MicrosoftSentinel_example"}
+    about = {
+        "Principal": {"Federated": f"arn:aws:iam::111122223333:oidc-provider/{host}"},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+    }
+
+    assert "CML522" in rules({"Effect": "Allow", **about, "Condition": {"StringEquals": aud}})
+    assert rules({"Effect": "Allow", **about, "Condition": {"StringEquals": named}}) == []
+
+
+def test_each_list_of_services_has_a_page_and_names_that_stand_once() -> None:
+    data = tomllib.loads((POLICIES / "services.toml").read_text("utf-8"))
+
+    for name, table in data.items():
+        names = [*table["names"], *table.get("unconfirmed", ())]
+        assert table["page"].startswith("https://docs.aws.amazon.com/"), name
+        assert names and len(names) == len(set(names))
+    assert set(data["control"]["names"]) | set(data["endpoint"]["names"]) <= services()
+    assert not set(data["principal"]["names"]) & services()
