@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cml_iam.aws import connect
+from cml_iam.aws.port import Aws
+from cml_iam.check import SKIPPABLE
+from cml_iam.check.account import audit_account
+from cml_iam.check.scene import Live
+from cml_iam.credentials import read_env_key
 from cml_iam.errors import SiteError
 from cml_iam.expectations import derive_expectations
 from cml_iam.sandbox import Sandbox, start_sandbox
@@ -89,6 +96,27 @@ def test_health_foretells_what_becomes_of_the_applications_launch(
     ]
     assert (launch["verdict"] == "allowed") == allowed, launch
     assert ("as CML Cloud Manager sends it" in launch["detail"]) == allowed
+
+    _, audited = audit_account(
+        _as(sandbox, sandbox.root),
+        Live(
+            parse_site(site),
+            datetime.now(UTC),
+            manager=_as(sandbox, read_env_key(tmp_path / ".env")),
+            skip=frozenset(SKIPPABLE) - {"use"},
+        ),
+    )
+    refused = [each.message for each in audited.findings if each.rule == "CML703"]
+    assert any("`ec2:RunInstances`" in each for each in refused) != allowed
+
+
+def _as(sandbox: Sandbox, key: Any) -> Aws:
+    return connect(
+        endpoint_url=sandbox.endpoint_url,
+        region=sandbox.region,
+        access_key=key.id,
+        secret_key=key.secret,
+    )
 
 
 NOTE = (

@@ -13,7 +13,7 @@ from cml_iam.check._expected import asks_live, expectation_findings, matrix_of
 from cml_iam.check.verify import verify_live
 from cml_iam.engine import compile_policies
 from cml_iam.expectations import SITUATIONS, derive_expectations
-from cml_iam.workers import Verdict, WorkerManager, guard_of, site_launch, try_permissions
+from cml_iam.workers import Verdict, WorkerManager, guard_of, launch_to_try, try_permissions
 
 if TYPE_CHECKING:
     from cml_iam.audit import AuditFinding
@@ -79,7 +79,10 @@ def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
     manager = WorkerManager(scene.manager, guard=guard_of(site), now=lambda: scene.now)
     regions = site.restrict.regions or (site.home_region,)
     tried = try_permissions(
-        manager, regions, lambda region: site_launch(site, region), grants=site.grant.active
+        manager,
+        regions,
+        lambda region: launch_to_try(manager, site, region),
+        grants=site.grant.active,
     )
     spot = Spot(resource=site.principal_arn, account=account)
     findings = tuple(

@@ -43,11 +43,11 @@ def _of_region(check: Check, scene: Scene, health: Health) -> Iterator[Diagnosis
     if health.failure and not isinstance(health.failure, DeniedError):
         yield check.unknown(health.region, health.failure)
         return
-    allowed = health.having(Verdict.ALLOWED)
-    if allowed:
-        said = f"{len(allowed)} of {len(health.checks)} permissions are there"
-        yield check.diagnosis(health.region, State.OK, said)
-    for tried in health.having(Verdict.REFUSED):
+    allowed, refused = health.having(Verdict.ALLOWED), health.having(Verdict.REFUSED)
+    whole = State.FINDING if refused else State.OK if health.ok else State.UNCHECKED
+    said = f"{len(allowed)} of {len(health.checks)} permissions are there"
+    yield check.diagnosis(health.region, whole, said)
+    for tried in refused:
         yield from _explained(check, scene, health, tried)
     yield from _untried(check, health)
 

@@ -78,8 +78,8 @@ def doctor(areas: tuple[str, ...], env_file: Path | None, admin_profile: str | N
 
 def _scene(env_file: Path | None, admin_profile: str | None) -> Scene:
     from cml_iam.check.doctor import Scene
-    from cml_iam.cli.health import probe_of
     from cml_iam.cli.worker_scene import scene
+    from cml_iam.workers import launch_to_try
 
     here, chosen = scene(examined=True), settings()
     return Scene(
@@ -93,7 +93,7 @@ def _scene(env_file: Path | None, admin_profile: str | None) -> Scene:
         profile=chosen.profile,
         endpoint_url=chosen.endpoint_url,
         env_file=env_file or _own_file(),
-        probe=lambda region: probe_of(here, region),
+        probe=lambda region: launch_to_try(here.manager, here.site, region),
     )
 
 

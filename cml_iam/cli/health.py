@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -23,17 +22,14 @@ from cml_iam.cli._output import (
     say,
 )
 from cml_iam.cli._settings import aws_options, shared_options
-from cml_iam.cli.worker_create import probe_of_profile
-from cml_iam.cli.worker_scene import Scene, scene
+from cml_iam.cli.worker_scene import scene
 from cml_iam.errors import Problem
 from cml_iam.workers import (
     Check,
     Health,
-    Launch,
     Verdict,
-    as_application,
     fleet_lines,
-    site_launch,
+    launch_to_try,
     try_permissions,
 )
 
@@ -65,28 +61,13 @@ def health(connection_only: bool) -> None:
         found = try_permissions(
             here.manager,
             where,
-            lambda region: probe_of(here, region),
+            lambda region: launch_to_try(here.manager, here.site, region),
             permissions=not connection_only,
             grants=here.grants,
         )
     warning = here.site.launch_warning if here.site and not connection_only else None
     told = as_json(found) | {"warning": warning and warning.message}
     answer(told, lambda: print_health(found, warning), _code(found))
-
-
-def probe_of(here: Scene, region: str) -> Launch | None:
-    """Return the launch to try in *region*; some of its values may be open.
-
-    It comes from the first worker profile that launches there, otherwise from the site's defaults,
-    with the tags that CML Cloud Manager sends, if the site file names them. What belongs to one
-    region, such as the site's only subnet, is tried only in the home region.
-    """
-    site = here.site
-    if site is None:
-        return None
-    profiles = (probe_of_profile(replace(here, home=region), e) for e in site.workers.values())
-    launch = next(filter(None, profiles), None)
-    return as_application(site, launch) if launch else site_launch(site, region)
 
 
 def print_health(found: Sequence[Health], warning: Problem | None = None) -> None:

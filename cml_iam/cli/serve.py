@@ -108,9 +108,8 @@ def serve(
 
 
 def _monitor() -> Monitor:
-    from cml_iam.cli.health import probe_of
     from cml_iam.cli.worker_scene import scene
-    from cml_iam.workers import Monitor, WorkerManager
+    from cml_iam.workers import Monitor, WorkerManager, launch_to_try
 
     here, access = scene(), cml_access()
     impatient = connect_as(
@@ -129,7 +128,7 @@ def _monitor() -> Monitor:
         here.manager,
         here.regions,
         here.home,
-        probe=lambda region: probe_of(here, region),
+        probe=lambda region: launch_to_try(here.manager, here.site, region),
         grants=here.grants,
         prober=WorkerManager(impatient, guard=here.manager.guard),
         identify=impatient.identity,

@@ -26,7 +26,6 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import site_path
 from cml_iam.cli.worker_scene import Scene, explained, scene, warn_of_namesakes, words
-from cml_iam.cli.worker_show import newest, owners_of
 from cml_iam.cli.worker_wait import (
     cml_wait_option,
     start_goal,
@@ -34,9 +33,8 @@ from cml_iam.cli.worker_wait import (
     wait_options,
     wait_until,
 )
-from cml_iam.errors import AwsError, InputError, RefusedError
+from cml_iam.errors import InputError, RefusedError
 from cml_iam.workers import (
-    PROBE,
     Disk,
     Image,
     Launch,
@@ -45,9 +43,12 @@ from cml_iam.workers import (
     Worker,
     check_name,
     create_worker,
+    image_owners,
     is_image_id,
     launch_change,
+    newest_image,
     placements,
+    profile_image,
     profile_launch,
     root_disk,
 )
@@ -226,7 +227,7 @@ def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ..
         )
 
     launch_change(of_image(_ANY_IMAGE), here.manager.guard)  # refuses before EC2 is asked
-    image = _profile_image(here, profile, profile.owners or owners_of(here))
+    image = profile_image(here.manager, here.site, profile, here.home)
     return here, tries, of_image(image)
 
 
@@ -260,28 +261,6 @@ def _profile(here: Scene, given: dict[str, Any]) -> WorkerProfile:
             remedy=f"it has: {', '.join(known)}" if known else "add [workers.NAME] to it",
         )
     return known[given["worker_profile"]]
-
-
-def _profile_image(here: Scene, profile: WorkerProfile, owners: tuple[str, ...]) -> Image:
-    if is_image_id(profile.image):
-        return here.manager.get_image(profile.image, region=here.home)
-    return newest(here, profile.image, owners)
-
-
-def probe_of_profile(here: Scene, profile: WorkerProfile) -> Launch | None:
-    """Return what *profile* launches first in the region, without user data, or None.
-
-    None if the profile is for another region, or its image cannot be found.
-    """
-    if profile.region not in (None, here.home):
-        return None
-    try:
-        tries = placements(profile, here.home)
-        image = _profile_image(here, profile, profile.owners or owners_of(here))
-        launch = profile_launch(profile, PROBE, image)
-    except (AwsError, InputError):
-        return None
-    return replace(launch, subnet_id=tries[0].subnet_id)
 
 
 def _user_data(profile: WorkerProfile) -> str | None:
@@ -341,7 +320,8 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
     if image:
         found = here.manager.get_image(image, region=here.home)
     else:
-        found = newest(here, given["image_name"], owners_of(here))
+        pattern, owners = given["image_name"], image_owners(here.site)
+        found = newest_image(here.manager, here.site, here.home, pattern, owners)
     return replace(made, image_id=found.id, disk=_disk(here, given["disk"], found))
 
 

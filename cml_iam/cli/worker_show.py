@@ -33,9 +33,9 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, words
 from cml_iam.clock import now, short_span
-from cml_iam.errors import InputError, NotFoundError
+from cml_iam.errors import InputError
 from cml_iam.visible import visible
-from cml_iam.workers import Image, InstanceStatus, Listing, Worker, statuses
+from cml_iam.workers import Image, InstanceStatus, Listing, Worker, image_owners, statuses
 
 STATES = ("pending", "running", "shutting-down", "terminated", "stopping", "stopped")
 _STATE_MARK = {"running": OK, "stopped": INFO, "terminated": BAD}
@@ -317,7 +317,7 @@ def images(pattern: str, owners: tuple[str, ...]) -> None:
       cml-iam worker images 'cml-2.*'
     """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene()
-    trusted = owners or owners_of(here)
+    trusted = owners or image_owners(here.site)
     found = here.manager.find_images(pattern, region=here.home, owners=trusted)
     answer(
         found,
@@ -337,21 +337,3 @@ def _print_images(here: Scene, pattern: str, owners: Sequence[str], found: Seque
         ["id", "name", "created", "owner"],
         [[each.id, each.name, each.created_at[:10], each.owner] for each in found],
     )
-
-
-def newest(here: Scene, pattern: str, owners: tuple[str, ...]) -> Image:
-    """Return the newest image called *pattern* of *owners* that the site allows."""
-    allowed = here.site.restrict.images.get(here.home, ()) if here.site else ()
-    found = here.manager.find_images(pattern, region=here.home, owners=owners)
-    fitting = [each for each in found if not allowed or each.id in allowed]
-    if not fitting:
-        raise NotFoundError(
-            f"no image called `{pattern}` in {here.home}",
-            remedy="see `cml-iam worker images`; only trusted owners' and allowed ones count",
-        )
-    return fitting[0]
-
-
-def owners_of(here: Scene) -> tuple[str, ...]:
-    """Return the trusted image owners: the site's, or this account."""
-    return (here.site.restrict.image_owners if here.site else ()) or ("self",)

@@ -17,11 +17,7 @@ from cml_iam.workers._changes import (
 from cml_iam.workers._cml import Activity, CmlAccess, CmlAnswer, CmlLogin, cml_activity
 from cml_iam.workers._create import (
     Patience,
-    Placement,
     create_worker,
-    placements,
-    profile_launch,
-    root_disk,
 )
 from cml_iam.workers._fleet import (
     NAMESAKES,
@@ -30,10 +26,8 @@ from cml_iam.workers._fleet import (
     Outcome,
     Watch,
     act,
-    as_application,
     find_workers,
     list_fleet,
-    site_launch,
     statuses,
     try_permissions,
 )
@@ -54,6 +48,16 @@ from cml_iam.workers._idle import (
     find_idle,
     held,
     risk_of_stopping,
+)
+from cml_iam.workers._launches import (
+    Placement,
+    image_owners,
+    launch_to_try,
+    newest_image,
+    placements,
+    profile_image,
+    profile_launch,
+    root_disk,
 )
 from cml_iam.workers._manager import WorkerManager
 from cml_iam.workers._metric import (
@@ -132,7 +136,6 @@ __all__ = [
     "WorkerManager",
     "act",
     "adopt_change",
-    "as_application",
     "check_adoption",
     "check_name",
     "check_rules",
@@ -145,17 +148,20 @@ __all__ = [
     "guard_of",
     "health_lines",
     "held",
+    "image_owners",
     "in_threads",
     "is_image_id",
     "launch_change",
+    "launch_to_try",
     "list_fleet",
     "log_health",
     "looks_of",
+    "newest_image",
     "placements",
+    "profile_image",
     "profile_launch",
     "risk_of_stopping",
     "root_disk",
-    "site_launch",
     "start_change",
     "statuses",
     "stop_change",

@@ -26,15 +26,15 @@ from cml_iam.errors import (
     ThrottledError,
     UnreachableError,
 )
-from cml_iam.workers._changes import Disk, Launch
+from cml_iam.workers._launches import Placement
 from cml_iam.workers._pending import PendingLaunch, PendingLaunches
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from cml_iam.site import WorkerProfile
+    from cml_iam.workers._changes import Launch
     from cml_iam.workers._manager import WorkerManager
-    from cml_iam.workers._model import Image, Worker
+    from cml_iam.workers._model import Worker
 
 ATTEMPTS: Final = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 20.0
@@ -49,72 +49,11 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """One attempt: an instance type, and a subnet (None: EC2 chooses)."""
-
-    instance_type: str
-    subnet_id: str | None = None
-    zone: str = ""
-
-    def __str__(self) -> str:
-        where = self.zone or self.subnet_id
-        return f"{self.instance_type} in {where}" if where else self.instance_type
-
-
-@dataclass(frozen=True, slots=True)
 class Patience:
     """How often to send a request that is unanswered or throttled, and how to wait."""
 
     attempts: int = ATTEMPTS
     sleep: Callable[[float], None] = time.sleep
-
-
-def profile_launch(
-    profile: WorkerProfile, name: str, image: Image, user_data: str | None = None
-) -> Launch:
-    """Return the launch of a worker called *name* from *profile*, in its first place."""
-    disk = root_disk(image, profile.disk)
-    if disk is None and profile.disk:
-        raise InputError(
-            f"image `{image.id}` names no root device", remedy="remove `disk` from the profile"
-        )
-    return Launch(
-        name=name,
-        image_id=image.id,
-        instance_type=profile.instance_types[0],
-        security_group_ids=profile.security_groups,
-        key_name=profile.key_name,
-        instance_profile=profile.instance_profile,
-        disk=disk,
-        user_data=user_data,
-        nested=profile.virtualization == "nested",
-        tags=dict(profile.tags),
-    )
-
-
-def root_disk(image: Image, gib: int | None) -> Disk | None:
-    """Return the encrypted gp3 root disk of *gib*, or *image*'s size; None without EBS.
-
-    The size is part of the request: an endpoint might not take it from the image's snapshot.
-    """
-    return Disk(gib or image.root_gib, image.root_device) if image.root_device else None
-
-
-def placements(profile: WorkerProfile, region: str) -> tuple[Placement, ...]:
-    """Return the placements to try in *region*: each type in every zone before the next type."""
-    subnets = {zone: each for zone, each in profile.subnets.items() if zone[:-1] == region}
-    if profile.subnets and not subnets:
-        raise InputError(
-            f"worker profile `{profile.name}` has no subnet in `{region}`",
-            remedy=f"name a region of {', '.join(profile.subnets)}, or add a subnet",
-        )
-    if not subnets:
-        return tuple(Placement(each) for each in profile.instance_types)
-    return tuple(
-        Placement(each, subnet, zone)
-        for each in profile.instance_types
-        for zone, subnet in subnets.items()
-    )
 
 
 def create_worker(

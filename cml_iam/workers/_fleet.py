@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -16,15 +16,13 @@ from cml_iam.errors import (
     ThrottledError,
     UnreachableError,
 )
-from cml_iam.workers._changes import Disk, Launch
-from cml_iam.workers._health import PROBE
+from cml_iam.workers._changes import Launch
 from cml_iam.workers._model import StateChange, Worker, is_instance_id
 from cml_iam.workers._threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from cml_iam.site import Site
     from cml_iam.workers._changes import Change
     from cml_iam.workers._health import Health
     from cml_iam.workers._manager import WorkerManager
@@ -292,30 +290,3 @@ def try_permissions(
         )
 
     return tuple(in_threads(health, regions))
-
-
-def site_launch(site: Site, region: str) -> Launch:
-    """Return the launch to try in *region*; a worker completes what *site* leaves open.
-
-    What belongs to one region, such as a subnet, is tried only in the home region.
-    """
-    restrict = site.restrict
-    at_home = region == site.home_region
-    types = [each for each in restrict.instance_types if not set("*?") & set(each)]
-    families = [each for each in restrict.instance_types if each.endswith(".*")]
-    launch = Launch(
-        PROBE,
-        next(iter(restrict.images.get(region, ())), ""),
-        next(iter(types), next((f"{each[:-1]}large" for each in families), "")),
-        subnet_id=restrict.subnets[0] if at_home and len(restrict.subnets) == 1 else None,
-        security_group_ids=restrict.security_groups[:1] if at_home else (),
-        disk=Disk() if restrict.encrypted_volumes else None,
-    )
-    return as_application(site, launch)
-
-
-def as_application(site: Site, launch: Launch) -> Launch:
-    """Return *launch* with the tags that CML Cloud Manager sends, where *site* names them."""
-    if site.application is None:
-        return launch
-    return replace(launch, sent_tags=dict.fromkeys(site.application.tagged, site.application.tags))

@@ -21,7 +21,7 @@ from cml_iam.render import render_policy
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
 from cml_iam.secret import Secret
 from cml_iam.site import Application, Site, parse_site
-from cml_iam.workers import Verdict, WorkerManager, guard_of, site_launch, try_permissions
+from cml_iam.workers import Verdict, WorkerManager, guard_of, launch_to_try, try_permissions
 from tests.sandbox.conftest import Identity
 
 pytestmark = pytest.mark.long
@@ -128,11 +128,11 @@ def _probed(site: Site, manager: Identity) -> bool:
         access_key=manager.key,
         secret_key=Secret(manager.secret),
     )
-    launch = site_launch(site, "us-east-1")
+    workers = WorkerManager(aws, guard=guard_of(site))
+    launch = launch_to_try(workers, site, "us-east-1")
+    assert launch
     launch = replace(launch, image_id=OWN_IMAGE, instance_type="m5zn.metal")
-    (health,) = try_permissions(
-        WorkerManager(aws, guard=guard_of(site)), ["us-east-1"], lambda _: launch
-    )
+    (health,) = try_permissions(workers, ["us-east-1"], lambda _: launch)
     (check,) = [each for each in health.checks if each.action == "ec2:RunInstances"]
     assert check.verdict is not Verdict.UNCHECKED
     return check.verdict is Verdict.ALLOWED

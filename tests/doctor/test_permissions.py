@@ -33,12 +33,26 @@ def without(action: str) -> dict[str, Any]:
 
 def findings(patient: Patient, *, admin: bool = True) -> dict[str, dict[str, str]]:
     found = patient.visit("permissions", admin=admin)
-    return {each["subject"].split(" ")[0]: each for each in found if each["state"] == "finding"}
+    return {
+        action: each
+        for each in found
+        for action, of_one, _ in [each["subject"].partition(" in ")]
+        if each["state"] == "finding" and of_one
+    }
 
 
 def test_with_every_permission_nothing_is_found(patient: Patient) -> None:
     assert patient.visit("permissions") == []
     assert patient.said["code"] == 0
+
+
+def test_a_part_of_the_permissions_is_not_fine(patient: Patient) -> None:
+    patient.allow(document(without("ec2:StopInstances")))
+
+    whole, *_ = (each for each in patient.visit("permissions") if " in " not in each["subject"])
+
+    assert whole["state"] == "finding"
+    assert whole["said"] == f"{len(BASE) - 1} of {len(BASE)} permissions are there"
 
 
 # Solution 1 and 2: review the policy, and ensure that all required permissions are included
