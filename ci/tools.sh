@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 bin=${1:?the bin folder of the development environment}
 
 packages=()
-for pair in chromium:chromium systemd-analyze:systemd kubectl:kubernetes-client; do
+for pair in chromium:chromium systemd-analyze:systemd kubectl:kubernetes-client zsh:zsh fish:fish; do
   command -v "${pair%%:*}" >/dev/null || packages+=("${pair##*:}")
 done
 if ((${#packages[@]})); then

@@ -45,7 +45,8 @@ class LazyGroup(click.Group):
         """Do as click does, and suggest the closest name in the error."""
         from cml_iam.policy import did_you_mean
 
-        if args and args[0] not in self.lazy and not args[0].startswith("-"):
+        unknown = args and args[0] not in self.lazy and not args[0].startswith("-")
+        if unknown and not ctx.resilient_parsing:
             hint = did_you_mean(args[0], self.lazy) or f"one of: {', '.join(self.lazy)}"
             ctx.fail(f"no such command: `{args[0]}` ({hint})")
         name, command, rest = super().resolve_command(ctx, args)

@@ -41,7 +41,12 @@ class Settings:
 
 def settings() -> Settings:
     """Return the shared options of the running command."""
-    return Settings(**click.get_current_context().meta.get(_KEY, {}))
+    return settings_of(click.get_current_context())
+
+
+def settings_of(context: click.Context) -> Settings:
+    """Return the shared options of the command of *context*."""
+    return Settings(**context.meta.get(_KEY, {}))
 
 
 def shared_options(*names: str) -> Callable[[Command], Command]:
@@ -78,7 +83,7 @@ def prepare(context: click.Context, command: click.Command) -> None:
     command.params += [each for each in _common_options() if each.opts[-1] not in known]
     known |= flags(command)
     ignored = [f"`{flag}`" for flag in context.meta.get(_TYPED, ()) if flag not in known]
-    if ignored:
+    if ignored and not context.resilient_parsing:
         raise click.UsageError(
             f"`{context.command_path} {command.name}` does not take {', '.join(ignored)}", context
         )

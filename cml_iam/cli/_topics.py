@@ -50,7 +50,7 @@ cml-iam reads these environment variables:
   CML_IAM_CML_PASSWORD    the password of that user
   NO_COLOR                if set, turns colours off
   SOURCE_DATE_EPOCH       the time of an audit report, in seconds since 1970
-  XDG_STATE_HOME          the folder for the state of `worker create` (default ~/.local/state)
+  XDG_STATE_HOME          the parent of the state folder `cml-iam` (default ~/.local/state)
 
 The AWS SDK reads its own variables, among them:
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE
@@ -80,6 +80,10 @@ To complete commands and options with the Tab key, add one line to your shell's 
   fish (~/.config/fish/completions/cml-iam.fish):
     _CML_IAM_COMPLETE=fish_source cml-iam | source
 Then start a new shell.
+
+`worker` commands complete the names and IDs of the workers that the last `cml-iam worker list`
+without filters showed for the same site file. Completion never calls AWS. The list is kept in
+~/.local/state/cml-iam/names, or below XDG_STATE_HOME.
 """
 
 

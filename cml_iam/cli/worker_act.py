@@ -11,6 +11,7 @@ import click
 
 from cml_iam.cli._ask import agreed, typed
 from cml_iam.cli._exit import Exit, exit_code
+from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     BAD,
     OK,
@@ -62,7 +63,7 @@ def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
         aws_options,
         shared_options("site", "output", "yes", "dry_run", "no_site"),
         click.option("--unmanaged", is_flag=True, help="Include instances without the guard tag."),
-        click.argument("workers", nargs=-1, required=True),
+        click.argument("workers", nargs=-1, required=True, shell_complete=complete_worker),
     ):
         command = decorate(command)
     return command

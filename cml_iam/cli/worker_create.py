@@ -14,6 +14,7 @@ import click
 from cml_iam import clock
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_text
+from cml_iam.cli._names import state_folder
 from cml_iam.cli._output import (
     INFO,
     OK,
@@ -288,8 +289,7 @@ def _create(
 
 def launches() -> PendingLaunches:
     """Return the launches without a known outcome, of all sites of this user."""
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return PendingLaunches(Path(state) / "cml-iam" / "launches")
+    return PendingLaunches(state_folder() / "launches")
 
 
 def _key(here: Scene, name: str) -> str:

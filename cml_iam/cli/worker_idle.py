@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._exit import Exit
+from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     INFO,
     OK,
@@ -53,7 +54,7 @@ _MARK = {Use.IDLE: WARN, Use.BUSY: OK, Use.UNKNOWN: UNKNOWN, Use.HELD: INFO}
 
 
 @click.command()
-@click.argument("workers", nargs=-1)
+@click.argument("workers", nargs=-1, shell_complete=complete_worker)
 @click.option(
     "--window",
     type=length,

@@ -23,6 +23,7 @@ from cml_iam.cli._metric_words import (
     trend,
     usage_json,
 )
+from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     UNKNOWN,
     answer,
@@ -45,7 +46,7 @@ _TREND_MOST = 96
 
 
 @click.command()
-@click.argument("workers", nargs=-1)
+@click.argument("workers", nargs=-1, shell_complete=complete_worker)
 @click.option(
     "--window",
     type=length,

@@ -10,6 +10,7 @@ import click
 
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._metric_words import short_names
+from cml_iam.cli._names import complete_worker, keep_names
 from cml_iam.cli._output import (
     BAD,
     INFO,
@@ -92,6 +93,8 @@ def list_workers(
             managed_only=not everything, states=states, instance_types=types, tags=wanted
         )
     found = tuple(each for each in listing.workers if not name or fnmatchcase(each.name, name))
+    if not (everything or states or types or tags or settings().region or listing.failures):
+        keep_names(listing.workers, settings())
     answered = [region for region in here.regions if region not in listing.failures]
     chosen = form or settings().output
     if not answered:
@@ -106,7 +109,7 @@ def list_workers(
 
 
 @click.command()
-@click.argument("worker")
+@click.argument("worker", shell_complete=complete_worker)
 @shared_options("site", "output")
 @aws_options
 def show(worker: str) -> None:
@@ -131,7 +134,7 @@ def show(worker: str) -> None:
 
 
 @click.command()
-@click.argument("workers", nargs=-1)
+@click.argument("workers", nargs=-1, shell_complete=complete_worker)
 @shared_options("site", "output")
 @aws_options
 def status(workers: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._exit import Exit
+from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     BAD,
     INFO,
@@ -129,7 +130,7 @@ def _given() -> dict[str, Any]:
 
 
 @click.command("wait")
-@click.argument("workers", nargs=-1, required=True)
+@click.argument("workers", nargs=-1, required=True, shell_complete=complete_worker)
 @click.option(
     "--for",
     "goal",

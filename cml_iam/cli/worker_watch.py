@@ -25,6 +25,7 @@ from cml_iam.cli._metric_words import (
     trend,
     usage_json,
 )
+from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     BAD,
     INFO,
@@ -71,7 +72,7 @@ def interval(text: str) -> timedelta:
 
 
 @click.command()
-@click.argument("workers", nargs=-1)
+@click.argument("workers", nargs=-1, shell_complete=complete_worker)
 @click.option(
     "--every",
     type=interval,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 import sys
 from importlib.metadata import version
 from inspect import cleandoc
@@ -106,46 +103,3 @@ def test_status_and_drift_take_only_the_options_that_change_their_answer() -> No
 
     assert status - shared == {"--document", *about_the_key}
     assert drift - shared == plan - shared - about_the_key - {"--save"}
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_prints_what_a_shell_sources(shell: str) -> None:
-    ran = _complete(f"{shell}_source")
-
-    assert ran.returncode == 0
-    assert "_CML_IAM_COMPLETE" in ran.stdout
-
-
-COMPLETED = {
-    "commands": ("cml-iam boot", 1, "bootstrap"),
-    "commands of a group": ("cml-iam worker ter", 2, "terminate"),
-    "options": ("cml-iam worker stop --hib", 3, "--hibernate"),
-    "choices": ("cml-iam policy lint --fail-on e", 4, "error"),
-}
-
-
-@pytest.mark.parametrize("what", COMPLETED)
-def test_completion_answers_a_shell(what: str) -> None:
-    words, place, expected = COMPLETED[what]
-
-    ran = _complete("bash_complete", COMP_WORDS=words, COMP_CWORD=str(place))
-
-    assert (ran.returncode, ran.stdout.split()) == (0, [f"plain,{expected}"])
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_bash_loads_the_documented_line() -> None:
-    (line,) = re.findall(r"eval .*bash_source.*", TOPICS["completion"][1](cli))
-    script = f"{line}\ncomplete -p cml-iam"
-    path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
-
-    ran = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, env={**os.environ, "PATH": path}
-    )
-
-    assert "_cml_iam_completion cml-iam" in ran.stdout, ran.stderr
-
-
-def _complete(instruction: str, **words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "_CML_IAM_COMPLETE": instruction, **words}
-    return subprocess.run([str(PROGRAM)], capture_output=True, text=True, env=environment)

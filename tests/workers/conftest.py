@@ -1,7 +1,5 @@
-import os
 from collections.abc import Iterator
 from secrets import token_urlsafe
-from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
@@ -9,17 +7,6 @@ import pytest
 from cml_iam.aws import Aws, connect
 from cml_iam.secret import Secret
 from tests.workers.tls import AnswerTls, tls_servers
-
-
-@pytest.fixture(autouse=True)
-def no_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """Nothing of the machine's own AWS configuration reaches a test."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "CML_IAM_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 @pytest.fixture(scope="session")

@@ -596,3 +596,17 @@ def test_one_on_its_way_is_to_be_waited_for() -> None:
 
     assert remedy_of(failed) == "wait for it: `cml-iam worker wait i-1 --for stopped`"
     assert remedy_of(replace(failed, worker=replace(stopping, state="terminated"))) is None
+
+
+def test_a_list_of_all_workers_is_kept_for_the_tab_key_and_a_part_is_not(
+    cli: Cli, tmp_path: Path
+) -> None:
+    cli("worker", "create", "lab", "--image-name", "cml-*")
+    for part in (("--state", "running"), ("--region", "us-west-2"), ("-t", "a=b"), ("--all",)):
+        cli("worker", "list", *part)
+    assert not (tmp_path / "state" / "cml-iam" / "names").exists()
+
+    cli("worker", "list", "--name", "other")
+
+    (kept,) = (tmp_path / "state" / "cml-iam" / "names").iterdir()
+    assert [row[1] for row in json.loads(kept.read_text())] == ["lab"]
