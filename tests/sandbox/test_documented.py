@@ -20,7 +20,7 @@ from tests.sandbox.conftest import Identity, fetch, launch, refused, send
 from tests.sandbox.documents import ACCOUNT, allow, deny, document
 
 PAGE = Path(__file__).parents[2] / "docs" / "sandbox.md"
-SECTIONS = ("Where it is more lenient than AWS", "What is not judged", "What it refuses")
+SECTIONS = ("Where it is more lenient than AWS", "What is not evaluated", "What it refuses")
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
 
 Make = Callable[..., Identity]
@@ -70,7 +70,7 @@ def test_every_line_has_a_check() -> None:
         "SAML",
         "Old signatures",
         "Unknown members",
-        "S3 of several permissions",
+        "S3 calls with several permissions",
         "Services that need more packages",
         "Failures of moto",
     ],
@@ -257,7 +257,7 @@ def _(root: Identity, _: Make) -> None:
     assert (status, "Nmaes" in answer) == (400, True)
 
 
-@line("S3 of several permissions")
+@line("S3 calls with several permissions")
 def _(root: Identity, user: Make) -> None:
     root.client("s3").create_bucket(Bucket="copies")
     root.client("s3").put_object(Bucket="copies", Key="a", Body=b"x")
