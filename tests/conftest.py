@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 from cml_iam.site import Restrictions, Site, Tag
+from tests.worlds import read_aws_policies_once
 
 # How long an example takes depends on what else the machine does; no test depends on time.
 settings.register_profile("cml-iam", deadline=None)
@@ -88,6 +89,23 @@ def _no_ambient_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _policies_of_aws_are_read_once() -> Iterator[None]:
+    """Every sandbox of a test process shares AWS's policies, which moto would read for each."""
+    from cml_iam.sandbox._moto import Moto
+
+    start = Moto.__init__
+
+    def start_with_policies(self: Moto, account: str) -> None:
+        start(self, account)
+        read_aws_policies_once()
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Moto, "__init__", start_with_policies)
+    yield
+    patch.undo()
 
 
 @dataclass(frozen=True, slots=True)

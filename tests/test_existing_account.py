@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -20,9 +21,10 @@ import pytest
 from cml_iam.aws import connect
 from cml_iam.cli._main import run
 from cml_iam.errors import CmlIamError
-from cml_iam.sandbox import Sandbox, start_sandbox
+from cml_iam.sandbox import Sandbox, command_environment, start_sandbox
 from cml_iam.secret import Secret
 from tests.conftest import REPOSITORY, needs
+from tests.worlds import Snapshot
 
 pytestmark = pytest.mark.long
 
@@ -48,7 +50,8 @@ class Account:
 
     def aws(self, *words: str, **environment: str) -> Any:
         """Return what the AWS CLI prints as JSON, called as the administrator."""
-        variables = {**os.environ, **self.sandbox.environment(), "AWS_PAGER": "", **environment}
+        own = command_environment(self.sandbox, os.environ)
+        variables = {**own, "AWS_PAGER": "", **environment}
         ran = subprocess.run(
             ["aws", *words, "--output", "json"],
             env=variables,
@@ -92,13 +95,12 @@ class Account:
             thread.join()
 
 
-@pytest.fixture
-def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, Snapshot]]:
     """The guide's user, policy and key; a worker as the older client launches it; a stranger."""
     with start_sandbox() as sandbox:
-        account = Account(tmp_path, sandbox)
-        monkeypatch.chdir(tmp_path)
-        (tmp_path / "guide.json").write_text(_base_policy())
+        account = Account(tmp_path_factory.mktemp("guide"), sandbox)
+        (account.folder / "guide.json").write_text(_base_policy())
         account.aws("iam", "create-user", "--user-name", USER)
         arn = account.aws(
             *("iam", "create-policy", "--policy-name", "CMLWorkerManagementPolicy"),
@@ -106,11 +108,11 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
         )["Policy"]["Arn"]
         account.aws("iam", "attach-user-policy", "--user-name", USER, "--policy-arn", arn)
         key = account.aws("iam", "create-access-key", "--user-name", USER)["AccessKey"]
-        (tmp_path / ".env").write_text(
+        (account.folder / ".env").write_text(
             f"AWS_ACCESS_KEY_ID={key['AccessKeyId']}\n"
             f"AWS_SECRET_ACCESS_KEY={key['SecretAccessKey']}\n"
         )
-        (tmp_path / ".env").chmod(0o600)
+        (account.folder / ".env").chmod(0o600)
         account.aws("iam", "create-user", "--user-name", "stranger")
         account.aws("iam", "create-access-key", "--user-name", "stranger")
         account.instance = account.aws(
@@ -119,8 +121,22 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
             "ResourceType=instance,Tags=[{Key=Name,Value=cml-worker-01}]",
             **account.key(),
         )["Instances"][0]["InstanceId"]
-        _as_administrator(account, monkeypatch)
-        yield account
+        yield account, Snapshot(sandbox)
+
+
+@pytest.fixture
+def account(
+    guided: tuple[Account, Snapshot], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Account:
+    """The account as the guide leaves it, in a folder of the test's own."""
+    prepared, snapshot = guided
+    snapshot.restore()
+    for name in ("guide.json", ".env"):
+        shutil.copy2(prepared.folder / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    account = Account(tmp_path, prepared.sandbox, prepared.instance)
+    _as_administrator(account, monkeypatch)
+    return account
 
 
 def _base_policy() -> str:

@@ -51,19 +51,12 @@ class Moto:
         self._before = {name: os.environ.get(name) for name in _SWITCHES}
         for name, value in _SWITCHES.items():
             _set_variable(name, value or None)
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from moto.moto_server import werkzeug_app
 
-        def create(service: Any) -> Any:
-            application = create_backend_app(service)
-            # Registered handlers keep flask from answering with a page of HTML.
-            application.register_error_handler(NotImplementedError, _not_implemented)
-            application.register_error_handler(Exception, _internal)
-            return application
-
-        dispatcher: Any = DomainDispatcherApplication(create)
-        # It would list the folder of moto's services for every request.
-        dispatcher.get_backend_for_host = cache(dispatcher.get_backend_for_host)
-        self._application = dispatcher
+        # Moto asks a model of each service for its URLs: for those of another account it would make
+        # everything twice, AWS's policies above all.
+        vars(werkzeug_app)["DEFAULT_ACCOUNT_ID"] = account
+        self._application = _application()
         self.reset()
 
     def reset(self) -> None:
@@ -138,6 +131,24 @@ class Moto:
             kept["content-length"] = headers["content-length"]
         code, kind = int(status.split(maxsplit=1)[0]), headers.get("content-type", "text/xml")
         return Answer(code, b"".join(chunks), kind, kept)
+
+
+@cache
+def _application() -> Any:
+    """Return moto's server, which has an application for each service, made when it is needed."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    def create(service: Any) -> Any:
+        application = create_backend_app(service)
+        # Registered handlers keep flask from answering with a page of HTML.
+        application.register_error_handler(NotImplementedError, _not_implemented)
+        application.register_error_handler(Exception, _internal)
+        return application
+
+    dispatcher: Any = DomainDispatcherApplication(create)
+    # It would list the folder of moto's services for every request.
+    dispatcher.get_backend_for_host = cache(dispatcher.get_backend_for_host)
+    return dispatcher
 
 
 def _close_files(backend: Any) -> None:

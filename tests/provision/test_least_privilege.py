@@ -27,10 +27,12 @@ from cml_iam.provision import (
     plan_rollback,
 )
 from cml_iam.render import audit_values, render_document, render_parts
+from cml_iam.sandbox import Sandbox, start_sandbox
 from cml_iam.site import Site
 from tests.conftest import RESTRICTED
 from tests.provision.worlds import Recorded
 from tests.render.test_parts import _site as large_site
+from tests.worlds import Snapshot
 
 pytestmark = pytest.mark.long
 
@@ -43,21 +45,26 @@ Who = Callable[[Site, str], Recorded]
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Any]:
-    from cml_iam.sandbox import start_sandbox
-
+def empty() -> Iterator[Snapshot]:
     with start_sandbox() as running:
-        yield running
+        yield Snapshot(running)
 
 
-def _connect(sandbox: Any, key: str, secret: Any) -> Any:
+@pytest.fixture
+def sandbox(empty: Snapshot) -> Sandbox:
+    """An account as new: the trail, and what belongs to it, is there once for an account."""
+    empty.restore()
+    return empty.sandbox
+
+
+def _connect(sandbox: Sandbox, key: str, secret: Any) -> Any:
     return connect(
         region="us-east-1", endpoint_url=sandbox.endpoint_url, access_key=key, secret_key=secret
     )
 
 
 @pytest.fixture
-def who(sandbox: Any, request: pytest.FixtureRequest) -> Who:
+def who(sandbox: Sandbox, request: pytest.FixtureRequest) -> Who:
     """Return the port of somebody who has the document, and nothing else."""
     root = _connect(sandbox, sandbox.root.id, sandbox.root.secret)
     number = abs(hash(request.node.name))
@@ -82,16 +89,7 @@ AUDITED = {
 WATCH = Watch(2026, Hours("Europe/Berlin"), "operator@example.com")
 
 
-@pytest.fixture
-def account() -> Iterator[Any]:
-    """A sandbox of its own: the trail, and what belongs to it, is there once for an account."""
-    from cml_iam.sandbox import start_sandbox
-
-    with start_sandbox() as running:
-        yield running
-
-
-def _somebody(sandbox: Any, name: str, text: str) -> Recorded:
+def _somebody(sandbox: Sandbox, name: str, text: str) -> Recorded:
     """Return the port of a new user who may do what *text* says, and nothing else."""
     root = _connect(sandbox, sandbox.root.id, sandbox.root.secret)
     root.call("iam", "create_user", UserName=name)
@@ -127,10 +125,10 @@ def _audit(aws: Recorded, site: Site) -> list[str]:
 
 
 @pytest.mark.parametrize("name", AUDITED)
-def test_the_auditor_sets_up_the_trail_and_keeps_it_right(name: str, account: Any) -> None:
+def test_the_auditor_sets_up_the_trail_and_keeps_it_right(name: str, sandbox: Sandbox) -> None:
     site = AUDITED[name]
-    root = _connect(account, account.root.id, account.root.secret)
-    auditor = _somebody(account, "auditor", render_document(site, "bootstrap-audit").text)
+    root = _connect(sandbox, sandbox.root.id, sandbox.root.secret)
+    auditor = _somebody(sandbox, "auditor", render_document(site, "bootstrap-audit").text)
 
     made = _audit(auditor, site)
 
@@ -149,12 +147,12 @@ def _statements(site: Site) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("missing", [each["Sid"] for each in _statements(USER)])
 def test_without_any_one_statement_the_auditor_fails_at_what_it_allowed(
-    missing: str, account: Any
+    missing: str, sandbox: Sandbox
 ) -> None:
     statements = {each["Sid"]: each for each in _statements(USER)}
     kept = [each for sid, each in statements.items() if sid != missing]
     text = json.dumps({"Version": "2012-10-17", "Statement": kept})
-    auditor = _somebody(account, "auditor", text)
+    auditor = _somebody(sandbox, "auditor", text)
 
     with pytest.raises(errors.DeniedError) as caught:
         _audit(auditor, USER)
@@ -164,8 +162,8 @@ def test_without_any_one_statement_the_auditor_fails_at_what_it_allowed(
     assert caught.value.action in str(caught.value)
 
 
-def test_the_auditor_cannot_take_the_trail_away(account: Any) -> None:
-    auditor = _somebody(account, "auditor", render_document(USER, "bootstrap-audit").text)
+def test_the_auditor_cannot_take_the_trail_away(sandbox: Sandbox) -> None:
+    auditor = _somebody(sandbox, "auditor", render_document(USER, "bootstrap-audit").text)
     _audit(auditor, USER)
     names, arns = USER.audit, audit_values(USER)
     destructive: list[tuple[str, str, dict[str, Any]]] = [
@@ -204,7 +202,7 @@ def _apply(aws: Recorded, site: Site, **options: Any) -> list[str]:
     ids=["user", "role", "user at a path", "role at a path"],
 )
 def test_two_people_bootstrap_and_destroy_together(
-    site: Site, who: Who, sandbox: Any, tmp_path: Path
+    site: Site, who: Who, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     security = who(site, "bootstrap-security-admin")
     operator = who(site, "bootstrap-operator")

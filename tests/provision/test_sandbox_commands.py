@@ -3,30 +3,59 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cml_iam.aws import connect
+from cml_iam.sandbox import Sandbox, start_sandbox
 from tests.conftest import Ran
+from tests.worlds import Snapshot
 
 Run = Callable[..., Ran]
 SITE = '[account]\nid = "111122223333"\n[principal]\n[restrict]\nregions = ["us-east-1"]\n'
 USER = "cml-cloud-manager-service"
 
 
-@pytest.fixture
-def run(cml_iam: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    from cml_iam.sandbox import start_sandbox
+@dataclass
+class Account:
+    """A sandbox when it was *empty*, and when it was *bootstrapped*, with the *files* of that."""
 
-    (tmp_path / "cml-iam.toml").write_text(SITE)
-    with start_sandbox() as sandbox:
-        for name, value in sandbox.environment().items():
+    sandbox: Sandbox
+    empty: Snapshot
+    files: Path
+    bootstrapped: Snapshot | None = None
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in self.sandbox.environment().items():
             monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with start_sandbox() as sandbox:
+        yield Account(sandbox, Snapshot(sandbox), tmp_path_factory.mktemp("bootstrapped"))
+
+
+@pytest.fixture
+def run(account: Account, cml_iam: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The commands in an account that is bootstrapped with its boundary and guard."""
+    account.enter(monkeypatch)
+    if account.bootstrapped is None:
+        account.empty.restore()
+        (tmp_path / "cml-iam.toml").write_text(SITE)
         assert cml_iam("bootstrap", "apply", "--yes", "--boundary", "--guard").code == 0
-        yield cml_iam
+        shutil.copytree(tmp_path, account.files, dirs_exist_ok=True)
+        account.bootstrapped = Snapshot(account.sandbox)
+    else:
+        account.bootstrapped.restore()
+        shutil.copytree(account.files, tmp_path, dirs_exist_ok=True)
+    return cml_iam
 
 
 def test_without_a_terminal_destroy_needs_yes(run: Run) -> None:
@@ -85,17 +114,13 @@ def test_with_audit_the_trail_logs(run: Run) -> None:
 
 @pytest.fixture
 def fresh(
-    cml_iam: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Run, Any]]:
+    account: Account, cml_iam: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Run, Any]:
     """The commands in an empty account, and the port of its root."""
-    from cml_iam.aws import connect
-    from cml_iam.sandbox import start_sandbox
-
+    account.enter(monkeypatch)
+    account.empty.restore()
     (tmp_path / "cml-iam.toml").write_text(SITE)
-    with start_sandbox() as sandbox:
-        for name, value in sandbox.environment().items():
-            monkeypatch.setenv(name, value)
-        yield cml_iam, connect()
+    return cml_iam, connect()
 
 
 def test_the_first_key_goes_to_the_stores_named(fresh: tuple[Run, Any], tmp_path: Path) -> None:
