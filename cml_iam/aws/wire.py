@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -124,25 +125,32 @@ def signature(
     the date, region and service of the credential scope, and *stamp* is the signed time.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
     """
-    from botocore.auth import S3SigV4Auth, SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
     _, region, service, *_ = scope.split("/")
-    signer = S3SigV4Auth if service == "s3" else SigV4Auth
+    auth = _signer(service)(Credentials("", secret.reveal()), service, region)
+    request = AWSRequest(method, f"http://sandbox{target}", headers=dict(headers))
+    request.context.update(timestamp=stamp, payload=payload)
+    canonical = auth.canonical_request(request)
+    return str(auth.signature(auth.string_to_sign(request, canonical), request))
 
-    class Signer(signer):  # type: ignore[misc, valid-type]
+
+@cache
+def _signer(service: str) -> Any:
+    """Return botocore's signer for *service*, but that of the headers and payload it is given."""
+    from botocore.auth import S3SigV4Auth, SigV4Auth
+
+    base: Any = S3SigV4Auth if service == "s3" else SigV4Auth
+
+    class Signer(base):  # type: ignore[misc]
         def headers_to_sign(self, request: Any) -> Any:
             return request.headers
 
-        def payload(self, _: Any) -> str:
-            return payload
+        def payload(self, request: Any) -> Any:
+            return request.context["payload"]
 
-    auth = Signer(Credentials("", secret.reveal()), service, region)
-    request = AWSRequest(method, f"http://sandbox{target}", headers=dict(headers))
-    request.context["timestamp"] = stamp
-    canonical = auth.canonical_request(request)
-    return str(auth.signature(auth.string_to_sign(request, canonical), request))
+    return Signer
 
 
 def payload_hash(body: bytes) -> str:

@@ -147,18 +147,16 @@ def respond(world: World, message: Message) -> Answer:
     """Answer *message* as AWS would, with a new request id."""
     answer = _answered(world, message)
     given = str(uuid.uuid4())
-    body = _REQUEST_ID.sub(rb"\g<1>" + given.encode(), answer.body, count=1)
+    body = _REQUEST_ID.sub(lambda match: match[1] + given.encode(), answer.body, count=1)
     return replace(answer, body=body, headers={**answer.headers, "x-amzn-RequestId": given})
 
 
 def _answered(world: World, message: Message) -> Answer:
-    service, protocol = _spoken(message)
+    fault: Fault | Unauthenticated
     try:
         with world.lock:
             return _respond(world, message)
-    except Unauthenticated as error:
-        fault = unauthenticated(error, service)
-    except Fault as error:
+    except (Fault, Unauthenticated) as error:
         fault = error
     except CmlIamError as error:
         # A policy the engine cannot judge is refused loudly, never let through.
@@ -169,6 +167,9 @@ def _answered(world: World, message: Message) -> Answer:
         fault = Fault(
             "InternalFailure", f"The sandbox failed: {type(error).__name__}: {error}", NOT_DONE
         )
+    service, protocol = _spoken(message)
+    if isinstance(fault, Unauthenticated):
+        fault = unauthenticated(fault, service)
     return fault_answer(fault, protocol, service)
 
 

@@ -148,36 +148,31 @@ def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S+00:00")
 
 
-def simulate_custom_policy(world: World, _: Principal, call: Call) -> Answer:
-    """Answer SimulateCustomPolicy."""
+def simulate(world: World, _: Principal, call: Call) -> Answer:
+    """Answer SimulateCustomPolicy and SimulatePrincipalPolicy."""
+    arn = call.params.get("PolicySourceArn")
     try:
-        return result_answer(call, simulate_custom(call.params, shape=world.shape))
+        if arn is None:
+            result = simulate_custom(call.params, shape=world.shape)
+        else:
+            result = simulate_principal(call.params, find_source(world, arn), shape=world.shape)
     except SimulationError as error:
-        raise _fault(error) from error
+        raise Fault(error.code, error.message, error.status) from error
+    return result_answer(call, result)
 
 
-def simulate_principal_policy(world: World, _: Principal, call: Call) -> Answer:
-    """Answer SimulatePrincipalPolicy."""
-    source = find_source(world, call.params["PolicySourceArn"])
-    try:
-        return result_answer(call, simulate_principal(call.params, source, shape=world.shape))
-    except SimulationError as error:
-        raise _fault(error) from error
-
-
-def context_keys_for_custom_policy(_: World, __: Principal, call: Call) -> Answer:
-    """Answer GetContextKeysForCustomPolicy."""
-    return _keys(call, call.params["PolicyInputList"])
-
-
-def context_keys_for_principal_policy(world: World, _: Principal, call: Call) -> Answer:
-    """Answer GetContextKeysForPrincipalPolicy."""
-    arn = call.params["PolicySourceArn"]
-    source = find_source(world, arn)
-    if source is None:
+def list_context_keys(world: World, _: Principal, call: Call) -> Answer:
+    """Answer GetContextKeysForCustomPolicy and GetContextKeysForPrincipalPolicy."""
+    arn = call.params.get("PolicySourceArn")
+    source = find_source(world, arn) if arn is not None else None
+    if arn is not None and source is None:
         raise Fault("NoSuchEntity", f"The entity {arn} cannot be found.", 404)
-    attached = [each.document for each in source.policies]
-    return _keys(call, [*attached, *call.params.get("PolicyInputList", ())])
+    attached = [each.document for each in source.policies] if source else []
+    documents = [*attached, *call.params.get("PolicyInputList", ())]
+    try:
+        return result_answer(call, {"ContextKeyNames": context_keys(documents)})
+    except DocumentError as error:
+        raise Fault("InvalidInput", error.message) from error
 
 
 def find_source(world: World, arn: str) -> PrincipalPolicies | None:
@@ -185,24 +180,12 @@ def find_source(world: World, arn: str) -> PrincipalPolicies | None:
     for kind, policies in _POLICIES.items():
         entity = world.entity(kind, arn)
         if entity is not None:
-            found = policies(world, entity.name)
-            return PrincipalPolicies(arn, found.identity, found.boundary)
+            held = policies(world, entity.name)
+            return PrincipalPolicies(arn, held.identity, held.boundary)
     return None
 
 
 _POLICIES: Final = {"user": user_policies, "group": group_policies, "role": role_policies}
-
-
-def _keys(call: Call, documents: list[Any]) -> Answer:
-    try:
-        return result_answer(call, {"ContextKeyNames": context_keys(documents)})
-    except DocumentError as error:
-        raise Fault("InvalidInput", error.message) from error
-
-
-def _fault(error: SimulationError) -> Fault:
-    return Fault(error.code, error.message, error.status)
-
 
 TRACKED: Final = frozenset({"ec2", "iam"})
 """The services whose actions are tracked one by one here; AWS has a longer list.

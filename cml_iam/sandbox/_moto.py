@@ -136,6 +136,7 @@ class Moto:
 @cache
 def _application() -> Any:
     """Return moto's server, which has an application for each service, made when it is needed."""
+    from moto.core import responses
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     def create(service: Any) -> Any:
@@ -146,8 +147,10 @@ def _application() -> Any:
         return application
 
     dispatcher: Any = DomainDispatcherApplication(create)
-    # It would list the folder of moto's services for every request.
+    # For every request, it would list the folder of moto's services and the methods of a class.
     dispatcher.get_backend_for_host = cache(dispatcher.get_backend_for_host)
+    dispatch: Any = responses
+    dispatch.method_names_from_class = cache(dispatch.method_names_from_class)
     return dispatcher
 
 

@@ -13,14 +13,12 @@ from cml_iam.engine import Request, compile_policies
 from cml_iam.sandbox._describe import describe_regions
 from cml_iam.sandbox._iam_reads import (
     account_details,
-    context_keys_for_custom_policy,
-    context_keys_for_principal_policy,
     credential_report,
     generate_details,
     get_details,
+    list_context_keys,
     list_entities_for_policy,
-    simulate_custom_policy,
-    simulate_principal_policy,
+    simulate,
 )
 from cml_iam.sandbox._launch import settle
 from cml_iam.sandbox._metrics import check_cloudwatch, perform_cloudwatch
@@ -159,10 +157,10 @@ OWN: Final[dict[str, Handler]] = {
     "iam:GetCredentialReport": credential_report,
     "iam:GetUser": get_user,
     "iam:ListEntitiesForPolicy": list_entities_for_policy,
-    "iam:SimulateCustomPolicy": simulate_custom_policy,
-    "iam:SimulatePrincipalPolicy": simulate_principal_policy,
-    "iam:GetContextKeysForCustomPolicy": context_keys_for_custom_policy,
-    "iam:GetContextKeysForPrincipalPolicy": context_keys_for_principal_policy,
+    "iam:SimulateCustomPolicy": simulate,
+    "iam:SimulatePrincipalPolicy": simulate,
+    "iam:GetContextKeysForCustomPolicy": list_context_keys,
+    "iam:GetContextKeysForPrincipalPolicy": list_context_keys,
     "iam:GenerateServiceLastAccessedDetails": generate_details,
     "iam:GetServiceLastAccessedDetails": get_details,
     "iam:PutUserPermissionsBoundary": put_user_permissions_boundary,

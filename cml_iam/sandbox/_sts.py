@@ -230,7 +230,8 @@ def read_unsigned(world: World, message: Message) -> Call | None:
 def answer_unsigned(world: World, call: Call) -> Answer:
     """Answer a call that needs no signature; raises Fault."""
     if call.operation == "AssumeRoleWithSAML":
-        raise Fault("InvalidIdentityToken", "The sandbox issues and accepts no SAML assertions.")
+        said = "The sandbox issues and verifies no SAML assertions. Use AssumeRole instead."
+        raise Fault("InvalidIdentityToken", said)
     identity = _identity(world, call.params["WebIdentityToken"])
     home = world.home_of(call.params["RoleArn"])
     provider = _provider(home, identity)

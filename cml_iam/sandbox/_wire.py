@@ -1,9 +1,7 @@
-"""Requests and responses on the wire, and AWS's errors in each service's wording.
+"""Requests as received, their signatures, and the errors AWS answers with in each service's words.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
-
-Also the verification of Signature Version 4.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
 
@@ -13,7 +11,7 @@ import hmac
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from urllib.parse import parse_qsl, unquote
 
 from cml_iam.aws import wire
@@ -49,19 +47,19 @@ class Message:
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """The decoded query parameters, without those of a signature."""
+        """The parameters in the query, decoded, without those of a signature."""
         return [each for each in form_fields(self.query) if not each[0].startswith("X-Amz-")]
 
 
 def form_fields(text: str) -> list[tuple[str, str]]:
-    """Return the fields of a form or a query, including empty ones."""
+    """Return the fields of a form or a query, empty ones too."""
     return parse_qsl(text, keep_blank_values=True)
 
 
 def environ_of(
     method: str, target: str, headers: Mapping[str, str], body: bytes = b""
 ) -> dict[str, Any]:
-    """Return the WSGI environment of a request; *target* is undecoded."""
+    """Return what a WSGI application gets of a request; *target* is undecoded."""
     from werkzeug.test import create_environ
 
     path, _, query = target.partition("?")
@@ -86,7 +84,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether the service did what was requested."""
+        """Whether the service did what was asked."""
         return self.status < 300
 
 
@@ -100,7 +98,7 @@ NOT_DONE: Final = 501
 
 
 class Fault(Exception):  # noqa: N818 - AWS's word for an error answer
-    """The AWS error *code*, with the HTTP *status*."""
+    """The sandbox answers with the AWS error *code*; *status* is HTTP's."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -110,7 +108,7 @@ class Fault(Exception):  # noqa: N818 - AWS's word for an error answer
 
 
 class Unauthenticated(Exception):  # noqa: N818 - not an error of the sandbox but of the caller
-    """The caller is not who the request claims; each service words this differently."""
+    """The caller is not who the request says; each service says so in its own words."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
@@ -119,32 +117,10 @@ class Unauthenticated(Exception):  # noqa: N818 - not an error of the sandbox bu
 
 
 def unauthenticated(error: Unauthenticated, service: str) -> Fault:
-    """Return the response of *service* to an unauthenticated caller."""
+    """Return what *service* answers to a caller who is not authenticated."""
     code, message, status = (_EC2 if service == "ec2" else _QUERY)[error.reason]
     return Fault(code, error.detail or message, status)
 
-
-_EC2_REFUSED: Final = (
-    "AuthFailure",
-    "AWS was not able to validate the provided access credentials",
-    401,
-)
-
-_EC2: Final[dict[Reason, tuple[str, str, int]]] = {
-    "missing": (
-        "MissingAuthenticationToken",
-        "The request must contain a valid (registered) AWS access key ID.",
-        403,
-    ),
-    "incomplete": ("IncompleteSignature", "The request signature is incomplete.", 400),
-    "unknown": _EC2_REFUSED,
-    "signature": _EC2_REFUSED,
-    "token": _EC2_REFUSED,
-    "region": _EC2_REFUSED,
-    "expired": ("RequestExpired", "Request has expired.", 400),
-    "late": ("RequestExpired", "Request has expired.", 400),
-    "early": ("RequestExpired", "Request has expired.", 400),
-}
 
 _UNKNOWN_TOKEN: Final = (
     "InvalidClientTokenId",
@@ -157,21 +133,31 @@ _WRONG_SIGNATURE: Final = (
     "AWS Secret Access Key and signing method. Consult the service documentation for details.",
     403,
 )
-
-_QUERY: Final[dict[Reason, tuple[str, str, int]]] = {
+_QUERY: Final[Mapping[Reason, tuple[str, str, int]]] = {
     "missing": ("MissingAuthenticationToken", "Request is missing Authentication Token", 403),
     "incomplete": ("IncompleteSignature", "The request signature is incomplete.", 400),
     "unknown": _UNKNOWN_TOKEN,
     "signature": _WRONG_SIGNATURE,
     "token": _UNKNOWN_TOKEN,
-    "region": (
-        "SignatureDoesNotMatch",
-        "Credential should be scoped to a valid region.",
-        403,
-    ),
+    "region": ("SignatureDoesNotMatch", "Credential should be scoped to a valid region.", 403),
     "expired": ("ExpiredToken", "The security token included in the request is expired", 403),
     "late": ("SignatureDoesNotMatch", "Signature expired", 403),
     "early": ("SignatureDoesNotMatch", "Signature not yet current", 403),
+}
+_REFUSED: Final = (
+    "AuthFailure",
+    "AWS was not able to validate the provided access credentials",
+    401,
+)
+_EC2: Final[Mapping[Reason, tuple[str, str, int]]] = {
+    **dict.fromkeys(get_args(Reason), _REFUSED),
+    **dict.fromkeys(("expired", "late", "early"), ("RequestExpired", "Request has expired.", 400)),
+    "missing": (
+        "MissingAuthenticationToken",
+        "The request must contain a valid (registered) AWS access key ID.",
+        403,
+    ),
+    "incomplete": _QUERY["incomplete"],
 }
 
 
@@ -191,7 +177,7 @@ _MUST_SIGN: Final = ("x-amz-date", "x-amz-security-token", "x-amz-target", "x-am
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The claimed sender of a request, its service and region, and the proof."""
+    """Who a request says it is from, for which service and region, and the proof of it."""
 
     access_key_id: str
     day: str
@@ -210,7 +196,7 @@ class Claim:
 
 
 def read_claim(message: Message) -> Claim:
-    """Return the claimed sender of *message*; raises Unauthenticated if there is none."""
+    """Read who *message* says it is from; raise Unauthenticated if it does not say."""
     query = _pairs(message.query)
     named = dict(query)
     if len(named) != len(query) and "X-Amz-Signature" in named:
@@ -225,7 +211,7 @@ def read_claim(message: Message) -> Claim:
 
 
 def verify(message: Message, claim: Claim, secret: Secret, now: datetime) -> None:
-    """Raise Unauthenticated unless *secret* proves *claim* and it is current."""
+    """Raise Unauthenticated unless *claim* is proved by *secret* and is of this time."""
     _check_signed_headers(message, claim)
     path, _, query = message.target.partition("?")
     kept = [each for each in query.split("&") if not each.startswith("X-Amz-Signature=")]
@@ -286,7 +272,7 @@ def _claim(
 
 
 def _check_signed_headers(message: Message, claim: Claim) -> None:
-    """Refuse unsigned headers that affect the request, if the signature is in a header."""
+    """Refuse headers that steer the request and are not signed, where signing is by header."""
     needed = ["host"]
     if claim.lifetime is None:
         needed += [name for name in _MUST_SIGN if name in message.headers]
@@ -311,7 +297,7 @@ def _check_time(claim: Claim, now: datetime) -> None:
 
 
 def _payload(message: Message, claim: Claim) -> str:
-    """Return the hash of the body, or S3's substitute for it, after checking it."""
+    """Return the hash of the body, or what S3 lets stand for it; what is claimed has to be so."""
     payload = wire.payload_hash(message.body)
     default = payload
     if claim.service == "s3" and claim.lifetime is not None:
