@@ -1,4 +1,4 @@
-"""Requests as received, their signatures, and the errors AWS answers with in each service's words.
+"""Requests and their signatures, responses, and AWS's errors in each service's wording.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
@@ -47,19 +47,19 @@ class Message:
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """The parameters in the query, decoded, without those of a signature."""
+        """The decoded query parameters, without those of a signature."""
         return [each for each in form_fields(self.query) if not each[0].startswith("X-Amz-")]
 
 
 def form_fields(text: str) -> list[tuple[str, str]]:
-    """Return the fields of a form or a query, empty ones too."""
+    """Return the fields of a form or a query, including empty ones."""
     return parse_qsl(text, keep_blank_values=True)
 
 
 def environ_of(
     method: str, target: str, headers: Mapping[str, str], body: bytes = b""
 ) -> dict[str, Any]:
-    """Return what a WSGI application gets of a request; *target* is undecoded."""
+    """Return the WSGI environment of a request; *target* is undecoded."""
     from werkzeug.test import create_environ
 
     path, _, query = target.partition("?")
@@ -84,7 +84,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether the service did what was asked."""
+        """Whether the service did what was requested."""
         return self.status < 300
 
 
@@ -98,7 +98,7 @@ NOT_DONE: Final = 501
 
 
 class Fault(Exception):  # noqa: N818 - AWS's word for an error answer
-    """The sandbox answers with the AWS error *code*; *status* is HTTP's."""
+    """The AWS error *code*, with the HTTP *status*."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -108,7 +108,7 @@ class Fault(Exception):  # noqa: N818 - AWS's word for an error answer
 
 
 class Unauthenticated(Exception):  # noqa: N818 - not an error of the sandbox but of the caller
-    """The caller is not who the request says; each service says so in its own words."""
+    """The caller is not who the request claims; each service words this differently."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
@@ -117,7 +117,7 @@ class Unauthenticated(Exception):  # noqa: N818 - not an error of the sandbox bu
 
 
 def unauthenticated(error: Unauthenticated, service: str) -> Fault:
-    """Return what *service* answers to a caller who is not authenticated."""
+    """Return the response of *service* to an unauthenticated caller."""
     code, message, status = (_EC2 if service == "ec2" else _QUERY)[error.reason]
     return Fault(code, error.detail or message, status)
 
@@ -177,7 +177,7 @@ _MUST_SIGN: Final = ("x-amz-date", "x-amz-security-token", "x-amz-target", "x-am
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who a request says it is from, for which service and region, and the proof of it."""
+    """The claimed sender of a request, its service and region, and the proof."""
 
     access_key_id: str
     day: str
@@ -196,7 +196,7 @@ class Claim:
 
 
 def read_claim(message: Message) -> Claim:
-    """Read who *message* says it is from; raise Unauthenticated if it does not say."""
+    """Return the claimed sender of *message*; raises Unauthenticated if there is none."""
     query = _pairs(message.query)
     named = dict(query)
     if len(named) != len(query) and "X-Amz-Signature" in named:
@@ -211,7 +211,7 @@ def read_claim(message: Message) -> Claim:
 
 
 def verify(message: Message, claim: Claim, secret: Secret, now: datetime) -> None:
-    """Raise Unauthenticated unless *claim* is proved by *secret* and is of this time."""
+    """Raise Unauthenticated unless *secret* proves *claim* and it is current."""
     _check_signed_headers(message, claim)
     path, _, query = message.target.partition("?")
     kept = [each for each in query.split("&") if not each.startswith("X-Amz-Signature=")]
@@ -272,7 +272,7 @@ def _claim(
 
 
 def _check_signed_headers(message: Message, claim: Claim) -> None:
-    """Refuse headers that steer the request and are not signed, where signing is by header."""
+    """Refuse unsigned headers that affect the request, if the signature is in a header."""
     needed = ["host"]
     if claim.lifetime is None:
         needed += [name for name in _MUST_SIGN if name in message.headers]
@@ -297,7 +297,7 @@ def _check_time(claim: Claim, now: datetime) -> None:
 
 
 def _payload(message: Message, claim: Claim) -> str:
-    """Return the hash of the body, or what S3 lets stand for it; what is claimed has to be so."""
+    """Return the hash of the body, or S3's substitute for it, after checking it."""
     payload = wire.payload_hash(message.body)
     default = payload
     if claim.service == "s3" and claim.lifetime is not None:
