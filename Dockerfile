@@ -1,5 +1,5 @@
 # The manager's service and the whole command line:
-#   docker compose up -d         or    docker build -t cml-iam:0.1.0 .
+#   docker compose up -d         or    docker build -t cml-iam:1.0.0rc1 .
 FROM python:3.13-slim
 
 # Two arenas: threads that come and go take 12 MB less.

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test test-long test-tools check docs dist format clean lock container bench bench-workers fuzz fuzz-proof kills load
+.PHONY: demo test test-long test-tools check docs man dist format clean lock container bench bench-workers fuzz fuzz-proof kills load
 
 demo: $(READY)  ## the main job, end to end, in the embedded AWS
 	@$(BIN)/cml-iam demo
@@ -23,6 +23,9 @@ check: $(READY) docs  ## format, lint, types, layers, and the docs site
 
 docs: $(READY)  ## the docs site in build/site; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+man: $(READY)  ## a man page for cml-iam and one for each command group, in build/man
+	@$(BIN)/python docs/site/man.py build/man
 
 dist: $(READY)  ## the source distribution and the wheel, in dist
 	@rm -rf dist

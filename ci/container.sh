@@ -46,4 +46,4 @@ while read -r path; do
   [ -e "$path" ] && mounts+=(--volume "$path:$path:ro")
 done < <(grep -oE '(file://| |=)/[^ ]+' build/pip.conf |
   sed -E 's,^(file://| |=),,; s,/simple/?$,,' | sort -u) # an index names files beside it
-podman build --quiet --format docker --pull=never --network host "${mounts[@]}" --tag cml-iam:0.1.0 .
+podman build --quiet --format docker --pull=never --network host "${mounts[@]}" --tag cml-iam:1.0.0rc1 .

@@ -1,4 +1,4 @@
-"""`make docs` builds the site, and fails where a page is wrong."""
+"""`make docs` builds the site, and fails where a page is wrong; `make man` writes the man pages."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from tests.conftest import REPOSITORY
+from cml_iam.cli._lazy import leaves
+from cml_iam.cli._main import cli
+from tests.conftest import REPOSITORY, needs
 
 pytestmark = pytest.mark.long
 
@@ -66,3 +69,32 @@ def test_a_page_that_the_navigation_lacks_fails_the_build(copy: Path) -> None:
 
     assert built.returncode != 0
     assert "lost.md" in built.stderr
+
+
+@pytest.fixture(scope="module")
+def man_pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The man pages by name, written as `make man` does."""
+    folder = tmp_path_factory.mktemp("man")
+    script = REPOSITORY / "docs" / "site" / "man.py"
+    subprocess.run([sys.executable, script, folder], check=True, cwd=REPOSITORY)
+    return {path.stem: path for path in folder.iterdir()}
+
+
+def test_each_group_has_a_man_page_with_its_commands_and_options(
+    man_pages: dict[str, Path],
+) -> None:
+    assert man_pages.keys() == {"cml-iam", *(f"cml-iam-{name}" for name in cli.lazy)}
+    for leaf in leaves(cli):
+        text = man_pages[f"cml-iam-{leaf.words.split()[0]}"].read_text().replace("\\-", "-")
+        assert f".SS {leaf.words}\n" in text
+        for parameter in leaf.command.params:
+            assert parameter.opts[-1].lstrip("-") in text or isinstance(parameter, click.Argument)
+
+
+@needs("groff")
+def test_groff_reads_the_man_pages_without_a_warning(man_pages: dict[str, Path]) -> None:
+    for path in man_pages.values():
+        command = ["groff", "-man", "-Kutf8", "-Tutf8", "-ww", path]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert printed.stderr == "", path.name
+        assert path.stem.upper() in printed.stdout

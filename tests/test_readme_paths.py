@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shlex
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ TYPED = {
     "worker stop": "y\n",
     "worker idle": "y\n",
     "worker terminate": "cml-worker-01\n",
+    "bootstrap destroy": "cml-cloud-manager-service\n",
 }
 """What a user answers."""
 
@@ -176,3 +178,31 @@ def test_the_page_for_ci_ends_where_it_promises(
 
     for line in walk([words for words in lines if "--live" not in words]):
         assert line.code == CODES.get(line.command, 0), f"{line.command}: {line.out}{line.err}"
+
+
+def test_the_page_on_upgrade_and_removal_ends_where_it_promises(
+    walk: Callable[[list[list[str]]], list[Line]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (REPOSITORY / "docs" / "upgrade.md").read_text("utf-8")
+    upgrade, removal = page.split("\n## Uninstall\n")
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / ".local" / "state"))
+    new_account = (REPOSITORY / "docs" / "start" / "new-account.md").read_text("utf-8")
+    walk(_lines(new_account))
+
+    upgraded = walk(_lines(upgrade))
+    removed = walk(_lines(removal))
+    (afterwards,) = walk([["bootstrap", "plan", "--boundary"]])
+    kept = sorted(path.name for path in Path().iterdir())
+    for line in re.findall(r"^\$ (rm .*)$", removal, re.MULTILINE):
+        subprocess.run(["bash", "-c", line], check=True)
+
+    for line in (*upgraded, *removed):
+        expected = 8 if line.command == "doctor" else 0  # no worker exists
+        assert line.code == expected, f"{line.command}: {line.out}{line.err}"
+    assert afterwards.code == 6
+    assert "create" in afterwards.out
+    assert (home / ".local" / "state").is_dir()
+    assert kept == [".env", "cml-iam.toml"]
+    assert not [path for path in home.rglob("*") if path.is_file()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cml_iam import __version__
 from cml_iam.shipped import shipped
 from tests.conftest import REPOSITORY
 
@@ -105,3 +107,12 @@ def test_an_installed_wheel_renders_the_base_policy(wheel: Path, tmp_path: Path)
 
 def test_an_editable_install_finds_the_checkout() -> None:
     assert (shipped("policies") / "permissions.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    "name", ["Dockerfile", "compose.yaml", "ci/container.sh", "deploy/kubernetes/deployment.yaml"]
+)
+def test_the_image_is_tagged_with_the_version(name: str) -> None:
+    tags = re.findall(r"\bcml-iam:(\d[\w.]*)", (REPOSITORY / name).read_text("utf-8"))
+
+    assert set(tags) == {__version__}

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from inspect import cleandoc
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import click
+from man import COMMON, blocks, groups, options, usage  # mkdocs looks beside its hooks
 from mkdocs.structure.files import File
 
 from cml_iam.catalogue import load_catalogue, permission_tables
@@ -24,6 +23,7 @@ from cml_iam.cli._main import cli
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    import click
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
@@ -32,11 +32,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 README = {
     "../README.md": "index.md",
     "../README.md#the-site-file": "reference/site-file.md",
+    "../CHANGELOG.md": "reference/changes.md",
 }
-"""Where the site says what the README says."""
-
-COMMON = frozenset(parameter.name or "" for parameter in cli.params)
-"""The options that most commands share: listed once, on the page of all commands."""
+"""Where the site says what the file beside `docs` says."""
 
 SCHEMAS = {
     "site.schema.json": "the site file; editors complete and check it with this schema",
@@ -124,19 +122,11 @@ def _linked() -> Iterator[str]:
                 yield target
 
 
-def _groups() -> dict[str, dict[str, click.Command]]:
-    """Return the commands by the first word behind `cml-iam`."""
-    groups: dict[str, dict[str, click.Command]] = {}
-    for words, _, command in leaves(cli):
-        groups.setdefault(words.split()[0], {})[f"cml-iam {words}"] = command
-    return groups
-
-
 def _command_index() -> Iterator[str]:
     yield "# Commands\n\n"
     yield "`cml-iam COMMAND --help` prints the same in a terminal.\n\n"
     yield "| command | what it does |\n|---|---|\n"
-    for name, commands in _groups().items():
+    for name, commands in groups().items():
         for words, command in commands.items():
             anchor = words.removeprefix("cml-iam ").replace(" ", "-")
             summary = command.get_short_help_str(limit=200)
@@ -146,43 +136,30 @@ def _command_index() -> Iterator[str]:
 
 
 def _command_pages() -> Iterator[tuple[str, str]]:
-    for name, commands in _groups().items():
+    for name, commands in groups().items():
         sections = (_command(words, command) for words, command in commands.items())
         yield name, f"# cml-iam {name}\n\n" + "\n".join(sections)
 
 
 def _command(words: str, command: click.Command) -> str:
     """Return the section of one command: usage, text, arguments and options."""
-    context = click.Context(command, info_name=words)
-    usage = " ".join((words, *command.collect_usage_pieces(context)))
     anchor = words.removeprefix("cml-iam ").replace(" ", "-")
+    paragraphs = "\n\n".join(
+        f"```text\n{text}\n```" if kept else text for text, kept in blocks(command)
+    )
     return (
-        f"## {words.removeprefix('cml-iam ')} {{#{anchor}}}\n\n```text\n{usage}\n```\n\n"
-        f"{_text(command.help or '')}\n\n{_option_table(command, besides=COMMON)}"
+        f"## {words.removeprefix('cml-iam ')} {{#{anchor}}}\n\n"
+        f"```text\n{usage(words, command)}\n```\n\n"
+        f"{paragraphs}\n\n{_option_table(command, besides=COMMON)}"
     )
 
 
 def _option_table(command: click.Command, *, besides: Collection[str] = ()) -> str:
     """Return the options of *command* as a table; those named in *besides* are left out."""
-    context = click.Context(command)
-    records = [
-        record
-        for parameter in command.get_params(context)
-        if parameter.name not in besides
-        and (record := parameter.get_help_record(context)) is not None
-        and record[1]
-    ]
-    rows = "".join(f"| {_code(name)} | {_cell(text)} |\n" for name, text in records)
-    return f"| option | meaning |\n|---|---|\n{rows}\n" if rows else ""
-
-
-def _text(help_text: str) -> str:
-    """Return click's help as Markdown: paragraphs behind a backspace mark keep their lines."""
-    blocks = re.split(r"\n\s*\n", cleandoc(help_text))
-    return "\n\n".join(
-        f"```text\n{block.split(chr(10), 1)[1]}\n```" if block.startswith("\b") else block
-        for block in blocks
+    rows = "".join(
+        f"| {_code(name)} | {_cell(text)} |\n" for name, text in options(command, besides=besides)
     )
+    return f"| option | meaning |\n|---|---|\n{rows}\n" if rows else ""
 
 
 def _cell(text: str) -> str:
