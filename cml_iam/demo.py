@@ -22,8 +22,9 @@ from cml_iam.lint import Severity, lint_texts
 from cml_iam.provision import apply_plan, plan_bootstrap
 from cml_iam.render import RenderedPolicy, render_policy
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
-from cml_iam.site import Site, Tag, parse_site, site_text
-from cml_iam.workers import GuardTag, Launch, Utilization, Worker, WorkerManager
+from cml_iam.site import Site, parse_site, site_text
+from cml_iam.tag import Tag
+from cml_iam.workers import Launch, Utilization, Worker, WorkerManager
 
 REGIONS: Final = ("us-east-1", "us-west-2")
 WEST_IMAGE: Final = "ami-0a1b2c3d4e5f60002"
@@ -162,9 +163,7 @@ class _Play:
         manager = self._connect(key)
         identity = manager.identity()
         self.told(f"the key signs in as {identity.arn}", ok=identity.arn == site.principal_arn)
-        tag = site.restrict.guard_tag
-        assert tag is not None  # noqa: S101 - the site above has one
-        return WorkerManager(manager, guard=GuardTag(tag.key, tag.value))
+        return WorkerManager(manager, guard=site.restrict.guard_tag)
 
     def _verify(self, site: Site, policy: RenderedPolicy) -> None:
         expectations = derive_expectations(site)

@@ -12,12 +12,14 @@ pytestmark = pytest.mark.long
 
 RIGHT = """\
 import asyncio
+from pathlib import Path
 import boto3
 import cml_iam
 from cml_iam.cloud_manager import AwsEc2Client, Exceptions
 
 session = boto3.Session(profile_name="lab", region_name="us-east-1")
-manager = cml_iam.WorkerManager(session=session)
+guard = cml_iam.load_site(Path("cml-iam.toml")).restrict.guard_tag
+manager = cml_iam.WorkerManager(session=session, guard=guard)
 names: list[str] = [worker.name for worker in manager.get_all_instances()]
 ready: bool = bool(manager.health()) and cml_iam.connect(session=session).region == "us-east-1"
 

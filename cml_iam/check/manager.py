@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from cml_iam.check._answer import Diagnosis
     from cml_iam.check._check import Check
     from cml_iam.check.doctor import Scene
+    from cml_iam.tag import Tag
     from cml_iam.workers import Check as Tried
-    from cml_iam.workers import GuardTag, Health, Image, Metric, Worker
+    from cml_iam.workers import Health, Image, Metric, Worker
 
 
 def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:
@@ -136,7 +137,7 @@ def supposed(
 
 
 def launch_requests(
-    arn: str, launch: Launch, image: Image | None, region: str, guard: GuardTag
+    arn: str, launch: Launch, image: Image | None, region: str, guard: Tag
 ) -> tuple[Request, ...]:
     """Return the authorizations of *launch*; an unknown image counts as the caller's own."""
     caller = authorization.Caller(arn)

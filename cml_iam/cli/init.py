@@ -13,8 +13,9 @@ from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import site_path
 from cml_iam.errors import CmlIamError, InputError, RefusedError, SiteError
 from cml_iam.facts import PARTITIONS
-from cml_iam.restrict import APPLICATION_TAG, launch_note
+from cml_iam.restrict import launch_note
 from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, site_text
+from cml_iam.tag import APPLICATION_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
     from cml_iam.engine import Request
     from cml_iam.site import Site
-    from cml_iam.workers import GuardTag, Image, Launch, Outcome, Worker
+    from cml_iam.tag import Tag
+    from cml_iam.workers import Image, Launch, Outcome, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ def _of_worker(site: Site, action: str, worker: Worker) -> list[str]:
 
 
 def refused_by(
-    site: Site, launch: Launch, image: Image | None, region: str, guard: GuardTag
+    site: Site, launch: Launch, image: Image | None, region: str, guard: Tag
 ) -> list[str]:
     """Return why the hardened policy of *site* refuses *launch*, with the Sid.
 

@@ -17,6 +17,7 @@ from cml_iam.cloud_manager._client import (
 )
 from cml_iam.cloud_manager._ec2 import AwsEc2Client
 from cml_iam.cloud_manager._spi import AwsCloudWatchSpiClient, AwsEc2SpiClient
+from cml_iam.tag import Tag
 
 __all__ = [
     "AmiDetails",
@@ -30,4 +31,5 @@ __all__ = [
     "InstanceDetails",
     "InstanceState",
     "ResourcesUtilization",
+    "Tag",
 ]

@@ -11,7 +11,8 @@ from cml_iam import errors
 from cml_iam.aws import connect
 from cml_iam.errors import InputError
 from cml_iam.secret import Secret
-from cml_iam.workers import DEFAULT_GUARD, AsyncWorkerManager, GuardTag, WorkerManager
+from cml_iam.tag import APPLICATION_TAG, Tag
+from cml_iam.workers import AsyncWorkerManager, WorkerManager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -162,7 +163,7 @@ class Client:
         self,
         credentials: Given,
         *,
-        guard: GuardTag = DEFAULT_GUARD,
+        guard: Tag = APPLICATION_TAG,
         owners: Sequence[str] = ("self",),
         exceptions: Exceptions | None = None,
     ) -> None:

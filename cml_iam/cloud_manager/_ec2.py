@@ -22,14 +22,8 @@ from cml_iam.cloud_manager._client import (
     instance_details,
 )
 from cml_iam.errors import NotFoundError
-from cml_iam.workers import (
-    DEFAULT_GUARD,
-    USAGE,
-    GuardTag,
-    Launch,
-    Verdict,
-    log_health,
-)
+from cml_iam.tag import APPLICATION_TAG, Tag
+from cml_iam.workers import USAGE, Launch, Verdict, log_health
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +52,7 @@ class AwsEc2Client(Client):
         self,
         credentials: Given,
         *,
-        guard: GuardTag = DEFAULT_GUARD,
+        guard: Tag = APPLICATION_TAG,
         owners: Sequence[str] = ("self",),
         detailed_monitoring: bool = True,
         exceptions: Exceptions | None = None,

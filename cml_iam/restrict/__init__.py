@@ -7,7 +7,7 @@ proof, so that documents, expectations and promises can be derived from it.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from cml_iam.restrict._options import Contradiction, Grants, Restricted, Restrictions, Tag
+from cml_iam.restrict._options import Contradiction, Grants, Restricted, Restrictions
 from cml_iam.restrict._row import (
     RUN,
     Case,
@@ -24,7 +24,7 @@ from cml_iam.restrict._row import (
 )
 from cml_iam.restrict.encrypted_volumes import ENCRYPTED_VOLUMES
 from cml_iam.restrict.grants import GRANTED
-from cml_iam.restrict.guard_tag import APPLICATION_TAG, GUARD_TAG, launch_note
+from cml_iam.restrict.guard_tag import GUARD_TAG, launch_note
 from cml_iam.restrict.images import IMAGES
 from cml_iam.restrict.imdsv2 import IMDSV2
 from cml_iam.restrict.instance_types import INSTANCE_TYPES
@@ -35,9 +35,9 @@ from cml_iam.restrict.regions import REGIONS
 from cml_iam.restrict.security_groups import SECURITY_GROUPS
 from cml_iam.restrict.source_ips import SOURCE_IPS
 from cml_iam.restrict.subnets import SUBNETS
+from cml_iam.tag import Tag
 
 __all__ = [
-    "APPLICATION_TAG",
     "GRANTED",
     "GRANTS",
     "INSTANCE_TYPES",

@@ -8,17 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from cml_iam.facts import Partition
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """A tag: a key and its value, both case-sensitive."""
-
-    key: str
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.key}={self.value}"
+from cml_iam.tag import Tag
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 from cml_iam.catalogue import Permission, load_catalogue
 from cml_iam.facts import TAGGING, Assumption, service
 from cml_iam.policy import Conditions, PolicyDocument, Shape, merged
-from cml_iam.restrict._options import Contradiction, Option, Restricted, Tag
+from cml_iam.restrict._options import Contradiction, Option, Restricted
+from cml_iam.tag import Tag
 
 RUN: Final = "ec2:RunInstances"
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from cml_iam.facts import LATER, TAGGING, Assumption
 from cml_iam.policy import Shape, merged
-from cml_iam.restrict._options import Contradiction, Restricted, Tag, tag
+from cml_iam.restrict._options import Contradiction, Restricted, tag
 from cml_iam.restrict._row import (
     Case,
     KeyTest,
@@ -23,12 +23,7 @@ from cml_iam.restrict._row import (
     operations,
     own,
 )
-
-DEFAULT_TAG: Final = Tag("ManagedBy", "cml-cloud-manager")
-"""The tag that stands for "managed" where the site restricts by none."""
-
-APPLICATION_TAG: Final = Tag("ManagedBy", "lablet-cloud-manager")
-"""The tag that CML Cloud Manager's worker-controller sets, as it is shipped."""
+from cml_iam.tag import DEFAULT_TAG, Tag
 
 CREATE, DELETE = TAGGING
 TAG_CASE: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html#access_tags_control-resources"

@@ -81,12 +81,11 @@ from cml_iam.workers._model import (
 from cml_iam.workers._monitor import Monitor, Report, Watched
 from cml_iam.workers._orphans import Looks, Orphan, check_adoption, find_orphans, looks_of
 from cml_iam.workers._pending import PendingLaunch, PendingLaunches
-from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, check_name, guard_of
+from cml_iam.workers._tags import check_name, guard_of
 from cml_iam.workers._threads import in_threads
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
 
 __all__ = [
-    "DEFAULT_GUARD",
     "DEFAULT_TIMEOUT",
     "EVERY",
     "NAMESAKES",
@@ -104,7 +103,6 @@ __all__ = [
     "Evidence",
     "Frame",
     "Goal",
-    "GuardTag",
     "Health",
     "Image",
     "InstanceStatus",

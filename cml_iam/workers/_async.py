@@ -11,6 +11,7 @@ from cml_iam.workers._manager import WorkerManager
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws, Session
+    from cml_iam.tag import Tag
 
 THREADS: Final = 16
 """Calls under way at a time; further ones wait for a thread."""
@@ -50,11 +51,12 @@ class AsyncWorkerManager:
         manager: WorkerManager | Aws | None = None,
         *,
         session: Session | None = None,
+        guard: Tag | None = None,
         threads: int = THREADS,
     ) -> None:
-        """Wrap *manager*, or a manager for the given connection or boto3 session."""
+        """Use *manager*, or make one with the other arguments, as `WorkerManager` takes them."""
         if not isinstance(manager, WorkerManager):
-            manager = WorkerManager(manager, session=session)
+            manager = WorkerManager(manager, session=session, guard=guard)
         self.manager = manager
         self.executor = ThreadPoolExecutor(threads, thread_name_prefix="cml-iam")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cml_iam.aws.port import Aws
-    from cml_iam.workers._tags import GuardTag
+    from cml_iam.tag import Tag
 
 
 _MAX_TOKEN = 64
@@ -74,7 +74,7 @@ def can_nest(instance_type: str) -> bool:
     return found is not None and int(found[1]) >= 8 and ".metal" not in instance_type
 
 
-def run_instances(launch: Launch, guard: GuardTag) -> dict[str, Any]:
+def run_instances(launch: Launch, guard: Tag) -> dict[str, Any]:
     """Return the parameters of RunInstances for *launch*, with the exact guard tag key.
 
     The tags are part of the request, for the instance and its volumes: a policy can require them at
@@ -97,7 +97,7 @@ def run_instances(launch: Launch, guard: GuardTag) -> dict[str, Any]:
     return {**parameters, **_optional(launch)}
 
 
-def tags_at_launch(launch: Launch, guard: GuardTag) -> Mapping[str, Mapping[str, str]]:
+def tags_at_launch(launch: Launch, guard: Tag) -> Mapping[str, Mapping[str, str]]:
     """Return the tags in the launch request, by resource type."""
     if launch.sent_tags is not None:
         return launch.sent_tags
@@ -191,7 +191,7 @@ class Change:
         )
 
 
-def launch_change(launch: Launch, guard: GuardTag) -> Change:
+def launch_change(launch: Launch, guard: Tag) -> Change:
     """Launch one new worker."""
     return Change("run_instances", run_instances(launch, guard))
 
@@ -228,13 +228,13 @@ def terminate_change(ids: Sequence[str]) -> Change:
     return operate_change("terminate_instances", ids)
 
 
-def tag_change(ids: Sequence[str], tags: Mapping[str, str], guard: GuardTag) -> Change:
+def tag_change(ids: Sequence[str], tags: Mapping[str, str], guard: Tag) -> Change:
     """Add tags to workers, or change their values."""
     check_update(tags, guard)
     return Change("create_tags", {"Resources": _checked(ids), "Tags": as_aws(tags)})
 
 
-def adopt_change(ids: Sequence[str], guard: GuardTag) -> Change:
+def adopt_change(ids: Sequence[str], guard: Tag) -> Change:
     """Add the guard tag to instances, which makes them workers.
 
     The hardened policy refuses it to the manager by design: whoever may set the guard tag may take
@@ -245,7 +245,7 @@ def adopt_change(ids: Sequence[str], guard: GuardTag) -> Change:
     )
 
 
-def untag_change(ids: Sequence[str], keys: Sequence[str], guard: GuardTag) -> Change:
+def untag_change(ids: Sequence[str], keys: Sequence[str], guard: Tag) -> Change:
     """Remove the tags *keys* from workers, whatever their values."""
     check_removal(keys, guard)
     named = [{"Key": key} for key in dict.fromkeys(keys)]

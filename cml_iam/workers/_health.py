@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cml_iam.aws.port import Aws
-    from cml_iam.workers._tags import GuardTag
+    from cml_iam.tag import Tag
 
     ToTry = Launch | Callable[[], Launch | None] | None
 
@@ -100,7 +100,7 @@ class _Scene:
 
     aws: Aws
     region: str
-    guard: GuardTag
+    guard: Tag
     now: datetime
     worker: Worker | None
     looked: Check
@@ -110,7 +110,7 @@ class _Scene:
 def check_health(
     aws: Aws,
     region: str,
-    guard: GuardTag,
+    guard: Tag,
     now: datetime,
     probe: ToTry,
     grants: Iterable[str] = (),
@@ -192,7 +192,7 @@ def _after(first: Check, permissions: Sequence[Permission]) -> tuple[Check, ...]
     )
 
 
-def _find_worker(aws: Aws, region: str, guard: GuardTag) -> tuple[Worker | None, Check]:
+def _find_worker(aws: Aws, region: str, guard: Tag) -> tuple[Worker | None, Check]:
     """Return a worker for dry runs: only one shows a permission that depends on the tag."""
     action = "ec2:DescribeInstances"
     states = ["pending", "running", "stopping", "stopped"]

@@ -15,6 +15,7 @@ from cml_iam.errors import (
     RefusedError,
     UnreachableError,
 )
+from cml_iam.tag import DEFAULT_TAG, Tag
 from cml_iam.workers._changes import (
     Change,
     launch_change,
@@ -39,7 +40,7 @@ from cml_iam.workers._model import (
     status_from,
     worker_from,
 )
-from cml_iam.workers._tags import DEFAULT_GUARD, GuardTag, from_aws
+from cml_iam.workers._tags import from_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -70,20 +71,21 @@ class WorkerManager:
         aws: Aws | None = None,
         *,
         session: Session | None = None,
-        guard: GuardTag = DEFAULT_GUARD,
+        guard: Tag | None = None,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         """Work through *aws*, or with the credentials of the boto3 session *session*.
 
-        Without either, boto3's default credentials are used. Raises InputError for both, and what
-        `cml_iam.connect` raises.
+        *guard* is the site's guard tag (`site.restrict.guard_tag`), which marks the workers; None
+        is `ManagedBy=cml-cloud-manager`. Without a connection or a session, boto3's default
+        credentials are used. Raises InputError for both, and what `cml_iam.connect` raises.
         """
         if aws is not None and session is not None:
             raise InputError("give a connection or a session, not both")
         self._aws = aws or connect(session=session)
         self._now = now
         self._history = History()
-        self.guard = guard
+        self.guard = guard or DEFAULT_TAG
 
     def create_instance(
         self, launch: Launch, *, region: str | None = None, once: bool = False
@@ -373,7 +375,7 @@ class WorkerManager:
 
 
 def _filters(
-    guard: GuardTag | None, states: Sequence[str], tags: Mapping[str, str]
+    guard: Tag | None, states: Sequence[str], tags: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     asked = [(f"tag:{key}", [value]) for key, value in tags.items()]
     if guard:

@@ -15,9 +15,9 @@ from cml_iam.workers._model import is_image_id
 
 if TYPE_CHECKING:
     from cml_iam.site import Site
+    from cml_iam.tag import Tag
     from cml_iam.workers._manager import WorkerManager
     from cml_iam.workers._model import Image, Worker
-    from cml_iam.workers._tags import GuardTag
 
 _WORDS: Final = re.compile(
     r"(?<![a-z])(cml2?|virl2?|cisco[ _-]?modeling[ _-]?labs?)(?![a-z])", re.I
@@ -80,7 +80,7 @@ def find_orphans(
     return tuple(sorted((each for each in found if each.reasons), key=lambda each: not each.likely))
 
 
-def check_adoption(workers: Sequence[Worker], guard: GuardTag) -> tuple[Worker, ...]:
+def check_adoption(workers: Sequence[Worker], guard: Tag) -> tuple[Worker, ...]:
     """Return those of *workers* without the guard tag; raises RefusedError for invalid ones.
 
     IAM treats two tags whose keys differ only in case as one, and which of them counts is
@@ -119,7 +119,7 @@ def _images_of(
     return found
 
 
-def _judged(worker: Worker, image: Image | None, looks: Looks, guard: GuardTag) -> Orphan:
+def _judged(worker: Worker, image: Image | None, looks: Looks, guard: Tag) -> Orphan:
     reasons = []
     if _WORDS.search(worker.name):
         reasons.append(f"its name is `{visible(worker.name)}`")
@@ -137,7 +137,7 @@ def _judged(worker: Worker, image: Image | None, looks: Looks, guard: GuardTag) 
     return Orphan(worker, tuple(reasons), likely, _twin(worker, guard))
 
 
-def _told_by_tags(worker: Worker, guard: GuardTag) -> list[str]:
+def _told_by_tags(worker: Worker, guard: Tag) -> list[str]:
     reasons = []
     for key, value in worker.tags.items():
         if key == "Name":
@@ -150,5 +150,5 @@ def _told_by_tags(worker: Worker, guard: GuardTag) -> list[str]:
     return reasons
 
 
-def _twin(worker: Worker, guard: GuardTag) -> str | None:
+def _twin(worker: Worker, guard: Tag) -> str | None:
     return next((key for key in worker.tags if guard.is_key(key) and key != guard.key), None)

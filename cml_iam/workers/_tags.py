@@ -6,11 +6,11 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrict
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import InputError, RefusedError
+from cml_iam.tag import DEFAULT_TAG, Tag
 from cml_iam.visible import unseen, visible
 
 if TYPE_CHECKING:
@@ -23,40 +23,12 @@ _MAX_KEY, _MAX_VALUE = 128, 256
 INSTANCE_ID: Final = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
-@dataclass(frozen=True, slots=True)
-class GuardTag:
-    """The tag that marks a managed worker; key and value are case-sensitive."""
-
-    key: str
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.key}={self.value}"
-
-    def marks(self, tags: Mapping[str, str]) -> bool:
-        """Return whether *tags* are those of a managed worker."""
-        return tags.get(self.key) == self.value
-
-    def is_key(self, key: str) -> bool:
-        """Return whether *key* is the guard tag's key, in any case.
-
-        IAM ignores case in tag keys within condition key names, so `managedby` also satisfies a
-        condition on `ManagedBy`.
-        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
-        """
-        return key.casefold() == self.key.casefold()
-
-
-DEFAULT_GUARD: Final = GuardTag("ManagedBy", "cml-cloud-manager")
-
-
-def guard_of(site: Site | None) -> GuardTag:
+def guard_of(site: Site | None) -> Tag:
     """Return the guard tag of *site*, or the default if it has none."""
-    tag = site.restrict.guard_tag if site else None
-    return GuardTag(tag.key, tag.value) if tag else DEFAULT_GUARD
+    return (site.restrict.guard_tag if site else None) or DEFAULT_TAG
 
 
-def launch_tags(tags: Mapping[str, str], name: str, guard: GuardTag) -> dict[str, str]:
+def launch_tags(tags: Mapping[str, str], name: str, guard: Tag) -> dict[str, str]:
     """Return the tags of a new worker: *tags*, its *name*, and the guard tag."""
     for key, value in tags.items():
         if guard.is_key(key) and (key, value) != (guard.key, guard.value):
@@ -69,7 +41,7 @@ def launch_tags(tags: Mapping[str, str], name: str, guard: GuardTag) -> dict[str
     return all_tags
 
 
-def check_update(tags: Mapping[str, str], guard: GuardTag) -> None:
+def check_update(tags: Mapping[str, str], guard: Tag) -> None:
     """Raise unless *tags* may be set on an existing worker."""
     if not tags:
         raise InputError("no tag given", remedy="give at least one as KEY=VALUE")
@@ -79,7 +51,7 @@ def check_update(tags: Mapping[str, str], guard: GuardTag) -> None:
         check_name(tags["Name"])
 
 
-def check_removal(keys: Iterable[str], guard: GuardTag) -> None:
+def check_removal(keys: Iterable[str], guard: Tag) -> None:
     """Raise unless the tags *keys* may be removed from a worker.
 
     DeleteTags without a list of tags deletes all of them, including the guard tag.
@@ -141,7 +113,7 @@ def _check_key(key: str) -> None:
         raise RefusedError(f"tag `{key}` is AWS's own: keys that begin with `aws:` are reserved")
 
 
-def _leave_guard_alone(keys: Iterable[str], guard: GuardTag) -> None:
+def _leave_guard_alone(keys: Iterable[str], guard: Tag) -> None:
     for key in keys:
         if guard.is_key(key):
             raise RefusedError(

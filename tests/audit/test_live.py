@@ -27,8 +27,9 @@ from cml_iam.provision import Watch, apply_plan, plan_bootstrap
 from cml_iam.render import render_parts
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
 from cml_iam.secret import Secret
-from cml_iam.site import Restrictions, Site, Tag
-from cml_iam.workers import GuardTag, Launch, WorkerManager
+from cml_iam.site import Restrictions, Site
+from cml_iam.tag import Tag
+from cml_iam.workers import Launch, WorkerManager
 from tests.conftest import Ran
 
 TAG = Tag("ManagedBy", "cml-cloud-manager")
@@ -102,9 +103,7 @@ def cloud() -> Iterator[Cloud]:
         apply_plan(root, plan)
         made = root.call("iam", "create_access_key", UserName=USER)["AccessKey"]
         manager = as_holder(sandbox, made["AccessKeyId"], made["SecretAccessKey"])
-        WorkerManager(manager, guard=GuardTag(TAG.key, TAG.value)).create_instance(
-            Launch("one", OWN_IMAGE, "c5.large")
-        )
+        WorkerManager(manager, guard=TAG).create_instance(Launch("one", OWN_IMAGE, "c5.large"))
         yield Cloud(sandbox, root, manager)
 
 

@@ -24,7 +24,6 @@ from cml_iam.render import render_policy
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
 from cml_iam.secret import Secret
 from cml_iam.site import parse_site
-from cml_iam.workers import GuardTag
 from tests.sandbox.conftest import Identity
 
 SITE = """
@@ -38,7 +37,6 @@ guard_tag = { ManagedBy = "lablet-cloud-manager" }
 instance_types = ["m5zn.metal"]
 image_owners = ["111122223333"]
 """
-GUARD = GuardTag("ManagedBy", "lablet-cloud-manager")
 GONE = "i-0123456789abcdef0"
 
 
@@ -95,7 +93,7 @@ class App:
 
     def ec2(self, **options: Any) -> AwsEc2Client:
         given = AccountCredentials(self.identity.key, self.identity.secret)
-        return AwsEc2Client(given, guard=GUARD, **options)
+        return AwsEc2Client(given, **options)
 
     @property
     def credentials(self) -> Credentials:
@@ -270,7 +268,7 @@ def test_health_is_true_and_logs_the_lines_of_the_guide(
 def test_health_is_false_with_a_key_that_aws_does_not_know(app: App) -> None:
     wrong = AccountCredentials("AKIAIOSFODNN7EXAMPLE", "w" * 40)
 
-    assert asyncio.run(AwsEc2Client(wrong, guard=GUARD).health()) is False
+    assert asyncio.run(AwsEc2Client(wrong).health()) is False
 
 
 def test_errors_are_the_applications_where_it_names_its_classes(app: App) -> None:
@@ -290,7 +288,7 @@ def test_errors_are_the_applications_where_it_names_its_classes(app: App) -> Non
 
 def test_no_repr_shows_the_secret(app: App) -> None:
     credentials = app.credentials
-    client = AwsEc2SpiClient(credentials, guard=GUARD)
+    client = AwsEc2SpiClient(credentials)
 
     for value in (credentials, client, client.manager, vars(client)):
         assert app.identity.secret not in repr(value)
@@ -298,7 +296,7 @@ def test_no_repr_shows_the_secret(app: App) -> None:
 
 def test_the_client_of_today_runs_a_worker_and_finds_it_by_image(app: App) -> None:
     async def work() -> tuple[Any, Any, Any, Any]:
-        async with AwsEc2SpiClient(app.credentials, guard=GUARD) as client:
+        async with AwsEc2SpiClient(app.credentials) as client:
             worker = await client.run_instance(
                 OWN_IMAGE,
                 "m5zn.metal",
@@ -350,7 +348,7 @@ def test_a_boto3_session_is_taken_as_it_is(app: App) -> None:
     before = session.client("ec2")
 
     async def listed() -> list[Any]:
-        async with AwsEc2SpiClient(session, guard=GUARD) as client:
+        async with AwsEc2SpiClient(session) as client:
             return await client.list_instances_by_ami([OWN_IMAGE], include_terminated=True)
 
     app.launched()

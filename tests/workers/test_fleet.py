@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cml_iam import errors
+from cml_iam.tag import DEFAULT_TAG
 from cml_iam.workers import (
     Worker,
     WorkerManager,
@@ -17,7 +18,6 @@ from cml_iam.workers import (
     tag_change,
     terminate_change,
 )
-from cml_iam.workers._tags import DEFAULT_GUARD
 from tests.workers.fake import GUARD_TAG, NOW, FakeAws, instance
 
 HERE = ["us-east-1"]
@@ -87,7 +87,7 @@ def test_a_dry_run_says_for_whom_it_is_refused() -> None:
 def test_tags_are_set_on_many_at_once() -> None:
     aws, manager, workers = fleet(60)
 
-    act(manager, workers, lambda ids: tag_change(ids, {"team": "core"}, DEFAULT_GUARD))
+    act(manager, workers, lambda ids: tag_change(ids, {"team": "core"}, DEFAULT_TAG))
 
     assert [len(given["Resources"]) for _, given in aws.calls] == [60]
 

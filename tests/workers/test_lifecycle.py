@@ -6,7 +6,8 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import Aws
-from cml_iam.workers import Disk, GuardTag, Launch, WorkerManager
+from cml_iam.tag import Tag
+from cml_iam.workers import Disk, Launch, WorkerManager
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_all_workers_are_listed_and_only_workers(
 
 
 def test_another_guard_tag(moto: Aws, launch: Launch) -> None:
-    ours = WorkerManager(moto, guard=GuardTag("Owner", "us"))
+    ours = WorkerManager(moto, guard=Tag("Owner", "us"))
     ours.create_instance(launch)
 
     assert len(ours.get_all_instances()) == 1

@@ -7,15 +7,8 @@ from typing import Any
 import pytest
 
 from cml_iam.errors import RefusedError
-from cml_iam.workers import (
-    DEFAULT_GUARD,
-    Looks,
-    Orphan,
-    WorkerManager,
-    adopt_change,
-    check_adoption,
-    find_orphans,
-)
+from cml_iam.tag import DEFAULT_TAG
+from cml_iam.workers import Looks, Orphan, WorkerManager, adopt_change, check_adoption, find_orphans
 from tests.workers.fake import GUARD_TAG, FakeAws, instance
 
 LOOKS = Looks(("m5zn.metal", "c5.*"), frozenset({"ami-00000000000000099"}))
@@ -103,7 +96,7 @@ def test_what_must_not_be_adopted_is_refused(changed: dict[str, Any], words: str
     manager = WorkerManager(FakeAws(instances=[instance(**changed)]))
 
     with pytest.raises(RefusedError) as raised:
-        check_adoption(manager.get_all_instances(managed_only=False), DEFAULT_GUARD)
+        check_adoption(manager.get_all_instances(managed_only=False), DEFAULT_TAG)
 
     assert words in raised.value.message
 
@@ -111,7 +104,7 @@ def test_what_must_not_be_adopted_is_refused(changed: dict[str, Any], words: str
 def test_one_that_is_a_worker_already_is_left_out() -> None:
     manager = WorkerManager(FakeAws(instances=[instance(1), instance(2, Tags=tags(Name="cml"))]))
 
-    wanted = check_adoption(manager.get_all_instances(managed_only=False), DEFAULT_GUARD)
+    wanted = check_adoption(manager.get_all_instances(managed_only=False), DEFAULT_TAG)
 
     assert [each.name for each in wanted] == ["cml"]
 
@@ -119,7 +112,7 @@ def test_one_that_is_a_worker_already_is_left_out() -> None:
 def test_adopting_sets_the_guard_tag_and_nothing_else() -> None:
     aws = FakeAws(instances=[instance(1, Tags=tags(Name="cml"))])
 
-    WorkerManager(aws).do(adopt_change(["i-00000000000000001"], DEFAULT_GUARD))
+    WorkerManager(aws).do(adopt_change(["i-00000000000000001"], DEFAULT_TAG))
 
     assert aws.calls[-1] == (
         "ec2:CreateTags",

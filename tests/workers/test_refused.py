@@ -8,7 +8,8 @@ import pytest
 from cml_iam import errors
 from cml_iam.cli.worker_scene import Scene, explain, explained, refused_by
 from cml_iam.site import Grants, Restrictions, Site, Tag
-from cml_iam.workers import DEFAULT_GUARD, Disk, Image, Launch, Outcome, WorkerManager
+from cml_iam.tag import DEFAULT_TAG
+from cml_iam.workers import Disk, Image, Launch, Outcome, WorkerManager
 from cml_iam.workers._model import worker_from
 from tests.workers.fake import FakeAws, instance
 
@@ -28,7 +29,7 @@ OWN = Image("ami-0a1b2c3d4e5f60001", "cml", "111122223333", "")
 
 def refused(kind: str = "m5zn.metal", region: str = "us-east-1", image: Image = OWN) -> str:
     launch = Launch("lab", image.id, kind, disk=Disk(64))
-    return "; ".join(refused_by(SITE, launch, image, region, DEFAULT_GUARD))
+    return "; ".join(refused_by(SITE, launch, image, region, DEFAULT_TAG))
 
 
 def test_what_the_site_allows_is_not_refused() -> None:

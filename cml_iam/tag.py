@@ -1,0 +1,38 @@
+"""A tag of AWS, and the two that mark workers where a site does not choose another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag: a key and its value, both case-sensitive."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+    def marks(self, tags: Mapping[str, str]) -> bool:
+        """Return whether *tags* include this tag."""
+        return tags.get(self.key) == self.value
+
+    def is_key(self, key: str) -> bool:
+        """Return whether *key* is this tag's key in any case.
+
+        IAM compares tag keys in the names of condition keys without regard to case, so `managedby`
+        opens what `ManagedBy` guards.
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+        """
+        return key.casefold() == self.key.casefold()
+
+
+DEFAULT_TAG: Final = Tag("ManagedBy", "cml-cloud-manager")
+"""The tag of cml-iam's workers where the site has no guard tag."""
+
+APPLICATION_TAG: Final = Tag("ManagedBy", "lablet-cloud-manager")
+"""The tag that CML Cloud Manager's worker-controller sets, as it is shipped."""
