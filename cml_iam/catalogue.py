@@ -100,6 +100,11 @@ class Catalogue:
         """All actions, in order."""
         return tuple(each.action for each in self.permissions)
 
+    @property
+    def changing(self) -> tuple[Permission, ...]:
+        """The permissions to launch, start, stop and terminate: what restrictions are about."""
+        return tuple(each for each in self.permissions if each.access == "Write")
+
     def permission(self, action: str) -> Permission:
         """Return the permission for *action*; raises KeyError if it is not listed."""
         return self._by_action[action]

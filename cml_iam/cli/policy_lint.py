@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -382,21 +382,38 @@ def show(findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[
     say(summary(findings, len(kinds), len(left)))
 
 
-def fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
-    """Return the worst finding of each place, with the less severe ones of that place.
+_TOO_WIDE: Final = frozenset({"CML505", "CML601", "CML602", "CML603", "CML604", "CML605"})
+"""Rules that say in different words that a statement allows too much."""
 
-    Findings of equal severity at one place are all shown: their causes may differ.
+_IN_VAIN: Final = frozenset({"CML203", "CML207", "CML208", "CML302", "CML306", "CML308"})
+"""Rules that say in different words that a condition does not do what it says."""
+
+
+def fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
+    """Return the findings to show, each with those that say the same or matter less.
+
+    That is the worst of each place, with the less severe ones of that place, and the worst of
+    those that say of one statement that it allows too much. Others of equal severity are shown:
+    their causes may differ.
     """
-    by_place: dict[object, list[Finding]] = {}
+    groups: dict[object, list[Finding]] = {}
     for finding in findings:
-        by_place.setdefault(finding.place or id(finding), []).append(finding)
+        file = finding.place.file if finding.place else ""
+        wide = finding.rule in _TOO_WIDE and finding.statement
+        where = (file, finding.statement) if wide else finding.place or id(finding)
+        groups.setdefault(where, []).append(finding)
     shown: list[tuple[Finding, list[Finding]]] = []
-    for at_place in by_place.values():
-        worst = max(each.severity for each in at_place)
-        first, *others = (each for each in at_place if each.severity == worst)
-        less = [each for each in at_place if each.severity < worst]
-        shown += [(first, less), *((each, []) for each in others)]
+    for together in groups.values():
+        first = max(together, key=lambda each: each.severity)
+        others = [each for each in together if each is not first]
+        folded = [e for e in others if e.severity < first.severity or _same_cause(e, first)]
+        shown += [(first, folded), *((each, []) for each in others if each not in folded)]
     return shown
+
+
+def _same_cause(one: Finding, other: Finding) -> bool:
+    rules = {one.rule, other.rule}
+    return len(rules) == 2 and (rules <= _TOO_WIDE or rules <= _IN_VAIN)
 
 
 def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
@@ -432,8 +449,10 @@ def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
     say(f"    see: {finding.page}")
     if folded:
         names = ", ".join(f"{each.rule} {each.name} ({each.severity.word})" for each in folded)
+        same = all(_same_cause(each, finding) for each in folded)
+        what = "the same" if same else "something of this place"
         rules = "1 more rule says" if len(folded) == 1 else f"{len(folded)} more rules say"
-        say(f"    and {rules} something of this place: {names}; -v shows each")
+        say(f"    and {rules} {what}: {names}; -v shows each")
     say("")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cml_iam.catalogue import load_catalogue
 from cml_iam.facts import arn_pattern, covers
 from cml_iam.lint._finding import Found, listed
 
@@ -36,10 +37,14 @@ def unrestricted_write(subject: Subject) -> Iterator[Found]:
                 f"{listed(names)} {'are' if len(names) > 1 else 'is'} allowed on every resource, "
                 "without a condition",
                 item.place(),
-                "name the resources, or restrict it by tag, region or type "
-                "(`cml-iam policy render`)",
+                f"name the resources, or restrict it by tag, region or type{_rendered(names)}",
                 item.label,
             )
+
+
+def _rendered(names: list[str]) -> str:
+    """Return how to restrict *names*, if they are the manager's own actions."""
+    return " (`cml-iam policy render`)" if {*names} <= {*load_catalogue().actions} else ""
 
 
 def everything(subject: Subject) -> Iterator[Found]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from cml_iam.catalogue import load_catalogue
 from cml_iam.facts import EXAMPLE_REGIONS, REQUEST_TAG, TAG_KEYS, is_region, never_with
 from cml_iam.lint._ask import allowed, can_be, owing, sent
 from cml_iam.lint._corrections import further_statement, spelled_tag
 from cml_iam.lint._finding import Found, Step, listed
-from cml_iam.lint._subject import demands_text, ec2_action
-from cml_iam.lint._tags import LIFECYCLE, besides, forbids_text, other_case
+from cml_iam.lint._subject import demands_text, ec2_action, lifecycle
+from cml_iam.lint._tags import besides, forbids_text, other_case
 from cml_iam.prove import Shape, where
 
 if TYPE_CHECKING:
@@ -157,11 +158,13 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
     The manager's `health()` lists regions in the region its client was made for. A policy counts as
     a manager's if it allows starting, stopping and terminating instances.
     """
-    operated = {name for item in subject.allows for name in LIFECYCLE if _operates(item, name)}
-    if subject.kind != "identity" or operated != set(LIFECYCLE):
+    restricted = [item for item in subject.allows if _region_place(item)]
+    if subject.kind != "identity" or not restricted:
         return
-    managing = (e for e in subject.allows if any(_operates(e, name) for name in _OPERATIONS))
-    restricted = [item for item in managing if _region_place(item)]
+    changing = {each.action for each in load_catalogue().changing}
+    if not all(any(each.full in e.actions for e in subject.allows) for each in lifecycle()):
+        return
+    restricted = [item for item in restricted if changing & item.actions.keys()]
     if not restricted:
         return
     named = {
@@ -187,13 +190,6 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
             item.label,
             (subject.step(request, f"ec2:DescribeRegions in {outside}"),),
         )
-
-
-def _operates(item: Item, name: str) -> bool:
-    return f"ec2:{name}" in item.actions
-
-
-_OPERATIONS: Final = ("RunInstances", *LIFECYCLE)
 
 
 def _region_place(item: Item) -> Place | None:

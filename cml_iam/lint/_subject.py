@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
+from cml_iam.catalogue import load_catalogue
 from cml_iam.engine import compile_policies
 from cml_iam.facts import arn_pattern, overlap
 from cml_iam.lint._finding import Step
@@ -293,6 +294,13 @@ def demands_text(asked: KeyCondition) -> bool:
     operator = asked.operator
     plain = operator.base in {"stringequals", "stringlike", "stringequalsignorecase"}
     return plain and operator.known and not operator.if_exists and not operator.qualifier
+
+
+@cache
+def lifecycle() -> tuple[Action, ...]:
+    """Return the actions with which the manager changes its instances; the worst comes first."""
+    changing = (each for each in load_catalogue().changing if each.on_worker)
+    return tuple(ec2_action(each.name) for each in changing)[::-1]
 
 
 def ec2_action(name: str) -> Action:

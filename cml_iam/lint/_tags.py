@@ -16,6 +16,7 @@ from cml_iam.facts import (
     REQUEST_TAG,
     RESOURCE_TAG,
     TAG_KEYS,
+    TAGGING,
     arn_pattern,
     covers,
     every_name,
@@ -24,7 +25,7 @@ from cml_iam.facts import (
 from cml_iam.lint._ask import allowed, overtaken, owing, request_of
 from cml_iam.lint._corrections import guarded_tag
 from cml_iam.lint._finding import Found
-from cml_iam.lint._subject import demands_text, ec2_action
+from cml_iam.lint._subject import demands_text, ec2_action, lifecycle
 from cml_iam.prove import Shape, TagTest, changing_key, giving, taking_away, where
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.space import KeyCondition
 
-TAGGING: Final = ("ec2:CreateTags", "ec2:DeleteTags")
-LIFECYCLE: Final = ("TerminateInstances", "StopInstances", "StartInstances")
 OPERATORS: Final = {
     "stringequals": ("StringEquals", "StringNotEquals"),
     "stringlike": ("StringLike", "StringNotLike"),
@@ -70,9 +69,12 @@ def gate_open_by_case(subject: Subject) -> Iterator[Found]:
 
 
 def tag_wiped(subject: Subject) -> Iterator[Found]:
-    """Yield tag conditions whose tag the caller can remove, losing access to the resource."""
+    """Yield tag conditions whose tag the caller can remove, losing access to its instances.
+
+    Only where the tag decides what the manager does: what others lose is theirs to judge.
+    """
     for gate in _judged(subject):
-        way = gate.way_out()
+        way = gate.way_out() if gate.operating else None
         if way:
             yield _wiped(gate, *way)
 
@@ -138,13 +140,17 @@ class Gate:
         return TagTest(self.key, self.values, *OPERATORS[base])
 
     @cached_property
+    def operating(self) -> tuple[Action, ...]:
+        """The actions behind the gate with which the manager changes its instances."""
+        return tuple(filter(self.item.says, lifecycle()))
+
+    @cached_property
     def actions(self) -> tuple[Action, ...]:
         """The EC2 actions behind the gate, except those that set tags themselves.
 
         If the statement is about instances, those on instances represent all.
         """
-        known = tuple(each for each in map(ec2_action, LIFECYCLE) if self.item.says(each))
-        return known or tuple(
+        return self.operating or tuple(
             each
             for each in self.item.actions.values()
             if each.service == "ec2" and each.full not in TAGGING and each.writes
@@ -238,7 +244,7 @@ class Gate:
 
     @property
     def _tagging(self) -> tuple[Item, ...]:
-        return self.subject.concerning(*map(ec2_action, ("CreateTags", "DeleteTags")))
+        return self.subject.concerning(*(ec2_action(each.partition(":")[2]) for each in TAGGING))
 
     def _decides(self, opened: Request, shut: Request) -> bool:
         """Return whether *opened* is allowed, and *shut*, the same without the tag, is not."""

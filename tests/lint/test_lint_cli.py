@@ -204,7 +204,7 @@ def test_the_site_file_says_what_the_policies_of_a_folder_are_for(
     assert json.loads(capsys.readouterr().out)["kinds"] == {"scp/guard.json": "boundary"}
 
 
-def test_less_severe_findings_of_one_place_are_folded_into_the_worst(
+def test_findings_of_one_place_or_one_cause_are_folded_into_the_worst(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pass_any = {"Effect": "Allow", "Action": "iam:*", "NotResource": "arn:aws:iam::*:role/admin"}
@@ -216,7 +216,38 @@ def test_less_severe_findings_of_one_place_are_folded_into_the_worst(
     assert lint("-v", str(path)) == 3
     whole = capsys.readouterr().out
 
-    assert "and 1 more rule says something of this place: CML605 any-linked-role (info)" in folded
+    same = (
+        "CML604 service-wide (info), CML603 pass-any-role (warning), CML605 any-linked-role (info)"
+    )
+    assert f"and 3 more rules say the same: {same}" in folded
+    assert folded.count("warning CML") == 1
     assert "info CML605" not in folded
     assert "info CML605 any-linked-role" in whole
     assert folded.splitlines()[-1] == whole.splitlines()[-1]
+
+
+def test_what_matters_less_at_a_place_is_folded_as_something_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arn = "arn:aws:ec2:REGION:111122223333:instance/*"
+    start = {"Effect": "Allow", "Action": "ec2:StartInstances", "Resource": arn}
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"Version": "2012-10-17", "Statement": [start]}), "utf-8")
+
+    assert lint(str(path)) == 3
+
+    said = "and 1 more rule says something of this place: CML208 unknown-region (warning)"
+    assert said in capsys.readouterr().out
+
+
+def test_two_causes_of_one_severity_are_both_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conditions = {"ForAllValues:StringLike": {"aws:SourceArn": "arn:aws:s3:::example-*"}}
+    get = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": conditions}
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"Version": "2012-10-17", "Statement": [get, get]}), "utf-8")
+
+    assert lint(str(path)) == 3
+
+    assert capsys.readouterr().out.count("warning CML506") == 2
