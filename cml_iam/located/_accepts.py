@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, Final
 
 Schema = Mapping[str, Any]
@@ -41,7 +42,9 @@ def _accepts(value: Any, schema: Schema, root: Schema) -> bool:
 
 def _is_type(value: Any, name: str) -> bool:
     if name == "integer":
-        return _is_number(value) and float(value).is_integer()
+        return is_number(value) and float(value).is_integer()
+    if name == "number":
+        return is_number(value)
     found = _TYPES.get(name)
     if found is None:
         raise _UnknownError
@@ -53,7 +56,6 @@ _TYPES: Final[dict[str, Any]] = {
     "array": list,
     "string": str,
     "boolean": bool,
-    "number": (int, float),
 }
 
 
@@ -62,8 +64,9 @@ def _type(value: Any, wanted: Any, _: Schema, __: Schema) -> bool:
     return any(_is_type(value, name) for name in names)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def is_number(value: Any) -> bool:
+    """Return whether *value* is a number as JSON has them: TOML also has `nan` and `inf`."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _enum(value: Any, known: list[Any], _: Schema, __: Schema) -> bool:
@@ -110,6 +113,10 @@ def _min_items(value: Any, least: int, _: Schema, __: Schema) -> bool:
     return not isinstance(value, list) or len(value) >= least
 
 
+def _max_items(value: Any, most: int, _: Schema, __: Schema) -> bool:
+    return not isinstance(value, list) or len(value) <= most
+
+
 def _unique_items(value: Any, wanted: bool, _: Schema, __: Schema) -> bool:
     if not wanted or not isinstance(value, list):
         return True
@@ -137,11 +144,11 @@ def _pattern(value: Any, expression: str, _: Schema, __: Schema) -> bool:
 
 
 def _minimum(value: Any, least: float, _: Schema, __: Schema) -> bool:
-    return not _is_number(value) or bool(value >= least)
+    return not is_number(value) or bool(value >= least)
 
 
 def _maximum(value: Any, most: float, _: Schema, __: Schema) -> bool:
-    return not _is_number(value) or bool(value <= most)
+    return not is_number(value) or bool(value <= most)
 
 
 def _ref(value: Any, target: str, _: Schema, root: Schema) -> bool:
@@ -190,6 +197,7 @@ _CHECKS: Final[dict[str, Callable[[Any, Any, Schema, Schema], bool]]] = {
     "additionalProperties": _additional,
     "items": _items,
     "minItems": _min_items,
+    "maxItems": _max_items,
     "uniqueItems": _unique_items,
     "minProperties": _min_properties,
     "maxProperties": _max_properties,

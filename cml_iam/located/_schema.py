@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cml_iam.errors import Place, Problem
-from cml_iam.located._accepts import accepts
+from cml_iam.located._accepts import accepts, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -39,8 +39,10 @@ def schema_problems(value: Any, schema: Mapping[str, Any], place: Locate) -> tup
     if accepts(value, schema):
         return ()
     from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
 
-    errors = Draft202012Validator(schema).iter_errors(value)
+    numbers = Draft202012Validator.TYPE_CHECKER.redefine("number", lambda _, held: is_number(held))
+    errors = extend(Draft202012Validator, type_checker=numbers)(schema).iter_errors(value)
     found = [problem for error in errors for problem in _explain(error, place)]
     return tuple(sorted(set(found), key=_order))
 

@@ -10,16 +10,18 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from cml_iam.errors import InputError
+from cml_iam.errors import DocumentError
 from cml_iam.files import regular_text
-from cml_iam.located import parse_toml
+from cml_iam.located import located_problems, parse_toml
 from cml_iam.sandbox._wire import Fault
+from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,21 +30,6 @@ if TYPE_CHECKING:
 
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._wire import Answer
-
-
-_SERVICES: Final = (
-    "cloudtrail",
-    "cloudwatch",
-    "ec2",
-    "events",
-    "iam",
-    "logs",
-    "s3",
-    "secretsmanager",
-    "sns",
-    "ssm",
-    "sts",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,78 +136,24 @@ def load_conditions(path: Path) -> Conditions:
 
 
 def parse_conditions(text: str, name: str = "faults") -> Conditions:
-    """Return the conditions in the TOML *text* called *name*; raises InputError."""
-    conditions: Conditions = _Reader(name).read(
-        parse_toml(text, name).value, Conditions, "the file"
-    )
-    return conditions
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Parses the content of the file *name*."""
-
-    name: str
-
-    def check(self, held: bool, said: str) -> None:
-        if not held:
-            raise InputError(f"{self.name}: {said}", remedy="see docs/sandbox.md")
-
-    def read(self, raw: Any, kind: Any, where: str) -> Any:
-        """Return the *kind* of conditions in the table *raw*."""
-        self.check(isinstance(raw, dict), f"{where} is a table")
-        known = {each.name: str(each.type) for each in fields(kind)}
-        for key in raw:
-            self.check(key in known, f"{where} has no `{key}`; it has {', '.join(known)}")
-        first = next(iter(known))
-        needed = first if kind in (Refusal, Buckets) else ""
-        self.check(not needed or needed in raw, f"{where} needs its `{needed}`")
-        value = kind(
-            **{key: self._value(each, known[key], key, where) for key, each in raw.items()}
-        )
-        if kind is Refusal:
-            self._check_refusal(value)
-        return value
-
-    def _value(self, raw: Any, kind: str, key: str, where: str) -> Any:
-        match kind:
-            case "bool":
-                self.check(isinstance(raw, bool), f"`{key}` is true or false")
-            case "float" | "int" | "int | None":
-                number = type(raw) is int or (kind == "float" and type(raw) is float)
-                self.check(number and raw >= 0, f"`{key}` is a number from 0")
-            case "str":
-                self.check(isinstance(raw, str), f"`{key}` is a text")
-            case "Seconds":
-                return self.read(raw, Seconds, f"[{key}]")
-            case "Bucket" | "Bucket | None":
-                return self._bucket(raw, where)
-            case "Mapping[str, Buckets]":
-                self.check(isinstance(raw, dict), f"[{key}] is a table")
-                return MappingProxyType({name: self.read(raw[name], Buckets, name) for name in raw})
-            case _:
-                self.check(isinstance(raw, list), f"[[{key}]] is a list of tables")
-                listed = Shortage if key == "no_capacity" else Refusal
-                return tuple(self.read(each, listed, f"[[{key}]]") for each in raw)
-        return raw
-
-    def _bucket(self, raw: Any, where: str) -> Bucket:
-        pair = isinstance(raw, list) and len(raw) == 2
-        numbers = pair and all(type(each) in (int, float) and each >= 0 for each in raw)
-        self.check(numbers, f"a bucket of `{where}` is its size and its refill: [5, 2]")
-        return Bucket(float(raw[0]), float(raw[1]))
-
-    def _check_refusal(self, refusal: Refusal) -> None:
-        """Raise for a refusal that matches no call, or that has no effect."""
-        service = refusal.operation.partition(":")[0]
-        self.check(
-            service in _SERVICES and ":" in refusal.operation,
-            f"`{refusal.operation}` is not an operation of {', '.join(_SERVICES)}; an example is "
-            "`ec2:RunInstances`",
-        )
-        does = bool(refusal.code) or refusal.lost or refusal.seconds > 0
-        self.check(does, f"[[refuse]] for `{refusal.operation}` needs `code`, `lost` or `seconds`")
-        self.check(400 <= refusal.status < 600, "`status` is that of an error in HTTP: 400 to 599")
+    """Return the conditions that the TOML *text* called *name* describes; raises InputError."""
+    located = parse_toml(text, name)
+    schema = json.loads(shipped_text("policies", "sandbox-faults.schema.json"))
+    problems = located_problems(located, schema)
+    if problems:
+        raise DocumentError(problems)
+    held = located.value
+    buckets = {
+        operation: Buckets(**{kind: Bucket(*pair) for kind, pair in kinds.items()})
+        for operation, kinds in held.get("buckets", {}).items()
+    }
+    parts = {
+        "seconds": Seconds(**held.get("seconds", {})),
+        "buckets": MappingProxyType(buckets),
+        "no_capacity": tuple(Shortage(**each) for each in held.get("no_capacity", ())),
+        "refuse": tuple(Refusal(**each) for each in held.get("refuse", ())),
+    }
+    return Conditions(**{**held, **parts})
 
 
 READS: Final = Buckets(Bucket(100, 20))

@@ -38,6 +38,7 @@ README = {
 
 SCHEMAS = {
     "site.schema.json": "the site file; editors complete and check it with this schema",
+    "sandbox-faults.schema.json": "the file of `sandbox start --faults`",
     "audit-report.schema.json": "`cml-iam audit --out report.json` and `audit -o json`",
     "output.schema.json": "every other `-o json`, with a definition for each command",
 }
