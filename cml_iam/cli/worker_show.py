@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
+from typing import Final
 
 import click
 
 from cml_iam.cli._exit import Exit, exit_code
-from cml_iam.cli._metric_words import short_names
+from cml_iam.cli._metric_words import room_beside, short_names
 from cml_iam.cli._names import complete_worker, keep_names
 from cml_iam.cli._output import (
     BAD,
+    GAP,
     INFO,
     OK,
     UNKNOWN,
@@ -39,7 +42,7 @@ from cml_iam.visible import visible
 from cml_iam.workers import Image, InstanceStatus, Listing, Worker, image_owners, statuses
 
 STATES = ("pending", "running", "shutting-down", "terminated", "stopping", "stopped")
-_STATE_MARK = {"running": OK, "stopped": INFO, "terminated": BAD}
+_STATE_MARK = {"running": OK, "stopped": INFO, "terminated": INFO}
 
 
 @click.command("list")
@@ -191,11 +194,30 @@ def _print_list(
         if not everything:
             note(f"  only instances with the tag {here.manager.guard} count; --all lists every one")
         return
-    width = console().width
-    shown = [(heading, cell) for least, heading, cell in _COLUMNS if width >= least]
-    rows = [[cell(each) for _, cell in shown] for each in found]
-    print_table([heading for heading, _ in shown], rows, whole=True)
-    note_left_out([heading for least, heading, _ in _COLUMNS if width < least])
+    columns = columns_within(found, console().width if sys.stdout.isatty() else None)
+    print_table(list(columns), zip(*columns.values(), strict=True), whole=True)
+    note_left_out([heading for heading in _COLUMNS if heading not in columns])
+
+
+def columns_within(workers: Sequence[Worker], width: int | None) -> dict[str, list[str]]:
+    """Return the columns of a list that fit into *width* without a break, each with its cells.
+
+    Names and states are always shown. Without a column for ids, a name that several workers share
+    has its id beside it.
+    """
+    cells = {heading: [cell(each) for each in workers] for heading, cell in _COLUMNS.items()}
+    if width is None:
+        return cells
+    named = short_names(workers)
+    shown = {"name": [named[each.id] for each in workers], "state": cells["state"]}
+    for heading in _BY_IMPORTANCE:
+        more = {**shown, heading: cells[heading]}
+        if heading == "id":
+            more["name"] = cells["name"]
+        # The room would be for one column more, and the gap before it.
+        if room_beside(list(more), list(zip(*more.values(), strict=True)), width) >= -GAP:
+            shown = more
+    return {heading: shown[heading] for heading in _COLUMNS if heading in shown}
 
 
 def workers_csv(workers: Sequence[Worker]) -> str:
@@ -249,19 +271,22 @@ def _text(value: object) -> str:
 
 Cell = Callable[[Worker], str]
 
-# What fits in so many columns: the narrow ones first, in the order they are printed.
-_COLUMNS: tuple[tuple[int, str, Cell], ...] = (
-    (0, "name", lambda worker: visible(worker.name) or "-"),
-    (0, "id", lambda worker: worker.id),
-    (0, "state", lambda worker: state(worker.state)),
-    (0, "type", lambda worker: worker.instance_type),
-    (110, "zone", lambda worker: worker.zone),
-    (0, "address", lambda worker: worker.address or "-"),
-    (130, "private", lambda worker: worker.private_ip or "-"),
-    (110, "up", uptime),
-    (150, "image", lambda worker: worker.image_id),
-    (180, "tags", _other_tags),
-)
+_COLUMNS: Final[Mapping[str, Cell]] = {
+    "name": lambda worker: visible(worker.name) or "-",
+    "id": lambda worker: worker.id,
+    "state": lambda worker: state(worker.state),
+    "type": lambda worker: worker.instance_type,
+    "zone": lambda worker: worker.zone,
+    "address": lambda worker: worker.address or "-",
+    "private": lambda worker: worker.private_ip or "-",
+    "up": uptime,
+    "image": lambda worker: worker.image_id,
+    "tags": _other_tags,
+}
+"""In the order in which they are printed."""
+
+_BY_IMPORTANCE: Final = ("id", "address", "type", "up", "zone", "private", "image", "tags")
+"""The columns beside name and state; a narrow terminal has room for the first ones."""
 
 
 def _status_row(worker: Worker, found: InstanceStatus | None) -> list[str]:

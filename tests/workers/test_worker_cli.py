@@ -15,6 +15,7 @@ import pytest
 from cml_iam.aws import Aws
 from cml_iam.cli._main import run
 from cml_iam.cli.worker_act import remedy_of
+from cml_iam.cli.worker_show import columns_within
 from cml_iam.errors import StateError
 from cml_iam.workers import Outcome, Worker
 
@@ -610,3 +611,43 @@ def test_a_list_of_all_workers_is_kept_for_the_tab_key_and_a_part_is_not(
 
     (kept,) = (tmp_path / "state" / "cml-iam" / "names").iterdir()
     assert [row[1] for row in json.loads(kept.read_text())] == ["lab"]
+
+
+LONG = "a-rather-long-worker-name-for-the-lab"
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "expected"),
+    [
+        ("lab", 80, ["name", "id", "state", "type", "address", "up"]),
+        ("cml-worker-01", 80, ["name", "id", "state", "type", "address"]),
+        (LONG, 80, ["name", "id", "state", "up"]),
+        (LONG * 2, 80, ["name", "state"]),
+        (LONG, 120, ["name", "id", "state", "type", "address", "private", "up"]),
+        (
+            LONG,
+            None,
+            ["name", "id", "state", "type", "zone", "address", "private", "up", "image", "tags"],
+        ),
+    ],
+)
+def test_a_list_has_the_columns_that_fit_unbroken(
+    name: str, width: int | None, expected: list[str]
+) -> None:
+    one = Worker(
+        "i-dc0672aeba59055b0",
+        "us-east-1",
+        "running",
+        "c5.2xlarge",
+        "ami-0a1b2c3d4e5f60001",
+        name,
+        "us-east-1a",
+        public_ip="54.214.141.90",
+    )
+
+    columns = columns_within([one, replace(one, state="stopped")], width)
+
+    assert list(columns) == expected
+    assert all(len(cells) == 2 for cells in columns.values())
+    if "id" not in columns:
+        assert columns["name"][0] == f"{name} (i-dc0672aeba59055b0)"
