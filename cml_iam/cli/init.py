@@ -171,9 +171,16 @@ class _Question:
     read: Callable[[str], Any]
 
 
+_KEYLESS: Final = (
+    "A role needs no access key: by an instance profile, EKS Pod Identity, IRSA, OIDC or IAM Roles "
+    "Anywhere (docs/keyless.md). A user with a key is for places that have none of these."
+)
+
+
 def _asked(values: dict[str, Any]) -> dict[str, Any]:
     """Ask for every value that is still empty; each answer is checked immediately."""
     click.echo(f"Enter takes the answer in brackets; `{NONE}` leaves a restriction out.", err=True)
+    click.echo(fitted(_KEYLESS, sys.stderr), err=True)
     values = _answered(values, _Question("account", "AWS account id", _own_account(), str))
     for question in _QUESTIONS:
         if not values[question.name]:
@@ -242,6 +249,7 @@ def _images(pairs: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 
 _QUESTIONS: Final = (
+    _Question("role", "IAM role for the manager, which needs no access key", NONE, str),
     _Question("regions", "Regions", "us-east-1", _words),
     _Question("guard_tag", "Tag that marks a worker", str(APPLICATION_TAG), _tag),
     _Question(
@@ -259,7 +267,6 @@ _QUESTIONS: Final = (
         "yes",
         _yes,
     ),
-    _Question("role", "IAM role that the manager uses instead of a user", NONE, str),
     _Question("administrator", "Your own credential, such as profile:admin", NONE, str),
 )
 

@@ -54,13 +54,14 @@ def test_none_leaves_a_restriction_out(asked: Any, tmp_path: Path) -> None:
 
     assert ran.code == 0, ran.err
     assert "`none` leaves a restriction out" in ran.err
+    assert "IAM Roles Anywhere (docs/keyless.md)" in " ".join(ran.err.split())
     site = load_site(tmp_path / "cml-iam.toml")
     assert (site.restrict.active, site.grant.active, site.application) == (set(), set(), None)
 
 
 def test_images_a_role_and_the_administrator_are_asked_for(asked: Any, tmp_path: Path) -> None:
     image = "us-east-1=ami-0a1b2c3d4e5f60001"
-    answers = ("", "", "", "", "111122223333", image, "no", "cml-manager", "profile:admin")
+    answers = ("cml-manager", "", "", "", "", "111122223333", image, "no", "profile:admin")
     ran = asked("111122223333", *answers)
 
     site = load_site(tmp_path / "cml-iam.toml")
@@ -73,8 +74,8 @@ def test_images_a_role_and_the_administrator_are_asked_for(asked: Any, tmp_path:
 
 
 def test_a_wrong_answer_is_said_at_once_and_asked_again(asked: Any, tmp_path: Path) -> None:
-    lines = ("12345", "111122223333", "US-EAST", "us-esat-1", "nonsense", "Team=cml")
-    ran = asked(*lines, "", "", "", "", "perhaps", "no", "", "")
+    lines = ("12345", "111122223333", "", "US-EAST", "us-esat-1", "nonsense", "Team=cml")
+    ran = asked(*lines, "", "", "", "", "perhaps", "no", "")
 
     assert ran.code == 0, ran.err
     assert "`account.id` must be twelve digits" in ran.err
