@@ -48,6 +48,8 @@ class Exceptions:
         particular = next(
             (name for kinds, name in _KINDS if isinstance(error, kinds)), _DOING[doing]
         )
+        if doing == "creation" and isinstance(error, errors.NotFoundError):
+            particular = "invalid_parameter"  # the image or subnet: there is no instance yet
         found: type[Exception] | None = getattr(self, particular)
         return found or self.base
 

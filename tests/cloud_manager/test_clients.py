@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from cml_iam import errors
+from cml_iam.aws._errors import as_error
 from cml_iam.cloud_manager import (
     AwsCloudWatchSpiClient,
     AwsEc2Client,
@@ -20,6 +22,7 @@ from cml_iam.cloud_manager import (
     Credentials,
     Exceptions,
 )
+from cml_iam.cloud_manager._client import Doing
 from cml_iam.render import render_policy
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
 from cml_iam.secret import Secret
@@ -284,6 +287,41 @@ def test_errors_are_the_applications_where_it_names_its_classes(app: App) -> Non
         run(lambda client: client.get_instance_details("us-east-1", GONE), app)
 
     assert isinstance(missing.value.__cause__, errors.NotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("code", "doing", "name"),
+    [
+        ("UnauthorizedOperation", "operation", "authentication"),
+        ("InvalidClientTokenId", "operation", "authentication"),
+        ("SignatureDoesNotMatch", "status", "authentication"),
+        ("AuthFailure", "operation", "authentication"),
+        ("ExpiredToken", "operation", "authentication"),
+        ("InvalidInstanceID.NotFound", "operation", "instance_not_found"),
+        ("InvalidAMIID.NotFound", "creation", "invalid_parameter"),
+        ("InvalidSubnetID.NotFound", "creation", "invalid_parameter"),
+        ("InstanceLimitExceeded", "creation", "quota_exceeded"),
+        ("VcpuLimitExceeded", "creation", "quota_exceeded"),
+        ("InsufficientInstanceCapacity", "creation", "quota_exceeded"),
+        ("RequestLimitExceeded", "tags", "quota_exceeded"),
+        ("InvalidParameterValue", "creation", "invalid_parameter"),
+        ("IncorrectInstanceState", "operation", "instance_operation"),
+        ("Unsupported", "creation", "instance_creation"),
+        ("InternalError", "status", "status_check"),
+        ("InternalError", "tags", "tag_operation"),
+    ],
+)
+def test_each_code_of_aws_is_of_one_of_the_applications_classes(
+    code: str, doing: Doing, name: str
+) -> None:
+    classes = {each.name: type(each.name, (IntegrationError,), {}) for each in fields(Exceptions)}
+    error = as_error(ClientError({"Error": {"Code": code, "Message": "-"}}, "-"), "ec2", "-")
+
+    found = Exceptions(**classes).class_of(error, doing)
+
+    assert found is classes[name]
+    assert Exceptions(base=IntegrationError).class_of(error, doing) is IntegrationError
+    assert Exceptions().class_of(error, doing) is None
 
 
 def test_no_repr_shows_the_secret(app: App) -> None:
