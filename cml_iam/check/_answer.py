@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cml_iam.audit import Cell, Changed, Check, Input, KeyLine, Matrix, Skipped, Unused
-    from cml_iam.engine import Decision, Request
+    from cml_iam.engine import Request
     from cml_iam.lint import Finding, Severity
 
 
@@ -135,12 +135,6 @@ def ask_of(
         context=context,
         statements=tuple(statements),
     )
-
-
-def decided(decision: Decision, *, says: str = "") -> Ask:
-    """Return the engine's decision, with the deciding statements."""
-    labels = dict.fromkeys(reason.label for reason in decision.statements)
-    return ask_of(decision.request, decision.outcome, labels, says=says)
 
 
 AMBIENT = frozenset(

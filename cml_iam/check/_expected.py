@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.audit import Cell, Matrix
-from cml_iam.check._answer import Answer, ask_of, decided
+from cml_iam.check._answer import Answer, ask_of
 from cml_iam.engine import compile_policies
 from cml_iam.expectations import SITUATIONS, Ruling, derive_expectations, judge
 
@@ -82,8 +82,10 @@ def asks_offline(authorizer: Authorizer) -> Callable[[Judgement], tuple[Ask, ...
 
     def asks(judgement: Judgement) -> tuple[Ask, ...]:
         says = judgement.expectation.description
+        decisions = map(authorizer.decide, telling_requests(judgement))
         return tuple(
-            decided(authorizer.decide(each), says=says) for each in telling_requests(judgement)
+            ask_of(each.request, each.outcome, authorizer.deciding(each), says=says)
+            for each in decisions
         )
 
     return asks

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Spot
-from cml_iam.check._answer import decided, linted
+from cml_iam.check._answer import ask_of, linted
 from cml_iam.errors import DocumentError, Place
 from cml_iam.lint import Severity, lint_subjects
 from cml_iam.policy import PolicyDocument, parse_policy
@@ -95,11 +95,11 @@ def _open_size(
     alone = PolicyDocument((statement,), document.version, name=document.name)
     arn = "arn:aws:ec2:us-east-1:111122223333:instance/*"
     context = {"ec2:InstanceType": metal, "aws:RequestedRegion": "us-east-1"}
-    decision = compile_policies(identity=[alone]).decide(
-        Request("ec2:RunInstances", arn, None, context)
-    )
+    request = Request("ec2:RunInstances", arn, None, context)
+    decision = compile_policies(identity=[alone]).decide(request)
     says = f"launch a {metal}, as far as this statement goes"
-    witness = (decided(decision, says=says),) if decision.allowed else ()
+    asked = ask_of(request, decision.outcome, (statement.label,), says=says)
+    witness = (asked,) if decision.allowed else ()
     said = f"{named} admits every size, `{metal}` too: a bound in name, hardly one on cost"
     return check.finding("CML715", said, spot, witness=witness)
 

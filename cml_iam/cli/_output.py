@@ -5,7 +5,6 @@ In CSV, every cell is text for a spreadsheet, never a formula.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -334,6 +333,8 @@ form_option = click.option(
 
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return *rows* as CSV with a header (RFC 4180); `cell` formats each cell."""
+    import csv  # few commands print it
+
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)

@@ -9,6 +9,7 @@ import click
 
 from cml_iam.cli._output import WARN, note
 from cml_iam.cli._settings import settings
+from cml_iam.files import regular_text
 
 if TYPE_CHECKING:
     from cml_iam.site import Site
@@ -38,6 +39,17 @@ def load_site() -> Site:
             shown.add(doubt)
             note(f"{WARN} {doubt}")
     return site
+
+
+def site_with(word: str) -> Site | None:
+    """Read the site file where there is one in which *word* stands.
+
+    A command that asks the site file for one thing need not read, nor refuse, all the others.
+    """
+    path = site_path()
+    if not has_site() or (path.is_file() and word not in regular_text(path)):
+        return None
+    return load_site()
 
 
 def find_site() -> Site | None:

@@ -16,7 +16,7 @@ from cml_iam.cli._exit import judged
 from cml_iam.cli._files import FORMS, parameter_option, parameters
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, console, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
-from cml_iam.cli._site import find_site, load_site
+from cml_iam.cli._site import load_site, site_with
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import decoded, open_regular, write_whole
 from cml_iam.sources import may_hold_policy
@@ -340,7 +340,7 @@ def kinds_of(subjects: Sequence[Subject], kind: Kind | None) -> dict[str, Kind]:
     """
     from cml_iam.lint import recognized_kind
 
-    site = find_site() if kind is None else None
+    site = site_with("kinds") if kind is None else None
     patterns: Mapping[str, Any] = site.kinds if site else {}
 
     def mapped(subject: Subject) -> Kind | None:

@@ -17,7 +17,6 @@ from cml_iam.engine._compile import (
     Rule,
     compile_statements,
 )
-from cml_iam.engine._explanation import Explanation
 from cml_iam.engine._order import (
     ALLOWED,
     ALWAYS_ALLOWED,

@@ -15,10 +15,12 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine._comparison import Scope
 from cml_iam.engine._conditions import CompiledCondition, ConditionTest, compile_condition
+from cml_iam.engine._request import Keys
 from cml_iam.engine._resource import (
     ResourcePattern,
     ResourceTest,
@@ -33,7 +35,7 @@ from cml_iam.policy import VERSION_2012, PolicyDocument, load_policy, pattern_re
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from cml_iam.engine._request import Keys, PolicyType
+    from cml_iam.engine._request import PolicyType
     from cml_iam.policy import Located, Statement
 
 
@@ -42,6 +44,8 @@ Document = PolicyDocument | str | Mapping[str, Any]
 
 ALL: Final = frozenset({"*", "*:*"})
 _WHITE: Final = re.compile(r"\s")
+KEPT: Final = 1 << 12
+"""Actions and lists of resources that are cached: policies repeat them."""
 
 
 def _always(name: str) -> bool:  # noqa: ARG001 - nothing to look at
@@ -80,6 +84,7 @@ class ActionPattern:
         return bool(colon) and service == self.service and self.test(name)
 
 
+@lru_cache(KEPT)
 def action_pattern(text: str) -> ActionPattern:
     """Parse one element of `Action` or `NotAction`, ignoring case."""
     if text in ALL:
@@ -164,13 +169,13 @@ def compile_statements(
 def _compile(
     document: PolicyDocument, kind: PolicyType, statement: Statement, scope: Scope
 ) -> CompiledStatement:
-    named = statement.resource if statement.not_resource is None else statement.not_resource
-    resources = tuple(
-        resource_pattern(text, kind, variables=scope.variables, keys=scope.keys)
-        for text in named or ()
-    )
+    negated = statement.not_resource is not None
+    named = statement.not_resource if negated else statement.resource
+    if scope.variables and any("${" in text for text in named or ()):
+        resources, resource = _resources(named, kind, scope, negated=negated)
+    else:
+        resources, resource = _plain_resources(named, kind, negated=negated)
     not_action = statement.not_action is not None
-    resource = _resource(statement, resources)
     conditions = tuple(compile_condition(each, scope) for each in statement.conditions)
     return CompiledStatement(
         document=document,
@@ -185,11 +190,23 @@ def _compile(
     )
 
 
-def _resource(statement: Statement, resources: tuple[ResourcePattern, ...]) -> ResourceTest | None:
-    """Return the test of the resource; a statement without the element applies to its own."""
-    if statement.not_resource is not None:
-        return not_resource_test(resources)
-    return None if statement.resource is None else resource_test(resources)
+def _resources(
+    named: tuple[str, ...] | None, kind: PolicyType, scope: Scope, *, negated: bool
+) -> tuple[tuple[ResourcePattern, ...], ResourceTest | None]:
+    """Parse Resource, or NotResource if *negated*; without one a statement applies to its own."""
+    if named is None:
+        return (), None
+    patterns = tuple(
+        resource_pattern(text, kind, variables=scope.variables, keys=scope.keys) for text in named
+    )
+    return patterns, not_resource_test(patterns) if negated else resource_test(patterns)
+
+
+@lru_cache(KEPT)
+def _plain_resources(
+    named: tuple[str, ...] | None, kind: PolicyType, *, negated: bool
+) -> tuple[tuple[ResourcePattern, ...], ResourceTest | None]:
+    return _resources(named, kind, Scope(variables=False, keys=Keys()), negated=negated)
 
 
 class ActionIndex:

@@ -73,6 +73,11 @@ def arn_patterns(all_fields: Iterable[Fields]) -> Patterns:
     return Patterns(found.equal, found.prefixes, (*found.expressions, *expressions), anything=False)
 
 
+def field_test(parts: Sequence[Token], index: int) -> Callable[[str], bool]:
+    """Return the test of the text of the field *index* alone; its pattern has no variables."""
+    return patterns((parts,), "." if index == FIELDS - 1 else INSIDE).test()
+
+
 def _joined(fields: Fields) -> tuple[Token, ...]:
     """Join the fields; if the first five have no wildcard, a plain text test is enough."""
     with_colons = ((*field, ":") for field in fields[:-1])

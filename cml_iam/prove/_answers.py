@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
-from cml_iam.engine import Outcome, Request, StatementReason
-from cml_iam.facts import Assumption
+if TYPE_CHECKING:
+    from cml_iam.engine import Outcome, Request, StatementReason
+    from cml_iam.facts import Assumption
+    from cml_iam.space import Side
 
 Answer = Literal["holds", "broken", "undecided"]
 
@@ -19,18 +22,35 @@ class Answered:
     statements: tuple[StatementReason, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """A request that refutes what was to be proved, decided by the engine on both sides.
+def answered(side: Side, request: Request) -> tuple[Answered, tuple[StatementReason, ...]]:
+    """Return how *side* decides *request*, and the result for each of its statements."""
+    outcome = side.outcome(request)
+    reasons = side.authorizer.explain(request).statements
+    effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(outcome)
+    deciding = tuple(r for r in reasons if r.matched and r.effect == effect)
+    return Answered(outcome, deciding), reasons
 
-    *unlisted* marks an action that AWS's service reference does not list. *reference* is None if
-    the question has no second side.
+
+@dataclass(frozen=True)
+class Witness:
+    """A request that refutes what was to be proved; the engine decided it on all *sides*.
+
+    *unlisted* marks an action that AWS's service reference does not list.
     """
 
     request: Request
-    candidate: Answered
-    reference: Answered | None = None
+    sides: tuple[Side, ...] = field(compare=False, repr=False)
     unlisted: bool = False
+
+    @cached_property
+    def candidate(self) -> Answered:
+        """The decision of the first side, explained on first use."""
+        return answered(self.sides[0], self.request)[0]
+
+    @cached_property
+    def reference(self) -> Answered | None:
+        """The decision of the second side; None if the question has none."""
+        return answered(self.sides[1], self.request)[0] if self.sides[1:] else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.engine import ConditionReason, ElementReason, Outcome, Request, StatementReason
-from cml_iam.prove._question import answered
+from cml_iam.prove._answers import answered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -21,7 +21,6 @@ from cml_iam.facts import (
     partition_of,
 )
 from cml_iam.policy import Conditions, merged
-from cml_iam.prove._question import answered
 from cml_iam.space import (
     ACCOUNT_ID,
     REGION_NAME,
@@ -259,8 +258,7 @@ def in_time(
                 return None
             request = earliest
             last[key] = moment(str(request.context[key])) or 0
-        side = side_of(policies)
-        found.append(replace(call, request=request, candidate=answered(side, request)[0]))
+        found.append(replace(call, request=request))
     return tuple(found)
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from typing import Final
 
-from cml_iam.engine import Outcome, Request, StatementReason
+from cml_iam.engine import Outcome, Request
 from cml_iam.errors import InputError
 from cml_iam.facts import REFERENCE, Action, Assumption, updated
 from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement
-from cml_iam.prove._answers import Answered, Verdict, Witness
+from cml_iam.prove._answers import Verdict, Witness
 from cml_iam.space import (
     Budget,
     Class,
@@ -360,12 +360,7 @@ class Question:
         if mine != self.outcomes[0] or not as_asked or not fits:
             reason = f"the engine does not confirm the witness {request}"
             return Verdict("undecided", None, (), reason, self.slices)
-        witness = Witness(
-            request,
-            answered(self.candidate, request)[0],
-            answered(self.reference, request)[0] if self.reference else None,
-            unlisted=request.action not in group.listed,
-        )
+        witness = Witness(request, tuple(sides), unlisted=request.action not in group.listed)
         return Verdict("broken", witness, tuple(_readings(goal, request)), "", self.slices)
 
 
@@ -413,12 +408,3 @@ def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:
         allowed = tuple(tuple(p for p in gate if p.meaning not in known) for gate in allowed)
         denied = ()
     return Goal(allowed, refused, denied, gates) if all(allowed) else None
-
-
-def answered(side: Side, request: Request) -> tuple[Answered, tuple[StatementReason, ...]]:
-    """Return how *side* decides *request*, and the result for each of its statements."""
-    outcome = side.outcome(request)
-    reasons = side.authorizer.explain(request).statements
-    effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(outcome)
-    deciding = tuple(r for r in reasons if r.matched and r.effect == effect)
-    return Answered(outcome, deciding), reasons

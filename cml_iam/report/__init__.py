@@ -5,11 +5,13 @@
     markdown_of(document)
     page_of(document).text
 
-A report is described once, as a `Document`; only this package decides how it looks.
+A report is described once, as a `Document`; only this package decides how it looks. Forms that a
+terminal does not show are imported on first use.
 """
 
-from cml_iam.report._html import Page, page_of
-from cml_iam.report._markdown import markdown_of
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from cml_iam.report._model import (
     FAILED,
     NOTED,
@@ -36,6 +38,12 @@ from cml_iam.report._model import (
     shown,
 )
 from cml_iam.report._text import WIDTH, filled, item_lines, text_of
+
+if TYPE_CHECKING:
+    from cml_iam.report._html import Page, page_of
+    from cml_iam.report._markdown import markdown_of
+
+_LATER: Final = {"Page": "_html", "page_of": "_html", "markdown_of": "_markdown"}
 
 __all__ = [
     "FAILED",
@@ -69,3 +77,11 @@ __all__ = [
     "shown",
     "text_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

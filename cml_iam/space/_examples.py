@@ -218,9 +218,9 @@ def field_hints(place: Place, index: int, globs: Iterable[Glob]) -> list[str]:
     return made
 
 
-def _field_filled(pattern: Glob, name: str) -> Iterator[str]:
-    for filler in (name, "", "1"):
-        yield "".join(_texts(pattern, filler))
+@lru_cache(1 << 11)
+def _field_filled(pattern: Glob, name: str) -> tuple[str, ...]:
+    return tuple("".join(_texts(pattern, filler)) for filler in (name, "", "1"))
 
 
 def _texts(pattern: Glob, filler: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from itertools import takewhile
 from typing import Final
 
 MAX_STATES: Final = 50_000
@@ -35,6 +36,8 @@ class Wild(Enum):
     DIGIT = "one of ten"
     LETTER = "one of a to z"
     WORDS = "any number of a to z and -"
+
+    __hash__ = object.__hash__  # that of Enum is Python's, and patterns are hashed all the time
 
 
 DIGITS: Final = "0123456789"
@@ -70,6 +73,12 @@ REGION_NAME: Final = Glob((Wild.LETTER, Wild.WORDS, "-", Wild.WORDS, Wild.LETTER
 ACCOUNT_ID: Final = Glob((Wild.DIGIT,) * 12)
 
 
+@lru_cache(1 << 13)
+def beginning(parts: tuple[object, ...]) -> str:
+    """Return the text of a pattern before its first wildcard or variable."""
+    return "".join(map(str, takewhile(lambda each: isinstance(each, str), parts)))
+
+
 def glob(text: str, *, inside: bool = False) -> Glob:
     """Return the pattern *text*, in which `*` and `?` are wildcards."""
     symbols: list[Symbol] = []
@@ -89,31 +98,46 @@ class Machine:
         self._stays = dict.fromkeys(self.alphabet, 0)
         self._skips = self.start = at = 0
         self.finals: list[int] = []
+        wild: dict[Wild, int] = {}
         for each in globs:
             self.start |= 1 << at
-            self._add(each, at)
+            self._add(each, at, wild)
             at += len(each.symbols) + 1
             self.finals.append(1 << (at - 1))
+        self._add_wild(wild)
         self._final = sum(self.finals)
         self.start = self._closed(self.start)
-        usual = self._moves[self.other], self._stays[self.other]
-        self._own = [
-            (char, self._moves[char] ^ usual[0], self._stays[char] != usual[1])
-            for char in self.alphabet[1:]
-        ]
+        self._distinguish()
 
-    def _add(self, pattern: Glob, at: int) -> None:
+    def _add(self, pattern: Glob, at: int, wild: dict[Wild, int]) -> None:
         for position, symbol in enumerate(pattern.symbols, start=at):
             bit = 1 << position
-            if not isinstance(symbol, Wild):
-                for char in _cases(symbol) if pattern.fold else (symbol,):
-                    self._moves[char] |= bit
+            if isinstance(symbol, Wild):
+                wild[symbol] = wild.get(symbol, 0) | bit
                 continue
+            for char in _cases(symbol) if pattern.fold else (symbol,):
+                self._moves[char] |= bit
+
+    def _add_wild(self, wild: Mapping[Wild, int]) -> None:
+        for symbol, bits in wild.items():
             table = self._stays if symbol in _MANY else self._moves
-            self._skips |= bit if symbol in _MANY else 0
+            self._skips |= bits if symbol in _MANY else 0
             for char in self.alphabet:
                 if _takes(symbol, char):
-                    table[char] |= bit
+                    table[char] |= bits
+
+    def _distinguish(self) -> None:
+        """Find the characters that lead elsewhere than most: from every state, or from some."""
+        moves, stays = self._moves[self.other], self._stays[self.other]
+        self._everywhere = [char for char in self.alphabet if self._stays[char] != stays]
+        self._from: dict[int, list[str]] = {}
+        for char in self.alphabet[1:]:
+            own = self._moves[char] ^ moves
+            while own:
+                bit = own & -own
+                own ^= bit
+                self._from.setdefault(bit, []).append(char)
+        self._telling = sum(self._from)
 
     def step(self, state: int, char: str) -> int:
         """Return the state after one more character."""
@@ -144,9 +168,14 @@ class Machine:
     def steps(self, state: int) -> Iterator[tuple[str, int]]:
         """Yield every different step from *state*, each with one character."""
         yield self.other, self.step(state, self.other)
-        for char, own, stays in self._own:
-            if stays or state & own:
-                yield char, self.step(state, char)
+        chars = {*self._everywhere}
+        telling = state & self._telling
+        while telling:
+            bit = telling & -telling
+            telling ^= bit
+            chars.update(self._from[bit])
+        for char in sorted(chars):
+            yield char, self.step(state, char)
 
     def reachable(self, limit: int = MAX_STATES) -> tuple[dict[int, str], bool]:
         """Return every state with a shortest text that leads to it, and whether these are all."""
@@ -193,6 +222,18 @@ class Machine:
         return distance
 
 
+@lru_cache(1 << 14)
+def is_text_of(pattern: Glob, text: str) -> bool:
+    """Return whether *text* matches *pattern*."""
+    machine = _alone(pattern)
+    return machine.accepts(machine.run(text)) != 0
+
+
+@lru_cache(1 << 10)
+def _alone(pattern: Glob) -> Machine:
+    return Machine([pattern])
+
+
 def representatives(
     globs: Iterable[Glob],
     hints: Iterable[str] = (),
@@ -214,9 +255,11 @@ def _representatives(
     globs: tuple[Glob, ...], hints: tuple[str, ...], universe: Glob | None, kinds: tuple[Glob, ...]
 ) -> tuple[tuple[str, ...], bool]:
     literals = dict.fromkeys(t for each in (*globs, *kinds) if (t := each.plain) is not None)
-    wild = dict.fromkeys(each for each in (*globs, *kinds) if each.plain is None)
+    telling = [each for each in globs if each.plain is None]
+    told_apart = _told_apart(kinds, [*telling, *([universe] if universe else [])])
+    wild = dict.fromkeys((*telling, *(each for each in told_apart if each.plain is None)))
     machine = Machine([*wild, *([universe] if universe else [])])
-    within = _Within(machine, universe, kinds, list(wild))
+    within = _Within(machine, universe, told_apart, list(wild))
     found: dict[int, str] = {}
     for text in hints:
         if text not in literals:
@@ -231,8 +274,24 @@ def _representatives(
         if chosen is not None:
             found[kind] = chosen
     texts = [text for kind, text in found.items() if within.class_(kind)]
-    mine = [t for t in literals if within.literal(t)]
+    mine = [t for t in literals if within.literal(t, kinds)]
     return (*mine, *texts), complete
+
+
+def _told_apart(kinds: tuple[Glob, ...], globs: Sequence[Glob]) -> tuple[Glob, ...]:
+    """Return one of *kinds* for all whose beginnings *globs* do not distinguish.
+
+    An action can apply to a hundred types of resources, and policies name a few of them.
+    """
+    if not kinds[1:]:
+        return kinds
+    machine = Machine(globs)
+    found: dict[object, Glob] = {}
+    for each in kinds:
+        start = beginning(each.symbols)
+        rest = each.symbols[len(start) :]
+        found.setdefault((machine.run(start), rest) if rest and not each.fold else each, each)
+    return tuple(found.values())
 
 
 class _Within:
@@ -246,7 +305,6 @@ class _Within:
         self._kinds = 0
         for each in kinds:
             self._kinds |= machine.finals[wild.index(each)] if each.plain is None else 0
-        self._plain = {each.plain for each in kinds}
         self._any = not kinds
 
     def class_(self, bits: int) -> bool:
@@ -254,12 +312,14 @@ class _Within:
         inside = not self._universe or bool(bits & self._universe)
         return inside and (self._any or bool(bits & self._kinds))
 
-    def literal(self, text: str) -> bool:
-        """Return whether *text* is in it."""
+    def literal(self, text: str, kinds: tuple[Glob, ...]) -> bool:
+        """Return whether the literal *text* is in it; *kinds* are all kinds."""
         bits = self._machine.accepts(self._machine.run(text))
         if self._universe and not bits & self._universe:
             return False
-        return self._any or text in self._plain or bool(bits & self._kinds)
+        return (
+            self._any or bool(bits & self._kinds) or any(is_text_of(each, text) for each in kinds)
+        )
 
 
 def _few(words: Iterator[str], known: Mapping[str, None]) -> Iterator[str]:

@@ -189,6 +189,7 @@ def _of_any_type(action: Action, target: Target) -> Iterator[Place]:
         yield Place(action.full, each.fields, target.type, target.keys)
 
 
+@lru_cache(1 << 10)
 def _field(text: str, index: int) -> Glob:
     """Return the pattern of one field of a format; placeholders are not empty.
 

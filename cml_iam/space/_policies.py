@@ -109,6 +109,8 @@ _ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnot
 @once
 def taking_colons(policies: Policies) -> Policies:
     """Return *policies* in the reading where wildcards match colons; the same if no different."""
+    if not any(_readings(text)[1:] for text in _arns(policies)):
+        return policies
     made = replace(
         policies,
         identity=tuple(map(_document, policies.identity)),
@@ -118,6 +120,19 @@ def taking_colons(policies: Policies) -> Policies:
         resource=None if policies.resource is None else _document(policies.resource),
     )
     return policies if made == policies else made
+
+
+def _arns(policies: Policies) -> Iterator[str]:
+    """Yield the patterns that are matched field by field."""
+    for each in (each for document in documents(policies) for each in document.statements):
+        yield from each.resource or ()
+        yield from each.not_resource or ()
+        for condition in filter(_compares_arns, each.conditions):
+            yield from condition.values
+
+
+def _compares_arns(condition: Condition) -> bool:
+    return OperatorName.parse(condition.operator).base in _ARN_OPERATORS
 
 
 def _document(document: PolicyDocument) -> PolicyDocument:
@@ -134,7 +149,7 @@ def _statement(said: Statement) -> Statement:
 
 
 def _condition(condition: Condition) -> Condition:
-    if OperatorName.parse(condition.operator).base not in _ARN_OPERATORS:
+    if not _compares_arns(condition):
         return condition
     return replace(condition, values=_patterns(condition.values) or ())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product, takewhile
+from itertools import product
 from typing import Any
 
 from cml_iam.engine import Request
@@ -31,6 +31,7 @@ from cml_iam.space._boxes import (
     merged,
 )
 from cml_iam.space._gathered import Gathered, Memo, gather
+from cml_iam.space._globs import beginning
 from cml_iam.space._places import Place
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, FieldPattern, Part, Test
 
@@ -204,19 +205,14 @@ def _may_reach(part: Part, place: Place) -> bool:
         return True
     fields = place.fields
     return any(
-        all(_may_meet(_beginning(fields[each.index - 1].symbols), each) for each in pattern)
+        all(_may_meet(beginning(fields[each.index - 1].symbols), each) for each in pattern)
         for pattern in part.patterns
     )
 
 
-def _may_meet(beginning: str, field: FieldPattern) -> bool:
-    own = _beginning(field.parts)
-    return beginning.startswith(own) or own.startswith(beginning)
-
-
-def _beginning(parts: Iterable[object]) -> str:
-    """Return the text before the first wildcard or variable."""
-    return "".join(map(str, takewhile(lambda each: isinstance(each, str), parts)))
+def _may_meet(start: str, field: FieldPattern) -> bool:
+    own = beginning(field.parts)
+    return start.startswith(own) or own.startswith(start)
 
 
 def _mark(gathered: Gathered) -> Any:

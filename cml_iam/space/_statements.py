@@ -12,14 +12,13 @@ from cml_iam.engine.parts import (
     FIELDS,
     Caller,
     CompiledStatement,
-    Fields,
     Naming,
     ResourcePattern,
     Token,
     Variable,
     Wildcard,
     applies,
-    arn_patterns,
+    field_test,
     has_variable,
     names_principals,
     naming,
@@ -67,52 +66,38 @@ class FieldPattern:
 
     def glob(self, context: Choice) -> Glob | None:
         """Return the pattern of the field's text; None if a variable has no value."""
-        if not any(isinstance(each, Variable) for each in self.parts):
-            return _plain_field_glob(self)
-        return _field_glob(self, context)
+        literal = self._literal(context)
+        return None if literal is None else _literal_glob(literal, self.index)
 
     def test(self) -> Test:
         """Return the engine's test of only this field."""
-        needs = self.needs
-        if not needs:
-            return _plain_field_test(self.index, self.parts)
-        alone = ResourcePattern("", _only(self.index, self.parts))
-        return Test(
-            frozenset({self.key}) | needs,
-            lambda given: alone.matches(_arn_with(self.index, given[self.key]), given) is True,
-        )
+        key, needs = self.key, self.needs
+        if needs:
+            return Test(frozenset({key}) | needs, self._holds)
+        plain = _literal_test(self.parts, self.index)
+        return Test(frozenset({key}), lambda given: plain(given[key]))
+
+    def _holds(self, given: Choice) -> bool:
+        literal = self._literal(given)
+        return literal is not None and _literal_test(literal, self.index)(given[self.key])
+
+    def _literal(self, context: Choice) -> tuple[Token, ...] | None:
+        """Return the pattern with values for variables; None if it can match nothing."""
+        if not has_variable(self.parts):
+            return self.parts
+        literal = resolved(self.parts, context)
+        if literal is None or self.index == FIELDS - 1:
+            return literal
+        colon = any(isinstance(part, str) and ":" in part for part in literal)
+        return None if colon else literal
 
 
-def _field_glob(pattern: FieldPattern, context: Choice) -> Glob | None:
-    literal = resolved(pattern.parts, context)
-    if literal is None:
-        return None
-    if pattern.index < FIELDS - 1 and any(isinstance(p, str) and ":" in p for p in literal):
-        return None
-    return Glob(field_symbols(literal, pattern.index))
-
-
-@lru_cache(1 << 12)
-def _plain_field_glob(pattern: FieldPattern) -> Glob | None:
-    return _field_glob(pattern, {})
-
-
-def _only(index: int, parts: tuple[Token, ...]) -> Fields:
-    fields: list[tuple[Token, ...]] = [("arn",), *((Wildcard.MANY,) for _ in range(FIELDS - 1))]
-    fields[index] = parts
-    return tuple(fields)
+_literal_test = lru_cache(1 << 12)(field_test)
 
 
 @lru_cache(1 << 12)
-def _plain_field_test(index: int, parts: tuple[Token, ...]) -> Test:
-    test, key = arn_patterns((_only(index, parts),)).test(), FIELD_KEYS[index]
-    return Test(frozenset({key}), lambda given: test(_arn_with(index, given[key])))
-
-
-def _arn_with(index: int, text: str) -> str:
-    fields = ["arn", "x", "x", "x", "x", "x"]
-    fields[index] = text
-    return ":".join(fields)
+def _literal_glob(literal: tuple[Token, ...], index: int) -> Glob:
+    return Glob(field_symbols(literal, index))
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from cml_iam.facts import arn_pattern, covers, key_type, known_key, overlap
 from cml_iam.space._callers import PRINCIPAL_ARNS
 from cml_iam.space._conditions import ARN, TEXTS, Context, KeyCondition
 from cml_iam.space._examples import MAKE, all_written, base_type, hints_for, is_finite
-from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, Machine, representatives
+from cml_iam.space._globs import ACCOUNT_ID, REGION_NAME, Glob, is_text_of, representatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -114,18 +114,7 @@ def fits(pattern: Glob, value: Any) -> bool:
     """Return whether a text, or one of a list, matches *pattern*."""
     if isinstance(value, list):
         return any(fits(pattern, each) for each in value)
-    return isinstance(value, str) and _fits(pattern, value)
-
-
-@lru_cache(1 << 14)
-def _fits(pattern: Glob, text: str) -> bool:
-    machine = _machine(pattern)
-    return machine.accepts(machine.run(text)) != 0
-
-
-@lru_cache(1 << 10)
-def _machine(pattern: Glob) -> Machine:
-    return Machine([pattern])
+    return isinstance(value, str) and is_text_of(pattern, value)
 
 
 def _lists(query: Query, singles: list[str]) -> tuple[list[Any], bool]:

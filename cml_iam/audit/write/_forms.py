@@ -67,10 +67,12 @@ def _written(report: Report, form: Form, fail_on: Severity, width: int | None) -
         module = import_module(f"cml_iam.audit.write._{form}")
         writer: Callable[[Report, Severity], str] = getattr(module, f"{form}_report")
         return writer(report, fail_on)
+    from cml_iam import report as forms
     from cml_iam.audit.write._sections import document_of
-    from cml_iam.report import WIDTH, markdown_of, page_of, text_of
 
     document = document_of(report, fail_on)
     if form == "markdown":
-        return markdown_of(document)
-    return page_of(document).text if form == "html" else text_of(document, width or WIDTH)
+        return forms.markdown_of(document)
+    if form == "html":
+        return forms.page_of(document).text
+    return forms.text_of(document, width or forms.WIDTH)
