@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from functools import cache, lru_cache
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from cml_iam.policy import did_you_mean, pattern_covers, patterns_overlap
 from cml_iam.shipped import shipped_text
@@ -133,8 +133,12 @@ def service_principal(service: str, partition: str) -> str:
 @cache
 def known_regions(partition: str) -> tuple[str, ...]:
     """Return the regions of *partition* in the shipped list, which dates from the release."""
-    listed: list[str] = tomllib.loads(shipped_text("policies", "regions.toml"))[partition]
-    return tuple(listed)
+    return tuple(_regions()[partition])
+
+
+@cache
+def _regions() -> dict[str, Any]:
+    return tomllib.loads(shipped_text("policies", "regions.toml"))
 
 
 @cache
@@ -143,7 +147,7 @@ def opt_in_regions() -> frozenset[str]:
 
     https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
     """
-    return frozenset(tomllib.loads(shipped_text("policies", "regions.toml"))["opt-in"])
+    return frozenset(_regions()["opt-in"])
 
 
 def first_region(partition: str) -> str:
