@@ -24,6 +24,7 @@ State = Literal["passed", "failed", "not checked"]
 Conclusion = Literal["clean", "findings", "incomplete"]
 
 CellAnswer = Literal["allowed", "refused", "unknown"]
+Standing = Literal["yes", "depends", "by steps", "undecided", "no"]
 
 Group = Literal["documents", "permissions", "principal", "keys", "surroundings", "waivers"]
 GROUPS: Final[tuple[Group, ...]] = (
@@ -130,7 +131,7 @@ class Cell:
     """One cell of the permission matrix: a permission in a situation, and what decides it.
 
     *met* says whether the answer is the *expected* one; None if unknown. *asks* holds the requests
-    behind it, at least one.
+    behind it, at least one. *standing* says how another principal may do it; None for the manager.
     """
 
     permission: str
@@ -139,6 +140,7 @@ class Cell:
     answer: CellAnswer
     met: bool | None
     asks: tuple[Ask, ...]
+    standing: Standing | None = field(default=None, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)

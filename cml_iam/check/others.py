@@ -21,6 +21,7 @@ from cml_iam.who import (
     holders,
     is_expected,
     read_account,
+    remedy,
     topics,
     with_scps,
 )
@@ -29,11 +30,9 @@ if TYPE_CHECKING:
     from cml_iam.check._check import Check
     from cml_iam.check.scene import AccountScene
     from cml_iam.site import Site
-    from cml_iam.who import Origin
 
 SCPS_UNREAD: Final = "service control policies were not given"
 MAX_REASONS: Final = 3
-MAX_CALLS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     ]
     undecided = [e for several in unexpected for e in several if not e.known]
     findings = tuple(
-        _finding(check, known, paths, account)
+        _finding(check, known, asker, paths, account)
         for several in unexpected
         if (known := [each for each in several if each.known])
     )
@@ -104,7 +103,9 @@ def _worst(topic: Topic, asker: Asker, paths: Paths) -> Iterator[Holder]:
     yield from best.values()
 
 
-def _finding(check: Check, held: Sequence[_Held], paths: Paths, account: str) -> AuditFinding:
+def _finding(
+    check: Check, held: Sequence[_Held], asker: Asker, paths: Paths, account: str
+) -> AuditFinding:
     own = [each for each in held if not each.by_steps]
     first = (own or held)[0]
     member = first.holder.member
@@ -127,7 +128,7 @@ def _finding(check: Check, held: Sequence[_Held], paths: Paths, account: str) ->
         "CML718",
         "; ".join(sentences),
         Spot(resource=member.arn, account=account),
-        remedy=_remedy(own or held),
+        remedy=_remedy(held, asker, paths),
         severity=Severity.ERROR if sure else Severity.WARNING,
         witness=tuple(_asks(first.holder)),
     )
@@ -143,30 +144,18 @@ def _why(holder: Holder) -> str:
     return ", ".join(filter(None, (f"by {', '.join(by)}" if by else "", *holder.cell.remains)))
 
 
-def _remedy(held: Sequence[_Held]) -> str:
-    """Return the smallest fix: leave a group, or remove what allows the first calls."""
-    calls: dict[str, None] = {}
-    origins: dict[Origin, None] = {}
-    for each in held:
-        path, cell = each.holder.path, each.holder.cell
-        if each.by_steps and path:
-            first = path.steps[0]
-            calls[first.action] = None
-            origins |= dict.fromkeys(e for e in first.by if e.kind == "identity")
-        elif cell.example is not None:
-            calls[cell.example.action] = None
-            origins |= dict.fromkeys(e for e in cell.by if e.kind == "identity")
-    label = held[0].holder.member.label
-    groups = {each.group for each in origins}
-    if len(groups) == 1 and None not in groups:
-        change = f"take `{label}` out of the group {groups.pop()}"
-    elif origins:
-        more = f" and {len(calls) - MAX_CALLS} other actions" if len(calls) > MAX_CALLS else ""
-        listed = ", ".join(list(calls)[:MAX_CALLS]) + more
-        change = f"take {listed} out of {', '.join(each.words for each in origins)}"
-    else:
-        change = f"deny {', '.join(calls)}"
-    return f"{change}, or list `{label}` under `[expected]` of the site file"
+def _remedy(held: Sequence[_Held], asker: Asker, paths: Paths) -> str:
+    """Return the smallest change that ends all of it, and whether that is proved."""
+    member = held[0].holder.member
+    questions = [question for each in held for question in each.topic.questions]
+    listed = f"list `{member.label}` under `[expected]` of the site file"
+    change = remedy(member, questions, asker, paths)
+    if change is None:
+        return f"change the policies that allow it, or {listed}"
+    if change.proved:
+        return f"{change.words} (proved: nothing of this is then possible), or {listed}"
+    remains = f"{', '.join(change.remains)} may still be possible"
+    return f"{change.words} (a suggestion, not proved: {remains}), or {listed}"
 
 
 def _asks(holder: Holder) -> Iterator[Ask]:
@@ -216,6 +205,7 @@ def _matrices(
                 "allowed" if each.known else "unknown",
                 met if each.known else None,
                 tuple(_asks(each.holder)) or (_asked(each.topic),),
+                each.holder.standing,
             )
         )
     if cells:

@@ -106,10 +106,15 @@ def _grid(grid: Grid) -> Part:
     if not grid.rows:
         return heading, []
     rows = [
-        _row(_code(name), *(_plain(f"{each.symbol} {each.word}") if each else "-" for each in row))
+        _row(
+            _code(name),
+            *(_plain(f"{e.symbol} {e.word}") if e else grid.absent or "-" for e in row),
+        )
         for name, row in grid.rows
     ]
-    return heading + _columns(grid.of, *map(_plain, grid.columns)), rows
+    legend = "".join(f"* {_plain(each.word)}: {_plain(each.detail)}\n" for each in grid.legend)
+    lead = f"{legend}\n" if legend else ""
+    return heading + lead + _columns(grid.of, *map(_plain, grid.columns)), rows
 
 
 def _cell(cell: Cell) -> str:

@@ -166,7 +166,7 @@ class Place:
 
     symbol: str
     word: str
-    kind: Literal["allowed", "refused", "wrong", "unknown-cell"]
+    kind: Literal["allowed", "refused", "wrong", "partly", "unknown-cell", "none"]
     detail: str = ""
     requests: tuple[Request, ...] = ()
 
@@ -175,7 +175,8 @@ class Place:
 class Grid:
     """Rows by columns; cells may be absent. A grid without rows is only its title.
 
-    *of* names what a row is.
+    *of* names what a row is, *absent* what an absent cell means. *legend* explains its words: each
+    entry is a place whose detail is the meaning.
     """
 
     title: str
@@ -184,6 +185,8 @@ class Grid:
     rows: tuple[tuple[str, tuple[Place | None, ...]], ...] = ()
     accounts: tuple[str, ...] = ()
     of: str = "permission"
+    absent: str = ""
+    legend: tuple[Place, ...] = ()
 
     @property
     def requests(self) -> tuple[Request, ...]:

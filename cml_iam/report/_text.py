@@ -129,8 +129,9 @@ def _grid(grid: Grid, width: int) -> Iterator[str]:
     yield from filled(f"{grid.symbol} {grid.title}" if not grid.rows else grid.title, width)
     if grid.accounts[1:]:
         yield from filled(f"accounts: {', '.join(grid.accounts)}", width, 4)
+    absent = grid.absent or NONE
     rows = [
-        [name, *(f"{each.symbol} {each.word}" if each else NONE for each in places)]
+        [name, *(f"{each.symbol} {each.word}" if each else absent for each in places)]
         for name, places in grid.rows
     ]
     columns = [grid.of, *grid.columns]
@@ -138,8 +139,10 @@ def _grid(grid: Grid, width: int) -> Iterator[str]:
         if number:
             yield ""
         kept = [[row[index] for index in (0, *group)] for row in rows]
-        said = [row for row in kept if set(row[1:]) != {NONE}]
+        said = [row for row in kept if set(row[1:]) != {absent}]
         yield from aligned([columns[index] for index in (0, *group)], said, width)
+    for entry in grid.legend if rows else ():
+        yield from filled(f"{entry.word}: {entry.detail}", width, 4)
 
 
 def _groups(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:

@@ -17,6 +17,7 @@ from cml_iam.who._account import (
 from cml_iam.who._asking import Answer, Asker, Cell, Question, State
 from cml_iam.who._paths import Path, Paths, Step
 from cml_iam.who._reduced import Origin
+from cml_iam.who._remedy import Remedy, remedy
 from cml_iam.who._report import NOT_COVERED, Holder, as_json, holders
 from cml_iam.who._topics import Topic, is_expected, topics
 
@@ -33,6 +34,7 @@ __all__ = [
     "Path",
     "Paths",
     "Question",
+    "Remedy",
     "State",
     "Step",
     "Topic",
@@ -41,6 +43,7 @@ __all__ = [
     "holders",
     "is_expected",
     "read_account",
+    "remedy",
     "topics",
     "with_resources",
     "with_scps",

@@ -107,6 +107,10 @@ class Reach:
     key: Hashable
     beginnings: frozenset[str]
 
+    def covers(self, arn: str) -> bool:
+        """Say whether a policy may allow it on *arn*."""
+        return arn.startswith(tuple(self.beginnings))
+
 
 @dataclass(frozen=True, slots=True)
 class _Class:

@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.facts import RESOURCE_TAG
 from cml_iam.who._asking import Asker, Cell, Question, State
 from cml_iam.who._ways import (
-    Audience,
     Call,
     Hop,
     Standing,
     Ways,
-    audience,
     gives,
     resource_kind,
 )
@@ -37,12 +35,22 @@ TRUST: Final = "its trust policy"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A call of a path, *on* a principal or resource; *by* the statements that allow it."""
+    """A call of a path, with the calls *also* made; *by* the statements that allow it."""
 
-    action: str
-    on: str
+    question: Question
+    also: str = ""
     by: tuple[Origin, ...] = ()
     remains: tuple[str, ...] = ()
+
+    @property
+    def action(self) -> str:
+        """The actions of its calls."""
+        return self.question.action + self.also
+
+    @property
+    def on(self) -> str:
+        """Whom or what the call is about."""
+        return self.question.resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +116,16 @@ class Paths:
         self._ways = Ways(asker)
         self._able: dict[str, Able] = {}
         self._open: dict[Member, tuple[tuple[Call, list[Standing]], ...]] = {}
+        self._found: dict[Question, Mapping[str, Path]] = {}
+        self._nexts: dict[Member, tuple[tuple[Member, Standing, Hop], ...]] = {}
 
     def to(self, question: Question) -> Mapping[str, Path]:
         """Return a path, by ARN, for each member that gets there; empty if its own policies do."""
+        if question not in self._found:
+            self._found[question] = self._search(question)
+        return self._found[question]
+
+    def _search(self, question: Question) -> Mapping[str, Path]:
         search = _Search()
         for member in self._account.members:
             path = self._alone(member, question)
@@ -122,6 +137,50 @@ class Paths:
             self._spread(first, search)
             first = list(self._prepared(question, search))
         return search.found
+
+    def of(self, member: Member, question: Question) -> Path | None:
+        """Return a path of *member*, whose policies may have changed, while all others' have not.
+
+        None means that there is none, since the paths of others are those of the account as it is.
+        """
+        found = self.to(question)
+        if self._account.by_arn.get(member.arn) is member:
+            return found.get(member.arn)
+        path = self._alone(member, question)
+        if path:
+            return path
+        new = {end.member.arn: end for end in self._by_new_role(question)}
+        for target, standing, hop in self._next(member):
+            end = found.get(target.arn) or new.get(target.arn)
+            if end:
+                steps = (*map(self._step, (*standing.hops, hop)), *end.steps)
+                return Path(member, steps, end.actor, end.cell)
+            prepared = self._prepare(target, standing, hop, question)
+            if prepared:
+                return replace(prepared, member=member)
+        return None
+
+    def _next(self, member: Member) -> tuple[tuple[Member, Standing, Hop], ...]:
+        """Return whom *member* can become in one step, after changing itself or not."""
+        if member not in self._nexts:
+            self._nexts[member] = tuple(
+                (target, standing, hop)
+                for standing in self._ways.standings(member)
+                for target in (self._ways.new_role, *self._account.members)
+                if target.arn != member.arn
+                for call in self._ways.calls(target)
+                if self._may_reach(call, standing.state)
+                for hop in (self._ways.hop(call, standing.state),)
+                if hop
+            )
+        return self._nexts[member]
+
+    def _may_reach(self, call: Call, state: State) -> bool:
+        """Say whether *state* has anything to do with *call*; only then is it worth a proof."""
+        if call.whom and (call.whom.everyone or state.member.arn in call.whom.arns):
+            return True
+        reach = self._asker.reach(call.question.action, state)
+        return reach is not None and reach.covers(call.question.resource)
 
     def _alone(self, member: Member, question: Question) -> Path | None:
         """Return how *member* gets there by itself: as it is, or after changing itself."""
@@ -174,12 +233,26 @@ class Paths:
         for standing, hop in self._leading_to(target, search):
             member = standing.state.member
             new = member is not target and member.arn not in search.found
-            if new and self._asker.possible(put, standing.state):
-                hops = (*standing.hops, Hop(standing.state, put), hop)
-                cell = self._asker.cell(question, State(target, granted=True))
-                path = Path(member, tuple(map(self._step, hops)), target, cell)
+            path = self._prepare(target, standing, hop, question) if new else None
+            if path:
                 search.found[member.arn] = path
                 yield path
+
+    def _prepare(
+        self, target: Member, standing: Standing, hop: Hop, question: Question
+    ) -> Path | None:
+        """Return the path of *standing* through *target*, after giving it a policy."""
+        granted = State(target, granted=True)
+        for way in gives("everything"):
+            put = Question(way.steps[0].action, target.arn)
+            if resource_kind(way) != target.kind or not self._asker.possible(put, standing.state):
+                continue
+            if target.service_linked or not self._asker.possible(question, granted):
+                return None
+            hops = (*standing.hops, Hop(standing.state, put), hop)
+            steps = tuple(map(self._step, hops))
+            return Path(standing.state.member, steps, target, self._asker.cell(question, granted))
+        return None
 
     def tagging(self, question: Question, member: Member, cell: Cell) -> Step | None:
         """Return the call by which *member* sets the instance tags that *cell* depends on.
@@ -212,7 +285,7 @@ class Paths:
     def _step(self, hop: Hop) -> Step:
         cell = self._asker.cell(hop.question, hop.state, hop.trust)
         by = tuple(replace(e, policy=TRUST) if e.kind == "resource" else e for e in cell.by)
-        return Step(hop.question.action + hop.also, hop.question.resource, by, cell.remains)
+        return Step(hop.question, hop.also, by, cell.remains)
 
     def _leading_to(self, target: Member, search: _Search) -> Iterator[tuple[Standing, Hop]]:
         """Yield who can become *target*, among those not found yet."""
@@ -234,24 +307,19 @@ class Paths:
 
     def _callers(self, call: Call, target: Member) -> Iterator[list[Standing]]:
         """Yield groups of those who may make *call*; of a group that is answered alike, all may."""
-        if call.trust is not None:
-            whom = audience(call.trust, self._account)
-            named = list(self._named(whom))
+        whom = call.whom
+        if whom:
+            members = self._account.by_arn
+            arns = members if whom.everyone else sorted(whom.arns & members.keys())
+            named = [each for arn in arns for each in self._ways.standings(members[arn])]
             if named:
                 yield named
             if not whom.account:
                 return
         for group in self._able_to(call.question.action).on(target.arn):
-            state = group[0].state
-            if call.singly or self._asker.possible(call.question, state, call.trust):
+            alike = not (whom and whom.singly)
+            if not alike or self._asker.possible(call.question, group[0].state, call.trust):
                 yield group
-
-    def _named(self, whom: Audience) -> Iterator[Standing]:
-        """Yield those whom a trust policy names by themselves."""
-        members = self._account.by_arn
-        arns = members if whom.everyone else (arn for arn in sorted(whom.arns) if arn in members)
-        for arn in arns:
-            yield from self._ways.standings(members[arn])
 
     def _able_to(self, action: str) -> Able:
         if action not in self._able:

@@ -51,22 +51,6 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A call after which the caller acts as somebody else: *question*, beside *trust*.
-
-    The calls *others* go with it. *rewritten* says that it changes the trust policy, so that the
-    role has to be assumed afterwards. Principals of the same permissions are answered alike unless
-    *singly*.
-    """
-
-    question: Question
-    trust: PolicyDocument | None = None
-    others: tuple[Wanted, ...] = ()
-    rewritten: bool = False
-    singly: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Audience:
     """Whom of an account a trust policy names: some by *arns*, the *account*, or *everyone*.
 
@@ -78,6 +62,21 @@ class Audience:
     account: bool
     everyone: bool
     singly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call after which the caller acts as somebody else: *question*, beside *trust*.
+
+    *whom* the trust policy names is None without one. The calls *others* go with it. *rewritten*
+    says that it changes the trust policy, so that the role has to be assumed afterwards.
+    """
+
+    question: Question
+    trust: PolicyDocument | None = None
+    whom: Audience | None = None
+    others: tuple[Wanted, ...] = ()
+    rewritten: bool = False
 
 
 class Ways:
@@ -196,15 +195,15 @@ class Ways:
         elif target.trust is None or target.service_linked:
             return
         else:
-            singly = audience(target.trust, self._account).singly
-            yield Call(Question(ASSUME, target.arn), target.trust, singly=singly)
+            whom = _audience(target.trust, self._account)
+            yield Call(Question(ASSUME, target.arn), target.trust, whom)
             services = frozenset(_services(target.trust))
             roles = gives("a role")
             ways = tuple(w for w in roles if w.steps[0].service in {None, *services})
         for way in ways:
             first, *others = way.steps
             rewritten = target.kind == "role" and first.service is None
-            yield Call(_question(way, target.arn), None, tuple(others), rewritten)
+            yield Call(_question(way, target.arn), None, None, tuple(others), rewritten)
 
 
 @cache
@@ -241,7 +240,7 @@ def _services(trust: PolicyDocument) -> Iterator[str]:
                     yield from names
 
 
-def audience(trust: PolicyDocument, account: Account) -> Audience:
+def _audience(trust: PolicyDocument, account: Account) -> Audience:
     """Return whom of *account* the trust policy names."""
     arns: set[str] = set()
     whole = everyone = conditional = False

@@ -150,11 +150,12 @@ def test_each_of_six_ways_is_found_once_with_its_chain(seeded: Aws) -> None:
         "user/erin": "`user/erin` may stop the trail: by statement 1 of own",
     }
     assert str(found[f"{ROOT}:user/alice"].remedy).startswith(
-        "take `user/alice` out of the group helpers, or list"
+        "take `user/alice` out of the group helpers, then deny sts:AssumeRole on"
+        f" {ROOT}:role/night-shift to `user/alice` (proved: nothing of this is then possible), or"
     )
     assert found[f"{ROOT}:user/carol"].remedy == (
-        "take ec2:CreateTags out of statement 1 of own, or list `user/carol` under `[expected]` of"
-        " the site file"
+        "take ec2:CreateTags out of statement 1 of own (proved: nothing of this is then possible),"
+        " or list `user/carol` under `[expected]` of the site file"
     )
 
 
@@ -175,14 +176,19 @@ def test_the_matrix_and_every_form_have_them(seeded: Aws) -> None:
 
     (matrix,) = (each for each in report.matrices if each.how == "others")
     assert "user/bob" in matrix.permissions
-    cells = {(each.permission, each.situation) for each in matrix.cells}
-    assert ("user/erin", "stop the trail") in cells
+    cells = {(each.permission, each.situation): each.standing for each in matrix.cells}
+    assert cells["user/erin", "stop the trail"] == "yes"
+    assert cells["user/bob", "stop a worker"] == "by steps"
     assert ("user/erin", "stop a worker") not in cells
     for form in ("text", "json", "sarif", "junit", "markdown", "html"):
         text = write_report(report, form, fail_on=Severity.WARNING)
         assert "user/bob" in text
         assert "CML718" in text
-    assert "What others may do" in write_report(report, "html", fail_on=Severity.WARNING)
+    for form in ("text", "markdown", "html"):
+        text = write_report(report, form, fail_on=Severity.WARNING)
+        assert "What others may do" in text
+        assert "by steps" in text
+        assert "through other principals, or after changing itself" in text
 
 
 def test_service_control_policies_that_are_given_limit_everybody(seeded: Aws) -> None:

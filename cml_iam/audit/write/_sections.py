@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._report import GROUPS
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from cml_iam.audit._report import Cell as MatrixCell
     from cml_iam.audit._report import Check, KeyLine, Matrix, Report, State
     from cml_iam.lint import Severity
-    from cml_iam.report import Item, Level
+    from cml_iam.report import Item, Level, Request
 
 Row = tuple[Cell, ...]
 
@@ -240,6 +241,15 @@ def _of_files(report: Report) -> Iterator[Section]:
     )
 
 
+_STANDINGS: Final = (
+    Place(FAILED, "yes", "wrong", "every request is allowed"),
+    Place(WARNED, "depends", "partly", "some requests are allowed, under the conditions listed"),
+    Place(WARNED, "by steps", "partly", "through other principals, or after changing itself"),
+    Place(UNKNOWN, "undecided", "unknown-cell", "it could not be read or decided"),
+    Place("", "no", "none", "no request is allowed, and no path leads to one"),
+)
+"""The words of the matrix of other principals."""
+
 _MATRIX: Final = (
     "What the principal can do in each situation, and whether that is as the site wants it. "
     "Each cell leads to the statement that decides and the request that shows it."
@@ -312,6 +322,7 @@ def _grids(matrices: Iterable[Matrix]) -> Iterator[Grid]:
             "others": f"What others may do{_in(where)}",
         }[matrix.how]
         cells = {(each.permission, each.situation): each for each in matrix.cells}
+        others = matrix.how == "others"
         yield Grid(
             f"{title}: {words.as_expected(matrix)}",
             PASSED if met else FAILED,
@@ -323,7 +334,9 @@ def _grids(matrices: Iterable[Matrix]) -> Iterator[Grid]:
                 for name in matrix.permissions
             ),
             accounts,
-            "principal" if matrix.how == "others" else "permission",
+            of="principal" if others else "permission",
+            absent="no" if others else "",
+            legend=_STANDINGS if others else (),
         )
 
 
@@ -332,6 +345,8 @@ def _place(cell: MatrixCell | None) -> Place | None:
     if cell is None:
         return None
     requests = tuple(map(request_of, cell.asks))
+    if cell.standing is not None:
+        return _standing_place(cell, requests)
     if cell.met is None or cell.answer == "unknown":
         detail = f"Must be {cell.expected}; it could not be checked."
         return Place(UNKNOWN, "not checked", "unknown-cell", detail, requests)
@@ -339,6 +354,15 @@ def _place(cell: MatrixCell | None) -> Place | None:
         return Place(PASSED, cell.answer, cell.answer, "", requests)
     detail = f"Must be {cell.expected}, is {cell.answer}."
     return Place(FAILED, cell.answer.upper(), "wrong", detail, requests)
+
+
+def _standing_place(cell: MatrixCell, requests: tuple[Request, ...]) -> Place:
+    """Return what another principal may do; one that the site file expects is not marked."""
+    (known,) = (each for each in _STANDINGS if each.word == cell.standing)
+    if cell.met:
+        detail = f"The site file expects it. {known.detail.capitalize()}."
+        return Place(PASSED, known.word, "allowed", detail, requests)
+    return replace(known, detail=f"{known.detail.capitalize()}.", requests=requests)
 
 
 def _changes(report: Report) -> Iterator[Row]:

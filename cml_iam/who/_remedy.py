@@ -1,0 +1,229 @@
+"""The smallest change after which a principal may no longer do something, and the proof of it.
+
+A change is tried on the account as it was read: the same questions are asked again of the principal
+as it then is. Changes that touch nobody else and leave most permissions come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from cml_iam.policy import VERSION_2012, load_policy
+from cml_iam.principal import Held
+from cml_iam.who._asking import Asker, Question, State
+
+if TYPE_CHECKING:
+    from cml_iam.policy import Statement
+    from cml_iam.who._account import Member
+    from cml_iam.who._paths import Path, Paths
+    from cml_iam.who._reduced import Origin
+
+MAX_CHANGES: Final = 5
+MAX_NAMES: Final = 3
+DENY: Final = "the added Deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A change in *words*, and the *member* after it.
+
+    *remains* are the actions that the change is not proved to end.
+    """
+
+    words: str
+    member: Member
+    remains: tuple[str, ...] = ()
+
+    @property
+    def proved(self) -> bool:
+        """Whether the principal may then do nothing of what was asked, by whatever steps."""
+        return not self.remains
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """Something that is still possible: *question*, which a *path* leads to.
+
+    *first* is the call to prevent, *by* the statements of identity policies that allow it. Without
+    a path it is undecided.
+    """
+
+    question: Question
+    path: Path | None
+
+    @property
+    def first(self) -> Question:
+        return self.path.steps[0].question if self.path and self.path.steps else self.question
+
+    @property
+    def by(self) -> tuple[Origin, ...]:
+        if self.path is None:
+            return ()
+        origins = self.path.steps[0].by if self.path.steps else self.path.cell.by
+        return tuple(origin for origin in origins if origin.kind == "identity")
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    words: str
+    member: Member
+
+
+def remedy(
+    member: Member, questions: Sequence[Question], asker: Asker, paths: Paths
+) -> Remedy | None:
+    """Return what takes the answers to *questions* from *member*; None if nothing is known to."""
+    words: list[str] = []
+    left = tuple(_still_open(member, questions, asker, paths))
+    while left and len(words) < MAX_CHANGES:
+        best: tuple[_Change, tuple[_Open, ...]] | None = None
+        for change in _changes(member, left, asker):
+            then = tuple(_still_open(change.member, questions, asker, paths))
+            if best is None or len(then) < len(best[1]):
+                best = change, then
+            if not then:
+                break
+        if best is None:
+            break
+        words.append(best[0].words)
+        member, left = best[0].member, best[1]
+    if not words:
+        return None
+    remains = tuple(dict.fromkeys(each.question.action for each in left))
+    return Remedy(", then ".join(words), member, remains)
+
+
+def _still_open(
+    member: Member, questions: Iterable[Question], asker: Asker, paths: Paths
+) -> Iterator[_Open]:
+    for question in questions:
+        path = paths.of(member, question)
+        if path or asker.cell(question, State(member)).answer == "undecided":
+            yield _Open(question, path)
+
+
+def _changes(member: Member, left: Sequence[_Open], asker: Asker) -> Iterator[_Change]:
+    """Yield changes of *member* that may end some of what is *left*, the smallest first."""
+    origins = tuple(dict.fromkeys(origin for each in left for origin in each.by))
+    groups = {origin.group for origin in origins}
+    if len(groups) == 1 and None not in groups:
+        yield _without_group(member, str(groups.pop()))
+    if origins and all(_lists(member, each) for each in left):
+        yield _without_actions(member, left, origins)
+    if not _may_take_off(member, asker):
+        calls = tuple(dict.fromkeys(each.first for each in left))
+        anywhere = tuple(dict.fromkeys(Question(call.action) for call in calls))
+        if not any(each.name == DENY for each in member.holdings.policies):
+            yield _denied(member, calls)
+        yield _denied(member, anywhere)
+    if origins:
+        yield _without_statements(member, origins)
+
+
+def _without_group(member: Member, group: str) -> _Change:
+    held = tuple(each for each in member.holdings.policies if each.group != group)
+    groups = tuple(name for name in member.groups if name != group)
+    changed = replace(member, holdings=replace(member.holdings, policies=held), groups=groups)
+    return _Change(f"take `{member.label}` out of the group {group}", changed)
+
+
+def _lists(member: Member, still: _Open) -> bool:
+    """Say whether the statements that allow it list the action in full."""
+    action = still.first.action.lower()
+    statements = [
+        statement
+        for held in member.holdings.policies
+        for statement in held.document.statements
+        if _is_in(statement, held, still.by)
+    ]
+    return bool(statements) and all(
+        action in (name.lower() for name in statement.action or ()) for statement in statements
+    )
+
+
+def _without_actions(member: Member, left: Sequence[_Open], origins: Sequence[Origin]) -> _Change:
+    actions = {each.first.action.lower(): each.first.action for each in left}
+
+    def narrowed(statement: Statement) -> Statement | None:
+        kept = tuple(name for name in statement.action or () if name.lower() not in actions)
+        return replace(statement, action=kept) if kept else None
+
+    places = ", ".join(origin.words for origin in origins)
+    words = f"take {_listed(actions.values())} out of {places}"
+    return _Change(words, _edited(member, origins, narrowed))
+
+
+def _without_statements(member: Member, origins: Sequence[Origin]) -> _Change:
+    """Remove whole statements, and detach policies that AWS manages."""
+    arns = {each.name: each.arn or "" for each in member.holdings.policies}
+    words = dict.fromkeys(
+        f"detach {origin.policy}" + (f" from the group {origin.group}" if origin.group else "")
+        if ":iam::aws:" in arns.get(origin.policy, "")
+        else f"remove {origin.words}"
+        for origin in origins
+    )
+    return _Change(" and ".join(words), _edited(member, origins, lambda _: None))
+
+
+def _edited(
+    member: Member, origins: Sequence[Origin], edit: Callable[[Statement], Statement | None]
+) -> Member:
+    """Return *member* with the statements of *origins* edited, or removed where that gives None."""
+
+    def document_of(held: Held) -> Held:
+        kept = [
+            edit(statement) if _is_in(statement, held, origins) else statement
+            for statement in held.document.statements
+        ]
+        statements = tuple(statement for statement in kept if statement is not None)
+        return replace(held, document=replace(held.document, statements=statements))
+
+    edited = {(origin.policy, origin.group) for origin in origins}
+    policies = tuple(
+        document_of(held) if (held.name, held.group) in edited else held
+        for held in member.holdings.policies
+    )
+    return replace(member, holdings=replace(member.holdings, policies=policies))
+
+
+def _is_in(statement: Statement, held: Held, origins: Iterable[Origin]) -> bool:
+    place = held.name, held.group, statement.label
+    return any((each.policy, each.group, each.statement) == place for each in origins)
+
+
+def _may_take_off(member: Member, asker: Asker) -> bool:
+    """Say whether *member* could take a Deny off itself, so that one would end nothing."""
+    kind = member.kind.title()
+    calls = (f"iam:Delete{kind}Policy", f"iam:Detach{kind}Policy")
+    return any(asker.reach(call, State(member)) is not None for call in calls)
+
+
+def _denied(member: Member, calls: Sequence[Question]) -> _Change:
+    statements: list[dict[str, Any]] = [
+        {
+            "Effect": "Deny",
+            "Action": call.action,
+            "Resource": call.resource,
+            **({"Condition": call.conditions} if call.conditions else {}),
+        }
+        for call in calls
+    ]
+    document = load_policy({"Version": VERSION_2012, "Statement": statements}, DENY)
+    policies = (*member.holdings.policies, Held(DENY, None, document))
+    words = f"deny {_listed(dict.fromkeys(call.action for call in calls))}"
+    resources = dict.fromkeys(call.resource for call in calls)
+    if len(resources) == 1:
+        (resource,) = resources
+        words += f" on {'every resource' if resource == '*' else resource}"
+    return _Change(
+        f"{words} to `{member.label}`",
+        replace(member, holdings=replace(member.holdings, policies=policies)),
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = len(listed) - MAX_NAMES
+    return ", ".join(listed[:MAX_NAMES]) + (f" and {more} other actions" if more > 0 else "")
