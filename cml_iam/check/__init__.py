@@ -5,15 +5,25 @@ a command selects some and presents their answers:
 
     audit           documents.audit_documents, account.audit_account; report.make_report
     doctor          doctor.examine
-    health          manager.try_permissions
-    policy verify   verify.verify_offline, verify.verify_live
-    bootstrap       standing.read_status, standing.read_drift
+    health          connection or permissions, asked of a doctor.Scene
+    policy verify   verify.verify_offline; simulation, asked of a scene.AccountScene
+    bootstrap       status or differences, asked of a standing.BootstrapScene
 
 Only the list is imported here; modules that call AWS are loaded when they are needed.
 """
 
 from cml_iam.check._answer import Answer, Diagnosis, State
-from cml_iam.check._check import Check
+from cml_iam.check._check import Check, ask
 from cml_iam.check._list import CHECKS, DOCTOR, SKIPPABLE, check_named
 
-__all__ = ["CHECKS", "DOCTOR", "SKIPPABLE", "Answer", "Check", "Diagnosis", "State", "check_named"]
+__all__ = [
+    "CHECKS",
+    "DOCTOR",
+    "SKIPPABLE",
+    "Answer",
+    "Check",
+    "Diagnosis",
+    "State",
+    "ask",
+    "check_named",
+]

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cml_iam.audit import Cell, Changed, Check, Input, KeyLine, Matrix, Skipped, Unused
+    from cml_iam.check.standing import Drift, Status
+    from cml_iam.check.verify import Verification
     from cml_iam.engine import Request
     from cml_iam.lint import Finding, Severity
+    from cml_iam.workers import Health
 
 
 class State(StrEnum):
@@ -54,6 +57,10 @@ class Answer:
     unused: tuple[Unused, ...] = ()
     passed_over: tuple[Skipped, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    tried: tuple[Health, ...] = ()
+    verified: tuple[Verification, ...] = ()
+    status: tuple[Status, ...] = ()
+    drift: tuple[Drift, ...] = ()
 
     def __add__(self, other: Answer) -> Answer:
         names = [each.name for each in fields(self)]

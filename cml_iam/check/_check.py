@@ -40,7 +40,7 @@ class Check:
     id: str
     title: str
     group: Group
-    of: Literal["files", "account", "machine", "report"]
+    of: Literal["files", "account", "bootstrap", "machine", "report"]
     module: str
     role: Literal["administrator", "manager"] | None = None
     calls: str = "none"
@@ -132,12 +132,17 @@ def answers(
     return whole
 
 
+def ask(check: Check, scene: Any, before: Answer | None = None) -> Answer:
+    """Return the answer of *check* alone; raises the error if AWS does not answer."""
+    return with_states(_function(check)(check, scene, before or Answer()))
+
+
 def _answer(check: Check, scene: Any, account: str | None, before: Answer) -> Answer:
     for found in before.findings:
         if found.check in check.needs:
             return check.not_checked(*NOTHING_TO_ASK[found.check](found), account)
     try:
-        return with_states(_function(check)(check, scene, before))
+        return ask(check, scene, before)
     except CredentialsError:
         raise
     except (AwsError, DocumentError, UnsupportedError) as error:

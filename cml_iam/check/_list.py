@@ -21,6 +21,7 @@ _EACH: Final = "1 for each permission and region"
 _of_files = partial(Check, of="files", module="documents")
 _of_account = partial(Check, of="account", role="administrator", needs=("identity",))
 _of_principal = partial(Check, of="account", role="administrator", needs=("identity", "principal"))
+_of_bootstrap = partial(Check, of="bootstrap", module="standing", role="administrator")
 _of_machine = partial(Check, of="machine", role="manager")
 
 CHECKS: Final = (
@@ -154,6 +155,18 @@ CHECKS: Final = (
         finds=("CML718",),
         optional=True,
     ),
+    _of_bootstrap(
+        "status",
+        "The principal is as the site says, and the store holds a key of it that is active",
+        "principal",
+        calls="those of `bootstrap plan`, and 1 for each key",
+    ),
+    _of_bootstrap(
+        "differences",
+        "Nothing in the account means anything else than the site says",
+        "principal",
+        calls="those of `bootstrap plan`",
+    ),
     _of_machine(
         "endpoint", "The endpoints of AWS answer", "surroundings", module="_surroundings", calls="3"
     ),
@@ -178,6 +191,14 @@ CHECKS: Final = (
         "surroundings",
         module="_surroundings",
         calls="1",
+    ),
+    _of_machine(
+        "connection",
+        "EC2 answers with the manager's credential",
+        "surroundings",
+        module="manager",
+        calls="1",
+        optional=True,
     ),
     _of_machine(
         "permissions",
@@ -210,7 +231,7 @@ WAIVERS: Final = Check(
 
 AUDIT_FILES: Final = tuple(each for each in CHECKS if each.of == "files")
 AUDIT_ACCOUNT: Final = tuple(each for each in CHECKS if each.of == "account")
-DOCTOR: Final = tuple(each for each in CHECKS if each.of == "machine")
+DOCTOR: Final = tuple(each for each in CHECKS if each.of == "machine" and not each.optional)
 
 SKIPPABLE: Final = tuple(
     each.id for each in (*AUDIT_FILES, *AUDIT_ACCOUNT) if each.id not in ("identity", "principal")

@@ -40,12 +40,13 @@ def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
     A failure that earlier findings explain, such as drift or another policy of the principal, is
     not reported again: our engine decides the same request from what was read.
     """
-    site, account, attached = scene.site, scene.account, scene.attached_if_read
+    site, attached = scene.site, scene.attached_if_read
+    account = site.account  # which the credentials are of, says `identity`
     expectations = derive_expectations(site)
-    done = verify_live(scene.aws, site.principal_arn, expectations, _documents(attached))
+    done = verify_live(scene.aws, scene.principal, expectations, _documents(attached))
     explained = _Explained(attached, before.findings)
     failed = [explained.hinted(each) for each in done.failed if not explained(each)]
-    spot = Spot(resource=site.principal_arn, account=account)
+    spot = Spot(resource=scene.principal, account=account)
     asked, lost = len(done.judgements), done.unchecked
     result = check.passed(asked, f"{asked} asked, {len(done.failed)} do not hold", account)
     if done.failed:
@@ -58,6 +59,7 @@ def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
         checks=(result,),
         findings=expectation_findings(check, failed, asks_live, spot),
         matrices=(matrix_of(done.judgements, asks_live, "live", account),),
+        verified=(done,),
     )
 
 

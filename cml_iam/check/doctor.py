@@ -45,7 +45,8 @@ class Scene:
 
     *manager* and *aws* act as the manager itself; *admin*, if given, may read IAM. *profile* and
     *endpoint_url* come from the command line. *now* returns this machine's time, *probe* what to
-    try launching in a region.
+    try launching in a region. With *explains*, a refusal is explained by the policies, which takes
+    further calls.
     """
 
     aws: Aws
@@ -59,6 +60,7 @@ class Scene:
     endpoint_url: str | None = None
     env_file: Path = Path(".env")
     probe: Callable[[str], Launch | None] = lambda _region: None
+    explains: bool = True
 
     @property
     def reader(self) -> Aws:

@@ -13,7 +13,15 @@ from cml_iam.check._answer import Answer, State
 from cml_iam.check.refusal import Deciding, why_refused
 from cml_iam.engine import Request
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
-from cml_iam.workers import PROBE, Launch, Unknown, Verdict, list_fleet, tags_at_launch
+from cml_iam.workers import (
+    PROBE,
+    Launch,
+    Unknown,
+    Verdict,
+    list_fleet,
+    tags_at_launch,
+    try_permissions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
 
 def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:
     """Try every permission in every region, and explain each refusal."""
-    if scene.who.identity is None:
+    if scene.explains and scene.who.identity is None:
         said = "nobody is signed in to try them"
         return Answer(diagnoses=(check.diagnosis("permissions", State.UNCHECKED, said),))
     tried = [each for health in scene.health for each in _of_region(check, scene, health)]
@@ -37,7 +45,21 @@ def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:
     if warning:
         advice = check.diagnosis("launches", State.ADVICE, warning.message, warning.remedy)
         tried.append(advice)
-    return Answer(diagnoses=tuple(tried))
+    return Answer(diagnoses=tuple(tried), tried=scene.health)
+
+
+def connection(check: Check, scene: Scene, _before: Answer) -> Answer:
+    """Ask EC2 in the home region for its regions, and nothing else."""
+    tried = try_permissions(scene.manager, (scene.home,), scene.probe, permissions=False)
+    return Answer(
+        diagnoses=tuple(
+            check.unknown(health.region, health.failure)
+            if health.failure
+            else check.diagnosis(health.region, State.OK, "EC2 answers")
+            for health in tried
+        ),
+        tried=tried,
+    )
 
 
 def _of_region(check: Check, scene: Scene, health: Health) -> Iterator[Diagnosis]:
@@ -64,8 +86,14 @@ def _untried(check: Check, health: Health) -> Iterator[Diagnosis]:
 
 
 def _explained(check: Check, scene: Scene, health: Health, tried: Tried) -> Iterator[Diagnosis]:
-    """Name the deciding statements, for the actual request if AWS reveals it, or the likely one."""
+    """Name the deciding statements, for the actual request if AWS reveals it, or the likely one.
+
+    Without explanations the answer is AWS's own words.
+    """
     subject = f"{tried.action} in {health.region}"
+    if not scene.explains:
+        yield check.diagnosis(subject, State.FINDING, tried.detail, tried.remedy)
+        return
     refused = tried.error if isinstance(tried.error, DeniedError) else None
     request = _decoded(scene, refused) if refused else None
     deciding = scene.deciding

@@ -95,7 +95,8 @@ class Live:
     """The request to audit an account: *manager* is AWS as the manager sees it, if available.
 
     *skip* are ids of checks to leave out, *also* those of optional checks to include. *scps* are
-    the service control policies of each level above the account, if given.
+    the service control policies of each level above the account, if given. *principal* is the ARN
+    of whom the simulator is asked about, instead of the site's.
     """
 
     site: Site
@@ -105,6 +106,7 @@ class Live:
     skip: frozenset[str] = frozenset()
     also: frozenset[str] = frozenset()
     scps: Any = None
+    principal: str | None = None
 
 
 class AccountScene:
@@ -114,6 +116,8 @@ class AccountScene:
         self.aws, self.site, self.now = aws, asked.site, asked.now
         self.profile, self.scps = asked.profile, asked.scps
         self._manager = asked.manager
+        self.principal = asked.principal or asked.site.principal_arn
+        self._of_another = asked.principal is not None
 
     @fact
     def identity(self) -> Identity:
@@ -150,7 +154,9 @@ class AccountScene:
 
     @property
     def attached_if_read(self) -> Attached | None:
-        """What the principal holds, or None if not all of it can be read."""
+        """What the site's principal holds, or None if not all of it can be read, or of another."""
+        if self._of_another:
+            return None
         try:
             return self.attached
         except CredentialsError:

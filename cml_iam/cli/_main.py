@@ -36,7 +36,7 @@ COMMANDS = {
     "worker": ("cml_iam.cli.groups:worker", "Create and operate workers."),
     "health": ("cml_iam.cli.health:health", "Check that the manager can reach and use EC2."),
     "serve": ("cml_iam.cli.serve:serve", "Serve /health, /metrics and a status page."),
-    "doctor": ("cml_iam.cli.doctor:doctor", "Diagnose why the manager cannot work."),
+    "doctor": ("cml_iam.cli.health:doctor", "Diagnose why the manager cannot work."),
     "sandbox": ("cml_iam.cli.sandbox:sandbox", "Run an embedded AWS that enforces policies."),
     "help": ("cml_iam.cli._topics:topics", "Show help on a topic or a command."),
 }

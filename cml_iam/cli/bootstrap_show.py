@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.check import ask, check_named
 from cml_iam.cli._bootstrap import (
     drift_options,
     site_and_documents,
@@ -17,8 +18,8 @@ from cml_iam.cli._bootstrap import (
 )
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._delivery import stores_from
-from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import OK, UNKNOWN, WARN, answer, print_json, print_table, say, wants_json
+from cml_iam.cli._exit import Exit, judged
+from cml_iam.cli._output import OK, UNKNOWN, WARN, answer, print_table, say
 from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
 
@@ -37,16 +38,13 @@ def status(**wanted: Any) -> None:
       cml-iam bootstrap status --profile admin
       cml-iam bootstrap status --no-key -o json
     """  # noqa: D301 - click reads the backspace as "do not fill"
-    from cml_iam.check.standing import read_status
+    from cml_iam.check.standing import BootstrapScene
 
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)
     store = None if wanted["no_key"] else stores_from(where_of(wanted), aws)
-    found = read_status(aws, site, documents, store)
-    if wants_json():
-        print_json(found.as_json())
-    else:
-        _say_status(found)
+    (found,) = ask(check_named("status"), BootstrapScene(aws, site, documents, store)).status
+    answer(found, lambda: _say_status(found))
 
 
 def _say_status(found: Status) -> None:
@@ -103,16 +101,16 @@ def drift(**wanted: Any) -> None:
       cml-iam bootstrap drift --profile admin
       cml-iam bootstrap drift --with audit
     """  # noqa: D301 - click reads the backspace as "do not fill"
-    from cml_iam.check.standing import read_drift
+    from cml_iam.check.standing import BootstrapScene
 
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)
-    found = read_drift(aws, site, documents, **wishes(site, wanted))
-    answer(found, lambda: _say_drift(found))
-    if found.differs:
-        click.get_current_context().exit(Exit.CHANGES)
-    if found.plan.unchecked:
-        click.get_current_context().exit(Exit.UNCHECKED)
+    options = wishes(site, wanted)
+    pieces = options.pop("pieces")
+    scene = BootstrapScene(aws, site, documents, pieces=pieces, options=options)
+    (found,) = ask(check_named("differences"), scene).drift
+    code = judged(findings=False, unchecked=bool(found.plan.unchecked))
+    answer(found, lambda: _say_drift(found), Exit.CHANGES if found.differs else code)
 
 
 @click.command()

@@ -1,13 +1,18 @@
-"""`cml-iam health`."""
+"""`cml-iam health` and `doctor`: whether the manager can work, and what prevents it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from cml_iam.check import DOCTOR, Diagnosis, State, ask, check_named
+from cml_iam.cli._connect import Credential, connect_as, credential_in
+from cml_iam.cli._delivery import own_store
 from cml_iam.cli._exit import Exit, exit_code, judged
 from cml_iam.cli._output import (
     BAD,
@@ -16,24 +21,24 @@ from cml_iam.cli._output import (
     WARN,
     answer,
     complain_remedies,
+    heading,
     note,
     print_table,
     progress,
     say,
 )
-from cml_iam.cli._settings import aws_options, shared_options
-from cml_iam.cli.worker_scene import scene
-from cml_iam.errors import Problem
-from cml_iam.workers import (
-    Check,
-    Health,
-    Verdict,
-    fleet_lines,
-    launch_to_try,
-    try_permissions,
-)
+from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli.worker_scene import Scene, scene
+from cml_iam.errors import CmlIamError, Problem
+from cml_iam.report import plural
+from cml_iam.workers import Check, Health, Verdict, fleet_lines, launch_to_try
 
-_MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
+if TYPE_CHECKING:
+    from cml_iam.aws.port import Aws
+    from cml_iam.check.doctor import Scene as Machine
+    from cml_iam.site import Site
+
+_VERDICT_MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
 
 
 @click.command()
@@ -56,18 +61,13 @@ def health(connection_only: bool) -> None:
       cml-iam health --connection-only -o json
     """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene()
+    check = check_named("connection" if connection_only else "permissions")
     where = (here.home,) if connection_only else here.regions
     with progress(f"asking EC2 in {', '.join(where)}"):
-        found = try_permissions(
-            here.manager,
-            where,
-            lambda region: launch_to_try(here.manager, here.site, region),
-            permissions=not connection_only,
-            grants=here.grants,
-        )
+        found = ask(check, _machine(here, explains=False)).tried
     warning = here.site.launch_warning if here.site and not connection_only else None
     told = as_json(found) | {"warning": warning and warning.message}
-    answer(told, lambda: print_health(found, warning), _code(found))
+    answer(told, lambda: print_health(found, warning), health_code(found))
 
 
 def print_health(found: Sequence[Health], warning: Problem | None = None) -> None:
@@ -83,7 +83,7 @@ def print_health(found: Sequence[Health], warning: Problem | None = None) -> Non
                 [
                     *([health.region] if several else []),
                     check.action,
-                    f"{_MARK[check.verdict]} {check.verdict}",
+                    f"{_VERDICT_MARK[check.verdict]} {check.verdict}",
                     check.detail,
                 ]
                 for health, check in checks
@@ -96,7 +96,8 @@ def print_health(found: Sequence[Health], warning: Problem | None = None) -> Non
     complain_remedies([*remedies, *(check.remedy for _, check in checks)])
 
 
-def _code(found: Sequence[Health]) -> Exit:
+def health_code(found: Sequence[Health]) -> Exit:
+    """Return the exit code: a refusal comes before an EC2 that does not answer."""
     failures = [each.failure for each in found if each.failure]
     refused = any(each.having(Verdict.REFUSED) for each in found if each.connected)
     if failures and not refused:
@@ -129,3 +130,116 @@ def _check_json(check: Check) -> dict[str, Any]:
         "detail": check.detail,
         "remedy": check.remedy,
     }
+
+
+_STATE_MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: UNKNOWN}
+
+
+@click.command()
+@click.argument("areas", nargs=-1, type=click.Choice([each.id for each in DOCTOR]))
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    help="File that the application reads its key from.  [default: the site's, else .env]",
+)
+@click.option(
+    "--admin-profile",
+    metavar="NAME",
+    help="AWS profile that may read IAM, to also check the key's status and age, and the "
+    "attached policies.",
+)
+@shared_options("site", "output")
+@aws_options
+def doctor(areas: tuple[str, ...], env_file: Path | None, admin_profile: str | None) -> None:
+    """Diagnose why the manager cannot work, and say what to do about it.
+
+    Checks the AREAS named, or all: the endpoint, the clock, the credential files, the credentials,
+    the regions, every permission in every region (with DryRun), the metrics of every worker, and
+    the age of the data. Changes nothing.
+
+    Exits with 3 when a problem was found, and with 8 when something could not be checked.
+
+    \b
+    Examples:
+      cml-iam doctor
+      cml-iam doctor credentials permissions --admin-profile admin
+    """  # noqa: D301 - click reads the backspace as "do not fill"
+    from cml_iam.check.doctor import examine
+
+    here = scene(examined=True)
+    machine = _machine(  # names its credentials, which a spinner would overwrite
+        here,
+        admin=_administrator(here.site, admin_profile),
+        env_file=env_file or _own_file(),
+    )
+    with progress("looking at the manager"):
+        found = examine(machine, areas)
+    answer({"state": _worst(found), "diagnoses": found}, lambda: _print(found), _code(found))
+
+
+def _machine(here: Scene, **more: Any) -> Machine:
+    """Return what the checks of a machine are asked of; *more* are the other fields."""
+    from cml_iam.check.doctor import Scene as Machine
+
+    chosen = settings()
+    return Machine(
+        aws=here.aws,
+        manager=here.manager,
+        regions=here.regions,
+        home=here.home,
+        site=here.site,
+        now=lambda: datetime.now(UTC),
+        profile=chosen.profile,
+        endpoint_url=chosen.endpoint_url,
+        probe=lambda region: launch_to_try(here.manager, here.site, region),
+        **more,
+    )
+
+
+def _own_file() -> Path:
+    kind, _, name = own_store().partition(":")
+    return Path(name if kind == "env" else ".env")
+
+
+def _administrator(site: Site | None, profile: str | None) -> Aws | None:
+    """Return AWS as the administrator sees it: by *profile*, or from the site file."""
+    try:
+        named = credential_in("administrator", site) if site else None
+    except CmlIamError as error:
+        note(f"{UNKNOWN} {error.message}")
+        named = None
+    credential = Credential(profile=profile) if profile else named
+    if credential is None:
+        return None
+    return connect_as("administrator", site, credential=credential, read_only=True)
+
+
+def _print(found: Sequence[Diagnosis]) -> None:
+    """Print the results by area, each remedy once, below the first problem that it fixes."""
+    area, fixed = None, set[str]()
+    for each in found:
+        if each.area != area:
+            area = each.area
+            heading(area)
+        mark = _STATE_MARK[each.state]
+        say(f"  {mark} {each.state}: {each.subject}: {each.said}")
+        if each.remedy and each.state is not State.OK and each.remedy not in fixed:
+            fixed.add(each.remedy)
+            say(f"    fix: {each.remedy}")
+    counts = {state: sum(each.state is state for each in found) for state in State}
+    parts = [
+        plural(count, state) if state is State.FINDING else f"{count} {state}"
+        for state, count in counts.items()
+        if count
+    ]
+    note(f"  {', '.join(parts)}")
+
+
+def _worst(found: Sequence[Diagnosis]) -> State:
+    ranked = (State.FINDING, State.UNCHECKED, State.ADVICE)
+    return next((each for each in ranked if any(one.state is each for one in found)), State.OK)
+
+
+def _code(found: Sequence[Diagnosis]) -> Exit:
+    states = {each.state for each in found}
+    return judged(findings=State.FINDING in states, unchecked=State.UNCHECKED in states)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from cml_iam.check.verify import Verification, verify_live, verify_offline
+from cml_iam.check import ask, check_named
+from cml_iam.check.verify import Verification, verify_offline
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import judged
@@ -89,9 +91,13 @@ def verify(
 
 
 def _live(site: Site, principal: str) -> Verification:
+    from cml_iam.check.scene import AccountScene, Live
+
     aws = connect_as("administrator", site)
     with progress(f"asking AWS about {principal}"):
-        return verify_live(aws, principal, derive_expectations(site))
+        asked = Live(site, datetime.now(UTC), principal=principal)
+        (done,) = ask(check_named("simulation"), AccountScene(aws, asked)).verified
+    return done
 
 
 def _documents(site: Site, files: Sequence[Path], document: Profile) -> tuple[PolicyDocument, ...]:

@@ -13,7 +13,8 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import connect
-from cml_iam.check.standing import read_drift, read_status
+from cml_iam.check import ask, check_named
+from cml_iam.check.standing import BootstrapScene
 from cml_iam.check.trail import trail_problems
 from cml_iam.credentials import Delivery, EnvFile
 from cml_iam.provision import (
@@ -216,9 +217,11 @@ def test_two_people_bootstrap_and_destroy_together(
     assert _apply(security, site, pieces=["boundary", "guard"]) == []
     assert plan_bootstrap(operator, site, _documents(site)).principal == site.principal_arn
 
-    drift = read_drift(operator, site, _documents(site))
+    scene = BootstrapScene(operator, site, _documents(site), store)
+    (drift,) = ask(check_named("differences"), scene).drift
     assert (drift.differs, drift.plan.unchecked) == (False, ())
-    assert read_status(operator, site, _documents(site), store).plan.changes == ()
+    (status,) = ask(check_named("status"), scene).status
+    assert status.plan.changes == ()
 
     changed = _documents(replace(OTHER, user=site.user, role=site.role, path=site.path))
     assert _apply(operator, site, documents=changed, **options) == ["create_policy_version"]

@@ -11,7 +11,8 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import Identity
-from cml_iam.check.standing import read_drift
+from cml_iam.check import ask, check_named
+from cml_iam.check.standing import BootstrapScene, Drift
 from cml_iam.provision import (
     apply_plan,
     check_fresh,
@@ -20,6 +21,7 @@ from cml_iam.provision import (
     plan_rollback,
     save_plan,
 )
+from cml_iam.site import Site
 from tests.provision.fake_iam import FakeIam, Principal
 from tests.provision.worlds import BASE, OTHER, POLICY, USER, World, document, fake_world
 
@@ -40,11 +42,17 @@ def roll_back(world: World, version: str | None = None) -> None:
 # drift
 
 
+def drift_of(world: World, documents: str, site: Site | None = None) -> Drift:
+    scene = BootstrapScene(world.aws, site or world.site, documents)
+    (drift,) = ask(check_named("differences"), scene).drift
+    return drift
+
+
 def test_there_is_no_drift_after_apply_whatever_the_layout(world: World) -> None:
     world.apply()
     other = json.dumps(json.loads(BASE), indent=3).replace("ec2:Stop", "EC2:stop")
 
-    found = read_drift(world.aws, world.site, other)
+    found = drift_of(world, other)
 
     assert not found.differs
     assert found.as_json()["steps"] == []
@@ -53,7 +61,7 @@ def test_there_is_no_drift_after_apply_whatever_the_layout(world: World) -> None
 def test_another_meaning_is_drift(world: World) -> None:
     world.apply()
 
-    found = read_drift(world.aws, world.site, OTHER)
+    found = drift_of(world, OTHER)
 
     assert found.differs
     assert [step.resource for step in found.plan.changes] == ["policy"]
@@ -67,7 +75,7 @@ def test_a_foreign_policy_group_and_inline_policy_are_drift(tmp_path: Path) -> N
     user.attached.append(FOREIGN)
     user.inline, user.groups, user.boundary = {"extra": "{}"}, ["operators"], FOREIGN
 
-    found = read_drift(world.aws, world.site, BASE)
+    found = drift_of(world, BASE)
 
     assert found.plan.changes == ()
     assert found.differs
@@ -81,12 +89,12 @@ def test_boundary_and_guard_are_compared_where_they_are_on(tmp_path: Path) -> No
     world = fake_world(tmp_path, iam)
     site = replace(world.site, restrict=replace(world.site.restrict, regions=("us-east-1",)))
     world.apply(site=site, pieces=["principal", "boundary", "guard"], delivery=None)
-    assert not read_drift(world.aws, site, BASE).differs
+    assert not drift_of(world, BASE, site).differs
     for policy in iam.policies.values():
         if policy.name != POLICY:
             policy.versions[policy.default] = BASE
 
-    changed = read_drift(world.aws, site, BASE).plan.changes
+    changed = drift_of(world, BASE, site).plan.changes
 
     assert {step.name for step in changed} == {site.boundary, site.guard}
 

@@ -255,7 +255,7 @@ def test_what_to_launch_is_found_out_only_where_ec2_answers_and_permissions_are_
 
 def test_a_region_where_one_permission_was_not_tried_is_not_well() -> None:
     """With a worker in one of two regions, what is asked of a worker is untried in the other."""
-    from cml_iam.cli.health import _code
+    from cml_iam.cli.health import health_code as _code
 
     tried = WorkerManager(FakeAws(instances=[instance()])).health(probe=LAUNCH)
     untried = WorkerManager(FakeAws()).health(probe=LAUNCH)
