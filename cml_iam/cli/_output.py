@@ -232,6 +232,12 @@ def say(text: str) -> None:
     click.secho(fitted(text, sys.stdout), fg=_style(text, sys.stdout), color=_colour(sys.stdout))
 
 
+def say_lines(lines: Iterable[str]) -> None:
+    """Print *lines* on stdout, each coloured by the symbol that it begins with."""
+    for line in lines:
+        say(line)
+
+
 def heading(text: str) -> None:
     """Print a heading on stdout, bold if colours are on."""
     click.secho(one_line(text), bold=_colour(sys.stdout), color=_colour(sys.stdout))

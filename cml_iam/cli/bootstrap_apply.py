@@ -12,7 +12,16 @@ from cml_iam.cli._bootstrap import acting_options, carry_out, planned, wanted_op
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._delivery import Where, own_store, stores_from
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
+from cml_iam.cli._output import (
+    INFO,
+    OK,
+    WARN,
+    answer,
+    note,
+    say,
+    say_lines,
+    wants_json,
+)
 from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.errors import CmlIamError, InputError
@@ -43,11 +52,7 @@ def plan(save: Path | None, **wanted: Any) -> None:
     from cml_iam.provision import plan_data, plan_lines, save_plan
 
     _, made = planned(wanted)
-    if wants_json():
-        print_json(plan_data(made))
-    else:
-        for line in plan_lines(made):
-            say(line)
+    answer(plan_data(made), lambda: say_lines(plan_lines(made)))
     if save is not None:
         save_plan(made, _kept(wanted), save)
         note(f"{INFO} saved: `cml-iam bootstrap apply {save}` does exactly this, or nothing")

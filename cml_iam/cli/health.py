@@ -66,7 +66,7 @@ def health(connection_only: bool) -> None:
     with progress(f"asking EC2 in {', '.join(where)}"):
         found = ask(check, _machine(here, explains=False)).tried
     warning = here.site.launch_warning if here.site and not connection_only else None
-    told = as_json(found) | {"warning": warning and warning.message}
+    told = health_json(found) | {"warning": warning and warning.message}
     answer(told, lambda: print_health(found, warning), health_code(found))
 
 
@@ -106,7 +106,7 @@ def health_code(found: Sequence[Health]) -> Exit:
     return judged(findings=refused, unchecked=unchecked)
 
 
-def as_json(found: Sequence[Health]) -> dict[str, Any]:
+def health_json(found: Sequence[Health]) -> dict[str, Any]:
     """Return *found* as JSON values; *failure* is that of the first region with one."""
     failure = next((each.failure for each in found if each.failure), None)
     return {
@@ -174,7 +174,7 @@ def doctor(areas: tuple[str, ...], env_file: Path | None, admin_profile: str | N
     )
     with progress("looking at the manager"):
         found = examine(machine, areas)
-    answer({"state": _worst(found), "diagnoses": found}, lambda: _print(found), _code(found))
+    answer({"state": _worst(found), "diagnoses": found}, lambda: _print(found), _doctor_code(found))
 
 
 def _machine(here: Scene, **more: Any) -> Machine:
@@ -240,6 +240,6 @@ def _worst(found: Sequence[Diagnosis]) -> State:
     return next((each for each in ranked if any(one.state is each for one in found)), State.OK)
 
 
-def _code(found: Sequence[Diagnosis]) -> Exit:
+def _doctor_code(found: Sequence[Diagnosis]) -> Exit:
     states = {each.state for each in found}
     return judged(findings=State.FINDING in states, unchecked=State.UNCHECKED in states)

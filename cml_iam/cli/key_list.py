@@ -46,14 +46,15 @@ def list_keys(where: Where, **spans: timedelta) -> None:
     ]
     known = {each["id"] for each in data}
     stale = {name: key for name, key in stored.items() if key and key not in known}
-    if wants_json():
-        # Of several stores the id says something only where it is the same in all.
-        only = next(iter(stored.values())) if len(set(stored.values())) == 1 else None
-        print_json({"user": rotator.user, "keys": data, "stored_id": only, "stores": stored})
-        return
-    _say(data, rotator.schedule.max_age.days)
-    for name, key in stale.items():
-        say(f"{WARN} {name} holds `{key}`, which is not a key of this user")
+    # Of several stores the id says something only where it is the same in all.
+    only = next(iter(stored.values())) if len(set(stored.values())) == 1 else None
+
+    def show() -> None:
+        _say(data, rotator.schedule.max_age.days)
+        for name, key in stale.items():
+            say(f"{WARN} {name} holds `{key}`, which is not a key of this user")
+
+    answer({"user": rotator.user, "keys": data, "stored_id": only, "stores": stored}, show)
 
 
 def _say(data: list[dict[str, Any]], most: int) -> None:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._output import INFO, OK, print_json, print_table, say, wants_json
+from cml_iam.cli._output import (
+    INFO,
+    OK,
+    answer,
+    print_table,
+    say,
+)
 from cml_iam.cli._settings import shared_options
 
 if TYPE_CHECKING:
@@ -36,16 +42,15 @@ def history(start: str | None) -> None:
     if start is None:
         _show_versions(load_history())
     else:
-        _show_upgrade(upgrade(start))
+        way = upgrade(start)
+        answer(upgrade_json(way), lambda: _say_upgrade(way))
 
 
 def _show_versions(versions: Sequence[PolicyVersion]) -> None:
-    if wants_json():
-        print_json([version_json(each) for each in versions])
-        return
-    print_table(
-        ("version", "date", "grants", "changes"),
-        ((e.version, str(e.date), _granted(e), e.changes) for e in versions),
+    rows = ((e.version, str(e.date), _granted(e), e.changes) for e in versions)
+    answer(
+        [version_json(each) for each in versions],
+        lambda: print_table(("version", "date", "grants", "changes"), rows),
     )
 
 
@@ -54,10 +59,7 @@ def _granted(version: PolicyVersion) -> str:
     return f"{len(version.actions)} actions{more}"
 
 
-def _show_upgrade(way: Upgrade) -> None:
-    if wants_json():
-        print_json(upgrade_json(way))
-        return
+def _say_upgrade(way: Upgrade) -> None:
     for each in way.grant:
         say(f"+ grant {each}")
     for each in way.revoke:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cml_iam.catalogue import load_catalogue, permission_tables
-from cml_iam.cli._output import INFO, OK, WARN, answer, note, print_json, print_table, wants_json
+from cml_iam.cli._output import INFO, OK, WARN, answer, note, print_table
 from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError
@@ -105,14 +105,14 @@ def documents() -> None:
     Examples:
       cml-iam policy documents
     """  # noqa: D301 - click reads the backspace as "do not fill"
-    if wants_json():
-        forms = DOCUMENTS.values()
-        print_json([{"name": e.name, "kind": e.kind, "title": e.title} for e in forms])
-    else:
-        print_table(
+    forms = DOCUMENTS.values()
+    answer(
+        [{"name": each.name, "kind": each.kind, "title": each.title} for each in forms],
+        lambda: print_table(
             ("document", "kind", "what it is for"),
-            ((each.name, each.kind, each.title) for each in DOCUMENTS.values()),
-        )
+            ((each.name, each.kind, each.title) for each in forms),
+        ),
+    )
 
 
 @click.command()

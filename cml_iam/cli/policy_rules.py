@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._output import heading, print_json, print_table, say, wants_json
+from cml_iam.cli._output import (
+    answer,
+    heading,
+    print_table,
+    say,
+)
 from cml_iam.cli._settings import shared_options
 from cml_iam.cli.policy_lint import SYMBOL
 
@@ -32,11 +37,9 @@ def rules(rule: str | None) -> None:
 
     if rule is not None:
         explained = explain_rule(rule)
-        print_json(explained.as_json()) if wants_json() else show(explained)
-    elif wants_json():
-        print_json([rule_json(each) for each in RULES])
+        answer(explained, lambda: show(explained))
     else:
-        print_rules(RULES)
+        answer([rule_json(each) for each in RULES], lambda: print_rules(RULES))
 
 
 def rule_json(rule: Rule | AuditRule) -> dict[str, Any]:

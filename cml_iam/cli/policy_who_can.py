@@ -16,11 +16,10 @@ from cml_iam.cli._output import (
     OK,
     UNKNOWN,
     WARN,
+    answer,
     note,
-    print_json,
     progress,
-    say,
-    wants_json,
+    say_lines,
 )
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.errors import InputError
@@ -46,9 +45,7 @@ SYMBOLS = {"undecided": UNKNOWN, "no": OK}
     "--no-steps", is_flag=True, help="Leave out permissions that take several steps to obtain."
 )
 @shared_options("output", "verbose")
-@click.pass_context
 def who_can(
-    context: click.Context,
     words: tuple[str, ...],
     file: Path | None,
     scps: Path | None,
@@ -93,13 +90,12 @@ def who_can(
     asker = Asker(account, datetime.now(UTC))
     with progress(f"asking {len(account.members)} principals", only_on_terminal=True):
         answers = holders(question, asker, None if no_steps else Paths(asker))
-    if wants_json():
-        print_json(as_json(question, account, answers))
-    else:
-        for line in _lines(question, account, answers):
-            say(line)
     undecided = any(each.standing == "undecided" for each in answers)
-    context.exit(judged(findings=False, unchecked=undecided))
+    answer(
+        as_json(question, account, answers),
+        lambda: say_lines(_lines(question, account, answers)),
+        judged(findings=False, unchecked=undecided),
+    )
 
 
 def _account(file: Path, scps: Path | None, resources: Path | None) -> Account:

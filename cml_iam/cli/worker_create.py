@@ -18,8 +18,8 @@ from cml_iam.cli._names import state_folder
 from cml_iam.cli._output import (
     INFO,
     OK,
+    answer,
     note,
-    print_json,
     progress,
     say,
     wants_json,
@@ -124,8 +124,7 @@ if TYPE_CHECKING:
 @cml_wait_option
 @shared_options("site", "output", "dry_run", "no_site")
 @aws_options
-@click.pass_context
-def create(context: click.Context, /, name: str, **given: Any) -> None:
+def create(name: str, **given: Any) -> None:
     """Launch a worker called NAME, with the guard tag on it and its volumes.
 
     First asks EC2 whether the launch is permitted; --dry-run stops there. A worker profile is tried
@@ -162,9 +161,7 @@ def create(context: click.Context, /, name: str, **given: Any) -> None:
     if given["wait"]:
         (ended,) = wait_until(here, [made], goal, given["timeout"])
         made, code = ended.worker, wait_code([ended])
-    if wants_json():
-        print_json(made.as_json())
-    context.exit(code)
+    answer(made, lambda: None, code)
 
 
 def _check_region(here: Scene) -> None:
@@ -375,10 +372,11 @@ def first_type(site: Site | None) -> str | None:
 
 
 def _say_permitted(here: Scene, launch: Launch) -> None:
-    if wants_json():
-        print_json({"dry_run": True, "permitted": True, "region": here.home, **asdict(launch)})
-        return
-    say(
+    permitted = (
         f"{OK} {launch.name}: permitted: {launch.instance_type} from {launch.image_id} "
         f"in {here.home} (nothing was created)"
+    )
+    answer(
+        {"dry_run": True, "permitted": True, "region": here.home, **asdict(launch)},
+        lambda: say(permitted),
     )

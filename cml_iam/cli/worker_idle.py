@@ -16,11 +16,12 @@ from cml_iam.cli._output import (
     OK,
     UNKNOWN,
     WARN,
+    answer,
     complain_remedies,
     note,
-    print_json,
     progress,
     say,
+    say_lines,
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
@@ -92,9 +93,7 @@ _MARK = {Use.IDLE: WARN, Use.BUSY: OK, Use.UNKNOWN: UNKNOWN, Use.HELD: INFO}
 @cml_options
 @shared_options("site", "output", "yes", "dry_run", "no_site")
 @aws_options
-@click.pass_context
 def idle(
-    context: click.Context,
     workers: tuple[str, ...],
     window: timedelta | None,
     cpu: float | None,
@@ -126,13 +125,25 @@ def idle(
     found = here.find_managed(workers, unmanaged=False) if workers else wanted_workers(here, ())
     judged = _judge(here, found, rules, ask_cml)
     outcomes = _stop(here, judged) if stop else ()
-    if wants_json():
-        print_json([_as_json(each, outcomes) for each in judged])
-    else:
+    dry, stopped = settings().dry_run, {each.worker.id: each for each in outcomes}
+
+    def show() -> None:
         _print(judged, rules)
-        for outcome in outcomes:
-            say(outcome_line(outcome, "stop", dry=settings().dry_run))
-    context.exit(failures(outcomes) or _code(judged))
+        say_lines(outcome_line(each, "stop", dry=dry) for each in outcomes)
+
+    answer(
+        [
+            {
+                **each.as_json(),
+                "stopped": outcome_json(stopped[each.worker.id], None, dry=dry)
+                if each.worker.id in stopped
+                else None,
+            }
+            for each in judged
+        ],
+        show,
+        failures(outcomes) or _judged_code(judged),
+    )
 
 
 def hold_tag(here: Scene) -> str:
@@ -215,25 +226,7 @@ def _lines(judged: Judged) -> list[str]:
     return lines + [f"    {each.rule}: {each.use}: {each.words}" for each in judged.evidence]
 
 
-def _as_json(judged: Judged, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    by_id = {each.worker.id: each for each in outcomes}
-    outcome = by_id.get(judged.worker.id)
-    return {
-        "id": judged.worker.id,
-        "name": judged.worker.name,
-        "region": judged.worker.region,
-        "instance_type": judged.worker.instance_type,
-        "use": judged.use,
-        "hold": judged.hold,
-        "evidence": [
-            {"rule": each.rule, "use": each.use, "words": each.words, "remedy": each.remedy}
-            for each in judged.evidence
-        ],
-        "stopped": outcome and outcome_json(outcome, None, dry=settings().dry_run),
-    }
-
-
-def _code(judged: Sequence[Judged]) -> Exit:
+def _judged_code(judged: Sequence[Judged]) -> Exit:
     unknown = [each for each in judged if each.use is Use.UNKNOWN]
     young = [each for each in unknown if any(item.rule == "uptime" for item in each.evidence)]
     return Exit.OK if len(unknown) == len(young) else Exit.UNCHECKED

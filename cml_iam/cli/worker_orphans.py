@@ -8,7 +8,16 @@ import click
 
 from cml_iam import errors
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import INFO, OK, WARN, answer, note, print_json, progress, say, wants_json
+from cml_iam.cli._output import (
+    INFO,
+    OK,
+    WARN,
+    answer,
+    note,
+    progress,
+    say,
+    say_lines,
+)
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
 from cml_iam.cli.worker_scene import Scene, scene
@@ -84,8 +93,7 @@ _BY_AN_ADMINISTRATOR = (
 @click.argument("ids", nargs=-1, required=True)
 @shared_options("site", "output", "yes", "dry_run", "no_site")
 @aws_options
-@click.pass_context
-def adopt(context: click.Context, ids: tuple[str, ...]) -> None:
+def adopt(ids: tuple[str, ...]) -> None:
     """Add the guard tag to the instances IDS, which makes them workers.
 
     Needs the administrator's credential: the hardened policy denies it to the manager on purpose,
@@ -108,12 +116,12 @@ def adopt(context: click.Context, ids: tuple[str, ...]) -> None:
     note(f"{INFO} the tag {here.manager.guard}, set by {here.aws.identity().arn}")
     confirm(here, wanted, "adopt")
     outcomes = [_explained(here, each) for each in _adopt(here, wanted)]
-    if wants_json():
-        print_json([outcome_json(each, None, dry=settings().dry_run) for each in outcomes])
-    else:
-        for outcome in outcomes:
-            say(outcome_line(outcome, "adopt", dry=settings().dry_run))
-    context.exit(failures(outcomes))
+    dry = settings().dry_run
+    answer(
+        [outcome_json(each, None, dry=dry) for each in outcomes],
+        lambda: say_lines(outcome_line(each, "adopt", dry=dry) for each in outcomes),
+        failures(outcomes),
+    )
 
 
 def _adopt(here: Scene, workers: Sequence[Worker]) -> tuple[Outcome, ...]:

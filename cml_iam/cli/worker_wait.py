@@ -16,9 +16,9 @@ from cml_iam.cli._output import (
     INFO,
     OK,
     UNKNOWN,
+    answer,
     complain_remedies,
     note,
-    print_json,
     progress,
     say,
     wants_json,
@@ -144,10 +144,7 @@ def _given() -> dict[str, Any]:
 @cml_options
 @shared_options("site", "output")
 @aws_options
-@click.pass_context
-def wait(
-    context: click.Context, workers: tuple[str, ...], goal: str, timeout: timedelta | None
-) -> None:
+def wait(workers: tuple[str, ...], goal: str, timeout: timedelta | None) -> None:
     """Wait until WORKERS, IDs or names (* and ?), reach a state.
 
     Exits with 3 when a worker can no longer reach the state, and with 7 on --timeout.
@@ -159,9 +156,8 @@ def wait(
     cml_access()
     here = scene()
     ended = wait_until(here, here.find(workers), Goal(goal), timeout)
-    if wants_json():
-        print_json([{**each.worker.as_json(), **waited_json(each)} for each in ended])
-    context.exit(wait_code(ended))
+    told = [{**each.worker.as_json(), **waited_json(each)} for each in ended]
+    answer(told, lambda: None, wait_code(ended))  # the text was printed as each worker ended
 
 
 def wait_until(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.clock import short_span
 from cml_iam.errors import InputError
@@ -104,6 +104,21 @@ class Judged:
     use: Use
     evidence: tuple[Evidence, ...]
     hold: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "id": self.worker.id,
+            "name": self.worker.name,
+            "region": self.worker.region,
+            "instance_type": self.worker.instance_type,
+            "use": self.use,
+            "hold": self.hold,
+            "evidence": [
+                {"rule": each.rule, "use": each.use, "words": each.words, "remedy": each.remedy}
+                for each in self.evidence
+            ],
+        }
 
 
 def find_idle(

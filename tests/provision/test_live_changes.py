@@ -11,7 +11,7 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.aws import Identity
-from cml_iam.check import ask, check_named
+from cml_iam.check import State, ask, check_named
 from cml_iam.check.standing import BootstrapScene, Drift
 from cml_iam.provision import (
     apply_plan,
@@ -56,6 +56,17 @@ def test_there_is_no_drift_after_apply_whatever_the_layout(world: World) -> None
 
     assert not found.differs
     assert found.as_json()["steps"] == []
+
+
+def test_each_step_of_the_plan_is_an_answer_of_the_check(world: World) -> None:
+    world.apply()
+
+    alike = ask(check_named("differences"), BootstrapScene(world.aws, world.site, BASE))
+    other = ask(check_named("differences"), BootstrapScene(world.aws, world.site, OTHER))
+
+    assert {each.state for each in alike.diagnoses} == {State.OK}
+    wrong = [each.subject for each in other.diagnoses if each.state is State.FINDING]
+    assert wrong == [f"policy {world.site.policy_arn.rpartition('/')[2]}"]
 
 
 def test_another_meaning_is_drift(world: World) -> None:
