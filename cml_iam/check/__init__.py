@@ -7,7 +7,7 @@ a command selects some and presents their answers:
     doctor          doctor.examine
     health          connection or permissions, asked of a doctor.Scene
     policy verify   verify.verify_offline; simulation, asked of a scene.AccountScene
-    bootstrap       status or differences, asked of a standing.BootstrapScene
+    bootstrap       status or differences, asked of a bootstrap.BootstrapScene
 
 Only the list is imported here; modules that call AWS are loaded when they are needed.
 """

@@ -21,7 +21,7 @@ _EACH: Final = "1 for each permission and region"
 _of_files = partial(Check, of="files", module="documents")
 _of_account = partial(Check, of="account", role="administrator", needs=("identity",))
 _of_principal = partial(Check, of="account", role="administrator", needs=("identity", "principal"))
-_of_bootstrap = partial(Check, of="bootstrap", module="standing", role="administrator")
+_of_bootstrap = partial(Check, of="bootstrap", module="bootstrap", role="administrator")
 _of_machine = partial(Check, of="machine", role="manager")
 
 CHECKS: Final = (

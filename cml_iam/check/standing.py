@@ -1,29 +1,18 @@
-"""How the account compares with the site's plan: differences, extra policies, keys.
+"""How an account compares with its site: differences, extra policies, keys, as values.
 
-`bootstrap status` and `bootstrap drift` present this. Both use the plan, so that they always agree
-with what `bootstrap apply` would do.
+`bootstrap status` and `bootstrap drift` present them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cml_iam.check._answer import Answer, Diagnosis, State
-from cml_iam.credentials import KeyInfo, KeyUse, key_use, list_keys
-from cml_iam.principal import read_principal
-from cml_iam.provision import PRINCIPAL, plan_bootstrap, step_data
+from cml_iam.provision import step_data
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from cml_iam.aws.port import Aws
-    from cml_iam.check._check import Check
-    from cml_iam.credentials import Store
-    from cml_iam.principal import Principal
-    from cml_iam.provision import Piece, Plan
-    from cml_iam.site import Site
+    from cml_iam.credentials import KeyInfo, KeyUse
+    from cml_iam.provision import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,79 +92,3 @@ class Drift:
             "also": list(self.also),
             "unchecked": list(self.plan.unchecked),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class BootstrapScene:
-    """An account beside its site; the *documents* are those of the site's policy.
-
-    *options* and *pieces* are those of `plan_bootstrap`. Without a *store* no key is looked up.
-    """
-
-    aws: Aws
-    site: Site
-    documents: str | Sequence[str]
-    store: Store | None = None
-    pieces: Collection[Piece] = PRINCIPAL
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def status(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
-    """Compare the account with the plan, and list the user's keys; only reads.
-
-    Raises as `plan_bootstrap` does.
-    """
-    aws, site = scene.aws, scene.site
-    plan = plan_bootstrap(aws, site, scene.documents)
-    key = scene.store.look().key if scene.store and site.user else None
-    stored_id = key.id if key else None
-    keys = tuple(
-        KeyStatus(info, key_use(aws, info.id), info.id == stored_id)
-        for info in (list_keys(aws, site.user) if site.user else ())
-    )
-    standing = Status(plan, keys, stored_id)
-    diagnoses = [*_planned(check, plan)]
-    if standing.stale:
-        said = f"the store holds `{stored_id}`, which is not a key of this user"
-        diagnoses.append(check.diagnosis("stored key", State.FINDING, said))
-    if standing.inactive:
-        said = f"the store's key `{stored_id}` is inactive"
-        remedy = "replace it: `cml-iam key rotate`"
-        diagnoses.append(check.diagnosis("stored key", State.FINDING, said, remedy))
-    return Answer(diagnoses=tuple(diagnoses), status=(standing,))
-
-
-def differences(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
-    """Compare the account with the site, in meaning; only reads. Raises as `plan_bootstrap` does.
-
-    The site's boundary and guardrail are compared if they are attached, or included in *pieces*.
-    """
-    site, pieces = scene.site, frozenset(scene.pieces)
-    principal = read_principal(scene.aws, *site.principal)
-    chosen = pieces | (_on(principal, site) if "principal" in pieces else frozenset())
-    plan = plan_bootstrap(scene.aws, site, scene.documents, pieces=chosen, **scene.options)
-    held = principal.boundary if principal else None
-    foreign = held is not None and plan.desired.boundary is None  # else the plan changes it
-    also = f"the principal is bounded by `{held}`, which is not the site's boundary"
-    standing = Drift(plan, (*plan.warnings, *([also] if foreign else [])))
-    beside = (check.diagnosis("beside it", State.FINDING, text) for text in standing.also)
-    return Answer(diagnoses=(*_planned(check, plan), *beside), drift=(standing,))
-
-
-def _planned(check: Check, plan: Plan) -> Iterator[Diagnosis]:
-    """Yield a diagnosis of each step of *plan*, and of what it could not compare."""
-    for step in plan.all_steps:
-        state = State.OK if step.mark == "keep" else State.FINDING
-        remedy = None if state is State.OK else "see `cml-iam bootstrap plan`"
-        yield check.diagnosis(f"{step.resource} {step.name}", state, step.mark, remedy)
-    for text in plan.unchecked:
-        yield check.diagnosis(plan.principal, State.UNCHECKED, text)
-
-
-def _on(principal: Principal | None, site: Site) -> frozenset[Piece]:
-    on: set[Piece] = set()
-    if principal is not None and principal.boundary == site.boundary_arn:
-        on.add("boundary")
-    if principal is not None and site.guard_arn in principal.attached:
-        on.add("guard")
-    return frozenset(on)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.check import ask, check_named
 from cml_iam.cli._bootstrap import (
     drift_options,
     site_and_documents,
@@ -38,7 +37,8 @@ def status(**wanted: Any) -> None:
       cml-iam bootstrap status --profile admin
       cml-iam bootstrap status --no-key -o json
     """  # noqa: D301 - click reads the backspace as "do not fill"
-    from cml_iam.check.standing import BootstrapScene
+    from cml_iam.check import ask, check_named
+    from cml_iam.check.bootstrap import BootstrapScene
 
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)
@@ -101,7 +101,8 @@ def drift(**wanted: Any) -> None:
       cml-iam bootstrap drift --profile admin
       cml-iam bootstrap drift --with audit
     """  # noqa: D301 - click reads the backspace as "do not fill"
-    from cml_iam.check.standing import BootstrapScene
+    from cml_iam.check import ask, check_named
+    from cml_iam.check.bootstrap import BootstrapScene
 
     site, documents = site_and_documents(wanted["document"])
     aws = connect_as("administrator", site)
