@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,24 @@ RESTRICTED = Restrictions(
     image_owners=("111122223333",),
     images=MappingProxyType({"us-east-1": ("ami-0a1b2c3d4e5f60001",)}),
 )
+
+
+def tracked(folder: str = ".") -> list[str]:
+    """Return the files in *folder* that git tracks; in an unpacked source distribution, all files.
+
+    What is made by working there (.venv, build, caches) is not among them.
+    """
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", folder], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    if (REPOSITORY / ".git").exists() and listed.returncode == 0:
+        names = [name for name in listed.stdout.split("\0") if name]
+    else:
+        ignored = (REPOSITORY / ".gitignore").read_text().split()
+        left_out = {"PKG-INFO", *(name.strip("/") for name in ignored)}
+        files = (path.relative_to(REPOSITORY) for path in (REPOSITORY / folder).rglob("*"))
+        names = [str(path) for path in files if not left_out & set(path.parts)]
+    return [name for name in names if (REPOSITORY / name).is_file()]
 
 
 def needs(*programs: str) -> Callable[[Test], Test]:

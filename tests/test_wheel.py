@@ -14,14 +14,14 @@ import pytest
 
 from cml_iam import __version__
 from cml_iam.shipped import shipped
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, tracked
 
 
 @pytest.fixture(scope="session")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution, built from a copy of what git tracks and a file that it ignores."""
     copy = tmp_path_factory.mktemp("source")
-    for name in _tracked("."):
+    for name in tracked("."):
         target = copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((REPOSITORY / name).read_bytes())
@@ -54,27 +54,17 @@ def _built(kind: str, source: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return path
 
 
-def _tracked(folder: str) -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", folder], cwd=REPOSITORY, capture_output=True, text=True
-    )
-    if listed.returncode != 0:
-        pytest.skip("not a git checkout")
-    names = [name for name in listed.stdout.split("\0") if name]
-    return [name for name in names if (REPOSITORY / name).is_file()]
-
-
 def test_the_source_distribution_has_every_tracked_file_and_no_other(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {member.name.split("/", 1)[1] for member in archive if member.isfile()}
 
-    assert names == {*_tracked("."), "PKG-INFO"}
+    assert names == {*tracked("."), "PKG-INFO"}
 
 
 def test_the_wheel_ships_every_tracked_data_file(wheel: Path) -> None:
     shipped_names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {
-        f"cml_iam/_data/{name}" for kind in ("policies", "templates") for name in _tracked(kind)
+        f"cml_iam/_data/{name}" for kind in ("policies", "templates") for name in tracked(kind)
     }
 
     assert wanted <= shipped_names

@@ -79,7 +79,9 @@ def _excerpt(finding: AuditFinding, text: str, statements: Mapping[str, Lines]) 
             return None
         found = (max(1, at - _AROUND[0]), min(len(lines), at + _AROUND[1]))
     first, last = found
-    marked = [at] if at and at > first else _naming(finding, lines, found)
+    # A place at the beginning of a statement is that of all its lines.
+    inside = at and (at > first or lines[at - 1][: (spot.column or 1) - 1].strip(" \t{"))
+    marked = [at] if at and inside else _naming(finding, lines, found)
     if last - first >= MOST_LINES:
         first = max(first, min((marked or [first])[0] - _AROUND[0], last - MOST_LINES + 1))
         last = first + MOST_LINES - 1

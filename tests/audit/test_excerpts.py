@@ -85,6 +85,19 @@ def test_a_statement_without_a_sid_is_known_by_its_number() -> None:
     assert numbered(excerpt(Spot("p.json"), ask("ec2:X", "statement 1"), text=text)) == (4, 4, ())
 
 
+@pytest.mark.parametrize(("column", "marked"), [(3, ()), (40, (2,))])
+def test_a_place_within_the_first_line_of_a_statement_is_that_line(
+    column: int, marked: tuple[int, ...]
+) -> None:
+    text = (
+        '{"Statement": [\n'
+        '  {"Sid": "A", "Effect": "Allow", "Action": "ec2:Typo",\n'
+        '   "Resource": "*"}]}'
+    )
+
+    assert numbered(excerpt(Spot("p.json", 2, column, statement="A"), text=text)) == (2, 3, marked)
+
+
 def test_a_long_statement_is_cut_around_what_is_meant_and_a_long_line_too() -> None:
     statement = {"Sid": "A", "Effect": "Allow", "Action": [f"s3:A{n}" for n in range(200)]}
     text = json.dumps({"Statement": [statement]}, indent=1)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import REPOSITORY, SHARED, needs
+from tests.conftest import REPOSITORY, SHARED, needs, tracked
 from tests.key_ids import key_id
 
 yaml = pytest.importorskip("yaml")
@@ -270,8 +270,12 @@ class TestPreCommit:
         self, hook: str, code: int, said: str, repository: Path, tmp_path: Path
     ) -> None:
         clone = tmp_path / "clone"
-        subprocess.run(["git", "clone", "-q", REPOSITORY, clone], check=True)
-        head = ["git", "-C", clone, "rev-parse", "HEAD"]
+        clone.mkdir()
+        shutil.copy(REPOSITORY / ".pre-commit-hooks.yaml", clone)
+        git = ["git", "-C", clone, "-c", "user.name=x", "-c", "user.email=x@example.com"]
+        for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+            subprocess.run([*git, *command], check=True)
+        head = [*git, "rev-parse", "HEAD"]
         revision = subprocess.run(head, capture_output=True, text=True).stdout.strip()
         # What is installed here stands in for what pre-commit would install from the network.
         config = {
@@ -355,13 +359,8 @@ class TestPreCommit:
 
 def test_nothing_that_is_shipped_installs_by_a_name_that_anybody_may_take() -> None:
     """Nor does a remedy, a page or a template: no index has this project."""
-    shipped = subprocess.run(
-        ["git", "ls-files", "*.py", "*.md", "*.yml", "*.yaml", "*.j2", "*.sh", "Dockerfile"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    endings = (".py", ".md", ".yml", ".yaml", ".j2", ".sh", "Dockerfile")
+    shipped = [path for path in tracked() if path.endswith(endings)]
     name = re.compile(r"pip3? install[^\n]*[\s'\"](?:--?[\w-]+[\s=])*cml-iam\b(?!/)")
     guilty = [
         path
