@@ -9,6 +9,7 @@ Prints JSON: seconds and CPU-seconds after the imports, the peak of resident mem
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,82 @@ def ours(job: str, url: str, workers: int) -> Callable[[], Any]:
     }[job]
 
 
+def awaited(job: str, url: str, workers: int) -> Callable[[], Any]:  # noqa: ARG001
+    """Return cml-iam's asynchronous manager: the metrics of every worker, gathered."""
+    from cml_iam.aws import connect
+    from cml_iam.secret import Secret
+    from cml_iam.workers import AsyncWorkerManager
+
+    aws = connect(
+        endpoint_url=url,
+        region=fleet.REGIONS[0],
+        access_key=KEY["aws_access_key_id"],
+        secret_key=Secret(KEY["aws_secret_access_key"]),
+    )
+    manager = AsyncWorkerManager(aws)
+
+    async def metrics() -> Any:
+        regions = [manager.get_all_instances(region=region) for region in fleet.REGIONS]
+        found = [worker for part in await asyncio.gather(*regions) for worker in part]
+        used = await manager.get_utilization_of(found)
+        both = [metric for each in used.values() for metric in (each.cpu, each.memory)]
+        return sum(metric.mean is not None for metric in both)
+
+    return lambda: asyncio.run(metrics())
+
+
+def aiobotocore(job: str, url: str, workers: int) -> Callable[[], Any]:  # noqa: ARG001
+    """Return aiobotocore: clients kept for each region and service, 32 calls at a time."""
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+
+    config = AioConfig(max_pool_connections=32)
+    session, loop, stack = get_session(), asyncio.new_event_loop(), AsyncExitStack()
+    clients: dict[tuple[str, str], Any] = {}
+
+    async def client(service: str, region: str) -> Any:
+        if (service, region) not in clients:
+            making = session.create_client(
+                service, region_name=region, endpoint_url=url, config=config, **KEY
+            )
+            clients[service, region] = await stack.enter_async_context(making)
+        return clients[service, region]
+
+    async def ids(region: str) -> list[tuple[str, str]]:
+        pages = (await client("ec2", region)).get_paginator("describe_instances").paginate()
+        return [
+            (region, instance["InstanceId"])
+            async for page in pages
+            for reservation in page["Reservations"]
+            for instance in reservation["Instances"]
+        ]
+
+    async def metrics() -> Any:
+        free, now = asyncio.Semaphore(32), datetime.now(UTC)
+        for region in fleet.REGIONS:
+            await client("cloudwatch", region)
+
+        async def known(region: str, worker: str, namespace: str, metric: str) -> bool:
+            async with free:
+                answer = await clients["cloudwatch", region].get_metric_statistics(
+                    Namespace=namespace,
+                    MetricName=metric,
+                    Dimensions=[{"Name": "InstanceId", "Value": worker}],
+                    StartTime=now - timedelta(minutes=5),
+                    EndTime=now,
+                    Period=300,
+                    Statistics=["Average"],
+                )
+            return bool(answer["Datapoints"])
+
+        listed = await asyncio.gather(*map(ids, fleet.REGIONS))
+        kinds = (("AWS/EC2", "CPUUtilization"), ("CWAgent", "mem_used_percent"))
+        asked = [known(*each, *kind) for part in listed for each in part for kind in kinds]
+        return sum(await asyncio.gather(*asked))
+
+    return lambda: loop.run_until_complete(metrics())
+
+
 def parsing(job: str, url: str, workers: int) -> Callable[[], Any]:  # noqa: ARG001
     """Return botocore's parsing of the same answers and nothing else: the floor of listing."""
     import botocore.session
@@ -147,12 +225,21 @@ def parsing(job: str, url: str, workers: int) -> Callable[[], Any]:  # noqa: ARG
     return parse
 
 
+WAYS = {
+    "original": original,
+    "ours": ours,
+    "parsing": parsing,
+    "awaited": awaited,
+    "aiobotocore": aiobotocore,
+}
+
+
 def main() -> int:
     way, job, url, workers = sys.argv[1:5]
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    do = {"original": original, "ours": ours, "parsing": parsing}[way](job, url, int(workers))
+    do = WAYS[way](job, url, int(workers))
     turns = []
     # The original keeps nothing, so its second time is like its first; nor is any start repeated.
     for _ in range(1 if way == "original" or job == "start" else 2):

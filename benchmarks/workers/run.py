@@ -25,6 +25,8 @@ NAMES = {
     "original": "the original's way",
     "ours": "cml-iam",
     "parsing": "botocore's parsing alone",
+    "awaited": "cml-iam's AsyncWorkerManager",
+    "aiobotocore": "aiobotocore, 32 calls at a time",
 }
 
 
@@ -49,7 +51,8 @@ def replayed(workers: int, delay: int, state: str = "running") -> Iterator[str]:
 
 def once(way: str, job: str, url: str, workers: int) -> dict:
     """Let *way* do *job* in a fresh process; return what it says, with the requests it took."""
-    command = [sys.executable, str(HERE / "contender.py"), way, job, url, str(workers)]
+    python = os.environ["AIOBOTOCORE"] if way == "aiobotocore" else sys.executable
+    command = [python, str(HERE / "contender.py"), way, job, url, str(workers)]
     said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     with urlopen(f"{url}/counts", timeout=30) as answer:
         counts = json.load(answer)
@@ -105,6 +108,21 @@ def metrics(workers: int, rounds: int, delays: Sequence[int]) -> Iterator[str]:
             yield row(delay, name, one, base)
 
 
+def awaiting(workers: int, rounds: int, delay: int) -> Iterator[str]:
+    """Measure with asyncio; aiobotocore where AIOBOTOCORE names a Python that has it."""
+    yield f"\n### CPU and memory of {workers} workers in 4 regions, with asyncio\n"
+    yield "| delay | way | requests | seconds | faster | again | faster | CPU-seconds |"
+    yield "|--:|---|--:|--:|--:|--:|--:|--:|"
+    ways = [("awaited", "metrics")]
+    if "AIOBOTOCORE" in os.environ:
+        ways.append(("aiobotocore", "metrics"))
+    found = beside([("original", "metrics")], workers, delay, 1)
+    found |= beside(ways, workers, delay, rounds)
+    base = found["original", "metrics"]
+    for (way, _), one in found.items():
+        yield row(delay, f"{NAMES[way]}: {one['result']} of {2 * workers} known", one, base)
+
+
 def row(delay: int, name: str, one: dict, base: dict) -> str:
     ratio = again = more = ""
     if one is not base:
@@ -155,13 +173,14 @@ def main() -> int:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--quick", action="store_true", help="small fleets; writes nothing")
-    arguments.add_argument("--only", choices=["list", "metrics", "start", "memory"])
+    arguments.add_argument("--only", choices=["list", "metrics", "async", "start", "memory"])
     arguments.add_argument("--delays", type=int, nargs="+", default=DELAYS, help="milliseconds")
     given = arguments.parse_args()
     small = 20 if given.quick else 1
     tables = {
         "list": listing(2000 // small, given.rounds, given.delays),
         "metrics": metrics(200 // small, given.rounds, given.delays),
+        "async": awaiting(200 // small, given.rounds, 50),
         "start": starting(60),
         "memory": memory([size // small for size in (2000, 10_000, 20_000)]),
     }
