@@ -185,11 +185,16 @@ class Gate:
             giving(self.test, self.resources),
             {"ForAnyValue:StringEquals": {"aws:TagKeys": [spelled]}},
         )
-        for tagging, behind in self._pairs([setting]):
-            before = tags_of(tagging, RESOURCE_TAG)
-            opened = with_tags(behind, before | tags_of(tagging, REQUEST_TAG))
-            if self._decides(opened, with_tags(behind, before)) and agree(tagging, opened):
-                return tagging, opened
+        for change, behind in self._pairs([setting]):
+            for tagging in (with_tags(change, {}), change):
+                before = tags_of(tagging, RESOURCE_TAG)
+                opened = with_tags(behind, before | tags_of(tagging, REQUEST_TAG))
+                if (
+                    self.subject.authorizer.decide(tagging).allowed
+                    and self._decides(opened, with_tags(behind, before))
+                    and agree(tagging, opened)
+                ):
+                    return tagging, opened
         return self._longer_way(setting) if spelled == self.key else ()
 
     def way_out(self) -> tuple[Request, Request] | None:
@@ -305,12 +310,18 @@ def _tag_keys(request: Request) -> list[str] | None:
 
 def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
     *tagging, opened = way
-    shut = with_tags(opened, tags_of(tagging[0], RESOURCE_TAG))
+    before = tags_of(tagging[0], RESOURCE_TAG)
+    shut = with_tags(opened, before)
+    if before:  # without which the call that sets the tag is refused
+        having = ", ".join(f"{key}={text}" for key, text in before.values())
+        which, instead = f"an existing {gate.type_of(opened)} with `{having}`", f"with {having}"
+    else:
+        which, instead = f"any {gate.type_of(opened)} without it", "without the tag"
     _, value = tags_of(opened, RESOURCE_TAG)[gate.key.lower()]
     spelled = "" if tag == gate.key else f", spelled `{tag}`: condition keys do not mind the case"
     return Found(
         f"the gate can be opened by its own caller: {_granter(gate, tagging[0])} lets it set the "
-        f"tag `{gate.key}={value}` on any {gate.type_of(opened)} without it{spelled}; then "
+        f"tag `{gate.key}={value}` on {which}{spelled}; then "
         f"{opened.action} is allowed",
         gate.item.condition_place(gate.asked.condition),
         "allow ec2:CreateTags only at launch (`ec2:CreateAction` is `RunInstances`), and later "
@@ -318,7 +329,7 @@ def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
         f"`ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.key}`",
         gate.item.label,
         (
-            gate.subject.step(shut, f"{opened.action} on {opened.resource}, without the tag"),
+            gate.subject.step(shut, f"{opened.action} on {opened.resource}, {instead}"),
             *(gate.subject.step(each, _change(each, tag, "it")) for each in tagging),
             gate.subject.step(opened, f"{opened.action} on it"),
         ),
