@@ -29,7 +29,7 @@ from cml_iam.check._answer import add_up, numbered
 from cml_iam.check._check import with_state
 from cml_iam.check._list import CHECKS, WAIVERS
 from cml_iam.facts import updated
-from cml_iam.lint import RULES
+from cml_iam.lint import lint_rules
 from cml_iam.located import did_you_mean
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _problems(raw: Mapping[str, Any]) -> list[str]:
     ):
         problems.append("`expires` must be a day without quotes, such as 2027-01-31")
     rule = raw.get("finding")
-    known = [*(each.id for each in RULES), *audit_rules()]
+    known = [*(each.id for each in lint_rules()), *audit_rules()]
     if isinstance(rule, str) and rule and rule not in known:
         hint = did_you_mean(rule, known)
         problems.append(f"there is no finding `{rule}`" + (f" ({hint})" if hint else ""))

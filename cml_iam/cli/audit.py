@@ -404,9 +404,9 @@ def show_rules(form: str) -> None:
     """Print every possible finding: lint's rules, then the audit's."""
     from cml_iam.audit import audit_rules
     from cml_iam.cli.policy_rules import print_rules, rule_json
-    from cml_iam.lint import RULES
+    from cml_iam.lint import lint_rules
 
-    rules: tuple[Rule | AuditRule, ...] = (*RULES, *audit_rules().values())
+    rules: tuple[Rule | AuditRule, ...] = (*lint_rules(), *audit_rules().values())
     if form == "json":
         print_json([rule_json(each) | {"remedy": getattr(each, "remedy", None)} for each in rules])
     else:

@@ -33,13 +33,13 @@ def rules(rule: str | None) -> None:
       cml-iam policy rules
       cml-iam policy rules CML501
     """  # noqa: D301 - click reads the backspace as "do not fill"
-    from cml_iam.lint import RULES, explain_rule
+    from cml_iam.lint import explain_rule, lint_rules
 
     if rule is not None:
         explained = explain_rule(rule)
         answer(explained, lambda: show(explained))
     else:
-        answer([rule_json(each) for each in RULES], lambda: print_rules(RULES))
+        answer([rule_json(each) for each in lint_rules()], lambda: print_rules(lint_rules()))
 
 
 def rule_json(rule: Rule | AuditRule) -> dict[str, Any]:

@@ -3,9 +3,9 @@
     for finding in lint_text(text, "policy.json"):
         print(finding.place, finding.severity.word, finding.rule, finding.message)
 
-Each rule is a small function in one of these files and a line in the table `RULES`. A new rule
-needs a function, a line, cases under `tests/lint/cases`, and the output of `policy rules ID`: a
-text in `explanations.json` and two documents in `examples`.
+Each rule is a small function in one of these files and a row of `rules.json`. A new rule needs a
+function, a row, which `policy rules ID` prints, two documents in `examples`, and what they report
+under `tests/lint/cases`.
 
 The rules are imported on first use, so that code which only handles findings does not load them.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cml_iam.lint._explained import Example, Explained, explain_rule
     from cml_iam.lint._fix import Fixed, Suggestion, fix_text
     from cml_iam.lint._lint import is_complete, lint_policies, lint_subjects, lint_text, lint_texts
-    from cml_iam.lint._rules import RULES, Rule
+    from cml_iam.lint._rules import Rule, lint_rules
 
 _LATER: Final = {
     "Escalation": "_escalation",
@@ -45,14 +45,13 @@ _LATER: Final = {
     "lint_policies": "_lint",
     "lint_text": "_lint",
     "lint_texts": "_lint",
-    "RULES": "_rules",
+    "lint_rules": "_rules",
     "Rule": "_rules",
 }
 
 __all__ = [
     "JUDGED_AS",
     "KINDS",
-    "RULES",
     "Escalation",
     "Example",
     "Explained",
@@ -69,6 +68,7 @@ __all__ = [
     "fix_text",
     "is_complete",
     "lint_policies",
+    "lint_rules",
     "lint_subjects",
     "lint_text",
     "lint_texts",

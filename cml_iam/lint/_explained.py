@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from cml_iam.errors import InputError
 from cml_iam.lint._finding import Kind, Severity
-from cml_iam.lint._rules import RULES
+from cml_iam.lint._rules import lint_rules
 from cml_iam.policy import did_you_mean
 from cml_iam.shipped import shipped_text
 
@@ -32,12 +31,16 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A rule with its *description*; lint reports the rule for *failing* and not for *passing*."""
+    """A rule with two policies: lint reports the rule for *failing* and not for *passing*."""
 
     rule: Rule
-    description: str
     failing: Example
     passing: Example
+
+    @property
+    def description(self) -> str:
+        """What the rule is about, in a few sentences."""
+        return self.rule.description
 
     @property
     def aws_checks(self) -> tuple[str, ...]:
@@ -62,13 +65,15 @@ class Explained:
 
 def explain_rule(name: str) -> Explained:
     """Return the rule whose id or name is *name*, in any case; raises InputError."""
-    by_name = {key.lower(): rule for rule in RULES for key in (rule.id, rule.name, rule.label)}
+    by_name = {
+        key.lower(): rule for rule in lint_rules() for key in (rule.id, rule.name, rule.label)
+    }
     rule = by_name.get(name.lower())
     if rule is None:
-        known = [key for each in RULES for key in (each.id, each.name)]
+        known = [key for each in lint_rules() for key in (each.id, each.name)]
         remedy = did_you_mean(name, known) or "`cml-iam policy rules` lists them"
         raise InputError(f"there is no rule `{name}`", remedy=remedy)
-    return Explained(rule, _descriptions()[rule.id], _example(rule, "bad"), _example(rule, "good"))
+    return Explained(rule, _example(rule, "bad"), _example(rule, "good"))
 
 
 def _example(rule: Rule, which: str) -> Example:
@@ -78,12 +83,6 @@ def _example(rule: Rule, which: str) -> Example:
         if path.is_file():
             return Example(path.read_text("utf-8"), kind)
     return Example((folder / f"{rule.id}-{which}.json").read_text("utf-8"), "identity")
-
-
-@cache
-def _descriptions() -> dict[str, str]:
-    found: dict[str, str] = json.loads((FOLDER / "explanations.json").read_text("utf-8"))
-    return found
 
 
 AWS_SEVERITIES: Final = {
@@ -129,13 +128,13 @@ def rules_page() -> str:
     """Return `docs/rules.md`: every rule, its severity and the AWS page behind it."""
     rows = [
         f"| [{rule.id}]({rule.page}) | {rule.name} | {rule.severity.word} | {rule.title} |"
-        for rule in RULES
+        for rule in lint_rules()
     ]
     checks = [f"| {each.name} | {each.type} | {each.rule} |" for each in aws_checks()]
     differing = [
         f"| {rule.id} | {', '.join(sorted(_types(rule)))} | {rule.severity.word} "
         f"| {_published()['differs'][rule.id]} |"
-        for rule in RULES
+        for rule in lint_rules()
         if severity_differs(rule)
     ]
     absent = [f"| {name} | {why} |" for name, why in _published()["none"].items()]

@@ -9,7 +9,7 @@ from cml_iam.errors import DocumentError, Place
 from cml_iam.lint._corrections import grammar_corrections
 from cml_iam.lint._effect import matches_nothing
 from cml_iam.lint._finding import KINDS, Finding, Found, Kind, Severity, recognized_kind
-from cml_iam.lint._rules import GRAMMAR, MATCHES_NOTHING, RULES, SYNTAX, TOO_MANY, Rule
+from cml_iam.lint._rules import Rule, lint_rules, rule_named
 from cml_iam.lint._subject import Subject
 from cml_iam.lint._tags import MOST_GATES, gates
 from cml_iam.policy import build_policy, grammar_problems, parse_json
@@ -29,6 +29,9 @@ COMPARED: Final = 500
 
 A managed policy of 6,144 characters has room for about 120.
 """
+
+SYNTAX, GRAMMAR, TOO_MANY, MATCHES_NOTHING = "CML101", "CML102", "CML110", "CML308"
+"""The rules about the text itself, and about what the other rules leave."""
 
 MANY: Final = 100
 """So many documents are worth the start of another process."""
@@ -113,20 +116,20 @@ def lint_policies(
     few = len(subject.items) <= COMPARED
     found = [
         rule.finding(each)
-        for rule in RULES
+        for rule in lint_rules()
         if rule.check is not None and (few or not rule.compares)
         for each in rule.check(subject)
     ]
     if few:
         said = {(_file(e), e.statement) for e in found if e.severity > Severity.INFO}
-        found += map(MATCHES_NOTHING.finding, matches_nothing(subject, said))
-    found += map(TOO_MANY.finding, _too_many(subject))
+        found += map(rule_named(MATCHES_NOTHING).finding, matches_nothing(subject, said))
+    found += map(rule_named(TOO_MANY).finding, _too_many(subject))
     return tuple(sorted(found, key=_order))
 
 
 def _too_many(subject: Subject) -> Iterator[Found]:
     """Name what is not judged because it would take too long."""
-    statements, ids = len(subject.items), [rule.id for rule in RULES if rule.compares]
+    statements, ids = len(subject.items), [rule.id for rule in lint_rules() if rule.compares]
     what = f"{statements:,} statements are more than the {COMPARED} that are compared"
     if statements <= COMPARED:
         number, ids = len(gates(subject)), ["CML501", "CML502", "CML503"]
@@ -143,7 +146,7 @@ def _too_many(subject: Subject) -> Iterator[Found]:
 
 def is_complete(findings: Iterable[Finding], name: str) -> bool:
     """Return whether every rule could judge the document *name*, whose text must be readable."""
-    unread = {SYNTAX.id, GRAMMAR.id}
+    unread = {SYNTAX, GRAMMAR}
     return not any(each.rule in unread and _file(each) == name for each in findings)
 
 
@@ -151,10 +154,10 @@ def _read(name: str, text: str) -> tuple[list[Finding], PolicyDocument | None]:
     try:
         located = parse_json(text, name)
     except DocumentError as error:
-        return _findings(SYNTAX, error.problems), None
+        return _findings(rule_named(SYNTAX), error.problems), None
     problems = grammar_problems(located)
     if problems:
-        return _findings(GRAMMAR, problems, grammar_corrections(located)), None
+        return _findings(rule_named(GRAMMAR), problems, grammar_corrections(located)), None
     return [], build_policy(located)
 
 

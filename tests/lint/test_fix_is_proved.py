@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cml_iam.lint import RULES, explain_rule
+from cml_iam.lint import explain_rule, lint_rules
 from fuzz.lint_fixes import check
 from fuzz.lint_mutants import mutant, parsed, policies
 
 POLICIES = Path(__file__).parents[3] / "shared" / "reference" / "policies"
 
 
-@pytest.mark.parametrize("rule", [each.id for each in RULES])
+@pytest.mark.parametrize("rule", [each.id for each in lint_rules()])
 def test_of_the_failing_example_of_a_rule(rule: str) -> None:
     example = explain_rule(rule).failing
 

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import pytest
 
-from cml_iam.lint import RULES, Severity, explain_rule, lint_text
+from cml_iam.lint import Severity, explain_rule, lint_rules, lint_text
 from cml_iam.lint._explained import AWS_SEVERITIES, aws_checks, severity_differs
 
 CHECKS: Final = Path(__file__).parents[3] / "shared" / "conformance" / "policy_checks.jsonl"
 DATA: Final = Path(__file__).parents[2] / "policies" / "aws-checks.toml"
 BESIDE: Final = {each.name: each.rule for each in aws_checks()}
-RULE: Final = {rule.id: rule for rule in RULES}
+RULE: Final = {rule.id: rule for rule in lint_rules()}
 
 ALSO_CALLED: Final = {
     "Allow NotAction unsupported tag": "CML310",
@@ -94,7 +94,7 @@ def test_a_finding_is_as_severe_as_aws_s_or_the_list_of_differences_says_why() -
 def test_the_list_of_differences_has_every_rule_with_one_and_no_other() -> None:
     listed = tomllib.loads(DATA.read_text("utf-8"))["differs"]
 
-    assert sorted(listed) == [rule.id for rule in RULES if severity_differs(rule)]
+    assert sorted(listed) == [rule.id for rule in lint_rules() if severity_differs(rule)]
     assert all(len(why) > 20 for why in listed.values())
 
 

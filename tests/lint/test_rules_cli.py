@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 from cml_iam.cli.policy_rules import rules
 from cml_iam.errors import InputError
-from cml_iam.lint import RULES, Explained, explain_rule, lint_text
+from cml_iam.lint import Explained, explain_rule, lint_rules, lint_text
 
-IDS = [rule.id for rule in RULES]
+IDS = [rule.id for rule in lint_rules()]
 
 
 @pytest.mark.parametrize("rule", IDS)

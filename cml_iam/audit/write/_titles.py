@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from cml_iam.audit._rules import audit_rules
-from cml_iam.lint import RULES
+from cml_iam.lint import lint_rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,5 +21,5 @@ def title(finding: AuditFinding) -> str:
 
 @cache
 def _titles() -> Mapping[str, str]:
-    lint = {each.id: each.title for each in RULES}
+    lint = {each.id: each.title for each in lint_rules()}
     return lint | {each.id: each.title for each in audit_rules().values()}
