@@ -105,7 +105,7 @@ def start(port: int, env_file: Path | None, **given: Any) -> int:
             click.echo(environment)
         else:
             write_whole(env_file, f"{_MARK}\n{environment}\n", mode=0o600)
-        note(f"the sandbox answers at {running.endpoint_url}; press Ctrl-C to stop it")
+        note(f"the sandbox answers at {running.endpoint_url}; press Ctrl-C to stop")
         ended.wait()
         if env_file is not None:
             _clear(env_file)
