@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cml_iam.errors import Place
     from cml_iam.facts import ArnPattern
+    from cml_iam.lint._finding import Kind
     from cml_iam.lint._subject import Item, Subject
 
 FIELDS: Final = 6
@@ -30,10 +31,17 @@ _OWNERS: Final = ("amazon", "aws", "aws-marketplace", "cloudfront")
 _ACCOUNT: Final = re.compile(rf"[0-9]{{12}}|{'|'.join(_OWNERS)}|")
 
 
+_COMPLETED: Final = ("identity", "boundary")
+"""The kinds of policies in which AWS completes an ARN that lacks its last fields.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+"""
+
+
 def malformed(subject: Subject) -> Iterator[Found]:
     """Yield elements of Resource and NotResource that are neither `*` nor an ARN."""
     for item, text, place in _resources(subject):
-        if problem := _problem(text):
+        if problem := _problem(text, subject.kind):
             yield Found(
                 problem,
                 place,
@@ -46,7 +54,7 @@ def incomplete(subject: Subject) -> Iterator[Found]:
     """Yield ARNs without a region or account that all resource types they can match have."""
     for item, text, place in _resources(subject):
         pattern = arn_pattern(text, variables=item.variables)
-        if pattern is None or text == "*" or _problem(text):
+        if pattern is None or text == "*" or _problem(text, subject.kind):
             continue
         for field, name in ((3, "region"), (4, "account")):
             formats = [each for each in _formats(item, pattern, field) if _alike(pattern, each)]
@@ -122,14 +130,19 @@ def _alike(pattern: ArnPattern, arn: ArnPattern) -> bool:
     return all(patterns_overlap(pattern[field], arn[field]) for field in (1, 2, 5))
 
 
-def _problem(text: str) -> str | None:
+def _problem(text: str, kind: Kind) -> str | None:
     if text == "*":
         return None
     fields = _plain(text).split(":", FIELDS - 1)
     if fields[0] != "arn":
         return f"`{text}` is neither an ARN nor `*`, so it names nothing"
     if len(fields) < FIELDS:
-        return f"`{text}` has {len(fields)} of the six fields of an ARN"
+        missing = f"`{text}` has {len(fields)} of the six fields of an ARN"
+        if kind in _COMPLETED:
+            return (
+                f"{missing}: AWS puts `*` in the place of the others, so it names more than it says"
+            )
+        return f"{missing}, and AWS completes it in identity-based policies only"
     if fields[2] != fields[2].lower():
         return f"`{fields[2]}` in `{text}` has capital letters, and no service in an ARN has any"
     forms = (("partition", 1, _PARTITION), ("region", 3, _REGION), ("account", 4, _ACCOUNT))
