@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema
 import referencing
 
-from cml_iam.cli._lazy import leaves
 from cml_iam.cli._main import cli
+from cml_iam.cli.groups import leaves
 from cml_iam.shipped import shipped_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NAME: Final = "output.schema.json"
 REPORT: Final = "audit-report.schema.json"

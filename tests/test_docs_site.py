@@ -8,14 +8,17 @@ import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
 
-from cml_iam.cli._lazy import leaves
 from cml_iam.cli._main import cli
+from cml_iam.cli.groups import leaves
 from tests.conftest import REPOSITORY, needs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.long
 

@@ -74,4 +74,4 @@ def test_the_age_at_which_a_key_is_rotated_stands_once() -> None:
     }
 
     # `_usage` has how long a permission may go unused, which is another question.
-    assert ages == {"facts/_limits.py", "check/_usage.py"}
+    assert ages == {"facts/_service.py", "check/_usage.py"}

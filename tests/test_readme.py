@@ -10,8 +10,8 @@ import pytest
 
 from cml_iam.catalogue import load_catalogue, permission_tables
 from cml_iam.cli._exit import MEANING
-from cml_iam.cli._lazy import LazyGroup
 from cml_iam.cli._main import cli
+from cml_iam.cli.groups import LazyGroup
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text("utf-8")

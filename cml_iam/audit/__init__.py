@@ -6,6 +6,7 @@ from cml_iam.audit._report import (
     Account,
     Ask,
     AuditFinding,
+    AuditRule,
     Cell,
     CellAnswer,
     Changed,
@@ -22,8 +23,8 @@ from cml_iam.audit._report import (
     State,
     Unused,
     Waiver,
+    audit_rules,
 )
-from cml_iam.audit._rules import AuditRule, audit_rules
 
 __all__ = [
     "GROUPS",

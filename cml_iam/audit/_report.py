@@ -1,19 +1,26 @@
 """The audit report: what was asked, what was found, and what could not be checked.
 
 A report consists of plain values only, so that it can be written, read back and compared. The order
-is part of the report: the same account at the same time gives the same bytes.
+is part of the report: the same account at the same time gives the same bytes. The audit's own
+rules, beside lint's, are those of `policies/audit-rules.toml`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tomllib
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from functools import cache
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.lint import Severity
-from cml_iam.report import Excerpt
+from cml_iam.shipped import shipped_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date, datetime
+
+    from cml_iam.report import Excerpt
 
 ADDED: Final = MappingProxyType({"added": True})
 """Of a field that reports of before do not have: they are read as if nothing stood there."""
@@ -306,3 +313,23 @@ class Report:
         if any(each.severity >= fail_on for each in self.open):
             return "findings"
         return "clean" if self.complete else "incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRule:
+    """One rule of the audit; *remedy* applies where the finding has none of its own."""
+
+    id: str
+    name: str
+    severity: Severity
+    title: str
+    page: str
+    remedy: str
+
+
+@cache
+def audit_rules() -> Mapping[str, AuditRule]:
+    """Return every rule of the audit, by id."""
+    raw = tomllib.loads(shipped_text("policies", "audit-rules.toml"))["rule"]
+    rules = (AuditRule(**each | {"severity": Severity[each["severity"].upper()]}) for each in raw)
+    return MappingProxyType({each.id: each for each in rules})

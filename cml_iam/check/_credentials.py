@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.check._answer import Answer, State
-from cml_iam.check._keys import over_age
+from cml_iam.check._usage import over_age
 from cml_iam.credentials import account_of, list_keys, variables
 from cml_iam.errors import (
     AwsError,

@@ -126,7 +126,7 @@ CHECKS: Final = (
         "keys",
         "The manager has one access key, in use and not older than 90 days",
         "keys",
-        module="_keys",
+        module="_usage",
         calls="1, and 1 for each key",
         finds=("CML801", "CML802", "CML803", "CML804", "CML805", "CML806"),
     ),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._ask import agreed
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._delivery import (
     STORE_HELP,
@@ -17,11 +16,21 @@ from cml_iam.cli._delivery import (
     file_options,
     stores_from,
 )
-from cml_iam.cli._document import document_option
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import BAD, INFO, OK, WARN, complain, note, print_json, say, wants_json
+from cml_iam.cli._output import (
+    BAD,
+    INFO,
+    OK,
+    WARN,
+    agreed,
+    complain,
+    note,
+    print_json,
+    say,
+    wants_json,
+)
 from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.cli._site import load_site
+from cml_iam.cli._site import document_option, load_site
 from cml_iam.errors import InputError
 from cml_iam.site import TRUSTS
 

@@ -15,9 +15,9 @@ import click
 from cml_iam import errors
 from cml_iam._version import __version__
 from cml_iam.cli._exit import Exit, exit_code
-from cml_iam.cli._lazy import LazyGroup
 from cml_iam.cli._output import fitted
 from cml_iam.cli._settings import all_options
+from cml_iam.cli.groups import LazyGroup
 from cml_iam.secret import masked
 
 COMMANDS = {

@@ -1,6 +1,7 @@
-"""Printing: results on stdout, everything else on stderr; colour only on terminals.
+"""Printing and asking: results on stdout, everything else on stderr; colour only on terminals.
 
-In CSV, every cell is text for a spreadsheet, never a formula.
+In CSV, every cell is text for a spreadsheet, never a formula. A question before a change names the
+account, identity and region.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cml_iam.cli._settings import settings
+from cml_iam.errors import InputError
 from cml_iam.secret import masked
 from cml_iam.visible import inert, one_line
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
     from rich.table import Table
+
+    from cml_iam.aws.port import Aws
 
 
 PIPED_WIDTH = 200
@@ -360,3 +364,34 @@ def cell(text: str) -> str:
 def _is_number(text: str) -> bool:
     digits = text.removeprefix("-").replace(".", "", 1)
     return digits.isascii() and digits.isdigit()
+
+
+def agreed(aws: Aws, question: str) -> bool:
+    """Ask *question* unless --yes was given; raises InputError if no terminal can answer."""
+    if not _asks(aws, question):
+        return True
+    return click.confirm(one_line(question), err=True)
+
+
+def typed(aws: Aws, words: str, purpose: str) -> bool:
+    """Make the user type *words* for *purpose*, unless --yes was given; raises as `agreed`."""
+    question = f"type `{words}` {purpose}"
+    if not _asks(aws, question):
+        return True
+    given: str = click.prompt(one_line(question), default="", show_default=False, err=True)
+    return given == words
+
+
+def _asks(aws: Aws, question: str) -> bool:
+    """Print where the change would be made, and return whether confirmation is required."""
+    if settings().yes:
+        return False
+    if not sys.stdin.isatty():
+        raise InputError(
+            f"confirmation required, but stdin is not a terminal: {question}",
+            remedy="add --yes, or --dry-run if the command has it",
+        )
+    identity = aws.identity()
+    where = f" in {aws.region}" if aws.region else ""
+    complain(f"account {identity.account}, as {identity.arn}{where}")
+    return True

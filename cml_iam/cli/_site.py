@@ -1,9 +1,12 @@
-"""The site file of a command: named by --site, or `cml-iam.toml` in the current folder."""
+"""The site file of a command, and which of its policies the command is about.
+
+The site file is the one named by --site, or `cml-iam.toml` in the current folder.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,7 +15,10 @@ from cml_iam.cli._settings import settings
 from cml_iam.files import regular_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cml_iam.site import Site
+
 
 DEFAULT_SITE: Final = Path("cml-iam.toml")
 _DOUBTS_SHOWN: Final = "cml_iam.doubts"
@@ -55,3 +61,25 @@ def site_with(word: str) -> Site | None:
 def find_site() -> Site | None:
     """Read the site file; return None if none is named and none exists here."""
     return load_site() if has_site() else None
+
+
+POLICIES: Final = ("base", "hardened")
+"""The site's policy without its restrictions, and within them."""
+
+
+def document_option(text: str) -> Callable[[Any], Any]:
+    """Return the option with the help *text*; the command receives it as *document*."""
+    return click.option(
+        "--document",
+        type=click.Choice(POLICIES),
+        default="hardened",
+        show_default=True,
+        help=text,
+    )
+
+
+def refuse_document(beside: str) -> None:
+    """Raise UsageError if --document is given together with *beside*."""
+    source = click.get_current_context().get_parameter_source("document")
+    if source is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"--document names a policy of the site: omit it, or {beside}")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from cml_iam.cli._exit import MEANING
-from cml_iam.cli._lazy import leaves
 from cml_iam.cli._output import fitted
+from cml_iam.cli.groups import leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 CREDENTIALS: Final = """\
 A command uses the first of these credentials that exists:

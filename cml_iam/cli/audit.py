@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._connect import Credential, connect_as, credential_in, refuse_account_of_others
-from cml_iam.cli._document import document_option
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import parameter_option, parameters, read_json, read_text
 from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, progress, say
 from cml_iam.cli._settings import aws_options, refuse_aws_options, settings, shared_options
-from cml_iam.cli._site import DEFAULT_SITE, has_site, load_site, site_path
+from cml_iam.cli._site import DEFAULT_SITE, document_option, has_site, load_site, site_path
 from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
-from cml_iam.cli._ask import agreed
 from cml_iam.cli._connect import connect_as, expected_account
 from cml_iam.cli._delivery import delivery_of, key_options, own_store, span, stores_from, user_of
-from cml_iam.cli._output import INFO, OK, WARN, note, print_json, say, wants_json
+from cml_iam.cli._output import INFO, OK, WARN, agreed, note, print_json, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import find_site, load_site
 from cml_iam.errors import InputError, RefusedError

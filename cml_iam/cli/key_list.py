@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._ask import agreed
 from cml_iam.cli._delivery import key_options, rotator_of, schedule_options
-from cml_iam.cli._output import OK, WARN, answer, note, print_json, print_table, say, wants_json
+from cml_iam.cli._output import (
+    OK,
+    WARN,
+    agreed,
+    answer,
+    note,
+    print_json,
+    print_table,
+    say,
+    wants_json,
+)
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli.key_rotate import tell_step
 from cml_iam.errors import InputError

@@ -6,10 +6,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cml_iam.cli._ask import agreed
 from cml_iam.cli._delivery import key_options, rotator_of, schedule_options
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import BAD, INFO, OK, WARN, answer, note, print_json, say, wants_json
+from cml_iam.cli._output import (
+    BAD,
+    INFO,
+    OK,
+    WARN,
+    agreed,
+    answer,
+    note,
+    print_json,
+    say,
+    wants_json,
+)
 from cml_iam.cli._settings import settings, shared_options
 
 if TYPE_CHECKING:

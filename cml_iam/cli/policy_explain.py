@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import parameter_option, read_policies, read_policy
 from cml_iam.cli._output import BAD, INFO, OK, WARN, answer, say
 from cml_iam.cli._settings import settings, shared_options
-from cml_iam.cli._site import load_site
+from cml_iam.cli._site import document_option, load_site, refuse_document
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.facts import action_problem, key_type, never_sent, sent_context

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import FORMS, parameter_option, parameters
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, console, print_json, say, wants_json
 from cml_iam.cli._settings import settings, shared_options
-from cml_iam.cli._site import load_site, site_with
+from cml_iam.cli._site import document_option, load_site, refuse_document, site_with
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import decoded, open_regular, write_whole
 from cml_iam.sources import may_hold_policy

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._exit import judged as code_of
 from cml_iam.cli._files import parameter_option, read_policies, read_policy
@@ -36,10 +34,19 @@ from cml_iam.cli._proof_text import (
     statement_json,
 )
 from cml_iam.cli._settings import settings, shared_options
-from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
+from cml_iam.cli._site import (
+    DEFAULT_SITE,
+    document_option,
+    find_site,
+    has_site,
+    load_site,
+    refuse_document,
+)
 from cml_iam.errors import DocumentError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from cml_iam.policy import PolicyDocument
     from cml_iam.prove import Answered, Edit, Policies, Proof, Shape, Verdict, Witness
     from cml_iam.render import Profile

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cml_iam.check import ask, check_named
 from cml_iam.check.verify import Verification, verify_offline
 from cml_iam.cli._connect import connect_as
-from cml_iam.cli._document import document_option, refuse_document
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import parameter_option, read_policies, read_policy
 from cml_iam.cli._output import (
@@ -25,12 +24,16 @@ from cml_iam.cli._output import (
     say,
 )
 from cml_iam.cli._settings import aws_options, refuse_aws_options, shared_options
-from cml_iam.cli._site import load_site
+from cml_iam.cli._site import document_option, load_site, refuse_document
 from cml_iam.errors import InputError
 from cml_iam.expectations import SITUATIONS, Judgement, derive_expectations
-from cml_iam.policy import PolicyDocument
 from cml_iam.render import Profile, render_policy
-from cml_iam.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cml_iam.policy import PolicyDocument
+    from cml_iam.site import Site
 
 UNLISTED_ROW = "other actions (samples)"
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._exit import end_on_signal
-from cml_iam.cli._lazy import LazyGroup
 from cml_iam.cli._output import note, wants_json
 from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli.groups import LazyGroup
 from cml_iam.errors import InputError
 from cml_iam.files import regular_text, write_whole
 from cml_iam.secret import Secret

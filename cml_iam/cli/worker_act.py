@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._ask import agreed, typed
 from cml_iam.cli._exit import Exit, exit_code
 from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     BAD,
     OK,
     WARN,
+    agreed,
     complain,
     complain_remedies,
     note,
     print_json,
     progress,
     say,
+    typed,
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options

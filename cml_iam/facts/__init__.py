@@ -24,7 +24,6 @@ from cml_iam.facts._arns import (
     service_principal,
 )
 from cml_iam.facts._context import never_sent, principal_account, principal_arn, sent_context
-from cml_iam.facts._limits import MAX_KEY_AGE
 from cml_iam.facts._requests import (
     LATER,
     OPERATORS,
@@ -56,6 +55,7 @@ from cml_iam.facts._service import (
     GLOBAL_KEYS,
     GLOBAL_NAMES,
     GLOBAL_TYPES,
+    MAX_KEY_AGE,
     SEVERAL_VALUES,
     SHARED_PREFIXES,
     Action,

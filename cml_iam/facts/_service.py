@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
 
 SHARED_PREFIXES: Final = frozenset({"elasticloadbalancing"})
 """Prefixes of two services, whose actions and resource types the reference does not keep apart."""
@@ -423,3 +425,7 @@ def published(table: str) -> frozenset[str]:
     """
     found = tomllib.loads(shipped_text("policies", "services.toml"))[table]
     return frozenset([*found["names"], *found.get("unconfirmed", ())])
+
+
+MAX_KEY_AGE: Final = timedelta(days=90)
+"""How old an access key may become, as the setup guide and CIS's benchmark for AWS ask."""

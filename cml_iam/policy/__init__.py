@@ -9,7 +9,6 @@ from cml_iam.located import (
     parse_json,
     schema_problems,
 )
-from cml_iam.policy._arn import Arn
 from cml_iam.policy._canonical import (
     MANAGED_POLICY_CHARACTERS,
     canonical,
@@ -20,26 +19,29 @@ from cml_iam.policy._document import (
     VERSION_2008,
     VERSION_2012,
     Condition,
+    Conditions,
     Effect,
     PolicyDocument,
     Principals,
+    Shape,
     Statement,
     attachment_problems,
     build_policy,
     grammar_problems,
     load_policy,
+    merged,
+    other_document,
     parse_policy,
     policy_schema,
     scalar_text,
 )
-from cml_iam.policy._other import other_document
 from cml_iam.policy._pattern import (
+    Arn,
     pattern_covers,
     pattern_matches,
     pattern_regex,
     patterns_overlap,
 )
-from cml_iam.policy._shape import Conditions, Shape, merged
 
 __all__ = [
     "MANAGED_POLICY_CHARACTERS",

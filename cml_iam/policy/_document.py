@@ -1,4 +1,4 @@
-"""Policy documents as values.
+"""Policy documents and sets of requests as values, and JSON that is no policy.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 """
@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path as FilePath
@@ -15,9 +16,10 @@ from cml_iam.errors import DocumentError, Place, Problem
 from cml_iam.located import Located, located_problems, parse_json, schema_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cml_iam.located import Path
+
 
 Effect = Literal["Allow", "Deny"]
 
@@ -211,3 +213,83 @@ def attachment_problems(document: PolicyDocument) -> tuple[Problem, ...]:
             message = f"{statement.label} has neither `Resource` nor `NotResource`"
             found.append(Problem(message, document.place(statement), 'add `"Resource": "*"`'))
     return tuple(found)
+
+
+Conditions = dict[str, dict[str, Any]]
+"""As in a statement: by operator, by key, the values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A set of requests: one of *actions* on one of *resources*, with all *conditions* met.
+
+    *conditions* are those of a statement: `{"StringEquals": {"aws:RequestedRegion": "…"}}`.
+    *not_actions* and *not_resources* correspond to NotAction and NotResource.
+    """
+
+    actions: Sequence[str] = ("*",)
+    resources: Sequence[str] = ("*",)
+    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    not_actions: Sequence[str] | None = None
+    not_resources: Sequence[str] | None = None
+
+
+def merged(*conditions: Mapping[str, Mapping[str, Any]]) -> Conditions:
+    """Combine *conditions* into one that requires all of them.
+
+    If an operator tests a key twice, the key is written in a different case, which does not count.
+    """
+    result: Conditions = {}
+    for condition in conditions:
+        for operator, block in condition.items():
+            for key, values in block.items():
+                name = operator
+                while result.get(name, {}).get(key, values) != values:
+                    name = _in_other_letters(name)
+                result.setdefault(name, {})[key] = values
+    return result
+
+
+def _in_other_letters(name: str) -> str:
+    """Return *name* in the next combination of upper and lower case, like a binary counter."""
+    at = next((n for n, char in enumerate(name) if char.islower()), len(name))
+    return name[:at].lower() + name[at : at + 1].upper() + name[at + 1 :]
+
+
+_NAMES: Final = (
+    (("$schema", "properties"), "a JSON Schema"),
+    (("$schema", "$defs"), "a JSON Schema"),
+    (("$schema", "runs"), "a SARIF log"),
+    (("AWSTemplateFormatVersion",), "a CloudFormation template"),
+    (("terraform_version", "format_version"), "a plan or state of Terraform"),
+    (("terraform_version", "lineage"), "a state of Terraform"),
+    (("conclusion", "checks", "findings"), "a report of `cml-iam audit`"),
+    (("format", "options", "plan"), "a plan of `cml-iam bootstrap`"),
+)
+"""Names that stand together in the object of such a document, and in no policy."""
+
+_VERSIONS: Final = ("2012-10-17", "2008-10-17")
+
+
+def other_document(value: Any, *, named: bool) -> str | None:
+    """Return what the parsed JSON *value* is instead of a policy; None if it may be one.
+
+    A file that is *named*, not found in a folder, is meant to be a policy: it counts as one unless
+    it is plainly something else.
+    """
+    if not isinstance(value, dict):
+        return None if named else "no JSON object"
+    if "Statement" in value:
+        return None
+    for names, kind in _NAMES:
+        if all(name in value for name in names):
+            return kind
+    if named or _may_be(value):
+        return None
+    return "no policy: it has no `Statement`"
+
+
+def _may_be(value: Mapping[str, Any]) -> bool:
+    """Return whether this may be an incomplete policy, or a single statement of one."""
+    statement = "Effect" in value and ("Action" in value or "NotAction" in value)
+    return statement or value.get("Version") in _VERSIONS

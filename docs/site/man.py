@@ -18,9 +18,9 @@ import click
 
 from cml_iam import __version__
 from cml_iam.cli._exit import MEANING
-from cml_iam.cli._lazy import leaves
 from cml_iam.cli._main import cli
 from cml_iam.cli._topics import ENVIRONMENT
+from cml_iam.cli.groups import leaves
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

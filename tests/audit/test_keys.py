@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cml_iam.catalogue import load_catalogue
 from cml_iam.check import Answer, check_named
-from cml_iam.check._keys import keys as check_keys
+from cml_iam.check._usage import keys as check_keys
 from cml_iam.check._usage import usage_of
 from cml_iam.site import Grants, Site
 from tests.key_ids import key_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SITE = Site(account="111122223333")

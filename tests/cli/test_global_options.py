@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 
-from cml_iam.cli._lazy import LazyGroup, leaves
 from cml_iam.cli._main import cli
 from cml_iam.cli._settings import flags
+from cml_iam.cli.groups import LazyGroup, leaves
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FLAGS = {
     "site": ("--site", "nowhere.toml"),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from cml_iam.cli.policy_diff import diff
-from cml_iam.cli.policy_history import history
+from cml_iam.cli.policy_render import history
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 START = {"Sid": "Start", "Effect": "Allow", "Action": "ec2:StartInstances", "Resource": "*"}
 IN_REGION = {**START, "Condition": {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import click
-
-from cml_iam.cli._lazy import leaves
 from cml_iam.cli._main import cli
+from cml_iam.cli.groups import leaves
+
+if TYPE_CHECKING:
+    import click
 
 _WORKER: Final = "i-0a1b2c3d4e5f60718"
 

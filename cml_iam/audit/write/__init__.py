@@ -5,8 +5,7 @@ since = compare_reports(report, read_report(earlier, "earlier.json"))
 """
 
 from cml_iam.audit.write._forms import FORMS, Form, form_of, write_report
-from cml_iam.audit.write._json import read_report
-from cml_iam.audit.write._since import compare_reports
+from cml_iam.audit.write._json import compare_reports, read_report
 from cml_iam.audit.write._words import place
 
 __all__ = [

@@ -1,19 +1,21 @@
-"""The report as JSON, which can be read back. Its schema ships with the package."""
+"""The report as JSON, which can be read back and compared. Its schema ships with the package."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.audit._report import Report
+from cml_iam.audit._report import Report, Since
 from cml_iam.audit.write._codec import decoded, encoded
-from cml_iam.audit.write._words import counts
+from cml_iam.audit.write._words import belongs, counts
 from cml_iam.errors import DocumentError, InputError, Problem
 from cml_iam.located import located_problems, parse_json, schema_problems
 from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
+    from cml_iam.audit._report import AuditFinding, State
     from cml_iam.lint import Severity
+
 
 VERSION: Final = 2
 """Of the form; a reader refuses any other."""
@@ -62,3 +64,44 @@ def _parsed(text: str, name: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return parse_json(text, name).value
+
+
+Asked = tuple[str, str | None]
+"""A check and the account it was asked of."""
+
+
+def compare_reports(now: Report, earlier: Report) -> Since:
+    """Return what changed between two reports: findings by fingerprint, checks by state.
+
+    A finding is new if it is open now and was not before. It is gone if it was open, was checked
+    again, and no longer appears. If its check could not be made this time, was not requested, or
+    its file was not read, it is neither.
+    """
+    before = {each.fingerprint for each in earlier.open}
+    present = {each.fingerprint for each in now.findings}
+    states, past = _states(now), _states(earlier)
+    return Since(
+        time=earlier.time,
+        new=tuple(dict.fromkeys(e.fingerprint for e in now.open if e.fingerprint not in before)),
+        gone=tuple(
+            each
+            for each in earlier.open
+            if each.fingerprint not in present and _looked_for(each, now)
+        ),
+        checks=tuple(
+            (*asked, past[asked], state)
+            for asked, state in states.items()
+            if asked in past and past[asked] != state
+        ),
+    )
+
+
+def _states(report: Report) -> dict[Asked, State]:
+    return {(each.id, each.account): each.state for each in report.checks}
+
+
+def _looked_for(finding: AuditFinding, now: Report) -> bool:
+    if finding.spot.file and finding.spot.file not in {each.name for each in now.inputs}:
+        return False
+    checks = [each for each in now.checks if belongs(finding, each)]
+    return bool(checks) and all(each.state != "not checked" for each in checks)

@@ -1,16 +1,18 @@
-"""The wording of a report, the same in every format: verdict, counts, places, symbols."""
+"""The wording of a report, the same in every format: verdict, counts, places, symbols, titles."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from cml_iam.audit._report import audit_rules
 from cml_iam.audit.write._codec import date_text
-from cml_iam.lint import Severity
+from cml_iam.lint import Severity, lint_rules
 from cml_iam.report import listed, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from cml_iam.audit._report import (
         Account,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         Since,
         Spot,
     )
+
 
 SEVERITIES: Final = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
@@ -215,3 +218,14 @@ def by_check(report: Report) -> dict[str, list[AuditFinding]]:
     for each in report.findings:
         made[each.check].append(each)
     return made
+
+
+def title(finding: AuditFinding) -> str:
+    """Return the title of the rule behind *finding*, or the rule's id if it is unknown."""
+    return _titles().get(finding.rule, finding.name)
+
+
+@cache
+def _titles() -> Mapping[str, str]:
+    lint = {each.id: each.title for each in lint_rules()}
+    return lint | {each.id: each.title for each in audit_rules().values()}
