@@ -8,19 +8,16 @@ rules, beside lint's, are those of `policies/audit-rules.toml`.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from cml_iam.lint import Severity
+from cml_iam.report import Excerpt
 from cml_iam.shipped import shipped_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date, datetime
-
-    from cml_iam.report import Excerpt
 
 ADDED: Final = MappingProxyType({"added": True})
 """Of a field that reports of before do not have: they are read as if nothing stood there."""
