@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -381,13 +381,6 @@ def show(findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[
     say(summary(findings, len(kinds), len(left)))
 
 
-_TOO_WIDE: Final = frozenset({"CML505", "CML601", "CML602", "CML603", "CML604", "CML605"})
-"""Rules that say in different words that a statement allows too much."""
-
-_IN_VAIN: Final = frozenset({"CML203", "CML207", "CML208", "CML302", "CML306", "CML308"})
-"""Rules that say in different words that a condition does not do what it says."""
-
-
 def fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
     """Return the findings to show, each with those that say the same or matter less.
 
@@ -398,7 +391,7 @@ def fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
     groups: dict[object, list[Finding]] = {}
     for finding in findings:
         file = finding.place.file if finding.place else ""
-        wide = finding.rule in _TOO_WIDE and finding.statement
+        wide = _cause(finding) == "statement" and finding.statement
         where = (file, finding.statement) if wide else finding.place or id(finding)
         groups.setdefault(where, []).append(finding)
     shown: list[tuple[Finding, list[Finding]]] = []
@@ -411,8 +404,14 @@ def fold(findings: Sequence[Finding]) -> list[tuple[Finding, list[Finding]]]:
 
 
 def _same_cause(one: Finding, other: Finding) -> bool:
-    rules = {one.rule, other.rule}
-    return len(rules) == 2 and (rules <= _TOO_WIDE or rules <= _IN_VAIN)
+    cause = _cause(one)
+    return cause is not None and cause == _cause(other) and one.rule != other.rule
+
+
+def _cause(finding: Finding) -> str | None:
+    from cml_iam.lint import lint_rules
+
+    return next((rule.cause for rule in lint_rules() if rule.id == finding.rule), None)
 
 
 def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from cml_iam.lint import (
     _advice,
@@ -114,6 +114,9 @@ class Rule:
     *check* is None for rules about the text itself, or about what other rules leave. A rule that
     *compares* relates each statement to the others, or asks the proof about it; it is not applied
     to more than `COMPARED` statements.
+
+    Rules of one *cause* say the same in different words: of one statement that it allows too much
+    (`statement`), of one condition that it does not do what it says (`place`).
     """
 
     id: str
@@ -124,6 +127,7 @@ class Rule:
     description: str
     check: Check | None = None
     compares: bool = False
+    cause: Literal["statement", "place"] | None = None
 
     @property
     def label(self) -> str:
@@ -160,6 +164,7 @@ def lint_rules() -> tuple[Rule, ...]:
             row["description"],
             _CHECKS.get(name),
             row.get("compares", False),
+            row.get("cause"),
         )
         for name, row in rows.items()
     )
