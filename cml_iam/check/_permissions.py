@@ -13,7 +13,7 @@ from cml_iam.check._expected import asks_live, expectation_findings, matrix_of
 from cml_iam.check.verify import verify_live
 from cml_iam.engine import compile_policies
 from cml_iam.expectations import SITUATIONS, derive_expectations
-from cml_iam.workers import Verdict, WorkerManager, guard_of, launch_to_try, try_permissions
+from cml_iam.workers import Verdict, WorkerManager, launch_to_try, try_permissions
 
 if TYPE_CHECKING:
     from cml_iam.audit import AuditFinding
@@ -78,7 +78,7 @@ def use(check: Check, scene: AccountScene, before: Answer) -> Answer:
     if scene.manager is None:
         return check.not_checked(_NO_MANAGER, _GIVE_MANAGER, account)
     refused = _refused(before)
-    manager = WorkerManager(scene.manager, guard=guard_of(site), now=lambda: scene.now)
+    manager = WorkerManager(scene.manager, guard=site.restrict.guard_tag, now=lambda: scene.now)
     regions = site.restrict.regions or (site.home_region,)
     tried = try_permissions(
         manager,

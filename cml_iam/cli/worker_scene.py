@@ -23,7 +23,6 @@ from cml_iam.workers import (
     Worker,
     WorkerManager,
     find_workers,
-    guard_of,
     list_fleet,
 )
 
@@ -101,14 +100,14 @@ def scene(role: Role = "manager", *, changes: bool = False, examined: bool = Fal
         )
     aws = connect_examined(role, site) if examined else connect_as(role, site)
     home = aws.region or "us-east-1"
-    guard = guard_of(site)
+    manager = WorkerManager(aws, guard=site.restrict.guard_tag if site else None)
     if site is None:
         note(
             f"{INFO} no site file `{DEFAULT_SITE}` here: by the defaults of cml-iam, workers carry "
-            f"{guard}, the region is {home}, and no account is checked"
+            f"{manager.guard}, the region is {home}, and no account is checked"
         )
     regions = (chosen.region,) if chosen.region else site.restrict.regions if site else ()
-    return Scene(WorkerManager(aws, guard=guard), regions or (home,), home, site, aws)
+    return Scene(manager, regions or (home,), home, site, aws)
 
 
 LIVING = ("pending", "running", "stopping", "stopped")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import IncompleteError, InputError, RefusedError
-from cml_iam.workers import Launch, Verdict, WorkerManager, guard_of
+from cml_iam.workers import Verdict, WorkerManager, launch_to_try
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,9 +54,10 @@ def prove_key(
     aws = sign_in(key)
     for region in site.restrict.regions or (site.home_region,):
         aws.call("sts", "get_caller_identity", region=region)
-    health = WorkerManager(aws, guard=guard_of(site)).health(
-        region=site.home_region, probe=_probe(site), grants=site.grant.active
-    )
+    manager, home = WorkerManager(aws, guard=site.restrict.guard_tag), site.home_region
+    # Whether the application sends the right tags is no question about its key.
+    launch = launch_to_try(manager, replace(site, application=None), home)
+    health = manager.health(region=home, probe=launch, grants=site.grant.active)
     if health.failure:
         raise IncompleteError(
             f"EC2 cannot be asked with the new key `{key.id}`: {health.failure.message}",
@@ -72,12 +74,3 @@ def prove_key(
             f"{', '.join(check.action for check in refused)}",
             remedy="correct the policy and run the same again, or undo it: `cml-iam key rollback`",
         )
-
-
-def _probe(site: Site) -> Launch | None:
-    """Return a launch that the site allows, or None if it names no image to try."""
-    images = site.restrict.images.get(site.home_region, ())
-    kinds = [kind.replace("*", "large") for kind in site.restrict.instance_types]
-    if not images:
-        return None
-    return Launch("cml-iam-probe", images[0], kinds[0] if kinds else "c5.large")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import AwsError, DeniedError, IncompleteError, NotFoundError, Problem
-from cml_iam.workers import WorkerManager, find_orphans, guard_of, list_fleet, looks_of
+from cml_iam.workers import WorkerManager, find_orphans, list_fleet, looks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -85,7 +85,7 @@ def _guards(plan: Plan) -> bool:
 def _out_of_reach(aws: Aws, plan: Plan) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the workers without the guard tag, and the regions that could not be listed."""
     site = plan.desired.site
-    manager = WorkerManager(aws, guard=guard_of(site))
+    manager = WorkerManager(aws, guard=site.restrict.guard_tag)
     regions = site.restrict.regions or (site.home_region,)
     listing = list_fleet(
         regions, lambda each: manager.get_all_instances(region=each, managed_only=False)

@@ -81,7 +81,7 @@ from cml_iam.workers._model import (
 from cml_iam.workers._monitor import Monitor, Report, Watched
 from cml_iam.workers._orphans import Looks, Orphan, check_adoption, find_orphans, looks_of
 from cml_iam.workers._pending import PendingLaunch, PendingLaunches
-from cml_iam.workers._tags import check_name, guard_of
+from cml_iam.workers._tags import check_name
 from cml_iam.workers._threads import in_threads
 from cml_iam.workers._wait import DEFAULT_TIMEOUT, Goal, Waited, wait_for
 
@@ -143,7 +143,6 @@ __all__ = [
     "find_orphans",
     "find_workers",
     "fleet_lines",
-    "guard_of",
     "health_lines",
     "held",
     "image_owners",

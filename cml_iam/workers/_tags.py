@@ -10,22 +10,16 @@ from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.errors import InputError, RefusedError
-from cml_iam.tag import DEFAULT_TAG, Tag
 from cml_iam.visible import unseen, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cml_iam.site import Site
+    from cml_iam.tag import Tag
 
 MAX_TAGS = 50
 _MAX_KEY, _MAX_VALUE = 128, 256
 INSTANCE_ID: Final = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
-
-
-def guard_of(site: Site | None) -> Tag:
-    """Return the guard tag of *site*, or the default if it has none."""
-    return (site.restrict.guard_tag if site else None) or DEFAULT_TAG
 
 
 def launch_tags(tags: Mapping[str, str], name: str, guard: Tag) -> dict[str, str]:

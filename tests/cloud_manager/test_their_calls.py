@@ -21,7 +21,7 @@ from cml_iam.render import render_policy
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
 from cml_iam.secret import Secret
 from cml_iam.site import Application, Site, parse_site
-from cml_iam.workers import Verdict, WorkerManager, guard_of, launch_to_try, try_permissions
+from cml_iam.workers import Verdict, WorkerManager, launch_to_try, try_permissions
 from tests.sandbox.conftest import Identity
 
 pytestmark = pytest.mark.long
@@ -128,7 +128,7 @@ def _probed(site: Site, manager: Identity) -> bool:
         access_key=manager.key,
         secret_key=Secret(manager.secret),
     )
-    workers = WorkerManager(aws, guard=guard_of(site))
+    workers = WorkerManager(aws, guard=site.restrict.guard_tag)
     launch = launch_to_try(workers, site, "us-east-1")
     assert launch
     launch = replace(launch, image_id=OWN_IMAGE, instance_type="m5zn.metal")

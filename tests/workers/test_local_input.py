@@ -11,12 +11,12 @@ import pytest
 
 from cml_iam import errors
 from cml_iam.site import Idle
+from cml_iam.tag import DEFAULT_TAG
 from cml_iam.workers import (
     Activity,
     Worker,
     WorkerManager,
     find_idle,
-    guard_of,
     risk_of_stopping,
 )
 from cml_iam.workers._model import worker_from
@@ -183,4 +183,4 @@ def test_any_other_worker_is_simply_stopped() -> None:
 @pytest.mark.parametrize("name", ["lab-*", "i-0a1b2c3d", " lab", ""])
 def test_a_tag_names_a_worker_as_a_launch_does(name: str) -> None:
     with pytest.raises(errors.CmlIamError):
-        check_update({"Name": name}, guard_of(None))
+        check_update({"Name": name}, DEFAULT_TAG)
