@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,29 +119,7 @@ LEVELS = ("error", "warning", "info")
 )
 @shared_options("site")
 @aws_options
-@click.pass_context
-def audit(
-    context: click.Context,
-    /,
-    files: tuple[Path, ...],
-    live: bool,
-    outs: tuple[Path, ...],
-    form: str | None,
-    fail_on: str,
-    earlier: Path | None,
-    together: bool,
-    document: Profile,
-    manager_profile: str | None,
-    skip: tuple[str, ...],
-    accounts: Path | None,
-    organization: bool,
-    role: str | None,
-    external_id: str | None,
-    parallel: int,
-    who_else: bool,
-    scps: Path | None,
-    list_rules: bool,
-) -> None:
+def audit(form: str | None, list_rules: bool, **given: Any) -> None:
     """Check policies and accounts with every rule that cml-iam has, in one report.
 
     FILEs are policies, Markdown with policies in it, or any text (searched for access keys); a DIR
@@ -157,76 +135,104 @@ def audit(
       cml-iam audit policies/ --out report.sarif --out report.html
       cml-iam audit --live --manager-profile cml-manager --earlier last-week.json
     """  # noqa: D301 - click reads the backspace as "do not fill"
+    from cml_iam.lint import Severity
+
+    chosen = form or settings().output
+    if list_rules:
+        show_rules(chosen)
+        return
+    options = Options(**given)
+    options.refuse_contradictions()
+    check_outs(options.outs)
+    report, severity = _audited(options), Severity[options.fail_on.upper()]
+    for path in options.outs:
+        write_to(path, report, severity)
+    show(report, chosen, severity)
+    concluded = report.conclusion(severity)
+    code = judged(findings=concluded == "findings", unchecked=concluded == "incomplete")
+    click.get_current_context().exit(code)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an audit looks at, as the options of the command say it."""
+
+    files: tuple[Path, ...]
+    live: bool
+    outs: tuple[Path, ...]
+    fail_on: str
+    earlier: Path | None
+    together: bool
+    document: Profile
+    manager_profile: str | None
+    skip: tuple[str, ...]
+    accounts: Path | None
+    organization: bool
+    role: str | None
+    external_id: str | None
+    parallel: int
+    who_else: bool
+    scps: Path | None
+
+    @property
+    def several(self) -> bool:
+        """Whether accounts are audited through a role in each."""
+        return self.organization or self.accounts is not None
+
+    @property
+    def calls_aws(self) -> bool:
+        """Whether an account is audited at all."""
+        return self.live or self.several
+
+    def refuse_contradictions(self) -> None:
+        """Raise UsageError for options that do not belong together."""
+        _check_skipped(self.skip)
+        if self.organization and self.accounts:
+            raise click.UsageError("give --accounts or --organization, not both")
+        if not self.several and (self.role or self.external_id):
+            raise click.UsageError("--role and --external-id need --accounts or --organization")
+        if self.who_else and not self.calls_aws:
+            raise click.UsageError("--who-else needs --live")
+        if self.scps and not self.who_else:
+            raise click.UsageError("--scps needs --who-else")
+        if self.several and self.manager_profile:
+            raise click.UsageError("--manager-profile belongs to one account; omit --accounts")
+        if not self.calls_aws:
+            refuse_aws_options("--live")
+
+
+def _audited(options: Options) -> Report:
+    """Return the report of the files, of the accounts, and of what changed since the earlier."""
     from cml_iam.audit import About
     from cml_iam.audit.write import compare_reports
     from cml_iam.check.report import make_report
-    from cml_iam.lint import Severity
 
-    if list_rules:
-        show_rules(form or settings().output)
-        return
-    many = organization or accounts is not None
-    _check_skipped(skip)
-    if organization and accounts:
-        raise click.UsageError("give --accounts or --organization, not both")
-    if not many and (role or external_id):
-        raise click.UsageError("--role and --external-id need --accounts or --organization")
-    others = _others(scps, who_else=who_else, of_account=live or many)
-    if many and manager_profile:
-        raise click.UsageError("--manager-profile belongs to one account; omit --accounts")
-    if not (live or many):
-        refuse_aws_options("--live")
-    check_outs(outs)
-    before = _earlier(earlier) if earlier else None
-    now, (site, waivers) = moment(), _site(files)
-    documents = (
-        [_documents(files, site, document, together=together)]
-        if files or not (live or many)
-        else []
-    )
-    audited: list[tuple[Account, Answer]] = []
-    if live or many:
-        from cml_iam.check.scene import Live
-
-        asked = Live(
-            _required(site),
-            now,
-            document,
-            skip=frozenset(skip),
-            **others,
-        )
-        audited = (
-            _many(asked, accounts, role, external_id, parallel)
-            if many
-            else [_live(asked, manager_profile)]
-        )
+    scps = read_json(options.scps) if options.scps else None
+    before = _earlier(options.earlier) if options.earlier else None
+    now, (site, waivers) = moment(), _site(options.files)
+    of_files = [_documents(options, site)] if options.files or not options.calls_aws else []
+    audited = _accounts(options, site, now, scps) if options.calls_aws else []
     report = make_report(
         now,
-        [*documents, *(answer for _, answer in audited)],
+        [*of_files, *(answer for _, answer in audited)],
         site=waivers.file if waivers else None,
         accounts=[account for account, _ in audited],
         waivers=waivers,
-        skipped=skip,
-        about=About(site.account, site.principal_arn, document) if site else None,
+        skipped=options.skip,
+        about=About(site.account, site.principal_arn, options.document) if site else None,
     )
-    if before is not None:
-        report = replace(report, since=compare_reports(report, before))
-    severity = Severity[fail_on.upper()]
-    for path in outs:
-        write_to(path, report, severity)
-    show(report, form or settings().output, severity)
-    concluded = report.conclusion(severity)
-    context.exit(judged(findings=concluded == "findings", unchecked=concluded == "incomplete"))
+    return report if before is None else replace(report, since=compare_reports(report, before))
 
 
-def _others(scps: Path | None, *, who_else: bool, of_account: bool) -> dict[str, Any]:
-    """Return the topics to ask about other principals; raises UsageError if not possible."""
-    if who_else and not of_account:
-        raise click.UsageError("--who-else needs --live")
-    if scps and not who_else:
-        raise click.UsageError("--scps needs --who-else")
-    also = frozenset({"who-else"} if who_else else ())
-    return {"also": also, "scps": read_json(scps) if scps else None}
+def _accounts(
+    options: Options, site: Site | None, now: datetime, scps: Any
+) -> list[tuple[Account, Answer]]:
+    from cml_iam.check.scene import Live
+
+    also = frozenset({"who-else"} if options.who_else else ())
+    skip = frozenset(options.skip)
+    asked = Live(_required(site), now, options.document, skip=skip, also=also, scps=scps)
+    return _many(asked, options) if options.several else [_live(asked, options.manager_profile)]
 
 
 def _check_skipped(skip: Iterable[str]) -> None:
@@ -239,17 +245,23 @@ def _check_skipped(skip: Iterable[str]) -> None:
             raise click.UsageError(f"no such check: `{each}`; the checks are {known}")
 
 
-def _documents(
-    files: tuple[Path, ...], site: Site | None, document: Profile, *, together: bool
-) -> Answer:
+def _documents(options: Options, site: Site | None) -> Answer:
     from cml_iam.check.documents import Offline, audit_documents
     from cml_iam.check.files import read_given
 
-    given = read_given(files)
+    given = read_given(options.files)
     with progress("judging the documents", only_on_terminal=True):
         several = os.cpu_count() or 1
         return audit_documents(
-            Offline(given, site, document, together, several, site_path(), parameters())
+            Offline(
+                given,
+                site,
+                options.document,
+                options.together,
+                several,
+                site_path(),
+                parameters(),
+            )
         )
 
 
@@ -262,9 +274,7 @@ def _required(site: Site | None) -> Site:
     return site
 
 
-def _many(
-    asked: Live, accounts: Path | None, role: str | None, external_id: str | None, parallel: int
-) -> list[tuple[Account, Answer]]:
+def _many(asked: Live, options: Options) -> list[tuple[Account, Answer]]:
     """Audit the accounts of the file or of the organization, and show progress."""
     from cml_iam.check.accounts import (
         DEFAULT_ROLE,
@@ -275,11 +285,12 @@ def _many(
     )
 
     aws = connect_as("administrator", asked.site, any_account=True)
-    if accounts:
-        targets = read_targets(read_text(accounts), str(accounts))
+    if options.accounts:
+        targets = read_targets(read_text(options.accounts), str(options.accounts))
     else:
         targets = list_organization(aws)
-    way = Way(_sign_in(asked.site), role or DEFAULT_ROLE, external_id, parallel)
+    role = options.role or DEFAULT_ROLE
+    way = Way(_sign_in(asked.site), role, options.external_id, options.parallel)
     context, done = click.get_current_context(), 0
 
     def report(account: Account) -> None:
