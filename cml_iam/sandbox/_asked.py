@@ -59,7 +59,6 @@ _PASSES: Final = {
 }
 """The parameter with the roles that are handed to a service, and the service."""
 
-_TRAIL_NAMED: Final = ("Name", "TrailName", "ResourceId")
 _SUFFIX: Final = "-??????"
 """Stands for the six characters Secrets Manager adds to the name of a new secret."""
 
@@ -113,9 +112,9 @@ def _named_keys(call: Call) -> Context:
         if action is not None and action.has_key(key) and not isinstance(value, dict):
             listed = isinstance(value, list)
             keys[key] = [str(each) for each in value] if listed else _text(value)
-    removed = [each for name in ("TagKeys", "tagKeys", "tags") for each in _listed(call, name)]
+    removed = [each for each in _values(call, "TagKeys", "tagKeys", "tags") if type(each) is str]
     if removed:
-        keys["aws:TagKeys"] = [each for each in removed if isinstance(each, str)]
+        keys["aws:TagKeys"] = removed
     return keys
 
 
@@ -137,23 +136,21 @@ def _where(world: World, call: Call, service: str) -> str:
 
 
 def _cloudtrail(world: World, call: Call) -> Iterable[str]:
-    named = [call.params[name] for name in _TRAIL_NAMED if call.params.get(name)]
-    named += _listed(call, "ResourceIdList")
+    named = _values(call, "Name", "TrailName", "ResourceId", "ResourceIdList")
     where = f"{_where(world, call, 'cloudtrail')}:trail/"
     return _both(named, lambda name: f"{where}{name.rpartition('/')[2]}")
 
 
 def _cloudwatch(world: World, call: Call) -> Iterable[str]:
-    params, kinds = call.params, resource_types("cloudwatch", call.operation)
+    kinds = resource_types("cloudwatch", call.operation)
     where = f"{_where(world, call, 'cloudwatch')}:"
     account = f"arn:{world.partition}:cloudwatch::{world.account}:"
-    found = [params["ResourceARN"]] if "ResourceARN" in params else []
-    for kind, name, start in (
-        ("alarm", "AlarmName", f"{where}alarm:"),
-        ("dashboard", "DashboardName", f"{account}dashboard/"),
-    ):
-        named = [*_listed(call, f"{name}s"), *([params[name]] if name in params else [])]
-        found += [start + each for each in named if kind in kinds]
+    found = _values(call, "ResourceARN")
+    if "alarm" in kinds:
+        found += [f"{where}alarm:{name}" for name in _values(call, "AlarmNames", "AlarmName")]
+    if "dashboard" in kinds:
+        names = _values(call, "DashboardNames", "DashboardName")
+        found += [f"{account}dashboard/{name}" for name in names]
     required = [kind for kind, needed in kinds.items() if needed]
     if not found and required:
         found = [f"{where}{required[0]}{':' if required[0] == 'alarm' else '/'}*"]
@@ -178,11 +175,10 @@ def _logs(world: World, call: Call) -> Iterable[str] | None:
 
 
 def _sns(world: World, call: Call) -> Iterable[str]:
-    params = call.params
-    names = ["Name"] if call.operation == "CreateTopic" else []
-    named = [params[n] for n in (*names, "TopicArn", "TargetArn", "ResourceArn") if n in params]
-    if "SubscriptionArn" in params:
-        named.append(params["SubscriptionArn"].rpartition(":")[0])
+    named = _values(call, "TopicArn", "TargetArn", "ResourceArn")
+    if call.operation == "CreateTopic":
+        named += _values(call, "Name")
+    named += [arn.rpartition(":")[0] for arn in _values(call, "SubscriptionArn")]
     return _both(named, lambda arn: f"{_where(world, call, 'sns')}:{arn.rpartition(':')[2]}")
 
 
@@ -212,11 +208,9 @@ def _secretsmanager(world: World, call: Call) -> Iterable[str] | None:
 
 
 def _ssm(world: World, call: Call) -> Iterable[str] | None:
-    params = call.params
-    if "ResourceType" in params and params["ResourceType"] != "Parameter":
+    if call.params.get("ResourceType", "Parameter") != "Parameter":
         return None
-    named = [params[n] for n in ("Name", "Path", "ResourceId") if params.get(n)]
-    named += _listed(call, "Names")
+    named = _values(call, "Name", "Path", "ResourceId", "Names")
     where = f"{_where(world, call, 'ssm')}:parameter/"
     return _both(named, lambda name: where + _plain_parameter(name))
 
@@ -276,9 +270,10 @@ def _secret(world: World, call: Call, named: str) -> Any:
     return world.moto.backend("secretsmanager", call.region).secrets.get(named)
 
 
-def _listed(call: Call, name: str) -> list[Any]:
-    value = call.params.get(name)
-    return value if isinstance(value, list) else []
+def _values(call: Call, *names: str) -> list[Any]:
+    """Return the values of the parameters *names*, those of lists one by one."""
+    given = [call.params[name] for name in names if call.params.get(name)]
+    return [each for value in given for each in (value if isinstance(value, list) else [value])]
 
 
 _RESOURCES: Final[Mapping[str, tuple[str, Resources]]] = {

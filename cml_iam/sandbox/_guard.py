@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _DENIED: Final = 403
 _BY_SESSIONS: Final = frozenset({"AssumeRole", "GetCallerIdentity"})
+_BY_LONG_TERM_KEYS: Final = frozenset({"GetFederationToken", "GetSessionToken"})
 _KINDS: Final = {
     "identity": ("an", "identity-based policy"),
     "boundary": ("a", "permissions boundary"),
@@ -61,13 +62,14 @@ def _check_session(principal: Principal, call: Call) -> None:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_sts-comparison.html
     """
     session = principal.session
-    if session is None or session.role is not None:
+    if session is None:
         return
-    if call.service == "iam" and not session.mfa:
+    if call.service == "iam" and session.role is None and not session.mfa:
         said = "The security token included in the request is invalid"
         raise Fault("InvalidClientTokenId", said, _DENIED)
     allowed = _BY_SESSIONS - {"AssumeRole"} if session.federated else _BY_SESSIONS
-    if call.service == "sts" and call.operation not in allowed:
+    of_role = session.role is not None and call.operation not in _BY_LONG_TERM_KEYS
+    if call.service == "sts" and not of_role and call.operation not in allowed:
         said = f"Cannot call {call.operation} with session credentials"
         raise Fault("AccessDenied", said, _DENIED)
 

@@ -116,9 +116,6 @@ def _check_query(query: Mapping[str, Any]) -> None:
         raise Fault("ValidationError", said)
     if asked is None:
         raise Fault("UnsupportedOperation", "The sandbox computes no expressions.")
-    for name in ("Metric", "Period", "Stat"):
-        if name not in asked:
-            raise Fault("ValidationError", f"A MetricStat needs its {name}.")
     _check_period(asked["Period"], asked["Metric"].get("Namespace", ""), "ValidationError")
     _check_statistic(asked["Stat"], "ValidationError")
 

@@ -81,7 +81,6 @@ def get_session_token(world: World, principal: Principal, call: Call) -> Answer:
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
     """
-    _check_long_term(principal, call)
     seconds = _duration(call, 43_200, _LONGEST_TOKEN)
     session = _session(
         world,
@@ -94,18 +93,11 @@ def get_session_token(world: World, principal: Principal, call: Call) -> Answer:
     return result_answer(call, {"Credentials": credentials(session)})
 
 
-def _check_long_term(principal: Principal, call: Call) -> None:
-    if principal.session is not None:
-        said = f"Cannot call {call.operation} with session credentials"
-        raise Fault("AccessDenied", said, 403)
-
-
 def get_federation_token(world: World, principal: Principal, call: Call) -> Answer:
     """Create credentials for a federated user, limited to what caller and policy both allow.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
     """
-    _check_long_term(principal, call)
     name = call.params["Name"]
     arn = f"arn:{world.partition}:sts::{world.account}:federated-user/{name}"
     session = _session(

@@ -5,13 +5,16 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from cml_iam.sandbox import Sandbox
 from tests.sandbox.conftest import Identity, launch, refused, tag_list
 from tests.sandbox.documents import IMAGE
+from tests.worlds import Snapshot
 
 ABSENT = "0a1b2c3d4e5f6ffff"
 
@@ -270,6 +273,15 @@ def test_detailed_monitoring_can_be_switched(ec2: Any, instance: str) -> None:
     assert (answer["Monitoring"]["State"], monitoring()) == ("disabling", "disabled")
 
 
+@pytest.fixture
+def before(sandbox: Sandbox) -> Iterator[None]:
+    """The sandbox is afterwards as before: terminated instances would be described for an hour."""
+    snapshot = Snapshot(sandbox)
+    yield
+    snapshot.restore()
+
+
+@pytest.mark.usefixtures("before")
 def test_a_hundred_ids_of_status_and_no_more(ec2: Any) -> None:
     made = ec2.run_instances(ImageId=IMAGE, InstanceType="c5.large", MinCount=101, MaxCount=101)
     ids = [each["InstanceId"] for each in made["Instances"]]
