@@ -200,6 +200,9 @@ def _check_launch(world: World, call: Call) -> None:
         said = f"The key pair '{params['KeyName']}' does not exist"
         raise Fault("InvalidKeyPair.NotFound", said)
     profile_and_role(world, call)
+    # Moto checks images only if nothing in this process imported it before the sandbox.
+    subnet = [params["SubnetId"]] if "SubnetId" in params else []
+    _check_there(world, call, [params["ImageId"], *subnet, *params.get("SecurityGroupIds", ())])
     _check_placed(world, call)
     if _hibernates(call):
         _check_hibernates(call)
