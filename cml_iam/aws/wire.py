@@ -26,14 +26,19 @@ def write_request(operation: Any, protocol: str, params: Mapping[str, Any]) -> d
     Raises ValueError for values that *protocol* cannot represent.
     """
     from botocore.exceptions import ParamValidationError
-    from botocore.serialize import create_serializer
 
-    serializer = create_serializer(protocol, include_validation=False)
     try:
-        written: dict[str, Any] = serializer.serialize_to_request(params, operation)
+        written: dict[str, Any] = _serializer(protocol).serialize_to_request(params, operation)
     except ParamValidationError as error:
         raise ValueError(str(error)) from error
     return written
+
+
+@cache
+def _serializer(protocol: str) -> Any:
+    from botocore.serialize import create_serializer
+
+    return create_serializer(protocol, include_validation=False)
 
 
 def problems(shape: Any, params: Mapping[str, Any]) -> tuple[list[str], list[str]]:

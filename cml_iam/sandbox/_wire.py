@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from urllib.parse import parse_qsl, unquote
 
@@ -168,6 +168,7 @@ LONGEST_PRESIGNED: Final = 604_800
 
 _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
+_STAMPED: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _HEADER: Final = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=(?P<credential>[^,\s]+),\s*"
     r"SignedHeaders=(?P<headers>[^,\s]+),\s*Signature=(?P<signature>[0-9a-f]{64})$"
@@ -283,7 +284,9 @@ def _check_signed_headers(message: Message, claim: Claim) -> None:
 
 def _check_time(claim: Claim, now: datetime) -> None:
     try:
-        made = datetime.strptime(claim.stamp, _STAMP).replace(tzinfo=UTC)
+        if not _STAMPED.fullmatch(claim.stamp):
+            raise ValueError
+        made = datetime.fromisoformat(claim.stamp)
     except ValueError:
         raise Unauthenticated("incomplete", "Date must be in ISO-8601 'basic format'.") from None
     skew = SKEW_S3 if claim.service == "s3" else SKEW
