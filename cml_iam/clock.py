@@ -47,7 +47,7 @@ def parse_hours(text: str, zone: str) -> Hours:
     found = _TEXT.fullmatch(" ".join(text.lower().split()))
     days = _days(found[1]) if found else None
     if not found or days is None:
-        raise InputError(f"not hours of work: `{text}`", remedy="write `mon-fri 07:00-18:00`")
+        raise InputError(f"not working hours: `{text}`", remedy="write `mon-fri 07:00-18:00`")
     opens, closes = (int(found[n]) * 60 + int(found[n + 1]) for n in (2, 4))
     if not opens < closes <= _DAY_MINUTES or int(found[3]) > 59 or int(found[5]) > 59:
         raise InputError(f"work ends after it begins: `{text}`")

@@ -176,7 +176,7 @@ class _Play:
         self.told("the answers are those of the check offline", ok=same)
 
     def _work(self, manager: WorkerManager) -> Worker:
-        with self.act("Work with the new key: a worker is born"):
+        with self.act("Work with the new key: create a worker"):
             worker = manager.create_instance(
                 Launch(name="cml-worker-01", image_id=OWN_IMAGE, instance_type="m5zn.metal")
             )

@@ -280,7 +280,7 @@ def _check_account(arn: str, account: str | None) -> None:
     there = Arn.parse(arn).account
     if account is not None and there != account:
         raise NotFoundError(
-            f"these credentials see `{arn}`, and the principal is of account {account}",
+            f"these credentials see `{arn}`, but the principal is in account {account}",
             remedy="use credentials of that account",
         )
 

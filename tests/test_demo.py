@@ -26,7 +26,7 @@ def test_the_demo_runs_the_main_job_and_is_plain_when_piped(tmp_path: Path) -> N
     ran = _run(folder=tmp_path)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "checks came out as they must" in ran.stdout
+    assert "checks have the expected result" in ran.stdout
     assert ran.stdout.count("UnauthorizedOperation") == 5
     assert "\x1b" not in ran.stdout + ran.stderr
     assert "✖" not in ran.stdout

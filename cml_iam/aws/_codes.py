@@ -23,7 +23,7 @@ _ELSEWHERE = "choose a region, zone or instance type that offers it"
 _OPT_IN = "enable the region or subscribe to the product in the AWS account first"
 _BLOCKED = "AWS has blocked the account for this: contact AWS Support"
 _PENDING = "AWS is still verifying the account: try again in a few hours, or contact AWS Support"
-_OF_ANOTHER_REGION = "it may be gone, or be of another region or account: "
+_OF_ANOTHER_REGION = "it may be deleted, or in another region or account: "
 _IMAGE = (
     f"{_OF_ANOTHER_REGION}see `cml-iam worker images 'PATTERN'`; an image of somebody else has to "
     "be shared with this account, one of AWS Marketplace to be subscribed to"
@@ -38,7 +38,7 @@ _UNPROTECT = (
     "--instance-id {id} --no-disable-api-{what}`"
 )
 _POLICY = (
-    "have the policy allow the permission for this request: look at its conditions (region, tag, "
+    "allow the permission for this request in the policy: check its conditions (region, tag, "
     "type, image), an explicit Deny and a boundary"
 )
 

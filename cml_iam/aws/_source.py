@@ -143,7 +143,7 @@ _FAILURES_OF_PROVIDERS: Final = (
     ValueError,
     GetPassWarning,
 )
-_BY_HAND: Final = "run it by hand to see what it answers"
+_BY_HAND: Final = "run it by hand to see its output"
 _ON_A_TERMINAL: Final = (
     "run the command on a terminal, or sign in first and use the session: `aws sts assume-role`"
 )
@@ -166,7 +166,7 @@ def _failed(session: Any, error: Exception) -> errors.CredentialsError:
         )
     if isinstance(error, RuntimeError) and "expired" in str(error):
         return errors.CredentialsError(
-            f"{source} answered a credential that has expired", remedy=f"renew it; {_BY_HAND}"
+            f"{source} returned an expired credential", remedy=f"renew it; {_BY_HAND}"
         )
     what = "no JSON" if isinstance(error, ValueError) else "no credential"
     return errors.CredentialsError(f"{source} answered {what}", remedy=_BY_HAND)

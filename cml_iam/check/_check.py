@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cml_iam.audit import State as ResultState
 
 _T = TypeVar("_T")
-READER: Final = "give who audits the permissions of docs/audit.md, or ask as an administrator"
+READER: Final = "grant the auditor the permissions in docs/audit.md, or ask as an administrator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ NOTHING_TO_ASK: Final[dict[str, Callable[[AuditFinding], tuple[str, str]]]] = {
         f"the credentials are of account {found.spot.account}",
         "use credentials of the site's account",
     ),
-    "principal": lambda _: ("there is no such principal", "make it: `cml-iam bootstrap apply`"),
+    "principal": lambda _: ("there is no such principal", "create it: `cml-iam bootstrap apply`"),
 }
 """Why a check that needs one of these is not made when that has a finding, and what to do."""
 

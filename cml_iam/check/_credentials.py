@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cml_iam.check.doctor import Scene
     from cml_iam.credentials import KeyInfo
 
-_ADMIN: Final = "ask as somebody who may read IAM: --admin-profile NAME"
+_ADMIN: Final = "use a profile that may read IAM: --admin-profile NAME"
 _SOON: Final = timedelta(days=14)
 _CLOCK: Final = {"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"}
 _SESSION: Final = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
@@ -70,7 +70,7 @@ def _source(check: Check, source: Source) -> Iterator[Diagnosis]:
     kind = "temporary credential" if source.temporary else "access key"
     yield check.diagnosis("source", State.OK, f"{kind} `{source.key_id}` from {source.said}")
     for each in source.unused:
-        remedy = "unset the one that is not meant"
+        remedy = "unset the one that you do not want"
         yield check.diagnosis("source", State.ADVICE, f"not used: {each}", remedy)
 
 
@@ -84,7 +84,7 @@ def _refused(check: Check, scene: Scene, source: Source, failure: CmlIamError) -
     elif failure.code in _SESSION:
         said = f"the session of `{source.key_id}` has run out"
     elif failure.code in _SECRET:
-        said = f"the key `{source.key_id}` is there, and its secret is not the one used"
+        said = f"the key `{source.key_id}` exists, but the secret in use is not its own"
         remedy = f"correct AWS_SECRET_ACCESS_KEY where the key comes from, or {_DELIVER}"
     elif not source.temporary:
         said, remedy = _key_state(scene, source.key_id)
@@ -100,22 +100,22 @@ def _key_state(scene: Scene, key_id: str) -> tuple[str, str]:
         user = _user_of(scene, key_id)
         keys = list_keys(scene.admin, user) if user else ()
     except AwsError as error:
-        return f"{alike}; IAM does not tell: {error.message}", error.remedy or _DELIVER
+        return f"{alike}; IAM does not answer: {error.message}", error.remedy or _DELIVER
     if user is None:
-        return f"{alike}; no user to look at is known", "name the user in the site file"
+        return f"{alike}; no user is known to look at", "name the user in the site file"
     return _by_keys(scene, user, key_id, keys)
 
 
 def _by_keys(scene: Scene, user: str, key_id: str, keys: tuple[KeyInfo, ...]) -> tuple[str, str]:
     if not keys and not _exists(scene, user):
-        remedy = "create it anew: `cml-iam bootstrap apply`"
+        remedy = "create it again: `cml-iam bootstrap apply`"
         return f"the user `{user}` does not exist (any more), nor its key `{key_id}`", remedy
     others = [each.id for each in keys if each.active and each.id != key_id]
     instead = f"; active is `{', '.join(others)}`" if others else ""
     for each in keys:
         if each.id == key_id and each.active:
             remedy = "wait a minute and ask again: a new key takes time to be known everywhere"
-            return f"the key `{key_id}` of `{user}` is active, and not accepted yet", remedy
+            return f"the key `{key_id}` of `{user}` is active, but not accepted yet", remedy
         if each.id == key_id:
             remedy = f"{_DELIVER}, or make it active again"
             return f"the key `{key_id}` of `{user}` is inactive{instead}", remedy
@@ -149,7 +149,7 @@ def _accepted(check: Check, scene: Scene, identity: Identity) -> Diagnosis:
         return check.diagnosis("accepted", State.ADVICE, f"AWS identifies it as {arn}", remedy)
     if scene.site and named != scene.site.principal:
         said = f"AWS takes it for {arn}, the site file means {' '.join(scene.site.principal)}"
-        remedy = "use the credential of the site's principal, to see what that one sees"
+        remedy = "use the credential of the site's principal to see what it sees"
         return check.diagnosis("accepted", State.ADVICE, said, remedy)
     return check.diagnosis("accepted", State.OK, f"AWS takes it for {arn}")
 
@@ -248,7 +248,11 @@ def _pair(check: Check, scene: Scene, path: Path, values: dict[str, str]) -> Ite
     wrong = [
         *([f"{name} is not set" for name in (_ID_NAME, _SECRET_NAME) if not values.get(name)]),
         *([f"{_ID_NAME} is the documentation's example"] if key_id == _EXAMPLE else []),
-        *([f"{_ID_NAME} is not formed like a key id"] if key_id and not _is_id(key_id) else []),
+        *(
+            [f"{_ID_NAME} does not have the form of a key id"]
+            if key_id and not _is_id(key_id)
+            else []
+        ),
         *([_malformed(secret)] if secret and not _SECRET_FORM.fullmatch(secret) else []),
     ]
     for said in wrong:
@@ -271,5 +275,5 @@ def _is_id(text: str) -> bool:
 def _malformed(secret: str) -> str:
     if secret != secret.strip() or " " in secret:
         return f"{_SECRET_NAME} has blanks in it"
-    form = "a secret has 40 letters, digits, / and +"
+    form = "a secret consists of 40 letters, digits, / and +"
     return f"{_SECRET_NAME} has {len(secret)} characters, where {form}"

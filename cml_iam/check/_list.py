@@ -12,7 +12,7 @@ from typing import Final
 from cml_iam.check._check import Check
 
 _UNLIKE: Final = ("CML704", "CML705", "CML706")
-"""The rules of a document that does not mean what the rendered one does."""
+"""The rules about a document whose meaning differs from the rendered one."""
 
 _KEPT: Final = "The site's promises hold for every possible request"
 _READ: Final = "none beyond those of `principal`"
@@ -80,10 +80,10 @@ CHECKS: Final = (
     ),
     _of_principal(
         "boundary",
-        "Something bounds what it can be given",
+        "A boundary or guardrail limits it",
         "principal",
         module="_principal",
-        calls="1 for boundary and guard each, where it is not on",
+        calls="1 each for boundary and guardrail, if not attached",
         finds=("CML711", "CML712"),
     ),
     _of_principal(
@@ -102,7 +102,7 @@ CHECKS: Final = (
         "AWS's simulator answers every expectation as it must",
         "permissions",
         module="_permissions",
-        calls="1 for each group of expectations that one context fits",
+        calls="1 for each group of expectations with one context",
         finds=("CML701", "CML702"),
     ),
     _of_principal(
@@ -173,14 +173,14 @@ CHECKS: Final = (
     _of_machine("clock", "The clock is right", "surroundings", module="_surroundings", role=None),
     _of_machine(
         "files",
-        "Only their owner reads the files of credentials",
+        "Only their owner can read the credential files",
         "keys",
         module="_credentials",
         role=None,
     ),
     _of_machine(
         "credentials",
-        "AWS takes the credential, which is the manager's and not too old",
+        "AWS accepts the credential, which is the manager's and not too old",
         "keys",
         module="_credentials",
         calls="2",
@@ -215,7 +215,11 @@ CHECKS: Final = (
         calls="2 for each worker",
     ),
     _of_machine(
-        "data", "What is known of AWS is recent", "surroundings", module="_surroundings", role=None
+        "data",
+        "The AWS service reference is recent",
+        "surroundings",
+        module="_surroundings",
+        role=None,
     ),
 )
 

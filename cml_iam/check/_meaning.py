@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 MOST_CHANGES = 12
-"""Differences of one document kept in the report; the finding counts them all."""
+"""The maximum number of differences in the report; the finding counts all of them."""
 
 MOST_WITNESSES = 3
 
@@ -152,7 +152,7 @@ def _broken(check: Check, proof: Proof, spot: Spot) -> AuditFinding:
     by = f", by {', '.join(labels)}" if labels else ""
     return check.finding(
         "CML717",
-        f"it can be that this does not hold{by}: {proof.promise.title}",
+        f"this may not hold{by}: {proof.promise.title}",
         spot,
         about=proof.promise.id,
         witness=tuple(

@@ -181,13 +181,13 @@ def _unbounded(check: Check, scene: AccountScene, on: Sequence[str]) -> Iterator
         said = f"the principal is bounded by `{holder.boundary_arn}`, not by the site's boundary"
         yield check.finding("CML711", said, spot)
     elif "boundary" not in on and scene.rendered.boundary and _is_there(aws, site.boundary_arn):
-        said = f"the boundary `{site.boundary_arn}` was made, but the principal does not have it"
+        said = f"the boundary `{site.boundary_arn}` exists, but the principal does not have it"
         yield check.finding("CML711", said, spot)
     elif not on and not idle_guard:
         said = "the principal has neither the site's boundary nor its guard"
         yield check.finding("CML711", said, spot)
     if idle_guard:
-        said = f"the guard `{site.guard_arn}` was made, but is not attached to the principal"
+        said = f"the guard `{site.guard_arn}` exists, but is not attached to the principal"
         yield check.finding("CML712", said, spot)
 
 

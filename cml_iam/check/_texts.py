@@ -100,7 +100,7 @@ def _open_size(
     says = f"launch a {metal}, as far as this statement goes"
     asked = ask_of(request, decision.outcome, (statement.label,), says=says)
     witness = (asked,) if decision.allowed else ()
-    said = f"{named} admits every size, `{metal}` too: a bound in name, hardly one on cost"
+    said = f"{named} admits every size, `{metal}` too: it hardly limits the cost"
     return check.finding("CML715", said, spot, witness=witness)
 
 

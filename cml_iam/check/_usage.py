@@ -76,7 +76,7 @@ def usage_of(
         return Answer(checks=(check.passed(0, "AWS lists nothing as granted", account),))
     if not known:
         return check.not_checked(
-            "AWS tracks none of the permissions for this principal, or knows of none yet",
+            "AWS tracks none of this principal's permissions, or none yet",
             "ask again some hours after the policy was attached",
             account,
         )

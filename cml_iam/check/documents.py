@@ -43,10 +43,10 @@ _AS_DEPLOYED: Final = (
     "give the values of a template's parameters with --parameter, or the policies as they are"
     " deployed, as JSON"
 )
-_NO_SITE: Final = "no site file, which says what must hold"
+_NO_SITE: Final = "no site file to say what must hold"
 
 RENDERED: Final = ("boundary", "guard")
-"""What is judged of a site without files, beside its policy."""
+"""The documents of a site, besides its policy, that are judged without files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +195,7 @@ def lint(check: Check, scene: FilesScene, _before: Answer) -> Answer:
     unread = _unread(scene.contents.values())
     if unread:
         many = f"{len(unread)} part{'s' if unread[1:] else ''}"
-        reason = (
-            f"{many} of the policies cannot be read as the files are, and are listed as not judged"
-        )
+        reason = f"{many} of the policies cannot be read, and are listed as not judged"
         result = with_state(result, "not checked", reason, _AS_DEPLOYED)
     over = tuple(
         Skipped(str(each.place) if each.place else "<policy>", each.message) for each in unread

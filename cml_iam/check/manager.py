@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def permissions(check: Check, scene: Scene, _before: Answer) -> Answer:
     """Try every permission in every region, and explain each refusal."""
     if scene.explains and scene.who.identity is None:
-        said = "nobody is signed in to try them"
+        said = "no working credentials to try them"
         return Answer(diagnoses=(check.diagnosis("permissions", State.UNCHECKED, said),))
     tried = [each for health in scene.health for each in _of_region(check, scene, health)]
     warning = scene.site.launch_warning if scene.site else None
@@ -204,7 +204,7 @@ _DETAILED: Final = (
 def metrics(check: Check, scene: Scene, _before: Answer) -> Answer:
     """Measure every worker, and explain each metric that is unknown."""
     if scene.who.identity is None:
-        said = "nobody is signed in to read them"
+        said = "no working credentials to read them"
         return Answer(diagnoses=(check.diagnosis("metrics", State.UNCHECKED, said),))
     return Answer(diagnoses=tuple(_metrics(check, scene)))
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from cml_iam.policy import PolicyDocument
 
 _BEYOND: Final = (
-    "these policies allow it, so what refuses is beyond them: a service control policy, a session "
-    "policy, or a change that has not arrived everywhere yet"
+    "these policies allow it, so something else refuses it: a service control policy, a session "
+    "policy, or a change that has not taken effect everywhere yet"
 )
 _OTHER: Final = (
     "the site file's policy allows it, so the one attached differs from it, or a boundary or a "
@@ -81,7 +81,7 @@ def why(decision: Decision) -> Why:
         conditions = f" ({'; '.join(map(str, deny.conditions))})" if deny.conditions else ""
         return Why(
             f"{asked}: {_name(deny)} denies it{conditions}",
-            f"take `{request.action}` out of that Deny, or narrow its conditions",
+            f"take `{request.action}` from that Deny, or narrow its conditions",
         )
     for gate in decision.explanation.gates:
         if gate.kind in _LIMITS and not gate.allowed:
@@ -105,7 +105,7 @@ def _missing(decision: Decision, asked: str) -> Why:
     closest = min(near, key=_distance)
     return Why(
         f"{asked}: {_name(closest)} does not allow it: {closest.reason}",
-        f"widen {_name(closest)}, or ask within what it allows",
+        f"widen {_name(closest)}, or make a request that it allows",
     )
 
 

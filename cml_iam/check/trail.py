@@ -70,7 +70,7 @@ def alarm_problems(aws: Aws, site: Site) -> tuple[str, ...]:
         if alarm is None:
             problems.append(f"there is no alarm `{each.alarm}`")
         elif not alarm.get("ActionsEnabled", True) or not alarm.get("AlarmActions"):
-            problems.append(f"the alarm `{each.alarm}` tells nobody")
+            problems.append(f"the alarm `{each.alarm}` notifies nobody")
         elif each.filter not in filters:
             problems.append(f"the alarm `{each.alarm}` has no metric filter `{each.filter}`")
     return tuple(problems)

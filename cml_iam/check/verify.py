@@ -132,7 +132,7 @@ def verify_live(
         )
         raise
     except DeniedError as error:
-        error.remedy = "ask as an administrator: the manager itself should not hold this permission"
+        error.remedy = "ask as an administrator: the manager itself should not have this permission"
         raise
     judgements = judge(expectations, simulator.ruling)
     return Verification(
@@ -177,7 +177,7 @@ def _doubted(simulator: Simulator, judgement: Judgement) -> Judgement:
     if judgement.verdict != "unchecked" or not keys:
         return judgement
     named = f"the condition key{'s' if keys[1:] else ''} {', '.join(keys)}"
-    return replace(judgement, hint=f"AWS misses {named}, which this expectation does not know")
+    return replace(judgement, hint=f"AWS misses {named}, which this expectation does not have")
 
 
 def _policies_of(aws: Aws, principal_arn: str) -> tuple[PolicyDocument, ...] | None:

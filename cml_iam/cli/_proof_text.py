@@ -58,7 +58,7 @@ def proof_lines(proof: Proof, *, verbose: bool) -> Iterator[str]:
 
 def other_reading(answer: str) -> str:
     """Say that *answer* would result from the other reading of wildcards in ARNs."""
-    return f"{WARN} {answer}, if a `*` in a short ARN also takes the colons it lacks"
+    return f"{WARN} {answer}, if a `*` in a short ARN also matches the missing colons"
 
 
 def call_lines(

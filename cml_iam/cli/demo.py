@@ -94,9 +94,11 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 def _summary(checks: tuple[Check, ...], wrong: list[Check], seconds: float) -> None:
     say("")
     if wrong:
-        say(f"{BAD} {len(wrong)} of {len(checks)} checks came out otherwise, {seconds:.0f} s")
+        say(
+            f"{BAD} {len(wrong)} of {len(checks)} checks have an unexpected result, {seconds:.0f} s"
+        )
     else:
-        say(f"{OK} all {len(checks)} checks came out as they must, {seconds:.0f} s")
+        say(f"{OK} all {len(checks)} checks have the expected result, {seconds:.0f} s")
         say("")
         say("Next, with your own account:  cml-iam init  ·  cml-iam policy verify  ·")
         say("cml-iam bootstrap plan")

@@ -153,7 +153,7 @@ def revoke(key_id: str, where: Where) -> None:
     _tell(done, rotator.delivery.store.name)
     for word in words:
         say(f"{WARN} {word}")
-    say(f"{WARN} temporary credentials made with it live on until they expire (up to 36 hours)")
+    say(f"{WARN} temporary credentials made with it stay valid until they expire (up to 36 hours)")
 
 
 def _tell(done: Revoked, store: str) -> None:

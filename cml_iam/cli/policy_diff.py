@@ -50,7 +50,7 @@ OTHER_READING = {
     "broken": "some request is {}",
     "undecided": "it is undecided whether any request is {}",
 }
-IF_COLONS = "if a `*` in a short ARN also takes the colons it lacks"
+IF_COLONS = "if a `*` in a short ARN also matches the missing colons"
 
 
 @click.command()
@@ -98,7 +98,7 @@ def _show(found: Comparison, old: Path, new: Path) -> None:
     from cml_iam.prove import CHANGES
 
     if found.same:
-        say(f"{OK} same meaning: the statements are the same, but for order, spelling and names")
+        say(f"{OK} same meaning: the statements are the same, except for order, spelling and names")
         return
     for change in CHANGES:
         differences = found.of(change)
@@ -203,7 +203,8 @@ def _notes(found: Comparison) -> Iterator[str]:
         same = found.expectations - len(found.expectation_changes)
         yield f"{INFO} unchanged: {same} of {found.expectations} expectations of the site"
     if found.beside_everything:
-        yield f"{INFO} neither allows anything: both were compared beside a policy that allows all"
+        both = "both were compared together with a policy that allows everything"
+        yield f"{INFO} neither allows anything: {both}"
     yield from assumption_lines(_assumptions(found), every=bool(settings().verbose))
 
 
@@ -214,7 +215,7 @@ def _assumptions(found: Comparison) -> Iterator[Assumption]:
 
 def _verdict(found: Comparison, old: Path, new: Path) -> str:
     if found.verdict == "same" and found.other_reading:
-        return f"{WARN} same meaning as wildcards of ARNs are read here, see above"
+        return f"{WARN} same meaning in this reading of ARN wildcards, see above"
     if found.verdict == "same":
         return f"{OK} same meaning: proved for every possible request"
     if found.verdict == "undecided":

@@ -63,8 +63,8 @@ QUESTIONS = {
 }
 
 NO_ALLOW = (
-    "neither side allows anything: a Deny takes effect beside policies that allow, so name those "
-    "as well, or use `cml-iam policy diff`"
+    "neither side allows anything: a Deny has an effect only together with policies that allow, so "
+    "name those as well, or use `cml-iam policy diff`"
 )
 
 
@@ -191,7 +191,7 @@ def _policies(judged: Judged) -> Policies:
     if naming and (documents[1:] or beyond):
         raise InputError(
             f"`{naming[0].name}` names principals, so it is the policy of a resource",
-            remedy="ask about it alone; what is attached to a principal names none",
+            remedy="ask about it alone: policies attached to a principal name none",
         )
     site = find_site()
     partition = site.partition if site else ""
@@ -356,7 +356,7 @@ def _verdict(proofs: Sequence[Proof]) -> str:
         parts += [f"{unsure} of {total} undecided"] if unsure else []
         return f"{BAD if broken else UNKNOWN} {', '.join(parts)}"
     if any(each.colon for each in proofs):
-        return f"{WARN} all {total} promises hold as wildcards of ARNs are read here, see above"
+        return f"{WARN} all {total} promises hold in this reading of ARN wildcards, see above"
     return f"{OK} all {total} promises hold, for every possible request"
 
 

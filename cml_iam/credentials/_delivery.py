@@ -141,7 +141,7 @@ def deliver(
     if seen - set(plan.orphans) - {plan.key_id, plan.room} != set(plan.others):
         raise RefusedError(
             f"the keys of `{plan.user}` have changed since the plan was made",
-            remedy="look at a new plan",
+            remedy="make a new plan",
         )
     for orphan in plan.orphans:
         delete_key(aws, plan.user, orphan)
@@ -200,7 +200,7 @@ def make_key(
     except UnreachableError as error:
         raise IncompleteError(
             f"AWS gave no answer to the request for a key of `{user}`: {error.message}",
-            remedy="run the same again: it removes a key whose secret was lost",
+            remedy="run the same command again: it removes a key whose secret was lost",
         ) from error
     except CmlIamError:
         store.withdraw()
@@ -220,7 +220,7 @@ def _promote(
     plan: KeyPlan, delivery: Delivery, key: AccessKey | None, pause: Callable[[float], None]
 ) -> None:
     if key is None:
-        raise RefusedError("the staged key is gone", remedy="look at a new plan")
+        raise RefusedError("the staged key is gone", remedy="make a new plan")
     promote_key(plan.arn, delivery, key, pause=pause)
 
 
@@ -248,7 +248,7 @@ def await_key(sign_in: SignIn, key: AccessKey, arn: str, *, pause: Callable[[flo
         pause(seconds)
     raise IncompleteError(
         f"the new key `{key.id}` cannot be used yet: {verdict}",
-        remedy="run the same again in some minutes: it goes on with this key",
+        remedy="run the same command again in a few minutes: it continues with this key",
     )
 
 
@@ -311,7 +311,7 @@ def _refuse_while_locked(aws: Aws, user: str, store: Store) -> None:
         raise RefusedError(
             f"a rotation begun elsewhere at {lock.since:%Y-%m-%d %H:%M} UTC has staged a key in "
             f"`{store.name}`",
-            remedy="wait for it; an hour after its begin `cml-iam key rotate` takes it over",
+            remedy="wait for it; an hour after its start `cml-iam key rotate` takes it over",
         )
 
 

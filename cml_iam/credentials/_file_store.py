@@ -175,7 +175,7 @@ def known_key(key_id: str, secret: str) -> AccessKey | None:
 def check_folder(folder: Path) -> None:
     """Raise InputError unless *folder* exists and is writable."""
     if not folder.is_dir():
-        raise InputError(f"no folder `{folder}`", remedy="make it, or name another file")
+        raise InputError(f"no folder `{folder}`", remedy="create it, or name another file")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"the folder `{folder}` may not be written to")
 

@@ -243,8 +243,7 @@ def private_folder(path: Path) -> Iterator[int | None]:
 def _not_ours(path: Path, owner: int, mode: int) -> RefusedError:
     who = f"belongs to {user_name(owner)}" if owner != os.geteuid() else f"has the mode {mode:04o}"
     return RefusedError(
-        f"`{path}` {who}, so what is in it may be somebody else's work: nothing in it is read or "
-        "changed",
+        f"`{path}` {who}, so its contents may be somebody else's: nothing in it is read or changed",
         remedy=f"look at the access keys in IAM, then remove `{path}`; or work in a folder that "
         "only you may write to",
     )

@@ -38,8 +38,8 @@ def ask_health(url: str) -> None:
     except (OSError, HTTPException, ValueError) as error:
         said = f"does not answer ({type(error).__name__})"
     raise IncompleteError(
-        f"the application is not well, so its key is not changed now: `{url}` {said}",
-        remedy="repair it, then `cml-iam key resume`; or undo: `cml-iam key rollback`",
+        f"the application is not healthy, so its key is not changed now: `{url}` {said}",
+        remedy="fix it, then `cml-iam key resume`; or undo: `cml-iam key rollback`",
     )
 
 

@@ -34,7 +34,7 @@ def parsed(value: Secret | None, name: str) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise RefusedError(
-            f"`{name}` holds something that is no JSON object, which would be lost",
+            f"`{name}` holds something other than a JSON object, which would be lost",
             remedy="name another one",
         ) from None
     refuse_session_token(name, {member: value for member, value in found.items() if value})
@@ -81,7 +81,9 @@ class _AwsStore:
 
     def afterwards(self) -> tuple[str, ...]:
         """Return which readers keep the old key."""
-        return (f"readers that keep `{self.name}` in memory hold the old key until they ask again",)
+        return (
+            f"readers that keep `{self.name}` in memory keep the old key until they read it again",
+        )
 
 
 SUFFIX: Final = "-cml-iam-pending"

@@ -119,7 +119,7 @@ def _check_deletion(rotator: Rotator, key_id: str, *, stored: bool) -> None:
     if not stored and any(held.id == key_id for held in contents.keys):
         raise RefusedError(
             f"`{key_id}` is in `{store.name}`",
-            remedy="have it replaced with `cml-iam key rotate`, or add --stored",
+            remedy="replace it with `cml-iam key rotate`, or add --stored",
         )
 
 
@@ -199,7 +199,7 @@ def _reversal(rotator: Rotator, view: View) -> _Undoing:
         if rotation.revoked:
             leads_on = "`cml-iam key rotate`" if dead else "`cml-iam key resume`"
             raise RefusedError(
-                f"`{old.id}` was revoked, so it stays inactive", remedy=f"go on with {leads_on}"
+                f"`{old.id}` was revoked, so it stays inactive", remedy=f"continue with {leads_on}"
             )
         beside = f", beside `{new.id}`" if new is not None and new.active else ""
         more = f"; {dead}: `cml-iam key rotate` replaces it" if dead else ""

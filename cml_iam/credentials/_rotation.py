@@ -302,7 +302,7 @@ def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime
             return
         raise RefusedError(
             f"the key `{new}` in the store does not work, so the old one stays",
-            remedy=f"have it replaced: `cml-iam key revoke {new}`",
+            remedy=f"replace it: `cml-iam key revoke {new}`",
         )
     used = new in held or used_since(key_use(rotator.aws, new), since)
     elsewhere = "put the new one there: `cml-iam key deliver --from STORE --to STORE`"

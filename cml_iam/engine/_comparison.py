@@ -239,7 +239,9 @@ def dates(compare: Callable[[Any, Any], bool]) -> Prepare:
 def addresses(values: Sequence[str], scope: Scope) -> Comparison:  # noqa: ARG001 - no variables here
     """Compare an address with ranges; an IPv6 address is in no IPv4 range, and vice versa."""
     ranges = [(value, network(value)) for value in values]
-    odd = tuple(f"`{value}` is no IP address or range" for value, found in ranges if found is None)
+    odd = tuple(
+        f"`{value}` is not an IP address or range" for value, found in ranges if found is None
+    )
     networks = tuple(found for _, found in ranges if found is not None)
 
     def test(text: str) -> bool | None:

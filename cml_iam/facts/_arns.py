@@ -100,7 +100,7 @@ EXAMPLE_IDS: Final = {
     "role": "foreign-role",
     "policy": "foreign-policy",
 }
-"""What stands for a resource that the policies say nothing of, by its type."""
+"""Placeholders for resources that the policies do not mention, by type."""
 
 
 Partition = Literal["aws", "aws-cn", "aws-us-gov"]

@@ -48,7 +48,7 @@ TWINS: Final = (
 TAGGING: Final = ("ec2:CreateTags", "ec2:DeleteTags")
 
 LATER: Final = {"Null": {"ec2:CreateAction": "true"}}
-"""The condition that tags are of what exists already.
+"""The condition that tags are for an existing resource.
 
 EC2 says ec2:CreateAction of those it sets while it creates:
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html

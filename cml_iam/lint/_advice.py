@@ -57,7 +57,7 @@ def everything(subject: Subject) -> Iterator[Found]:
         but_some = "" if item.written.not_resource is None else " but those listed"
         if item.statement.not_action is not None:
             yield Found(
-                "every action is allowed but those listed, and those AWS adds later too"
+                "every action except those listed is allowed, including those that AWS adds later"
                 + _for_services(item),
                 item.place("NotAction"),
                 "list the actions that are needed in `Action`; or make it a Deny",
@@ -81,7 +81,7 @@ def service_wide(subject: Subject) -> Iterator[Found]:
             if element.actions and not element.text.partition(":")[2].strip("*"):
                 service = element.actions[0].service
                 yield Found(
-                    f"every action of `{service}` is allowed, and those AWS adds later too",
+                    f"every action of `{service}` is allowed, including those that AWS adds later",
                     item.place("Action", element.index),
                     "list the actions that are needed",
                     item.label,

@@ -26,7 +26,7 @@ _OPEN: Final = re.compile(r"[*?]|\$\{")
 _PARTITION: Final = re.compile(r"aws(-[a-z]+)*")
 _REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+|global|")
 _OWNERS: Final = ("amazon", "aws", "aws-marketplace", "cloudfront")
-"""Names that stand in the place of an account where AWS or a service owns the resource."""
+"""Names in place of an account id, for resources that AWS or a service owns."""
 
 _ACCOUNT: Final = re.compile(rf"[0-9]{{12}}|{'|'.join(_OWNERS)}|")
 

@@ -95,7 +95,7 @@ def _named_already(item: Item, element: str, texts: Sequence[str]) -> Iterator[F
         other = seen.get(form) or next(covering, None)
         if other is not None:
             yield Found(
-                f"`{texts[index]}` is named already, by `{other}`",
+                f"`{texts[index]}` is already included in `{other}`",
                 item.place(element, index),
                 "remove one of the two",
                 item.label,
@@ -163,7 +163,7 @@ def _shadowed(item: Item, found: list[Cover], subject: Subject) -> Found:
         f"{what}: {_place_of(found)} {'refuse' if len(wides) > 1 else 'refuses'} it wherever this "
         "statement allows it, and a Deny always wins",
         item.place() if whole else item.place("Action", found[0].element.index),
-        "remove it, or except it from the Deny",
+        "remove it, or exempt it from the Deny",
         item.label,
         (subject.step(witness.request, words),) if witness else (),
     )
@@ -179,7 +179,7 @@ def _undone(item: Item, found: list[Cover], subject: Subject) -> Found:
     request = found[0].beyond
     return Found(
         f"{what}{where}: {_place_of(found)} {'allow' if len(wides) > 1 else 'allows'} the same "
-        "without the restriction, and what one Allow grants another cannot take away",
+        "without the restriction, and no other Allow can take that away",
         item.place(),
         f"put the restriction into {listed(wides)}, or remove the action there",
         item.label,

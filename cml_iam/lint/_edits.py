@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 INDENT: Final = 2
-"""Columns of a level, in what is put into a document of several lines."""
+"""Indentation per level for text inserted into a document of several lines."""
 
 
 @dataclass(frozen=True, slots=True)

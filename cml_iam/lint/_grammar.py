@@ -115,7 +115,7 @@ def _principal(item: Item, subject: Subject) -> Iterator[Found]:
         yield Found(
             f"the statement has no `Principal`, which {what} needs",
             item.place(),
-            "say who it is about: `Principal`",
+            "add `Principal`: who it is about",
             item.label,
         )
 
@@ -137,7 +137,7 @@ def _resource(item: Item, subject: Subject) -> Iterator[Found]:
         yield Found(
             "the statement has neither `Resource` nor `NotResource`",
             item.place(),
-            'say which resources it is about, `"Resource": "*"` for all',
+            'add the resources it is about, `"Resource": "*"` for all',
             item.label,
         )
 
@@ -178,7 +178,7 @@ def _repeated_sids(document: PolicyDocument, subject: Subject) -> Iterator[Found
         sid = item.statement.sid
         if sid in seen and counts[sid] > 1:
             yield Found(
-                f"the Sid `{sid}` stands twice in this document",
+                f"the Sid `{sid}` is used twice in this document",
                 item.place("Sid"),
                 "give each statement its own Sid",
                 sid,

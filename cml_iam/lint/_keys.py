@@ -156,7 +156,7 @@ _WILDCARD_ONLY: Final = {
     (True, True): ("always holds: it restricts nothing", "remove the condition on `{}`"),
     (False, False): ("never holds", "remove the condition on `{}`, or write the values meant"),
 }
-"""What a condition with `*` says, by whether it holds without the key and with it."""
+"""The meaning of a condition with `*`, by whether it holds without the key and with it."""
 
 
 def of_some_services(subject: Subject) -> Iterator[Found]:

@@ -253,10 +253,10 @@ def _launched(subject: Subject, item: Item, asked: KeyCondition, launch: Request
     tag = key.partition("/")[2]
     twin, value = other_case(tag), {k.lower(): v for k, v in launch.context.items()}[key.lower()]
     return Found(
-        f"the tag demanded at launch can be spelled `{twin}`: condition keys do not mind the case, "
-        f"EC2 does, and whoever looks for `{tag}` does not find what was launched so",
+        f"the tag required at launch can be spelled `{twin}`: condition keys ignore case, EC2 "
+        f"does not, so a search for `{tag}` misses the instance",
         item.condition_place(asked.condition),
-        f"demand the spelling too: `ForAnyValue:StringEquals` on `aws:TagKeys` with `{tag}`",
+        f"require the spelling too: `ForAnyValue:StringEquals` on `aws:TagKeys` with `{tag}`",
         item.label,
         (
             subject.step(

@@ -34,7 +34,7 @@ SYNTAX, GRAMMAR, TOO_MANY, MATCHES_NOTHING = "CML101", "CML102", "CML110", "CML3
 """The rules about the text itself, and about what the other rules leave."""
 
 MANY: Final = 100
-"""So many documents are worth the start of another process."""
+"""The number of documents that justifies starting another process."""
 
 
 def lint_text(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 TRIED: Final = 64
-"""Subjects that are tried for one statement."""
+"""The maximum number of subjects tried for one statement."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,7 +227,7 @@ def _federated_fault(name: str, subject: Subject) -> tuple[str, str] | None:
     if name in by_application() or _PROVIDER.fullmatch(name):
         return None
     return (
-        f"`{name}` is no identity provider",
+        f"`{name}` is not an identity provider",
         "use its ARN: `arn:aws:iam::111122223333:saml-provider/NAME`, or `oidc-provider/HOST`",
     )
 

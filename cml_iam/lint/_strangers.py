@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from cml_iam.policy import Condition
 
     Values = Callable[[str, Sequence[Condition]], Sequence[Any]]
-    """What a stranger may send for a key, in lower case, that stands in some conditions."""
+    """The values that a stranger may send for a key (in lower case) of some conditions."""
 
 MOST: Final = 4096
-"""Requests that are tried for one statement."""
+"""The maximum number of requests tried for one statement."""
 
 MOST_TEXTS: Final = 128
-"""Texts of a pattern that are kept after each of its wildcards."""
+"""The maximum number of texts kept after each wildcard of a pattern."""
 
 ROLE: Final = f"arn:aws:iam::{EXAMPLE_ACCOUNT}:role/this-role"
 """The role of a trust policy, which does not name it."""

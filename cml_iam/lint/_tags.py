@@ -49,7 +49,7 @@ Tags = dict[str, tuple[str, Any]]
 
 
 MOST_GATES: Final = 50
-"""So many gates are judged; where there are more, none: each is asked about beside all others."""
+"""The maximum number of gates: beyond it none is judged, since each is compared with all others."""
 
 
 def gate_open(subject: Subject) -> Iterator[Found]:
@@ -318,7 +318,7 @@ def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
     else:
         which, instead = f"any {gate.type_of(opened)} without it", "without the tag"
     _, value = tags_of(opened, RESOURCE_TAG)[gate.key.lower()]
-    spelled = "" if tag == gate.key else f", spelled `{tag}`: condition keys do not mind the case"
+    spelled = "" if tag == gate.key else f", spelled `{tag}`: condition keys ignore case"
     return Found(
         f"the gate can be opened by its own caller: {_granter(gate, tagging[0])} lets it set the "
         f"tag `{gate.key}={value}` on {which}{spelled}; then "

@@ -100,8 +100,8 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
         yield Found(
             f"{issuer_of(host).holders} may assume the role: {why}",
             place,
-            f"demand the very ones that are meant: `StringEquals` on `{key}`, or `StringLike` with "
-            "wildcards only behind the name of the owner and the project",
+            f"require exactly the intended ones: `StringEquals` on `{key}`, or `StringLike` with "
+            "wildcards only after the name of the owner and the project",
             item.label,
             (_step(request, _token_words(request, host)),),
         )
@@ -190,7 +190,8 @@ def all_but(subject: Subject) -> Iterator[Found]:
                 "everybody is allowed but those listed: every other AWS account, and anonymous "
                 "callers",
                 item.place("NotPrincipal"),
-                "name who is meant in `Principal`; refuse the others in a Deny with a condition "
+                "name the intended principals in `Principal`; refuse the others in a Deny with a "
+                "condition "
                 "on `aws:PrincipalArn`",
                 item.label,
             )

@@ -119,8 +119,8 @@ def _may_have_star(key: str) -> bool:
 _LITERAL: Final = {
     "stringequals": "StringLike",
     "stringnotequals": "StringNotLike",
-    "stringequalsignorecase": "StringLike, which minds the case",
-    "stringnotequalsignorecase": "StringNotLike, which minds the case",
+    "stringequalsignorecase": "StringLike, which is case-sensitive",
+    "stringnotequalsignorecase": "StringNotLike, which is case-sensitive",
 }
 _WILD_OPERATOR: Final = {"stringequals": "StringLike", "stringnotequals": "StringNotLike"}
 _ESCAPED: Final = re.compile(r"\$\{[^}]*\}")
@@ -313,7 +313,7 @@ def host_bits(subject: Subject) -> Iterator[Found]:
             whole = str(ipaddress.ip_network(value, strict=False))
             if ipaddress.ip_interface(value).ip != ipaddress.ip_network(whole)[0]:
                 yield Found(
-                    f"`{value}` is the range `{whole}`: what stands behind it does not count",
+                    f"`{value}` is the range `{whole}`: the bits after the prefix are ignored",
                     item.condition_place(asked.condition, index),
                     f"write `{whole}`, or a longer length if one address is meant",
                     item.label,

@@ -116,7 +116,7 @@ def where(shape: Shape, *conditions: Conditions) -> Shape:
 
 
 MAX_INSTANCES: Final = 100
-"""Instances that a sequence is looked for about, one of each kind."""
+"""The maximum number of instances to search sequences for, one of each kind."""
 
 ARN_FIELDS: Final = 6
 REGION_KEYS: Final = frozenset({"aws:requestedregion", "ec2:region"})

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 MAX_EDITS: Final = 6
-"""Statements that are changed in the search for what closes a promise."""
+"""The maximum number of statements changed in search of a correction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from cml_iam.space import (
 
 ALWAYS_ALLOWED: Final = "sts:getcalleridentity"
 SHAPE_NAME: Final = "the shape of requests"
-"""The name of the policy that a kind of requests is made into: never a file's."""
+"""The name of the policy made from a set of requests; no file has it."""
 
 NO_VALUE: Final = Assumption(
     "reading",
@@ -45,7 +45,7 @@ NO_VALUE: Final = Assumption(
 )
 
 SHAPES_KEPT: Final = 16
-"""Kinds of requests that are kept ready: questions about many policies ask for the same few."""
+"""The number of compiled request sets to cache: many policies are asked about the same few."""
 
 MAX_SLICES: Final = 3_000
 """Slices searched for one question; beyond them it is undecided."""

@@ -95,7 +95,7 @@ def named_problem(operator: str) -> tuple[str, str | None] | None:
     """Return what is wrong with an operator given by name, and a remedy; or None."""
     if unknown_operator(operator) is None:
         return None
-    return f"`{operator}` is no operator", _instead(operator)
+    return f"`{operator}` is not an operator", _instead(operator)
 
 
 def _instead(operator: str) -> str | None:

@@ -257,7 +257,7 @@ class _Reader:
             like = "like" if sign == "=" else "not like"
             self._fail(
                 token,
-                f"`{sign}` takes no wildcards, and `{token.text}` has some",
+                f"`{sign}` has no wildcards, but `{token.text}` has some",
                 f"write `{like} {token.text}`, or quote it to mean these very characters",
             )
 

@@ -129,7 +129,8 @@ class _Search:
         if complete and self._certain:
             return Reached("holds", (), tuple(self._used))
         return _unfound(
-            f"an instance can be given {self._tag}, and one that carries it operated, but no "
+            f"an instance can be given {self._tag}, and one that carries it can be operated, but "
+            "no "
             "instance was found for which both hold"
         )
 

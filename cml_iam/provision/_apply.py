@@ -188,8 +188,8 @@ def _settled(step: Step, look: Callable[[], Iterable[Step]], error: AwsError) ->
         now = tuple(look())
     except AwsError as second:
         raise IncompleteError(
-            f"stopped at the {step.resource} `{step.name}`: {error.message}; and nobody can tell "
-            f"whether it worked: {second.message}",
+            f"stopped at the {step.resource} `{step.name}`: {error.message}; whether it worked "
+            f"is unknown: {second.message}",
             remedy="run the same again",
         ) from error
     # Of a resource made just now the tags have a step of their own, which is not in the plan.

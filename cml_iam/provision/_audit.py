@@ -45,7 +45,7 @@ def audit_steps(aws: Aws, wanted: Desired) -> Draft:
     Raises InputError without a watch, RefusedError for a bucket that serves another purpose.
     """
     if wanted.watch is None:
-        raise InputError("the alarms need to know the hours of work")
+        raise InputError("the alarms need the working hours")
     audit = _Audit(aws, wanted.site, wanted.watch)
     steps = (*audit.bucket(), *audit.logs(), *audit.topic(), *audit.trail(), *audit.alarms())
     return Draft(steps, audit.warnings())
@@ -190,7 +190,7 @@ class _Audit:
             else []
         )
         email = self.watch.email if self.watch else None
-        lines = () if listed or email else ("nobody is told of alarms yet: give --alert-email",)
+        lines = () if listed or email else ("the alarms notify nobody yet: use --alert-email",)
         call = self._call("sns", "create_topic", Name=name)
         yield Step("keep" if there else "create", "topic", name, lines, () if there else (call,))
         if email:
@@ -213,8 +213,8 @@ class _Audit:
         bucket = (self.live_trail or {}).get("S3BucketName")
         if bucket not in (None, self.names.bucket):
             yield (
-                f"the bucket `{bucket}` stays with the events recorded until now: nothing is added"
-                f" to it, and cml-iam looks after `{self.names.bucket}` alone from now on"
+                f"the bucket `{bucket}` keeps the events recorded until now, but gets no more; "
+                f"from now on cml-iam manages only `{self.names.bucket}` alone from now on"
             )
 
     # the trail

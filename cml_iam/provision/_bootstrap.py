@@ -138,7 +138,7 @@ def apply_plan(
         if make_plan(aws, plan.desired, plan.delivery) != plan:
             raise RefusedError(
                 "the account or the store has changed since the plan was made",
-                remedy="look at a new plan",
+                remedy="make a new plan",
             )
         steps = [step for step in plan.steps if step.changes]
         do_steps(aws, steps, lambda: make_plan(aws, plan.desired, None).steps, report, pause)
@@ -191,7 +191,7 @@ def _adoption(found: Draft) -> Draft:
     """Return the tags of *found* that mark resources as ours; everything else comes later."""
     steps = tuple(step for step in found.steps if step.resource.endswith(" tags"))
     if not steps:
-        raise RefusedError("there is nothing to take over", remedy="make it: `bootstrap apply`")
+        raise RefusedError("there is nothing to adopt", remedy="make it: `bootstrap apply`")
     later = tuple(step for step in found.steps if step.changes and step not in steps)
     known = tuple(each.message for each in found.refused)
     return Draft(steps, (*found.warnings, *known), found.unchecked, later)
@@ -282,7 +282,7 @@ class _Account:
         foreign = tuple(f"policy `{arn}`" for arn in self.live.attached if arn not in known)
         others = other_grants(self.aws, self.kind, self.name)
         warnings = tuple(
-            f"the {self.kind} also has the {grant}: what that allows is allowed"
+            f"the {self.kind} also has the {grant}, which grants permissions too"
             for grant in (*foreign, *others.found)
         )
         return Draft(warnings=warnings, unchecked=others.unchecked)

@@ -63,7 +63,7 @@ def _arn(aws: Aws, site: Site, name: str | None) -> str:
     known = {arn.rpartition("/")[2]: arn for _, arn in site_policies(site)}
     if name is not None:
         if name not in known:
-            raise InputError(f"`{name}` is none of the site's policies")
+            raise InputError(f"`{name}` is not one of the site's policies")
         arn = known[name]
     else:
         arn = site.policy_arn
@@ -73,11 +73,11 @@ def _arn(aws: Aws, site: Site, name: str | None) -> str:
     if not ours(live.tags):
         raise RefusedError(
             f"the policy `{arn}` was not made by cml-iam",
-            remedy="take it over first: `cml-iam bootstrap adopt`",
+            remedy="adopt it first: `cml-iam bootstrap adopt`",
         )
     if name is None and read_policy(aws, f"{arn}-2") is not None:
         raise RefusedError(
-            f"the policy is in several parts, and only you know which go back: `{arn}`, -2 …",
+            f"the policy is in several parts; choose which to roll back: `{arn}`, -2 …",
             remedy="name one of them: --policy NAME",
         )
     return arn
@@ -97,7 +97,7 @@ def rollback_steps(aws: Aws, desired: Desired) -> Draft:
     call = Call("iam", "set_default_policy_version", {"PolicyArn": arn, "VersionId": version})
     step = Step("change", "policy", name, (f"~ {live.default} → {version}", *lines), (call,))
     held = shared_policy(aws, live, but=desired.site.principal, changes=True)
-    again = "the next apply makes the site's policy again: change the site first"
+    again = "the next apply restores the site's policy: change the site file first"
     return replace(held, steps=(step,), warnings=(again, *held.warnings))
 
 
@@ -178,7 +178,7 @@ def destroy_steps(
         if not ours(principal.tags):
             raise RefusedError(
                 f"the {kind} `{name}` was not made by cml-iam",
-                remedy="take it over first: `cml-iam bootstrap adopt`",
+                remedy="adopt it first: `cml-iam bootstrap adopt`",
             )
         draft += _user(aws, name) if kind == "user" else Draft(tuple(_role_steps(aws, name)))
         # The guard goes last: a role's sessions go on, and what it denies must stay denied.
@@ -258,7 +258,7 @@ def _role_steps(aws: Aws, name: str) -> Iterator[Step]:
         if each == name and own is not None and ours(own.tags):
             calls.append(Call("iam", "delete_instance_profile", profile))
         if calls:
-            lines = ("what still runs with it is without permissions then",)
+            lines = ("whatever still runs with it has no permissions then",)
             yield Step("delete", "instance profile", each, lines, tuple(calls))
 
 

@@ -27,7 +27,7 @@ MOST_ATTACHED: Final = 10
 """Managed policies of a user or role, by default."""
 
 _ADOPT: Final = (
-    "take it over first if it is meant for this, with `cml-iam bootstrap adopt`; else name another"
+    "adopt it first if it is meant for this, with `cml-iam bootstrap adopt`; else name another"
     " `policy` in the site file"
 )
 

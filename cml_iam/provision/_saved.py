@@ -111,11 +111,11 @@ _FORMAT: Final = "cml-iam plan 1"
 _LARGEST: Final = 1 << 20
 _WHAT: Final = {
     "account": "the credentials are of another account",
-    "identity": "somebody else is acting",
+    "identity": "another identity is acting",
     "site": "the site has changed",
     "steps": "the account has changed",
     "key": "the access keys or the file for them have changed",
-    "warnings": "what else the principal has is changed",
+    "warnings": "the principal's other permissions have changed",
 }
 
 
@@ -145,7 +145,7 @@ def load_plan(path: Path) -> SavedPlan:
             raise InputError(f"`{path}` is a plan of another version of cml-iam")
         return SavedPlan(path, dict(raw["options"]), dict(raw["plan"]))
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise InputError(f"`{path}` is no plan: make one with `bootstrap plan --save`") from None
+        raise InputError(f"`{path}` is not a plan: make one with `bootstrap plan --save`") from None
 
 
 def check_fresh(saved: SavedPlan, plan: Plan) -> None:
@@ -155,7 +155,7 @@ def check_fresh(saved: SavedPlan, plan: Plan) -> None:
     if changed:
         raise RefusedError(
             f"the plan in `{saved.path}` is stale: {'; '.join(changed)}",
-            remedy="look at a new plan",
+            remedy="make a new plan",
         )
 
 

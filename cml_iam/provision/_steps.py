@@ -25,7 +25,7 @@ OUR_TAG: Final = ("cml-iam:managed", "true")
 MOST_TAGS: Final = 50
 """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 
-TAKEN_OVER: Final = "~ not made by cml-iam: taken over"
+TAKEN_OVER: Final = "~ not created by cml-iam: adopted"
 
 
 def desired_tags(desired: Desired) -> dict[str, str]:

@@ -34,12 +34,12 @@ def as_cloudformation(site: Site, parts: tuple[Part, ...], trust: Trust) -> str:
         }
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": f"{DESCRIPTION}. Written by cml-iam; fit for a StackSet, in one region.",
+        "Description": f"{DESCRIPTION}. Written by cml-iam; for a StackSet, in one region.",
         "Parameters": {
             "PermissionsBoundary": {
                 "Type": "String",
                 "Default": "",
-                "Description": "ARN of a permissions boundary to put on the principal.",
+                "Description": "ARN of a permissions boundary for the principal.",
             },
             **({"CaCertificate": _CA_CERTIFICATE} if "TrustAnchor" in principal else {}),
         },
@@ -110,7 +110,7 @@ def _trust_anchor(site: Site) -> dict[str, Any]:
 
 _CA_CERTIFICATE: Final = {
     "Type": "String",
-    "Description": "The certificate of the authority that issues the manager's, in PEM.",
+    "Description": "Certificate of the authority that issues the manager's certificate, in PEM.",
 }
 
 

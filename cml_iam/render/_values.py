@@ -171,7 +171,8 @@ def roles_anywhere_values(site: Site) -> dict[str, Any]:
     if not certificate.trust_anchor:
         raise InputError(
             "the site file does not name the trust anchor",
-            remedy="add `trust_anchor` to [roles_anywhere], or have it made: `policy render "
+            remedy="add `trust_anchor` to [roles_anywhere], or let cml-iam create it: `policy "
+            "render "
             "--trust roles-anywhere --form terraform`",
         )
     return {

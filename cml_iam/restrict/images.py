@@ -178,8 +178,8 @@ def _contradictions(site: Restricted) -> Iterator[Contradiction]:
         for index, image in enumerate(images):
             if first.setdefault(image, region) != region:
                 yield Contradiction(
-                    f"image `{image}` is listed for `{first[image]}` already, and an image has"
-                    " another id in every region",
+                    f"image `{image}` is listed for `{first[image]}` already, but an image has a "
+                    "different id in every region",
                     ("restrict", "images", region, index),
                     f"give the id it has in `{region}`",
                 )

@@ -41,7 +41,7 @@ _NETWORK: Final = _PUBLIC | {
     "vpcId",
 }
 _HIDDEN: Final = {"pending": _PUBLIC, "terminated": _NETWORK}
-"""What an instance shows nothing of in a state: nothing public before it runs."""
+"""What an instance does not show in each state: nothing public before it runs."""
 
 _EMPTY: Final = frozenset({"groupSet", "networkInterfaceSet"})
 """The lists that are shown empty instead of not at all."""

@@ -209,19 +209,19 @@ def _refused_profiles(located: Located, site: Site) -> Iterator[Problem]:
                     f"worker profile `{name}`: `{each}` is not among `restrict.{option}`, "
                     "so the policy refuses it",
                     located.place((*at, option if place else "region", *place)),
-                    f"add it to `restrict.{option}`, or take another",
+                    f"add it to `restrict.{option}`, or choose another",
                 )
         for index, each in enumerate(profile.instance_types):
             if profile.virtualization == "metal" and ".metal" not in each:
                 yield Problem(
-                    f"worker profile `{name}`: `{each}` is no metal type",
+                    f"worker profile `{name}`: `{each}` is not a metal type",
                     located.place((*at, "instance_types", index)),
-                    "take a metal one, or remove `virtualization`",
+                    "choose a metal type, or remove `virtualization`",
                 )
             if profile.virtualization == "nested" and ".metal" in each:
                 yield Problem(
                     f"worker profile `{name}`: `{each}` is a metal type, which needs no nested "
                     "virtualization",
                     located.place((*at, "instance_types", index)),
-                    'say `virtualization = "metal"`, or take a virtual type of c8i, m8i or r8i',
+                    'set `virtualization = "metal"`, or choose a virtual type of c8i, m8i or r8i',
                 )

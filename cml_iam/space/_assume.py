@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from cml_iam.space._places import Place
 
 CALLER_KEYS: Final = {PRINCIPAL_ARN: principal_arn, PRINCIPAL_ACCOUNT: account_key}
-"""Keys that say who the caller is."""
+"""Keys that identify the caller."""
 
 TAGGING: Final = (
     "https://docs.aws.amazon.com/IAM/latest/UserGuide/"

@@ -41,7 +41,7 @@ _NAMED: Final = {
     "aws:sourceaccount": "Account",
 }
 NAMES: Final = frozenset(_NAMED.values())
-"""What some keys hold, besides AWS's types of keys."""
+"""The content of some keys, besides AWS's key types."""
 
 
 @lru_cache(1 << 13)

@@ -24,7 +24,7 @@ NOT_COVERED: Final = (
     "session policies, such as a permission set's own or those passed to sts:AssumeRole",
     "resource control policies and the policies of VPC endpoints",
 )
-"""What an answer says nothing about."""
+"""What an answer does not cover."""
 
 
 @dataclass(frozen=True, slots=True)

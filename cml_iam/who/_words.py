@@ -20,7 +20,7 @@ SIGNS: Final[Mapping[str, str]] = {
     "ipaddress": "=",
     "notipaddress": "!=",
 }
-"""How a condition is written in a question, where that is shorter than its operator."""
+"""How a question writes a condition, if that is shorter than its operator."""
 
 
 def remaining(left: Iterable[Statement], resource: str) -> Iterator[str]:

@@ -33,7 +33,7 @@ PATH: Final = "/api/v0/system_information"
 _SECONDS: Final = 5.0
 _LARGEST: Final = 64 * 1024
 _CERTIFICATE: Final = (
-    "give the certificate it shows, or its authority's, as --cml-ca FILE (--insecure checks none)"
+    "pass its certificate, or its authority's, as --cml-ca FILE (--insecure checks none)"
 )
 _PEM: Final = "--cml-ca takes a file of certificates in PEM"
 # OpenSSL's verification errors for a name and for an address that the certificate does not have.
@@ -270,7 +270,7 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
     """
     if access.insecure:
         raise RefusedError(
-            "the password of CML is not sent to whoever answers",
+            "the password of CML is not sent without a certificate check",
             remedy="trust CML's certificate: --cml-ca FILE",
         )
     address = worker.private_ip if access.private else worker.address
@@ -287,7 +287,7 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
     except SSLCertVerificationError as error:
         return Activity(
             unknown=f"CML at {address}: its certificate is not trusted ({error.verify_message})",
-            remedy="give the certificate it shows, or its authority's, as --cml-ca FILE",
+            remedy="pass its certificate, or its authority's, as --cml-ca FILE",
         )
     except (OSError, HTTPException) as error:
         why = "timed out" if isinstance(error, TimeoutError) else visible(str(error))

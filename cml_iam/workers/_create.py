@@ -173,7 +173,7 @@ class _Creation:
             self.pending.forget(self.key)
             raise error
         raise IncompleteError(
-            f"whether the worker was made is not known: {error.message}",
-            remedy="repeat the same command: it asks for the same worker, never for a second one; "
+            f"it is not known whether the worker was created: {error.message}",
+            remedy="repeat the same command, which never creates a second worker; "
             f"{int(SETTLED.total_seconds()) // 60} minutes after the first attempt it can tell",
         ) from None

@@ -200,7 +200,7 @@ def _together(evidence: Sequence[Evidence]) -> Use:
 
 def _too_young(worker: Worker, window: timedelta, now: datetime) -> Evidence | None:
     if worker.launched_at is None:
-        return Evidence("uptime", Use.UNKNOWN, "EC2 does not say since when it runs")
+        return Evidence("uptime", Use.UNKNOWN, "EC2 does not report when it started")
     age = now - worker.launched_at
     if age >= window:
         return None
@@ -260,7 +260,7 @@ def _missing(rule: str, metric: Metric, used: Utilization) -> Evidence | None:
         rule,
         Use.UNKNOWN,
         f"{name}: {gaps} of {len(slots)} periods have no point",
-        "ask again later, or look why EC2 did not report",
+        "ask again later, or check why EC2 did not report",
     )
 
 

@@ -77,13 +77,13 @@ REMEDY: Final = {
     Unknown.NO_PERMISSION: "grant `cloudwatch:GetMetricStatistics`, for this region too",
     Unknown.NO_AGENT: "install the CloudWatch agent on the worker, give the worker's role "
     "CloudWatchAgentServerPolicy, and have it collect mem_used_percent",
-    Unknown.OTHER_DIMENSIONS: "have the agent report by worker too: "
+    Unknown.OTHER_DIMENSIONS: "make the agent report per worker too: "
     '"aggregation_dimensions": [["InstanceId"]] in its configuration, with "append_dimensions" '
     'of "InstanceId": "${aws:InstanceId}"',
-    Unknown.NOT_IDENTIFIED: "give the worker as `get_instance_details` returns it: where its "
-    "points are depends on its image, type and volumes",
+    Unknown.NOT_IDENTIFIED: "pass the worker as `get_instance_details` returns it: the place of its "
+    "points depends on its image, type and volumes",
     Unknown.WINDOW_TOO_SHORT: "ask for a longer window, or enable detailed monitoring",
-    Unknown.STALE: "look whether the worker or its agent hangs; the last point is too old",
+    Unknown.STALE: "check whether the worker or its agent hangs; the last point is too old",
     Unknown.NO_DATA: "check the region and the endpoint, and CloudWatch's health in the region",
     Unknown.THROTTLED: "ask less often",
     Unknown.NOT_OFFERED: "check that CloudWatch is available in the region",

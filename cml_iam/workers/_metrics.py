@@ -358,8 +358,8 @@ def _shared_only(query: Query, missing: Mapping[_Search, Metric]) -> dict[_Searc
         if names:
             metrics[search] = search.metric(
                 unknown=Unknown.OTHER_DIMENSIONS,
-                detail="mem_used_percent is there under these dimensions only, and so is no single "
-                f"worker's: {'; '.join(names)}",
+                detail="mem_used_percent exists only under these dimensions, so it belongs to no "
+                "single worker: {'; '.join(names)}",
             )
     return metrics
 

@@ -92,7 +92,7 @@ def check_adoption(workers: Sequence[Worker], guard: Tag) -> tuple[Worker, ...]:
             raise RefusedError(f"{each.label} is {each.state}: nothing is left to adopt")
         if twin := _twin(each, guard):
             raise RefusedError(
-                f"{each.label} has the tag `{visible(twin)}`, which IAM does not tell from "
+                f"{each.label} has the tag `{visible(twin)}`, which IAM does not distinguish from "
                 f"`{guard.key}`",
                 remedy="remove that tag first, with the same credentials",
             )
@@ -100,7 +100,7 @@ def check_adoption(workers: Sequence[Worker], guard: Tag) -> tuple[Worker, ...]:
             value = visible(each.tags[guard.key])
             raise RefusedError(
                 f"{each.label} belongs to somebody else: `{guard.key}={value}`",
-                remedy="ask them; whoever manages it would lose it",
+                remedy="ask the owner, who would lose it",
             )
     return tuple(each for each in workers if not guard.marks(each.tags))
 

@@ -64,9 +64,9 @@ class PendingLaunches:
             raise _unreadable(path, error) from None
         if digest != _digest(user_data):
             raise InputError(
-                f"a launch of `{found.launch.name}` has no answer yet, and was sent with other "
-                "user data",
-                remedy="put the user data back and repeat, or see `cml-iam worker list` for the "
+                f"a launch of `{found.launch.name}` has no answer yet, and was sent with "
+                "different user data",
+                remedy="restore the user data and repeat, or see `cml-iam worker list` for the "
                 f"worker and then remove `{path}`",
             )
         return found
@@ -153,6 +153,6 @@ def _digest(user_data: str | None) -> str | None:
 
 def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(
-        f"cannot read what is known of a launch under way, `{path}`: {error}",
+        f"cannot read the pending launch `{path}`: {error}",
         remedy="see `cml-iam worker list` for the worker, then remove the file by hand",
     )

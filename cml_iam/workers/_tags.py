@@ -81,10 +81,10 @@ def check_name(name: str) -> None:
         raise InputError("a worker needs a name")
     _check_seen(name, "the name")
     if name != name.strip():
-        raise InputError(f"a name begins and ends with no space: `{name}`")
+        raise InputError(f"a name must not begin or end with a space: `{name}`")
     if set("*?") & set(name):
         raise RefusedError(
-            f"`{name}` would mean other workers too: * and ? stand for any characters",
+            f"`{name}` would match other workers too: * and ? are wildcards",
             remedy="leave them out of the name",
         )
     if INSTANCE_ID.fullmatch(name):
@@ -111,8 +111,8 @@ def _leave_guard_alone(keys: Iterable[str], guard: Tag) -> None:
     for key in keys:
         if guard.is_key(key):
             raise RefusedError(
-                f"`{key}` is the guard tag: without it as it is, the manager loses the worker "
-                "or takes over one that is not its own",
+                f"`{key}` is the guard tag: with any other, the manager loses the worker or "
+                "takes over a foreign one",
                 remedy="an administrator sets it, with other credentials",
             )
 

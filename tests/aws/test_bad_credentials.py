@@ -108,8 +108,7 @@ def test_a_process_that_answers_an_expired_credential(profile: Any, tmp_path: Pa
     error = call("p")
 
     assert error.message == (
-        "the credential_process of profile `p` named by --profile answered a credential that has "
-        "expired"
+        "the credential_process of profile `p` named by --profile returned an expired credential"
     )
     assert secret not in str(error)
 

@@ -228,7 +228,7 @@ def test_the_other_reading_of_wildcards_is_told_where_it_answers_otherwise(
     short = {"Effect": "Allow", "Action": "ec2:StopInstances", "Resource": "arn:aws:ec2:*:i*"}
     (tmp_path / "short.json").write_text(document(short))
     (tmp_path / "cml-iam.toml").write_text(EXAMPLE)
-    told = "▲ broken, if a `*` in a short ARN also takes the colons it lacks"
+    told = "▲ broken, if a `*` in a short ARN also matches the missing colons"
 
     ran = cml_iam("policy", "prove", "--never", "ec2:StopInstances", "short.json")
     assert (ran.code, told in ran.out.splitlines()) == (8, True)

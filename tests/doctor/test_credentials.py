@@ -120,7 +120,7 @@ def test_a_mistyped_secret_is_told_from_a_wrong_key(patient: Patient) -> None:
 
     accepted = only(patient.visit("credentials"), "accepted")
 
-    assert "is there, and its secret is not the one used" in accepted["said"]
+    assert "exists, but the secret in use is not its own" in accepted["said"]
 
 
 # Solution 2: check if the IAM user is active (not deleted)

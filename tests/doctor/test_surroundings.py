@@ -20,7 +20,7 @@ def test_a_region_that_does_not_exist_is_named(patient: Patient) -> None:
 
     (found,) = patient.visit("regions")
 
-    assert (found["subject"], found["said"]) == ("us-east-7", "EC2 knows no such region")
+    assert (found["subject"], found["said"]) == ("us-east-7", "EC2 has no such region")
     assert patient.said["code"] == 3
 
 

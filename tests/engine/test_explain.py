@@ -159,7 +159,7 @@ def test_what_can_never_match_is_reported_with_its_place():
         (9, 30, "unknown condition operator `ForSomeValues:Bool`, so it never matches"),
         (10, 25, "NumericEquals `one` is not a number"),
         (11, 24, "DateLessThan `tomorrow` is not a date"),
-        (12, 21, "IpAddress `10.0.0.0/33` is no IP address or range"),
+        (12, 21, "IpAddress `10.0.0.0/33` is not an IP address or range"),
         (13, 19, "ArnLike `arn:aws` is not an ARN"),
         (14, 16, "Bool `yes` is neither true nor false"),
         (15, 16, "Null `maybe` is neither true nor false"),

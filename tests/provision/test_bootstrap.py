@@ -144,7 +144,7 @@ def test_what_cml_iam_did_not_make_and_means_the_same_is_taken_over_and_said_so(
         ("change", "policy tags"),
         ("create", "access key"),
     ]
-    assert text.count("~ not made by cml-iam: taken over") == 2
+    assert text.count("~ not created by cml-iam: adopted") == 2
     world.apply()
     assert world.again() == []
 

@@ -237,7 +237,7 @@ def test_a_worker_profile_keeps_the_order_of_preference() -> None:
     ("old", "new", "words"),
     [
         ('"c5.metal"', '"t3.micro"', "`t3.micro` is not among `restrict.instance_types`"),
-        ('"c5.metal"', '"c5.large"', "`c5.large` is no metal type"),
+        ('"c5.metal"', '"c5.large"', "`c5.large` is not a metal type"),
         ('"c5.metal"', '"c5.*"', "a family and a size in full"),
         ("disk = 64", "disk = 0", "disk"),
         ("us-east-1b", "us-east-1", "an availability zone is a region and a letter"),

@@ -87,7 +87,7 @@ def test_images_are_asked_for_together() -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"Tags": tags(managedby="x")}, "`managedby`, which IAM does not tell from"),
+        ({"Tags": tags(managedby="x")}, "`managedby`, which IAM does not distinguish from"),
         ({"Tags": tags(ManagedBy="terraform")}, "belongs to somebody else: `ManagedBy=terraform`"),
         ({"Tags": tags(), "State": {"Name": "terminated"}}, "nothing is left to adopt"),
     ],

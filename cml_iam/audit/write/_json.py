@@ -43,7 +43,7 @@ def read_report(text: str, name: str) -> Report:
     """
     value = _parsed(text, name)
     if not isinstance(value, dict) or not {"version", "checks"} <= value.keys():
-        raise InputError(f"`{name}` is no audit report", remedy=_REMEDY)
+        raise InputError(f"`{name}` is not an audit report", remedy=_REMEDY)
     if value["version"] != VERSION:
         raise InputError(
             f"`{name}` is an audit report of version `{value['version']}`; this reads {VERSION}",

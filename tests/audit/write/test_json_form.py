@@ -103,7 +103,7 @@ def test_the_counts_are_of_what_is_open() -> None:
 
 @pytest.mark.parametrize("text", ["[]", "{}", "3", '{"version": 1}', '"report"'])
 def test_what_is_no_report_is_refused_by_name(text: str) -> None:
-    with pytest.raises(InputError, match=r"`old\.json` is no audit report") as caught:
+    with pytest.raises(InputError, match=r"`old\.json` is not an audit report") as caught:
         read_report(text, "old.json")
 
     assert "cml-iam audit" in (caught.value.remedy or "")
