@@ -80,8 +80,8 @@ REMEDY: Final = {
     Unknown.OTHER_DIMENSIONS: "make the agent report per worker too: "
     '"aggregation_dimensions": [["InstanceId"]] in its configuration, with "append_dimensions" '
     'of "InstanceId": "${aws:InstanceId}"',
-    Unknown.NOT_IDENTIFIED: "pass the worker as `get_instance_details` returns it: the place of its "
-    "points depends on its image, type and volumes",
+    Unknown.NOT_IDENTIFIED: "pass the worker as `get_instance_details` returns it: the place of "
+    "its points depends on its image, type and volumes",
     Unknown.WINDOW_TOO_SHORT: "ask for a longer window, or enable detailed monitoring",
     Unknown.STALE: "check whether the worker or its agent hangs; the last point is too old",
     Unknown.NO_DATA: "check the region and the endpoint, and CloudWatch's health in the region",
