@@ -81,7 +81,7 @@ def why(decision: Decision) -> Why:
         conditions = f" ({'; '.join(map(str, deny.conditions))})" if deny.conditions else ""
         return Why(
             f"{asked}: {_name(deny)} denies it{conditions}",
-            f"take `{request.action}` from that Deny, or narrow its conditions",
+            f"remove `{request.action}` from that Deny, or narrow its conditions",
         )
     for gate in decision.explanation.gates:
         if gate.kind in _LIMITS and not gate.allowed:

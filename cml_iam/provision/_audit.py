@@ -214,7 +214,7 @@ class _Audit:
         if bucket not in (None, self.names.bucket):
             yield (
                 f"the bucket `{bucket}` keeps the events recorded until now, but gets no more; "
-                f"from now on cml-iam manages only `{self.names.bucket}` alone from now on"
+                f"from now on cml-iam manages only `{self.names.bucket}`"
             )
 
     # the trail

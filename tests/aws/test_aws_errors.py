@@ -183,8 +183,8 @@ def test_each_of_these_has_a_remedy_of_its_own(name: str) -> None:
     [
         ("iam", "ListAccessKeys", "run it as an administrator whose policy allows"),
         ("ec2", "ModifyInstanceAttribute", "run it as an administrator whose policy allows"),
-        ("ec2", "StopInstances", "have the policy allow `ec2:StopInstances`"),
-        ("cloudwatch", "GetMetricData", "have the policy allow `cloudwatch:GetMetricData`"),
+        ("ec2", "StopInstances", "allow `ec2:StopInstances` for this request"),
+        ("cloudwatch", "GetMetricData", "allow `cloudwatch:GetMetricData` for this request"),
     ],
 )
 def test_nobody_is_told_to_give_the_manager_what_is_an_administrators(

@@ -110,7 +110,7 @@ def test_the_other_reading_of_a_short_arn_is_told(files: Path) -> None:
     ran = run("none.json", "short.json")
 
     assert ran.exit_code == 8
-    assert "▲ same meaning as wildcards of ARNs are read here" in ran.output
+    assert "▲ same meaning in this reading of ARN wildcards" in ran.output
     assert "some request is newly allowed, if a `*` in a short ARN" in ran.output
 
 

@@ -73,7 +73,10 @@ def test_no_credential_at_all_is_a_finding(patient: Patient) -> None:
     [
         ("AWS_ACCESS_KEY_ID={key}\n", "AWS_SECRET_ACCESS_KEY is not set"),
         ("AWS_SECRET_ACCESS_KEY={secret}\n", "AWS_ACCESS_KEY_ID is not set"),
-        ("AWS_ACCESS_KEY_ID=AKIA...\nAWS_SECRET_ACCESS_KEY={secret}\n", "not formed like a key"),
+        (
+            "AWS_ACCESS_KEY_ID=AKIA...\nAWS_SECRET_ACCESS_KEY={secret}\n",
+            "not have the form of a key",
+        ),
         ("AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY={secret}x\n", "has 41 characters"),
         ("AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY='{secret} '\n", "has blanks in it"),
         (

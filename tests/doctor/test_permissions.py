@@ -93,7 +93,7 @@ def test_an_explicit_deny_in_another_policy_is_named(patient: Patient) -> None:
     assert list(found) == ["ec2:StopInstances"]
     said = found["ec2:StopInstances"]["said"]
     assert f"statement `Freeze` of `policy-1 (inline, user {patient.name})` denies it" in said
-    assert "out of that Deny" in found["ec2:StopInstances"]["remedy"]
+    assert "from that Deny" in found["ec2:StopInstances"]["remedy"]
 
 
 def test_a_deny_of_a_group_is_found_too(patient: Patient) -> None:

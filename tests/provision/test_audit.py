@@ -87,8 +87,8 @@ def test_a_bucket_that_is_left_for_another_is_named_with_what_becomes_of_it(worl
 
     (said,) = world.plan(**wanted(site=site)).warnings
 
-    assert f"the bucket `cml-audit-{ACCOUNT}` stays with the events recorded until now" in said
-    assert "looks after `another-bucket` alone" in said
+    assert f"the bucket `cml-audit-{ACCOUNT}` keeps the events recorded until now" in said
+    assert "manages only `another-bucket`" in said
     world.apply(**wanted(site=site))
     assert world.plan(**wanted(site=site)).warnings == ()
     assert world.aws.call("s3", "get_bucket_policy", Bucket=f"cml-audit-{ACCOUNT}")["Policy"]
@@ -186,7 +186,7 @@ def _topic_lines(world: World) -> tuple[str, ...]:
 
 
 def test_that_nobody_is_told_is_said_until_somebody_subscribes(world: World) -> None:
-    assert "nobody is told" in _topic_lines(world)[0]
+    assert "the alarms notify nobody" in _topic_lines(world)[0]
     told = wanted(watch=replace(WATCH, email="operator@example.com"))
 
     world.apply(**told)

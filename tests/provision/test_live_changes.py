@@ -131,7 +131,7 @@ def test_adopting_tags_what_is_there_and_shows_the_rest(world: World) -> None:
 
 
 def test_there_must_be_something_to_adopt(world: World) -> None:
-    with pytest.raises(errors.RefusedError, match="nothing to take over"):
+    with pytest.raises(errors.RefusedError, match="nothing to adopt"):
         plan_adoption(world.aws, world.plan())
 
 
@@ -202,7 +202,7 @@ def test_of_several_parts_one_must_be_named(world: World) -> None:
         roll_back(world)
     apply_plan(world.aws, plan_rollback(world.aws, world.site, POLICY))
     assert default(world) == "v1"
-    with pytest.raises(errors.InputError, match="none of the site's"):
+    with pytest.raises(errors.InputError, match="not one of the site"):
         plan_rollback(world.aws, world.site, "Another")
 
 
@@ -253,8 +253,8 @@ def test_a_saved_plan_is_stale_for_another_site_account_or_person(tmp_path: Path
     cases = {
         "the site has changed": replace(plan, desired=replace(plan.desired, site=site)),
         "another account": replace(plan, identity=replace(me, account="999999999999")),
-        "somebody else": replace(plan, identity=replace(me, arn=me.arn + "2")),
-        "what else": replace(plan, warnings=("the user also has",)),
+        "another identity is acting": replace(plan, identity=replace(me, arn=me.arn + "2")),
+        "the principal.s other permissions": replace(plan, warnings=("the user also has",)),
     }
 
     for words, other in cases.items():

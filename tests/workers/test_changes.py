@@ -292,8 +292,8 @@ def test_only_workers_are_asked_for_unless_every_instance_is_wanted(aws: FakeAws
         ("lab\n", r"cannot be seen: \n"),
         ("la\x1b[2Jb", r"cannot be seen: \x1b"),
         ("lab\u202e1", r"cannot be seen: \u202e"),
-        (" lab", "no space"),
-        ("lab*", "would mean other workers too"),
+        (" lab", "begin or end with a space"),
+        ("lab*", "would match other workers too"),
         ("i-00000000000000001", "taken for an instance's id"),
     ],
 )

@@ -98,10 +98,10 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
         ("create", "lab-1", *IMAGE, "--image-name", "cml-*"),
         "not both",
     ),
-    "a name that is a pattern": (("create", "lab-*", *IMAGE), "would mean other workers too"),
+    "a name that is a pattern": (("create", "lab-*", *IMAGE), "would match other workers too"),
     "a tag that makes the name a pattern": (
         ("tag", "lab-1", "-t", "Name=lab-*"),
-        "would mean other workers too",
+        "would match other workers too",
     ),
     "a tag that makes the name an id": (
         ("tag", "lab-1", "-t", "Name=i-0a1b2c3d"),
