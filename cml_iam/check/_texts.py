@@ -107,7 +107,7 @@ def _open_size(
 _ID: Final = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")
 _SECRET: Final = re.compile(r"(?<![A-Za-z0-9/+])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _NEAR: Final = 400
-"""Characters after, or before, a key's id in which its secret is looked for."""
+"""How many characters before and after a key's id are searched for its secret."""
 
 _EXAMPLE: Final = "EXAMPLE"
 
@@ -142,12 +142,12 @@ def _secret_finding(check: Check, key: str, secret: str, spot: Spot) -> AuditFin
     if key.endswith(_EXAMPLE) and secret.endswith(f"{_EXAMPLE}KEY"):
         return check.finding(
             "CML807",
-            f"the access key `{key}` stands here with its secret: AWS's documented example, of no"
-            " use to anybody",
+            f"the access key `{key}` is here with its secret: AWS's documented example, useless "
+            "to anybody",
             spot,
             about=key,
             severity=Severity.INFO,
-            remedy="write placeholders instead, so that a real pair never takes its place unseen",
+            remedy="write placeholders instead, so that a real pair never replaces it unnoticed",
         )
     from cml_iam.credentials import account_of  # many files, for the rare file that has a key
 
