@@ -32,7 +32,7 @@ _PROVIDER: Final = re.compile(
 _UNIQUE_ID: Final = re.compile(r"A(?:ROA|IDA|GPA|NPA|IPA)[A-Z0-9]{12,}")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _CANONICAL: Final = re.compile(r"[0-9a-f]{64}")
-_SERVICE: Final = re.compile(
+SERVICE: Final = re.compile(
     r"([a-z0-9-]+(?:\.[a-z0-9-]+)*)\.(amazonaws\.com(?:\.cn)?|amazon\.com|aws\.internal)"
 )
 
@@ -77,7 +77,7 @@ def malformed(subject: Subject) -> Iterator[Found]:
 def unknown_services(subject: Subject) -> Iterator[Found]:
     """Yield service principals of unknown services."""
     for item, element, kind, name, index in _named(subject):
-        match = _SERVICE.fullmatch(name) if kind == "Service" else None
+        match = SERVICE.fullmatch(name) if kind == "Service" else None
         if match is None:
             continue
         regions = {region for partition in DOMAINS for region in known_regions(partition)}
@@ -190,7 +190,7 @@ def _fault(kind: str, name: str, subject: Subject) -> tuple[str, str] | None:
     if kind == "AWS":
         return _aws_fault(name)
     if kind == "Service":
-        if _SERVICE.fullmatch(name):
+        if SERVICE.fullmatch(name):
             return None
         guess = f"`{name}.amazonaws.com`" if re.fullmatch(r"[a-z0-9-]+", name) else "its guide's"
         return f"`{name}` is no service: its name ends with `.amazonaws.com`", f"use {guess} name"

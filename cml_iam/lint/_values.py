@@ -16,6 +16,7 @@ from cml_iam.engine.parts import Keys, Scope, compile_condition, network
 from cml_iam.lint._ask import always_holds, matched
 from cml_iam.lint._corrections import with_wildcards
 from cml_iam.lint._finding import Found, listed
+from cml_iam.lint._principals import SERVICE
 from cml_iam.policy import Condition
 
 if TYPE_CHECKING:
@@ -325,7 +326,18 @@ def _addresses(subject: Subject) -> Iterator[tuple[Item, KeyCondition]]:
         yield from ((item, asked) for asked in item.asked if asked.family == "ip")
 
 
+_SERVICE: Final = (SERVICE.pattern, "a service, `ec2.amazonaws.com`")
 _IDS: Final = {
+    "aws:calledvia": _SERVICE,
+    "aws:calledviafirst": _SERVICE,
+    "aws:calledvialast": _SERVICE,
+    "aws:principalservicename": _SERVICE,
+    "iam:awsservicename": _SERVICE,
+    "iam:passedtoservice": _SERVICE,
+    "kms:viaservice": (
+        r"[a-z0-9-]+\.[a-z]+(-[a-z]+)+-[0-9]\.amazonaws\.com(\.cn)?",
+        "a service in a region, `s3.us-east-1.amazonaws.com`",
+    ),
     "aws:sourcevpc": ("vpc-[0-9a-f]{8,17}", "a VPC, `vpc-0a1b2c3d4e5f60001`"),
     "aws:sourcevpce": ("vpce-[0-9a-f]{8,17}", "a VPC endpoint, `vpce-0a1b2c3d4e5f60001`"),
     "aws:principalorgid": ("o-[a-z0-9]{10,32}", "an organization, `o-a1b2c3d4e5`"),
