@@ -1,9 +1,9 @@
 """AWS behind one small port; the only package that imports botocore."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.aws.port import Aws, Counted, Identity, Session, is_read
+from cml_iam.later import later
 
 if TYPE_CHECKING:
     from cml_iam.aws._connect import check_account, connect, source_of
@@ -36,10 +36,4 @@ __all__ = [
     "source_of",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = later(__name__, _LATER)

@@ -9,14 +9,14 @@ One file per concern: `_request` (with the caller), `_compile` (statements, acti
 (dates, addresses, numbers), `_order` (of evaluation), `_explanation`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.engine._authorizer import Authorizer, Decision, compile_policies
 from cml_iam.engine._compile import Document
 from cml_iam.engine._conditions import FOR_ALL, FOR_ANY, OPERATORS, OperatorName
 from cml_iam.engine._order import Outcome
 from cml_iam.engine._request import PolicyType, Request
+from cml_iam.later import later
 
 if TYPE_CHECKING:
     from cml_iam.engine._attached import AttachedPolicy, PrincipalPolicies
@@ -73,10 +73,4 @@ __all__ = [
     "simulate_principal",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = later(__name__, _LATER)

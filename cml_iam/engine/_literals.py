@@ -115,7 +115,6 @@ def network(text: str) -> Network | None:
     return Network(len(found), mask, int.from_bytes(found, "big") & mask)
 
 
-MAX_DIGITS: Final = 300
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,300}")
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,300}(?:\.[0-9]{0,300})?(?:[eE][+-]?[0-9]{1,3})?")
 

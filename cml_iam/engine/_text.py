@@ -125,9 +125,6 @@ _VARIABLE: Final = re.compile(
 )
 
 
-TextTest = "Callable[[str], bool]"
-
-
 @dataclass(frozen=True, slots=True)
 class Patterns:
     """Patterns without variables, grouped by the kind of test they need."""
@@ -181,12 +178,6 @@ def patterns(all_parts: Iterable[Sequence[Token]], any_char: str = ".") -> Patte
 def has_variable(parts: Iterable[Token]) -> bool:
     """Return whether the pattern depends on a value of the request."""
     return any(isinstance(part, Variable) for part in parts)
-
-
-def matches_resolved(parts: Sequence[Token], text: str, context: Mapping[str, Any]) -> bool | None:
-    """Return whether *text* matches after substitution; None if a variable has no value."""
-    literal = resolved(parts, context)
-    return None if literal is None else patterns((literal,)).matches(text)
 
 
 def expression(parts: Sequence[Token], any_char: str = ".") -> re.Pattern[str]:

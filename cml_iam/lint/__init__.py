@@ -10,9 +10,9 @@ under `tests/lint/cases`.
 The rules are imported on first use, so that code which only handles findings does not load them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from cml_iam.later import later
 from cml_iam.lint._finding import (
     JUDGED_AS,
     KINDS,
@@ -75,10 +75,4 @@ __all__ = [
     "recognized_kind",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = later(__name__, _LATER)

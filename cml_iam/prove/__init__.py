@@ -4,14 +4,13 @@ Questions about policies alone are imported immediately. What reads the site's p
 two policies is imported on first use, to keep start-up fast.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import Assumption
+from cml_iam.later import later
 from cml_iam.prove._answers import Answer, Answered, Verdict, Witness
-from cml_iam.prove._empty import is_sent
 from cml_iam.prove._instances import TagTest, changing_key, giving, taking_away, where
-from cml_iam.prove._question import SHAPE_NAME, always, equivalent, never, within
+from cml_iam.prove._question import SHAPE_NAME, always, equivalent, is_sent, never, within
 from cml_iam.prove._steps import Reached, lost, taken_over
 from cml_iam.space import Policies, Shape
 
@@ -87,10 +86,4 @@ __all__ = [
     "within",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = later(__name__, _LATER)

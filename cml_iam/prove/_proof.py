@@ -17,14 +17,14 @@ from cml_iam.policy import (
 from cml_iam.prove._instances import losing, taking_over
 from cml_iam.prove._promises import CATALOGUE, never_done, site_promises
 from cml_iam.prove._question import statement_of, within
-from cml_iam.prove._steps import Reached, lost, taken_over
+from cml_iam.prove._steps import Reached, lost, reached, taken_over
 from cml_iam.space import Policies, Shape, documents, taking_colons
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cml_iam.facts import Assumption
-    from cml_iam.prove._answers import Answer, Verdict, Witness
+    from cml_iam.prove._answers import Answer, Witness
     from cml_iam.restrict import Promise
     from cml_iam.site import Site
 
@@ -108,21 +108,8 @@ def _answer(promise: Promise, policies: Policies) -> Reached:
         (tagging,) = promise.shapes
         return lost(policies, promise.tag, tagging.resources)
     if promise.manner == "within" and promise.reference:
-        return _reached([within(policies, Policies(identity=(promise.reference,)))])
-    return _reached(never_done(policies, each) for each in promise.shapes)
-
-
-def _reached(verdicts: Iterable[Verdict]) -> Reached:
-    """Return the first broken verdict; otherwise undecided if one is; otherwise that all hold."""
-    used: dict[Assumption, None] = {}
-    reasons = []
-    for each in verdicts:
-        if each.answer == "broken" and each.witness:
-            return Reached("broken", (each.witness,), each.assumptions)
-        if each.answer == "undecided":
-            reasons.append(each.reason)
-        used |= dict.fromkeys(each.assumptions)
-    return Reached("undecided" if reasons else "holds", (), tuple(used), "; ".join(reasons))
+        return reached([within(policies, Policies(identity=(promise.reference,)))])
+    return reached(never_done(policies, each) for each in promise.shapes)
 
 
 def _closed(proof: Proof, policies: Policies, site: Site) -> Proof:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import Final
 
 from cml_iam.engine import Outcome, Request
 from cml_iam.errors import InputError
 from cml_iam.facts import REFERENCE, Action, Assumption, updated
-from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement
+from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement, load_policy
 from cml_iam.prove._answers import Verdict, Witness
 from cml_iam.space import (
     Budget,
@@ -96,6 +96,23 @@ def never(policies: Policies, shape: Shape, *, is_likely: bool = False) -> Verdi
     """
     ask = partial(_never, is_likely=is_likely)
     return _both_readings(ask, policies, _shape_policies(shape))
+
+
+def is_sent(shape: Shape, *, of_resource: bool = False) -> Verdict:
+    """Return whether AWS sends any request of *shape*: `broken`, with a request, if it does.
+
+    If it `holds` that AWS sends none, every policy answers *shape* alike. With *of_resource* the
+    question is about a resource's policy, with any caller.
+    """
+    return never(_everything(of_resource=of_resource), shape, is_likely=True)
+
+
+@cache
+def _everything(*, of_resource: bool) -> Policies:
+    given = {"Principal": "*"} if of_resource else {"Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*"} | given]}
+    allowing = load_policy(document, "everything")
+    return Policies(resource=allowing) if of_resource else Policies((allowing,))
 
 
 def always(policies: Policies, shape: Shape) -> Verdict:

@@ -69,7 +69,7 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
     foreign, turning = taking_over(tag, operate)
     direct = never(policies, foreign)
     if direct.answer == "broken":
-        return _reached(direct)
+        return reached([direct])
     turned = never(policies, turning)
     used = _used(direct, turned)
     undecided = [each.reason for each in (direct, turned) if each.answer == "undecided"]
@@ -88,14 +88,20 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
 
 def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
     """Prove that no call removes *tag* from one of *instances* (ARNs), or changes its value."""
-    verdicts = []
-    for shape in losing(tag, instances):
-        verdicts.append(never(policies, shape))
-        if verdicts[-1].answer == "broken":
-            return _reached(verdicts[-1])
-    reasons = [each.reason for each in verdicts if each.answer == "undecided"]
-    used = _used(*verdicts)
-    return Reached("undecided" if reasons else "holds", (), used, "; ".join(reasons))
+    return reached(never(policies, each) for each in losing(tag, instances))
+
+
+def reached(verdicts: Iterable[Verdict]) -> Reached:
+    """Return the first broken verdict; otherwise undecided if one is; otherwise that all hold."""
+    used: dict[Assumption, None] = {}
+    reasons = []
+    for each in verdicts:
+        if each.answer == "broken" and each.witness:
+            return Reached("broken", (each.witness,), each.assumptions)
+        if each.answer == "undecided":
+            reasons.append(each.reason)
+        used |= dict.fromkeys(each.assumptions)
+    return Reached("undecided" if reasons else "holds", (), tuple(used), "; ".join(reasons))
 
 
 class _Search:
@@ -268,11 +274,6 @@ def _tags(request: Request, prefix: str) -> dict[str, Any]:
 
 def _unfound(reason: str) -> Reached:
     return Reached("undecided", (), (), reason)
-
-
-def _reached(verdict: Verdict) -> Reached:
-    calls = (verdict.witness,) if verdict.witness else ()
-    return Reached(verdict.answer, calls, verdict.assumptions, verdict.reason)
 
 
 def _used(*verdicts: Verdict) -> tuple[Assumption, ...]:

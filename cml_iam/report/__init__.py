@@ -9,9 +9,9 @@ A report is described once, as a `Document`; only this package decides how it lo
 terminal does not show are imported on first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from cml_iam.later import later
 from cml_iam.report._model import (
     FAILED,
     NOTED,
@@ -78,10 +78,4 @@ __all__ = [
     "text_of",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = later(__name__, _LATER)

@@ -25,7 +25,7 @@ from cml_iam.engine.parts import (
     resolved,
 )
 from cml_iam.facts import same_key
-from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
+from cml_iam.policy import VERSION_2012, Statement
 from cml_iam.space._conditions import KeyCondition, field_symbols
 from cml_iam.space._globs import Glob
 from cml_iam.space._policies import Policies, once
@@ -376,12 +376,3 @@ def _beside_resource(
 
 def _directness(part: Part, caller: Caller) -> Naming:
     return naming(part.statement, caller, bounded=False)
-
-
-def joined(documents: tuple[PolicyDocument, ...]) -> PolicyDocument:
-    """Return one document with the statements of all."""
-    first, *_ = documents
-    statements = [each for document in documents for each in document.statements]
-    return replace(
-        first, statements=tuple(replace(each, index=n) for n, each in enumerate(statements))
-    )
