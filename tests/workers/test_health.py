@@ -94,6 +94,17 @@ def test_passing_a_role_is_unchecked_without_a_profile_and_where_the_launch_is_r
     assert verdicts(refused)["ec2:RunInstances"] == "refused"
 
 
+@pytest.mark.parametrize(
+    ("denied", "truth"),
+    [(set(), True), ({"ec2:StopInstances"}, False), ({"ec2:DescribeRegions"}, False)],
+    ids=["all-there", "one-missing", "no-connection"],
+)
+def test_health_is_true_only_where_everything_is_there(denied: set[str], truth: bool) -> None:
+    aws = FakeAws(instances=[instance()], denied=denied)
+
+    assert bool(WorkerManager(aws).health(probe=LAUNCH)) is truth
+
+
 def test_without_a_worker_what_needs_one_could_not_be_checked() -> None:
     aws = FakeAws()
 
