@@ -160,6 +160,27 @@ def operator_types(subject: Subject) -> Iterator[Found]:
                     f"use {misfit}",
                     item.label,
                 )
+            elif neither := _neither(asked, kind):
+                yield Found(
+                    f"`{condition.key}` is `true` or `false`, and {listed(neither)} "
+                    f"{'are' if len(neither) > 1 else 'is'} neither",
+                    item.condition_place(condition),
+                    "use Bool with `true` or `false`, or the key that is meant",
+                    item.label,
+                )
+
+
+def _neither(asked: KeyCondition, kind: str) -> list[str]:
+    """Return the texts that a key which is true or false never equals."""
+    if kind != "Bool" or asked.family != "string":
+        return []
+    fold = "ignorecase" in asked.operator.base
+    return [
+        value
+        for value in asked.condition.values
+        if (value.lower() if fold else value) not in {"true", "false"}
+        and not any(char in value for char in "*?$")
+    ]
 
 
 def _misfit(family: str, kind: str) -> str | None:
