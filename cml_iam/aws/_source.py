@@ -168,8 +168,8 @@ def _failed(session: Any, error: Exception) -> errors.CredentialsError:
         return errors.CredentialsError(
             f"{source} returned an expired credential", remedy=f"renew it; {_BY_HAND}"
         )
-    what = "no JSON" if isinstance(error, ValueError) else "no credential"
-    return errors.CredentialsError(f"{source} answered {what}", remedy=_BY_HAND)
+    what = "JSON" if isinstance(error, ValueError) else "a credential"
+    return errors.CredentialsError(f"{source} did not return {what}", remedy=_BY_HAND)
 
 
 def _named(session: Any, failure: errors.CmlIamError) -> errors.CmlIamError:

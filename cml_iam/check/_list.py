@@ -231,7 +231,7 @@ WAIVERS: Final = Check(
     module="report",
     finds=("CML901", "CML902", "CML903"),
 )
-"""The check of a report as a whole, which `make_report` asks."""
+"""The check of the whole report, made by `make_report`."""
 
 AUDIT_FILES: Final = tuple(each for each in CHECKS if each.of == "files")
 AUDIT_ACCOUNT: Final = tuple(each for each in CHECKS if each.of == "account")

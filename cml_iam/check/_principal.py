@@ -119,7 +119,7 @@ def _extra(check: Check, scene: AccountScene, held: Held) -> AuditFinding:
         return check.finding("CML710", said, spot, about=about)
     said = f"{held.words} permits what the site does not: {actions_of(more)}"
     if holder.boundary_arn == site.boundary_arn:
-        said += "; the boundary alone holds it back"
+        said += "; only the boundary prevents it"
     remedy, witness = _take_away(site, held), difference_asks(more)
     return check.finding("CML709", said, spot, about=about, remedy=remedy, witness=witness)
 

@@ -168,7 +168,7 @@ GRACE_DAYS: Final = 7
 """Days in which a new key may wait for its first use."""
 
 _ROTATION: Final = "cml-iam:rotation"
-"""The tag in which `cml-iam key rotate` keeps how far it is."""
+"""The tag in which `cml-iam key rotate` records its progress."""
 
 
 def over_age(age: timedelta) -> bool:

@@ -230,7 +230,7 @@ def _not_passed(site: Site, message: str, region: str) -> list[str]:
     }
     reasons = _refused(site, [Request("iam:PassRole", named[1], site.principal_arn, context)])
     granted = f"`{site.grant.pass_role}`" if site.grant.pass_role else "none"
-    hint = f"`grant.pass_role` of the site file names the one role it may hand over: {granted}"
+    hint = f"`grant.pass_role` of the site file names the only role that it may pass: {granted}"
     return [*reasons, hint] if reasons else []
 
 

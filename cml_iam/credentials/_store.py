@@ -74,7 +74,7 @@ class Store(Protocol):
         """Remove what is reserved or staged."""
 
     def withdraw(self) -> None:
-        """Discard, and remove what `reserve` created and never held a key."""
+        """Discard, and remove what `reserve` created if it never held a key."""
 
     def afterwards(self) -> tuple[str, ...]:
         """Return what its readers must do before they see a new key."""

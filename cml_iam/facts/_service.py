@@ -39,7 +39,7 @@ _FURTHER_RESOURCES: Final = {
     "s3:ListAllMyBuckets": "arn:${Partition}:s3:::${BucketName}",
     "ssmmessages:OpenDataChannel": "arn:${Partition}:ssm:${Region}:${Account}:session/${SessionId}",
 }
-"""What AWS's guides name as the resource of actions for which the reference lists none.
+"""The resources that AWS's guides name for actions without any in the reference.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/security_iam_service-with-iam.html
 https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
@@ -414,7 +414,7 @@ GLOBAL_TYPES: Final = {
 SEVERAL_VALUES: Final = frozenset(
     key for key, kind in GLOBAL_TYPES.items() if kind.startswith("ArrayOf")
 )
-"""Global keys that always come as a list; of services' keys the reference is not that sure."""
+"""Global keys that are always lists; for services' keys the reference is less reliable."""
 
 
 @cache

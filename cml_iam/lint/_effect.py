@@ -70,7 +70,7 @@ def tags_of_some(subject: Subject) -> Iterator[Found]:
                     f"`{asked.condition.key}` ({listed(list(lacking), most=3)}): for them the "
                     f"condition {holds} holds",
                     item.condition_place(asked.condition),
-                    "put actions of these services into a statement of their own",
+                    "put actions of these services into a separate statement",
                     item.label,
                 )
 
@@ -182,7 +182,7 @@ def _other_key(key: str, *, all_lack: bool) -> str:
         return "use `aws:RequestedRegion`, which every request has"
     if all_lack:
         return "remove the condition, or use a key that these actions have"
-    return "put these actions into a statement of their own"
+    return "put these actions into a separate statement"
 
 
 def foreign_resources(subject: Subject) -> Iterator[Found]:
@@ -212,7 +212,7 @@ def needs_any(subject: Subject) -> Iterator[Found]:
                 f'only `"Resource": "*"` names {them}: if that is all, the statement {item.grants} '
                 f"nothing for {them}",
                 item.place("Action", dead[0].index),
-                'put such actions into a statement of their own with `"Resource": "*"`',
+                'put such actions into a separate statement with `"Resource": "*"`',
                 item.label,
                 correction=any_resource(item),
             )

@@ -179,7 +179,7 @@ def of_some_services(subject: Subject) -> Iterator[Found]:
                 f"{'most of those meant here' if every else listed(lacking)}: for them the "
                 f"condition {holds} holds",
                 item.condition_place(asked.condition),
-                "put the services that send the key into a statement of their own",
+                "put the services that send the key into a separate statement",
                 item.label,
             )
 

@@ -100,8 +100,8 @@ def deleted(subject: Subject) -> Iterator[Found]:
     for item, element, kind, name, index in _named(subject):
         if kind == "AWS" and _UNIQUE_ID.fullmatch(name):
             yield Found(
-                f"`{name}` is the id of a user or role that was deleted: one of the same name that "
-                "is created again is another",
+                f"`{name}` is the id of a user or role that was deleted: a new one of the same "
+                "name has a different id",
                 item.place(element, kind, index),
                 "name the user or role by its ARN",
                 item.label,

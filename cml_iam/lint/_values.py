@@ -136,8 +136,8 @@ def operator_types(subject: Subject) -> Iterator[Found]:
             if asked.family == "null" and op.qualifier:
                 holds = "always" if op.qualifier == "forallvalues" else "never"
                 yield Found(
-                    f"{condition.operator} {holds} holds: Null asks whether the key is there, not "
-                    "about values",
+                    f"{condition.operator} {holds} holds: Null tests whether the key is present, "
+                    "not its values",
                     item.condition_place(condition),
                     "use `Null` without a qualifier",
                     item.label,

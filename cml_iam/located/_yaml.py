@@ -22,7 +22,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-li
 """
 
 MOST_VALUES: Final = 200_000
-"""Values in one text, each alias counted with all that it stands for."""
+"""The maximum number of values in one text, with every alias expanded."""
 
 MOST_CHARACTERS: Final = 4 * MOST_YAML
 """Characters of all plain values together, counted in the same way."""

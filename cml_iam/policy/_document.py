@@ -1,4 +1,4 @@
-"""Policy documents and sets of requests as values, and JSON that is no policy.
+"""Policy documents and sets of requests as values, and JSON that is not a policy.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 """
@@ -266,7 +266,7 @@ _NAMES: Final = (
     (("conclusion", "checks", "findings"), "a report of `cml-iam audit`"),
     (("format", "options", "plan"), "a plan of `cml-iam bootstrap`"),
 )
-"""Names that stand together in the object of such a document, and in no policy."""
+"""Member names that identify each kind of document; no policy has them."""
 
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
 

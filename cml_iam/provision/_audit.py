@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 RETENTION: Final = 365
-"""Days that the log group keeps events, where nobody has set another number."""
+"""Days that a new log group keeps events."""
 
 DELIVERY: Final = "deliver-to-logs"
 """The inline policy of the trail's role."""

@@ -219,8 +219,8 @@ IMAGES = Restriction(
         Option(
             "images",
             {
-                "description": "Images that may be launched, by region; in a region listed here no"
-                " others may.",
+                "description": "Images that may be launched, by region; a region listed here "
+                "allows no others.",
                 "type": "object",
                 "minProperties": 1,
                 "propertyNames": REGION,

@@ -294,4 +294,4 @@ _KEYS: Final[Mapping[str, Callable[[World, Call], Context]]] = {
     "iam": boundary_keys,
     "s3": s3_keys,
 }
-"""By service: the keys that are not called like a parameter."""
+"""By service: the keys whose names differ from their parameters."""

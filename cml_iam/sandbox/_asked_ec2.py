@@ -36,7 +36,7 @@ _KINDS: Final = {
     "nat-gateway": "natgateway",
     "vpc-elastic-ip": "elastic-ip",
 }
-"""What IAM calls a kind of resource where moto calls it otherwise."""
+"""IAM's names of the resource kinds for which moto has different ones."""
 
 _SPOT: Final = {"MarketType": "spot"}
 _OVERRIDES: Final = frozenset(

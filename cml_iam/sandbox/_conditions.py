@@ -127,7 +127,7 @@ AS_AWS: Final = Conditions(
         policy_change=5,
     ),
 )
-"""As slow and as busy as AWS: buckets by its pages, times of the order its pages and users name."""
+"""As slow and as busy as AWS: buckets as documented, delays as documented or reported by users."""
 
 
 def load_conditions(path: Path) -> Conditions:
@@ -158,7 +158,7 @@ def parse_conditions(text: str, name: str = "faults") -> Conditions:
 
 READS: Final = Buckets(Bucket(100, 20))
 UNNARROWED: Final = Buckets(Bucket(50, 10))
-"""For a read that neither pages nor filters, of an action in `_COSTLY_UNNARROWED`."""
+"""The bucket for reads in `_COSTLY_UNNARROWED` without pages and filters."""
 
 CHANGES: Final = Buckets(Bucket(50, 5))
 

@@ -132,7 +132,7 @@ class Class:
 
 
 def loose_places(action: str) -> tuple[Place, ...]:
-    """Return any resource, and none."""
+    """Return two places: any resource, and no resource."""
     return (
         Place(action, (MANY_INSIDE, MANY_INSIDE, MANY_INSIDE, MANY_INSIDE, MANY)),
         Place(action, None),

@@ -207,7 +207,7 @@ def _too_young(worker: Worker, window: timedelta, now: datetime) -> Evidence | N
     return Evidence(
         "uptime",
         Use.UNKNOWN,
-        f"started {short_span(age)} ago, and the window is {short_span(window)}",
+        f"started {short_span(age)} ago, but the window is {short_span(window)}",
         "ask again later, or for a shorter window",
     )
 

@@ -116,9 +116,9 @@ def test_a_process_that_answers_an_expired_credential(profile: Any, tmp_path: Pa
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ("hello", "answered no JSON"),
-        ("", "answered no JSON"),
-        ("[1]", "answered no credential"),
+        ("hello", "did not return JSON"),
+        ("", "did not return JSON"),
+        ("[1]", "did not return a credential"),
         ("{}", "Unsupported version"),
         ('{"Version": 1}', "Missing required key"),
     ],
@@ -201,5 +201,5 @@ def test_a_session_of_the_caller_that_fails_is_told_in_words(profile: Any) -> No
     profile("credential_process = echo hello", "region = us-east-1")
     aws = connect(session=boto3.Session(profile_name="p"), endpoint_url="http://127.0.0.1:9")
 
-    with pytest.raises(errors.CredentialsError, match=r"profile `p`.* answered no JSON"):
+    with pytest.raises(errors.CredentialsError, match=r"profile `p`.* did not return JSON"):
         aws.call("ec2", "describe_regions")
