@@ -147,11 +147,13 @@ class Credentials:
     """The credentials of the manager and of the administrator.
 
     Each is `profile:NAME` of the AWS configuration or `env:PATH` of an environment file, relative
-    to the site file. None leaves it to the AWS SDK's search.
+    to the site file. None leaves it to the AWS SDK's search. *stores* are where the manager's key
+    is delivered inside AWS: `secretsmanager:NAME` or `ssm:NAME`.
     """
 
     manager: str | None = None
     administrator: str | None = None
+    stores: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,12 +112,16 @@ def site_from(value: Mapping[str, Any]) -> Site:
         idle=_idle(value.get("idle", {})),
         fleet=Fleet(**value.get("fleet", {})),
         application=_application(value["manager"]) if "manager" in value else None,
-        credentials=Credentials(**value.get("credentials", {})),
+        credentials=_credentials(value.get("credentials", {})),
         expected=MappingProxyType(
             {name: tuple(each) for name, each in value.get("expected", {}).items()}
         ),
         kinds=MappingProxyType(value.get("lint", {}).get("kinds", {})),
     )
+
+
+def _credentials(raw: Mapping[str, Any]) -> Credentials:
+    return Credentials(**{**raw, "stores": tuple(raw.get("stores", ()))})
 
 
 def _application(raw: Mapping[str, Any]) -> Application:

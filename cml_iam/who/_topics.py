@@ -61,6 +61,10 @@ def _topics(site: Site) -> Iterator[Topic]:
         keys = ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
         questions = tuple(Question(each, arn) for each in keys)
         yield Topic("make_keys", "make the manager's keys", questions)
+    stores = site.credentials.stores
+    if stores:
+        reads = tuple(_read(store, start, site) for store in stores)
+        yield Topic("read_keys", "read the manager's keys", reads)
     changes = (f"iam:Put{named}Policy", f"iam:Attach{named}Policy", f"iam:Detach{named}Policy")
     questions = (
         *(Question(each, arn) for each in changes),
@@ -83,6 +87,20 @@ def _topics(site: Site) -> Iterator[Topic]:
     trail = str(audit_values(site)["trail_arn"])
     stops = ("cloudtrail:StopLogging", "cloudtrail:DeleteTrail", "cloudtrail:PutEventSelectors")
     yield Topic("stop_trail", "stop the trail", tuple(Question(each, trail) for each in stops))
+
+
+def _read(store: str, start: str, site: Site) -> Question:
+    """Return the question who may read a store of the manager's key, in any region.
+
+    The ARN of a secret ends with six characters that only AWS knows.
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html
+    """
+    kind, _, name = store.partition(":")
+    if kind == "ssm":
+        arn = f"{start}ssm:*:{site.account}:parameter/{name.removeprefix('/')}"
+        return Question("ssm:GetParameter", arn)
+    arn = f"{start}secretsmanager:*:{site.account}:secret:{name}-??????"
+    return Question("secretsmanager:GetSecretValue", arn)
 
 
 def is_expected(member: Member, topic: Topic, site: Site) -> bool:

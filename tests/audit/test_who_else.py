@@ -21,7 +21,7 @@ from cml_iam.lint import Severity
 from cml_iam.provision import apply_plan, plan_bootstrap
 from cml_iam.render import render_parts
 from cml_iam.sandbox import start_sandbox
-from cml_iam.site import Grants, Restrictions, Site, Tag
+from cml_iam.site import Credentials, Grants, Restrictions, Site, Tag
 
 ACCOUNT = "111122223333"
 SITE = Site(
@@ -225,3 +225,30 @@ def test_an_account_that_may_not_be_read_is_not_checked(seeded: Aws) -> None:
     assert check.state == "not checked"
     assert "iam:GetAccountAuthorizationDetails" in str(check.remedy)
     assert check in report.unchecked
+
+
+@pytest.mark.parametrize(
+    ("store", "action", "resource"),
+    [
+        ("ssm:/cml/key", "ssm:GetParameter", f"arn:aws:ssm:*:{ACCOUNT}:parameter/cml/key"),
+        (
+            "secretsmanager:cml/key",
+            "secretsmanager:GetSecretValue",
+            f"arn:aws:secretsmanager:*:{ACCOUNT}:secret:cml/key-*",
+        ),
+    ],
+)
+def test_who_may_read_the_key_in_its_store_is_found(
+    root: Aws, store: str, action: str, resource: str
+) -> None:
+    name = f"reader-{action.partition(':')[0]}"
+    make_user(root, name, allowing(action, resource))
+    make_user(root, f"{name}-of-another", allowing(action, f"{resource[:-6]}other"))
+    site = replace(SITE, credentials=Credentials(stores=(store,)))
+
+    found = others(audited(root, site))
+
+    assert found[f"{ROOT}:user/{name}"].message == (
+        f"`user/{name}` may read the manager's keys: by statement 1 of own"
+    )
+    assert f"{ROOT}:user/{name}-of-another" not in found
