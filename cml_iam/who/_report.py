@@ -22,6 +22,8 @@ NOT_COVERED: Final = (
     "policies of resources that were not given",
     "what other accounts' policies and service control policies say of their principals",
     "session policies, such as a permission set's own or those passed to sts:AssumeRole",
+    "sessions of federated users",
+    "a principal that first removes a Deny from its own policies",
     "resource control policies and the policies of VPC endpoints",
 )
 """What an answer does not cover."""
