@@ -106,3 +106,12 @@ def test_the_image_is_tagged_with_the_version(name: str) -> None:
     tags = re.findall(r"\bcml-iam:(\d[\w.]*)", (REPOSITORY / name).read_text("utf-8"))
 
     assert set(tags) == {__version__}
+
+
+def test_the_changelog_has_a_dated_section_of_the_version_below_what_is_not_released() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+    first, second, *_ = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", text, re.MULTILINE)
+
+    assert first == ("Unreleased", "")
+    assert second[0] == __version__
+    assert second[1]
