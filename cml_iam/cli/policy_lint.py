@@ -339,7 +339,7 @@ def kinds_of(subjects: Sequence[Subject], kind: Kind | None) -> dict[str, Kind]:
     """
     from cml_iam.lint import recognized_kind
 
-    site = site_with("kinds") if kind is None else None
+    site = site_with("lint") if kind is None else None
     patterns: Mapping[str, Any] = site.kinds if site else {}
 
     def mapped(subject: Subject) -> Kind | None:

@@ -204,6 +204,18 @@ def test_the_site_file_says_what_the_policies_of_a_folder_are_for(
     assert json.loads(capsys.readouterr().out)["kinds"] == {"scp/guard.json": "boundary"}
 
 
+@pytest.mark.parametrize(
+    "site", ["[account\n", '[account]\nid = "1"\n[lint]\nkinds = 3\n'], ids=["syntax", "kinds"]
+)
+def test_a_site_file_that_cannot_be_read_is_refused_beside_a_policy(
+    site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cml-iam.toml").write_text(site, "utf-8")
+    assert lint(GOOD) == 2
+    assert "cml-iam.toml:" in capsys.readouterr().err
+
+
 def test_findings_of_one_place_or_one_cause_are_folded_into_the_worst(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

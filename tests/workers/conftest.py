@@ -33,7 +33,7 @@ def moto_connection(moto_url: str) -> Aws:
 @pytest.fixture
 def moto(moto_url: str, moto_connection: Aws) -> Aws:
     """An empty moto, spoken to through our own port."""
-    urlopen(Request(f"{moto_url}/moto-api/reset", method="POST"), timeout=10).close()  # noqa: S310
+    urlopen(Request(f"{moto_url}/moto-api/reset", method="POST"), timeout=60).close()  # noqa: S310
     return moto_connection
 
 
