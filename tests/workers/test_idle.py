@@ -99,7 +99,7 @@ def test_quiet_labs_are_use() -> None:
         (world([1.0] * 8, CALM["network"]), QUIET, "cpu", "periods have no point"),
         (world(CALM["cpu"], [1.0] * 8), QUIET, "network", "periods have no point"),
         (world(**CALM, LaunchTime=NOW - timedelta(hours=1)), QUIET, "uptime", "started 1h 0m"),
-        (world(**CALM, LaunchTime=None), QUIET, "uptime", "since when"),
+        (world(**CALM, LaunchTime=None), QUIET, "uptime", "when it started"),
     ],
     ids=["no cpu", "no network", "no cml", "stale", "cpu gaps", "net gaps", "young", "no launch"],
 )

@@ -59,7 +59,7 @@ ROLE = "arn:aws:iam::111122223333:role/cml-worker"
 @pytest.mark.parametrize(
     ("granted", "said"),
     [
-        (None, ["`iam:PassRole`", "the one role it may hand over: none"]),
+        (None, ["`iam:PassRole`", "the only role that it may pass: none"]),
         (
             "other",
             ["`iam:PassRole`", "hand over: `other`"],
