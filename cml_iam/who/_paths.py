@@ -115,7 +115,8 @@ class Paths:
         self._account = asker.account
         self._ways = Ways(asker)
         self._able: dict[str, Able] = {}
-        self._open: dict[Member, tuple[tuple[Call, list[Standing]], ...]] = {}
+        self._callers: dict[Member, tuple[tuple[Call, list[Standing]], ...]] = {}
+        self._open: dict[tuple[Member, int], bool] = {}
         self._found: dict[Question, Mapping[str, Path]] = {}
         self._nexts: dict[Member, tuple[tuple[Member, Standing, Hop], ...]] = {}
 
@@ -288,25 +289,28 @@ class Paths:
         return Step(hop.question, hop.also, by, cell.remains)
 
     def _leading_to(self, target: Member, search: _Search) -> Iterator[tuple[Standing, Hop]]:
-        """Yield who can become *target*, among those not found yet."""
-        for call, standings in self._open_calls(target):
-            for standing in search.left(standings):
+        """Yield the principals that can become *target* and are not found yet."""
+        for number, (call, standings) in enumerate(self._callers_of(target)):
+            left = search.left(standings)
+            if not left or not self._is_open(target, number):
+                continue
+            for standing in left:
                 hop = self._ways.hop(call, standing.state)
                 if hop:
                     yield standing, hop
 
-    def _open_calls(self, target: Member) -> tuple[tuple[Call, list[Standing]], ...]:
-        """Return the calls by which others become *target*, each with those who may make it."""
-        if target not in self._open:
-            self._open[target] = tuple(
+    def _callers_of(self, target: Member) -> tuple[tuple[Call, list[Standing]], ...]:
+        """Return the calls by which others become *target*, each with groups that may make it."""
+        if target not in self._callers:
+            self._callers[target] = tuple(
                 (call, standings)
                 for call in self._ways.calls(target)
-                for standings in self._callers(call, target)
+                for standings in self._groups(call, target)
             )
-        return self._open[target]
+        return self._callers[target]
 
-    def _callers(self, call: Call, target: Member) -> Iterator[list[Standing]]:
-        """Yield groups of those who may make *call*; of a group that is answered alike, all may."""
+    def _groups(self, call: Call, target: Member) -> Iterator[list[Standing]]:
+        """Yield those whom the trust policy of *call* names, and groups whose policies may do."""
         whom = call.whom
         if whom:
             members = self._account.by_arn
@@ -316,10 +320,18 @@ class Paths:
                 yield named
             if not whom.account:
                 return
-        for group in self._able_to(call.question.action).on(target.arn):
-            alike = not (whom and whom.singly)
-            if not alike or self._asker.possible(call.question, group[0].state, call.trust):
-                yield group
+        yield from self._able_to(call.question.action).on(target.arn)
+
+    def _is_open(self, target: Member, number: int) -> bool:
+        """Say whether a group may make its call; one that is not answered alike is asked singly."""
+        call, standings = self._callers[target][number]
+        if call.whom and call.whom.singly:
+            return True
+        key = target, number
+        if key not in self._open:
+            first = standings[0].state
+            self._open[key] = self._asker.possible(call.question, first, call.trust)
+        return self._open[key]
 
     def _able_to(self, action: str) -> Able:
         if action not in self._able:

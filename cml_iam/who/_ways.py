@@ -260,4 +260,4 @@ def _audience(trust: PolicyDocument, account: Account) -> Audience:
                 else:
                     role = account.role_of_session(name)
                     arns.add(role.arn if role else name)
-    return Audience(frozenset(arns), whole, everyone, conditional or bool(arns))
+    return Audience(frozenset(arns), whole, everyone, conditional or everyone or bool(arns))
