@@ -113,7 +113,7 @@ def test_a_file_that_others_may_write_to_is_not_believed(tmp_path: Path, name: s
         # Nothing in it is believed; it is made private before anything is written to it.
         rotate(scene.rotator())
         return
-    with pytest.raises(errors.RefusedError, match="somebody else's work"):
+    with pytest.raises(errors.RefusedError, match="may be somebody else's"):
         rotate(scene.rotator())
     assert scene.iam.keys == before
 

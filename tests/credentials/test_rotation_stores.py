@@ -309,7 +309,7 @@ def test_only_http_is_asked(url: str) -> None:
 
 def _fails(scene: Scene) -> None:
     def broken(key: AccessKey) -> None:
-        raise errors.IncompleteError("the application is not well")
+        raise errors.IncompleteError("the application is not healthy")
 
     with pytest.raises(errors.IncompleteError):
         rotate(scene.rotator(prove=broken))

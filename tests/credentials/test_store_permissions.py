@@ -142,7 +142,7 @@ def _life(rotator: Rotator) -> None:
     """Deliver a first key, undo that of a second time, and rotate."""
 
     def unwell(_: Any) -> None:
-        raise errors.IncompleteError("not well")
+        raise errors.IncompleteError("not healthy")
 
     broken = replace(rotator, delivery=replace(rotator.delivery, prove=unwell))
     with pytest.raises(errors.IncompleteError):
@@ -181,7 +181,7 @@ def test_without_the_right_to_delete_an_empty_secret_stays(
     rotator = _rotator(operator("secretsmanager:DeleteSecret"), sandbox, tmp_path / ".cml-iam")
 
     def unwell(_: Any) -> None:
-        raise errors.IncompleteError("not well")
+        raise errors.IncompleteError("not healthy")
 
     with pytest.raises(errors.IncompleteError):
         rotate(replace(rotator, delivery=replace(rotator.delivery, prove=unwell)))

@@ -278,8 +278,8 @@ def test_no_secret_is_in_the_error_when_storing_fails(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[" * 100_000, "is no plan"),
-        ('{"format": ' + "1" * 100_000 + "}", "is no plan"),
+        ("[" * 100_000, "is not a plan"),
+        ('{"format": ' + "1" * 100_000 + "}", "is not a plan"),
         (
             '{"format": "cml-iam plan 1", "options": {"pathh": 1}, "plan": {}}',
             "not those of a plan",

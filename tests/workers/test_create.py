@@ -197,7 +197,7 @@ def test_other_user_data_is_another_request(create: Create) -> None:
     with pytest.raises(errors.IncompleteError):
         create(aws)
 
-    with pytest.raises(errors.InputError, match="other user data"):
+    with pytest.raises(errors.InputError, match="different user data"):
         create(aws, launch=Launch("lab", "ami-0a1b2c3d4e5f60001", "m5zn.metal"))
 
 

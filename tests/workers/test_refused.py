@@ -62,7 +62,7 @@ ROLE = "arn:aws:iam::111122223333:role/cml-worker"
         (None, ["`iam:PassRole`", "the only role that it may pass: none"]),
         (
             "other",
-            ["`iam:PassRole`", "hand over: `other`"],
+            ["`iam:PassRole`", "may pass: `other`"],
         ),
         ("cml-worker", ["the site's own policy allows it", "`cml-iam bootstrap plan`"]),
     ],
