@@ -10,6 +10,7 @@ from cml_iam import errors
 from cml_iam.aws._errors import as_error, botocore_errors
 from cml_iam.aws._reading import reader
 from cml_iam.aws._secrets import silence
+from cml_iam.catalogue import load_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -74,20 +75,17 @@ class _Given:
         return self._session.get_credentials()
 
 
-EC2_OPERATIONS: Final = (
-    "create_tags",
-    "delete_tags",
-    "describe_images",
-    "describe_instance_status",
-    "describe_instances",
-    "describe_regions",
-    "describe_tags",
-    "run_instances",
-    "start_instances",
-    "stop_instances",
-    "terminate_instances",
-)
-"""What is called of EC2. An operation that is missing here works, and costs a second reading."""
+def _ec2_operations() -> set[str]:
+    """Return the operations of EC2 that the catalogue names, and those of `doctor`.
+
+    An operation that is missing here works, and costs a second reading.
+    """
+    from botocore import xform_name
+
+    names = (permission.action.partition(":") for permission in load_catalogue().permissions)
+    return {xform_name(name) for service, _, name in names if service == "ec2"} | {
+        "describe_regions"
+    }
 
 
 class _Models:
@@ -100,7 +98,7 @@ class _Models:
     def __init__(self, loader: Any, fresh: Callable[[], Any]) -> None:
         self._load = loader.load_service_model
         self._fresh = fresh
-        self._operations = set(EC2_OPERATIONS)
+        self._operations = _ec2_operations()
         self._ec2: dict[str | None, dict[str, Any]] = {}
 
     def __call__(self, service_name: str, type_name: str, api_version: str | None = None) -> Any:
