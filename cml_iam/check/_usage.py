@@ -154,13 +154,23 @@ def _idle_grants(
     return tuple(
         check.finding(
             "CML714",
-            f"`{each.permission}`, for {', '.join(f'{name}()' for name in each.methods)}, "
-            + (f"was last used on {each.last_used:%Y-%m-%d}" if each.last_used else "is not used"),
+            _unused_words(each),
             spot,
             about=each.permission,
         )
         for each in unused
         if each.permission in optional
+    )
+
+
+def _unused_words(grant: Unused) -> str:
+    """Say what calls the permission, if a method does, and when it was last used."""
+    methods = ", ".join(f"{name}()" for name in grant.methods)
+    used = f"was last used on {grant.last_used:%Y-%m-%d}" if grant.last_used else "is not used"
+    return (
+        f"`{grant.permission}`, for {methods}, {used}"
+        if methods
+        else f"`{grant.permission}` {used}"
     )
 
 

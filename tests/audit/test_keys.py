@@ -180,6 +180,15 @@ def test_a_grant_beyond_the_documented_that_is_not_used_is_a_finding() -> None:
     assert "cloudwatch:GetMetricStatistics" in [each.permission for each in part.unused]
 
 
+def test_an_optional_permission_that_no_method_uses_is_named_alone() -> None:
+    site = Site(account="111122223333", grant=Grants(pass_role="worker"))
+    part, _ = usage(
+        job(ec2=tracked(("RunInstances", 1)), iam=tracked(("PassRole", None))), site=site
+    )
+
+    assert [each.message for each in part.findings] == ["`iam:PassRole` is not used"]
+
+
 def test_an_answer_that_is_not_ready_is_waited_for_and_not_for_ever() -> None:
     done, waited = usage(job("IN_PROGRESS"), job("IN_PROGRESS"), job(ec2=tracked(("X", 1))))
     assert len(waited) == 2
