@@ -10,7 +10,7 @@ from typing import Final
 from cml_iam.errors import InputError
 
 LARGEST: Final = 16 << 20
-"""Bytes; no policy, site file or report that somebody gives is as large."""
+"""The maximum number of bytes; no policy, site file or report is this large."""
 
 _NOT_REGULAR: Final = {
     stat.S_IFDIR: "a folder",

@@ -14,11 +14,11 @@ from typing import Any, Final, NoReturn
 
 _HIDDEN = "***"
 _PIECE: Final = 16
-"""Characters of a secret in a row that are masked; 40 are a secret access key."""
+"""The shortest run of a secret's characters that is masked; a secret access key has 40."""
 _KEY: Final = re.compile(r"[A-Za-z0-9+/=]{16,2048}")
-"""A secret access key or session token; a document that holds one is masked as a whole only."""
+"""A secret access key or session token. A document that contains one is only masked as a whole."""
 _RUN: Final = re.compile(r"[A-Za-z0-9+/=%\\]{16,}")
-"""Where a piece of one can be; most text has no such run."""
+"""Text that may contain part of a secret; most text has no such run."""
 _REMEMBERED: Final[deque[str]] = deque(maxlen=64)
 
 

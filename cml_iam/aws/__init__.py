@@ -19,7 +19,7 @@ _LATER: Final = {
     "greet": "_greeting",
     "source_of": "_connect",
 }
-"""Names that only callers of AWS need, by file: imported when asked for, since starting counts."""
+"""Names that only callers of AWS need, by file; imported on first use to keep startup fast."""
 
 __all__ = [
     "Aws",

@@ -25,10 +25,10 @@ from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeout
 from cml_iam.errors import UnreachableError
 
 ANSWER_BYTES: Final = 32 * 1024 * 1024
-"""The most bytes of an answer; AWS's largest, a page of 1,000 instances, has 4 MB."""
+"""The maximum number of bytes in an answer; AWS's largest, a page of 1,000 instances, has 4 MB."""
 
 READ_TIMEOUTS: Final = 2
-"""How many read timeouts an answer may take altogether, from connecting to its last byte."""
+"""How many read timeouts an answer may take in total, from connecting to its last byte."""
 
 _PIECE: Final = 64 * 1024
 _REMEDY: Final = "check --endpoint-url, AWS_ENDPOINT_URL, the network and the proxy"

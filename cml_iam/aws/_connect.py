@@ -27,7 +27,7 @@ ATTEMPTS = 5
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 CONNECTIONS = 32
-"""Open connections per client: as many as threads may call at once."""
+"""The maximum number of open connections per client: one for each concurrent thread."""
 
 _GLOBAL_SERVICES = ("iam", "sts")
 _GLOBAL_REGION = "us-east-1"

@@ -26,7 +26,7 @@ _ROOT: Final = re.compile(
 )
 _WEB_PAGE: Final = re.compile(rb"\s*(?:<!doctype\s+html|<html)", re.IGNORECASE)
 _LONGEST: Final = 60
-"""Characters of a foreign name or address that are shown."""
+"""The maximum number of characters shown of a foreign name or address."""
 
 _NAMED_AFTER_THE_OPERATION: Final = ("ec2", "query")
 _JSON: Final = ("json", "rest-json")
@@ -105,12 +105,12 @@ UNREAD: Final = frozenset(
         "UsageOperationUpdateTime",
     }
 )
-"""What is left out of an instance that DescribeInstances describes; of a volume, all but its id."""
+"""The members of an instance that are not parsed from a DescribeInstances answer."""
 
 LARGE: Final = 100_000
-"""Bytes from which on answers are read one after the other.
+"""The size in bytes from which answers are parsed one after the other.
 
-Reading is all the interpreter's own work, so threads would only take turns, each holding a tree.
+Parsing holds the interpreter lock, so threads would only take turns, each holding a tree in memory.
 """
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 ORIGIN: Final = "cml-iam.origin"
-"""botocore's session keeps by this name who named the profile, or where the key is from."""
+"""The variable of botocore's session that holds who named the profile, or the key's source."""
 
 
 def make_session(

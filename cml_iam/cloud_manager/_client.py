@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 Doing = Literal["creation", "operation", "status", "tags"]
-"""What a call is about, for failures that are of no more particular kind."""
+"""The kind of call, for failures that have no more specific class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class ShortAccessKey(Protocol):
 
 
 Given: TypeAlias = "Session | Aws | AccessKey | ShortAccessKey | None"
-"""A boto3 session, a connection, or an access key with its region, if it has one."""
+"""A boto3 session, a connection, or an access key with an optional region."""
 
 _KEY_ID = ("access_key_id", "aws_access_key_id")
 _SECRET = ("secret_access_key", "aws_secret_access_key")

@@ -45,7 +45,7 @@ _LATER: Final = {
     "Shape": "_simulate_input",
     "SimulationError": "_simulate_input",
 }
-"""Names that deciding does not need, by file: imported when asked for, because starting counts."""
+"""Names that decisions do not need, by file; imported on first use to keep startup fast."""
 
 __all__ = [
     "FOR_ALL",

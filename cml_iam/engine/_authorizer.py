@@ -41,7 +41,7 @@ _decision: Final = tuple.__new__
 """Makes a named tuple in half the time of calling its class."""
 
 MAX_BUCKETS: Final = 4096
-"""So that requests for ever new actions do not fill the memory."""
+"""The maximum number of cached actions, so that memory stays bounded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ Document = PolicyDocument | str | Mapping[str, Any]
 ALL: Final = frozenset({"*", "*:*"})
 _WHITE: Final = re.compile(r"\s")
 KEPT: Final = 1 << 12
-"""Actions and lists of resources that are cached: policies repeat them."""
+"""The maximum number of cached actions and resource lists: policies repeat them."""
 
 
 def _always(name: str) -> bool:  # noqa: ARG001 - nothing to look at
@@ -116,7 +116,7 @@ def _problem(text: str, service: str, colon: str, name: str) -> str | None:
 
 
 Rule = tuple["ResourceTest | None", tuple["ConditionTest", ...]]
-"""The test of the resource (None if every one matches), then those of the conditions."""
+"""The test of the resource (None if it always matches), and the tests of the conditions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

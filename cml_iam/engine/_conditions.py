@@ -85,7 +85,10 @@ OPERATORS: Final[Mapping[str, Operator]] = {
         Operator("ArnNotLike", arns, negated=True),
     )
 }
-"""By name in lower case; `Null` is not here: it asks for the key and not for its value."""
+"""Operators by name in lower case.
+
+`Null` is not here: it tests whether the key is present, not its value.
+"""
 
 
 ConditionTest = Callable[[Context], bool]

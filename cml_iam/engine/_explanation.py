@@ -51,7 +51,7 @@ _REFUSED: Final = (
         "AWS manages this alias: KMS refuses every change to it, whatever policies allow",
     ),
 )
-"""What a service refuses by itself: service, resource, and why.
+"""What a service itself refuses: service, resource, and reason.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-vs-inline.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create-service-linked-role.html

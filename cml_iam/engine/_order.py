@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 Outcome = Literal["allowed", "explicitDeny", "implicitDeny"]
-"""In the words of the Simulate* API."""
+"""The decisions as the Simulate* API names them."""
 
 ALLOWED: Final = "allowed"
 EXPLICIT_DENY: Final = "explicitDeny"
@@ -43,7 +43,7 @@ class Gate:
 
 
 ALWAYS_ALLOWED: Final = frozenset({"sts:getcalleridentity"})
-"""No policy, not even a Deny, keeps anyone from asking who they are.
+"""The actions that no policy can refuse, not even by a Deny.
 
 https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 """

@@ -80,7 +80,7 @@ def _scalar(value: Any) -> str:
 
 
 MAX_KNOWN: Final = 4096
-"""So that requests with ever new tag keys do not fill the memory."""
+"""The maximum number of cached context keys, so that memory stays bounded."""
 
 
 class Keys:
@@ -132,11 +132,11 @@ class Naming(IntEnum):
 
     NOT = 0
     ACCOUNT = 1
-    """Its account: that only delegates; the account's own policies must allow too."""
+    """The account: it only delegates; the account's own policies must allow too."""
     IDENTITY = 2
-    """Its role, or the user behind a federated user's session."""
+    """The role, or the user behind a federated user's session."""
     DIRECTLY = 3
-    """Its user or session ARN, its service, provider or canonical id, or everyone."""
+    """The user or session ARN, service, identity provider or canonical id itself, or everyone."""
 
 
 @dataclass(frozen=True, slots=True)

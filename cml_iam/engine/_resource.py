@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 FIELDS: Final = 6
 INSIDE: Final = "[^:]"
-"""What a wildcard of the first five fields stands for."""
+"""The characters that a wildcard in the first five fields matches."""
 
 Fields = tuple[tuple[Token, ...], ...]
 
@@ -94,7 +94,7 @@ def _expression(fields: Fields) -> re.Pattern[str]:
 
 
 ResourceTest = Callable[[str, Mapping[str, Any]], bool]
-"""Takes the request's resource and its context."""
+"""A function of the request's resource and its context."""
 
 
 class Short(Enum):

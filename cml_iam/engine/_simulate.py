@@ -92,13 +92,13 @@ LISTED: Final = {
     "iam:listgroups": "group/",
     "iam:listinstanceprofiles": "instance-profile/",
 }
-"""What IAM asks about, in the principal's account, when these are called for no resource.
+"""The resource within the principal's account if a call of these actions names none.
 
-Published for users (of 2021); the others are what live IAM names where it refuses.
+IAM documented it for users (in 2021); for the others, it is the resource in refusals of live IAM.
 """
 
 TRUST_ACTIONS: Final = "sts:assume"
-"""The simulator ignores ResourcePolicy for these actions."""
+"""The prefix of actions for which the simulator ignores ResourcePolicy."""
 
 
 def simulate_custom(request: Mapping[str, Any], *, shape: Shape = "new") -> Answer:

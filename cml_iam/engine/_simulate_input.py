@@ -17,7 +17,7 @@ from cml_iam.errors import DocumentError, InputError
 from cml_iam.policy import PolicyDocument, parse_policy
 
 Shape = Literal["new", "old"]
-"""The API since 2026-07-30, and before."""
+"""The API since 2026-07-30 (`new`), and before (`old`)."""
 
 ErrorCode = Literal["InvalidInput", "NoSuchEntity", "PolicyEvaluation"]
 HTTP_STATUS: Final[Mapping[ErrorCode, int]] = {

@@ -25,7 +25,7 @@ SOURCE_TYPES: Final[Mapping[PolicyType, str]] = {
     "boundary": "Permissions Boundary Policy",
     "resource": "Resource Policy",
 }
-"""What the API really answers as SourcePolicyType; its model lists other words."""
+"""The values of SourcePolicyType that the API returns; its model lists others."""
 
 RESTRICTIVE: Final[Sequence[Outcome]] = ("explicitDeny", "implicitDeny", "allowed")
 

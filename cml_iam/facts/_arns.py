@@ -16,7 +16,7 @@ from cml_iam.shipped import shipped_text
 
 FIELDS: Final = 6
 ArnPattern = tuple[str, ...]
-"""Six patterns, one for each field."""
+"""Six patterns, one for each field of an ARN."""
 
 ANY: Final[ArnPattern] = ("*",) * FIELDS
 _VARIABLE: Final = re.compile(r"\$\{([*?$])\}|\$\{[^}]*\}")
@@ -55,10 +55,10 @@ def covers(wide: ArnPattern, narrow: ArnPattern) -> bool:
 
 
 EXAMPLE_ACCOUNT: Final = "111122223333"
-"""The account of an example; AWS's own pages use it."""
+"""The account in examples; AWS's own pages use it."""
 
 OTHER_ACCOUNT: Final = "999999999999"
-"""An account that the site has nothing to do with."""
+"""An account that has nothing to do with the site."""
 
 EXAMPLE_REGIONS: Final = {
     "aws": (
@@ -83,7 +83,7 @@ EXAMPLE_REGIONS: Final = {
     "aws-cn": ("cn-northwest-1", "cn-north-1"),
     "aws-us-gov": ("us-gov-east-1", "us-gov-west-1"),
 }
-"""Regions by partition, those that a reader knows first."""
+"""Regions by partition, well-known ones first."""
 
 EXAMPLE_IDS: Final = {
     "instance": "i-0foreign000000001",
@@ -100,12 +100,12 @@ EXAMPLE_IDS: Final = {
     "role": "foreign-role",
     "policy": "foreign-policy",
 }
-"""Placeholders for resources that the policies do not mention, by type."""
+"""Example ids, by type, of resources that the policies do not mention."""
 
 
 Partition = Literal["aws", "aws-cn", "aws-us-gov"]
 PARTITIONS: Final[tuple[str, ...]] = get_args(Partition)
-"""The partitions whose accounts can be used.
+"""The partitions with accounts that anyone can use.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 """
@@ -115,7 +115,7 @@ DOMAINS: Final = {
     "aws-cn": "amazonaws.com.cn",
     "aws-us-gov": "amazonaws.com",
 }
-"""The domain of the services' endpoints, by partition.
+"""The domain of service endpoints, by partition.
 
 https://docs.aws.amazon.com/general/latest/gr/rande.html
 """

@@ -28,7 +28,7 @@ _PRINCIPAL: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTA
 _FIELDS: Final = 6
 
 Follows = tuple[str, Any, str]
-"""A condition key, the value that it has, and why."""
+"""A condition key, the value it must have, and the reason."""
 
 
 def principal_arn(caller: str | None) -> str | None:

@@ -50,7 +50,7 @@ TAGGING: Final = ("ec2:CreateTags", "ec2:DeleteTags")
 LATER: Final = {"Null": {"ec2:CreateAction": "true"}}
 """The condition that tags are for an existing resource.
 
-EC2 says ec2:CreateAction of those it sets while it creates:
+EC2 sends ec2:CreateAction for tags that it sets during creation:
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
 """
 

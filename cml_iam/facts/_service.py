@@ -24,22 +24,23 @@ if TYPE_CHECKING:
 
 
 SHARED_PREFIXES: Final = frozenset({"elasticloadbalancing"})
-"""Prefixes of two services, whose actions and resource types the reference does not keep apart."""
+"""Prefixes shared by two services, whose actions and resources the reference does not separate."""
 
 EXACT_SERVICES: Final = frozenset({"ec2"})
-"""Services whose action table names the keys of each resource type of each action.
+"""Services whose action table names the condition keys of each resource type of each action.
 
-Elsewhere the keys of a resource type stand in the table of resource types alone.
+For other services, only the table of resource types has them.
 """
 
 OTHER_PREFIXES: Final = frozenset({"saml", "catalog", "identitycenter"})
-"""Prefixes of condition keys that are no service's: the reference does not list all their keys."""
+"""Prefixes of condition keys that belong to no service; the reference does not list all their keys.
+"""
 
 _FURTHER_RESOURCES: Final = {
     "s3:ListAllMyBuckets": "arn:${Partition}:s3:::${BucketName}",
     "ssmmessages:OpenDataChannel": "arn:${Partition}:ssm:${Region}:${Account}:session/${SessionId}",
 }
-"""The resources that AWS's guides name for actions without any in the reference.
+"""Resources that AWS's guides name for actions that have none in the reference.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/security_iam_service-with-iam.html
 https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
@@ -387,7 +388,7 @@ _GLOBAL: Final = {
         "aws:VpceOrgPaths",
     ),
 }
-"""Keys any request may carry, whatever the action.
+"""Keys that any request may have, whatever the action.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """
@@ -414,7 +415,7 @@ GLOBAL_TYPES: Final = {
 SEVERAL_VALUES: Final = frozenset(
     key for key, kind in GLOBAL_TYPES.items() if kind.startswith("ArrayOf")
 )
-"""Global keys that are always lists; for services' keys the reference is less reliable."""
+"""Global keys that are always lists; the reference is less reliable for keys of services."""
 
 
 @cache
@@ -428,4 +429,4 @@ def published(table: str) -> frozenset[str]:
 
 
 MAX_KEY_AGE: Final = timedelta(days=90)
-"""How old an access key may become, as the setup guide and CIS's benchmark for AWS ask."""
+"""The maximum age of an access key, according to the setup guide and the CIS benchmark for AWS."""

@@ -26,13 +26,13 @@ _OPEN: Final = re.compile(r"[*?]|\$\{")
 _PARTITION: Final = re.compile(r"aws(-[a-z]+)*")
 _REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+|global|")
 _OWNERS: Final = ("amazon", "aws", "aws-marketplace", "cloudfront")
-"""Names in place of an account id, for resources that AWS or a service owns."""
+"""Names that replace the account id in ARNs of resources that AWS or a service owns."""
 
 _ACCOUNT: Final = re.compile(rf"[0-9]{{12}}|{'|'.join(_OWNERS)}|")
 
 
 _COMPLETED: Final = ("identity", "boundary")
-"""The kinds of policies in which AWS completes an ARN that lacks its last fields.
+"""The kinds of policies in which AWS completes an ARN without its last fields.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 """

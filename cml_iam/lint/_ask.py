@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cml_iam.prove import Verdict
 
 KEPT: Final = 1 << 12
-"""Answers that are kept of each kind of question."""
+"""The maximum number of cached answers for each kind of question."""
 
 
 def matched(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 INDENT: Final = 2
-"""Indentation per level for text inserted into a document of several lines."""
+"""Indentation per level of text inserted into a document of several lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +129,10 @@ def _plain(value: Any) -> str:
 
 
 CLOSE: Final = 0.9
-"""How alike two words must be, from 0 to 1."""
+"""The minimum similarity of two words, from 0 to 1."""
 
 MARGIN: Final = 0.03
-"""By how much the closest must be closer than the next."""
+"""The minimum lead of the closest word over the next."""
 
 
 def certain(word: str, known: Iterable[str]) -> str | None:

@@ -32,7 +32,7 @@ GLOBAL: Final = frozenset({"iam", "sts"})
 SHOWN: Final = 5
 
 OF_RESOURCE: Final = (RESOURCE_TAG, "iam:resourcetag/", "iam:permissionsboundary")
-"""Beginnings of keys that say what the resource has: one that nobody prepared has none of it."""
+"""Prefixes of keys that describe the resource; a resource that nobody prepared has none of them."""
 
 
 @dataclass(frozen=True, slots=True)

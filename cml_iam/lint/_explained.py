@@ -91,7 +91,7 @@ AWS_SEVERITIES: Final = {
     "security": Severity.WARNING,
     "suggestion": Severity.INFO,
 }
-"""What AWS's types of findings are called here."""
+"""Our severity of each of AWS's types of findings."""
 
 
 @dataclass(frozen=True, slots=True)

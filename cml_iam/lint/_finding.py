@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 
 Kind = Literal["identity", "boundary", "resource", "trust", "scp", "rcp"]
-"""What a document is for: attached to a principal, a permissions boundary, a resource's policy,
-a role's trust policy, a service control policy, or a resource control policy."""
+"""What a document is attached to.
+
+A principal, as its policy or its permissions boundary; a resource; a role, as its trust policy; or
+an account, as a service control policy or a resource control policy.
+"""
 
 KINDS: tuple[Kind, ...] = ("identity", "boundary", "resource", "trust", "scp", "rcp")
 
@@ -118,7 +121,7 @@ def _plain(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 SHOWN: Final = 4
-"""Names listed before `and N more`."""
+"""The maximum number of names listed before `and N more`."""
 
 
 def listed(names: list[str], *, most: int = SHOWN) -> str:
@@ -132,7 +135,7 @@ def listed(names: list[str], *, most: int = SHOWN) -> str:
 
 
 EVERYONE: Final = ("*", {"AWS": "*"}, {"AWS": ["*"]})
-"""The ways to write a principal that is everybody."""
+"""The ways to write a principal that matches everybody."""
 
 JUDGED_AS: Final[Mapping[str, str]] = {
     "resource": "a resource's policy; what its service demands beyond IAM's rules is not judged",
@@ -143,7 +146,7 @@ JUDGED_AS: Final[Mapping[str, str]] = {
 """What the output says about a policy that is not attached to a principal, by kind."""
 
 _WITHOUT_RESOURCE: Final = ("ecr:", "ecr-public:")
-"""Services whose resources' policies have no `Resource`."""
+"""Services whose resource policies have no `Resource`."""
 
 
 def recognized_kind(value: Any) -> Kind:

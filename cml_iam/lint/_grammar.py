@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cml_iam.policy import PolicyDocument
 
 TRUST_POLICY_CHARACTERS: Final = 2048
-"""A role's trust policy has no more without asking; the quota can be raised to 4,096.
+"""The default quota of a role's trust policy, in characters; it can be raised to 4,096.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
@@ -25,7 +25,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 LARGEST_TRUST_POLICY: Final = 4096
 
 CONTROL_POLICY_CHARACTERS: Final = 5120
-"""A service control policy and a resource control policy have no more.
+"""The quota of a service control policy and of a resource control policy, in characters.
 
 https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html
 """
@@ -39,7 +39,7 @@ QUOTAS: Final = {
 }
 
 RESOURCE_QUOTAS: Final = {"s3": 20_480, "kms": 32_768, "secretsmanager": 20_480, "lambda": 20_480}
-"""The largest policy of a resource, in bytes, by the prefix of its service's actions.
+"""The maximum size of a resource policy in bytes, by the prefix of its service's actions.
 
 https://docs.aws.amazon.com/general/latest/gr/s3.html
 https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html

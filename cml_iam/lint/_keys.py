@@ -32,7 +32,7 @@ SENSITIVE: Final = frozenset(
         "aws:vpceorgid",
     }
 )
-"""Keys of one id each, for which AWS knows no use of a wildcard.
+"""Keys that hold a single id, for which AWS documents no use of a wildcard.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-sensitive
 """
@@ -156,7 +156,7 @@ _WILDCARD_ONLY: Final = {
     (True, True): ("always holds: it restricts nothing", "remove the condition on `{}`"),
     (False, False): ("never holds", "remove the condition on `{}`, or write the values meant"),
 }
-"""The meaning of a condition with `*`, by whether it holds without the key and with it."""
+"""What a condition with `*` means, by whether it holds without the key and with it."""
 
 
 def of_some_services(subject: Subject) -> Iterator[Found]:
@@ -196,7 +196,7 @@ _PAIRED: Final = {
         'add `"StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"}`',
     ),
 }
-"""Keys that restrict little alone, each with the keys one of which should accompany it, and why.
+"""Keys that restrict little alone, the keys one of which should accompany them, and the reason.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-vpcsourceip
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_examples_dynamodb_attributes.html

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cml_iam.space import KeyCondition
 
 EBS_ROOT: Final = "volume"
-"""Optional in the reference, because of instance store; but a launch from an EBS image needs it."""
+"""Optional in the reference, because of instance store, but a launch from an EBS image needs it."""
 
 
 def cannot_launch(subject: Subject) -> Iterator[Found]:

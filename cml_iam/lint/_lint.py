@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 COMPARED: Final = 500
-"""Statements that are compared with one another, and asked about one by one.
+"""The maximum number of statements that are compared with one another and proved one by one.
 
 A managed policy of 6,144 characters has room for about 120.
 """
 
 SYNTAX, GRAMMAR, TOO_MANY, MATCHES_NOTHING = "CML101", "CML102", "CML110", "CML308"
-"""The rules about the text itself, and about what the other rules leave."""
+"""The rules about the text itself, and about everything the other rules leave."""
 
 MANY: Final = 100
 """The number of documents that justifies starting another process."""

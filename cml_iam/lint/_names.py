@@ -29,7 +29,8 @@ _WHITE: Final = re.compile(r"\s")
 
 
 HINTED: Final = 200
-"""Unknown actions of a document that get a suggestion: to find one takes long."""
+"""The maximum number of unknown actions in a document that get a suggestion; each search is slow.
+"""
 
 
 def actions(subject: Subject) -> Iterator[Found]:
@@ -112,7 +113,7 @@ def _operator_hint(text: str) -> str | None:
 
 
 OF_RESOURCES: Final = frozenset({"aws:sourceowner"})
-"""Keys that are of no reference, and stand in policies of resources that AWS itself writes.
+"""Keys that are missing from the reference but used in resource policies that AWS itself writes.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
 """

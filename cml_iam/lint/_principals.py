@@ -42,7 +42,7 @@ ASSUME: Final = {
     "OIDC": "sts:AssumeRoleWithWebIdentity",
     "SAML": "sts:AssumeRoleWithSAML",
 }
-"""The action by which a principal of a kind assumes a role.
+"""The action with which each kind of principal assumes a role.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html
 """
@@ -56,7 +56,7 @@ _NEEDED: Final = (
     ("sts:transitivetagkeys", "sts:TagSession"),
     ("sts:sourceidentity", "sts:SetSourceIdentity"),
 )
-"""How a condition key begins, and the action whose requests alone carry it.
+"""Prefixes of condition keys, with the only action whose requests have them.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html

@@ -101,9 +101,9 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "CML604": _advice.service_wide,
     "CML605": _advice.linked_roles,
 }
-"""The functions that yield what a rule finds.
+"""The function that yields the findings of each rule.
 
-The rules about the text itself, and about what other rules leave, are applied in `_lint`.
+`_lint` applies the rules about the text itself, and about everything the other rules leave.
 """
 
 

@@ -32,7 +32,7 @@ MOST_TEXTS: Final = 128
 """The maximum number of texts kept after each wildcard of a pattern."""
 
 ROLE: Final = f"arn:aws:iam::{EXAMPLE_ACCOUNT}:role/this-role"
-"""The role of a trust policy, which does not name it."""
+"""The role of a trust policy, whose text does not name it."""
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
 
@@ -64,7 +64,7 @@ _ABSENT: Final = frozenset(
         "s3:dataaccesspointaccount",
     }
 )
-"""Keys that a request of a stranger does not have, in lower case.
+"""Keys that a stranger's request does not have, in lower case.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """

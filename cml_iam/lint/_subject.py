@@ -34,7 +34,7 @@ _ATTRIBUTES: Final = {
 }
 
 Said = tuple[Statement, str]
-"""A statement and the version of its document, which says whether it has policy variables."""
+"""A statement and the version of its document, which decides whether it has policy variables."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,14 +42,15 @@ OPERATORS: Final = {
     "stringlike": ("StringLike", "StringNotLike"),
     "stringequalsignorecase": ("StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"),
 }
-"""Operators of gates by their base without `not`: as they hold, and as they fail."""
+"""Operators of gates by their base name without `not`: the positive and the negated one."""
 
 Tags = dict[str, tuple[str, Any]]
-"""Keys and values of tags by their keys in lower case, as condition keys know them."""
+"""Tag keys and values, by the key in lower case, because condition keys ignore case."""
 
 
 MOST_GATES: Final = 50
-"""The maximum number of gates: beyond it none is judged, since each is compared with all others."""
+"""The maximum number of gates; with more, none is judged, because each is compared with all others.
+"""
 
 
 def gate_open(subject: Subject) -> Iterator[Found]:

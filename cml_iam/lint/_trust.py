@@ -31,7 +31,7 @@ _SOURCE_KEYS: Final = (
     "kms:viaservice",
     "kms:encryptioncontext:",
 )
-"""Keys, or how they begin, that say for whom a service acts."""
+"""Keys, or their prefixes, that say for whom a service acts."""
 
 _FOR_ROLES: Final = frozenset(
     {
@@ -43,7 +43,7 @@ _FOR_ROLES: Final = frozenset(
         "vpc-flow-logs",
     }
 )
-"""Services whose guides ask for a source in the trust policy of the role that they use."""
+"""Services whose guides require a source in the trust policy of the role that they use."""
 
 
 def anyone(subject: Subject) -> Iterator[Found]:
@@ -285,10 +285,10 @@ _OF_CALLERS: Final = (
     "aws:userid",
     "aws:username",
 )
-"""Keys, or how they begin, that requests of AWS's services do not have."""
+"""Keys, or their prefixes, that requests of AWS services do not have."""
 
 _CERTIFICATE: Final = "aws:principaltag/x509"
-"""What IAM Roles Anywhere alone sends: the fields of the certificate that it accepted.
+"""The prefix of tags that only IAM Roles Anywhere sends: the fields of the client's certificate.
 
 https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html
 """

@@ -199,9 +199,9 @@ _FITTING: Final = {
     "IPAddress": ("ip",),
     "String": ("string", "arn", "bool", "binary"),
 }
-"""The families of operators that can compare values of a type.
+"""The operator families that can compare values of a type.
 
-Texts of any type can be compared as texts, but for addresses: those have many spellings.
+Any type can be compared as text, except addresses, which have many spellings.
 """
 _BY_TYPE: Final = {
     "ARN": "ArnLike",
@@ -372,7 +372,7 @@ _IDS: Final = {
         "a KMS key, `arn:aws:kms:us-east-1:111122223333:key/KEY-ID`",
     ),
 }
-"""Keys whose values are ids of a form that AWS documents, and what the id is of.
+"""Keys whose values are ids in a form that AWS documents, and the id's kind.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 https://docs.aws.amazon.com/organizations/latest/APIReference/API_Organization.html

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cml_iam.located._source import Located, Path
 
     Locate = Callable[[Path, bool], Place | None]
-    """From a path, and whether its name rather than its value is meant, to a place."""
+    """A function from a path, and whether its name (not its value) is meant, to a place."""
 
 _JSON_TYPES = {
     "object": "a table of names and values",

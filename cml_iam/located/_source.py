@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Path = tuple[str | int, ...]
-"""The way from the root of a document to a value: names of members, indexes of elements."""
+"""The path from the root of a document to a value: member names and element indexes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,13 +23,13 @@ _STRING: Final = re.compile(
 )
 _BARE: Final = re.compile(r"[^,\]}#\r\n]+")
 _DEEPEST: Final = 64
-"""Arrays and inline tables within each other."""
+"""The maximum nesting of arrays and inline tables."""
 
 _MOST_PARTS: Final = 16
-"""Parts of a dotted key; a site file has four."""
+"""The maximum number of parts of a dotted key; a site file needs four."""
 
 _LONGEST: Final = 1_000
-"""Characters of a bare word: a name, a number, a date."""
+"""The maximum number of characters of a bare word: a name, a number or a date."""
 
 _WORD: Final = r"[A-Za-z0-9_+-]"
 _PART: Final = rf"""(?:"(?:\\.|[^"\\\n])*"|'[^'\n]*'|{_WORD}+)"""

@@ -16,7 +16,7 @@ from cml_iam.located._json import MAX_DEPTH
 from cml_iam.located._source import Located, Path, Source, Span
 
 MOST_YAML: Final = 1 << 20
-"""Bytes; CloudFormation takes no larger template either.
+"""The maximum number of bytes; CloudFormation has the same limit for templates.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 """
@@ -25,10 +25,10 @@ MOST_VALUES: Final = 200_000
 """The maximum number of values in one text, with every alias expanded."""
 
 MOST_CHARACTERS: Final = 4 * MOST_YAML
-"""Characters of all plain values together, counted in the same way."""
+"""The maximum number of characters of all plain values together, with every alias expanded."""
 
 _MOST_PROBLEMS: Final = 100
-"""Repeated names that are reported; nobody reads more."""
+"""The maximum number of repeated names that are reported."""
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 _WORDS: Final = {"true": True, "false": False, "null": None, "~": None, "": None}

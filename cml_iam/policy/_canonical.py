@@ -12,7 +12,7 @@ from typing import Any, Final
 from cml_iam.policy._document import PolicyDocument, Principals, Statement
 
 MANAGED_POLICY_CHARACTERS: Final = 6144
-"""Quota of a customer managed policy, white space not counted.
+"""The quota of a customer managed policy in characters; white space does not count.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """

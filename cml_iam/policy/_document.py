@@ -25,7 +25,7 @@ Effect = Literal["Allow", "Deny"]
 
 VERSION_2012: Final = "2012-10-17"
 VERSION_2008: Final = "2008-10-17"
-"""What a document without `Version` has; policy variables are plain text in it."""
+"""The version of a document without `Version`; in it, policy variables are plain text."""
 
 _WRAP: Final = 'wrap it: {"Version": "2012-10-17", "Statement": [ … ]}'
 
@@ -216,7 +216,7 @@ def attachment_problems(document: PolicyDocument) -> tuple[Problem, ...]:
 
 
 Conditions = dict[str, dict[str, Any]]
-"""As in a statement: by operator, by key, the values."""
+"""The values of a statement's conditions, by operator and key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ def change_of(old: Outcome, new: Outcome) -> Change | None:
 
 
 MAX_FOUND: Final = 8
-"""Values kept that a statement met and did not fit."""
+"""The maximum number of remembered values that matched a statement but not the question."""
 
 
 def difference_of(old_side: Side, new_side: Side, request: Request) -> Difference | None:

@@ -55,13 +55,14 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 MAX_ACTIONS: Final = 8
-"""Actions of a class that are looked at one by one; the others are counted."""
+"""The maximum number of actions of a class that are examined one by one; the rest is only counted.
+"""
 
 MAX_TRIED: Final = 40
-"""Kinds of resources and actions of a class that are looked at once there is a difference."""
+"""The maximum number of resource types and actions examined once there is a difference."""
 
 MAX_STEPS: Final = 60_000
-"""Steps of the search for more than one difference; beyond them some may be left out."""
+"""The maximum number of search steps for further differences; beyond it, some may be missed."""
 
 EVERYTHING: Final = PolicyDocument(
     (Statement(0, "Allow", "a policy that allows everything", action=("*",), resource=("*",)),),

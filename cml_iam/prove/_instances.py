@@ -213,7 +213,7 @@ def instance_arns(
 
 
 _LASTING: Final = ("aws:principal", "aws:userid", "aws:username", "ec2:")
-"""Beginnings of keys whose values a sequence cannot change: the caller's and the instance's."""
+"""Prefixes of keys whose values a sequence cannot change: the caller's and the instance's."""
 
 _PASSING: Final = frozenset({"ec2:createaction", "ec2:region"})
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 CATALOGUE: Final = "catalogue"
-"""The promise by which those about some actions are about all that the policies allow."""
+"""If this promise holds, the promises about some actions cover everything the policies allow.
+"""
 
 
 def site_promises(site: Site) -> tuple[Promise, ...]:

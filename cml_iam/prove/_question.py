@@ -34,7 +34,7 @@ from cml_iam.space import (
 
 ALWAYS_ALLOWED: Final = "sts:getcalleridentity"
 SHAPE_NAME: Final = "the shape of requests"
-"""The name of the policy made from a set of requests; no file has it."""
+"""The name of the policy made from a set of requests; no file has this name."""
 
 NO_VALUE: Final = Assumption(
     "reading",
@@ -45,10 +45,10 @@ NO_VALUE: Final = Assumption(
 )
 
 SHAPES_KEPT: Final = 16
-"""The number of compiled request sets to cache: many policies are asked about the same few."""
+"""The maximum number of cached request sets: many policies are asked about the same few."""
 
 MAX_SLICES: Final = 3_000
-"""Slices searched for one question; beyond them it is undecided."""
+"""The maximum number of slices searched for one question; beyond it, the question is undecided."""
 
 
 def within(candidate: Policies, reference: Policies) -> Verdict:

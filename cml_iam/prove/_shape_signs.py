@@ -15,7 +15,7 @@ from cml_iam.policy import Condition, did_you_mean
 
 NULL: Final = "Null"
 NOT_TRUE: Final = "BoolIfExists"
-"""What `!= true` is for a key that is a boolean: it is false, or absent."""
+"""The operator for `!= true` on a Boolean key: the key is false, or absent."""
 
 _LIKE: Final = {"like": "StringLike", "not like": "StringNotLike"}
 _ORDER: Final = {"<": "LessThan", "<=": "LessThanEquals", ">": "GreaterThan"} | {

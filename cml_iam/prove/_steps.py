@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from cml_iam.site import Tag
 
 MAX_STATES: Final = 200
-"""Combinations of tag values that a sequence is searched through, for one instance."""
+"""The maximum number of tag value combinations to search sequences through, for one instance."""
 
 _OF_RESOURCE: Final = (RESOURCE.lower(), EC2_RESOURCE)
 State = tuple[str | None, ...]
-"""The values of the tags that are followed, None for a tag that is not there."""
+"""The values of the tracked tags; None for an absent tag."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ _JSON_CODES: Final = {
     "MissingAuthenticationToken": ("MissingAuthenticationTokenException", 400),
     "SignatureDoesNotMatch": ("InvalidSignatureException", 400),
 }
-"""How services name what IAM's own protocol names otherwise."""
+"""The error codes of services whose names differ from those of IAM's protocol."""
 
 
 def fault_answer(fault: Fault, protocol: Protocol, service: str) -> Answer:
@@ -117,10 +117,10 @@ def as_cbor(call: Call, answer: Answer) -> Answer:
 
 
 LONGEST: Final = 1000
-"""The longest page, and that of a call that asks for none in particular."""
+"""The maximum and default page size."""
 
 IAM_PAGE: Final = 100
-"""The items of a page of IAM, unless MaxItems says how many."""
+"""The default page size of IAM (without MaxItems)."""
 
 _PAGED: Final = {
     "DescribeImages": (1, LONGEST),
@@ -131,12 +131,12 @@ _PAGED: Final = {
     "DescribeSubnets": (5, LONGEST),
     "DescribeTags": (5, LONGEST),
 }
-"""The operations of EC2 answered in pages, and how short and how long a page may be."""
+"""EC2 operations with pages, with their minimum and maximum page sizes."""
 
 _MOST_TOKENS: Final = 1000
 _NAMESPACE: Final = re.compile(r"\{([^}]*)\}")
 _ENDS: Final = ("IsTruncated", "Marker", "nextToken")
-"""By which elements an answer says that there is more."""
+"""The elements that tell that an answer has more pages."""
 
 
 def check_page(call: Call) -> None:

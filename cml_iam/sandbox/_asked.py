@@ -35,7 +35,7 @@ Context = dict[str, "str | list[str]"]
 Resources = Callable[["World", "Call"], "Iterable[str] | None"]
 
 _NEEDS_NOTHING: Final = frozenset({"sts:GetSessionToken"})
-"""Calls no policy has to allow; sts:GetCallerIdentity the engine itself knows."""
+"""Calls that no policy has to allow; the engine itself knows sts:GetCallerIdentity."""
 
 _TAGS_ON_CREATE: Final = {
     "cloudtrail:CreateTrail": "cloudtrail:AddTags",
@@ -57,10 +57,10 @@ _PASSES: Final = {
     "events:PutTargets": ("Targets", "events"),
     "iam:AddRoleToInstanceProfile": ("RoleName", "ec2"),
 }
-"""The parameter with the roles that are handed to a service, and the service."""
+"""By operation: the parameter with the roles passed to a service, and that service."""
 
 _SUFFIX: Final = "-??????"
-"""Stands for the six characters Secrets Manager adds to the name of a new secret."""
+"""Stands for the six characters that Secrets Manager appends to the name of a new secret."""
 
 
 def asked_of(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
@@ -288,10 +288,10 @@ _RESOURCES: Final[Mapping[str, tuple[str, Resources]]] = {
     "ssm": ("parameter", _ssm),
     "sts": ("", lambda _, call: call.params.get("RoleArn") and [call.params["RoleArn"]]),
 }
-"""By service: with what the kinds of resource begin whose names are known, and how to tell them."""
+"""By service: the prefix of the resource types with known names, and the function to find them."""
 
 _KEYS: Final[Mapping[str, Callable[[World, Call], Context]]] = {
     "iam": boundary_keys,
     "s3": s3_keys,
 }
-"""By service: the keys whose names differ from their parameters."""
+"""By service: the function that returns condition keys named differently from their parameters."""

@@ -36,13 +36,13 @@ _KINDS: Final = {
     "nat-gateway": "natgateway",
     "vpc-elastic-ip": "elastic-ip",
 }
-"""IAM's names of the resource kinds for which moto has different ones."""
+"""IAM's names of resource types that moto names differently."""
 
 _SPOT: Final = {"MarketType": "spot"}
 _OVERRIDES: Final = frozenset(
     {"BlockDeviceMappings", "ImageId", "InstanceType", "Placement", "SubnetId"}
 )
-"""What a fleet may have otherwise than its launch template."""
+"""The launch template members that a fleet may override."""
 
 _ID: Final = re.compile(r"([a-z]+)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 _LIFECYCLE: Final = frozenset(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._world import World
 
 IAM_REGION: Final = "us-east-1"
-"""What aws:RequestedRegion holds for IAM, wherever the caller is."""
+"""The value of aws:RequestedRegion for IAM, in whichever region the caller is."""
 
 _NAMES: Final = {
     "user": "UserName",
@@ -107,17 +107,17 @@ def _prefix(world: World, kind: str) -> str:
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _KEY: Final = re.compile(r"[\w!.*'()=+@:,-]+(/[\w!.*'()=+@:,-]+)*/?", re.ASCII)
 _COMPOSED: Final = re.compile(r"Metadata|Object(?!LockConfiguration|$)|Restore|Upload")
-"""The operations that take more than one permission."""
+"""The operations that need more than one permission."""
 
 _MORE: Final = re.compile(r"Bypass|Grant|MFA$|ObjectLock(?!Configuration)")
-"""The parameters by which an operation does more than it is called."""
+"""Parameters with which an operation does more than its name says."""
 
 _KEYS: Final = {
     "ACL": "s3:x-amz-acl",
     "MaxKeys": "s3:max-keys",
     "ServerSideEncryption": "s3:x-amz-server-side-encryption",
 }
-"""The condition keys that parameters fill which are called otherwise."""
+"""Condition keys whose names differ from the parameters that set them."""
 
 
 def s3_resources(world: World, call: Call) -> list[str]:

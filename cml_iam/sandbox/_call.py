@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _FORM: Final = "application/x-www-form-urlencoded"
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""The longest body."""
+"""The maximum size of a request body."""
 
 _NO_SUCH: Final = "UnknownOperationException"
 _UNREADABLE: Final = "SerializationException"
@@ -37,7 +37,7 @@ _ONE_OF: Final[Mapping[str, tuple[frozenset[str], ...]]] = {
     "logs": (frozenset({"logGroupIdentifier", "logGroupName"}),),
     "sns": (frozenset({"PhoneNumber", "TargetArn", "TopicArn"}),),
 }
-"""The members of which a structure that can have them all is given at most one, by service."""
+"""Members of a structure that exclude one another, by service."""
 
 
 @dataclass(frozen=True, slots=True)

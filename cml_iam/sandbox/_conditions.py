@@ -127,7 +127,10 @@ AS_AWS: Final = Conditions(
         policy_change=5,
     ),
 )
-"""As slow and as busy as AWS: buckets as documented, delays as documented or reported by users."""
+"""As slow and as throttled as AWS.
+
+Rate limits are those that AWS documents; delays are documented, or reported by users.
+"""
 
 
 def load_conditions(path: Path) -> Conditions:
@@ -158,7 +161,7 @@ def parse_conditions(text: str, name: str = "faults") -> Conditions:
 
 READS: Final = Buckets(Bucket(100, 20))
 UNNARROWED: Final = Buckets(Bucket(50, 10))
-"""The bucket for reads in `_COSTLY_UNNARROWED` without pages and filters."""
+"""The rate limit of the reads in `_COSTLY_UNNARROWED` when they have neither pages nor filters."""
 
 CHANGES: Final = Buckets(Bucket(50, 5))
 

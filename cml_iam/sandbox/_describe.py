@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._world import World
 
 MOST_IDS: Final = 100
-"""The most ids one DescribeInstanceStatus may name."""
+"""The maximum number of ids in one DescribeInstanceStatus call."""
 
 _REACHABILITY: Final = {"ok": "passed", "initializing": "initializing"}
 _PUBLIC: Final = frozenset({"ipAddress", "dnsName", "association"})
@@ -41,10 +41,10 @@ _NETWORK: Final = _PUBLIC | {
     "vpcId",
 }
 _HIDDEN: Final = {"pending": _PUBLIC, "terminated": _NETWORK}
-"""What an instance does not show in each state: nothing public before it runs."""
+"""The members that an instance lacks, by state: nothing public before it runs."""
 
 _EMPTY: Final = frozenset({"groupSet", "networkInterfaceSet"})
-"""The lists that are shown empty instead of not at all."""
+"""The lists that are shown even when they are empty."""
 
 _PUBLIC_NAME: Final = re.compile(rb"<publicDnsName>ip-([0-9-]+)\.[^<]*</publicDnsName>")
 _EMPTY_ASSOCIATION: Final = re.compile(rb"<association\s*/>|<association>\s*</association>")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = "127.0.0.1"
 _PATIENCE: Final = 60.0
-"""Seconds a connection may be silent."""
+"""How long a connection may be silent, in seconds."""
 
 
 class Server(ThreadingHTTPServer):

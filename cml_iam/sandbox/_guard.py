@@ -191,7 +191,7 @@ def _listed(value: Any) -> list[str]:
 
 
 TRUST_CHARACTERS: Final = 2048
-"""The longest trust policy, unless a quota was raised."""
+"""The maximum size of a trust policy under the default quota."""
 
 _SID: Final = re.compile("[0-9A-Za-z]*")
 _SID_SAID: Final = (

@@ -188,7 +188,7 @@ def find_source(world: World, arn: str) -> PrincipalPolicies | None:
 _POLICIES: Final = {"user": user_policies, "group": group_policies, "role": role_policies}
 
 TRACKED: Final = frozenset({"ec2", "iam"})
-"""The services whose actions are tracked one by one here; AWS has a longer list.
+"""The services whose actions are tracked one by one here; AWS tracks more.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed-action-last-accessed.html
 """

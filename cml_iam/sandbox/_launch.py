@@ -19,7 +19,7 @@ _NOT_JUDGED: Final = (
     "CapacityReservationSpecification",
     "SecondaryInterfaces",
 )
-"""Parameters that add authorizations the sandbox does not know; refused, never let through."""
+"""Parameters that need permissions the sandbox does not know; it refuses calls with them."""
 
 _INSTANCE_LEVEL: Final = {
     "SubnetId": "subnet ID",
@@ -27,7 +27,7 @@ _INSTANCE_LEVEL: Final = {
     "SecurityGroups": "security groups",
     "PrivateIpAddress": "private address",
 }
-"""What a launch names either for itself or for its network interface."""
+"""Parameters that belong either to the launch or to its network interface."""
 
 
 def settle(world: World, call: Call) -> Call:

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._world import World
 
 MOST_POINTS: Final = 1440
-"""The most points one GetMetricStatistics may ask for."""
+"""The maximum number of points in one GetMetricStatistics call."""
 
 MOST_QUERIES: Final = 500
 MOST_DATA: Final = 100_800
-"""The most queries of one GetMetricData, and the most points of one page of its answer."""
+"""The maximum number of queries in one GetMetricData call, and of points in one page of its answer.
+"""
 
 LISTED: Final = 500
-"""The metrics of one page of ListMetrics."""
+"""The number of metrics on one page of ListMetrics."""
 
 _HIGH_RESOLUTION: Final = frozenset({1, 5, 10, 20, 30})
 _KEPT: Final = (
@@ -41,7 +42,7 @@ _KEPT: Final = (
     (timedelta(days=15), 300),
     (timedelta(days=63), 3600),
 )
-"""Beyond which age only points of how many seconds are kept."""
+"""The period in seconds of the points that are kept, by their minimum age."""
 
 _LONGEST_KEPT: Final = timedelta(days=455)
 _ID: Final = re.compile(r"[a-z][a-zA-Z0-9_]*")

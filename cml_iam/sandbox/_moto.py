@@ -25,14 +25,16 @@ _SWITCHES: Final = {
     "AWS_PROFILE": "",
     "AWS_DEFAULT_PROFILE": "",
 }
-"""Variables as moto is to find them while the sandbox runs; those without a value are hidden.
+"""The environment variables that moto sees while the sandbox runs; None removes one.
 
-The account is told by a header of ours instead. A profile would stop moto, which makes a session.
+The sandbox names the account in a header of its own. With a profile set, moto could not make its
+session.
 """
 
 _NEEDED: Final = ("moto", "flask")
 _CLOSED: Final = ("moto-api", "latest", "favicon.ico")
-"""Paths of moto's own pages, which show everything to everybody."""
+"""Paths of moto's own pages, which show everything to everybody; the sandbox does not serve them.
+"""
 
 _UNKNOWN: Final = "UnsupportedOperation"
 
@@ -176,7 +178,7 @@ _KEPT: Final = frozenset(
         "location",
     }
 )
-"""The headers of an answer that say something of what is answered, beside those of AWS."""
+"""The response headers that describe the content; AWS's own headers are kept too."""
 
 
 def model_faults() -> tuple[type[Exception], ...]:

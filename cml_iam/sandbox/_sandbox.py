@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ACCOUNT: Final = "111122223333"
 REGION: Final = "us-east-1"
 _ONE: Final = Lock()
-"""Held by the sandbox of this process."""
+"""Held while this process runs a sandbox."""
 
 
 class Sandbox:
@@ -200,7 +200,7 @@ _FOREIGN: Final[frozenset[str]] = frozenset(
 
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
-"""As a shell answers for a command it cannot run."""
+"""The exit code of a shell for a command that it cannot run."""
 
 _BY_SIGNAL: Final = 128
 _PASSED_ON: Final = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")

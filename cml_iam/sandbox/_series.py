@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cml_iam.sandbox._world import World
 
 BASIC, DETAILED = 300, 60
-"""Seconds between two values, by the instance's monitoring."""
+"""Seconds between two values, for basic and detailed monitoring."""
 
 Dimensions = frozenset[tuple[str, str]]
 

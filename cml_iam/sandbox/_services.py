@@ -23,16 +23,16 @@ _MODELS: Final = {
     "ses": ("sesv2",),
     "sso": ("sso-admin",),
 }
-"""Further models of a service that moto's own list does not show."""
+"""Further models of a service that are missing from moto's own list."""
 
 _PREFIXES: Final = {"email": "ses", "monitoring": "cloudwatch", "tagging": "tag"}
-"""IAM's prefix where it is not the name in the credential scope."""
+"""IAM's prefix where it differs from the service name in the credential scope."""
 
 _WIRE: Final[dict[Protocol, str]] = {"cbor": "smithy-rpc-v2-cbor"}
-"""What botocore calls a protocol, where it is something else."""
+"""botocore's name of a protocol, where it differs."""
 
 QUERY_COMPATIBLE: Final = frozenset({"cloudwatch", "sqs"})
-"""Services that answer in JSON with the codes of the query protocol."""
+"""JSON services that use the error codes of the query protocol."""
 
 S3_ACTIONS: Final = {
     "HeadBucket": "ListBucket",
@@ -54,7 +54,7 @@ _S3_SUBJECTS: Final = {
     "ObjectLockConfiguration": "BucketObjectLockConfiguration",
     "PublicAccessBlock": "BucketPublicAccessBlock",
 }
-"""How actions of S3, and what they get and put, are called where the operations' names differ."""
+"""The subject of an S3 action, where it differs from that of the operation's name."""
 
 
 @cache

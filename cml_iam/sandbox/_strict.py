@@ -168,4 +168,4 @@ OWN: Final[dict[str, Handler]] = {
     "iam:ListServiceSpecificCredentials": list_service_specific_credentials,
     "iam:DeleteServiceSpecificCredential": delete_service_specific_credential,
 }
-"""By action; None as an answer leaves the call to moto."""
+"""Handlers by action; a handler that returns None leaves the call to moto."""

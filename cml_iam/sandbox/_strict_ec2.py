@@ -63,7 +63,7 @@ _THERE: Final[dict[str, tuple[Callable[[Any], Any], str, str]]] = {
     "vol": (lambda ec2: ec2.volumes, "InvalidVolume", "volume '{}'"),
     "vpc": (lambda ec2: ec2.vpcs, "InvalidVpcID", "vpc ID '{}'"),
 }
-"""By the prefix of an id: where to find what there is, the code if it is not, and its name."""
+"""By id prefix: the function that lists the ids, the error code for others, and the name."""
 
 _LOOKS: Final = frozenset({"DescribeInstances", "DescribeInstanceStatus"})
 _OURS: Final = frozenset({"client-token", "instance-state-code"})

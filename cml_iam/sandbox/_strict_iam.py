@@ -48,7 +48,7 @@ _KINDS: Final = {
     "Role": ("role", "AROA", "Role with name {} already exists."),
     "User": ("user", "AIDA", "User with name {} already exists."),
 }
-"""The kind of what an operation names, how its id begins, and the words if its name is taken."""
+"""By kind: the name in operations, the prefix of its ids, and the message if its name is taken."""
 
 
 def complete_iam(principal: Principal, call: Call) -> Call:

@@ -94,7 +94,8 @@ Reason = Literal[
 
 
 NOT_DONE: Final = 501
-"""The status of what the sandbox cannot do: unlike 500, no client tries it again."""
+"""The HTTP status for requests that the sandbox does not support: unlike 500, no client retries it.
+"""
 
 
 class Fault(Exception):  # noqa: N818 - AWS's word for an error answer
@@ -164,7 +165,7 @@ _EC2: Final[Mapping[Reason, tuple[str, str, int]]] = {
 SKEW: Final = timedelta(minutes=5)
 SKEW_S3: Final = timedelta(minutes=15)
 LONGEST_PRESIGNED: Final = 604_800
-"""Seconds; a presigned request lives a week at most."""
+"""The maximum life of a presigned request, a week, in seconds."""
 
 _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _STAMP: Final = "%Y%m%dT%H%M%SZ"

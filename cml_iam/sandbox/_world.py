@@ -40,7 +40,7 @@ _ENTITIES: Final = {
     "role": "roles",
     "user": "users",
 }
-"""What moto calls the entities of IAM, by the word for them in an ARN."""
+"""moto's names of IAM entities, by the resource type in an ARN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,29 +139,29 @@ class World:
         self.messages: OrderedDict[str, str] = OrderedDict()
         known = {region, *known_regions(self.partition)} & moto.regions("ec2")
         self.regions = frozenset(known - opt_in_regions() | (known & {region}))
-        """The regions the account has turned on."""
+        """The regions that the account has enabled."""
         self.conditions = conditions or Conditions()
         self.throttle = Throttle(self.conditions.buckets) if self.conditions.throttle else None
         self.suffering = Suffering(self.conditions.refuse)
         self.delays: dict[str, Delay] = {}
         self.healthy: dict[str, datetime] = {}
-        """From when on the status checks of an instance are passed."""
+        """When the status checks of an instance pass."""
         self.unseen: dict[str, tuple[str, datetime]] = {}
-        """The instances nobody sees yet: where, and until when."""
+        """Instances that are not visible yet: the region, and until when."""
         self.ended: dict[str, tuple[str, datetime]] = {}
-        """The terminated instances: where, and since when."""
+        """Terminated instances: the region, and since when."""
         self.key_known: dict[str, datetime] = {}
-        """From when on a new access key is known."""
+        """When a new access key becomes known."""
         self.policies_then: dict[str, list[tuple[datetime, Policies]]] = {}
-        """What applied to a user or role from when on, by its ARN, if changes take time."""
+        """What applied to a user or role and since when, by ARN, if changes are delayed."""
         self.pages: OrderedDict[str, tuple[object, int]] = OrderedDict()
-        """What a NextToken continues: the call, and where."""
+        """What each NextToken continues: the call and the position."""
         self.accessed: dict[str, dict[str, tuple[datetime, str]]] = {}
-        """When and where each user and role last tried an action, by its ARN."""
+        """When and where each user and role last tried an action, by ARN."""
         self.root_used: tuple[datetime, str, str] | None = None
-        """When the root's key was used last, for which service and where."""
+        """When and where the root user's key was last used, and for which service."""
         self.access_jobs: dict[str, tuple[str, str]] = {}
-        """Whose use of what was asked for, and how finely, by the job."""
+        """What each access report covers and how finely, by job id."""
 
     @property
     def iam(self) -> Any:
@@ -202,10 +202,10 @@ class World:
 
 
 OWN_IMAGE: Final = "ami-0a1b2c3d4e5f60001"
-"""The account's own image, in the region the sandbox is started for."""
+"""An image of the account, in the sandbox's first region."""
 
 UBUNTU_IMAGE: Final = "ami-0c1c30571d2dae5c9"
-"""A public image of somebody else."""
+"""A public image of another account."""
 
 CANONICAL: Final = "099720109477"
 """https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""

@@ -34,14 +34,14 @@ _DOCUMENTS: Final = frozenset(
 """Properties whose value is a policy document."""
 
 _LONE: Final = 3
-"""The steps to the properties of a resource."""
+"""The number of steps in the path to the properties of a resource."""
 
 _SAID: Final = ("Effect", "Action", "NotAction", "Resource", "NotResource")
-"""Elements of which a statement of a policy has one, whatever is wrong with it."""
+"""Elements of a policy statement; even a faulty one has at least one of them."""
 
 _ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
 _ATTACHED: Final = ("AWS::IAM::", "AWS::IoT::", "AWS::SSO::", "AWS::Serverless::")
-"""Resources whose policies say what those may do that they are attached to."""
+"""Prefixes of resource types whose policies apply to the principals that they are attached to."""
 
 _CONTROL: Final = "AWS::Organizations::Policy"
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Pieces = tuple[str | None, ...]
-"""A text in pieces; None is one that the template leaves open."""
+"""A text in pieces; None stands for a piece that the template leaves open."""
 
 OPEN: Final[Pieces] = (None,)
 NO_VALUE: Final = "AWS::NoValue"
 _LONGEST: Final = 1 << 16
-"""Characters; names within names may stand for a text without end."""
+"""The maximum number of characters; nested references could make a text endless."""
 
 _VARIABLE: Final = re.compile(r"\$\{(!?)([^{}]*)\}")
 _RESOLVED: Final = re.compile(r"\{\{resolve:[^{}]*\}\}")

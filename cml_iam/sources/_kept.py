@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cml_iam.located import Path
 
 Hint = Literal["identity", "resource", "trust", "scp"]
-"""What the file says a policy is for."""
+"""The kind of a policy, according to the file that contains it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ _TELLING: Final = re.compile(
     r"\A(?:\ufeff|#.*\n|---.*\n|\s)*(?:Version|Statement|Id|AWSTemplateFormatVersion|Transform"
     r"|Description|Parameters|Metadata|Resources)['\"]?\s*:",
 )
-"""How YAML begins that is a policy or a template, under whatever name."""
+"""The beginning of a YAML policy or template, whatever the file's name."""
 
 
 _CARRIED: Final = re.compile(r"['\"]?(?:Effect|PolicyDocument)['\"]?\s*:")
-"""What a policy in YAML never lacks, nor a template with one."""
+"""What every policy in YAML contains, and every template with one."""
 
 
 def may_hold_policy(text: str) -> bool:

@@ -31,10 +31,10 @@ _TEXTS: Final = {
     "NotPrincipal": 2,
     "Condition": 3,
 }
-"""Elements of a statement, and how many names deep in it texts stand."""
+"""The elements of a statement, and the depth at which they contain texts."""
 
 _UNNAMED: Final = "left-open"
-"""A text that nothing else names."""
+"""A text that no policy contains."""
 
 _AS_DEPLOYED: Final = (
     "give the values of parameters by --parameter NAME=VALUE, or the policy as JSON, as deployed"

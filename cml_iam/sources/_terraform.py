@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cml_iam.located import Path
 
 _NAMED: Final = ("policy", "assume_role_policy", "inline_policy", "content")
-"""Attributes that hold a policy document, or a list of blocks with one."""
+"""Attributes that contain a policy document, or a list of blocks with one."""
 
 _DATA: Final = "aws_iam_policy_document"
 _SOURCES: Final = frozenset(
@@ -29,7 +29,7 @@ _SOURCES: Final = frozenset(
         "override_policy_documents",
     }
 )
-"""Attributes of a data source beside `json`: the same once more, and what it was made of."""
+"""Attributes of a data source that repeat `json`, or contain its sources."""
 
 _DEEP: Final = 32
 

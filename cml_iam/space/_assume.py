@@ -430,7 +430,7 @@ def _is_present(_: str, value: Any) -> bool:
 
 
 _TYING: Final = frozenset({"tags", "region", "signed", "names", "id", "with", "account"})
-"""Kinds that say how a key goes with something else, not which values it has."""
+"""Kinds of facts that relate a key to something else instead of limiting its values."""
 
 _CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "always": _is_present,

@@ -30,7 +30,7 @@ PARTITION_FIELD: Final = 1
 ARN_AND_ACCOUNT: Final = frozenset({PRINCIPAL_ARN, PRINCIPAL_ACCOUNT})
 
 MAX_CHOICES: Final = 4_000
-"""Combinations of values of keys that are tied together."""
+"""The maximum number of value combinations of keys that depend on each other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,18 +11,20 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 MAX_STEPS: Final = 800_000
-"""Steps of one question before it gives up, each like a comparison of two boxes: a second."""
+"""The maximum number of steps per question, each like a comparison of two boxes; about one second.
+"""
 
 MADE, CHOSEN, TESTED = 250, 4, 5
-"""Steps to make the values of a key, to combine a value with others, and to test a combination."""
+"""The cost in steps of making a key's values, combining a value with others, testing a combination.
+"""
 
 TOO_MUCH: Final = f"more than {MAX_STEPS} steps"
 
 MAX_BOXES: Final = 2_000
-"""Boxes one statement may be made of."""
+"""The maximum number of boxes that a statement may consist of."""
 
 Box = tuple[int, ...]
-"""For each axis the choices left, as bits."""
+"""The remaining choices of each axis, as bits."""
 
 
 class Budget:

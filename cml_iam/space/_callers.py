@@ -26,14 +26,14 @@ PRINCIPAL_ARN: Final = "aws:principalarn"
 PRINCIPAL_ACCOUNT: Final = "aws:principalaccount"
 ANONYMOUS: Final = "anonymous"
 UNTOLD: Final = "not-documented"
-"""What keys about a service, or a user with a provider's token, may hold: nobody else's value."""
+"""A value that equals no other, for keys about a service or a federated user."""
 
 _ACCOUNT_ARN: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTALL)
 _KINDS: Final = ("user/foreign", "role/foreign", "root")
 _ARNS: Final = (
     ("iam", "user/?*"), ("iam", "role/?*"), ("iam", "root"), ("sts", "federated-user/?*"),
 )  # fmt: skip
-"""What aws:PrincipalArn can hold: service and resource of an ARN."""
+"""The possible values of aws:PrincipalArn: the service and resource of an ARN."""
 
 _ONE: Final = frozenset({Wild.ONE, Wild.ONE_INSIDE})
 PRINCIPAL_ARNS: Final = tuple(
@@ -46,7 +46,7 @@ PRINCIPAL_ARNS: Final = tuple(
     )
     for service, kind in _ARNS
 )
-"""The ARNs that aws:PrincipalArn can hold."""
+"""The possible ARNs in aws:PrincipalArn."""
 
 
 def callers_of(parts: Sequence[Part], partitions: Sequence[str]) -> tuple[list[str | None], bool]:

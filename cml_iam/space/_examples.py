@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _ENDLESS: Final = ("1e999", "-1e999")
-"""Numbers beyond all that can be written out."""
+"""Numbers beyond every number that can be written out."""
 
 FEW: Final = 12
 
@@ -41,7 +41,7 @@ _NAMED: Final = {
     "aws:sourceaccount": "Account",
 }
 NAMES: Final = frozenset(_NAMED.values())
-"""The content of some keys, besides AWS's key types."""
+"""Condition keys whose values have a documented form beyond AWS's key types."""
 
 
 @lru_cache(1 << 13)
@@ -190,7 +190,7 @@ MAKE: Final[Mapping[str, Callable[[Sequence[str], Sequence[str]], list[str]]]] =
     "date": _dates,
     "ip": _addresses,
 }
-"""The values for each family of operators, of the values named and the texts compared with."""
+"""By operator family: makes values from the values named and the texts compared with."""
 
 
 RESOURCE_FIELD: Final = 5

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cml_iam.space._places import Place
 
 Memo = dict[Any, Any]
-"""Texts of fields and values of keys, for all places that the same statements are about."""
+"""A cache of field texts and key values, shared by all places that the same statements apply to."""
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,11 @@ from itertools import takewhile
 from typing import Final
 
 MAX_STATES: Final = 50_000
-"""States walked through for the patterns of one condition key; beyond them it is undecided."""
+"""The maximum number of states visited for the patterns of one condition key; beyond it, undecided.
+"""
 
 OTHERS: Final = "xzqwvjykubhnmfgdsaeiorlptc-_~"
-"""Characters of which the first that no pattern names stands for all that none names."""
+"""Candidates for a character that no pattern names; the first unnamed one represents all others."""
 
 
 class Wild(Enum):
@@ -68,7 +69,7 @@ class Glob:
 
 
 REGION_NAME: Final = Glob((Wild.LETTER, Wild.WORDS, "-", Wild.WORDS, Wild.LETTER, "-", Wild.DIGIT))
-"""The names of regions, those to come included: words and a digit, such as `eu-central-1`."""
+"""Region names, including future ones: words and a digit, such as `eu-central-1`."""
 
 ACCOUNT_ID: Final = Glob((Wild.DIGIT,) * 12)
 

@@ -48,7 +48,7 @@ POPULAR: Final = (
     "sqs:SendMessage",
     "kms:Decrypt",
 )
-"""Actions that stand for those of all services that no policy names."""
+"""Actions that represent all services that no policy names."""
 
 TELLING: Final = {
     name: number
@@ -62,7 +62,7 @@ TELLING: Final = {
         )
     )
 }
-"""Actions that a reader knows, and so make the better examples of their class."""
+"""Well-known actions, which are better examples of their class."""
 
 REGION_FIELD: Final = 3
 ACCOUNT_FIELD: Final = 4

@@ -71,7 +71,7 @@ def documents(source: Policies) -> Iterator[PolicyDocument]:
 Made = TypeVar("Made")
 
 KEPT: Final = 16
-"""Sides that what was made of them is kept for."""
+"""The maximum number of sides whose results are cached."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +101,8 @@ def once(make: Callable[[Policies], Made]) -> Callable[[Policies], Made]:
 
 
 MAX_WILDCARDS: Final = 12
-"""Wildcards of one pattern that may hold colons: more have more readings than memory takes."""
+"""The maximum number of wildcards in one pattern that may match colons; more need too much memory.
+"""
 
 _ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnotequals"})
 

@@ -36,7 +36,7 @@ from cml_iam.space._places import Place
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, FieldPattern, Part, Test
 
 MAX_MEETS = 4_000
-"""Combinations of statements of several gates that are looked at."""
+"""The maximum number of examined combinations of statements from several gates."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def _mark(gathered: Gathered) -> Any:
 
 
 Slices = dict[frozenset[Assumption], "_Slice"]
-"""What was made of one place, by what is assumed there."""
+"""The slices of one place, by the assumptions made there."""
 
 
 class _Slice:

@@ -31,7 +31,7 @@ from cml_iam.space._globs import Glob
 from cml_iam.space._policies import Policies, once
 
 FIELD_KEYS: Final = ("arn", "arn:partition", "arn:service", "arn:region", "arn:account", "arn:id")
-"""Names of the fields of the resource's ARN, among the condition keys."""
+"""The field names of the resource's ARN, used like condition keys."""
 
 CALLER: Final = "caller"
 

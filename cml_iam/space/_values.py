@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 MAX_LISTS: Final = 600
-"""Lists of one key that conditions tell apart; beyond them it is undecided."""
+"""The maximum number of lists of one key that conditions distinguish; beyond it, undecided."""
 
 _FAMILY_OF: Final = {"Numeric": "numeric", "Date": "date", "IPAddress": "ip"}
 _MALFORMED: Final = ("something-else", "unlisted")
@@ -185,7 +185,7 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "least": _is_enough,
     "filled": _is_filled,
 }
-"""What facts say of the value of a key, by their kind: all of it distinguishes values."""
+"""By kind of fact: whether a value of the key satisfies it."""
 
 
 def _singles(query: Query) -> tuple[list[str], bool, str]:

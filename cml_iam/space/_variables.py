@@ -35,14 +35,15 @@ if TYPE_CHECKING:
 
 MAX_STATES: Final = 400
 MAX_WORDS: Final = 400
-"""Texts looked at to find several of a class that do not begin with one another."""
+"""The maximum number of texts searched for several of a class that are not prefixes of one another.
+"""
 
 COLON: Final = glob("*:*")
-"""Told apart in the fields of an ARN: a value with a colon leaves a pattern without a meaning."""
+"""A value with a colon; in a field of an ARN it makes a pattern meaningless."""
 
 EXAMPLES: Final = ("example", "someone", "fresh-name", "q7")
 Start = tuple[tuple[Glob, ...], str]
-"""Patterns, and the text that has been read when the variable begins."""
+"""The patterns, and the text read before the variable begins."""
 
 
 def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 LISTS: Final = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
 DOWNLOAD: Final = "aws iam get-account-authorization-details --output json"
-"""The command that prints an account, all pages of it."""
+"""The command that prints all pages of an account's authorization details."""
 
 MAX_ITEMS: Final = 1000
-"""Elements of a page; AWS takes no more."""
+"""Elements per page; AWS allows no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,10 +29,10 @@ Answer = Literal["no", "yes", "depends", "undecided"]
 Counts = Literal["grants", "must"]
 
 ANYTHING: Final = Statement(0, "Allow", "any policy", action=("*",), resource=("*",))
-"""What a principal has that has given itself whatever it wants."""
+"""The permissions of a principal that granted itself everything."""
 
 MUST: Final = ("sts:assumerole", "sts:tagsession", "kms:")
-"""Beginnings of actions that a resource's policy must allow as well."""
+"""Prefixes of actions that the resource's policy must allow as well."""
 
 
 @dataclass(frozen=True, slots=True)

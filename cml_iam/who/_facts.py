@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TAGS: Final = "aws:principaltag/"
 SETTLED: Final = frozenset({"stringequals", "arnequals", "bool"})
-"""Operators whose one value a request then has."""
+"""Operators that fix the value of their key in the request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cml_iam.who._account import Member
 
 ANY_TOPIC = "anything"
-"""The name in the site file for principals that may do all of it."""
+"""The name in the site file of principals that may do everything."""
 
 
 @dataclass(frozen=True, slots=True)

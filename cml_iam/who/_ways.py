@@ -29,7 +29,7 @@ PASSED_TO: Final = "iam:PassedToService"
 TRUSTS_ALL: Final = PolicyDocument(
     (Statement(0, "Allow", "Changed", action=(ASSUME,), principal=EVERYONE),), VERSION_2012
 )
-"""The trust policy of a role that its new holder has written."""
+"""The trust policy of a role after an attacker rewrote it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ SIGNS: Final[Mapping[str, str]] = {
     "ipaddress": "=",
     "notipaddress": "!=",
 }
-"""How a question writes a condition, if that is shorter than its operator."""
+"""The sign of a condition operator in a question, if it has one."""
 
 
 def remaining(left: Iterable[Statement], resource: str) -> Iterator[str]:

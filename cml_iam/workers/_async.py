@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cml_iam.tag import Tag
 
 THREADS: Final = 16
-"""Calls under way at a time; further ones wait for a thread."""
+"""The maximum number of concurrent calls; further calls wait for a thread."""
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")

@@ -206,7 +206,7 @@ _CHANGES: Final = {
     "stop_instances": "StoppingInstances",
     "terminate_instances": "TerminatingInstances",
 }
-"""Where an answer lists the changes of state; that of other operations has none."""
+"""The member of an answer that lists the changes of state, by operation."""
 
 
 def start_change(ids: Sequence[str]) -> Change:

@@ -68,7 +68,7 @@ class CmlRequest:
 
 
 SYSTEM_INFORMATION: Final = CmlRequest(PATH)
-"""What anybody may ask: no sign-in is needed for it."""
+"""The request that needs no sign-in."""
 
 
 @lru_cache(maxsize=4)

@@ -40,7 +40,7 @@ ATTEMPTS: Final = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 20.0
 
 SETTLED: Final = timedelta(minutes=5)
-"""After this an instance that was made is seen by everyone who describes it.
+"""How long EC2 may take until every call that describes instances shows a new one.
 
 https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 """

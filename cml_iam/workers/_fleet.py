@@ -31,19 +31,20 @@ if TYPE_CHECKING:
 
 
 BATCH: Final = 100
-"""Workers per call. Starting is limited to 5 calls, then 2 a second; a call with 100 is one call.
+"""The maximum number of workers per call.
 
+EC2 allows 5 start calls, then 2 a second; a call with 100 workers counts as one.
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 """
 
 STATUS_BATCH: Final = 100
-"""The most ids that DescribeInstanceStatus takes."""
+"""The maximum number of ids in one DescribeInstanceStatus call."""
 
 FILTER_VALUES: Final = 200
-"""The most values that a filter of EC2 takes."""
+"""The maximum number of values in one EC2 filter."""
 
 NAMESAKES: Final = 10
-"""How many workers of one name a message lists."""
+"""The maximum number of workers with the same name that a message lists."""
 
 # These say nothing of one worker among others, so asking again for fewer would not help.
 _NOT_OF_ONE_WORKER = (CredentialsError, ThrottledError, UnreachableError)
@@ -204,7 +205,7 @@ def _named(name: str, workers: Sequence[Worker]) -> list[Worker]:
 
 
 FRESH: Final = timedelta(seconds=60)
-"""How long metrics are kept: EC2 reports every minute at the finest, and every question costs."""
+"""How long metrics are cached: EC2 reports once a minute at most, and every call costs money."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     ToTry = Launch | Callable[[], Launch | None] | None
 
 PROBE: Final = "cml-iam-probe"
-"""The name and the tag key that dry runs are tried with; nothing ever carries it."""
+"""The name and tag key that dry runs use; nothing ever has it."""
 
 # An id that is made up proves nothing: it has no guard tag, so a policy that asks for it refuses,
 # and whether EC2 looks for an instance before it authorizes, no page of AWS says.
@@ -278,7 +278,7 @@ _NARROWED: Final[Mapping[str, Any]] = {
     "ec2:DescribeImages": {"Owners": ["self"]},
     "ec2:DescribeInstanceTypes": {"MaxResults": 5},
 }
-"""Parameters that keep the answer small where an endpoint does not know DryRun."""
+"""Parameters that keep the answer small if an endpoint does not support DryRun."""
 
 
 def _reading(permission: Permission, scene: _Scene) -> Check:

@@ -72,7 +72,7 @@ def _until(value: str) -> datetime | None:
 
 
 LATE: Final = 2
-"""Periods at the end of a window that CloudWatch may not have yet."""
+"""The number of periods at the end of a window that CloudWatch may not have yet."""
 
 KIB: Final = 1024
 

@@ -50,10 +50,9 @@ if TYPE_CHECKING:
     from cml_iam.workers._health import ToTry
 
 PAGE = 500
-"""Elements per page, half of EC2's most: a page of instances takes 17 MB while it is read.
+"""The number of elements per page, half of EC2's maximum.
 
-Unpaginated calls draw on a smaller bucket of requests.
-
+Reading a page of 500 instances takes 17 MB. Calls without pages draw on a smaller request quota.
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 """
 

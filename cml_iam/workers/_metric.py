@@ -42,7 +42,7 @@ class Measure(StrEnum):
 
 
 USAGE: Final = (Measure.CPU, Measure.MEMORY)
-"""What the documentation asks of a worker: its CPU and its memory."""
+"""The metrics of a worker that the documentation asks for: CPU and memory."""
 
 EVERY: Final = (
     *USAGE,
@@ -97,7 +97,7 @@ UNTIL_IT_RUNS: Final = {
     "shutting-down": "nothing: the worker is being terminated",
     "terminated": "nothing: the worker is terminated",
 }
-"""The remedy for a worker in a state in which it cannot be started."""
+"""The remedy for a worker in a state from which it cannot be started."""
 
 NOT_ASKED: Final = frozenset(
     {
@@ -108,7 +108,7 @@ NOT_ASKED: Final = frozenset(
         Unknown.FAILED,
     }
 )
-"""The reasons that say nothing of the worker: CloudWatch could not be asked."""
+"""The reasons that say nothing about the worker: CloudWatch could not be asked."""
 
 
 @dataclass(frozen=True, slots=True)

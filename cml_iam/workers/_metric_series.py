@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 DEFAULT_WINDOW: Final = timedelta(minutes=15)
-"""Three periods of basic monitoring: in a shorter window there is often no point at all."""
+"""Three periods of basic monitoring; a shorter window often has no point at all."""
 
 BASIC_PERIOD, DETAILED_PERIOD = 300, 60
 MAX_POINTS = 1440
-"""The most that one GetMetricStatistics answers.
+"""The maximum number of points in one GetMetricStatistics answer.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html
 """
@@ -77,7 +77,10 @@ def window_of(window: timedelta, now: datetime, *, detailed: bool) -> Window:
 
 
 THREADS: Final = 32
-"""As many calls at once as the port keeps connections for. CloudWatch takes 400 a second."""
+"""The number of concurrent calls: as many as the client has connections.
+
+CloudWatch allows 400 calls a second.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class Series:
 
 PointsOrError = tuple[Point, ...] | AwsError
 Query = Callable[[Sequence[Series]], Mapping[Series, PointsOrError]]
-"""Answers each of the series given; raises only CredentialsError."""
+"""Returns the points of each series given; raises only CredentialsError."""
 
 
 def by_statistics(aws: Aws) -> Query:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cml_iam.workers._model import InstanceStatus, Worker
 
 PATIENCE: Final = 4.0
-"""Seconds an answer may take: a probe that waits 5 gets the reason rather than a time out."""
+"""The maximum seconds per answer: a probe that waits 5 seconds gets the reason, not a timeout."""
 
 CONNECTION_SECONDS: Final = 10.0
 PERMISSION_SECONDS: Final = 300.0
@@ -34,11 +34,14 @@ FLEET_SECONDS: Final = 30.0
 CONDITION_SECONDS: Final = 60.0
 IDENTITY_SECONDS: Final = 300.0
 USAGE_SECONDS: Final = 300.0
-"""How long answers are kept. A dry run of RunInstances draws on a bucket of 5 calls, and metrics
-have a point every five minutes: asking more often says nothing new."""
+"""How long answers are cached, in seconds.
+
+A dry run of RunInstances draws on a quota of 5 calls, and metrics have a point every five minutes,
+so asking more often tells nothing new.
+"""
 
 RECENT: Final = DEFAULT_WINDOW
-"""What a value is the mean of; it is asked for together with its trend, in the same call."""
+"""The window whose mean is reported; the same call also fetches the trend."""
 
 TREND: Final = timedelta(hours=3)
 

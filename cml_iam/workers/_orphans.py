@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WORDS: Final = re.compile(
     r"(?<![a-z])(cml2?|virl2?|cisco[ _-]?modeling[ _-]?labs?)(?![a-z])", re.I
 )
-"""What CML's images and installers call themselves."""
+"""Names that CML's images and installers use."""
 
 _GONE: Final = ("shutting-down", "terminated")
 

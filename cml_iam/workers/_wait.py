@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cml_iam.workers._model import InstanceStatus, Worker
 
 DEFAULT_TIMEOUT: Final = timedelta(minutes=20)
-"""A metal instance takes 5 to 10 minutes to come up, and its status checks a few more."""
+"""A metal instance takes 5 to 10 minutes to start, and its status checks a few more."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 15.0
 

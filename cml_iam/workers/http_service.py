@@ -30,13 +30,16 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 MOST_CONNECTIONS: Final = 128
-"""At once; each costs a thread. For one more, the oldest of whoever has the most is closed."""
+"""The maximum number of open connections; each costs a thread.
+
+Beyond it, the client with the most connections loses its oldest.
+"""
 
 REQUEST_SECONDS: Final = 10.0
-"""From connecting until the whole answer is read: a probe that waits longer would have given up."""
+"""Seconds from connecting until the whole answer is sent; a probe does not wait longer."""
 
 KEPT_SECONDS: Final = 1.0
-"""How long the page and the metrics are answered as they were made: 200 workers take a while."""
+"""How long the page and the metrics are cached, in seconds: 200 workers take a while to render."""
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
