@@ -53,7 +53,7 @@ def test_findings_come_before_what_could_not_be_checked(
     assert judged(findings=findings, unchecked=unchecked) == code
 
 
-@pytest.mark.parametrize("name", ["policy_prove", "policy_verify", "audit", "health", "doctor"])
+@pytest.mark.parametrize("name", ["policy_prove", "policy_verify", "audit", "health"])
 def test_a_command_that_judges_takes_its_code_from_one_function(name: str) -> None:
     text = (Path(_exit.__file__).parent / f"{name}.py").read_text("utf-8")
 

@@ -258,7 +258,7 @@ def test_a_value_that_would_be_lost_is_refused(tmp_path: Path, value: str) -> No
     aws.call("secretsmanager", "create_secret", Name="x", SecretString=Secret(value))
 
     for store in (SecretsManager(aws, "x", tmp_path), Parameter(aws, "x", tmp_path)):
-        with pytest.raises(errors.RefusedError, match="no JSON object") as caught:
+        with pytest.raises(errors.RefusedError, match="other than a JSON object") as caught:
             store.look()
         assert value not in caught.value.message.replace(store.name, "")
 

@@ -317,7 +317,7 @@ def test_what_else_grants_permissions_is_warned_of(tmp_path: Path) -> None:
 
     warnings = fake_world(tmp_path, iam).plan().warnings
 
-    assert [w.split("has the ")[1].split(":")[0] for w in warnings[1:]] == [
+    assert [w.split("has the ")[1].split(",")[0] for w in warnings[1:]] == [
         "inline policy `extra`",
         "group `operators`",
     ]
