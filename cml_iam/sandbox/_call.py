@@ -39,6 +39,12 @@ _ONE_OF: Final[Mapping[str, tuple[frozenset[str], ...]]] = {
 }
 """Members of a structure that exclude one another, by service."""
 
+_CONFLICTS: Final = {
+    "ModifyLaunchTemplate": "Either provide launch template ID or launch template name to modify "
+    "the template."
+}
+"""AWS's message for members that exclude one another, by operation, where it is not the usual."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -378,4 +384,5 @@ def conflict(call: Call, *names: str) -> Fault:
     """Return the error for members that exclude each other."""
     codes = {"ec2": "InvalidParameterCombination", "sns": "InvalidParameter"}
     said = f"The parameter {names[0]} cannot be used with the parameter {' or '.join(names[1:])}"
+    said = _CONFLICTS.get(call.operation, said)
     return Fault(codes.get(call.service, "InvalidParameterException"), said)

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.sandbox.conftest import Identity, launch, refused, send
 from tests.sandbox.documents import IMAGE
@@ -39,6 +40,20 @@ def test_a_launch_template_marks_what_it_launched(ec2: Any) -> None:
     assert {tag["Key"]: tag["Value"] for tag in answer["Tags"]} == marks
     tags = described(ec2, answer["InstanceId"])["Tags"]
     assert {tag["Key"]: tag["Value"] for tag in tags} == marks
+
+
+def test_a_launch_template_to_modify_is_named_once(ec2: Any) -> None:
+    """The words are those that moto's test `test_modify_launch_template_by_name_and_id` found."""
+    with pytest.raises(ClientError) as caught:
+        ec2.modify_launch_template(
+            LaunchTemplateId="lt-0a", LaunchTemplateName="marked", DefaultVersion="2"
+        )
+
+    assert caught.value.response["Error"] == {
+        "Code": "InvalidParameterCombination",
+        "Message": "Either provide launch template ID or launch template name to modify the "
+        "template.",
+    }
 
 
 @pytest.mark.parametrize(
