@@ -50,7 +50,7 @@ def parse_hours(text: str, zone: str) -> Hours:
         raise InputError(f"not working hours: `{text}`", remedy="write `mon-fri 07:00-18:00`")
     opens, closes = (int(found[n]) * 60 + int(found[n + 1]) for n in (2, 4))
     if not opens < closes <= _DAY_MINUTES or int(found[3]) > 59 or int(found[5]) > 59:
-        raise InputError(f"work ends after it begins: `{text}`")
+        raise InputError(f"working hours must end after they begin: `{text}`")
     time_zone(zone)
     return Hours(zone, opens, closes, days)
 
@@ -63,7 +63,7 @@ def time_zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):
         raise InputError(
-            f"no time zone `{name}`", remedy="name one as Europe/Berlin, or UTC"
+            f"no time zone `{name}`", remedy="use a name such as Europe/Berlin, or UTC"
         ) from None
 
 

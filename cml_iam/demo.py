@@ -123,7 +123,7 @@ class _Play:
         return policy
 
     def _lint(self, site: Site, policy: RenderedPolicy) -> None:
-        with self.act("Lint it, and what a reader of the setup guide might attach"):
+        with self.act("Lint it, and lint what a reader of the setup guide might attach"):
             clean = lint_texts([("hardened.json", policy.text)])
             base = render_policy(None, "base").text
             beside = lint_texts(
@@ -144,7 +144,7 @@ class _Play:
             ok=bool(let_through),
         )
         count = len(offline.judgements)
-        self.told(f"{count} expectations hold by our own engine", ok=not offline.failed)
+        self.told(f"{count} expectations hold according to our own engine", ok=not offline.failed)
 
     def _bootstrap(self, site: Site, policy: RenderedPolicy) -> WorkerManager:
         env_file = self.folder / ".env"
@@ -173,7 +173,7 @@ class _Play:
         same = [one.answer for one in live.judgements] == [one.answer for one in offline.judgements]
         held = not live.failed and not live.unchecked
         self.told(f"all {len(expectations)} expectations hold, in {live.calls} calls", ok=held)
-        self.told("the answers are those of the check offline", ok=same)
+        self.told("the answers match the offline check", ok=same)
 
     def _work(self, manager: WorkerManager) -> Worker:
         with self.act("Work with the new key: create a worker"):

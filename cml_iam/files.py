@@ -32,7 +32,7 @@ def open_regular(path: Path, limit: int = LARGEST) -> bytes:
     except FileNotFoundError:
         raise InputError(f"no such file: `{path}`") from None
     except ValueError:  # a null character
-        raise InputError(f"not the name of a file: `{path}`") from None
+        raise InputError(f"not a file name: `{path}`") from None
     except OSError as error:
         raise _unreadable(path, error) from None
     try:

@@ -91,7 +91,7 @@ class Secret:
         return self._value
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise AttributeError("a secret does not change")
+        raise AttributeError("a secret cannot be changed")
 
     def __repr__(self) -> str:
         return f"Secret({_HIDDEN})"
@@ -113,4 +113,4 @@ class Secret:
         return hash((Secret, self._value))
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
+        raise TypeError("a secret cannot be pickled")

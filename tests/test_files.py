@@ -85,5 +85,5 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
         open_regular(tmp_path / "none")
     with pytest.raises(InputError, match=r"not UTF-8 text \(byte 1\)"):
         regular_text(tmp_path / "latin")
-    with pytest.raises(InputError, match="not the name of a file"):
+    with pytest.raises(InputError, match="not a file name"):
         open_regular(tmp_path / "a\0b")

@@ -28,13 +28,13 @@ HEAD = """\
 # What other tools find in the same policies
 
 Made by `python benchmarks/peers/run.py --peers FOLDER --install --write docs/peers.md`; the
-documents are in [benchmarks/peers/cases.py](../benchmarks/peers/cases.py). P… are the setup guide's
-own documents as a reader puts them together, M… our hardened rendering with one fault put in.
+documents are in [benchmarks/peers/cases.py](../benchmarks/peers/cases.py). P… are the documents of
+the setup guide as a reader would combine them; M… are our hardened policy with one fault added.
 
-A tool **finds** a fault when it says something of the faulty document that it says of none of its
-twins, which are the same without the fault: so complaining of everything finds nothing, and which
-words a tool uses does not matter. That is generous: a tool that notices that something is different
-for another reason counts as finding it. `n/a` means that the tool cannot read such a document.
+A tool **finds** a fault if it reports something for the faulty document that it reports for none of
+its twins, which are the same documents without the fault. A tool that reports everything therefore
+finds nothing, and its wording does not matter. This is generous: a tool that notices the difference
+for another reason counts as well. `n/a` means that the tool cannot read this kind of document.
 """
 
 
@@ -168,7 +168,7 @@ def table(made: list[Case], results: list[Result]) -> str:
             "**found**",
             *(f"**{sum(v is True for v in r.found.values())} of {len(made)}**" for r in results),
         ],
-        ["", "said of the hardened rendering itself", *(str(each.noise) for each in results)],
+        ["", "findings for the hardened policy itself", *(str(each.noise) for each in results)],
         [
             "",
             "CPU-seconds for one document, from process start",
@@ -200,24 +200,24 @@ def tail(made: list[Case], results: list[Result]) -> str:
         and not any(each.found[case.id] for each in others)
     ]
     return f"""
-Found by ours alone: {", ".join(alone) or "none"}. Found by another and not by ours: \
+Found only by ours: {", ".join(alone) or "none"}. Found by another tool but not by ours: \
 {", ".join(missed) or "none"}.
 
 How to read it:
 
-- `cml-iam audit` is given the site file, which says what is meant; a linter has only the text.
-  `cml-iam policy lint` has only the text as well. A tool for any policy cannot know which action
-  *this* manager needs, and missing that is no fault of it.
-- parliament and cloudsplaining read any action of any service; this comparison is of the documents
-  of CML Cloud Manager alone. checkov is asked of each policy as CloudFormation and as Terraform,
-  since it passes a policy that stands alone in a file. prowler asks an account, of which policies
-  are a small part: users without MFA, root's keys and a thousand things more are not compared here.
-- For P1 checkov says that the resource is `*` (CKV_AWS_355, of the Terraform form alone), which is
-  P4, and says it no more where a Deny closes the gate; that the caller opens the gate, it does not
-  say. cloudsplaining lists CreateTags as unrestricted, with the gate closed as well.
-- The faults were chosen by us: those of the guide, and what people get wrong in such a policy. What
-  others look for in policies of other kinds is not here.
-- Megabytes are those of all packages installed, without pip. Times are medians of three runs on
+- `cml-iam audit` gets the site file, which states the intent; a linter, including
+  `cml-iam policy lint`, has only the policy text. A tool for policies in general cannot know which
+  actions *this* manager needs, so missing those faults is not a defect.
+- parliament and cloudsplaining check actions of every service; this comparison uses only the
+  documents of CML Cloud Manager. checkov gets each policy as CloudFormation and as Terraform,
+  because it does not check a policy in a file of its own. prowler checks an account, and policies
+  are a small part of that: users without MFA, root keys and much more are not compared here.
+- For P1, checkov reports only that the resource is `*` (CKV_AWS_355, in Terraform only), which is
+  P4, and no longer reports it if a Deny closes the gate. It does not report that the caller can
+  open the gate. cloudsplaining lists CreateTags as unrestricted even if the gate is closed.
+- We chose the faults: those of the guide, and common mistakes in policies of this kind. Faults that
+  other tools find in other kinds of policies are not included.
+- The size is that of all installed packages, without pip. Times are medians of three runs on
   {platform.machine()}, Python {platform.python_version()}.
 """
 

@@ -141,7 +141,7 @@ class _BoundedSession:
             if not deadline.passed:
                 return response
         raise UnreachableError(
-            f"no answer: {request.url} did not finish its answer within {self._seconds:g} s",
+            f"no answer: {request.url} did not complete its answer within {self._seconds:g} s",
             remedy=_REMEDY,
         )
 
@@ -180,7 +180,7 @@ class _Bounded:
             if taken > self._most:
                 self._raw.close()
                 raise UnreachableError(
-                    f"what answers at {self._url} is not AWS: its answer is longer than "
+                    f"the server at {self._url} is not AWS: its answer is longer than "
                     f"{self._most // 1024} KiB",
                     remedy=_REMEDY,
                 )

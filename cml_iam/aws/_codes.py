@@ -11,13 +11,13 @@ import re
 from cml_iam import errors
 
 _CHECK_KEY = (
-    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: the user may be gone, "
-    "the key rotated, inactive or mistyped"
+    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: the user may be deleted, or the key "
+    "rotated, inactive or mistyped"
 )
-_RENEW = "the session has run out: sign in again, or renew AWS_SESSION_TOKEN"
+_RENEW = "the session has expired: sign in again, or renew AWS_SESSION_TOKEN"
 _CLOCK = "set this machine's clock: AWS accepts a difference of 5 minutes"
-_QUOTA = "ask for a higher quota in the Service Quotas console, or free some of it"
-_CAPACITY = "try another availability zone or instance type, or the same again later"
+_QUOTA = "request a higher quota in the Service Quotas console, or delete unused resources"
+_CAPACITY = "try another availability zone or instance type, or try again later"
 _SLOWER = "send fewer requests at once, and try again shortly"
 _ELSEWHERE = "choose a region, zone or instance type that offers it"
 _OPT_IN = "enable the region or subscribe to the product in the AWS account first"
@@ -25,16 +25,16 @@ _BLOCKED = "AWS has blocked the account for this: contact AWS Support"
 _PENDING = "AWS is still verifying the account: try again in a few hours, or contact AWS Support"
 _OF_ANOTHER_REGION = "it may be deleted, or in another region or account: "
 _IMAGE = (
-    f"{_OF_ANOTHER_REGION}see `cml-iam worker images 'PATTERN'`; an image of somebody else has to "
-    "be shared with this account, one of AWS Marketplace to be subscribed to"
+    f"{_OF_ANOTHER_REGION}see `cml-iam worker images 'PATTERN'`; an image of another account "
+    "must be shared with this one, and an AWS Marketplace image needs a subscription"
 )
 _KEY_PAIR = f"{_OF_ANOTHER_REGION}see `aws ec2 describe-key-pairs`, or omit --key-name"
 _SUBNET = f"{_OF_ANOTHER_REGION}see `aws ec2 describe-subnets`, or correct the site file"
 _GROUP = f"{_OF_ANOTHER_REGION}see `aws ec2 describe-security-groups`, or correct the site file"
-_INSTANCE = "it may be terminated, or be of another region: see `cml-iam worker list`"
+_INSTANCE = "it may be terminated, or in another region: see `cml-iam worker list`"
 _TERMINATE = "EC2 cannot stop it, only terminate it: `cml-iam worker terminate`"
 _UNPROTECT = (
-    "ask an administrator to take the protection off: `aws ec2 modify-instance-attribute "
+    "ask an administrator to remove the protection: `aws ec2 modify-instance-attribute "
     "--instance-id {id} --no-disable-api-{what}`"
 )
 _POLICY = (
@@ -168,7 +168,7 @@ _EXACT: dict[str, tuple[type[errors.AwsError], str | None]] = {
     "Blocked": (errors.NotOfferedError, _BLOCKED),
     "PendingVerification": (errors.NotOfferedError, _PENDING),
     **dict.fromkeys(_NOT_OFFERED, (errors.NotOfferedError, _ELSEWHERE)),
-    **dict.fromkeys(_NO_ANSWER, (errors.UnreachableError, "a fault on AWS's side; try again")),
+    **dict.fromkeys(_NO_ANSWER, (errors.UnreachableError, "an error on AWS's side; try again")),
     **dict.fromkeys(_REQUEST, (errors.RequestError, None)),
 }
 
@@ -226,5 +226,5 @@ def by_remedy(
         if scheme.fullmatch(code):
             return scheme_kind, scheme_remedy
     if status >= 500:
-        return errors.UnreachableError, "a fault on AWS's side; try again"
+        return errors.UnreachableError, "an error on AWS's side; try again"
     return errors.AwsError, None

@@ -131,8 +131,8 @@ def check_account(identity: Identity, expected: str) -> None:
     """Raise RefusedError unless *identity* belongs to the account *expected*."""
     if identity.account != expected:
         raise errors.RefusedError(
-            f"these credentials are of account `{identity.account}` (`{identity.arn}`), "
-            f"and account `{expected}` is expected",
+            f"these credentials belong to account `{identity.account}` (`{identity.arn}`), but "
+            f"account `{expected}` is expected",
             remedy="use credentials of that account (--profile), or correct the account: "
             "`account.id` of the site file, or --expect-account",
         )
@@ -230,15 +230,15 @@ class _RealAws:
             code=failure.code,
             operation=failure.operation,
             remedy=doubt
-            or f"see whether {region} is enabled for the account: `cml-iam doctor regions`; a "
-            "key made just now may need a minute to be known there",
+            or f"see whether {region} is enabled for the account: `cml-iam doctor regions`; "
+            "a new key may take a minute to work there",
         )
 
     def _guard(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
         reads = is_read(service, operation, parameters)
         if self.read_only and not reads:
             raise errors.RefusedError(
-                f"`{service}:{operation}` would change something, and only reading is allowed",
+                f"`{service}:{operation}` would change something, but only reading is allowed",
                 remedy="omit --read-only (or unset CML_IAM_READ_ONLY)",
             )
         if self.expect_account and service != "sts":

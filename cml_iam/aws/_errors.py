@@ -16,8 +16,8 @@ _GIVE = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with
 _SIGN_IN = "sign in again: `aws sso login` or `aws login` with this profile"
 _REACH = "check --endpoint-url, AWS_ENDPOINT_URL, the region, the network and the proxy"
 _NOT_AWS = (
-    "check --endpoint-url and AWS_ENDPOINT_URL, and whether a proxy or a sign-in page of the "
-    "network answers in AWS's place"
+    "check --endpoint-url and AWS_ENDPOINT_URL, and whether a proxy or a network's sign-in page "
+    "answers instead of AWS"
 )
 
 # By the name of botocore's class or of one of its ancestors, so that none is imported here.
@@ -29,8 +29,10 @@ _CREDENTIALS = {
     "NoCredentialsError": _GIVE,
     "PartialCredentialsError": _GIVE,
     "ProfileNotFound": "see `aws configure list-profiles`",
-    "RefreshWithMFAUnsupportedError": "assume the role by `aws sts assume-role` with an MFA code, "
-    "and use the session's credentials",
+    "RefreshWithMFAUnsupportedError": (
+        "assume the role with `aws sts assume-role` and an MFA code, and use the session's "
+        "credentials"
+    ),
     "SSOError": _SIGN_IN,
     "TokenRetrievalError": _SIGN_IN,
     "UnknownCredentialError": _GIVE,
@@ -92,7 +94,7 @@ def as_error(
     if not isinstance(error, BotoCoreError):  # of a parser, which was given something else
         what = "XML that cannot be read" if isinstance(error, SyntaxError) else str(error)
         return errors.UnreachableError(
-            f"what answers at {url} is not AWS: {what}", operation=operation, remedy=_NOT_AWS
+            f"the server at {url} is not AWS: {what}", operation=operation, remedy=_NOT_AWS
         )
     message = _HEADER.sub(r"\1", _lower(str(error))).rstrip(".")
     ancestry = [kind.__name__ for kind in type(error).__mro__]

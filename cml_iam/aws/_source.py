@@ -196,7 +196,7 @@ def _check(session: Any, method: str, frozen: Any) -> None:
             whose = variable if method == "env" else f"{name} of {_in_words(session, method)}"
             raise errors.CredentialsError(
                 f"{whose} {wrong}",
-                remedy="write it without: with `printf %s` or `kubectl create secret "
+                remedy="remove it: write the value with `printf %s` or `kubectl create secret "
                 "--from-literal`, not with `echo` or an editor",
             )
 

@@ -197,7 +197,7 @@ def _refuse_read_only() -> None:
     """Raise before anything is called or written; a dry run changes nothing."""
     if settings().read_only and not settings().dry_run:
         raise RefusedError(
-            "a launch would change something, and only reading is allowed",
+            "a launch would change something, but only reading is allowed",
             remedy="omit --read-only (or unset CML_IAM_READ_ONLY), or add --dry-run",
         )
 

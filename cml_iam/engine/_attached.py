@@ -89,7 +89,9 @@ def _by_arn(arn: Any) -> Callable[[AttachedPolicy], bool]:
         raise invalid(f"invalid policy ARN: `{arn}`")
     *fields, resource = arn.split(":", 5)
     if fields[0] != "arn" or "*" in "".join(fields) or "?" in "".join(fields):
-        raise invalid(f"invalid policy ARN: `{arn}`: wildcards are for the policy's name")
+        raise invalid(
+            f"invalid policy ARN: `{arn}`: wildcards are allowed only in the policy's name"
+        )
     if resource.count("*") > 1:
         raise invalid(f"invalid policy ARN: `{arn}`: at most one `*`")
     return lambda policy: policy.arn is not None and pattern_matches(arn, policy.arn)

@@ -66,8 +66,8 @@ def notes(request: Request, kinds: AbstractSet[PolicyType]) -> Iterator[str]:
         yield "no policy can refuse sts:GetCallerIdentity, not even by a Deny"
     if service.lower() == "kms" and needs_resource_policy(request) and "resource" not in kinds:
         yield (
-            "a KMS key always has a key policy, and it must allow or delegate to the account: "
-            "without it this decision supposes that it delegates"
+            "a KMS key always has a key policy, which must allow the call or delegate to the "
+            "account; none was given, so this decision assumes that it delegates"
         )
     if name.lower().startswith(tuple(map(str.lower, _READS))):
         return
@@ -124,13 +124,13 @@ class ConditionReason:
             return self.problems[0]
         has = "is missing" if self.found is None else f"is {_listed(self.found)}"
         negated = "not" in self.operator.rpartition(":")[2].lower()
-        wants = f"{self.operator} wants {'anything but ' if negated else ''}{_listed(self.values)}"
+        values = f"{'anything but ' if negated else ''}{_listed(self.values)}"
         why = "".join(f" ({problem})" for problem in self.problems)
         if self.several and not self.matched and ":" not in self.operator:
             why += (
                 " (the key has several values, so the operator needs ForAllValues or ForAnyValue)"
             )
-        return f"`{self.key}` {has}; {wants}{why}"
+        return f"`{self.key}` {has}; {self.operator} requires {values}{why}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,7 @@ def action_problem(action: str) -> tuple[str, str | None] | None:
     if owner is None:
         remedy = did_you_mean(prefix, services())
         if set(prefix) & set("*?"):
-            remedy = "name the service; only `*` alone stands for all of them"
+            remedy = "name the service; only `*` by itself matches all services"
         return f"AWS has no service `{prefix}`", remedy
     if owner.names_matching(name):
         return None

@@ -117,8 +117,8 @@ def pass_any_role(subject: Subject) -> Iterator[Found]:
     """Yield iam:PassRole on every role: whoever may launch then gains the rights of any role."""
     for item, roles, place in _on_every_role(subject, TO_SERVICES):
         yield Found(
-            f"{roles} may be passed to a service: with RunInstances that is the rights of any role "
-            "that EC2 may assume",
+            f"{roles} may be passed to a service: with RunInstances, this grants the permissions "
+            "of any role that EC2 may assume",
             place,
             "name the one role that is needed",
             item.label,

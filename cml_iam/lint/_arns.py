@@ -60,7 +60,8 @@ def incomplete(subject: Subject) -> Iterator[Found]:
             formats = [each for each in _formats(item, pattern, field) if _alike(pattern, each)]
             if pattern[field] == "" and formats and all(each[field] == "*" for each in formats):
                 yield Found(
-                    f"`{text}` has no {name}: by AWS's reference of {facts.updated()} every ARN of "
+                    f"`{text}` has no {name}: according to AWS's reference of {facts.updated()} "
+                    "every ARN of "
                     "this type has one, so it names nothing",
                     place,
                     f"name the {name}, or put `*` in its place",
@@ -140,11 +141,11 @@ def _problem(text: str, kind: Kind) -> str | None:
         missing = f"`{text}` has {len(fields)} of the six fields of an ARN"
         if kind in _COMPLETED:
             return (
-                f"{missing}: AWS puts `*` in the place of the others, so it names more than it says"
+                f"{missing}: AWS puts `*` in place of the others, so it matches more than it says"
             )
         return f"{missing}, and AWS completes it in identity-based policies only"
     if fields[2] != fields[2].lower():
-        return f"`{fields[2]}` in `{text}` has capital letters, and no service in an ARN has any"
+        return f"`{fields[2]}` in `{text}` has capital letters, but a service in an ARN has none"
     forms = (("partition", 1, _PARTITION), ("region", 3, _REGION), ("account", 4, _ACCOUNT))
     for name, field, form in forms:
         value = fields[field]

@@ -27,15 +27,16 @@ def control(subject: Subject) -> Iterator[Found]:
                 "a resource control policy of your own has `Deny` statements only: AWS's "
                 "`RCPFullAWSAccess` allows",
                 item.place("Effect"),
-                "make it a Deny of what must not be",
+                "make it a Deny of what must be forbidden",
                 item.label,
             )
         if not _is_everybody(item):
             element = "NotPrincipal" if written.principal is None else "Principal"
             yield Found(
-                'a resource control policy is about everybody: `"Principal": "*"` and nothing else',
+                "a resource control policy applies to everybody: "
+                '`"Principal": "*"` and nothing else',
                 item.place(element),
-                "except those who may in a condition, for instance on `aws:PrincipalArn`",
+                "exempt those who may with a condition, for example on `aws:PrincipalArn`",
                 item.label,
             )
         if written.not_action is not None:
@@ -94,7 +95,7 @@ def hit_by_control(subject: Subject) -> Iterator[Found]:
 
 
 _SERVICES: Final = (
-    "AWS's services that act for your organization: their calls are no principal's",
+    "AWS's services that act for your organization: their calls belong to no principal",
     'add `"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}` to the condition',
 )
 _OWN: Final = (

@@ -78,7 +78,7 @@ def redundant_elements(subject: Subject) -> Iterator[Found]:
             compares = asked.family == "numeric" and not asked.operator.base.endswith("equals")
             if compares and len(condition.values) > 1:
                 yield Found(
-                    f"{condition.operator} with several numbers is met if one of them meets it: "
+                    f"{condition.operator} with several numbers holds if one of them fits: "
                     "all but one make no difference",
                     item.condition_place(condition),
                     "name one number",

@@ -66,7 +66,8 @@ def tags_of_some(subject: Subject) -> Iterator[Found]:
             if asked.operator.known and lacking:
                 holds = "always" if asked.test({}) else "never"
                 yield Found(
-                    f"by AWS's reference of {updated()}, {len(lacking)} services have no key "
+                    f"according to AWS's reference of {updated()}, {len(lacking)} services have "
+                    "no key "
                     f"`{asked.condition.key}` ({listed(list(lacking), most=3)}): for them the "
                     f"condition {holds} holds",
                     item.condition_place(asked.condition),
@@ -208,11 +209,11 @@ def needs_any(subject: Subject) -> Iterator[Found]:
             names = [each.text for each in dead]
             them = "them" if len(names) > 1 else "it"
             yield Found(
-                f"AWS's reference of {updated()} lists no resource for {listed(names)}, so that "
+                f"AWS's reference of {updated()} lists no resource for {listed(names)}, so "
                 f'only `"Resource": "*"` names {them}: if that is all, the statement {item.grants} '
                 f"nothing for {them}",
                 item.place("Action", dead[0].index),
-                'put such actions into a separate statement with `"Resource": "*"`',
+                'put these actions into a separate statement with `"Resource": "*"`',
                 item.label,
                 correction=any_resource(item),
             )
@@ -241,11 +242,11 @@ def _dead_found(item: Item, dead: list[Named]) -> Found:
     names = [each.text for each in dead]
     targets = {t.type for each in dead for action in each.actions for t in action.targets}
     return Found(
-        f"by AWS's reference of {updated()}, {listed(names)} "
-        f"{'are' if len(names) > 1 else 'is'} about none of these resources: the statement "
+        f"according to AWS's reference of {updated()}, {listed(names)} "
+        f"{'do' if len(names) > 1 else 'does'} not apply to any of these resources: the statement "
         f"{item.grants} nothing for {'them' if len(names) > 1 else 'it'}",
         item.place("Action", dead[0].index),
-        f"{'they are' if len(names) > 1 else 'it is'} about {listed(sorted(targets - {''}))}",
+        f"{'they apply' if len(names) > 1 else 'it applies'} to {listed(sorted(targets - {''}))}",
         item.label,
     )
 
@@ -261,9 +262,10 @@ def _unused(item: Item, dead: list[Named]) -> Iterator[Found]:
             continue
         if not any(_is_about(action.targets, pattern) for action in actions):
             yield Found(
-                f"by AWS's reference of {updated()}, no action of the statement is about `{text}`",
+                f"according to AWS's reference of {updated()}, no action of the statement "
+                f"applies to `{text}`",
                 item.place("Resource", index),
-                "remove it, or add the action that is meant",
+                "remove it, or add the intended action",
                 item.label,
             )
 
@@ -315,7 +317,7 @@ def _contradiction(item: Item, core: Sequence[Condition]) -> Found:
         f"no request can meet {both}{', '.join(others)} and {last}: {_why(core)}, so the "
         f"statement {item.grants} nothing",
         item.condition_place(core[-1]),
-        "put what is meant as alternatives into one list of values, or into two statements",
+        "put alternatives into one list of values, or into separate statements",
         item.label,
     )
 
@@ -324,16 +326,16 @@ def _why(core: Sequence[Condition]) -> str:
     names = {same_key(each.key) for each in core}
     if len(names) > 1:
         tags = "`aws:TagKeys` lists the key of every tag that is sent"
-        return tags if TAG_KEYS in names else "together they leave no values"
+        return tags if TAG_KEYS in names else "together they permit no value"
     if any(each.operator.lower().endswith("null") for each in core):
-        return "the one wants the key absent, the other present"
+        return "one requires the key to be absent, the other to be present"
     return "their values have nothing in common"
 
 
 def _other_region(item: Item, condition: Condition) -> Found:
     regions = sorted({pattern[3] for _, pattern in item.resources})
     return Found(
-        f"the resources are in {listed(regions)}, the condition wants "
+        f"the resources are in {listed(regions)}, the condition requires "
         f"{listed(list(condition.values))}: the statement {item.grants} nothing",
         item.condition_place(condition),
         "name the same regions in both",
@@ -353,8 +355,8 @@ def matches_nothing(subject: Subject, said: Container[tuple[str, str | None]]) -
             yield Found(
                 f"no request that AWS sends matches this statement: it {item.grants} nothing",
                 place,
-                "`cml-iam policy explain` shows, for a request that it is meant for, which part "
-                "does not match",
+                "`cml-iam policy explain` shows, for a request that it is intended for, which "
+                "part does not match",
                 item.label,
             )
 

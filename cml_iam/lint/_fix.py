@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cml_iam.prove import Verdict
 
 
-GUESS: Final = "this is the nearest spelling, which may not be what was meant"
+GUESS: Final = "this is the nearest spelling, which may not be the intended one"
 
 
 def objection(

@@ -80,7 +80,7 @@ def _smaller(kind: str, characters: int) -> str:
             f"{LARGEST_TRUST_POLICY:,} at most"
         )
     if kind in {"trust", "resource"}:
-        return "shorten it: use wildcards, or conditions in the place of lists"
+        return "shorten it: use wildcards, or conditions instead of lists"
     return "split it into several policies, or use wildcards"
 
 
@@ -104,10 +104,10 @@ def _principal(item: Item, subject: Subject) -> Iterator[Found]:
     has = statement.principal is not None or statement.not_principal is not None
     if has and subject.kind in _WITHOUT_PRINCIPAL:
         yield Found(
-            f"`{name}` cannot stand in {_WITHOUT_PRINCIPAL[subject.kind]}",
+            f"`{name}` is not allowed in {_WITHOUT_PRINCIPAL[subject.kind]}",
             item.place(name),
             "remove it; if this is a role's trust policy or a resource's policy, "
-            "say `--kind trust` or `--kind resource`",
+            "pass `--kind trust` or `--kind resource`",
             item.label,
         )
     if not has and subject.kind in _WITH_PRINCIPAL:
@@ -115,7 +115,7 @@ def _principal(item: Item, subject: Subject) -> Iterator[Found]:
         yield Found(
             f"the statement has no `Principal`, which {what} needs",
             item.place(),
-            "add `Principal`: who it is about",
+            "add `Principal`: whom it applies to",
             item.label,
         )
 
@@ -126,7 +126,7 @@ def _resource(item: Item, subject: Subject) -> Iterator[Found]:
     if subject.kind == "trust" and has:
         name = "Resource" if statement.resource is not None else "NotResource"
         yield Found(
-            f"`{name}` cannot stand in a trust policy: its resource is the role itself",
+            f"`{name}` is not allowed in a trust policy: its resource is the role itself",
             item.place(name),
             "remove it",
             item.label,
@@ -137,7 +137,7 @@ def _resource(item: Item, subject: Subject) -> Iterator[Found]:
         yield Found(
             "the statement has neither `Resource` nor `NotResource`",
             item.place(),
-            'add the resources it is about, `"Resource": "*"` for all',
+            'add the resources it applies to, `"Resource": "*"` for all',
             item.label,
         )
 
@@ -148,8 +148,8 @@ _WITH_PRINCIPAL: Final = {
     "rcp": "a resource control policy",
 }
 _WITHOUT_PRINCIPAL: Final = {
-    "identity": "a policy attached to a principal: that principal is who it is about",
-    "boundary": "a permissions boundary: its principal is who it is about",
+    "identity": "a policy attached to a principal: it applies to that principal",
+    "boundary": "a permissions boundary: it applies to the principal that has it",
     "scp": "a service control policy",
 }
 
@@ -214,7 +214,7 @@ def no_version(subject: Subject) -> Iterator[Found]:
     for document in subject.documents:
         if document.located is not None and "Version" not in document.located.value:
             yield Found(
-                "the document has no `Version`, so IAM reads it by the rules of 2008-10-17",
+                "the document has no `Version`, so IAM treats it as Version 2008-10-17",
                 document.located.place(()),
                 f'add `"Version": "{VERSION_2012}"`',
             )
@@ -232,6 +232,6 @@ def empty(subject: Subject) -> Iterator[Found]:
             yield Found(
                 f"`{path[-1]}` is empty, so it says nothing",
                 item.place(*path),
-                "remove it, or write what is meant",
+                "remove it, or write the intended content",
                 item.label,
             )

@@ -65,7 +65,7 @@ def open_ids(subject: Subject) -> Iterator[Found]:
                 yield Found(
                     f"`{value}` {problem}: `{key}` then restricts little or nothing",
                     item.condition_place(asked.condition, index),
-                    "write the ids that are meant",
+                    "write the intended ids",
                     item.label,
                 )
 
@@ -78,14 +78,14 @@ def _open_id(item: Item, asked: KeyCondition, value: str) -> str | None:
         keys = variable_keys(value) if item.variables and "${" in value else ()
         if any(each.lower() not in SENSITIVE for each in keys):
             return "has a policy variable, which the caller may influence"
-        return "has a wildcard in the place of an id" if wild else None
+        return "has a wildcard in place of an id" if wild else None
     if name in _PATHS and wild:
         organization = plain.partition("/")[0]
-        return "leaves the organization open" if re.search(r"[*?]", organization) else None
+        return "matches every organization" if re.search(r"[*?]", organization) else None
     if name == "aws:userid" and wild:
         owner, colon, _ = plain.partition(":")
         whole = colon and _EVERYTHING.fullmatch(owner)
-        return None if whole or not re.search(r"[*?]", owner) else "leaves the role or user open"
+        return None if whole or not re.search(r"[*?]", owner) else "matches every role and user"
     return None
 
 
@@ -95,8 +95,8 @@ def made_up(subject: Subject) -> Iterator[Found]:
         header = _MADE_UP.get(asked.condition.key.lower())
         if header:
             yield Found(
-                f"`{asked.condition.key}` is the HTTP header `{header}`, which every caller sets "
-                "as it likes: it keeps nobody out",
+                f"`{asked.condition.key}` is the HTTP header `{header}`, which every caller can "
+                "set freely: it keeps nobody out",
                 item.condition_place(asked.condition),
                 "use a key that AWS sets, such as `aws:PrincipalOrgID`, `aws:SourceIp` or "
                 "`aws:SourceVpce`",
@@ -117,7 +117,7 @@ def shorter_prefixes(subject: Subject) -> Iterator[Found]:
                 "listed: a request with a shorter prefix, or without one, is not refused and lists "
                 "them too",
                 item.condition_place(asked.condition),
-                "allow the prefixes that are meant (`StringLike` in an Allow), or refuse the "
+                "allow the intended prefixes (`StringLike` in an Allow), or refuse the "
                 "others (`StringNotLike` in a Deny)",
                 item.label,
             )
@@ -146,15 +146,15 @@ def only_wildcards(subject: Subject) -> Iterator[Found]:
 
 _WILDCARD_ONLY: Final = {
     (False, True): (
-        "holds for every value: it only demands that the key is there",
+        "holds for every value: it only tests that the key is present",
         'write that: `"Null": {{"{}": "false"}}`',
     ),
     (True, False): (
-        "holds for no value: it only demands that the key is absent",
+        "holds for no value: it only tests that the key is absent",
         'write that: `"Null": {{"{}": "true"}}`',
     ),
     (True, True): ("always holds: it restricts nothing", "remove the condition on `{}`"),
-    (False, False): ("never holds", "remove the condition on `{}`, or write the values meant"),
+    (False, False): ("never holds", "remove the condition on `{}`, or write the intended values"),
 }
 """What a condition with `*` means, by whether it holds without the key and with it."""
 
@@ -187,7 +187,7 @@ def of_some_services(subject: Subject) -> Iterator[Found]:
 _PAIRED: Final = {
     "aws:vpcsourceip": (
         ("aws:sourcevpc", "aws:sourcevpce", "aws:sourcevpcarn"),
-        "says nothing without the VPC: every VPC, also of other accounts, may have these addresses",
+        "means nothing without the VPC: any VPC, also in other accounts, may have these addresses",
         "add a condition on `aws:SourceVpc` or `aws:SourceVpce`",
     ),
     "dynamodb:attributes": (
@@ -226,8 +226,8 @@ def texts_for_arns(subject: Subject) -> Iterator[Found]:
         like = "like" in asked.operator.base
         if like and kind == "ARN" and any("*" in value for value in condition.values):
             yield Found(
-                f"in {condition.operator} a `*` also stands for colons, so the values may fit "
-                f"ARNs of other accounts, types or names than meant; `{condition.key}` is an ARN",
+                f"in {condition.operator} a `*` also stands for colons, so the values may match "
+                f"ARNs with unintended accounts, types or names; `{condition.key}` is an ARN",
                 item.condition_place(condition),
                 "use ArnLike, which compares field by field",
                 item.label,
@@ -243,8 +243,8 @@ def audience_lists(subject: Subject) -> Iterator[Found]:
         key, plain = asked.condition.key, asked.condition.operator.partition(":")[2]
         if asked.operator.qualifier and key.lower().endswith(":aud") and facts.is_provider_key(key):
             yield Found(
-                f"{asked.condition.operator} compares `{key}` as a list, and the audience of most "
-                "providers' tokens is one text",
+                f"{asked.condition.operator} compares `{key}` as a list, but the audience of "
+                "most providers' tokens is a single text",
                 item.condition_place(asked.condition),
                 f"use {plain}, unless this provider's tokens have several audiences",
                 item.label,

@@ -68,7 +68,7 @@ def _incomplete_launch(subject: Subject, run: Action, item: Item, missing: list[
         having = {t.type for k in keys for t in run.targets if not never_with(k, run.full, t.keys)}
         of = sorted(needed & having)
         where = f"exists on {listed(of)} only" if of else "exists on none of them"
-        why = f" ({listed(keys)} {where}, so the condition refuses all else)"
+        why = f" ({listed(keys)} {where}, so the condition refuses everything else)"
     return Found(
         "no instance can be launched: RunInstances is allowed, but not on "
         f"{listed([each.type for each in missing], most=6)}{why}, and a launch needs all of them",
@@ -118,7 +118,7 @@ def _denied_launch(subject: Subject, run: Action, denied: list[Target]) -> Found
         "no instance can be launched: this statement refuses RunInstances on every "
         f"{listed([each.type for each in denied], most=6)}, which a launch needs",
         item.place(),
-        "name the resources it is meant for: an absent condition key makes a negated condition "
+        "name the resources it is intended for: an absent condition key makes a negated condition "
         "hold",
         item.label,
         _refusals(subject, run, denied),

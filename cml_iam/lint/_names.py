@@ -67,7 +67,7 @@ def _action_problem(text: str, *, hint: bool) -> tuple[str, str | None] | None:
         return f"`{text}` is empty or has white space, so it names nothing", None
     if "*" in prefix or "?" in prefix:
         return f"`{text}` has a wildcard in its service, so it names nothing", (
-            "name the service; only `*` alone stands for all of them"
+            "name the service; only `*` by itself matches all services"
         )
     return _unknown_action(text, prefix, name, hint=hint)
 
@@ -83,7 +83,7 @@ def _unknown_action(
         meant = did_you_mean(prefix, facts.services()) if hint else None
         return f"there is no service `{prefix}` {as_of}", meant
     if "*" in name or "?" in name:
-        return f"`{text}` stands for no action {as_of}", None
+        return f"`{text}` matches no action {as_of}", None
     known = (f"{owner.name}:{each}" for each in owner.action_names)
     return f"there is no action `{text}` {as_of}", did_you_mean(text, known) if hint else None
 

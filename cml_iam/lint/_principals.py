@@ -116,7 +116,8 @@ def unfit_actions(subject: Subject) -> Iterator[Found]:
         for index, text in enumerate(item.written.action or ()):
             if not _of_trust(text):
                 yield Found(
-                    f"`{text}` cannot stand in a trust policy, which says who may assume the role",
+                    f"`{text}` is not allowed in a trust policy, which says who may assume the "
+                    "role",
                     item.place("Action", index),
                     "put what the role may do into a policy attached to it",
                     item.label,
@@ -148,7 +149,7 @@ def _unfit(item: Item) -> Iterator[Found]:
         if assuming:
             yield Found(
                 f"no principal of the statement can call `{text}`: "
-                f"{_words(kinds)} assumes a role by `{min(fitting)}`",
+                f"{_words(kinds)} assumes a role with `{min(fitting)}`",
                 item.place("Action", index),
                 f"use `{min(fitting)}`",
                 item.label,
@@ -193,11 +194,14 @@ def _fault(kind: str, name: str, subject: Subject) -> tuple[str, str] | None:
         if SERVICE.fullmatch(name):
             return None
         guess = f"`{name}.amazonaws.com`" if re.fullmatch(r"[a-z0-9-]+", name) else "its guide's"
-        return f"`{name}` is no service: its name ends with `.amazonaws.com`", f"use {guess} name"
+        return (
+            f"`{name}` is not a service principal: its name must end with `.amazonaws.com`",
+            f"use {guess} name",
+        )
     if kind == "CanonicalUser":
         if _CANONICAL.fullmatch(name):
             return None
-        return f"`{name}` is no canonical user id, which has 64 digits (0-9, a-f)", "correct it"
+        return f"`{name}` is not a canonical user id, which has 64 hexadecimal digits", "correct it"
     return _federated_fault(name, subject)
 
 
@@ -207,12 +211,12 @@ def _aws_fault(name: str) -> tuple[str, str] | None:
         return None
     if "*" in name or "?" in name:
         return (
-            f"`{name}`: a principal has no wildcards, it is `*` or names one",
-            'name the account and demand the rest: `"ArnLike": {"aws:PrincipalArn": …}`',
+            f"`{name}`: a principal has no wildcards; it is `*` or names one",
+            'name the account and require the rest: `"ArnLike": {"aws:PrincipalArn": …}`',
         )
     partitions = ", ".join(f"arn:{partition}" for partition in PARTITIONS)
     return (
-        f"`{name}` is no principal: neither an account of 12 digits nor the ARN of an account, "
+        f"`{name}` is not a principal: neither an account of 12 digits nor the ARN of an account, "
         f"user, role or session ({partitions})",
         "correct it, as in `arn:aws:iam::111122223333:role/NAME`",
     )
@@ -221,7 +225,7 @@ def _aws_fault(name: str) -> tuple[str, str] | None:
 def _federated_fault(name: str, subject: Subject) -> tuple[str, str] | None:
     if subject.kind == "resource":
         return (
-            f"`Federated` (`{name}`) is a principal of trust policies only",
+            f"`Federated` (`{name}`) is allowed only in trust policies",
             "name the role that its users assume, under `AWS`",
         )
     if name in by_application() or _PROVIDER.fullmatch(name):

@@ -341,7 +341,7 @@ def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
 def _wiped(gate: Gate, wipe: Request, opened: Request) -> Found:
     shut = with_tags(opened, after(wipe, tags_of(opened, RESOURCE_TAG)))
     return Found(
-        f"the tag `{gate.key}` can be taken from a managed {gate.type_of(opened)}: "
+        f"the tag `{gate.key}` can be removed from a managed {gate.type_of(opened)}: "
         f"{_granter(gate, wipe)} allows it, and then {opened.action} is refused",
         gate.item.condition_place(gate.asked.condition),
         "allow ec2:CreateTags and ec2:DeleteTags only with `Null` on `aws:TagKeys` being `false` "

@@ -68,7 +68,7 @@ def anyone(subject: Subject) -> Iterator[Found]:
             yield Found(
                 f"anyone may {what}: every user of every AWS account",
                 item.place("Principal"),
-                "name the accounts, roles or users that are meant; or demand one of your own "
+                "name the intended accounts, roles or users, or require one of your own "
                 "organization: `aws:PrincipalOrgID`",
                 item.label,
                 (_step(request, f"{request.principal} calls {request.action}"),),
@@ -96,7 +96,9 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
         claim = by_application().get(host, "sub")
         key = f"{host}:{claim}"
         asked = any(condition.key.lower() == key.lower() for condition in item.written.conditions)
-        why = f"what it demands of `{key}` also fits others" if asked else f"no `{key}` is demanded"
+        why = (
+            f"its condition on `{key}` also matches others" if asked else f"no `{key}` is required"
+        )
         yield Found(
             f"{issuer_of(host).holders} may assume the role: {why}",
             place,
@@ -117,8 +119,8 @@ def strange_projects(subject: Subject) -> Iterator[Found]:
         request = _admitted(subject, item, principal, Token(host, inside=True))
         if request is not None:
             yield Found(
-                "other repositories or projects of the same owner may assume the role too, also "
-                "those created later",
+                "other repositories or projects of the same owner may assume the role too, "
+                "including those created later",
                 place,
                 f"name the repositories or projects in `{host}:sub`",
                 item.label,
@@ -133,8 +135,8 @@ def unclaimed(subject: Subject) -> Iterator[Found]:
         if host in by_application() or _asks(item, f"{host}:{claim}", f"{host}:azp"):
             continue
         yield Found(
-            f"a token that the provider issued for anything else fits too: no `{host}:{claim}` is "
-            "demanded",
+            "a token that the provider issued for anything else matches too: no "
+            f"`{host}:{claim}` is required",
             place,
             f'add `"StringEquals": {{"{host}:{claim}": "sts.amazonaws.com"}}`, or whatever the '
             "tokens are issued for",
@@ -147,8 +149,8 @@ def unclaimed(subject: Subject) -> Iterator[Found]:
         saml = any(":saml-provider/" in name for name in named)
         if saml and _says(item, "sts:AssumeRoleWithSAML") and not _asks(item, "saml:aud"):
             yield Found(
-                "an assertion that the provider issued for anything else fits too: no `SAML:aud` "
-                "is demanded",
+                "an assertion that the provider issued for anything else matches too: no "
+                "`SAML:aud` is required",
                 item.place("Principal"),
                 'add `"StringEquals": {"SAML:aud": "https://signin.aws.amazon.com/saml"}`',
                 item.label,
@@ -197,7 +199,7 @@ def all_but(subject: Subject) -> Iterator[Found]:
             )
         elif subject.kind == "trust":
             yield Found(
-                "`NotPrincipal` cannot stand in a trust policy",
+                "`NotPrincipal` is not allowed in a trust policy",
                 item.place("NotPrincipal"),
                 'use `"Principal": "*"` with a condition on `aws:PrincipalArn`',
                 item.label,
@@ -270,8 +272,7 @@ def own_account(subject: Subject) -> Iterator[Found]:
                     f"`{condition.key}` is the same in every request: that of the resource whose "
                     "policy this is",
                     item.condition_place(condition),
-                    "remove it; if the caller is meant, use `aws:PrincipalAccount` or "
-                    "`aws:PrincipalOrgID`",
+                    "remove it; for the caller, use `aws:PrincipalAccount` or `aws:PrincipalOrgID`",
                     item.label,
                 )
 

@@ -101,7 +101,7 @@ def literal_wildcards(subject: Subject) -> Iterator[Found]:
                 if not any(char in _ESCAPED.sub("", value) for char in "*?"):
                     continue
                 yield Found(
-                    f"{condition.operator} takes the wildcard in `{value}` as a plain character",
+                    f"{condition.operator} treats the wildcard in `{value}` as a plain character",
                     item.condition_place(condition, index),
                     f"use {_LITERAL[base]}",
                     item.label,
@@ -165,7 +165,7 @@ def operator_types(subject: Subject) -> Iterator[Found]:
                     f"`{condition.key}` is `true` or `false`, and {listed(neither)} "
                     f"{'are' if len(neither) > 1 else 'is'} neither",
                     item.condition_place(condition),
-                    "use Bool with `true` or `false`, or the key that is meant",
+                    "use Bool with `true` or `false`, or the intended key",
                     item.label,
                 )
 
@@ -238,8 +238,8 @@ def absent_passes(subject: Subject) -> Iterator[Found]:
                 witness = matched(item, conditions=(*item.statement.conditions, lacking)).witness
                 if witness:
                     yield Found(
-                        f"{condition.operator} also holds for a request {which}: nothing demands "
-                        "that it has a value",
+                        f"{condition.operator} also holds for a request {which}: nothing "
+                        "requires that it has a value",
                         item.condition_place(condition),
                         f"use {condition.operator.partition(':')[2]}: the key has one value",
                         item.label,
@@ -264,17 +264,17 @@ def mixed(subject: Subject) -> Iterator[Found]:
             given = {value.lower() for value in condition.values}
             if asked.family == "bool" and given >= {"true", "false"}:
                 yield Found(
-                    f"{condition.operator} lists both `true` and `false`: it makes no difference "
-                    f"what `{condition.key}` is",
+                    f"{condition.operator} lists both `true` and `false`: the value of "
+                    f"`{condition.key}` makes no difference",
                     item.condition_place(condition),
-                    "name one of them, or use `Null` to demand the key",
+                    "name one of them, or use `Null` to require the key",
                     item.label,
                 )
             elif len(_json_types(item, condition)) > 1:
                 yield Found(
                     f"the values of `{condition.key}` are of different JSON types",
                     item.condition_place(condition),
-                    "write all of them as texts, between quotation marks",
+                    "write all of them as strings, in quotation marks",
                     item.label,
                 )
 
@@ -337,7 +337,7 @@ def host_bits(subject: Subject) -> Iterator[Found]:
                 yield Found(
                     f"`{value}` is the range `{whole}`: the bits after the prefix are ignored",
                     item.condition_place(asked.condition, index),
-                    f"write `{whole}`, or a longer length if one address is meant",
+                    f"write `{whole}`, or a longer prefix length for a single address",
                     item.label,
                 )
 
@@ -391,8 +391,8 @@ def ids(subject: Subject) -> Iterator[Found]:
                 if any(c in value for c in "*?$") or re.fullmatch(form, value):
                     continue
                 yield Found(
-                    f"`{value}` is no id of {of.partition(',')[0]}, which `{asked.condition.key}` "
-                    "always is",
+                    f"`{value}` is not the id of {of.partition(',')[0]}, which "
+                    f"`{asked.condition.key}` always is",
                     item.condition_place(asked.condition, index),
                     f"name the id of {of}",
                     item.label,

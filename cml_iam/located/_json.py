@@ -75,7 +75,7 @@ class _Parser:
                 raise self._error(at, "expected a name in double quotes", self._hint(at))
             name, end = self._string(at)
             if name in members:
-                problem = Problem(f"`{name}` stands twice in one object", self.source.place(at))
+                problem = Problem(f"`{name}` appears twice in one object", self.source.place(at))
                 self.repeated.append(problem)
             here = (*path, name)
             self.names[here] = Span(at, end)
@@ -131,7 +131,7 @@ class _Parser:
         try:
             return int(digits) if digits.lstrip("-").isdigit() else float(digits)
         except ValueError:  # Python refuses to convert more than 4,300 digits
-            raise self._error(at, "a number with too many digits") from None
+            raise self._error(at, "the number has too many digits") from None
 
     def _space(self, at: int) -> int:
         match = _SPACE.match(self.text, at)
@@ -140,7 +140,7 @@ class _Parser:
     def _hint(self, at: int) -> str | None:
         here = self.text[at : at + 2]
         if here[:1] == "'":
-            return "JSON strings stand in double quotes"
+            return "JSON strings need double quotes"
         if here in {"//", "/*"} or here[:1] == "#":
             return "JSON has no comments"
         if not here:

@@ -126,7 +126,7 @@ def _too_few(_: Any, path: Path, place: Locate) -> list[Problem]:
 
 
 def _repeat(_: Any, path: Path, place: Locate) -> list[Problem]:
-    return [Problem(f"{_name(path)} names something twice", place(path, False))]
+    return [Problem(f"{_name(path)} lists an item twice", place(path, False))]
 
 
 def _name(path: Path) -> str:

@@ -53,7 +53,7 @@ def parse_yaml(text: str, name: str = "<text>") -> tuple[Located, ...]:
         mark = error.problem_mark or error.context_mark
         raise _error(source, mark.index if mark else 0, error.problem or str(error)) from None
     except yaml.reader.ReaderError as error:
-        raise _error(source, 0, f"not text that YAML takes: {error.reason}") from None
+        raise _error(source, 0, f"not valid YAML text: {error.reason}") from None
     if not roots:
         raise _error(source, 0, "the document is empty")
     budget = _Budget()
@@ -122,11 +122,11 @@ class _Document:
         for key, value in node.value:
             start = key.start_mark.index
             if key.id != "scalar":
-                raise _error(self.source, start, "the name of a member is no text")
+                raise _error(self.source, start, "the name of a member is not text")
             if key.tag == "tag:yaml.org,2002:merge":
-                raise _error(self.source, start, "`<<` is not read", "write the members out")
+                raise _error(self.source, start, "`<<` is not supported", "write out the members")
             if key.value in members:
-                message = f"`{key.value}` stands twice in one mapping"
+                message = f"`{key.value}` appears twice in one mapping"
                 self.problems.append(Problem(message, self.source.place(start)))
                 if len(self.problems) == _MOST_PROBLEMS:
                     raise DocumentError(tuple(self.problems))

@@ -207,7 +207,7 @@ def attachment_problems(document: PolicyDocument) -> tuple[Problem, ...]:
     for statement in document.statements:
         if statement.principal is not None or statement.not_principal is not None:
             name = "NotPrincipal" if statement.principal is None else "Principal"
-            message = f"`{name}` cannot stand in a policy of a user or role"
+            message = f"`{name}` is not allowed in a policy of a user or role"
             found.append(Problem(message, document.place(statement, name), "remove it"))
         if statement.resource is None and statement.not_resource is None:
             message = f"{statement.label} has neither `Resource` nor `NotResource`"
@@ -278,7 +278,7 @@ def other_document(value: Any, *, named: bool) -> str | None:
     it is plainly something else.
     """
     if not isinstance(value, dict):
-        return None if named else "no JSON object"
+        return None if named else "not a JSON object"
     if "Statement" in value:
         return None
     for names, kind in _NAMES:
@@ -286,7 +286,7 @@ def other_document(value: Any, *, named: bool) -> str | None:
             return kind
     if named or _may_be(value):
         return None
-    return "no policy: it has no `Statement`"
+    return "not a policy: it has no `Statement`"
 
 
 def _may_be(value: Mapping[str, Any]) -> bool:

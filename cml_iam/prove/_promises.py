@@ -64,7 +64,7 @@ WHOLE: Final = Assumption(
     "resource",
     "ec2:RunInstances whole",
     "a launch needs an image, an instance, a network interface, a security group and a subnet, "
-    "each of them allowed",
+    "all of them allowed",
     "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html",
 )
 
@@ -82,7 +82,7 @@ def never_done(policies: Policies, shape: Shape) -> Verdict:
         return found
     impossible = [v for each in _needed(shape) if (v := never(policies, each)).holds]
     if not impossible:
-        reason = "no region was found in which all that a launch needs is allowed"
+        reason = "no region was found that allows everything a launch needs"
         return Verdict("undecided", None, found.assumptions, reason)
     used = (*impossible[0].assumptions, WHOLE)
     others = never(policies, _without_launches(shape))

@@ -39,8 +39,8 @@ SHAPE_NAME: Final = "the shape of requests"
 NO_VALUE: Final = Assumption(
     "reading",
     "NotResource",
-    "a statement matches nothing if a policy variable in its NotResource has no value, a Deny as "
-    "well; AWS does not document this",
+    "a statement, even a Deny, matches nothing if a policy variable in its NotResource has no "
+    "value; AWS does not document this",
     "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html",
 )
 
@@ -342,7 +342,7 @@ class Question:
         for whole, places in together(action, searcher.may_be_at):
             if not (whole and self._holds_at(whole, searcher)):
                 yield from places
-        types = f"no resource types but those of the service reference ({updated()})"
+        types = f"only the resource types of the service reference ({updated()})"
         text = f"AWS authorizes {action.full} on {types}"
         self.used.add(Assumption("resource", action.full, text, REFERENCE, action.full))
 
@@ -396,7 +396,7 @@ def _readings(goal: Goal, request: Request | None = None) -> set[Assumption]:
 
 
 def _no_others() -> Assumption:
-    text = f"AWS has the actions of the service reference of {updated()}, and no others"
+    text = f"AWS has only the actions of the service reference of {updated()}"
     return Assumption("listed", "actions", text, REFERENCE)
 
 

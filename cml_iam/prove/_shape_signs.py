@@ -100,7 +100,7 @@ def named_problem(operator: str) -> tuple[str, str | None] | None:
 
 def _instead(operator: str) -> str | None:
     if operator.lower() in {"in", "any", "one"}:
-        return "write `=`; of several values, separated by commas, one is enough"
+        return "write `=`; with several values, separated by commas, one match is enough"
     if operator.lower() in _MEANT:
         return f"write `{_MEANT[operator.lower()]}`"
     base = operator.rpartition(":")[2]

@@ -80,7 +80,7 @@ def _tokens(text: str, name: str) -> list[Token]:
         match = _TOKEN.match(text, at)
         if match is None:
             column = len(text) - len(text[at:].lstrip()) + 1
-            wrong = "a quotation mark that is not closed"
+            wrong = "a quotation mark is not closed"
             raise DocumentError((Problem(f"cannot read {wrong}", Place(name, 1, column)),))
         start = match.end() - len(match[0].lstrip())
         if match["symbol"] is not None:
@@ -115,7 +115,7 @@ class _Reader:
         conditions = self._conditions() if self._take("where") else {}
         if self._left:
             token = self._left[0]
-            self._fail(token, f"cannot go on with `{token.text}`", _go_on(token))
+            self._fail(token, f"unexpected `{token.text}`", _go_on(token))
         names = tuple(each.text for each in actions)
         arns = tuple(each.text for each in resources)
         return Shape(
@@ -155,7 +155,9 @@ class _Reader:
         if not sign or operator != NOT_TRUE:
             return operator, texts
         if not flipped(texts):
-            self._fail(token, f"`{key.text}` is true or false, if it is there", "write `is absent`")
+            self._fail(
+                token, f"`{key.text}` is true or false if it is present", "write `is absent`"
+            )
         return operator, flipped(texts)
 
     def _sign(self, token: Token) -> str:
@@ -163,7 +165,7 @@ class _Reader:
         if token.says("not"):
             like = self._word("`like`")
             if not like.says("like"):
-                self._fail(like, f"`not {like.text}` is no test", "write `not like`, or `!=`")
+                self._fail(like, f"`not {like.text}` is not a test", "write `not like`, or `!=`")
             return "not like"
         if token.text.lower() in SIGNS:
             return token.text.lower()
@@ -181,12 +183,12 @@ class _Reader:
         return operator
 
     def _operator(self, key: Token) -> Token:
-        what = f"what `{key.text}` must be (`=`, `!=`, `like`, `is absent` …)"
+        what = f"a test of `{key.text}` (`=`, `!=`, `like`, `is absent` …)"
         if not self._left:
             self._fail(Token("", self._end), f"{what} is missing at the end")
         token = self._left.pop(0)
         if token.says(",") or token.kind == "quoted" or token.text.lower() in WORDS:
-            self._fail(token, f"`{token.text}` stands where {what} must be")
+            self._fail(token, f"expected {what} instead of `{token.text}`")
         return token
 
     def _state(self, word: Token) -> str:
@@ -199,7 +201,7 @@ class _Reader:
                 name, meant = f"not {other}", _OTHER_STATE.get(other.lower(), f"!= {other}")
             else:
                 meant = "is absent" if name in _ABSENT else f"= {state.text}"
-            self._fail(word, f"`is {name}` is no test", f"write `{meant}`")
+            self._fail(word, f"`is {name}` is not a test", f"write `{meant}`")
         return _STATES[name]
 
     def _values(self, what: str) -> list[Token]:
@@ -214,7 +216,7 @@ class _Reader:
             self._fail(Token("", self._end), f"{what} is missing at the end")
         token = self._left.pop(0)
         if token.kind == "symbol" or (token.kind == "word" and token.text.lower() in WORDS):
-            self._fail(token, f"`{token.text}` stands where {what.rstrip(',')} must be")
+            self._fail(token, f"expected {what.rstrip(',')} instead of `{token.text}`")
         if token.kind == "word" and token.text[0] in "[({":
             why = "write the values without brackets, separated by commas"
             self._fail(token, f"cannot read `{token.text}`", why)
@@ -233,7 +235,7 @@ class _Reader:
         if not colon or not name:
             self._fail(
                 token,
-                f"`{token.text}` is no action",
+                f"`{token.text}` is not an action",
                 "an action is `service:Name`, such as `ec2:StopInstances`; `*` is every action",
             )
         problem = action_problem(token.text)
@@ -245,7 +247,7 @@ class _Reader:
         if token.text != "*" and (fields[0] != "arn" or len(fields) <= ARN_COLONS):
             self._fail(
                 token,
-                f"`{token.text}` is no ARN",
+                f"`{token.text}` is not an ARN",
                 "an ARN is arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE; `*` is every resource",
             )
 
@@ -258,7 +260,7 @@ class _Reader:
             self._fail(
                 token,
                 f"`{sign}` has no wildcards, but `{token.text}` has some",
-                f"write `{like} {token.text}`, or quote it to mean these very characters",
+                f"write `{like} {token.text}`, or quote it to match exactly these characters",
             )
 
     def _fail(self, token: Token, message: str, remedy: str | None = None) -> NoReturn:
@@ -269,5 +271,5 @@ def _go_on(token: Token) -> str:
     """Say what may follow after *token*."""
     text = token.text.lower()
     if text.startswith("arn:"):
-        return "`on` comes before resources, and a comma between them"
+        return "write `on` before resources, and commas between them"
     return _INSTEAD.get(text, _AFTER)

@@ -135,9 +135,8 @@ class _Search:
         if complete and self._certain:
             return Reached("holds", (), tuple(self._used))
         return _unfound(
-            f"an instance can be given {self._tag}, and one that carries it can be operated, but "
-            "no "
-            "instance was found for which both hold"
+            f"an instance can be given {self._tag}, and one that has it can be operated, but no "
+            "instance was found that allows both"
         )
 
     def _about(self, arn: str) -> Reached | None:
@@ -222,7 +221,7 @@ class _Search:
         if ordered is None:
             return _unfound("the conditions on time do not allow the calls in this order")
         if not _follow_one_another(self._policies, [each.request for each in ordered]):
-            return _unfound("a call needs other tags than the calls before it leave")
+            return _unfound("a call needs tags that the calls before it do not leave")
         return Reached("broken", ordered)
 
     def _states(self) -> Iterator[State]:

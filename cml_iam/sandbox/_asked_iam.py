@@ -136,7 +136,7 @@ def s3_resources(world: World, call: Call) -> list[str]:
 def s3_actions(call: Call) -> tuple[str, ...]:
     """Return the actions that *call* needs; raises Fault if they are unknown."""
     if not _understood(call):
-        said = f"The sandbox cannot tell what {call.operation} needs with these parameters."
+        said = f"The sandbox does not know what {call.operation} needs with these parameters."
         raise Fault("AccessDenied", said, 403)
     first = f"{call.action}Version" if "VersionId" in call.params else call.action
     acl = "s3:PutObjectAcl" if "Key" in call.params else "s3:PutBucketAcl"

@@ -87,7 +87,7 @@ def read_call(message: Message, scope: str, region: str) -> Call:
     protocol = protocol_of(message, scope)
     models = [model for model in models_of(scope) if speaks(model, protocol)]
     if not models:
-        raise Fault(_NO_SUCH, f"The sandbox has no service {scope} of this protocol.", 404)
+        raise Fault(_NO_SUCH, f"The sandbox has no service {scope} with this protocol.", 404)
     readers = {"cbor": _read_cbor, "json": _read_json, "rest-json": _read_rest}
     readers |= {"rest-xml": _read_rest, "ec2": _read_form, "query": _read_form}
     model, params = readers[protocol](message, models)
@@ -132,11 +132,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read_members(message: Message, model: Any, given: Any) -> dict[str, Any]:
     if message.fields:
-        raise Fault("MalformedQueryString", "Parameters belong into the body.")
+        raise Fault("MalformedQueryString", "Parameters belong in the body.")
     if model.input_shape is None:
         return {}
     if not isinstance(given, dict):
-        raise Fault(_UNREADABLE, "The body has to be a value of another type.")
+        raise Fault(_UNREADABLE, "The body has a value of the wrong type.")
     try:
         params: dict[str, Any] = _value(model.input_shape, given)
     except RecursionError as error:
@@ -163,7 +163,7 @@ def _value(shape: Any, value: Any, where: str = "this request") -> Any:
         case list() if kind == "list":
             return [_value(shape.member, held, where) for held in value]
         case bool() if kind != "boolean" and not _is_free(shape):
-            raise Fault(_UNREADABLE, f"{where} has to be a value of another type.")
+            raise Fault(_UNREADABLE, f"{where} has a value of the wrong type.")
         case float() if kind in ("integer", "long") and value.is_integer():
             return int(value)
         case str() if kind == "blob":
@@ -183,7 +183,7 @@ def moment(value: Any) -> datetime:
     try:
         return wire.read_time(value)
     except ValueError as error:
-        raise Fault(_UNREADABLE, f"A parameter is no time: {error}.") from error
+        raise Fault(_UNREADABLE, f"A parameter is not a time: {error}.") from error
 
 
 def _read_form(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
@@ -229,7 +229,7 @@ def _form_members(model: Any, given: Mapping[str, str]) -> dict[str, Any]:
             code = "UnknownParameter" if ec2 else "ValidationError"
             raise Fault(code, f"The parameter {name} is not recognized")
         if written.get(name) in ("true", "false") and value.lower() != written[name]:
-            said = f"Value ({value}) for parameter {name} is invalid. It has to be true or false."
+            said = f"Value ({value}) for parameter {name} is invalid. It must be true or false."
             raise Fault("InvalidParameterValue", said)
     return params
 
@@ -262,7 +262,7 @@ def _inflated(message: Message) -> bytes:
 
 def _body_text(message: Message) -> str:
     if not message.headers.get("content-type", _FORM).startswith(_FORM):
-        raise Fault("InvalidAction", f"The body has to be {_FORM}.")
+        raise Fault("InvalidAction", f"The body must be {_FORM}.")
     try:
         return _inflated(message).decode()
     except UnicodeDecodeError as error:
@@ -300,10 +300,10 @@ def _read_rest(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
             written = wire.write_request(model, service.protocol, params)
         except (ValueError, TypeError, AttributeError, parse.RequestParserError) as error:
             code = "MalformedXML" if service.protocol == "rest-xml" else _UNREADABLE
-            raise Fault(code, "The request is not as the operation's model has it.") from error
+            raise Fault(code, "The request does not match the operation's model.") from error
         _check_query(written, request.args)
         return model, params
-    raise Fault("MethodNotAllowed", "There is no operation of this method at this path.", 405)
+    raise Fault("MethodNotAllowed", "No operation has this method and path.", 405)
 
 
 def _check_query(written: dict[str, Any], given: Any) -> None:
@@ -336,7 +336,9 @@ def _unchunked(message: Message) -> bytes:
             content += body[end + 2 : end + 2 + size]
             at = end + 2 + size + 2
     except ValueError as error:
-        raise Fault("IncompleteBody", "The chunks of the body are not as they say.") from error
+        raise Fault(
+            "IncompleteBody", "The chunks of the body do not match their headers."
+        ) from error
 
 
 def _check_members(call: Call) -> None:
@@ -345,7 +347,7 @@ def _check_members(call: Call) -> None:
     optional = set(call.model.idempotent_members)
     mistyped, absent = wire.problems(call.model.input_shape, call.params)
     if mistyped:
-        raise Fault(_UNREADABLE, f"{mistyped[0]} has to be a value of another type.")
+        raise Fault(_UNREADABLE, f"{mistyped[0]} has a value of the wrong type.")
     name = next((each for each in absent if each not in optional), None)
     if name is None:
         return

@@ -87,7 +87,7 @@ class Refusal:
 
     operation: str
     code: str = ""
-    message: str = "Refused as the sandbox was told."
+    message: str = "Refused as the sandbox was configured to."
     status: int = 400
     after: int = 0
     times: int | None = None

@@ -121,7 +121,7 @@ def _template(world: World, region: str, named: dict[str, str]) -> Any:
     backend = world.ec2(region)
     name, template_id = named.get("LaunchTemplateName"), named.get("LaunchTemplateId")
     if (name is None) == (template_id is None):
-        said = "A launch template is named either by its id or by its name."
+        said = "Name a launch template either by its id or by its name."
         raise Fault("InvalidParameterCombination", said)
     found = backend.launch_templates.get(
         template_id or backend.launch_template_name_to_ids.get(name)
@@ -148,7 +148,9 @@ def network_of(world: World, call: Call) -> tuple[Any, dict[str, Any]]:
     """Return the subnet, and the first network interface that the call requests, if any."""
     interfaces = call.params.get("NetworkInterfaces") or [{}]
     if len(interfaces) > 1:
-        raise Fault("UnsupportedOperation", "The sandbox launches with one network interface.")
+        raise Fault(
+            "UnsupportedOperation", "The sandbox supports only one network interface per launch."
+        )
     network = dict(interfaces[0])
     backend = world.ec2(call.region)
     existing = backend.enis.get(network.get("NetworkInterfaceId"))

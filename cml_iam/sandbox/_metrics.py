@@ -98,14 +98,14 @@ def _check_data(params: Mapping[str, Any]) -> None:
         raise Fault("ValidationError", said)
     _seconds(params, "ValidationError")
     if not 1 <= params.get("MaxDatapoints", MOST_DATA) <= MOST_DATA:
-        raise Fault("ValidationError", f"MaxDatapoints has to be 1 to {MOST_DATA}.")
+        raise Fault("ValidationError", f"MaxDatapoints must be 1 to {MOST_DATA}.")
     ids = [each.get("Id", "") for each in queries]
     for each in ids:
         if not _ID.fullmatch(each) or len(each) > 255:
             said = "must start with a lower case letter, and have only letters, digits and _"
             raise Fault("ValidationError", f"The id '{each}' {said}.")
     if len(set(ids)) != len(ids):
-        raise Fault("ValidationError", "The ids of MetricDataQueries have to be unique.")
+        raise Fault("ValidationError", "The ids of MetricDataQueries must be unique.")
     for each in queries:
         _check_query(each)
 
@@ -123,10 +123,10 @@ def _check_query(query: Mapping[str, Any]) -> None:
 
 def _check_period(period: int, namespace: str, code: str) -> None:
     if period <= 0 or (period % 60 and period not in _HIGH_RESOLUTION):
-        said = "The parameter Period has to be 1, 5, 10, 20, 30 or a multiple of 60."
+        said = "The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60."
         raise Fault(code, said)
     if period % 60 and namespace.startswith("AWS/"):
-        said = f"{namespace} has no metrics of high resolution: Period must be a multiple of 60."
+        said = f"{namespace} has no high-resolution metrics: Period must be a multiple of 60."
         raise Fault(code, said)
 
 

@@ -135,7 +135,7 @@ def _perform(world: World, call: Call, execute: Callable[[Call], Answer]) -> Ans
 def _run(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
     token = call.params.get("ClientToken", "")
     if len(token) > _TOKEN_LENGTH or not token.isascii():
-        raise Fault("InvalidParameterValue", "ClientToken has to be of at most 64 ASCII characters")
+        raise Fault("InvalidParameterValue", "ClientToken must have at most 64 ASCII characters")
     known = world.launches.get((call.region, token)) if token else None
     if known is not None:
         earlier, answer = known
@@ -192,7 +192,7 @@ def _check_launch(world: World, call: Call) -> None:
     """Raise Fault for anything the launch names that the region lacks."""
     params = call.params
     if not 1 <= params["MinCount"] <= params["MaxCount"]:
-        raise Fault("InvalidParameterValue", "MinCount has to be 1 to MaxCount")
+        raise Fault("InvalidParameterValue", "MinCount must be 1 to MaxCount")
     if not offered(params["InstanceType"], call.region):
         said = f"Invalid value '{params['InstanceType']}' for InstanceType."
         raise Fault("InvalidParameterValue", said)

@@ -243,10 +243,10 @@ def _from_header(message: Message) -> Claim:
 
 def _from_query(named: dict[str, str]) -> Claim:
     if named.get("X-Amz-Algorithm") != wire.ALGORITHM:
-        raise Unauthenticated("incomplete", f"X-Amz-Algorithm has to be {wire.ALGORITHM}.")
+        raise Unauthenticated("incomplete", f"X-Amz-Algorithm must be {wire.ALGORITHM}.")
     lifetime = named.get("X-Amz-Expires", "")
     if not lifetime.isascii() or not lifetime.isdigit() or int(lifetime) > LONGEST_PRESIGNED:
-        raise Unauthenticated("incomplete", "X-Amz-Expires has to be 0 to 604800 seconds.")
+        raise Unauthenticated("incomplete", "X-Amz-Expires must be 0 to 604800 seconds.")
     return _claim(
         named.get("X-Amz-Credential", ""),
         tuple(named.get("X-Amz-SignedHeaders", "").split(";")),
@@ -268,9 +268,7 @@ def _claim(
     match credential.split("/"):
         case [key, day, region, service, "aws4_request"] if stamp.startswith(day) and day:
             return Claim(key, day, region, service, names, signed, stamp, token, lifetime)
-    raise Unauthenticated(
-        "incomplete", "Credential has to be KEY/DATE/REGION/SERVICE/aws4_request."
-    )
+    raise Unauthenticated("incomplete", "Credential must be KEY/DATE/REGION/SERVICE/aws4_request.")
 
 
 def _check_signed_headers(message: Message, claim: Claim) -> None:

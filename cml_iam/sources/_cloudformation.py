@@ -132,7 +132,7 @@ def _opaque(located: Located, path: Path, value: Any) -> Iterator[Problem | Kept
         try:
             inner = parse_json(value, name)
         except DocumentError as error:
-            message = f"`{label(path)}` is no policy in JSON: {error.problems[0].message}"
+            message = f"`{label(path)}` is not a policy in JSON: {error.problems[0].message}"
             yield Problem(message, place)
             return
         source = Address(name, inner.source.text)

@@ -37,10 +37,10 @@ _UNNAMED: Final = "left-open"
 """A text that no policy contains."""
 
 _AS_DEPLOYED: Final = (
-    "give the values of parameters by --parameter NAME=VALUE, or the policy as JSON, as deployed"
+    "pass parameter values with --parameter NAME=VALUE, or the deployed policy as JSON"
 )
 _SITE: Final = (
-    "name a site file with --site: its account and partition stand for AWS::AccountId and "
+    "name a site file with --site: its account and partition replace AWS::AccountId and "
     "AWS::Partition"
 )
 

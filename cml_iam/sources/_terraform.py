@@ -150,7 +150,7 @@ def _kept(text: str, file: str, label: str, kind: Hint | None) -> Iterator[Kept 
     try:
         inner = parse_json(text, name)
     except DocumentError as error:
-        yield Problem(f"no policy in JSON: {error.problems[0].message}", Place(name, 0, 0))
+        yield Problem(f"not a policy in JSON: {error.problems[0].message}", Place(name, 0, 0))
         return
     source = Address(name, text)
     yield Kept(file, label, kind, Located(inner.value, source, inner.values, inner.names))

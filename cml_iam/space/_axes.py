@@ -124,7 +124,7 @@ class AxisMaker:
                 k for k in left if not self.gathered.needs.get(k, frozenset()) & set(left) - {k}
             ]
             if not free:
-                self.incomplete.append(f"policy variables of {left[0]} that name one another")
+                self.incomplete.append(f"policy variables of {left[0]} that refer to one another")
                 free = left[:1]
             done += free
             left = [k for k in left if k not in free]

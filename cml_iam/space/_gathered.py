@@ -169,7 +169,7 @@ class Partitions:
     def fact(self) -> Assumption:
         """Return the assumption."""
         text = (
-            f"AWS has the partitions {', '.join(self.names)}, and none of them reaches another"
+            f"AWS has the partitions {', '.join(self.names)}, and no partition reaches another"
             if self.names[1:]
             else f"the account is in the partition {self.names[0]}, which reaches no other"
         )

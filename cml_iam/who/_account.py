@@ -138,7 +138,7 @@ def account_of(raw: Any, name: str = "the account") -> Account:
     if raw.get("IsTruncated"):
         raise InputError(
             f"`{name}` is one page of several, so members are missing",
-            remedy=f"read all pages, as `{DOWNLOAD}` does",
+            remedy=f"read all pages, for example with `{DOWNLOAD}`",
         )
     return _Reader(raw).account(name)
 
@@ -154,7 +154,8 @@ def with_scps(account: Account, raw: Any, name: str = "the service control polic
     levels = raw.get("levels") if isinstance(raw, Mapping) else raw
     if not isinstance(levels, list) or not levels:
         raise InputError(
-            f"`{name}` has no levels: a list of lists of policies, from the root to the account"
+            f"`{name}` must be a list of levels, each a list of policies, from the root to the "
+            "account"
         )
     said = raw if isinstance(raw, Mapping) else {}
     organization = said.get("org")

@@ -126,7 +126,7 @@ def _without_group(member: Member, group: str) -> _Change:
     held = tuple(each for each in member.holdings.policies if each.group != group)
     groups = tuple(name for name in member.groups if name != group)
     changed = replace(member, holdings=replace(member.holdings, policies=held), groups=groups)
-    return _Change(f"take `{member.label}` out of the group {group}", changed)
+    return _Change(f"remove `{member.label}` from the group {group}", changed)
 
 
 def _lists(member: Member, still: _Open) -> bool:
@@ -151,7 +151,7 @@ def _without_actions(member: Member, left: Sequence[_Open], origins: Sequence[Or
         return replace(statement, action=kept) if kept else None
 
     places = ", ".join(origin.words for origin in origins)
-    words = f"take {_listed(actions.values())} out of {places}"
+    words = f"remove {_listed(actions.values())} from {places}"
     return _Change(words, _edited(member, origins, narrowed))
 
 

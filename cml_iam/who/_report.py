@@ -19,8 +19,8 @@ STANDINGS: Final[tuple[Standing, ...]] = ("yes", "depends", "by steps", "undecid
 
 NOT_COVERED: Final = (
     "the account's root user, whom only service control policies limit",
-    "policies of resources that were not given",
-    "what other accounts' policies and service control policies say of their principals",
+    "resource policies that were not given",
+    "what other accounts' policies and service control policies allow their principals",
     "session policies, such as a permission set's own or those passed to sts:AssumeRole",
     "sessions of federated users",
     "a principal that first removes a Deny from its own policies",

@@ -54,13 +54,13 @@ def _topics(site: Site) -> Iterator[Topic]:
     if tag:
         listed = {"ForAnyValue:StringEquals": {"aws:TagKeys": tag.key}}
         untag = Question("ec2:DeleteTags", instances, {**tagged, **listed})
-        yield Topic("take_off_guard_tag", "take off the guard tag", (untag,))
+        yield Topic("take_off_guard_tag", "remove the guard tag", (untag,))
     arn, (kind, _) = site.principal_arn, site.principal
     named = kind.title()
     if kind == "user":
         keys = ("iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile")
         questions = tuple(Question(each, arn) for each in keys)
-        yield Topic("make_keys", "make the manager's keys", questions)
+        yield Topic("make_keys", "create keys for the manager", questions)
     stores = site.credentials.stores
     if stores:
         reads = tuple(_read(store, start, site) for store in stores)

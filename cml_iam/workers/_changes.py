@@ -147,14 +147,14 @@ def _check(launch: Launch) -> None:
     if not (0 < len(token) <= _MAX_TOKEN and token.isascii()):
         raise InputError(f"a client token has 1 to {_MAX_TOKEN} ASCII characters: `{token}`")
     if len((launch.user_data or "").encode()) > _MAX_USER_DATA:
-        raise InputError("user data is longer than 16 KiB, the most EC2 takes")
+        raise InputError("user data is longer than 16 KiB, the EC2 limit")
     if launch.nested and not can_nest(launch.instance_type):
         raise InputError(
             f"`{launch.instance_type}` has no nested virtualization",
-            remedy="take a virtual type of c8i, m8i, r8i or later; a metal type needs none",
+            remedy="use a virtual type of c8i, m8i, r8i or later, or a metal type",
         )
     if launch.disk and launch.disk.size_gib is not None and launch.disk.size_gib < 1:
-        raise InputError(f"a disk has at least 1 GiB: `{launch.disk.size_gib}`")
+        raise InputError(f"a disk must have at least 1 GiB: `{launch.disk.size_gib}`")
 
 
 DRY_RUN_PASSED = "DryRunOperation"
@@ -185,9 +185,9 @@ class Change:
                 return
             raise
         raise AwsError(
-            f"the endpoint took the dry run of `{self.operation}` for the real call",
+            f"the endpoint executed the dry run of `{self.operation}` as a real call",
             operation=self.operation,
-            remedy="do not use this endpoint: it does not speak EC2's DryRun",
+            remedy="do not use this endpoint: it does not support EC2's DryRun",
         )
 
 
@@ -217,7 +217,7 @@ def start_change(ids: Sequence[str]) -> Change:
 def stop_change(ids: Sequence[str], *, force: bool = False, hibernate: bool = False) -> Change:
     """Stop running workers; *force* does not wait for the system to shut down."""
     if force and hibernate:
-        raise InputError("a worker is stopped by force or hibernated, not both")
+        raise InputError("a worker can be stopped by force or hibernated, not both")
     options = {"Force": force, "Hibernate": hibernate}
     chosen = {name: True for name, wanted in options.items() if wanted}
     return operate_change("stop_instances", ids, **chosen)

@@ -33,9 +33,9 @@ PATH: Final = "/api/v0/system_information"
 _SECONDS: Final = 5.0
 _LARGEST: Final = 64 * 1024
 _CERTIFICATE: Final = (
-    "pass its certificate, or its authority's, as --cml-ca FILE (--insecure checks none)"
+    "pass its certificate, or its CA's, as --cml-ca FILE (--insecure skips the check)"
 )
-_PEM: Final = "--cml-ca takes a file of certificates in PEM"
+_PEM: Final = "--cml-ca takes a PEM file of certificates"
 # OpenSSL's verification errors for a name and for an address that the certificate does not have.
 _OTHER_NAME: Final = {62, 64}
 
@@ -223,10 +223,12 @@ def _read(address: str, status: int, body: bytes) -> CmlAnswer:
         told = json.loads(body)
         ready = told["ready"]
     except (ValueError, KeyError, TypeError):
-        return CmlAnswer(False, "CML: what answers is not CML", address=address, answered=True)
+        return CmlAnswer(
+            False, "CML: the server that answers is not CML", address=address, answered=True
+        )
     version = str(told.get("version") or "")
     if ready is not True:
-        return CmlAnswer(False, "CML answers, not ready", version, address, answered=True)
+        return CmlAnswer(False, "CML answers but is not ready", version, address, answered=True)
     said = f"CML {version} is ready".replace("  ", " ")
     return CmlAnswer(True, said, version, address, answered=True)
 
@@ -241,7 +243,7 @@ def _reason(error: Exception) -> str:
 
 _OK, _UNAUTHORIZED, _FORBIDDEN = 200, 401, 403
 _ADVICE: Final = {
-    _UNAUTHORIZED: "CML does not know this user and password",
+    _UNAUTHORIZED: "CML rejects this user and password",
     _FORBIDDEN: "the user must be an administrator of CML",
 }
 
@@ -270,7 +272,7 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
     """
     if access.insecure:
         raise RefusedError(
-            "the password of CML is not sent without a certificate check",
+            "the CML password is not sent without a certificate check",
             remedy="trust CML's certificate: --cml-ca FILE",
         )
     address = worker.private_ip if access.private else worker.address
@@ -282,12 +284,12 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
         stats = _json_answer(access, address, CmlRequest("/api/v0/system_stats", headers=signed))
         return Activity(nodes=running_nodes(stats))
     except _StatusError as error:
-        remedy = _ADVICE.get(error.status, "look at CML's own health")
+        remedy = _ADVICE.get(error.status, "check the system health in CML")
         return Activity(unknown=f"CML at {address} answered HTTP {error.status}", remedy=remedy)
     except SSLCertVerificationError as error:
         return Activity(
             unknown=f"CML at {address}: its certificate is not trusted ({error.verify_message})",
-            remedy="pass its certificate, or its authority's, as --cml-ca FILE",
+            remedy="pass its certificate, or its CA's, as --cml-ca FILE",
         )
     except (OSError, HTTPException) as error:
         why = "timed out" if isinstance(error, TimeoutError) else visible(str(error))
@@ -297,8 +299,8 @@ def cml_activity(worker: Worker, access: CmlAccess, login: CmlLogin) -> Activity
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Activity(
-            unknown=f"what answers at {address} does not say how many nodes run",
-            remedy="check that it is CML, and the primary of its cluster",
+            unknown=f"the server at {address} does not report how many nodes run",
+            remedy="check that it is CML and the primary node of its cluster",
         )
 
 

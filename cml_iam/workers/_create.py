@@ -99,7 +99,7 @@ def create_worker(
     raise CapacityError(
         f"no capacity for `{launch.name}` anywhere: {'; '.join(refusals)}",
         operation="RunInstances",
-        remedy="add zones or types to the worker profile, or repeat later",
+        remedy="add zones or types to the worker profile, or try again later",
     )
 
 
@@ -126,8 +126,8 @@ class _Creation:
         launch = before.launch
         where = Placement(launch.instance_type, launch.subnet_id)
         self.tell(
-            f"a launch of {before.since:%Y-%m-%d %H:%M} UTC has no known answer: asking for it "
-            f"again ({where}) rather than for another worker"
+            f"a launch from {before.since:%Y-%m-%d %H:%M} UTC has no known answer: repeating it "
+            f"({where}) instead of launching another worker"
         )
         if self.now() - before.since > SETTLED:
             worker = self.manager.find_by_client_token(launch.client_token, region=before.region)
@@ -173,7 +173,7 @@ class _Creation:
             self.pending.forget(self.key)
             raise error
         raise IncompleteError(
-            f"it is not known whether the worker was created: {error.message}",
-            remedy="repeat the same command, which never creates a second worker; "
+            f"cannot tell whether the worker was created: {error.message}",
+            remedy="repeat the same command: it never creates a second worker, and "
             f"{int(SETTLED.total_seconds()) // 60} minutes after the first attempt it can tell",
         ) from None

@@ -30,16 +30,16 @@ def exposition(seen: Watched) -> str:
 def _families(seen: Watched) -> Iterator[str]:
     report = seen.report
     yield _family("up", "Whether EC2 answers with these credentials.", [({}, report.connected)])
-    yield _family("healthy", "Whether EC2 answers and refuses nothing.", [({}, report.ok)])
+    yield _family("healthy", "Whether EC2 answers and refuses no permission.", [({}, report.ok)])
     times = {"connection": seen.checked_at, "fleet": seen.listed_at, "usage": seen.measured_at}
     yield _family(
         "checked_timestamp_seconds",
-        "When it was last answered, in Unix time; absent before the first answer.",
+        "Time of the last answer, in Unix seconds; absent before the first answer.",
         _times(times),
     )
     yield _family(
         "permission",
-        "Whether the permission is there; absent where it could not be checked.",
+        "Whether the permission is granted; absent if it could not be checked.",
         [
             ({"action": each.action, "region": health.region}, each.verdict is Verdict.ALLOWED)
             for health in seen.permissions
@@ -76,7 +76,7 @@ def _of_fleet(fleet: Listing, usage: Mapping[str, Utilization]) -> Iterator[str]
             for mean in (getattr(usage[each.id], name).mean,)
             if mean is not None
         ]
-        said = f"Mean {name} of the worker in percent; absent where it is unknown."
+        said = f"Mean {name} of the worker in percent; absent if it is unknown."
         yield _family(f"worker_{name}_percent", said, means)
 
 
@@ -93,7 +93,7 @@ def _of_workers(workers: Iterable[Worker], seen: Watched) -> Iterator[str]:
     )
     yield _family(
         "worker_status_ok",
-        "Whether both status checks of EC2 pass; absent where they are not known.",
+        "Whether both EC2 status checks pass; absent if they are unknown.",
         [
             (_worker(each), seen.statuses[each.id].ok)
             for each in running
@@ -102,7 +102,7 @@ def _of_workers(workers: Iterable[Worker], seen: Watched) -> Iterator[str]:
     )
     yield _family(
         "worker_cml_ready",
-        "Whether CML is ready; absent where it was not asked, or did not answer.",
+        "Whether CML is ready; absent if it was not asked or did not answer.",
         [
             (_worker(each), seen.cml[each.id].ready)
             for each in running

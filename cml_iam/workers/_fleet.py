@@ -200,7 +200,7 @@ def _named(name: str, workers: Sequence[Worker]) -> list[Worker]:
     close = get_close_matches(name, [worker.name for worker in workers], n=1)
     remedy = f"did you mean `{close[0]}`?" if close else "see `cml-iam worker list`"
     raise InputError(
-        f"no worker is called `{name}`; terminated ones go by their id alone", remedy=remedy
+        f"no worker has the name `{name}`; use the id of a terminated one", remedy=remedy
     )
 
 

@@ -35,7 +35,7 @@ PROBE: Final = "cml-iam-probe"
 # An id that is made up proves nothing: it has no guard tag, so a policy that asks for it refuses,
 # and whether EC2 looks for an instance before it authorizes, no page of AWS says.
 _NO_WORKER = "no worker in this region to try it on"
-_NOT_FOUND_OUT = "no worker to try it on could be looked for: see ec2:DescribeInstances"
+_NOT_FOUND_OUT = "could not look for a worker to try it on: see ec2:DescribeInstances"
 _NO_LAUNCH = "no image and instance type to try it with"
 _NO_PROFILE = "no instance profile to try it with"
 
@@ -185,7 +185,7 @@ def log_health(health: Health, logger: logging.Logger) -> None:
 
 def _after(first: Check, permissions: Sequence[Permission]) -> tuple[Check, ...]:
     """Return the checks after *first* failed: the others are unchecked."""
-    rest = "EC2 did not answer the first question"
+    rest = "EC2 did not answer the first call"
     return tuple(
         first if each.action == first.action else Check(each.action, Verdict.UNCHECKED, rest)
         for each in permissions
@@ -253,7 +253,7 @@ def _tried(permission: Permission, scene: _Scene) -> Check:
             return _on_worker(permission, scene)
         case Permission(dry_run=True, resources=()):
             return _reading(permission, scene)
-    return Check(permission.action, Verdict.UNCHECKED, "there is no way to try it without doing it")
+    return Check(permission.action, Verdict.UNCHECKED, "it cannot be tried without doing it")
 
 
 def _from_error(action: str, error: AwsError) -> Check:
@@ -322,8 +322,8 @@ def _on_worker(permission: Permission, scene: _Scene) -> Check:
 
 def _first_worker(region: str) -> str:
     return (
-        f"create a worker in {region}; until then `cml-iam policy verify` says what the site's "
-        "policy permits, and with --live IAM itself"
+        f"create a worker in {region}; until then `cml-iam policy verify` shows what the site's "
+        "policy permits, with --live according to IAM"
     )
 
 

@@ -56,7 +56,7 @@ def risk_of_stopping(worker: Worker) -> str | None:
             "terminates a stopped instance and launches another"
         )
     if worker.lifecycle == "spot":
-        return "a Spot instance, which EC2 stops only where the Spot request is persistent"
+        return "a Spot instance, which EC2 stops only if the Spot request is persistent"
     return None
 
 
@@ -156,7 +156,7 @@ def check_rules(rules: Idle) -> None:
     if rules.window < timedelta(minutes=15):
         raise InputError(
             "the window is shorter than 15 minutes",
-            remedy="EC2 reports every five minutes, so that a shorter one proves nothing",
+            remedy="EC2 reports every five minutes, so a shorter window proves nothing",
         )
 
 
@@ -208,7 +208,7 @@ def _too_young(worker: Worker, window: timedelta, now: datetime) -> Evidence | N
         "uptime",
         Use.UNKNOWN,
         f"started {short_span(age)} ago, but the window is {short_span(window)}",
-        "ask again later, or for a shorter window",
+        "try again later, or use a shorter window",
     )
 
 
@@ -260,7 +260,7 @@ def _missing(rule: str, metric: Metric, used: Utilization) -> Evidence | None:
         rule,
         Use.UNKNOWN,
         f"{name}: {gaps} of {len(slots)} periods have no point",
-        "ask again later, or check why EC2 did not report",
+        "try again later, or check why EC2 did not report",
     )
 
 

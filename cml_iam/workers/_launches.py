@@ -93,7 +93,7 @@ def newest_image(
     if not fitting:
         raise NotFoundError(
             f"no image called `{pattern}` in {region}",
-            remedy="see `cml-iam worker images`; only trusted owners' and allowed ones count",
+            remedy="see `cml-iam worker images`; only allowed images of trusted owners count",
         )
     return fitting[0]
 

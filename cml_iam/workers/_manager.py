@@ -103,7 +103,7 @@ class WorkerManager:
                 code=error.code,
                 operation=error.operation,
                 remedy="the worker may exist; repeat with the client token "
-                f"`{launch.client_token}`, which never makes a second one",
+                f"`{launch.client_token}`, which never creates a second worker",
             ) from None
         return worker_from(answer["Instances"][0], where)
 
@@ -228,8 +228,8 @@ class WorkerManager:
         """
         if not owners:
             raise RefusedError(
-                "images are not searched by name among everybody's: anyone can publish that name",
-                remedy="say whose images are trusted: `self`, or account ids",
+                "images of all accounts are not searched by name: anyone can publish that name",
+                remedy="name the trusted owners: `self`, or account ids",
             )
         found = self._aws.pages(
             "ec2",

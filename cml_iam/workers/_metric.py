@@ -73,7 +73,7 @@ class Unknown(StrEnum):
 
 REMEDY: Final = {
     Unknown.NOT_RUNNING: "start the worker: EC2 reports on running instances only",
-    Unknown.TOO_YOUNG: "ask again in ten minutes: the first points come after two periods",
+    Unknown.TOO_YOUNG: "try again in ten minutes: the first points come after two periods",
     Unknown.NO_PERMISSION: "grant `cloudwatch:GetMetricStatistics`, for this region too",
     Unknown.NO_AGENT: "install the CloudWatch agent on the worker, give the worker's role "
     "CloudWatchAgentServerPolicy, and have it collect mem_used_percent",
@@ -88,7 +88,7 @@ REMEDY: Final = {
     Unknown.THROTTLED: "ask less often",
     Unknown.NOT_OFFERED: "check that CloudWatch is available in the region",
     Unknown.NO_ANSWER: "check the region, the endpoint and the network",
-    Unknown.FAILED: "see what AWS said",
+    Unknown.FAILED: "see AWS's message",
 }
 
 UNTIL_IT_RUNS: Final = {

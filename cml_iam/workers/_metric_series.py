@@ -121,7 +121,7 @@ class Series:
     def _point(self, raw: Mapping[str, Any]) -> Point | None:
         at = in_utc(raw.get("Timestamp"))
         if at is None:
-            raise AwsError("a point of CloudWatch has no time", operation="GetMetricStatistics")
+            raise AwsError("a CloudWatch data point has no time", operation="GetMetricStatistics")
         if self.rate:
             if "Sum" not in raw or at + timedelta(seconds=self.window.period) > self.window.end:
                 return None

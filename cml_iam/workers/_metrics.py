@@ -290,7 +290,7 @@ def _with_points(search: _Search, candidate: Candidate, points: tuple[Point, ...
     )
     if search.window.end - (points[-1].at + period) <= 2 * period:
         return metric
-    last = f"the last point is of {points[-1].at:%Y-%m-%d %H:%M} UTC"
+    last = f"the last point is from {points[-1].at:%Y-%m-%d %H:%M} UTC"
     return replace(metric, unknown=Unknown.STALE, detail=last)
 
 
@@ -322,10 +322,10 @@ def _why_missing(search: _Search) -> Metric:
     if worker and worker.launched_at and window.end - worker.launched_at < two_periods:
         age = int((window.end - worker.launched_at).total_seconds())
         reason = Unknown.TOO_YOUNG
-        detail = f"started {age} s ago, and a period has {window.period} s"
+        detail = f"started {age} s ago, and a period is {window.period} s"
     elif window.asked < two_periods:
         reason = Unknown.WINDOW_TOO_SHORT
-        detail = f"the window holds fewer than two of {window.period} s"
+        detail = f"the window holds fewer than two periods of {window.period} s"
     elif search.measure is not Measure.MEMORY:
         reason = Unknown.NO_DATA
         names = " or ".join(f"{each.namespace} {each.metric}" for each in tried)

@@ -223,7 +223,7 @@ class Monitor:
     def _registered(self) -> WorkerManager:
         """Return the manager; raises IncompleteError until EC2 has answered."""
         if not self._answered:
-            raise IncompleteError("EC2 has not answered yet, so nothing more was asked")
+            raise IncompleteError("EC2 has not answered yet, so nothing else was checked")
         return self._manager
 
     def _try_all(self, probe: Callable[[str], Launch | None]) -> tuple[Health, ...]:

@@ -100,7 +100,7 @@ def check_adoption(workers: Sequence[Worker], guard: Tag) -> tuple[Worker, ...]:
             value = visible(each.tags[guard.key])
             raise RefusedError(
                 f"{each.label} belongs to somebody else: `{guard.key}={value}`",
-                remedy="ask the owner, who would lose it",
+                remedy="ask the owner, who would lose control of it",
             )
     return tuple(each for each in workers if not guard.marks(each.tags))
 

@@ -100,7 +100,7 @@ def _verdict(seen: Watched) -> tuple[Level, str, str]:
     if impaired:
         return "error", FAILED, f"EC2 answers; {plural(impaired, 'worker')} impaired"
     if report.unchecked:
-        return "unknown", UNKNOWN, "EC2 answers; not all could be checked"
+        return "unknown", UNKNOWN, "EC2 answers; not everything could be checked"
     return "good", PASSED, "All is well"
 
 
@@ -113,7 +113,7 @@ def _lines(seen: Watched) -> Iterator[str]:
     yield ", ".join(f"{name} {at:%Y-%m-%d %H:%M:%S} UTC" for name, at in _in_utc(times))
     if seen.fleet is None:
         why = f": {seen.why_unlisted}" if seen.why_unlisted else ""
-        yield f"? The workers are not known{why}."
+        yield f"? The workers are unknown{why}."
     elif not seen.fleet.workers:
         yield "There are no workers."
 

@@ -54,7 +54,7 @@ def check_removal(keys: Iterable[str], guard: Tag) -> None:
     named = list(keys)
     if not named:
         raise InputError(
-            "no tag given: AWS would delete all of them", remedy="name the tags to remove"
+            "no tag given: AWS would delete all tags", remedy="name the tags to remove"
         )
     _leave_guard_alone(named, guard)
     for key in named:
@@ -64,7 +64,7 @@ def check_removal(keys: Iterable[str], guard: Tag) -> None:
 def check_tags(tags: Mapping[str, str]) -> None:
     """Raise InputError for tags that AWS does not accept."""
     if len(tags) > MAX_TAGS:
-        raise InputError(f"{len(tags)} tags: an instance has {MAX_TAGS} at most")
+        raise InputError(f"{len(tags)} tags: an instance can have at most {MAX_TAGS}")
     for key, value in tags.items():
         _check_key(key)
         if len(value) > _MAX_VALUE:
@@ -88,14 +88,14 @@ def check_name(name: str) -> None:
             remedy="leave them out of the name",
         )
     if INSTANCE_ID.fullmatch(name):
-        raise RefusedError(f"`{name}` would be taken for an instance's id", remedy="another name")
+        raise RefusedError(f"`{name}` looks like an instance id", remedy="another name")
 
 
 def _check_seen(text: str, what: str) -> None:
     if found := unseen(text):
         raise InputError(
-            f"{what} has characters that cannot be seen: {', '.join(found)}",
-            remedy="leave out line ends, control and formatting characters",
+            f"{what} has invisible characters: {', '.join(found)}",
+            remedy="remove line breaks, control and formatting characters",
         )
 
 
@@ -104,16 +104,16 @@ def _check_key(key: str) -> None:
         shown = visible(key[:_MAX_KEY])
         raise InputError(f"a tag's key has 1 to {_MAX_KEY} characters: `{shown}`")
     if key.casefold().startswith("aws:"):
-        raise RefusedError(f"tag `{key}` is AWS's own: keys that begin with `aws:` are reserved")
+        raise RefusedError(f"tag `{key}` is reserved: keys that begin with `aws:` belong to AWS")
 
 
 def _leave_guard_alone(keys: Iterable[str], guard: Tag) -> None:
     for key in keys:
         if guard.is_key(key):
             raise RefusedError(
-                f"`{key}` is the guard tag: with any other, the manager loses the worker or "
+                f"`{key}` is the guard tag: with another value, the manager loses the worker or "
                 "takes over a foreign one",
-                remedy="an administrator sets it, with other credentials",
+                remedy="only an administrator may set it, with other credentials",
             )
 
 

@@ -75,7 +75,7 @@ class Cache(Generic[Value]):
         except NoResult:
             failure: CmlIamError = IncompleteError(f"no answer within {patience:.2g} s")
         except CancelledError:
-            failure = IncompleteError("a bug in cml-iam: its log shows it")
+            failure = IncompleteError("a bug in cml-iam: see its log")
         except CmlIamError as error:
             failure = error
         else:

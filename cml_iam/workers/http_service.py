@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if not self._meant_for_us():
-            self._say(421, "not a name of this server")
+            self._say(421, "this server does not have that host name")
         elif path == "/" and "text/html" in self.headers.get("Accept", ""):
             self._page()
         elif path in ("/", "/health"):
@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/metrics" and self._trusted():
             self._answer(200, self.server.metrics.get())
         elif path == "/metrics":
-            self._say(401, "a token is needed")
+            self._say(401, "a token is required")
         else:
             self._say(404, "see /health and /metrics")
 
@@ -171,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer errors that http.server finds in a request; an unknown method is 405."""
         self.request_version = "HTTP/1.0"  # a request without a version would get no headers
         if code == HTTPStatus.NOT_IMPLEMENTED:
-            self._say(405, "only GET and HEAD", {"Allow": "GET, HEAD"})
+            self._say(405, "only GET and HEAD are supported", {"Allow": "GET, HEAD"})
         else:
             self._say(code, HTTPStatus(code).phrase.lower())
         self.close_connection = True
@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, self.server.page.get())
         else:
             # A browser asks its user: any name, and the token as the password.
-            self._say(401, "a token is needed", {"WWW-Authenticate": 'Basic realm="cml-iam"'})
+            self._say(401, "a token is required", {"WWW-Authenticate": 'Basic realm="cml-iam"'})
 
     def _health(self) -> None:
         report = self.server.monitor.report()
@@ -242,5 +242,5 @@ def make_server(monitor: Monitor, host: str, port: int, token: str | None) -> Th
     except OSError as error:
         raise InputError(
             f"cannot listen on {host}, port {port}: {error.strerror or error}",
-            remedy="end what listens there, or choose another --port",
+            remedy="stop the program that listens there, or choose another --port",
         ) from None

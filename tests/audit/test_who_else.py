@@ -137,12 +137,13 @@ def test_each_of_six_ways_is_found_once_with_its_chain(seeded: Aws) -> None:
 
     assert {arn.removeprefix(f"{ROOT}:"): each.message for arn, each in found.items()} == {
         "user/alice": "`user/alice` may start a worker, stop a worker, terminate a worker, retag a"
-        " worker, take off the guard tag, make the manager's keys, change the manager's policies,"
+        " worker, remove the guard tag, create keys for the manager, change the manager's policies,"
         " change the manager's boundary, pass the role worker and stop the trail:"
         " by statement 1 of all (group helpers)",
         "role/night-shift": "`role/night-shift` may stop a worker: by statement 1 of own;"
         " it may be assumed by user/alice",
-        "user/bob": "`user/bob` may make the manager's keys: by statement 1 of own; through others"
+        "user/bob": "`user/bob` may create keys for the manager: by statement 1 of own; through"
+        " others"
         " it may start a worker, stop a worker, terminate a worker, retag a worker and pass the"
         f" role worker: iam:CreateAccessKey on {ROOT}:user/{MANAGER}",
         "user/carol": "`user/carol` may retag a worker: by statement 1 of own",
@@ -150,11 +151,11 @@ def test_each_of_six_ways_is_found_once_with_its_chain(seeded: Aws) -> None:
         "user/erin": "`user/erin` may stop the trail: by statement 1 of own",
     }
     assert str(found[f"{ROOT}:user/alice"].remedy).startswith(
-        "take `user/alice` out of the group helpers, then deny sts:AssumeRole on"
+        "remove `user/alice` from the group helpers, then deny sts:AssumeRole on"
         f" {ROOT}:role/night-shift to `user/alice` (proved: nothing of this is then possible), or"
     )
     assert found[f"{ROOT}:user/carol"].remedy == (
-        "take ec2:CreateTags out of statement 1 of own (proved: nothing of this is then possible),"
+        "remove ec2:CreateTags from statement 1 of own (proved: nothing of this is then possible),"
         " or list `user/carol` under `[expected]` of the site file"
     )
 

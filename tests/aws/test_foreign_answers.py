@@ -77,18 +77,20 @@ def test_a_foreign_answer_is_described() -> None:
             to(endpoint.url).call("ec2", "describe_instances")
         said[kind] = caught.value.message.replace(endpoint.url, "URL")
 
-    assert said["200, a web page"] == "what answers at URL is not AWS: HTTP 200 with a web page"
+    assert said["200, a web page"] == "the server at URL is not AWS: HTTP 200 with a web page"
     assert said["200, nothing"].endswith("HTTP 200 with no content")
     assert said["200, JSON"].endswith("HTTP 200 with JSON of another kind")
     assert said["200, XML of another kind"].endswith("HTTP 200 with XML that begins with <feed>")
     assert said["301 to elsewhere"].endswith("HTTP 301 to https://portal.example/")
     assert said["an endless body"].endswith("its answer is longer than 1024 KiB")
-    assert said["a byte now and then, in the body"].endswith("did not finish its answer within 1 s")
+    assert said["a byte now and then, in the body"].endswith(
+        "did not complete its answer within 1 s"
+    )
 
 
 def test_an_answer_that_takes_its_time_is_not_sent_for_again() -> None:
     with foreign(dripping(b"HTTP/1.1 200 OK\r\n", 0.05)) as endpoint:
-        with pytest.raises(errors.UnreachableError, match="did not finish"):
+        with pytest.raises(errors.UnreachableError, match="did not complete"):
             to(endpoint.url, attempts=5).call("ec2", "describe_instances")
         assert endpoint.requests == 1
 

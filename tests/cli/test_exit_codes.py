@@ -253,7 +253,7 @@ def test_a_policy_iam_would_not_attach_is_not_judged(cml_iam: Any, tmp_path: Pat
     for command in (("verify", "p.json"), ("explain", "s3:GetObject", "--policy", "p.json")):
         ran = cml_iam("policy", *command)
         assert ran.code == 2
-        assert "p.json:1:35: `Principal` cannot stand in a policy of a user or role" in ran.err
+        assert "p.json:1:35: `Principal` is not allowed in a policy of a user or role" in ran.err
         assert "neither `Resource` nor `NotResource`" in ran.err
 
 

@@ -119,7 +119,7 @@ def test_verify_says_which_statement_would_have_to_change(
     assert ran.code == 3
     assert (
         "statement `LaunchInstance` of `narrow.json` does not allow it: `ec2:InstanceType` is "
-        "`m5zn.metal`; StringLike wants `m5zn.huge`"
+        "`m5zn.metal`; StringLike requires `m5zn.huge`"
     ) in ran.out
 
 

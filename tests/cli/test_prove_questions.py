@@ -77,13 +77,13 @@ REFUSED: dict[str, tuple[list[str], str, str]] = {
     ),
     "a trust policy as boundary": (
         ["--never", "*", "base.json", "--boundary", "trust.json"],
-        "trust.json:6:7: `Principal` cannot stand in a policy of a user or role",
+        "trust.json:6:7: `Principal` is not allowed in a policy of a user or role",
         "remove it",
     ),
     "a resource the action does not take": (
         ["--never", "ec2:StopInstances on arn:aws:s3:::bucket", "base.json"],
         "no policy decides about such requests",
-        "AWS authorizes ec2:StopInstances on no resource types but",
+        "AWS authorizes ec2:StopInstances on only the resource types of",
     ),
     "what every request has": (
         ["--always", "ec2:StopInstances where aws:RequestedRegion is absent", "base.json"],

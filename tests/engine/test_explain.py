@@ -53,12 +53,12 @@ def test_the_reason_names_the_key_its_value_and_what_was_wanted():
     reasons = {each.label: each.reason for each in decide({"aws:SourceIp": "10.1.2.3"}).reasons}
 
     assert reasons["Mine"] == (
-        "`aws:ResourceTag/Owner` is missing; StringEquals wants `me` or `us`"
+        "`aws:ResourceTag/Owner` is missing; StringEquals requires `me` or `us`"
     )
     assert reasons["statement 2"] == "NotAction names `ec2:StopInstances`"
     assert (
         reasons["Net"]
-        == "`aws:SourceIp` is `10.1.2.3`; NotIpAddress wants anything but `10.0.0.0/8`"
+        == "`aws:SourceIp` is `10.1.2.3`; NotIpAddress requires anything but `10.0.0.0/8`"
     )
 
 
@@ -192,12 +192,12 @@ def test_the_command_shows_a_tree_with_symbols_and_words(cml_iam, policy_file):
         "  • Allow Mine: does not apply",
         "      ✔ Action names `ec2:StopInstances`",
         f"      ✔ Resource names `{ARN}`",
-        "      ✖ `aws:ResourceTag/Owner` is `you`; StringEquals wants `me` or `us`",
+        "      ✖ `aws:ResourceTag/Owner` is `you`; StringEquals requires `me` or `us`",
         "  • Allow statement 2: about other actions",
         "  • Deny Net: does not apply",
         "      ✔ Action names `ec2:StopInstances`",
         f"      ✔ Resource names `{ARN}`",
-        "      ✖ `aws:SourceIp` is `10.1.2.3`; NotIpAddress wants anything but `10.0.0.0/8`",
+        "      ✖ `aws:SourceIp` is `10.1.2.3`; NotIpAddress requires anything but `10.0.0.0/8`",
     ]
 
 

@@ -344,7 +344,7 @@ REFUSED = {
     },
     "a text where a list belongs": {"PolicyInputList": ALL},
     "two boundaries": {"PermissionsBoundaryPolicyInputList": [ALL, ALL]},
-    "a resource that is no ARN": {"ResourceArns": ["i-1"]},
+    "a resource that is not an ARN": {"ResourceArns": ["i-1"]},
     "a short ARN": {"ResourceArns": ["arn:aws:ec2"]},
     "a context key without a service": {
         "ContextEntries": [{**ENTRY, "ContextKeyName": "username"}]

@@ -23,7 +23,7 @@ and none with an internal error. This page is generated: `python -m tests.harnes
 
 | | exit code | but |
 |---|---|---|
-| what answers is not AWS, or its answer does not end | 5 | `doctor`: 3, `serve`: HTTP 503 |
+| the server is not AWS, or its answer does not end | 5 | `doctor`: 3, `serve`: HTTP 503 |
 | the credential cannot work | 4 | `doctor`: 3, `serve`: HTTP 503 |
 | the credential is of another account than the site file's | 2 | `doctor`: 3 |
 

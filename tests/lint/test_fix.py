@@ -100,7 +100,7 @@ def document(*statements: dict) -> str:
         pytest.param(
             document({"Action": "s3:ListBuckets"}),
             "CML201",
-            "this is the nearest spelling, which may not be what was meant",
+            "this is the nearest spelling, which may not be the intended one",
             id="the nearest action is another permission",
         ),
         pytest.param(

@@ -285,7 +285,7 @@ NAMED = {"StringLike": {"sts:SourceIdentity": "user-*"}}
 def test_actions_of_a_trust_policy(
     principal: Any, actions: list[str], conditions: dict[str, Any], expected: list[str]
 ) -> None:
-    """AWS: who assumes a role by which action, and what session tags need.
+    """AWS: who assumes a role with which action, and what session tags need.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html

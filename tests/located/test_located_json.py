@@ -131,13 +131,13 @@ def parsed(text: str) -> Located | None:
         ("{} x", "p:1:4", "text after the end of the document", None),
         ('{\n "a": 1,\n}', "p:2:8", "a comma before `}`", "remove the comma"),
         ("[1 2]", "p:1:4", "expected `,` or `]`", None),
-        ("{'a': 1}", "p:1:2", "expected a name in double quotes", "JSON strings stand in double"),
+        ("{'a': 1}", "p:1:2", "expected a name in double quotes", "JSON strings need double"),
         ("[// x\n1]", "p:1:2", "expected a value", "JSON has no comments"),
         ('{"a"', "p:1:5", "expected `:` after `a`", None),
         ("[1,", "p:1:4", "expected a value", "the document ends too early"),
         ('["a\n"]', "p:1:4", "invalid control character", None),
         ("[" * 70 + "]" * 70, "p:1:66", "nested more than 64 levels deep", None),
-        ("[" + "1" * 5000 + "]", "p:1:2", "a number with too many digits", None),
+        ("[" + "1" * 5000 + "]", "p:1:2", "the number has too many digits", None),
     ],
 )
 def test_a_syntax_error_says_where_and_what(
@@ -157,8 +157,8 @@ def test_every_name_used_twice_is_reported() -> None:
         parse_json('{"a": 1,\n "a": 2,\n "b": {"c": 1, "c": 2}}', "p")
 
     assert [(str(p.place), p.message) for p in raised.value.problems] == [
-        ("p:2:2", "`a` stands twice in one object"),
-        ("p:3:16", "`c` stands twice in one object"),
+        ("p:2:2", "`a` appears twice in one object"),
+        ("p:3:16", "`c` appears twice in one object"),
     ]
 
 

@@ -32,7 +32,7 @@ CASES = {
     "a key with one value": allowed(
         "s3:GetObject", StringEquals={"aws:CalledViaAWSMCP": "aws-mcp.amazonaws.com"}
     ),
-    "a key that is no ARN": allowed(
+    "a key that is not an ARN": allowed(
         "s3:GetObject", StringEquals={"glue:RoleAssumedBy": "glue.amazonaws.com"}
     ),
     # An anonymous request has aws:PrincipalAccount too.

@@ -294,4 +294,4 @@ def test_yaml_that_is_something_else_has_no_policy() -> None:
     source = read_source("kind: Pod\n", "pod.yaml")
 
     assert source is not None
-    assert (source.form, source.policies) == ("no policy: it has no `Statement`", ())
+    assert (source.form, source.policies) == ("not a policy: it has no `Statement`", ())

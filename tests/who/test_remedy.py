@@ -55,17 +55,17 @@ def test_every_remedy_of_the_generated_account_is_proved_and_right(tmp_path: Pat
 
 
 OWN: list[tuple[list[Any], str]] = [
-    ([policy(allow("ec2:StopInstances"))], "take ec2:StopInstances out of statement 1 of p0"),
+    ([policy(allow("ec2:StopInstances"))], "remove ec2:StopInstances from statement 1 of p0"),
     ([policy(allow("ec2:*"))], "deny ec2:StopInstances on every resource to `user/a`"),
     ([policy(allow("*"))], "remove statement 1 of p0"),
     (
         [policy(allow("sts:AssumeRole", NIGHT))],
-        "take sts:AssumeRole out of statement 1 of p0",
+        "remove sts:AssumeRole from statement 1 of p0",
     ),
     (
         [policy(allow("ec2:StopInstances")), policy(allow("sts:AssumeRole", NIGHT))],
-        "take ec2:StopInstances out of statement 1 of p0,"
-        " then take sts:AssumeRole out of statement 1 of p1",
+        "remove ec2:StopInstances from statement 1 of p0,"
+        " then remove sts:AssumeRole from statement 1 of p1",
     ),
     (
         [policy(allow("ec2:StopInstances")), policy(allow("ec2:S*"))],
@@ -102,7 +102,7 @@ def test_who_has_it_by_a_group_and_nothing_else_leaves_the_group() -> None:
     change = remedy(of.members[0], [STOP], asker, Paths(asker))
 
     assert change is not None
-    assert change.words == "take `user/a` out of the group helpers"
+    assert change.words == "remove `user/a` from the group helpers"
     assert change.member.groups == ()
 
 

@@ -86,7 +86,7 @@ def test_an_answer_without_every_count_is_unknown_never_none(serve: Serve, said:
     found = cml_activity(WORKER, serve(said), LOGIN)
 
     assert found.nodes is None
-    assert "does not say how many nodes run" in (found.unknown or "")
+    assert "does not report how many nodes run" in (found.unknown or "")
 
 
 def test_a_user_cml_does_not_know_is_said_without_the_password(serve: Serve) -> None:
@@ -95,7 +95,7 @@ def test_a_user_cml_does_not_know_is_said_without_the_password(serve: Serve) -> 
     found = cml_activity(WORKER, serve(stats(0)), CmlLogin("admin", Secret(wrong)))
 
     assert found.unknown == "CML at 127.0.0.1 answered HTTP 401"
-    assert found.remedy == "CML does not know this user and password"
+    assert found.remedy == "CML rejects this user and password"
     assert wrong not in repr(found)
 
 
@@ -117,7 +117,7 @@ def test_a_certificate_nobody_trusts_is_never_given_the_password(serve: Serve) -
 
     assert "certificate is not trusted" in (found.unknown or "")
     assert "--cml-ca" in (found.remedy or "")
-    with pytest.raises(RefusedError, match="password of CML is not sent"):
+    with pytest.raises(RefusedError, match="the CML password is not sent"):
         cml_activity(WORKER, CmlAccess(insecure=True, port=access.port), LOGIN)
 
 

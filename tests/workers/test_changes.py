@@ -246,7 +246,7 @@ def test_a_dry_run_that_is_taken_for_real_is_an_error(
         ),
     )
 
-    with pytest.raises(errors.AwsError, match="for the real call"):
+    with pytest.raises(errors.AwsError, match="as a real call"):
         WorkerManager(aws).permits(stop_change([ID]))
 
 
@@ -289,12 +289,12 @@ def test_only_workers_are_asked_for_unless_every_instance_is_wanted(aws: FakeAws
     [
         ("", "needs a name"),
         ("   ", "needs a name"),
-        ("lab\n", r"cannot be seen: \n"),
-        ("la\x1b[2Jb", r"cannot be seen: \x1b"),
-        ("lab\u202e1", r"cannot be seen: \u202e"),
+        ("lab\n", r"invisible characters: \n"),
+        ("la\x1b[2Jb", r"invisible characters: \x1b"),
+        ("lab\u202e1", r"invisible characters: \u202e"),
         (" lab", "begin or end with a space"),
         ("lab*", "would match other workers too"),
-        ("i-00000000000000001", "taken for an instance's id"),
+        ("i-00000000000000001", "looks like an instance id"),
     ],
 )
 def test_a_name_that_cannot_be_typed_or_means_others_is_refused(
@@ -318,9 +318,9 @@ def test_any_other_name_is_taken(aws: FakeAws, name: str) -> None:
 def test_a_tag_with_what_cannot_be_seen_is_refused(aws: FakeAws, tags: dict[str, str]) -> None:
     manager = WorkerManager(aws)
 
-    with pytest.raises(errors.InputError, match="cannot be seen"):
+    with pytest.raises(errors.InputError, match="invisible characters"):
         manager.update_instance_tags(ID, tags)
-    with pytest.raises(errors.InputError, match="cannot be seen"):
+    with pytest.raises(errors.InputError, match="invisible characters"):
         manager.create_instance(dataclasses.replace(LAUNCH, tags=tags))
     assert aws.calls == []
 

@@ -68,14 +68,14 @@ def test_cml_that_is_ready_says_so_with_its_version(serve: Serve, named: Certifi
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (200, b'{"ready": false, "version": "2.9.0"}', "CML answers, not ready"),
-        (200, b'{"ready": "true"}', "CML answers, not ready"),
+        (200, b'{"ready": false, "version": "2.9.0"}', "CML answers but is not ready"),
+        (200, b'{"ready": "true"}', "CML answers but is not ready"),
         (502, b"<html>", "CML: HTTP 502"),
         (503, b"", "CML: HTTP 503"),
         (301, b"", "CML: HTTP 301"),
-        (200, b"<html>Welcome to nginx", "CML: what answers is not CML"),
-        (200, b"[]", "CML: what answers is not CML"),
-        (200, b'{"version": "2.9.0"}', "CML: what answers is not CML"),
+        (200, b"<html>Welcome to nginx", "CML: the server that answers is not CML"),
+        (200, b"[]", "CML: the server that answers is not CML"),
+        (200, b'{"version": "2.9.0"}', "CML: the server that answers is not CML"),
         (200, READY + b" " * 70_000, "CML 2.9.0+build.6 is ready"),
     ],
 )
@@ -224,13 +224,13 @@ def waiting(
 
 
 def test_it_waits_through_pending_running_and_both_checks_until_cml_is_ready() -> None:
-    clock, (ended,) = waiting(lambda _, now: CmlAnswer(now > 300, "CML answers, not ready"))
+    clock, (ended,) = waiting(lambda _, now: CmlAnswer(now > 300, "CML answers but is not ready"))
 
     assert ended.reached
     assert clock.told == [
         "worker-1 pending",
         "worker-1 running, system check ok, instance check initializing",
-        "worker-1 running, status 2/2, CML answers, not ready",
+        "worker-1 running, status 2/2, CML answers but is not ready",
     ]
     assert 300 < clock.now < 330
 

@@ -83,7 +83,7 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "a tag beside a profile that AWS refuses": (
         ("create", "lab-1", "--worker-profile", "far", "-t", "aws:x=y"),
-        "`aws:x` is AWS's own",
+        "tag `aws:x` is reserved",
     ),
     "a tag without a value": (
         ("create", "lab-1", "--image-name", "cml-*", "-t", "Stage"),
@@ -105,9 +105,9 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "a tag that makes the name an id": (
         ("tag", "lab-1", "-t", "Name=i-0a1b2c3d"),
-        "taken for an instance's id",
+        "looks like an instance id",
     ),
-    "a tag that is AWS's own": (("tag", "lab-1", "-t", "aws:x=y"), "`aws:x` is AWS's own"),
+    "a tag that is AWS's own": (("tag", "lab-1", "-t", "aws:x=y"), "tag `aws:x` is reserved"),
     "the guard tag set": (("tag", "lab-1", "-t", "ManagedBy=me"), "is the guard tag"),
     "the guard tag removed": (("untag", "lab-1", "-t", "managedby"), "is the guard tag"),
     "force and hibernation": (

@@ -244,7 +244,10 @@ def test_one_that_does_not_run_is_not_said_to_lack_anything() -> None:
     ("report", "said"),
     [
         (Report(True, True, "us-east-1"), "✔ All is well"),
-        (Report(True, True, "us-east-1", (), ("ec2:X: why",)), "? EC2 answers; not all could be"),
+        (
+            Report(True, True, "us-east-1", (), ("ec2:X: why",)),
+            "? EC2 answers; not everything could be",
+        ),
         (Report(False, True, "us-east-1", ("ec2:X: no",)), "✖ A permission is missing"),
         (Report(False, False, "us-east-1", ("AuthFailure",)), "✖ EC2 cannot be used"),
     ],
@@ -271,7 +274,7 @@ def test_workers_that_are_not_known_are_not_none() -> None:
         Report(False, False, "us-east-1"), (), (), None, {}, NOW, why_unlisted="it hangs"
     )
 
-    assert "? The workers are not known: it hangs." in read(page_of(seen)).text
+    assert "? The workers are unknown: it hangs." in read(page_of(seen)).text
     assert "There are no workers." in read(page_of(watched())).text
 
 

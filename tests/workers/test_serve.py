@@ -395,4 +395,4 @@ def test_before_ec2_answers_the_page_does_not_speak_of_a_time_out() -> None:
         said = get("/", Accept="text/html")[1]
 
     assert "no answer within 0 s" not in said
-    assert "The workers are not known." in said
+    assert "The workers are unknown." in said

@@ -286,7 +286,7 @@ def test_metrics_say_why_they_are_unknown(cli: Cli, lab: str) -> None:
 
     assert said.code == 0
     assert "? too young" in said.out
-    assert "fix: ask again" in said.out
+    assert "fix: try again" in said.out
     assert (as_json["cpu"]["mean"], as_json["cpu"]["unknown"]) == (None, "too young")
     assert cli("worker", "metrics", "lab", "--window", "ten").code == 2
     assert cli("worker", "metrics", "lab", "--window", "999d").code == 2
@@ -308,7 +308,7 @@ def test_metrics_that_are_unknown_say_why(cli: Cli, lab: str) -> None:
 
     assert said.code == 0
     assert said.out.count("? too young") == 6
-    assert said.out.count("fix: ask again") == 1
+    assert said.out.count("fix: try again") == 1
 
 
 def test_watch_prints_a_table_each_time(
@@ -322,7 +322,7 @@ def test_watch_prints_a_table_each_time(
 
     assert (said.code, len(waited)) == (0, 2)
     assert said.out.count("1 worker, 1 running") == 2
-    assert said.out.count("fix: ask again") == 2
+    assert said.out.count("fix: try again") == 2
     assert [json.loads(line)["workers"][0]["name"] for line in lines] == ["lab", "lab"]
     assert "no worker matches" in cli("worker", "watch", "zz*", "--count", "1").out
     assert cli("worker", "watch", "--every", "1s").code == 2
