@@ -185,7 +185,7 @@ def test_what_is_taken_for_granted_of_many_actions_is_one_fact(cml_iam: Any) -> 
         lines = verbose.out.splitlines()
         assert lines[1] == "• assumed from AWS's documentation:"
         assert [line[:4] for line in lines[2:]] == ["  - ", "  - ", "    ", "    "]
-        assert f" and {len(of_actions) - 1} other actions on no" in lines[3]
+        assert f" and {len(of_actions) - 1} other actions on only" in lines[3]
         assert max(map(len, lines[:-1])) <= 80
 
 
@@ -195,7 +195,7 @@ def test_few_actions_are_all_named(cml_iam: Any, tmp_path: Path) -> None:
     (tmp_path / "few.json").write_text(document(few))
     ran = cml_iam("policy", "prove", "-v", "--never", "ec2:*", "few.json")
 
-    assert "AWS authorizes ec2:StartInstances and ec2:StopInstances on no" in ran.out
+    assert "AWS authorizes ec2:StartInstances and ec2:StopInstances on only" in ran.out
 
 
 def test_nothing_taken_for_granted_is_said_when_asked(cml_iam: Any) -> None:
