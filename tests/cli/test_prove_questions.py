@@ -185,7 +185,7 @@ def test_what_is_taken_for_granted_of_many_actions_is_one_fact(cml_iam: Any) -> 
         lines = verbose.out.splitlines()
         assert lines[1] == "• assumed from AWS's documentation:"
         assert [line[:4] for line in lines[2:]] == ["  - ", "  - ", "    ", "    "]
-        assert f" and {len(of_actions) - 1} other actions on only" in lines[3]
+        assert f" and {len(of_actions) - 1} other actions on" in lines[3]
         assert max(map(len, lines[:-1])) <= 80
 
 

@@ -65,7 +65,7 @@ def test_a_folder_stands_for_its_json_files(capsys: pytest.CaptureFixture[str]) 
     assert lint(str(CASES / "CML504-launch-tag-case")) == 3
     out = capsys.readouterr().out
     assert "3 policies" in out
-    assert "expected.json: skipped: it is no policy" in out
+    assert "expected.json: skipped: it is not a policy" in out
 
 
 @pytest.mark.parametrize("named", [False, True])
