@@ -140,7 +140,7 @@ def _too_many(subject: Subject) -> Iterator[Found]:
     yield Found(
         f"{what}; not applied: {', '.join(ids)}",
         located.place(()) if located else None,
-        "AWS does not store a policy of that size; lint parts that it can store",
+        "AWS does not store a policy of that size; split it into parts that AWS can store",
     )
 
 

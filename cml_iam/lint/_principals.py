@@ -226,7 +226,7 @@ def _federated_fault(name: str, subject: Subject) -> tuple[str, str] | None:
     if subject.kind == "resource":
         return (
             f"`Federated` (`{name}`) is allowed only in trust policies",
-            "name the role that its users assume, under `AWS`",
+            "under `AWS`, name the role that its users assume",
         )
     if name in by_application() or _PROVIDER.fullmatch(name):
         return None

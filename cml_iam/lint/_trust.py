@@ -316,7 +316,7 @@ def keys_of_nobody(subject: Subject) -> Iterator[Found]:
                 yield Found(
                     f"a service calls without `{key}`, so the condition {holds} holds",
                     item.condition_place(asked.condition),
-                    "use `aws:SourceAccount`, `aws:SourceArn` or `aws:SourceOrgID`: for whom the "
-                    "service acts",
+                    "use `aws:SourceAccount`, `aws:SourceArn` or `aws:SourceOrgID`, which say "
+                    "for whom the service acts",
                     item.label,
                 )

@@ -67,7 +67,7 @@ def placements(profile: WorkerProfile, region: str) -> tuple[Placement, ...]:
     if profile.subnets and not subnets:
         raise InputError(
             f"worker profile `{profile.name}` has no subnet in `{region}`",
-            remedy=f"name a region of {', '.join(profile.subnets)}, or add a subnet",
+            remedy=f"choose one of {', '.join(profile.subnets)}, or add a subnet",
         )
     if not subnets:
         return tuple(Placement(each) for each in profile.instance_types)
