@@ -21,6 +21,7 @@ from cml_iam.expectations import derive_expectations
 from cml_iam.lint import Severity, lint_texts
 from cml_iam.provision import apply_plan, plan_bootstrap
 from cml_iam.render import RenderedPolicy, render_policy
+from cml_iam.report import plural
 from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
 from cml_iam.site import Site, parse_site, site_text
 from cml_iam.tag import Tag
@@ -133,7 +134,7 @@ class _Play:
             both = [render_policy(None, "base").document, policy.document]
             let_through = verify_offline(derive_expectations(site), both).failed
         errors = [each for each in clean if each.severity > Severity.INFO]
-        self.told(f"the hardened policy: {len(errors)} findings", ok=not errors)
+        self.told(f"the hardened policy: {plural(len(errors), 'finding')}", ok=not errors)
         useless = [each for each in beside if each.name == "restricts-nothing"]
         self.told(
             f"attached beside the base policy, {len(useless)} of its statements restrict nothing",
@@ -155,7 +156,7 @@ class _Play:
             again = plan_bootstrap(self.admin, site, policy.text, delivery=delivery)
         key = EnvFile(env_file).look().key
         mode = f"{env_file.stat().st_mode & 0o777:04o}"
-        self.told(f"{plan.principal}: {len(plan.changes)} steps", ok=bool(plan.changes))
+        self.told(f"{plan.principal}: {plural(len(plan.changes), 'step')}", ok=bool(plan.changes))
         self.told(f"its key is in .env (mode {mode}), printed nowhere", ok=mode == "0600")
         self.told("a second run has nothing to do", ok=not again.changes)
         if key is None:

@@ -21,6 +21,7 @@ from cml_iam.check._meaning import (
 )
 from cml_iam.errors import NotFoundError
 from cml_iam.policy import canonical
+from cml_iam.report import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +101,7 @@ def attachments(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     """Report what each further policy of the principal permits beyond the site."""
     attached = scene.attached
     findings = tuple(_extra(check, scene, each) for each in attached.extra)
-    detail = f"{len(attached.all)} policies read, {len(attached.extra)} not of the site"
+    detail = f"{plural(len(attached.all), 'policy')} read, {len(attached.extra)} not of the site"
     result = check.passed(len(attached.all), detail, scene.account)
     return Answer(checks=(result,), findings=findings)
 

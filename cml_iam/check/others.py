@@ -13,6 +13,7 @@ from cml_iam.audit import Ask, AuditFinding, Cell, Matrix, Spot
 from cml_iam.check._answer import Answer
 from cml_iam.engine import Request
 from cml_iam.lint import Severity
+from cml_iam.report import plural
 from cml_iam.who import (
     Asker,
     Holder,
@@ -88,7 +89,7 @@ def who_else(check: Check, scene: AccountScene, _before: Answer) -> Answer:
         return lost + Answer(findings=findings, matrices=matrices)
     number = len(whole.members) * len(asked)
     limits = "" if scene.scps is not None else f"; {SCPS_UNREAD}"
-    result = check.passed(number, f"{len(whole.members)} principals{limits}", account)
+    result = check.passed(number, f"{plural(len(whole.members), 'principal')}{limits}", account)
     return Answer(checks=(result,), findings=findings, matrices=matrices)
 
 

@@ -23,10 +23,12 @@ from cml_iam.cli._output import (
     OK,
     WARN,
     agreed,
+    answer,
     complain,
     note,
     print_json,
     say,
+    say_lines,
     wants_json,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
@@ -193,16 +195,18 @@ def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:
 
 
 def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) -> Applied | None:
-    """Show *plan*, ask, and apply it; return None if nothing was done. Prints the result."""
+    """Show *plan*, ask, and apply it; return None if nothing was done. Prints the result.
+
+    For a dry run, the plan is the result.
+    """
     from cml_iam.provision import apply_plan, plan_data, plan_lines
 
+    if settings().dry_run:
+        answer(plan_data(plan), lambda: say_lines(plan_lines(plan)))
+        return None
     if not settings().quiet:
         for line in plan_lines(plan):
             complain(line)
-    if settings().dry_run:
-        if wants_json():
-            print_json(plan_data(plan))
-        return None
     plan.check()
     if plan.changes and not agree(aws, "apply?"):
         note(f"{WARN} nothing was changed")

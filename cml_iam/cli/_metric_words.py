@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import ceil, floor, log10
+from math import ceil
 from typing import Any, Final
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import GAP, UNKNOWN
+from cml_iam.cli._output import UNKNOWN
 from cml_iam.workers import EVERY, NOT_ASKED, Measure, Metric, Unknown, Utilization, Worker
 
 Values = Sequence[float | None]
@@ -56,22 +56,19 @@ def scale(values: Sequence[float], *, rate: bool) -> float:
     if not rate:
         return next((top for top in _PERCENT_TOPS if highest <= top), ceil(highest))
     if highest <= 0:
-        return 1000.0
-    # Less than one a second is drawn on a scale to one: powers of ten end before the least float.
-    highest = max(highest, 1.0)
-    power = 10.0 ** floor(log10(highest))
-    return next(top * power for top in (1.0, 2.0, 4.0, 8.0, 10.0) if highest <= top * power)
+        return 1024.0
+    return float(1 << (ceil(highest) - 1).bit_length())
 
 
 def amount(value: float, *, rate: bool) -> str:
-    """Return *value* with its unit: `12.5 %`, `3.4 MB/s`."""
+    """Return *value* with its unit, as the limits of `worker idle` have: `12.5 %`, `3.4 MiB/s`."""
     if not rate:
         return f"{value:.1f} %"
-    for unit in ("B", "kB", "MB"):
-        if value < 999.5:
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1023.5:
             return f"{_short(value)} {unit}/s"
-        value /= 1000
-    return f"{_short(value)} GB/s"
+        value /= 1024
+    return f"{_short(value)} GiB/s"
 
 
 def _short(value: float) -> str:
@@ -79,7 +76,7 @@ def _short(value: float) -> str:
 
 
 def scale_words(top: float, *, rate: bool) -> str:
-    """Return a scale from 0 to *top* with its unit: `0-25 %`, `0-2 MB/s`."""
+    """Return a scale from 0 to *top* with its unit: `0-25 %`, `0-2 MiB/s`."""
     return f"0-{amount(top, rate=True)}" if rate else f"0-{_short(top)} %"
 
 
@@ -105,11 +102,6 @@ def short_names(workers: Sequence[Worker]) -> dict[str, str]:
 def shown_amount(value: float | None, metric: Metric) -> str:
     """Return *value* of *metric* with its unit, or `-` for none."""
     return "-" if value is None else amount(value, rate=Measure(metric.name).is_rate)
-
-
-def room_beside(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
-    """Return how many of *width* columns remain beside a table of *columns* and *rows*."""
-    return width - sum(max(map(len, cells)) + GAP for cells in zip(columns, *rows, strict=True)) - 3
 
 
 def reasons(pairs: Sequence[tuple[Worker, Metric]]) -> list[str]:

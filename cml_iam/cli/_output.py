@@ -185,6 +185,33 @@ def _width_of(made: Table, out: Console) -> int:
     return Measurement.get(out, out.options.update(max_width=sys.maxsize), made).maximum
 
 
+Columns = Mapping[str, Sequence[str]]
+"""The columns of a table by heading, each with its cells."""
+
+
+def room_beside(columns: Columns, width: int) -> int:
+    """Return how many of *width* columns remain for one more column beside *columns*."""
+    from rich.cells import cell_len
+
+    taken = (max(map(cell_len, (head, *cells))) + GAP for head, cells in columns.items())
+    return width - EDGES - sum(taken)
+
+
+def columns_within(
+    width: int | None, always: Columns, more: Iterable[Columns]
+) -> dict[str, Sequence[str]]:
+    """Return the columns *always*, and as many of *more* as fit into *width* without a break.
+
+    The first groups of *more* are the most important ones; a group is shown whole or not at all.
+    """
+    shown = dict(always)
+    for group in more:
+        wider = shown | dict(group)
+        if width is None or room_beside(wider, width) >= -GAP:
+            shown = wider
+    return shown
+
+
 def note_left_out(headings: Sequence[str]) -> None:
     """Name on stderr the columns that do not fit on the terminal."""
     if headings:

@@ -23,6 +23,7 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.errors import InputError
+from cml_iam.report import plural
 
 if TYPE_CHECKING:
     from cml_iam.who import Account, Holder, Origin, Question
@@ -88,7 +89,7 @@ def who_can(
         )
     account = _account(file, scps, resource_policies)
     asker = Asker(account, datetime.now(UTC))
-    with progress(f"asking {len(account.members)} principals", only_on_terminal=True):
+    with progress(f"asking {plural(len(account.members), 'principal')}", only_on_terminal=True):
         answers = holders(question, asker, None if no_steps else Paths(asker))
     undecided = any(each.standing == "undecided" for each in answers)
     answer(

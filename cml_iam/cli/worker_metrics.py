@@ -15,7 +15,6 @@ from cml_iam.cli._metric_words import (
     levels_for,
     measures_of,
     reasons,
-    room_beside,
     scale,
     scale_words,
     short_names,
@@ -25,11 +24,16 @@ from cml_iam.cli._metric_words import (
 )
 from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
+    PIPED_WIDTH,
     UNKNOWN,
+    Columns,
     answer,
+    columns_within,
     console,
+    note_left_out,
     print_table,
     progress,
+    room_beside,
     say,
 )
 from cml_iam.cli._settings import aws_options, shared_options
@@ -42,7 +46,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
-_TREND_MOST = 96
+_TREND_LEAST, _TREND_MOST = 8, 96
+_COLUMNS = ("worker", "metric", "mean", "latest", "max", "points", "scale", "trend")
+"""In the order in which they are printed."""
 
 
 @click.command()
@@ -101,24 +107,52 @@ def metrics(
 
 
 def _print(found: Sequence[Worker], used: Mapping[str, Utilization], levels: str) -> None:
-    columns = ["worker", "metric", "mean", "latest", "max", "points", "scale"]
     pairs = _pairs(found, used)
+    width = console().width if sys.stdout.isatty() else None
+    columns = metric_columns(pairs, used, width, levels)
+    print_table(list(columns), zip(*columns.values(), strict=True), whole=True)
+    note_left_out([heading for heading in _COLUMNS if heading not in columns])
+    for line in reasons(pairs):
+        say(line)
+
+
+def metric_columns(
+    pairs: Sequence[tuple[Worker, Metric]],
+    used: Mapping[str, Utilization],
+    width: int | None,
+    levels: str,
+) -> Columns:
+    """Return the columns of *pairs* that fit into *width* without a break, each with its cells.
+
+    Workers, metrics and means are always shown, and a trend only beside its scale.
+    """
+    found = list({worker.id: worker for worker, _ in pairs}.values())
     named = short_names(found)
     tops = [_top(metric, used[worker.id]) for worker, metric in pairs]
     rows = [
         _row(named[worker.id], metric, top)
         for (worker, metric), top in zip(pairs, tops, strict=True)
     ]
-    room = min(_TREND_MOST, max(8, room_beside(columns, rows, console().width)))
-    print_table(
-        [*columns, "trend"],
+    cells = {head: [row[at] for row in rows] for at, head in enumerate(_COLUMNS[:-1])}
+    least = [" " * _TREND_LEAST for _ in pairs]
+    shown = columns_within(
+        width,
+        {head: cells[head] for head in ("worker", "metric", "mean")},
         [
-            [*row, trend(metric, used[worker.id], room, top, levels)]
-            for row, (worker, metric), top in zip(rows, pairs, tops, strict=True)
+            {"latest": cells["latest"]},
+            {"max": cells["max"]},
+            {"scale": cells["scale"], "trend": least},
+            {"points": cells["points"]},
         ],
     )
-    for line in reasons(pairs):
-        say(line)
+    if "trend" in shown:
+        beside = {head: shown[head] for head in shown if head != "trend"}
+        room = max(_TREND_LEAST, room_beside(beside, width or PIPED_WIDTH))
+        shown["trend"] = [
+            trend(metric, used[worker.id], min(_TREND_MOST, room), top, levels)
+            for (worker, metric), top in zip(pairs, tops, strict=True)
+        ]
+    return {head: shown[head] for head in _COLUMNS if head in shown}
 
 
 def _top(metric: Metric, used: Utilization) -> float:

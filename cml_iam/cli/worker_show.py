@@ -11,17 +11,18 @@ from typing import Final
 import click
 
 from cml_iam.cli._exit import Exit, exit_code
-from cml_iam.cli._metric_words import room_beside, short_names
+from cml_iam.cli._metric_words import short_names
 from cml_iam.cli._names import complete_worker, keep_names
 from cml_iam.cli._output import (
     BAD,
-    GAP,
     INFO,
     OK,
     UNKNOWN,
     WARN,
+    Columns,
     answer,
     as_csv,
+    columns_within,
     complain,
     complain_remedies,
     console,
@@ -194,29 +195,27 @@ def _print_list(
         if not everything:
             note(f"  only instances with the tag {here.manager.guard} count; --all lists every one")
         return
-    columns = columns_within(found, console().width if sys.stdout.isatty() else None)
+    columns = list_columns(found, console().width if sys.stdout.isatty() else None)
     print_table(list(columns), zip(*columns.values(), strict=True), whole=True)
     note_left_out([heading for heading in _COLUMNS if heading not in columns])
 
 
-def columns_within(workers: Sequence[Worker], width: int | None) -> dict[str, list[str]]:
+def list_columns(workers: Sequence[Worker], width: int | None) -> Columns:
     """Return the columns of a list that fit into *width* without a break, each with its cells.
 
     Names and states are always shown. Without a column for ids, a name that several workers share
     has its id beside it.
     """
     cells = {heading: [cell(each) for each in workers] for heading, cell in _COLUMNS.items()}
-    if width is None:
-        return cells
     named = short_names(workers)
-    shown = {"name": [named[each.id] for each in workers], "state": cells["state"]}
-    for heading in _BY_IMPORTANCE:
-        more = {**shown, heading: cells[heading]}
-        if heading == "id":
-            more["name"] = cells["name"]
-        # The room would be for one column more, and the gap before it.
-        if room_beside(list(more), list(zip(*more.values(), strict=True)), width) >= -GAP:
-            shown = more
+    shown = columns_within(
+        width,
+        {"name": [named[each.id] for each in workers], "state": cells["state"]},
+        [
+            {"id": cells["id"], "name": cells["name"]},
+            *({heading: cells[heading]} for heading in _BY_IMPORTANCE),
+        ],
+    )
     return {heading: shown[heading] for heading in _COLUMNS if heading in shown}
 
 
@@ -285,8 +284,8 @@ _COLUMNS: Final[Mapping[str, Cell]] = {
 }
 """In the order in which they are printed."""
 
-_BY_IMPORTANCE: Final = ("id", "address", "type", "up", "zone", "private", "image", "tags")
-"""The columns beside name and state; a narrow terminal has room for the first ones."""
+_BY_IMPORTANCE: Final = ("address", "type", "up", "zone", "private", "image", "tags")
+"""The columns beside name, state and id; a narrow terminal has room for the first ones."""
 
 
 def _status_row(worker: Worker, found: InstanceStatus | None) -> list[str]:

@@ -17,7 +17,6 @@ from cml_iam.cli._metric_words import (
     known_values,
     levels_for,
     reasons,
-    room_beside,
     scale,
     scale_words,
     short_names,
@@ -32,11 +31,14 @@ from cml_iam.cli._output import (
     PIPED_WIDTH,
     UNKNOWN,
     WARN,
+    Columns,
+    columns_within,
     console,
     json_text,
     left_out,
     mark,
     print_table,
+    room_beside,
     say,
     table,
     wants_json,
@@ -179,17 +181,20 @@ def _drawn(frame: Frame, width: int, levels: str) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    headings, rows = _table(frame, width, levels)
-    hidden = [name for name in _columns(frame, wide=True)[0] if name not in headings]
+    columns = frame_columns(frame, width, levels)
+    hidden = [head for head in frame_columns(frame, None, levels) if head not in columns]
     notes = [mark(line) for line in _notes(frame)]
     if hidden:
         notes.append(mark(f"{INFO} {left_out(hidden)}"))
-    return Group(Text(_heading(frame), style="bold"), table(headings, rows, width), *notes)
+    return Group(
+        Text(_heading(frame), style="bold"), table(list(columns), _rows(columns), width), *notes
+    )
 
 
 def _print(frame: Frame, levels: str) -> None:
     say(_heading(frame))
-    print_table(*_table(frame, PIPED_WIDTH, levels))
+    columns = frame_columns(frame, None, levels)
+    print_table(list(columns), _rows(columns), whole=True)
     for line in _notes(frame):
         say(line)
     say("")
@@ -203,38 +208,43 @@ def _heading(frame: Frame) -> str:
     return f"{frame.at:%Y-%m-%d %H:%M:%S} UTC: {workers}{measured}"
 
 
-def _table(frame: Frame, width: int, levels: str) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and rows that fit into *width* columns."""
-    headings, rows = _columns(frame, wide=True)
-    if room_beside(headings, rows, width) < _TREND_LEAST:
-        headings, rows = _columns(frame, wide=False)
-    room = min(_TREND_MOST, room_beside(headings, rows, width))
-    if room < _TREND_LEAST:
-        return headings, rows
-    used = [frame.used.get(worker.id) for worker in frame.listing.workers]
-    # One scale for all, so that two workers can be compared.
-    top = scale([value for u in used if u for value in known_values(u.cpu, u)], rate=False)
-    trends = [trend(u.cpu, u, room, top, levels) if u else "" for u in used]
-    heading = f"cpu trend, {scale_words(top, rate=False)}"
-    return [*headings, heading], [[*row, t] for row, t in zip(rows, trends, strict=True)]
-
-
-def _columns(frame: Frame, *, wide: bool) -> tuple[list[str], list[list[str]]]:
-    headings = ["name", "state", "cpu", "memory"]
-    more = ["network in", "network out", "up", "type"] if wide else []
+def frame_columns(frame: Frame, width: int | None, levels: str) -> Columns:
+    """Return the columns of *frame* that fit into *width* without a break, each with its cells."""
     workers = frame.listing.workers
     named = short_names(workers)
-    rows = [_row(frame, each, named[each.id], wide=wide) for each in workers]
-    return [*headings, *more], rows
+    used = [frame.used.get(worker.id) for worker in workers]
+    # One scale for all, so that two workers can be compared.
+    top = scale([value for u in used if u for value in known_values(u.cpu, u)], rate=False)
+    drawn = f"cpu trend, {scale_words(top, rate=False)}"
+    values = {measure.words: [_value(metrics, measure) for metrics in used] for measure in SHOWN}
+    shown = columns_within(
+        width,
+        {
+            "name": [named[each.id] for each in workers],
+            "state": [_state(frame, each) for each in workers],
+            **{head: values[head] for head in ("cpu", "memory")},
+        },
+        [
+            {drawn: [" " * _TREND_LEAST for _ in workers]},
+            {head: values[head] for head in ("network in", "network out")},
+            {"up": [uptime(each) for each in workers]},
+            {"type": [each.instance_type for each in workers]},
+        ],
+    )
+    if drawn in shown:
+        del shown[drawn]
+        room = min(_TREND_MOST, room_beside(shown, width or PIPED_WIDTH))
+        shown[drawn] = [trend(u.cpu, u, room, top, levels) if u else "" for u in used]
+    return shown
 
 
-def _row(frame: Frame, worker: Worker, name: str, *, wide: bool) -> list[str]:
-    used, was = frame.used.get(worker.id), frame.before.get(worker.id)
-    now = state(worker.state) + (f", was {was}" if was else "")
-    row = [name, now, *(_value(used, each) for each in SHOWN[:2])]
-    if wide:
-        row += [*(_value(used, each) for each in SHOWN[2:]), uptime(worker), worker.instance_type]
-    return row
+def _rows(columns: Columns) -> Iterator[tuple[str, ...]]:
+    return zip(*columns.values(), strict=True)
+
+
+def _state(frame: Frame, worker: Worker) -> str:
+    was = frame.before.get(worker.id)
+    return state(worker.state) + (f", was {was}" if was else "")
 
 
 def _value(used: Utilization | None, measure: Measure) -> str:

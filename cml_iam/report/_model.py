@@ -261,8 +261,12 @@ def is_page(page: str) -> bool:
 
 
 def plural(number: int, word: str) -> str:
-    """Return `1 error`, `2 errors`; `info` has no plural."""
-    return f"{number} {word}" + ("s" if number != 1 and word != "info" else "")
+    """Return `1 error`, `2 errors`, `2 policies`, `2 keys`; `info` has no plural."""
+    if number == 1 or word == "info":
+        return f"{number} {word}"
+    if word.endswith("y") and word[-2:-1] not in "aeou":
+        return f"{number} {word[:-1]}ies"
+    return f"{number} {word}s"
 
 
 def listed(parts: Iterable[str]) -> str:

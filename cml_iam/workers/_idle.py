@@ -259,7 +259,7 @@ def _missing(rule: str, metric: Metric, used: Utilization) -> Evidence | None:
     return Evidence(
         rule,
         Use.UNKNOWN,
-        f"{name}: {gaps} of {len(slots)} periods have no point",
+        f"{name}: no point in {gaps} of {plural(len(slots), 'period')}",
         "try again later, or check why EC2 did not report",
     )
 

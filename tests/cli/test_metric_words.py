@@ -1,5 +1,8 @@
 """What is drawn of metrics in a terminal: bars with their scale, gaps."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +17,10 @@ from cml_iam.cli._metric_words import (
     sparkline,
     squeezed,
 )
+from cml_iam.cli._output import GAP, room_beside
+from cml_iam.cli.worker_metrics import metric_columns
+from cml_iam.cli.worker_watch import frame_columns
+from cml_iam.workers import Frame, Listing, Measure, Metric, Point, Utilization, Worker
 
 
 def test_a_line_of_bars_has_eight_levels_and_gaps() -> None:
@@ -38,11 +45,11 @@ def test_squeezing_keeps_the_gaps_that_fill_a_column(values, width) -> None:
         (0.0, False, "0.0 %"),
         (0.0, True, "0 B/s"),
         (999.0, True, "999 B/s"),
-        (999.9, True, "1.0 kB/s"),
-        (1500.0, True, "1.5 kB/s"),
-        (123456.0, True, "123 kB/s"),
-        (2e6, True, "2 MB/s"),
-        (7.3e9, True, "7.3 GB/s"),
+        (1023.9, True, "1.0 KiB/s"),
+        (1536.0, True, "1.5 KiB/s"),
+        (123456.0, True, "121 KiB/s"),
+        (2.0 * 2**20, True, "2 MiB/s"),
+        (7.3 * 2**30, True, "7.3 GiB/s"),
     ],
 )
 def test_amounts_have_their_unit(value: float, rate: bool, written: str) -> None:
@@ -57,11 +64,13 @@ def test_amounts_have_their_unit(value: float, rate: bool, written: str) -> None
         ([26], False, 50),
         ([100], False, 100),
         ([140], False, 140),
-        ([], True, 1000),
-        ([0], True, 1000),
+        ([], True, 1024),
+        ([0], True, 1024),
+        ([0.1], True, 1),
         ([3], True, 4),
-        ([4100], True, 8000),
-        ([9e5], True, 1e6),
+        ([4096], True, 4096),
+        ([4097], True, 8192),
+        ([9e5], True, 2**20),
     ],
 )
 def test_scales_end_at_round_numbers(values: list[float], rate: bool, top: float) -> None:
@@ -70,7 +79,7 @@ def test_scales_end_at_round_numbers(values: list[float], rate: bool, top: float
 
 @pytest.mark.parametrize(
     ("top", "rate", "written"),
-    [(10.0, False, "0-10 %"), (140, False, "0-140 %"), (1000.0, True, "0-1 kB/s")],
+    [(10.0, False, "0-10 %"), (140, False, "0-140 %"), (1024.0, True, "0-1 KiB/s")],
 )
 def test_a_scale_is_printed_with_its_unit(top: float, rate: bool, written: str) -> None:
     assert scale_words(top, rate=rate) == written
@@ -90,3 +99,66 @@ def test_every_value_fits_its_scale(values: list[float], rate: bool) -> None:
 )
 def test_what_cannot_be_written_is_drawn_in_ascii(encoding: str | None, levels: str) -> None:
     assert levels_for(encoding) == levels
+
+
+LONG = "cml-worker-with-a-long-name-02"
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def _busy(name: str) -> tuple[list[tuple[Worker, Metric]], dict[str, Utilization]]:
+    """Return the metrics of a busy worker called *name*, and its utilization by id."""
+    worker = Worker("i-1", "us-east-1", "running", "m5zn.metal", "ami-1", name=name)
+    start = NOW - timedelta(minutes=15)
+    values = dict.fromkeys(Measure, 123456.0) | {Measure.CPU: 77.7, Measure.MEMORY: 50.0}
+    metrics = {
+        measure: Metric(
+            measure.value,
+            300,
+            tuple(Point(start + timedelta(minutes=5 * n), value, value, 1) for n in range(3)),
+        )
+        for measure, value in values.items()
+    }
+    used = Utilization(worker.id, worker.region, start, NOW, metrics)
+    pairs = [(worker, metrics[each]) for each in (Measure.CPU, Measure.NETWORK_IN)]
+    return pairs, {worker.id: used}
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "expected"),
+    [
+        (LONG, 80, "worker metric mean latest points"),
+        (LONG, 86, "worker metric mean latest max"),
+        (LONG, 160, "worker metric mean latest max points scale trend"),
+        (LONG, None, "worker metric mean latest max points scale trend"),
+        ("lab", 84, "worker metric mean latest max scale trend"),
+    ],
+)
+def test_metrics_show_as_many_whole_columns_as_fit(
+    name: str, width: int | None, expected: str
+) -> None:
+    pairs, used = _busy(name)
+
+    columns = metric_columns(pairs, used, width, SIGNS)
+
+    assert list(columns) == expected.split()
+    assert columns["worker"] == [name, name]
+    assert width is None or room_beside(columns, width) >= -GAP
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (64, ["name", "state", "cpu", "memory"]),
+        (84, ["name", "state", "cpu", "memory", "cpu trend, 0-100 %"]),
+        (160, None),
+    ],
+)
+def test_watch_shows_as_many_whole_columns_as_fit(width: int, expected: list[str] | None) -> None:
+    pairs, used = _busy(LONG)
+    worker = replace(pairs[0][0], launched_at=None)
+    frame = Frame(NOW, Listing((worker,), {}), used, NOW)
+
+    columns = frame_columns(frame, width, SIGNS)
+
+    assert list(columns) == (expected or list(frame_columns(frame, None, SIGNS)))
+    assert room_beside(columns, width) >= -GAP

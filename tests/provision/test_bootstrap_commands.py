@@ -73,6 +73,20 @@ def test_a_dry_run_changes_nothing(run: Run, tmp_path: Path) -> None:
     assert run("bootstrap", "plan").code == 6
 
 
+@pytest.mark.parametrize("command", ["apply", "adopt"])
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_the_plan_is_the_answer_of_a_dry_run(
+    run: Run, command: str, quiet: tuple[str, ...]
+) -> None:
+    run("bootstrap", "apply", "--yes", "--no-key")
+
+    dry = run("bootstrap", command, "--dry-run", *quiet)
+
+    assert dry.code == 0
+    assert dry.out.startswith("account    123456789012\n")
+    assert "account" not in dry.err
+
+
 def test_reading_only_refuses_to_apply_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
     refused = run("bootstrap", "apply", "--yes", "--read-only")
 

@@ -15,7 +15,7 @@ import pytest
 from cml_iam.aws import Aws
 from cml_iam.cli._main import run
 from cml_iam.cli.worker_act import remedy_of
-from cml_iam.cli.worker_show import columns_within
+from cml_iam.cli.worker_show import list_columns
 from cml_iam.errors import StateError
 from cml_iam.workers import Outcome, Worker
 
@@ -623,7 +623,7 @@ LONG = "a-rather-long-worker-name-for-the-lab"
         ("cml-worker-01", 80, ["name", "id", "state", "type", "address"]),
         (LONG, 80, ["name", "id", "state", "up"]),
         (LONG * 2, 80, ["name", "state"]),
-        (LONG, 120, ["name", "id", "state", "type", "address", "private", "up"]),
+        (LONG, 120, ["name", "id", "state", "type", "zone", "address", "up"]),
         (
             LONG,
             None,
@@ -645,7 +645,7 @@ def test_a_list_has_the_columns_that_fit_unbroken(
         public_ip="54.214.141.90",
     )
 
-    columns = columns_within([one, replace(one, state="stopped")], width)
+    columns = list_columns([one, replace(one, state="stopped")], width)
 
     assert list(columns) == expected
     assert all(len(cells) == 2 for cells in columns.values())
