@@ -217,6 +217,55 @@ def test_the_plan_names_the_worker_out_of_reach_and_who_else_has_the_policy(
 
 
 @needs("aws")
+def test_a_policy_that_others_have_is_left_alone_even_once_it_is_adopted(account: Account) -> None:
+    arn = "arn:aws:iam::111122223333:policy/CMLWorkerManagementPolicy"
+    account.aws("iam", "attach-user-policy", "--user-name", "stranger", "--policy-arn", arn)
+    _typed(_lines()[0])
+    before = _default_policy(account)
+
+    adopted = _typed("bootstrap adopt")
+    _, code, output = _typed("bootstrap apply")
+
+    assert adopted[1] == 0, adopted
+    assert code == 2, output
+    assert "user stranger" in output
+    assert "name a new `policy`" in output
+    assert "--change-shared" in output
+    assert _default_policy(account) == before
+
+
+@needs("aws")
+def test_the_branch_of_the_page_changes_no_permission_of_others(account: Account) -> None:
+    arn = "arn:aws:iam::111122223333:policy/CMLWorkerManagementPolicy"
+    account.aws("iam", "attach-user-policy", "--user-name", "stranger", "--policy-arn", arn)
+    for line in _lines()[:5]:  # up to the workers' tags
+        _typed(line, account.instance)
+    before = _default_policy(account)
+    site = account.folder / "cml-iam.toml"
+    (own,) = re.findall(r'`(policy = "\w+")` under `\[principal\]`', PAGE)
+    text, replaced = re.subn(r"^policy = .*$", own, site.read_text(), flags=re.MULTILINE)
+    assert replaced == 1
+    site.write_text(text)
+
+    (block,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    with account.manager_at_work():
+        for line in re.findall(r"^(?:[^\n]|(?<=\\)\n)+", block, re.MULTILINE):
+            program, _, words = line.partition(" ")
+            if program == "aws":
+                account.aws(*shlex.split(words.replace("\\\n", " ")))
+            else:
+                command, code, output = _typed(words, account.instance)
+                assert code == 0, f"{command}: {output}"
+
+    held = account.aws("iam", "list-attached-user-policies", "--user-name", USER)
+    assert [each["PolicyName"] for each in held["AttachedPolicies"]] == ["CMLWorkerManager"]
+    others = account.aws("iam", "list-attached-user-policies", "--user-name", "stranger")
+    assert [each["PolicyArn"] for each in others["AttachedPolicies"]] == [arn]
+    assert _default_policy(account) == before
+    assert account.refusals == []
+
+
+@needs("aws")
 def test_the_same_workers_are_reachable_and_the_key_can_be_rotated(account: Account) -> None:
     for line in _lines()[:-1]:
         _typed(line, account.instance)

@@ -44,7 +44,7 @@ def status(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
     Raises as `plan_bootstrap` does.
     """
     aws, site = scene.aws, scene.site
-    plan = plan_bootstrap(aws, site, scene.documents)
+    plan = plan_bootstrap(aws, site, scene.documents, change_shared=True)
     key = scene.store.look().key if scene.store and site.user else None
     stored_id = key.id if key else None
     keys = tuple(
@@ -71,7 +71,8 @@ def differences(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
     site, pieces = scene.site, frozenset(scene.pieces)
     principal = read_principal(scene.aws, *site.principal)
     chosen = pieces | (_on(principal, site) if "principal" in pieces else frozenset())
-    plan = plan_bootstrap(scene.aws, site, scene.documents, pieces=chosen, **scene.options)
+    options = {**scene.options, "pieces": chosen, "change_shared": True}
+    plan = plan_bootstrap(scene.aws, site, scene.documents, **options)
     held = principal.boundary if principal else None
     foreign = held is not None and plan.desired.boundary is None  # else the plan changes it
     also = f"the principal is bounded by `{held}`, which is not the site's boundary"

@@ -111,6 +111,13 @@ def wanted_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _with((_DOCUMENT_OPTION, *_KEY_OPTIONS, *_PRINCIPAL_OPTIONS), command)
 
 
+shared_policy_option = click.option(
+    "--change-shared",
+    is_flag=True,
+    help="Allow changing a policy that other principals have, too.",
+)
+
+
 def status_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that name the policy and the stores for `bootstrap status`."""
     return _with((_DOCUMENT_OPTION, *_KEY_OPTIONS), command)
@@ -190,7 +197,8 @@ def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:
         where_of(wanted).check()
     aws = connect_as("administrator", site)
     delivery = delivery_of(site, stores_from(where_of(wanted), aws)) if has_key else None
-    made = plan_bootstrap(aws, site, documents, delivery=delivery, **pieces)
+    shared = bool(wanted.get("change_shared"))
+    made = plan_bootstrap(aws, site, documents, delivery=delivery, change_shared=shared, **pieces)
     return aws, foresee(aws, made)
 
 

@@ -12,6 +12,7 @@ from cml_iam.cli._bootstrap import (
     carry_out,
     drift_options,
     planned,
+    shared_policy_option,
     site_and_documents,
     status_options,
     wanted_options,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @wanted_options
+@shared_policy_option
 @click.option(
     "--save",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -78,6 +80,7 @@ def plan(save: Path | None, **wanted: Any) -> None:
 @click.command()
 @click.argument("plan_file", required=False, type=click.Path(path_type=Path), metavar="[PLAN]")
 @wanted_options
+@shared_policy_option
 @shared_options("yes", "dry_run")
 def apply(plan_file: Path | None, **wanted: Any) -> None:
     """Create and update the user or role, its policy and its access key.

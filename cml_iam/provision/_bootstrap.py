@@ -68,6 +68,7 @@ def plan_bootstrap(
     trust: Trust = "ec2",
     pieces: Collection[Piece] = PRINCIPAL,
     watch: Watch | None = None,
+    change_shared: bool = False,
 ) -> Plan:
     """Return the plan that gives the principal of *site* the policy *documents*.
 
@@ -77,8 +78,8 @@ def plan_bootstrap(
     "guard" also these policies of the site; with "audit" the trail and the alarms, set as in
     *watch*. A user's key goes to *delivery*; without one, keys are not considered.
 
-    A policy that cml-iam neither created nor adopted is not rewritten: the plan names its holders
-    and is refused. Raises RefusedError for credentials of an account other than the site's, and if
+    A policy that cml-iam neither created nor adopted is not rewritten, nor, without
+    *change_shared*, one that other principals have too: the plan names its holders and is refused. Raises RefusedError for credentials of an account other than the site's, and if
     going on would be unsafe; QuotaError for a document larger than AWS accepts; DocumentError for
     an invalid one.
     """
@@ -87,7 +88,7 @@ def plan_bootstrap(
         boundary = site.boundary_arn
     path = path or (site.path if site.path != "/" else None)
     given = (path, boundary, dict(tags or {}), trust, frozenset(pieces))
-    desired = Desired(site, texts, *given, watch=watch)
+    desired = Desired(site, texts, *given, watch=watch, change_shared=change_shared)
     return make_plan(aws, desired, delivery if "principal" in pieces else None)
 
 
@@ -268,7 +269,13 @@ class _Account:
         changed = {each.name for each in steps if each.resource == "policy" and each.changes}
         holder = (self.kind, self.name)
         drafts = (
-            shared_policy(self.aws, live, but=holder, changes=managed.name in changed)
+            shared_policy(
+                self.aws,
+                live,
+                but=holder,
+                changes=managed.name in changed,
+                agreed=self.desired.change_shared,
+            )
             for managed, live in self.policies
             if managed.name in changed or not ours(live.tags)
         )

@@ -96,7 +96,7 @@ def rollback_steps(aws: Aws, desired: Desired) -> Draft:
     lines = difference(live.document, read_document(aws, arn, version))
     call = Call("iam", "set_default_policy_version", {"PolicyArn": arn, "VersionId": version})
     step = Step("change", "policy", name, (f"~ {live.default} → {version}", *lines), (call,))
-    held = shared_policy(aws, live, but=desired.site.principal, changes=True)
+    held = shared_policy(aws, live, but=desired.site.principal, changes=True, agreed=True)
     again = "the next apply restores the site's policy: change the site file first"
     return replace(held, steps=(step,), warnings=(again, *held.warnings))
 

@@ -63,6 +63,7 @@ class Desired:
 
     None as *path* or *boundary* (an ARN) means unchanged; *tags* are added to existing ones.
     *pieces* are what to create; nothing else is changed. *trust* says who may assume a role.
+    *change_shared* allows changes to a policy that other principals have too.
     *target* is the ARN of the policy to roll back, with the version to restore. *watch* has the
     alarm settings.
     """
@@ -77,6 +78,7 @@ class Desired:
     task: Task = "bootstrap"
     target: tuple[str, str] | None = None
     watch: Watch | None = None
+    change_shared: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -30,6 +30,10 @@ _ADOPT: Final = (
     "adopt it first if it is meant for this, with `cml-iam bootstrap adopt`; else name another"
     " `policy` in the site file"
 )
+_OWN_POLICY: Final = (
+    "leave it as it is: name a new `policy` under [principal] in the site file, apply, and detach"
+    " this policy from the {kind}; or change it for everyone: {command}"
+)
 
 MOST_VERSIONS: Final = 5
 """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
@@ -132,11 +136,14 @@ def attachment_step(kind: Kind, name: str, live: Principal | None, managed: Mana
     )
 
 
-def shared_policy(aws: Aws, live: Policy, *, but: tuple[Kind, str], changes: bool) -> Draft:
+def shared_policy(
+    aws: Aws, live: Policy, *, but: tuple[Kind, str], changes: bool, agreed: bool
+) -> Draft:
     """Return who else holds a policy that *changes*, or is not ours: such a change is refused.
 
-    A foreign policy that would stay unchanged and has no other holder may be adopted. *but* is the
-    principal that the policy is for.
+    A foreign policy that would stay unchanged and has no other holder may be adopted. Of one that
+    is ours, a change for other holders is a warning if *agreed*. *but* is the principal that the
+    policy is for.
     """
     unchecked: tuple[str, ...] = ()
     others = ""
@@ -146,11 +153,18 @@ def shared_policy(aws: Aws, live: Policy, *, but: tuple[Kind, str], changes: boo
         unchecked = (f"could not check who else has the policy `{live.arn}`: {error.refused}",)
     if not ours(live.tags):
         held = f", and {others} has it, too" if others else ""
-        problem = Problem(f"the policy `{live.arn}` was not made by cml-iam{held}", None, _ADOPT)
-        refused = (problem,) if changes or others else ()
+        said = f"the policy `{live.arn}` was not made by cml-iam{held}"
+        both = "`cml-iam bootstrap adopt`, then `cml-iam bootstrap apply --change-shared`"
+        remedy = _OWN_POLICY.format(kind=but[0], command=both) if others else _ADOPT
+        refused = (Problem(said, None, remedy),) if changes or others else ()
         return Draft(unchecked=unchecked, refused=refused)
+    if not others:
+        return Draft(unchecked=unchecked)
     said = f"the policy `{live.arn}` changes for others that have it, too: {others}"
-    return Draft(warnings=(said,) if others else (), unchecked=unchecked)
+    if agreed:
+        return Draft(warnings=(said,), unchecked=unchecked)
+    remedy = _OWN_POLICY.format(kind=but[0], command="`cml-iam bootstrap apply --change-shared`")
+    return Draft(unchecked=unchecked, refused=(Problem(said, None, remedy),))
 
 
 def attachment_room(aws: Aws, kind: Kind, live: Principal | None, steps: Sequence[Step]) -> Draft:

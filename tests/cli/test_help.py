@@ -102,4 +102,4 @@ def test_status_and_drift_take_only_the_options_that_change_their_answer() -> No
     shared = {parameter.opts[-1] for parameter in cli.params}
 
     assert status - shared == {"--document", *about_the_key}
-    assert drift - shared == plan - shared - about_the_key - {"--save"}
+    assert drift - shared == plan - shared - about_the_key - {"--save", "--change-shared"}

@@ -79,14 +79,21 @@ def test_a_policy_that_is_not_ours_is_not_rewritten_though_nobody_holds_it(
         world.apply(BASE, delivery=None)
 
 
-def test_after_adopting_apply_goes_on_and_names_those_it_changes(
+def test_after_adopting_apply_changes_a_policy_of_others_only_when_allowed_and_names_them(
     shared: World, iam: FakeIam
 ) -> None:
     adoption = plan_adoption(shared.aws, shared.plan(delivery=None))
     assert all(any(each in line for line in adoption.warnings) for each in HOLDERS)
     apply_plan(shared.aws, adoption)
 
-    plan = shared.plan(delivery=None)
+    before = iam.snapshot()
+    with pytest.raises(errors.RefusedError, match="changes for others") as refused:
+        shared.apply(delivery=None)
+    assert all(each in refused.value.message for each in HOLDERS)
+    assert "name a new `policy`" in str(refused.value.remedy)
+    assert iam.snapshot() == before
+
+    plan = shared.plan(delivery=None, change_shared=True)
     assert plan.refused == ()
     assert all(any(each in line for line in plan.warnings) for each in HOLDERS)
     apply_plan(shared.aws, plan)
@@ -98,7 +105,7 @@ def test_after_adopting_apply_goes_on_and_names_those_it_changes(
 
 def test_a_rollback_names_those_it_changes(shared: World) -> None:
     apply_plan(shared.aws, plan_adoption(shared.aws, shared.plan(delivery=None)))
-    shared.apply(delivery=None)
+    shared.apply(delivery=None, change_shared=True)
 
     plan = plan_rollback(shared.aws, shared.site)
 
@@ -333,10 +340,12 @@ def test_the_commands_refuse_a_policy_of_others_and_say_how_to_go_on(
     planned = run("bootstrap", "plan", "--no-key")
     refused = run("bootstrap", "apply", "--yes", "--no-key")
     adopted = run("bootstrap", "adopt", "--yes")
-    applied = run("bootstrap", "apply", "--yes", "--no-key")
+    shared = run("bootstrap", "apply", "--yes", "--no-key")
+    applied = run("bootstrap", "apply", "--yes", "--no-key", "--change-shared")
 
     assert "✖ apply refuses this: the policy" in planned.out
-    assert (refused.code, adopted.code, applied.code) == (2, 0, 0)
+    assert (refused.code, adopted.code, shared.code, applied.code) == (2, 0, 2, 0)
     assert "user alice has it, too" in refused.err
     assert "bootstrap adopt" in refused.err
+    assert "changes for others that have it, too: user alice" in shared.err
     assert "changes for others that have it, too: user alice" in applied.err
