@@ -79,9 +79,10 @@ def plan_bootstrap(
     *watch*. A user's key goes to *delivery*; without one, keys are not considered.
 
     A policy that cml-iam neither created nor adopted is not rewritten, nor, without
-    *change_shared*, one that other principals have too: the plan names its holders and is refused. Raises RefusedError for credentials of an account other than the site's, and if
-    going on would be unsafe; QuotaError for a document larger than AWS accepts; DocumentError for
-    an invalid one.
+    *change_shared*, one that other principals have too: the plan names its holders and is refused.
+
+    Raises RefusedError for credentials of an account other than the site's, and if going on would
+    be unsafe; QuotaError for a document larger than AWS accepts; DocumentError for an invalid one.
     """
     texts = (documents,) if isinstance(documents, str) else tuple(documents)
     if "boundary" in pieces:
