@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from cml_iam.cli._exit import MEANING
 from cml_iam.cli._output import fitted
@@ -18,11 +19,15 @@ CREDENTIALS: Final = """\
 A command uses the first of these credentials that exists:
   1. --profile NAME
   2. the environment: AWS_ACCESS_KEY_ID, AWS_PROFILE, or a web identity
-  3. [credentials] of the site file: `manager` for worker, health, serve and doctor,
-     `administrator` for bootstrap, key, worker adopt, policy verify --live and audit --live
-  4. what the AWS SDK finds: the profile `default`, the container's role, the instance's role
+  3. [credentials] of the site file:
+     `manager` for worker, health, serve and doctor
+     `administrator` for bootstrap, key, worker adopt, policy verify --live and
+     audit --live
+  4. what the AWS SDK finds: the profile `default`, the container's role, the
+     instance's role
 
-In the site file, a credential is "profile:NAME", or "env:PATH" with a path relative to the file:
+In the site file, a credential is "profile:NAME", or "env:PATH" with a path
+relative to the file:
   [credentials]
   manager = "env:.env"
   administrator = "profile:admin"
@@ -32,9 +37,11 @@ A command uses the first of these regions that is set:
   2. AWS_REGION or AWS_DEFAULT_REGION, if the site allows that region
   3. the first region of the site file
   4. without a site file: the region of the AWS profile, else us-east-1
-Commands that list workers search every region of the site, unless --region names one.
+Commands that list workers search every region of the site, unless --region
+names one.
 
-The credential must belong to the account of the site file, and to --expect-account.
+The credential must belong to the account of the site file, and to
+--expect-account.
 """
 """Which credential and which region a command uses; docs/credentials.md holds the same text."""
 
@@ -42,19 +49,22 @@ ENVIRONMENT: Final = """\
 cml-iam reads these environment variables:
   CML_IAM_SITE            the site file, as --site
   CML_IAM_OUTPUT          the output format, as --output: text or json
-  CML_IAM_READ_ONLY       1 refuses every call that would change anything, as --read-only
+  CML_IAM_READ_ONLY       1 refuses every call that would change anything, as
+                          --read-only
   CML_IAM_DEBUG           1 shows a traceback on an internal error, as --debug
   CML_IAM_SERVE_TOKEN     the token that clients of `serve` must send
   CML_IAM_CML_USER        the CML user with which `worker idle` reads the labs
   CML_IAM_CML_PASSWORD    the password of that user
   NO_COLOR                if set, turns colours off
   SOURCE_DATE_EPOCH       the time of an audit report, in seconds since 1970
-  XDG_STATE_HOME          the parent of the state folder `cml-iam` (default ~/.local/state)
+  XDG_STATE_HOME          the parent of the state folder `cml-iam`
+                          (default ~/.local/state)
 
 The AWS SDK reads its own variables, among them:
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE
   AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL
-  AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE, AWS_CA_BUNDLE, HTTPS_PROXY, NO_PROXY
+  AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE, AWS_CA_BUNDLE
+  HTTPS_PROXY, NO_PROXY
 See also: cml-iam help credentials
 """
 
@@ -65,13 +75,14 @@ A setting takes its value from the first of these that sets it:
   3. the site file
   4. the default that --help names
 
-The site file is the one that --site names, else CML_IAM_SITE, else cml-iam.toml in the current
-folder. `cml-iam init` writes it. Credentials and regions have their own order:
-cml-iam help credentials
+The site file is the one that --site names, else CML_IAM_SITE, else cml-iam.toml
+in the current folder. `cml-iam init` writes it. Credentials and regions have
+their own order: cml-iam help credentials
 """
 
 COMPLETION: Final = """\
-To complete commands and options with the Tab key, add one line to your shell's startup file:
+To complete commands and options with the Tab key, add one line to your shell's
+startup file:
   bash (~/.bashrc, bash 4.4 or newer):
     eval "$(_CML_IAM_COMPLETE=bash_source cml-iam)"
   zsh (~/.zshrc, after compinit):
@@ -80,9 +91,10 @@ To complete commands and options with the Tab key, add one line to your shell's 
     _CML_IAM_COMPLETE=fish_source cml-iam | source
 Then start a new shell.
 
-`worker` commands complete the names and IDs of the workers that the last `cml-iam worker list`
-without filters showed for the same site file. Completion never calls AWS. The list is kept in
-~/.local/state/cml-iam/names, or below XDG_STATE_HOME.
+`worker` commands complete the names and IDs of the workers that the last
+`cml-iam worker list` without filters showed for the same site file. Completion
+never calls AWS. The list is kept in ~/.local/state/cml-iam/names, or below
+XDG_STATE_HOME.
 """
 
 
@@ -100,17 +112,30 @@ def commands(group: click.Command) -> str:
 
 TOPICS: Final[dict[str, tuple[str, Callable[[click.Command], str]]]] = {
     "commands": ("every command in one list", commands),
+    "completion": ("completion in bash, zsh and fish", lambda _: COMPLETION),
     "configuration": ("where settings come from, and which one wins", lambda _: CONFIGURATION),
     "credentials": ("which credential and region a command uses", lambda _: CREDENTIALS),
     "environment": ("the environment variables", lambda _: ENVIRONMENT),
     "exit-codes": ("what each exit code means", lambda _: exit_codes()),
-    "completion": ("completion in bash, zsh and fish", lambda _: COMPLETION),
 }
 """The topics by name: what each is about, and what makes its text from the root command."""
 
 
+def complete_words(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the topics and commands that *incomplete* can become, after the words given."""
+    given: Sequence[str] = context.params.get(parameter.name or "") or ()
+    group: click.Command | None = context.find_root().command
+    for word in given:
+        group = group.get_command(context, word) if isinstance(group, click.Group) else None
+    commands_here = group.list_commands(context) if isinstance(group, click.Group) else []
+    words = sorted({*commands_here, *(() if given else TOPICS)})
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
 @click.command("help")
-@click.argument("words", nargs=-1, metavar="[TOPIC | COMMAND...]")
+@click.argument("words", nargs=-1, metavar="[TOPIC | COMMAND...]", shell_complete=complete_words)
 @click.pass_context
 def topics(context: click.Context, words: tuple[str, ...]) -> None:
     """Show a help topic, or the help of a command.

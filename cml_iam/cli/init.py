@@ -190,7 +190,14 @@ def _asked(values: dict[str, Any]) -> dict[str, Any]:
 
 def _answered(values: dict[str, Any], question: _Question) -> dict[str, Any]:
     while True:
-        answer: str = click.prompt(question.text, default=question.default or None, err=True)
+        shown = f" [{question.default}]" if question.default else ""
+        answer: str = click.prompt(
+            fitted(f"{question.text}{shown}:", sys.stderr),
+            default=question.default or None,
+            show_default=False,
+            prompt_suffix=" ",
+            err=True,
+        )
         if answer.strip() == NONE and question.name != "account":
             return values
         try:

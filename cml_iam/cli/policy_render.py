@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cml_iam.cli._output import (
     OK,
     WARN,
     answer,
+    heading,
     note,
     print_table,
     say,
@@ -34,7 +36,7 @@ from cml_iam.site import TRUSTS, Site, Trust
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cml_iam.catalogue import PolicyVersion, Upgrade
+    from cml_iam.catalogue import Catalogue, PolicyVersion, Upgrade
 
 
 @click.command()
@@ -82,6 +84,8 @@ def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None
       cml-iam policy render --form terraform
       cml-iam policy render --all rendered/
     """  # noqa: D301 - click reads the backspace as "do not fill"
+    if folder or form == "json":
+        _refuse_trust()
     if folder:
         _write_all(folder)
         return
@@ -133,12 +137,41 @@ def documents() -> None:
 def permissions() -> None:
     """Print the manager's permissions and their purposes, as the documentation's tables.
 
+    The tables are in Markdown, except on a terminal.
+
     \b
     Examples:
       cml-iam policy permissions
     """  # noqa: D301 - click reads the backspace as "do not fill"
     catalogue = load_catalogue()
-    answer(catalogue.permissions, lambda: click.echo(permission_tables(catalogue), nl=False))
+    answer(catalogue.permissions, lambda: _print_permissions(catalogue))
+
+
+def _print_permissions(catalogue: Catalogue) -> None:
+    if not sys.stdout.isatty():
+        click.echo(permission_tables(catalogue), nl=False)
+        return
+    for group in catalogue.groups:
+        heading(group.title)
+        print_table(
+            ("permission", "purpose", "used in"),
+            (
+                (each.action, each.purpose, ", ".join(f"{name}()" for name in each.methods))
+                for each in group.permissions
+            ),
+        )
+
+
+def _refuse_trust() -> None:
+    """Refuse a --trust that would change nothing of what is printed."""
+    context = click.get_current_context()
+    source = context.get_parameter_source("trust")
+    if source and source.name == "COMMANDLINE":
+        trust = context.params["trust"]
+        raise InputError(
+            "--trust has no effect on a single JSON document",
+            remedy=f"use --document trust-{trust}, or --form terraform",
+        )
 
 
 def _write_all(folder: Path) -> None:

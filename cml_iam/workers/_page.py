@@ -99,8 +99,10 @@ def _verdict(seen: Watched) -> tuple[Level, str, str]:
         return "error", FAILED, "A permission is missing"
     if impaired:
         return "error", FAILED, f"EC2 answers; {plural(impaired, 'worker')} impaired"
-    if report.unchecked:
+    if report.unchecked or (seen.fleet and seen.fleet.failures):
         return "unknown", UNKNOWN, "EC2 answers; not everything could be checked"
+    if seen.fleet is None or any(_is_unmeasured(each, seen) for each in seen.fleet.workers):
+        return "unknown", UNKNOWN, "EC2 answers; not everything is known yet"
     return "good", PASSED, "All is well"
 
 
@@ -224,6 +226,11 @@ def _checks(worker: Worker, status: InstanceStatus | None) -> Cell:
     if _is_impaired(status):
         return Cell("impaired", FAILED, level="error", under=under)
     return Cell("not passed yet", "◔", level="warning", under=under)
+
+
+def _is_unmeasured(worker: Worker, seen: Watched) -> bool:
+    known = worker.id in seen.usage and worker.id in seen.statuses
+    return worker.state == "running" and not known
 
 
 def _is_impaired(status: InstanceStatus) -> bool:

@@ -32,6 +32,8 @@ def test_completion_prints_what_a_shell_sources(shell: str) -> None:
 
 
 COMPLETED = {
+    "topics": ("cml-iam help exit", 2, "exit-codes"),
+    "commands to get help on": ("cml-iam help worker ter", 3, "terminate"),
     "commands": ("cml-iam boot", 1, "bootstrap"),
     "commands of a group": ("cml-iam worker ter", 2, "terminate"),
     "options": ("cml-iam worker stop --hib", 3, "--hibernate"),

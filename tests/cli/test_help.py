@@ -103,3 +103,10 @@ def test_status_and_drift_take_only_the_options_that_change_their_answer() -> No
 
     assert status - shared == {"--document", *about_the_key}
     assert drift - shared == plan - shared - about_the_key - {"--save", "--change-shared"}
+
+
+@pytest.mark.parametrize(
+    "topic", [name for name in TOPICS if name not in ("commands", "exit-codes")]
+)
+def test_the_text_of_a_topic_is_written_for_80_columns(topic: str) -> None:
+    assert max(map(len, TOPICS[topic][1](cli).splitlines())) <= 80

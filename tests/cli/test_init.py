@@ -49,6 +49,16 @@ def test_enter_takes_what_stands_in_brackets(asked: Any, tmp_path: Path) -> None
     assert site.credentials.administrator is None
 
 
+def test_a_prompt_breaks_no_default_at_80_columns(
+    asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cml_iam.cli._output._columns_of", lambda _: 80)
+
+    ran = asked("111122223333", *DEFAULTS)
+
+    assert "`default_tags`)\n  [ManagedBy=lablet-cloud-manager]: " in ran.err
+
+
 def test_none_leaves_a_restriction_out(asked: Any, tmp_path: Path) -> None:
     ran = asked("111122223333", *(["none"] * 9))
 

@@ -130,6 +130,16 @@ def test_verify_live_takes_no_files(cml_iam: Any, site_file: Path, base_file: Pa
     assert "leave out the files" in ran.err
 
 
+@pytest.mark.parametrize("more", [(), ("--document", "base"), ("--all", "rendered")])
+def test_a_trust_that_would_change_nothing_is_refused(
+    cml_iam: Any, site_file: Path, more: tuple[str, ...]
+) -> None:
+    ran = cml_iam("policy", "render", "--trust", "irsa", *more)
+
+    assert ran.code == 2
+    assert "use --document trust-irsa, or --form terraform" in ran.err
+
+
 def test_permissions_prints_the_three_tables(cml_iam: Any) -> None:
     ran = cml_iam("policy", "permissions")
 

@@ -5,6 +5,7 @@ That its colours have the contrast of WCAG AA is tested with the style sheet, in
 
 import re
 from base64 import b64encode
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -260,6 +261,16 @@ def test_the_verdict_comes_first_with_its_reasons(report: Report, said: str) -> 
     for each in (*report.reasons, *report.unchecked):
         assert each in reader.text
     assert ("cml-iam doctor" in reader.text) is not report.ok
+
+
+def test_before_the_first_measurement_nothing_is_claimed_to_be_well() -> None:
+    first = watched(worker(1))
+    unlisted = replace(first, fleet=None)
+    stopped = watched(worker(1, "stopped"))
+
+    assert "? EC2 answers; not everything is known yet" in read(page_of(first)).text
+    assert "? EC2 answers; not everything is known yet" in read(page_of(unlisted)).text
+    assert "✔ All is well" in read(page_of(stopped)).text
 
 
 def test_times_are_those_of_the_answers() -> None:
