@@ -137,7 +137,7 @@ def documents() -> None:
 def permissions() -> None:
     """Print the manager's permissions and their purposes, as the documentation's tables.
 
-    The tables are in Markdown, except on a terminal.
+    On a terminal, prints a list instead, which fits its width.
 
     \b
     Examples:
@@ -153,13 +153,9 @@ def _print_permissions(catalogue: Catalogue) -> None:
         return
     for group in catalogue.groups:
         heading(group.title)
-        print_table(
-            ("permission", "purpose", "used in"),
-            (
-                (each.action, each.purpose, ", ".join(f"{name}()" for name in each.methods))
-                for each in group.permissions
-            ),
-        )
+        for each in group.permissions:
+            say(f"  {each.action}: {each.purpose}")
+            say(f"    used in {', '.join(f'{name}()' for name in each.methods)}")
 
 
 def _refuse_trust() -> None:
