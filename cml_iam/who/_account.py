@@ -25,6 +25,9 @@ LISTS: Final = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies
 DOWNLOAD: Final = "aws iam get-account-authorization-details --output json"
 """The command that prints all pages of an account's authorization details."""
 
+OF_TRUST: Final = ("sts:assumerole", "sts:tagsession", "sts:setsourceidentity")
+"""Prefixes of the actions that a role's trust policy decides about, in lower case."""
+
 MAX_ITEMS: Final = 1000
 """Elements per page; AWS allows no more."""
 
@@ -110,6 +113,23 @@ class Account:
         """Return the role that *arn* is a session of, if it is one of this account."""
         session = session_of(arn)
         return self.roles.get(session.role) if session and session.account == self.number else None
+
+    def policy_on(self, action: str, resource: str) -> PolicyDocument | None:
+        """Return the policy of *resource* that decides about *action*, if it is known.
+
+        It is the trust policy of a role of this account, or a policy that was given. The policy
+        of a bucket or access point also decides about its objects.
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-policy-language-overview.html
+        """
+        if action.lower().startswith(OF_TRUST):
+            role = self.by_arn.get(resource)
+            return role.trust if role else None
+        if resource in self.resources:
+            return self.resources[resource]
+        for arn, document in self.resources.items():
+            if Arn.parse(arn).service == "s3" and resource.startswith(f"{arn}/"):
+                return document
+        return None
 
 
 def read_account(aws: Aws) -> Account:

@@ -16,6 +16,7 @@ from cml_iam.errors import InputError
 from cml_iam.policy import VERSION_2012, PolicyDocument, Statement
 from cml_iam.principal import Held
 from cml_iam.prove import Policies, Shape, always, never
+from cml_iam.who._account import OF_TRUST
 from cml_iam.who._facts import Facts, facts_of, facts_of_question
 from cml_iam.who._left import Gathering, Left
 from cml_iam.who._reduced import Origin, federated_users, reduced, spoken_to, stand_in
@@ -31,7 +32,7 @@ Counts = Literal["grants", "must"]
 ANYTHING: Final = Statement(0, "Allow", "any policy", action=("*",), resource=("*",))
 """The permissions of a principal that granted itself everything."""
 
-MUST: Final = ("sts:assumerole", "sts:tagsession", "kms:")
+MUST: Final = (*OF_TRUST, "kms:")
 """Prefixes of actions that the resource's policy must allow as well."""
 
 
@@ -146,6 +147,7 @@ FEDERATED: Final = (
     f" this user may call {FEDERATE}"
 )
 RESOURCE_POLICY: Final = "the resource's policy"
+TRUST: Final = "its trust policy"
 SELF_GRANTED: Final = Held("its own making", None, PolicyDocument((ANYTHING,), VERSION_2012))
 
 
@@ -178,7 +180,7 @@ class Asker:
 
     def _federated(self, question: Question, state: State) -> tuple[str, ...]:
         """Return the federated-user sessions that may do it, if *state* may start one of them."""
-        document = self.account.resources.get(question.resource)
+        document = self.account.policy_on(question.action, question.resource)
         if document is None or state.member.kind != "user":
             return ()
         names = tuple(federated_users(document, self.account.number))
@@ -203,7 +205,7 @@ class Asker:
     def _decide(
         self, question: Question, state: State, trust: PolicyDocument | None
     ) -> tuple[_Decided, tuple[Left, ...]]:
-        said = trust or self.account.resources.get(question.resource)
+        said = trust or self.account.policy_on(question.action, question.resource)
         lefts = tuple(each.about(question.resource) for each in self._lefts(question, state))
         allowed = all(each.allows for each in lefts)
         if said is None and not allowed:
@@ -248,12 +250,13 @@ class Asker:
         """Return what remains of the resource's policy for *state*."""
         facts = self._facts_of(question, state.member)
         bounded = state.member.holdings.boundary is not None and not state.free
+        name = TRUST if question.action.lower().startswith(OF_TRUST) else RESOURCE_POLICY
         found: dict[Statement, tuple[Origin, ...]] = {}
         for each in self._gathering.compiled.about(said, "resource", question.action):
             left = reduced(each, question.action, facts)
             if left is None:
                 continue
-            origin = Origin(RESOURCE_POLICY, each.statement.label, None, "resource")
+            origin = Origin(name, each.statement.label, None, "resource")
             for named, sessions in spoken_to(each, state.member, bounded=bounded):
                 conditions = (*left.conditions, *sessions)
                 one = replace(left, principal=named, conditions=conditions)

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from cml_iam.who._reduced import Origin
 
 TAG: Final = "ec2:CreateTags"
-TRUST: Final = "its trust policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +284,7 @@ class Paths:
 
     def _step(self, hop: Hop) -> Step:
         cell = self._asker.cell(hop.question, hop.state, hop.trust)
-        by = tuple(replace(e, policy=TRUST) if e.kind == "resource" else e for e in cell.by)
-        return Step(hop.question, hop.also, by, cell.remains)
+        return Step(hop.question, hop.also, cell.by, cell.remains)
 
     def _leading_to(self, target: Member, search: _Search) -> Iterator[tuple[Standing, Hop]]:
         """Yield the principals that can become *target* and are not found yet."""

@@ -153,6 +153,41 @@ def test_the_policy_of_the_resource_is_asked_beside_those_of_the_principal(
     assert beside.out.endswith("• 1 yes, 3 no\n")
 
 
+def test_the_trust_policy_of_a_role_decides_who_may_assume_it(cml_iam: Any, tmp_path: Path) -> None:
+    night = f"arn:aws:iam::{ACCOUNT}:role/night"
+    everything = {
+        "UserDetailList": [user("alice", policy(allow("*"))), user("chainer")],
+        "RoleDetailList": [
+            role("night", trust=trusting({"AWS": f"arn:aws:iam::{ACCOUNT}:user/chainer"}))
+        ],
+    }
+    (tmp_path / "account.json").write_text(json.dumps(everything))
+
+    ran = cml_iam(
+        *("policy", "who-can", "sts:AssumeRole", "on", night, "--account", "account.json"),
+        *("--scps", "scps.json", "--no-steps"),
+    )
+
+    assert "yes        user/chainer\n    by statement 1 of its trust policy" in ran.out
+    assert ran.out.endswith("• 1 yes, 2 no\n")
+
+
+@pytest.mark.parametrize("asked", ["bkt/x", "bkt/*"])
+def test_the_policy_of_a_bucket_decides_about_its_objects(
+    cml_iam: Any, tmp_path: Path, asked: str
+) -> None:
+    everyone = {**allow("s3:GetObject", "arn:aws:s3:::bkt/*"), "Principal": "*"}
+    (tmp_path / "resources.json").write_text(json.dumps({"arn:aws:s3:::bkt": policy(everyone)}))
+
+    ran = cml_iam(
+        *("policy", "who-can", "s3:GetObject", "on", f"arn:aws:s3:::{asked}"),
+        *("--account", "account.json", "--scps", "scps.json", "--no-steps"),
+        *("--resource-policies", "resources.json"),
+    )
+
+    assert ran.out.endswith("• 4 yes\n")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
