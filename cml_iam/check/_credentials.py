@@ -148,10 +148,12 @@ def _accepted(check: Check, scene: Scene, identity: Identity) -> Diagnosis:
         remedy = "use the manager's own user or role: `cml-iam bootstrap apply`"
         return check.diagnosis("accepted", State.ADVICE, f"AWS identifies it as {arn}", remedy)
     if scene.site and named != scene.site.principal:
-        said = f"AWS takes it for {arn}, the site file means {' '.join(scene.site.principal)}"
+        said = (
+            f"AWS identifies it as {arn}, but the site file names {' '.join(scene.site.principal)}"
+        )
         remedy = "use the credential of the site's principal to see what it sees"
         return check.diagnosis("accepted", State.ADVICE, said, remedy)
-    return check.diagnosis("accepted", State.OK, f"AWS takes it for {arn}")
+    return check.diagnosis("accepted", State.OK, f"AWS identifies it as {arn}")
 
 
 def _account(check: Check, scene: Scene) -> Iterator[Diagnosis]:

@@ -99,7 +99,7 @@ CHECKS: Final = (
     ),
     _of_principal(
         "simulation",
-        "AWS's simulator answers every expectation as it must",
+        "AWS's simulator answers every expectation as required",
         "permissions",
         module="_permissions",
         calls="1 for each group of expectations with one context",

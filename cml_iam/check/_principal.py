@@ -152,7 +152,9 @@ def quarantine(check: Check, scene: AccountScene, _before: Answer) -> Answer:
         check.finding("CML713", f"`{each.arn}` is attached", spot, about=each.name)
         for each in attached.quarantine
     )
-    return Answer(checks=(check.passed(1, "looked for", scene.account),), findings=findings)
+    return Answer(
+        checks=(check.passed(1, f"{len(findings)} attached", scene.account),), findings=findings
+    )
 
 
 def boundary(check: Check, scene: AccountScene, _before: Answer) -> Answer:

@@ -231,8 +231,8 @@ def _name_dead_keys(aws: Aws, deleted: set[str]) -> None:
         held = store.look().key
     except CmlIamError:  # another store than a file, which may not be read, says nothing
         held = None
-    where = f", as `{store.name}` does" if held and held.id in deleted else ""
-    note(f"{WARN} deleted: {', '.join(sorted(deleted))}; remove them from what holds them{where}")
+    where = f", `{store.name}` has one" if held and held.id in deleted else ""
+    note(f"{WARN} deleted: {', '.join(sorted(deleted))}; remove every copy of them{where}")
 
 
 @click.command()

@@ -152,7 +152,7 @@ def create(name: str, **given: Any) -> None:
         if settings().dry_run:
             _say_permitted(here, launch)
             return
-        with progress(f"asking EC2 for {name}, {tries[0]} of {here.home}"):
+        with progress(f"launching {name}: {tries[0]} in {here.home}"):
             made = _create(here, launch, tries, keep_token=bool(given["client_token"]))
     if not wants_json():
         say(f"{OK} {made.label}: {made.state}, {made.instance_type} in {made.zone or made.region}")
@@ -353,7 +353,7 @@ def _image(here: Scene, image: str | None, pattern: str | None) -> str | None:
     if len(allowed) == 1:
         return allowed[0]
     raise InputError(
-        f"no image chosen: the site file lists {len(allowed)} for {here.home}",
+        f"no image is given, and the site file allows {len(allowed)} in {here.home}",
         remedy="name one: --image or --image-name",
     )
 

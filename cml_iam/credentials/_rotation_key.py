@@ -206,7 +206,7 @@ def _replace(rotator: Rotator, journal: Journal) -> None:
     made = make_key(
         rotator.aws, rotator.user, journal, delivery, pause=rotator.pause, give_up=give_up
     )
-    rotator.report(f"`{made}` is made, proved and in use")
+    rotator.report(f"`{made}` is created, proved and in use")
     _tell_readers(rotator, journal)
 
 

@@ -127,7 +127,7 @@ class _Audit:
         call = self._call("s3", "put_bucket_policy", **address, Policy=wanted.text)
         same = live is not None and same_meaning(live, wanted.document)
         lines = difference(live, wanted.document) if live is not None else ()
-        return _step(same, "bucket", f"{name} open to the trail alone", lines, call)
+        return _step(same, "bucket", f"{name}, to which only the trail can write", lines, call)
 
     # the log group and the role that writes to it
 
@@ -196,7 +196,7 @@ class _Audit:
         if email:
             told = any((e["Protocol"], e["Endpoint"]) == ("email", email) for e in listed)
             call = self._call("sns", "subscribe", TopicArn=arn, Protocol="email", Endpoint=email)
-            line = f"{email} must confirm it by the link in a mail"
+            line = f"{email} must confirm it by the link that AWS mails"
             yield _step(told, "subscription", f"{email} to {name}", (line,), call)
 
     def warnings(self) -> tuple[str, ...]:

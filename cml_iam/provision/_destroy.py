@@ -277,5 +277,5 @@ def _policy(aws: Aws, kind: Kind, name: str, piece: Piece, arn: str, desired: De
         return Draft(warnings=(f"the policy `{arn}` stays: it was not made by cml-iam",))
     if others:
         holders = ", ".join(map(str, others))
-        return Draft(warnings=(f"the policy `{arn}` stays: {holders} has it, too",))
+        return Draft(warnings=(f"the policy `{arn}` stays: it is also attached to {holders}",))
     return Draft((removal_step(aws, arn),))

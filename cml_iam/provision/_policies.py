@@ -110,7 +110,7 @@ def _change(managed: Managed, live: Policy, versions: tuple[Version, ...]) -> St
         parameters = {"PolicyArn": managed.arn, "VersionId": version.id}
         calls.append(Call("iam", "delete_policy_version", parameters))
         lines.append(f"- version {version.id}, {why}")
-    lines.append(f"the version in use now, {live.default}, stays to go back to")
+    lines.append(f"{live.default}, the current version, is kept for rollback")
     desired = {"PolicyArn": managed.arn, "PolicyDocument": managed.text, "SetAsDefault": True}
     calls.append(Call("iam", "create_policy_version", desired, once=True))
     return Step("change", "policy", managed.name, tuple(lines), tuple(calls))
@@ -152,7 +152,7 @@ def shared_policy(
     except DeniedError as error:
         unchecked = (f"could not check who else has the policy `{live.arn}`: {error.refused}",)
     if not ours(live.tags):
-        held = f", and {others} has it, too" if others else ""
+        held = f", and is also attached to {others}" if others else ""
         said = f"the policy `{live.arn}` was not made by cml-iam{held}"
         both = "`cml-iam bootstrap adopt`, then `cml-iam bootstrap apply --change-shared`"
         remedy = _OWN_POLICY.format(kind=but[0], command=both) if others else _ADOPT
@@ -160,7 +160,7 @@ def shared_policy(
         return Draft(unchecked=unchecked, refused=refused)
     if not others:
         return Draft(unchecked=unchecked)
-    said = f"the policy `{live.arn}` changes for others that have it, too: {others}"
+    said = f"the policy `{live.arn}` is also attached to {others}, whose permissions would change"
     if agreed:
         return Draft(warnings=(said,), unchecked=unchecked)
     remedy = _OWN_POLICY.format(kind=but[0], command="`cml-iam bootstrap apply --change-shared`")

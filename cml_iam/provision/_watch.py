@@ -140,7 +140,7 @@ def _watched(site: Site) -> Iterator[Watched]:
     yield Watched(
         "CmlRunInstancesRequestedCount",
         "cml-requested-instances",
-        "10 or more instances asked for by the manager in 5 minutes",
+        "the manager requested 10 or more instances within 5 minutes",
         f"{{ {_event('RunInstances')} && {done} && ({count} >= 1) }}",
         10,
         count,
@@ -148,7 +148,7 @@ def _watched(site: Site) -> Iterator[Watched]:
     yield Watched(
         "CmlTerminateInstances",
         "cml-terminate-out-of-hours",
-        "an instance terminated by the manager outside the hours of work",
+        "the manager terminated an instance outside working hours",
         f"{{ {_event('TerminateInstances')} && {done} }}",
         1,
         out_of_hours=True,
@@ -192,7 +192,7 @@ def _guard_tag_edits(key: str) -> Watched:
     return Watched(
         "CmlGuardTagEdits",
         "cml-guard-tag-edits",
-        f"somebody puts the tag {key} on something later, or takes it off",
+        f"the tag {key} is added to an existing resource, or removed",
         f'{{ ($.eventSource = "ec2.amazonaws.com") && ({events}) && ({tags}) }}',
         1,
     )

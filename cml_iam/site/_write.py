@@ -30,7 +30,7 @@ def site_text(
     """Return the text of a site file with these values and explanatory comments."""
     principal = f"role = {_toml(role)}" if role else f"user = {_toml(user or DEFAULT_USER)}"
     lines = [
-        "# Where CML Cloud Manager may do what it must. Read by `cml-iam`.",
+        "# What CML Cloud Manager may do, and where. `cml-iam` reads this file.",
         "",
         "[account]",
         f"id = {_toml(account)}",
@@ -48,7 +48,7 @@ def site_text(
         lines.append(f"regions = {_toml(regions)}")
     if guard_tag:
         tag = f"{_toml(guard_tag.key)} = {_toml(guard_tag.value)}"
-        lines.append(f"guard_tag = {{ {tag} }}  # only what carries it may be operated")
+        lines.append(f"guard_tag = {{ {tag} }}  # only instances with this tag may be operated")
     if instance_types:
         lines.append(f"instance_types = {_toml(instance_types)}")
     if image_owners:

@@ -178,7 +178,7 @@ def _site_file() -> str:
     (example,) = re.findall(r"```toml\n.*?```", readme, re.DOTALL)
     rows = "".join(_options(schema, schema, ""))
     return (
-        "# Site file\n\nThe site file says where the manager may do what it must. "
+        "# Site file\n\nThe site file says what the manager may do, and where. "
         "`cml-iam init` writes it; editors check it with the "
         "[JSON schema](../files/policies/site.schema.json.txt).\n\n"
         f"{example}\n\n## Every option\n\n| option | meaning |\n|---|---|\n{rows}"

@@ -134,7 +134,7 @@ def test_another_policy_is_a_change_shown_by_statement(run: Run) -> None:
     planned = run("bootstrap", "plan", "--document", "base")
 
     assert "+ EC2InstanceManagement: Allow ec2:RunInstances" in planned.out
-    assert "v1, stays to go back to" in planned.out
+    assert "v1, the current version, is kept for rollback" in planned.out
 
 
 def test_drift_tells_by_its_exit_code(run: Run) -> None:

@@ -100,7 +100,7 @@ def test_a_policy_that_is_not_ours_or_used_elsewhere_stays(world: World) -> None
     (warning,) = plan_destruction(world.aws, world.site).warnings
     destroy(world)
 
-    assert "user another has it, too" in warning
+    assert "is also attached to user another" in warning
     assert world.aws.call("iam", "get_policy", PolicyArn=arn)
 
 

@@ -345,7 +345,7 @@ def test_the_commands_refuse_a_policy_of_others_and_say_how_to_go_on(
 
     assert "✖ apply refuses this: the policy" in planned.out
     assert (refused.code, adopted.code, shared.code, applied.code) == (2, 0, 2, 0)
-    assert "user alice has it, too" in refused.err
+    assert "is also attached to user alice" in refused.err
     assert "bootstrap adopt" in refused.err
-    assert "changes for others that have it, too: user alice" in shared.err
-    assert "changes for others that have it, too: user alice" in applied.err
+    assert "is also attached to user alice" in shared.err
+    assert "is also attached to user alice" in applied.err

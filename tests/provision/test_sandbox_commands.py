@@ -70,7 +70,7 @@ def test_destroy_leaves_what_is_not_named_and_says_so(run: Run) -> None:
 
     assert done.code == 0, done.err
     assert "--guard deletes it, too" in done.err
-    assert ".env` does" in done.err
+    assert ".env` has one" in done.err
     rest = run("bootstrap", "destroy", "--yes", "--guard", "--boundary")
     assert "2 done" in rest.out
     assert "nothing to do" in run("bootstrap", "destroy", "--yes").out

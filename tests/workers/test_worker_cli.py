@@ -104,7 +104,7 @@ def test_a_dry_run_of_create_makes_nothing(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["x"], "no image chosen"),
+        (["x"], "no image is given"),
         (["x", "--image", "ami-0a1b2c3d", "--image-name", "c"], "not both"),
         (["x", "--image", "nonsense"], "not an image id"),
         (["x", "--image", "ami-0a1b2c3d", "-t", "novalue"], "not a tag: `novalue`"),
