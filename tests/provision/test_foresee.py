@@ -87,7 +87,7 @@ def test_after_adopting_apply_changes_a_policy_of_others_only_when_allowed_and_n
     apply_plan(shared.aws, adoption)
 
     before = iam.snapshot()
-    with pytest.raises(errors.RefusedError, match="changes for others") as refused:
+    with pytest.raises(errors.RefusedError, match="is also attached to user alice") as refused:
         shared.apply(delivery=None)
     assert all(each in refused.value.message for each in HOLDERS)
     assert "name a new `policy`" in str(refused.value.remedy)
