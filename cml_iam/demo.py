@@ -107,7 +107,7 @@ class _Play:
         text = site_text(
             account=self.sandbox.account,
             regions=REGIONS,
-            guard_tag=Tag("ManagedBy", "cml-cloud-manager"),
+            guard_tag=Tag("ManagedBy", "lablet-cloud-manager"),
             instance_types=("m5zn.metal", "c5.*", "c6i.*", "m5.*"),
             images={REGIONS[0]: (OWN_IMAGE,), REGIONS[1]: (WEST_IMAGE,)},
             manager="env:.env",
@@ -187,7 +187,7 @@ class _Play:
             usage = manager.get_instance_resources_utilization(
                 manager.get_instance_details(worker.id)
             )
-        tagged = {"ManagedBy": "cml-cloud-manager", "Owner": "network-lab"}
+        tagged = {"ManagedBy": "lablet-cloud-manager", "Owner": "network-lab"}
         self.told(f"{worker.label}, {worker.instance_type}, {status.state}", ok=status.ok)
         self.told(f"tags: {_pairs(tags)}", ok=tagged.items() <= tags.items())
         self.told(f"utilization: {_usage(usage)}", ok=_is_known(usage))
@@ -203,7 +203,7 @@ class _Play:
 
     def _refusals(self, manager: WorkerManager) -> None:
         ours = self._connect(_key_in(self.folder / ".env"))
-        launch = {"ManagedBy": "cml-cloud-manager"}
+        launch = {"ManagedBy": "lablet-cloud-manager"}
         east = REGIONS[0]
         attempts: Mapping[str, Callable[[], object]] = {
             "launch in another region": lambda: _run(ours, "eu-central-1", OWN_IMAGE, launch),

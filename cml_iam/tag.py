@@ -1,4 +1,4 @@
-"""A tag of AWS, and the two that mark workers where a site does not choose another."""
+"""A tag of AWS, and the one that marks workers where a site does not choose another."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Tag:
         return key.casefold() == self.key.casefold()
 
 
-DEFAULT_TAG: Final = Tag("ManagedBy", "cml-cloud-manager")
-"""The tag of cml-iam's workers where the site has no guard tag."""
+DEFAULT_TAG: Final = Tag("ManagedBy", "lablet-cloud-manager")
+"""The tag of workers where nothing else is chosen.
 
-APPLICATION_TAG: Final = Tag("ManagedBy", "lablet-cloud-manager")
-"""The tag that CML Cloud Manager's worker-controller sets, as it is shipped."""
+CML Cloud Manager's worker-controller sets it, as it is shipped.
+"""

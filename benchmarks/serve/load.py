@@ -28,7 +28,7 @@ from cml_iam.sandbox import OWN_IMAGE, Sandbox, command_environment, start_sandb
 PATHS = ("/health",) * 7 + ("/metrics",) * 2 + ("/",)
 READERS = 16
 REGIONS = ("us-east-1", "us-east-2", "us-west-1", "us-west-2")
-GUARD = [{"Key": "ManagedBy", "Value": "cml-cloud-manager"}]
+GUARD = [{"Key": "ManagedBy", "Value": "lablet-cloud-manager"}]
 
 
 def launch(sandbox: Sandbox, workers: int) -> None:

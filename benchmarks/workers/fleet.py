@@ -29,7 +29,7 @@ _INSTANCE = """
 <attachTime>2026-03-01T08:00:01.000Z</attachTime><deleteOnTermination>true</deleteOnTermination>
 </ebs></item></blockDeviceMapping><virtualizationType>hvm</virtualizationType>
 <clientToken>{n:032x}</clientToken><tagSet><item><key>Name</key><value>cml-worker-{n:05d}</value>
-</item><item><key>ManagedBy</key><value>cml-cloud-manager</value></item><item><key>Team</key>
+</item><item><key>ManagedBy</key><value>lablet-cloud-manager</value></item><item><key>Team</key>
 <value>network-lab</value></item><item><key>Environment</key><value>production</value></item>
 </tagSet><hypervisor>xen</hypervisor><networkInterfaceSet><item><networkInterfaceId>eni-{n:017x}
 </networkInterfaceId><subnetId>subnet-{subnet:017x}</subnetId><vpcId>vpc-0a1b2c3d4e5f60001</vpcId>

@@ -15,7 +15,7 @@ from cml_iam.errors import CmlIamError, InputError, RefusedError, SiteError
 from cml_iam.facts import PARTITIONS
 from cml_iam.restrict import launch_note
 from cml_iam.site import DEFAULT_POLICY, DEFAULT_USER, Site, Tag, parse_site, site_text
-from cml_iam.tag import APPLICATION_TAG
+from cml_iam.tag import DEFAULT_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -115,7 +115,7 @@ def init(
     \b
     Examples:
       cml-iam init --account 111122223333 --allow-region us-east-1 \\
-          --guard-tag ManagedBy=cml-cloud-manager --instance-type m5zn.metal
+          --guard-tag ManagedBy=lablet-cloud-manager --instance-type m5zn.metal
     """  # noqa: D301 - click reads the backspace as "do not fill"
     path = site_path()
     if path.exists() and not force:
@@ -258,11 +258,11 @@ def _images(pairs: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 _QUESTIONS: Final = (
     _Question("role", "IAM role for the manager, which needs no access key", NONE, str),
     _Question("regions", "Regions", "us-east-1", _words),
-    _Question("guard_tag", "Tag that marks a worker", str(APPLICATION_TAG), _tag),
+    _Question("guard_tag", "Tag that marks a worker", str(DEFAULT_TAG), _tag),
     _Question(
         "application_tags",
         "Tags that CML Cloud Manager sets at launch (its `default_tags`)",
-        str(APPLICATION_TAG),
+        str(DEFAULT_TAG),
         lambda text: _tags(text.split(",")),
     ),
     _Question("instance_types", "Instance types", "m5zn.metal", _words),

@@ -109,7 +109,7 @@ def explain(
     Examples:
       cml-iam policy explain ec2:StopInstances \\
           --resource arn:aws:ec2:us-east-1:111122223333:instance/i-0a1b2c3d \\
-          --context aws:ResourceTag/ManagedBy=cml-cloud-manager
+          --context aws:ResourceTag/ManagedBy=lablet-cloud-manager
     """  # noqa: D301 - click reads the backspace as "do not fill"
     if policies:
         refuse_document("--policy")

@@ -11,7 +11,7 @@ from cml_iam import errors
 from cml_iam.aws import connect
 from cml_iam.errors import InputError
 from cml_iam.secret import Secret
-from cml_iam.tag import APPLICATION_TAG, Tag
+from cml_iam.tag import DEFAULT_TAG, Tag
 from cml_iam.workers import AsyncWorkerManager, WorkerManager
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Client:
         self,
         credentials: Given,
         *,
-        guard: Tag = APPLICATION_TAG,
+        guard: Tag = DEFAULT_TAG,
         owners: Sequence[str] = ("self",),
         exceptions: Exceptions | None = None,
     ) -> None:
@@ -186,12 +186,20 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An access key with its region, for `AwsEc2SpiClient`; repr hides the secret."""
+    """An access key with its region, for `AwsEc2SpiClient`.
+
+    A secret given as text is kept as a `Secret`, so that repr never shows it.
+    """
 
     access_key_id: str
-    secret_access_key: Secret
+    secret_access_key: Secret | str
     region: str | None = None
-    session_token: Secret | None = None
+    session_token: Secret | str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "secret_access_key", _secret(self.secret_access_key))
+        if self.session_token is not None:
+            object.__setattr__(self, "session_token", _secret(self.session_token))
 
 
 @dataclass(frozen=True, slots=True)

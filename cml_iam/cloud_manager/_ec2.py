@@ -22,7 +22,7 @@ from cml_iam.cloud_manager._client import (
     instance_details,
 )
 from cml_iam.errors import NotFoundError
-from cml_iam.tag import APPLICATION_TAG, Tag
+from cml_iam.tag import DEFAULT_TAG, Tag
 from cml_iam.workers import USAGE, Launch, Verdict, log_health
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class AwsEc2Client(Client):
         self,
         credentials: Given,
         *,
-        guard: Tag = APPLICATION_TAG,
+        guard: Tag = DEFAULT_TAG,
         owners: Sequence[str] = ("self",),
         detailed_monitoring: bool = True,
         exceptions: Exceptions | None = None,

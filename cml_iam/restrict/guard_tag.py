@@ -213,7 +213,7 @@ def _contradictions(site: Restricted) -> Iterator[Contradiction]:
         yield Contradiction(
             "the guard tag cannot be `Name`: every worker has a name of its own",
             ("restrict", "guard_tag"),
-            'choose another key, such as { ManagedBy = "cml-cloud-manager" }',
+            'choose another key, such as { ManagedBy = "lablet-cloud-manager" }',
         )
 
 
@@ -224,7 +224,8 @@ GUARD_TAG = Restriction(
         tag(
             "guard_tag",
             "The tag, one key and its value, that marks a managed worker.",
-            'the guard tag is one key and its value, such as { ManagedBy = "cml-cloud-manager" }',
+            "the guard tag is one key and its value, such as { ManagedBy = "
+            '"lablet-cloud-manager" }',
         ),
     ),
     rules=_rules,

@@ -76,7 +76,7 @@ class WorkerManager:
         """Work through *aws*, or with the credentials of the boto3 session *session*.
 
         *guard* is the site's guard tag (`site.restrict.guard_tag`), which marks the workers; None
-        is `ManagedBy=cml-cloud-manager`. Without a connection or a session, boto3's default
+        is `ManagedBy=lablet-cloud-manager`. Without a connection or a session, boto3's default
         credentials are used. Raises InputError for both, and what `cml_iam.connect` raises.
         """
         if aws is not None and session is not None:

@@ -332,6 +332,15 @@ def test_no_repr_shows_the_secret(app: App) -> None:
         assert app.identity.secret not in repr(value)
 
 
+def test_a_secret_given_as_text_is_not_shown_either() -> None:
+    credentials = Credentials("AKIA", "sekret", session_token="tokentoken")
+
+    assert "sekret" not in repr(credentials)
+    assert "tokentoken" not in repr(credentials)
+    assert credentials.secret_access_key == Secret("sekret")
+    assert credentials.session_token == Secret("tokentoken")
+
+
 def test_the_client_of_today_runs_a_worker_and_finds_it_by_image(app: App) -> None:
     async def work() -> tuple[Any, Any, Any, Any]:
         async with AwsEc2SpiClient(app.credentials) as client:

@@ -14,7 +14,7 @@ from cml_iam import errors
 from cml_iam.aws import Identity
 
 NOW = datetime(2026, 3, 1, 12, 2, 30, tzinfo=UTC)
-GUARD_TAG = {"Key": "ManagedBy", "Value": "cml-cloud-manager"}
+GUARD_TAG = {"Key": "ManagedBy", "Value": "lablet-cloud-manager"}
 
 _KEYS = {
     "start_instances": ("StartingInstances", "running"),

@@ -29,7 +29,7 @@ def asked(aws: FakeAws, launch: Launch) -> dict[str, Any]:
 def test_exactly_one_worker_with_token_tags_and_metadata_tokens(aws: FakeAws) -> None:
     tags = [
         {"Key": "Name", "Value": "lab-1"},
-        {"Key": "ManagedBy", "Value": "cml-cloud-manager"},
+        {"Key": "ManagedBy", "Value": "lablet-cloud-manager"},
     ]
 
     assert asked(aws, LAUNCH) == {
@@ -132,7 +132,7 @@ def test_a_launch_that_cannot_be_is_not_sent(
 
 
 def test_the_guard_tag_itself_may_be_repeated_at_launch(aws: FakeAws) -> None:
-    launch = Launch("w", "ami-1", "t", tags={"ManagedBy": "cml-cloud-manager"})
+    launch = Launch("w", "ami-1", "t", tags={"ManagedBy": "lablet-cloud-manager"})
 
     (instance_tags, _) = asked(aws, launch)["TagSpecifications"]
     assert len(instance_tags["Tags"]) == 2
@@ -143,7 +143,7 @@ def test_the_guard_tag_itself_may_be_repeated_at_launch(aws: FakeAws) -> None:
     [
         ({}, errors.InputError),
         ({"ManagedBy": "other"}, errors.RefusedError),
-        ({"ManagedBy": "cml-cloud-manager"}, errors.RefusedError),
+        ({"ManagedBy": "lablet-cloud-manager"}, errors.RefusedError),
         ({"MANAGEDBY": "x"}, errors.RefusedError),
         ({"aws:cloudformation:stack": "x"}, errors.RefusedError),
         ({"AWS:x": "y"}, errors.RefusedError),
@@ -275,7 +275,7 @@ def test_the_names_of_the_original_code_mean_the_same() -> None:
 
 
 def test_only_workers_are_asked_for_unless_every_instance_is_wanted(aws: FakeAws) -> None:
-    guard = {"Name": "tag:ManagedBy", "Values": ["cml-cloud-manager"]}
+    guard = {"Name": "tag:ManagedBy", "Values": ["lablet-cloud-manager"]}
     manager = WorkerManager(aws)
 
     manager.get_all_instances(states=["running"], tags={"team": "core"})

@@ -26,11 +26,11 @@ id = "111122223333"
 [principal]
 [restrict]
 regions = ["us-east-1", "us-west-2"]
-guard_tag = { ManagedBy = "cml-cloud-manager" }
+guard_tag = { ManagedBy = "lablet-cloud-manager" }
 instance_types = ["m5zn.metal", "c5.*"]
 image_owners = ["111122223333"]
 """
-GUARD = "ManagedBy=cml-cloud-manager"
+GUARD = "ManagedBy=lablet-cloud-manager"
 IMAGE = "ami-0a1b2c3d4e5f60001"
 
 
@@ -261,7 +261,7 @@ def test_no_image_says_what_was_searched_and_what_to_do(shell: Shell) -> None:
 def test_what_a_terminal_would_obey_is_written_out_everywhere(shell: Shell) -> None:
     """XML, EC2's language, has no ESC; it has U+009B, which means the same, and others."""
     evil = unmanaged(
-        shell, "cml\x9b2J\n\u202eb", Note="=HYPERLINK(1)\x9b", ManagedBy="cml-cloud-manager"
+        shell, "cml\x9b2J\n\u202eb", Note="=HYPERLINK(1)\x9b", ManagedBy="lablet-cloud-manager"
     )
 
     for words in (("list", "--name", "cml*"), ("show", evil), ("list", "-o", "csv")):

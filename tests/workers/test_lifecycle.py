@@ -30,7 +30,7 @@ def test_a_worker_is_born_with_the_guard_tag(
 ) -> None:
     worker = manager.create_instance(launch)
 
-    assert worker.tags == {"ManagedBy": "cml-cloud-manager", "Name": "lab-1", "team": "core"}
+    assert worker.tags == {"ManagedBy": "lablet-cloud-manager", "Name": "lab-1", "team": "core"}
     assert (worker.name, worker.instance_type, worker.region) == (
         "lab-1",
         "m5zn.metal",
@@ -40,7 +40,7 @@ def test_a_worker_is_born_with_the_guard_tag(
     assert [
         (each["Size"], each["VolumeType"], each["Encrypted"], _tag(each, "ManagedBy"))
         for each in volumes
-    ] == [(64, "gp3", True, "cml-cloud-manager")]
+    ] == [(64, "gp3", True, "lablet-cloud-manager")]
 
 
 def test_the_metadata_service_takes_tokens_only(
@@ -106,7 +106,7 @@ def test_tags_are_read_added_and_removed(manager: WorkerManager, launch: Launch)
 
     manager.update_instance_tags(worker.id, {"owner": "ann", "team": "edge"})
     assert manager.get_instance_tags(worker.id) == {
-        "ManagedBy": "cml-cloud-manager",
+        "ManagedBy": "lablet-cloud-manager",
         "Name": "lab-1",
         "owner": "ann",
         "team": "edge",

@@ -31,7 +31,7 @@ id = "111122223333"
 [principal]
 [restrict]
 regions = ["us-east-1"]
-guard_tag = { ManagedBy = "cml-cloud-manager" }
+guard_tag = { ManagedBy = "lablet-cloud-manager" }
 instance_types = ["m5zn.metal", "c5.*"]
 [workers.small]
 image = "ami-0a1b2c3d4e5f60001"

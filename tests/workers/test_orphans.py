@@ -36,7 +36,7 @@ def found(*instances: dict[str, Any], images: tuple[str, ...] = ()) -> tuple[Orp
         ({"Tags": tags(), "ImageId": "ami-00000000000000001"}, "image is called `cml2.9-worker`"),
         ({"Tags": tags(), "ImageId": "ami-00000000000000099"}, "is one of the site's"),
         ({"Tags": tags(App="cml")}, "its tag `App=cml`"),
-        ({"Tags": tags(managedby="cml-cloud-manager")}, "is almost the guard tag"),
+        ({"Tags": tags(managedby="lablet-cloud-manager")}, "is almost the guard tag"),
         ({"Tags": tags(ManagedBy="CML-Cloud-Manager ")}, "is almost the guard tag"),
     ],
 )

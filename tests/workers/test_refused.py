@@ -17,7 +17,7 @@ SITE = Site(
     account="111122223333",
     restrict=Restrictions(
         regions=("us-east-1",),
-        guard_tag=Tag("ManagedBy", "cml-cloud-manager"),
+        guard_tag=Tag("ManagedBy", "lablet-cloud-manager"),
         instance_types=("m5zn.metal",),
         image_owners=("111122223333",),
         images=MappingProxyType({}),
@@ -94,7 +94,7 @@ def test_a_role_that_may_not_be_handed_over_is_explained(
         ({}, "ec2:StopInstances", "`aws:ResourceTag/ManagedBy` is"),
         ({"ManagedBy": "another"}, "ec2:TerminateInstances", "`aws:ResourceTag/ManagedBy` is"),
         (
-            {"ManagedBy": "cml-cloud-manager"},
+            {"ManagedBy": "lablet-cloud-manager"},
             "ec2:StopInstances",
             "the site's own policy allows it",
         ),

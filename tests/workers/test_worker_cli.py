@@ -25,7 +25,7 @@ id = "123456789012"
 [principal]
 [restrict]
 regions = ["us-east-1", "us-west-2"]
-guard_tag = { ManagedBy = "cml-cloud-manager" }
+guard_tag = { ManagedBy = "lablet-cloud-manager" }
 instance_types = ["c5.*", "m5zn.metal"]
 image_owners = ["123456789012"]
 """
@@ -91,7 +91,7 @@ def test_a_worker_is_created_from_the_sites_defaults(cli: Cli) -> None:
     assert (said.code, said.out.startswith("✔ lab (i-")) == (0, True)
     (worker,) = cli("worker", "list", "-o", "json").json
     assert worker["instance_type"] == "m5zn.metal"
-    assert worker["tags"] == {"ManagedBy": "cml-cloud-manager", "Name": "lab", "a": "b=c"}
+    assert worker["tags"] == {"ManagedBy": "lablet-cloud-manager", "Name": "lab", "a": "b=c"}
 
 
 def test_a_dry_run_of_create_makes_nothing(cli: Cli) -> None:
@@ -127,7 +127,7 @@ def test_an_empty_list_says_what_counts(cli: Cli) -> None:
     said = cli("worker", "list")
 
     assert (said.code, said.out) == (0, "")
-    assert "ManagedBy=cml-cloud-manager" in said.err
+    assert "ManagedBy=lablet-cloud-manager" in said.err
     assert cli("worker", "list", "-o", "json").json == []
 
 
@@ -488,7 +488,7 @@ def test_without_a_site_file_the_environments_region_is_looked_into(
 def test_a_site_file_with_another_guard_tag_sees_other_workers(
     cli: Cli, lab: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "cml-iam.toml").write_text(SITE.replace("cml-cloud-manager", "another"))
+    (tmp_path / "cml-iam.toml").write_text(SITE.replace("lablet-cloud-manager", "another"))
 
     assert states(cli) == []
 
