@@ -153,22 +153,28 @@ def test_the_markdown_form_says_what_launches_must_carry(
     assert (NOTE in ran.out) == (document == "hardened")
 
 
-@pytest.mark.parametrize("document", ["hardened", "base"])
+@pytest.mark.parametrize(
+    ("document", "site"),
+    [("hardened", UNNAMED), ("base", UNNAMED), ("hardened", RIGHT)],
+    ids=["hardened", "base", "the application sends it"],
+)
 def test_the_plan_says_what_launches_must_carry(
     document: str,
+    site: str,
     cml_iam: Callable[..., Any],
     tmp_path: Path,
     sandbox: Sandbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "cml-iam.toml").write_text(RIGHT)
+    (tmp_path / "cml-iam.toml").write_text(site)
+    noted = document == "hardened" and site is UNNAMED
     _use(monkeypatch, sandbox)
 
     told = cml_iam("bootstrap", "plan", "--document", document)
     data = json.loads(cml_iam("bootstrap", "plan", "--document", document, "-o", "json").out)
 
-    assert (NOTE in told.out) == (document == "hardened")
-    assert data["notes"] == ([NOTE] if document == "hardened" else [])
+    assert (NOTE in told.out) == noted
+    assert data["notes"] == ([NOTE] if noted else [])
 
 
 def test_init_says_it_and_where_the_tags_are_named(
@@ -208,6 +214,73 @@ def test_health_and_doctor_say_what_launches_must_carry(
     assert (NOTE in _unwrapped(health.out + health.err)) == warned
     assert (NOTE in _unwrapped(doctor.out)) == warned
     assert json.loads(cml_iam("health", "-o", "json").out)["warning"] == (NOTE if warned else None)
+
+
+ONLY_NAME = UNNAMED + '[manager]\ntags = { Name = "x" }\n'
+SEND_IT = (
+    "add `ManagedBy=cml-cloud-manager` to `default_tags` of the worker-controller's region file, "
+    "then to `[manager] tags`"
+)
+
+
+def _fixes(text: str) -> list[str]:
+    return [line.partition("fix: ")[2] for line in text.splitlines() if "fix: " in line]
+
+
+def test_verify_says_how_the_application_comes_to_send_the_tag(
+    cml_iam: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(ONLY_NAME)
+
+    ran = cml_iam("policy", "verify")
+
+    assert ran.code == 3
+    assert _fixes(ran.out + ran.err) == [SEND_IT]
+
+
+@pytest.mark.long
+def test_no_command_advises_to_weaken_the_guard_where_the_application_sends_no_guard_tag(
+    cml_iam: Callable[..., Any],
+    tmp_path: Path,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(ONLY_NAME)
+    _apply(cml_iam, monkeypatch, sandbox)
+
+    health = json.loads(cml_iam("health", "-o", "json").out)
+    doctor = json.loads(cml_iam("doctor", "permissions", "-o", "json").out)
+    shown = cml_iam("health")
+
+    (launch,) = [check for check in _checks(health) if check["action"] == "ec2:RunInstances"]
+    assert (launch["verdict"], launch["remedy"]) == ("refused", SEND_IT)
+    about_launches = [
+        each["remedy"]
+        for each in doctor["diagnoses"]
+        if each["subject"].startswith(("launches", "ec2:RunInstances"))
+    ]
+    assert about_launches == [SEND_IT] * 2
+    assert SEND_IT in _unwrapped(shown.err + shown.out)
+    assert "grant ec2:RunInstances" not in _unwrapped(shown.err + shown.out)
+
+
+@pytest.mark.long
+def test_a_launch_that_the_tag_would_not_help_is_advised_as_before(
+    cml_iam: Callable[..., Any],
+    tmp_path: Path,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "cml-iam.toml").write_text(ONLY_NAME)
+    _apply(cml_iam, monkeypatch, sandbox)
+    other = ONLY_NAME.replace("m5zn.metal", "c5.metal")  # another type than the policy allows
+    (tmp_path / "cml-iam.toml").write_text(other)
+
+    health = json.loads(cml_iam("health", "-o", "json").out)
+
+    (launch,) = [check for check in _checks(health) if check["action"] == "ec2:RunInstances"]
+    assert launch["verdict"] == "refused"
+    assert launch["remedy"] != SEND_IT
 
 
 GRANTED = RIGHT + "[grant]\ndetailed_monitoring = true\n"

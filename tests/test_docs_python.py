@@ -16,6 +16,7 @@ from tests.site.test_site import EXAMPLE
 pytestmark = pytest.mark.long
 README = Path(__file__).parents[1] / "README.md"
 DOCS = README.parent / "docs"
+UNTRIED = "⚠️ AWS permissions not checked: "
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -48,7 +49,9 @@ def test_an_example_runs_as_it_stands(code: str, tmp_path: Path, sandbox: Sandbo
     )
 
     assert ran.returncode == 0, ran.stderr
-    assert ran.stderr == ""
+    # The sandbox has no worker yet, and `health` says so.
+    rest = [line for line in ran.stderr.splitlines() if not line.startswith(UNTRIED)]
+    assert rest == []
 
 
 @pytest.fixture(scope="module")

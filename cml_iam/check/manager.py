@@ -13,6 +13,7 @@ from cml_iam.check._answer import Answer, State
 from cml_iam.check.refusal import Deciding, why_refused
 from cml_iam.engine import Request
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
+from cml_iam.restrict import send_fix
 from cml_iam.workers import (
     PROBE,
     Launch,
@@ -104,7 +105,8 @@ def _explained(check: Check, scene: Scene, health: Health, tried: Tried) -> Iter
     how = f"decoded, by the {where}" if request else where
     requests = (request,) if request else _supposed(scene, health, tried.action)
     for why in why_refused(requests, deciding):
-        yield check.diagnosis(subject, State.FINDING, f"{why.said} [{how}]", why.remedy)
+        remedy = tried.remedy if tried.remedy == send_fix(scene.manager.guard) else why.remedy
+        yield check.diagnosis(subject, State.FINDING, f"{why.said} [{how}]", remedy)
 
 
 def _decoded(scene: Scene, refused: DeniedError) -> Request | None:

@@ -19,6 +19,7 @@ from cml_iam.cli._output import (
     OK,
     UNKNOWN,
     answer,
+    complain_remedies,
     print_matrix,
     progress,
     say,
@@ -90,7 +91,14 @@ def verify(
             derive_expectations(site), _documents(site, files, document), _read(boundary)
         )
     code = judged(findings=bool(done.failed), unchecked=bool(done.unchecked))
-    answer(done, lambda: print_verification(done), code)
+    answer(done, lambda: _print(done, site), code)
+
+
+def _print(done: Verification, site: Site) -> None:
+    print_verification(done)
+    warning = site.launch_warning
+    if warning and any(each.expectation.as_sent for each in done.failed):
+        complain_remedies([warning.remedy])
 
 
 def _live(site: Site, principal: str) -> Verification:

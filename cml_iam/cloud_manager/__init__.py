@@ -18,6 +18,7 @@ from cml_iam.cloud_manager._client import (
 from cml_iam.cloud_manager._ec2 import AwsEc2Client
 from cml_iam.cloud_manager._spi import AwsCloudWatchSpiClient, AwsEc2SpiClient
 from cml_iam.tag import Tag
+from cml_iam.workers import Launch
 
 __all__ = [
     "AmiDetails",
@@ -30,6 +31,7 @@ __all__ = [
     "Instance",
     "InstanceDetails",
     "InstanceState",
+    "Launch",
     "ResourcesUtilization",
     "Tag",
 ]

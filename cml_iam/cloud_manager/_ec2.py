@@ -23,7 +23,7 @@ from cml_iam.cloud_manager._client import (
 )
 from cml_iam.errors import NotFoundError
 from cml_iam.tag import DEFAULT_TAG, Tag
-from cml_iam.workers import USAGE, Launch, Verdict, log_health
+from cml_iam.workers import USAGE, Launch, log_health
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,15 +61,18 @@ class AwsEc2Client(Client):
         super().__init__(credentials, guard=guard, owners=owners, exceptions=exceptions)
         self._detailed_monitoring = detailed_monitoring
 
-    async def health(self, aws_region: str | Enum | None = None) -> bool:
-        """Return whether EC2 answers and refuses no permission, and log the results.
+    async def health(
+        self, aws_region: str | Enum | None = None, *, probe: Launch | None = None
+    ) -> bool:
+        """Return whether EC2 answers and allows every permission, and log the results.
 
-        Permissions that could not be tried, such as a launch without an image, are logged and do
-        not count as refused.
+        A permission that could not be tried counts as missing, and the log names it: without a
+        worker, launching can only be tried with the image and instance type of *probe*, and
+        operating a worker not at all.
         """
-        health = await self.manager.health(region=_region(aws_region))
+        health = await self.manager.health(region=_region(aws_region), probe=probe)
         log_health(health, _LOG)
-        return health.connected and not health.having(Verdict.REFUSED)
+        return health.ok
 
     async def get_ami_ids_by_name(self, aws_region: str | Enum, ami_name: str) -> list[str]:
         """Return the ids of the images of `owners` whose name contains *ami_name*, newest first."""

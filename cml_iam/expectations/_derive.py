@@ -10,7 +10,7 @@ from cml_iam import authorization as ask
 from cml_iam.catalogue import Catalogue, Permission, load_catalogue
 from cml_iam.engine import Request
 from cml_iam.expectations._cases import derive_cases
-from cml_iam.expectations._expectation import Expectation, expect
+from cml_iam.expectations._expectation import AS_SENT, Expectation, expect
 from cml_iam.expectations._stage import Stage
 from cml_iam.facts import OTHER_ACCOUNT, TAGGING
 from cml_iam.restrict import RUN, Situation
@@ -92,7 +92,7 @@ def _as_sent(stage: Stage, region: str) -> Iterator[Expectation]:
         launch = stage.launch(region, {"tags": dict.fromkeys(application.tagged, application.tags)})
         words = f"{_described(launch)}, as CML Cloud Manager sends it ([manager] tags)"
         requests = ask.launch(stage.caller, launch)
-        yield expect(RUN, "as intended", f"{region}-as-sent", words, requests)
+        yield expect(RUN, "as intended", f"{region}{AS_SENT}", words, requests)
 
 
 def _described(launch: ask.Launch) -> str:

@@ -16,6 +16,10 @@ SITUATIONS: Final[tuple[Situation, ...]] = get_args(Situation)
 """The columns of the permission table, in order."""
 
 
+AS_SENT: Final = "-as-sent"
+"""The end of the id of a launch with the tags that CML Cloud Manager sends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """A call, its authorizations, and the required answer.
@@ -33,6 +37,11 @@ class Expectation:
     expected: Answer
     violates: frozenset[str] = frozenset()
     decisive: tuple[int, ...] = ()
+
+    @property
+    def as_sent(self) -> bool:
+        """Whether this is the launch with the tags that CML Cloud Manager sends."""
+        return self.id.endswith(AS_SENT)
 
 
 def expect(

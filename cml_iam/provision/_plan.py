@@ -83,7 +83,9 @@ class Desired:
     @property
     def notes(self) -> tuple[str, ...]:
         """What has to be done elsewhere so that the manager can work under the policy."""
-        note = launch_note(self.site, *self.documents) if self.documents else ""
+        if not self.documents or self.site.launch_warning is None:
+            return ()
+        note = launch_note(self.site, *self.documents)
         return (note,) if note else ()
 
 

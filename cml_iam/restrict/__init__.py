@@ -24,7 +24,7 @@ from cml_iam.restrict._row import (
 )
 from cml_iam.restrict.encrypted_volumes import ENCRYPTED_VOLUMES
 from cml_iam.restrict.grants import GRANTED
-from cml_iam.restrict.guard_tag import GUARD_TAG, launch_note
+from cml_iam.restrict.guard_tag import GUARD_TAG, launch_note, send_fix
 from cml_iam.restrict.images import IMAGES
 from cml_iam.restrict.imdsv2 import IMDSV2
 from cml_iam.restrict.instance_types import INSTANCE_TYPES
@@ -64,6 +64,7 @@ __all__ = [
     "operations",
     "own",
     "permissions",
+    "send_fix",
 ]
 
 RESTRICTED: Final = (

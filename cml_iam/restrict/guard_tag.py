@@ -78,6 +78,14 @@ def launch_note(site: Restricted, *policies: str) -> str:
     )
 
 
+def send_fix(mark: Tag) -> str:
+    """Return how CML Cloud Manager comes to send the guard tag *mark*, and cml-iam to know it."""
+    return (
+        f"add `{mark}` to `default_tags` of the worker-controller's region file, then to "
+        "`[manager] tags`"
+    )
+
+
 def _rules(site: Restricted) -> Iterator[Rule]:
     tests = tag_tests(guard_tag(site))
     made = [every(site, kind) for kind in ("network-interface", "volume")]

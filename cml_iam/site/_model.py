@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from cml_iam.errors import InputError, Problem
 from cml_iam.facts import Partition, first_region
-from cml_iam.restrict import RESTRICTED, Grants, Restrictions, launch_note
+from cml_iam.restrict import RESTRICTED, Grants, Restrictions, launch_note, send_fix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,9 +133,6 @@ class Application:
         return "instance" in self.tagged and self.tags.get(tag.key) == tag.value
 
 
-_SEND_IT: Final = (
-    "make the application send it and add it to `[manager] tags`, or choose a guard tag from these"
-)
 _NAME_TAGS: Final = (
     "name the tags that it sends in the site file: `[manager] tags`; `health`, `doctor` and "
     "`policy verify` then try its launch"
@@ -230,7 +227,7 @@ class Site:
         mark = self.restrict.guard_tag
         if mark is None or (self.application and self.application.sends(mark)):
             return None
-        return Problem(launch_note(self), remedy=_SEND_IT if self.application else _NAME_TAGS)
+        return Problem(launch_note(self), remedy=send_fix(mark) if self.application else _NAME_TAGS)
 
     @property
     def home_region(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.catalogue import Permission, granting, load_catalogue
 from cml_iam.errors import AwsError, CmlIamError, DeniedError
+from cml_iam.restrict import send_fix
 from cml_iam.workers._changes import (
     DRY_RUN_PASSED,
     Change,
@@ -178,9 +179,14 @@ def fleet_lines(found: Sequence[Health]) -> tuple[tuple[int, str], ...]:
 
 
 def log_health(health: Health, logger: logging.Logger) -> None:
-    """Write the lines of *health* to *logger*."""
+    """Write the lines of *health* to *logger*, and a warning for what could not be checked."""
     for level, line in health_lines(health):
         logger.log(level, line)
+    unchecked: dict[str, list[str]] = {}
+    for check in health.having(Verdict.UNCHECKED) if health.connected else ():
+        unchecked.setdefault(check.detail, []).append(check.action)
+    for why, actions in unchecked.items():
+        logger.warning("⚠️ AWS permissions not checked: %s (%s)", ", ".join(actions), why)
 
 
 def _after(first: Check, permissions: Sequence[Permission]) -> tuple[Check, ...]:
@@ -297,10 +303,26 @@ def _launching(action: str, scene: _Scene) -> Check:
             f"name an image and a type for {scene.region} in the site file: `[workers.NAME]` or "
             "`restrict.images` and `restrict.instance_types`",
         )
-    tried = _dry_run(action, launch_change(scene.launch, scene.guard), scene)
+    try:
+        tried = _dry_run(action, launch_change(scene.launch, scene.guard), scene)
+    except DeniedError as error:
+        if _lacks_only_the_guard_tag(scene.launch, scene):
+            return replace(_from_error(action, error), remedy=send_fix(scene.guard))
+        raise
     if scene.launch.sent_tags is None:
         return tried
     return replace(tried, detail=f"{tried.detail}, as CML Cloud Manager sends it")
+
+
+def _lacks_only_the_guard_tag(launch: Launch, scene: _Scene) -> bool:
+    """Return whether the application's *launch* was refused and is allowed with the guard tag."""
+    if launch.sent_tags is None or scene.guard.marks(launch.sent_tags.get("instance", {})):
+        return False
+    try:
+        launch_change(replace(launch, sent_tags=None), scene.guard).try_out(scene.aws, scene.region)
+    except AwsError as error:
+        return error.code == DRY_RUN_PASSED
+    return True
 
 
 def _on_worker(permission: Permission, scene: _Scene) -> Check:

@@ -45,7 +45,7 @@ RECENT: Final = DEFAULT_WINDOW
 
 TREND: Final = timedelta(hours=3)
 
-REGISTERED: Final = "✅ AWS EC2 Client registered in DI container"
+ANSWERED: Final = "✅ AWS EC2 has answered: listing and measuring workers is enabled"
 
 Value = TypeVar("Value")
 
@@ -217,7 +217,7 @@ class Monitor:
                 return
             self._answered = True
             self._logged = health_lines(connection)
-        for level, line in (*health_lines(connection), (logging.INFO, REGISTERED)):
+        for level, line in (*health_lines(connection), (logging.INFO, ANSWERED)):
             self._logger.log(level, line)
 
     def _registered(self) -> WorkerManager:

@@ -239,7 +239,7 @@ def test_without_a_site_file_defaults_are_said_and_changes_refused(
     meant = administrator("worker", *launch, "--no-site")
 
     assert listed.code == 0
-    assert "workers carry ManagedBy=cml-cloud-manager, the region is us-east-1" in listed.err
+    assert "workers carry ManagedBy=lablet-cloud-manager, the region is us-east-1" in listed.err
     assert refused.code == 2
     assert "--no-site" in refused.err
     assert meant.code == 0, meant.err

@@ -138,7 +138,7 @@ def workers(
         for name in (IN_XML, "::error file=x::forged"):
             tags = {
                 "Name": name,
-                "ManagedBy": "cml-cloud-manager",
+                "ManagedBy": "lablet-cloud-manager",
                 name: name,
             }
             aws.call(

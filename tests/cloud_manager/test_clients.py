@@ -21,6 +21,7 @@ from cml_iam.cloud_manager import (
     AwsEc2SpiClient,
     Credentials,
     Exceptions,
+    Launch,
 )
 from cml_iam.cloud_manager._client import Doing
 from cml_iam.render import render_policy
@@ -28,6 +29,7 @@ from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
 from cml_iam.secret import Secret
 from cml_iam.site import parse_site
 from tests.sandbox.conftest import Identity
+from tests.workers.fake import FakeAws
 
 SITE = """
 [account]
@@ -266,6 +268,34 @@ def test_health_is_true_and_logs_the_lines_of_the_guide(
 
     assert answer is True
     assert any("AWS EC2" in line and "successful" in line for line in caplog.messages)
+
+
+def test_health_is_false_and_names_what_it_could_not_try(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    without_workers = FakeAws()
+
+    async def ask() -> tuple[bool, bool]:
+        async with AwsEc2Client(without_workers) as client:
+            return await client.health(), bool(await client.manager.health())
+
+    with caplog.at_level(logging.INFO, "cml_iam.health"):
+        answers = asyncio.run(ask())
+
+    assert answers == (False, False)
+    (warning,) = [line for line in caplog.messages if "ec2:RunInstances" in line]
+    assert "not checked" in warning
+    assert "no image and instance type" in warning
+
+
+def test_health_tries_the_launch_that_it_is_given(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Launch("worker-1", OWN_IMAGE, "m5zn.metal")
+    with caplog.at_level(logging.INFO, "cml_iam.health"):
+        run(lambda client: client.health("us-east-1", probe=other), app)
+
+    assert not any("ec2:RunInstances" in line for line in caplog.messages)
 
 
 def test_health_is_false_with_a_key_that_aws_does_not_know(app: App) -> None:

@@ -253,7 +253,7 @@ def test_the_guides_curl_and_grep_say_what_the_guide_prints(
     assert refused == 401
     assert grep(out, "AWS EC2") == [
         "INFO  ✅ AWS EC2 connection successful",
-        "INFO  ✅ AWS EC2 Client registered in DI container",
+        "INFO  ✅ AWS EC2 has answered: listing and measuring workers is enabled",
     ]
 
 

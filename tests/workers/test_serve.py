@@ -64,7 +64,7 @@ def test_health_is_200_when_ec2_answers(caplog: pytest.LogCaptureFixture) -> Non
     assert (status, json.loads(said)["status"]) == (200, "ok")
     assert [each.message for each in caplog.records] == [
         "✅ AWS EC2 connection successful",
-        "✅ AWS EC2 Client registered in DI container",
+        "✅ AWS EC2 has answered: listing and measuring workers is enabled",
     ]
 
 
