@@ -17,7 +17,7 @@ SNIPPETS = Path(__file__).parent / "snippets"
 ADMINISTRATOR = {"Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource": "*"}
 NOTHING = {"Effect": "Deny", "Action": "s3:DeleteBucket", "Resource": "*"}
 OPERATIONS = ["ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances"]
-GUARDED = {"StringEquals": {"aws:ResourceTag/ManagedBy": "lablet-cloud-manager"}}
+GUARDED = {"StringEquals": {"aws:ResourceTag/ManagedBy": "cml-cloud-manager"}}
 GATE = [
     {
         "Sid": "Operate",
@@ -143,14 +143,14 @@ def test_a_foreign_instance_is_terminated_in_two_calls_and_both_are_told(cml_iam
         "    [foreign-operated]",
         "    1. ec2:CreateTags",
         f"       on {instance}",
-        "       aws:RequestTag/ManagedBy = lablet-cloud-manager",
+        "       aws:RequestTag/ManagedBy = cml-cloud-manager",
         "       allowed by Tag (gate.json:19:5)",
         "    2. ec2:TerminateInstances",
         f"       on {instance}",
-        "       aws:ResourceTag/ManagedBy = lablet-cloud-manager",
+        "       aws:ResourceTag/ManagedBy = cml-cloud-manager",
         "       allowed by Operate (gate.json:4:5)",
         "    closes it: add to Tag (gate.json:19:5) the condition",
-        '      {"StringEquals": {"aws:ResourceTag/ManagedBy": ["lablet-cloud-manager"]}}',
+        '      {"StringEquals": {"aws:ResourceTag/ManagedBy": ["cml-cloud-manager"]}}',
     ]
 
 
