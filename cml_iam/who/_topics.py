@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.policy import pattern_matches
 from cml_iam.render import audit_values
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 ANY_TOPIC = "anything"
 """The name in the site file of principals that may do everything."""
+
+NEW_VERSION: Final = ("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion")
+"""The actions that change what a managed policy says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,12 @@ def _topics(site: Site) -> Iterator[Topic]:
     if stores:
         reads = tuple(_read(store, start, site) for store in stores)
         yield Topic("read_keys", "read the manager's keys", reads)
-    changes = (f"iam:Put{named}Policy", f"iam:Attach{named}Policy", f"iam:Detach{named}Policy")
     questions = (
-        *(Question(each, arn) for each in changes),
-        Question("iam:CreatePolicyVersion", site.policy_arn),
+        *(
+            Question(f"iam:{verb}{named}Policy", arn)
+            for verb in ("Put", "Attach", "Detach", "Delete")
+        ),
+        *(Question(each, site.policy_arn) for each in NEW_VERSION),
     )
     yield Topic("change_policies", "change the manager's policies", questions)
     if kind == "role":
@@ -77,7 +82,7 @@ def _topics(site: Site) -> Iterator[Topic]:
     bounds = (f"iam:Delete{named}PermissionsBoundary", f"iam:Put{named}PermissionsBoundary")
     questions = (
         *(Question(each, arn) for each in bounds),
-        Question("iam:CreatePolicyVersion", site.boundary_arn),
+        *(Question(each, site.boundary_arn) for each in NEW_VERSION),
     )
     yield Topic("change_boundary", "change the manager's boundary", questions)
     passed = site.grant.pass_role or site.role
@@ -85,8 +90,9 @@ def _topics(site: Site) -> Iterator[Topic]:
         question = Question("iam:PassRole", f"{start}iam::{site.account}:role/{passed}")
         yield Topic("pass_role", f"pass the role {passed}", (question,))
     trail = str(audit_values(site)["trail_arn"])
-    stops = ("cloudtrail:StopLogging", "cloudtrail:DeleteTrail", "cloudtrail:PutEventSelectors")
-    yield Topic("stop_trail", "stop the trail", tuple(Question(each, trail) for each in stops))
+    stops = ("StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors")
+    questions = tuple(Question(f"cloudtrail:{each}", trail) for each in stops)
+    yield Topic("stop_trail", "stop or redirect the trail", questions)
 
 
 def _read(store: str, start: str, site: Site) -> Question:

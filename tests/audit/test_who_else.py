@@ -138,7 +138,7 @@ def test_each_of_six_ways_is_found_once_with_its_chain(seeded: Aws) -> None:
     assert {arn.removeprefix(f"{ROOT}:"): each.message for arn, each in found.items()} == {
         "user/alice": "`user/alice` may start a worker, stop a worker, terminate a worker, retag a"
         " worker, remove the guard tag, create keys for the manager, change the manager's policies,"
-        " change the manager's boundary, pass the role worker and stop the trail:"
+        " change the manager's boundary, pass the role worker and stop or redirect the trail:"
         " by statement 1 of all (group helpers)",
         "role/night-shift": "`role/night-shift` may stop a worker: by statement 1 of own;"
         " it may be assumed by user/alice",
@@ -148,7 +148,7 @@ def test_each_of_six_ways_is_found_once_with_its_chain(seeded: Aws) -> None:
         f" role worker: iam:CreateAccessKey on {ROOT}:user/{MANAGER}",
         "user/carol": "`user/carol` may retag a worker: by statement 1 of own",
         "user/dave": "`user/dave` may pass the role worker: by statement 1 of own",
-        "user/erin": "`user/erin` may stop the trail: by statement 1 of own",
+        "user/erin": "`user/erin` may stop or redirect the trail: by statement 1 of own",
     }
     assert str(found[f"{ROOT}:user/alice"].remedy).startswith(
         "remove `user/alice` from the group helpers, then deny sts:AssumeRole on"
@@ -178,7 +178,7 @@ def test_the_matrix_and_every_form_have_them(seeded: Aws) -> None:
     (matrix,) = (each for each in report.matrices if each.how == "others")
     assert "user/bob" in matrix.permissions
     cells = {(each.permission, each.situation): each.standing for each in matrix.cells}
-    assert cells["user/erin", "stop the trail"] == "yes"
+    assert cells["user/erin", "stop or redirect the trail"] == "yes"
     assert cells["user/bob", "stop a worker"] == "by steps"
     assert ("user/erin", "stop a worker") not in cells
     for form in ("text", "json", "sarif", "junit", "markdown", "html"):
@@ -253,3 +253,23 @@ def test_who_may_read_the_key_in_its_store_is_found(
         f"`user/{name}` may read the manager's keys: by statement 1 of own"
     )
     assert f"{ROOT}:user/{name}-of-another" not in found
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "title"),
+    [
+        ("iam:SetDefaultPolicyVersion", SITE.policy_arn, "change the manager's policies"),
+        ("iam:DeleteUserPolicy", SITE.principal_arn, "change the manager's policies"),
+        ("iam:SetDefaultPolicyVersion", SITE.boundary_arn, "change the manager's boundary"),
+        ("cloudtrail:UpdateTrail", "*", "stop or redirect the trail"),
+    ],
+)
+def test_every_change_of_the_policies_and_the_trail_is_asked_about(
+    root: Aws, action: str, resource: str, title: str
+) -> None:
+    name = f"changer-{action.partition(':')[2]}-{title.rpartition(' ')[2]}"
+    make_user(root, name, allowing(action, resource))
+
+    found = others(audited(root))[f"{ROOT}:user/{name}"]
+
+    assert found.message == f"`user/{name}` may {title}: by statement 1 of own"
