@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 _DOCUMENTS: Final = frozenset(
     {
         "AccessPolicies",
+        "AccessPolicy",
         "AssumeRolePolicyDocument",
+        "FileSystemPolicy",
         "InlinePolicy",
         "KeyPolicy",
+        "PermissionsPolicyDocument",
         "PolicyDocument",
         "PolicyText",
         "RepositoryPolicyText",
@@ -32,6 +35,16 @@ _DOCUMENTS: Final = frozenset(
     }
 )
 """Properties whose value is a policy document."""
+
+_OF_TYPE: Final = {
+    "AWS::EventSchemas::RegistryPolicy": "Policy",
+    "AWS::MediaStore::Container": "Policy",
+    "AWS::S3::AccessPoint": "Policy",
+    "AWS::S3::MultiRegionAccessPointPolicy": "Policy",
+    "AWS::VpcLattice::AuthPolicy": "Policy",
+    "AWS::VpcLattice::ResourcePolicy": "Policy",
+}
+"""A property whose value is a policy document in one type of resource."""
 
 _LONE: Final = 3
 """The number of steps in the path to the properties of a resource."""
@@ -44,6 +57,7 @@ _ATTACHED: Final = ("AWS::IAM::", "AWS::IoT::", "AWS::SSO::", "AWS::Serverless::
 """Prefixes of resource types whose policies apply to the principals that they are attached to."""
 
 _CONTROL: Final = "AWS::Organizations::Policy"
+_CONTROLS: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 
 
 def is_template(value: Any) -> bool:
@@ -65,7 +79,8 @@ def policies_in_template(located: Located) -> Source:
             message = f"`{logical}` is not expanded: policies in it are not judged"
             unread.append(Problem(message, located.name_place(path)))
         elif _is_resource(resource):
-            for each in _found(located, (*path, "Properties"), resource.get("Properties")):
+            names = _documents(resource)
+            for each in _found(located, (*path, "Properties"), resource.get("Properties"), names):
                 if isinstance(each, Problem):
                     unread.append(each)
                 elif resource["Type"] == _ENDPOINT:
@@ -96,8 +111,27 @@ def _is_resource(value: Any) -> bool:
     return isinstance(kind, str) and "::" in kind
 
 
-def _found(located: Located, path: Path, value: Any) -> Iterator[Path | Problem | Kept]:
-    """Yield the path of each policy under *path*, and a problem for each that cannot be read."""
+def _documents(resource: dict[str, Any]) -> frozenset[str]:
+    """Return the names of the properties of *resource* whose value is a policy document."""
+    kind = resource["Type"]
+    if kind == _CONTROL:
+        return frozenset({"Content"}) if _control(resource) in _CONTROLS else frozenset()
+    return _DOCUMENTS | {_OF_TYPE[kind]} if kind in _OF_TYPE else _DOCUMENTS
+
+
+def _control(resource: dict[str, Any]) -> Any:
+    """Return the type of a policy of AWS Organizations."""
+    properties = resource.get("Properties")
+    return properties.get("Type") if isinstance(properties, dict) else None
+
+
+def _found(
+    located: Located, path: Path, value: Any, names: frozenset[str]
+) -> Iterator[Path | Problem | Kept]:
+    """Yield the path of each policy under *path*, and a problem for each that cannot be read.
+
+    *names* are those of the properties that are policies, whatever their value.
+    """
     if isinstance(value, dict):
         if _is_document(value):
             yield path
@@ -108,10 +142,14 @@ def _found(located: Located, path: Path, value: Any) -> Iterator[Path | Problem 
     else:
         return
     for step, member in members:
-        found = tuple(_found(located, (*path, step), member))
+        inside = (*path, step)
+        if step in names and isinstance(member, list):
+            yield inside  # of statements: no document is a list
+            continue
+        found = tuple(_found(located, inside, member, names))
         yield from found
-        if not found and step in _DOCUMENTS:
-            yield from _opaque(located, (*path, step), member)
+        if not found and step in names:
+            yield from _opaque(located, inside, member)
 
 
 def _is_document(value: dict[str, Any]) -> bool:
@@ -124,7 +162,7 @@ def _is_document(value: dict[str, Any]) -> bool:
     return said or "Version" in value
 
 
-def _opaque(located: Located, path: Path, value: Any) -> Iterator[Problem | Kept]:
+def _opaque(located: Located, path: Path, value: Any) -> Iterator[Path | Problem | Kept]:
     """Describe the document *value*, which is not an object with a `Statement`."""
     place = located.place(path)
     if isinstance(value, str):
@@ -140,7 +178,9 @@ def _opaque(located: Located, path: Path, value: Any) -> Iterator[Problem | Kept
         yield Kept(located.source.name, label(path), None, written)
         return
     called = function(value)
-    if called and not is_absent(value):
+    if called is None and value is not None:
+        yield path
+    elif called and not is_absent(value):
         yield Problem(f"`{called[0]}` leaves `{label(path)}` open: not judged", place)
 
 
@@ -174,7 +214,7 @@ def _kind(path: Path, resource: dict[str, Any]) -> Hint | None:
     if "AssumeRolePolicyDocument" in path:
         return "trust"
     if kind == _CONTROL:
-        return "scp" if resource["Properties"].get("Type") == "SERVICE_CONTROL_POLICY" else None
+        return "scp" if _control(resource) == _CONTROLS[0] else None
     if kind.startswith(_ATTACHED):
         return "identity"
     return "resource"

@@ -16,8 +16,33 @@ if TYPE_CHECKING:
 
     from cml_iam.located import Path
 
-_NAMED: Final = ("policy", "assume_role_policy", "inline_policy", "content")
+_NAMED: Final = frozenset(
+    {
+        "access_policies",
+        "access_policy",
+        "assume_role_policy",
+        "inline_policy",
+        "policy",
+        "policy_document",
+        "repository_policy",
+        "resource_policy",
+    }
+)
 """Attributes that contain a policy document, or a list of blocks with one."""
+
+_OTHER: Final = (
+    "aws_cloudwatch_log_account_policy",
+    "aws_cloudwatch_log_data_protection_policy",
+    "aws_ecr_lifecycle_policy",
+    "aws_iot_policy_attachment",
+    "aws_opensearchserverless_",
+    "aws_sns_topic_data_protection_policy",
+    "aws_verifiedaccess_",
+)
+"""Prefixes of resource types whose attribute of that name is not an IAM policy."""
+
+_CONTROL: Final = "aws_organizations_policy"
+_CONTROLS: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 
 _DATA: Final = "aws_iam_policy_document"
 _SOURCES: Final = frozenset(
@@ -100,7 +125,7 @@ def _unknown(value: dict[str, Any], file: str) -> Iterator[Problem]:
         unknown = _member(_member(change, "change"), "after_unknown")
         if not str(change.get("type", "")).startswith("aws_"):
             continue
-        for name in _NAMED:
+        for name in sorted({*_NAMED, "content"}):
             if _is_unknown(unknown.get(name)):
                 place = Place(f"{file}: {change.get('address')}", 0, 0)
                 yield Problem(f"`{name}` is known only after apply: not judged", place)
@@ -115,34 +140,48 @@ def _is_unknown(value: Any) -> bool:
 
 def _policies(resource: dict[str, Any], file: str) -> Iterator[Kept | Problem]:
     kind = str(resource.get("type", ""))
-    if not kind.startswith("aws_"):
+    if not kind.startswith("aws_") or kind.startswith(_OTHER):
         return
     address = str(resource.get("address", kind))
     if kind.startswith("aws_vpc_endpoint"):
-        if any(_texts(resource.get("values"), (), 0)):
+        if any(_texts(resource, _member(resource, "values"), ())):
             place = Place(f"{file}: {address}", 0, 0)
             yield Problem("the policy of a VPC endpoint: not judged", place)
         return
-    texts = list(_texts(resource.get("values"), (), 0))
+    texts = list(_texts(resource, _member(resource, "values"), ()))
     for path, text in texts:
         steps = [str(each) for each in path]
         label = ".".join([address, *([] if len(texts) == 1 or steps == ["policy"] else steps)])
         yield from _kept(text, file, label, _kind(kind, path, resource))
 
 
-def _texts(value: Any, path: Path, depth: int) -> Iterator[tuple[Path, str]]:
-    """Yield each text that looks like a policy document, with the path of its attribute."""
+def _texts(resource: dict[str, Any], value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each text that is a policy by the name of its attribute, or by its content."""
     if isinstance(value, str):
-        if '"Statement"' in value and value.lstrip()[:1] == "{" and _is_current(path):
+        if path[0] not in _SOURCES and (_is_named(resource, path) or _is_document(value)):
             yield path, value
-    elif depth < _DEEP and isinstance(value, dict | list):
+    elif len(path) < _DEEP and isinstance(value, dict | list):
         members: Any = value.items() if isinstance(value, dict) else enumerate(value)
         for step, member in members:
-            yield from _texts(member, (*path, step), depth + 1)
+            if member != "":
+                yield from _texts(resource, member, (*path, step))
 
 
-def _is_current(path: Path) -> bool:
-    return path[0] not in _SOURCES
+def _is_named(resource: dict[str, Any], path: Path) -> bool:
+    """Return whether the attribute at *path* is a policy, whatever its text."""
+    kind = resource.get("type")
+    if kind == _DATA:
+        return path == ("json",)
+    name = next(step for step in reversed(path) if isinstance(step, str))
+    return name in _NAMED or (kind == _CONTROL and path == ("content",) and _controls(resource))
+
+
+def _controls(resource: dict[str, Any]) -> bool:
+    return _member(resource, "values").get("type", _CONTROLS[0]) in _CONTROLS
+
+
+def _is_document(text: str) -> bool:
+    return '"Statement"' in text and text.lstrip()[:1] == "{"
 
 
 def _kept(text: str, file: str, label: str, kind: Hint | None) -> Iterator[Kept | Problem]:
@@ -159,9 +198,9 @@ def _kept(text: str, file: str, label: str, kind: Hint | None) -> Iterator[Kept 
 def _kind(kind: str, path: Path, resource: dict[str, Any]) -> Hint | None:
     if path[0] == "assume_role_policy":
         return "trust"
-    if kind == "aws_organizations_policy":
-        given = _member(resource, "values").get("type", "SERVICE_CONTROL_POLICY")
-        return "scp" if given == "SERVICE_CONTROL_POLICY" else None
+    if kind == _CONTROL:
+        given = _member(resource, "values").get("type", _CONTROLS[0])
+        return "scp" if given == _CONTROLS[0] else None
     if kind == _DATA:
         return None
     return "identity" if kind.startswith(("aws_iam_", "aws_iot_", "aws_ssoadmin_")) else "resource"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cml_iam.errors import UnsupportedError
+from cml_iam.errors import DocumentError, UnsupportedError
 from cml_iam.policy import PolicyDocument, canonical, load_policy
 from cml_iam.sources import Kept, document_of, pseudo_of, read_source, subject_of
 
@@ -242,6 +242,69 @@ def test_each_policy_of_a_plan_has_the_address_of_its_resource(kind: str) -> Non
     kept = policies(planned(resource(kind, **values)), "plan.json")
 
     assert [(each.label, each.kind) for each in kept] == expected
+
+
+LOWER = {"Version": "2012-10-17", "statement": [STATEMENT]}
+NO_POLICIES: dict[str, Any] = {"a statement": STATEMENT, "a list": [STATEMENT], "a typo": LOWER}
+
+
+@pytest.mark.parametrize("name", NO_POLICIES)
+def test_an_attribute_that_is_a_policy_by_its_name_is_judged_whatever_its_value(name: str) -> None:
+    value = NO_POLICIES[name]
+    text = json.dumps(value)
+    texts = [
+        planned(resource("aws_iam_user_policy", policy=text)),
+        planned(resource("aws_iam_role", assume_role_policy=text)),
+        planned(resource("aws_iam_role", inline_policy=[{"name": "a", "policy": text}])),
+        planned(resource("aws_organizations_policy", content=text)),
+        planned(resource("aws_iam_policy_document", json=text)),
+        templated("AWS::IAM::UserPolicy", PolicyDocument=value),
+        templated("AWS::IAM::Role", AssumeRolePolicyDocument=value),
+        templated("AWS::IAM::User", Policies=[{"PolicyName": "a", "PolicyDocument": value}]),
+        templated("AWS::KMS::Key", KeyPolicy=text),
+        templated("AWS::S3::AccessPoint", Policy=value),
+        templated("AWS::Organizations::Policy", Type="SERVICE_CONTROL_POLICY", Content=value),
+    ]
+
+    for each in texts:
+        (kept,) = policies(each, "file.json")
+        assert kept.written.value == value
+        with pytest.raises(DocumentError):
+            document_of(kept, KNOWN)
+
+
+@pytest.mark.parametrize("text", ["{not json", "not json", "arn:aws:iam::aws:policy/ReadOnly"])
+def test_text_that_cannot_be_read_where_a_policy_belongs_is_not_judged(text: str) -> None:
+    role = resource("aws_iam_role", assume_role_policy=text, inline_policy=[{"policy": TEXT}])
+    template = templated("AWS::IAM::UserPolicy", PolicyDocument=text)
+
+    for each, judged in (planned(role), 1), (template, 0):
+        source = read_source(each, "file.json")
+
+        assert source is not None
+        assert len(source.policies) == judged
+        (problem,) = source.unread
+        assert "not a policy in JSON" in problem.message
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"policy": ""}, {"policy": None}, {"inline_policy": []}, {"inline_policy": [{"policy": ""}]}],
+)
+def test_an_attribute_without_a_value_is_no_policy(values: dict[str, Any]) -> None:
+    assert policies(planned(resource("aws_iam_role", **values)), "plan.json") == ()
+
+
+OTHER_POLICIES = {
+    "aws_ecr_lifecycle_policy": {"policy": '{"rules": []}'},
+    "aws_iot_policy_attachment": {"policy": "name-of-a-policy"},
+    "aws_organizations_policy": {"type": "TAG_POLICY", "content": '{"tags": {}}'},
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_POLICIES)
+def test_a_policy_that_is_not_of_iam_is_left_out(kind: str) -> None:
+    assert policies(planned(resource(kind, **OTHER_POLICIES[kind])), "plan.json") == ()
 
 
 def test_a_module_below_another_is_read() -> None:
