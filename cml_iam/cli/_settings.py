@@ -84,9 +84,8 @@ def prepare(context: click.Context, command: click.Command) -> None:
     known |= flags(command)
     ignored = [f"`{flag}`" for flag in context.meta.get(_TYPED, ()) if flag not in known]
     if ignored and not context.resilient_parsing:
-        raise click.UsageError(
-            f"`{context.command_path} {command.name}` does not take {', '.join(ignored)}", context
-        )
+        own = click.Context(command, info_name=command.name, parent=context)
+        raise click.UsageError(f"`{own.command_path}` does not take {', '.join(ignored)}", own)
 
 
 def refuse_aws_options(needs: str) -> None:

@@ -76,7 +76,8 @@ def _credentials(manager: str | None, administrator: str | None) -> list[str]:
     if manager:
         lines.append(f"manager = {_toml(manager)}  # worker, health, serve, doctor")
     if administrator:
-        lines.append(f"administrator = {_toml(administrator)}  # bootstrap, key, verify --live")
+        used_by = "bootstrap, key, worker adopt, policy verify --live, audit --live"
+        lines.append(f"administrator = {_toml(administrator)}  # {used_by}")
     return [*lines, ""]
 
 

@@ -73,6 +73,7 @@ def test_an_option_before_a_command_is_honoured_or_refused(
 
     assert ran.code == 2
     assert f"`cml-iam {command}` does not take `{FLAGS[option][0]}`" in ran.err
+    assert ran.err.startswith(f"Usage: cml-iam {command} ")
 
 
 @pytest.mark.parametrize("command", LEAVES)
