@@ -8,6 +8,7 @@ requires; what identifies the stranger has the stranger's own values.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from cml_iam.engine import OperatorName, Request, compile_policies
 from cml_iam.facts import EXAMPLE_ACCOUNT, SEVERAL_VALUES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from cml_iam.engine import Authorizer, Document
     from cml_iam.lint._subject import Item, Subject
@@ -78,7 +79,7 @@ def authorizer_of(document: Document) -> Authorizer:
 def admitted(
     item: Item,
     about: tuple[str, str],
-    principal: str,
+    principal: str | None,
     values: Values,
     *,
     always: Iterable[str] = (),
@@ -112,40 +113,109 @@ def _matches(engine: Authorizer, request: Request, item: Item) -> bool:
     return any(each.statement is item.written for _, each in engine.matched(request))
 
 
-def stranger_arn(subject: Subject) -> str:
-    """Return a user in an account that the documents do not mention."""
-    return f"arn:aws:iam::{_unnamed(subject, _ACCOUNTS)}:user/stranger"
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A caller whom nothing connects to the account, and what its requests may have.
+
+    *who* says for whom the caller stands; *principal* is None for an anonymous one.
+    """
+
+    who: str
+    principal: str | None
+    values: Values
+
+
+def strangers(subject: Subject) -> Iterator[Stranger]:
+    """Yield strangers: users with and without an organization, and anonymous callers.
+
+    Each calls from a public address or through a VPC endpoint; only resources can be used
+    anonymously.
+    """
+    account = _unnamed(subject, _ACCOUNTS)
+    arn = f"arn:aws:iam::{account}:user/stranger"
+    everybody, user = "every user of every AWS account", _of_user(account)
+    callers: list[tuple[str, str | None, Mapping[str, Any]]] = [
+        (everybody, arn, user | _of_organization("principal")),
+        (
+            f"{everybody} without an organization",
+            arn,
+            user | dict.fromkeys(_of_organization("principal")),
+        ),
+    ]
+    if subject.kind == "resource":
+        callers.append(("every anonymous caller", None, _ANONYMOUS))
+    endpoint = _of_endpoint(account)
+    networks: tuple[tuple[str, Mapping[str, Any]], ...] = (
+        ("", {**dict.fromkeys(endpoint), "aws:sourceip": _unnamed_address(subject)}),
+        (" through a VPC endpoint", {**endpoint, "aws:sourceip": None}),
+    )
+    for (by, network), (who, caller, own) in product(networks, callers):
+        sent = {**_OF_EVERYBODY, **own, **network}
+        yield Stranger(f"{who}{by}", caller, _sending(sent, caller, account))
 
 
 def values_of_user(subject: Subject) -> Values:
     """Return what a user of an unrelated account may send."""
-    account = _unnamed(subject, _ACCOUNTS)
-    own: Mapping[str, Any] = {
+    return next(strangers(subject)).values
+
+
+_OF_EVERYBODY: Final[Mapping[str, Any]] = {
+    "aws:viaawsservice": "false",
+    "aws:resourceaccount": EXAMPLE_ACCOUNT,
+    "elasticfilesystem:accessedviamounttarget": "false",
+}
+_ANONYMOUS: Final[Mapping[str, Any]] = {
+    "aws:principalaccount": "anonymous",
+    "aws:principalarn": None,
+    "aws:principalorgid": None,
+    "aws:principalorgpaths": None,
+    "aws:principaltype": "Anonymous",
+    "aws:principalisawsservice": None,
+    "aws:userid": "anonymous",
+    "aws:username": None,
+    "kms:calleraccount": None,
+}
+"""What identifies an anonymous caller; None is a key that its requests do not have.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+"""
+
+
+def _of_user(account: str) -> dict[str, Any]:
+    return {
         "aws:principalaccount": account,
-        "aws:principalorgid": "o-stranger00",
-        "aws:principalorgpaths": ["o-stranger00/r-abcd/ou-abcd-stranger/"],
         "aws:principaltype": "User",
         "aws:principalisawsservice": "false",
-        "aws:viaawsservice": "false",
         "aws:userid": "AIDASTRANGERSTRANGER0",
         "aws:username": "stranger",
-        "aws:sourceip": _unnamed_address(subject),
+        "kms:calleraccount": account,
+    }
+
+
+def _of_organization(owner: str) -> dict[str, Any]:
+    return {
+        f"aws:{owner}orgid": "o-stranger00",
+        f"aws:{owner}orgpaths": ["o-stranger00/r-abcd/ou-abcd-stranger/"],
+    }
+
+
+def _of_endpoint(account: str) -> dict[str, Any]:
+    return {
         "aws:sourcevpc": "vpc-0000000000stranger",
         "aws:sourcevpce": "vpce-0000000000stranger",
         "aws:sourcevpcarn": f"arn:aws:ec2:us-east-1:{account}:vpc/vpc-0000000000stranger",
         "aws:vpceaccount": account,
-        "aws:vpceorgid": "o-stranger00",
-        "aws:vpceorgpaths": ["o-stranger00/r-abcd/ou-abcd-stranger/"],
-        "aws:resourceaccount": EXAMPLE_ACCOUNT,
-        "kms:calleraccount": account,
-        "elasticfilesystem:accessedviamounttarget": "false",
+        **_of_organization("vpce"),
     }
 
+
+def _sending(own: Mapping[str, Any], caller: str | None, account: str) -> Values:
     def values(key: str, conditions: Sequence[Condition]) -> Sequence[Any]:
-        if key in _ABSENT:
+        if key in _ABSENT or (caller is None and key.startswith("aws:principaltag/")):
             return (None,)
-        if key == PRINCIPAL_ARN:
-            return (stranger_arn(subject), *_arns(conditions, account))
+        if key == PRINCIPAL_ARN and caller is not None:
+            return (caller, *_arns(conditions, account))
         return (own[key],) if key in own else meeting(conditions)
 
     return values

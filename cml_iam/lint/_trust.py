@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.facts import EXAMPLE_ACCOUNT
 from cml_iam.lint._finding import Found, Step, listed
 from cml_iam.lint._oidc import Token, by_application, host_of, issuer_of
-from cml_iam.lint._strangers import ROLE, admitted, example_of, stranger_arn, values_of_user
+from cml_iam.lint._strangers import ROLE, admitted, example_of, strangers, values_of_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ _FOR_ROLES: Final = frozenset(
 
 
 def anyone(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for everybody that admit a user of another account."""
+    """Yield Allows for everybody that admit a stranger."""
     if subject.kind not in {"resource", "trust"}:
         return
     for item in subject.allows:
@@ -57,22 +57,27 @@ def anyone(subject: Subject) -> Iterator[Found]:
         about = _about(subject, item)
         if about is None:
             continue
-        request = admitted(item, about, stranger_arn(subject), values_of_user(subject))
-        if request is not None:
+        for stranger in strangers(subject):
+            request = admitted(item, about, stranger.principal, stranger.values)
+            if request is None:
+                continue
             actions = [*(item.written.action or ())]
             what = (
                 "assume the role"
                 if subject.kind == "trust"
                 else "call " + (listed(actions) if actions else "all but what is listed")
             )
+            caller = request.principal or "an anonymous caller"
             yield Found(
-                f"anyone may {what}: every user of every AWS account",
+                f"anyone may {what}: {stranger.who}",
                 item.place("Principal"),
                 "name the intended accounts, roles or users, or require one of your own "
-                "organization: `aws:PrincipalOrgID`",
+                'organization: `"StringEquals": {"aws:PrincipalOrgID": …}`, which also requires '
+                "that the key is there",
                 item.label,
-                (_step(request, f"{request.principal} calls {request.action}"),),
+                (_step(request, f"{caller} calls {request.action}"),),
             )
+            break
 
 
 def _about(subject: Subject, item: Item) -> tuple[str, str] | None:

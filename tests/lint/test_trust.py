@@ -174,6 +174,18 @@ def test_a_deny_beside_it_keeps_the_strangers_out() -> None:
         ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/*"}}, False),
         ({"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}, False),
         ({"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}, True),
+        ({"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-exampleorg"}}, True),
+        ({"ForAllValues:StringEquals": {"aws:PrincipalOrgPaths": "o-exampleorg/r-ab12/"}}, True),
+        ({"StringEqualsIfExists": {"aws:PrincipalAccount": "111122223333"}}, False),
+        ({"StringEqualsIfExists": {"aws:SourceVpce": "vpce-1a2b3c4d"}}, True),
+        ({"IpAddressIfExists": {"aws:SourceIp": "198.51.100.0/24"}}, True),
+        (
+            {
+                "IpAddressIfExists": {"aws:SourceIp": "198.51.100.0/24"},
+                "StringEqualsIfExists": {"aws:SourceVpce": "vpce-1a2b3c4d"},
+            },
+            False,
+        ),
     ],
 )
 @pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": ["111122223333", "*"]}])
@@ -199,6 +211,12 @@ def test_a_role_that_anyone_may_assume(
         ({"StringEquals": {"aws:SourceVpce": "vpce-1a2b3c4d"}}, False),
         ({"StringEquals": {"aws:SourceArn": "arn:aws:sns:us-east-1:111122223333:t"}}, False),
         ({"StringLike": {"aws:PrincipalOrgPaths": "o-exampleorg/*"}}, False),
+        ({"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-exampleorg"}}, True),
+        ({"ForAllValues:StringLike": {"aws:PrincipalOrgPaths": "o-exampleorg/*"}}, True),
+        ({"ArnLikeIfExists": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/*"}}, True),
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalaccount
+        ({"StringEqualsIfExists": {"aws:PrincipalAccount": "111122223333"}}, False),
+        ({"StringEquals": {"aws:PrincipalAccount": "anonymous"}}, True),
     ],
 )
 def test_a_bucket_that_anyone_may_use(conditions: dict[str, Any], is_anyone: bool) -> None:
@@ -211,6 +229,27 @@ def test_a_bucket_that_anyone_may_use(conditions: dict[str, Any], is_anyone: boo
     }
 
     assert ("CML521" in rules(statement)) is is_anyone
+
+
+def test_who_anyone_is() -> None:
+    about = {"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
+
+    def found(condition: dict[str, Any]) -> tuple[str, str | None]:
+        statement = {"Effect": "Allow", "Principal": "*", **about, "Condition": condition}
+        text = json.dumps({"Version": "2012-10-17", "Statement": statement})
+        finding = next(each for each in lint_text(text) if each.rule == "CML521")
+        return finding.message, finding.witness[0].request.principal
+
+    user = "arn:aws:iam::444455556666:user/stranger"
+    assert found({"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-exampleorg"}}) == (
+        "anyone may call `s3:GetObject`: every user of every AWS account without an organization",
+        user,
+    )
+    own = "arn:aws:iam::111122223333:role/*"
+    assert found({"ArnLikeIfExists": {"aws:PrincipalArn": own}}) == (
+        "anyone may call `s3:GetObject`: every anonymous caller",
+        None,
+    )
 
 
 def test_a_bucket_for_everybody_that_a_deny_closes_is_not_open() -> None:
