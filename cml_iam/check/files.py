@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import LARGEST, decoded, open_regular
 from cml_iam.lint import recognized_kind
-from cml_iam.policy import other_document
+from cml_iam.policy import is_statement, other_document
 from cml_iam.render import DOCUMENTS
 from cml_iam.sources import Source, may_hold_policy, pseudo_of, read_source, subject_of
 
@@ -70,8 +70,7 @@ class Policy:
     """A policy in a file: *text* holds it at its place in the file; *role* is its name in the site.
 
     *role* is a name of `render.DOCUMENTS`, `policy` for a file with the name of the site's policy,
-    or None. *snippet* means that the source is a single statement; *shift* is how many columns
-    further the first line begins in *text* than in the file.
+    or None. *snippet* means that the source is a single statement.
 
     *kept* is the policy's place in a template or plan, and *subject* is the part of it that is
     judged; *text* is then that part written out.
@@ -82,7 +81,6 @@ class Policy:
     kind: Kind
     role: str | None
     snippet: bool = False
-    shift: int = 0
     kept: Kept | None = None
     subject: Subject | None = None
 
@@ -99,9 +97,7 @@ class Policy:
     def spot(self, spot: Spot) -> Spot:
         """Translate *spot* from *text* to the file: by line, or by the resource it is in."""
         if self.kept is None or self.subject is None:
-            if spot.line != 1 or spot.column is None:
-                return spot
-            return replace(spot, column=max(1, spot.column - self.shift))
+            return spot
         if spot.line is None:
             return replace(spot, file=self.file, resource=self.kept.label or None)
         return replace(spot, file=self.file)
@@ -148,8 +144,8 @@ def content_of(
 
     *parameters* are the values of templates' parameters.
 
-    In Markdown each JSON block is one. A single statement, in a block or a file, is read as a
-    policy with that statement, since snippets are published in that form.
+    In Markdown each JSON block is one. A single statement in a block is read as a policy with that
+    statement, since snippets are published in that form; in a file it is a fault.
     """
     if given.unread is not None:
         return Content(skipped=given.unread)
@@ -166,9 +162,6 @@ def content_of(
     except (ValueError, RecursionError):
         value = None
     role = _role(Path(given.name).stem, site)
-    if role is None and _is_statement(value):
-        text = f"{_OPENED}{given.text}{_CLOSED}"
-        return Content((Policy(given.name, text, _kind(value, None), None, True, len(_OPENED)),))
     other = other_document(value, named=named)
     if other is not None and value is not None:
         return Content(skipped=f"it is {other}")
@@ -257,15 +250,11 @@ def _markdown(given: Given) -> Content:
 def _block(given: Given, match: re.Match[str], value: Any) -> Iterator[Policy]:
     # The lines before keep their number, so that places are those in the file.
     before = "\n" * (given.text.count("\n", 0, match.start(2)) - 1)
-    if _is_statement(value):
+    if is_statement(value):
         text = f"{before}{_OPENED}\n{match[2]}{_CLOSED}"
         yield Policy(given.name, text, _kind(value, None), None, snippet=True)
     elif other_document(value, named=False) is None:
         yield Policy(given.name, f"{before}\n{match[2]}", _kind(value, None), None)
-
-
-def _is_statement(value: Any) -> bool:
-    return isinstance(value, dict) and "Effect" in value and "Statement" not in value
 
 
 def _kind(value: Any, role: str | None) -> Kind:

@@ -170,7 +170,12 @@ def judged_all(
     ]
     files = [each.start.file if each.start else each.name for each in subjects]
     order = {file: number for number, file in reversed(list(enumerate(files)))}
-    return sorted(found, key=lambda each: order.get(each.place.file, 0) if each.place else 0)
+
+    def position(finding: Finding) -> tuple[int, int, int]:
+        at = finding.place
+        return (order.get(at.file, 0), at.line, at.column) if at else (0, 0, 0)
+
+    return sorted(found, key=position)
 
 
 def fixed(

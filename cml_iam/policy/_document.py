@@ -28,6 +28,7 @@ VERSION_2008: Final = "2008-10-17"
 """The version of a document without `Version`; in it, policy variables are plain text."""
 
 _WRAP: Final = 'wrap it: {"Version": "2012-10-17", "Statement": [ … ]}'
+_WRAP_LIST: Final = 'wrap it: {"Version": "2012-10-17", "Statement": … }'
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +130,17 @@ def load_policy(source: PolicyDocument | str | Mapping[str, Any], name: str = ""
 def grammar_problems(located: Located) -> tuple[Problem, ...]:
     """Return every violation of the policy grammar in the parsed text."""
     value = located.value
-    if isinstance(value, dict) and "Effect" in value and "Statement" not in value:
+    if is_statement(value):
         return (Problem("this is a statement, not a policy", located.place(), _WRAP),)
+    if isinstance(value, list) and any(map(is_statement, value)):
+        message = "this is a list of statements, not a policy"
+        return (Problem(message, located.place(), _WRAP_LIST),)
     return located_problems(located, policy_schema())
+
+
+def is_statement(value: Any) -> bool:
+    """Return whether the parsed *value* is a statement without the document around it."""
+    return isinstance(value, dict) and "Effect" in value and "Statement" not in value
 
 
 @cache
@@ -278,7 +287,8 @@ def other_document(value: Any, *, named: bool) -> str | None:
     it is plainly something else.
     """
     if not isinstance(value, dict):
-        return None if named else "not a JSON object"
+        statements = isinstance(value, list) and any(map(is_statement, value))
+        return None if named or statements else "not a JSON object"
     if "Statement" in value:
         return None
     for names, kind in _NAMES:

@@ -109,13 +109,10 @@ def test_the_documented_policies_have_their_faults_once_and_no_other(
     assert found(report, name) == sorted(FAULTS[name], key=str)
 
 
-@pytest.mark.parametrize("name", ["run.json", "run.md"])
-def test_a_statement_alone_is_not_taken_for_the_whole_policy(
-    site: Site, tmp_path: Path, name: str
-) -> None:
+def test_a_statement_alone_is_not_taken_for_the_whole_policy(site: Site, tmp_path: Path) -> None:
     text = '{"Effect": "Allow", "Action": "ec2:DescribeTags", "Resource": "*"}'
-    file = tmp_path / name
-    file.write_text(text if name == "run.json" else f"```json\n{text}\n```\n", "utf-8")
+    file = tmp_path / "run.md"
+    file.write_text(f"```json\n{text}\n```\n", "utf-8")
 
     report = audited(file, site=site)
 
@@ -124,19 +121,22 @@ def test_a_statement_alone_is_not_taken_for_the_whole_policy(
     assert "the site renders" in check.detail
 
 
-@pytest.mark.parametrize("lines", ["many", "one"])
-def test_a_statement_alone_in_a_file_is_judged_where_it_stands(tmp_path: Path, lines: str) -> None:
-    statement = {"Sid": "Run", "Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*"}
-    text = json.dumps(statement, indent=2 if lines == "many" else None)
-    (tmp_path / "run.json").write_text(text, "utf-8")
-    (tmp_path / "base.json").write_text(text, "utf-8")  # named as a document, which it is not
-    (tmp_path / "values.json").write_text('{"Effect": "none", "Statement": 1, "a": 2}', "utf-8")
+@pytest.mark.parametrize("form", ["a statement", "a list of statements"])
+def test_a_file_with_statements_alone_is_a_fault_in_the_words_of_lint(
+    cml_iam: Callable[..., Ran], tmp_path: Path, form: str
+) -> None:
+    statement = {"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*"}
+    value = statement if form == "a statement" else [statement]
+    (tmp_path / "run.json").write_text(json.dumps(value), "utf-8")
 
-    report = audited(tmp_path)
+    audit = cml_iam("audit", ".", *(f"--skip={each}" for each in ONLY_OF_A_SITE))
+    lint = cml_iam("policy", "lint", "run.json")
+    prove = cml_iam("policy", "prove", "run.json", "--never", "ec2:RunInstances on *")
 
-    (finding,) = [each for each in report.findings if str(each.spot.file).endswith("run.json")]
-    assert (finding.rule, finding.spot.statement) == ("CML601", "Run")
-    assert (finding.spot.line, finding.spot.column) == (1, 1)
+    assert (audit.code, lint.code, prove.code) == (3, 3, 2)
+    for each in audit.out, lint.out, prove.err:
+        assert f"this is {form}, not a policy" in each
+        assert "wrap it: " in each
 
 
 @needs_spec

@@ -263,3 +263,25 @@ def test_two_causes_of_one_severity_are_both_shown(
     assert lint(str(path)) == 3
 
     assert capsys.readouterr().out.count("warning CML506") == 2
+
+
+def test_findings_of_a_template_are_in_the_order_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lone = "{Effect: Allow, Action: 's3:*', Resource: '*'}"
+    kinds = {
+        "A": ("AWS::S3::BucketPolicy", "PolicyDocument"),
+        "B": ("AWS::IAM::UserPolicy", "PolicyDocument"),
+        "C": ("AWS::S3::BucketPolicy", "PolicyDocument"),
+    }
+    lines = [
+        f"  {name}: {{Type: {kind}, Properties: {{{document}: {lone}}}}}"
+        for name, (kind, document) in kinds.items()
+    ]
+    file = tmp_path / "t.yaml"
+    file.write_text("\n".join(["Resources:", *lines, ""]), "utf-8")
+
+    lint(str(file), "-o", "json")
+
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert [each["line"] for each in findings] == [2, 3, 4]
