@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 _FILE = click.Path(path_type=Path)
-ALWAYS_ALLOWED = "sts:GetCallerIdentity"
 SYMBOLS = {"holds": OK, "broken": BAD, "undecided": UNKNOWN}
 QUESTIONS = {
     "within": "{files} allows nothing that {other} does not",
@@ -277,9 +276,11 @@ def _of_requests(question: str, text: str, judged: Judged) -> Asked:
 
 def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
     """Explain why no request has the form *shape*."""
+    from cml_iam.engine.parts import ALWAYS_ALLOWED
+
     why = sent.assumptions[0].text if sent.assumptions else "the conditions exclude each other"
-    if {each.lower() for each in shape.actions} == {ALWAYS_ALLOWED.lower()}:
-        why = f"{ALWAYS_ALLOWED} is allowed to every caller"
+    if {each.lower() for each in shape.actions} <= ALWAYS_ALLOWED:
+        why = f"{', '.join(shape.actions)} is allowed to every caller"
     raise InputError(
         f"--{question}: no policy decides about such requests: {why}",
         remedy="check the actions, the resources and the conditions",

@@ -72,11 +72,14 @@ def who_can(
       cml-iam policy who-can ec2:StopInstances on 'arn:aws:ec2:*:*:instance/*' \\
           where aws:ResourceTag/Team = lab --account account.json
     """  # noqa: D301 - click reads the backspace as "do not fill"
+    from cml_iam.engine.parts import ALWAYS_ALLOWED
     from cml_iam.prove import is_sent, parse_shape
     from cml_iam.who import DOWNLOAD, Asker, Paths, Question, as_json, holders
 
     text = " ".join(words)
     question = Question.of(parse_shape(text, "who-can"))
+    if question.action.lower() in ALWAYS_ALLOWED:
+        raise InputError(f"{question.action} is allowed to every caller; no policy decides it")
     if is_sent(question.shape).holds:
         raise InputError(
             f"AWS sends no such request: {text}",
@@ -87,34 +90,46 @@ def who_can(
             "--account is missing: the file with the account's users, roles and policies",
             remedy=f"write it with `{DOWNLOAD} > account.json`, then add --account account.json",
         )
-    account = _account(file, scps, resource_policies)
+    account = _account(file, scps, resource_policies, question)
     asker = Asker(account, datetime.now(UTC))
     with progress(f"asking {plural(len(account.members), 'principal')}", only_on_terminal=True):
         answers = holders(question, asker, None if no_steps else Paths(asker))
     undecided = any(each.standing == "undecided" for each in answers)
     answer(
         as_json(question, account, answers),
-        lambda: say_lines(_lines(question, account, answers)),
+        lambda: say_lines(_lines(text, account, answers, question)),
         judged(findings=False, unchecked=undecided),
     )
 
 
-def _account(file: Path, scps: Path | None, resources: Path | None) -> Account:
+def _account(file: Path, scps: Path | None, resources: Path | None, question: Question) -> Account:
     from cml_iam.who import account_of, with_resources, with_scps
 
     account = account_of(read_json(file), str(file))
     if scps:
         account = with_scps(account, read_json(scps), str(scps))
+        for number, level in enumerate(account.scps, 1):
+            if not any(each.effect == "Allow" for policy in level for each in policy.statements):
+                note(
+                    f"{WARN} {scps}: level {number} allows nothing, so nobody may do anything;"
+                    " is FullAWSAccess missing from the file?"
+                )
     else:
         note(f"{INFO} without --scps, service control policies are taken to allow everything")
     if resources:
         account = with_resources(account, read_json(resources), str(resources))
+        if not account.policy_on(question.action, question.resource):
+            note(
+                f"{WARN} {resources}: no policy in it is that of {question.resource};"
+                " it was not used"
+            )
     return account
 
 
-def _lines(question: Question, account: Account, answers: tuple[Holder, ...]) -> Iterator[str]:
-    named = "" if question.resource == "*" else f" on {question.resource}"
-    yield f"{question.action}{named}, account {account.number}"
+def _lines(
+    text: str, account: Account, answers: tuple[Holder, ...], question: Question
+) -> Iterator[str]:
+    yield f"{text}, account {account.number}"
     for one in answers:
         if one.standing != "no":
             yield from _holder_lines(one, question)

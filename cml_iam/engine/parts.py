@@ -4,7 +4,7 @@ from cml_iam.engine._comparison import Scope
 from cml_iam.engine._compile import ActionPattern, CompiledStatement
 from cml_iam.engine._conditions import compile_condition, unknown_operator
 from cml_iam.engine._literals import NANOSECONDS, address, moment, network, number
-from cml_iam.engine._order import applies
+from cml_iam.engine._order import ALWAYS_ALLOWED, applies
 from cml_iam.engine._request import Caller, Keys, Naming, names_principals, naming
 from cml_iam.engine._resource import (
     FIELDS,
@@ -27,6 +27,7 @@ from cml_iam.engine._text import (
 )
 
 __all__ = [
+    "ALWAYS_ALLOWED",
     "FIELDS",
     "NANOSECONDS",
     "ActionPattern",

@@ -71,13 +71,15 @@ class Question:
 class State:
     """A *member* with its own policies; *granted*: after it gave itself every permission.
 
-    *free*: without its permissions boundary; *joined*: a group that it added itself to.
+    *free*: without its permissions boundary; *joined*: a group that it added itself to; *retagged*:
+    with tags of its own choice.
     """
 
     member: Member
     granted: bool = False
     free: bool = False
     joined: str = ""
+    retagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,10 @@ class _Decided:
 
 
 NO: Final = _Decided("no")
+ANOTHERS: Final = (
+    "the resource is in account {}: its own policy must allow it too, and was not given"
+    " (--resource-policies)"
+)
 FEDERATE: Final = "sts:GetFederationToken"
 FEDERATED: Final = (
     "the resource's policy names federated-user sessions ({}), which are not followed;"
@@ -159,7 +165,7 @@ class Asker:
         self._now = now
         self._gathering = Gathering()
         self._scps = tuple(tuple(Held(e.name, None, e) for e in each) for each in account.scps)
-        self._facts: dict[str, Facts] = {}
+        self._facts: dict[tuple[str, bool], Facts] = {}
         self._of_question: dict[Question, dict[str, str | None]] = {}
         self._of_state: dict[Any, tuple[Left, ...]] = {}
         self._decided: dict[_Class, _Decided] = {}
@@ -173,10 +179,19 @@ class Asker:
         if unread:
             return Cell("undecided", reason="; ".join(each.words for each in unread))
         decided, lefts = self._decide(question, state, trust)
+        open_to_them = decided.answer in {"yes", "depends"}
+        if open_to_them and trust is None and self.is_another_accounts(question):
+            return Cell("undecided", reason=ANOTHERS.format(question.resource.split(":")[4]))
         federated = self._federated(question, state) if decided.answer == "no" else ()
         if federated:
             return Cell("undecided", reason=FEDERATED.format(", ".join(federated)))
         return _told(decided, lefts, question)
+
+    def is_another_accounts(self, question: Question) -> bool:
+        """Say whether another account has the resource, whose policy was not given."""
+        owner = question.resource.split(":", 5)[4:5]
+        of_another = owner and owner[0].isdigit() and owner[0] != self.account.number
+        return bool(of_another) and not self.account.policy_on(question.action, question.resource)
 
     def _federated(self, question: Question, state: State) -> tuple[str, ...]:
         """Return the federated-user sessions that may do it, if *state* may start one of them."""
@@ -235,7 +250,7 @@ class Asker:
         return self._of_state[key]
 
     def _made_lefts(self, question: Question, state: State) -> tuple[Left, ...]:
-        facts, action = self._facts_of(question, state.member), question.action
+        facts, action = self._facts_of(question, state), question.action
         left, holdings = self._gathering.left, state.member.holdings
         joined = self.account.groups.get(state.joined)
         own = (*holdings.policies, *(joined.policies if joined else ()))
@@ -248,7 +263,7 @@ class Asker:
 
     def _of_resource(self, question: Question, state: State, said: PolicyDocument) -> Left:
         """Return what remains of the resource's policy for *state*."""
-        facts = self._facts_of(question, state.member)
+        facts = self._facts_of(question, state)
         bounded = state.member.holdings.boundary is not None and not state.free
         name = TRUST if question.action.lower().startswith(OF_TRUST) else RESOURCE_POLICY
         found: dict[Statement, tuple[Origin, ...]] = {}
@@ -263,10 +278,12 @@ class Asker:
                 found[one] = (*found.get(one, ()), origin)
         return Left("resource", found).about(question.resource)
 
-    def _facts_of(self, question: Question, member: Member) -> Facts:
-        if member.arn not in self._facts:
-            self._facts[member.arn] = facts_of(member, self.account, self._now)
-        own, more = self._facts[member.arn], self._known(question)
+    def _facts_of(self, question: Question, state: State) -> Facts:
+        key = state.member.arn, state.retagged
+        if key not in self._facts:
+            facts = facts_of(state.member, self.account, self._now)
+            self._facts[key] = facts.without_tags() if state.retagged else facts
+        own, more = self._facts[key], self._known(question)
         return replace(own, values={**own.values, **more}) if more else own
 
     def _known(self, question: Question) -> Mapping[str, str | None]:
@@ -281,7 +298,7 @@ class Asker:
         names = frozenset().union(*(each.keys for each in lefts))
         if not names:
             return ()
-        facts = self._facts_of(question, state.member)
+        facts = self._facts_of(question, state)
         found = []
         for key in sorted(names):
             if key in facts.like:

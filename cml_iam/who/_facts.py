@@ -36,6 +36,11 @@ class Facts:
         name = key.lower()
         return name in self.values or (self.tags and name.startswith(TAGS))
 
+    def without_tags(self) -> Facts:
+        """Return the same facts with nothing known of the principal's tags."""
+        values = {k: value for k, value in self.values.items() if not k.startswith(TAGS)}
+        return Facts(values, tags=False, like=self.like)
+
     @property
     def context(self) -> dict[str, str]:
         """The known values as a request context."""

@@ -60,7 +60,9 @@ class Holder:
 
 def holders(question: Question, asker: Asker, paths: Paths | None) -> tuple[Holder, ...]:
     """Return the answer for every principal; *paths* includes what takes several steps."""
-    found: Mapping[str, Path] = paths.to(question) if paths else {}
+    found: Mapping[str, Path] = {}
+    if paths and not asker.is_another_accounts(question):
+        found = paths.to(question)
     answers = []
     for member in asker.account.members:
         cell = asker.cell(question, State(member))

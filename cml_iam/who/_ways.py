@@ -132,9 +132,20 @@ class Ways:
             freeing = self._first(state, "no boundary")
             if freeing:
                 yield replace(state, free=True), freeing
+        if not state.retagged:
+            yield from self._retags(state)
         alone = not state.granted and not state.joined and not granting
         if alone and member.kind == "user":
             yield from self._joins(state)
+
+    def _retags(self, state: State) -> Iterator[tuple[State, Hop]]:
+        """Yield how *state* may change its own tags, by which policies may allow it more."""
+        kind = state.member.kind.title()
+        for verb in ("Tag", "Untag"):
+            question = Question(f"iam:{verb}{kind}", state.member.arn)
+            if self._asker.reach(question.action, state) and self._asker.possible(question, state):
+                yield replace(state, retagged=True), Hop(state, question)
+                return
 
     def _joins(self, state: State) -> Iterator[tuple[State, Hop]]:
         """Yield the groups that *state* may join. Who may give itself everything needs none."""

@@ -320,3 +320,13 @@ def test_tags_of_sessions_are_open_only_where_the_trust_policy_lets_them_be_pass
     of = account(roles=[role("r", own, trust=trust, tags={"team": "web"})])
 
     assert Asker(of, NOW).cell(STOP, State(of.members[0])).answer == answer
+
+
+def test_a_principal_that_may_tag_itself_gets_what_its_tags_allow() -> None:
+    stop = allow("ec2:StopInstances", StringEquals={"aws:PrincipalTag/team": "lab"})
+    untagged = user("untagged", policy(stop))
+    selftag = user("selftag", policy(stop, allow("iam:TagUser")))
+
+    assert steps(account([untagged, selftag])) == {
+        "user/selftag": ["iam:TagUser user/selftag"],
+    }

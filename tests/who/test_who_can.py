@@ -210,3 +210,48 @@ def test_without_an_account_it_says_how_to_get_the_file(cml_iam: Any) -> None:
     assert ran.code == 2
     assert "--account is missing" in ran.err
     assert "aws iam get-account-authorization-details --output json > account.json" in ran.err
+
+
+def test_a_resource_of_another_account_needs_the_policy_that_was_not_given(cml_iam: Any) -> None:
+    theirs = INSTANCE.replace(ACCOUNT, "444455556666")
+    ran = cml_iam(
+        *("policy", "who-can", "ec2:StopInstances", "on", theirs, "--account", "account.json"),
+        *("--scps", "scps.json"),
+    )
+
+    assert ran.code == 8
+    assert "undecided  user/alice" in ran.out
+    assert "the resource is in account 444455556666" in ran.out
+    assert "yes " not in ran.out
+
+
+def test_an_action_that_is_allowed_to_everybody_is_no_question(cml_iam: Any) -> None:
+    ran = cml_iam("policy", "who-can", "sts:GetCallerIdentity", "--account", "account.json")
+
+    assert ran.code == 2
+    assert "sts:GetCallerIdentity is allowed to every caller" in ran.err
+
+
+def test_a_level_that_allows_nothing_is_named(cml_iam: Any) -> None:
+    ran = cml_iam(*STOP, "--scps", "none.json")
+
+    assert "level 2 allows nothing" in ran.err
+    assert "is FullAWSAccess missing from the file?" in ran.err
+
+
+def test_resource_policies_that_do_not_apply_are_named(cml_iam: Any, tmp_path: Path) -> None:
+    other = {"arn:aws:s3:::other": policy({**allow("s3:*"), "Principal": "*"})}
+    (tmp_path / "resources.json").write_text(json.dumps(other))
+
+    ran = cml_iam(*STOP, "--scps", "scps.json", "--resource-policies", "resources.json")
+
+    assert f"no policy in it is that of {INSTANCE}" in ran.err
+
+
+def test_the_heading_repeats_the_whole_question(cml_iam: Any) -> None:
+    ran = cml_iam(*STOP, "where", "aws:ResourceTag/team", "=", "lab", "--scps", "scps.json")
+
+    heading = ran.out.splitlines()[0]
+    assert heading == (
+        f"ec2:StopInstances on {INSTANCE} where aws:ResourceTag/team = lab, account {ACCOUNT}"
+    )
