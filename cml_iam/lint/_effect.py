@@ -182,7 +182,7 @@ def _other_key(key: str, *, all_lack: bool) -> str:
     if is_region(key):
         return "use `aws:RequestedRegion`, which every request has"
     if all_lack:
-        return "remove the condition, or use a key that these actions have"
+        return "check the key: use one that these actions have"
     return "put these actions into a separate statement"
 
 
@@ -193,6 +193,10 @@ def foreign_resources(subject: Subject) -> Iterator[Found]:
     for item in subject.items:
         elements = _dead_elements(item)
         dead = [each for each in elements if not _take_no_resource(each)]
+        accountless = [each for each in dead if _of_no_account(item, each)]
+        if accountless:
+            yield _accountless(item, accountless)
+        dead = [each for each in dead if each not in accountless]
         if dead:
             yield _dead_found(item, dead)
         if len(elements) < len(item.named):
@@ -247,6 +251,24 @@ def _dead_found(item: Item, dead: list[Named]) -> Found:
         f"{item.grants} nothing for {'them' if len(names) > 1 else 'it'}",
         item.place("Action", dead[0].index),
         f"{'they apply' if len(names) > 1 else 'it applies'} to {listed(sorted(targets - {''}))}",
+        item.label,
+    )
+
+
+def _of_no_account(item: Item, element: Named) -> bool:
+    """Return whether a resource of *item*, without its account, is one of *element*'s."""
+    resources = [(*pattern[:4], "", *pattern[5:]) for _, pattern in item.resources]
+    arns = [arn for a in element.actions for target in a.targets for arn in target.arns]
+    return any(overlap(pattern, arn) for pattern in resources for arn in arns)
+
+
+def _accountless(item: Item, elements: list[Named]) -> Found:
+    return Found(
+        f"AWS's reference of {updated()} lists the resource of "
+        f"{listed([each.text for each in elements])} without an account, and these resources have "
+        "one: AWS may not match them",
+        item.place("Action", elements[0].index),
+        "check which form AWS uses: try the call, or allow the ARN without the account as well",
         item.label,
     )
 

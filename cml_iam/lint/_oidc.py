@@ -106,6 +106,21 @@ def issuer_of(host: str) -> Issuer:
     return next(known, Issuer("", "stranger", f"every holder of a token of {host}"))
 
 
+_OF_PROJECTS: Final = frozenset(
+    {
+        "project_id",
+        "project_path",
+        "repository",
+        "repository_id",
+        "terraform_workspace_id",
+        "workflow_ref",
+    }
+)
+"""Claims that differ between the projects of one owner.
+
+https://docs.github.com/en/actions/reference/security/oidc
+"""
+
 _NOT_OF_TOKENS: Final = ("aws:requesttag/", "aws:tagkeys", "aws:principal", "aws:user")
 
 
@@ -133,8 +148,8 @@ class Token:
             claim = key.removeprefix(prefix)
             if claim == "sub":
                 return self._subjects(issuer, conditions)
-            if claim in issuer.who and not self.inside:
-                return _foreign(conditions)
+            if claim in issuer.who and (not self.inside or claim in _OF_PROJECTS):
+                return _foreign(conditions, inside=self.inside)
             return meeting(conditions)
 
         return values
@@ -184,9 +199,13 @@ def _fills(issuer: Issuer) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("stranger", *parts, *behind, "")))
 
 
-def _foreign(conditions: Sequence[Condition]) -> tuple[Any, ...]:
-    """Return a stranger's values of an identifying claim, as far as the patterns match them."""
+def _foreign(conditions: Sequence[Condition], *, inside: bool = False) -> tuple[Any, ...]:
+    """Return a stranger's values of an identifying claim, as far as the patterns match them.
+
+    If *inside*, those of the owner's other projects.
+    """
+    end = "/.github/" if inside else "/"  # of the project or the owner
     patterns = [value for condition in conditions for value in condition.values]
-    texts = [text for p in patterns if _open(p.partition("/")[0]) for text in filled(p)]
+    texts = [text for p in patterns if _open(p.partition(end)[0]) for text in filled(p)]
     several = any(":" in condition.operator for condition in conditions)
     return tuple([text] if several else text for text in (*texts, "stranger"))

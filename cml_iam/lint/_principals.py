@@ -27,7 +27,7 @@ _ARN: Final = re.compile(
     r")"
 )
 _PROVIDER: Final = re.compile(
-    r"arn:aws[a-z-]*:iam::[0-9]{12}:(?:saml-provider/[\w+=,.@-]+|oidc-provider/[\w.:/-]+)"
+    r"arn:aws[a-z-]*:iam::[0-9]{12}:(?:saml-provider/[\w+=,.@-]+|oidc-provider/(?!https?:)[\w.:/-]+)"
 )
 _UNIQUE_ID: Final = re.compile(r"A(?:ROA|IDA|GPA|NPA|IPA)[A-Z0-9]{12,}")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
@@ -232,7 +232,8 @@ def _federated_fault(name: str, subject: Subject) -> tuple[str, str] | None:
         return None
     return (
         f"`{name}` is not an identity provider",
-        "use its ARN: `arn:aws:iam::111122223333:saml-provider/NAME`, or `oidc-provider/HOST`",
+        "use its ARN: `arn:aws:iam::111122223333:saml-provider/NAME`, or `oidc-provider/HOST` "
+        "without `https://`",
     )
 
 

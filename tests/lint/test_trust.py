@@ -468,3 +468,40 @@ def test_each_list_of_services_has_a_page_and_names_that_stand_once() -> None:
         assert len(names) == len(set(names))
     assert set(data["control"]["names"]) | set(data["endpoint"]["names"]) <= services()
     assert not {*data["principal"]["names"], *data["principal"]["unconfirmed"]} & services()
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"StringEquals": {"repository": "example-org/deployment"}}, []),
+        ({"StringEquals": {"repository_id": "12345"}}, []),
+        ({"StringLike": {"repository": "example-org/*"}}, [PROJECT]),
+        ({"StringEquals": {"repository_owner": "example-org"}}, [PROJECT]),
+    ],
+)
+def test_another_claim_may_name_the_repository(
+    claims: dict[str, dict[str, str]], expected: list[str]
+) -> None:
+    claims = {operator: dict(block) for operator, block in claims.items()}
+    claims.setdefault("StringEquals", {})["aud"] = "sts.amazonaws.com"
+
+    assert rules(web_identity(GITHUB, claims)) == expected
+
+
+def test_the_arn_of_a_provider_has_no_scheme() -> None:
+    assert "CML211" in rules(web_identity(f"https://{GITHUB}", subject("repo:a/b:ref:x")))
+
+
+def test_a_resource_that_the_reference_lists_without_an_account_is_not_called_dead() -> None:
+    statement = {
+        "Effect": "Allow",
+        "Action": "ec2:CopySnapshot",
+        "Resource": "arn:aws:ec2:us-east-1:111122223333:snapshot/snap-0abc",
+    }
+    text = json.dumps({"Version": "2012-10-17", "Statement": statement})
+
+    [finding] = lint_text(text)
+
+    assert finding.rule == "CML303"
+    assert "without an account" in finding.message
+    assert "nothing" not in finding.message
