@@ -114,11 +114,12 @@ def _finding(
     if own:
         sentences.append(f"`{member.label}` may {_listed(own)}: {_why(first.holder)}")
     others = [each for each in held if each.by_steps]
-    if others:
-        path = others[0].holder.path
-        steps = ", then ".join(f"{e.action} on {e.on}" for e in path.steps) if path else ""
-        who = "it" if own else f"`{member.label}`"
-        sentences.append(f"through others {who} may {_listed(others)}: {steps}")
+    by_route: dict[str, list[_Held]] = {}
+    for each in others:
+        by_route.setdefault(_route(each.holder), []).append(each)
+    for route, several in by_route.items():
+        who = "it" if sentences else f"`{member.label}`"
+        sentences.append(f"through others {who} may {_listed(several)}: {route}")
     if first.holder.opened_to:
         sentences.append(f"its sessions may be started by {', '.join(first.holder.opened_to)}")
     openers = paths.openers(member)
@@ -133,6 +134,12 @@ def _finding(
         severity=Severity.ERROR if sure else Severity.WARNING,
         witness=tuple(_asks(first.holder)),
     )
+
+
+def _route(holder: Holder) -> str:
+    """Return the calls that lead *holder* there."""
+    steps = holder.path.steps if holder.path else ()
+    return ", then ".join(f"{step.action} on {step.on}" for step in steps)
 
 
 def _listed(held: Sequence[_Held]) -> str:

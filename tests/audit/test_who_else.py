@@ -39,7 +39,7 @@ ROOT = f"arn:aws:iam::{ACCOUNT}"
 TAGGED = {"StringEquals": {"aws:ResourceTag/ManagedBy": "cml-cloud-manager"}}
 
 
-def allowing(action: str, resource: str = "*", **condition: Any) -> str:
+def allowing(action: str, resource: str | list[str] = "*", **condition: Any) -> str:
     statement = {"Effect": "Allow", "Action": action, "Resource": resource, **condition}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
@@ -273,3 +273,17 @@ def test_every_change_of_the_policies_and_the_trail_is_asked_about(
     found = others(audited(root))[f"{ROOT}:user/{name}"]
 
     assert found.message == f"`user/{name}` may {title}: by statement 1 of own"
+
+
+def test_each_route_is_named_with_what_it_leads_to(root: Aws) -> None:
+    make_user(root, "stopper", allowing("ec2:StopInstances"))
+    make_user(root, "redirector", allowing("cloudtrail:UpdateTrail"))
+    targets = [f"{ROOT}:user/stopper", f"{ROOT}:user/redirector"]
+    make_user(root, "keymaker", allowing("iam:CreateAccessKey", targets))
+
+    assert others(audited(root))[f"{ROOT}:user/keymaker"].message == (
+        "through others `user/keymaker` may stop a worker:"
+        f" iam:CreateAccessKey on {ROOT}:user/stopper;"
+        " through others it may stop or redirect the trail:"
+        f" iam:CreateAccessKey on {ROOT}:user/redirector"
+    )
