@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 Kind = Literal["user", "role"]
 Owner = Literal["user", "role", "group"]
-"""What may have policies."""
+"""Kinds of identity that may have policies."""
 
 NAME: Final[Mapping[Owner, str]] = {
     "user": "UserName",
@@ -41,7 +41,7 @@ NAME: Final[Mapping[Owner, str]] = {
 }
 
 _LOST: Final = (DeniedError, NotFoundError, DocumentError, UnsupportedError)
-"""What keeps one policy from being read and says nothing of the next."""
+"""Errors that prevent reading one policy and do not affect the next."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ AMBIENT = frozenset(
         "aws:viaawsservice",
     }
 )
-"""Condition keys that every request has; they tell something only where a policy asks for them."""
+"""Condition keys that every request has; they matter only if a policy uses them."""
 
 
 def trimmed(answer: Answer, policies: str) -> Answer:

@@ -151,12 +151,12 @@ def _answer(check: Check, scene: Any, account: str | None, before: Answer) -> An
 
 NOTHING_TO_ASK: Final[dict[str, Callable[[AuditFinding], tuple[str, str]]]] = {
     "identity": lambda found: (
-        f"the credentials are of account {found.spot.account}",
+        f"the credentials belong to account {found.spot.account}",
         "use credentials of the site's account",
     ),
     "principal": lambda _: ("there is no such principal", "create it: `cml-iam bootstrap apply`"),
 }
-"""Why a check that needs one of these is not made when that has a finding, and what to do."""
+"""By check id: why the checks that need it cannot be made after its finding, and the remedy."""
 
 
 def _function(check: Check) -> Callable[[Check, Any, Answer], Answer]:

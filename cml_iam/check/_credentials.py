@@ -42,7 +42,7 @@ _SOON: Final = timedelta(days=14)
 _CLOCK: Final = {"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"}
 _SESSION: Final = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
 _SECRET: Final = {"SignatureDoesNotMatch", "InvalidSignatureException"}
-_DELIVER: Final = "put a working key in place: `cml-iam key deliver --to env:.env`"
+_DELIVER: Final = "deliver a working key: `cml-iam key deliver --to env:.env`"
 
 
 def credentials(check: Check, scene: Scene, _before: Answer) -> Answer:
@@ -80,11 +80,11 @@ def _refused(check: Check, scene: Scene, source: Source, failure: CmlIamError) -
         return check.diagnosis("accepted", State.UNCHECKED, failure.message, failure.remedy)
     said, remedy = failure.message, failure.remedy
     if failure.code in _CLOCK or "Signature expired" in said or "not yet current" in said:
-        said, remedy = f"{said}: the clock, see above", "set this machine's clock: enable NTP"
+        said, remedy = f"{said}: see the clock above", "set this machine's clock: enable NTP"
     elif failure.code in _SESSION:
-        said = f"the session of `{source.key_id}` has run out"
+        said = f"the session of `{source.key_id}` has expired"
     elif failure.code in _SECRET:
-        said = f"the key `{source.key_id}` exists, but the secret in use is not its own"
+        said = f"the key `{source.key_id}` exists, but the secret in use does not belong to it"
         remedy = f"correct AWS_SECRET_ACCESS_KEY where the key comes from, or {_DELIVER}"
     elif not source.temporary:
         said, remedy = _key_state(scene, source.key_id)
@@ -102,22 +102,22 @@ def _key_state(scene: Scene, key_id: str) -> tuple[str, str]:
     except AwsError as error:
         return f"{alike}; IAM does not answer: {error.message}", error.remedy or _DELIVER
     if user is None:
-        return f"{alike}; no user is known to look at", "name the user in the site file"
+        return f"{alike}; the user of the key is unknown", "name the user in the site file"
     return _by_keys(scene, user, key_id, keys)
 
 
 def _by_keys(scene: Scene, user: str, key_id: str, keys: tuple[KeyInfo, ...]) -> tuple[str, str]:
     if not keys and not _exists(scene, user):
         remedy = "create it again: `cml-iam bootstrap apply`"
-        return f"the user `{user}` does not exist (any more), nor its key `{key_id}`", remedy
+        return f"the user `{user}` and its key `{key_id}` do not exist (any more)", remedy
     others = [each.id for each in keys if each.active and each.id != key_id]
-    instead = f"; active is `{', '.join(others)}`" if others else ""
+    instead = f"; active: `{', '.join(others)}`" if others else ""
     for each in keys:
         if each.id == key_id and each.active:
-            remedy = "wait a minute and ask again: a new key takes time to be known everywhere"
+            remedy = "wait a minute and try again: AWS takes time to accept a new key everywhere"
             return f"the key `{key_id}` of `{user}` is active, but not accepted yet", remedy
         if each.id == key_id:
-            remedy = f"{_DELIVER}, or make it active again"
+            remedy = f"{_DELIVER}, or reactivate it"
             return f"the key `{key_id}` of `{user}` is inactive{instead}", remedy
     return f"the user `{user}` has no key `{key_id}`: deleted or rotated{instead}", _DELIVER
 
@@ -165,9 +165,10 @@ def _account(check: Check, scene: Scene) -> Iterator[Diagnosis]:
     if account is None or scene.site is None:
         return
     if account == scene.site.account:
-        yield check.diagnosis("account", State.OK, f"{account}, as the site file has it")
+        yield check.diagnosis("account", State.OK, f"{account}, as in the site file")
         return
-    said = f"the credential is of account {account}, the site file of {scene.site.account}"
+    expected = scene.site.account
+    said = f"the credential belongs to account {account}, but the site file is for {expected}"
     remedy = "use a credential of the site's account, or the site file of this one"
     yield check.diagnosis("account", State.FINDING, said, remedy)
 
@@ -263,7 +264,7 @@ def _pair(check: Check, scene: Scene, path: Path, values: dict[str, str]) -> Ite
         return
     source = scene.who.source
     if source is not None and source.key_id != key_id:
-        said = f"holds the key `{key_id}`; in use is `{source.key_id}` from {source.said}"
+        said = f"holds the key `{key_id}`, but `{source.key_id}` from {source.said} is in use"
         remedy = "load the file (`set -a; . ./.env`), or name its key in the profile"
         yield check.diagnosis(str(path), State.ADVICE, said, remedy)
     else:
@@ -276,6 +277,6 @@ def _is_id(text: str) -> bool:
 
 def _malformed(secret: str) -> str:
     if secret != secret.strip() or " " in secret:
-        return f"{_SECRET_NAME} has blanks in it"
+        return f"{_SECRET_NAME} contains blanks"
     form = "a secret consists of 40 letters, digits, / and +"
     return f"{_SECRET_NAME} has {len(secret)} characters, where {form}"

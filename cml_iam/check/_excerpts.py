@@ -24,7 +24,7 @@ MOST_LINES: Final = 20
 MOST_COLUMNS: Final = 160
 
 _AROUND: Final = (2, 8)
-"""Lines before and after a place in a text whose statements have no known ends."""
+"""Context lines around a place if the extent of its statement is unknown."""
 
 _QUOTED: Final = re.compile(r'"([^"\\]+)"')
 

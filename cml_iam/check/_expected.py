@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 REST: Final = "other actions (samples)"
-"""The row of the actions that the catalogue does not have."""
+"""The row for actions outside the catalogue."""
 
 MOST_WITNESSES: Final = 5
 """Requests shown for one finding; the message counts the rest."""

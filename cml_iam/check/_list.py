@@ -40,14 +40,14 @@ CHECKS: Final = (
     _of_files("secrets", "No file holds an access key", "documents", finds=("CML807",)),
     _of_files(
         "expectations",
-        "Every permission of the site works, and nothing beyond",
+        "Every permission of the site works, and no others do",
         "permissions",
         finds=("CML701", "CML702"),
     ),
     _of_files("promises", _KEPT, "permissions", finds=("CML717",)),
     _of_account(
         "identity",
-        "The credentials are of the site's account",
+        "The credentials belong to the site's account",
         "principal",
         module="account",
         calls="1",
@@ -116,7 +116,7 @@ CHECKS: Final = (
     ),
     _of_principal(
         "last-accessed",
-        "What is granted is used",
+        "Every granted permission is used",
         "permissions",
         module="_usage",
         calls="2, more while IAM is not ready",
@@ -148,7 +148,7 @@ CHECKS: Final = (
     ),
     _of_account(
         "who-else",
-        "Nobody else may touch the workers",
+        "Nobody else may change the workers",
         "principal",
         module="others",
         calls="1 for each 1000 users, roles, groups and policies",
@@ -157,13 +157,13 @@ CHECKS: Final = (
     ),
     _of_bootstrap(
         "status",
-        "The principal is as the site says, and the store holds a key of it that is active",
+        "The principal matches the site file, and the store holds an active key of it",
         "principal",
         calls="those of `bootstrap plan`, and 1 for each key",
     ),
     _of_bootstrap(
         "differences",
-        "Nothing in the account means anything else than the site says",
+        "Everything in the account means the same as the site file",
         "principal",
         calls="those of `bootstrap plan`",
     ),
@@ -180,7 +180,7 @@ CHECKS: Final = (
     ),
     _of_machine(
         "credentials",
-        "AWS accepts the credential, which is the manager's and not too old",
+        "AWS accepts the credential; it is the manager's and not too old",
         "keys",
         module="_credentials",
         calls="2",
@@ -202,7 +202,7 @@ CHECKS: Final = (
     ),
     _of_machine(
         "permissions",
-        "The manager can use every permission, or it is known why not",
+        "The manager can use every permission, or the reason is known",
         "permissions",
         module="manager",
         calls=_EACH,
@@ -225,7 +225,7 @@ CHECKS: Final = (
 
 WAIVERS: Final = Check(
     "waivers",
-    "Every waiver says what, where, why, who and until when, and is needed",
+    "Every waiver has a finding, place, reason, owner and expiry date, and is needed",
     "waivers",
     of="report",
     module="report",

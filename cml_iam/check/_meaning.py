@@ -99,7 +99,7 @@ def _finding(check: Check, comparison: Comparison, spot: Spot, name: str) -> Aud
         rule = "CML705"
         said = f"{name} refuses what the rendered document permits: {actions_of(less)}"
     else:
-        said = f"{name} has other statements than the rendered document; {doubts}"
+        said = f"{name} has different statements from the rendered document; {doubts}"
         return check.finding("CML706", said, spot, about=name)
     said += f"; {doubts}" if doubts else ""
     return check.finding(rule, said, spot, about=name, witness=difference_asks(more or less))

@@ -28,9 +28,11 @@ _SCP: Final = (
     "nothing attached to the principal says so: look for a service control policy or a resource"
     " control policy of the organization"
 )
-_NO_MANAGER: Final = "these are not the manager's own credentials, so nothing can be used as it"
+_NO_MANAGER: Final = (
+    "these are not the manager's own credentials, so its permissions cannot be tried"
+)
 _GIVE_MANAGER: Final = (
-    "name the manager's profile with --manager-profile, or leave the check out: --skip use"
+    "name the manager's profile with --manager-profile, or skip the check: --skip use"
 )
 
 
@@ -48,7 +50,7 @@ def simulation(check: Check, scene: AccountScene, before: Answer) -> Answer:
     failed = [explained.hinted(each) for each in done.failed if not explained(each)]
     spot = Spot(resource=scene.principal, account=account)
     asked, lost = len(done.judgements), done.unchecked
-    result = check.passed(asked, f"{asked} asked, {len(done.failed)} do not hold", account)
+    result = check.passed(asked, f"{asked} checked, {len(done.failed)} do not hold", account)
     if done.failed:
         result = with_state(result, "failed")
     if lost:

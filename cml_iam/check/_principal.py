@@ -136,8 +136,8 @@ def _take_away(site: Site, held: Held) -> str:
     kind, name = site.principal
     if held.group:
         return (
-            f"`aws iam remove-user-from-group --user-name {name} --group-name {held.group}`, or"
-            " take the policy off the group"
+            f"`aws iam remove-user-from-group --user-name {name} --group-name {held.group}`, or "
+            "remove the policy from the group"
         )
     if held.arn:
         return f"`aws iam detach-{kind}-policy --{kind}-name {name} --policy-arn {held.arn}`"
@@ -187,10 +187,10 @@ def _unbounded(check: Check, scene: AccountScene, on: Sequence[str]) -> Iterator
         said = f"the boundary `{site.boundary_arn}` exists, but the principal does not have it"
         yield check.finding("CML711", said, spot)
     elif not on and not idle_guard:
-        said = "the principal has neither the site's boundary nor its guard"
+        said = "the principal has neither the site's boundary nor its guardrail"
         yield check.finding("CML711", said, spot)
     if idle_guard:
-        said = f"the guard `{site.guard_arn}` exists, but is not attached to the principal"
+        said = f"the guardrail `{site.guard_arn}` exists, but is not attached to the principal"
         yield check.finding("CML712", said, spot)
 
 

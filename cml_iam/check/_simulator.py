@@ -29,7 +29,7 @@ Question = tuple[str, str]
 """An action and a resource."""
 
 KeysOf = Callable[[Question], frozenset[str]]
-"""Gives the condition keys, in lower case, that may decide a question."""
+"""Returns the condition keys, in lower case, that may decide a question."""
 
 Frame = tuple[tuple[str, str | tuple[str, ...]], ...]
 """A context as a value: sorted (key, value or values)."""
@@ -246,12 +246,12 @@ def _context_entry(key: str, value: str | tuple[str, ...]) -> dict[str, Any]:
 # Which condition keys a question is asked with, and which of them nobody here can tell.
 
 _ALWAYS: Final = frozenset({"aws:requestedregion", "aws:principalarn"})
-"""Keys sent although no policy of the principal mentions them: who asks, and where."""
+"""Keys sent even if no policy of the principal uses them: the region and the caller."""
 
 _OF_SESSIONS: Final = frozenset(
     {"aws:multifactorauthage", "aws:multifactorauthpresent", "aws:tokenissuetime"}
 )
-"""Keys that only temporary credentials give: a call by a user's access key lacks them.
+"""Keys that only temporary credentials provide; calls with a user's access key lack them.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """

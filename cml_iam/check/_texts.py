@@ -100,7 +100,7 @@ def _open_size(
     says = f"launch a {metal}, as far as this statement goes"
     asked = ask_of(request, decision.outcome, (statement.label,), says=says)
     witness = (asked,) if decision.allowed else ()
-    said = f"{named} admits every size, `{metal}` too: it hardly limits the cost"
+    said = f"{named} matches every size, including `{metal}`, so it hardly limits the cost"
     return check.finding("CML715", said, spot, witness=witness)
 
 
@@ -142,8 +142,8 @@ def _secret_finding(check: Check, key: str, secret: str, spot: Spot) -> AuditFin
     if key.endswith(_EXAMPLE) and secret.endswith(f"{_EXAMPLE}KEY"):
         return check.finding(
             "CML807",
-            f"the access key `{key}` is here with its secret: AWS's documented example, useless "
-            "to anybody",
+            f"the access key `{key}` is here with its secret: AWS's documented example, which "
+            "gives no access",
             spot,
             about=key,
             severity=Severity.INFO,
@@ -153,7 +153,7 @@ def _secret_finding(check: Check, key: str, secret: str, spot: Spot) -> AuditFin
 
     account = account_of(key)
     whose = f", of account {account}," if account else ""
-    said = f"the access key `{key}`{whose} stands here with a secret"
+    said = f"the access key `{key}`{whose} is here with a secret"
     return check.finding("CML807", said, spot, about=key)
 
 

@@ -30,7 +30,7 @@ MOST_DAYS: Final = 90
 """Days without use after which a permission counts as unused."""
 
 PATIENCE: Final = 20.0
-"""Seconds to wait for IAM to have the answer ready."""
+"""Seconds to wait for IAM to finish its report."""
 
 _PAUSE: Final = 0.5
 
@@ -59,7 +59,7 @@ def usage_of(
     )["JobId"]
     services = _answer(aws, job, pause)
     if services is None:
-        reason = f"IAM did not have it ready within {PATIENCE:.0f} seconds"
+        reason = f"IAM did not finish its report within {PATIENCE:.0f} seconds"
         return check.not_checked(reason, "ask again", account)
     used, idle = dict(_tracked(services)), _idle_services(services)
     granted = _granted(site)
@@ -77,11 +77,11 @@ def usage_of(
     if not known:
         return check.not_checked(
             "AWS tracks none of this principal's permissions, or none yet",
-            "ask again some hours after the policy was attached",
+            "try again some hours after the policy was attached",
             account,
         )
     if untracked:
-        detail += f"; {untracked} AWS does not track one by one"
+        detail += f"; {untracked} that AWS does not track individually"
     return Answer(
         checks=(check.passed(len(known), detail, account),),
         findings=_idle_grants(check, site, unused, account),

@@ -54,7 +54,7 @@ def identity(check: Check, scene: AccountScene, _before: Answer) -> Answer:
     result = check.passed(1, scene.identity.arn, account)
     if account == site.account:
         return Answer(checks=(result,))
-    said = f"the credentials are of account {account}, the site is {site.account}"
+    said = f"the credentials belong to account {account}, the site is {site.account}"
     finding = check.finding("CML716", said, Spot(account=account))
     return Answer(checks=(result,), findings=(finding,))
 

@@ -27,7 +27,7 @@ SEVERAL: Final = 8
 """Accounts audited at a time."""
 
 SESSION: Final = "cml-iam-audit"
-"""What the session is called in the other account's CloudTrail."""
+"""Name of the session in the other account's CloudTrail."""
 
 _LINE: Final = re.compile(r"([0-9]{12})(?:[\s,;]+(.+))?")
 
@@ -94,7 +94,8 @@ def list_organization(aws: Aws) -> tuple[Target, ...]:
     if not found:
         raise InputError(
             "there is no active account in the organization of these credentials",
-            remedy="ask as its management account, or list the accounts: --accounts FILE",
+            remedy="use credentials of its management account, or list the accounts: --accounts "
+            "FILE",
         )
     return tuple(sorted(found, key=lambda each: each.id))
 
@@ -149,7 +150,8 @@ def _enter(aws: Aws, target: Target, asked: Live, way: Way) -> Aws:
             f"the role `{parameters['RoleArn']}` cannot be assumed",
             code=error.code,
             operation=error.operation,
-            remedy=f"make the role `{way.role}` there, trusting these credentials: docs/audit.md",
+            remedy=f"create the role `{way.role}` there and let it trust these credentials: "
+            "docs/audit.md",
         ) from None
     return way.sign_in(
         TemporaryKey(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])

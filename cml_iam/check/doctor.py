@@ -110,7 +110,7 @@ class Scene:
             return self._rendered("")
         for each in holdings.unread:
             if not isinstance(each.error, AwsError):
-                return f"a policy attached cannot be judged: {each.error.message}"
+                return f"an attached policy cannot be judged: {each.error.message}"
         if holdings.unread:
             return self._rendered("; ".join(each.words for each in holdings.unread))
         boundary = holdings.boundary.document if holdings.boundary else None
@@ -118,7 +118,11 @@ class Scene:
 
     def _rendered(self, unread: str) -> Deciding | str:
         if self.site is None:
-            why = f"could not read {unread}" if unread else "its policies may not be read"
+            why = (
+                f"could not read {unread}"
+                if unread
+                else "these credentials may not read its policies"
+            )
             return f"{why}, and there is no site file to render"
         from cml_iam.render import render_policy
 

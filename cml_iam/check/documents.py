@@ -38,12 +38,11 @@ NO_POLICY: Final = (
     "no policy found: looked for a `Statement` in .json files and in JSON blocks of Markdown, in"
     " YAML, CloudFormation templates and Terraform plans"
 )
-_NAME_THEM: Final = "name files or folders with policies, or leave this out: --skip lint"
+_NAME_THEM: Final = "name files or folders with policies, or skip the check: --skip lint"
 _AS_DEPLOYED: Final = (
-    "give the values of a template's parameters with --parameter, or the policies as they are"
-    " deployed, as JSON"
+    "give the template's parameters with --parameter, or give the deployed policies as JSON"
 )
-_NO_SITE: Final = "no site file to say what must hold"
+_NO_SITE: Final = "no site file that defines what must hold"
 
 RENDERED: Final = ("boundary", "guard")
 """The documents of a site, besides its policy, that are judged without files."""
@@ -129,7 +128,7 @@ def audit_documents(asked: Offline) -> Answer:
 
 
 def _without_site(check: Check) -> Answer:
-    remedy = f"name it with --site, or leave this out: --skip {check.id}"
+    remedy = f"name it with --site, or skip the check: --skip {check.id}"
     return check.not_checked(_NO_SITE, remedy)
 
 
@@ -285,7 +284,10 @@ def expectations(check: Check, scene: FilesScene, before: Answer) -> Answer:
     if files and len(documents) < len(files):
         reason, remedy = "the policy cannot be read", "fix what lint found in it"
         if any(each.kept and each.kept.template for each in files):
-            reason, remedy = "it cannot be read, or its file leaves a part of it open", _AS_DEPLOYED
+            reason, remedy = (
+                "it cannot be read, or its file does not determine all of it",
+                _AS_DEPLOYED,
+            )
         return check.not_checked(reason, remedy)
     authorizer = compile_policies(identity=documents)
     asker, judgements = asks_offline(authorizer), judged(authorizer, site, documents)

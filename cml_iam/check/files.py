@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 TEXTS: Final = frozenset(
     {".md", ".env", ".txt", ".toml", ".ini", ".cfg", ".yaml", ".yml", ".sh", ".tf", ".tfvars", ""}
 )
-"""Suffixes of the files of a folder that are looked through for secrets, beside .json."""
+"""Suffixes of the files in a folder that are searched for secrets, besides .json."""
 
 _READ: Final = (".json", ".md", ".markdown")
-"""Suffixes of the files in which policies are looked for."""
+"""Suffixes of the files that are searched for policies."""
 
 PASSED_OVER: Final = frozenset({".git", ".venv", "node_modules", "__pycache__", ".terraform"})
 MOST_BYTES: Final = 1_000_000

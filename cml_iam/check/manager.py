@@ -196,7 +196,7 @@ _STATES: Final = {
     Unknown.NO_ANSWER: State.UNCHECKED,
     Unknown.FAILED: State.UNCHECKED,
 }
-"""All others are findings."""
+"""How a check ends for these reasons; every other reason is a finding."""
 
 _DETAILED: Final = (
     "; detailed monitoring gives a point each minute: `aws ec2 monitor-instances --instance-ids {}`"

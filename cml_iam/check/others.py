@@ -161,7 +161,7 @@ def _remedy(held: Sequence[_Held], asker: Asker, paths: Paths) -> str:
     if change is None:
         return f"change the policies that allow it, or {listed}"
     if change.proved:
-        return f"{change.words} (proved: nothing of this is then possible), or {listed}"
+        return f"{change.words} (proved: none of this is possible afterwards), or {listed}"
     remains = f"{', '.join(change.remains)} may still be possible"
     return f"{change.words} (a suggestion, not proved: {remains}), or {listed}"
 

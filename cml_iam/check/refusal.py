@@ -23,7 +23,7 @@ _OTHER: Final = (
     "service control policy refuses it"
 )
 _COMPARE: Final = "see what differs: `cml-iam bootstrap plan`, or --admin-profile NAME here"
-_LOOK: Final = "look at the organization's service control policies, and ask again in a minute"
+_LOOK: Final = "look at the organization's service control policies, and try again in a minute"
 _LIMITS: Final = {"boundary": "the permissions boundary", "session": "the session policy"}
 
 
@@ -44,7 +44,11 @@ class Deciding:
         """Where they came from, in words."""
         if self.live:
             return "attached now"
-        why = f"could not read {self.unread}" if self.unread else "those attached may not be read"
+        why = (
+            f"could not read {self.unread}"
+            if self.unread
+            else "these credentials may not read the attached policies"
+        )
         return f"of the site file; {why}"
 
 

@@ -204,7 +204,7 @@ def _covers(pattern: str, finding: AuditFinding) -> bool:
 
 def _read(number: int, raw: Any, at: Place | None) -> GivenWaiver:
     if not isinstance(raw, Mapping):
-        return GivenWaiver(number, at, None, ("it is no table",))
+        return GivenWaiver(number, at, None, ("it is not a table",))
     problems = tuple(_problems(raw))
     if problems:
         return GivenWaiver(number, at, None, problems)
@@ -215,15 +215,15 @@ def _problems(raw: Mapping[str, Any]) -> list[str]:
     problems = [
         f"`{name}` is missing" for name in _FIELDS if name not in raw or raw[name] in ("", None)
     ]
-    problems += [f"there is no `{name}` in a waiver" for name in raw if name not in _FIELDS]
+    problems += [f"a waiver has no field `{name}`" for name in raw if name not in _FIELDS]
     problems += [
-        f"`{name}` must be a text" for name in _TEXTS if not isinstance(raw.get(name, ""), str)
+        f"`{name}` must be a string" for name in _TEXTS if not isinstance(raw.get(name, ""), str)
     ]
     expires = raw.get("expires")
     if expires not in ("", None) and (
         not isinstance(expires, date) or isinstance(expires, datetime)
     ):
-        problems.append("`expires` must be a day without quotes, such as 2027-01-31")
+        problems.append("`expires` must be a date without quotes, such as 2027-01-31")
     rule = raw.get("finding")
     known = [*(each.id for each in lint_rules()), *audit_rules()]
     if isinstance(rule, str) and rule and rule not in known:

@@ -177,7 +177,7 @@ def _doubted(simulator: Simulator, judgement: Judgement) -> Judgement:
     if judgement.verdict != "unchecked" or not keys:
         return judgement
     named = f"the condition key{'s' if keys[1:] else ''} {', '.join(keys)}"
-    return replace(judgement, hint=f"AWS misses {named}, which this expectation does not have")
+    return replace(judgement, hint=f"AWS misses {named}, which this expectation does not give")
 
 
 def _policies_of(aws: Aws, principal_arn: str) -> tuple[PolicyDocument, ...] | None:

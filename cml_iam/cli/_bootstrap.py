@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 SITES_OWN = "site"
-"""What `--boundary` without a value says: the one of the site."""
+"""The value of `--boundary` given without one: the site's own boundary."""
 
 _WATCH_OPTIONS = (
     click.option(
@@ -84,7 +84,7 @@ _PRINCIPAL_OPTIONS = (
         type=click.Choice(TRUSTS),
         default="ec2",
         show_default=True,
-        help="What may assume the role.",
+        help="Service or identity that may assume the role.",
     ),
     click.option(
         "--only",
@@ -97,7 +97,7 @@ _PRINCIPAL_OPTIONS = (
         "extras",
         type=click.Choice(["audit"]),
         multiple=True,
-        help="Include this part, too: audit is a CloudTrail trail and alarms. Repeatable.",
+        help="Also include this part: audit is a CloudTrail trail and its alarms. Repeatable.",
     ),
     *_WATCH_OPTIONS,
     click.option(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 Role = Literal["manager", "administrator"]
-"""Whose work a command does: the manager's own, or that of who sets the account up."""
+"""The role a command acts in: the manager, or the administrator who sets up the account."""
 
 ENVIRONMENT: Final = (
     "AWS_ACCESS_KEY_ID",
@@ -34,7 +34,7 @@ ENVIRONMENT: Final = (
     "AWS_DEFAULT_PROFILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
-"""Variables that name a credential, and so win over the site file."""
+"""Environment variables that select a credential and override the site file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +176,8 @@ def expected_account(site: Site | None) -> str | None:
     typed = settings().expect_account
     if typed and site and typed != site.account:
         raise InputError(
-            f"--expect-account says `{typed}`, and the site file is of account `{site.account}`",
-            remedy="name the site file of that account (--site), or leave out --expect-account",
+            f"--expect-account says `{typed}`, but the site file is for account `{site.account}`",
+            remedy="use the site file of that account (--site), or omit --expect-account",
         )
     return typed or (site.account if site else None)
 
@@ -192,7 +192,7 @@ def _doubt_region(site: Site | None) -> None:
     known = known_regions(site.partition) if site else all_regions()
     if region not in known:
         hint = meant_region(region, known) or "it is used as written"
-        note(f"{WARN} AWS is not known to have a region `{region}` ({hint})")
+        note(f"{WARN} unknown AWS region `{region}` ({hint})")
 
 
 def _say_credential(aws: Aws) -> None:

@@ -159,7 +159,11 @@ def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for flag, default, text in (
         ("--max-age", "90d", "Maximum age of an active key."),
         ("--cool-off", "7d", "Time the old key stays inactive before it is deleted."),
-        ("--overlap", "1d", "Time both keys stay active; the old one must be unused for as long."),
+        (
+            "--overlap",
+            "1d",
+            "Time that both keys stay active; the old one must be unused for that long.",
+        ),
     ):
         command = click.option(
             flag, callback=span, default=default, show_default=True, metavar="TIME", help=text

@@ -30,7 +30,7 @@ class Exit(IntEnum):
 
 
 _COLLECTING = gc.get_threshold()
-"""Python's own thresholds, from before `main` raises them."""
+"""Python's default garbage-collection thresholds, before `main` raises them."""
 
 MEANING = {
     Exit.OK: "done; nothing found",

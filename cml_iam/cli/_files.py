@@ -28,7 +28,7 @@ MOST = 512 << 20
 """Bytes of a file that is read at once and holds an account."""
 
 FORMS = (".json", ".yaml", ".yml")
-"""Suffixes of the files of a folder in which policies are looked for."""
+"""Suffixes of the files in a folder that are searched for policies."""
 
 
 def read_text(path: Path) -> str:
@@ -100,7 +100,7 @@ def _read(path: Path) -> PolicyDocument | Sequence[Kept]:
     source = read_source(text, str(file))
     if source is None:
         if chosen:
-            raise InputError(f"`{file}` is one policy: leave out `#{chosen}`")
+            raise InputError(f"`{file}` holds a single policy: omit `#{chosen}`")
         return parse_policy(text, str(file))
     if not chosen:
         return _all(source, path)

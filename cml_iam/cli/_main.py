@@ -74,7 +74,8 @@ def cli() -> None:
 
 
 GARBAGE_THRESHOLD: Final = 100_000
-"""Objects made between collections: Python's 700 costs a short command a tenth of its time."""
+"""Objects allocated between garbage collections; with Python's 700, a short command spends a
+tenth of its time in collections."""
 
 
 def main() -> NoReturn:

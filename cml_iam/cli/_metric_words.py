@@ -16,7 +16,7 @@ Values = Sequence[float | None]
 
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
 SIGNS: Final = "_.:-=+*#"
-"""The eight levels where only ASCII can be written."""
+"""The eight levels of a sparkline in ASCII."""
 
 _PERCENT_TOPS: Final = (10.0, 25.0, 50.0, 100.0)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cml_iam.workers import Worker
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""A name that no shell reads as anything else; a worker with another one is offered by its id."""
+"""A name that needs no shell quoting; a worker with another name is completed by its ID."""
 
 _GONE: Final = ("shutting-down", "terminated")
 

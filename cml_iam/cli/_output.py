@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 
 
 PIPED_WIDTH = 200
-"""Columns of a table that no terminal bounds."""
+"""Width of a table, in columns, without a terminal."""
 
 GAP = 3
-"""Columns between two of a table's."""
+"""Spaces between two columns of a table."""
 
 EDGES = 2
-"""Columns left of a table's first and right of its last."""
+"""Spaces left of a table's first column and right of its last."""
 
 HANGING = 2
-"""Columns by which the later lines of a wrapped one are indented: a symbol and a space."""
+"""Indent of the lines after the first in a wrapped text: a symbol and a space."""
 
 # A symbol never stands alone: the word beside it says the same.
 OK, BAD, WARN, UNKNOWN, INFO = "✔", "✖", "▲", "?", "•"
 _OBEYED: Final = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-"""What JSON may hold as it is, and a terminal obeys or does not show."""
+"""Characters that JSON may hold unescaped, but a terminal obeys or hides."""
 
 SIGNS = {"+": "green", "-": "red", "~": "yellow"}
-"""What comes, goes and changes, in plans and differences."""
+"""Colours of additions, deletions and changes in plans and differences."""
 
 STYLE = {OK: "green", BAD: "red", WARN: "yellow", UNKNOWN: "yellow", INFO: "cyan"}
 
@@ -93,7 +93,7 @@ def _plain(value: Any) -> Any:
         return {each.name: getattr(value, each.name) for each in fields(value)}
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{type(value).__name__} has no JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def _as_escape(found: re.Match[str]) -> str:
@@ -352,7 +352,7 @@ def _colour(stream: Any) -> bool:
 
 
 FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a spreadsheet takes for the beginning of a formula, in full width too.
+"""Characters that start a formula in a spreadsheet, full-width forms included.
 
 https://owasp.org/www-community/attacks/CSV_Injection
 """
@@ -365,7 +365,7 @@ form_option = click.option(
     type=click.Choice(["text", "json", "csv"]),
     help="Output format.  [env: CML_IAM_OUTPUT; default: text]",
 )
-"""-o for a command that has CSV too; None where it is not given."""
+"""`-o` of a command that also writes CSV; None if omitted."""
 
 
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

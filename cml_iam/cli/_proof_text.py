@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 UNDECIDED: Final = "so nothing is proved: narrow the question with --never"
 WAY: Final = "closes it:"
 WIDTH: Final = 80
-"""Columns that a statement to be copied is fitted into."""
+"""Width, in columns, of a statement that users copy."""
 
 STATEMENT_INDENT: Final = 6
 MAX_NAMED: Final = 3
-"""Actions named of which the same is taken for granted."""
+"""Maximum number of actions named that share one assumption."""
 
 MAX_FACTS: Final = 20
 
@@ -258,7 +258,7 @@ def _formats(used: Iterable[Assumption]) -> Iterator[str]:
     services = sorted({each.partition(":")[0] for each in actions} - {"ec2"})
     if services:
         yield (
-            f"{WARN} this rests on the ARN formats that AWS's service reference has of "
+            f"{WARN} this relies on the ARN formats in AWS's service reference for "
             f"{_named(services, 'services')}; they may be incomplete"
         )
 
@@ -278,7 +278,7 @@ def _listed(by_page: Mapping[str, Sequence[str]]) -> Iterator[str]:
             yield f"    {page}"
         left -= len(texts)
     if left < 0:
-        yield f"    and {-left} more, which `-o json` has"
+        yield f"    and {-left} more; `-o json` shows all of them"
 
 
 def assumption_json(each: Assumption) -> dict[str, str]:

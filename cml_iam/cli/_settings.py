@@ -94,8 +94,8 @@ def refuse_aws_options(needs: str) -> None:
     typed = [f for f in click.get_current_context().meta.get(_TYPED, ()) if f in offline]
     if typed:
         raise click.UsageError(
-            f"{', '.join(typed)}: nothing is asked of AWS without {needs}"
-            " (--profile names an AWS profile; a policy of the site is named by --document)"
+            f"{', '.join(typed)}: this command calls AWS only with {needs}"
+            " (--profile names an AWS profile; --document names a policy of the site)"
         )
 
 

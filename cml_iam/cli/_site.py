@@ -70,7 +70,7 @@ def find_site() -> Site | None:
 
 
 POLICIES: Final = ("base", "hardened")
-"""The site's policy without its restrictions, and within them."""
+"""The documents of the site's policy, without and with the restrictions."""
 
 
 def document_option(text: str) -> Callable[[Any], Any]:

@@ -118,7 +118,7 @@ TOPICS: Final[dict[str, tuple[str, Callable[[click.Command], str]]]] = {
     "environment": ("the environment variables", lambda _: ENVIRONMENT),
     "exit-codes": ("what each exit code means", lambda _: exit_codes()),
 }
-"""The topics by name: what each is about, and what makes its text from the root command."""
+"""The topics by name: a summary, and a function that renders the text from the root command."""
 
 
 def complete_words(

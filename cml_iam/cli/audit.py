@@ -72,7 +72,7 @@ LEVELS = ("error", "warning", "info")
     "--together", is_flag=True, help="Check all policies together, as attached to one principal."
 )
 @parameter_option
-@document_option("The site's policy that is in force.")
+@document_option("Policy document of the site that is in force.")
 @click.option(
     "--manager-profile",
     metavar="NAME",

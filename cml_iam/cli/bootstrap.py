@@ -72,7 +72,9 @@ def plan(save: Path | None, **wanted: Any) -> None:
     answer(plan_data(made), lambda: say_lines(plan_lines(made)))
     if save is not None:
         save_plan(made, _kept(wanted), save)
-        note(f"{INFO} saved: `cml-iam bootstrap apply {save}` does exactly this, or nothing")
+        note(
+            f"{INFO} saved: `cml-iam bootstrap apply {save}` applies exactly this plan, or nothing"
+        )
     if made.changes:
         click.get_current_context().exit(Exit.CHANGES)
 
@@ -135,7 +137,7 @@ def _options_of(saved: SavedPlan) -> dict[str, Any]:
         }
     except (click.BadParameter, KeyError, TypeError, ValueError):
         raise InputError(
-            f"the options in `{saved.path}` are not those of a plan",
+            f"the options in `{saved.path}` are not the options of a plan",
             remedy="make a new one with `bootstrap plan --save`",
         ) from None
 
@@ -356,10 +358,13 @@ def _say_drift(found: Drift) -> None:
             say(line)
     _say_rest(found.also, found.plan.unchecked)
     if found.differs:
-        say(f"{WARN} differs: {len(found.plan.changes)} from the site, {len(found.also)} beside it")
+        say(
+            f"{WARN} differs: {len(found.plan.changes)} from the site file, {len(found.also)} "
+            "outside it"
+        )
     else:
         checked = len(found.plan.steps) - len(found.plan.changes)
-        say(f"{OK} as the site says: {checked} compared")
+        say(f"{OK} matches the site file: {checked} compared")
 
 
 def _say_rest(warnings: tuple[str, ...], unchecked: tuple[str, ...]) -> None:

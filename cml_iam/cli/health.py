@@ -172,7 +172,7 @@ def doctor(areas: tuple[str, ...], env_file: Path | None, admin_profile: str | N
         admin=_administrator(here.site, admin_profile),
         env_file=env_file or _own_file(),
     )
-    with progress("looking at the manager"):
+    with progress("checking the manager"):
         found = examine(machine, areas)
     answer({"state": _worst(found), "diagnoses": found}, lambda: _print(found), _doctor_code(found))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 NONE: Final = "none"
-"""The answer that leaves something out."""
+"""The answer that omits a restriction."""
 
 
 @click.command()
@@ -172,14 +172,17 @@ class _Question:
 
 
 _KEYLESS: Final = (
-    "A role needs no access key: by an instance profile, EKS Pod Identity, IRSA, OIDC or IAM Roles "
-    "Anywhere (docs/keyless.md). A user with a key is for places that have none of these."
+    "A role needs no access key: it gets credentials from an instance profile, EKS Pod Identity, "
+    "IRSA, OIDC or IAM Roles Anywhere (docs/keyless.md). Use a user with a key "
+    "only where none of these is available."
 )
 
 
 def _asked(values: dict[str, Any]) -> dict[str, Any]:
     """Ask for every value that is still empty; each answer is checked immediately."""
-    click.echo(f"Enter takes the answer in brackets; `{NONE}` leaves a restriction out.", err=True)
+    click.echo(
+        f"Press Enter to accept the answer in brackets; `{NONE}` omits a restriction.", err=True
+    )
     click.echo(fitted(_KEYLESS, sys.stderr), err=True)
     values = _answered(values, _Question("account", "AWS account id", _own_account(), str))
     for question in _QUESTIONS:
@@ -241,7 +244,7 @@ def _tags(pairs: Iterable[str]) -> dict[str, str]:
 
 def _yes(answer: str) -> bool:
     if answer.lower() not in ("yes", "y", "no", "n"):
-        raise InputError(f"neither yes nor no: `{answer}`")
+        raise InputError(f"not yes or no: `{answer}`")
     return answer.lower() in ("yes", "y")
 
 

@@ -84,7 +84,7 @@ def _with_source(where: Where, source: str | None) -> tuple[str, ...]:
 
 def _action(plan: KeyPlan) -> str:
     if plan.action == "create":
-        return f"make a new key of {plan.user} and put it"
+        return f"create a new key for {plan.user} and put it"
     return f"put {plan.key_id}"
 
 
@@ -157,7 +157,8 @@ def execute(source: str | None, command: tuple[str, ...]) -> NoReturn:
     default="1h",
     show_default=True,
     metavar="TIME",
-    help="Time after which the SDK asks again; keep it shorter than --overlap of `key rotate`.",
+    help="Time after which the SDK asks for the key again; keep it shorter than --overlap of "
+    "`key rotate`.",
 )
 @click.option("--unsafe-stdout", is_flag=True, help="Print the secret even to a terminal.")
 def credential_process(source: str | None, refresh: timedelta, unsafe_stdout: bool) -> None:
@@ -238,9 +239,10 @@ def _key(source: str | None) -> AccessKey:
     account = account_of(found.id)
     if expected and account and account != expected:
         raise RefusedError(
-            f"the key in `{store.name}` is of account `{account}`, and account `{expected}` is "
-            "expected",
-            remedy="name the store of that account (--from), or its site file (--site)",
+            f"the key in `{store.name}` belongs to account `{account}`, but account `{expected}` "
+            "is expected",
+            remedy="name a store with a key of the expected account (--from), or the site file "
+            "for the key's account (--site)",
         )
     return found
 

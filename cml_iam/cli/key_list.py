@@ -83,7 +83,7 @@ def _say(data: list[dict[str, Any]], most: int) -> None:
     )
     for each in data:
         if each["over_age"]:
-            say(f"{WARN} {each['id']} is {each['age_days']} days old, and {most} are allowed")
+            say(f"{WARN} {each['id']} is {each['age_days']} days old; the maximum is {most}")
 
 
 def _data(
@@ -141,7 +141,7 @@ def revoke(key_id: str, where: Where) -> None:
     if settings().dry_run:
         tell_step(revocation_step(rotator, key_id))
         return
-    if not agreed(rotator.aws, f"make {key_id} inactive now?"):
+    if not agreed(rotator.aws, f"deactivate {key_id} now?"):
         note(f"{WARN} nothing was changed")
         return
     done = take(rotator, key_id)
@@ -162,7 +162,7 @@ def _tell(done: Revoked, store: str) -> None:
     if done.replacement:
         say(f"{OK} {done.replacement} is in {store} instead")
     if not done.deleted:
-        say(f"after you have reviewed its use: `cml-iam key delete {done.key_id}`")
+        say(f"review its use, then delete it: `cml-iam key delete {done.key_id}`")
 
 
 @click.command()

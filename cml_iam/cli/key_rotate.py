@@ -190,7 +190,9 @@ def _tell(outcome: Progress) -> None:
         if outcome.evidence:
             say(f"{WARN} {outcome.evidence}")
     elif outcome.state == "in use":
-        say(f"{WARN} the old key stays: {outcome.evidence}; quiet at the earliest {until}")
+        say(
+            f"{WARN} the old key stays: {outcome.evidence}; the rotation can continue after {until}"
+        )
     else:
         say(f"{INFO} {outcome.rotation.phase} until {until}; then `cml-iam key resume`")
     click.get_current_context().exit(_EXIT[outcome.state])

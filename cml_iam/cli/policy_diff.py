@@ -108,7 +108,9 @@ def _show(found: Comparison, old: Path, new: Path) -> None:
             for line in _lines(each):
                 say(line)
     if found.expectation_changes:
-        heading(f"expectations of the site answered differently ({len(found.expectation_changes)})")
+        heading(
+            f"expectations of the site with a different answer ({len(found.expectation_changes)})"
+        )
         for changed in found.expectation_changes:
             say(_expectation_line(changed))
     for line in (*_doubts(found), *_notes(found)):

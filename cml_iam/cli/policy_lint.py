@@ -94,13 +94,13 @@ def lint(
     from cml_iam.sources import plain_subject
 
     if fix and "-" in files:
-        raise click.UsageError("--fix writes files, and `-` is none")
+        raise click.UsageError("--fix writes to files, and `-` is not a file")
     if settings().dry_run and not fix:
-        raise click.UsageError("--dry-run is for --fix: without it nothing is written")
+        raise click.UsageError("--dry-run needs --fix; without --fix nothing is written")
     if files:
         refuse_document("the files")
     elif fix:
-        raise click.UsageError("--fix writes files: name them")
+        raise click.UsageError("--fix writes to files: name them")
     given = sorted_out([each for path in files for each in read(path)])
     texts = given.texts if files else rendered(document)
     results: list[Fixed] = []
@@ -445,7 +445,7 @@ def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
         say(line)
     if finding.correction:
         guess = finding.correction.claim == "guess"
-        note = "check that this is meant" if guess else "`--fix` writes it if it is proved safe"
+        note = "check that this is intended" if guess else "`--fix` writes it if it is proved safe"
         say(f"    suggestion ({note}):")
         for line in json.dumps(finding.correction.as_json(), indent=2).splitlines():
             say(f"      {line}")
@@ -453,8 +453,8 @@ def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
     if folded:
         names = ", ".join(f"{each.rule} {each.name} ({each.severity.word})" for each in folded)
         same = all(_same_cause(each, finding) for each in folded)
-        what = "the same" if same else "something of this place"
-        rules = "1 more rule says" if len(folded) == 1 else f"{len(folded)} more rules say"
+        what = "the same" if same else "another fault at this place"
+        rules = "1 more rule reports" if len(folded) == 1 else f"{len(folded)} more rules report"
         say(f"    and {rules} {what}: {names}; -v shows each")
     say("")
 

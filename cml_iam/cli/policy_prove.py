@@ -189,8 +189,8 @@ def _policies(judged: Judged) -> Policies:
     naming = [each for each in documents if _names_principals(each)]
     if naming and (documents[1:] or beyond):
         raise InputError(
-            f"`{naming[0].name}` names principals, so it is the policy of a resource",
-            remedy="ask about it alone: policies attached to a principal name none",
+            f"`{naming[0].name}` names principals, so it is a resource policy",
+            remedy="prove it alone: policies attached to a principal name no principals",
         )
     site = find_site()
     partition = site.partition if site else ""
@@ -212,7 +212,7 @@ def _rendered(document: Profile) -> tuple[PolicyDocument, ...]:
 
     if not has_site():
         raise InputError(
-            f"no policy to ask about, and no site file `{DEFAULT_SITE}` to render one from",
+            f"no policy given, and no site file `{DEFAULT_SITE}` to render one from",
             remedy="name the files of the policies, or write a site file with `cml-iam init`",
         )
     return tuple(each.document for each in render_parts(load_site(), document))
@@ -282,7 +282,7 @@ def _refuse(question: str, shape: Shape, sent: Verdict) -> NoReturn:
     if {each.lower() for each in shape.actions} <= ALWAYS_ALLOWED:
         why = f"{', '.join(shape.actions)} is allowed to every caller"
     raise InputError(
-        f"--{question}: no policy decides about such requests: {why}",
+        f"--{question}: no policy decides about these requests: {why}",
         remedy="check the actions, the resources and the conditions",
     )
 
@@ -300,7 +300,7 @@ def _doubtful_regions(shape: Shape) -> Iterator[str]:
             if each not in known and not set(each) & set("*?$"):
                 meant = meant_region(each, known)
                 hint = f" ({meant})" if meant else ""
-                yield f"AWS is not known to have a region `{each}`{hint}"
+                yield f"unknown AWS region `{each}`{hint}"
 
 
 def _promises(judged: Judged) -> Exit:
@@ -343,7 +343,7 @@ def _show(proofs: Sequence[Proof], site: Site) -> None:
     for line in assumption_lines(used, every=verbose):
         say(line)
     if not site.restrict.active:
-        say(f"{INFO} the site restricts nothing, so it promises nothing else")
+        say(f"{INFO} the site has no restrictions, so there are no further promises")
     if sum(each.answer == "broken" for each in proofs) > 1:
         say(f"{INFO} the policy that `cml-iam policy render` prints keeps all of them")
     say(_verdict(proofs))

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     type=click.Choice(TRUSTS),
     default="ec2",
     show_default=True,
-    help="What may assume the role, if the output creates one.",
+    help="Service or identity that may assume the role, if the output creates one.",
 )
 @click.option(
     "--all",

@@ -74,7 +74,7 @@ def show(explained: Explained) -> None:
     say("")
     if explained.aws_checks:
         checks = ", ".join(explained.aws_checks)
-        click.echo(click.wrap_text(f"The same in AWS's own checks: {checks}"))
+        click.echo(click.wrap_text(f"Equivalent checks of AWS: {checks}"))
         say("")
     say(f"see: {rule.page}")
     for title, example in (("Fails", explained.failing), ("Passes", explained.passing)):

@@ -84,7 +84,7 @@ def verify(
     if live:
         refuse_document("--live")
         if files or boundary:
-            raise InputError("--live judges what is attached in AWS; leave out the files")
+            raise InputError("--live checks the policies attached in AWS; omit the files")
         done = _live(site, principal or site.principal_arn)
     else:
         done = verify_offline(

@@ -115,7 +115,7 @@ def _account(file: Path, scps: Path | None, resources: Path | None, question: Qu
                     " is FullAWSAccess missing from the file?"
                 )
     else:
-        note(f"{INFO} without --scps, service control policies are taken to allow everything")
+        note(f"{INFO} without --scps, service control policies are assumed to allow everything")
     if resources:
         account = with_resources(account, read_json(resources), str(resources))
         if not account.policy_on(question.action, question.resource):
@@ -155,7 +155,7 @@ def _holder_lines(one: Holder, question: Question) -> Iterator[str]:
     else:
         yield from _why(cell.by, cell.remains, "    ")
     if one.tagging:
-        yield f"    it may tag it first: {one.tagging.action}"
+        yield f"    it may add the tag first: {one.tagging.action}"
         yield from _why(one.tagging.by, one.tagging.remains, "       ")
     if one.opened_to:
         yield f"    sessions may be started by {', '.join(one.opened_to)}"

@@ -49,12 +49,13 @@ take, so that what is answered is the reason and not only that there was none.""
     "--token",
     envvar="CML_IAM_SERVE_TOKEN",
     hidden=True,
-    help="What readers must know; from the environment, never from the command line.",
+    help="Token that clients must send; read from the environment, never from the command line.",
 )
 @click.option(
     "--status-only",
     is_flag=True,
-    help="Allow other addresses without a token; /health then shows only healthy or not.",
+    help="Listen on other addresses without a token; /health then shows only whether the manager "
+    "is healthy.",
 )
 @cml_options
 @shared_options("site")

@@ -185,7 +185,10 @@ def tag(
     found = _found(here, workers, make, unmanaged=unmanaged)
     if "Name" in wanted:
         if len(found) > 1:
-            note(f"{WARN} {len(found)} workers get one name; commands will refuse it as ambiguous")
+            note(
+                f"{WARN} {len(found)} workers get the same name; commands will refuse it as "
+                "ambiguous"
+            )
         warn_of_namesakes(here, wanted["Name"], besides=[each.id for each in found])
     context.exit(_do(here, found, make, "tag"))
 

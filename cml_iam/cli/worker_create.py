@@ -230,7 +230,7 @@ def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ..
 
 
 _ANY_IMAGE = Image("ami-00000000", "", "", "", root_device="/dev/xvda")
-"""Stands for the image while what a launch says besides is checked."""
+"""Placeholder for the image while the other settings of a launch are checked."""
 
 
 _OF_A_PROFILE = {
@@ -251,7 +251,7 @@ _OF_A_PROFILE = {
 def _profile(here: Scene, given: dict[str, Any]) -> WorkerProfile:
     doubled = [option for name, option in _OF_A_PROFILE.items() if given[name]]
     if doubled:
-        raise click.UsageError(f"{', '.join(doubled)}: the worker profile says it")
+        raise click.UsageError(f"{', '.join(doubled)}: already set by the worker profile")
     known = here.site.workers if here.site else {}
     if given["worker_profile"] not in known:
         raise InputError(
@@ -338,7 +338,7 @@ def _disk(here: Scene, gib: int | None, image: Image) -> Disk | None:
     disk = root_disk(image, gib)
     if disk is None and (gib or (here.site and here.site.restrict.encrypted_volumes)):
         raise InputError(
-            f"image `{image.id}` names no root device", remedy="take an image with an EBS root"
+            f"image `{image.id}` has no root device", remedy="use an image with an EBS root volume"
         )
     return disk
 

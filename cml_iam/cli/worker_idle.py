@@ -179,7 +179,7 @@ def _ask_cml() -> Callable[[Worker], Activity]:
     if not user or not password:
         missing = Activity(
             unknown="CML was not asked: no user and password",
-            remedy=f"set {_USER} and {_PASSWORD}, or leave the rule out: --without cml",
+            remedy=f"set {_USER} and {_PASSWORD}, or skip the rule: --without cml",
         )
         return lambda _: missing
     login = CmlLogin(user, Secret(password))
@@ -189,7 +189,7 @@ def _ask_cml() -> Callable[[Worker], Activity]:
 def _stop(here: Scene, judged: Sequence[Judged]) -> tuple[Outcome, ...]:
     unused = [each.worker for each in judged if each.use is Use.IDLE]
     if not unused:
-        note(f"{INFO} none is idle: nothing to stop")
+        note(f"{INFO} no worker is idle: nothing to stop")
         return ()
     if not wants_json() and not settings().yes:
         for each in judged:
@@ -205,7 +205,7 @@ def _stop(here: Scene, judged: Sequence[Judged]) -> tuple[Outcome, ...]:
 
 def _print(judged: Sequence[Judged], rules: Idle) -> None:
     if not judged:
-        note(f"{INFO} no worker runs")
+        note(f"{INFO} no worker is running")
         return
     for each in judged:
         for line in _lines(each):

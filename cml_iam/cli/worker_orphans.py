@@ -84,8 +84,8 @@ def _print(here: Scene, found: Sequence[Orphan], answered: Sequence[str]) -> Non
 
 
 _BY_AN_ADMINISTRATOR = (
-    "repeat it with credentials of an administrator who may use ec2:CreateTags on the instance, "
-    "such as --profile ADMIN"
+    "run it as an administrator who may use ec2:CreateTags on the instance, for example with "
+    "--profile ADMIN"
 )
 
 

@@ -95,7 +95,7 @@ def scene(role: Role = "manager", *, changes: bool = False, examined: bool = Fal
         )
     if site and chosen.no_site:
         raise InputError(
-            f"--no-site, and there is `{site_path()}`",
+            f"--no-site was given, but `{site_path()}` exists",
             remedy="omit --no-site, or change to another folder",
         )
     aws = connect_examined(role, site) if examined else connect_as(role, site)
@@ -103,15 +103,15 @@ def scene(role: Role = "manager", *, changes: bool = False, examined: bool = Fal
     manager = WorkerManager(aws, guard=site.restrict.guard_tag if site else None)
     if site is None:
         note(
-            f"{INFO} no site file `{DEFAULT_SITE}` here: by the defaults of cml-iam, workers carry "
-            f"{manager.guard}, the region is {home}, and no account is checked"
+            f"{INFO} no site file `{DEFAULT_SITE}` here: using the defaults: workers have the "
+            f"tag {manager.guard}, the region is {home}, and the account is not checked"
         )
     regions = (chosen.region,) if chosen.region else site.restrict.regions if site else ()
     return Scene(manager, regions or (home,), home, site, aws)
 
 
 LIVING = ("pending", "running", "stopping", "stopped")
-"""The states of a worker that goes on being one."""
+"""The states of a worker that has not been terminated."""
 
 
 def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> None:
@@ -125,10 +125,13 @@ def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> 
     if namesakes:
         shown = ", ".join(namesakes[:NAMESAKES])
         more = f" and {len(namesakes) - NAMESAKES} more" if len(namesakes) > NAMESAKES else ""
-        note(f"{WARN} another worker is called {name} already: {shown}{more}")
+        note(f"{WARN} another worker is already called {name}: {shown}{more}")
         note("  commands will refuse the name as ambiguous; use an id instead")
     for region, error in listing.failures.items():
-        note(f"{UNKNOWN} whether {region} has a worker called {name} is unknown: {error.message}")
+        note(
+            f"{UNKNOWN} could not check whether {region} has a worker called {name}: "
+            f"{error.message}"
+        )
 
 
 def words(tags: Iterable[str]) -> dict[str, str]:
@@ -154,8 +157,8 @@ def length(text: str) -> timedelta:
 
 _ROLE = re.compile(r"on resource: (arn:\S+:role/\S+)")
 _ELSEWHERE = (
-    "the site's own policy allows it: what is attached may be older (`cml-iam bootstrap plan` "
-    "shows), or a boundary or a service control policy refuses it"
+    "the site's policy allows it: the attached one may be out of date (see `cml-iam bootstrap "
+    "plan`), or a boundary or a service control policy refuses it"
 )
 
 

@@ -174,7 +174,7 @@ def _print_statuses(found: Sequence[Worker], by_id: Mapping[str, InstanceStatus]
 
 
 _ROOM_FOR_IDS = 100
-"""Columns of a terminal from which ids have one of their own beside the checks."""
+"""Terminal width, in columns, from which IDs get a column of their own beside the checks."""
 
 
 def wanted_workers(here: Scene, workers: Sequence[str]) -> tuple[Worker, ...]:
@@ -193,7 +193,10 @@ def _print_list(
     if not found:
         note(f"{INFO} nothing found in {', '.join(answered)}")
         if not everything:
-            note(f"  only instances with the tag {here.manager.guard} count; --all lists every one")
+            note(
+                f"  only instances with the tag {here.manager.guard} count; --all lists every "
+                "instance"
+            )
         return
     columns = list_columns(found, console().width if sys.stdout.isatty() else None)
     print_table(list(columns), zip(*columns.values(), strict=True), whole=True)
@@ -238,7 +241,7 @@ def _csv_text(value: object) -> str:
 def report_failures(listing: Listing) -> Exit:
     """Name on stderr the regions that could not be listed; return the exit code."""
     for region, error in listing.failures.items():
-        complain(f"{BAD} {region}: could not be asked: {error.message}")
+        complain(f"{BAD} {region}: request failed: {error.message}")
     complain_remedies(error.remedy for error in listing.failures.values())
     return next((exit_code(error) for error in listing.failures.values()), Exit.OK)
 
@@ -282,7 +285,7 @@ _COLUMNS: Final[Mapping[str, Cell]] = {
     "image": lambda worker: worker.image_id,
     "tags": _other_tags,
 }
-"""In the order in which they are printed."""
+"""The columns, in print order."""
 
 _BY_IMPORTANCE: Final = ("address", "type", "up", "zone", "private", "image", "tags")
 """The columns beside name, state and id; a narrow terminal has room for the first ones."""

@@ -257,7 +257,7 @@ def _value(used: Utilization | None, measure: Measure) -> str:
 def _notes(frame: Frame) -> list[str]:
     said = [f"{INFO} {each.label}: no longer listed, was {each.state}" for each in frame.gone]
     for region, error in frame.listing.failures.items():
-        said.append(f"{BAD} {region}: could not be asked, shown as it was: {error.message}")
+        said.append(f"{BAD} {region}: request failed, showing earlier data: {error.message}")
     if not frame.listing.workers and not frame.listing.failures:
         said.append(f"{WARN} no worker matches")
     pairs = [

@@ -349,7 +349,7 @@ def _in_words(outcome: Progress) -> str:
         case "not due":
             return f"nothing before {until}: the key is not due"
         case "in use":
-            return f"nothing: {outcome.evidence}; quiet at the earliest {until}"
+            return f"nothing: {outcome.evidence}; the rotation can continue after {until}"
         case "waiting":
             work = "deactivate" if outcome.rotation.phase == "observing" else "delete"
             return f"nothing before {until}, then {work} `{outcome.rotation.old}`"

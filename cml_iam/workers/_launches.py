@@ -37,7 +37,7 @@ def profile_launch(
     disk = root_disk(image, profile.disk)
     if disk is None and profile.disk:
         raise InputError(
-            f"image `{image.id}` names no root device", remedy="remove `disk` from the profile"
+            f"image `{image.id}` has no root device", remedy="remove `disk` from the profile"
         )
     return Launch(
         name=name,

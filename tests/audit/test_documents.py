@@ -446,7 +446,7 @@ def test_without_a_site_what_only_a_site_can_be_asked_is_not_made(
     lost = [e for e in json.loads(ran.out)["checks"] if e["state"] == "not checked"]
     assert ran.code == 8
     assert [each["id"] for each in lost] == list(ONLY_OF_A_SITE)
-    assert {each["reason"] for each in lost} == {"no site file to say what must hold"}
+    assert {each["reason"] for each in lost} == {"no site file that defines what must hold"}
     assert skipping.code == 0
     assert skipping.out.startswith("✔ Passed in part: 2 checks made; 3 checks left out\n")
 

@@ -91,7 +91,7 @@ def test_a_wrong_answer_is_said_at_once_and_asked_again(asked: Any, tmp_path: Pa
     assert "`account.id` must be twelve digits" in ran.err
     assert "did you mean `us-east-1`" in ran.err
     assert "not a tag: `nonsense`" in ran.err
-    assert "neither yes nor no: `perhaps`" in ran.err
+    assert "not yes or no: `perhaps`" in ran.err
     assert str(load_site(tmp_path / "cml-iam.toml").restrict.guard_tag) == "Team=cml"
 
 

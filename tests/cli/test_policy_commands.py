@@ -127,7 +127,7 @@ def test_verify_live_takes_no_files(cml_iam: Any, site_file: Path, base_file: Pa
     ran = cml_iam("policy", "verify", "--live", base_file)
 
     assert ran.code == 2
-    assert "leave out the files" in ran.err
+    assert "omit the files" in ran.err
 
 
 @pytest.mark.parametrize("more", [(), ("--document", "base"), ("--all", "rendered")])
@@ -200,7 +200,7 @@ def test_init_refuses_what_could_not_be_read_back(
 
 def test_what_could_not_be_checked_comes_with_the_reason() -> None:
     expectation = derive_expectations(Site(account="111122223333"))[0]
-    hint = "AWS misses the condition key aws:SourceVpce, which this expectation does not have"
+    hint = "AWS misses the condition key aws:SourceVpce, which this expectation does not give"
 
     said, why = _lines(Judgement(expectation, None, hint=hint))
 

@@ -116,9 +116,7 @@ def test_a_proof_that_rests_on_the_arns_of_another_service_says_so_at_once(
     ran = cml_iam("policy", "prove", "--never", "sagemaker:*", "canvas.json")
 
     assert ran.code == 0
-    assert (
-        "▲ this rests on the ARN formats that AWS's service reference has of sagemaker" in ran.out
-    )
+    assert "▲ this relies on the ARN formats in AWS's service reference for sagemaker" in ran.out
 
 
 def test_one_policy_within_another(cml_iam: Any) -> None:

@@ -62,8 +62,8 @@ REFUSED: dict[str, tuple[list[str], str, str]] = {
     "nothing on stdin": (["--never", "*", "-"], "-:1:1: the document is empty", ""),
     "a trust policy and another": (
         ["--never", "*", "base.json", "trust.json"],
-        "`trust.json` names principals, so it is the policy of a resource",
-        "ask about it alone",
+        "`trust.json` names principals, so it is a resource policy",
+        "prove it alone",
     ),
     "a trust policy within a principal's": (
         ["--within", "base.json", "trust.json"],
@@ -131,7 +131,7 @@ def test_a_site_that_restricts_nothing_says_that_it_promises_no_more(cml_iam: An
     ran = cml_iam("policy", "prove", "--site", "bare.toml", "base.json")
 
     assert ran.code == 0
-    assert "• the site restricts nothing, so it promises nothing else" in ran.out
+    assert "• the site has no restrictions, so there are no further promises" in ran.out
 
 
 def test_a_region_that_aws_is_not_known_to_have_is_doubted(cml_iam: Any) -> None:
@@ -139,7 +139,7 @@ def test_a_region_that_aws_is_not_known_to_have_is_doubted(cml_iam: Any) -> None
     ran = cml_iam("policy", "prove", "--never", where, "hardened.json")
 
     assert ran.code == 0
-    assert "▲ AWS is not known to have a region `us-esat-1` (did you mean `us-east-1`?)" in ran.err
+    assert "▲ unknown AWS region `us-esat-1` (did you mean `us-east-1`?)" in ran.err
     fine = "* where ec2:Region != us-east-1 and ec2:Region like eu-* and ec2:Region is present"
     assert cml_iam("policy", "prove", "--never", fine, "base.json").err == ""
 

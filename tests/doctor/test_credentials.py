@@ -78,7 +78,7 @@ def test_no_credential_at_all_is_a_finding(patient: Patient) -> None:
             "not have the form of a key",
         ),
         ("AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY={secret}x\n", "has 41 characters"),
-        ("AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY='{secret} '\n", "has blanks in it"),
+        ("AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY='{secret} '\n", "contains blanks"),
         (
             "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\nAWS_SECRET_ACCESS_KEY={secret}\n",
             "the documentation's example",
@@ -123,7 +123,7 @@ def test_a_mistyped_secret_is_told_from_a_wrong_key(patient: Patient) -> None:
 
     accepted = only(patient.visit("credentials"), "accepted")
 
-    assert "exists, but the secret in use is not its own" in accepted["said"]
+    assert "exists, but the secret in use does not belong to it" in accepted["said"]
 
 
 # Solution 2: check if the IAM user is active (not deleted)
@@ -155,7 +155,7 @@ def test_an_inactive_key_is_named(patient: Patient) -> None:
     accepted = only(patient.visit("credentials", admin=True), "accepted")
 
     assert accepted["said"] == f"the key `{patient.key}` of `{patient.name}` is inactive"
-    assert "make it active again" in accepted["remedy"]
+    assert "reactivate it" in accepted["remedy"]
 
 
 def test_a_rotated_key_is_named_with_the_one_that_is_active(patient: Patient) -> None:
@@ -165,7 +165,7 @@ def test_a_rotated_key_is_named_with_the_one_that_is_active(patient: Patient) ->
     accepted = only(patient.visit("credentials", admin=True), "accepted")
 
     assert "deleted or rotated" in accepted["said"]
-    assert accepted["said"].endswith(f"active is `{new['AccessKeyId']}`")
+    assert accepted["said"].endswith(f"active: `{new['AccessKeyId']}`")
 
 
 def test_without_somebody_who_may_read_iam_the_causes_stay_alike(patient: Patient) -> None:
@@ -202,7 +202,7 @@ def test_a_session_that_has_run_out_is_named(patient: Patient, clock: Clock) -> 
 
     accepted = only(patient.visit("credentials"), "accepted")
 
-    assert accepted["said"] == f"the session of `{made['AccessKeyId']}` has run out"
+    assert accepted["said"] == f"the session of `{made['AccessKeyId']}` has expired"
 
 
 def _expire(patient: Patient, key: str) -> None:
@@ -252,7 +252,7 @@ def test_a_wrong_clock_is_named_with_how_far_it_is_off(
     assert ("still accepted" in said) is not refused
     assert (only(found, "accepted")["state"] == "finding") is refused
     if refused:
-        assert "the clock, see above" in only(found, "accepted")["said"]
+        assert "see the clock above" in only(found, "accepted")["said"]
 
 
 def test_a_clock_nobody_tells_is_unchecked(patient: Patient) -> None:

@@ -179,7 +179,9 @@ def test_without_an_administrator_the_site_files_policy_is_asked(patient: Patien
     said = findings(patient, admin=False)["ec2:RunInstances"]["said"]
 
     assert "the site file's policy allows it, so the one attached differs from it" in said
-    assert "[policies of the site file; those attached may not be read]" in said
+    assert (
+        "[policies of the site file; these credentials may not read the attached policies]" in said
+    )
 
 
 def test_what_may_not_be_read_is_said_and_the_site_files_policy_is_asked(

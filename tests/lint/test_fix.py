@@ -313,7 +313,7 @@ def test_the_command_says_why_it_leaves_a_file_alone(
 
     out = capsys.readouterr().out
     assert "not corrected CML201 unknown-action: this is the nearest spelling" in out
-    assert "suggestion (check that this is meant):" in out
+    assert "suggestion (check that this is intended):" in out
     assert path.read_bytes() == before
     run(["policy", "lint", "--fix", str(path), "-o", "json"])
     [left] = json.loads(capsys.readouterr().out)["not_fixed"]
@@ -343,4 +343,4 @@ def test_json_has_the_corrected_statement(capsys: pytest.CaptureFixture[str]) ->
 
 def test_stdin_cannot_be_fixed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["policy", "lint", "--fix", "-"]) == 2
-    assert "--fix writes files" in capsys.readouterr().err
+    assert "--fix writes to files" in capsys.readouterr().err

@@ -248,7 +248,7 @@ def test_what_matters_less_at_a_place_is_folded_as_something_else(
 
     assert lint(str(path)) == 3
 
-    said = "and 1 more rule says something of this place: CML208 unknown-region (warning)"
+    said = "and 1 more rule reports another fault at this place: CML208 unknown-region (warning)"
     assert said in capsys.readouterr().out
 
 

@@ -145,7 +145,7 @@ def test_drift_tells_by_its_exit_code(run: Run) -> None:
     other = run("bootstrap", "drift", "--document", "base", "-o", "json")
 
     assert same.code == 0
-    assert "as the site says" in same.out
+    assert "matches the site file" in same.out
     assert other.code == 6
     assert json.loads(other.out)["differs"] is True
 
@@ -296,10 +296,10 @@ def test_no_secret_is_in_the_error_when_storing_fails(
         ('{"format": ' + "1" * 100_000 + "}", "is not a plan"),
         (
             '{"format": "cml-iam plan 1", "options": {"pathh": 1}, "plan": {}}',
-            "not those of a plan",
+            "not the options of a plan",
         ),
-        ('{"format": "cml-iam plan 1", "options": {"to": 7}, "plan": {}}', "not those of a plan"),
-        ('{"format": "cml-iam plan 1", "options": {"trust": "all"}, "plan": {}}', "not those of a"),
+        ('{"format": "cml-iam plan 1", "options": {"to": 7}, "plan": {}}', "not the options of a plan"),
+        ('{"format": "cml-iam plan 1", "options": {"trust": "all"}, "plan": {}}', "not the options of a"),
     ],
     ids=["nested", "digits", "name", "kind", "choice"],
 )

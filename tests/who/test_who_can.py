@@ -76,7 +76,7 @@ def test_a_level_that_allows_nothing_leaves_nobody(cml_iam: Any) -> None:
 def test_without_service_control_policies_it_says_what_it_takes_them_for(cml_iam: Any) -> None:
     ran = cml_iam(*STOP)
 
-    assert "without --scps, service control policies are taken to allow everything" in ran.err
+    assert "without --scps, service control policies are assumed to allow everything" in ran.err
 
 
 def test_a_program_reads_the_same(cml_iam: Any) -> None:
