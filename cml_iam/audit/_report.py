@@ -20,10 +20,10 @@ from cml_iam.report import Excerpt
 from cml_iam.shipped import shipped_text
 
 ADDED: Final = MappingProxyType({"added": True})
-"""Of a field that reports of before do not have: they are read as if nothing stood there."""
+"""Marks a field that older reports lack; they are read as if it were empty."""
 
 State = Literal["passed", "failed", "not checked"]
-"""How a check came out. What could not be asked is `not checked`, never passed."""
+"""The result of a check. A check that could not be made is `not checked`, never passed."""
 
 Conclusion = Literal["clean", "findings", "incomplete"]
 
@@ -39,7 +39,7 @@ GROUPS: Final[tuple[Group, ...]] = (
     "surroundings",
     "waivers",
 )
-"""What checks are about, in the order of the report."""
+"""The subjects of checks, in the order of the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +268,7 @@ class Report:
     """The whole result of an audit. *time* is when it was made, in UTC, to the second.
 
     *tools* are the versions behind it (cml-iam, the service reference); *site* is the name of the
-    site file. *skipped* are the ids of the checks left out on request (`--skip`); they are not
+    site file. *skipped* are the ids of the checks skipped on request (`--skip`); they are not
     among the report's checks. *passed_over* are the files given but not judged as policies. *about*
     is None without a site file.
     """

@@ -88,7 +88,7 @@ _PRINCIPAL_TYPES: Final = {
 
 
 CREATED: Final = "*"
-"""The id of a resource that does not exist yet, as it stands in the authorization's ARN."""
+"""The id of a resource that does not exist yet, as it appears in the authorization's ARN."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,7 +225,7 @@ def _privacy(check: Check, path: Path) -> Diagnosis:
     """Report whether users other than the owner may read *path*."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        said = f"open to others ({mode:04o})"
+        said = f"accessible to other users ({mode:04o})"
         return check.diagnosis(str(path), State.FINDING, said, f"chmod 600 {path}")
     return check.diagnosis(str(path), State.OK, f"private ({mode:04o})")
 

@@ -20,7 +20,7 @@ WIDTH: Final = 80
 
 STATEMENT_INDENT: Final = 6
 MAX_NAMED: Final = 3
-"""Maximum number of actions named that share one assumption."""
+"""Maximum number of actions named for one assumption."""
 
 MAX_FACTS: Final = 20
 

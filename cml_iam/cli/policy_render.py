@@ -93,7 +93,7 @@ def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None
         if document not in ("base", "hardened"):
             raise InputError(
                 f"`{document}` does not support --form: it exists only as JSON",
-                remedy="leave out --form, or render the policy: --document base or hardened",
+                remedy="omit --form, or render the policy: --document base or hardened",
             )
         site = load_site()
         if trust != "ec2" and not site.role:

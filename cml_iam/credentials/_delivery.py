@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 KeyTrial = Literal["works", "not known to AWS", "secret does not match", "another principal's"]
 
 PAUSES: Final = (0.5, 1, 1, 2, 2, 4, 4, 8, 8, 15, 15, 15, 15)
-"""Seconds between tries of a new key, in all 90: AWS names no bound, people saw 8."""
+"""Seconds between tries of a new key, 90 in total; AWS documents no limit, 8 were observed."""
 IN_A_ROW: Final = 3
-"""AWS's endpoints learn of a new key one by one: so many successes count as known."""
+"""Successes in a row after which a key counts as known: AWS's endpoints learn of it one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def make_key(
         key = create_key(aws, user, frozenset(journal.before))
     except UnreachableError as error:
         raise IncompleteError(
-            f"AWS gave no answer to the request for a key of `{user}`: {error.message}",
+            f"AWS did not answer the request to create a key for `{user}`: {error.message}",
             remedy="run the same command again: it removes a key whose secret was lost",
         ) from error
     except CmlIamError:
@@ -298,7 +298,7 @@ def foreign_key(delivery: Delivery, key: AccessKey) -> RefusedError:
 
 
 def _sharing(key: str) -> tuple[str]:
-    return (f"`{key}` is in some of the stores, and goes to the others",)
+    return (f"`{key}` is in some of the stores and is copied to the others",)
 
 
 def _refuse_while_locked(aws: Aws, user: str, store: Store) -> None:

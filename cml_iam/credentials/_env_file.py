@@ -195,7 +195,7 @@ def read_env_key(path: Path) -> AccessKey:
     found = read_file(path)
     if found is None:
         raise CredentialsError(
-            f"no file `{path}`", remedy="`cml-iam bootstrap apply` makes the key and writes it"
+            f"no file `{path}`", remedy="`cml-iam bootstrap apply` creates the key and writes it"
         )
     _refuse_unsafe(path, found)
     values = variables(found.data.decode("utf-8", "replace"))
@@ -217,7 +217,7 @@ def _refuse_unsafe(path: Path, found: FileState) -> None:
         )
     if found.owner not in (os.geteuid(), _ROOT):
         raise RefusedError(
-            f"`{path}` belongs to another user, who can change whose credential it holds",
+            f"`{path}` belongs to another user, who can replace the credential in it",
             remedy="name a file of your own in [credentials] of the site file",
         )
 

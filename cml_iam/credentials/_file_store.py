@@ -190,7 +190,7 @@ def _check_file(path: Path, found: FileState) -> None:
         _check_foreign(path, found)
     if is_mounted(path):
         raise RefusedError(
-            f"`{path}` is a mount of its own and cannot be replaced in one instant",
+            f"`{path}` is a mount of its own and cannot be replaced atomically",
             remedy="mount the folder that holds it instead of the single file",
         )
 
@@ -200,14 +200,14 @@ def _check_foreign(path: Path, found: FileState) -> None:
     owner = _files.user_name(found.owner)
     if os.geteuid() != 0:
         raise RefusedError(
-            f"`{path}` belongs to {owner}, and would not after it is replaced",
+            f"`{path}` belongs to {owner}, and replacing it would change its owner",
             remedy="run as its owner, or name another file",
         )
     folder = path.parent.stat()
     if folder.st_uid not in (found.owner, 0) or folder.st_mode & _files.OTHERS_WRITE:
         raise RefusedError(
-            f"`{path}` belongs to {owner}, who would get the key, and others than its owner may "
-            "have put it there",
+            f"`{path}` belongs to {owner}, who would get the key, and somebody else may have put "
+            "it there",
             remedy=f"remove `{path}`, or work in a folder that only its owner may write to",
         )
 
@@ -215,7 +215,7 @@ def _check_foreign(path: Path, found: FileState) -> None:
 def _exposure(path: Path, found: FileState | None) -> Iterator[str]:
     """Yield who else can read or replace the file."""
     if found is not None and found.owner != os.geteuid():
-        yield f"`{path}` belongs to {_files.user_name(found.owner)}, who gets the key with it"
+        yield f"`{path}` belongs to {_files.user_name(found.owner)}, who can read the key in it"
     if found is not None and found.mode & 0o077:
         yield f"`{path}` is open to others ({found.mode:04o}); it becomes private"
     if not path.parent.exists():

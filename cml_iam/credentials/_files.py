@@ -27,7 +27,7 @@ PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
 OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 LARGEST: Final = 1 << 20
-"""Bytes; a file of settings is never as large."""
+"""Maximum size of a settings file, in bytes."""
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -166,7 +166,7 @@ def move_file(
     except OSError as error:
         if error.errno in (errno.EBUSY, errno.EXDEV):
             raise RefusedError(
-                f"`{target}` is a mount of its own and cannot be replaced in one instant",
+                f"`{target}` is a mount of its own and cannot be replaced atomically",
                 remedy="mount the folder that holds it instead of the single file",
             ) from None
         raise unusable(target, error) from None
@@ -347,7 +347,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     except BlockingIOError:
         raise RefusedError(
-            f"another cml-iam is at work in `{folder}`", remedy="wait for it, then try again"
+            f"another cml-iam is running in `{folder}`", remedy="wait for it, then try again"
         ) from None
     finally:
         os.close(descriptor)

@@ -70,7 +70,7 @@ class KeyUse:
 
 
 SignIn = Callable[[AccessKey], "Aws"]
-"""Gives AWS as the holder of a key sees it."""
+"""Returns a client of AWS that uses the given key."""
 
 
 def list_keys(aws: Aws, user: str) -> tuple[KeyInfo, ...]:
@@ -157,7 +157,7 @@ def _remove_unknown(aws: Aws, user: str, before: frozenset[str], error: AwsError
             if key.id not in before and key_use(aws, key.id).when is None:
                 delete_key(aws, user, key.id)
     except AwsError as second:
-        error.add_note(f"the key that may exist could not be looked for: {second.message}")
+        error.add_note(f"could not check whether the key was created: {second.message}")
 
 
 def key_to_delete(
@@ -211,8 +211,8 @@ def _no_room(
     else:
         remedy = "put one key into all the stores: `cml-iam key deliver --to STORE --to STORE`"
     return RefusedError(
-        f"`{user}` has {len(keys)} access keys, as many as AWS allows, so there is no room for a "
-        f"third: {evidence}; the store holds {stored}",
+        f"`{user}` has {len(keys)} access keys (the AWS maximum), so a third cannot be created: "
+        f"{evidence}; the store holds {stored}",
         remedy=remedy,
     )
 

@@ -42,7 +42,7 @@ class Manifest:
         for each in filter(None, (self.name, self.namespace)):
             if not _NAME.fullmatch(each):
                 raise InputError(
-                    f"not a name in Kubernetes: `{each}`",
+                    f"not a Kubernetes name: `{each}`",
                     remedy="write lower-case letters, digits and `-`",
                 )
 

@@ -83,7 +83,7 @@ _KINDS: Final = {
     "ssm": _Kind("NAME", _parameter),
 }
 STORE_FORMS: Final = ", ".join(f"{kind}:{row.name}" for kind, row in _KINDS.items())
-"""How stores are written, for messages and for help."""
+"""The forms of a store, for messages and for help."""
 
 
 def open_store(text: str, aws: Connect, *, allow_tracked: bool = False) -> Store:

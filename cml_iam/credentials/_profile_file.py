@@ -85,12 +85,12 @@ def _set_options(text: str, profile: str, values: dict[str, str], newline: str) 
 
 
 STRONGER: Final = ("aws_session_token", "aws_security_token", "role_arn")
-"""Options with which the SDKs do not use the long-term key beside them as it is.
+"""Options that keep the SDKs from using the long-term key beside them directly.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 """
 STRONGER_IN_CONFIG: Final = (*STRONGER, "sso_session", "sso_start_url")
-"""The same in the config file, where the SDKs also look for a sign-on by a browser."""
+"""The same for the config file, where SDKs also look for a browser sign-on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +150,8 @@ class ProfileFile(FileStore):
         present = [name for name in stronger if name in options]
         if present:
             raise RefusedError(
-                f"the profile `{self.profile}` in `{file}` sets {present[0]}, with which the "
-                "key is not used as it is",
+                f"the profile `{self.profile}` in `{file}` sets {present[0]}, so that SDKs do "
+                "not use the key directly",
                 remedy="remove that line, or name another profile",
             )
 

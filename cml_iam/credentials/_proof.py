@@ -28,7 +28,7 @@ def ask_health(url: str) -> None:
     from urllib.request import Request, urlopen
 
     if not url.startswith(("http://", "https://")):
-        raise InputError(f"not a URL of HTTP: `{url}`")
+        raise InputError(f"not an HTTP URL: `{url}`")
     try:
         with urlopen(Request(url), timeout=SECONDS):  # noqa: S310 - the scheme is checked above
             return
@@ -61,7 +61,7 @@ def prove_key(
     if health.failure:
         raise IncompleteError(
             f"EC2 cannot be asked with the new key `{key.id}`: {health.failure.message}",
-            remedy=health.failure.remedy or "run the same again",
+            remedy=health.failure.remedy or "run the same command again",
         )
     unchecked = health.having(Verdict.UNCHECKED)
     for why in dict.fromkeys(check.detail for check in unchecked):
@@ -70,7 +70,8 @@ def prove_key(
     refused = health.having(Verdict.REFUSED)
     if refused:
         raise RefusedError(
-            f"the new key `{key.id}` is not put to use, it may not: "
+            f"the new key `{key.id}` is not used yet, because it lacks permissions: "
             f"{', '.join(check.action for check in refused)}",
-            remedy="correct the policy and run the same again, or undo it: `cml-iam key rollback`",
+            remedy="fix the policy and run the same command again, or undo the rotation: "
+            "`cml-iam key rollback`",
         )

@@ -75,11 +75,13 @@ def revoke(rotator: Rotator, key_id: str) -> Revoked:
 def revocation_step(rotator: Rotator, key_id: str) -> str:
     """Describe what `revoke` would do; only reads. Raises InputError as it does."""
     key = _own_key(rotator, key_id)
-    words = f"make `{key_id}` inactive" if key.active else f"nothing: `{key_id}` is inactive"
+    words = (
+        f"make `{key_id}` inactive" if key.active else f"nothing: `{key_id}` is already inactive"
+    )
     if any(stored.id == key_id for stored in rotator.delivery.store.look().keys):
-        words += f", make a new key, and put it into {rotator.delivery.store.name}"
+        words += f", create a new key, and put it into {rotator.delivery.store.name}"
         if len(list_keys(rotator.aws, rotator.user)) > 1:
-            words += f"; `{key_id}` is deleted, as there is no room for a third key"
+            words += f"; `{key_id}` is deleted, because AWS allows only two keys"
     return words
 
 
@@ -109,7 +111,7 @@ def _check_deletion(rotator: Rotator, key_id: str, *, stored: bool) -> None:
     contents = store.look()
     if key.active:
         raise RefusedError(
-            f"`{key_id}` is active", remedy=f"make it inactive first: `cml-iam key revoke {key_id}`"
+            f"`{key_id}` is active", remedy=f"deactivate it first: `cml-iam key revoke {key_id}`"
         )
     if contents.staged is not None and contents.staged.id == key_id:
         raise RefusedError(
@@ -127,7 +129,7 @@ def _own_key(rotator: Rotator, key_id: str) -> KeyInfo:
     keys = {key.id: key for key in list_keys(rotator.aws, rotator.user)}
     if key_id not in keys:
         known = ", ".join(f"`{key}`" for key in keys) or "none"
-        raise InputError(f"`{key_id}` is no key of `{rotator.user}`; it has {known}")
+        raise InputError(f"`{key_id}` is not a key of `{rotator.user}`, which has {known}")
     return keys[key_id]
 
 
@@ -206,7 +208,9 @@ def _reversal(rotator: Rotator, view: View) -> _Undoing:
         back = replace(rotation, phase="observing", since=rotator.clock())
         return _change(rotator, back, f"`{old.id}` is active again{beside}{more}", (old.id, True))
     if new is None or not new.active:
-        return _change(rotator, over, f"`{old.id}` is active; no rotation is in progress any more")
+        return _change(
+            rotator, over, f"`{old.id}` is active; the rotation is no longer in progress"
+        )
     if new.id in {key.id for key in view.contents.keys}:
         return _Undoing(
             "nothing: both keys are active",
@@ -236,5 +240,5 @@ def _change(
         return words
 
     if key is None:
-        return _Undoing("note that the rotation is over", work)
+        return _Undoing("record that the rotation is over", work)
     return _Undoing(f"make `{key[0]}` {'active' if key[1] else 'inactive'}", work)

@@ -202,11 +202,11 @@ def _next(rotator: Rotator, view: View, aim: Aim) -> RotationStep | Progress:
     journal = new_key.journal_of(rotator, view.tags.arn)
     if journal is not None:
         work = partial(new_key.finish, rotator, journal)
-        return RotationStep("go on with the key of the rotation that was interrupted", work)
+        return RotationStep("continue with the key of the interrupted rotation", work)
     rotation = corrected(view, rotator.clock())
     if rotation != view.tags.rotation:
         work = partial(write_rotation, rotator.aws, rotator.user, rotation)
-        return RotationStep(f"note that the rotation is {_phase_in_words(rotation)}", work, True)
+        return RotationStep(f"record that the rotation is {_phase_in_words(rotation)}", work, True)
     dead = view.dead(rotation)
     if aim.begin and (rotation.phase == "idle" or dead):
         return _beginning(rotator, view, aim, dead)
@@ -241,7 +241,7 @@ def _beginning(rotator: Rotator, view: View, aim: Aim, dead: str | None) -> Rota
             new_key.room_for_key(rotator, view.tags, keys, view.contents, quiet=_inactive_by_then)
             return Progress("not due", view.tags.rotation, due, _left_over(view))
     room, lost = new_key.room_for_key(rotator, view.tags, keys, view.contents)
-    words = "make a new key, prove it, and put it to use"
+    words = "create a new key, test it, and put it to use"
     if room is not None:
         words = f"delete `{room}`, which is inactive, to make room; {words}"
     return RotationStep(words, partial(new_key.begin, rotator, room, lost))
@@ -251,7 +251,7 @@ def _left_over(view: View) -> str:
     """Name the inactive key that takes the room of the next one."""
     idle = [key.id for key in view.keys.values() if not key.active]
     return "; ".join(
-        f"`{key}` is inactive: when nobody needs it any more, `cml-iam key delete {key}`"
+        f"`{key}` is inactive: once nobody needs it any more, `cml-iam key delete {key}`"
         for key in idle
     )
 
@@ -305,7 +305,7 @@ def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime
             remedy=f"replace it: `cml-iam key revoke {new}`",
         )
     used = new in held or used_since(key_use(rotator.aws, new), since)
-    elsewhere = "put the new one there: `cml-iam key deliver --from STORE --to STORE`"
+    elsewhere = "deliver the new one there: `cml-iam key deliver --from STORE --to STORE`"
     if old in held:
         behind = next(
             part.name
@@ -320,7 +320,8 @@ def _check_new(rotator: Rotator, view: View, old: str, new: str, since: datetime
         raise RefusedError(
             f"the new key `{new}` is not in `{rotator.delivery.store.name}`, and nobody has used "
             "it, so the old one stays",
-            remedy="go on where the key was delivered to, or undo: `cml-iam key rollback`",
+            remedy="continue with the store that the key was delivered to, or undo: `cml-iam key "
+            "rollback`",
         )
 
 

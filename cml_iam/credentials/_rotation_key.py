@@ -297,8 +297,8 @@ def forget(rotator: Rotator, journal: Journal) -> str:
     started = {key.id for key in contents.keys} & ({key.id for key in keys} - set(journal.before))
     if started:
         raise RefusedError(
-            f"`{min(started)}` is in use in some of the stores already, so it is not deleted",
-            remedy="finish with `cml-iam key resume`: the old key works on for --overlap",
+            f"`{min(started)}` is already in use in some of the stores, so it is not deleted",
+            remedy="finish with `cml-iam key resume`: the old key keeps working for --overlap",
         )
     gone = []
     for key in keys:

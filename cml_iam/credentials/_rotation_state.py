@@ -175,7 +175,7 @@ def read_user(aws: Aws, user: str) -> UserTags:
         lock = _lock(tags.get(LOCK_TAG, FREE))
     except (ValueError, KeyError) as error:
         raise InputError(
-            f"the tags `{STATE_TAG}` and `{LOCK_TAG}` of `{user}` say nothing known: {error}",
+            f"the tags `{STATE_TAG}` and `{LOCK_TAG}` of `{user}` cannot be read: {error}",
             remedy="look at the user's keys, then remove both tags",
         ) from None
     return UserTags(raw["Arn"], rotation, lock)
@@ -320,5 +320,6 @@ def busy(held: Lock) -> RefusedError:
     over = held.since + STALE_LOCK
     return RefusedError(
         f"another run has been making a key of this user since {held.since:%Y-%m-%d %H:%M} UTC",
-        remedy=f"wait for it; if it was interrupted, run the same again after {over:%H:%M} UTC",
+        remedy="wait for it; if it was interrupted, run the same command again after "
+        f"{over:%H:%M} UTC",
     )

@@ -115,21 +115,21 @@ def _passed_role(stage: Stage, region: str) -> Iterator[Expectation]:
     passing = requests[-1]
 
     yield expect("iam:PassRole", "as intended", name, f"launch with the role {name}", requests)
-    # IAM is a global service: nothing says which region it takes the handing over to be in.
+    # IAM is a global service: its documentation does not say which region it assumes for the call.
     anywhere = _with(passing, "aws:RequestedRegion", "aws-global")
-    words = f"hand over the role {name}, wherever IAM takes that to be"
+    words = f"pass the role {name}, whichever region IAM assumes for it"
     yield expect("iam:PassRole", "as intended", f"{name}-anywhere", words, (anywhere,))
     service = service_principal("lambda", stage.site.partition)
     foreign = arn.replace(stage.site.account, OTHER_ACCOUNT)
     for manner, words, request in (
         (
             "lambda",
-            f"hand the role {name} to another service",
+            f"pass the role {name} to another service",
             _with(passing, "iam:PassedToService", service),
         ),
         (
             "other-account",
-            "hand over a role of another account",
+            "pass a role of another account",
             passing._replace(resource=foreign),
         ),
     ):

@@ -18,24 +18,24 @@ from cml_iam.restrict.guard_tag import edits
 from cml_iam.site import Site
 
 UNLISTED_ACTIONS: Final = {
-    "iam:CreateUser": "make itself another principal",
-    "iam:CreateAccessKey": "make itself another key",
+    "iam:CreateUser": "create another principal",
+    "iam:CreateAccessKey": "create another key",
     "iam:AttachUserPolicy": "give itself more permissions",
-    "iam:PassRole": "hand a role to an instance and use it from there",
+    "iam:PassRole": "pass a role to an instance and use it from there",
     "sts:AssumeRole": "become a role",
     "ec2:CreateSnapshot": "copy a disk",
     "ec2:ModifySnapshotAttribute": "give a copied disk away",
     "ec2:ModifyInstanceAttribute": "change user data, and so run code on an instance",
     "ec2:GetPasswordData": "read an administrator's password",
     "ec2:AuthorizeSecurityGroupIngress": "open a firewall",
-    "ec2:RequestSpotInstances": "launch by another door",
-    "ec2:CreateFleet": "launch by another door",
+    "ec2:RequestSpotInstances": "launch through another API",
+    "ec2:CreateFleet": "launch through another API",
     "ec2:DeleteVolume": "destroy a disk",
     "cloudwatch:PutMetricData": "forge metrics",
     "cloudwatch:DeleteAlarms": "silence alarms",
     "s3:GetObject": "read data",
 }
-"""Actions the manager must not have, and what they would be good for."""
+"""Actions the manager must not have, and what they would allow."""
 
 
 def derive_expectations(site: Site) -> tuple[Expectation, ...]:

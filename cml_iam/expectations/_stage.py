@@ -24,7 +24,7 @@ _LAUNCH: Final[Mapping[str, Any]] = {
     "subnet": "subnet-0a1b2c3d4e5f60001",
     "security_groups": ("sg-0a1b2c3d4e5f60001", "sg-0a1b2c3d4e5f60002"),
 }
-"""A launch where the site does not restrict it."""
+"""A launch that no restriction limits."""
 
 
 @dataclass(frozen=True, slots=True)

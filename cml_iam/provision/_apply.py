@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 SHOWN: Final = 5
-"""Ids of workers that are written out; a command shows all."""
+"""Maximum number of worker IDs shown; a command shows all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def foresee(aws: Aws, plan: Plan) -> Plan:
                 refused += _taken(aws, step)
             except DeniedError as error:
                 lost.append(
-                    f"could not check whether a {step.resource} is called like `{step.name}` in"
-                    f" another case or at another path: {error.refused}"
+                    f"could not check whether a {step.resource} has the name `{step.name}` in "
+                    f"another case or at another path: {error.refused}"
                 )
     said, unseen = _out_of_reach(aws, plan) if _guards(plan) else ((), ())
     return replace(plan, refused=tuple(refused), foreseen=said, unforeseen=(*lost, *unseen))
@@ -68,10 +68,10 @@ def _taken(aws: Aws, step: Step) -> Iterator[Problem]:
     for each in aws.pages("iam", listing.operation, listing.key, **options):
         if each[listing.name].casefold() == step.name.casefold():
             yield Problem(
-                f"there is a {step.resource} `{each['Arn']}` already, and IAM has one of a name,"
-                " whatever its case and path",
+                f"the {step.resource} `{each['Arn']}` already exists, and IAM allows a name "
+                "once, regardless of case and path",
                 None,
-                "write the name and `path` in the site file as they are there, or choose another",
+                "write its exact name and `path` in the site file, or choose another name",
             )
 
 
@@ -104,12 +104,13 @@ def _out_of_reach(aws: Aws, plan: Plan) -> tuple[tuple[str, ...], tuple[str, ...
 
 def _adopt_first(ids: list[str], guard: str) -> str:
     named = " ".join(ids[:SHOWN]) + (" …" if ids[SHOWN:] else "")
-    what = "instances look like workers and lack"
+    what = "instances look like workers but lack"
     if len(ids) == 1:
-        what = "instance looks like a worker and lacks"
+        what = "instance looks like a worker but lacks"
     return (
-        f"{len(ids)} {what} the tag `{guard}`, without which the policy lets the manager operate"
-        f" none: adopt first, `cml-iam worker adopt {named}` (`cml-iam worker orphans` says why)"
+        f"{len(ids)} {what} the tag `{guard}`, without which the policy does not let the manager "
+        f"operate them: adopt them first, `cml-iam worker adopt {named}` "
+        "(`cml-iam worker orphans` says why)"
     )
 
 
@@ -118,7 +119,7 @@ def _why(error: AwsError) -> str:
 
 
 PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between tries of a call that does not see yet what the call before it made."""
+"""Seconds between tries of a call that does not yet see the result of the one before it."""
 
 NOT_YET: Final = frozenset(
     {
@@ -132,7 +133,7 @@ NOT_YET: Final = frozenset(
         "InvalidCloudWatchLogsRoleArnException",
     }
 )
-"""What AWS says while it does not see everywhere yet what was made a moment ago."""
+"""AWS's error codes while a new resource is not yet visible everywhere."""
 
 
 def do_steps(
@@ -190,7 +191,7 @@ def _settled(step: Step, look: Callable[[], Iterable[Step]], error: AwsError) ->
         raise IncompleteError(
             f"stopped at the {step.resource} `{step.name}`: {error.message}; whether it worked "
             f"is unknown: {second.message}",
-            remedy="run the same again",
+            remedy="run the same command again",
         ) from error
     # Of a resource made just now the tags have a step of their own, which is not in the plan.
     same = [each for each in now if (each.resource, each.name) == (step.resource, step.name)]

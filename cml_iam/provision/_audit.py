@@ -31,7 +31,7 @@ DELIVERY: Final = "deliver-to-logs"
 """The inline policy of the trail's role."""
 
 OLDER_CLOCKS: Final = 2
-"""An alarm made so many years ago knows the changes of the clock long enough."""
+"""Maximum age, in years, of an alarm whose clock changes still suffice."""
 
 BLOCK: Final = dict.fromkeys(
     ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True

@@ -132,7 +132,7 @@ def _cloudformation(site: Site, watch: Watch) -> str:
     for each in watched(site):
         resources |= _watched_cloudformation(each, watch)
     until = _until(watch)
-    clock = f" The changes of the clock are known until the end of {until}." if until else ""
+    clock = f" Clock changes are included until the end of {until}." if until else ""
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": (

@@ -193,7 +193,7 @@ def _adoption(found: Draft) -> Draft:
     """Return the tags of *found* that mark resources as ours; everything else comes later."""
     steps = tuple(step for step in found.steps if step.resource.endswith(" tags"))
     if not steps:
-        raise RefusedError("there is nothing to adopt", remedy="make it: `bootstrap apply`")
+        raise RefusedError("there is nothing to adopt", remedy="create it: `bootstrap apply`")
     later = tuple(step for step in found.steps if step.changes and step not in steps)
     known = tuple(each.message for each in found.refused)
     return Draft(steps, (*found.warnings, *known), found.unchecked, later)
@@ -324,6 +324,6 @@ def _check_size(document: str) -> None:
     size = policy_size(document)
     if size > MANAGED_POLICY_CHARACTERS:
         raise QuotaError(
-            f"the policy has {size} characters, and AWS takes {MANAGED_POLICY_CHARACTERS}",
-            remedy="restrict by fewer values, or by wildcards",
+            f"the policy has {size} characters, but AWS allows {MANAGED_POLICY_CHARACTERS}",
+            remedy="use fewer values, or wildcards, in the restrictions",
         )

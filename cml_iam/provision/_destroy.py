@@ -53,7 +53,7 @@ def _former(versions: tuple[Version, ...], default: Version, arn: str) -> Versio
     if default != versions[-1]:
         raise RefusedError(
             f"`{arn}` is at {default.id} already, rolled back from {versions[-1].id}",
-            remedy=f"to go back further, say where: --to {earlier[-1].id}",
+            remedy=f"to go back further, name the version: --to {earlier[-1].id}",
         )
     return earlier[-1]
 
@@ -238,7 +238,7 @@ def _holdings(aws: Aws, name: str, held: _Held) -> Draft:
 
 
 def _unchecked(word: str, error: DeniedError | NotOfferedError) -> Draft:
-    why = f"could not check for any {word} ({error.code}): where there is one, AWS does not delete"
+    why = f"could not check for any {word} ({error.code}): if there is one, AWS does not delete"
     return Draft(unchecked=(f"{why} the user",))
 
 
@@ -258,7 +258,7 @@ def _role_steps(aws: Aws, name: str) -> Iterator[Step]:
         if each == name and own is not None and ours(own.tags):
             calls.append(Call("iam", "delete_instance_profile", profile))
         if calls:
-            lines = ("whatever still runs with it has no permissions then",)
+            lines = ("anything that still runs with it loses its permissions",)
             yield Step("delete", "instance profile", each, lines, tuple(calls))
 
 

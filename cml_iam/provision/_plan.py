@@ -170,9 +170,9 @@ def key_step(key: KeyPlan) -> Step:
     mark: Mark = "create" if key.action == "create" else "change" if key.changes else "keep"
     lines = [f"delivered to `{key.store}`, private (0600)"] if key.action != "keep" else []
     if key.action == "finish":
-        lines.append("made by an interrupted run, which is finished now")
+        lines.append("created by an interrupted run, which is completed now")
     elif key.unfinished:
-        lines.append("what an interrupted run left is cleaned up")
+        lines.append("leftovers of an interrupted run are removed")
     lines += [f"- `{orphan}`: its secret was lost, it is deleted" for orphan in key.orphans]
     if key.room:
         lines.append(f"- `{key.room}`: inactive, it is deleted to make room for the new one")

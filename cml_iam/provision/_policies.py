@@ -27,7 +27,7 @@ MOST_ATTACHED: Final = 10
 """Managed policies of a user or role, by default."""
 
 _ADOPT: Final = (
-    "adopt it first if it is meant for this, with `cml-iam bootstrap adopt`; else name another"
+    "if it is meant for this, adopt it first with `cml-iam bootstrap adopt`; otherwise name another"
     " `policy` in the site file"
 )
 _OWN_POLICY: Final = (
@@ -232,7 +232,9 @@ def _leftover(
     aws: Aws, kind: Kind, name: str, live: Principal | None, arn: str, tags: dict[str, str]
 ) -> Draft:
     if not ours(tags):
-        named = f"the policy `{arn}` is named like a part, but not ours: it is left"
+        named = (
+            f"the policy `{arn}` has the name of a part, but was not made by cml-iam: it is kept"
+        )
         return Draft(warnings=(named,))
     attached = live is not None and arn in live.attached
     steps = (detachment_step(kind, name, arn),) if attached else ()

@@ -48,7 +48,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield f"    fix: {problem.remedy}"
     if plan.later:
         yield ""
-        yield "not part of this; apply would then"
+        yield "not part of this plan; apply would later"
         for step in plan.later:
             yield from step_lines(step)
     yield ""

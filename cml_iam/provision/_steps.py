@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 OUR_TAG: Final = ("cml-iam:managed", "true")
-"""The tag that says: cml-iam made this, or took it over."""
+"""The tag on what cml-iam created or adopted."""
 
 MOST_TAGS: Final = 50
 """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
@@ -38,7 +38,7 @@ def desired_tags(desired: Desired) -> dict[str, str]:
 def _check_number(resource: str, tags: Mapping[str, str]) -> None:
     if len(tags) > MOST_TAGS:
         raise RefusedError(
-            f"{resource} would have {len(tags)} tags, and AWS allows {MOST_TAGS}",
+            f"{resource} would have {len(tags)} tags, but AWS allows {MOST_TAGS}",
             remedy="give fewer with --tag, or remove some from it first",
         )
 
@@ -149,7 +149,8 @@ def profile_step(name: str, live: Profile | None, desired: Desired) -> Step:
         return Step("keep", "instance profile", name)
     if live.roles:
         raise RefusedError(
-            f"the instance profile `{name}` holds the role `{live.roles[0]}`, and has room for one",
+            f"the instance profile `{name}` already holds the role `{live.roles[0]}`, and can "
+            "hold only one",
             remedy="choose another name for the role, or empty the profile by hand",
         )
     return Step("change", "instance profile", name, (line,), (add,))

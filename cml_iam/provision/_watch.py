@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 YEARS: Final = 5
-"""For how many years changes to and from summer time are written down."""
+"""Number of years for which changes to and from summer time are written down."""
 
 _DAY: Final = 86400
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cml_iam.policy import PolicyDocument, Principals, Statement
 
 INLINE: Final = 60
-"""Characters of a list that stays on its attribute's line."""
+"""Maximum length of a list on its attribute's line."""
 
 
 def hcl_document(document: PolicyDocument) -> dict[str, Any]:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 DESCRIPTION: Final = "What CML Cloud Manager may do"
 TAGS: Final = {"cml-iam:managed": "true"}
-"""The tags that bootstrap puts on what it makes."""
+"""The tags of what bootstrap creates."""
 
 
 ANCHOR: Final = "arn:aws:rolesanywhere:::trust-anchor/made-with-the-role"
-"""Stands for a trust anchor that a form makes, until the form puts its own expression there."""
+"""Placeholder for a trust anchor that the form creates; the form replaces it."""
 
 
 def makes_anchor(site: Site, trust: Trust) -> bool:

@@ -131,11 +131,13 @@ def _rendered(form: DocumentForm, text: str) -> RenderedPolicy:
     try:
         document = parse_policy(text, form.name)
     except DocumentError as error:
-        raise CmlIamError(f"the template of `{form.name}` makes no policy: {error}") from error
+        raise CmlIamError(
+            f"the template of `{form.name}` does not produce a policy: {error}"
+        ) from error
     rendered = RenderedPolicy(form.name, text, document, form.kind)
     if rendered.size > form.quota:
         raise QuotaError(
-            f"the {form.name} policy has {rendered.size} characters; AWS takes {form.quota}",
+            f"the {form.name} policy has {rendered.size} characters; AWS allows {form.quota}",
             remedy="list fewer regions, instance types or images, restrict images by owner, or"
             " write it in parts: `policy render --all DIR`",
         )

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from cml_iam.report._model import Cell, Document, Grid, Item, Section
 
 ROOM: Final = 900_000
-"""Bytes of UTF-8, well below the mebibyte that a step may write."""
+"""Maximum size in bytes of UTF-8, well below the 1 MiB that a step may write."""
 
 _LONGEST: Final = 2_000
-"""Characters of one text: a message of any length must leave room for the next."""
+"""Maximum characters of one text, so that a long message leaves room for the next."""
 
 _ACTIVE: Final = re.compile(r"[&<>|*_`~\[\]\\@#$!]|:(?=//)|(?<=www)\.")
 
 Part = tuple[str, list[str]]
-"""What stands before the rows, and the rows."""
+"""The lines before the rows, and the rows."""
 
 
 def markdown_of(document: Document) -> str:
@@ -46,7 +46,9 @@ def _fitting(before: str, rows: list[str], room: int) -> tuple[str, int]:
     for number, row in enumerate(rows):
         size = len(row.encode())
         if size > room:
-            left = f"**{len(rows) - number} more: no room here; see the report in another form.**"
+            left = (
+                f"**{len(rows) - number} more do not fit here; see the report in another format.**"
+            )
             return f"{text}\n{left}\n", room
         text += row
         room -= size
@@ -92,7 +94,7 @@ def _behind(item: Item) -> Iterator[str]:
             f"<li>{_plain(each.says)}: <b>{_plain(each.outcome)}</b><br>{_code(each.line)}</li>"
             for each in item.requests
         )
-        kind, name = ("ol", "How it is done") if item.is_sequence else ("ul", "For example")
+        kind, name = ("ol", "Steps") if item.is_sequence else ("ul", "For example")
         yield f"<details><summary>{name}</summary><{kind}>{steps}</{kind}></details>"
     if item.page:
         link = _code(item.page)

@@ -17,7 +17,7 @@ from cml_iam.visible import visible
 PASSED, FAILED, WARNED, UNKNOWN, NOTED, WAIVED = "✔", "✖", "▲", "?", "•", "○"
 
 Level = Literal["good", "error", "warning", "info", "unknown", "waived", "plain"]
-"""What a colour says; beside it stand a symbol and a word."""
+"""The meaning of a colour; a symbol and a word always accompany it."""
 
 _SEQUENCES: Final = ("CML5", "CML717", "CML718")
 _SPACES: Final = re.compile(r"[ \t\r\n]+")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cml_iam.report._model import Cell, Document, Grid, Item, Section
 
 WIDTH: Final = 100
-"""Columns where no terminal says how many it has."""
+"""Width, in columns, without a terminal."""
 
 GAP: Final = "  "
 NONE: Final = "-"

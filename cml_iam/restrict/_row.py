@@ -20,7 +20,7 @@ from cml_iam.tag import Tag
 RUN: Final = "ec2:RunInstances"
 
 MAX_LISTED: Final = 4
-"""Names that a title lists; of more it gives the number."""
+"""Maximum number of names in a title; of more names it gives the number."""
 
 _NEGATIONS: Final = {
     "ArnLike": "ArnNotLike",
@@ -49,7 +49,7 @@ Situation = Literal[
     "other manner",
     "unlisted action",
 ]
-"""What is unusual about a call that an expectation is of."""
+"""What is unusual about the call of an expectation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,11 @@ _ENCRYPTED = KeyTest("ec2:Encrypted", "true", "Bool", denied_by="StringNotEquals
 
 ENCRYPTED_VOLUMES = Restriction(
     name="encrypted_volumes",
-    options=(flag("encrypted_volumes", "Every volume a launch makes must be encrypted."),),
-    title="no volume is made at launch that is not encrypted",
+    options=(flag("encrypted_volumes", "Every volume that a launch creates must be encrypted."),),
+    title="no unencrypted volume is created at launch",
     rules=lambda _: (
         Rule("DenyPlainVolumes", (_ENCRYPTED,), type="volume", allow="LaunchEncryptedVolume"),
     ),
     usual=lambda *_: {"encrypted": True},
-    cases=lambda _: (
-        Case("with a disk that is not encrypted", {"encrypted": False}, type="volume"),
-    ),
+    cases=lambda _: (Case("with an unencrypted disk", {"encrypted": False}, type="volume"),),
 )

@@ -33,7 +33,7 @@ def _promises(site: Restricted) -> Iterator[Promise]:
     if role:
         yield Promise(
             "pass-role",
-            f"no role but {site.grant.pass_role} is passed, and to EC2 alone",
+            f"no role but {site.grant.pass_role} is passed, and only to EC2",
             (Shape(("iam:PassRole",), not_resources=(role,)), rule.fails(site)),
             closing=to_ec2(site).holds,
         )
@@ -47,7 +47,7 @@ GRANTED = (
             Option(
                 "pass_role",
                 {
-                    "description": "The one role that may be handed to a worker (through an"
+                    "description": "The only role that may be passed to a worker (through an"
                     ' instance profile), such as "cml-worker-s3-read".',
                     "$ref": "#/$defs/principal_name",
                 },

@@ -8,13 +8,13 @@ IMDSV2 = Restriction(
     options=(
         flag("imdsv2", "A launch must require IMDSv2 (MetadataOptions.HttpTokens=required)."),
     ),
-    title="no instance is launched whose metadata can be read without a token",
+    title="every launched instance requires a token to read its metadata (IMDSv2)",
     rules=lambda _: (
         Rule("DenyLaunchWithoutImdsv2", (KeyTest("ec2:MetadataHttpTokens", "required"),)),
     ),
     usual=lambda *_: {"metadata_tokens": "required"},
     cases=lambda _: (
         Case("without IMDSv2", {"metadata_tokens": "optional"}),
-        Case("without a word on IMDSv2", {"metadata_tokens": ""}),
+        Case("without a setting for IMDSv2", {"metadata_tokens": ""}),
     ),
 )

@@ -23,7 +23,7 @@ def launch_promise(site: Restricted) -> Promise:
     subnets = Only("subnet", site.restrict.subnets, shared=True).arns(site, partition="*")
     return Promise(
         "launch-resources",
-        "no launch uses anything but images and the account's own key pairs, networks and disks",
+        "a launch uses only images and the account's own key pairs, networks and disks",
         (
             Shape(
                 (RUN,),

@@ -40,7 +40,7 @@ SUBNETS = Restriction(
     cases=lambda _: (
         Case("into another subnet", _OTHER, "subnet", "other resources"),
         Case(
-            "with an interface that lies in another subnet",
+            "with an interface in another subnet",
             _OTHER_INTERFACE,
             "network-interface",
             "other resources",

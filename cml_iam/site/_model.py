@@ -23,7 +23,7 @@ DEFAULT_GUARD: Final = "CMLWorkerGuard"
 
 
 Trust = Literal["ec2", "ecs", "irsa", "pod-identity", "oidc", "roles-anywhere"]
-"""Who may use a role of the manager."""
+"""Who may assume the manager's role."""
 
 TRUSTS: Final[tuple[Trust, ...]] = get_args(Trust)
 
@@ -134,7 +134,7 @@ class Application:
 
 
 _NAME_TAGS: Final = (
-    "name the tags that it sends in the site file: `[manager] tags`; `health`, `doctor` and "
+    "list the tags that it sends in `[manager] tags` of the site file; `health`, `doctor` and "
     "`policy verify` then try its launch"
 )
 

@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 
 
 LARGEST: Final = 1 << 20
-"""Bytes of a site file; a thousand times the usual."""
+"""Maximum size of a site file, in bytes: a thousand times the usual."""
 
 Keys = tuple[str | int, ...]
-"""The way to a value of the site file."""
+"""The path to a value in the site file."""
 
 
 def load_site(path: Path) -> Site:
@@ -157,7 +157,7 @@ def doubtful_regions(located: Located, partition: str) -> Iterator[Problem]:
     for path, region in named_regions(located.value):
         if region not in known:
             yield Problem(
-                f"region `{region}` is not among the known ones of the partition `{partition}`",
+                f"region `{region}` is not a known region of the partition `{partition}`",
                 located.name_place(path),
                 meant_region(region, known) or "it is used as written; a new region is no error",
             )
@@ -188,7 +188,7 @@ def contradictions(located: Located) -> Iterator[Problem]:
             yield Problem(
                 f"region `{region}` is not in the partition `{site.partition}`",
                 located.name_place(path),
-                "set `account.partition`, or name a region of it",
+                "set `account.partition`, or name one of its regions",
             )
     for each in contradictions_of(site):
         place = located.name_place(each.path) if each.name else located.place(each.path)

@@ -185,7 +185,7 @@ def test_the_command_line_and_the_environment_come_before_the_site_file(
 @pytest.mark.parametrize(
     ("spoil", "code", "words"),
     [
-        ("no file", 4, "`cml-iam bootstrap apply` makes the key and writes it"),
+        ("no file", 4, "`cml-iam bootstrap apply` creates the key and writes it"),
         ("no key", 4, "holds no access key"),
         ("open", 2, "is open to other users (0644)"),
         ("link", 2, "is a symbolic link"),

@@ -171,7 +171,7 @@ def _workers(run: Run, root: Aws) -> None:
         "doctor",
     ):
         run(words)
-    # An instance that looks like a worker and lacks the guard tag.
+    # An instance that looks like a worker but lacks the guard tag.
     lost = run("worker list")[0]["id"]
     root.call("ec2", "delete_tags", Resources=[lost], Tags=[{"Key": "ManagedBy"}])
     run("worker orphans")

@@ -189,9 +189,9 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(run: Run, tmp_path: 
     before = run("key", "list", "-o", "json").out, (tmp_path / ".env").read_bytes()
 
     for command, words in (
-        (("rotate",), "make a new key"),
+        (("rotate",), "create a new key"),
         (("resume",), "no rotation is in progress"),
-        (("revoke", key_id), f"make `{key_id}` inactive, make a new key"),
+        (("revoke", key_id), f"make `{key_id}` inactive, create a new key"),
     ):
         ran = run("--dry-run", "key", *command)
         assert (ran.code, words in ran.out) == (0, True), ran

@@ -70,7 +70,7 @@ def test_a_lost_answer_and_a_lost_list_say_so() -> None:
     with pytest.raises(errors.UnreachableError) as caught:
         create_key(iam.admin(), USER, frozenset())
 
-    assert "could not be looked for" in caught.value.__notes__[0]
+    assert "could not check whether the key was created" in caught.value.__notes__[0]
 
 
 def test_an_orphan_of_an_interrupted_run_is_removed(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_root_says_whose_file_it_is_where_only_its_owner_can_have_put_it(tmp_pat
     os.chown(scene.folder / ".env", NOBODY, NOBODY)
 
     (said,) = scene.store.look().words
-    assert "who gets the key with it" in said
+    assert "who can read the key in it" in said
     assert rotate(scene.rotator()).state == "done"
     found = (scene.folder / ".env").stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (NOBODY, NOBODY, 0o600)

@@ -43,7 +43,7 @@ def test_on_one_machine_no_third_key_is_made(tmp_path: Path, attempt: int) -> No
 
     # Who comes after the winner finds its rotation under way, and nothing to do but wait.
     assert "waiting" in said
-    assert all(each == "waiting" or "another cml-iam is at work" in each for each in said)
+    assert all(each == "waiting" or "another cml-iam is running" in each for each in said)
     assert (
         scene.iam.writes.count("create_access_key") == 2
     )  # the one at the start, and the winner's
@@ -58,7 +58,7 @@ def test_with_several_stores_one_wins_too(tmp_path: Path, kind: str) -> None:
     said = at_once([lambda: rotate(scene.rotator(Schedule())).state] * MANY)
 
     assert "waiting" in said
-    assert all(each == "waiting" or "another cml-iam is at work" in each for each in said)
+    assert all(each == "waiting" or "another cml-iam is running" in each for each in said)
     assert scene.iam.writes.count("create_access_key") == 2
     assert scene.unsound() is None
 

@@ -244,7 +244,7 @@ def test_a_key_that_somebody_used_since_is_not_taken_over(tmp_path: Path) -> Non
     scene.store.discard()
     scene.iam.now += timedelta(hours=2)
 
-    with pytest.raises(errors.RefusedError, match="no room for a third"):
+    with pytest.raises(errors.RefusedError, match="so a third cannot be created"):
         rotate(scene.rotator(AT_ONCE))
     assert len(scene.iam.keys) == 2
     assert read_user(scene.iam.admin(), USER).lock is not None
@@ -303,7 +303,7 @@ def test_no_answer_is_not_well(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x", "x"])
 def test_only_http_is_asked(url: str) -> None:
-    with pytest.raises(errors.InputError, match="not a URL of HTTP"):
+    with pytest.raises(errors.InputError, match="not an HTTP URL"):
         ask_health(url)
 
 

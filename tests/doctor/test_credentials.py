@@ -105,7 +105,7 @@ def test_an_env_file_with_another_key_than_the_one_in_use_is_pointed_out(patient
 
     said = only(patient.visit("files"), ".env")["said"]
 
-    assert f"holds the key `{patient.key}`; in use is `{patient.sandbox.root.id}`" in said
+    assert f"holds the key `{patient.key}`, but `{patient.sandbox.root.id}`" in said
 
 
 @pytest.mark.parametrize("name", [".env", "no-aws-credentials"])
@@ -114,7 +114,7 @@ def test_a_file_of_credentials_open_to_others_is_a_finding(patient: Patient, nam
 
     (found,) = patient.visit("files")
 
-    assert found["said"] == "open to others (0644)"
+    assert found["said"] == "accessible to other users (0644)"
     assert found["remedy"].startswith("chmod 600 ")
 
 
@@ -136,7 +136,7 @@ def test_a_deleted_user_is_named(patient: Patient) -> None:
 
     accepted = only(patient.visit("credentials", admin=True), "accepted")
 
-    assert f"the user `{patient.name}` does not exist" in accepted["said"]
+    assert f"the user `{patient.name}` and its key `{patient.key}` do not exist" in accepted["said"]
     assert "cml-iam bootstrap apply" in accepted["remedy"]
 
 

@@ -212,7 +212,7 @@ def test_adopt_tags_and_shows_what_apply_would_do(run: Run) -> None:
     adopted = run("bootstrap", "adopt", "--yes", "--tag", "team=net", "--document", "base")
 
     assert adopted.code == 0
-    assert "not part of this; apply would then" in adopted.err
+    assert "not part of this plan; apply would later" in adopted.err
     assert "2 done" in adopted.out
 
 
@@ -298,8 +298,14 @@ def test_no_secret_is_in_the_error_when_storing_fails(
             '{"format": "cml-iam plan 1", "options": {"pathh": 1}, "plan": {}}',
             "not the options of a plan",
         ),
-        ('{"format": "cml-iam plan 1", "options": {"to": 7}, "plan": {}}', "not the options of a plan"),
-        ('{"format": "cml-iam plan 1", "options": {"trust": "all"}, "plan": {}}', "not the options of a"),
+        (
+            '{"format": "cml-iam plan 1", "options": {"to": 7}, "plan": {}}',
+            "not the options of a plan",
+        ),
+        (
+            '{"format": "cml-iam plan 1", "options": {"trust": "all"}, "plan": {}}',
+            "not the options of a",
+        ),
     ],
     ids=["nested", "digits", "name", "kind", "choice"],
 )

@@ -247,7 +247,7 @@ def test_a_name_that_only_case_or_path_make_another_is_taken(
     plan = foreseen(aws, site)
 
     (problem,) = plan.refused
-    assert "IAM has one of a name, whatever its case and path" in problem.message
+    assert "IAM allows a name once, regardless of case and path" in problem.message
     assert next(iter(parameters.values())) in problem.message
     with pytest.raises(errors.RefusedError):
         apply_plan(aws, plan)
@@ -275,7 +275,7 @@ def test_workers_without_the_guard_tag_would_be_out_of_reach(aws: Aws) -> None:
 
     (said,) = foreseen(aws).foreseen
 
-    assert said.startswith("3 instances look like workers and lack the tag `ManagedBy=cml`")
+    assert said.startswith("3 instances look like workers but lack the tag `ManagedBy=cml`")
     assert all(each in said for each in lost)
     assert "cml-iam worker adopt" in said
     assert any(said in line for line in plan_lines(foreseen(aws)))

@@ -40,8 +40,8 @@ def form_of(path: str | PathLike[str]) -> Form:
     form = EXTENSIONS.get(name.suffix.lower())
     if form is None:
         raise InputError(
-            f"cannot tell the form of the report from the name `{path}`",
-            remedy=f"end it in one of {', '.join(EXTENSIONS)}",
+            f"cannot tell the format of the report from the name `{path}`",
+            remedy=f"use one of these extensions: {', '.join(EXTENSIONS)}",
         )
     return form
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 VERSION: Final = 2
-"""Of the form; a reader refuses any other."""
+"""Version of the JSON format; readers refuse any other."""
 
 SCHEMA: Final = "audit-report.schema.json"
 _DERIVED: Final = ("version", "conclusion", "counts")
@@ -67,7 +67,7 @@ def _parsed(text: str, name: str) -> Any:
 
 
 Asked = tuple[str, str | None]
-"""A check and the account it was asked of."""
+"""A check and its account."""
 
 
 def compare_reports(now: Report, earlier: Report) -> Since:

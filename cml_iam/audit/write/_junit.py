@@ -80,7 +80,7 @@ def _suites(report: Report, fail_on: Severity) -> Iterator[tuple[str, list[_Case
 
 
 def _of_skipped(check: str) -> _Case:
-    return _Case(check, "cml-iam.left-out", "skipped", "left out", "left out on request")
+    return _Case(check, "cml-iam.left-out", "skipped", "left out", "skipped on request")
 
 
 def _of_file(file: Skipped) -> _Case:

@@ -49,7 +49,7 @@ def report_schema() -> Schema:
     head: Schema = {
         "version": {"description": "Of this format.", "type": "integer", "enum": [VERSION]},
         "conclusion": {
-            "description": "The verdict: `findings` if any, else `incomplete` if a check is lost.",
+            "description": "`findings` if any, else `incomplete` if a check could not be made.",
             "enum": ["clean", "findings", "incomplete"],
         },
         "counts": {

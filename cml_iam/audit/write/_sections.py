@@ -77,7 +77,7 @@ def document_of(report: Report, fail_on: Severity) -> Document:
             for section in _sections(report)
             if section.rows or section.items or section.grids
         ),
-        foot="Made by cml-iam from files and answers of AWS. It loads nothing and runs nothing.",
+        foot="Made by cml-iam from files and AWS's answers. It loads nothing and sends nothing.",
     )
 
 
@@ -136,13 +136,13 @@ def _sections(report: Report) -> Iterator[Section]:
         "Not checked",
         (Column("what"), Column("why", ": "), Column("what to do", "\n    do: ")),
         tuple(_lost(report)),
-        lead="More may be wrong than this report knows.",
+        lead="There may be faults that this report does not show.",
     )
     for severity, findings in words.by_severity(report.open):
         heading = _HEADINGS[severity.word]
         yield _found(heading, items_of(findings, new), len(findings))
     waived = [finding for finding in report.findings if finding.waiver]
-    lead = "Found, and accepted on purpose."
+    lead = "Findings that were accepted deliberately."
     yield _found("Waived", items_of(waived, new), len(waived), lead)
     grids = tuple(_grids(report.matrices))
     yield Section("permissions", "Permissions", grids=grids, lead=_MATRIX)
@@ -157,7 +157,7 @@ def _sections(report: Report) -> Iterator[Section]:
             Column("found", "\n      found: "),
         ),
         tuple(_changes(report)),
-        lead="Requests that a document found decides differently from the rendered one.",
+        lead="Requests that a document decides differently from the rendered one.",
     )
     yield from _of_account(report)
     yield from _of_files(report)
@@ -177,7 +177,7 @@ def _of_account(report: Report) -> Iterator[Section]:
     )
     yield Section(
         "unused",
-        "Granted and not used",
+        "Granted but not used",
         (
             Column("permission"),
             Column("in", " in "),
@@ -252,7 +252,7 @@ _STANDINGS: Final = (
 
 _MATRIX: Final = (
     "What the principal can do in each situation, and whether that is as the site wants it. "
-    "Each cell leads to the statement that decides and the request that shows it."
+    "Each cell links to the deciding statement and to the request that shows it."
 )
 
 

@@ -189,7 +189,7 @@ def since(change: Since) -> str:
     parts = [
         f"{len(change.new)} new",
         f"{len(change.gone)} gone",
-        f"{plural(len(change.checks), 'check')} came out otherwise",
+        f"{plural(len(change.checks), 'check')} with a different result",
     ]
     return f"since {date_text(change.time)}: {listed(parts)}"
 
@@ -203,8 +203,8 @@ def last_use(key: KeyLine) -> str:
 
 
 def left_out(report: Report) -> str:
-    """Say which checks were left out on request; empty if none."""
-    return f"left out on request: {listed(report.skipped)}" if report.skipped else ""
+    """Say which checks were skipped on request; empty if none."""
+    return f"skipped on request: {listed(report.skipped)}" if report.skipped else ""
 
 
 def belongs(finding: AuditFinding, check: Check) -> bool:

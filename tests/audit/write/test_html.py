@@ -316,7 +316,7 @@ class TestManyAccounts:
 
         assert text.count('<table class="matrix">') == 1
         assert "in 200 accounts (computed): 3 not as expected" in text
-        assert "as wanted, or does not arise" in text
+        assert "as intended, or does not arise" in text
         assert "Permissions in 200 accounts (computed): 3 not as expected" in write_report(
             report, "text"
         )

@@ -140,7 +140,7 @@ class TestGithub:
         assert "Since " in done.summary
 
     def test_what_is_left_out_is_said(self, run: Any) -> None:
-        assert "left out on request: lint" in run(skip="lint\n").log
+        assert "skipped on request: lint" in run(skip="lint\n").log
 
     def test_more_options_are_words_on_lines(self, run: Any) -> None:
         assert "base policy" in run(options="--document\nbase\n").log
