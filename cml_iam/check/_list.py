@@ -240,7 +240,7 @@ DOCTOR: Final = tuple(each for each in CHECKS if each.of == "machine" and not ea
 SKIPPABLE: Final = tuple(
     each.id for each in (*AUDIT_FILES, *AUDIT_ACCOUNT) if each.id not in ("identity", "principal")
 )
-"""The ids of the checks that an audit can leave out."""
+"""The ids of the checks that an audit can skip."""
 
 
 def check_named(id_: str) -> Check:

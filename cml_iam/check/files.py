@@ -36,7 +36,7 @@ _READ: Final = (".json", ".md", ".markdown")
 
 PASSED_OVER: Final = frozenset({".git", ".venv", "node_modules", "__pycache__", ".terraform"})
 MOST_BYTES: Final = 1_000_000
-"""The maximum size of a file in a folder; a longer one is not hand-written text."""
+"""The maximum size of a file in a folder, in bytes; a longer one is not hand-written text."""
 
 _BLOCK: Final = re.compile(r"^([ \t]*)```json[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 _OPENED, _CLOSED = '{"Version": "2012-10-17", "Statement": [', "]}"
@@ -47,7 +47,7 @@ _CARRIERS: Final = {
     ".tf": "policies in Terraform are not judged; give the plan: `terraform show -json`",
 }
 _CARRIED: Final = re.compile(r"aws_iam_|^\s*['\"]?Effect['\"]?\s*=", re.MULTILINE)
-"""Words that every policy contains, in any language."""
+"""Words that every policy contains, in any format."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 _PARAMETERS: Final = "cml_iam.parameters"
 
 MOST = 512 << 20
-"""Bytes of a file that is read at once and holds an account."""
+"""Maximum size of an account file, in bytes; it is read at once."""
 
 FORMS = (".json", ".yaml", ".yml")
 """Suffixes of the files in a folder that are searched for policies."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 PROBE_ATTEMPTS: Final = 2
 PROBE_SECONDS: Final = 1.4
-"""Seconds for connecting and for reading: with the pause between, all within the 4 s an answer may
-take, so that what is answered is the reason and not only that there was none."""
+"""Timeout for connecting and for reading, in seconds. All attempts fit into the 4 s that an answer
+may take, so that the answer gives the reason for a failure."""
 
 
 @click.command()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ID: Final = "AWS_ACCESS_KEY_ID"
 SECRET: Final = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
 TOKENS: Final = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
-"""The second is the older name, which boto3 still reads."""
+"""Names of the session token; boto3 still reads the second, the older one."""
 
 _MARK: Final = "\ufeff"
 """The byte order mark some editors put before the first line."""
@@ -204,7 +204,7 @@ def read_env_key(path: Path) -> AccessKey:
     if key is None or not key.secret.reveal():
         raise CredentialsError(
             f"`{path}` holds no access key: no usable {ID} and {SECRET}",
-            remedy="`cml-iam bootstrap apply` puts one into it",
+            remedy="`cml-iam bootstrap apply` delivers one to it",
         )
     return key
 

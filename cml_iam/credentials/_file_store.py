@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STATE_FOLDER: Final = ".cml-iam"
 LONGEST: Final = 128
-"""Characters of an access key's id; a secret has 40.
+"""Maximum length of an access key's id, in characters; a secret has 40.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html
 """

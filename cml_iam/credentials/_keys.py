@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 MOST_KEYS: Final = 2
-"""Access keys of one user, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+"""Maximum number of access keys of one user, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 
 _KEY_ID: Final = re.compile(r"[A-Z0-9]{16,128}")
 """https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html"""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Standing = Literal["active", "inactive", "gone", "foreign"]
 
 LAG: Final = timedelta(minutes=5)
-"""A list of keys may be older than the tag that was written after a change."""
+"""How much older a list of keys may be than the tag written after a change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,7 +239,7 @@ def _parsed(text: str) -> datetime:
 OVERLAP: Final = timedelta(days=1)
 COOL_OFF: Final = timedelta(days=7)
 STALE_LOCK: Final = timedelta(hours=1)
-"""A rotation makes and delivers its key within minutes."""
+"""Age at which a lock is stale: a rotation creates and delivers its key within minutes."""
 
 
 @dataclass(frozen=True, slots=True)

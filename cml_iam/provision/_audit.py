@@ -36,7 +36,7 @@ OLDER_CLOCKS: Final = 2
 BLOCK: Final = dict.fromkeys(
     ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
 )
-"""A bucket that nobody can open to the public."""
+"""The settings of a bucket that nobody can make public."""
 
 
 def audit_steps(aws: Aws, wanted: Desired) -> Draft:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 MOST_ATTACHED: Final = 10
-"""Managed policies of a user or role, by default."""
+"""Maximum number of managed policies of a user or role, by default."""
 
 _ADOPT: Final = (
     "if it is meant for this, adopt it first with `cml-iam bootstrap adopt`; otherwise name another"

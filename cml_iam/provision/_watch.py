@@ -93,10 +93,10 @@ def _offset(zone: ZoneInfo, moment: datetime) -> int:
 
 NAMESPACE: Final = "CmlCloudManager"
 PERIOD: Final = 300
-"""Seconds."""
+"""Period of an alarm, in seconds."""
 
 TAGS_SEEN: Final = 5
-"""A filter pattern cannot look at every tag of a call; it looks at this many."""
+"""Number of tags of a call that a filter pattern checks; it cannot check all of them."""
 
 
 @dataclass(frozen=True, slots=True)

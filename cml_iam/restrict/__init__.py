@@ -80,7 +80,7 @@ RESTRICTED: Final = (
     ENCRYPTED_VOLUMES,
     MFA_TO_TERMINATE,
 )
-"""The rows of `[restrict]`, in the order in which people read them."""
+"""The rows of `[restrict]`, in reading order."""
 
 ROWS: Final = (*RESTRICTED, *GRANTED)
 

@@ -32,8 +32,8 @@ _NEGATIONS: Final = {
     "StringEquals": "StringNotEquals",
     "StringLike": "StringNotLike",
 }
-"""The operator that holds where another does not; all of them hold where the key is missing,
-unless the other does. Of Bool and Null the value is turned round too."""
+"""The negation of each operator. It holds if the key is missing, unless the operator itself does.
+For Bool and Null the value is negated, too."""
 
 _OPPOSITES: Final = {"true": "false", "false": "true"}
 

@@ -231,8 +231,7 @@ IMAGES = Restriction(
         tag(
             "image_tag",
             "A tag of images that may be launched, in regions for which [restrict.images] lists"
-            " none. It is the account's own images that carry such a tag; the manager cannot set"
-            " it.",
+            " none. Only the account's own images have this tag; the manager cannot set it.",
             'the image tag is one key and its value, such as { Approved = "cml" }',
         ),
     ),

@@ -38,7 +38,7 @@ TITLES: Final = {
     "surroundings": "Surroundings",
     "waivers": "Waivers",
 }
-"""What the groups of checks are called."""
+"""The titles of the groups of checks."""
 
 
 def counts(report: Report) -> dict[str, int]:
