@@ -189,7 +189,7 @@ def test_init_says_it_and_where_the_tags_are_named(
     )
 
     assert NOTE in _unwrapped(bare.err)
-    assert "fix: name the tags that it sends" in _unwrapped(bare.err)
+    assert "fix: list the tags that it sends" in _unwrapped(bare.err)
     assert NOTE in _unwrapped(named.err)
     assert "fix:" not in named.err
     written = parse_site((tmp_path / "cml-iam.toml").read_text()).application

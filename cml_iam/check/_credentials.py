@@ -151,7 +151,7 @@ def _accepted(check: Check, scene: Scene, identity: Identity) -> Diagnosis:
         said = (
             f"AWS identifies it as {arn}, but the site file names {' '.join(scene.site.principal)}"
         )
-        remedy = "use the credential of the site's principal to see what it sees"
+        remedy = "use the credential of the site's principal to check with its own permissions"
         return check.diagnosis("accepted", State.ADVICE, said, remedy)
     return check.diagnosis("accepted", State.OK, f"AWS identifies it as {arn}")
 

@@ -27,13 +27,13 @@ _of_machine = partial(Check, of="machine", role="manager")
 CHECKS: Final = (
     _of_files(
         "lint",
-        "What the policies say has the effect it is meant to have",
+        "The policies have the effect that is intended",
         "documents",
         finds=("CML715",),
     ),
     _of_files(
         "file-drift",
-        "Files named as documents of the site mean what the site renders",
+        "Files named after the site's documents mean the same as those documents",
         "documents",
         finds=_UNLIKE,
     ),
@@ -64,7 +64,7 @@ CHECKS: Final = (
     ),
     _of_principal(
         "drift",
-        "The policies in AWS mean what the site renders",
+        "The policies in AWS mean the same as the rendered ones",
         "principal",
         module="_principal",
         calls=_READ,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from cml_iam.workers import Health
 
 _SCP: Final = (
-    "nothing attached to the principal says so: look for a service control policy or a resource"
+    "nothing attached to the principal explains this: look for a service control policy or a "
+    "resource"
     " control policy of the organization"
 )
 _NO_MANAGER: Final = (

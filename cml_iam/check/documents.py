@@ -296,7 +296,7 @@ def expectations(check: Check, scene: FilesScene, before: Answer) -> Answer:
     if _drifted(before, scene.name):
         failed = []
     whose = _named(files) if files else f"the {scene.profile} policy the site renders"
-    detail = f"{len(judgements)} asked of {whose}, {len(wrong)} do not hold"
+    detail = f"{len(judgements)} checked against {whose}, {len(wrong)} do not hold"
     result = check.passed(len(judgements), detail)
     return Answer(
         checks=(with_state(result, "failed") if wrong else result,),

@@ -127,8 +127,8 @@ def verify_live(
         simulator = _asked(counted, principal_arn, requests, known)
     except NotFoundError as error:
         error.remedy = (
-            f"check that `{principal_arn}` is there, in the account of these credentials:"
-            " `cml-iam bootstrap apply` makes the site's principal"
+            f"check that `{principal_arn}` exists in the account of these credentials; `cml-iam "
+            "bootstrap apply` creates the site's principal"
         )
         raise
     except DeniedError as error:

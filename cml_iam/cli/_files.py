@@ -77,7 +77,7 @@ def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
     if not attached:
         raise _several(path, read)
     if len(read) > 1:
-        note(f"{INFO} {path}: taken together: {', '.join(each.label for each in attached)}")
+        note(f"{INFO} {path}: judged together: {', '.join(each.label for each in attached)}")
     return tuple(map(_document, attached))
 
 

@@ -182,7 +182,7 @@ def _policies(judged: Judged) -> Policies:
         if ":" in each.name and "#" not in each.name and not each.exists():
             raise InputError(
                 f"no such file: `{each}`",
-                remedy="requests are asked about with --never or --always",
+                remedy="use --never or --always to ask about requests",
             )
     documents = tuple(document for each in judged.files for document in read_policies(each))
     beyond = (read_policy(judged.boundary),) if judged.boundary else None

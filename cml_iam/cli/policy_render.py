@@ -126,7 +126,7 @@ def documents() -> None:
     answer(
         [{"name": each.name, "kind": each.kind, "title": each.title} for each in forms],
         lambda: print_table(
-            ("document", "kind", "what it is for"),
+            ("document", "kind", "purpose"),
             ((each.name, each.kind, each.title) for each in forms),
         ),
     )

@@ -82,7 +82,7 @@ def who_can(
         raise InputError(f"{question.action} is allowed to every caller; no policy decides it")
     if is_sent(question.shape).holds:
         raise InputError(
-            f"AWS sends no such request: {text}",
+            f"AWS never sends this request: {text}",
             remedy="check the action, the resource and the conditions",
         )
     if file is None:

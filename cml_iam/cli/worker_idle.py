@@ -178,7 +178,7 @@ def _ask_cml() -> Callable[[Worker], Activity]:
     user, password = os.environ.get(_USER), os.environ.get(_PASSWORD)
     if not user or not password:
         missing = Activity(
-            unknown="CML was not asked: no user and password",
+            unknown="CML was not queried: no user and password",
             remedy=f"set {_USER} and {_PASSWORD}, or skip the rule: --without cml",
         )
         return lambda _: missing

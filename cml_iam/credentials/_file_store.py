@@ -190,7 +190,7 @@ def _check_file(path: Path, found: FileState) -> None:
         _check_foreign(path, found)
     if is_mounted(path):
         raise RefusedError(
-            f"`{path}` is a mount of its own and cannot be replaced atomically",
+            f"`{path}` is a separate mount and cannot be replaced atomically",
             remedy="mount the folder that holds it instead of the single file",
         )
 

@@ -166,7 +166,7 @@ def move_file(
     except OSError as error:
         if error.errno in (errno.EBUSY, errno.EXDEV):
             raise RefusedError(
-                f"`{target}` is a mount of its own and cannot be replaced atomically",
+                f"`{target}` is a separate mount and cannot be replaced atomically",
                 remedy="mount the folder that holds it instead of the single file",
             ) from None
         raise unusable(target, error) from None

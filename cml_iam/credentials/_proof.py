@@ -60,7 +60,7 @@ def prove_key(
     health = manager.health(region=home, probe=launch, grants=site.grant.active)
     if health.failure:
         raise IncompleteError(
-            f"EC2 cannot be asked with the new key `{key.id}`: {health.failure.message}",
+            f"could not call EC2 with the new key `{key.id}`: {health.failure.message}",
             remedy=health.failure.remedy or "run the same command again",
         )
     unchecked = health.having(Verdict.UNCHECKED)

@@ -290,7 +290,7 @@ def forget(rotator: Rotator, journal: Journal) -> str:
     store = rotator.delivery.store
     if not journal.begun:
         _leave(rotator, journal)
-        return "the rotation is undone: no key had been made"
+        return "the rotation is undone: no key had been created"
     contents = store.look()
     staged = contents.staged
     keys = list_keys(rotator.aws, rotator.user)

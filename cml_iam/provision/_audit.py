@@ -122,7 +122,7 @@ class _Audit:
             if others:
                 raise RefusedError(
                     f"the bucket `{name}` serves something else, too: {', '.join(others)}",
-                    remedy="name a bucket of its own: `bucket` in [audit]",
+                    remedy="use a separate bucket: set `bucket` in [audit]",
                 )
         call = self._call("s3", "put_bucket_policy", **address, Policy=wanted.text)
         same = live is not None and same_meaning(live, wanted.document)

@@ -219,7 +219,7 @@ def respelt(key: str) -> str:
 def _contradictions(site: Restricted) -> Iterator[Contradiction]:
     if guard_tag(site).key.lower() == "name":
         yield Contradiction(
-            "the guard tag cannot be `Name`: every worker has a name of its own",
+            "the guard tag cannot be `Name`: every worker has its own name",
             ("restrict", "guard_tag"),
             'choose another key, such as { ManagedBy = "lablet-cloud-manager" }',
         )

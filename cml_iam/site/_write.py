@@ -41,7 +41,7 @@ def site_text(
         f"policy = {_toml(policy)}",
         "",
         *_credentials(manager, administrator),
-        "# Each line is optional; a restriction that is absent does not restrict.",
+        "# Each line is optional; a missing line restricts nothing.",
         "[restrict]",
     ]
     if regions:
@@ -52,9 +52,9 @@ def site_text(
     if instance_types:
         lines.append(f"instance_types = {_toml(instance_types)}")
     if image_owners:
-        lines.append(f"image_owners = {_toml(image_owners)}  # where no image is listed")
+        lines.append(f"image_owners = {_toml(image_owners)}  # for regions without listed images")
     if images:
-        lines += ["", "[restrict.images]  # by region; there, no others"]
+        lines += ["", "[restrict.images]  # by region; a listed region allows no other images"]
         lines += [f"{_toml(region)} = {_toml(ids)}" for region, ids in images.items()]
     if detailed_monitoring:
         lines += ["", "[grant]  # beyond the documented permissions"]
@@ -70,7 +70,7 @@ def _credentials(manager: str | None, administrator: str | None) -> list[str]:
     if not (manager or administrator):
         return []
     lines = [
-        "# Whose credential a command uses; --profile and the environment come first.",
+        "# The credential that a command uses; --profile and the environment override it.",
         "[credentials]",
     ]
     if manager:

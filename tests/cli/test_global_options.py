@@ -138,7 +138,7 @@ def test_offline_an_option_about_aws_is_refused(
         ran = cml_iam(*words)
 
         assert (ran.code, ran.out) == (2, "")
-        assert f"{FLAGS[option][0]}: nothing is asked of AWS without --live" in ran.err
+        assert f"{FLAGS[option][0]}: this command calls AWS only with --live" in ran.err
 
 
 def test_the_document_is_named_alike_by_every_command(cml_iam: Any, tmp_path: Path) -> None:

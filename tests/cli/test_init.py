@@ -63,7 +63,7 @@ def test_none_leaves_a_restriction_out(asked: Any, tmp_path: Path) -> None:
     ran = asked("111122223333", *(["none"] * 9))
 
     assert ran.code == 0, ran.err
-    assert "`none` leaves a restriction out" in ran.err
+    assert "`none` omits a restriction" in ran.err
     assert "IAM Roles Anywhere (docs/keyless.md)" in " ".join(ran.err.split())
     site = load_site(tmp_path / "cml-iam.toml")
     assert (site.restrict.active, site.grant.active, site.application) == (set(), set(), None)

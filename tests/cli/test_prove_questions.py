@@ -45,7 +45,7 @@ def _files(tmp_path: Path) -> None:
 REFUSED: dict[str, tuple[list[str], str, str]] = {
     "no site, no files": (
         ["--never", "ec2:*"],
-        "no policy to ask about, and no site file `cml-iam.toml`",
+        "no policy given, and no site file `cml-iam.toml`",
         "name the files of the policies",
     ),
     "promises without a site": (["base.json"], "no site file: `cml-iam.toml`", "cml-iam init"),
@@ -55,7 +55,7 @@ REFUSED: dict[str, tuple[list[str], str, str]] = {
     "requests without --never": (
         ["ec2:StopInstances", "--within", "base.json"],
         "no such file: `ec2:StopInstances`",
-        "asked about with --never or --always",
+        "use --never or --always to ask about",
     ),
     "a folder": (["--never", "*", "."], "cannot read `.`: it is a folder", ""),
     "no JSON": (["--within", "base.json", "broken.json"], "broken.json:1:26: expected `,`", ""),

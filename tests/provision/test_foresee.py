@@ -171,7 +171,7 @@ def test_a_51st_tag_is_refused_before_anything_is_made(
         iam.users[USER] = Principal(USER, "/", tags, None)
     new = {f"n{number}": "v" for number in range(1 if there else 50)}
 
-    with pytest.raises(errors.RefusedError, match="would have 51 tags, and AWS allows 50"):
+    with pytest.raises(errors.RefusedError, match="would have 51 tags, but AWS allows 50"):
         world.plan(tags=new, delivery=None)
     assert iam.writes == []
 

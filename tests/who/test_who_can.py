@@ -107,7 +107,7 @@ def test_a_policy_that_the_file_lacks_leaves_its_holder_undecided(
     ("words", "message"),
     [
         (("ec2:Stop*",), "ask who may do one action, written in full"),
-        (("ec2:StopInstances", "on", "arn:aws:s3:::bucket"), "AWS sends no such request"),
+        (("ec2:StopInstances", "on", "arn:aws:s3:::bucket"), "AWS never sends this request"),
         (("ec2:StopInstance",), "did you mean"),
     ],
 )

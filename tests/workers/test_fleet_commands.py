@@ -112,7 +112,7 @@ def test_a_worker_without_data_is_unknown_and_never_stopped(shell: Shell, lab: s
     assert said.code == 0  # it is younger than the window, which is no failure
     assert f"? unknown: lab ({lab})" in said.out
     assert "uptime: unknown: started 0m ago" in said.out
-    assert "cml: unknown: CML was not asked: no user and password" in said.out
+    assert "cml: unknown: CML was not queried: no user and password" in said.out
     assert "CML_IAM_CML_USER" in said.err
     assert "nothing to stop" in said.err
     assert shell.names("running") == ["lab"]
@@ -216,7 +216,7 @@ def test_a_second_worker_of_one_name_is_warned_of(shell: Shell, lab: str) -> Non
     said = shell("create", "lab", "--image", IMAGE)
 
     assert said.code == 0
-    assert f"another worker is called lab already: {lab}, running in us-east-1" in said.err
+    assert f"another worker is already called lab: {lab}, running in us-east-1" in said.err
     assert "another worker" not in shell("create", "other", "--image", IMAGE).err
 
 

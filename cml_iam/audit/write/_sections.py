@@ -251,7 +251,7 @@ _STANDINGS: Final = (
 """The words of the matrix of other principals."""
 
 _MATRIX: Final = (
-    "What the principal can do in each situation, and whether that is as the site wants it. "
+    "What the principal can do in each situation, and whether the site file requires that. "
     "Each cell links to the deciding statement and to the request that shows it."
 )
 
@@ -318,7 +318,7 @@ def _grids(matrices: Iterable[Matrix]) -> Iterator[Grid]:
         where = f"{len(accounts)} accounts" if accounts[1:] else "".join(accounts)
         title = {
             "offline": f"Permissions{_in(where)} (computed)",
-            "live": f"Permissions{_in(where)} (asked of AWS)",
+            "live": f"Permissions{_in(where)} (checked in AWS)",
             "others": f"What others may do{_in(where)}",
         }[matrix.how]
         cells = {(each.permission, each.situation): each for each in matrix.cells}

@@ -250,7 +250,7 @@ class TestMarkdown:
         text = write_report(samples.large(5_000), "markdown")
 
         assert len(text.encode()) < 2**20
-        assert re.search(r"\*\*\d+ more: no room here", text)
+        assert re.search(r"\*\*\d+ more do not fit here", text)
         assert "## Not checked" in text
 
     def test_a_message_of_any_length_leaves_room_for_the_next(self) -> None:

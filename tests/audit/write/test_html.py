@@ -271,7 +271,7 @@ class TestManyAccounts:
         text = write_report(report, "html")
 
         assert text.count("<article") == 1
-        assert "In 200 accounts; what is shown is of 222200000000" in text
+        assert "In 200 accounts; shown for 222200000000" in text
         for form in ("text", "markdown"):
             assert "n 200 accounts: 222200000000, 222200000001" in write_report(report, form)
         assert all(id_ in text for id_ in self.IDS)
