@@ -547,7 +547,10 @@ def test_a_worker_is_created_from_a_profile(cli: Cli, moto: Aws, tmp_path: Path)
     ("words", "error"),
     [
         (["--worker-profile", "mettle"], "it has: metal"),
-        (["--worker-profile", "metal", "--type", "c5.large"], "--type: already set by the worker profile"),
+        (
+            ["--worker-profile", "metal", "--type", "c5.large"],
+            "--type: already set by the worker profile",
+        ),
     ],
 )
 def test_a_profile_that_makes_no_sense_is_usage(
