@@ -79,7 +79,7 @@ class Held:
     def words(self) -> str:
         """What the policy is, and how the principal comes to hold it."""
         kind = f"the policy `{self.arn}`" if self.arn else f"the inline policy `{self.name}`"
-        return f"{kind}, by the group `{self.group}`," if self.group else kind
+        return f"{kind}, through the group `{self.group}`," if self.group else kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ CHECKS: Final = (
         "The site's principal is in the account",
         "principal",
         module="account",
-        calls="1, and 2 for each policy and for each user, role and group that has any",
+        calls="1, plus 2 for each policy and for each user, role and group with a policy",
         finds=("CML708",),
     ),
     _of_principal(
@@ -127,7 +127,7 @@ CHECKS: Final = (
         "The manager has one access key, in use and not older than 90 days",
         "keys",
         module="_usage",
-        calls="1, and 1 for each key",
+        calls="1, plus 1 for each key",
         finds=("CML801", "CML802", "CML803", "CML804", "CML805", "CML806"),
     ),
     _of_account(
@@ -159,7 +159,7 @@ CHECKS: Final = (
         "status",
         "The principal matches the site file, and the store holds an active key of it",
         "principal",
-        calls="those of `bootstrap plan`, and 1 for each key",
+        calls="those of `bootstrap plan`, plus 1 for each key",
     ),
     _of_bootstrap(
         "differences",

@@ -105,7 +105,7 @@ def _length(time: timedelta) -> str:
 def regions(check: Check, scene: Scene, _before: Answer) -> Answer:
     """Report whether each region exists and is enabled for the account."""
     if scene.who.identity is None:
-        said = "no working credentials to ask with"
+        said = "no working credentials to call AWS with"
         return Answer(diagnoses=(check.diagnosis("regions", State.UNCHECKED, said),))
     return Answer(diagnoses=check.known("regions", lambda: _regions(check, scene)))
 

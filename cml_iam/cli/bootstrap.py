@@ -137,7 +137,7 @@ def _options_of(saved: SavedPlan) -> dict[str, Any]:
         }
     except (click.BadParameter, KeyError, TypeError, ValueError):
         raise InputError(
-            f"the options in `{saved.path}` are not the options of a plan",
+            f"`{saved.path}` has options that no plan has",
             remedy="make a new one with `bootstrap plan --save`",
         ) from None
 

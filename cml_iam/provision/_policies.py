@@ -241,5 +241,5 @@ def _leftover(
     others = read_holders(aws, arn, but=(kind, name))
     if others:
         holders = ", ".join(map(str, others))
-        return Draft(steps, (f"the policy `{arn}` is left: {holders} has it too",))
+        return Draft(steps, (f"the policy `{arn}` is kept: {holders} has it too",))
     return Draft((*steps, removal_step(aws, arn)))

@@ -283,7 +283,7 @@ def test_an_admin_in_a_group_comes_with_what_it_permits(cloud: Cloud) -> None:
         _, report = cloud.audited()
 
     (finding,) = report.findings
-    assert "by the group `helpers`" in finding.message
+    assert "through the group `helpers`" in finding.message
     assert finding.witness
     assert {each.outcome for each in finding.witness} == {"allowed"}
     assert finding.witness[0].action == "ec2:ModifyInstanceAttribute"

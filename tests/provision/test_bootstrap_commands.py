@@ -296,15 +296,15 @@ def test_no_secret_is_in_the_error_when_storing_fails(
         ('{"format": ' + "1" * 100_000 + "}", "is not a plan"),
         (
             '{"format": "cml-iam plan 1", "options": {"pathh": 1}, "plan": {}}',
-            "not the options of a plan",
+            "has options that no plan has",
         ),
         (
             '{"format": "cml-iam plan 1", "options": {"to": 7}, "plan": {}}',
-            "not the options of a plan",
+            "has options that no plan has",
         ),
         (
             '{"format": "cml-iam plan 1", "options": {"trust": "all"}, "plan": {}}',
-            "not the options of a",
+            "has options that no plan",
         ),
     ],
     ids=["nested", "digits", "name", "kind", "choice"],
