@@ -105,7 +105,7 @@ def test_a_store_left_out_keeps_the_old_key_from_being_taken_away(run: Run, tmp_
 
 
 def test_a_key_over_its_age_is_pointed_out(run: Run) -> None:
-    assert "0 days old, and 0 are allowed" in run("key", "list", "--max-age", "0").out
+    assert "0 days old; the maximum is 0" in run("key", "list", "--max-age", "0").out
 
 
 # the key for another program

@@ -189,7 +189,7 @@ def test_a_key_of_another_account_is_told_by_its_id_even_where_aws_refuses_it(
     account = only(patient.visit("credentials"), "account")
 
     assert account["state"] == "finding"
-    assert "the site file of 999988887777" in account["said"]
+    assert "the site file is for 999988887777" in account["said"]
 
 
 def test_a_session_that_has_run_out_is_named(patient: Patient, clock: Clock) -> None:

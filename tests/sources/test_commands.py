@@ -273,7 +273,7 @@ def test_policies_of_one_file_that_are_taken_together_are_named(
     ran = cml_iam("policy", "explain", *STOP, "--policy", "t.yaml", "-o", "json")
 
     assert ran.code == 0
-    assert "t.yaml: taken together: Resources.Manager" in ran.err
+    assert "t.yaml: judged together: Resources.Manager" in ran.err
     assert [each["place"] for each in json.loads(ran.out)["statements"]] == ["t.yaml:20:13"]
 
 
