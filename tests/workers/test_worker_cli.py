@@ -344,7 +344,7 @@ def test_watch_that_reaches_nothing_fails(cli: Cli) -> None:
     said = cli("worker", "watch", "--count", "1", "--endpoint-url", "http://127.0.0.1:9")
 
     assert said.code == 5
-    assert "could not be asked" in said.out
+    assert "request failed" in said.out
 
 
 def test_images_are_the_sites_owners(cli: Cli) -> None:
