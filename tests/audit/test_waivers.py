@@ -225,8 +225,8 @@ def test_every_rule_of_the_audit_has_checks_that_find_it() -> None:
         ({"expires": '"2026-12-01"'}, "`expires` must be a date without quotes"),
         ({"expires": "2026-12-01T00:00:00Z"}, "`expires` must be a date without quotes"),
         ({"finding": '"CML999"'}, "there is no finding `CML999`"),
-        ({"finding": "822"}, "`finding` must be a text"),
-        ({"until": "2026-12-01"}, "there is no `until`"),
+        ({"finding": "822"}, "`finding` must be a string"),
+        ({"until": "2026-12-01"}, "a waiver has no field `until`"),
     ],
     ids=str,
 )

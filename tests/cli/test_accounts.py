@@ -109,7 +109,7 @@ def test_doctor_reports_another_account_as_a_finding(administrator: Any, tmp_pat
     ran = administrator("doctor", "credentials")
 
     assert ran.code == 3
-    assert "account 111122223333, the site file of 999988887777" in ran.out
+    assert "account 111122223333, but the site file is for 999988887777" in ran.out
 
 
 def test_an_expected_account_beside_another_site_file_is_refused(administrator: Any) -> None:

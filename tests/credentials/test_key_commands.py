@@ -162,7 +162,7 @@ def test_a_key_is_deleted_only_when_it_is_inactive_and_in_no_store(
     assert f"`cml-iam key delete {key_id}`" in revoked.out
     assert "--yes" in run("key", "delete", key_id).err
     assert run("key", "delete", key_id, "--yes").code == 0
-    assert "no key of" in run("key", "delete", key_id, "--yes").err
+    assert "not a key of" in run("key", "delete", key_id, "--yes").err
 
 
 def test_a_key_that_is_inactive_in_the_store_is_pointed_out_everywhere(
@@ -276,5 +276,5 @@ def test_a_key_of_another_account_is_handed_to_nobody(
     ran = cml_iam("key", *command[:1], "--from", "env:.env", *command[1:])
 
     assert ran.code == 2
-    assert "of account `444455556666`, and account `111122223333` is expected" in ran.err
+    assert "belongs to account `444455556666`, but account `111122223333` is expected" in ran.err
     assert secret not in ran.out + ran.err

@@ -89,7 +89,7 @@ def test_a_file_that_is_a_mount_is_refused_before_a_key_is_made(tmp_path: Path) 
         text=True,
     )
 
-    assert "is a mount of its own" in ran.stderr
+    assert "is a separate mount" in ran.stderr
     assert ran.returncode != 0
     assert not is_mounted(file)
 
@@ -107,7 +107,7 @@ def test_a_rename_that_the_system_refuses_is_told_as_the_mount_it_is(
     tmp_path.chmod(0o700)
     (tmp_path / "a").touch()
     monkeypatch.setattr(os, "replace", busy)
-    with pytest.raises(errors.RefusedError, match="mount of its own"):
+    with pytest.raises(errors.RefusedError, match="separate mount"):
         move_file(tmp_path / "a", tmp_path / "b")
 
 

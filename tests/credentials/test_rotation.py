@@ -160,7 +160,7 @@ def test_an_inactive_key_used_lately_is_not_deleted(tmp_path: Path) -> None:
     scene = two(tmp_path / "x")
     next(iter(scene.iam.keys.values())).used = scene.iam.now
 
-    with pytest.raises(errors.RefusedError, match="no room"):
+    with pytest.raises(errors.RefusedError, match="a third cannot be created"):
         rotate(scene.rotator(SLOW))
 
 

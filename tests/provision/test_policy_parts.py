@@ -76,7 +76,7 @@ def test_a_part_that_is_not_ours_is_left(world: World) -> None:
 
     assert made is not None
     (warning,) = world.plan(delivery=None).warnings
-    assert "not ours" in warning
+    assert "was not made by cml-iam: it is kept" in warning
     assert world.again(delivery=None) == []
 
 
