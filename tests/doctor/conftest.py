@@ -67,7 +67,7 @@ def worker(root: Aws) -> str:
             {
                 "ResourceType": "instance",
                 "Tags": [
-                    {"Key": "ManagedBy", "Value": "cml-cloud-manager"},
+                    {"Key": "ManagedBy", "Value": "lablet-cloud-manager"},
                     {"Key": "Name", "Value": "lab"},
                 ],
             }
