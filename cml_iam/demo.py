@@ -22,7 +22,7 @@ from cml_iam.lint import Severity, lint_texts
 from cml_iam.provision import apply_plan, plan_bootstrap
 from cml_iam.render import RenderedPolicy, render_policy
 from cml_iam.report import plural
-from cml_iam.sandbox import OWN_IMAGE, Sandbox, start_sandbox
+from cml_iam.sandbox import OWN_IMAGE, Sandbox, check_installed, start_sandbox
 from cml_iam.site import Site, parse_site, site_text
 from cml_iam.tag import Tag
 from cml_iam.workers import Launch, Utilization, Worker, WorkerManager
@@ -56,6 +56,7 @@ def run_demo(folder: Path, narrator: Narrator) -> tuple[Check, ...]:
 
     Raises MissingExtraError when moto is not installed.
     """
+    check_installed()
     told = _Told(narrator)
     with narrator.act("Start an embedded AWS that enforces policies"):
         sandbox = start_sandbox(region=REGIONS[0])

@@ -44,6 +44,17 @@ def test_the_demo_keeps_its_files_when_told_and_its_secret_to_itself(tmp_path: P
     assert secret not in ran.stdout + ran.stderr
 
 
+def test_without_the_sandbox_extra_no_act_begins(
+    cml_iam: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cml_iam.sandbox._moto.find_spec", lambda _: None)
+
+    ran = cml_iam("demo")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: the sandbox needs ")
+
+
 class _Silent:
     def act(self, title: str) -> Any:
         return nullcontext()

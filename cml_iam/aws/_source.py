@@ -24,10 +24,10 @@ _WORDS: Final = {
     "assume-role": "a role that {profile} assumes",
     "assume-role-with-web-identity": "a role assumed with a web identity: AWS_ROLE_ARN",
     "sso": "the single sign-on of {profile}",
-    "shared-credentials-file": "{profile} in {credentials}",
+    "shared-credentials-file": "{name} in {credentials}{named}",
     "login": "the sign-in of {profile}: `aws login`",
     "custom-process": "the credential_process of {profile}",
-    "config-file": "{profile} in {config}",
+    "config-file": "{name} in {config}{named}",
     "ec2-credentials-file": "the file in AWS_CREDENTIAL_FILE",
     "boto-config": "boto's own configuration file",
     "container-role": "the container: its task role or EKS Pod Identity",
@@ -227,9 +227,12 @@ def _in_words(session: Any, method: str) -> str:
     if method == "explicit":
         return origin or "the caller"
     named = session.instance_variables().get("profile")
-    how = f" named by {origin or '--profile'}" if named else ""
+    how = f"named by {origin or '--profile'}" if named else ""
+    name = f"profile `{_profile(session)}`"
     return _WORDS.get(method, method).format(
-        profile=f"profile `{_profile(session)}`{how}",
+        name=name,
+        named=f" ({how})" if how else "",
+        profile=f"{name} {how}".rstrip(),
         credentials=f"`{session.get_config_variable('credentials_file')}`",
         config=f"`{session.get_config_variable('config_file')}`",
     )

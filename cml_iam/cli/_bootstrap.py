@@ -213,7 +213,7 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) 
         answer(plan_data(plan), lambda: say_lines(plan_lines(plan)))
         return None
     if not settings().quiet:
-        for line in plan_lines(plan):
+        for line in plan_lines(plan, refusals=settings().dry_run):
             complain(line)
     plan.check()
     if plan.changes and not agree(aws, "apply?"):

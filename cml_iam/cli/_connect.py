@@ -137,7 +137,7 @@ def credential_in(role: Role, site: Site) -> Credential | None:
     if text is None:
         return None
     kind, _, name = text.partition(":")
-    origin = f"`credentials.{role}` of the site file"
+    origin = f"`credentials.{role}` in the site file"
     if kind == "profile":
         return Credential(profile=name, origin=origin)
     from cml_iam.credentials import read_env_key

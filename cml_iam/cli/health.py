@@ -65,15 +65,21 @@ def health(connection_only: bool) -> None:
     where = (here.home,) if connection_only else here.regions
     with progress(f"asking EC2 in {', '.join(where)}"):
         found = ask(check, _machine(here, explains=False)).tried
-    warning = here.site.launch_warning if here.site and not connection_only else None
+    # Under a launch that could not be tried for want of a credential, advice on its tags is noise.
+    tried = any(each.connected for each in found) and not connection_only
+    warning = here.site.launch_warning if here.site and tried else None
     told = health_json(found) | {"warning": warning and warning.message}
     answer(told, lambda: print_health(found, warning), health_code(found))
 
 
 def print_health(found: Sequence[Health], warning: Problem | None = None) -> None:
-    """Print the log lines in the documented form, then each permission and *warning*."""
+    """Print the log lines in the documented form, then each permission and *warning*.
+
+    The fix of a failure or of *warning* is below it.
+    """
     for level, line in fleet_lines(found):
         say(f"{logging.getLevelName(level)}  {line}")
+    complain_remedies(each.failure.remedy for each in found if each.failure)
     checks = [(each, check) for each in found if each.connected for check in each.checks]
     several = len(found) > 1
     if checks:
@@ -91,9 +97,8 @@ def print_health(found: Sequence[Health], warning: Problem | None = None) -> Non
         )
     if warning:
         note(f"{WARN} {warning.message}")
-    remedies = [each.failure.remedy for each in found if each.failure]
-    remedies.append(warning.remedy if warning else None)
-    complain_remedies([*remedies, *(check.remedy for _, check in checks)])
+        complain_remedies([warning.remedy])
+    complain_remedies(check.remedy for _, check in checks)
 
 
 def health_code(found: Sequence[Health]) -> Exit:

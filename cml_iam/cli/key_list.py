@@ -10,6 +10,7 @@ import click
 from cml_iam.cli._delivery import key_options, rotator_of, schedule_options
 from cml_iam.cli._output import (
     OK,
+    UNKNOWN,
     WARN,
     agreed,
     answer,
@@ -21,11 +22,12 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli.key_rotate import tell_step
-from cml_iam.errors import InputError
+from cml_iam.errors import DeniedError, InputError, NotFoundError
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from cml_iam.aws.port import Aws
     from cml_iam.cli._delivery import Where
     from cml_iam.credentials import KeyInfo, KeyUse, Revoked, Schedule
 
@@ -53,6 +55,8 @@ def list_keys(where: Where, **spans: timedelta) -> None:
         _data(info, key_use(rotator.aws, info.id), rotator.schedule, stored)
         for info in list_keys(rotator.aws, rotator.user)
     ]
+    if not data:
+        _check_user(rotator.aws, rotator.user)
     known = {each["id"] for each in data}
     stale = {name: key for name, key in stored.items() if key and key not in known}
     # Of several stores the id says something only where it is the same in all.
@@ -64,6 +68,18 @@ def list_keys(where: Where, **spans: timedelta) -> None:
             say(f"{WARN} {name} holds `{key}`, which is not a key of this user")
 
     answer({"user": rotator.user, "keys": data, "stored_id": only, "stores": stored}, show)
+
+
+def _check_user(aws: Aws, user: str) -> None:
+    """Raise NotFoundError if there is no *user*, which has no keys either."""
+    try:
+        aws.call("iam", "get_user", UserName=user)
+    except NotFoundError as error:
+        error.message = f"the user `{user}` does not exist"
+        error.remedy = "`cml-iam bootstrap plan` shows what creates it"
+        raise
+    except DeniedError as error:
+        note(f"{UNKNOWN} could not check whether the user `{user}` exists: {error.refused}")
 
 
 def _say(data: list[dict[str, Any]], most: int) -> None:

@@ -32,8 +32,8 @@ _MARK: Final = {
 _INDENT: Final = " " * 14
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
-    """Yield the lines of *plan* for people."""
+def plan_lines(plan: Plan, *, refusals: bool = True) -> Iterator[str]:
+    """Yield the lines of *plan* for people; without *refusals* for who raises them next."""
     yield f"account    {plan.identity.account}"
     yield f"acting as  {plan.identity.arn}"
     yield f"principal  {plan.principal}"
@@ -43,7 +43,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     for warning in (*plan.warnings, *plan.foreseen):
         yield f"▲ warning: {warning}"
     yield from (f"? {text}" for text in (*plan.unchecked, *plan.unforeseen))
-    for problem in plan.refused:
+    for problem in plan.refused if refusals else ():
         yield f"✖ apply refuses this: {problem.message}"
         yield f"    fix: {problem.remedy}"
     if plan.later:

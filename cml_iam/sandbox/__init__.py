@@ -20,6 +20,7 @@ from cml_iam.sandbox._conditions import (
     load_conditions,
     parse_conditions,
 )
+from cml_iam.sandbox._moto import check_installed
 from cml_iam.sandbox._sandbox import (
     ACCOUNT,
     NOT_EXECUTABLE,
@@ -53,6 +54,7 @@ __all__ = [
     "Sandbox",
     "Seconds",
     "Shortage",
+    "check_installed",
     "command_environment",
     "foreign_variable",
     "issue_token",

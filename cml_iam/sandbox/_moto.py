@@ -39,16 +39,21 @@ _CLOSED: Final = ("moto-api", "latest", "favicon.ico")
 _UNKNOWN: Final = "UnsupportedOperation"
 
 
+def check_installed() -> None:
+    """Raise MissingExtraError unless what the sandbox needs is installed."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"the sandbox needs {' and '.join(missing)}, not installed here",
+            remedy="in the checkout of cml-iam: pip install '.[sandbox]'",
+        )
+
+
 class Moto:
     """Moto's services for one *account*, and the models behind them."""
 
     def __init__(self, account: str) -> None:
-        missing = [name for name in _NEEDED if find_spec(name) is None]
-        if missing:
-            raise MissingExtraError(
-                f"the sandbox needs {' and '.join(missing)}, not installed here",
-                remedy="in the checkout of cml-iam: pip install '.[sandbox]'",
-            )
+        check_installed()
         self.account = account
         self._before = {name: os.environ.get(name) for name in _SWITCHES}
         for name, value in _SWITCHES.items():

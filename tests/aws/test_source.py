@@ -105,7 +105,7 @@ def test_a_profile_named_wins_over_the_environment(profiles: Path) -> None:
 
     assert found is not None
     assert found.kind == "flag"
-    assert found.said == f"profile `files` named by --profile in `{profiles}`"
+    assert found.said == f"profile `files` in `{profiles}` (named by --profile)"
     assert found.unused == (
         "AWS_ACCESS_KEY_ID of the environment, because profile `files` is named",
     )

@@ -157,8 +157,8 @@ def test_the_manager_works_with_its_own_key_and_bootstrap_with_the_administrator
     for ran in (listed, health):
         said = f"credential: access key {held['AWS_ACCESS_KEY_ID']} from `{tmp_path / '.env'}`"
         assert said in ran.err
-        assert "`credentials.manager` of the site file" in ran.err
-    assert "from profile `admin` named by `credentials.administrator`" in plan.err
+        assert "`credentials.manager` in the site file" in ran.err
+    assert "named by `credentials.administrator` in the site file" in plan.err
     assert plan.code == 0
     assert "credential" not in operator("worker", "list", "-q").err
     assert held["AWS_SECRET_ACCESS_KEY"] not in "".join(
@@ -177,7 +177,8 @@ def test_the_command_line_and_the_environment_come_before_the_site_file(
         monkeypatch.setenv(name, value)
     by_key = operator("worker", "list")
 
-    assert "from profile `admin` named by --profile" in named.err
+    assert "from profile `admin` in" in named.err
+    assert "(named by --profile)" in named.err
     assert "from profile `admin` in" in by_profile.err
     assert "from the environment: AWS_ACCESS_KEY_ID" in by_key.err
 
@@ -189,7 +190,7 @@ def test_the_command_line_and_the_environment_come_before_the_site_file(
         ("no key", 4, "holds no access key"),
         ("open", 2, "is open to other users (0644)"),
         ("link", 2, "is a symbolic link"),
-        ("profile", 4, "`credentials.manager` of the site file"),
+        ("profile", 4, "`credentials.manager` in the site file"),
     ],
 )
 def test_a_credential_that_cannot_be_used_is_said_with_its_origin(
@@ -212,10 +213,10 @@ def test_a_credential_that_cannot_be_used_is_said_with_its_origin(
 
     assert ran.code == code
     assert words in ran.err
-    assert "of the site file" in ran.err
+    assert "in the site file" in ran.err
     assert doctor.code == 3
     (source,) = [e for e in json.loads(doctor.out)["diagnoses"] if e["subject"] == "source"]
-    assert "of the site file" in source["said"]
+    assert "in the site file" in source["said"]
 
 
 def test_a_site_file_elsewhere_finds_its_own_env_file(
@@ -239,7 +240,7 @@ def test_without_a_site_file_defaults_are_said_and_changes_refused(
     meant = administrator("worker", *launch, "--no-site")
 
     assert listed.code == 0
-    assert "workers carry ManagedBy=lablet-cloud-manager, the region is us-east-1" in listed.err
+    assert "have the tag ManagedBy=lablet-cloud-manager, the region is us-east-1" in listed.err
     assert refused.code == 2
     assert "--no-site" in refused.err
     assert meant.code == 0, meant.err

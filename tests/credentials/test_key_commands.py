@@ -40,6 +40,17 @@ def stored(path: Path) -> tuple[str, str]:
     return values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"]
 
 
+def test_the_list_says_that_the_user_does_not_exist(run: Run, tmp_path: Path) -> None:
+    site = tmp_path / "cml-iam.toml"
+    site.write_text(site.read_text() + 'user = "nobody"\n')
+
+    listed = run("key", "list")
+
+    assert (listed.code, listed.out) == (5, "")
+    assert "error: the user `nobody` does not exist" in listed.err
+    assert "fix: `cml-iam bootstrap plan`" in listed.err
+
+
 def test_a_rotation_waits_with_7_and_ends_with_0(run: Run, tmp_path: Path) -> None:
     old, _ = stored(tmp_path / ".env")
 

@@ -441,6 +441,18 @@ def test_health_without_an_endpoint_is_the_documented_warning(cli: Cli) -> None:
     assert second == "WARNING  ⚠️ AWS operations may fail at runtime"
 
 
+def test_health_without_an_endpoint_says_nothing_of_the_guard_tag(cli: Cli, tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(
+        '[account]\nid = "123456789012"\n[restrict]\nguard_tag = { ManagedBy = "cml" }\n', "utf-8"
+    )
+    command = ("--site", str(site), "health")
+
+    assert "guard" in cli(*command).err
+    said = cli(*command, "--endpoint-url", "http://127.0.0.1:9")
+    assert "guard" not in said.out + said.err
+
+
 def test_health_as_json(cli: Cli, lab: str) -> None:
     said = cli("health", "--region", "us-east-1", "-o", "json").json
 
