@@ -38,7 +38,7 @@ id = "111122223333"
 user = "manager"
 [restrict]
 regions = ["us-east-1", "us-west-2"]
-guard_tag = {{ ManagedBy = "cml-cloud-manager" }}
+guard_tag = {{ ManagedBy = "lablet-cloud-manager" }}
 instance_types = ["m5zn.metal", "c5.*"]
 image_owners = ["111122223333"]
 images = {{ us-east-1 = ["{OWN_IMAGE}"], us-west-2 = ["{WEST_IMAGE}"] }}

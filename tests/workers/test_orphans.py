@@ -37,7 +37,7 @@ def found(*instances: dict[str, Any], images: tuple[str, ...] = ()) -> tuple[Orp
         ({"Tags": tags(), "ImageId": "ami-00000000000000099"}, "is one of the site's"),
         ({"Tags": tags(App="cml")}, "its tag `App=cml`"),
         ({"Tags": tags(managedby="lablet-cloud-manager")}, "is almost the guard tag"),
-        ({"Tags": tags(ManagedBy="CML-Cloud-Manager ")}, "is almost the guard tag"),
+        ({"Tags": tags(ManagedBy="Lablet-Cloud-Manager ")}, "is almost the guard tag"),
     ],
 )
 def test_a_name_an_image_or_a_tag_makes_it_likely(changed: dict[str, Any], reason: str) -> None:
