@@ -152,11 +152,11 @@ def test_each_of_six_ways_is_found_once_with_its_chain(seeded: Aws) -> None:
     }
     assert str(found[f"{ROOT}:user/alice"].remedy).startswith(
         "remove `user/alice` from the group helpers, then deny sts:AssumeRole on"
-        f" {ROOT}:role/night-shift to `user/alice` (proved: nothing of this is then possible), or"
+        f" {ROOT}:role/night-shift to `user/alice` (proved: none of this is possible afterwards),"
     )
     assert found[f"{ROOT}:user/carol"].remedy == (
-        "remove ec2:CreateTags from statement 1 of own (proved: nothing of this is then possible),"
-        " or list `user/carol` under `[expected]` of the site file"
+        "remove ec2:CreateTags from statement 1 of own (proved: none of this is possible"
+        " afterwards), or list `user/carol` under `[expected]` of the site file"
     )
 
 

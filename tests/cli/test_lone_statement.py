@@ -29,8 +29,9 @@ def statement(tmp_path: Path) -> Path:
         ["policy", "lint"],
         ["policy", "verify"],
         ["policy", "prove", "--never", "ec2:StopInstances"],
+        ["audit"],
     ],
-    ids=["lint", "verify", "prove"],
+    ids=["lint", "verify", "prove", "audit"],
 )
 def test_the_message_says_to_wrap_it(
     statement: Path, command: list[str], capsys: pytest.CaptureFixture[str]
@@ -42,10 +43,3 @@ def test_the_message_says_to_wrap_it(
     assert run([*command, *named, str(statement)]) in {2, 3}
     captured = capsys.readouterr()
     assert WRAP in captured.out + captured.err
-
-
-def test_an_audit_judges_it_as_the_only_statement_of_a_policy(
-    statement: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["audit", str(statement)]) == 3
-    assert "CML602 everything" in capsys.readouterr().out

@@ -231,7 +231,7 @@ def test_findings_of_one_place_or_one_cause_are_folded_into_the_worst(
     same = (
         "CML604 service-wide (info), CML603 pass-any-role (warning), CML605 any-linked-role (info)"
     )
-    assert f"and 3 more rules say the same: {same}" in folded
+    assert f"and 3 more rules report the same: {same}" in folded
     assert folded.count("warning CML") == 1
     assert "info CML605" not in folded
     assert "info CML605 any-linked-role" in whole

@@ -220,7 +220,7 @@ def test_without_delivery_no_key_is_made(world: World) -> None:
 
 
 def test_credentials_of_another_account_are_refused_before_anything_else(world: World) -> None:
-    with pytest.raises(errors.RefusedError, match="of account `") as caught:
+    with pytest.raises(errors.RefusedError, match="belong to account `") as caught:
         world.plan(site=Site(account="999999999999"))
 
     assert "account.id" in str(caught.value.remedy)
