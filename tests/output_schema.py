@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema
-import referencing
 
 from cml_iam.cli._main import cli
 from cml_iam.cli.groups import leaves
@@ -58,15 +57,10 @@ def _asks_for_json(arguments: Sequence[str]) -> bool:
 @cache
 def _validator(name: str) -> jsonschema.Draft202012Validator:
     schema = _closed(json.loads(shipped_text("policies", NAME)))
-    known = ((file, json.loads(shipped_text("policies", file))) for file in (REPORT,))
-    registry = referencing.Registry().with_resources(
-        [
-            (NAME, referencing.Resource.from_contents(schema)),
-            *((file, referencing.Resource.from_contents(text)) for file, text in known),
-        ]
-    )
-    pointer = {"$ref": f"{NAME}#/$defs/{name.replace(' ', '-')}", **_CLOSED}
-    return jsonschema.Draft202012Validator(pointer, registry=registry)
+    report = json.loads(shipped_text("policies", REPORT)) | {"$id": REPORT}
+    pointer = {"$ref": f"#/$defs/{name.replace(' ', '-')}", **_CLOSED}
+    whole = {**schema, "$id": NAME, "$defs": {**schema["$defs"], REPORT: report}, **pointer}
+    return jsonschema.Draft202012Validator(whole)
 
 
 _CLOSED: Final = {"unevaluatedProperties": False}

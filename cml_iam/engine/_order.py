@@ -31,7 +31,7 @@ IMPLICIT_DENY: Final = "implicitDeny"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Policies of one *kind*, one of which must allow.
+    """Policies of one *kind*. At least one must allow the request.
 
     *level* is the level of an organization, counted from 1.
     """

@@ -54,7 +54,7 @@ def foreign_keys(subject: Subject) -> Iterator[Found]:
 
 
 def tags_of_some(subject: Subject) -> Iterator[Found]:
-    """Yield conditions on tags in statements about all services, some of which send no tags."""
+    """Yield tag conditions in statements about all services: some services send no tags."""
     for item in subject.items:
         if not item.everything and item.statement.not_action is None:
             continue

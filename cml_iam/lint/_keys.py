@@ -196,7 +196,7 @@ _PAIRED: Final = {
         'add `"StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"}`',
     ),
 }
-"""Keys that restrict little alone, the keys one of which should accompany them, and the reason.
+"""Keys that restrict little alone, the keys to add (one is enough), and the reason.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-vpcsourceip
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_examples_dynamodb_attributes.html

@@ -131,7 +131,7 @@ def _refusals(subject: Subject, run: Action, targets: list[Target]) -> tuple[Ste
 
 
 def _keys_in_the_way(subject: Subject, run: Action, missing: list[Target]) -> list[str]:
-    """Return the missing keys because of which a statement does not match the *missing* types."""
+    """Return the missing keys that keep a statement from matching the *missing* types."""
     found = [
         asked.condition.key
         for item in subject.concerning(run)

@@ -229,7 +229,7 @@ def _arns(conditions: Iterable[Condition], account: str) -> tuple[str, ...]:
 
 
 def meeting(conditions: Iterable[Condition]) -> tuple[Any, ...]:
-    """Return candidate values of one key, some of which meet *conditions*; None means absent."""
+    """Return candidate values of one key that may meet *conditions*; None means absent."""
     values: dict[str, None] = {}
     several = False
     for condition in conditions:
