@@ -9,10 +9,10 @@ import ipaddress
 import re
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam import facts
-from cml_iam.engine.parts import Keys, Scope, compile_condition, network
+from cml_iam.engine.parts import Keys, Scope, compile_condition, network, number
 from cml_iam.lint._ask import always_holds, matched
 from cml_iam.lint._corrections import with_wildcards
 from cml_iam.lint._finding import Found, listed
@@ -132,7 +132,7 @@ def operator_types(subject: Subject) -> Iterator[Found]:
     for item in subject.items:
         for asked in item.asked:
             condition, op = asked.condition, asked.operator
-            kind = facts.key_type(condition.key)
+            kind = (facts.key_type(condition.key) or "").removeprefix("ArrayOf")
             if asked.family == "null" and op.qualifier:
                 holds = "always" if op.qualifier == "forallvalues" else "never"
                 yield Found(
@@ -142,7 +142,7 @@ def operator_types(subject: Subject) -> Iterator[Found]:
                     "use `Null` without a qualifier",
                     item.label,
                 )
-            if not op.known or kind is None or asked.family == "null":
+            if not op.known or kind not in _TYPES or asked.family == "null":
                 continue
             if condition.key.lower() in facts.SEVERAL_VALUES and not op.qualifier:
                 yield Found(
@@ -152,72 +152,77 @@ def operator_types(subject: Subject) -> Iterator[Found]:
                     f"use ForAnyValue:{condition.operator} or ForAllValues:{condition.operator}",
                     item.label,
                 )
-            elif misfit := _misfit(asked.family, kind.removeprefix("ArrayOf")):
+            elif not _fits(asked, kind):
                 yield Found(
-                    f"`{condition.key}` is {_TYPE_WORDS[kind.removeprefix('ArrayOf')]}, which "
-                    f"{condition.operator} cannot compare",
+                    f"`{condition.key}` is {_TYPES[kind].of}, and {condition.operator} compares "
+                    f"{_COMPARES[asked.family]}",
                     item.condition_place(condition),
-                    f"use {misfit}",
+                    f"use {_TYPES[kind].operator}",
                     item.label,
                 )
-            elif neither := _neither(asked, kind):
+            elif never := _never(asked, kind):
                 yield Found(
-                    f"`{condition.key}` is `true` or `false`, and {listed(neither)} "
-                    f"{'are' if len(neither) > 1 else 'is'} neither",
+                    f"`{condition.key}` is {_TYPES[kind].of}, never {listed(never)}",
                     item.condition_place(condition),
-                    "use Bool with `true` or `false`, or the intended key",
+                    f"use {_TYPES[kind].operator}, or the intended key",
                     item.label,
                 )
 
 
-def _neither(asked: KeyCondition, kind: str) -> list[str]:
-    """Return the texts that a key which is true or false never equals."""
-    if kind != "Bool" or asked.family != "string":
+def _fits(asked: KeyCondition, kind: str) -> bool:
+    """Return whether AWS documents the operator for a key of the type *kind*.
+
+    Users choose the text of a tag or of an encryption context, so it can be an ARN or a boolean.
+    """
+    families, key = _TYPES[kind].families, asked.condition.key.lower()
+    if kind == "String" and any(part in key for part in ("tag", "context", "arn")):
+        families += ("arn", "bool")
+    return asked.family in families or (key, asked.family) == ("aws:epochtime", "numeric")
+
+
+def _never(asked: KeyCondition, kind: str) -> list[str]:
+    """Return the texts that a number, or what is true or false, never equals."""
+    if kind not in {"Bool", "Numeric"} or asked.family != "string":
         return []
     fold = "ignorecase" in asked.operator.base
     return [
         value
         for value in asked.condition.values
-        if (value.lower() if fold else value) not in {"true", "false"}
-        and not any(char in value for char in "*?$")
+        if not any(char in value for char in "*?$")
+        and (
+            number(value) is None
+            if kind == "Numeric"
+            else (value.lower() if fold else value) not in {"true", "false"}
+        )
     ]
 
 
-def _misfit(family: str, kind: str) -> str | None:
-    """Return the operator to use for a key of the type *kind*; None if *family* is suitable."""
-    if family in _FITTING.get(kind, _FAMILIES):
-        return None
-    return _BY_TYPE.get(kind)
+class _Type(NamedTuple):
+    """The operator *families* that can compare values of a type, and how messages name it."""
+
+    families: tuple[str, ...]
+    of: str
+    operator: str
 
 
-_FAMILIES: Final = ("numeric", "date", "bool", "ip", "arn", "string", "binary")
-_FITTING: Final = {
-    "ARN": ("arn", "string", "binary"),
-    "Bool": ("bool", "string"),
-    "Numeric": ("numeric", "string"),
-    "Date": ("date", "numeric", "string"),
-    "IPAddress": ("ip",),
-    "String": ("string", "arn", "bool", "binary"),
+_TYPES: Final = {
+    "ARN": _Type(("arn", "string"), "an ARN", "ArnLike"),
+    "Bool": _Type(("bool", "string"), "`true` or `false`", "Bool"),
+    "Numeric": _Type(("numeric", "string"), "a number", "NumericEquals or another for numbers"),
+    "Date": _Type(("date",), "a date", "DateLessThan or another date operator"),
+    "IPAddress": _Type(("ip",), "an IP address", "IpAddress"),
+    "String": _Type(("string",), "a text", "StringEquals or StringLike"),
 }
-"""The operator families that can compare values of a type.
+"""The types of keys; dates and addresses have too many spellings to be compared as texts."""
 
-Any type can be compared as text, except addresses, which have many spellings.
-"""
-_BY_TYPE: Final = {
-    "ARN": "ArnLike",
-    "Bool": "Bool",
-    "Numeric": "NumericEquals or another numeric operator",
-    "Date": "DateLessThan or another date operator",
-    "IPAddress": "IpAddress",
-    "String": "StringEquals or StringLike",
-}
-_TYPE_WORDS: Final = {
-    "ARN": "an ARN",
-    "Bool": "true or false",
-    "Numeric": "a number",
-    "Date": "a date",
-    "IPAddress": "an IP address",
-    "String": "a text",
+_COMPARES: Final = {
+    "arn": "ARNs",
+    "binary": "bytes",
+    "bool": "`true` and `false`",
+    "date": "dates",
+    "ip": "IP addresses",
+    "numeric": "numbers",
+    "string": "texts",
 }
 
 
