@@ -10,13 +10,14 @@ import click
 
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._delivery import (
-    STORE_HELP,
     Where,
     delivery_of,
     file_options,
     stores_from,
+    to_option,
 )
 from cml_iam.cli._exit import Exit
+from cml_iam.cli._headings import Heading, shared_option
 from cml_iam.cli._output import (
     BAD,
     INFO,
@@ -47,21 +48,28 @@ SITES_OWN = "site"
 """The value of `--boundary` given without one: the site's own boundary."""
 
 _WATCH_OPTIONS = (
-    click.option(
-        "--timezone", default="UTC", metavar="ZONE", help="Time zone of --hours.  [default: UTC]"
+    shared_option(
+        Heading.TRAIL,
+        "--timezone",
+        default="UTC",
+        metavar="ZONE",
+        help="Time zone of --hours.  [default: UTC]",
     ),
-    click.option(
+    shared_option(
+        Heading.TRAIL,
         "--hours",
         default="mon-fri 07:00-18:00",
         show_default=True,
         metavar="HOURS",
         help="Working hours: terminating an instance outside them raises an alarm.",
     ),
-    click.option("--alert-email", metavar="ADDRESS", help="Send the alarms to ADDRESS."),
+    shared_option(
+        Heading.TRAIL, "--alert-email", metavar="ADDRESS", help="Send the alarms to ADDRESS."
+    ),
 )
 _KEY_OPTIONS = (
     file_options,
-    click.option("--to", multiple=True, metavar="STORE", help=STORE_HELP),
+    to_option,
     click.option("--no-key", is_flag=True, help="Leave out the access keys."),
 )
 _DOCUMENT_OPTION = document_option(

@@ -13,6 +13,7 @@ import click
 
 from cml_iam import clock
 from cml_iam.cli._connect import connect_as, place_of, region_of
+from cml_iam.cli._headings import Heading, shared_option
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import find_site, load_site
@@ -30,6 +31,8 @@ STORE_HELP = (
     "Store that holds the key: env:PATH, profile:NAME, k8s:FILE[#[NAMESPACE/]NAME], "
     "secretsmanager:NAME or ssm:NAME. Repeatable.  [default: the --env-file]"
 )
+
+to_option = shared_option(Heading.STORES, "--to", multiple=True, metavar="STORE", help=STORE_HELP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,14 @@ def own_store(env_file: Path | None = None) -> str:
 
 def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that name the key file."""
-    tracked = click.option(
-        "--allow-tracked", is_flag=True, help="Allow a key file that git does not ignore."
+    tracked = shared_option(
+        Heading.STORES,
+        "--allow-tracked",
+        is_flag=True,
+        help="Allow a key file that git does not ignore.",
     )
-    file = click.option(
+    file = shared_option(
+        Heading.STORES,
         "--env-file",
         type=click.Path(path_type=Path),
         help="File that holds the user's access key.  [default: `credentials.manager` of the "
@@ -92,8 +99,7 @@ def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         return command(where=Where(env_file, allow_tracked, to), **others)
 
-    to = click.option("--to", multiple=True, metavar="STORE", help=STORE_HELP)
-    return file_options(to(called))
+    return file_options(to_option(called))
 
 
 def stores_from(where: Where, aws: Aws) -> Store:

@@ -358,16 +358,6 @@ https://owasp.org/www-community/attacks/CSV_Injection
 """
 
 
-form_option = click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["text", "json", "csv"]),
-    help="Output format.  [env: CML_IAM_OUTPUT; default: text]",
-)
-"""`-o` of a command that also writes CSV; None if omitted."""
-
-
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return *rows* as CSV with a header (RFC 4180); `cell` formats each cell."""
     import csv  # few commands print it

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from cml_iam.cli._headings import Heading, shared_option
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -70,21 +72,18 @@ def all_options(command: Command) -> Command:
     return shared_options(*_OPTIONS)(command)
 
 
-def prepare(context: click.Context, command: click.Command) -> None:
-    """Add the options every command has to *command*; refuse earlier options it would ignore.
+def refuse_ignored(context: click.Context, command: click.Command) -> None:
+    """Raise UsageError for options before the name of *command* that it would ignore.
 
-    A command uses the shared options that it declares, and these three. The group that finds the
-    command calls this, so that no command can omit it. Values from environment variables apply to
-    the whole machine and are not refused. Raises UsageError.
+    A command uses the shared options that it declares, and the common ones. Values from
+    environment variables apply to the whole machine and are not refused.
     """
     if isinstance(command, click.Group):
         return
     known = flags(command)
-    command.params += [each for each in _common_options() if each.opts[-1] not in known]
-    known |= flags(command)
     ignored = [f"`{flag}`" for flag in context.meta.get(_TYPED, ()) if flag not in known]
     if ignored and not context.resilient_parsing:
-        own = click.Context(command, info_name=command.name, parent=context)
+        own = command.context_class(command, info_name=command.name, parent=context)
         raise click.UsageError(f"`{own.command_path}` does not take {', '.join(ignored)}", own)
 
 
@@ -104,11 +103,9 @@ def flags(command: click.Command) -> frozenset[str]:
     return frozenset(each.opts[-1] for each in command.params)
 
 
-def _common_options() -> list[click.Parameter]:
-    return click.command()(shared_options(*_COMMON)(lambda: None)).params
-
-
-_COMMON = ("color", "quiet", "debug")
+def common_options() -> list[click.Parameter]:
+    """Return the options that every command has."""
+    return click.command()(shared_options("color", "quiet", "debug")(lambda: None)).params
 
 
 def _store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -120,69 +117,101 @@ def _store(context: click.Context, parameter: click.Parameter, value: Any) -> No
         context.meta[_TYPED] = (*context.meta.get(_TYPED, ()), parameter.opts[-1])
 
 
-def _option(*flags: str, **attributes: Any) -> Callable[[Any], Any]:
-    return click.option(*flags, callback=_store, expose_value=False, **attributes)
+def _option(heading: Heading, *flags: str, **attributes: Any) -> Callable[[Any], Any]:
+    return shared_option(heading, *flags, callback=_store, expose_value=False, **attributes)
+
+
+_OUTPUT_HELP = "Output format.  [env: CML_IAM_OUTPUT; default: text]"
+
+
+def form_option(*forms: str) -> Callable[[Any], Any]:
+    """Return `-o` of a command with more formats than text and JSON.
+
+    The command receives it as *form*, None if omitted.
+    """
+    choice = click.Choice(forms)
+    return shared_option(Heading.SITE, "-o", "--output", "form", type=choice, help=_OUTPUT_HELP)
 
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "site": _option(
+        Heading.SITE,
         "--site",
         type=click.Path(path_type=Path),
         envvar="CML_IAM_SITE",
         metavar="FILE",
         help="Read the site from FILE.  [env: CML_IAM_SITE; default: cml-iam.toml]",
     ),
+    "no_site": _option(
+        Heading.SITE,
+        "--no-site",
+        is_flag=True,
+        help="Allow changes without a site file: default guard tag, any account, no limits.",
+    ),
     "profile": _option(
+        Heading.AWS,
         "--profile",
         metavar="NAME",
         help="Use this AWS profile.  [see: cml-iam help credentials]",
     ),
     "region": _option(
+        Heading.AWS,
         "--region",
         metavar="NAME",
         help="Use this AWS region.  [see: cml-iam help credentials]",
     ),
     "endpoint_url": _option(
-        "--endpoint-url", metavar="URL", help="Send AWS requests to URL.  [env: AWS_ENDPOINT_URL]"
+        Heading.AWS,
+        "--endpoint-url",
+        metavar="URL",
+        help="Send AWS requests to URL.  [env: AWS_ENDPOINT_URL]",
     ),
-    "output": _option(
-        "-o",
-        "--output",
-        type=click.Choice(["text", "json"]),
-        envvar="CML_IAM_OUTPUT",
-        help="Output format.  [env: CML_IAM_OUTPUT; default: text]",
-    ),
-    "color": _option(
-        "--color",
-        type=click.Choice(["auto", "always", "never"]),
-        help="Colour the output.  [default: auto (on a terminal, unless NO_COLOR is set)]",
-    ),
-    "quiet": _option("-q", "--quiet", is_flag=True, help="Print no progress on stderr."),
-    "verbose": _option(
-        "-v", "--verbose", count=True, help="Print more detail; repeat it for still more."
-    ),
-    "debug": _option(
-        "--debug",
-        is_flag=True,
-        envvar="CML_IAM_DEBUG",
-        help="Show a traceback on an internal error.  [env: CML_IAM_DEBUG]",
+    "expect_account": _option(
+        Heading.AWS,
+        "--expect-account",
+        metavar="ID",
+        help="Stop unless the credentials belong to account ID.",
     ),
     "read_only": _option(
+        Heading.AWS,
         "--read-only",
         is_flag=True,
         envvar="CML_IAM_READ_ONLY",
         help="Refuse every call that would change anything.  [env: CML_IAM_READ_ONLY]",
     ),
-    "expect_account": _option(
-        "--expect-account", metavar="ID", help="Stop unless the credentials belong to account ID."
+    "output": _option(
+        Heading.SITE,
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json"]),
+        envvar="CML_IAM_OUTPUT",
+        help=_OUTPUT_HELP,
     ),
-    "yes": _option("--yes", is_flag=True, help="Skip the confirmation prompt."),
-    "no_site": _option(
-        "--no-site",
+    "color": _option(
+        Heading.SITE,
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        help="Colour the output.  [default: auto (on a terminal, unless NO_COLOR is set)]",
+    ),
+    "quiet": _option(
+        Heading.SITE, "-q", "--quiet", is_flag=True, help="Print no progress on stderr."
+    ),
+    "verbose": _option(
+        Heading.SITE,
+        "-v",
+        "--verbose",
+        count=True,
+        help="Print more detail; repeat it for still more.",
+    ),
+    "debug": _option(
+        Heading.SITE,
+        "--debug",
         is_flag=True,
-        help="Allow changes without a site file: default guard tag, any account, no limits.",
+        envvar="CML_IAM_DEBUG",
+        help="Show a traceback on an internal error.  [env: CML_IAM_DEBUG]",
     ),
+    "yes": _option(Heading.OWN, "--yes", is_flag=True, help="Skip the confirmation prompt."),
     "dry_run": _option(
-        "--dry-run", is_flag=True, help="Show what would be done, without doing it."
+        Heading.OWN, "--dry-run", is_flag=True, help="Show what would be done, without doing it."
     ),
 }

@@ -134,7 +134,6 @@ def complete_words(
     return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
-@click.command("help")
 @click.argument("words", nargs=-1, metavar="[TOPIC | COMMAND...]", shell_complete=complete_words)
 @click.pass_context
 def topics(context: click.Context, words: tuple[str, ...]) -> None:
@@ -170,5 +169,5 @@ def _help_of(context: click.Context, words: Sequence[str], known: Sequence[str])
             raise click.UsageError(
                 f"no such topic or command: `{named}` (topics: {', '.join(known)})", context
             )
-        parent = click.Context(command, info_name=word, parent=parent)
+        parent = command.context_class(command, info_name=word, parent=parent)
     return parent.get_help()

@@ -15,7 +15,13 @@ from cml_iam.cli._connect import Credential, connect_as, credential_in, refuse_a
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import parameter_option, parameters, read_json, read_text
 from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, progress, say
-from cml_iam.cli._settings import aws_options, refuse_aws_options, settings, shared_options
+from cml_iam.cli._settings import (
+    aws_options,
+    form_option,
+    refuse_aws_options,
+    settings,
+    shared_options,
+)
 from cml_iam.cli._site import DEFAULT_SITE, document_option, has_site, load_site, site_path
 from cml_iam.errors import CmlIamError, InputError
 
@@ -36,7 +42,6 @@ FORMS = ("text", "json", "sarif", "junit", "markdown", "html")
 LEVELS = ("error", "warning", "info")
 
 
-@click.command()
 @click.argument("files", nargs=-1, metavar="[FILE|DIR]...", type=click.Path(path_type=Path))
 @click.option("--live", is_flag=True, help="Also audit the account of the credentials.")
 @click.option(
@@ -48,13 +53,7 @@ LEVELS = ("error", "warning", "info")
     help="Also write the report to FILE, in the format of its extension: .json, .sarif, "
     ".xml (JUnit), .md, .html or .txt. Repeatable.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(FORMS),
-    help="Output format.  [env: CML_IAM_OUTPUT; default: text]",
-)
+@form_option(*FORMS)
 @click.option(
     "--fail-on",
     type=click.Choice(LEVELS),

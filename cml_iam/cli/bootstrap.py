@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from cml_iam.provision import AuditForm, Piece, SavedPlan
 
 
-@click.command()
 @wanted_options
 @shared_policy_option
 @click.option(
@@ -79,7 +78,6 @@ def plan(save: Path | None, **wanted: Any) -> None:
         click.get_current_context().exit(Exit.CHANGES)
 
 
-@click.command()
 @click.argument("plan_file", required=False, type=click.Path(path_type=Path), metavar="[PLAN]")
 @wanted_options
 @shared_policy_option
@@ -157,7 +155,6 @@ def _refuse_others(wanted: dict[str, Any]) -> None:
         )
 
 
-@click.command()
 @wanted_options
 @shared_options("yes", "dry_run")
 def adopt(**wanted: Any) -> None:
@@ -173,7 +170,6 @@ def adopt(**wanted: Any) -> None:
     carry_out(aws, plan_adoption(aws, made))
 
 
-@click.command()
 @click.option("--policy", metavar="NAME", help="Name of the policy.  [default: the site's]")
 @click.option(
     "--to", "version", metavar="VERSION", help="Version to restore.  [default: the previous one]"
@@ -196,7 +192,6 @@ def rollback(policy: str | None, version: str | None) -> None:
     carry_out(aws, plan_rollback(aws, site, policy, version))
 
 
-@click.command()
 @click.option("--guard", is_flag=True, help="Also delete the site's guardrail.")
 @click.option("--boundary", is_flag=True, help="Also delete the site's boundary.")
 @acting_options
@@ -237,7 +232,6 @@ def _name_dead_keys(aws: Aws, deleted: set[str]) -> None:
     note(f"{WARN} deleted: {', '.join(sorted(deleted))}; remove every copy of them{where}")
 
 
-@click.command()
 @status_options
 def status(**wanted: Any) -> None:
     """Show how the account differs from the site, and the user's access keys.
@@ -298,7 +292,6 @@ _STATES = {
 }
 
 
-@click.command()
 @drift_options
 def drift(**wanted: Any) -> None:
     """Show how the account differs from the site in meaning, and what else the principal has.
@@ -324,7 +317,6 @@ def drift(**wanted: Any) -> None:
     answer(found, lambda: _say_drift(found), Exit.CHANGES if found.differs else code)
 
 
-@click.command()
 @click.option(
     "--form",
     type=click.Choice(["terraform", "cloudformation"]),

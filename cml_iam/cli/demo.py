@@ -26,7 +26,6 @@ from cml_iam.demo import Check, run_demo
 from cml_iam.errors import InputError
 
 
-@click.command()
 @click.option(
     "--keep",
     type=click.Path(path_type=Path),

@@ -1,6 +1,7 @@
-"""The groups `policy`, `bootstrap`, `key` and `worker`.
+"""The groups `policy`, `bootstrap`, `key` and `worker`, and how a group makes its commands.
 
-A command is imported only when it is called, to keep `--help` fast.
+A command is written as a function with options; its group makes a `Command` of it, under the name
+in the group's table. It is imported only when it is called, to keep `--help` fast.
 """
 
 from __future__ import annotations
@@ -10,14 +11,35 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from cml_iam.cli._settings import prepare
+from cml_iam.cli._headings import HelpContext, write_options
+from cml_iam.cli._settings import common_options, flags, refuse_ignored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class Command(click.Command):
+    """A command with the common options; its help lists the options under headings."""
+
+    context_class = HelpContext
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [each for each in common_options() if each.opts[-1] not in flags(self)]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the command's own options first, then the shared ones."""
+        write_options(self, formatter)
+
+
 class LazyGroup(click.Group):
-    """*lazy* maps a command's name to (`module:attribute`, one line of help)."""
+    """*lazy* maps a command's name to (`module:attribute`, one line of help).
+
+    The attribute is a group, a command, or the function of a command.
+    """
+
+    command_class = Command
+    context_class = HelpContext
 
     def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -33,9 +55,17 @@ class LazyGroup(click.Group):
 
     def command_named(self, name: str) -> click.Command:
         """Import and return the command *name*, which must exist in this group."""
-        module, _, attribute = self.lazy[name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
+        if name not in self.commands:
+            module, _, attribute = self.lazy[name][0].partition(":")
+            written = getattr(import_module(module), attribute)
+            is_command = isinstance(written, click.Command)
+            self.add_command(written if is_command else self.command(name)(written), name)
+        return self.commands[name]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options as those of a command, and then the commands."""
+        write_options(self, formatter)
+        self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing any."""
@@ -54,7 +84,7 @@ class LazyGroup(click.Group):
             ctx.fail(f"no such command: `{args[0]}` ({hint})")
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
-            prepare(ctx, command)
+            refuse_ignored(ctx, command)
         return name, command, rest
 
 

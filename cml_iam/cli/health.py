@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 _VERDICT_MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
 
 
-@click.command()
 @click.option(
     "--connection-only", is_flag=True, help="Check only the connection, not the permissions."
 )
@@ -140,7 +139,6 @@ def _check_json(check: Check) -> dict[str, Any]:
 _STATE_MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: UNKNOWN}
 
 
-@click.command()
 @click.argument("areas", nargs=-1, type=click.Choice([each.id for each in DOCTOR]))
 @click.option(
     "--env-file",

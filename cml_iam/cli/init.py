@@ -24,7 +24,6 @@ NONE: Final = "none"
 """The answer that omits a restriction."""
 
 
-@click.command()
 @click.option("--account", metavar="ID", help="AWS account ID (12 digits).")
 @click.option(
     "--partition",

@@ -17,6 +17,7 @@ from cml_iam.cli._delivery import delivery_of, key_options, own_store, span, sto
 from cml_iam.cli._output import INFO, OK, WARN, agreed, note, print_json, say, wants_json
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import find_site, load_site
+from cml_iam.cli.groups import Command
 from cml_iam.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from cml_iam.credentials import AccessKey, KeyPlan, Store
 
 
-@click.command()
 @key_options
 @click.option(
     "--from",
@@ -125,7 +125,8 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(
-    "exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+    cls=Command,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @_source_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -149,7 +150,6 @@ def execute(source: str | None, command: tuple[str, ...]) -> NoReturn:
         raise InputError(f"cannot run `{command[0]}`: {error.strerror}") from None
 
 
-@click.command("credential-process")
 @_source_options
 @click.option(
     "--refresh",
@@ -176,7 +176,6 @@ def credential_process(source: str | None, refresh: timedelta, unsafe_stdout: bo
     click.echo(process_answer(_key(source), datetime.now(UTC) + refresh))
 
 
-@click.command("print")
 @_source_options
 @click.option(
     "--as",

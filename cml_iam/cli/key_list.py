@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from cml_iam.credentials import KeyInfo, KeyUse, Revoked, Schedule
 
 
-@click.command("list")
 @key_options
 @schedule_options
 def list_keys(where: Where, **spans: timedelta) -> None:
@@ -135,7 +134,6 @@ def _check(key_id: str) -> None:
         )
 
 
-@click.command()
 @click.argument("key_id", metavar="KEY_ID")
 @key_options
 @shared_options("yes", "dry_run")
@@ -181,7 +179,6 @@ def _tell(done: Revoked, store: str) -> None:
         say(f"review its use, then delete it: `cml-iam key delete {done.key_id}`")
 
 
-@click.command()
 @click.argument("key_id", metavar="KEY_ID")
 @key_options
 @click.option("--stored", is_flag=True, help="Delete the key even if a store holds it.")

@@ -47,7 +47,6 @@ def _health_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-@click.command()
 @key_options
 @schedule_options
 @_health_option
@@ -81,7 +80,6 @@ def rotate(where: Where, health_url: str | None, if_due: bool, **spans: timedelt
     _tell(begin(rotator, if_due=if_due))
 
 
-@click.command()
 @key_options
 @schedule_options
 @_health_option
@@ -103,7 +101,6 @@ def resume(where: Where, health_url: str | None, **spans: timedelta) -> None:
     _tell(go_on(rotator))
 
 
-@click.command()
 @key_options
 @shared_options("dry_run")
 def rollback(where: Where) -> None:
@@ -124,7 +121,6 @@ def rollback(where: Where) -> None:
     answer({"done": done}, lambda: say(f"{OK} {done}"))
 
 
-@click.command()
 @key_options
 @schedule_options
 def status(where: Where, **spans: timedelta) -> None:

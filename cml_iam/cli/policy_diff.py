@@ -53,7 +53,6 @@ OTHER_READING = {
 IF_COLONS = "if a `*` in a short ARN also matches the missing colons"
 
 
-@click.command()
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @parameter_option

@@ -47,7 +47,6 @@ KINDS = {
 _FILE = click.Path(path_type=Path)
 
 
-@click.command()
 @click.argument("action")
 @click.option(
     "--resource", default="*", show_default=True, metavar="ARN", help="ARN of the resource."

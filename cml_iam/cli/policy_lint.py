@@ -32,7 +32,6 @@ SYMBOL = {"error": BAD, "warning": WARN, "info": INFO}
 LEVELS = ("error", "warning", "info")
 
 
-@click.command("lint")
 @click.argument("files", nargs=-1, metavar="[FILE|DIR|-]...")
 @document_option("The site's policy to check if no FILES are given.")
 @click.option(

@@ -67,7 +67,6 @@ NO_ALLOW = (
 )
 
 
-@click.command()
 @click.argument("files", nargs=-1, type=_FILE)
 @click.option("--boundary", type=_FILE, help="Permissions boundary of the principal.")
 @document_option("The site's policy to check if no FILES are given.")

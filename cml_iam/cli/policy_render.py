@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from cml_iam.catalogue import Catalogue, PolicyVersion, Upgrade
 
 
-@click.command()
 @click.option(
     "--document",
     type=click.Choice(list(DOCUMENTS)),
@@ -113,7 +112,6 @@ def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None
     click.echo(rendered.text, nl=False)
 
 
-@click.command()
 @shared_options("output")
 def documents() -> None:
     """List the documents that `policy render --document` prints, and what each is for.
@@ -132,7 +130,6 @@ def documents() -> None:
     )
 
 
-@click.command()
 @shared_options("output")
 def permissions() -> None:
     """Print the manager's permissions and their purposes, as the documentation's tables.
@@ -193,7 +190,6 @@ def _texts(site: Site, name: str) -> tuple[str, ...]:
     return (render_document(site, name).text,)
 
 
-@click.command()
 @click.option(
     "--from",
     "start",

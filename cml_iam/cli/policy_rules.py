@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from cml_iam.lint import Example, Explained, Rule
 
 
-@click.command("rules")
 @click.argument("rule", required=False, metavar="[ID]")
 @shared_options("output")
 def rules(rule: str | None) -> None:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 UNLISTED_ROW = "other actions (samples)"
 
 
-@click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--boundary", type=click.Path(path_type=Path), help="Permissions boundary of the principal."

@@ -32,7 +32,6 @@ _FILE = click.Path(path_type=Path)
 SYMBOLS = {"undecided": UNKNOWN, "no": OK}
 
 
-@click.command("who-can")
 @click.argument("words", nargs=-1, required=True, metavar="ACTION [on RESOURCE] [where ...]")
 @click.option(
     "--account",

@@ -16,7 +16,7 @@ import click
 from cml_iam.cli._exit import end_on_signal
 from cml_iam.cli._output import note, wants_json
 from cml_iam.cli._settings import settings, shared_options
-from cml_iam.cli.groups import LazyGroup
+from cml_iam.cli.groups import Command, LazyGroup
 from cml_iam.errors import InputError
 from cml_iam.files import regular_text, write_whole
 from cml_iam.secret import Secret
@@ -69,7 +69,6 @@ def sandbox() -> None:
     """Run an embedded AWS that enforces policies; nothing leaves this machine."""
 
 
-@click.command()
 @click.option(
     "--port",
     metavar="PORT",
@@ -112,7 +111,10 @@ def start(port: int, env_file: Path | None, **given: Any) -> int:
     return 0
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(
+    cls=Command,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
 @_sandbox_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], **given: Any) -> int:
@@ -131,7 +133,6 @@ def run(command: tuple[str, ...], **given: Any) -> int:
     return code
 
 
-@sandbox.command()
 @click.option(
     "--provider", required=True, metavar="URL", help="URL of the OpenID Connect provider in IAM."
 )

@@ -29,7 +29,6 @@ PROBE_SECONDS: Final = 1.4
 may take, so that the answer gives the reason for a failure."""
 
 
-@click.command()
 @click.option(
     "--host",
     metavar="ADDRESS",

@@ -70,7 +70,6 @@ def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command()
 @_acting
 @wait_options
 @cml_wait_option
@@ -96,7 +95,6 @@ def start(
     context.exit(_do(here, found, start_change, "start", patience))
 
 
-@click.command()
 @click.option(
     "--force", is_flag=True, help="Stop without waiting for the operating system to shut down."
 )
@@ -134,7 +132,6 @@ def stop(
     context.exit(_do(here, found, make, "stop", patience))
 
 
-@click.command()
 @_acting
 @wait_options
 def terminate(
@@ -159,7 +156,6 @@ def terminate(
     context.exit(_do(here, found, terminate_change, "terminate", patience))
 
 
-@click.command()
 @click.option(
     "-t",
     "--tag",
@@ -193,7 +189,6 @@ def tag(
     context.exit(_do(here, found, make, "tag"))
 
 
-@click.command()
 @click.option(
     "-t",
     "--tag",

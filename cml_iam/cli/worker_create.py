@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from cml_iam.site import Site, WorkerProfile
 
 
-@click.command()
 @click.argument("name")
 @click.option(
     "--worker-profile",

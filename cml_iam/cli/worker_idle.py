@@ -54,7 +54,6 @@ _USER, _PASSWORD = "CML_IAM_CML_USER", "CML_IAM_CML_PASSWORD"
 _MARK = {Use.IDLE: WARN, Use.BUSY: OK, Use.UNKNOWN: UNKNOWN, Use.HELD: INFO}
 
 
-@click.command()
 @click.argument("workers", nargs=-1, shell_complete=complete_worker)
 @click.option(
     "--window",

@@ -51,7 +51,6 @@ _COLUMNS = ("worker", "metric", "mean", "latest", "max", "points", "scale", "tre
 """In the order in which they are printed."""
 
 
-@click.command()
 @click.argument("workers", nargs=-1, shell_complete=complete_worker)
 @click.option(
     "--window",

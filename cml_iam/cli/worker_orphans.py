@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@click.command()
 @shared_options("site", "output")
 @aws_options
 @click.pass_context
@@ -89,7 +88,6 @@ _BY_AN_ADMINISTRATOR = (
 )
 
 
-@click.command()
 @click.argument("ids", nargs=-1, required=True)
 @shared_options("site", "output", "yes", "dry_run", "no_site")
 @aws_options

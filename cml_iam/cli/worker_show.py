@@ -26,7 +26,6 @@ from cml_iam.cli._output import (
     complain,
     complain_remedies,
     console,
-    form_option,
     json_text,
     note,
     note_left_out,
@@ -35,7 +34,7 @@ from cml_iam.cli._output import (
     progress,
     wants_json,
 )
-from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, form_option, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, words
 from cml_iam.clock import now, short_span
 from cml_iam.errors import InputError
@@ -46,7 +45,6 @@ STATES = ("pending", "running", "shutting-down", "terminated", "stopping", "stop
 _STATE_MARK = {"running": OK, "stopped": INFO, "terminated": INFO}
 
 
-@click.command("list")
 @click.option("--all", "everything", is_flag=True, help="List every instance, not only workers.")
 @click.option(
     "--state",
@@ -70,7 +68,7 @@ _STATE_MARK = {"running": OK, "stopped": INFO, "terminated": INFO}
     help="List only workers with this tag. Repeatable.",
 )
 @click.option("--name", metavar="PATTERN", help="List only workers with this name (* and ?).")
-@form_option
+@form_option("text", "json", "csv")
 @shared_options("site")
 @aws_options
 @click.pass_context
@@ -112,7 +110,6 @@ def list_workers(
     context.exit(report_failures(listing))
 
 
-@click.command()
 @click.argument("worker", shell_complete=complete_worker)
 @shared_options("site", "output")
 @aws_options
@@ -137,7 +134,6 @@ def show(worker: str) -> None:
     )
 
 
-@click.command()
 @click.argument("workers", nargs=-1, shell_complete=complete_worker)
 @shared_options("site", "output")
 @aws_options
@@ -325,7 +321,6 @@ def _status_code(found: Sequence[Worker], by_id: dict[str, InstanceStatus]) -> E
     return Exit.OK if all(each.ok for each in running) else Exit.FINDINGS
 
 
-@click.command()
 @click.argument("pattern")
 @click.option(
     "--owner",

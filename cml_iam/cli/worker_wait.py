@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._exit import Exit
+from cml_iam.cli._headings import Heading, shared_option
 from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     BAD,
@@ -64,17 +65,23 @@ def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def cml_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options for access to CML; `cml_access` reads them."""
     for option in (
-        click.option(
-            "--cml-private", is_flag=True, help="Connect to CML at the private address.", **_kept
+        shared_option(
+            Heading.CML,
+            "--cml-private",
+            is_flag=True,
+            help="Connect to CML at the private address.",
+            **_kept,
         ),
-        click.option(
+        shared_option(
+            Heading.CML,
             "--insecure",
             is_flag=True,
             help="Do not verify CML's certificate. Insecure: another host could answer in its "
             "place.",
             **_kept,
         ),
-        click.option(
+        shared_option(
+            Heading.CML,
             "--cml-ca",
             type=click.Path(path_type=Path, dir_okay=False),
             metavar="FILE",
@@ -129,7 +136,6 @@ def _given() -> dict[str, Any]:
     return found
 
 
-@click.command("wait")
 @click.argument("workers", nargs=-1, required=True, shell_complete=complete_worker)
 @click.option(
     "--for",

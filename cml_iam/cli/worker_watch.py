@@ -73,7 +73,6 @@ def interval(text: str) -> timedelta:
     return every
 
 
-@click.command()
 @click.argument("workers", nargs=-1, shell_complete=complete_worker)
 @click.option(
     "--every",

@@ -12,11 +12,12 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from man import COMMON, blocks, groups, options, usage  # mkdocs looks beside its hooks
+from man import COMMON, blocks, groups, usage  # mkdocs looks beside its hooks
 from mkdocs.structure.files import File
 
 from cml_iam.catalogue import load_catalogue, permission_tables
 from cml_iam.cli._exit import MEANING
+from cml_iam.cli._headings import sections
 from cml_iam.cli._main import cli
 from cml_iam.cli.groups import leaves
 
@@ -156,11 +157,12 @@ def _command(words: str, command: click.Command) -> str:
 
 
 def _option_table(command: click.Command, *, besides: Collection[str] = ()) -> str:
-    """Return the options of *command* as a table; those named in *besides* are left out."""
-    rows = "".join(
-        f"| {_code(name)} | {_cell(text)} |\n" for name, text in options(command, besides=besides)
-    )
-    return f"| option | meaning |\n|---|---|\n{rows}\n" if rows else ""
+    """Return a table for each heading of the options of *command*, but for those *besides*."""
+    tables = []
+    for heading, rows in sections(command, besides=besides).items():
+        lines = "".join(f"| {_code(name)} | {_cell(text)} |\n" for name, text in rows)
+        tables.append(f"| {heading} | meaning |\n|---|---|\n{lines}\n")
+    return "".join(tables)
 
 
 def _cell(text: str) -> str:

@@ -18,12 +18,13 @@ import click
 
 from cml_iam import __version__
 from cml_iam.cli._exit import MEANING
+from cml_iam.cli._headings import Heading, sections
 from cml_iam.cli._main import cli
 from cml_iam.cli._topics import ENVIRONMENT
 from cml_iam.cli.groups import leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 COMMON = frozenset(("help", *(parameter.name or "" for parameter in cli.params)))
 """The options that most commands share: listed once, on the page of all commands."""
@@ -35,15 +36,6 @@ def groups() -> dict[str, dict[str, click.Command]]:
     for words, _, command in leaves(cli):
         by_word.setdefault(words.split()[0], {})[f"cml-iam {words}"] = command
     return by_word
-
-
-def options(command: click.Command, *, besides: Collection[str] = ()) -> Iterator[tuple[str, str]]:
-    """Yield how each option of *command* is written and what it means, but for those *besides*."""
-    context = click.Context(command)
-    for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
-        if parameter.name not in besides and record is not None and record[1]:
-            yield record
 
 
 def usage(words: str, command: click.Command) -> str:
@@ -79,9 +71,9 @@ def _group_page(name: str, commands: dict[str, click.Command]) -> Iterator[str]:
         yield f".SS {_roff(words.removeprefix('cml-iam '))}\n"
         for text, kept in blocks(command):
             yield f".PP\n.nf\n{_roff(text)}\n.fi\n" if kept else f".PP\n{_roff(text)}\n"
-        yield _listed(options(command, besides=COMMON))
+        yield _options(command, besides=COMMON)
     yield ".SH COMMON OPTIONS\nMost commands take these; --help of a command lists its own.\n"
-    yield _listed(options(cli))
+    yield _options(cli)
     yield ".SH SEE ALSO\n.BR cml-iam (1)\n"
 
 
@@ -89,7 +81,7 @@ def _root_page(names: tuple[str, ...]) -> Iterator[str]:
     yield _head("cml-iam", cli.help or "")
     yield f".SH SYNOPSIS\n.B {_roff(usage('cml-iam', cli))}\n"
     yield ".SH COMMANDS\n" + _listed((leaf.words, leaf.summary) for leaf in leaves(cli))
-    yield ".SH OPTIONS\n" + _listed(options(cli))
+    yield ".SH OPTIONS\n" + _options(cli)
     yield ".SH EXIT STATUS\n" + _listed((str(int(code)), text) for code, text in MEANING.items())
     yield f".SH ENVIRONMENT\n.nf\n{_roff(ENVIRONMENT)}.fi\n"
     pages = ",\n".join(f".BR cml-iam-{name} (1)" for name in names)
@@ -104,7 +96,15 @@ def _head(name: str, about: str) -> str:
     return f"{title}.SH NAME\n{name} \\- {_roff(phrase)}\n"
 
 
-def _listed(pairs: Iterator[tuple[str, str]]) -> str:
+def _options(command: click.Command, *, besides: Collection[str] = ()) -> str:
+    """Return the options of *command*, the shared ones under their headings."""
+    return "".join(
+        ("" if heading is Heading.OWN else f".PP\n.I {heading}\n") + _listed(rows)
+        for heading, rows in sections(command, besides=besides).items()
+    )
+
+
+def _listed(pairs: Iterable[tuple[str, str]]) -> str:
     return "".join(f".TP\n.B {_roff(term)}\n{_roff(text)}\n" for term, text in pairs)
 
 

@@ -13,6 +13,7 @@ import click
 import pytest
 
 from cml_iam import __version__
+from cml_iam.cli._headings import Heading, heading_of, sections
 from cml_iam.cli._main import cli
 from cml_iam.cli._topics import ENVIRONMENT, TOPICS
 from tests.cli.test_global_options import LEAVES
@@ -60,6 +61,49 @@ def test_an_option_has_the_same_words_everywhere(flag: str) -> None:
     }
 
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_option_stands_under_one_heading_the_own_ones_first(name: str, cml_iam: Any) -> None:
+    shown = cml_iam(*name.split(), "--help").out
+    headings = list(sections(LEAVES[name]))
+
+    assert headings[0] is Heading.OWN
+    assert headings == [heading for heading in Heading if f"\n{heading}:\n" in shown]
+    for parameter in LEAVES[name].params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            (section,) = re.findall(
+                rf"^(\S.*):\n(?:  .*\n)*?  (?:-\w, )?{parameter.opts[-1]}(?![\w-])",
+                shown,
+                re.MULTILINE,
+            )
+            assert section == heading_of(parameter)
+
+
+def test_an_option_of_the_root_stands_under_the_same_heading_everywhere() -> None:
+    of_root = {parameter.name: heading_of(parameter) for parameter in cli.params}
+
+    for command in LEAVES.values():
+        for parameter in command.params:
+            if parameter.expose_value is False and parameter.name in of_root:
+                assert heading_of(parameter) is of_root[parameter.name]
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_help_on_a_command_is_that_of_the_command(name: str, cml_iam: Any) -> None:
+    assert cml_iam("help", *name.split()).out == cml_iam(*name.split(), "--help").out
+
+
+@pytest.mark.parametrize("width", ["80", "160"])
+@pytest.mark.parametrize("name", LEAVES)
+def test_help_breaks_lines_at_spaces_only(
+    name: str, width: str, cml_iam: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    lines = cml_iam(*name.split(), "--help").out.splitlines()
+
+    assert [line for line in lines if re.search(r"\w-$", line)] == []
+    assert max(map(len, lines)) <= int(width)
 
 
 def test_help_lists_its_topics_and_prints_each(cml_iam: Any) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cml_iam.cli.policy_diff import diff
-from cml_iam.cli.policy_render import history
+from cml_iam.cli._main import cli
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +28,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(diff, arguments)
+    return CliRunner().invoke(cli, ["policy", "diff", *arguments])
 
 
 def test_a_wider_policy_exits_with_6_and_shows_a_request(files: Path) -> None:
@@ -135,20 +134,22 @@ def test_an_empty_folder_is_an_error(files: Path) -> None:
 
 
 def test_the_history_lists_versions() -> None:
-    ran = CliRunner().invoke(history, ["-o", "json"])
+    ran = CliRunner().invoke(cli, ["policy", "history", "-o", "json"])
 
     versions = json.loads(ran.output)
     assert versions[0]["version"] == "1.0"
-    assert "1.0" in CliRunner().invoke(history).output
+    assert "1.0" in CliRunner().invoke(cli, ["policy", "history"]).output
 
 
 def test_going_from_1_0_grants_nothing() -> None:
-    ran = CliRunner().invoke(history, ["--from", "1.0"])
+    ran = CliRunner().invoke(cli, ["policy", "history", "--from", "1.0"])
 
     assert ran.exit_code == 0
     assert "nothing to grant" in ran.output
     assert (
-        json.loads(CliRunner().invoke(history, ["--from", "1.0", "-o", "json"]).output)["grant"]
+        json.loads(
+            CliRunner().invoke(cli, ["policy", "history", "--from", "1.0", "-o", "json"]).output
+        )["grant"]
         == []
     )
 

@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from cml_iam.cli.serve import serve
+from cml_iam.cli._main import cli
 from cml_iam.sandbox import Sandbox, command_environment, start_sandbox
 from tests.conftest import REPOSITORY, needs
 
@@ -105,7 +105,7 @@ def test_all_three_start_the_service_alike_and_the_command_line_knows_it() -> No
 
     assert others == [first, first]
     assert first[0] == "serve"
-    serve.make_context("serve", first[1:])
+    cli.command_named("serve").make_context("serve", first[1:])
 
 
 def test_the_healthcheck_is_a_program_that_python_can_read() -> None:

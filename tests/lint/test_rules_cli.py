@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from cml_iam.cli.policy_rules import rules
+from cml_iam.cli._main import cli
 from cml_iam.errors import InputError
 from cml_iam.lint import Explained, explain_rule, lint_rules, lint_text
 
@@ -27,7 +27,7 @@ def test_the_failing_example_fails_and_the_passing_one_passes(rule: str) -> None
 def test_a_rule_says_its_name_severity_page_description_and_examples(rule: str) -> None:
     explained = explain_rule(rule)
 
-    done = CliRunner().invoke(rules, [rule])
+    done = CliRunner().invoke(cli, ["policy", "rules", rule])
 
     assert done.exit_code == 0
     assert done.output.startswith(
@@ -40,14 +40,14 @@ def test_a_rule_says_its_name_severity_page_description_and_examples(rule: str) 
 
 
 def test_the_table_has_a_line_for_each_rule() -> None:
-    lines = CliRunner().invoke(rules, []).output.splitlines()
+    lines = CliRunner().invoke(cli, ["policy", "rules"]).output.splitlines()
 
     assert [line.split()[0] for line in lines if line.startswith("CML")] == IDS
 
 
 def test_the_same_as_json() -> None:
-    listed = json.loads(CliRunner().invoke(rules, ["-o", "json"]).output)
-    one = json.loads(CliRunner().invoke(rules, ["cml501", "-o", "json"]).output)
+    listed = json.loads(CliRunner().invoke(cli, ["policy", "rules", "-o", "json"]).output)
+    one = json.loads(CliRunner().invoke(cli, ["policy", "rules", "cml501", "-o", "json"]).output)
 
     assert [each["id"] for each in listed] == IDS
     assert set(listed[0]) < set(one)
