@@ -247,7 +247,19 @@ def key_type(key: str) -> str | None:
     if found:
         return found
     owner = service(lower.partition(":")[0])
-    return (_type_in(owner.key_types, lower) if owner else None) or _type_elsewhere(lower)
+    return (
+        (_type_in(owner.key_types, lower) if owner else None)
+        or _type_elsewhere(lower)
+        or (_claim_type(lower) if is_provider_key(key) else None)
+    )
+
+
+def _claim_type(lower: str) -> str:
+    """Return the type of a claim of an identity provider's token; of AWS's, only `amr` is a list.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
+    """
+    return "ArrayOfString" if lower.endswith(":amr") else "String"
 
 
 @lru_cache(1 << 10)
@@ -279,9 +291,10 @@ def known_keys(prefix: str) -> tuple[str, ...]:
 def is_provider_key(key: str) -> bool:
     """Return whether the condition key *key* belongs to an identity provider, not a service.
 
-    Keys that begin with a host name can belong to any provider.
+    Keys that begin with a host name can belong to any provider. With `https://` before it, they are
+    meant to.
     """
-    prefix, colon, _ = key.partition(":")
+    prefix, colon, _ = key.removeprefix("https://").partition(":")
     return "." in prefix or (colon != "" and prefix.lower() in OTHER_PREFIXES)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cml_iam.lint._strangers import Values
-    from cml_iam.policy import Condition
+    from cml_iam.space import KeyCondition
 
 
 TRIED: Final = 64
@@ -33,7 +33,8 @@ class Issuer:
     *subject* is the `sub` of a stranger's token. *owner* extracts the owner of a token from its
     `sub`, and the project if it is there; None if the whole text identifies it. *token* is the form
     of the tokens that the provider issues. *who* are further claims that identify the owner, beside
-    `sub`. *holders* says who can get a token from it.
+    `sub`. *holders* says who can get a token from it. *guests* are the claim, and its value, of
+    tokens for users who did not sign in.
     """
 
     prefix: str
@@ -42,6 +43,7 @@ class Issuer:
     owner: re.Pattern[str] | None = None
     token: re.Pattern[str] | None = None
     who: frozenset[str] = frozenset()
+    guests: tuple[str, str] | None = None
 
     def owner_of(self, subject: str) -> tuple[str, str] | None:
         """Return the owner and the project that *subject* names; None for what it does not."""
@@ -78,6 +80,7 @@ def issuers() -> tuple[Issuer, ...]:
             re.compile(each["owner"]) if "owner" in each else None,
             re.compile(each["token"]) if "token" in each else None,
             frozenset(each["who"]),
+            tuple(each["guests"]) if "guests" in each else None,
         )
         for each in _providers()
     )
@@ -97,7 +100,7 @@ def host_of(principal: str) -> str | None:
     if principal in by_application():
         return principal
     _, slash, host = principal.partition(":oidc-provider/")
-    return host if slash else None
+    return host.removeprefix("https://") if slash else None
 
 
 def issuer_of(host: str) -> Issuer:
@@ -126,10 +129,15 @@ _NOT_OF_TOKENS: Final = ("aws:requesttag/", "aws:tagkeys", "aws:principal", "aws
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Whose tokens to try: a stranger's or, if *inside*, those of the owner's other projects."""
+    """Whose tokens to try: a stranger's.
+
+    If *inside*, those of the owner's other projects; if *guest*, those of the application's users
+    who did not sign in.
+    """
 
     host: str
     inside: bool = False
+    guest: bool = False
 
     def values(self, others: Values) -> Values:
         """Return the values that a request with this token may send for a key.
@@ -139,24 +147,27 @@ class Token:
         """
         issuer, prefix = issuer_of(self.host), f"{self.host.lower()}:"
 
-        def values(key: str, conditions: Sequence[Condition]) -> Sequence[Any]:
+        def values(key: str, conditions: Sequence[KeyCondition]) -> Sequence[Any]:
             if key in issuer.who and not self.inside:
                 return _foreign(conditions)
             if not key.startswith(prefix):
                 foreign = is_provider_key(key) or key.startswith(_NOT_OF_TOKENS)
                 return (None,) if foreign else others(key, conditions)
             claim = key.removeprefix(prefix)
+            if self.guest and issuer.guests and claim == issuer.guests[0]:
+                return ([issuer.guests[1]],)
             if claim == "sub":
                 return self._subjects(issuer, conditions)
-            if claim in issuer.who and (not self.inside or claim in _OF_PROJECTS):
+            strange = not self.inside and not self.guest
+            if claim in issuer.who and (strange or claim in _OF_PROJECTS):
                 return _foreign(conditions, inside=self.inside)
-            return meeting(conditions)
+            return meeting(key, conditions)
 
         return values
 
-    def _subjects(self, issuer: Issuer, conditions: Sequence[Condition]) -> Sequence[str | None]:
+    def _subjects(self, issuer: Issuer, conditions: Sequence[KeyCondition]) -> Sequence[str | None]:
         """Return foreign subjects that match the patterns of *conditions*, and any one."""
-        patterns = [value for condition in conditions for value in condition.values]
+        patterns = [value for asked in conditions for value in asked.condition.values]
         if not patterns:
             return (None,) if self.inside else (issuer.subject,)
         own = {owner for owner in map(issuer.owner_of, patterns) if owner}
@@ -199,13 +210,13 @@ def _fills(issuer: Issuer) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("stranger", *parts, *behind, "")))
 
 
-def _foreign(conditions: Sequence[Condition], *, inside: bool = False) -> tuple[Any, ...]:
+def _foreign(conditions: Sequence[KeyCondition], *, inside: bool = False) -> tuple[Any, ...]:
     """Return a stranger's values of an identifying claim, as far as the patterns match them.
 
     If *inside*, those of the owner's other projects.
     """
     end = "/.github/" if inside else "/"  # of the project or the owner
-    patterns = [value for condition in conditions for value in condition.values]
+    patterns = [value for asked in conditions for value in asked.condition.values]
     texts = [text for p in patterns if _open(p.partition(end)[0]) for text in filled(p)]
-    several = any(":" in condition.operator for condition in conditions)
+    several = any(each.operator.qualifier for each in conditions)
     return tuple([text] if several else text for text in (*texts, "stranger"))

@@ -8,22 +8,25 @@ requires; what identifies the stranger has the stranger's own values.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam import facts
-from cml_iam.engine import OperatorName, Request, compile_policies
-from cml_iam.facts import EXAMPLE_ACCOUNT, SEVERAL_VALUES
+from cml_iam.engine import Request, compile_policies
+from cml_iam.engine.parts import moment
+from cml_iam.facts import EXAMPLE_ACCOUNT
+from cml_iam.space import Query, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from cml_iam.engine import Authorizer, Document
     from cml_iam.lint._subject import Item, Subject
-    from cml_iam.policy import Condition
+    from cml_iam.space import KeyCondition
 
-    Values = Callable[[str, Sequence[Condition]], Sequence[Any]]
+    Values = Callable[[str, Sequence[KeyCondition]], Sequence[Any]]
     """The values that a stranger may send for a key (in lower case) of some conditions."""
 
 MOST: Final = 4096
@@ -36,6 +39,10 @@ ROLE: Final = f"arn:aws:iam::{EXAMPLE_ACCOUNT}:role/this-role"
 """The role of a trust policy, whose text does not name it."""
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
+USER_NAME: Final = "aws:username"
+
+_NAME: Final = re.compile(r"[\w+=,.@-]{1,64}")
+_CLOCK: Final = ("aws:currenttime", "aws:epochtime")
 
 _ALL: Final = {
     "Version": "2012-10-17",
@@ -77,6 +84,7 @@ def authorizer_of(document: Document) -> Authorizer:
 
 
 def admitted(
+    subject: Subject,
     item: Item,
     about: tuple[str, str],
     principal: str | None,
@@ -89,12 +97,18 @@ def admitted(
     *about* is its action and resource. *values* returns what the stranger may send for a key, for
     the keys in the document and those *always* sent.
     """
-    asked: dict[str, list[Condition]] = {key.lower(): [] for key in always}
-    for statement in (item.written, *item.document.statements):
-        for condition in statement.conditions:
-            asked.setdefault(condition.key.lower(), []).append(condition)
-    names = {key: conditions[0].key if conditions else key for key, conditions in asked.items()}
-    choices = [tuple(values(key, conditions)) for key, conditions in asked.items()]
+    asked: dict[str, list[KeyCondition]] = {key.lower(): [] for key in always}
+    for each in item.asked:
+        asked.setdefault(each.condition.key.lower(), []).append(each)
+    own = {key: tuple(conditions) for key, conditions in asked.items()}
+    for other in subject.items:
+        for each in other.asked if other is not item else ():
+            asked.setdefault(each.condition.key.lower(), []).append(each)
+    names = {key: given[0].condition.key if given else key for key, given in asked.items()}
+    choices = [
+        [value for value in values(key, given) if _meets(own.get(key, ()), value)]
+        for key, given in asked.items()
+    ]
     engine = authorizer_of(item.document)
     for combination in islice(product(*choices), MOST):
         context = {
@@ -103,10 +117,20 @@ def admitted(
             if value is not None
         }
         caller = context.get(names.get(PRINCIPAL_ARN, ""), principal)
+        if PRINCIPAL_ARN not in names and (name := context.get(names.get(USER_NAME, ""))):
+            caller = f"{caller.rpartition('/')[0]}/{name}" if caller else None
         request = Request(*about, caller, context, EXAMPLE_ACCOUNT)
         if engine.decide(request).allowed and _matches(engine, request, item):
             return request
     return None
+
+
+def _meets(conditions: Iterable[KeyCondition], value: Any) -> bool:
+    """Return whether *value* of one key meets *conditions*, unless they have variables."""
+    return all(
+        each.needs() or each.test({} if value is None else {each.condition.key: value})
+        for each in conditions
+    )
 
 
 def _matches(engine: Authorizer, request: Request, item: Item) -> bool:
@@ -211,37 +235,41 @@ def _of_endpoint(account: str) -> dict[str, Any]:
 
 
 def _sending(own: Mapping[str, Any], caller: str | None, account: str) -> Values:
-    def values(key: str, conditions: Sequence[Condition]) -> Sequence[Any]:
+    def values(key: str, conditions: Sequence[KeyCondition]) -> Sequence[Any]:
         if key in _ABSENT or (caller is None and key.startswith("aws:principaltag/")):
             return (None,)
         if key == PRINCIPAL_ARN and caller is not None:
             return (caller, *_arns(conditions, account))
-        return (own[key],) if key in own else meeting(conditions)
+        if key in own and (key != USER_NAME or caller is None):
+            return (own[key],)
+        chosen = meeting(key, conditions)
+        if key == USER_NAME:
+            return [name for name in chosen if name and _NAME.fullmatch(name)]
+        if key in _CLOCK:
+            today = f"{facts.updated()}T00:00:00Z"
+            return [today, *(time for time in chosen if time and _is_after(time, today))]
+        if key in facts.GLOBAL_KEYS and facts.key_type(key) == "ARN":
+            return (None, *_arns(conditions, account))
+        return chosen
 
     return values
 
 
-def _arns(conditions: Iterable[Condition], account: str) -> tuple[str, ...]:
+def _is_after(one: str, other: str) -> bool:
+    return (moment(one) or 0) > (moment(other) or 0)
+
+
+def _arns(conditions: Iterable[KeyCondition], account: str) -> tuple[str, ...]:
     """Return ARNs of *account* that match the patterns of *conditions*."""
-    patterns = (value for condition in conditions for value in condition.values)
+    patterns = (value for asked in conditions for value in asked.condition.values)
     texts = (text for pattern in patterns for text in filled(pattern, (account, "stranger")))
     return tuple(text for text in texts if text.split(":")[4:5] == [account])
 
 
-def meeting(conditions: Iterable[Condition]) -> tuple[Any, ...]:
-    """Return candidate values of one key that may meet *conditions*; None means absent."""
-    values: dict[str, None] = {}
-    several = False
-    for condition in conditions:
-        operator = OperatorName.parse(condition.operator)
-        several = several or bool(operator.qualifier) or condition.key.lower() in SEVERAL_VALUES
-        if operator.negated or operator.base == "null":
-            values["stranger"] = None
-        else:
-            values.update(
-                dict.fromkeys(text for value in condition.values for text in filled(value))
-            )
-    return (*([text] if several else text for text in values), None)
+def meeting(key: str, conditions: Sequence[KeyCondition]) -> Sequence[Any]:
+    """Return a value of *key* for each combination of answers by *conditions*; None is absent."""
+    several = any(each.operator.qualifier for each in conditions)
+    return values_of(Query((key,), tuple(conditions), several=several)).values
 
 
 def filled(pattern: str, fills: Sequence[str] = _FILLS) -> tuple[str, ...]:

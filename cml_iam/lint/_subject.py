@@ -110,6 +110,13 @@ class Item(Part):
         pairs = self.written.principal.ids if self.written.principal else ()
         return tuple(name for named, names in pairs if named == kind for name in names)
 
+    @property
+    def caller(self) -> str | None:
+        """A principal that the statement names, an account as its root user; None for anonymous."""
+        pairs = self.written.principal.ids if self.written.principal else ()
+        name = next((name for _, names in pairs for name in names if name != "*"), None)
+        return f"arn:aws:iam::{name}:root" if name and name.isdecimal() else name
+
     def condition_place(self, condition: Condition, value: int | None = None) -> Place | None:
         """Return the place of *condition*, or of its value number *value*."""
         path = ("Condition", condition.operator, condition.key)

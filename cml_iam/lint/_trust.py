@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cml_iam.facts import EXAMPLE_ACCOUNT
+from cml_iam.facts import EXAMPLE_ACCOUNT, is_provider_key
 from cml_iam.lint._finding import Found, Step, listed
 from cml_iam.lint._oidc import Token, by_application, host_of, issuer_of
 from cml_iam.lint._strangers import ROLE, admitted, example_of, strangers, values_of_user
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cml_iam.engine import Request
     from cml_iam.errors import Place
     from cml_iam.lint._subject import Item, Subject
+    from cml_iam.space import KeyCondition
 
 WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
 
@@ -58,7 +59,7 @@ def anyone(subject: Subject) -> Iterator[Found]:
         if about is None:
             continue
         for stranger in strangers(subject):
-            request = admitted(item, about, stranger.principal, stranger.values)
+            request = admitted(subject, item, about, stranger.principal, stranger.values)
             if request is None:
                 continue
             actions = [*(item.written.action or ())]
@@ -133,17 +134,72 @@ def strange_projects(subject: Subject) -> Iterator[Found]:
             )
 
 
+def guests(subject: Subject) -> Iterator[Found]:
+    """Yield Allows for a provider that accept the token of a user who did not sign in.
+
+    A statement that mentions the claim is taken to mean them.
+    """
+    for item, host, principal, place in _providers(subject):
+        claim, value = issuer_of(host).guests or ("", "")
+        if not claim or _asks(item, f"{host}:{claim}"):
+            continue
+        if _admitted(subject, item, principal, Token(host)) is not None:
+            continue
+        request = _admitted(subject, item, principal, Token(host, guest=True))
+        if request is not None:
+            yield Found(
+                "anybody may assume the role without signing in, if the identity pool allows "
+                f"guests: no `{host}:{claim}` is required",
+                place,
+                f'add `"ForAnyValue:StringLike": {{"{host}:{claim}": "authenticated"}}`, or '
+                f"`{value}` in a role for guests",
+                item.label,
+                (_step(request, _token_words(request, host)),),
+            )
+
+
+def keys_of_others(subject: Subject) -> Iterator[Found]:
+    """Yield conditions on claims of a provider that the statement does not name.
+
+    Where it names several, also a condition that keeps out the tokens of the others.
+    """
+    hosts: dict[Item, list[str]] = {}
+    for item, host, _, _ in _providers(subject):
+        hosts.setdefault(item, []).append(host)
+    for item, named in hosts.items():
+        for asked in item.asked:
+            key = asked.condition.key
+            owner, _, claim = key.lower().rpartition(":")
+            lacking = next((host for host in named if host.lower() != owner), None)
+            own = any(host.lower() == owner for host in named)
+            if not is_provider_key(key) or lacking is None or (own and asked.test({})):
+                continue
+            yield Found(
+                f"a token of `{lacking}` has no `{key}`, so the condition {_holds(asked)} holds",
+                item.condition_place(asked.condition),
+                "give each provider a statement of its own"
+                if own
+                else f"write `{lacking}:{claim}`, as in the name of the provider",
+                item.label,
+            )
+
+
+def _holds(asked: KeyCondition) -> str:
+    """Say how often a condition holds for requests without its key."""
+    return "always" if asked.test({}) else "never"
+
+
 def unclaimed(subject: Subject) -> Iterator[Found]:
     """Yield Allows for an OIDC or SAML provider that do not check the token's audience."""
     for item, host, _, place in _providers(subject):
-        claim = by_application().get(host, "aud")
-        if host in by_application() or _asks(item, f"{host}:{claim}", f"{host}:azp"):
-            continue
+        claims = {c.key.rpartition(":")[2].lower() for c in item.written.conditions}
+        if host in by_application() or claims & {"aud", "azp"}:
+            continue  # of another provider: a rule of its own says so
         yield Found(
             "a token that the provider issued for anything else matches too: no "
-            f"`{host}:{claim}` is required",
+            f"`{host}:aud` is required",
             place,
-            f'add `"StringEquals": {{"{host}:{claim}": "sts.amazonaws.com"}}`, or whatever the '
+            f'add `"StringEquals": {{"{host}:aud": "sts.amazonaws.com"}}`, or whatever the '
             "tokens are issued for",
             item.label,
         )
@@ -226,10 +282,11 @@ def _providers(subject: Subject) -> Iterator[tuple[Item, str, str, Place | None]
 
 def _admitted(subject: Subject, item: Item, principal: str, token: Token) -> Request | None:
     """Return a request with a *token* that the document allows."""
-    claims = (f"{token.host}:sub", f"{token.host}:{by_application().get(token.host, 'aud')}")
-    return admitted(
-        item, (WEB_IDENTITY, ROLE), principal, token.values(values_of_user(subject)), always=claims
-    )
+    sent = ["sub", by_application().get(token.host, "aud")]
+    sent += (issuer_of(token.host).guests or ())[: token.guest]
+    claims = [f"{token.host}:{claim}" for claim in sent]
+    values = token.values(values_of_user(subject))
+    return admitted(subject, item, (WEB_IDENTITY, ROLE), principal, values, always=claims)
 
 
 def _token_words(request: Request, host: str) -> str:
@@ -317,9 +374,8 @@ def keys_of_nobody(subject: Subject) -> Iterator[Found]:
             if by_certificate and key.lower().startswith(_CERTIFICATE):
                 continue
             if key.lower().startswith(_OF_CALLERS):
-                holds = "always" if asked.test({}) else "never"
                 yield Found(
-                    f"a service calls without `{key}`, so the condition {holds} holds",
+                    f"a service calls without `{key}`, so the condition {_holds(asked)} holds",
                     item.condition_place(asked.condition),
                     "use `aws:SourceAccount`, `aws:SourceArn` or `aws:SourceOrgID`, which say "
                     "for whom the service acts",

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam import facts
 from cml_iam.engine.parts import Keys, Scope, compile_condition, network, number
+from cml_iam.facts import EXAMPLE_ACCOUNT
 from cml_iam.lint._ask import always_holds, matched
 from cml_iam.lint._corrections import with_wildcards
-from cml_iam.lint._finding import Found, listed
+from cml_iam.lint._finding import Found, Step, listed
 from cml_iam.lint._principals import SERVICE
+from cml_iam.lint._strangers import authorizer_of
 from cml_iam.policy import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cml_iam.engine import Request
     from cml_iam.lint._subject import Item, Subject
     from cml_iam.space import KeyCondition
 
@@ -229,8 +232,8 @@ _COMPARES: Final = {
 def absent_passes(subject: Subject) -> Iterator[Found]:
     """Yield ForAllValues in an Allow, on a single-valued key, that passes without a value.
 
-    A value that is empty counts as none, so `Null` beside it is not enough. The proof decides
-    whether another condition requires a value.
+    A value that is empty counts as none, so `Null` beside it is not enough; the claims of a token
+    are never empty. The proof decides whether another condition requires a value.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
     """
     for item in subject.allows:
@@ -248,16 +251,25 @@ def absent_passes(subject: Subject) -> Iterator[Found]:
                         item.condition_place(condition),
                         f"use {condition.operator.partition(':')[2]}: the key has one value",
                         item.label,
-                        (subject.step(witness.request, f"{witness.request.action} {which}"),),
+                        (_step(subject, item, witness.request, which),),
                     )
                     break
+
+
+def _step(subject: Subject, item: Item, request: Request, which: str) -> Step:
+    """Return *request* as a step, called by a principal that *item* names if there is one."""
+    says = f"{request.action} {which}"
+    if subject.attached or item.written.principal is None:
+        return subject.step(request, says)
+    called = request._replace(principal=item.caller, resource_account=EXAMPLE_ACCOUNT)
+    return Step(called, authorizer_of(item.document).decide(called).outcome, says)
 
 
 def _without_value(asked: KeyCondition) -> Iterator[tuple[Condition, str]]:
     """Yield conditions that requests without a value meet, and which requests these are."""
     key = asked.condition.key
     yield Condition("Null", key, ("true",)), f"without `{key}`"
-    if asked.family == "string":
+    if asked.family == "string" and not facts.is_provider_key(key):
         yield Condition("StringEquals", key, ("",)), f"in which `{key}` is empty"
 
 

@@ -14,7 +14,7 @@ from cml_iam.space._places import Class, Place, classes, loose_places, together,
 from cml_iam.space._policies import Policies, documents, taking_colons
 from cml_iam.space._search import Goal, Searcher, SliceResult
 from cml_iam.space._statements import Part, Side, side_of
-from cml_iam.space._values import apart
+from cml_iam.space._values import Query, apart, values_of
 
 __all__ = [
     "ACCOUNT_ID",
@@ -28,6 +28,7 @@ __all__ = [
     "Part",
     "Place",
     "Policies",
+    "Query",
     "Searcher",
     "Shape",
     "Side",
@@ -46,4 +47,5 @@ __all__ = [
     "taking_colons",
     "together",
     "typed_places",
+    "values_of",
 ]

@@ -114,7 +114,6 @@ ONLY_AUDIENCE = {"StringEquals": {"aud": "sts.amazonaws.com"}}
         ("idp.example.com", subject("team-*"), []),
         (COGNITO, {"ForAnyValue:StringLike": {"amr": "authenticated"}}, [STRANGE]),
         (COGNITO, {"StringLike": {"aud": "*"}}, [STRANGE]),
-        (COGNITO, {"StringEquals": {"aud": "us-east-1:5d2c7e1f"}}, []),
         (GOOGLE, {"StringLike": {"email": "*"}}, [STRANGE]),
         (GOOGLE, {"StringEquals": {"aud": "66677788899900pro0"}}, []),
     ],
@@ -505,3 +504,117 @@ def test_a_resource_that_the_reference_lists_without_an_account_is_not_called_de
     assert finding.rule == "CML303"
     assert "without an account" in finding.message
     assert "nothing" not in finding.message
+
+
+POOL = {"StringEquals": {"aud": "us-east-1:12345678-1234-1234-1234-123456790abc"}}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        (POOL, ["CML528"]),
+        ({**POOL, "ForAnyValue:StringLike": {"amr": "authenticated"}}, []),
+        ({**POOL, "ForAnyValue:StringLike": {"amr": "unauthenticated"}}, []),
+        ({"StringEquals": {**POOL["StringEquals"], "sub": "us-east-1:1a2b3c4d"}}, []),
+    ],
+)
+def test_a_guest_of_an_identity_pool_is_told_apart_by_amr(
+    conditions: dict[str, dict[str, Any]], expected: list[str]
+) -> None:
+    """https://docs.aws.amazon.com/cognito/latest/developerguide/role-trust-and-permissions.html"""
+    assert rules(web_identity(COGNITO, conditions)) == expected
+
+
+def test_a_deny_of_guests_beside_it_keeps_them_out() -> None:
+    deny = web_identity(COGNITO, {"ForAnyValue:StringEquals": {"amr": "unauthenticated"}})
+
+    assert rules(web_identity(COGNITO, POOL), {**deny, "Effect": "Deny"}) == []
+
+
+OF_LAMBDA = "arn:aws:lambda:us-east-1"
+OF_GITLAB = {f"{GITLAB}:sub": "project_path:a/b:ref_type:branch:ref:main", f"{GITLAB}:aud": "x"}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "conditions", "expected"),
+    [
+        ([GITHUB], {"StringEquals": OF_GITLAB}, ["CML321", "CML321"]),
+        ([GITHUB], {"StringEqualsIfExists": OF_GITLAB}, [STRANGE, "CML321", "CML321"]),
+        (
+            [GITHUB],
+            {"StringEquals": {f"https://{GITHUB}:sub": "repo:a/b:ref:x", f"{GITHUB}:aud": "x"}},
+            ["CML321"],
+        ),
+        (
+            [f"https://{GITHUB}"],
+            {"StringEquals": {f"{GITHUB}:sub": "repo:a/b:ref:x", f"{GITHUB}:aud": "x"}},
+            ["CML211"],
+        ),
+        ([GITHUB], {"StringEquals": {"SAML:aud": "x"}}, ["CML321"]),
+        (
+            [GITHUB, GITLAB],
+            {"StringEquals": OF_GITLAB | {f"{GITHUB}:sub": "repo:a/b:ref:x"}},
+            ["CML321", "CML321", "CML321"],
+        ),
+    ],
+)
+def test_a_token_has_only_the_keys_of_its_own_provider(
+    hosts: list[str], conditions: dict[str, Any], expected: list[str]
+) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html"""
+    statement = web_identity(GITHUB, {})
+    arns = [f"arn:aws:iam::111122223333:oidc-provider/{host}" for host in hosts]
+
+    found = rules({**statement, "Principal": {"Federated": arns}, "Condition": conditions})
+
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({"ForAllValues:StringLike": {"sub": "repo:a/b:*"}}, ["CML506"]),
+        ({"ForAllValues:StringLike": {"sub": "repo:a/b:*"}, "Null": {"sub": "false"}}, []),
+        ({"ForAllValues:StringLike": {"sub": ["repo:a/b:*"], "actor": "me"}}, ["CML506"] * 2),
+        ({"ForAnyValue:StringLike": {"sub": "repo:a/b:*"}}, []),
+    ],
+)
+def test_a_claim_has_one_value_and_may_be_absent(
+    conditions: dict[str, dict[str, Any]], expected: list[str]
+) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html"""
+    assert rules(web_identity(GITHUB, {**ONLY_AUDIENCE, **conditions})) == expected
+
+
+@pytest.mark.parametrize(
+    ("conditions", "is_anyone"),
+    [
+        ({"NumericLessThan": {"aws:MultiFactorAuthAge": "3600"}}, True),
+        ({"DateGreaterThan": {"aws:CurrentTime": "2024-01-01T00:00:00Z"}}, True),
+        ({"DateLessThan": {"aws:CurrentTime": "2024-01-01T00:00:00Z"}}, False),
+        ({"StringLike": {"aws:PrincipalTag/team": "?*"}}, True),
+        ({"StringLike": {"aws:username": "admin-*"}}, True),
+        (
+            {
+                "StringEquals": {"sts:ExternalId": "x", "aws:PrincipalTag/team": "a"},
+                "NumericLessThan": {"aws:MultiFactorAuthAge": "3600"},
+                "Bool": {"aws:MultiFactorAuthPresent": "true"},
+            },
+            True,
+        ),
+        ({"ArnLike": {"lambda:SourceFunctionArn": f"{OF_LAMBDA}:111122223333:*"}}, False),
+        ({"ArnLike": {"lambda:SourceFunctionArn": f"{OF_LAMBDA}:*:function:f"}}, True),
+    ],
+)
+def test_a_stranger_chooses_what_it_can(conditions: dict[str, Any], is_anyone: bool) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"""
+    trust = {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}
+
+    assert ("CML521" in rules({**trust, "Condition": conditions})) is is_anyone
+
+
+def test_a_stranger_has_what_a_deny_demands() -> None:
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    other = {"StringNotEquals": {"sts:ExternalId": "x"}}
+
+    assert rules(trust, {**trust, "Effect": "Deny", "Condition": other}) == ["CML521"]
