@@ -11,16 +11,7 @@ from pathlib import Path
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import (
-    BAD,
-    OK,
-    answer,
-    heading,
-    note,
-    progress,
-    say,
-    wants_json,
-)
+from cml_iam.cli._output import BAD, OK, answer, heading, note, progress, say, wants_json
 from cml_iam.cli._settings import shared_options
 from cml_iam.demo import Check, run_demo
 from cml_iam.errors import InputError

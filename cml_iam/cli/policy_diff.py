@@ -10,16 +10,7 @@ import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import parameter_option, policy_files, read_policies
-from cml_iam.cli._output import (
-    INFO,
-    OK,
-    UNKNOWN,
-    WARN,
-    answer,
-    heading,
-    progress,
-    say,
-)
+from cml_iam.cli._output import INFO, OK, UNKNOWN, WARN, answer, heading, progress, say
 from cml_iam.cli._proof_text import assumption_json, assumption_lines, key_line
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import find_site

@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.catalogue import load_catalogue, permission_tables
-from cml_iam.cli._output import (
-    INFO,
-    OK,
-    WARN,
-    answer,
-    heading,
-    note,
-    print_table,
-    say,
-)
+from cml_iam.cli._output import INFO, OK, WARN, answer, heading, note, print_table, say
 from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.errors import InputError

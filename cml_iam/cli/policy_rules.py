@@ -6,12 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._output import (
-    answer,
-    heading,
-    print_table,
-    say,
-)
+from cml_iam.cli._output import answer, heading, print_table, say
 from cml_iam.cli._settings import shared_options
 from cml_iam.cli.policy_lint import SYMBOL
 

@@ -11,16 +11,7 @@ import click
 
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import read_json
-from cml_iam.cli._output import (
-    INFO,
-    OK,
-    UNKNOWN,
-    WARN,
-    answer,
-    note,
-    progress,
-    say_lines,
-)
+from cml_iam.cli._output import INFO, OK, UNKNOWN, WARN, answer, note, progress, say_lines
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.errors import InputError
 from cml_iam.report import plural

@@ -8,16 +8,7 @@ import click
 
 from cml_iam import errors
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import (
-    INFO,
-    OK,
-    WARN,
-    answer,
-    note,
-    progress,
-    say,
-    say_lines,
-)
+from cml_iam.cli._output import INFO, OK, WARN, answer, note, progress, say, say_lines
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
 from cml_iam.cli.worker_scene import Scene, scene

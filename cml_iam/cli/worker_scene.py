@@ -17,14 +17,7 @@ from cml_iam.cli._settings import settings
 from cml_iam.cli._site import DEFAULT_SITE, find_site, site_path
 from cml_iam.clock import parse_length
 from cml_iam.errors import InputError, RefusedError
-from cml_iam.workers import (
-    NAMESAKES,
-    Listing,
-    Worker,
-    WorkerManager,
-    find_workers,
-    list_fleet,
-)
+from cml_iam.workers import NAMESAKES, Listing, Worker, WorkerManager, find_workers, list_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

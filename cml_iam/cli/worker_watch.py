@@ -47,14 +47,7 @@ from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import Scene, length, scene
 from cml_iam.cli.worker_show import state, uptime
 from cml_iam.report import plural
-from cml_iam.workers import (
-    Frame,
-    Listing,
-    Measure,
-    Utilization,
-    Watch,
-    Worker,
-)
+from cml_iam.workers import Frame, Listing, Measure, Utilization, Watch, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
