@@ -192,6 +192,16 @@ class PolicyVersion:
     actions: tuple[str, ...]
     optional: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the version as JSON values."""
+        return {
+            "version": self.version,
+            "date": str(self.date),
+            "changes": self.changes,
+            "actions": list(self.actions),
+            "optional": dict(self.optional),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
@@ -206,6 +216,16 @@ class Upgrade:
     grant: tuple[str, ...]
     revoke: tuple[str, ...]
     optional: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the changes as JSON values."""
+        return {
+            "from": self.start.version,
+            "to": self.end.version,
+            "grant": list(self.grant),
+            "revoke": list(self.revoke),
+            "optional": dict(self.optional),
+        }
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import cache
 from types import MappingProxyType
@@ -322,6 +322,10 @@ class AuditRule:
     title: str
     page: str
     remedy: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return the rule as JSON values."""
+        return {**asdict(self), "severity": self.severity.word}
 
 
 @cache

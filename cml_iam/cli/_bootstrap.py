@@ -9,29 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._connect import connect_as
-from cml_iam.cli._delivery import (
-    Where,
-    delivery_of,
-    file_options,
-    stores_from,
-    to_option,
-)
+from cml_iam.cli._delivery import Where, delivery_of, file_options, stores_from, to_option
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._headings import Heading, shared_option
-from cml_iam.cli._output import (
-    BAD,
-    INFO,
-    OK,
-    WARN,
-    agreed,
-    answer,
-    complain,
-    note,
-    print_json,
-    say,
-    say_lines,
-    wants_json,
-)
+from cml_iam.cli._output import BAD, INFO, OK, WARN, agreed, answer, complain, note, say, say_lines
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import document_option, load_site
 from cml_iam.errors import InputError
@@ -228,19 +209,9 @@ def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) 
         note(f"{WARN} nothing was changed")
         click.get_current_context().exit(Exit.CHANGES)
     done = apply_plan(aws, plan, report=lambda step: note(f"{INFO} {step.resource}: {step.name}"))
-    if wants_json():
-        print_json(
-            {
-                "principal": done.principal,
-                "done": [f"{step.mark} {step.resource} {step.name}" for step in done.done],
-                "key_id": done.key_id,
-                "store": plan.key.store if plan.key else None,
-            }
-        )
-    elif not plan.changes:
-        say(f"{OK} nothing to do")
-    else:
-        say(f"{OK} {plan.principal}: {len(plan.changes)} done")
+    told = done.as_json() | {"store": plan.key.store if plan.key else None}
+    line = f"{OK} {plan.principal}: {len(plan.changes)} done"
+    answer(told, lambda: say(line if plan.changes else f"{OK} nothing to do"))
     if "audit" in plan.desired.pieces and plan.desired.task == "bootstrap":
         _say_trail(aws, plan)
     return done

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import UNKNOWN
@@ -131,40 +131,6 @@ def could_ask(used: Mapping[str, Utilization]) -> Exit:
     """Return 8 if CloudWatch could not be asked about something, else 0."""
     found = {metric.unknown for each in used.values() for metric in each.metrics.values()}
     return Exit.UNCHECKED if found & NOT_ASKED else Exit.OK
-
-
-def usage_json(worker: Worker, used: Utilization) -> dict[str, Any]:
-    """Return the measurements of *worker* as JSON values."""
-    return {
-        "id": worker.id,
-        "name": worker.name,
-        "region": worker.region,
-        "state": worker.state,
-        "start": used.start.isoformat(),
-        "end": used.end.isoformat(),
-        **{str(measure): metric_json(metric) for measure, metric in used.metrics.items()},
-    }
-
-
-def metric_json(metric: Metric) -> dict[str, Any]:
-    """Return *metric* as JSON values: unknown values are null."""
-    return {
-        "unit": metric.unit,
-        "mean": metric.mean,
-        "latest": metric.latest,
-        "maximum": metric.maximum,
-        "count": metric.count,
-        "period": metric.period,
-        "unknown": metric.unknown,
-        "detail": metric.detail,
-        "remedy": metric.remedy,
-        "source": metric.source or None,
-        "dimensions": dict(metric.dimensions),
-        "points": [
-            {"at": each.at.isoformat(), "average": each.average, "maximum": each.maximum}
-            for each in metric.points
-        ],
-    }
 
 
 def measures_of(named: Sequence[str], default: Sequence[Measure]) -> tuple[Measure, ...]:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -24,7 +24,7 @@ from cml_iam.secret import masked
 from cml_iam.visible import inert, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from rich.console import Console
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from cml_iam.aws.port import Aws
 
+
+Value = TypeVar("Value")
 
 PIPED_WIDTH = 200
 """Width of a table, in columns, without a terminal."""
@@ -56,22 +58,53 @@ SIGNS = {"+": "green", "-": "red", "~": "yellow"}
 STYLE = {OK: "green", BAD: "red", WARN: "yellow", UNKNOWN: "yellow", INFO: "cyan"}
 
 
-def wants_json() -> bool:
-    """Return whether JSON output is requested."""
-    return settings().output == "json"
+def answer(
+    value: Any,
+    show: Callable[[], object],
+    code: int | None = None,
+    **others: Callable[[], str],
+) -> None:
+    """Print a command's result in the requested format: *value* as JSON, or as text by *show*.
 
-
-def answer(value: Any, show: Callable[[], object], code: int | None = None) -> None:
-    """Print a command's result: *value* as JSON if requested, otherwise by *show*.
-
-    With a *code* the command exits with it.
+    *others* return the text of further formats by name. With a *code* the command exits with it.
+    Only the functions of this file know which format is requested.
     """
-    if wants_json():
+    form = settings().output
+    if form in others:
+        click.echo(others[form](), nl=False)
+    elif form == "json":
         print_json(value)
     else:
         show()
     if code is not None:
         click.get_current_context().exit(code)
+
+
+def early(show: Callable[[str], object], *lines: str) -> None:
+    """Print *lines* of a text answer by *show* before the rest is known; JSON comes whole."""
+    if settings().output != "json":
+        for line in lines:
+            show(line)
+
+
+def answer_each(values: Iterator[Value], show: Callable[[Iterator[Value]], Value]) -> Value:
+    """Print *values* as they come, each as a line of JSON or all as text by *show*.
+
+    Returns the last one.
+    """
+    return (_print_lines if settings().output == "json" else show)(values)
+
+
+def _print_lines(values: Iterator[Value]) -> Value:
+    for value in values:
+        click.echo(json_text(value))
+        sys.stdout.flush()
+    return value
+
+
+def in_form(value: Any, text: str) -> str:
+    """Return the answer instead of printing it: *value* as JSON if requested, otherwise *text*."""
+    return json_text(value, indent=2) if settings().output == "json" else text
 
 
 def print_json(value: Any) -> None:

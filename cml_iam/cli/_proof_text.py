@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.cli._output import INFO, WARN, json_text
 
 if TYPE_CHECKING:
-    from cml_iam.policy import Statement
     from cml_iam.prove import Answered, Assumption, Edit, Proof, Witness
 
 UNDECIDED: Final = "so nothing is proved: narrow the question with --never"
@@ -45,8 +44,10 @@ def proof_lines(proof: Proof, *, verbose: bool) -> Iterator[str]:
         yield from call_lines(call, lead, other="the documented policy")
     for number, edit in enumerate(proof.edits):
         yield f"    {'and' if number else f'{WAY} add'} {_edit(edit)}"
-        yield from _indented(_condition_json(edit))
+        yield from _indented(edit.added)
     if proof.denies:
+        from cml_iam.prove import statement_json
+
         count = len(proof.denies)
         what = "this statement" if count == 1 else f"these {count} statements"
         yield f"    {WAY} add {what} to one of the policies"
@@ -163,27 +164,6 @@ def _edit(edit: Edit) -> str:
     return f"to {where} the condition"
 
 
-def _condition_json(edit: Edit) -> dict[str, Any]:
-    operator, key, values = edit.condition
-    return {operator: {key: list(values)}}
-
-
-def statement_json(deny: Statement) -> dict[str, Any]:
-    """Return a statement in the form of a policy."""
-    conditions: dict[str, dict[str, list[str]]] = {}
-    for each in deny.conditions:
-        conditions.setdefault(each.operator, {})[each.key] = list(each.values)
-    elements = {
-        "Effect": deny.effect,
-        "Action": deny.action,
-        "NotAction": deny.not_action,
-        "Resource": deny.resource,
-        "NotResource": deny.not_resource,
-    }
-    present = {k: list(v) if isinstance(v, tuple) else v for k, v in elements.items() if v}
-    return present | ({"Condition": conditions} if conditions else {})
-
-
 def _indented(value: Mapping[str, Any]) -> Iterator[str]:
     for line in fitted(value, WIDTH - STATEMENT_INDENT):
         yield " " * STATEMENT_INDENT + line
@@ -279,11 +259,6 @@ def _listed(by_page: Mapping[str, Sequence[str]]) -> Iterator[str]:
         left -= len(texts)
     if left < 0:
         yield f"    and {-left} more; `-o json` shows all of them"
-
-
-def assumption_json(each: Assumption) -> dict[str, str]:
-    """Return the assumptions as JSON values."""
-    return {"kind": each.kind, "text": each.text, "page": each.page}
 
 
 def _wrapped(text: str, *, mark: str = "", indent: int = 2) -> list[str]:

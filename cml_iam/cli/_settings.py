@@ -29,7 +29,7 @@ class Settings:
     profile: str | None = None
     region: str | None = None
     endpoint_url: str | None = None
-    output: Literal["text", "json"] = "text"
+    output: str = "text"
     color: Literal["auto", "always", "never"] = "auto"
     quiet: bool = False
     verbose: int = 0
@@ -124,13 +124,10 @@ def _option(heading: Heading, *flags: str, **attributes: Any) -> Callable[[Any],
 _OUTPUT_HELP = "Output format.  [env: CML_IAM_OUTPUT; default: text]"
 
 
-def form_option(*forms: str) -> Callable[[Any], Any]:
-    """Return `-o` of a command with more formats than text and JSON.
-
-    The command receives it as *form*, None if omitted.
-    """
-    choice = click.Choice(forms)
-    return shared_option(Heading.SITE, "-o", "--output", "form", type=choice, help=_OUTPUT_HELP)
+def output_option(*more: str) -> Callable[[Any], Any]:
+    """Return `-o` of a command that has *more* formats than text and JSON."""
+    choice = click.Choice(["text", "json", *more])
+    return _option(Heading.SITE, "-o", "--output", type=choice, help=_OUTPUT_HELP)
 
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {

@@ -6,18 +6,19 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from cml_iam.cli._connect import Credential, connect_as, credential_in, refuse_account_of_others
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import parameter_option, parameters, read_json, read_text
-from cml_iam.cli._output import OK, UNKNOWN, console, note, print_json, progress, say
+from cml_iam.cli._output import OK, UNKNOWN, answer, console, note, progress, say_lines
 from cml_iam.cli._settings import (
     aws_options,
-    form_option,
+    output_option,
     refuse_aws_options,
     settings,
     shared_options,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cml_iam.audit import Account, AuditRule, Report
+    from cml_iam.audit.write import Form
     from cml_iam.aws.port import Aws
     from cml_iam.check import Answer
     from cml_iam.check.accounts import TemporaryKey
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
-FORMS = ("text", "json", "sarif", "junit", "markdown", "html")
+FORMS: Final[tuple[Form, ...]] = ("sarif", "junit", "markdown", "html")
+"""The formats of a report beside text and JSON."""
+
 LEVELS = ("error", "warning", "info")
 
 
@@ -53,7 +57,7 @@ LEVELS = ("error", "warning", "info")
     help="Also write the report to FILE, in the format of its extension: .json, .sarif, "
     ".xml (JUnit), .md, .html or .txt. Repeatable.",
 )
-@form_option(*FORMS)
+@output_option(*FORMS)
 @click.option(
     "--fail-on",
     type=click.Choice(LEVELS),
@@ -118,7 +122,7 @@ LEVELS = ("error", "warning", "info")
 )
 @shared_options("site")
 @aws_options
-def audit(form: str | None, list_rules: bool, **given: Any) -> None:
+def audit(list_rules: bool, **given: Any) -> None:
     """Check policies and accounts with every rule that cml-iam has, in one report.
 
     FILEs are policies, Markdown with policies in it, or any text (searched for access keys); a DIR
@@ -134,11 +138,11 @@ def audit(form: str | None, list_rules: bool, **given: Any) -> None:
       cml-iam audit policies/ --out report.sarif --out report.html
       cml-iam audit --live --manager-profile cml-manager --earlier last-week.json
     """  # noqa: D301 - click reads the backspace as "do not fill"
+    from cml_iam.audit.write import write_report
     from cml_iam.lint import Severity
 
-    chosen = form or settings().output
     if list_rules:
-        show_rules(chosen)
+        answer_rules()
         return
     options = Options(**given)
     options.refuse_contradictions()
@@ -146,10 +150,11 @@ def audit(form: str | None, list_rules: bool, **given: Any) -> None:
     report, severity = _audited(options), Severity[options.fail_on.upper()]
     for path in options.outs:
         write_to(path, report, severity)
-    show(report, chosen, severity)
     concluded = report.conclusion(severity)
     code = judged(findings=concluded == "findings", unchecked=concluded == "incomplete")
-    click.get_current_context().exit(code)
+    written = partial(write_report, report, fail_on=severity)
+    forms = {form: partial(written, form) for form in FORMS}
+    answer(report, lambda: show(report, severity), code, json=partial(written, "json"), **forms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,27 +401,20 @@ def write_to(path: Path, report: Report, fail_on: Severity) -> None:
     note(f"{OK} {path}")
 
 
-def show(report: Report, form: Any, fail_on: Severity) -> None:
-    """Print *report* on stdout."""
+def show(report: Report, fail_on: Severity) -> None:
+    """Print *report* as text."""
     from cml_iam.audit.write import write_report
 
-    width = console().width if form == "text" and sys.stdout.isatty() else None
-    text = write_report(report, form, fail_on=fail_on, width=width)
-    if form != "text":
-        click.echo(text, nl=False)
-        return
-    for line in text.splitlines():
-        say(line)
+    width = console().width if sys.stdout.isatty() else None
+    say_lines(write_report(report, "text", fail_on=fail_on, width=width).splitlines())
 
 
-def show_rules(form: str) -> None:
+def answer_rules() -> None:
     """Print every possible finding: lint's rules, then the audit's."""
     from cml_iam.audit import audit_rules
-    from cml_iam.cli.policy_rules import print_rules, rule_json
+    from cml_iam.cli.policy_rules import print_rules
     from cml_iam.lint import lint_rules
 
     rules: tuple[Rule | AuditRule, ...] = (*lint_rules(), *audit_rules().values())
-    if form == "json":
-        print_json([rule_json(each) | {"remedy": getattr(each, "remedy", None)} for each in rules])
-    else:
-        print_rules(rules)
+    told = [{"remedy": None} | each.as_json() for each in rules]
+    answer(told, lambda: print_rules(rules))

@@ -30,12 +30,12 @@ from cml_iam.cli._output import (
     UNKNOWN,
     WARN,
     answer,
+    early,
     note,
     print_table,
     say,
     say_lines,
     typed,
-    wants_json,
 )
 from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
@@ -107,11 +107,10 @@ def apply(plan_file: Path | None, **wanted: Any) -> None:
     if saved is not None:
         check_fresh(saved, made)
     done = carry_out(aws, made)
-    if done and done.key_id and made.key and not wants_json():
-        say(f"{OK} access key {done.key_id} is in {made.key.store}")
+    if done and done.key_id and made.key:
+        early(say, f"{OK} access key {done.key_id} is in {made.key.store}")
         if made.key.changes and made.delivery:
-            for word in made.delivery.store.afterwards():
-                say(f"{WARN} {word}")
+            early(say, *(f"{WARN} {word}" for word in made.delivery.store.afterwards()))
 
 
 def _kept(wanted: dict[str, Any]) -> dict[str, Any]:

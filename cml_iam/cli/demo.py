@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import BAD, OK, answer, heading, note, progress, say, wants_json
+from cml_iam.cli._output import BAD, OK, answer, early, heading, progress, say
 from cml_iam.cli._settings import shared_options
 from cml_iam.demo import Check, run_demo
 from cml_iam.errors import InputError
@@ -57,16 +57,12 @@ class _Teller:
     @contextmanager
     def act(self, title: str) -> Iterator[None]:
         self.acts += 1
-        if not wants_json():
-            heading(f"{self.acts}. {title}")
+        early(heading, f"{self.acts}. {title}")
         with progress(f"{title} …", only_on_terminal=True):
             yield
 
     def check(self, check: Check) -> None:
-        if not wants_json():
-            say(f"   {OK if check.ok else BAD} {check.text}")
-        elif not check.ok:
-            note(f"{BAD} {check.text}")
+        early(say, f"   {OK if check.ok else BAD} {check.text}")
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.errors import CmlIamError, Problem
 from cml_iam.report import plural
-from cml_iam.workers import Check, Health, Verdict, fleet_lines, launch_to_try
+from cml_iam.workers import Health, Verdict, fleet_lines, health_json, launch_to_try
 
 if TYPE_CHECKING:
     from cml_iam.aws.port import Aws
@@ -108,32 +108,6 @@ def health_code(found: Sequence[Health]) -> Exit:
         return exit_code(failures[0])
     unchecked = any(each.having(Verdict.UNCHECKED) for each in found)
     return judged(findings=refused, unchecked=unchecked)
-
-
-def health_json(found: Sequence[Health]) -> dict[str, Any]:
-    """Return *found* as JSON values; *failure* is that of the first region with one."""
-    failure = next((each.failure for each in found if each.failure), None)
-    return {
-        "ok": all(each.ok for each in found),
-        "connected": all(each.connected for each in found),
-        "region": found[0].region,
-        "checked": [each.region for each in found],
-        "regions": list(found[0].regions),
-        "log": [f"{logging.getLevelName(level)}  {line}" for level, line in fleet_lines(found)],
-        "failure": failure and failure.as_json(),
-        "permissions": [
-            {"region": each.region, **_check_json(check)} for each in found for check in each.checks
-        ],
-    }
-
-
-def _check_json(check: Check) -> dict[str, Any]:
-    return {
-        "action": check.action,
-        "verdict": check.verdict,
-        "detail": check.detail,
-        "remedy": check.remedy,
-    }
 
 
 _STATE_MARK = {State.OK: OK, State.ADVICE: WARN, State.FINDING: BAD, State.UNCHECKED: UNKNOWN}

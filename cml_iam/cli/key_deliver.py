@@ -14,7 +14,7 @@ import click
 
 from cml_iam.cli._connect import connect_as, expected_account
 from cml_iam.cli._delivery import delivery_of, key_options, own_store, span, stores_from, user_of
-from cml_iam.cli._output import INFO, OK, WARN, agreed, note, print_json, say, wants_json
+from cml_iam.cli._output import INFO, OK, WARN, agreed, answer, note, say_lines
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import find_site, load_site
 from cml_iam.cli.groups import Command
@@ -91,25 +91,20 @@ def _action(plan: KeyPlan) -> str:
 def _tell(plan: KeyPlan, key_id: str | None, store: Store) -> None:
     done = key_id is not None
     words = store.afterwards() if done and plan.changes else ()
-    if wants_json():
-        answer: dict[str, Any] = {
-            "done": done,
-            "action": plan.action,
-            "deletes": [key for key in (*plan.orphans, plan.room) if key],
-            "key_id": key_id or plan.key_id,
-            "stores": plan.store.split(", "),
-            "afterwards": list(words),
-        }
-        print_json(answer)
-    elif not plan.changes:
-        say(f"{OK} nothing to do: {plan.key_id} is in {plan.store}")
+    line = f"{INFO} would {_action(plan)} in {plan.store}"
+    if not plan.changes:
+        line = f"{OK} nothing to do: {plan.key_id} is in {plan.store}"
     elif done:
-        say(f"{OK} access key {key_id} is in {plan.store}")
-    else:
-        say(f"{INFO} would {_action(plan)} in {plan.store}")
-    if not wants_json():
-        for word in words:
-            say(f"{WARN} {word}")
+        line = f"{OK} access key {key_id} is in {plan.store}"
+    told = {
+        "done": done,
+        "action": plan.action,
+        "deletes": [key for key in (*plan.orphans, plan.room) if key],
+        "key_id": key_id or plan.key_id,
+        "stores": plan.store.split(", "),
+        "afterwards": words,
+    }
+    answer(told, lambda: say_lines([line, *(f"{WARN} {word}" for word in words)]))
 
 
 def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:

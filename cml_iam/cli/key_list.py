@@ -8,23 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._delivery import key_options, rotator_of, schedule_options
-from cml_iam.cli._output import (
-    OK,
-    UNKNOWN,
-    WARN,
-    agreed,
-    answer,
-    note,
-    print_json,
-    print_table,
-    say,
-    wants_json,
-)
+from cml_iam.cli._output import OK, UNKNOWN, WARN, agreed, answer, note, print_table, say, say_lines
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli.key_rotate import tell_step
 from cml_iam.errors import DeniedError, InputError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
 
     from cml_iam.aws.port import Aws
@@ -159,24 +149,27 @@ def revoke(key_id: str, where: Where) -> None:
         note(f"{WARN} nothing was changed")
         return
     done = take(rotator, key_id)
-    words = rotator.delivery.store.afterwards() if done.replacement else ()
-    if wants_json():
-        answer = {"revoked": key_id, "use": str(done.use), "replacement": done.replacement}
-        print_json({**answer, "deleted": done.deleted, "afterwards": list(words)})
-        return
-    _tell(done, rotator.delivery.store.name)
-    for word in words:
-        say(f"{WARN} {word}")
-    say(f"{WARN} temporary credentials made with it stay valid until they expire (up to 36 hours)")
+    store = rotator.delivery.store
+    words = store.afterwards() if done.replacement else ()
+    told = {
+        "revoked": key_id,
+        "use": str(done.use),
+        "replacement": done.replacement,
+        "deleted": done.deleted,
+        "afterwards": words,
+    }
+    answer(told, lambda: _tell(done, store.name, words))
 
 
-def _tell(done: Revoked, store: str) -> None:
+def _tell(done: Revoked, store: str, words: Sequence[str]) -> None:
     state = "deleted, to make room" if done.deleted else "inactive"
     say(f"{OK} {done.key_id} is {state}; it was {done.use}")
     if done.replacement:
         say(f"{OK} {done.replacement} is in {store} instead")
     if not done.deleted:
         say(f"review its use, then delete it: `cml-iam key delete {done.key_id}`")
+    say_lines(f"{WARN} {word}" for word in words)
+    say(f"{WARN} temporary credentials made with it stay valid until they expire (up to 36 hours)")
 
 
 @click.argument("key_id", metavar="KEY_ID")

@@ -8,18 +8,7 @@ import click
 
 from cml_iam.cli._delivery import key_options, rotator_of, schedule_options
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._output import (
-    BAD,
-    INFO,
-    OK,
-    WARN,
-    agreed,
-    answer,
-    note,
-    print_json,
-    say,
-    wants_json,
-)
+from cml_iam.cli._output import BAD, INFO, OK, WARN, agreed, answer, note, say
 from cml_iam.cli._settings import settings, shared_options
 
 if TYPE_CHECKING:
@@ -27,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from cml_iam.cli._delivery import Where
-    from cml_iam.credentials import Progress
+    from cml_iam.credentials import Progress, Status
 
 _EXIT: Final = {
     "done": Exit.OK,
@@ -133,16 +122,10 @@ def status(where: Where, **spans: timedelta) -> None:
     from cml_iam.credentials import rotation_status
 
     shown = rotation_status(rotator_of(where, spans))
-    if wants_json():
-        more = {"next": shown.upcoming, "trouble": shown.trouble, "remedy": shown.remedy}
-        print_json(
-            {
-                **_rotation_data(shown.rotation),
-                "interrupted": shown.interrupted,
-                **{name: text or None for name, text in more.items()},
-            }
-        )
-        return
+    answer(shown, lambda: _say_status(shown))
+
+
+def _say_status(shown: Status) -> None:
     rotation = shown.rotation
     since = f" since {rotation.since:%Y-%m-%d %H:%M} UTC" if rotation.since else ""
     say(f"{rotation.phase}{since}")
@@ -164,17 +147,12 @@ def tell_step(words: str) -> None:
 
 
 def _tell(outcome: Progress) -> None:
+    answer(outcome, lambda: _say_progress(outcome), _EXIT[outcome.state])
+
+
+def _say_progress(outcome: Progress) -> None:
     until = f"{outcome.until:%Y-%m-%d %H:%M} UTC" if outcome.until else ""
-    if wants_json():
-        print_json(
-            {
-                "state": outcome.state,
-                **_rotation_data(outcome.rotation),
-                "until": outcome.until.isoformat() if outcome.until else None,
-                "evidence": outcome.evidence or None,
-            }
-        )
-    elif outcome.state == "done":
+    if outcome.state == "done":
         say(f"{OK} done: no rotation is in progress")
         if outcome.evidence:
             say(f"{WARN} {outcome.evidence}: `cml-iam key rotate` delivers one")
@@ -191,13 +169,3 @@ def _tell(outcome: Progress) -> None:
         )
     else:
         say(f"{INFO} {outcome.rotation.phase} until {until}; then `cml-iam key resume`")
-    click.get_current_context().exit(_EXIT[outcome.state])
-
-
-def _rotation_data(rotation: Any) -> dict[str, Any]:
-    return {
-        "phase": rotation.phase,
-        "since": rotation.since.isoformat() if rotation.since else None,
-        "old": rotation.old,
-        "new": rotation.new,
-    }

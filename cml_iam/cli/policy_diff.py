@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import parameter_option, policy_files, read_policies
 from cml_iam.cli._output import INFO, OK, UNKNOWN, WARN, answer, heading, progress, say
-from cml_iam.cli._proof_text import assumption_json, assumption_lines, key_line
+from cml_iam.cli._proof_text import assumption_lines, key_line
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import find_site
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
     from cml_iam.engine import Request, StatementReason
-    from cml_iam.facts import Assumption
     from cml_iam.policy import PolicyDocument
     from cml_iam.prove import Answered, Comparison, Difference, ExpectationChange
 
@@ -48,8 +47,7 @@ IF_COLONS = "if a `*` in a short ARN also matches the missing colons"
 @click.argument("new", type=click.Path(path_type=Path))
 @parameter_option
 @shared_options("site", "output", "verbose")
-@click.pass_context
-def diff(context: click.Context, old: Path, new: Path) -> None:
+def diff(old: Path, new: Path) -> None:
     """Show what the policy NEW allows or denies that OLD does not.
 
     Each difference comes with a request that shows it; that there is none is proved over every
@@ -70,9 +68,9 @@ def diff(context: click.Context, old: Path, new: Path) -> None:
     before, after = policies_of(_documents(old)), policies_of(_documents(new))
     with progress("comparing", only_on_terminal=True):
         found = differences(before, after, find_site())
-    answer(as_json(found), lambda: _show(found, old, new))
     unsure = found.verdict == "same" and found.other_reading
-    context.exit(Exit.UNCHECKED if unsure else EXITS.get(found.verdict, Exit.CHANGES))
+    code = Exit.UNCHECKED if unsure else EXITS.get(found.verdict, Exit.CHANGES)
+    answer(found, lambda: _show(found, old, new), code)
 
 
 def _documents(path: Path) -> tuple[PolicyDocument, ...]:
@@ -197,12 +195,7 @@ def _notes(found: Comparison) -> Iterator[str]:
     if found.beside_everything:
         both = "both were compared together with a policy that allows everything"
         yield f"{INFO} neither allows anything: {both}"
-    yield from assumption_lines(_assumptions(found), every=bool(settings().verbose))
-
-
-def _assumptions(found: Comparison) -> Iterator[Assumption]:
-    """Yield the facts that the result rests on, each once."""
-    yield from dict.fromkeys(a for each in found.verdicts.values() for a in each.assumptions)
+    yield from assumption_lines(found.assumptions, every=bool(settings().verbose))
 
 
 def _verdict(found: Comparison, old: Path, new: Path) -> str:
@@ -217,78 +210,3 @@ def _verdict(found: Comparison, old: Path, new: Path) -> str:
     return f"{WARN} {new} is {found.verdict} than {old}".replace(
         "wider and narrower than", "wider in some and narrower in other ways than"
     )
-
-
-def as_json(found: Comparison) -> dict[str, Any]:
-    """Return *found* as JSON values."""
-    answers = {change: each.answer for change, each in found.verdicts.items()}
-    return {
-        "verdict": found.verdict,
-        "same": found.same,
-        "proved": found.proved,
-        "allows_the_same": found.allows_the_same,
-        "new_within_old": answers.get("newly allowed", "holds"),
-        "old_within_new": answers.get("newly denied", "holds"),
-        "undecided": {change: found.verdicts[change].reason for change in found.undecided},
-        "other_reading": found.other_reading,
-        "complete": not found.more and not found.undecided,
-        "beside_everything": found.beside_everything,
-        "differences": [_difference_json(each) for each in found.differences],
-        "expectations": found.expectations,
-        "expectation_changes": [
-            {
-                "id": each.expectation.id,
-                "description": each.expectation.description,
-                "expected": each.expectation.expected,
-                "old": each.old,
-                "new": each.new,
-            }
-            for each in found.expectation_changes
-        ],
-        "assumptions": [assumption_json(each) for each in _assumptions(found)],
-    }
-
-
-def _difference_json(each: Difference) -> dict[str, Any]:
-    request = each.witness
-    return {
-        "change": each.change,
-        "actions": list(each.actions),
-        "alike": each.alike,
-        "others": each.others,
-        "witness": {
-            "action": request.action,
-            "resource": request.resource,
-            "principal": request.principal,
-            "context": dict(request.context),
-        },
-        "old": _side_json(each.old),
-        "new": _side_json(each.new),
-        "missed": _missed_json(each),
-        "unusual": each.unlisted,
-    }
-
-
-def _side_json(side: Answered) -> Mapping[str, Any]:
-    return {
-        "outcome": side.outcome,
-        "statements": [
-            {"label": each.label, "policy": each.policy, "place": _place(each)}
-            for each in side.statements
-        ],
-    }
-
-
-def _missed_json(each: Difference) -> Mapping[str, Any] | None:
-    if each.missed is None:
-        return None
-    return {
-        "label": each.missed.label,
-        "place": _place(each.missed),
-        "reason": each.missed.reason,
-        "found": list(each.found),
-    }
-
-
-def _place(reason: StatementReason) -> str | None:
-    return str(reason.place) if reason.place else None

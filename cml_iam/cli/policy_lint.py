@@ -13,7 +13,7 @@ import click
 
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import FORMS, parameter_option, parameters
-from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, console, print_json, say, wants_json
+from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, console, say
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import document_option, load_site, refuse_document, site_with
 from cml_iam.errors import DocumentError, InputError
@@ -58,9 +58,7 @@ LEVELS = ("error", "warning", "info")
 )
 @parameter_option
 @shared_options("site", "output", "verbose", "dry_run")
-@click.pass_context
 def lint(
-    ctx: click.Context,
     files: tuple[str, ...],
     document: Profile,
     kind: Kind | None,
@@ -109,20 +107,20 @@ def lint(
     subjects = [each for each in subjects if each.readings]
     kinds = kinds_of(subjects, kind)
     findings = judged_all(subjects, kinds, attached=together, every=kind is not None)
-    if wants_json():
-        answer = as_json(findings, [*kinds])
-        answer["kinds"] = kinds
-        answer["skipped"] = [{"name": name, "reason": reason} for name, reason in given.skipped]
-        answer["not_judged"] = [problem_as_json(each) for each in given.open]
-        print_json(answer | (fixed_as_json(results) if fix else {}))
-    else:
+    failed = any(each.severity >= Severity[fail_on.upper()] for each in findings)
+
+    def show_all() -> None:
         show_skipped(given.skipped)
         show_fixed(results)
         if fix and given.kept:
             say(f"{WARN} --fix corrects policies in JSON; templates and plans stay as they are")
         show(findings, kinds, given.open)
-    failed = any(each.severity >= Severity[fail_on.upper()] for each in findings)
-    ctx.exit(judged(findings=failed, unchecked=bool(given.open) or not kinds))
+
+    answer(
+        as_json(findings, kinds, given) | (fixed_as_json(results) if fix else {}),
+        show_all,
+        judged(findings=failed, unchecked=bool(given.open) or not kinds),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +195,7 @@ def fixed(
 def fixed_as_json(results: Sequence[Fixed]) -> dict[str, Any]:
     """Return what was corrected, and what was not with the reason, as parsed JSON."""
     return {
-        "fixed": [each.as_json() for result in results for each in result.applied],
+        "fixed": [each for result in results for each in result.applied],
         "not_fixed": [
             each.finding.as_json() | {"why": each.why}
             for result in results
@@ -322,12 +320,15 @@ def text_of(path: Path) -> str:
     return decoded(open_regular(path), str(path))
 
 
-def as_json(findings: Sequence[Finding], names: list[str]) -> dict[str, Any]:
-    """Return the result as parsed JSON."""
+def as_json(findings: Sequence[Finding], kinds: Mapping[str, Kind], given: Given) -> dict[str, Any]:
+    """Return the result as JSON values."""
     return {
-        "files": names,
-        "findings": [each.as_json() for each in findings],
+        "files": [*kinds],
+        "findings": findings,
         "summary": counts(findings),
+        "kinds": kinds,
+        "skipped": [{"name": name, "reason": reason} for name, reason in given.skipped],
+        "not_judged": [problem_as_json(each) for each in given.open],
     }
 
 

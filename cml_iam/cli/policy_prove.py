@@ -4,34 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._exit import judged as code_of
 from cml_iam.cli._files import parameter_option, read_policies, read_policy
-from cml_iam.cli._output import (
-    BAD,
-    INFO,
-    OK,
-    UNKNOWN,
-    WARN,
-    note,
-    print_json,
-    progress,
-    say,
-    wants_json,
-)
+from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, note, progress, say, say_lines
 from cml_iam.cli._proof_text import (
     UNDECIDED,
-    assumption_json,
     assumption_lines,
     call_lines,
     other_reading,
     promise_line,
     proof_lines,
-    statement_json,
 )
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import (
@@ -48,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cml_iam.policy import PolicyDocument
-    from cml_iam.prove import Answered, Edit, Policies, Proof, Shape, Verdict, Witness
+    from cml_iam.prove import Policies, Proof, Shape, Verdict
     from cml_iam.render import Profile
     from cml_iam.site import Site
 
@@ -86,9 +73,7 @@ NO_ALLOW = (
 @click.option("--always", metavar="REQUESTS", help="Prove that each of these requests is allowed.")
 @parameter_option
 @shared_options("site", "output", "verbose")
-@click.pass_context
 def prove(
-    context: click.Context,
     files: tuple[Path, ...],
     boundary: Path | None,
     document: Profile,
@@ -126,8 +111,9 @@ def prove(
         raise InputError(f"{' and '.join(f'--{each}' for each in given)}: ask one at a time")
     if given:
         ((question, value),) = given.items()
-        context.exit(_one(question, value, judged))
-    context.exit(_promises(judged))
+        _one(question, value, judged)
+    else:
+        _promises(judged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,19 +203,20 @@ def _rendered(document: Profile) -> tuple[PolicyDocument, ...]:
     return tuple(each.document for each in render_parts(load_site(), document))
 
 
-def _one(question: str, value: Path | str, judged: Judged) -> Exit:
+def _one(question: str, value: Path | str, judged: Judged) -> None:
     """Ask one question."""
     title = QUESTIONS[question].format(files=judged.names, other=value)
     if isinstance(value, Path):
         asked = _compared(question, value, judged)
     else:
         asked = _of_requests(question, value, judged)
-    if wants_json():
-        said = {"question": question, "title": title, **verdict_json(asked.verdict)}
-        print_json(said | {"never_matches": _never_matches(*asked.sides)})
-    else:
-        _show_verdict(title, asked)
-    return _code([asked.verdict])
+    told = {
+        "question": question,
+        "title": title,
+        **asked.verdict.as_json(),
+        "never_matches": _never_matches(*asked.sides),
+    }
+    answer(told, lambda: _show_verdict(title, asked), _code([asked.verdict]))
 
 
 def _compared(question: str, path: Path, judged: Judged) -> Asked:
@@ -302,7 +289,7 @@ def _doubtful_regions(shape: Shape) -> Iterator[str]:
                 yield f"unknown AWS region `{each}`{hint}"
 
 
-def _promises(judged: Judged) -> Exit:
+def _promises(judged: Judged) -> None:
     """Prove the site's promises."""
     from cml_iam.prove import prove_site
 
@@ -310,14 +297,12 @@ def _promises(judged: Judged) -> Exit:
     policies = _policies(judged)
     with progress("proving", only_on_terminal=True):
         proofs = prove_site(site, policies)
-    if wants_json():
-        promises = [proof_json(each) for each in proofs]
-        print_json({"promises": promises, "never_matches": _never_matches(policies)})
-    else:
-        for line in _never_matches(policies):
-            say(f"{WARN} {line}")
-        _show(proofs, site)
-    return _code(proofs)
+    never = _never_matches(policies)
+    answer(
+        {"promises": proofs, "never_matches": never},
+        lambda: _show(proofs, site, never),
+        _code(proofs),
+    )
 
 
 def _code(answered: Sequence[Proof | Verdict]) -> Exit:
@@ -330,7 +315,8 @@ def _symbol(answer: str, *, sure: bool) -> str:
     return WARN if answer == "holds" and not sure else SYMBOLS[answer]
 
 
-def _show(proofs: Sequence[Proof], site: Site) -> None:
+def _show(proofs: Sequence[Proof], site: Site, never_matches: Sequence[str]) -> None:
+    say_lines(f"{WARN} {line}" for line in never_matches)
     width = max(len(each.answer) for each in proofs)
     verbose = bool(settings().verbose)
     for proof in proofs:
@@ -384,66 +370,3 @@ def _allows_anything(policies: Policies) -> bool:
 
     statements = (each for document in documents(policies) for each in document.statements)
     return any(each.effect == "Allow" for each in statements)
-
-
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
-    """Return *verdict* as JSON values."""
-    return {
-        "answer": verdict.answer,
-        "other_reading": verdict.colon,
-        "witness": _call_json(verdict.witness) if verdict.witness else None,
-        "reason": verdict.reason or None,
-        "assumptions": [assumption_json(each) for each in verdict.assumptions],
-    }
-
-
-def proof_json(proof: Proof) -> dict[str, Any]:
-    """Return *proof* as JSON values."""
-    return {
-        "id": proof.promise.id,
-        "title": proof.promise.title,
-        "answer": proof.answer,
-        "covers": list(proof.promise.covers) or ["*"],
-        "other_actions_allowed": proof.limited,
-        "other_reading": proof.colon,
-        "calls": [_call_json(each) for each in proof.calls],
-        "conditions_to_add": [_edit_json(each) for each in proof.edits],
-        "statements_to_add": [statement_json(each) for each in proof.denies],
-        "reason": proof.reason or None,
-        "assumptions": [assumption_json(each) for each in proof.assumptions],
-    }
-
-
-def _call_json(call: Witness) -> dict[str, Any]:
-    request = call.request
-    return {
-        "action": request.action,
-        "resource": request.resource,
-        "principal": request.principal,
-        "context": dict(request.context),
-        "unlisted": call.unlisted,
-        "statements": _statements_json(call.candidate),
-        "reference": call.reference
-        and {
-            "outcome": call.reference.outcome,
-            "statements": _statements_json(call.reference),
-        },
-    }
-
-
-def _statements_json(side: Answered) -> list[dict[str, str | None]]:
-    return [
-        {"label": each.label, "policy": each.policy, "place": str(each.place or "") or None}
-        for each in side.statements
-    ]
-
-
-def _edit_json(edit: Edit) -> dict[str, Any]:
-    place = edit.document.place(edit.statement)
-    operator, key, values = edit.condition
-    return {
-        "statement": edit.statement.label,
-        "policy": edit.document.name,
-        "place": str(place) if place else None,
-        "add": {operator: {key: list(values)}},
-    }

@@ -202,15 +202,12 @@ def history(start: str | None) -> None:
         _show_versions(load_history())
     else:
         way = upgrade(start)
-        answer(upgrade_json(way), lambda: _say_upgrade(way))
+        answer(way, lambda: _say_upgrade(way))
 
 
 def _show_versions(versions: Sequence[PolicyVersion]) -> None:
     rows = ((e.version, str(e.date), _granted(e), e.changes) for e in versions)
-    answer(
-        [version_json(each) for each in versions],
-        lambda: print_table(("version", "date", "grants", "changes"), rows),
-    )
+    answer(versions, lambda: print_table(("version", "date", "grants", "changes"), rows))
 
 
 def _granted(version: PolicyVersion) -> str:
@@ -233,25 +230,3 @@ def _verdict(way: Upgrade) -> str:
     if not way.grant and not way.revoke:
         return f"{OK} {step}: nothing to grant, nothing to remove"
     return f"{INFO} {step}: {len(way.grant)} to grant, {len(way.revoke)} may be removed"
-
-
-def version_json(version: PolicyVersion) -> dict[str, Any]:
-    """Return *version* as JSON values."""
-    return {
-        "version": version.version,
-        "date": str(version.date),
-        "changes": version.changes,
-        "actions": list(version.actions),
-        "optional": dict(version.optional),
-    }
-
-
-def upgrade_json(way: Upgrade) -> dict[str, Any]:
-    """Return *way* as JSON values."""
-    return {
-        "from": way.start.version,
-        "to": way.end.version,
-        "grant": list(way.grant),
-        "revoke": list(way.revoke),
-        "optional": dict(way.optional),
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -33,18 +33,7 @@ def rules(rule: str | None) -> None:
         explained = explain_rule(rule)
         answer(explained, lambda: show(explained))
     else:
-        answer([rule_json(each) for each in lint_rules()], lambda: print_rules(lint_rules()))
-
-
-def rule_json(rule: Rule | AuditRule) -> dict[str, Any]:
-    """Return *rule* as JSON values."""
-    return {
-        "id": rule.id,
-        "name": rule.name,
-        "severity": rule.severity.word,
-        "title": rule.title,
-        "page": rule.page,
-    }
+        answer(lint_rules(), lambda: print_rules(lint_rules()))
 
 
 def print_rules(rules: Iterable[Rule | AuditRule]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._exit import end_on_signal
-from cml_iam.cli._output import note, wants_json
+from cml_iam.cli._output import in_form, note
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli.groups import Command, LazyGroup
 from cml_iam.errors import InputError
@@ -202,11 +201,9 @@ def _environment(running: Sandbox, in_the_way: list[str]) -> str:
     This is the one place that shows a secret: that of a disposable root user.
     """
     environment = running.environment()
-    if wants_json():
-        return json.dumps(environment, indent=2)
     lines = [f"unset {' '.join(in_the_way)}"] if in_the_way else []
     lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
-    return "\n".join(lines)
+    return in_form(environment, "\n".join(lines))
 
 
 def _clear(path: Path) -> None:

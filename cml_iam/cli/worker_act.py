@@ -16,25 +16,18 @@ from cml_iam.cli._output import (
     OK,
     WARN,
     agreed,
+    answer,
     complain,
     complain_remedies,
+    early,
     note,
-    print_json,
     progress,
     say,
     typed,
-    wants_json,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, explain, scene, warn_of_namesakes, words
-from cml_iam.cli.worker_wait import (
-    cml_wait_option,
-    start_goal,
-    wait_code,
-    wait_options,
-    wait_until,
-    waited_json,
-)
+from cml_iam.cli.worker_wait import cml_wait_option, start_goal, wait_code, wait_options, wait_until
 from cml_iam.errors import InputError, StateError
 from cml_iam.workers import (
     Change,
@@ -60,7 +53,6 @@ Make = Callable[[Sequence[str]], Change]
 def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that all these commands have."""
     for decorate in (
-        click.pass_context,
         aws_options,
         shared_options("site", "output", "yes", "dry_run", "no_site"),
         click.option("--unmanaged", is_flag=True, help="Include instances without the guard tag."),
@@ -74,7 +66,6 @@ def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
 @wait_options
 @cml_wait_option
 def start(
-    context: click.Context,
     workers: tuple[str, ...],
     unmanaged: bool,
     wait: bool,
@@ -92,7 +83,7 @@ def start(
     here = scene(changes=True)
     found = _found(here, workers, start_change, unmanaged=unmanaged)
     patience = _Patience(goal, timeout) if wait else None
-    context.exit(_do(here, found, start_change, "start", patience))
+    _do(here, found, start_change, "start", patience)
 
 
 @click.option(
@@ -104,7 +95,6 @@ def start(
 @_acting
 @wait_options
 def stop(
-    context: click.Context,
     workers: tuple[str, ...],
     unmanaged: bool,
     force: bool,
@@ -129,13 +119,12 @@ def stop(
             note(f"{WARN} {each.label} is {risk}")
     confirm(here, found, "stop")
     patience = _Patience(Goal.STOPPED, timeout) if wait else None
-    context.exit(_do(here, found, make, "stop", patience))
+    _do(here, found, make, "stop", patience)
 
 
 @_acting
 @wait_options
 def terminate(
-    context: click.Context,
     workers: tuple[str, ...],
     unmanaged: bool,
     wait: bool,
@@ -153,7 +142,7 @@ def terminate(
     found = _found(here, workers, terminate_change, unmanaged=unmanaged)
     confirm(here, found, "terminate", by_name=True)
     patience = _Patience(Goal.TERMINATED, timeout) if wait else None
-    context.exit(_do(here, found, terminate_change, "terminate", patience))
+    _do(here, found, terminate_change, "terminate", patience)
 
 
 @click.option(
@@ -166,9 +155,7 @@ def terminate(
     help="Set this tag. Repeatable.",
 )
 @_acting
-def tag(
-    context: click.Context, workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]
-) -> None:
+def tag(workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]) -> None:
     """Add tags to workers, or change their values. WORKERS are IDs or names (* and ?).
 
     \b
@@ -186,7 +173,7 @@ def tag(
                 "ambiguous"
             )
         warn_of_namesakes(here, wanted["Name"], besides=[each.id for each in found])
-    context.exit(_do(here, found, make, "tag"))
+    _do(here, found, make, "tag")
 
 
 @click.option(
@@ -199,9 +186,7 @@ def tag(
     help="Remove the tag with this key. Repeatable.",
 )
 @_acting
-def untag(
-    context: click.Context, workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]
-) -> None:
+def untag(workers: tuple[str, ...], unmanaged: bool, keys: tuple[str, ...]) -> None:
     """Remove tags from workers, whatever their values. WORKERS are IDs or names (* and ?).
 
     \b
@@ -210,7 +195,7 @@ def untag(
     """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene(changes=True)
     make = partial(untag_change, keys=keys, guard=here.manager.guard)
-    context.exit(_do(here, _found(here, workers, make, unmanaged=unmanaged), make, "untag"))
+    _do(here, _found(here, workers, make, unmanaged=unmanaged), make, "untag")
 
 
 def _found(here: Scene, workers: Sequence[str], make: Make, *, unmanaged: bool) -> Sequence[Worker]:
@@ -262,23 +247,20 @@ def _do(
     make: Make,
     verb: str,
     patience: _Patience | None = None,
-) -> Exit:
+) -> None:
     dry = settings().dry_run
     with progress(f"asking EC2 to {verb} {_count(workers)}"):
         outcomes = act(here.manager, workers, make, dry_run=dry)
     explain(here, outcomes)
-    if not wants_json():
-        for each in outcomes:
-            say(outcome_line(each, verb, dry=dry))
+    early(say, *(outcome_line(each, verb, dry=dry) for each in outcomes))
     code = failures(outcomes)
     ended: tuple[Waited, ...] = ()
     if patience and not dry:
         changed = [each.worker for each in outcomes if not each.error]
         ended = wait_until(here, changed, patience.goal, patience.timeout) if changed else ()
-    if wants_json():
-        by_id = {each.worker.id: each for each in ended}
-        print_json([outcome_json(each, by_id.get(each.worker.id), dry=dry) for each in outcomes])
-    return code or wait_code(ended)
+    by_id = {each.worker.id: each for each in ended}
+    told = [outcome_json(each, by_id.get(each.worker.id), dry=dry) for each in outcomes]
+    answer(told, lambda: None, code or wait_code(ended))  # the text was printed above
 
 
 def failures(outcomes: Sequence[Outcome]) -> Exit:
@@ -319,14 +301,5 @@ def outcome_line(outcome: Outcome, verb: str, *, dry: bool) -> str:
 
 def outcome_json(outcome: Outcome, ended: Waited | None, *, dry: bool) -> dict[str, Any]:
     """Return the outcome for one worker as JSON values."""
-    change, error = outcome.change, outcome.error
-    return {
-        "id": outcome.worker.id,
-        "name": outcome.worker.name,
-        "region": outcome.worker.region,
-        "dry_run": dry,
-        "previous": change.previous if change else None,
-        "current": change.current if change else None,
-        "waited": ended and {"state": ended.worker.state, **waited_json(ended)},
-        "error": error and error.as_json(),
-    }
+    waited = ended and {"state": ended.worker.state, **ended.as_json()}
+    return {**outcome.as_json(), "dry_run": dry, "waited": waited}

@@ -15,7 +15,7 @@ from cml_iam import clock
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_text
 from cml_iam.cli._names import state_folder
-from cml_iam.cli._output import INFO, OK, answer, note, progress, say, wants_json
+from cml_iam.cli._output import INFO, OK, answer, early, note, progress, say
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import site_path
 from cml_iam.cli.worker_scene import Scene, explained, scene, warn_of_namesakes, words
@@ -139,8 +139,8 @@ def create(name: str, **given: Any) -> None:
             return
         with progress(f"launching {name}: {tries[0]} in {here.home}"):
             made = _create(here, launch, tries, keep_token=bool(given["client_token"]))
-    if not wants_json():
-        say(f"{OK} {made.label}: {made.state}, {made.instance_type} in {made.zone or made.region}")
+    where = made.zone or made.region
+    early(say, f"{OK} {made.label}: {made.state}, {made.instance_type} in {where}")
     launches().forget(_key(here, name))
     code = Exit.OK
     if given["wait"]:

@@ -18,11 +18,11 @@ from cml_iam.cli._output import (
     WARN,
     answer,
     complain_remedies,
+    early,
     note,
     progress,
     say,
     say_lines,
-    wants_json,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
@@ -190,11 +190,8 @@ def _stop(here: Scene, judged: Sequence[Judged]) -> tuple[Outcome, ...]:
     if not unused:
         note(f"{INFO} no worker is idle: nothing to stop")
         return ()
-    if not wants_json() and not settings().yes:
-        for each in judged:
-            if each.use is Use.IDLE:
-                for line in _lines(each):
-                    note(line)
+    if not settings().yes:
+        early(note, *(line for each in judged if each.use is Use.IDLE for line in _lines(each)))
     confirm(here, unused, "stop")
     with progress(f"asking EC2 to stop {plural(len(unused), 'worker')}"):
         outcomes = act(here.manager, unused, stop_change, dry_run=settings().dry_run)

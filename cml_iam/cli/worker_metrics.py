@@ -20,7 +20,6 @@ from cml_iam.cli._metric_words import (
     short_names,
     shown_amount,
     trend,
-    usage_json,
 )
 from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
@@ -99,7 +98,7 @@ def metrics(
             metric_data=here.metric_data,
         )
     answer(
-        [usage_json(each, used[each.id]) for each in found],
+        [used[each.id].as_json(each) for each in found],
         lambda: _print(found, used, SIGNS if plain else levels_for(sys.stdout.encoding)),
         could_ask(used),
     )

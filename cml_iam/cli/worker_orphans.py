@@ -50,10 +50,9 @@ def orphans(context: click.Context) -> None:
         looks = looks_of(here.site) if here.site else Looks()
         found = find_orphans(here.manager, listing.workers, looks)
     regions = [each for each in here.regions if each not in listing.failures]
-    if not regions:
-        context.exit(report_failures(listing))  # an empty list would be an answer
     likely = Exit.FINDINGS if any(each.likely for each in found) else Exit.OK
-    answer(found, lambda: _print(here, found, regions))
+    if regions:  # otherwise an empty list would be an answer
+        answer(found, lambda: _print(here, found, regions))
     context.exit(report_failures(listing) or likely)
 
 

@@ -29,12 +29,10 @@ from cml_iam.cli._output import (
     json_text,
     note,
     note_left_out,
-    print_json,
     print_table,
     progress,
-    wants_json,
 )
-from cml_iam.cli._settings import aws_options, form_option, settings, shared_options
+from cml_iam.cli._settings import aws_options, output_option, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, scene, words
 from cml_iam.clock import now, short_span
 from cml_iam.errors import InputError
@@ -68,7 +66,7 @@ _STATE_MARK = {"running": OK, "stopped": INFO, "terminated": INFO}
     help="List only workers with this tag. Repeatable.",
 )
 @click.option("--name", metavar="PATTERN", help="List only workers with this name (* and ?).")
-@form_option("text", "json", "csv")
+@output_option("csv")
 @shared_options("site")
 @aws_options
 @click.pass_context
@@ -79,7 +77,6 @@ def list_workers(
     types: tuple[str, ...],
     tags: tuple[str, ...],
     name: str | None,
-    form: str | None,
 ) -> None:
     """List the workers in every region of the site, or in --region.
 
@@ -98,15 +95,12 @@ def list_workers(
     if not (everything or states or types or tags or settings().region or listing.failures):
         keep_names(listing.workers, settings())
     answered = [region for region in here.regions if region not in listing.failures]
-    chosen = form or settings().output
-    if not answered:
-        context.exit(report_failures(listing))  # an empty list would be an answer
-    if chosen == "json":
-        print_json([each.as_json() for each in found])
-    elif chosen == "csv":
-        click.echo(workers_csv(found), nl=False)
-    else:
-        _print_list(here, found, answered, everything=everything)
+    if answered:  # otherwise an empty list would be an answer
+        answer(
+            found,
+            lambda: _print_list(here, found, answered, everything=everything),
+            csv=lambda: workers_csv(found),
+        )
     context.exit(report_failures(listing))
 
 
@@ -123,10 +117,11 @@ def show(worker: str) -> None:
     found, *more = scene().find([worker])
     if more:
         raise InputError(f"`{worker}` matches {len(more) + 1} workers", remedy="name one")
-    if wants_json():
-        print_json(found.as_json())
-        return
-    said = found.as_json()
+    answer(found, lambda: _print_worker(found))
+
+
+def _print_worker(worker: Worker) -> None:
+    said = worker.as_json()
     tags = said.pop("tags")
     rows = [[name.replace("_", " "), _text(value)] for name, value in said.items()]
     print_table(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,10 @@ from cml_iam.cli._output import (
     UNKNOWN,
     answer,
     complain_remedies,
+    early,
     note,
     progress,
     say,
-    wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import Scene, length, scene
@@ -162,7 +161,7 @@ def wait(workers: tuple[str, ...], goal: str, timeout: timedelta | None) -> None
     cml_access()
     here = scene()
     ended = wait_until(here, here.find(workers), Goal(goal), timeout)
-    told = [{**each.worker.as_json(), **waited_json(each)} for each in ended]
+    told = [{**each.worker.as_json(), **each.as_json()} for each in ended]
     answer(told, lambda: None, wait_code(ended))  # the text was printed as each worker ended
 
 
@@ -182,9 +181,7 @@ def wait_until(
             ),
             cml=access.ask,
         )
-    if not wants_json():
-        for each in ended:
-            say(_line(each, goal, time.monotonic() - started))
+    early(say, *(_line(each, goal, time.monotonic() - started) for each in ended))
     complain_remedies(each.cml.remedy for each in ended if each.cml)
     return ended
 
@@ -194,12 +191,6 @@ def wait_code(ended: Sequence[Waited]) -> Exit:
     if any(each.given_up for each in ended):
         return Exit.FINDINGS
     return Exit.OK if all(each.reached for each in ended) else Exit.RESUMABLE
-
-
-def waited_json(ended: Waited) -> dict[str, Any]:
-    """Return how it *ended* as JSON values; CML's answer only if it was asked."""
-    said = {"reached": ended.reached, "detail": ended.detail or None}
-    return said | ({"cml": asdict(ended.cml)} if ended.cml else {})
 
 
 def _line(ended: Waited, goal: Goal, seconds: float) -> str:

@@ -6,7 +6,7 @@ import sys
 import time
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,7 +22,6 @@ from cml_iam.cli._metric_words import (
     short_names,
     shown_amount,
     trend,
-    usage_json,
 )
 from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
@@ -32,16 +31,15 @@ from cml_iam.cli._output import (
     UNKNOWN,
     WARN,
     Columns,
+    answer_each,
     columns_within,
     console,
-    json_text,
     left_out,
     mark,
     print_table,
     room_beside,
     say,
     table,
-    wants_json,
 )
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import Scene, length, scene
@@ -107,12 +105,8 @@ def watch(
     """  # noqa: D301 - click reads the backspace as "do not fill"
     here, levels = scene(), levels_for(sys.stdout.encoding)
     frames = _frames(_watch(here, workers, window), every, count)
-    if wants_json():
-        last = _follow(frames, lambda frame: click.echo(json_text(_as_json(frame))))
-    elif sys.stdout.isatty():
-        last = _live(frames, levels)
-    else:
-        last = _follow(frames, lambda frame: _print(frame, levels))
+    show = _live if sys.stdout.isatty() else _printed
+    last = answer_each(frames, lambda each: show(each, levels))
     context.exit(Exit.AWS if not _answered(last, here) else _code(last))
 
 
@@ -181,6 +175,10 @@ def _drawn(frame: Frame, width: int, levels: str) -> Group:
     return Group(
         Text(_heading(frame), style="bold"), table(list(columns), _rows(columns), width), *notes
     )
+
+
+def _printed(frames: Iterator[Frame], levels: str) -> Frame:
+    return _follow(frames, lambda frame: _print(frame, levels))
 
 
 def _print(frame: Frame, levels: str) -> None:
@@ -267,19 +265,3 @@ def _answered(frame: Frame, here: Scene) -> bool:
 
 def _code(frame: Frame) -> Exit:
     return Exit.UNCHECKED if frame.listing.failures else could_ask(frame.used)
-
-
-def _as_json(frame: Frame) -> dict[str, Any]:
-    return {
-        "at": frame.at.isoformat(),
-        "workers": [
-            {
-                **each.as_json(),
-                "previous_state": frame.before.get(each.id),
-                "metrics": usage_json(each, frame.used[each.id]) if each.id in frame.used else None,
-            }
-            for each in frame.listing.workers
-        ],
-        "gone": [each.id for each in frame.gone],
-        "failures": {region: each.message for region, each in frame.listing.failures.items()},
-    }

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cml_iam.credentials import _rotation_key as new_key
 from cml_iam.credentials._delivery import foreign_key, try_key
@@ -145,6 +145,16 @@ class Status:
     upcoming: str = ""
     trouble: str = ""
     remedy: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the status as JSON values."""
+        return {
+            **self.rotation.as_json(),
+            "interrupted": self.interrupted,
+            "next": self.upcoming or None,
+            "trouble": self.trouble or None,
+            "remedy": self.remedy or None,
+        }
 
 
 def rotate(rotator: Rotator, *, if_due: bool = False) -> Progress:

@@ -145,6 +145,11 @@ class Rotation:
     new: str | None = None
     revoked: bool = False
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the phase and the keys as JSON values."""
+        since = self.since.isoformat() if self.since else None
+        return {"phase": self.phase, "since": since, "old": self.old, "new": self.new}
+
 
 @dataclass(frozen=True, slots=True)
 class Lock:
@@ -288,6 +293,15 @@ class Progress:
     rotation: Rotation
     until: datetime | None = None
     evidence: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the state as JSON values."""
+        return {
+            "state": self.state,
+            **self.rotation.as_json(),
+            "until": self.until.isoformat() if self.until else None,
+            "evidence": self.evidence or None,
+        }
 
 
 def take_lock(rotator: Rotator, journal: Journal) -> None:

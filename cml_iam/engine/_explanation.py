@@ -239,16 +239,11 @@ class Explanation:
 
     def as_json(self) -> dict[str, Any]:
         """Return the explanation as JSON values."""
-        request, deciding = self.request, set(map(id, self.deciding))
+        deciding = set(map(id, self.deciding))
         return {
             "outcome": self.outcome,
             "allowed": self.outcome == "allowed",
-            "request": {
-                "action": request.action,
-                "resource": request.resource,
-                "principal": request.principal,
-                "context": dict(request.context),
-            },
+            "request": self.request.as_json(),
             "gates": [
                 {"type": gate.kind, "level": gate.level, "allows": gate.allowed}
                 for gate in self.gates

@@ -52,6 +52,15 @@ class Request(NamedTuple):
     context: Mapping[str, Any] = _NO_CONTEXT
     resource_account: str | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the request as JSON values, without the owner of the resource."""
+        return {
+            "action": self.action,
+            "resource": self.resource,
+            "principal": self.principal,
+            "context": dict(self.context),
+        }
+
 
 def single_text(value: Any) -> str | None:
     """Return the one string of a context value, or None if the key is multi-valued.

@@ -153,6 +153,10 @@ class Assumption:
     page: str
     action: str = ""
 
+    def as_json(self) -> dict[str, str]:
+        """Return what is assumed, and its page, as JSON values."""
+        return {"kind": self.kind, "text": self.text, "page": self.page}
+
     def of_action(self, action: str) -> Assumption:
         """Return the same assumption for the requests for another *action*."""
         if not self.action:

@@ -49,13 +49,8 @@ class Explained:
 
     def as_json(self) -> dict[str, Any]:
         """Return the explanation as JSON values; examples are text, as one is not valid JSON."""
-        rule = self.rule
         return {
-            "id": rule.id,
-            "name": rule.name,
-            "severity": rule.severity.word,
-            "title": rule.title,
-            "page": rule.page,
+            **self.rule.as_json(),
             "aws_checks": list(self.aws_checks),
             "description": self.description,
             "failing": {"kind": self.failing.kind, "text": self.failing.text},

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from cml_iam.lint import (
     _advice,
@@ -130,6 +130,16 @@ class Rule:
     check: Check | None = None
     compares: bool = False
     cause: Literal["statement", "place"] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the rule is about as JSON values."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "severity": self.severity.word,
+            "title": self.title,
+            "page": self.page,
+        }
 
     @property
     def label(self) -> str:

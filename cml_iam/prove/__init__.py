@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from cml_iam.prove._differences import differences, policies_of
     from cml_iam.prove._promises import site_promises
-    from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site
+    from cml_iam.prove._proof import Edit, Proof, prove_promise, prove_site, statement_json
     from cml_iam.prove._shape_text import parse_shape
     from cml_iam.restrict import Promise
 
@@ -44,6 +44,7 @@ _LATER: Final = {
     "Proof": "_proof",
     "prove_promise": "_proof",
     "prove_site": "_proof",
+    "statement_json": "_proof",
     "parse_shape": "_shape_text",
 }
 
@@ -80,6 +81,7 @@ __all__ = [
     "prove_promise",
     "prove_site",
     "site_promises",
+    "statement_json",
     "taken_over",
     "taking_away",
     "where",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from cml_iam.engine import Outcome, Request, StatementReason
@@ -20,6 +20,18 @@ class Answered:
 
     outcome: Outcome
     statements: tuple[StatementReason, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the decision as JSON values."""
+        statements = [
+            {
+                "label": each.label,
+                "policy": each.policy,
+                "place": str(each.place) if each.place else None,
+            }
+            for each in self.statements
+        ]
+        return {"outcome": self.outcome, "statements": statements}
 
 
 def answered(side: Side, request: Request) -> tuple[Answered, tuple[StatementReason, ...]]:
@@ -52,6 +64,15 @@ class Witness:
         """The decision of the second side; None if the question has none."""
         return answered(self.sides[1], self.request)[0] if self.sides[1:] else None
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the request, and how the sides decide it, as JSON values."""
+        return {
+            **self.request.as_json(),
+            "unlisted": self.unlisted,
+            "statements": self.candidate.as_json()["statements"],
+            "reference": self.reference and self.reference.as_json(),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -74,3 +95,13 @@ class Verdict:
     def holds(self) -> bool:
         """Whether it was proved."""
         return self.answer == "holds"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer as JSON values."""
+        return {
+            "answer": self.answer,
+            "other_reading": self.colon,
+            "witness": self.witness and self.witness.as_json(),
+            "reason": self.reason or None,
+            "assumptions": [each.as_json() for each in self.assumptions],
+        }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from cml_iam.expectations import Answer as ExpectedAnswer
     from cml_iam.expectations import Expectation
+    from cml_iam.facts import Assumption
     from cml_iam.prove._answers import Answer, Answered, Verdict
     from cml_iam.space import Side
 
@@ -56,6 +57,26 @@ class Difference:
     found: tuple[str | None, ...] = ()
     unlisted: bool = False
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the difference as JSON values."""
+        missed = self.missed and {
+            "label": self.missed.label,
+            "place": str(self.missed.place) if self.missed.place else None,
+            "reason": self.missed.reason,
+            "found": list(self.found),
+        }
+        return {
+            "change": self.change,
+            "actions": list(self.actions),
+            "alike": self.alike,
+            "others": self.others,
+            "witness": self.witness.as_json(),
+            "old": self.old.as_json(),
+            "new": self.new.as_json(),
+            "missed": missed,
+            "unusual": self.unlisted,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ExpectationChange:
@@ -64,6 +85,16 @@ class ExpectationChange:
     expectation: Expectation
     old: ExpectedAnswer
     new: ExpectedAnswer
+
+    def as_json(self) -> dict[str, str]:
+        """Return the expectation and its two answers as JSON values."""
+        return {
+            "id": self.expectation.id,
+            "description": self.expectation.description,
+            "expected": self.expectation.expected,
+            "old": self.old,
+            "new": self.new,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +159,31 @@ class Comparison:
         if self.verdict == "same":
             return "holds"
         return "undecided" if self.verdict == "undecided" else "broken"
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """The facts that the result rests on, each once."""
+        return tuple(dict.fromkeys(a for each in self.verdicts.values() for a in each.assumptions))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the comparison as JSON values."""
+        answers = {change: each.answer for change, each in self.verdicts.items()}
+        return {
+            "verdict": self.verdict,
+            "same": self.same,
+            "proved": self.proved,
+            "allows_the_same": self.allows_the_same,
+            "new_within_old": answers.get("newly allowed", "holds"),
+            "old_within_new": answers.get("newly denied", "holds"),
+            "undecided": {change: self.verdicts[change].reason for change in self.undecided},
+            "other_reading": self.other_reading,
+            "complete": not self.more and not self.undecided,
+            "beside_everything": self.beside_everything,
+            "differences": [each.as_json() for each in self.differences],
+            "expectations": self.expectations,
+            "expectation_changes": [each.as_json() for each in self.expectation_changes],
+            "assumptions": [each.as_json() for each in self.assumptions],
+        }
 
     def of(self, change: Change) -> tuple[Difference, ...]:
         """Return the differences of one kind."""

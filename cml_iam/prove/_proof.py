@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError
-from cml_iam.policy import (
-    VERSION_2012,
-    Condition,
-    PolicyDocument,
-    Statement,
-    attachment_problems,
-)
+from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement, attachment_problems
 from cml_iam.prove._instances import losing, taking_over
 from cml_iam.prove._promises import CATALOGUE, never_done, site_promises
 from cml_iam.prove._question import statement_of, within
@@ -40,6 +34,22 @@ class Edit:
     statement: Statement
     condition: tuple[str, str, tuple[str, ...]]
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the statement and what to add to it as JSON values."""
+        place = self.document.place(self.statement)
+        return {
+            "statement": self.statement.label,
+            "policy": self.document.name,
+            "place": str(place) if place else None,
+            "add": self.added,
+        }
+
+    @property
+    def added(self) -> dict[str, dict[str, list[str]]]:
+        """The condition in the form of a policy."""
+        operator, key, values = self.condition
+        return {operator: {key: list(values)}}
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -63,6 +73,38 @@ class Proof:
     denies: tuple[Statement, ...] = ()
     colon: Answer | None = None
     limited: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return {
+            "id": self.promise.id,
+            "title": self.promise.title,
+            "answer": self.answer,
+            "covers": list(self.promise.covers) or ["*"],
+            "other_actions_allowed": self.limited,
+            "other_reading": self.colon,
+            "calls": [each.as_json() for each in self.calls],
+            "conditions_to_add": [each.as_json() for each in self.edits],
+            "statements_to_add": [statement_json(each) for each in self.denies],
+            "reason": self.reason or None,
+            "assumptions": [each.as_json() for each in self.assumptions],
+        }
+
+
+def statement_json(deny: Statement) -> dict[str, Any]:
+    """Return a statement of *denies* in the form of a policy."""
+    conditions: dict[str, dict[str, list[str]]] = {}
+    for each in deny.conditions:
+        conditions.setdefault(each.operator, {})[each.key] = list(each.values)
+    elements = {
+        "Effect": deny.effect,
+        "Action": deny.action,
+        "NotAction": deny.not_action,
+        "Resource": deny.resource,
+        "NotResource": deny.not_resource,
+    }
+    present = {k: list(v) if isinstance(v, tuple) else v for k, v in elements.items() if v}
+    return present | ({"Condition": conditions} if conditions else {})
 
 
 def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tuple[Proof, ...]:

@@ -164,6 +164,11 @@ class Applied:
     done: tuple[Step, ...]
     key_id: str | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what was done as JSON values."""
+        done = [f"{step.mark} {step.resource} {step.name}" for step in self.done]
+        return {"principal": self.principal, "done": done, "key_id": self.key_id}
+
 
 def key_step(key: KeyPlan) -> Step:
     """Return *key* as a step; its calls are made by the delivery."""

@@ -15,10 +15,7 @@ from cml_iam.workers._changes import (
     untag_change,
 )
 from cml_iam.workers._cml import Activity, CmlAccess, CmlAnswer, CmlLogin, cml_activity
-from cml_iam.workers._create import (
-    Patience,
-    create_worker,
-)
+from cml_iam.workers._create import Patience, create_worker
 from cml_iam.workers._fleet import (
     NAMESAKES,
     Frame,
@@ -37,6 +34,7 @@ from cml_iam.workers._health import (
     Health,
     Verdict,
     fleet_lines,
+    health_json,
     health_lines,
     log_health,
 )
@@ -143,6 +141,7 @@ __all__ = [
     "find_orphans",
     "find_workers",
     "fleet_lines",
+    "health_json",
     "health_lines",
     "held",
     "image_owners",

@@ -7,15 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.errors import (
-    AwsError,
-    CredentialsError,
-    InputError,
-    ThrottledError,
-    UnreachableError,
-)
+from cml_iam.errors import AwsError, CredentialsError, InputError, ThrottledError, UnreachableError
 from cml_iam.workers._changes import Launch
 from cml_iam.workers._model import StateChange, Worker, is_instance_id
 from cml_iam.workers._threads import in_threads
@@ -57,6 +51,17 @@ class Outcome:
     worker: Worker
     change: StateChange | None = None
     error: AwsError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON values."""
+        return {
+            "id": self.worker.id,
+            "name": self.worker.name,
+            "region": self.worker.region,
+            "previous": self.change.previous if self.change else None,
+            "current": self.change.current if self.change else None,
+            "error": self.error and self.error.as_json(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +226,23 @@ class Frame:
     measured_at: datetime
     before: Mapping[str, str] = field(default_factory=dict)
     gone: tuple[Worker, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the frame as JSON values."""
+        workers = [
+            {
+                **each.as_json(),
+                "previous_state": self.before.get(each.id),
+                "metrics": self.used[each.id].as_json(each) if each.id in self.used else None,
+            }
+            for each in self.listing.workers
+        ]
+        return {
+            "at": self.at.isoformat(),
+            "workers": workers,
+            "gone": [each.id for each in self.gone],
+            "failures": {region: each.message for region, each in self.listing.failures.items()},
+        }
 
 
 class Watch:

@@ -62,6 +62,15 @@ class Check:
     remedy: str | None = None
     error: AwsError | None = field(default=None, compare=False, repr=False)
 
+    def as_json(self) -> dict[str, str | None]:
+        """Return the verdict as JSON values."""
+        return {
+            "action": self.action,
+            "verdict": self.verdict,
+            "detail": self.detail,
+            "remedy": self.remedy,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -176,6 +185,23 @@ def fleet_lines(found: Sequence[Health]) -> tuple[tuple[int, str], ...]:
     connected = (logging.INFO, "✅ AWS EC2 connection successful")
     may_fail = [(logging.WARNING, "⚠️ AWS operations may fail at runtime")] if warnings else []
     return (connected, *warnings, *may_fail)
+
+
+def health_json(found: Sequence[Health]) -> dict[str, Any]:
+    """Return *found* as JSON values; *failure* is that of the first region with one."""
+    failure = next((each.failure for each in found if each.failure), None)
+    return {
+        "ok": all(each.ok for each in found),
+        "connected": all(each.connected for each in found),
+        "region": found[0].region,
+        "checked": [each.region for each in found],
+        "regions": list(found[0].regions),
+        "log": [f"{logging.getLevelName(level)}  {line}" for level, line in fleet_lines(found)],
+        "failure": failure and failure.as_json(),
+        "permissions": [
+            {"region": each.region, **check.as_json()} for each in found for check in each.checks
+        ],
+    }
 
 
 def log_health(health: Health, logger: logging.Logger) -> None:

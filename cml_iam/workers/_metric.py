@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from cml_iam.workers._model import Worker
 
 Dimensions = tuple[tuple[str, str], ...]
 
@@ -174,6 +177,26 @@ class Metric:
         """What to do about an unknown value."""
         return (self.advice or REMEDY[self.unknown]) if self.unknown else None
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the metric as JSON values: unknown values are null."""
+        return {
+            "unit": self.unit,
+            "mean": self.mean,
+            "latest": self.latest,
+            "maximum": self.maximum,
+            "count": self.count,
+            "period": self.period,
+            "unknown": self.unknown,
+            "detail": self.detail,
+            "remedy": self.remedy,
+            "source": self.source or None,
+            "dimensions": dict(self.dimensions),
+            "points": [
+                {"at": each.at.isoformat(), "average": each.average, "maximum": each.maximum}
+                for each in self.points
+            ],
+        }
+
     def slots(self, start: datetime, end: datetime) -> list[float | None]:
         """Return the average of each period from *start* to *end*, None for a missing point."""
         known = {point.at: point.average for point in self.points}
@@ -194,6 +217,18 @@ class Utilization:
     start: datetime
     end: datetime
     metrics: Mapping[Measure, Metric] = field(default_factory=dict)
+
+    def as_json(self, worker: Worker) -> dict[str, Any]:
+        """Return the measurements of *worker*, whose id this has, as JSON values."""
+        return {
+            "id": worker.id,
+            "name": worker.name,
+            "region": worker.region,
+            "state": worker.state,
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            **{str(measure): metric.as_json() for measure, metric in self.metrics.items()},
+        }
 
     def since(self, start: datetime) -> Utilization:
         """Return the same with the points from *start* on; makes no calls."""

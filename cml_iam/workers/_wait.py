@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import ThrottledError, UnreachableError
 from cml_iam.workers._cml import CmlAccess, CmlAnswer
@@ -65,6 +65,11 @@ class Waited:
     detail: str = ""
     given_up: bool = False
     cml: CmlAnswer | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return how it ended as JSON values; CML's answer only if it was asked."""
+        ended = {"reached": self.reached, "detail": self.detail or None}
+        return ended | ({"cml": asdict(self.cml)} if self.cml else {})
 
 
 @dataclass(frozen=True, slots=True)

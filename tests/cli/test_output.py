@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from cml_iam.cli._main import _report, cli
 from cml_iam.cli._output import note, print_json, print_table, say
+from cml_iam.cli.groups import Leaf, leaves
 from cml_iam.errors import InputError
 from cml_iam.visible import one_line, unseen, visible
 
@@ -163,3 +166,12 @@ def test_the_help_of_every_command_fits_into_80_columns() -> None:
 
     assert len(lines) > 1000
     assert [line for line in lines if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("leaf", [*leaves(cli)], ids=lambda leaf: leaf.words)
+def test_only_the_printer_knows_which_format_is_requested(leaf: Leaf) -> None:
+    tree = ast.parse(inspect.getsource(inspect.getmodule(leaf.command.callback)))
+
+    names = {each.attr for each in ast.walk(tree) if isinstance(each, ast.Attribute)}
+    names |= {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)}
+    assert not names & {"output", "print_json"}
