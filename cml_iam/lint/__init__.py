@@ -4,8 +4,8 @@
         print(finding.place, finding.severity.word, finding.rule, finding.message)
 
 Each rule is a small function in one of these files and a row of `rules.json`. A new rule needs a
-function, a row, which `policy rules ID` prints, two documents in `examples`, and what they report
-under `tests/lint/cases`.
+function, a row (which `policy rules ID` prints), two documents in `examples`, and their findings in
+`tests/lint/cases`.
 
 The rules are imported on first use, so that code which only handles findings does not load them.
 """

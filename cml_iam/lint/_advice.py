@@ -43,7 +43,7 @@ def unrestricted_write(subject: Subject) -> Iterator[Found]:
 
 
 def _rendered(names: list[str]) -> str:
-    """Return how to restrict *names*, if they are the manager's own actions."""
+    """Return the command that restricts *names*, if these are the manager's own actions."""
     return " (`cml-iam policy render`)" if {*names} <= {*load_catalogue().actions} else ""
 
 
@@ -57,7 +57,7 @@ def everything(subject: Subject) -> Iterator[Found]:
         but_some = "" if item.written.not_resource is None else " but those listed"
         if item.statement.not_action is not None:
             yield Found(
-                "every action except those listed is allowed, including those that AWS adds later"
+                "every action except those listed is allowed, including actions that AWS adds later"
                 + _for_services(item),
                 item.place("NotAction"),
                 "list the actions that are needed in `Action`; or make it a Deny",
@@ -81,7 +81,8 @@ def service_wide(subject: Subject) -> Iterator[Found]:
             if element.actions and not element.text.partition(":")[2].strip("*"):
                 service = element.actions[0].service
                 yield Found(
-                    f"every action of `{service}` is allowed, including those that AWS adds later",
+                    f"every action of `{service}` is allowed, including actions that AWS adds "
+                    "later",
                     item.place("Action", element.index),
                     "list the actions that are needed",
                     item.label,
@@ -94,7 +95,7 @@ def _denied(subject: Subject, action: Action) -> bool:
 
 
 def _capped(subject: Subject) -> bool:
-    """Return whether a Deny refuses everything not listed."""
+    """Return whether a Deny refuses every action that it does not list."""
     return any(
         item.statement.not_action is not None
         and _everywhere(item)
@@ -108,19 +109,19 @@ def _everywhere(item: Item) -> bool:
 
 
 def _for_services(item: Item) -> str:
-    """Name the actions left by NotAction that give permissions to services."""
+    """Name the allowed actions, despite NotAction, that give permissions to services."""
     left = [name for name in (TO_SERVICES, LINKED) if item.compiled.matches_action(name)]
     return f"; {listed(left)} {'are' if len(left) > 1 else 'is'} among them" if left else ""
 
 
 def pass_any_role(subject: Subject) -> Iterator[Found]:
-    """Yield iam:PassRole on every role: whoever may launch then gains the rights of any role."""
+    """Yield iam:PassRole on every role: whoever can launch then has the permissions of any role."""
     for item, roles, place in _on_every_role(subject, TO_SERVICES):
         yield Found(
             f"{roles} may be passed to a service: with RunInstances, this grants the permissions "
             "of any role that EC2 may assume",
             place,
-            "name the one role that is needed",
+            "name the role that is needed",
             item.label,
         )
 
@@ -139,7 +140,7 @@ def linked_roles(subject: Subject) -> Iterator[Found]:
 
 
 def _on_every_role(subject: Subject, action: str) -> Iterator[tuple[Item, str, Place | None]]:
-    """Yield Allows of *action* on every role of an account: which roles, and where."""
+    """Yield Allows of *action* on every role of an account, with the roles and the place."""
     for item in subject.allows if subject.kind == "identity" else ():
         if action not in item.actions:
             continue

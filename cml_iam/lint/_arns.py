@@ -60,9 +60,8 @@ def incomplete(subject: Subject) -> Iterator[Found]:
             formats = [each for each in _formats(item, pattern, field) if _alike(pattern, each)]
             if pattern[field] == "" and formats and all(each[field] == "*" for each in formats):
                 yield Found(
-                    f"`{text}` has no {name}: according to AWS's reference of {facts.updated()} "
-                    "every ARN of "
-                    "this type has one, so it names nothing",
+                    f"`{text}` has no {name}, but according to AWS's reference of "
+                    f"{facts.updated()} every ARN of this type has one, so it names nothing",
                     place,
                     f"name the {name}, or put `*` in its place",
                     item.label,
@@ -113,8 +112,8 @@ def _resources(subject: Subject) -> Iterator[tuple[Item, str, Place | None]]:
 def _formats(item: Item, pattern: ArnPattern, field: int) -> Iterable[ArnPattern]:
     """Return the ARN formats of the resource types that the statement's actions use.
 
-    For accounts the reference is reliable only for some services: AWS owns SSM documents, for
-    example, and their ARNs have no account.
+    The reference is reliable about accounts only for some services: AWS owns some SSM documents,
+    for example, and their ARNs have no account.
     """
     named = tuple(item.actions.values())
     if item.everything or item.statement.not_action is not None:
@@ -127,7 +126,7 @@ def _formats(item: Item, pattern: ArnPattern, field: int) -> Iterable[ArnPattern
 
 
 def _alike(pattern: ArnPattern, arn: ArnPattern) -> bool:
-    """Return whether the two can match the same resource, apart from region and account."""
+    """Return whether both can match the same resource, ignoring region and account."""
     return all(patterns_overlap(pattern[field], arn[field]) for field in (1, 2, 5))
 
 
@@ -140,9 +139,7 @@ def _problem(text: str, kind: Kind) -> str | None:
     if len(fields) < FIELDS:
         missing = f"`{text}` has {len(fields)} of the six fields of an ARN"
         if kind in _COMPLETED:
-            return (
-                f"{missing}: AWS puts `*` in place of the others, so it matches more than it says"
-            )
+            return f"{missing}: AWS adds `*` for the missing ones, so it matches more than it seems"
         return f"{missing}, and AWS completes it in identity-based policies only"
     if fields[2] != fields[2].lower():
         return f"`{fields[2]}` in `{text}` has capital letters, but a service in an ARN has none"
@@ -150,10 +147,10 @@ def _problem(text: str, kind: Kind) -> str | None:
     for name, field, form in forms:
         value = fields[field]
         if not _OPEN.search(value) and not form.fullmatch(value):
-            return f"`{value}` is no {name}, in `{text}`"
+            return f"`{value}` in `{text}` is not a valid {name}"
     return None
 
 
 def _plain(text: str) -> str:
-    """Return *text* with each policy variable as one character: its colons split no fields."""
+    """Return *text* with one character for each policy variable: its colons separate no fields."""
     return re.sub(r"\$\{[^}]*\}", "*", text)

@@ -1,4 +1,4 @@
-"""Lint's questions to the proof: about one statement, two, or all about some actions.
+"""The questions that lint asks the proof: about one statement, two, or all about some actions.
 
 Policies repeat the same statements, especially those of one folder, so answers are cached by the
 content of the statements.
@@ -27,7 +27,7 @@ KEPT: Final = 1 << 12
 def matched(
     item: Item, *, action: str | None = None, conditions: Sequence[Condition] | None = None
 ) -> Verdict:
-    """Prove that no request matches *item*; a witness is a request that does.
+    """Prove that no request matches *item*; a witness is a request that matches.
 
     *action* and *conditions*, if given, replace its own.
     """
@@ -35,12 +35,12 @@ def matched(
 
 
 def always_holds(item: Item, condition: Condition) -> Verdict:
-    """Return whether *condition* holds in all requests that *item* without conditions matches."""
+    """Return whether *condition* holds in all requests that match *item* without conditions."""
     return _within((_alone(item, None, ()),), (_alone(item, None, (condition,)),))
 
 
 def inside(item: Item, wide: Item, *, action: str, further: Sequence[Condition] = ()) -> Verdict:
-    """Return whether *wide* matches all that *item* does for *action*, given *further*."""
+    """Return whether *wide* matches everything that *item* does for *action*, given *further*."""
     conditions = (*item.statement.conditions, *further)
     return _within((_alone(item, action, conditions),), (_alone(wide),))
 
@@ -48,7 +48,7 @@ def inside(item: Item, wide: Item, *, action: str, further: Sequence[Condition] 
 def beyond(items: Iterable[Item], item: Item, *, action: str) -> Request | None:
     """Return a request for *action* that *items* allow and *item* does not match, or None.
 
-    If *item* denied what it matches, exactly these would remain.
+    These are the requests that would remain allowed if *item* were a Deny.
     """
     refusing, version = _alone(item)
     said = (*(each.said for each in items), (replace(refusing, effect="Deny"), version))
@@ -57,15 +57,15 @@ def beyond(items: Iterable[Item], item: Item, *, action: str) -> Request | None:
 
 
 def allowed(items: Iterable[Item], shape: Shape) -> Verdict:
-    """Prove that *items* never allow a request of *shape*; a witness is one that they allow."""
+    """Prove that *items* never allow a request of *shape*; a witness is an allowed request."""
     return _never(tuple(each.said for each in items), _Kind.of(shape))
 
 
 def can_be(authorizer: Authorizer, items: Iterable[Item], shape: Shape) -> bool:
     """Return whether *items* may allow a request of *shape*; False is proved.
 
-    Requests that other policies allowed are tried first, on *authorizer*, the engine for all of
-    them.
+    Requests that other policies allowed are tried first with *authorizer*, the engine for all
+    items.
     """
     items, kind = tuple(items), _Kind.of(shape)
     if not any(each.allows for each in items):
@@ -82,7 +82,7 @@ def can_be(authorizer: Authorizer, items: Iterable[Item], shape: Shape) -> bool:
 def owing(items: Sequence[Item], item: Item, shape: Shape) -> Request | None:
     """Return a request of *shape* that *items* allow only because of *item*, or None.
 
-    For a Deny, a request that it affects; *shape* must be what it leaves.
+    If *item* is a Deny, *shape* must be the requests that it does not match.
     """
     said = [each.said for each in items]
     if item.allows:
@@ -94,7 +94,7 @@ def owing(items: Sequence[Item], item: Item, shape: Shape) -> Request | None:
 def overtaken(items: Iterable[Item], tag: tuple[str, str], shape: Shape) -> tuple[Request, ...]:
     """Return calls that give a resource *tag* (key and value) and then operate it by *shape*.
 
-    One call is enough if the tag is not required; empty if it is not proved.
+    Returns one call if the tag is not required, and none if nothing is proved.
     """
     return _taken_over(tuple(each.said for each in items), tag, _Kind.of(shape))
 

@@ -1,4 +1,4 @@
-"""Resource control policies: what AWS refuses to store, and whom a Deny hits unmeant.
+"""Resource control policies: what AWS refuses to store, and whom a Deny affects unintentionally.
 
 https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps_syntax.html
 """
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def control(subject: Subject) -> Iterator[Found]:
-    """Yield what a resource control policy of one's own cannot have."""
+    """Yield elements that a customer's resource control policy cannot have."""
     if subject.kind != "rcp":
         return
     for item in subject.items:
         written = item.written
         if written.effect != "Deny":
             yield Found(
-                "a resource control policy of your own has `Deny` statements only: AWS's "
+                "a resource control policy of your own can have only `Deny` statements: AWS's "
                 "`RCPFullAWSAccess` allows",
                 item.place("Effect"),
                 "make it a Deny of what must be forbidden",
@@ -36,7 +36,7 @@ def control(subject: Subject) -> Iterator[Found]:
                 "a resource control policy applies to everybody: "
                 '`"Principal": "*"` and nothing else',
                 item.place(element),
-                "exempt those who may with a condition, for example on `aws:PrincipalArn`",
+                "exempt callers with a condition, for example on `aws:PrincipalArn`",
                 item.label,
             )
         if written.not_action is not None:
@@ -51,8 +51,8 @@ def control(subject: Subject) -> Iterator[Found]:
             if not colon or prefix not in published("control"):
                 what = f"`{prefix}`" if colon else "every service"
                 yield Found(
-                    f"`{text}`: AWS's page of the services that support resource control policies "
-                    f"does not list {what}",
+                    f"`{text}`: AWS's list of services that support resource control policies does "
+                    f"not include {what}",
                     item.place("Action", index),
                     "name the actions with the prefixes of services that support such policies, "
                     "such as `s3:*`",
@@ -71,9 +71,9 @@ _IS_SERVICE: Final = "aws:principalisawsservice"
 
 
 def hit_by_control(subject: Subject) -> Iterator[Found]:
-    """Yield Denies that are meant for strangers and also refuse AWS's services, or own principals.
+    """Yield Denies of strangers that also refuse AWS's services or your own principals.
 
-    Who is refused is asked of the conditions on the caller, for a call of each sort.
+    The conditions on the caller are tested with one call of each kind.
     """
     for item in subject.denies if subject.kind == "rcp" else ():
         keys = [asked.condition.key.lower() for asked in item.asked]
@@ -95,11 +95,11 @@ def hit_by_control(subject: Subject) -> Iterator[Found]:
 
 
 _SERVICES: Final = (
-    "AWS's services that act for your organization: their calls belong to no principal",
+    "AWS services that act for your organization, because their calls belong to no principal",
     'add `"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}` to the condition',
 )
 _OWN: Final = (
-    "your own users and roles: only calls of services have that key",
+    "your own users and roles, because only calls of services have that key",
     'add `"Bool": {"aws:PrincipalIsAWSService": "true"}` to the condition',
 )
 _SOURCELESS: Final = (
@@ -113,7 +113,7 @@ def _is_of(key: str, beginnings: tuple[str, ...]) -> bool:
 
 
 def _refuses(item: Item, context: Mapping[str, Any]) -> bool:
-    """Say whether the conditions on the caller let the Deny apply to a call with *context*."""
+    """Return whether the conditions on the caller let the Deny apply to a call with *context*."""
     return all(
         asked.test(context)
         for asked in item.asked

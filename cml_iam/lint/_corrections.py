@@ -1,4 +1,4 @@
-"""Corrections of findings, as edits of the text; each states its claim."""
+"""Corrections of findings, as edits of the text; each states what it claims to be."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPELLED: Final = "ForAnyValue:StringEquals"
 
 
 def correction(item: Item, *edits: Edit, claim: Claim = "narrower") -> Correction | None:
-    """Return *edits* of *item*'s document as a correction; None without edits or text."""
+    """Return *edits* of *item*'s document as a correction; None if there is no edit or text."""
     located = item.document.located
     if located is None or not edits:
         return None
@@ -32,8 +32,8 @@ def correction(item: Item, *edits: Edit, claim: Claim = "narrower") -> Correctio
 def known_action(item: Item, element: str, index: int, text: str) -> Correction | None:
     """Suggest the action spelled most like *text*.
 
-    It is a guess: the permission for the operation ListBuckets is s3:ListAllMyBuckets, while
-    s3:ListBucket is a different one.
+    This is a guess: the permission for the operation ListBuckets is s3:ListAllMyBuckets, while
+    s3:ListBucket is a different permission.
     """
     located = item.document.located
     prefix, _, name = text.partition(":")
@@ -96,7 +96,7 @@ def other_key(
 
 
 def with_wildcards(item: Item, condition: Condition, operator: str) -> Correction | None:
-    """Use the operator that supports wildcards, if no other key of this one has any."""
+    """Use the operator that supports wildcards, if no other key of the operator has any."""
     others = (
         each
         for each in item.statement.conditions
@@ -132,7 +132,7 @@ def any_resource(item: Item) -> Correction | None:
 
 
 def further_statement(item: Item, statement: dict[str, Any]) -> Correction | None:
-    """Append *statement* to the document of *item*, if that has a list of statements."""
+    """Append *statement* to the document of *item*, if its statements are in a list."""
     located = item.document.located
     if located is None or not isinstance(located.value["Statement"], list):
         return None
@@ -140,7 +140,7 @@ def further_statement(item: Item, statement: dict[str, Any]) -> Correction | Non
 
 
 def guarded_tag(item: Item, tag: str) -> Correction | None:
-    """Exclude *tag*, in every spelling, from *item*, which only tags, and require tag keys."""
+    """Exclude *tag* in every spelling from *item*, which only tags, and require tag keys."""
     names = {each.text.lower() for each in item.named}
     if not item.allows or not names <= {"ec2:createtags", "ec2:deletetags"}:
         return None
@@ -161,7 +161,7 @@ def guarded_tag(item: Item, tag: str) -> Correction | None:
 
 
 def spelled_tag(item: Item, tag: str) -> Correction | None:
-    """Require of *item*, an Allow, that the tag's key is spelled *tag*."""
+    """Add to *item*, an Allow, the condition that the tag's key is spelled *tag*."""
     if not item.allows or SPELLED in _blocks(item):
         return None
     return correction(item, *_add_conditions(item, [(SPELLED, [tag])]))

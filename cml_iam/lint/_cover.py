@@ -1,7 +1,7 @@
-"""Whether one Allow covers another, which then restricts nothing.
+"""Allows that restrict nothing because another Allow covers them.
 
-Permissions add up: a request is allowed if any Allow matches it, so a narrower Allow beside a
-broader one removes nothing.
+Permissions add up: a request is allowed if any Allow matches it, so a narrower Allow restricts
+nothing while a broader one exists.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """*wide* matches everything that another statement matches for the action *element*.
+    """A statement *wide* that matches everything another statement does for the action *element*.
 
-    *beyond* is a request for it that the documents allow and the other does not match; *regions* is
-    the condition that limits *wide* to some regions, if nothing else prevents covering.
+    *beyond* is a request for that action which the documents allow and the other statement does not
+    match. *regions* is the condition that limits *wide* to some regions, if it covers the other
+    statement only there.
     """
 
     wide: Item
@@ -58,8 +59,8 @@ def redundant(subject: Subject) -> Iterator[Found]:
             continue
         wides = list(dict.fromkeys(cover.wide.label for cover in found))
         yield Found(
-            f"{listed(wides)} already {'allow' if len(wides) > 1 else 'allows'} all that this "
-            "statement does",
+            f"{listed(wides)} already {'allow' if len(wides) > 1 else 'allows'} everything that "
+            "this statement allows",
             item.place(),
             "remove it",
             item.label,
@@ -67,7 +68,7 @@ def redundant(subject: Subject) -> Iterator[Found]:
 
 
 def redundant_elements(subject: Subject) -> Iterator[Found]:
-    """Yield actions and resources that another element of the same list covers, with numbers."""
+    """Yield actions, resources and numbers that another element of the same list covers."""
     for item in subject.items:
         written = item.written
         yield from _named_already(item, "Action", written.action or ())
@@ -78,8 +79,8 @@ def redundant_elements(subject: Subject) -> Iterator[Found]:
             compares = asked.family == "numeric" and not asked.operator.base.endswith("equals")
             if compares and len(condition.values) > 1:
                 yield Found(
-                    f"{condition.operator} with several numbers holds if one of them fits: "
-                    "all but one make no difference",
+                    f"{condition.operator} with several numbers holds if one of them fits, so only "
+                    "one of them makes a difference",
                     item.condition_place(condition),
                     "name one number",
                     item.label,
@@ -113,7 +114,7 @@ def _fields(text: str, element: str) -> tuple[str, ...]:
 def _plainly(wide: tuple[str, ...], form: tuple[str, ...]) -> bool:
     """Return whether *wide* obviously covers *form*; a wildcard in *form* needs a matching one.
 
-    Patterns with `?` are excluded: for lists of them a proof would cost more than it is worth.
+    Patterns with `?` are excluded: to prove anything about lists of them would cost too much.
     """
     return (
         len(wide) == len(form)
@@ -126,7 +127,7 @@ def _plainly(wide: tuple[str, ...], form: tuple[str, ...]) -> bool:
 
 
 def _included_sessions(item: Item) -> Iterator[Found]:
-    """Yield role sessions among the principals whose role is also listed."""
+    """Yield sessions among the principals if their role is a principal too."""
     names = item.ids("AWS")
     for index, name in enumerate(names):
         session = re.fullmatch(r"(arn:[^:]*):sts::([0-9]{12}):assumed-role/([^/]+)/.*", name)
@@ -179,7 +180,7 @@ def _undone(item: Item, found: list[Cover], subject: Subject) -> Found:
     request = found[0].beyond
     return Found(
         f"{what}{where}: {_place_of(found)} {'allow' if len(wides) > 1 else 'allows'} the same "
-        "without the restriction, and no other Allow can take that away",
+        "without the restriction, and no Allow can restrict another Allow",
         item.place(),
         f"put the restriction into {listed(wides)}, or remove the action there",
         item.label,
@@ -207,7 +208,7 @@ def _first_of_twins(item: Item, found: list[Cover], subject: Subject) -> bool:
 def _covers(subject: Subject) -> list[tuple[Item, list[Cover]]]:
     """Return each Allow whose actions are covered by other statements, with the first for each.
 
-    One that cancels a restriction comes before one that only repeats.
+    A cover that cancels a restriction comes before one that only repeats.
     """
     found = []
     for item in subject.allows:
@@ -226,10 +227,10 @@ def _rank(cover: Cover) -> tuple[bool, bool]:
 
 
 def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
-    """Yield those of *wides* that provably match all that *item* does for one of its actions.
+    """Yield the *wides* that provably match everything *item* does for one of its actions.
 
-    Regions limit where, not what, so a statement limited only to regions covers, within them, one
-    that is limited to none.
+    A condition on regions limits only where a statement applies. A statement with only such a
+    condition therefore covers, within its regions, one without.
     """
     for wide in wides:
         if not _may_cover(item, wide):
@@ -250,7 +251,7 @@ def _covering(item: Item, wides: Iterable[Item]) -> Iterator[Cover]:
 
 
 def _may_cover(item: Item, wide: Item) -> bool:
-    """Return whether a proof is worthwhile; False is certain, except in rare cases."""
+    """Return whether a proof is worthwhile; if not, there is no cover, except in rare cases."""
     named = wide.everything or wide.statement.not_action is not None
     if not named and wide.actions.keys().isdisjoint(item.actions):
         return False
@@ -279,7 +280,7 @@ def _names_as_much(element: Named, wide: Item) -> bool:
 
 
 def _may_cover_resources(item: Item, wide: Item) -> bool:
-    """Return whether each resource of *item* overlaps with one of *wide*."""
+    """Return whether each resource of *item* overlaps with a resource of *wide*."""
     if item.statement.resource is None or wide.statement.resource is None:
         return True
     broad = [pattern for _, pattern in wide.resources]
@@ -290,13 +291,13 @@ def _may_cover_resources(item: Item, wide: Item) -> bool:
 
 
 def _may_follow(asked: KeyCondition, item: Item) -> bool:
-    """Return whether those of *item* may imply a condition."""
+    """Return whether the conditions of *item* may imply the condition *asked*."""
     name = same_key(asked.condition.key)
     return asked.test({}) or any(same_key(each.condition.key) == name for each in item.asked)
 
 
 def _only_region(item: Item, wide: Item) -> Condition | None:
-    """Return the condition that limits *wide* to regions, if *item* has others only."""
+    """Return the condition that limits *wide* to regions, if *item* has only other conditions."""
     if len(wide.asked) != 1 or not item.asked:
         return None
     (only,) = wide.asked

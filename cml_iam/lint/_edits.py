@@ -1,8 +1,8 @@
 """Edit the text of a document and leave everything else unchanged.
 
-An edit names a place by its path. The spans of the parsed text locate it, and the white space
-around its neighbours determines the layout of inserted text. A spelling is corrected only if the
-intended word is certain.
+An edit names a place by its path. The spans of the parsed text locate the place, and the white
+space around its neighbours determines the layout of inserted text. A spelling is corrected only if
+the intended word is certain.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ class Edit:
 
 
 Claim = Literal["narrower", "grant", "same", "guess"]
-"""What a correction claims to be, which is proved before it is written.
+"""What a correction claims to be; the claim is proved before the correction is written.
 
-A `narrower` one allows nothing more; a `grant` allows what the corrected statement says, because
-the finding is that this is missing; the `same` changes nothing that is allowed; a `guess`, such as
+`narrower` allows nothing more. `grant` allows what the corrected statement says, because the
+finding is that this permission is missing. `same` changes nothing that is allowed. `guess`, such as
 the nearest spelling, is for people to judge and is never written.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What would fix a finding; *path* is the path of the corrected statement."""
+    """The edits that would fix a finding; *path* is the path of the corrected statement."""
 
     edits: tuple[Edit, ...]
     located: Located = field(repr=False, compare=False)
@@ -57,7 +57,7 @@ class Correction:
     claim: Claim = "narrower"
 
     def as_json(self) -> Any:
-        """Return the statement after the edits, or the member of the document they set."""
+        """Return the statement after the edits, or the member of the document that they set."""
         last = self.edits[-1]
         if last.kind == "append":
             return last.value
@@ -110,7 +110,7 @@ def _member(edit: Edit, located: Located, at: int, *, one_line: bool = False) ->
 
 
 def _laid_out(value: Any, located: Located, at: int) -> str:
-    """Format *value* as JSON: on several lines if the document is, indented like the line of *at*.
+    """Format *value* as JSON, in the layout of the document, indented like the line of *at*.
 
     Only objects take several lines.
     """
@@ -132,11 +132,11 @@ CLOSE: Final = 0.9
 """The minimum similarity of two words, from 0 to 1."""
 
 MARGIN: Final = 0.03
-"""The minimum lead of the closest word over the next."""
+"""The minimum lead of the closest word over the second closest."""
 
 
 def certain(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of *known* that *word* certainly means, ignoring case, or None."""
+    """Return the word in *known* that *word* certainly means, ignoring case, or None."""
     from difflib import SequenceMatcher, get_close_matches
 
     by_case = {each.lower(): each for each in known}

@@ -1,6 +1,6 @@
 """Statements, actions and conditions that can never match, or always hold.
 
-The proof decides; the service reference provides the places and the wording.
+The proof decides; the service reference supplies the places and the wording.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ def tags_of_some(subject: Subject) -> Iterator[Found]:
 
 
 def _lacking(item: Item, key: str) -> tuple[list[Action], bool]:
-    """Return the actions whose requests lack *key*, and whether that is all of them.
+    """Return the actions whose requests lack *key*, and whether these are all actions of *item*.
 
-    An element with wildcards counts as one: it lacks the key if all its actions do. Nothing is
-    known about actions that the reference does not list.
+    An element with wildcards counts as one action: it lacks the key if all its actions do. Actions
+    that the reference does not list may have any key.
     """
     lacking: list[Action] = []
     having = item.statement.action is None
@@ -103,16 +103,16 @@ def _may_have(key: str, action: Action, target: Target) -> bool:
 
 
 def _certainly_lacks(key: str, action: Action, target: Target) -> bool:
-    """Return whether requests for *action* on *target* are known never to have the key."""
+    """Return whether requests for *action* on *target* certainly never have the key."""
     own = {name.lower() for name in names_of(key, action.full)}
     return key.lower() not in own or never_with(key, action.full, target.keys) is not None
 
 
 def _surprises(item: Item, asked: KeyCondition, lacking: list[Action], *, all_lack: bool) -> bool:
-    """Return whether the author cannot have meant a condition that always holds for *lacking*.
+    """Return whether a condition that always holds for *lacking* cannot be intended.
 
-    IfExists and ForAllValues are written for keys that may be absent; and a Deny that refuses more
-    because a key of the same service is absent is a common and safe form.
+    IfExists and ForAllValues are meant for keys that may be absent. A Deny that also refuses
+    requests without a key of the same service is a common and safe form.
     """
     if asked.family == "null":
         return False
@@ -125,7 +125,7 @@ def _surprises(item: Item, asked: KeyCondition, lacking: list[Action], *, all_la
 
 
 def _without(item: Item, key: str, lacking: Sequence[Action]) -> str:
-    """Say that requests lack *key*: as a fact, or as far as the reference lists their keys."""
+    """State that requests lack *key*, as a fact or as far as the reference lists their keys."""
     names = listed([each.full for each in lacking])
     certain = all(
         _certainly_lacks(key, each, target) for each in lacking for target in item.targets(each)
@@ -162,7 +162,7 @@ def _always(item: Item, condition: Condition, lacking: list[Action], *, all_lack
     elif item.allows:
         so += f" for {them}: the condition restricts nothing"
     else:
-        so += " and the action is refused whatever the request says"
+        so += " and the action is always refused"
     return Found(
         so,
         item.condition_place(condition),
@@ -256,7 +256,7 @@ def _dead_found(item: Item, dead: list[Named]) -> Found:
 
 
 def _of_no_account(item: Item, element: Named) -> bool:
-    """Return whether a resource of *item*, without its account, is one of *element*'s."""
+    """Return whether an action of *element* uses a resource of *item*, but without an account."""
     resources = [(*pattern[:4], "", *pattern[5:]) for _, pattern in item.resources]
     arns = [arn for a in element.actions for target in a.targets for arn in target.arns]
     return any(overlap(pattern, arn) for pattern in resources for arn in arns)
@@ -268,7 +268,7 @@ def _accountless(item: Item, elements: list[Named]) -> Found:
         f"{listed([each.text for each in elements])} without an account, and these resources have "
         "one: AWS may not match them",
         item.place("Action", elements[0].index),
-        "check which form AWS uses: try the call, or allow the ARN without the account as well",
+        "try the call to see which form AWS uses, or also allow the ARN without the account",
         item.label,
     )
 
@@ -311,19 +311,19 @@ def contradictions(subject: Subject) -> Iterator[Found]:
 
 
 def _may_contradict(item: Item) -> bool:
-    """Return whether any conditions could contradict each other, or the resources' region."""
+    """Return whether any conditions could contradict each other or the region of the resources."""
     if not all(each.operator.known and each.condition.values for each in item.asked):
         return False  # said by the rules about operators and values
     return len(item.asked) > 1 or any(is_region(each.condition.key) for each in item.asked)
 
 
 def _in_regions(item: Item) -> bool:
-    """Say whether each resource of *item* names its region."""
+    """Return whether each resource of *item* names its region."""
     return bool(item.resources) and not any(p[3] in {"", "*"} for _, p in item.resources)
 
 
 def _core(item: Item) -> tuple[Condition, ...]:
-    """Return the smallest set of conditions that no request meets; empty if none are needed."""
+    """Return the fewest conditions that no request can meet; none if the cause is elsewhere."""
     core = item.statement.conditions
     for each in item.statement.conditions:
         fewer = tuple(other for other in core if other is not each)
@@ -350,14 +350,14 @@ def _why(core: Sequence[Condition]) -> str:
         tags = "`aws:TagKeys` lists the key of every tag that is sent"
         return tags if TAG_KEYS in names else "together they permit no value"
     if any(each.operator.lower().endswith("null") for each in core):
-        return "one requires the key to be absent, the other to be present"
+        return "one requires that the key is absent, the other that it is present"
     return "their values have nothing in common"
 
 
 def _other_region(item: Item, condition: Condition) -> Found:
     regions = sorted({pattern[3] for _, pattern in item.resources})
     return Found(
-        f"the resources are in {listed(regions)}, the condition requires "
+        f"the resources are in {listed(regions)}, but the condition requires "
         f"{listed(list(condition.values))}: the statement {item.grants} nothing",
         item.condition_place(condition),
         "name the same regions in both",
@@ -366,9 +366,9 @@ def _other_region(item: Item, condition: Condition) -> Found:
 
 
 def matches_nothing(subject: Subject, said: Container[tuple[str, str | None]]) -> Iterator[Found]:
-    """Yield statements that no request matches and that have no finding yet (*said*).
+    """Yield statements that no request matches, except those in *said*, which have findings.
 
-    *said* holds those with findings by file and label.
+    *said* names statements by file and label.
     """
     for item in subject.items:
         place = item.place()
@@ -377,16 +377,16 @@ def matches_nothing(subject: Subject, said: Container[tuple[str, str | None]]) -
             yield Found(
                 f"no request that AWS sends matches this statement: it {item.grants} nothing",
                 place,
-                "`cml-iam policy explain` shows, for a request that it is intended for, which "
-                "part does not match",
+                "run `cml-iam policy explain` with an intended request to see which part does not "
+                "match",
                 item.label,
             )
 
 
 def _certainly_matches_nothing(item: Item) -> bool:
-    """Return whether it is proved by more than the reference's lists for other services.
+    """Return whether the proof needs more than the reference's lists for other services.
 
-    Those lack some resources and values; and GetCallerIdentity needs no Allow.
+    These lists lack some resources and values. GetCallerIdentity is excluded, as it needs no Allow.
     """
     services = {action.service for action in item.actions.values()}
     exact = bool(services) and services <= EXACT_SERVICES

@@ -1,8 +1,8 @@
 """Privilege escalation: combinations of IAM and service actions that gain permissions.
 
-The table is `policies/escalations.toml`: the gain, AWS's page, and the calls needed. A call on a
-resource is asked about a resource that the caller has no reason to use; other calls about whatever
-the documents allow.
+The table is `policies/escalations.toml`: the gain, AWS's page, and the calls needed. If a call
+needs a resource, the engine decides it on one that the caller has no reason to use; other calls may
+be on any resource that the documents allow.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
 """
 
@@ -32,12 +32,12 @@ GLOBAL: Final = frozenset({"iam", "sts"})
 SHOWN: Final = 5
 
 OF_RESOURCE: Final = (RESOURCE_TAG, "iam:resourcetag/", "iam:permissionsboundary")
-"""Prefixes of keys that describe the resource; a resource that nobody prepared has none of them."""
+"""Prefixes of keys that describe the resource; the resource of an escalation has none of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One request of an escalation; *service* is the one that a role is passed to."""
+    """One request of an escalation; *service* is the service to which a role is passed."""
 
     action: str
     resource: str | None = None
@@ -77,7 +77,7 @@ def _step(text: str) -> Wanted:
 
 
 def escalates(subject: Subject) -> Iterator[Found]:
-    """Yield statements that begin an escalation which the documents allow to complete."""
+    """Yield statements that begin an escalation of which the documents allow every step."""
     if subject.kind != "identity" or not subject.allows:
         return
     if any(item.allows and _says_everything(item) for item in subject.items):
@@ -99,7 +99,7 @@ def escalates(subject: Subject) -> Iterator[Found]:
 
 
 def _services(subject: Subject) -> frozenset[str]:
-    """Return the services that Allows name; None if one may be about any service."""
+    """Return the services that Allows name; None if an Allow may be about any service."""
     if any(item.everything or item.statement.not_action for item in subject.allows):
         return frozenset()
     elements = (each for item in subject.allows for each in item.statement.action or ())
@@ -130,7 +130,7 @@ def _way(subject: Subject, escalation: Escalation) -> list[Request] | None:
 
 
 def _about(subject: Subject, full: str) -> tuple[Item, ...]:
-    """Return the statements about the action *full*; empty if plainly none allows it."""
+    """Return the statements about the action *full*; empty if obviously none allows it."""
     action = _action(full)
     items = subject.concerning(action) if action else ()
     plain = any(not item.allows and _says_all(item) for item in items)
@@ -151,7 +151,7 @@ def _action(full: str) -> Action | None:
 
 
 def _shape(subject: Subject, wanted: Wanted, items: tuple[Item, ...]) -> Shape:
-    """Return the requests for a step: the worst ones, by one caller, in any context.
+    """Return the requests for a step: by one caller, with the most dangerous keys.
 
     A named resource has no tags and no permissions boundary.
     """
@@ -191,7 +191,7 @@ def _caller(subject: Subject) -> dict[str, Any]:
 
 
 def _worst(subject: Subject, wanted: Wanted) -> dict[str, Any]:
-    """Return the condition keys of the worst request for the step, by `same_key`."""
+    """Return the condition keys of the most dangerous request for the step, by `same_key`."""
     partition = subject.partition or PARTITION
     keys = {"iam:policyarn": f"arn:{partition}:iam::aws:policy/AdministratorAccess"}
     return keys | ({"iam:passedtoservice": wanted.service} if wanted.service else {})

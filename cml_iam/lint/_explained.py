@@ -1,4 +1,4 @@
-"""Rules explained offline, each with a policy that fails and one that passes; their table."""
+"""The explanation of each rule, with a policy that fails and one that passes; all in a table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A rule with two policies: lint reports the rule for *failing* and not for *passing*."""
+    """A rule with two example policies: lint reports *failing* and does not report *passing*."""
 
     rule: Rule
     failing: Example
@@ -59,7 +59,7 @@ class Explained:
 
 
 def explain_rule(name: str) -> Explained:
-    """Return the rule whose id or name is *name*, in any case; raises InputError."""
+    """Return the rule with the id or name *name*, ignoring case; raises InputError if unknown."""
     by_name = {
         key.lower(): rule for rule in lint_rules() for key in (rule.id, rule.name, rule.label)
     }
@@ -91,7 +91,7 @@ AWS_SEVERITIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class AwsCheck:
-    """A check of AWS's validator: its name, AWS's type of finding, and the rule about the same."""
+    """A check of AWS's validator: its name, AWS's type of finding, and the corresponding rule."""
 
     name: str
     type: str
@@ -104,7 +104,7 @@ def _published() -> dict[str, Any]:
 
 
 def aws_checks() -> tuple[AwsCheck, ...]:
-    """Return the checks of AWS's validator that a rule makes, in the order of AWS's page."""
+    """Return the checks of AWS's validator, in the order of AWS's page."""
     return tuple(
         AwsCheck(name, kind, rule)
         for kind in AWS_SEVERITIES
@@ -113,7 +113,7 @@ def aws_checks() -> tuple[AwsCheck, ...]:
 
 
 def severity_differs(rule: Rule) -> bool:
-    """Say whether AWS gives a check that is about the same as *rule* another severity."""
+    """Return whether AWS gives a corresponding check of *rule* a different severity."""
     return any(
         each.rule == rule.id and AWS_SEVERITIES[each.type] != rule.severity for each in aws_checks()
     )
@@ -191,7 +191,7 @@ _DIFFERING = """
 ### Where the severity differs
 
 AWS's errors are errors here, its general and security warnings are warnings, and its suggestions
-are infos, except in these rules.
+are infos. These rules are exceptions.
 
 | rule | AWS's types | here | why |
 |---|---|---|---|"""

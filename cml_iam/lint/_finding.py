@@ -39,7 +39,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request of a witness, and how the documents decide it: `allowed` or `…Deny`.
+    """A request of a witness, and how the documents decide it: `allowed` or `…Deny`.
 
     *says* describes the step in words.
     """
@@ -74,12 +74,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong with a policy.
+    """A problem of a policy.
 
     *rule* is the rule's id, whose meaning never changes, and *name* its name. *place* is its
-    position, *statement* the label of the statement, *witness* the requests that prove it, decided
-    by the engine; *page* is AWS's page on the matter. *correction* is the fix, if there is only one
-    answer.
+    position, *statement* the label of the statement, *witness* the requests that prove it, as
+    decided by the engine, and *page* AWS's page on the subject. *correction* is the fix, if there
+    is exactly one.
     """
 
     rule: str
@@ -135,15 +135,15 @@ def listed(names: list[str], *, most: int = SHOWN) -> str:
 
 
 EVERYONE: Final = ("*", {"AWS": "*"}, {"AWS": ["*"]})
-"""The ways to write a principal that matches everybody."""
+"""The values of a principal that match everybody."""
 
 JUDGED_AS: Final[Mapping[str, str]] = {
-    "resource": "a resource policy; what its service requires beyond IAM's rules is not judged",
-    "trust": "a trust policy; the permissions of the role itself are not judged",
-    "scp": "a service control policy; the accounts it is attached to are not judged",
-    "rcp": "a resource control policy; the accounts it is attached to are not judged",
+    "resource": "a resource policy; further requirements of its service are not checked",
+    "trust": "a trust policy; the permissions of the role itself are not checked",
+    "scp": "a service control policy; the accounts it is attached to are not checked",
+    "rcp": "a resource control policy; the accounts it is attached to are not checked",
 }
-"""What the output says about a policy that is not attached to a principal, by kind."""
+"""The output's note on a policy that is not attached to a principal, by kind."""
 
 _WITHOUT_RESOURCE: Final = ("ecr:", "ecr-public:")
 """Services whose resource policies have no `Resource`."""
@@ -152,10 +152,10 @@ _WITHOUT_RESOURCE: Final = ("ecr:", "ecr-public:")
 def recognized_kind(value: Any) -> Kind:
     """Return the kind of the policy in the parsed JSON *value*, which may be a single statement.
 
-    A statement that names principals belongs to a resource, to a role (its trust policy: about STS,
-    and without `Resource`), or to an organization (a resource control policy: only Deny, for
-    everybody, on every resource). A service control policy and a permissions boundary look like any
-    identity-based policy, so they are never recognized.
+    A statement with principals belongs to a resource policy, to a trust policy (STS actions,
+    without `Resource`), or to a resource control policy (only Deny, for everybody, on every
+    resource). A service control policy and a permissions boundary look like any identity-based
+    policy, so they are never recognized.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html
     """
     statements = _statements(value)

@@ -1,9 +1,9 @@
 """Write corrections that are proved safe, and explain why others are not written.
 
-A fix that breaks a policy is noticed when a worker cannot be launched, or never. A correction may
-therefore allow nothing new, remove nothing from grants that the finding is not about, and leave no
-statement that matches nothing; this is proved for every request. Each correction is tried alone and
-linted again, and dropped if it causes a new finding.
+If a fix breaks a policy, people notice it when a worker cannot be launched, or never. A correction
+must therefore allow nothing new, take nothing from grants that the finding is not about, and leave
+no statement that matches nothing. This is proved for every request. Each correction is tried alone
+and linted again, and dropped if it causes a new finding.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ GUESS: Final = "this is the nearest spelling, which may not be the intended one"
 def objection(
     before: PolicyDocument | None, after: PolicyDocument | None, kind: Kind, claim: Claim
 ) -> str | None:
-    """Return why *after* may not replace *before*; None if it is proved that it may.
+    """Return why *after* must not replace *before*; None if the correction is proved safe.
 
-    Each is None for a text that IAM refuses to store: it allowed nothing, so nothing can be lost.
-    *claim* is what the correction claims to be.
+    Either document is None if IAM refuses to store the text: it allows nothing, so nothing can be
+    lost. *claim* is what the correction claims to be.
     """
     if claim == "guess":
         return GUESS
@@ -68,11 +68,11 @@ def _unless_holds(verdict: Verdict, says: str) -> Iterator[str]:
     if witness is not None:
         yield says.format(f"{witness.request.action} on {witness.request.resource}")
     elif not verdict.holds or verdict.colon is not None:
-        yield f"it could not be proved that it changes nothing else: {verdict.reason}"
+        yield f"it is not proved that it changes nothing else: {verdict.reason}"
 
 
 def _voided(before: PolicyDocument, after: PolicyDocument, index: int) -> Iterator[str]:
-    """Yield what statement number *index* matched before and no longer matches."""
+    """Yield an objection for each action that statement number *index* no longer matches."""
     statement = after.statements[index]
     for element in statement.action or (None,):
         if _matches(after, statement, element):
@@ -80,7 +80,7 @@ def _voided(before: PolicyDocument, after: PolicyDocument, index: int) -> Iterat
         old = before.statements[index] if index < len(before.statements) else None
         if old is None or _matches(before, old, element):
             what = f" for {element}" if element else ""
-            yield f"the statement `{statement.label}` could never match{what} any more"
+            yield f"the statement `{statement.label}` would no longer match anything{what}"
 
 
 def _matches(document: PolicyDocument, statement: Statement, element: str | None) -> bool:
@@ -132,9 +132,9 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The fixed *text*, what was *applied*, in order, and the findings *left* in it.
+    """The fixed *text*, the corrections *applied* in order, and the findings *left* in it.
 
-    *suggested* are those of *left* whose correction was not proved safe.
+    *suggested* are the remaining findings with a correction that was not proved safe.
     """
 
     text: str
@@ -146,8 +146,8 @@ class Fixed:
 def fix_text(text: str, name: str = "<policy>", *, kind: Kind | None = None) -> Fixed:
     """Apply every correction of the policy *text* that is proved safe; never raises.
 
-    The remaining findings were all there before, unless the text broke the grammar: most rules
-    could not judge it then, and may report something once it is fixed.
+    No remaining finding is new, unless the text broke the grammar: most rules could not judge it
+    then, and may report something once it is fixed.
     """
     applied: list[Finding] = []
     suggested: list[Suggestion] = []

@@ -50,7 +50,7 @@ _SID: Final = re.compile(r"[A-Za-z0-9]*")
 
 
 def size(subject: Subject) -> Iterator[Found]:
-    """Yield documents larger than IAM stores, not counting white space."""
+    """Yield documents that are too large for IAM, not counting white space."""
     for document in subject.documents:
         quota = QUOTAS.get(subject.kind) or _quota_of_resource(document)
         if quota is None or document.located is None:
@@ -113,9 +113,9 @@ def _principal(item: Item, subject: Subject) -> Iterator[Found]:
     if not has and subject.kind in _WITH_PRINCIPAL:
         what = _WITH_PRINCIPAL[subject.kind]
         yield Found(
-            f"the statement has no `Principal`, which {what} needs",
+            f"the statement has no `Principal`, which {what} must have",
             item.place(),
-            "add `Principal`: whom it applies to",
+            "add `Principal` with the principals to which it applies",
             item.label,
         )
 
@@ -230,7 +230,7 @@ def empty(subject: Subject) -> Iterator[Found]:
         hollow += [("Condition", name) for name, block in blocks.items() if block == {}]
         for path in hollow:
             yield Found(
-                f"`{path[-1]}` is empty, so it says nothing",
+                f"`{path[-1]}` is empty and has no effect",
                 item.place(*path),
                 "remove it, or write the intended content",
                 item.label,

@@ -1,4 +1,4 @@
-"""What a condition key is worth: callers make some up, few services send some, some need another.
+"""Condition keys that restrict less than they seem: callers set some, and few services send others.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """
@@ -54,16 +54,16 @@ _EVERYTHING: Final = re.compile(r"\*+")
 
 
 def open_ids(subject: Subject) -> Iterator[Found]:
-    """Yield wildcards and policy variables in the place of the id of an account or the like.
+    """Yield wildcards and policy variables in place of the id of an account, a VPC and so on.
 
-    A variable that is such an id itself, such as `${aws:PrincipalAccount}`, is as good as one.
+    A variable whose value is an id, such as `${aws:PrincipalAccount}`, is accepted.
     """
     for item, asked in _texts(subject):
         key = asked.condition.key
         for index, value in enumerate(asked.condition.values):
             if problem := _open_id(item, asked, value):
                 yield Found(
-                    f"`{value}` {problem}: `{key}` then restricts little or nothing",
+                    f"`{value}` {problem}, so `{key}` restricts little or nothing",
                     item.condition_place(asked.condition, index),
                     "write the intended ids",
                     item.label,
@@ -90,13 +90,13 @@ def _open_id(item: Item, asked: KeyCondition, value: str) -> str | None:
 
 
 def made_up(subject: Subject) -> Iterator[Found]:
-    """Yield conditions on HTTP headers that every caller sets as it likes."""
+    """Yield conditions on HTTP headers that every caller can set freely."""
     for item, asked in _texts(subject):
         header = _MADE_UP.get(asked.condition.key.lower())
         if header:
             yield Found(
                 f"`{asked.condition.key}` is the HTTP header `{header}`, which every caller can "
-                "set freely: it keeps nobody out",
+                "set freely: it excludes nobody",
                 item.condition_place(asked.condition),
                 "use a key that AWS sets, such as `aws:PrincipalOrgID`, `aws:SourceIp` or "
                 "`aws:SourceVpce`",
@@ -113,9 +113,9 @@ def shorter_prefixes(subject: Subject) -> Iterator[Found]:
         name, negated = asked.condition.key.lower(), asked.operator.negated
         if name == "s3:prefix" and negated is item.allows:
             yield Found(
-                f"{asked.condition.operator} on `s3:prefix` does not keep these objects from being "
-                "listed: a request with a shorter prefix, or without one, is not refused and lists "
-                "them too",
+                f"{asked.condition.operator} on `s3:prefix` does not prevent listing these "
+                "objects: a request with a shorter prefix, or without one, is not refused and "
+                "lists them too",
                 item.condition_place(asked.condition),
                 "allow the intended prefixes (`StringLike` in an Allow), or refuse the "
                 "others (`StringNotLike` in a Deny)",
@@ -124,9 +124,9 @@ def shorter_prefixes(subject: Subject) -> Iterator[Found]:
 
 
 def only_wildcards(subject: Subject) -> Iterator[Found]:
-    """Yield conditions that every value meets, or none: they ask only whether the key is there.
+    """Yield conditions that every value meets, or none: they only test whether the key is present.
 
-    What a token says is judged by what a stranger's token says.
+    Conditions on tokens are excluded: other rules test them with a stranger's token.
     """
     for item, asked in _texts(subject):
         condition, key = asked.condition, asked.condition.key.lower()
@@ -156,7 +156,7 @@ _WILDCARD_ONLY: Final = {
     (True, True): ("always holds: it restricts nothing", "remove the condition on `{}`"),
     (False, False): ("never holds", "remove the condition on `{}`, or write the intended values"),
 }
-"""What a condition with `*` means, by whether it holds without the key and with it."""
+"""The meaning of a condition with `*`, by whether it holds without the key and with it."""
 
 
 def of_some_services(subject: Subject) -> Iterator[Found]:
@@ -175,8 +175,8 @@ def of_some_services(subject: Subject) -> Iterator[Found]:
                 continue
             holds = "always" if asked.test({}) else "never"
             yield Found(
-                f"few services send `{asked.condition.key}`; AWS's page does not list "
-                f"{'most of those meant here' if every else listed(lacking)}: for them the "
+                f"few services send `{asked.condition.key}`, and AWS's page does not list "
+                f"{'most of these services' if every else listed(lacking)}: for them the "
                 f"condition {holds} holds",
                 item.condition_place(asked.condition),
                 "put the services that send the key into a separate statement",
@@ -187,12 +187,12 @@ def of_some_services(subject: Subject) -> Iterator[Found]:
 _PAIRED: Final = {
     "aws:vpcsourceip": (
         ("aws:sourcevpc", "aws:sourcevpce", "aws:sourcevpcarn"),
-        "means nothing without the VPC: any VPC, also in other accounts, may have these addresses",
+        "means nothing without the VPC: any VPC, even in another account, may have these addresses",
         "add a condition on `aws:SourceVpc` or `aws:SourceVpce`",
     ),
     "dynamodb:attributes": (
         ("dynamodb:select",),
-        "restricts only requests that name attributes: one that names none reads all of them",
+        "restricts only requests that name attributes: a request that names none reads all of them",
         'add `"StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"}`',
     ),
 }
@@ -204,7 +204,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_examples_dyn
 
 
 def unpaired(subject: Subject) -> Iterator[Found]:
-    """Yield keys that restrict little without another that is not there."""
+    """Yield keys that restrict little without another key, which is missing."""
     for item in subject.items:
         names = {asked.condition.key.lower() for asked in item.asked}
         for asked in item.asked:
@@ -235,7 +235,7 @@ def texts_for_arns(subject: Subject) -> Iterator[Found]:
 
 
 def audience_lists(subject: Subject) -> Iterator[Found]:
-    """Yield set operators on the audience of a token, which is one text for most providers.
+    """Yield set operators on the audience of a token, which is a single text for most providers.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html
     """

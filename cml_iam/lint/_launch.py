@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cml_iam.space import KeyCondition
 
 EBS_ROOT: Final = "volume"
-"""Optional in the reference, because of instance store, but a launch from an EBS image needs it."""
+"""Optional in the reference because of instance store, but a launch from an EBS image needs it."""
 
 
 def cannot_launch(subject: Subject) -> Iterator[Found]:
@@ -82,7 +82,7 @@ def _incomplete_launch(subject: Subject, run: Action, item: Item, missing: list[
 
 
 def _completed_launch(subject: Subject, item: Item, missing: list[Target]) -> Correction | None:
-    """Allow the rest of the launch; which instances may be launched is not guessed."""
+    """Allow the rest of the launch, but do not guess which instances may be launched."""
     if any(target.type == "instance" for target in missing):
         return None
     return further_statement(item, _rest_of_launch(subject, item, missing))
@@ -118,8 +118,7 @@ def _denied_launch(subject: Subject, run: Action, denied: list[Target]) -> Found
         "no instance can be launched: this statement refuses RunInstances on every "
         f"{listed([each.type for each in denied], most=6)}, which a launch needs",
         item.place(),
-        "name the resources it is intended for: an absent condition key makes a negated condition "
-        "hold",
+        "name the intended resources: a negated condition also holds if its key is absent",
         item.label,
         _refusals(subject, run, denied),
     )
@@ -131,7 +130,7 @@ def _refusals(subject: Subject, run: Action, targets: list[Target]) -> tuple[Ste
 
 
 def _keys_in_the_way(subject: Subject, run: Action, missing: list[Target]) -> list[str]:
-    """Return the missing keys that keep a statement from matching the *missing* types."""
+    """Return the condition keys that prevent a statement from matching the *missing* types."""
     found = [
         asked.condition.key
         for item in subject.concerning(run)
@@ -144,7 +143,7 @@ def _keys_in_the_way(subject: Subject, run: Action, missing: list[Target]) -> li
 
 
 def _run_element(item: Item) -> int | None:
-    """Return the element of Action meant to name RunInstances, if any."""
+    """Return the element of Action that names RunInstances, if any."""
     for element in item.named:
         prefix, _, name = element.text.lower().partition(":")
         if prefix == "ec2" and name.startswith("run") and element.actions:
@@ -153,10 +152,10 @@ def _run_element(item: Item) -> int | None:
 
 
 def health_locked_out(subject: Subject) -> Iterator[Found]:
-    """Yield region restrictions that also keep the health check from DescribeRegions.
+    """Yield region restrictions that also refuse DescribeRegions to the health check.
 
-    The manager's `health()` lists regions in the region its client was made for. A policy counts as
-    a manager's if it allows starting, stopping and terminating instances.
+    The manager's `health()` calls DescribeRegions in the region of its client. A policy is
+    considered a manager's if it allows starting, stopping and terminating instances.
     """
     restricted = [item for item in subject.allows if _region_place(item)]
     if subject.kind != "identity" or not restricted:
@@ -183,8 +182,8 @@ def health_locked_out(subject: Subject) -> Iterator[Found]:
     if request:
         item = restricted[0]
         yield Found(
-            "the health check is locked out: ec2:DescribeRegions is not allowed in every region, "
-            "and the check may run in any",
+            "the health check can fail: it may call ec2:DescribeRegions in any region, but the "
+            "call is not allowed in every region",
             _region_place(item),
             'allow ec2:DescribeRegions on `"Resource": "*"` without a condition',
             item.label,
@@ -204,9 +203,9 @@ def _region_place(item: Item) -> Place | None:
 
 
 def launched_by_case(subject: Subject) -> Iterator[Found]:
-    """Yield tags required at launch that a launch can spell in a different case.
+    """Yield tags required at launch that a launch may spell in a different case.
 
-    Condition keys ignore the case of a tag's key, EC2 does not.
+    Condition keys ignore the case of a tag's key, but EC2 does not.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
     """
     if not subject.attached:
@@ -253,10 +252,10 @@ def _launched(subject: Subject, item: Item, asked: KeyCondition, launch: Request
     tag = key.partition("/")[2]
     twin, value = other_case(tag), {k.lower(): v for k, v in launch.context.items()}[key.lower()]
     return Found(
-        f"the tag required at launch can be spelled `{twin}`: condition keys ignore case, EC2 "
+        f"the tag required at launch can be spelled `{twin}`: condition keys ignore case but EC2 "
         f"does not, so a search for `{tag}` misses the instance",
         item.condition_place(asked.condition),
-        f"require the spelling too: `ForAnyValue:StringEquals` on `aws:TagKeys` with `{tag}`",
+        f"also require the spelling: `ForAnyValue:StringEquals` on `aws:TagKeys` with `{tag}`",
         item.label,
         (
             subject.step(

@@ -1,4 +1,4 @@
-"""Judge policies: texts, documents attached together, and policies inside other files."""
+"""Lint policies: texts, documents attached together, and policies inside other files."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 COMPARED: Final = 500
-"""The maximum number of statements that are compared with one another and proved one by one.
+"""The maximum number of statements that are compared with each other and proved one by one.
 
-A managed policy of 6,144 characters has room for about 120.
+A managed policy of 6,144 characters has room for about 120 statements.
 """
 
 SYNTAX, GRAMMAR, TOO_MANY, MATCHES_NOTHING = "CML101", "CML102", "CML110", "CML308"
-"""The rules about the text itself, and about everything the other rules leave."""
+"""The rules about the text itself, and the rules for what the other rules do not report."""
 
 MANY: Final = 100
-"""The number of documents that justifies starting another process."""
+"""The number of documents for which another process is worthwhile."""
 
 
 def lint_text(
@@ -42,8 +42,8 @@ def lint_text(
 ) -> tuple[Finding, ...]:
     """Judge the policy document *text*, called *name* in places; see `lint_texts`.
 
-    Text that is not JSON, or breaks the grammar, is also a finding; the other rules then cannot
-    judge it. Never raises, whatever the text.
+    A text that is not JSON, or breaks the grammar, is reported as a finding, and then the other
+    rules cannot judge it. Never raises an error.
     """
     return lint_texts([(name, text)], kind=kind)
 
@@ -60,8 +60,8 @@ def lint_texts(
     Without a *kind*, the kind of each document is recognized (see `recognized_kind`), and only the
     identity-based ones are judged together.
 
-    *processes* processes share the work. With more than one, the caller must be a program that can
-    be imported without running, as multiprocessing requires.
+    *processes* processes share the work. With more than one, the calling program must be importable
+    without side effects, as multiprocessing requires.
     """
     if together or processes < 2 or len(texts) < MANY:
         return _judged(texts, kind, together=together)
@@ -128,19 +128,19 @@ def lint_policies(
 
 
 def _too_many(subject: Subject) -> Iterator[Found]:
-    """Name what is not judged because it would take too long."""
+    """Report what is not judged because it would take too long."""
     statements, ids = len(subject.items), [rule.id for rule in lint_rules() if rule.compares]
-    what = f"{statements:,} statements are more than the {COMPARED} that are compared"
+    what = f"{statements:,} statements are too many; at most {COMPARED} are compared"
     if statements <= COMPARED:
         number, ids = len(gates(subject)), ["CML501", "CML502", "CML503"]
-        what = f"{number:,} conditions on tags are more than the {MOST_GATES} that are judged"
+        what = f"{number:,} conditions on tags are too many; at most {MOST_GATES} are judged"
         if number <= MOST_GATES:
             return
     located = subject.documents[0].located
     yield Found(
         f"{what}; not applied: {', '.join(ids)}",
         located.place(()) if located else None,
-        "AWS does not store a policy of that size; split it into parts that AWS can store",
+        "split the policy: AWS does not store one of that size",
     )
 
 
@@ -195,8 +195,8 @@ def lint_subjects(
 ) -> tuple[Finding, ...]:
     """Judge *subjects*, all of one *kind*, as `lint_texts` does.
 
-    If a subject leaves a value open, a finding counts only if it appears, in the same words, both
-    with the value as anything and with a value that nothing else names.
+    If a subject leaves a value open, a finding is reported only if it appears in the same words
+    both with any value and with a value that nothing else names.
     """
     read = [each for each in subjects if each.readings]
     first = _in_their_files([(each, each.readings[0]) for each in read], kind, together, processes)

@@ -29,8 +29,7 @@ _WHITE: Final = re.compile(r"\s")
 
 
 HINTED: Final = 200
-"""The maximum number of unknown actions in a document that get a suggestion; each search is slow.
-"""
+"""The maximum number of unknown actions per document with a suggestion; each search is slow."""
 
 
 def actions(subject: Subject) -> Iterator[Found]:
@@ -113,7 +112,7 @@ def _operator_hint(text: str) -> str | None:
 
 
 OF_RESOURCES: Final = frozenset({"aws:sourceowner"})
-"""Keys that are missing from the reference but used in resource policies that AWS itself writes.
+"""Keys that are missing from the reference but occur in resource policies that AWS itself writes.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
 """
@@ -128,7 +127,7 @@ def keys(subject: Subject) -> Iterator[Found]:
                 continue
             if key.endswith("/"):
                 yield Found(
-                    f"`{key}` names no tag: the key of the tag follows the slash",
+                    f"`{key}` names no tag: the tag's key must follow the slash",
                     item.condition_place(asked.condition),
                     f"write `{key}` and the tag's key, such as `{key}ManagedBy`",
                     item.label,
@@ -136,8 +135,8 @@ def keys(subject: Subject) -> Iterator[Found]:
             elif facts.is_unknown_key(key):
                 holds = "always" if asked.test({}) else "never"
                 yield Found(
-                    f"there is no condition key `{key}` in AWS's reference of {facts.updated()}: "
-                    f"unless AWS has added it since, the condition {holds} holds",
+                    f"AWS's reference of {facts.updated()} has no condition key `{key}`: unless "
+                    f"AWS has added it since, the condition {holds} holds",
                     item.condition_place(asked.condition),
                     facts.key_hint(key),
                     item.label,
@@ -147,8 +146,8 @@ def keys(subject: Subject) -> Iterator[Found]:
             unknown = [key for key in variable_keys(text) if facts.is_unknown_key(key)]
             if unknown and _malformed_variable(text) is None:
                 yield Found(
-                    f"there is no key `{unknown[0]}` in AWS's reference of {facts.updated()} for "
-                    f"the variable in `{text}`, which then names nothing",
+                    f"AWS's reference of {facts.updated()} has no key `{unknown[0]}`, so the "
+                    f"variable in `{text}` has no value",
                     place,
                     facts.key_hint(unknown[0]),
                     item.label,
@@ -181,15 +180,15 @@ _BEGUN: Final = re.compile(r"\$\{([^{}]*)(\}?)")
 
 
 def _malformed_variable(text: str) -> str | None:
-    """Return what is wrong with the variables of *text*, or None."""
+    """Return the problem with the variables of *text*, or None."""
     for key, closed in _BEGUN.findall(text):
         name, comma, default = key.partition(",")
         if not closed:
-            return "has a variable that is not closed: `}` is missing"
+            return "has a variable without a closing `}`"
         if not key.strip():
             return "has a variable without a name"
         if comma and not re.fullmatch(r"""\s*('[^']*'|"[^"]*")\s*""", default):
-            return "has a default that is not between two quotation marks"
+            return "has a default that is not in quotation marks"
         if _WHITE.search(name.strip()):
             return "has white space in the name of a variable"
     return None

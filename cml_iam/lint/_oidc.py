@@ -1,4 +1,4 @@
-"""The token formats of shared identity providers, and how a token names its owner.
+"""The token formats of shared identity providers, and how tokens name their owners.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-by-default.html
 """
@@ -46,7 +46,7 @@ class Issuer:
     guests: tuple[str, str] | None = None
 
     def owner_of(self, subject: str) -> tuple[str, str] | None:
-        """Return the owner and the project that *subject* names; None for what it does not."""
+        """Return the owner and the project in *subject*; None for one that is not there."""
         if self.owner is None:
             return subject, ""
         match = self.owner.match(subject)
@@ -59,7 +59,7 @@ class Issuer:
 
 @cache
 def _providers() -> tuple[dict[str, Any], ...]:
-    """Return the providers of `policies/oidc-providers.toml`, each with the page on its tokens."""
+    """Return the providers in `policies/oidc-providers.toml`, each with the page on its tokens."""
     data = tomllib.loads(shipped_text("policies", "oidc-providers.toml"))
     claims = {"build-claims": data["build-claims"]}
     return tuple(
@@ -71,7 +71,7 @@ def _providers() -> tuple[dict[str, Any], ...]:
 
 @cache
 def issuers() -> tuple[Issuer, ...]:
-    """Return the providers that are known."""
+    """Return the known providers."""
     return tuple(
         Issuer(
             each["host"],
@@ -88,7 +88,7 @@ def issuers() -> tuple[Issuer, ...]:
 
 @cache
 def by_application() -> dict[str, str]:
-    """Return the providers whose users are an application's, and the claim that names that.
+    """Return the providers whose users belong to an application, and the claim that names it.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_manual.html
     """
@@ -104,7 +104,7 @@ def host_of(principal: str) -> str | None:
 
 
 def issuer_of(host: str) -> Issuer:
-    """Return what is known of the provider at *host*."""
+    """Return the known facts about the provider at *host*."""
     known = (issuer for issuer in issuers() if host.lower().startswith(issuer.prefix))
     return next(known, Issuer("", "stranger", f"every holder of a token of {host}"))
 
@@ -142,8 +142,8 @@ class Token:
     def values(self, others: Values) -> Values:
         """Return the values that a request with this token may send for a key.
 
-        *others* returns them for keys that are not in a token. The token has no tags and no claims
-        of other providers, and the caller is not a user yet.
+        *others* returns the values for keys that are not in a token. The token has no tags and no
+        claims of other providers, and the request has no user yet.
         """
         issuer, prefix = issuer_of(self.host), f"{self.host.lower()}:"
 
@@ -191,7 +191,7 @@ class Token:
 
 
 def _plainness(issuer: Issuer, text: str) -> tuple[bool, int]:
-    """Sort key: subjects of a plain stranger first, then short ones."""
+    """Return the sort key of a subject: those with an obvious stranger first, then short ones."""
     owner, _ = issuer.owner_of(text) or ("", "")
     return "stranger" not in owner, len(text)
 
@@ -201,7 +201,7 @@ def _open(text: str) -> bool:
 
 
 def _fills(issuer: Issuer) -> tuple[str, ...]:
-    """Return candidates for a wildcard of a subject: parts of a stranger's, and nothing."""
+    """Return candidates for a wildcard in a subject: parts of a stranger's subject, and nothing."""
     subject = issuer.subject
     starts = [0, *(match.end() for match in re.finditer(r"//|[:/]", subject))]
     ends = [*(match.start() for match in re.finditer(r"//|[:/]", subject)), len(subject)]

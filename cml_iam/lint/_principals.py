@@ -56,7 +56,7 @@ _NEEDED: Final = (
     ("sts:transitivetagkeys", "sts:TagSession"),
     ("sts:sourceidentity", "sts:SetSourceIdentity"),
 )
-"""Prefixes of condition keys, with the only action whose requests have them.
+"""For prefixes of condition keys, the only action whose requests have these keys.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html
@@ -100,8 +100,8 @@ def deleted(subject: Subject) -> Iterator[Found]:
     for item, element, kind, name, index in _named(subject):
         if kind == "AWS" and _UNIQUE_ID.fullmatch(name):
             yield Found(
-                f"`{name}` is the id of a user or role that was deleted: a new one of the same "
-                "name has a different id",
+                f"`{name}` is the id of a deleted user or role: a new one of the same name has a "
+                "different id",
                 item.place(element, kind, index),
                 "name the user or role by its ARN",
                 item.label,
@@ -135,7 +135,7 @@ def _of_trust(text: str) -> bool:
 
 
 def _unfit(item: Item) -> Iterator[Found]:
-    """Yield actions by which none of the statement's principals can assume the role."""
+    """Yield actions with which none of the statement's principals can assume the role."""
     kinds = {kind for kind in _kinds(item) if kind in ASSUME}
     if not kinds:
         return
@@ -157,7 +157,7 @@ def _unfit(item: Item) -> Iterator[Found]:
 
 
 def _lacking(item: Item, subject: Subject) -> Iterator[Found]:
-    """Yield conditions on values of a further action that no statement allows."""
+    """Yield conditions on values that belong to an action which no statement allows."""
     allowed = list(subject.allows)
     services_named = item.ids("Service")
     if _ANYWHERE in services_named:
@@ -211,8 +211,8 @@ def _aws_fault(name: str) -> tuple[str, str] | None:
         return None
     if "*" in name or "?" in name:
         return (
-            f"`{name}`: a principal has no wildcards; it is `*` or names one",
-            'name the account and require the rest: `"ArnLike": {"aws:PrincipalArn": …}`',
+            f"`{name}`: a principal cannot have wildcards; it is `*` or one name",
+            'name the account and add a condition: `"ArnLike": {"aws:PrincipalArn": …}`',
         )
     partitions = ", ".join(f"arn:{partition}" for partition in PARTITIONS)
     return (
@@ -226,7 +226,7 @@ def _federated_fault(name: str, subject: Subject) -> tuple[str, str] | None:
     if subject.kind == "resource":
         return (
             f"`Federated` (`{name}`) is allowed only in trust policies",
-            "under `AWS`, name the role that its users assume",
+            "name the role that its users assume under `AWS`",
         )
     if name in by_application() or _PROVIDER.fullmatch(name):
         return None

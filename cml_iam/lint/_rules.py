@@ -105,7 +105,7 @@ _CHECKS: Final[Mapping[str, Check]] = {
 }
 """The function that yields the findings of each rule.
 
-`_lint` applies the rules about the text itself, and about everything the other rules leave.
+`_lint` applies the rules about the text itself, and those for what the other rules do not report.
 """
 
 
@@ -113,12 +113,12 @@ _CHECKS: Final[Mapping[str, Check]] = {
 class Rule:
     """One rule; *check* yields its findings.
 
-    *check* is None for rules about the text itself, or about what other rules leave. A rule that
-    *compares* relates each statement to the others, or asks the proof about it; it is not applied
-    to more than `COMPARED` statements.
+    *check* is None for rules about the text itself, or for what other rules do not report. A rule
+    that *compares* relates each statement to the others, or needs a proof about it; it is not
+    applied to more than `COMPARED` statements.
 
-    Rules of one *cause* say the same in different words: of one statement that it allows too much
-    (`statement`), of one condition that it does not do what it says (`place`).
+    Rules with the same *cause* report the same problem in different words: that one statement
+    allows too much (`statement`), or that one condition does not do what it seems to (`place`).
     """
 
     id: str
@@ -143,7 +143,7 @@ class Rule:
 
     @property
     def label(self) -> str:
-        """The id and the name together, as in the names of the cases' folders."""
+        """The id and the name together, as in the folder names of the test cases."""
         return f"{self.id}-{self.name}"
 
     def finding(self, found: Found) -> Finding:

@@ -1,9 +1,9 @@
 """Requests of strangers: callers who have no more access to the account than anybody on AWS.
 
-A stranger is another account's user, or the holder of a token that an identity provider issued to
-somebody else. The engine decides whether a document admits one, on requests built for the document:
-what a stranger can choose freely (a header, a tag of its own user) has the values that the document
-requires; what identifies the stranger has the stranger's own values.
+A stranger is a user of another account, or the holder of a token that an identity provider issued
+to somebody else. The engine decides whether a document admits a stranger, on requests made for the
+document. In these, whatever a stranger can choose freely (a header, a tag of its own user) has the
+value that the document requires, and whatever identifies the stranger has the stranger's own value.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ _ABSENT: Final = frozenset(
         "s3:dataaccesspointaccount",
     }
 )
-"""Keys that a stranger's request does not have, in lower case.
+"""Keys, in lower case, that a stranger's request does not have.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """
 
 
 def authorizer_of(document: Document) -> Authorizer:
-    """Return the engine for *document*, a resource's, for callers whose own policies allow all."""
+    """Return the engine for a resource's *document* and callers whose own policies allow all."""
     return compile_policies(identity=[_ALL], resource=document)
 
 
@@ -92,10 +92,10 @@ def admitted(
     *,
     always: Iterable[str] = (),
 ) -> Request | None:
-    """Return a request of *principal* that *item*'s document allows because of it, or None.
+    """Return a request of *principal* that the document allows because of *item*, or None.
 
-    *about* is its action and resource. *values* returns what the stranger may send for a key, for
-    the keys in the document and those *always* sent.
+    *about* is the action and resource of the request. *values* returns the values that the stranger
+    may send for a key; it is called for the keys in the document and for those *always* sent.
     """
     asked: dict[str, list[KeyCondition]] = {key.lower(): [] for key in always}
     for each in item.asked:
@@ -139,9 +139,9 @@ def _matches(engine: Authorizer, request: Request, item: Item) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
-    """A caller whom nothing connects to the account, and what its requests may have.
+    """A caller without any connection to the account, and the values that its requests may have.
 
-    *who* says for whom the caller stands; *principal* is None for an anonymous one.
+    *who* says which callers it represents; *principal* is None for an anonymous one.
     """
 
     who: str
@@ -179,7 +179,7 @@ def strangers(subject: Subject) -> Iterator[Stranger]:
 
 
 def values_of_user(subject: Subject) -> Values:
-    """Return what a user of an unrelated account may send."""
+    """Return the values that a user of an unrelated account may send."""
     return next(strangers(subject)).values
 
 
@@ -199,7 +199,7 @@ _ANONYMOUS: Final[Mapping[str, Any]] = {
     "aws:username": None,
     "kms:calleraccount": None,
 }
-"""What identifies an anonymous caller; None is a key that its requests do not have.
+"""The values that identify an anonymous caller; None means that its requests lack the key.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html

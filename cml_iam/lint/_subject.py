@@ -1,4 +1,4 @@
-"""The input of rules: documents attached together, and what their statements name."""
+"""The input of rules: documents attached together, and the names in their statements."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Said = tuple[Statement, str]
 class Named:
     """One element of `Action` with the existing actions it names.
 
-    *everything* for `*`; *exact* if it names one action, without wildcards.
+    *everything* is true for `*`, *exact* for the name of one action without wildcards.
     """
 
     index: int
@@ -53,7 +53,7 @@ class Named:
 
 @dataclass(frozen=True, eq=False)
 class Item(Part):
-    """A statement of *document* with its place, and what it names of AWS's service reference.
+    """A statement of *document* with its place, and the parts of the service reference it names.
 
     *written* is the statement as written; `statement` is its equivalent in an identity-based
     policy.
@@ -79,7 +79,7 @@ class Item(Part):
 
     @cached_property
     def said(self) -> Said:
-        """The statement without number and Sid, and its version; equal for equal statements."""
+        """The statement without number and Sid, and the version; equal for equal statements."""
         return replace(self.statement, index=0, sid=None), self.document.version
 
     @cached_property
@@ -100,7 +100,7 @@ class Item(Part):
         return located.place(path)
 
     def texts(self, *elements: str) -> Iterator[tuple[str, str, Place | None]]:
-        """Yield each text of Action, Resource or their opposites: element, text and place."""
+        """Yield each text in (Not)Action and (Not)Resource, with its element and place."""
         for element in elements:
             for index, text in enumerate(getattr(self.written, _ATTRIBUTES[element]) or ()):
                 yield element, text, self.place(element, index)
@@ -118,7 +118,7 @@ class Item(Part):
         return f"arn:aws:iam::{name}:root" if name and name.isdecimal() else name
 
     def condition_place(self, condition: Condition, value: int | None = None) -> Place | None:
-        """Return the place of *condition*, or of its value number *value*."""
+        """Return the place of *condition*, or of the value with the number *value* in it."""
         path = ("Condition", condition.operator, condition.key)
         return self.place(*path) if value is None else self.place(*path, value)
 
@@ -134,12 +134,12 @@ class Item(Part):
 
     @cached_property
     def actions(self) -> dict[str, Action]:
-        """Every existing action that `Action` names (other than by `*`), by its full name."""
+        """Every existing action that `Action` names, by its full name; none for `*`."""
         return {each.full: each for element in self.named for each in element.actions}
 
     @cached_property
     def everything(self) -> bool:
-        """Whether `Action` names every action."""
+        """Whether `Action` includes every action."""
         return any(each.everything for each in self.named)
 
     def says(self, action: Action) -> bool:
@@ -150,7 +150,7 @@ class Item(Part):
         return self.everything or action.full in self.actions
 
     def matches(self, request: Request) -> bool:
-        """Return whether the statement, known to be about the action, matches *request*."""
+        """Return whether the statement matches *request*, whose action it must be about."""
         resource, conditions = self.compiled.rule
         context = request.context
         return (resource is None or resource(request.resource, context)) and all(
@@ -274,10 +274,10 @@ class Subject:
 
 
 def as_attached(statement: Statement) -> Statement:
-    """Return *statement* as one of an identity-based policy, whatever its kind.
+    """Return *statement* in the form it would have in an identity-based policy.
 
-    The engine refuses a statement with a principal, or without a resource; a separate rule reports
-    that.
+    The engine refuses a statement with a principal or without a resource; a separate rule reports
+    those.
     """
     if statement.principal is not None or statement.not_principal is not None:
         statement = replace(statement, principal=None, not_principal=None)
@@ -297,7 +297,7 @@ def names(text: str, pattern: ArnPattern, target: Target) -> bool:
 
 
 def demands_text(asked: KeyCondition) -> bool:
-    """Return whether a condition requires one of certain values of a key that must be present."""
+    """Return whether a condition requires the key to be present with one of its values."""
     operator = asked.operator
     plain = operator.base in {"stringequals", "stringlike", "stringequalsignorecase"}
     return plain and operator.known and not operator.if_exists and not operator.qualifier
@@ -305,7 +305,7 @@ def demands_text(asked: KeyCondition) -> bool:
 
 @cache
 def lifecycle() -> tuple[Action, ...]:
-    """Return the actions with which the manager changes its instances; the worst comes first."""
+    """Return the actions with which the manager changes its instances, the worst first."""
     changing = (each for each in load_catalogue().changing if each.on_worker)
     return tuple(ec2_action(each.name) for each in changing)[::-1]
 

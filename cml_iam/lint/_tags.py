@@ -1,7 +1,7 @@
-"""Tags as gates: whoever may set a tag may do whatever the tag permits.
+"""Conditions on tags (gates): whoever may set a tag may do whatever the tag permits.
 
-The proof is asked for a call that opens or closes the gate, and for one that the gate decides. The
-engine then decides both for one resource, whose tags the first call changes.
+The proof searches for a call that sets or removes the tag, and for a call that depends on the tag.
+The engine then decides both for one resource, whose tags the first call changes.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/control-access-with-tags.html
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
 """
@@ -42,15 +42,14 @@ OPERATORS: Final = {
     "stringlike": ("StringLike", "StringNotLike"),
     "stringequalsignorecase": ("StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"),
 }
-"""Operators of gates by their base name without `not`: the positive and the negated one."""
+"""Operators on tags, by their base name without `not`: the positive and the negated operator."""
 
 Tags = dict[str, tuple[str, Any]]
-"""Tag keys and values, by the key in lower case, because condition keys ignore case."""
+"""Tag keys and values by the key in lower case, because condition keys ignore case."""
 
 
 MOST_GATES: Final = 50
-"""The maximum number of gates; with more, none is judged, because each is compared with all others.
-"""
+"""The maximum number of gates that are judged, because each is compared with all others."""
 
 
 def gate_open(subject: Subject) -> Iterator[Found]:
@@ -61,7 +60,7 @@ def gate_open(subject: Subject) -> Iterator[Found]:
 
 
 def gate_open_by_case(subject: Subject) -> Iterator[Found]:
-    """Yield tag conditions whose tag is protected, but not in a different case."""
+    """Yield tag conditions whose tag is protected, but only in one case."""
     for gate in _judged(subject):
         twin = other_case(gate.key)
         way = gate.way_in(twin) if not gate.way else ()
@@ -72,7 +71,7 @@ def gate_open_by_case(subject: Subject) -> Iterator[Found]:
 def tag_wiped(subject: Subject) -> Iterator[Found]:
     """Yield tag conditions whose tag the caller can remove, losing access to its instances.
 
-    Only where the tag decides what the manager does: what others lose is theirs to judge.
+    Only tags that decide what the manager may do count: others must judge their own losses.
     """
     for gate in _judged(subject):
         way = gate.way_out() if gate.operating else None
@@ -81,13 +80,13 @@ def tag_wiped(subject: Subject) -> Iterator[Found]:
 
 
 def other_case(tag: str) -> str:
-    """Return *tag* in a different case: the same for condition keys, but not for EC2."""
+    """Return *tag* in a different case: the same key for conditions, but not for EC2."""
     return tag.lower() if tag != tag.lower() else tag.upper()
 
 
 @lru_cache(4)
 def gates(subject: Subject) -> list[Gate]:
-    """Return the conditions that make a resource tag a gate.
+    """Return the conditions on resource tags that decide whether an action is allowed.
 
     Nobody can set or remove a tag whose key begins with `aws:`.
     """
@@ -131,23 +130,23 @@ class Gate:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The values that open the gate, except those with policy variables."""
+        """The tag values that meet the condition, except those with policy variables."""
         return tuple(each for each in self.asked.condition.values if "${" not in each)
 
     @property
     def test(self) -> TagTest:
-        """What the condition requires of the tag; for a Deny, what it lets through."""
+        """What the condition requires of the tag; for a Deny, what it does not refuse."""
         base = self.asked.operator.base.replace("not", "", 1)
         return TagTest(self.key, self.values, *OPERATORS[base])
 
     @cached_property
     def operating(self) -> tuple[Action, ...]:
-        """The actions behind the gate with which the manager changes its instances."""
+        """The manager's actions on instances that depend on the tag."""
         return tuple(filter(self.item.says, lifecycle()))
 
     @cached_property
     def actions(self) -> tuple[Action, ...]:
-        """The EC2 actions behind the gate, except those that set tags themselves.
+        """The EC2 actions that depend on the tag, except those that set tags themselves.
 
         If the statement is about instances, those on instances represent all.
         """
@@ -169,18 +168,18 @@ class Gate:
 
     @cached_property
     def resources(self) -> tuple[str, ...]:
-        """The ARNs of the resources behind the gate, as patterns."""
+        """The ARNs of the resources with the tag, as patterns."""
         return tuple(dict.fromkeys(":".join(arn) for each in self.targets for arn in each.arns))
 
     @cached_property
     def way(self) -> tuple[Request, ...]:
-        """The calls that set the tag as spelled, and then use it."""
+        """The calls that set the tag as the condition spells it, and then an allowed call."""
         return self.way_in(self.key)
 
     def way_in(self, spelled: str) -> tuple[Request, ...]:
-        """Return calls that set the tag, *spelled* so, on a resource without it, and then use it.
+        """Return calls that set the tag (its key *spelled*) on a resource, and then operate it.
 
-        Without the tag, the last one is refused. Empty if no call sets the tag.
+        Without the tag, the last call is refused. Empty if no call sets the tag.
         """
         setting = where(
             giving(self.test, self.resources),
@@ -199,7 +198,7 @@ class Gate:
         return self._longer_way(setting) if spelled == self.key else ()
 
     def way_out(self) -> tuple[Request, Request] | None:
-        """Return a call that removes the tag from a resource, and one that is then refused."""
+        """Return a call that removes the tag from a resource, and a call that is then refused."""
         wipes = taking_away(self.test, self.resources, exact=True)
         for wipe, behind in self._pairs(wipes):
             before = tags_of(wipe, RESOURCE_TAG)
@@ -209,7 +208,7 @@ class Gate:
         return None
 
     def _pairs(self, changes: Iterable[Shape]) -> Iterator[tuple[Request, Request]]:
-        """Yield calls of *changes*, each with a call behind the gate on the same resource."""
+        """Yield calls of *changes*, each with one on the same resource that depends on the tag."""
         for shape in changes:
             change = request_of(allowed(self._tagging, shape))
             if change is None:
@@ -226,7 +225,7 @@ class Gate:
                     yield change, behind
 
     def _behind(self, resources: tuple[str, ...]) -> Request | None:
-        """Return an allowed call on one of *resources* that the gate decides."""
+        """Return an allowed call on one of *resources* that depends on the tag."""
         further = besides(self.item, self.asked)
         shape = where(Shape(self._names, resources), self.test.carried, *further)
         return owing(self.subject.concerning(*self.actions), self.item, shape)
@@ -236,7 +235,7 @@ class Gate:
         return tuple(each.full for each in self.actions)
 
     def _longer_way(self, setting: Shape) -> tuple[Request, ...]:
-        """Return a sequence of calls from the proof, if no pair of calls is enough."""
+        """Return a longer sequence of calls from the proof, if no pair of calls is enough."""
         if request_of(allowed(self._tagging, setting)) is None:
             return ()
         shape = Shape(self._names, self.resources)
@@ -253,7 +252,7 @@ class Gate:
         return self.subject.concerning(*(ec2_action(each.partition(":")[2]) for each in TAGGING))
 
     def _decides(self, opened: Request, shut: Request) -> bool:
-        """Return whether *opened* is allowed, and *shut*, the same without the tag, is not."""
+        """Return whether *opened* is allowed, and *shut*, the same call without the tag, is not."""
         decide = self.subject.authorizer.decide
         return decide(opened).allowed and not decide(shut).allowed
 
@@ -265,7 +264,7 @@ class Gate:
 
 
 def besides(item: Item, asked: KeyCondition) -> Iterator[dict[str, dict[str, Any]]]:
-    """Yield the other conditions of *item* if it is a Deny, which applies only if they hold."""
+    """Yield the other conditions of *item* if it is a Deny, which applies only if all hold."""
     for each in () if item.allows else item.asked:
         if each is not asked:
             yield {each.condition.operator: {each.condition.key: each.condition.values}}
@@ -295,7 +294,7 @@ def with_tags(request: Request, tags: Tags) -> Request:
 
 
 def after(wipe: Request, tags: Tags) -> Tags:
-    """Return the *tags* that remain after *wipe*."""
+    """Return the *tags* that remain after the call *wipe*."""
     if wipe.action.lower() == TAGGING[0].lower():
         return tags | tags_of(wipe, REQUEST_TAG)
     listed = _tag_keys(wipe)
@@ -319,14 +318,15 @@ def _opened(gate: Gate, way: tuple[Request, ...], tag: str) -> Found:
     else:
         which, instead = f"any {gate.type_of(opened)} without it", "without the tag"
     _, value = tags_of(opened, RESOURCE_TAG)[gate.key.lower()]
-    spelled = "" if tag == gate.key else f", spelled `{tag}`: condition keys ignore case"
+    spelled = "" if tag == gate.key else f", spelled `{tag}` because condition keys ignore case"
     return Found(
-        f"the gate can be opened by its own caller: {_granter(gate, tagging[0])} lets it set the "
+        f"the caller can meet the tag condition itself: {_granter(gate, tagging[0])} lets it set "
+        "the "
         f"tag `{gate.key}={value}` on {which}{spelled}; then "
         f"{opened.action} is allowed",
         gate.item.condition_place(gate.asked.condition),
         "allow ec2:CreateTags only at launch (`ec2:CreateAction` is `RunInstances`), and later "
-        "only on resources that have the tag, never for the key: "
+        "only on resources that have the tag and never for this key: "
         f"`ForAllValues:StringNotEqualsIgnoreCase` on `aws:TagKeys` with `{gate.key}`",
         gate.item.label,
         (
@@ -361,15 +361,15 @@ def _change(request: Request, tag: str, on: str) -> str:
         sent = tags_of(request, REQUEST_TAG).values()
         return f"{request.action} {', '.join(f'{k}={v}' for k, v in sent) or tag} on {on}"
     if _tag_keys(request) is None:
-        return f"{request.action} without naming tags, which deletes all, on {on}"
+        return f"{request.action} on {on} without naming tags, which deletes all tags"
     return f"{request.action} {tag} on {on}"
 
 
 def _guarded(gate: Gate, request: Request) -> Correction | None:
     """Return how to protect the tag of *gate* from the statement that allows *request*.
 
-    A statement that also lets a launch set the tag cannot be restricted this way: no launch would
-    work.
+    A statement that also lets a launch set the tag cannot be restricted this way, because no launch
+    would work.
     """
     item = gate.subject.granting(request)
     if item is None or _only_at_launch(item):

@@ -48,7 +48,7 @@ _FOR_ROLES: Final = frozenset(
 
 
 def anyone(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for everybody that admit a stranger."""
+    """Yield Allows for everybody that let a stranger in."""
     if subject.kind not in {"resource", "trust"}:
         return
     for item in subject.allows:
@@ -72,9 +72,9 @@ def anyone(subject: Subject) -> Iterator[Found]:
             yield Found(
                 f"anyone may {what}: {stranger.who}",
                 item.place("Principal"),
-                "name the intended accounts, roles or users, or require one of your own "
+                "name the intended accounts, roles or users, or require your own "
                 'organization: `"StringEquals": {"aws:PrincipalOrgID": …}`, which also requires '
-                "that the key is there",
+                "that the key is present",
                 item.label,
                 (_step(request, f"{caller} calls {request.action}"),),
             )
@@ -108,8 +108,8 @@ def strange_tokens(subject: Subject) -> Iterator[Found]:
         yield Found(
             f"{issuer_of(host).holders} may assume the role: {why}",
             place,
-            f"require exactly the intended ones: `StringEquals` on `{key}`, or `StringLike` with "
-            "wildcards only after the name of the owner and the project",
+            f"require exactly the intended values: `StringEquals` on `{key}`, or `StringLike` with "
+            "wildcards only after the names of the owner and the project",
             item.label,
             (_step(request, _token_words(request, host)),),
         )
@@ -219,10 +219,10 @@ def unclaimed(subject: Subject) -> Iterator[Found]:
 
 
 def sourceless(subject: Subject) -> Iterator[Found]:
-    """Yield Allows for a service that do not say for whom it may act (confused deputy).
+    """Yield Allows that do not restrict for whom a service may act (confused deputy).
 
-    Of trust policies, only those for services whose guides require it: only its own account can
-    give a role to a service, and many services send no source.
+    A trust policy is reported only if the service's guide requires a source: only the role's own
+    account can give it to a service, and many services send no source.
     """
     if subject.kind not in {"resource", "trust"}:
         return
@@ -234,8 +234,8 @@ def sourceless(subject: Subject) -> Iterator[Found]:
         ]
         if services and not _asks(item, *_SOURCE_KEYS):
             yield Found(
-                f"`{services[0]}` may act here for any account: the statement does not say for "
-                "whose resources",
+                f"`{services[0]}` may act here for any account, because the statement does not "
+                "restrict the source",
                 item.place("Principal"),
                 f'add `"StringEquals": {{"aws:SourceAccount": "{EXAMPLE_ACCOUNT}"}}` with your '
                 "account, or `aws:SourceArn` with the resource that the service acts for",
@@ -250,7 +250,7 @@ def all_but(subject: Subject) -> Iterator[Found]:
             continue
         if item.allows:
             yield Found(
-                "everybody is allowed but those listed: every other AWS account, and anonymous "
+                "everybody except those listed is allowed: every other AWS account, and anonymous "
                 "callers",
                 item.place("NotPrincipal"),
                 "name the intended principals in `Principal`; refuse the others in a Deny with a "
@@ -303,7 +303,7 @@ def _step(request: Request, says: str) -> Step:
 
 
 def _asks(item: Item, *keys: str) -> bool:
-    """Return whether a condition tests one of *keys*; one ending in `:` is a prefix."""
+    """Return whether a condition tests one of *keys*; a key that ends with `:` is a prefix."""
     names = [condition.key.lower() for condition in item.written.conditions]
     return any(
         name.startswith(key.lower()) if key.endswith(":") else name == key.lower()
@@ -321,7 +321,7 @@ _OF_THE_RESOURCE: Final = (
 
 
 def own_account(subject: Subject) -> Iterator[Found]:
-    """Yield conditions on the resource's account in that resource's policy: they always hold.
+    """Yield conditions on the resource's account in the policy of that resource: they always hold.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
@@ -331,8 +331,8 @@ def own_account(subject: Subject) -> Iterator[Found]:
         for condition in item.written.conditions:
             if condition.key.lower() in _OF_THE_RESOURCE:
                 yield Found(
-                    f"`{condition.key}` is the same in every request: that of the resource whose "
-                    "policy this is",
+                    f"`{condition.key}` is the same in every request, because this is the policy "
+                    "of that resource",
                     item.condition_place(condition),
                     "remove it; for the caller, use `aws:PrincipalAccount` or `aws:PrincipalOrgID`",
                     item.label,

@@ -1,4 +1,4 @@
-"""Condition values that their operator cannot parse, or that cannot be intended.
+"""Condition values that the operator cannot parse, or that cannot be intended.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def values(subject: Subject) -> Iterator[Found]:
-    """Yield values that are not the number, date, address, boolean or ARN required."""
+    """Yield values that are not the required number, date, address, boolean or ARN."""
     for item in subject.items:
         for asked, compiled in zip(item.asked, item.compiled.conditions, strict=True):
             condition = asked.condition
@@ -55,7 +55,7 @@ def values(subject: Subject) -> Iterator[Found]:
 
 
 def _bad_values(item: Item, asked: KeyCondition) -> Iterator[tuple[int, str]]:
-    """Yield what is wrong with values of a condition, each with its number."""
+    """Yield the problems with values of a condition, each with the number of the value."""
     scope = Scope(variables=item.variables, keys=Keys())
     for index, value in enumerate(asked.condition.values):
         single = replace(asked.condition, values=(value,))
@@ -71,15 +71,15 @@ _FORMS: Final = {
     "date": "a date is `2026-01-31T12:00:00Z`, or seconds since 1970",
     "numeric": "a number is `3600` or `0.5`, without a unit",
     "bool": "write `true` or `false`",
-    "null": "write `true` (the key is absent) or `false` (it is there)",
+    "null": "write `true` (the key is absent) or `false` (it is present)",
     "ipaddress": "an address is `192.0.2.1`, a range `192.0.2.0/24` or `2001:db8::/32`",
-    "arn": "an ARN is `arn:partition:service:region:account:resource`, each with wildcards or not",
+    "arn": "an ARN is `arn:partition:service:region:account:resource`, wildcards allowed",
     "string": "a policy variable is `${aws:username}`; for a dollar sign write `${$}`",
 }
 
 
 def _consequence(item: Item, asked: KeyCondition) -> str:
-    """Say when the condition holds in the requests that *item* otherwise matches."""
+    """State when the condition holds in the requests that *item* otherwise matches."""
     condition = asked.condition
     if matched(item, conditions=()).holds:
         return "it matches nothing"
@@ -230,7 +230,7 @@ _COMPARES: Final = {
 
 
 def absent_passes(subject: Subject) -> Iterator[Found]:
-    """Yield ForAllValues in an Allow, on a single-valued key, that passes without a value.
+    """Yield ForAllValues in an Allow, on a single-valued key, that holds without a value.
 
     A value that is empty counts as none, so `Null` beside it is not enough; the claims of a token
     are never empty. The proof decides whether another condition requires a value.
@@ -246,8 +246,8 @@ def absent_passes(subject: Subject) -> Iterator[Found]:
                 witness = matched(item, conditions=(*item.statement.conditions, lacking)).witness
                 if witness:
                     yield Found(
-                        f"{condition.operator} also holds for a request {which}: nothing "
-                        "requires that it has a value",
+                        f"{condition.operator} also holds for a request {which}, because nothing "
+                        "requires a value",
                         item.condition_place(condition),
                         f"use {condition.operator.partition(':')[2]}: the key has one value",
                         item.label,
@@ -266,7 +266,7 @@ def _step(subject: Subject, item: Item, request: Request, which: str) -> Step:
 
 
 def _without_value(asked: KeyCondition) -> Iterator[tuple[Condition, str]]:
-    """Yield conditions that requests without a value meet, and which requests these are."""
+    """Yield conditions that hold without a value, and a description of these requests."""
     key = asked.condition.key
     yield Condition("Null", key, ("true",)), f"without `{key}`"
     if asked.family == "string" and not facts.is_provider_key(key):
@@ -274,7 +274,7 @@ def _without_value(asked: KeyCondition) -> Iterator[tuple[Condition, str]]:
 
 
 def mixed(subject: Subject) -> Iterator[Found]:
-    """Yield contradictory values of one condition: of several types, or both booleans."""
+    """Yield contradictory values of one condition: of several JSON types, or both booleans."""
     for item in subject.items:
         for asked in item.asked:
             condition = asked.condition
@@ -389,7 +389,7 @@ _IDS: Final = {
         "a KMS key, `arn:aws:kms:us-east-1:111122223333:key/KEY-ID`",
     ),
 }
-"""Keys whose values are ids in a form that AWS documents, and the id's kind.
+"""Keys whose values are ids in a form that AWS documents, with the kind of the id.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 https://docs.aws.amazon.com/organizations/latest/APIReference/API_Organization.html

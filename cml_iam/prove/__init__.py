@@ -1,7 +1,7 @@
 """Proof: what policies can permit, over all requests, with a witness.
 
-Questions about policies alone are imported immediately. What reads the site's promises or compares
-two policies is imported on first use, to keep start-up fast.
+Questions about policies alone are imported immediately. Modules that read the site's promises or
+compare two policies are imported on first use, to keep start-up fast.
 """
 
 from typing import TYPE_CHECKING, Final

@@ -1,4 +1,4 @@
-"""The answers of a proof."""
+"""The answers that a proof can give."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Answered:
 
 
 def answered(side: Side, request: Request) -> tuple[Answered, tuple[StatementReason, ...]]:
-    """Return how *side* decides *request*, and the result for each of its statements."""
+    """Return how *side* decides *request*, and why each of its statements applies or not."""
     outcome = side.outcome(request)
     reasons = side.authorizer.explain(request).statements
     effect = {"allowed": "Allow", "explicitDeny": "Deny"}.get(outcome)
@@ -45,7 +45,7 @@ def answered(side: Side, request: Request) -> tuple[Answered, tuple[StatementRea
 
 @dataclass(frozen=True)
 class Witness:
-    """A request that refutes what was to be proved; the engine decided it on all *sides*.
+    """A request that disproves the claim; the engine decided it on all *sides*.
 
     *unlisted* marks an action that AWS's service reference does not list.
     """
@@ -56,7 +56,7 @@ class Witness:
 
     @cached_property
     def candidate(self) -> Answered:
-        """The decision of the first side, explained on first use."""
+        """The decision of the first side."""
         return answered(self.sides[0], self.request)[0]
 
     @cached_property
@@ -76,12 +76,12 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer: it `holds` for all requests; or is `broken`, with a *witness*; or `undecided`.
+    """The answer: a claim `holds` for all requests, is `broken` by a *witness*, or `undecided`.
 
-    *assumptions* are what a proof rests on besides the engine; *reason* says why it is undecided,
-    and which limit was reached. *slices* counts the parts the question was split into. *colon* is
-    the answer if a `*` in an ARN's first five fields also matches colons, when that differs: AWS's
-    own texts disagree on it.
+    *assumptions* are what the proof relies on besides the engine. *reason* says why the answer is
+    undecided, and which limit was reached. *slices* counts the parts of the question. *colon* is
+    the answer if a `*` in the first five fields of an ARN also matches colons, when that answer
+    differs: AWS's own texts disagree on this.
     """
 
     answer: Answer
@@ -93,7 +93,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether it was proved."""
+        """Whether the claim was proved."""
         return self.answer == "holds"
 
     def as_json(self) -> dict[str, Any]:

@@ -27,7 +27,7 @@ CHANGES: Final[tuple[Change, ...]] = (
     "no longer denied explicitly",
     "newly denied explicitly",
 )
-"""The last two are refused before and after; they matter where another policy allows."""
+"""The kinds of change; the last two matter only if another policy allows the requests."""
 
 WIDER: Final = frozenset({"newly allowed", "no longer denied explicitly"})
 
@@ -38,12 +38,12 @@ Relation = Literal["same", "wider", "narrower", "wider and narrower", "undecided
 class Difference:
     """Requests that the two sides decide differently for the same reason.
 
-    *witness* is one of them, decided by the engine on both sides. *actions* are their actions, as
-    far as each was examined; *alike* counts further ones that no statement distinguishes from
-    those, and *others* means that every action which no statement names is included. *missed* is
-    the statement nearest to the deciding one, on the side where none decided that way; what keeps
-    it from applying is the difference, and *found* are the values it met. *unlisted* marks a
-    witness for an action that AWS's service reference does not list.
+    *witness* is one of the requests, decided by the engine on both sides. *actions* are the
+    examined actions; *alike* counts further actions that no statement distinguishes from these, and
+    *others* means that every action which no statement names is included. *missed* is the statement
+    that comes closest to deciding the same way on the other side; the difference is what prevents
+    it from applying, and *found* are the values of the request that it did not match. *unlisted*
+    marks a witness for an action that AWS's service reference does not list.
     """
 
     change: Change
@@ -80,7 +80,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ExpectationChange:
-    """An expectation of the site that the two sides answer differently."""
+    """An expectation of the site for which the two sides give different answers."""
 
     expectation: Expectation
     old: ExpectedAnswer
@@ -101,12 +101,11 @@ class ExpectationChange:
 class Comparison:
     """What NEW decides differently from OLD.
 
-    *same*: the documents hold the same statements, apart from order and spelling. Otherwise
-    *verdicts* has, for each kind of change, the answer to "there is none": it `holds`, is `broken`,
-    or `undecided`. For each broken one, *differences* has those that were found, one for each
-    statement and action that causes one; *more* means that there may be others.
-    *beside_everything*: neither side allows anything, so both were judged together with a policy
-    that allows everything.
+    *same* means that the documents have the same statements, apart from order and spelling.
+    Otherwise, for each kind of change, *verdicts* has the answer to the claim that there is no such
+    change. For each kind that occurs, *differences* has one difference for each statement and
+    action that causes it; *more* means that there may be others. *beside_everything* means that
+    neither side allows anything, so each was judged together with a policy that allows everything.
     """
 
     same: bool
@@ -119,7 +118,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Relation:
-        """Return in a word how NEW differs from OLD; undecided parts may add to it."""
+        """Return one word for how NEW differs from OLD; undecided parts may differ further."""
         changed = {change for change, each in self.verdicts.items() if each.answer == "broken"}
         changed |= {each.change for each in self.differences}
         wider, narrower = bool(changed & WIDER), bool(changed - WIDER)
@@ -131,7 +130,7 @@ class Comparison:
     def allows_the_same(self) -> bool:
         """Whether both sides provably allow the same; explicit denies may differ.
 
-        If both are judged together with a policy that allows everything, a Deny does decide what is
+        If both are judged together with a policy that allows everything, denies also decide what is
         allowed.
         """
         asked = (self.verdicts.get("newly allowed"), self.verdicts.get("newly denied"))
@@ -155,7 +154,7 @@ class Comparison:
 
     @property
     def proved(self) -> Answer:
-        """The answer to the question whether both sides mean the same."""
+        """The answer to whether both sides mean the same."""
         if self.verdict == "same":
             return "holds"
         return "undecided" if self.verdict == "undecided" else "broken"
@@ -202,7 +201,7 @@ def change_of(old: Outcome, new: Outcome) -> Change | None:
 
 
 MAX_FOUND: Final = 8
-"""The maximum number of remembered values that matched a statement but not the question."""
+"""The maximum number of cached values that matched a statement but not the question."""
 
 
 def difference_of(old_side: Side, new_side: Side, request: Request) -> Difference | None:
@@ -226,7 +225,7 @@ def difference_of(old_side: Side, new_side: Side, request: Request) -> Differenc
 def grouped(differences: Iterable[Difference]) -> tuple[Difference, ...]:
     """Group differences by reason, in order of change.
 
-    A difference whose causes include all those of another adds nothing and is left out.
+    A difference is left out if its causes include all causes of another one.
     """
     found = gathered(differences)
     simple = [each for each in found if not any(_adds_to(each, other) for other in found)]
@@ -234,7 +233,7 @@ def grouped(differences: Iterable[Difference]) -> tuple[Difference, ...]:
 
 
 def gathered(differences: Iterable[Difference]) -> tuple[Difference, ...]:
-    """Group differences by reason; requests that count further actions count others."""
+    """Group differences by reason; each group counts the further actions of its members."""
     groups: dict[Any, Difference] = {}
     for each in differences:
         key = _key(each)
@@ -245,7 +244,7 @@ def gathered(differences: Iterable[Difference]) -> tuple[Difference, ...]:
 def _nearest(
     reasons: tuple[StatementReason, ...], effect: str, labels: set[str]
 ) -> StatementReason | None:
-    """Return the statement of *effect* that comes closest to applying, preferring the same name."""
+    """Return the statement of *effect* that is closest to applying, preferably one in *labels*."""
     close = [
         each
         for each in reasons
@@ -267,7 +266,7 @@ def _part(part: ElementReason | ConditionReason) -> str:
 
 
 def _found(missed: StatementReason | None) -> tuple[str | None, ...]:
-    """Return the value that kept *missed* from applying, if it was a single one."""
+    """Return the value that prevented *missed* from applying, if it was only one."""
     if missed is None or len(missed.failed) != 1:
         return ()
     (part,) = missed.failed
@@ -296,7 +295,7 @@ def _together(one: Difference, other: Difference) -> Difference:
 
 
 def _adds_to(one: Difference, other: Difference) -> bool:
-    """Return whether *one* has the causes of *other* and more, so that it adds nothing new."""
+    """Return whether *one* has all causes of *other* and more, so that it adds nothing new."""
     same = one.change == other.change and set(one.actions) <= set(other.actions)
     if not same or one.missed is None or other.missed is None:
         return False

@@ -1,9 +1,9 @@
 """Compare two sides: what became wider, what narrower, and which statements cause it.
 
-Whether there is a difference is a question for the proof, asked over all requests in both
-directions. If the answer is a witness, every class of actions is asked again for each statement
-that could cause a difference: for a request that matches it, and for one that a statement of the
-other side misses by a single condition.
+The proof answers whether there is a difference, over all requests in both directions. If there is a
+witness, each class of actions is searched again for every statement that could cause a difference:
+for a request that matches it, and for one that a statement of the other side would match except for
+a single condition.
 """
 
 from __future__ import annotations
@@ -55,14 +55,13 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 MAX_ACTIONS: Final = 8
-"""The maximum number of actions of a class that are examined one by one; the rest is only counted.
-"""
+"""The maximum number of actions examined one by one in a class; the others are only counted."""
 
 MAX_TRIED: Final = 40
-"""The maximum number of resource types and actions examined once there is a difference."""
+"""The maximum number of resource types and actions examined after a difference is known."""
 
 MAX_STEPS: Final = 60_000
-"""The maximum number of search steps for further differences; beyond it, some may be missed."""
+"""The maximum number of search steps for further differences; beyond it, some may be missing."""
 
 EVERYTHING: Final = PolicyDocument(
     (Statement(0, "Allow", "a policy that allows everything", action=("*",), resource=("*",)),),
@@ -97,9 +96,9 @@ def policies_of(attached: Sequence[PolicyDocument], partition: str = "") -> Poli
 
 
 def differences(old: Policies, new: Policies, site: Site | None = None) -> Comparison:
-    """Compare what *old* and *new* decide, over all requests; each difference has a witness.
+    """Compare the decisions of *old* and *new* over all requests; each difference has a witness.
 
-    If *site* is given, both sides are also asked its expectations and are in its partition.
+    If *site* is given, its expectations are also compared, and both sides are in its partition.
 
     Raises InputError if one side names principals and the other does not.
     """
@@ -173,7 +172,7 @@ def _answer(side: Side, expectation: Expectation) -> ExpectedAnswer:
 
 @dataclass
 class _Met:
-    """The finds for the actions of a class: requests by goal and resource, and their actions.
+    """The results for a class of actions: requests by goal and resource, and their actions.
 
     *alike* counts the actions that were not examined.
     """
@@ -185,7 +184,7 @@ class _Met:
 
 
 class _Search:
-    """The search for every difference of one kind; *more* means that some may be left out."""
+    """The search for all differences of one kind; *more* means that some may be missing."""
 
     def __init__(self, old: Side, new: Side, change: Change, budget: Budget) -> None:
         self._old, self._new, self._change = old, new, change
@@ -250,7 +249,7 @@ class _Search:
     def _is_enough(
         self, place: Place, group: Class, met: _Met, tried: Mapping[str, set[Any]]
     ) -> bool:
-        """Return whether the actions of *group* from *place* on need no search."""
+        """Return whether *place* and those after it need no search for actions of *group*."""
         if self._budget.left < 0:
             self.more = True
             return True
@@ -269,7 +268,7 @@ class _Search:
                 met.actions[key][place.action] = met.named[place.action] = None
 
     def _narrowed(self, goal: Goal) -> Iterator[Goal]:
-        """Yield a goal for each statement that could reach *goal*, or just misses it."""
+        """Yield a goal for each statement that may reach *goal*, or misses it by a condition."""
         others = [part for gate in goal.or_not for part in gate]
         for number, gate in enumerate(goal.allowed):
             before, after = goal.allowed[:number], goal.allowed[number + 1 :]

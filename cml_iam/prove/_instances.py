@@ -1,4 +1,4 @@
-"""Instances in sequences of calls: those that policies distinguish, their tags, the time."""
+"""The instances in sequences of calls that policies distinguish, their tags, and the time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ RESOURCE, REQUEST = "aws:ResourceTag/", "aws:RequestTag/"
 
 @dataclass(frozen=True, slots=True)
 class TagTest:
-    """That the tag *key* has one of *values*, by the operator *holds*; *fails* is its negation."""
+    """A test that the tag *key* has one of *values*: the operator *holds*, its negation *fails*."""
 
     key: str
     values: tuple[str, ...]
@@ -56,17 +56,17 @@ class TagTest:
 
     @property
     def carried(self) -> Conditions:
-        """The condition that the resource passes the test."""
+        """The condition under which the resource passes the test."""
         return {self.holds: {RESOURCE + self.key: self.values}}
 
     @property
     def missing(self) -> Conditions:
-        """The condition that the resource fails the test."""
+        """The condition under which the resource fails the test."""
         return {self.fails: {RESOURCE + self.key: self.values}}
 
 
 def taking_over(tag: Tag, operate: Shape) -> tuple[Shape, Shape]:
-    """Return those of *operate* without *tag* on the instance, and the calls that add it."""
+    """Return the calls of *operate* on instances without *tag*, and the calls that add the tag."""
     test = TagTest(tag.key, (literal(tag.value),))
     return where(operate, test.missing), giving(test, operate.resources)
 
@@ -87,8 +87,8 @@ def taking_away(
 ) -> tuple[Shape, ...]:
     """Return the calls that make one of *resources* fail *test* after passing it.
 
-    With *exact*, only those that name the tag in its own case. For condition keys case does not
-    matter, but for EC2 it is a different tag.
+    With *exact*, only the calls that spell the tag's key in its own case. Condition keys ignore
+    case, but for EC2 a different case is a different tag.
     """
     requested = REQUEST + test.key
     operator = "ForAnyValue:StringEquals" if exact else "ForAnyValue:StringEqualsIgnoreCase"
@@ -111,7 +111,7 @@ def literal(text: str) -> str:
 
 
 def where(shape: Shape, *conditions: Conditions) -> Shape:
-    """Return those of *shape* that also meet *conditions*."""
+    """Return the requests of *shape* that also meet *conditions*."""
     return replace(shape, conditions=merged(shape.conditions, *conditions))
 
 
@@ -132,7 +132,7 @@ EC2_RESOURCE: Final = "ec2:resourcetag/"
 
 
 def is_among(arn: str, goal: Shape) -> bool:
-    """Return whether the resource *arn* is one of those in *goal*."""
+    """Return whether the resource *arn* is one of the resources in *goal*."""
     fields = arn_pattern(arn, variables=False)
     named = goal.resources if goal.not_resources is None else goal.not_resources
     found = any(
@@ -143,7 +143,7 @@ def is_among(arn: str, goal: Shape) -> bool:
 
 
 def followed_tags(statements: Sequence[Statement], tag: Tag) -> list[str]:
-    """Return the keys of the resource tags that some statement tests; the guard tag first."""
+    """Return the keys of the resource tags that any statement tests; the guard tag is first."""
     found = {tag.key.lower(): tag.key}
     for name in (each.key for statement in statements for each in statement.conditions):
         for prefix in (RESOURCE.lower(), EC2_RESOURCE):
@@ -153,9 +153,10 @@ def followed_tags(statements: Sequence[Statement], tag: Tag) -> list[str]:
 
 
 def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob], bool]:
-    """Return the patterns by which *statements* test the tag *key* anywhere.
+    """Return the patterns with which *statements* test the tag *key* anywhere.
 
-    Also whether these are all the tests: numbers and policy variables test more.
+    Also returns whether there are no other tests: those of numbers and policy variables are not
+    patterns.
     """
     names = {prefix + key.lower() for prefix in (RESOURCE.lower(), REQUEST.lower(), EC2_RESOURCE)}
     found: list[Glob] = []
@@ -177,7 +178,8 @@ def instance_arns(
 ) -> tuple[list[str], bool]:
     """Return an instance in *partitions* for each ARN pattern and region in *statements*.
 
-    Also whether these are all: policy variables, or too many kinds, omit some.
+    Also returns whether these are all: some are missing if there are policy variables or too many
+    kinds.
     """
     every = [Glob(tuple(each)) for each in partitions]
     patterns: list[list[Glob]] = [every, [glob("cn-*"), glob("us-gov-*")], [], []]
@@ -213,7 +215,7 @@ def instance_arns(
 
 
 _LASTING: Final = ("aws:principal", "aws:userid", "aws:username", "ec2:")
-"""Prefixes of keys whose values a sequence cannot change: the caller's and the instance's."""
+"""Prefixes of keys about the caller and the instance, whose values no sequence can change."""
 
 _PASSING: Final = frozenset({"ec2:createaction", "ec2:region"})
 
@@ -221,7 +223,7 @@ _TIMES: Final = frozenset({"aws:currenttime", "aws:epochtime"})
 
 
 def changing_key(requests: Sequence[Request]) -> str | None:
-    """Return a key that must be equal in *requests* of one caller on one instance, but differs."""
+    """Return a key whose values differ in *requests* although caller and instance are the same."""
     for key in sorted({key for each in requests for key in each.context}):
         name = key.lower()
         if name.startswith((EC2_RESOURCE, RESOURCE.lower(), REQUEST.lower())) or name in _PASSING:
@@ -244,7 +246,7 @@ def in_time(
 ) -> tuple[Witness, ...] | None:
     """Return *calls* with times that never go backwards, each as early as allowed.
 
-    *statements* must include all that distinguish times. None if there are no such times.
+    *statements* must include all that test times. Returns None if no times are possible.
     """
     last: dict[str, int] = {}
     found = []

@@ -62,7 +62,7 @@ def _base(allowed: Sequence[Permission]) -> PolicyDocument:
 
 WHOLE: Final = Assumption(
     "resource",
-    "ec2:RunInstances whole",
+    "all resources of ec2:RunInstances",
     "a launch needs an image, an instance, a network interface, a security group and a subnet, "
     "all of them allowed",
     "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html",
@@ -82,7 +82,7 @@ def never_done(policies: Policies, shape: Shape) -> Verdict:
         return found
     impossible = [v for each in _needed(shape) if (v := never(policies, each)).holds]
     if not impossible:
-        reason = "no region was found that allows everything a launch needs"
+        reason = "could not find a region in which everything that a launch needs is allowed"
         return Verdict("undecided", None, found.assumptions, reason)
     used = (*impossible[0].assumptions, WHOLE)
     others = never(policies, _without_launches(shape))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cml_iam.site import Site
 
 MAX_EDITS: Final = 6
-"""The maximum number of statements changed in search of a correction."""
+"""The maximum number of statements that a correction may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,14 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The result for a promise. A broken one has *calls*, in order, each allowed by the policies.
+    """The result for a promise. If broken, it has *calls* in order, each allowed by the policies.
 
     A fix is either *edits*, which together make the promise hold and remove no call that the site
-    needs; or *denies*, statements to add that deny only what breaks it. Both kinds are proved; both
-    are empty if neither helps. *colon* is the answer if a `*` in an ARN's first five fields also
-    matches colons, when that differs.
+    needs, or *denies*, statements to add that deny only the calls that break it. Both kinds are
+    proved, and both are empty if no fix is known. *colon* is the answer if a `*` in an ARN's first
+    five fields also matches colons, when that differs.
 
-    *limited* means that the policies may allow actions which the promise does not cover, so that it
-    says nothing about those.
+    *limited* means that the policies may allow actions that the promise does not cover.
     """
 
     promise: Promise
@@ -110,7 +109,7 @@ def statement_json(deny: Statement) -> dict[str, Any]:
 def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tuple[Proof, ...]:
     """Prove every promise of *site* for a principal with *policies*.
 
-    With *remedies*, fixes for broken promises are searched. Raises DocumentError for a policy that
+    With *remedies*, also looks for fixes of broken promises. Raises DocumentError for a policy that
     IAM would not accept.
     """
     problems = tuple(p for each in documents(policies) for p in attachment_problems(each))
@@ -122,13 +121,13 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
 
 
 def _limited(proofs: Sequence[Proof]) -> tuple[Proof, ...]:
-    """Mark a proof that covers only some actions, unless no others are provably allowed."""
+    """Mark a proof as limited if it covers only some actions and others may be allowed."""
     others = any(each.promise.id == CATALOGUE and each.answer != "holds" for each in proofs)
     return tuple(replace(each, limited=others and bool(each.promise.covers)) for each in proofs)
 
 
 def prove_promise(promise: Promise, policies: Policies) -> Proof:
-    """Prove one promise, in both readings of wildcards in ARNs if they differ."""
+    """Prove one promise, in both readings of ARN wildcards if they differ."""
     found = _answer(promise, policies)
     other = taking_colons(policies)
     second = found if other is policies else _answer(promise, other)
@@ -155,7 +154,7 @@ def _answer(promise: Promise, policies: Policies) -> Reached:
 
 
 def _closed(proof: Proof, policies: Policies, site: Site) -> Proof:
-    """Add to a broken promise what makes it hold."""
+    """Add a fix to a broken promise, if there is one."""
     if proof.answer != "broken":
         return proof
     edited, edits = _with_conditions(proof, policies)
@@ -169,7 +168,7 @@ def _closed(proof: Proof, policies: Policies, site: Site) -> Proof:
 
 
 def _needed(policies: Policies, site: Site) -> frozenset[str]:
-    """Return which of the calls that the site needs are allowed."""
+    """Return the allowed calls among those that the site needs."""
     # Of a site whose promises hold nothing is asked here.
     from cml_iam.expectations import derive_expectations
 
@@ -182,7 +181,7 @@ def _needed(policies: Policies, site: Site) -> frozenset[str]:
 
 
 def _with_conditions(proof: Proof, policies: Policies) -> tuple[Policies, tuple[Edit, ...]]:
-    """Add the promise's condition to what breaks it, until it holds; no edits if it never does."""
+    """Add the promise's condition to statements that break it; no edits if it cannot hold."""
     made: list[Edit] = []
     while proof.answer == "broken" and len(made) < MAX_EDITS:
         edits = [each for each in _next(proof, policies) if each not in made]
@@ -195,7 +194,7 @@ def _with_conditions(proof: Proof, policies: Policies) -> tuple[Policies, tuple[
 
 
 def _next(proof: Proof, policies: Policies) -> Iterator[Edit]:
-    """Yield edits of the statements that allow the first call, which enables the others."""
+    """Yield edits of the statements that allow the first call, which makes the others possible."""
     for reason in proof.calls[0].candidate.statements:
         for document in policies.identity:
             for statement in document.statements:

@@ -1,4 +1,4 @@
-"""The questions: is one side within another; is a set of requests never, or always, allowed."""
+"""The questions: is one side within another, and is a set of requests never or always allowed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from cml_iam.space import (
 
 ALWAYS_ALLOWED: Final = "sts:getcalleridentity"
 SHAPE_NAME: Final = "the shape of requests"
-"""The name of the policy made from a set of requests; no file has this name."""
+"""The name of a policy made from a set of requests, which no file can have."""
 
 NO_VALUE: Final = Assumption(
     "reading",
@@ -52,7 +52,7 @@ MAX_SLICES: Final = 3_000
 
 
 def within(candidate: Policies, reference: Policies) -> Verdict:
-    """Prove that *candidate* allows nothing that *reference* does not.
+    """Prove that *candidate* allows nothing that *reference* does not allow.
 
     Raises InputError if one side is a resource's policy and the other is not.
     """
@@ -65,7 +65,7 @@ def within(candidate: Policies, reference: Policies) -> Verdict:
 
 
 def equivalent(one: Policies, other: Policies) -> Verdict:
-    """Prove that both sides allow the same; the candidate of a witness is the wider one."""
+    """Prove that both sides allow the same; a witness's candidate is the side that allows it."""
     first = within(one, other)
     if first.answer == "broken":
         return first
@@ -83,7 +83,7 @@ def equivalent(one: Policies, other: Policies) -> Verdict:
 def denied_within(candidate: Policies, reference: Policies) -> Verdict:
     """Prove that *candidate* denies nothing that *reference* neither allows nor denies.
 
-    This matters only beside other policies, which may allow what is not denied.
+    This matters only together with other policies, which may allow what is not denied.
     """
     return _both_readings(_denied_within, candidate, reference)
 
@@ -91,18 +91,18 @@ def denied_within(candidate: Policies, reference: Policies) -> Verdict:
 def never(policies: Policies, shape: Shape, *, is_likely: bool = False) -> Verdict:
     """Prove that *policies* allow no request of *shape*.
 
-    Ignores sts:GetCallerIdentity, which no policy can refuse. With *is_likely*, a positive find is
-    expected: the answer is the same, and comes sooner if there is a find and later if not.
+    Ignores sts:GetCallerIdentity, which no policy can refuse. *is_likely* changes only the speed:
+    the answer comes sooner if a request is allowed, and later if none is.
     """
     ask = partial(_never, is_likely=is_likely)
     return _both_readings(ask, policies, _shape_policies(shape))
 
 
 def is_sent(shape: Shape, *, of_resource: bool = False) -> Verdict:
-    """Return whether AWS sends any request of *shape*: `broken`, with a request, if it does.
+    """Prove that AWS never sends a request of *shape*; `broken`, with a request, if it does.
 
-    If it `holds` that AWS sends none, every policy answers *shape* alike. With *of_resource* the
-    question is about a resource's policy, with any caller.
+    If this `holds`, every policy answers *shape* alike. With *of_resource*, the question is about a
+    resource's policy and any caller.
     """
     return never(_everything(of_resource=of_resource), shape, is_likely=True)
 
@@ -156,7 +156,7 @@ def denied_goal(mine: Side, theirs: Side) -> Goal:
 
 
 def unlike(parts: Iterable[Part], others: Iterable[Part]) -> tuple[Part, ...]:
-    """Return those of *parts* that none of *others* repeats."""
+    """Return the *parts* that are not repeated in *others*."""
     known = {each.meaning for each in others}
     return tuple(each for each in parts if each.meaning not in known)
 
@@ -170,7 +170,7 @@ def _never(
 
 
 def _left(side: Side, kind: Side) -> Iterator[tuple[Part, ...]]:
-    """Yield the gates of *side* without the statements that match no request of *kind*."""
+    """Yield the gates of *side* without statements that match no request of *kind*."""
     asked = [part for gate in kind.gates for part in gate]
     for gate in side.gates:
         yield tuple(part for part in gate if not all(apart(part, each) for each in asked))
@@ -188,7 +188,7 @@ def _shape_policies(shape: Shape) -> Policies:
 
 @lru_cache(SHAPES_KEPT)
 def _policies_of(statement: Statement) -> Policies:
-    """Return the same policies for the same *statement*, which is then compiled only once."""
+    """Return policies with this *statement*; cached, so that it is compiled only once."""
     return Policies((PolicyDocument((statement,), VERSION_2012, name=SHAPE_NAME),))
 
 
@@ -215,9 +215,9 @@ def statement_of(shape: Shape) -> Statement:
 class Question:
     """A goal searched slice by slice; requests must also match *kind*, if given.
 
-    *outcomes* are the decisions of both sides on a witness; the reference's, if not given, may be
-    any other than `allowed`. With *is_likely*, the first place of a class is searched before asking
-    whether there is a find anywhere.
+    *outcomes* are the decisions of both sides on a witness; if there is none for the reference, it
+    may decide anything but `allowed`. With *is_likely*, the first place of a class is searched
+    before all places together.
     """
 
     goal: Goal
@@ -245,7 +245,7 @@ class Question:
         return Verdict("holds", None, used, "", self.slices)
 
     def groups(self) -> Iterator[tuple[Class, Goal]]:
-        """Yield the classes of actions, each with the goal of the statements about it."""
+        """Yield the classes of actions, each with the goal for the statements about it."""
         parts = self.goal.parts()
         numbers = {part: 1 << n for n, part in enumerate(parts)}
         goals: dict[int, Goal | None] = {}
@@ -265,7 +265,7 @@ class Question:
                 yield group, goal
 
     def searcher(self, goal: Goal, *, assuming_all: bool = False) -> Searcher:
-        """Return the searcher of places for *goal*; if only for requests, it is *assuming_all*."""
+        """Return the searcher for *goal*; *assuming_all* suits searches that need no proof."""
         return Searcher(
             goal,
             self.budget,
@@ -289,7 +289,7 @@ class Question:
         return next(filter(None, known), "")
 
     def _in_class(self, group: Class, goal: Goal) -> Request | None:
-        """Return a request for one of the actions of *group*, if one is found."""
+        """Return a request that meets *goal* for one of the actions of *group*, or None."""
         searcher = self.searcher(goal)
         first = self._first_place(group, searcher) if self.is_likely else None
         if first is not None:
@@ -304,7 +304,7 @@ class Question:
         return None
 
     def _first_place(self, group: Class, searcher: Searcher) -> Place | None:
-        """Return the first of `places`, if it is of the first action that AWS lists."""
+        """Return the first of `places` if it is about the first action that AWS lists."""
         action = next(iter(group.actions()), None)
         listed = typed_places(action) if action else ()
         return next(filter(searcher.may_be_at, listed), None)
@@ -312,9 +312,9 @@ class Question:
     def places(
         self, group: Class, searcher: Searcher, *, is_known: bool = False
     ) -> Iterator[Place]:
-        """Yield where something may be found for an action of *group*; *is_known*: it will be.
+        """Yield the places to search for actions of *group*; *is_known* if a request surely exists.
 
-        The caller must note the assumptions of a place without a find.
+        The caller must record the assumptions made at a place without a result.
         """
         if not is_known and not self._is_anywhere(group, searcher):
             return
@@ -326,7 +326,7 @@ class Question:
             yield from loose_places(group.unlisted or group.example)
 
     def _is_anywhere(self, group: Class, searcher: Searcher) -> bool:
-        """Return whether there is a find on any resource; note why not."""
+        """Return whether a request may exist on any resource; if not, record the assumptions."""
         example = group.example
         loose = [self._search(each, searcher, readable=False) for each in loose_places(example)]
         if any(each.request is not None for each in loose):
@@ -347,7 +347,7 @@ class Question:
         self.used.add(Assumption("resource", action.full, text, REFERENCE, action.full))
 
     def _holds_at(self, place: Place, searcher: Searcher) -> bool:
-        """Return whether there is certainly no find at *place*."""
+        """Return whether *place* certainly has no such request."""
         found = self._search(place, searcher, readable=False)
         if found.request is not None or found.incomplete:
             return False
@@ -366,7 +366,7 @@ class Question:
             self.incomplete += each.incomplete
 
     def _broken(self, request: Request, group: Class, goal: Goal) -> Verdict:
-        """Ask the engine again; a find that it does not confirm is our own fault, and undecided."""
+        """Confirm the request with the engine; if it disagrees, the answer is undecided."""
         sides = [each for each in (self.candidate, self.reference) if each]
         caller = next((c for each in sides if (c := each.policies.caller)), request.principal)
         request = request._replace(principal=caller)
@@ -382,9 +382,9 @@ class Question:
 
 
 def _readings(goal: Goal, request: Request | None = None) -> set[Assumption]:
-    """Return how undocumented behaviour of AWS is read, if the answer depends on it.
+    """Return the assumption about undocumented behaviour of AWS if the answer depends on it.
 
-    That of *request*, or of all requests for *goal*.
+    The answer for *request* or, without one, for all requests of *goal*.
     """
     for part in goal.parts():
         if part.statement.not_resource is None:
@@ -401,7 +401,7 @@ def _no_others() -> Assumption:
 
 
 def _but_always_allowed(group: Class) -> Class | None:
-    """Return *group* without the action that no identity-based policy decides."""
+    """Return *group* without the action that no identity-based policy can refuse."""
     listed = tuple(each for each in group.listed if each.lower() != ALWAYS_ALLOWED)
     if len(listed) == len(group.listed):
         return group
@@ -409,7 +409,7 @@ def _but_always_allowed(group: Class) -> Class | None:
 
 
 def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:
-    """Return *goal* with the statements about a class of actions; None if nothing is allowed."""
+    """Return *goal* with only the statements about a class of actions; None if none can match."""
 
     def about(parts: Sequence[Part]) -> tuple[Part, ...]:
         return tuple(each for each in parts if numbers[each] & bits)

@@ -1,4 +1,4 @@
-"""The meaning of a question's signs (`=`, `<`, `like`) for a condition key, by its type.
+"""The meaning of the signs in a question (`=`, `<`, `like`), by the type of the condition key.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 """
@@ -92,7 +92,7 @@ def type_of(key: str) -> str:
 
 
 def named_problem(operator: str) -> tuple[str, str | None] | None:
-    """Return what is wrong with an operator given by name, and a remedy; or None."""
+    """Return the problem with an operator given by name, and the remedy; or None."""
     if unknown_operator(operator) is None:
         return None
     return f"`{operator}` is not an operator", _instead(operator)

@@ -161,7 +161,7 @@ class _Reader:
         return operator, flipped(texts)
 
     def _sign(self, token: Token) -> str:
-        """Return the sign that *token* is or begins, or None if it is an operator's name."""
+        """Return the sign that begins with *token*, or None if *token* is an operator's name."""
         if token.says("not"):
             like = self._word("`like`")
             if not like.says("like"):
@@ -268,7 +268,7 @@ class _Reader:
 
 
 def _go_on(token: Token) -> str:
-    """Say what may follow after *token*."""
+    """Return advice on what may follow *token*."""
     text = token.text.lower()
     if text.startswith("arn:"):
         return "write `on` before resources, and commas between them"

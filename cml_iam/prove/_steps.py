@@ -1,12 +1,12 @@
 """Sequences of calls: whether permitted calls can lead to a forbidden one.
 
-The state of an instance is a value for each tag that some policy tests. CreateTags sets tags and
-DeleteTags removes them (all, if it names none). Nothing else about an instance changes, so all
-calls of a sequence are on one ARN.
+The state of an instance consists of a value for each tag that any policy tests. CreateTags sets
+tags and DeleteTags removes them (all, if it names none). Nothing else about an instance changes, so
+all calls of a sequence are on one ARN.
 
-First each call is asked about alone, with everything else left open. If no single call makes an
-instance a worker, no sequence does, and that is a proof. Only if one does is a sequence searched,
-tag by tag, on one instance; the engine decides each of its calls.
+First, each call is examined alone, with everything else left open. If no single call makes an
+instance a worker, no sequence does, and that is a proof. If one does, a sequence of calls on one
+instance is searched, tag by tag; the engine decides each call.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ if TYPE_CHECKING:
     from cml_iam.site import Tag
 
 MAX_STATES: Final = 200
-"""The maximum number of tag value combinations to search sequences through, for one instance."""
+"""The maximum number of combinations of tag values searched for one instance."""
 
 _OF_RESOURCE: Final = (RESOURCE.lower(), EC2_RESOURCE)
 State = tuple[str | None, ...]
-"""The values of the tracked tags; None for an absent tag."""
+"""The values of the tags that are tracked; None for an absent tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The answer about sequences: it `holds`; is `broken` by *calls*, in order; or `undecided`."""
+    """The answer about sequences: `holds`, `broken` by *calls* in order, or `undecided`."""
 
     answer: Answer
     calls: tuple[Witness, ...] = ()
@@ -92,7 +92,7 @@ def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:
 
 
 def reached(verdicts: Iterable[Verdict]) -> Reached:
-    """Return the first broken verdict; otherwise undecided if one is; otherwise that all hold."""
+    """Return the first broken verdict, otherwise undecided if any is, otherwise holds."""
     used: dict[Assumption, None] = {}
     reasons = []
     for each in verdicts:
@@ -120,7 +120,7 @@ class _Search:
         self._used: dict[Assumption, None] = {}
 
     def between(self, turned: Witness, own: Witness) -> Reached:
-        """Return a sequence on the instance of one of the two witnesses, if there is one."""
+        """Return the answer for sequences on one instance, trying those of the witnesses first."""
         whole = 1
         for values in self._values:
             whole *= len(values)
@@ -135,8 +135,8 @@ class _Search:
         if complete and self._certain:
             return Reached("holds", (), tuple(self._used))
         return _unfound(
-            f"an instance can be given {self._tag}, and one that has it can be operated, but no "
-            "instance was found that allows both"
+            f"one instance can be given {self._tag}, and one that has the tag can be operated, but "
+            "no instance was found for which both are allowed"
         )
 
     def _about(self, arn: str) -> Reached | None:
@@ -211,7 +211,7 @@ class _Search:
         return verdict.witness
 
     def _sequence(self, calls: Sequence[Witness]) -> Reached:
-        """Return *calls* as the answer, unless something that cannot change differs in them."""
+        """Return *calls* as the answer, unless they differ in something that cannot change."""
         key = changing_key([each.request for each in calls])
         if key is not None:
             return _unfound(
@@ -228,7 +228,7 @@ class _Search:
         return product(*self._values)
 
     def _of_key(self, key: str) -> list[str | None]:
-        """Return the values of a tag that the policies distinguish, including absence."""
+        """Return the values of a tag that the policies distinguish; None if it is absent."""
         patterns, exact = tag_patterns(self._said, key)
         if key == self._tag.key:
             patterns.append(Glob(tuple(self._tag.value)))
@@ -246,7 +246,7 @@ def _way(before: Mapping[State, tuple[State, Witness] | None], state: State) -> 
 
 
 def _follow_one_another(policies: Policies, requests: Sequence[Request]) -> bool:
-    """Return whether *requests* are allowed on one instance, whose tags they change."""
+    """Return whether *requests*, which change an instance's tags, are allowed in this order."""
     authorizer = side_of(policies).authorizer
     tags = _tags(requests[0], RESOURCE)
     for each in requests:
@@ -265,7 +265,7 @@ def _follow_one_another(policies: Policies, requests: Sequence[Request]) -> bool
 
 
 def _tags(request: Request, prefix: str) -> dict[str, Any]:
-    """Return the tags in *request* under *prefix*, by their keys in lower case."""
+    """Return the tags in *request* whose condition keys have *prefix*, by key in lower case."""
     start = prefix.lower()
     context = {key.lower(): value for key, value in request.context.items()}
     return {key[len(start) :]: value for key, value in context.items() if key.startswith(start)}

@@ -1,8 +1,8 @@
 """Assumptions about the requests at a place, applied to values and checked on witnesses.
 
-A question is first asked without assumptions. Only if the witness found is a request that AWS never
-sends are the assumptions it breaks made, and the question asked again; so a proof lists only the
-assumptions it needs.
+A question is first asked without assumptions. If the witness is a request that AWS never sends, the
+question is asked again with the assumptions that the witness breaks. A proof therefore lists only
+the assumptions that it needs.
 """
 
 from __future__ import annotations
@@ -103,12 +103,12 @@ class Assumptions:
 
     @property
     def region_tied(self) -> bool:
-        """Whether the region of the resource's ARN is the request's."""
+        """Whether the resource's ARN is assumed to name the region of the request."""
         return "region" in self._kinds.get(REGION, ())
 
     @staticmethod
     def inherent(gathered: Gathered) -> frozenset[Assumption]:
-        """Return what is built into requests here: both names of a key have one value."""
+        """Return the assumptions built into requests here: both names of a key have one value."""
         return frozenset(
             each
             for key in gathered.conditions
@@ -155,7 +155,7 @@ class Assumptions:
             yield Assumption("signed", key, text, known.page)
         if known and known.filled and all(map(_as_a_list, self._gathered.conditions[key])):
             yield Assumption(
-                "filled", key, f"{known.name} has a key that is not empty, or none", known.page
+                "filled", key, f"{known.name} is absent, or contains a non-empty key", known.page
             )
         if known and known.whole:
             yield Assumption("whole", key, f"{known.name} is a whole number", known.page)
@@ -193,7 +193,7 @@ class Assumptions:
                 yield Assumption("region", REGION, text, page, place.action)
 
     def violated(self, given: Choice) -> frozenset[Assumption]:
-        """Return the possible assumptions that the request *given* breaks."""
+        """Return the assumptions that may be made here and that the request *given* breaks."""
         return frozenset(
             each
             for each in self.possible()
@@ -225,7 +225,7 @@ class Assumptions:
     def _is_named(self, key: str, value: Any) -> bool:
         """Return whether a policy names *value* as a region or an account.
 
-        It then counts as one, whatever its form.
+        If so, it counts as one, whatever its form.
         """
         form = _NAME.get(base_type(key))
         if form is None or not isinstance(value, str):
@@ -287,7 +287,7 @@ class Assumptions:
         return arn is None or account is None or account == _account_of(arn)
 
     def distinguished_by(self, key: str) -> Iterator[Glob]:
-        """Yield patterns, besides conditions, that the values of *key* must be distinguished by."""
+        """Yield the patterns that distinguish values of *key*, besides those in conditions."""
         kinds = self._kinds.get(key, ())
         if self._partitioned:
             yield from self._partitions.distinguished_by(key)
@@ -403,7 +403,7 @@ def _home(account: str, partition: str) -> str:
 
 
 def is_always_at(key: str, place: Place) -> bool:
-    """Return whether *key* is in every request at *place*, perhaps due to the resource's type."""
+    """Return whether every request at *place* has *key*, perhaps because of the resource's type."""
     known = known_key(key)
     if known is None or not known.always:
         return False
@@ -412,7 +412,7 @@ def is_always_at(key: str, place: Place) -> bool:
 
 
 def _is_number(asked: Iterable[KeyCondition]) -> bool:
-    """Return whether values made for *asked* distinguish numbers and nothing else."""
+    """Return whether the conditions *asked* need no other values than numbers."""
     return all(g.plain is not None for each in asked for g in each.globs({}))
 
 

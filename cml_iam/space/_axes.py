@@ -55,18 +55,20 @@ class AxisMaker:
         self._varying |= {key for needed in gathered.needs.values() for key in needed}
 
     def axes(self, tests: Iterable[Test]) -> tuple[Axis, ...]:
-        """Return the axes; each of *tests* depends on one of them."""
+        """Return the axes; each test depends on exactly one of them."""
         groups = self._groups(tests)
         if self._tied and not self._tie_is_plain():
-            self.incomplete.append("policy variables of the region, or in it")
+            self.incomplete.append("policy variables with the region, or compared with it")
         if self._id_keys and self._varying & {*self._id_keys, FIELD_KEYS[RESOURCE_FIELD]}:
-            self.incomplete.append("policy variables of the resource's id, or in it")
+            self.incomplete.append("policy variables with the resource's id, or compared with it")
         if self.assumed.account_tied and self._varying & ARN_AND_ACCOUNT:
-            self.incomplete.append("policy variables of the principal's ARN or account, or in it")
+            self.incomplete.append(
+                "policy variables with the principal's ARN or account, or compared with them"
+            )
         return tuple(self._axis(group) for group in groups)
 
     def _tie_is_plain(self) -> bool:
-        """Return whether no variables affect what is tied to the ARN's region."""
+        """Return whether no policy variable affects the keys tied to the ARN's region."""
         region = FIELD_KEYS[3]
         itself = {p.parts for p in self.gathered.fields.get(region, ()) if REGION in p.needs}
         users = {name for name, needed in self.gathered.needs.items() if REGION in needed}
@@ -106,7 +108,7 @@ class AxisMaker:
         return Axis(frozenset(group), tuple(kept))
 
     def _ordered(self, group: list[str]) -> list[str]:
-        """Return *group*: keys that variables name come before keys whose patterns use them."""
+        """Return *group* in order: a variable's key comes before the keys compared with it."""
         left, done = list(group), list[str]()
         if CALLER in left:
             left.remove(CALLER)
@@ -124,7 +126,7 @@ class AxisMaker:
                 k for k in left if not self.gathered.needs.get(k, frozenset()) & set(left) - {k}
             ]
             if not free:
-                self.incomplete.append(f"policy variables of {left[0]} that refer to one another")
+                self.incomplete.append(f"policy variables of {left[0]} that refer to each other")
                 free = left[:1]
             done += free
             left = [k for k in left if k not in free]
@@ -160,7 +162,7 @@ class AxisMaker:
 
     @staticmethod
     def _in_own_names(made: Choice, others: set[str]) -> Iterator[Choice]:
-        """Yield *made*, and the same without the *others*, names AWS does not send here."""
+        """Yield *made*, then a copy without *others*, the names that AWS does not send here."""
         yield made
         if made and others:
             yield {name: each for name, each in made.items() if name not in others}
@@ -233,7 +235,7 @@ class AxisMaker:
         return [g for each in found if (g := each.glob(given)) is not None]
 
     def _id_globs(self) -> Iterator[Glob]:
-        """Yield the patterns of the resource's id in conditions, as patterns of the ARN's end."""
+        """Yield the conditions' patterns for the resource's id, as patterns of the ARN's end."""
         start = tuple(f"{self.gathered.place.type}/")
         for key in self._id_keys:
             for each in self.gathered.conditions[key]:
@@ -259,7 +261,7 @@ class AxisMaker:
     def _made_texts(
         self, index: int, universe: Glob, given: Choice
     ) -> tuple[tuple[str, ...], bool]:
-        """Return texts for an ARN field, one of each class, and whether these are all."""
+        """Return one text of each class for an ARN field, and whether every class has one."""
         place = self.gathered.place
         own = self._field_globs(FIELD_KEYS[index], given)
         globs = [*own, *self.assumed.distinguished_by(FIELD_KEYS[index])]

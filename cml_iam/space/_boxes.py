@@ -1,8 +1,9 @@
-"""Boxes of requests: a set of choices per axis; find what is in one box and in no other.
+"""Boxes of requests (a set of choices on each axis), and the requests in one box but in no other.
 
-Every test of a statement depends on one axis, so the requests that match a statement are a box, or
-a few. To find what one statement matches and others do not, take the others in turn and leave their
-box through one of its sides. That covers all combinations of the choices without listing them.
+Every test of a statement depends on one axis, so the requests that match a statement form one box
+or a few. To find what one statement matches and others do not, the search takes the others in turn
+and leaves their box through one of its sides. This covers all combinations of choices without
+listing them.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ MAX_STEPS: Final = 800_000
 """
 
 MADE, CHOSEN, TESTED = 250, 4, 5
-"""The cost in steps of making a key's values, combining a value with others, testing a combination.
-"""
+"""The cost in steps of making a key's values, combining two values, and testing a combination."""
 
 TOO_MUCH: Final = f"more than {MAX_STEPS} steps"
 
@@ -37,9 +37,9 @@ class Budget:
 def leaving(
     box: Box, others: Iterable[Box], budget: Budget | None = None
 ) -> tuple[Box | None, bool]:
-    """Return a part of *box* outside all *others*, or None; and whether that is certain.
+    """Return a part of *box* outside all *others*, or None; and whether the answer is certain.
 
-    Depth first, always leaving the box with the fewest ways out.
+    Searches depth first, and always leaves the box with the fewest ways out.
     """
     budget = budget or Budget()
     pending = [(box, list(others))]
@@ -94,7 +94,7 @@ def _outside(box: Box, other: Box) -> Iterator[Box]:
 
 
 def complement(whole: Box, boxes: Iterable[Box]) -> list[Box] | None:
-    """Return boxes that together are *whole* without *boxes*; None if there are too many."""
+    """Return boxes that cover *whole* except *boxes*; None if there are too many."""
     left = [whole]
     for box in merged(boxes):
         parts: list[Box] = []
@@ -107,7 +107,7 @@ def complement(whole: Box, boxes: Iterable[Box]) -> list[Box] | None:
 
 
 def merged(boxes: Iterable[Box]) -> list[Box]:
-    """Return the same requests in fewer boxes: boxes that differ in only one axis are merged."""
+    """Merge boxes that differ in only one axis; the result has the same requests."""
     found = [box for box in dict.fromkeys(boxes) if all(box)]
     changed = len(found) > 1
     while changed:

@@ -26,14 +26,14 @@ PRINCIPAL_ARN: Final = "aws:principalarn"
 PRINCIPAL_ACCOUNT: Final = "aws:principalaccount"
 ANONYMOUS: Final = "anonymous"
 UNTOLD: Final = "not-documented"
-"""A value that equals no other, for keys about a service or a federated user."""
+"""A value unlike any other, for keys about a service or a federated user."""
 
 _ACCOUNT_ARN: Final = re.compile(r"arn:([^:]*):(?:iam|sts)::([^:]*):(.*)", re.DOTALL)
 _KINDS: Final = ("user/foreign", "role/foreign", "root")
 _ARNS: Final = (
     ("iam", "user/?*"), ("iam", "role/?*"), ("iam", "root"), ("sts", "federated-user/?*"),
 )  # fmt: skip
-"""The possible values of aws:PrincipalArn: the service and resource of an ARN."""
+"""The service and the resource in every possible form of aws:PrincipalArn."""
 
 _ONE: Final = frozenset({Wild.ONE, Wild.ONE_INSIDE})
 PRINCIPAL_ARNS: Final = tuple(
@@ -50,7 +50,7 @@ PRINCIPAL_ARNS: Final = tuple(
 
 
 def callers_of(parts: Sequence[Part], partitions: Sequence[str]) -> tuple[list[str | None], bool]:
-    """Return at least one caller of each class that *parts* distinguish; and whether that is all.
+    """Return a caller of each class that *parts* distinguish, and whether every class has one.
 
     None is an anonymous caller.
     """
@@ -70,7 +70,7 @@ def callers_of(parts: Sequence[Part], partitions: Sequence[str]) -> tuple[list[s
 
 
 def account_key(caller: str | None) -> str | None:
-    """Return the value of aws:PrincipalAccount for *caller*; an anonymous one has it too.
+    """Return the value of aws:PrincipalAccount for *caller*; even an anonymous caller has one.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalaccount
     """
@@ -80,14 +80,14 @@ def account_key(caller: str | None) -> str | None:
 
 
 def is_identified(caller: str | None) -> bool:
-    """Return whether AWS documents the keys about *caller*: not for services and providers."""
+    """Return whether AWS documents the keys about *caller*: not for services or providers."""
     return caller is None or principal_arn(caller) is not None
 
 
 def is_signed(caller: str | None) -> bool:
-    """Return whether requests of *caller* are certainly signed with AWS credentials.
+    """Return whether every request of *caller* is signed with AWS credentials.
 
-    Those with an identity provider's token are not:
+    Requests with an identity provider's token are not signed:
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
     """
     return principal_arn(caller) is not None
@@ -101,7 +101,7 @@ def _about_callers(parts: Sequence[Part]) -> Iterator[KeyCondition]:
 
 
 def _is_simple(asked: KeyCondition) -> bool:
-    """Return whether the callers made are all that *asked* distinguishes."""
+    """Return whether `_by_pattern` has a caller for every class that *asked* distinguishes."""
     if same_key(asked.condition.key) == PRINCIPAL_ARN:
         return not asked.needs()
     plain = (g.plain for g in asked.globs({}))
@@ -116,7 +116,7 @@ def _named(parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
 
 
 def _about(named: tuple[str, str]) -> Iterator[str]:
-    """Yield callers that a principal's id names, and sessions of a role."""
+    """Yield the callers that a principal's id names, including sessions of a role."""
     kind, text = named
     if kind == "AWS" and not text.startswith("arn:"):
         return
@@ -200,10 +200,10 @@ def _fresh(named: Iterable[str]) -> Iterator[str]:
 def _by_pattern(
     parts: Sequence[Part], partitions: Sequence[str], accounts: Sequence[str]
 ) -> tuple[list[str], bool]:
-    """Return callers whose ARNs the conditions on aws:PrincipalArn distinguish.
+    """Return callers with each ARN that the conditions on aws:PrincipalArn distinguish.
 
-    Also those that principals distinguish: an account id names callers in any partition, the ARN of
-    its root those in one.
+    Principals distinguish callers too: an account id names callers in any partition, the ARN of the
+    account's root only those in one.
     """
     globs = list(_patterns(parts))
     if not globs:

@@ -40,7 +40,7 @@ ConditionTest = Callable[[Context], bool]
 
 @dataclass(frozen=True, slots=True)
 class KeyCondition:
-    """A condition as compiled by the engine; *variables*: its document may use variables."""
+    """A condition compiled by the engine; *variables* says whether its document may use some."""
 
     condition: Condition
     test: ConditionTest

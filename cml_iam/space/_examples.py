@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _ENDLESS: Final = ("1e999", "-1e999")
-"""Numbers beyond every number that can be written out."""
+"""Numbers beyond any number that can be written out."""
 
 FEW: Final = 12
 
@@ -51,7 +51,7 @@ def base_type(key: str) -> str:
 
 
 def _unlike(spellings: Iterable[str], plain: Sequence[str]) -> Iterable[str]:
-    """Yield two of *spellings*, then more until one is not in *plain*, which texts distinguish."""
+    """Yield at least two spellings, and further ones until one is not among the *plain* texts."""
     unlike = False
     for made, text in enumerate(spellings):
         if unlike and made > 1:
@@ -61,7 +61,7 @@ def _unlike(spellings: Iterable[str], plain: Sequence[str]) -> Iterable[str]:
 
 
 def _numbers(named: Sequence[str], plain: Sequence[str]) -> list[str]:
-    """Return every number of *named*, one between each two, and one beyond each end."""
+    """Return the numbers *named*, one between every two of them, and one beyond each end."""
     exact = sorted({Fraction(n) for v in named if (n := number(v)) is not None and is_finite(n)})
     found: list[str] = []
     for low, high in pairwise(exact):
@@ -89,7 +89,7 @@ def _between(low: Fraction, high: Fraction) -> list[str]:
 
 
 def _spelt(value: Fraction) -> Iterator[str]:
-    """Yield spellings of a number, without end."""
+    """Yield spellings of a number, endlessly."""
     text = _decimal(value)
     yield text
     yield f"{text}.0" if value.denominator == 1 else f"{text}0"
@@ -105,7 +105,7 @@ def _decimal(value: Fraction) -> str:
 
 
 def _dates(named: Iterable[str], plain: Sequence[str]) -> list[str]:
-    """Return every date of *named*, one between each two, and one beyond each end."""
+    """Return the dates *named*, one between every two of them, and one beyond each end."""
     exact = sorted({n for v in named if (n := moment(v)) is not None})
     found = [text for each in exact for text in _moment_texts(each, plain)]
     for low, high in pairwise(exact):
@@ -121,7 +121,7 @@ def _dates(named: Iterable[str], plain: Sequence[str]) -> list[str]:
 
 
 def moments(named: Iterable[str]) -> list[str]:
-    """Return texts of every date of *named*, of one between each two and of others, in order."""
+    """Return, in order, texts of the dates *named*, of one between every two, and of others."""
     found = {at: text for text in _dates(named, ()) if (at := moment(text)) is not None}
     return [found[at] for at in sorted(found)]
 
@@ -132,7 +132,7 @@ def _moment_texts(nanoseconds: int, plain: Sequence[str]) -> list[str]:
 
 
 def _moment_spelt(nanoseconds: int) -> Iterator[str]:
-    """Yield spellings of a date, without end: as a date, or beyond its range as seconds."""
+    """Yield spellings of a date, endlessly: as a date, or as seconds if no date can express it."""
     seconds, rest = divmod(nanoseconds, NANOSECONDS)
     end = "Z"
     try:
@@ -190,7 +190,7 @@ MAKE: Final[Mapping[str, Callable[[Sequence[str], Sequence[str]], list[str]]]] =
     "date": _dates,
     "ip": _addresses,
 }
-"""By operator family: makes values from the values named and the texts compared with."""
+"""For each operator family, the function that makes values from the named values and texts."""
 
 
 RESOURCE_FIELD: Final = 5

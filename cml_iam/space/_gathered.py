@@ -1,9 +1,8 @@
-"""What the statements at a place ask of requests, by key, and in which partitions.
+"""What the statements at a place require of requests, by key, and in which partitions.
 
-It is a fact that resources, callers, ARNs and regions are in the account's own partition. If the
-partition is unknown, the question is asked for each; the region then belongs to the ARN's
-partition.
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+Resources, callers, ARNs and regions are in the partition of the account. If the partition is
+unknown, the question is asked for each partition; the region then belongs to the partition of the
+ARN. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 """
 
 from __future__ import annotations
@@ -33,16 +32,17 @@ if TYPE_CHECKING:
     from cml_iam.space._places import Place
 
 Memo = dict[Any, Any]
-"""A cache of field texts and key values, shared by all places that the same statements apply to."""
+"""A cache of field texts and key values, shared by all places to which the same statements apply.
+"""
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What the statements at one place ask, by key; keys are named by `same_key`.
+    """What the statements at one place require, by key; keys are named by `same_key`.
 
     *spelt* has each condition key as first written. *needs* are the keys of the policy variables
-    that a key or field is compared with, *in_fields* those in a field of an ARN before the last.
-    *lists* are the keys that some statement, perhaps about other actions, treats as a list.
+    with which a key or field is compared; *in_fields* are those in any field of an ARN but the
+    last. *lists* are the keys that some statement, perhaps about other actions, treats as a list.
     *partitions* are those that resources and callers can be in.
     """
 
@@ -60,7 +60,7 @@ class Gathered:
     partitions: tuple[str, ...]
 
     def at(self, place: Place) -> Gathered:
-        """Return the same for another place with a resource of the same kind: an ARN, or none."""
+        """Return the same for another place, which must also have an ARN or also have none."""
         return replace(self, place=place)
 
     @property
@@ -71,7 +71,7 @@ class Gathered:
         return [*caller, *self.conditions, *fields]
 
     def names(self, key: str) -> tuple[str, ...]:
-        """Return the names of a condition key; a request has it under some of them or none."""
+        """Return the names of a condition key; a request has it under some, all or none of them."""
         spelt = self.spelt[key]
         return every_name(spelt) if self._by_other_name(key) else self.own_names(key)
 
@@ -100,9 +100,9 @@ def gather(
     lists: frozenset[str] = frozenset(),
     partition: str = "",
 ) -> Gathered:
-    """Return what *parts* ask of requests at *place*; *principals*: also always the caller.
+    """Return what *parts* require of requests at *place*, with *principals* also of the caller.
 
-    *partition* is the account's, if known; otherwise all are asked about.
+    *partition* is the account's; if it is unknown, all partitions are considered.
     """
     conditions: dict[str, list[KeyCondition]] = {}
     fields: dict[str, list[FieldPattern]] = {}
@@ -157,13 +157,13 @@ REGIONS: Final = frozenset({REGION, ARN_REGION})
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
-    """The partitions for which the question at a place is asked."""
+    """The partitions that are considered at a place."""
 
     gathered: Gathered
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The partitions in question."""
+        """The names of the partitions."""
         return self.gathered.partitions
 
     def fact(self) -> Assumption:
@@ -176,7 +176,7 @@ class Partitions:
         return Assumption("partitions", PARTITION, text, ARNS)
 
     def respected_by(self, given: Choice) -> bool:
-        """Return whether everything in the request *given* is in one of them."""
+        """Return whether everything in the request *given* belongs to one of the partitions."""
         names = self.gathered.names
         values = [(key, given.get(names(key)[0])) for key in self.gathered.conditions]
         if PARTITION in given:
@@ -185,7 +185,7 @@ class Partitions:
         return fit and self.has(given.get(CALLER)) and self.region_agrees(given)
 
     def has(self, caller: str | None) -> bool:
-        """Return whether *caller* may be in one of them; a service or anonymous caller may."""
+        """Return whether *caller* may be in one of the partitions; a service always may."""
         partition = partition_of_caller(caller)
         return partition is None or partition in self.names
 
@@ -221,7 +221,7 @@ class Partitions:
             yield from (glob(f"arn:{each}:*") for each in self.names)
 
     def ties(self, keys: set[str]) -> Iterator[set[str]]:
-        """Yield which of *keys* depend on each other: within one partition, none do."""
+        """Yield the *keys* that depend on each other; none do if there is only one partition."""
         if self.names[1:] and PARTITION in keys:
             yield keys & {PARTITION, *REGIONS}
 

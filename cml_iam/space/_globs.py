@@ -1,9 +1,9 @@
 """Classes of texts that patterns distinguish, found by running all patterns at once.
 
 Each pattern is an automaton whose states are the positions in it. Run in parallel over the same
-text, they reach a set of states; what they accept there is the class of the text. There are
-finitely many sets, so a walk through all of them finds every class, including the empty text's,
-each with a shortest text.
+text, the automata reach a set of states; the patterns that accept there are the class of the text.
+The number of sets is finite, so a walk through all of them finds every class, including that of the
+empty text, each with a shortest text.
 
 Texts consist of the characters in the patterns and one more that stands for all others. The Kelvin
 sign, whose lower case is the letter k, is therefore excluded.
@@ -54,14 +54,14 @@ Symbol = str | Wild
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A pattern; *fold* ignores case."""
+    """A pattern; with *fold*, it ignores case."""
 
     symbols: tuple[Symbol, ...]
     fold: bool = False
 
     @property
     def plain(self) -> str | None:
-        """The only text it matches, or None if there are several."""
+        """The only text that the pattern matches, or None if there are several."""
         if any(isinstance(each, Wild) for each in self.symbols):
             return None
         text = "".join(map(str, self.symbols))
@@ -128,7 +128,7 @@ class Machine:
                     table[char] |= bits
 
     def _distinguish(self) -> None:
-        """Find the characters that lead elsewhere than most: from every state, or from some."""
+        """Find the characters that lead elsewhere than `other` does, from every state or some."""
         moves, stays = self._moves[self.other], self._stays[self.other]
         self._everywhere = [char for char in self.alphabet if self._stays[char] != stays]
         self._from: dict[int, list[str]] = {}
@@ -163,7 +163,7 @@ class Machine:
         return state
 
     def accepts(self, state: int) -> int:
-        """Return which patterns match a text that ends here, as bits of `finals`."""
+        """Return the patterns that match a text ending here, as bits of `finals`."""
         return state & self._final
 
     def steps(self, state: int) -> Iterator[tuple[str, int]]:
@@ -179,7 +179,7 @@ class Machine:
             yield char, self.step(state, char)
 
     def reachable(self, limit: int = MAX_STATES) -> tuple[dict[int, str], bool]:
-        """Return every state with a shortest text that leads to it, and whether these are all."""
+        """Return states, each with a shortest text that leads to it, and whether these are all."""
         found = {self.start: ""}
         pending = deque([self.start])
         while pending:
@@ -194,7 +194,7 @@ class Machine:
         return found, True
 
     def words(self, states: Iterable[int], wanted: int) -> Iterator[str]:
-        """Yield texts of the class *wanted*, in few letters at first; perhaps endlessly."""
+        """Yield texts of the class *wanted*, those of few letters first; perhaps endlessly."""
         distance = self._distances(states, wanted)
         pending = [(self.start, "")] if self.start in distance else []
         while pending:
@@ -243,9 +243,9 @@ def representatives(
 ) -> tuple[tuple[str, ...], bool]:
     """Return texts of *universe*, at least one of each class that *globs* distinguish.
 
-    With *kinds*, only texts that match one of these. *hints* are tried first, as they read better
-    than shortest texts. Also returns whether the classes are complete: there can be too many to
-    walk through.
+    With *kinds*, returns only texts that match one of these. *hints* are tried first, because they
+    read better than shortest texts. Also returns whether every class has a text: there can be too
+    many classes to walk through.
     """
     told, tried = tuple(dict.fromkeys(globs)), tuple(dict.fromkeys(hints))
     return _representatives(told, tried, universe, tuple(dict.fromkeys(kinds)))
@@ -280,7 +280,7 @@ def _representatives(
 
 
 def _told_apart(kinds: tuple[Glob, ...], globs: Sequence[Glob]) -> tuple[Glob, ...]:
-    """Return one of *kinds* for all whose beginnings *globs* do not distinguish.
+    """Return one of *kinds* for each group with beginnings that *globs* do not distinguish.
 
     An action can apply to a hundred types of resources, and policies name a few of them.
     """
@@ -296,7 +296,7 @@ def _told_apart(kinds: tuple[Glob, ...], globs: Sequence[Glob]) -> tuple[Glob, .
 
 
 class _Within:
-    """The requested part of a machine's classes: of a universe, and of one of some kinds."""
+    """The classes of a machine that belong to a universe and to one of some kinds."""
 
     def __init__(
         self, machine: Machine, universe: Glob | None, kinds: tuple[Glob, ...], wild: list[Glob]
@@ -309,12 +309,12 @@ class _Within:
         self._any = not kinds
 
     def class_(self, bits: int) -> bool:
-        """Return whether texts of the class *bits*, except literals, are in it."""
+        """Return whether texts of the class *bits*, except literals, belong to these classes."""
         inside = not self._universe or bool(bits & self._universe)
         return inside and (self._any or bool(bits & self._kinds))
 
     def literal(self, text: str, kinds: tuple[Glob, ...]) -> bool:
-        """Return whether the literal *text* is in it; *kinds* are all kinds."""
+        """Return whether the literal *text* belongs to these classes; *kinds* are all kinds."""
         bits = self._machine.accepts(self._machine.run(text))
         if self._universe and not bits & self._universe:
             return False
@@ -324,7 +324,7 @@ class _Within:
 
 
 def _few(words: Iterator[str], known: Mapping[str, None]) -> Iterator[str]:
-    """Yield those of *words* not in *known*; of more words than known ones, at least one."""
+    """Yield the first of *words* that is not in *known*."""
     for count, word in enumerate(words):
         if word not in known:
             yield word
@@ -334,10 +334,10 @@ def _few(words: Iterator[str], known: Mapping[str, None]) -> Iterator[str]:
 
 
 def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], tuple[str, str, str]]:
-    """Return the characters to walk with, and the stand-ins for those not named.
+    """Return the characters for the walk, and those that stand for all unnamed characters.
 
-    One stands for digits, one for letters and one for all others; they are the same if no pattern
-    distinguishes these groups.
+    One character stands for digits, one for letters and one for all others; it is the same one if
+    no pattern distinguishes these groups.
     """
     named: set[str] = set()
     wild = {s for each in globs for s in each.symbols if isinstance(s, Wild)}
@@ -359,7 +359,7 @@ def _alphabet(globs: Sequence[Glob]) -> tuple[tuple[str, ...], tuple[str, str, s
 
 
 def _kind(char: str) -> int:
-    """Return which of the three stand-ins of `_alphabet` applies to *char*."""
+    """Return the index of the character in `_alphabet` that stands for *char*."""
     return 1 if char in DIGITS else 2 if char in LETTERS else 0
 
 

@@ -1,9 +1,9 @@
-"""The slices of a question: classes of actions, and what each is asked about.
+"""The slices of a question: classes of actions, and the resources and keys of each.
 
-Statements distinguish few classes of actions. For each class a loose slice is searched first: one
+Statements distinguish few classes of actions. For each class, a loose slice is searched first: one
 action, on any resource. What holds there holds for every action of the class, without any knowledge
-of AWS. Only if it does not hold are the actions examined one by one, each with the resource types
-and condition keys in AWS's service reference.
+of AWS. If it does not hold, the actions are examined one by one, each with the resource types and
+condition keys in AWS's service reference.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ FILLED_INSIDE: Final = Glob((Wild.ONE_INSIDE, Wild.MANY_INSIDE))
 class Place:
     """Requests for one action; *fields* are the patterns of the resource ARN's fields.
 
-    *fields* is None for the resource `*`. *kinds*, if any, are the resources of several types: the
-    last field matches one of them. *keys* are the condition keys in the service reference; None for
-    a *loose* place, where anything is possible.
+    *fields* is None for the resource `*`. *kinds*, if any, are patterns for resources of several
+    types: the last field matches one of them. *keys* are the condition keys in the service
+    reference; None for a *loose* place, where anything is possible.
     """
 
     action: str
@@ -89,7 +89,7 @@ class Place:
 
     @property
     def loose(self) -> bool:
-        """Whether this is any resource."""
+        """Whether the resource and the keys may be anything."""
         return self.keys is None
 
     @property
@@ -100,12 +100,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Class:
-    """Actions that the same statements are about: *bits*, by their numbers.
+    """Actions to which the same statements apply: *bits* are the numbers of these statements.
 
-    *listed* are those in the service reference; *unlisted* is one that is not, or one that was
-    named; *others*: the actions of all services not named belong here; *open*: a wildcard matched
-    them, so that future actions would be here too. *partial*: there are more classes like this than
-    could be distinguished.
+    *listed* are the actions in the service reference; *unlisted* is one that is not there, or that
+    a statement names. With *others*, the class includes the actions of all services that no
+    statement names. With *open*, a wildcard matches the actions, so the class would include future
+    ones. With *partial*, there are more classes like this than could be distinguished.
     """
 
     bits: int
@@ -122,7 +122,7 @@ class Class:
         return self.listed[0] if self.listed else self.unlisted or f"example:{FRESH}"
 
     def actions(self) -> Iterator[Action]:
-        """Yield the service reference's actions for those that are listed; this is slow."""
+        """Yield the listed actions as the service reference describes them; this is slow."""
         for each in self.listed:
             prefix, _, name = each.partition(":")
             owner = service(prefix)
@@ -141,7 +141,7 @@ def loose_places(action: str) -> tuple[Place, ...]:
 
 @lru_cache(1 << 10)
 def typed_places(action: Action) -> tuple[Place, ...]:
-    """Return what AWS authorizes *action* on, from its service reference."""
+    """Return the resources for which AWS authorizes *action*, from its service reference."""
     return tuple(_typed_places(action))
 
 
@@ -160,11 +160,12 @@ def _typed_places(action: Action) -> Iterator[Place]:
 def together(
     action: Action, wanted: Callable[[Place], bool]
 ) -> Iterator[tuple[Place | None, tuple[Place, ...]]]:
-    """Yield what AWS authorizes *action* on; types whose ARNs differ only in type share a place.
+    """Yield the resources for which AWS authorizes *action*; types with similar ARNs share a place.
 
-    Places that are not *wanted* are left out. The shared place covers all their resources, and a
-    request there may have any key of any of the types: it includes the places of the types, so what
-    holds there holds in each. It is None if it would be a single type's.
+    Yields pairs of a shared place and the places of its types; types are similar if their ARNs
+    differ only in the last field. Leaves out places that are not *wanted*. A request at the shared
+    place is about a resource of any of the types and may have any of their keys, so what holds
+    there holds at each of the places. The shared place is None if there is only one type.
     """
     groups: dict[tuple[Glob, ...], list[Place]] = defaultdict(list)
     for place in filter(wanted, typed_places(action)):
@@ -202,14 +203,14 @@ def _field(text: str, index: int) -> Glob:
 
 
 def classes(parts: Sequence[Part], wanted: Callable[[int], bool]) -> list[Class]:
-    """Return the classes of actions that *parts* distinguish, if their bits are *wanted*."""
+    """Return the classes of actions that *parts* distinguish and whose bits are *wanted*."""
     naming = _Naming(parts, wanted)
     found = (*naming.of_services(), *naming.rest())
     return [each for whole in found for each in _without_singular(whole)]
 
 
 def _without_singular(whole: Class) -> Iterator[Class]:
-    """Split *whole* so that what is never sent for one action may be sent for another."""
+    """Split *whole* so that each action in `singular_actions` has a class of its own."""
     singular = {each.lower() for each in singular_actions()}
     alone = [each for each in whole.listed if each.lower() in singular]
     left = tuple(each for each in whole.listed if each not in alone)
@@ -221,7 +222,7 @@ def _without_singular(whole: Class) -> Iterator[Class]:
 
 
 class _Naming:
-    """Which statements name which actions, as bits."""
+    """The statements that name an action, as bits."""
 
     def __init__(self, parts: Sequence[Part], wanted: Callable[[int], bool]) -> None:
         self._wanted = wanted
@@ -285,7 +286,7 @@ class _Naming:
     def _unlisted(
         self, prefix: str, patterns: list[tuple[int, ActionPattern]], known: set[int]
     ) -> Iterator[Class]:
-        """Yield classes for which AWS has no action, but could."""
+        """Yield classes to which no action of AWS belongs yet."""
         wild = [each for _, each in patterns if not each.exact]
         if not wild:
             return

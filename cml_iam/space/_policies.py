@@ -1,9 +1,9 @@
 """The policies of one side of a question.
 
-AWS documents in two ways whether `*` in the first five fields of an ARN stops at a colon: the guide
-says that a wildcard cannot span fields, some published examples imply that it can. The engine stops
-at colons, and adds missing fields to a short pattern. In the other reading (`taking_colons`) a
-short pattern becomes several of the first kind: one for each way in which its wildcards can contain
+AWS's texts disagree on whether `*` in the first five fields of an ARN stops at a colon: the guide
+says that a wildcard cannot span fields, but some published examples imply that it can. The engine
+stops at colons, and adds missing fields to a short pattern. In the other reading (`taking_colons`),
+a short pattern becomes several complete ones: one for each way in which its wildcards can contain
 the missing colons.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
 """
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """One side of a question: what is attached to a principal, or a resource's policy.
+    """One side of a question: the policies attached to a principal, or the policy of a resource.
 
     *identity* are all attached policies; the *boundary*, the *session* policies and each level of
     *scps*, from the root to the account, must allow too.
 
-    *resource* is a policy that names principals. Without a *caller* it is the only one, and is
-    judged by what it allows anybody; with one, it is what the resource allows this user or role,
-    beside the other policies in the engine's order of evaluation. *counts* says how: it `grants`
-    what they do not, it `must` allow as well (a role's trust policy, a key's policy), or `both`
-    sides must (another account's resource).
+    *resource* is a policy that names principals. Without a *caller*, it is the only policy, and is
+    judged by what it allows anybody. With a caller, a user or role, it is evaluated together with
+    the other policies in the engine's order. *counts* says how: `grants` if it can allow what they
+    do not, `must` if it has to allow as well (a role's trust policy, a key's policy), `both` if
+    both sides have to (another account's resource).
 
     *partition* is the account's, if known: credentials are valid in only one partition.
     """
@@ -76,7 +76,7 @@ KEPT: Final = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _These:
-    """Documents as a cache key, by identity: equal documents may be at different places."""
+    """Documents as a cache key, by identity, as equal documents may be at different places."""
 
     policies: Policies
 
@@ -109,7 +109,7 @@ _ARN_OPERATORS: Final = frozenset({"arnlike", "arnequals", "arnnotlike", "arnnot
 
 @once
 def taking_colons(policies: Policies) -> Policies:
-    """Return *policies* in the reading where wildcards match colons; the same if no different."""
+    """Return *policies* in the reading where wildcards match colons; itself if it is the same."""
     if not any(_readings(text)[1:] for text in _arns(policies)):
         return policies
     made = replace(
@@ -165,9 +165,9 @@ def _patterns(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
 def _readings(text: str) -> tuple[str, ...]:
     """Return *text*, and the patterns in which its wildcards contain the missing colons.
 
-    With five colons it lacks none: a wildcard with another one would need a resource whose own name
-    has a colon and what follows it in the pattern. A text with more than MAX_WILDCARDS is only read
-    as written.
+    A text with five colons lacks none: a wildcard could match another colon only if the resource's
+    own name contained a colon and the rest of the pattern. A text with more than MAX_WILDCARDS
+    wildcards is only read as written.
     """
     lacking = FIELDS - 1 - text.count(":")
     wildcards = sum(c in "*?" for c in text)
@@ -193,7 +193,7 @@ def _readings(text: str) -> tuple[str, ...]:
 
 
 def _widest(texts: Iterable[str]) -> Iterator[str]:
-    """Yield those of *texts* that no earlier one covers, field by field."""
+    """Yield the *texts* that no earlier one covers, field by field."""
     known: list[ArnPattern] = []
     for text in texts:
         pattern = arn_pattern(text)

@@ -36,15 +36,15 @@ from cml_iam.space._places import Place
 from cml_iam.space._statements import CALLER, FIELD_KEYS, Choice, FieldPattern, Part, Test
 
 MAX_MEETS = 4_000
-"""The maximum number of examined combinations of statements from several gates."""
+"""The maximum number of combinations of statements from several policy types that are examined."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """The target: a request that one of each of *allowed* matches, and none of *refused*.
+    """The request to find: a statement of each group in *allowed* matches, and none of *refused*.
 
-    In addition, one of *or_denied* must match, or none of one of *or_not*; without *or_not* there
-    is no further requirement.
+    In addition, a statement of *or_denied* must match it, or no statement in some group of *or_not*
+    may match it. Without *or_not*, there is no further requirement.
     """
 
     allowed: tuple[tuple[Part, ...], ...]
@@ -60,7 +60,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class SliceResult:
-    """The result of a slice: a *request* with the choice behind it, or none.
+    """The result of a slice: a *request* with the choice it was made from, or none.
 
     *incomplete* says why the search was not exhaustive.
     """
@@ -70,7 +70,7 @@ class SliceResult:
     incomplete: tuple[str, ...] = ()
 
     def of_action(self, action: str) -> SliceResult:
-        """Return the same for another *action* whose requests differ in nothing relevant."""
+        """Return the same for another *action*, whose requests differ in nothing that matters."""
         used = frozenset(each.of_action(action) for each in self.used)
         return replace(
             self, request=self.request and self.request._replace(action=action), used=used
@@ -90,11 +90,11 @@ class Searcher:
         partition: str = "",
         assuming_all: bool = False,
     ) -> None:
-        """Search for *goal*; with *callers* of a resource, whose policy may name none here.
+        """Search for *goal*; with *callers*, consider the caller even if no statement names one.
 
         *partition* is the account's, if known. *lists* are the keys that some statement treats as a
         list, even if it is about other actions. *assuming_all* makes all possible assumptions at
-        once: for requests alone, not for proofs.
+        once, which suits a search for requests but not a proof.
         """
         self._assuming_all = assuming_all
         self._goal = goal
@@ -109,7 +109,7 @@ class Searcher:
         self._by_shape: dict[bool, Gathered] = {}
 
     def _gathered(self, place: Place) -> Gathered:
-        """Return what the statements ask at *place*, which depends only on ARN or no ARN."""
+        """Return what the statements require at *place*; the same for all places with an ARN."""
         on_nothing = place.fields is None
         if on_nothing not in self._by_shape:
             self._by_shape[on_nothing] = gather(
@@ -123,10 +123,10 @@ class Searcher:
         return self._by_shape[on_nothing].at(place)
 
     def at(self, place: Place, *, readable: bool = True) -> SliceResult:
-        """Search *place* for a request AWS can send; assume only what excludes others.
+        """Search *place* for a request that AWS can send; assume only what rules out others.
 
-        A place that differs from an earlier one in nothing the statements test is not searched
-        again, unless a request found there would read badly here.
+        A place is not searched again if it differs from an earlier one in nothing that the
+        statements test, unless the request from there would read badly here.
         """
         gathered = self._gathered(place)
         mark = _mark(gathered)
@@ -139,10 +139,10 @@ class Searcher:
         return known.of_action(place.action)
 
     def every(self, place: Place, goals: tuple[Goal, ...]) -> tuple[SliceResult, ...]:
-        """Search *place* for the first of *goals*, and if found for those within it.
+        """Search *place* for the first of *goals* and, with a result, for the goals within it.
 
-        Their statements are among those of this search. For a place that differs from an earlier
-        one in nothing they test, the answers are the same except for the action.
+        The statements of the goals are among those of this search. If a place differs from an
+        earlier one in nothing that they test, the answers differ only in the action.
         """
         gathered = self._gathered(place)
         mark = (_mark(gathered), goals)
@@ -164,7 +164,7 @@ class Searcher:
         return (fields and fields[:-1], reached), tuple(others)
 
     def may_be_at(self, place: Place) -> bool:
-        """Return whether something may be allowed at *place*, judging by ARN beginnings."""
+        """Return whether anything may be allowed at *place*, judging by the beginnings of ARNs."""
         allowed = self._goal.allowed
         return all(any(_may_reach(part, place) for part in gate) for gate in allowed)
 
@@ -216,7 +216,7 @@ def _may_meet(start: str, field: FieldPattern) -> bool:
 
 
 def _mark(gathered: Gathered) -> Any:
-    """Return what distinguishes the requests of a place from others, for these statements."""
+    """Return what distinguishes the requests of this place from others, for these statements."""
     place = gathered.place
     absent = tuple(
         key
@@ -277,7 +277,7 @@ class _Slice:
         return Request(self._place.action, resource, given.get(CALLER), context)
 
     def _aims(self, goal: Goal) -> Iterator[tuple[Box, list[Box]]]:
-        """Yield boxes, each with those to stay outside of."""
+        """Yield boxes, each with the boxes that the request must be outside of."""
         refused = self._all_boxes(goal.refused)
         starts = self._meets(goal.allowed)
         if not goal.or_not:
@@ -336,7 +336,7 @@ class _Slice:
         named = [each for each in boxes if each is not None]
         left = complement(box, named)
         if left is None:
-            self.incomplete.append("a NotResource of too many parts")
+            self.incomplete.append("a NotResource with too many parts")
             return []
         return left
 
@@ -369,7 +369,7 @@ class _Slice:
         return made
 
     def _plain_tests(self, part: Part) -> list[Test]:
-        """Return the tests that all hold where *part* matches, except ARN tests."""
+        """Return the tests that all hold when *part* matches, except those of ARNs."""
         if part not in self._tests:
             found = [*part.conditions]
             principal = part.principal()

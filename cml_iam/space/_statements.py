@@ -1,4 +1,4 @@
-"""Statements as tests, each the engine's own and dependent on few keys of a request."""
+"""Statements as tests: each test is the engine's own and depends on few keys of a request."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class FieldPattern:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The keys of its policy variables."""
+        """The keys of the policy variables in the pattern."""
         return frozenset(same_key(p.key) for p in self.parts if isinstance(p, Variable))
 
     def glob(self, context: Choice) -> Glob | None:
@@ -70,7 +70,7 @@ class FieldPattern:
         return None if literal is None else _literal_glob(literal, self.index)
 
     def test(self) -> Test:
-        """Return the engine's test of only this field."""
+        """Return the engine's test for this field alone."""
         key, needs = self.key, self.needs
         if needs:
             return Test(frozenset({key}) | needs, self._holds)
@@ -126,7 +126,7 @@ class Part:
 
     @cached_property
     def patterns(self) -> tuple[tuple[FieldPattern, ...], ...]:
-        """The elements of Resource or NotResource that can match, by their restricting fields."""
+        """The elements of Resource or NotResource that can match: the fields that restrict."""
         return tuple(
             tuple(
                 FieldPattern(index, parts)
@@ -146,19 +146,19 @@ class Part:
 
     @property
     def asks_other_names(self) -> bool:
-        """Whether it may test a key by EC2's own name for it."""
+        """Whether the statement may test a key under EC2's own name for it."""
         return self.names_ec2_keys or any(
             each.condition.key.lower().startswith("ec2:") for each in self.asked
         )
 
     @property
     def needs(self) -> frozenset[str]:
-        """The keys of the policy variables in its resources."""
+        """The keys of the policy variables in the resources."""
         return frozenset(k for each in self.patterns for field in each for k in field.needs)
 
     @cached_property
     def named_in_variables(self) -> tuple[str, ...]:
-        """The keys of all its policy variables."""
+        """The keys of all policy variables in the statement."""
         asked = (key for each in self.asked for key in sorted(each.needs()))
         return tuple(dict.fromkeys((*asked, *sorted(self.needs))))
 
@@ -208,7 +208,7 @@ class Part:
         )
 
     def said_to(self, caller: Caller, *, bounded: bool) -> Part | None:
-        """Return the statement without its Principal if that names *caller*, otherwise None."""
+        """Return the statement without its Principal, or None if that does not name *caller*."""
         if naming(self.statement, caller, bounded=bounded) is Naming.NOT:
             return None
         said = Part(self.compiled)
@@ -231,19 +231,19 @@ class Part:
 
     @property
     def spoilt(self) -> bool:
-        """Whether an element of NotResource keeps the statement from matching anything."""
+        """Whether an element of NotResource prevents the statement from matching anything."""
         return any(each.everything or each.spoils for each in self.compiled.resources)
 
     @cached_property
     def matches_always(self) -> bool:
-        """Whether it matches every request for one of its actions."""
+        """Whether the statement matches every request for its actions."""
         everything = any(each.everything for each in self.compiled.resources)
         negated = self.statement.not_resource is not None or self.principal() is not None
         return everything and not negated and not self.asked
 
     @cached_property
     def meaning(self) -> tuple[Any, ...]:
-        """One value for all statements that differ only in order."""
+        """A value that is the same for all statements that differ only in order."""
         said = self.statement
         texts = (said.resource, said.not_resource, *(c.values for c in said.conditions))
         varies = any("${" in text for group in texts for text in group or ())
@@ -281,9 +281,9 @@ def _lower(texts: tuple[str, ...] | None) -> frozenset[str] | None:
 
 @dataclass(frozen=True)
 class Side:
-    """One side: the engine for its policies, and their statements by role.
+    """One side of a question: the engine for its policies, and their statements by role.
 
-    One of each of *gates* must allow, and none of *denies* may match.
+    A statement of each of *gates* must match to allow a request, and none of *denies* may match.
     """
 
     policies: Policies
@@ -293,7 +293,7 @@ class Side:
 
     @property
     def of_resource(self) -> bool:
-        """Whether this is the policy of a resource."""
+        """Whether the side is the policy of a resource."""
         return self.policies.of_resource
 
     @cached_property
@@ -308,7 +308,7 @@ class Side:
         )
 
     def outcome(self, request: Request) -> Outcome:
-        """Decide *request*; a resource's policy by what it grants the caller."""
+        """Decide *request*; a resource's policy decides by what it grants the caller."""
         if not self.of_resource:
             return self.authorizer.decide(request).outcome
         effects = {each.statement.effect for _, each in self.authorizer.matched(request)}
@@ -357,9 +357,10 @@ def _beside_resource(
 ) -> Iterator[tuple[Part, ...]]:
     """Yield the gates for *caller* with a resource's policy, in the engine's order.
 
-    A caller named directly needs only the organization's consent; if the policy names its role, the
-    boundary and the session still limit it; naming the account alone grants nothing. So statements
-    that name the caller also open the gates that they make unnecessary.
+    If the policy names the caller itself, only the organization's policies must allow too. If it
+    names the caller's role, the boundary and the session policies must as well. Naming only the
+    account grants nothing. Statements that name the caller are therefore added to the gates that
+    they make unnecessary.
     """
     *others, (_, said) = allows
     alone = () if counts == "both" else said

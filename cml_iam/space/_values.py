@@ -1,10 +1,10 @@
-"""Values of a condition key: one for each combination of answers by the conditions on it.
+"""Values of a condition key: one for each combination of answers that its conditions can give.
 
 Conditions on a key divide its values into classes. Text patterns are run in parallel (`_globs`);
 numbers, dates and addresses are split at every bound in a condition; lists are combined from single
-values until no new answer appears. The engine then answers for each value, and of those with equal
-answers one is kept. Most statements of a policy cannot match together because of one condition
-each, or of their resources; that (`apart`) is cached.
+values until no new answer appears. The engine then answers for each value, and one value is kept of
+those with equal answers. Most statements of a policy cannot match the same request, because of one
+condition in each or because of their resources; the answer to this (`apart`) is cached.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 MAX_LISTS: Final = 600
-"""The maximum number of lists of one key that conditions distinguish; beyond it, undecided."""
+"""The maximum number of lists of one key that are distinguished; beyond it, undecided."""
 
 _FAMILY_OF: Final = {"Numeric": "numeric", "Date": "date", "IPAddress": "ip"}
 _MALFORMED: Final = ("something-else", "unlisted")
@@ -37,7 +37,7 @@ _MALFORMED: Final = ("something-else", "unlisted")
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Values of a key; None means absent. *complete*: every class has one."""
+    """Values of a key; None means absent. *complete* says that every class has a value."""
 
     values: tuple[Any, ...]
     complete: bool
@@ -47,7 +47,8 @@ class Values:
 def takes_list(key: str, *, asked_as_list: bool) -> tuple[bool, bool]:
     """Return whether *key* can be a single value, and whether it can be a list.
 
-    This follows from its type; if that is unknown, also a list if some condition treats it as one.
+    The key's type decides; if it is unknown, a list is possible if some condition treats the key as
+    one.
     """
     kind = key_type(key)
     if kind is not None:
@@ -58,7 +59,7 @@ def takes_list(key: str, *, asked_as_list: bool) -> tuple[bool, bool]:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked of a key: *names* are its spellings, all of which have the same value.
+    """A query for values of a key; *names* are its spellings, which all have the same value.
 
     *variables* are the values of policy variables. *several* says that a condition, perhaps of
     another statement, treats the key as a list. *extra* are further patterns to distinguish, and
@@ -95,7 +96,7 @@ class Query:
 
 @lru_cache(1 << 9)
 def values_of(query: Query) -> Values:
-    """Return values of a key, at least one for each combination of answers by its conditions."""
+    """Return values of a key, at least one for each combination of answers of its conditions."""
     singles, complete, reason = _singles(query)
     single, several = takes_list(query.key, asked_as_list=query.several)
     found: list[Any] = list(singles) if single else []
@@ -111,14 +112,14 @@ def values_of(query: Query) -> Values:
 
 
 def fits(pattern: Glob, value: Any) -> bool:
-    """Return whether a text, or one of a list, matches *pattern*."""
+    """Return whether a text, or one text of a list, matches *pattern*."""
     if isinstance(value, list):
         return any(fits(pattern, each) for each in value)
     return isinstance(value, str) and is_text_of(pattern, value)
 
 
 def _lists(query: Query, singles: list[str]) -> tuple[list[Any], bool]:
-    """Return lists of *singles*, one for each answer that conditions on lists can give."""
+    """Return lists made of *singles*, one for each answer that conditions can give on a list."""
     answer = query.answer
     # A list of the empty text alone counts as no value, but beside others it is one.
     classes: dict[Any, str] = {}
@@ -142,7 +143,7 @@ def _lists(query: Query, singles: list[str]) -> tuple[list[Any], bool]:
 
 
 def _is_filled(_: str, value: Any) -> bool:
-    """Return whether *value* is not an empty list, or one of empty texts only."""
+    """Return whether *value* is anything but an empty list or a list of empty texts."""
     return not isinstance(value, list) or any(value)
 
 
@@ -185,7 +186,7 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "least": _is_enough,
     "filled": _is_filled,
 }
-"""By kind of fact: whether a value of the key satisfies it."""
+"""For each kind of fact, the function that says whether a value satisfies it."""
 
 
 def _singles(query: Query) -> tuple[list[str], bool, str]:
@@ -216,9 +217,9 @@ def _singles(query: Query) -> tuple[list[str], bool, str]:
 
 
 def can_be_typed(key: str, asked: Iterable[KeyCondition]) -> bool:
-    """Return whether the values made for *key* distinguish those of its type.
+    """Return whether the values made for *key* represent all values of its type.
 
-    With text patterns on a number, date or address they do not.
+    They do not if text patterns test a number, date or address.
     """
     if base_type(key) not in _FAMILY_OF:
         return base_type(key) in _FORMED
@@ -250,10 +251,10 @@ def _unique(found: Iterable[str]) -> list[str]:
 
 
 def apart(one: Part, other: Part) -> bool:
-    """Return whether no request matches both, due to resources or two conditions on one key.
+    """Return whether no request matches both, because of resources or two conditions on one key.
 
-    False if it takes more than that, or facts about AWS: an EC2 key is another name of a global one
-    only in requests to EC2.
+    False also if only further conditions, or facts about AWS, rule out such a request: an EC2 key
+    is another name of a global key only in requests to EC2.
     """
     if _on_other_resources(one.statement, other.statement):
         return True
@@ -268,9 +269,9 @@ def apart(one: Part, other: Part) -> bool:
 
 
 def _on_other_resources(one: Statement, other: Statement) -> bool:
-    """Return whether *other* excludes, or lacks, all that *one* names in Resource.
+    """Return whether *other* applies to no resource that *one* names in Resource.
 
-    False if an element is not an ARN, since only the engine can match those.
+    False if an element is not an ARN, because only the engine can match it.
     """
     mine = [arn_pattern(each) for each in one.resource or ()]
     theirs = [arn_pattern(each) for each in other.resource or ()]

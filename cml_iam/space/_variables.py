@@ -1,13 +1,14 @@
 """Values for policy variables: enough of them to represent every possible value.
 
-Take the pattern `home/${aws:username}/*` beside others on the same key. The text before the
+Consider the pattern `home/${aws:username}/*` and others on the same key. The text before the
 variable, `home/`, leads the automata of all patterns to one state, and a username leads on from
 there. Two usernames that lead to the same state, and that the conditions on aws:username treat
-alike, match and miss the same patterns. So one value for each state would be enough, if no text
-began with another: a text that begins with the value is matched by this pattern, and what remains
-for the others depends on which value it was. Therefore several values are created for each state,
-none of which is a prefix of another: one more than the number of keys compared with the variable. A
-text can begin with only one of them, so one is always left over.
+alike, match and miss the same patterns. One value for each state would be enough if no text began
+with another. But if a text begins with the value, this pattern matches it, and what the other
+patterns have left to match depends on the value. Therefore several values are created for each
+state, none of them a prefix of another: one more than the number of keys compared with the
+variable. A text can begin with only one of them, so at least one value remains that no text begins
+with.
 
 This is exact if the text before the variable has no wildcard; if any two patterns with the variable
 share that text or differ within it; and if the keys are compared only with case-sensitive text
@@ -35,11 +36,10 @@ if TYPE_CHECKING:
 
 MAX_STATES: Final = 400
 MAX_WORDS: Final = 400
-"""The maximum number of texts searched for several of a class that are not prefixes of one another.
-"""
+"""The maximum number of texts examined to find several of a class, none a prefix of another."""
 
 COLON: Final = glob("*:*")
-"""A value with a colon; in a field of an ARN it makes a pattern meaningless."""
+"""A value with a colon; in a field of an ARN, it makes a pattern meaningless."""
 
 EXAMPLES: Final = ("example", "someone", "fresh-name", "q7")
 Start = tuple[tuple[Glob, ...], str]
@@ -71,7 +71,7 @@ def variable_hints(gathered: Gathered, key: str) -> tuple[list[str], bool]:
 
 
 def _is_text(gathered: Gathered, key: str) -> bool:
-    """Return whether *key* is a text, not a number, date or address, and compared only as that."""
+    """Return whether *key* is a text, not a number, date or address, and compared only as text."""
     return compares_texts(key, gathered.conditions.get(key, ()))
 
 
@@ -112,7 +112,7 @@ def _has(parts: Iterable[Token], key: str) -> bool:
 
 
 def _before(parts: Sequence[Token]) -> str | None:
-    """Return the text before the only variable of *parts*; None if it is not that simple."""
+    """Return the plain text before the only variable of *parts*, or None."""
     variables = [p for p in parts if isinstance(p, Variable)]
     if len(variables) != 1:
         return None
@@ -129,7 +129,7 @@ def _apart(texts: Sequence[str]) -> bool:
 def _walk(starts: tuple[Start, ...], wanted: int) -> tuple[tuple[str, ...], bool]:
     """Return *wanted* texts for each combination of states that the automata can reach together.
 
-    For the first automaton only acceptance counts, not its state.
+    For the first automaton, only acceptance matters, not its state.
     """
     walk = _Walk(starts, wanted)
     found: list[str] = []
@@ -193,7 +193,7 @@ class _Walk:
         return True
 
     def texts(self, kind: State) -> tuple[list[str], bool]:
-        """Return texts of *kind*, none a prefix of another: as many as wanted, or all."""
+        """Return texts of *kind*, none a prefix of another: as many as needed, or all there are."""
         known = [each for each in EXAMPLES if self._kind(self._after(self._begin, each)) == kind]
         if len(known) >= self._wanted:
             return known[: self._wanted], True

@@ -94,7 +94,7 @@ def document(*statements: dict) -> str:
                 {"Action": "ec2:TerminateInstances", "Condition": GATED},
             ),
             "CML501",
-            "the statement `statement 1` could never match for ec2:CreateTags any more",
+            "the statement `statement 1` would no longer match anything for ec2:CreateTags",
             id="a guard would destroy the grant to tag on create",
         ),
         pytest.param(

@@ -145,7 +145,7 @@ def test_the_kind_of_a_policy_is_recognized_unless_it_is_given(
 
     assert lint(path) == 0
     out = capsys.readouterr().out
-    assert "judged as a trust policy; the permissions of the role itself are not judged" in out
+    assert "judged as a trust policy; the permissions of the role itself are not checked" in out
     assert lint("--kind", "identity", path) == 3
 
 
