@@ -48,7 +48,7 @@ class Explained:
         return tuple(each.name for each in aws_checks() if each.rule == self.rule.id)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the explanation as JSON values; examples are text, as one is not valid JSON."""
+        """Return the explanation as JSON values; examples are text, since one is not valid JSON."""
         return {
             **self.rule.as_json(),
             "aws_checks": list(self.aws_checks),
@@ -190,8 +190,7 @@ corresponding rule, which may find more than AWS's check, or decide more exactly
 _DIFFERING = """
 ### Where the severity differs
 
-AWS's errors are errors here, its general and security warnings are warnings, and its suggestions
-are infos. These rules are exceptions.
+AWS's errors are errors here, its general and security warnings are warnings, and its
 
 | rule | AWS's types | here | why |
 |---|---|---|---|"""

@@ -30,11 +30,11 @@ TRIED: Final = 64
 class Issuer:
     """An identity provider, by the beginning of its address.
 
-    *subject* is the `sub` of a stranger's token. *owner* extracts the owner of a token from its
-    `sub`, and the project if it is there; None if the whole text identifies it. *token* is the form
-    of the tokens that the provider issues. *who* are further claims that identify the owner, beside
-    `sub`. *holders* says who can get a token from it. *guests* are the claim, and its value, of
-    tokens for users who did not sign in.
+    *subject* is the `sub` of a stranger's token. *owner* matches the owner in a token's `sub`, and
+    the project if there is one; it is None if the whole text identifies the owner. *token* is the
+    form of the tokens that the provider issues. *who* are claims other than `sub` that identify the
+    owner. *holders* says who can get a token from the provider. *guests* are the claim, and its
+    value, of tokens for users who did not sign in.
     """
 
     prefix: str
@@ -166,7 +166,7 @@ class Token:
         return values
 
     def _subjects(self, issuer: Issuer, conditions: Sequence[KeyCondition]) -> Sequence[str | None]:
-        """Return foreign subjects that match the patterns of *conditions*, and any one."""
+        """Return strangers' subjects that match the patterns of *conditions*, and any other."""
         patterns = [value for asked in conditions for value in asked.condition.values]
         if not patterns:
             return (None,) if self.inside else (issuer.subject,)
@@ -211,7 +211,7 @@ def _fills(issuer: Issuer) -> tuple[str, ...]:
 
 
 def _foreign(conditions: Sequence[KeyCondition], *, inside: bool = False) -> tuple[Any, ...]:
-    """Return a stranger's values of an identifying claim, as far as the patterns match them.
+    """Return a stranger's values of an identifying claim that match the patterns.
 
     If *inside*, those of the owner's other projects.
     """
