@@ -190,7 +190,8 @@ corresponding rule, which may find more than AWS's check, or decide more exactly
 _DIFFERING = """
 ### Where the severity differs
 
-AWS's errors are errors here, its general and security warnings are warnings, and its
+AWS's errors are errors here, its general and security warnings are warnings, and its suggestions
+are infos. These rules are exceptions.
 
 | rule | AWS's types | here | why |
 |---|---|---|---|"""
