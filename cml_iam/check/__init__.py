@@ -6,7 +6,7 @@ a command selects some and presents their answers:
     audit           documents.audit_documents, account.audit_account; report.make_report
     doctor          doctor.examine
     health          connection or permissions, asked of a doctor.Scene
-    policy verify   verify.verify_offline; simulation, asked of a scene.AccountScene
+    policy verify   expectations, asked of a documents.PoliciesScene; with --live simulation
     bootstrap       status or differences, asked of a bootstrap.BootstrapScene
 
 Only the list is imported here; modules that call AWS are loaded when they are needed.

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from cml_iam.audit import Cell, Matrix
 from cml_iam.check._answer import Answer, ask_of
+from cml_iam.check.verify import verify_offline
 from cml_iam.engine import compile_policies
-from cml_iam.expectations import SITUATIONS, Ruling, derive_expectations, judge
+from cml_iam.expectations import SITUATIONS, derive_expectations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from cml_iam.check.scene import Attached
     from cml_iam.engine import Authorizer, Request
     from cml_iam.expectations import Expectation, Judgement
-    from cml_iam.policy import PolicyDocument
     from cml_iam.site import Site
 
 REST: Final = "other actions (samples)"
@@ -26,24 +26,6 @@ REST: Final = "other actions (samples)"
 
 MOST_WITNESSES: Final = 5
 """Requests shown for one finding; the message counts the rest."""
-
-
-def judged(
-    authorizer: Authorizer, site: Site, documents: Sequence[PolicyDocument]
-) -> tuple[Judgement, ...]:
-    """Return the judgements of the expectations of *site*, with hints for failures."""
-    expectations = derive_expectations(site)
-
-    def ruling(request: Request) -> Ruling:
-        decision = authorizer.decide(request)
-        return Ruling(decision.allowed, authorizer.deciding(decision))
-
-    judgements = judge(expectations, ruling)
-    if all(each.verdict == "holds" for each in judgements):
-        return judgements
-    from cml_iam.check.verify import verify_offline  # which works out reasons, and takes its time
-
-    return verify_offline(expectations, documents).judgements
 
 
 def matrix_of(
@@ -68,8 +50,6 @@ def matrix_of(
 
 def decided_here(site: Site, attached: Attached, account: str) -> Answer:
     """Return the matrix decided by our engine from what was read, without asking AWS."""
-    from cml_iam.check.verify import verify_offline
-
     documents, limit = [each.document for each in attached.all], attached.holder.boundary
     boundary = limit.document if limit else None
     done = verify_offline(derive_expectations(site), documents, boundary)

@@ -11,12 +11,14 @@ from cml_iam.audit import Input, Skipped, Spot
 from cml_iam.check._answer import Answer, add_up, trimmed
 from cml_iam.check._check import answers, fact, with_state
 from cml_iam.check._excerpts import with_excerpts
-from cml_iam.check._expected import asks_offline, expectation_findings, judged, matrix_of
+from cml_iam.check._expected import asks_offline, expectation_findings, matrix_of
 from cml_iam.check._list import AUDIT_FILES
 from cml_iam.check._texts import lint_many, secrets_in
 from cml_iam.check.files import Content, Given, Policy, content_of
+from cml_iam.check.verify import verify_offline
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError, InputError, QuotaError, UnsupportedError
+from cml_iam.expectations import derive_expectations
 from cml_iam.lint import JUDGED_AS, Severity
 from cml_iam.policy import attachment_problems, parse_policy
 from cml_iam.render import DOCUMENTS, render_document, render_parts
@@ -72,6 +74,7 @@ class FilesScene:
 
     def __init__(self, asked: Offline) -> None:
         self.asked, self.site, self.profile = asked, asked.site, asked.profile
+        self.boundary: PolicyDocument | None = None
         alone = len(asked.given) == 1
         self.contents: Mapping[str, Content] = {
             each.name: content_of(each, asked.site, alone=alone, parameters=asked.parameters)
@@ -104,6 +107,45 @@ class FilesScene:
     def name(self) -> str:
         """The name of the manager's policy in findings."""
         return self.in_force[0].file if self.in_force else f"{self.profile} (rendered)"
+
+    @property
+    def whose(self) -> str:
+        """The manager's policy, in words."""
+        files = self.in_force
+        return _named(files) if files else f"the {self.profile} policy the site renders"
+
+    @fact
+    def documents(self) -> tuple[PolicyDocument, ...]:
+        """The documents of the manager's policy.
+
+        Raises UnsupportedError if it cannot be read, or if its file leaves parts of it open.
+        """
+        assert self.site is not None  # noqa: S101 - nothing is expected without a site
+        files = self.in_force
+        if not files:
+            return _documents(self.site, self.profile)
+        read = read_policies(files, self.site, self.asked.parameters)
+        if len(read) == len(files):
+            return read
+        if any(each.kept and each.kept.template for each in files):
+            reason = "it cannot be read, or its file does not determine all of it"
+            raise UnsupportedError(reason, remedy=_AS_DEPLOYED)
+        raise UnsupportedError("the policy cannot be read", remedy="fix what lint found in it")
+
+
+@dataclass(frozen=True, slots=True)
+class PoliciesScene:
+    """The *documents* and *boundary* of a principal, beside the site whose expectations count."""
+
+    site: Site
+    documents: tuple[PolicyDocument, ...]
+    boundary: PolicyDocument | None = None
+    name: str = "the policies given"
+
+    @property
+    def whose(self) -> str:
+        """The policies, in words."""
+        return self.name
 
 
 def audit_documents(asked: Offline) -> Answer:
@@ -271,37 +313,23 @@ def in_force(policies: Sequence[Policy], profile: Profile) -> list[Policy]:
     return identity if len(identity) == 1 else []
 
 
-def expectations(check: Check, scene: FilesScene, before: Answer) -> Answer:
+def expectations(check: Check, scene: FilesScene | PoliciesScene, before: Answer) -> Answer:
     """Ask the manager's policy the site's expectations; report failures nothing else explains."""
-    site, files = scene.site, scene.in_force
-    if site is None:
+    if scene.site is None:
         return _without_site(check)
-    documents = (
-        read_policies(files, site, scene.asked.parameters)
-        if files
-        else _documents(site, scene.profile)
-    )
-    if files and len(documents) < len(files):
-        reason, remedy = "the policy cannot be read", "fix what lint found in it"
-        if any(each.kept and each.kept.template for each in files):
-            reason, remedy = (
-                "it cannot be read, or its file does not determine all of it",
-                _AS_DEPLOYED,
-            )
-        return check.not_checked(reason, remedy)
-    authorizer = compile_policies(identity=documents)
-    asker, judgements = asks_offline(authorizer), judged(authorizer, site, documents)
-    wrong = [each for each in judgements if each.verdict == "fails"]
-    failed = [each for each in wrong if not _by_lint(each, before.findings, scene.name)]
+    documents, boundary = scene.documents, scene.boundary
+    done = verify_offline(derive_expectations(scene.site), documents, boundary)
+    asker = asks_offline(compile_policies(identity=documents, boundary=boundary))
+    failed = [each for each in done.failed if not _by_lint(each, before.findings, scene.name)]
     if _drifted(before, scene.name):
         failed = []
-    whose = _named(files) if files else f"the {scene.profile} policy the site renders"
-    detail = f"{len(judgements)} checked against {whose}, {len(wrong)} do not hold"
-    result = check.passed(len(judgements), detail)
+    asked, wrong = len(done.judgements), len(done.failed)
+    result = check.passed(asked, f"{asked} checked against {scene.whose}, {wrong} do not hold")
     return Answer(
         checks=(with_state(result, "failed") if wrong else result,),
         findings=expectation_findings(check, failed, asker, Spot(file=scene.name)),
-        matrices=(matrix_of(judgements, asker, "offline"),),
+        matrices=(matrix_of(done.judgements, asker, "offline"),),
+        verified=(done,),
     )
 
 
@@ -310,20 +338,21 @@ def promises(check: Check, scene: FilesScene, before: Answer) -> Answer:
 
     For rendered documents, `policy prove` does this.
     """
-    site, files = scene.site, scene.in_force
+    site = scene.site
     if scene.profile == "base":  # which promises no restriction
         return Answer()
     if site is None:
         return _without_site(check)
     asked = next(each for each in before.checks if each.id == "expectations")
-    if not files or asked.state == "not checked":
+    if not scene.in_force or asked.state == "not checked":
         return Answer()
     from cml_iam.check._meaning import proved
     from cml_iam.prove import Policies
 
     explained = asked.state == "failed" or _drifted(before, scene.name)
-    policies = Policies(read_policies(files, site, scene.asked.parameters))
-    return proved(check, site, policies, Spot(file=scene.name), explained=explained)
+    return proved(
+        check, site, Policies(scene.documents), Spot(file=scene.name), explained=explained
+    )
 
 
 def _drifted(before: Answer, name: str) -> bool:

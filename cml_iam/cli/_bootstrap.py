@@ -194,15 +194,16 @@ def planned(wanted: Mapping[str, Any]) -> tuple[Aws, Plan]:
 def carry_out(aws: Aws, plan: Plan, agree: Callable[[Aws, str], bool] = agreed) -> Applied | None:
     """Show *plan*, ask, and apply it; return None if nothing was done. Prints the result.
 
-    For a dry run, the plan is the result.
+    For a dry run, the plan is the result; as for `bootstrap plan`, pending changes exit with 6.
     """
     from cml_iam.provision import apply_plan, plan_data, plan_lines
 
     if settings().dry_run:
-        answer(plan_data(plan), lambda: say_lines(plan_lines(plan)))
+        code = Exit.CHANGES if plan.changes else Exit.OK
+        answer(plan_data(plan), lambda: say_lines(plan_lines(plan)), code)
         return None
     if not settings().quiet:
-        for line in plan_lines(plan, refusals=settings().dry_run):
+        for line in plan_lines(plan, refusals=False):
             complain(line)
     plan.check()
     if plan.changes and not agree(aws, "apply?"):

@@ -39,7 +39,8 @@ MEANING = {
     Exit.FINDINGS: "findings, a denied request (`explain`), or an expectation that does not hold",
     Exit.CREDENTIALS: "no credentials, or AWS does not accept them",
     Exit.AWS: "AWS refused the call or could not be reached",
-    Exit.CHANGES: "changes are pending (`plan`, `drift`), or policies differ (`diff`)",
+    Exit.CHANGES: "changes are pending (`plan`, `drift`, `bootstrap … --dry-run`), or policies "
+    "differ (`diff`)",
     Exit.RESUMABLE: "stopped part of the way; run the command it names to continue",
     Exit.UNCHECKED: "something could not be checked",
     Exit.INTERRUPTED: "interrupted from the keyboard",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cml_iam.check import ask, check_named
-from cml_iam.check.verify import Verification, verify_offline
+from cml_iam.check.documents import PoliciesScene
 from cml_iam.cli._connect import connect_as
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import parameter_option, read_policies, read_policy
@@ -27,12 +27,13 @@ from cml_iam.cli._output import (
 from cml_iam.cli._settings import aws_options, refuse_aws_options, shared_options
 from cml_iam.cli._site import document_option, load_site, refuse_document
 from cml_iam.errors import InputError
-from cml_iam.expectations import SITUATIONS, Judgement, derive_expectations
+from cml_iam.expectations import SITUATIONS, Judgement
 from cml_iam.render import Profile, render_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from cml_iam.check.verify import Verification
     from cml_iam.policy import PolicyDocument
     from cml_iam.site import Site
 
@@ -86,9 +87,8 @@ def verify(
             raise InputError("--live checks the policies attached in AWS; omit the files")
         done = _live(site, principal or site.principal_arn)
     else:
-        done = verify_offline(
-            derive_expectations(site), _documents(site, files, document), _read(boundary)
-        )
+        scene = PoliciesScene(site, _documents(site, files, document), _read(boundary))
+        (done,) = ask(check_named("expectations"), scene).verified
     code = judged(findings=bool(done.failed), unchecked=bool(done.unchecked))
     answer(done, lambda: _print(done, site), code)
 

@@ -35,6 +35,9 @@ _OWN_POLICY: Final = (
     " this policy from the {kind}; or change it for everyone: {command}"
 )
 
+_GET_HOLDERS: Final = "get the permission `iam:ListEntitiesForPolicy`"
+_CHANGE_SHARED: Final = "`cml-iam bootstrap apply --change-shared`"
+
 MOST_VERSIONS: Final = 5
 """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 
@@ -142,29 +145,31 @@ def shared_policy(
     """Return who else holds a policy that *changes*, or is not ours: such a change is refused.
 
     A foreign policy that would stay unchanged and has no other holder may be adopted. Of one that
-    is ours, a change for other holders is a warning if *agreed*. *but* is the principal that the
-    policy is for.
+    is ours, a change for other holders, known or not, is only reported if *agreed*. *but* is the
+    principal that the policy is for.
     """
-    unchecked: tuple[str, ...] = ()
-    others = ""
+    others, unknown = "", Draft()
     try:
         others = ", ".join(map(str, read_holders(aws, live.arn, but=but)))
     except DeniedError as error:
-        unchecked = (f"could not check who else has the policy `{live.arn}`: {error.refused}",)
+        said = f"could not check who else has the policy `{live.arn}`: {error.refused}"
+        remedy = f"{_GET_HOLDERS}, or change the policy anyway: {_CHANGE_SHARED}"
+        problem = Problem(said, None, remedy)
+        unknown = Draft(unchecked=(said,)) if agreed else Draft(refused=(problem,))
     if not ours(live.tags):
         held = f", and is also attached to {others}" if others else ""
         said = f"the policy `{live.arn}` was not made by cml-iam{held}"
-        both = "`cml-iam bootstrap adopt`, then `cml-iam bootstrap apply --change-shared`"
+        both = f"`cml-iam bootstrap adopt`, then {_CHANGE_SHARED}"
         remedy = _OWN_POLICY.format(kind=but[0], command=both) if others else _ADOPT
         refused = (Problem(said, None, remedy),) if changes or others else ()
-        return Draft(unchecked=unchecked, refused=refused)
+        return unknown + Draft(refused=refused)
     if not others:
-        return Draft(unchecked=unchecked)
+        return unknown
     said = f"the policy `{live.arn}` is also attached to {others}, whose permissions would change"
     if agreed:
-        return Draft(warnings=(said,), unchecked=unchecked)
-    remedy = _OWN_POLICY.format(kind=but[0], command="`cml-iam bootstrap apply --change-shared`")
-    return Draft(unchecked=unchecked, refused=(Problem(said, None, remedy),))
+        return Draft(warnings=(said,))
+    remedy = _OWN_POLICY.format(kind=but[0], command=_CHANGE_SHARED)
+    return Draft(refused=(Problem(said, None, remedy),))
 
 
 def attachment_room(aws: Aws, kind: Kind, live: Principal | None, steps: Sequence[Step]) -> Draft:

@@ -67,10 +67,13 @@ def test_apply_without_a_terminal_needs_yes(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / ".env").exists()
 
 
-def test_a_dry_run_changes_nothing(run: Run, tmp_path: Path) -> None:
-    assert run("bootstrap", "apply", "--dry-run").code == 0
+def test_a_dry_run_changes_nothing_and_exits_as_plan_does(run: Run, tmp_path: Path) -> None:
+    assert run("bootstrap", "apply", "--dry-run").code == run("bootstrap", "plan").code == 6
     assert not (tmp_path / ".env").exists()
-    assert run("bootstrap", "plan").code == 6
+
+    run("bootstrap", "apply", "--yes")
+
+    assert run("bootstrap", "apply", "--dry-run").code == run("bootstrap", "plan").code == 0
 
 
 @pytest.mark.parametrize("command", ["apply", "adopt"])
@@ -82,7 +85,7 @@ def test_the_plan_is_the_answer_of_a_dry_run(
 
     dry = run("bootstrap", command, "--dry-run", *quiet)
 
-    assert dry.code == 0
+    assert dry.code == (6 if command == "apply" else 0)
     assert dry.out.startswith("account    123456789012\n")
     assert "account" not in dry.err
 

@@ -113,17 +113,34 @@ def test_a_rollback_names_those_it_changes(shared: World) -> None:
     assert all(any(each in line for line in plan.warnings) for each in HOLDERS)
 
 
-def test_who_holds_a_policy_may_be_hidden_and_is_then_said_to_be_unchecked(
+def test_a_policy_whose_holders_may_not_be_read_is_changed_only_when_that_is_accepted(
     tmp_path: Path, iam: FakeIam
 ) -> None:
     world = fake_world(tmp_path, iam)
     world.apply(delivery=None)
     iam.denied.add("list_entities_for_policy")
+    before = iam.snapshot()
 
-    plan = world.plan(OTHER, delivery=None)
+    with pytest.raises(errors.RefusedError, match="could not check who else has") as refused:
+        world.apply(OTHER, delivery=None)
 
+    assert "`iam:ListEntitiesForPolicy`" in str(refused.value.remedy)
+    assert "--change-shared" in str(refused.value.remedy)
+    assert iam.snapshot() == before
+    assert world.plan(BASE, delivery=None).refused == ()  # which changes nothing
+
+    plan = world.plan(OTHER, delivery=None, change_shared=True)
     assert plan.refused == ()
     assert [each for each in plan.unchecked if "who else has the policy" in each]
+
+
+def test_a_strangers_policy_is_not_changed_though_its_holders_may_not_be_read(
+    shared: World, iam: FakeIam
+) -> None:
+    iam.denied.add("list_entities_for_policy")
+
+    with pytest.raises(errors.RefusedError, match="was not made by cml-iam"):
+        shared.apply(delivery=None, change_shared=True)
 
 
 # quotas
