@@ -213,7 +213,10 @@ def test_health_and_doctor_say_what_launches_must_carry(
 
     assert (NOTE in _unwrapped(health.out + health.err)) == warned
     assert (NOTE in _unwrapped(doctor.out)) == warned
-    assert json.loads(cml_iam("health", "-o", "json").out)["warning"] == (NOTE if warned else None)
+    told = json.loads(cml_iam("health", "-o", "json").out)
+    assert told["warning"] == (NOTE if warned else None)
+    assert told["remedy"] is None or told["remedy"] in _unwrapped(health.err)
+    assert (told["remedy"] is not None) == warned
 
 
 ONLY_NAME = UNNAMED + '[manager]\ntags = { Name = "x" }\n'
@@ -236,6 +239,7 @@ def test_verify_says_how_the_application_comes_to_send_the_tag(
 
     assert ran.code == 3
     assert _fixes(ran.out + ran.err) == [SEND_IT]
+    assert json.loads(cml_iam("policy", "verify", "-o", "json").out)["remedy"] == SEND_IT
 
 
 @pytest.mark.long

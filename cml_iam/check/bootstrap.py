@@ -58,8 +58,7 @@ def status(check: Check, scene: BootstrapScene, _before: Answer) -> Answer:
         diagnoses.append(check.diagnosis("stored key", State.FINDING, said))
     if standing.inactive:
         said = f"the store's key `{stored_id}` is inactive"
-        remedy = "replace it: `cml-iam key rotate`"
-        diagnoses.append(check.diagnosis("stored key", State.FINDING, said, remedy))
+        diagnoses.append(check.diagnosis("stored key", State.FINDING, said, standing.remedy))
     return Answer(diagnoses=tuple(diagnoses), status=(standing,))
 
 

@@ -54,6 +54,11 @@ class Status:
         """Whether the store holds a key that is inactive."""
         return any(key.stored and not key.info.active for key in self.keys)
 
+    @property
+    def remedy(self) -> str | None:
+        """What to do about an inactive key in the store."""
+        return "replace it: `cml-iam key rotate`" if self.inactive else None
+
     def as_json(self) -> dict[str, Any]:
         """Return the status as JSON values."""
         return {
@@ -66,6 +71,7 @@ class Status:
             "stored_id": self.stored_id,
             "stale": self.stale,
             "inactive": self.inactive,
+            "remedy": self.remedy,
             "warnings": list(self.plan.warnings),
             "unchecked": list(self.plan.unchecked),
         }

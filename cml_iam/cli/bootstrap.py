@@ -278,7 +278,7 @@ def _say_status(found: Status) -> None:
         say(f"{WARN} the store holds `{found.stored_id}`, which is not a key of this user")
     if found.inactive:
         say(f"{WARN} the store's key `{found.stored_id}` is inactive")
-        say("  fix: replace it: `cml-iam key rotate`")
+        say(f"  fix: {found.remedy}")
     _say_rest(found.plan.warnings, found.plan.unchecked)
     say(summary(found.plan))
 
@@ -340,13 +340,11 @@ def render(form: AuditForm, **wanted: Any) -> None:
 
 
 def _say_drift(found: Drift) -> None:
-    from cml_iam.provision import step_lines
+    from cml_iam.provision import steps_lines
 
     say(f"principal  {found.plan.principal}")
     say("")
-    for step in found.plan.changes:
-        for line in step_lines(step):
-            say(line)
+    say_lines(steps_lines(found.plan.changes))
     _say_rest(found.also, found.plan.unchecked)
     if found.differs:
         say(

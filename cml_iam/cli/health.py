@@ -67,7 +67,10 @@ def health(connection_only: bool) -> None:
     # Under a launch that could not be tried for want of a credential, advice on its tags is noise.
     tried = any(each.connected for each in found) and not connection_only
     warning = here.site.launch_warning if here.site and tried else None
-    told = health_json(found) | {"warning": warning and warning.message}
+    told = health_json(found) | {
+        "warning": warning and warning.message,
+        "remedy": warning and warning.remedy,
+    }
     answer(told, lambda: print_health(found, warning), health_code(found))
 
 

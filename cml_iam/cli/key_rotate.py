@@ -155,10 +155,11 @@ def _say_progress(outcome: Progress) -> None:
     if outcome.state == "done":
         say(f"{OK} done: no rotation is in progress")
         if outcome.evidence:
-            say(f"{WARN} {outcome.evidence}: `cml-iam key rotate` delivers one")
+            say(f"{WARN} {outcome.evidence}")
+            say(f"  fix: {outcome.remedy}")
     elif outcome.state == "not working":
         say(f"{BAD} {outcome.evidence}, and no rotation is in progress")
-        say("  fix: replace it: `cml-iam key rotate`")
+        say(f"  fix: {outcome.remedy}")
     elif outcome.state == "not due":
         say(f"{OK} not due before {until}")
         if outcome.evidence:

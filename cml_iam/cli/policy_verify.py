@@ -90,14 +90,20 @@ def verify(
         scene = PoliciesScene(site, _documents(site, files, document), _read(boundary))
         (done,) = ask(check_named("expectations"), scene).verified
     code = judged(findings=bool(done.failed), unchecked=bool(done.unchecked))
-    answer(done, lambda: _print(done, site), code)
+    remedy = _remedy(done, site)
+    answer(done.as_json() | {"remedy": remedy}, lambda: _print(done, remedy), code)
 
 
-def _print(done: Verification, site: Site) -> None:
-    print_verification(done)
+def _remedy(done: Verification, site: Site) -> str | None:
+    """Return what to do where the launch fails with the tags that CML Cloud Manager sends."""
     warning = site.launch_warning
-    if warning and any(each.expectation.as_sent for each in done.failed):
-        complain_remedies([warning.remedy])
+    fails = any(each.expectation.as_sent for each in done.failed)
+    return warning.remedy if warning and fails else None
+
+
+def _print(done: Verification, remedy: str | None) -> None:
+    print_verification(done)
+    complain_remedies([remedy])
 
 
 def _live(site: Site, principal: str) -> Verification:

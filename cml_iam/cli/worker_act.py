@@ -302,4 +302,7 @@ def outcome_line(outcome: Outcome, verb: str, *, dry: bool) -> str:
 def outcome_json(outcome: Outcome, ended: Waited | None, *, dry: bool) -> dict[str, Any]:
     """Return the outcome for one worker as JSON values."""
     waited = ended and {"state": ended.worker.state, **ended.as_json()}
-    return {**outcome.as_json(), "dry_run": dry, "waited": waited}
+    said = outcome.as_json()
+    if said["error"]:
+        said["error"]["remedy"] = remedy_of(outcome)
+    return {**said, "dry_run": dry, "waited": waited}

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 Standing = Literal["active", "inactive", "gone", "foreign"]
 
+_REPLACE: Final = "replace it: `cml-iam key rotate`"
+
 LAG: Final = timedelta(minutes=5)
 """How much older a list of keys may be than the tag written after a change."""
 
@@ -221,15 +223,17 @@ def _next(rotator: Rotator, view: View, aim: Aim) -> RotationStep | Progress:
     if aim.begin and (rotation.phase == "idle" or dead):
         return _beginning(rotator, view, aim, dead)
     if dead and rotation.phase == "idle":
-        return Progress("not working", rotation, evidence=dead)
+        return Progress("not working", rotation, evidence=dead, remedy=_REPLACE)
     if dead:
-        raise RefusedError(dead, remedy="replace it: `cml-iam key rotate`")
+        raise RefusedError(dead, remedy=_REPLACE)
     if rotation.phase == "observing":
         return _retiring(rotator, view, rotation)
     if rotation.phase == "deactivated":
         return _deleting(rotator, rotation)
-    none = "" if view.contents.keys else f"`{rotator.delivery.store.name}` holds no key"
-    return Progress("done", rotation, evidence=none)
+    if view.contents.keys:
+        return Progress("done", rotation)
+    none = f"`{rotator.delivery.store.name}` holds no key"
+    return Progress("done", rotation, evidence=none, remedy="deliver one: `cml-iam key rotate`")
 
 
 def _phase_in_words(rotation: Rotation) -> str:

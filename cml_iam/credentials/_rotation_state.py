@@ -286,13 +286,14 @@ class Progress:
     `done`: one key is left, the one in the store. `waiting`: nothing to do before *until*. `in
     use`: the old key is still used. `not due`: the key is young enough, and rotation was requested
     only if due. `not working`: no rotation is in progress, and no key in the store works.
-    *evidence* gives details.
+    *evidence* gives details, *remedy* says what to do.
     """
 
     state: Literal["done", "waiting", "in use", "not due", "not working"]
     rotation: Rotation
     until: datetime | None = None
     evidence: str = ""
+    remedy: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the state as JSON values."""
@@ -301,6 +302,7 @@ class Progress:
             **self.rotation.as_json(),
             "until": self.until.isoformat() if self.until else None,
             "evidence": self.evidence or None,
+            "remedy": self.remedy,
         }
 
 

@@ -29,7 +29,7 @@ from cml_iam.provision._saved import (
     plan_lines,
     save_plan,
     step_data,
-    step_lines,
+    steps_lines,
     summary,
 )
 from cml_iam.provision._watch import Watch, watched
@@ -62,7 +62,7 @@ __all__ = [
     "render_audit",
     "save_plan",
     "step_data",
-    "step_lines",
+    "steps_lines",
     "summary",
     "watched",
 ]

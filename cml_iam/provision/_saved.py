@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.files import regular_text, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from cml_iam.aws.port import Identity
@@ -30,6 +30,8 @@ _MARK: Final = {
     "delete": "- delete",
 }
 _INDENT: Final = " " * 14
+_BLOCK: Final = 4
+"""Lines of a step that are not shown twice; fewer are shorter than a reference to them."""
 
 
 def plan_lines(plan: Plan, *, refusals: bool = True) -> Iterator[str]:
@@ -38,8 +40,7 @@ def plan_lines(plan: Plan, *, refusals: bool = True) -> Iterator[str]:
     yield f"acting as  {plan.identity.arn}"
     yield f"principal  {plan.principal}"
     yield ""
-    for step in plan.all_steps:
-        yield from step_lines(step)
+    yield from steps_lines(plan.all_steps)
     for warning in (*plan.warnings, *plan.foreseen):
         yield f"▲ warning: {warning}"
     yield from (f"? {text}" for text in (*plan.unchecked, *plan.unforeseen))
@@ -49,14 +50,25 @@ def plan_lines(plan: Plan, *, refusals: bool = True) -> Iterator[str]:
     if plan.later:
         yield ""
         yield "not part of this plan; apply would later"
-        for step in plan.later:
-            yield from step_lines(step)
+        yield from steps_lines(plan.later)
     yield ""
     yield from (f"• {text}" for text in plan.desired.notes)
     yield summary(plan)
 
 
-def step_lines(step: Step) -> Iterator[str]:
+def steps_lines(steps: Iterable[Step]) -> Iterator[str]:
+    """Yield the lines of *steps*; a block that two have, as boundary and policy, is shown once."""
+    shown: dict[tuple[str, ...], Step] = {}
+    for step in steps:
+        first = shown.setdefault(step.lines, step)
+        if first is step or len(step.lines) < _BLOCK:
+            yield from _step_lines(step)
+        else:
+            same = f"the same as {first.resource} {first.name} above"
+            yield from _step_lines(replace(step, lines=(same,)))
+
+
+def _step_lines(step: Step) -> Iterator[str]:
     """Yield the lines of one *step*: its subject, then the details."""
     yield f"{_MARK[step.mark]:<12}  {step.resource:<17} {step.name}".rstrip()
     yield from (f"{_INDENT}{line}" for line in step.lines)

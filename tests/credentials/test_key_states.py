@@ -312,6 +312,8 @@ def _check_words(state: State, command: str, after: dict[str, str], outcome: Any
         assert state.works(state.store.key)
     if told == "not working":
         assert not state.works(state.store.key)
+    if told in ("not working", "done"):
+        assert (outcome.remedy is None) == (not outcome.evidence)
     if isinstance(outcome, str) and command == "rollback":
         for key in re.findall(r"`(\w+)` is active again", outcome):
             assert after[key] == "Active"

@@ -14,6 +14,7 @@ import pytest
 from cml_iam import errors
 from cml_iam.credentials import EnvFile, list_keys
 from cml_iam.provision import apply_plan, plan_data, plan_lines
+from cml_iam.render import render_policy
 from cml_iam.site import Site
 from tests.provision.fake_iam import ACCOUNT, FakeIam, Principal
 from tests.provision.worlds import BASE, OTHER, POLICY, USER, World, document, fake_world
@@ -290,6 +291,20 @@ def test_a_plan_as_data_names_every_call_and_is_json(world: World) -> None:
 
 
 # What moto does not do, in memory only.
+
+
+def test_a_document_that_is_boundary_and_policy_is_shown_once(tmp_path: Path) -> None:
+    world = fake_world(tmp_path)
+    hardened = render_policy(world.site, "hardened").text
+    plan = world.plan(
+        hardened, boundary=world.site.boundary_arn, pieces=frozenset(("principal", "boundary"))
+    )
+
+    lines = [line.strip() for line in plan_lines(plan)]
+
+    assert [line.partition(":")[0] for line in lines].count("+ ReadInventory") == 1
+    policy = lines.index(f"+ create      policy            {world.site.policy}")
+    assert lines[policy + 1] == f"the same as policy {world.site.boundary} above"
 
 
 def test_the_boundary_is_put_on_and_stays_when_none_is_given(tmp_path: Path) -> None:

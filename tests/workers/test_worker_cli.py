@@ -14,7 +14,7 @@ import pytest
 
 from cml_iam.aws import Aws
 from cml_iam.cli._main import run
-from cml_iam.cli.worker_act import remedy_of
+from cml_iam.cli.worker_act import outcome_json, remedy_of
 from cml_iam.cli.worker_show import list_columns
 from cml_iam.errors import StateError
 from cml_iam.workers import Outcome, Worker
@@ -611,6 +611,7 @@ def test_one_on_its_way_is_to_be_waited_for() -> None:
     failed = Outcome(stopping, error=StateError("not now"))
 
     assert remedy_of(failed) == "wait for it: `cml-iam worker wait i-1 --for stopped`"
+    assert outcome_json(failed, None, dry=False)["error"]["remedy"] == remedy_of(failed)
     assert remedy_of(replace(failed, worker=replace(stopping, state="terminated"))) is None
 
 
