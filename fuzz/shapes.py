@@ -322,7 +322,9 @@ def name_of(key: str) -> str:
     return lower.replace("ec2:resourcetag/", "aws:resourcetag/")
 
 
-VARIABLE = re.compile(r"\$\{\s*([^,{}]*[^,{}\s])\s*(?:,\s*(?:'([^']*)'|\"([^\"]*)\")\s*)?\}")
+VARIABLE = re.compile(
+    r"\$\{([^,{}\s](?:[^,{}]*[^,{}\s])?)(?:\s*,\s*(?:'([^']*)'|\"([^\"]*)\")\s*)?\}"
+)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import document_option, load_site, refuse_document
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import DocumentError, InputError
-from cml_iam.facts import action_problem, key_type, never_sent, sent_context
+from cml_iam.facts import action_problem, key_type, never_sent, principal_arn, sent_context
 from cml_iam.policy import attachment_problems, load_policy
 from cml_iam.render import Profile, render_policy
 
@@ -112,16 +112,23 @@ def explain(
     """  # noqa: D301 - click reads the backspace as "do not fill"
     if policies:
         refuse_document("--policy")
+    attachable = principal is None or principal_arn(principal) is not None
+    if not attachable and (policies or resource_policy is None):
+        raise InputError(
+            f"`{principal}` has no identity policy: only users and roles have",
+            remedy="name a user or role, or give a --resource-policy and no --policy",
+        )
+    given = [_checked(each) for path in policies for each in read_policies(path)]
     authorizer = compile_policies(
-        [_checked(each) for path in policies for each in read_policies(path)]
-        or [_own_policy(document)],
+        given or ([_own_policy(document)] if attachable else []),
         boundary=_attached(boundary) if boundary else None,
         session=[_attached(path) for path in session] or None,
         resource=read_policy(resource_policy) if resource_policy else None,
         scps=[[_attached(path)] for path in scp],
     )
     context = sent_context(_one_action(action), resource, read_context(pairs), principal)
-    explanation = authorizer.explain(Request(action, resource, principal, context))
+    caller = None if principal == "*" else principal  # an anonymous one
+    explanation = authorizer.explain(Request(action, resource, caller, context))
     unsent = tuple(never_sent(action, resource, context))
     answer(
         explanation.as_json() | {"problems": authorizer.problems, "never_sent": unsent},

@@ -121,8 +121,10 @@ _ESCAPES: Final = ("*", "?", "$")
 _WILDCARDS: Final[dict[str, Token]] = {"*": Wildcard.MANY, "?": Wildcard.ONE}
 _WILD: Final = re.compile(r"([*?])")
 _VARIABLE: Final = re.compile(
-    r"""\$\{\s*(?P<key>[^,{}]*[^,{}\s])\s*(?:,\s*(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")\s*)?\}"""
+    r"""\$\{(?P<key>[^,{}\s](?:[^,{}]*[^,{}\s])?)"""
+    r"""(?:\s*,\s*(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")\s*)?\}"""
 )
+"""A variable; with blanks between a brace and the name it is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FIELDS: Final = 6
 _OPEN: Final = re.compile(r"[*?]|\$\{")
 _PARTITION: Final = re.compile(r"aws(-[a-z]+)*")
-_REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+|global|")
+_REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+|global|", re.IGNORECASE)
 _OWNERS: Final = ("amazon", "aws", "aws-marketplace", "cloudfront")
 """Names that replace the account id in ARNs of resources that AWS or a service owns."""
 
@@ -38,9 +38,36 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_res
 """
 
 
+_NOUN: Final = (
+    "account|bucket|cluster|domain|function|group|instance|key|object|policy|queue|repository|role"
+    "|secret|stack|table|topic|user"
+)
+_PLACEHOLDER: Final = re.compile(
+    rf"<[^<>]*>|\{{\{{[^{{}}]*\}}\}}|(?<![a-z0-9])(?i:your[-_](?:{_NOUN})|(?:replace|change)[-_]?me)\b"
+    rf"|(?<=[:/])(?:{_NOUN.upper()})[-_](?:NAME|ID)(?![\w-])"
+)
+"""What people write in place of a name: `<bucket>`, `{{bucket}}`, `YOUR_BUCKET`, `BUCKET_NAME`."""
+
+
+def placeholder(text: str) -> str | None:
+    """Return the placeholder left in an ARN; names of parameters may look like one."""
+    match = _PLACEHOLDER.search(text) if text.startswith("arn:") else None
+    return match[0] if match and ":ssm:" not in text else None
+
+
 def malformed(subject: Subject) -> Iterator[Found]:
-    """Yield elements of Resource and NotResource that are neither `*` nor an ARN."""
-    for item, text, place in _resources(subject):
+    """Yield elements of Resource and NotResource that are neither `*` nor an ARN.
+
+    Also ARNs with a placeholder, there or in a condition.
+    """
+    values = (
+        (item, value, item.condition_place(condition, index))
+        for item in subject.items
+        for condition in item.written.conditions
+        for index, value in enumerate(condition.values)
+        if placeholder(value)
+    )
+    for item, text, place in (*_resources(subject), *values):
         if problem := _problem(text, subject.kind):
             yield Found(
                 problem,
@@ -56,16 +83,20 @@ def incomplete(subject: Subject) -> Iterator[Found]:
         pattern = arn_pattern(text, variables=item.variables)
         if pattern is None or text == "*" or _problem(text, subject.kind):
             continue
+        missing = []
         for field, name in ((3, "region"), (4, "account")):
             formats = [each for each in _formats(item, pattern, field) if _alike(pattern, each)]
             if pattern[field] == "" and formats and all(each[field] == "*" for each in formats):
-                yield Found(
-                    f"`{text}` has no {name}, but according to AWS's reference of "
-                    f"{facts.updated()} every ARN of this type has one, so it names nothing",
-                    place,
-                    f"name the {name}, or put `*` in its place",
-                    item.label,
-                )
+                missing.append(name)
+        if missing:
+            yield Found(
+                f"`{text}` has no {' and no '.join(missing)}, but according to AWS's reference of "
+                f"{facts.updated()} every ARN of this type has {'both' if missing[1:] else 'one'}, "
+                "so it names nothing",
+                place,
+                "name what is missing, or put `*` in its place",
+                item.label,
+            )
 
 
 def unknown_regions(subject: Subject) -> Iterator[Found]:
@@ -83,7 +114,8 @@ def unknown_regions(subject: Subject) -> Iterator[Found]:
             if not facts.is_region(condition.key) or not asked.operator.base.startswith("string"):
                 continue
             for index, value in enumerate(condition.values):
-                if "${" not in value and _is_unknown(value.lower()):
+                folded = value.lower() if "ignorecase" in asked.operator.base else value
+                if "${" not in value and _is_unknown(folded):
                     yield _unknown_region(value, item, item.condition_place(condition, index))
 
 
@@ -133,6 +165,8 @@ def _alike(pattern: ArnPattern, arn: ArnPattern) -> bool:
 def _problem(text: str, kind: Kind) -> str | None:
     if text == "*":
         return None
+    if left := placeholder(text):
+        return f"`{left}` in `{text}` is a placeholder for a name, so it names nothing"
     fields = _plain(text).split(":", FIELDS - 1)
     if fields[0] != "arn":
         return f"`{text}` is neither an ARN nor `*`, so it names nothing"

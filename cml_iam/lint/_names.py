@@ -189,8 +189,8 @@ def _malformed_variable(text: str) -> str | None:
             return "has a variable without a name"
         if comma and not re.fullmatch(r"""\s*('[^']*'|"[^"]*")\s*""", default):
             return "has a default that is not in quotation marks"
-        if _WHITE.search(name.strip()):
-            return "has white space in the name of a variable"
+        if _WHITE.search(name.rstrip() if comma else name):
+            return "has white space in the name of a variable, so it is none"
     return None
 
 

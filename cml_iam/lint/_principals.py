@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.facts import DOMAINS, PARTITIONS, known_regions, published, services
+from cml_iam.lint._arns import placeholder
 from cml_iam.lint._finding import Found
 from cml_iam.lint._oidc import by_application
 from cml_iam.policy import did_you_mean, patterns_overlap
@@ -113,13 +114,16 @@ def unfit_actions(subject: Subject) -> Iterator[Found]:
     if subject.kind != "trust":
         return
     for item in subject.items:
-        for index, text in enumerate(item.written.action or ()):
+        unfit = [(text, ("Action", n)) for n, text in enumerate(item.written.action or ())]
+        unfit += [("NotAction", ("NotAction",))] if item.written.not_action is not None else []
+        for text, where in unfit:
             if not _of_trust(text):
                 yield Found(
                     f"`{text}` is not allowed in a trust policy, which says who may assume the "
                     "role",
-                    item.place("Action", index),
-                    "put what the role may do into a policy attached to it",
+                    item.place(*where),
+                    "put what the role may do into a policy attached to it; a document without "
+                    "`Resource` counts as a trust policy unless `--kind` says otherwise",
                     item.label,
                 )
         if item.allows:
@@ -207,6 +211,8 @@ def _fault(kind: str, name: str, subject: Subject) -> tuple[str, str] | None:
 
 def _aws_fault(name: str) -> tuple[str, str] | None:
     fits = (_ARN, _ACCOUNT, _UNIQUE_ID)
+    if left := placeholder(name):
+        return f"`{left}` in `{name}` is a placeholder for a name", "write the intended name"
     if name == "*" or any(form.fullmatch(name) for form in fits):
         return None
     if "*" in name or "?" in name:

@@ -68,6 +68,8 @@ def variable(text, i, context):
     name = text[start:i].strip()
     if not name or i == len(text) or text[i] == "{":
         raise UnresolvableError
+    if text[start].isspace() or (text[i] == "}" and text[i - 1].isspace()):
+        raise UnresolvableError
     default = None
     if text[i] == ",":
         default, i = quoted(text, i + 1)

@@ -338,6 +338,31 @@ def test_a_request_that_contradicts_itself_is_refused(cml_iam, tmp_path, argumen
     assert says in ran.err
 
 
+@pytest.mark.parametrize("principal", ["*", "ec2.amazonaws.com", "bob"])
+def test_only_users_and_roles_have_an_identity_policy(cml_iam, tmp_path, principal):
+    ran = explained(cml_iam, tmp_path, "ec2:StopInstances", "--principal", principal)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert f"`{principal}` has no identity policy" in ran.err
+
+
+@pytest.mark.parametrize("principal", ["*", "cloudtrail.amazonaws.com"])
+def test_the_policy_of_a_resource_alone_decides_on_callers_without_one(
+    cml_iam, tmp_path, principal
+):
+    named = principal if principal == "*" else {"Service": principal}
+    about = {"Action": "s3:PutObject", "Resource": "arn:aws:s3:::b/*"}
+    statement = {"Effect": "Allow", "Principal": named, **about}
+    (tmp_path / "b.json").write_text(json.dumps({"Statement": statement}))
+
+    ran = cml_iam(
+        "policy", "explain", "s3:PutObject", "--resource", "arn:aws:s3:::b/k",
+        "--principal", principal, "--resource-policy", "b.json",
+    )  # fmt: skip
+
+    assert ran.code == 0, ran.err
+
+
 def test_what_no_policy_can_refuse_is_explained(cml_iam, tmp_path):
     (tmp_path / "deny.json").write_text(
         '{"Statement": {"Effect": "Deny", "Action": "sts:*", "Resource": "*"}}'

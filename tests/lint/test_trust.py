@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cml_iam.engine import Request, compile_policies
 from cml_iam.facts import services
 from cml_iam.lint import lint_text
 from cml_iam.lint._oidc import issuers
@@ -618,3 +619,95 @@ def test_a_stranger_has_what_a_deny_demands() -> None:
     other = {"StringNotEquals": {"sts:ExternalId": "x"}}
 
     assert rules(trust, {**trust, "Effect": "Deny", "Condition": other}) == ["CML521"]
+
+
+READ = {"Effect": "Allow", "Action": "s3:GetObject"}
+STOP = {"Effect": "Allow", "Action": "ec2:StopInstances"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("BUCKET_NAME", "<bucket>", "{{bucket}}", "YOUR_BUCKET", "your-bucket-name", "REPLACE_ME"),
+        *("BUCKET-NAME", "CHANGEME", "<YOUR BUCKET>"),
+    ],
+)
+def test_a_placeholder_names_nothing(name: str) -> None:
+    source = {"Condition": {"ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{name}"}}}
+
+    assert rules({**READ, "Resource": f"arn:aws:s3:::{name}/*"}) == ["CML206"]
+    assert "CML206" in rules({**READ, "Resource": "arn:aws:s3:::example/*", **source})
+    assert "CML211" in rules(
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::111122223333:role/{name}"},
+            "Action": "sts:AssumeRole",
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "arn:aws:s3:::amzn-s3-demo-bucket/*",
+        "arn:aws:s3:::example-bucket-name/*",
+        "arn:aws:s3:::changes-metadata/${aws:username}/*",
+        "arn:aws:s3:::example/your-files/*",
+        "arn:aws:s3:::example/APP_KEY_ID/*",
+    ],
+)
+def test_a_name_is_no_placeholder(text: str) -> None:
+    assert rules({**READ, "Resource": text}) == []
+
+
+def test_a_parameter_may_be_called_like_a_placeholder() -> None:
+    parameter = "arn:aws:ssm:us-east-1:111122223333:parameter/live/KEY_ID"
+
+    found = rules({"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": parameter})
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "condition", "expected"),
+    [
+        ("arn:aws:ec2:US-EAST-1:111122223333:instance/*", {}, ["CML208"]),
+        ("*", {"StringEquals": {"aws:RequestedRegion": "US-EAST-1"}}, ["CML208"]),
+        ("*", {"StringEqualsIgnoreCase": {"aws:RequestedRegion": "US-EAST-1"}}, []),
+        ("arn:aws:ec2:::instance/*", {}, ["CML209"]),
+    ],
+)
+def test_a_fault_of_an_arn_is_one_finding(
+    resource: str, condition: dict[str, Any], expected: list[str]
+) -> None:
+    statement = {**STOP, "Resource": resource, **({"Condition": condition} if condition else {})}
+    text = json.dumps({"Version": "2012-10-17", "Statement": statement})
+
+    found = [each for each in lint_text(text) if each.rule != "CML601"]
+
+    assert [each.rule for each in found] == expected
+    if expected == ["CML208"]:
+        assert found[0].remedy == "did you mean `us-east-1`?"
+
+
+@pytest.mark.parametrize("name", ["${ aws:username }", "${aws:username }", "${ aws:username}"])
+def test_a_variable_with_a_blank_is_none(name: str) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html"""
+    statement = {**READ, "Resource": f"arn:aws:s3:::example/{name}/*"}
+    document = {"Version": "2012-10-17", "Statement": statement}
+    alice = Request("s3:GetObject", "arn:aws:s3:::example/alice/k", None, {"aws:username": "alice"})
+
+    assert rules(statement) == ["CML108"]
+    assert not compile_policies([document]).decide(alice).allowed
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Effect": "Allow", "Principal": ACCOUNT, "Action": "sqs:SendMessage"},
+        {"Effect": "Allow", "Principal": ACCOUNT, "NotAction": "s3:*"},
+        {"Effect": "Deny", "Principal": ACCOUNT, "Action": "*"},
+    ],
+)
+def test_a_policy_whose_kind_is_not_recognized_is_never_clean(statement: dict[str, Any]) -> None:
+    assert rules(statement) == ["CML214"]
