@@ -114,14 +114,12 @@ def unfit_actions(subject: Subject) -> Iterator[Found]:
     if subject.kind != "trust":
         return
     for item in subject.items:
-        unfit = [(text, ("Action", n)) for n, text in enumerate(item.written.action or ())]
-        unfit += [("NotAction", ("NotAction",))] if item.written.not_action is not None else []
-        for text, where in unfit:
-            if not _of_trust(text):
+        for element, text, place in item.texts("Action", "NotAction"):
+            if element == "NotAction" or not _of_trust(text):
                 yield Found(
-                    f"`{text}` is not allowed in a trust policy, which says who may assume the "
-                    "role",
-                    item.place(*where),
+                    f"`{text}` in {element} is not allowed in a trust policy, which says who may "
+                    "assume the role",
+                    place,
                     "put what the role may do into a policy attached to it; a document without "
                     "`Resource` counts as a trust policy unless `--kind` says otherwise",
                     item.label,
