@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final, NoReturn
 
@@ -145,11 +146,23 @@ def _report(error: errors.CmlIamError, arguments: list[str]) -> Exit:
         click.echo(masked(json.dumps({"error": _as_json(error, code)}, indent=2)), err=True)
         return code
     problems = error.problems if isinstance(error, errors.DocumentError) else ()
-    for line in problems or (error.message,):
+    for line in _each_list_once(problems) or (error.message,):
         click.echo(fitted(f"error: {line}", sys.stderr), err=True)
     if error.remedy:
         click.echo(fitted(f"  fix: {error.remedy}", sys.stderr), err=True)
     return code
+
+
+def _each_list_once(problems: tuple[errors.Problem, ...]) -> tuple[errors.Problem, ...]:
+    """Return *problems* without a list of allowed names that an earlier one has."""
+    shown: set[str] = set()
+    told = []
+    for each in problems:
+        again = each.remedy in shown
+        told.append(replace(each, remedy=None) if again else each)
+        if each.remedy and each.remedy.startswith("one of: "):
+            shown.add(each.remedy)
+    return tuple(told)
 
 
 def _as_json(error: errors.CmlIamError, code: Exit) -> dict[str, object]:

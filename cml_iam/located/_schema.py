@@ -43,7 +43,7 @@ def schema_problems(value: Any, schema: Mapping[str, Any], place: Locate) -> tup
 
     numbers = Draft202012Validator.TYPE_CHECKER.redefine("number", lambda _, held: is_number(held))
     errors = extend(Draft202012Validator, type_checker=numbers)(schema).iter_errors(value)
-    found = [problem for error in errors for problem in _explain(error, place)]
+    found = [problem for error in errors for problem in _explain(error, place, schema)]
     return tuple(sorted(set(found), key=_order))
 
 
@@ -69,8 +69,10 @@ def _order(problem: Problem) -> tuple[Place, str]:
     return problem.place or Place("", 0, 0), problem.message
 
 
-def _explain(error: Any, place: Locate) -> list[Problem]:
+def _explain(error: Any, place: Locate, schema: Mapping[str, Any]) -> list[Problem]:
     path: Path = tuple(error.absolute_path)
+    if error.validator == "additionalProperties":
+        return _unknown(error, path, place, schema)
     explain = _EXPLAIN.get(error.validator)
     if "x-problem" in error.schema and error.validator not in _STRUCTURAL:
         return [Problem(error.schema["x-problem"], place(path, False))]
@@ -80,17 +82,29 @@ def _explain(error: Any, place: Locate) -> list[Problem]:
     return problems
 
 
-def _unknown(error: Any, path: Path, place: Locate) -> list[Problem]:
+def _unknown(error: Any, path: Path, place: Locate, schema: Mapping[str, Any]) -> list[Problem]:
     known = error.schema.get("properties", {})
     return [
         Problem(
             f"`{name}` is not known in {_name(path)}",
             place((*path, name), True),
-            did_you_mean(name, known) or _one_of(known),
+            did_you_mean(name, known) or _elsewhere(name, schema) or _one_of(known),
         )
         for name in error.instance
         if name not in known
     ]
+
+
+def _elsewhere(name: str, schema: Mapping[str, Any]) -> str | None:
+    """Return a remedy naming the tables of *schema* that have *name*, or None."""
+    tables = []
+    for table, inner in schema.get("properties", {}).items():
+        named = inner.get("additionalProperties")
+        if name in inner.get("properties", {}):
+            tables.append(f"[{table}]")
+        elif isinstance(named, dict) and name in named.get("properties", {}):
+            tables.append(f"[{table}.NAME]")
+    return f"`{name}` belongs in {' or '.join(tables)}" if tables else None
 
 
 def _missing(error: Any, path: Path, place: Locate) -> list[Problem]:
@@ -102,9 +116,16 @@ def _type(error: Any, path: Path, place: Locate) -> list[Problem]:
     wanted = error.validator_value
     kinds = [wanted] if isinstance(wanted, str) else wanted
     words = " or ".join(_JSON_TYPES[kind] for kind in kinds)
-    return [
-        Problem(f"{_name(path)} must be {words}, not {_shown(error.instance)}", place(path, False))
-    ]
+    message = f"{_name(path)} must be {words}, not {_shown(error.instance)}"
+    return [Problem(message, place(path, False), _as_table(error, path))]
+
+
+def _as_table(error: Any, path: Path) -> str | None:
+    """Return a remedy if the text of a table's only required key stands for the table, or None."""
+    required = error.schema.get("required", ())
+    if len(required) != 1 or len(path) != 1 or not isinstance(error.instance, str | int):
+        return None
+    return f"write [{path[0]}], and below it {required[0]} = {json.dumps(str(error.instance))}"
 
 
 def _choice(error: Any, path: Path, place: Locate) -> list[Problem]:
@@ -155,12 +176,11 @@ def _written(value: Any) -> str:
 
 def _one_of(known: Iterable[str]) -> str | None:
     names = list(known)
-    return f"one of: {', '.join(names)}" if 0 < len(names) <= 12 else None
+    return f"one of: {', '.join(names)}" if 0 < len(names) <= 20 else None
 
 
-_STRUCTURAL = {"additionalProperties", "required", "type"}
+_STRUCTURAL = {"required", "type"}
 _EXPLAIN: dict[str, Any] = {
-    "additionalProperties": _unknown,
     "required": _missing,
     "type": _type,
     "enum": _choice,

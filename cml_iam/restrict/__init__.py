@@ -5,6 +5,7 @@ proof, so that documents, expectations and promises can be derived from it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from cml_iam.restrict._options import Contradiction, Grants, Restricted, Restrictions
@@ -96,9 +97,14 @@ LAUNCH_RESTRICTIONS: Final = frozenset(row.name for row in RESTRICTED if row.spl
 """The restrictions on one resource type of a launch: with any, RunInstances is split by type."""
 
 
-def restrictions_from(raw: Mapping[str, Any]) -> Restrictions:
-    """Return the values of `[restrict]`, which the schema has accepted."""
-    return Restrictions(**_values(RESTRICTED, raw))
+def restrictions_from(raw: Mapping[str, Any], account: str) -> Restrictions:
+    """Return the values of `[restrict]`, which the schema has accepted, for *account*.
+
+    The image owner `self` becomes *account*: EC2 sends the account's id as ec2:Owner.
+    """
+    made = Restrictions(**_values(RESTRICTED, raw))
+    owners = (account if each == "self" else each for each in made.image_owners)
+    return replace(made, image_owners=tuple(dict.fromkeys(owners)))
 
 
 def grants_from(raw: Mapping[str, Any]) -> Grants:

@@ -211,10 +211,10 @@ IMAGES = Restriction(
     options=(
         listed(
             "image_owners",
-            "Accounts (or amazon, aws-marketplace) whose images may be launched, in regions for"
-            " which [restrict.images] lists none.",
-            "^([0-9]{12}|amazon|aws-marketplace)$",
-            'an image owner is an account\'s twelve digits, "amazon" or "aws-marketplace"',
+            "Accounts (or self, amazon, aws-marketplace) whose images may be launched, in regions"
+            " for which [restrict.images] lists none. self is the account of this site.",
+            "^([0-9]{12}|amazon|aws-marketplace|self)$",
+            'an image owner is an account\'s twelve digits, "self", "amazon" or "aws-marketplace"',
         ),
         Option(
             "images",

@@ -97,7 +97,7 @@ def site_from(value: Mapping[str, Any]) -> Site:
         policy=principal.get("policy", DEFAULT_POLICY),
         boundary=principal.get("boundary", DEFAULT_BOUNDARY),
         guard=principal.get("guard", DEFAULT_GUARD),
-        restrict=restrictions_from(value.get("restrict", {})),
+        restrict=restrictions_from(value.get("restrict", {}), account["id"]),
         grant=grants_from(value.get("grant", {})),
         eks=Eks(**eks) if eks else None,
         roles_anywhere=RolesAnywhere(**value["roles_anywhere"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from cml_iam.errors import InputError, SiteError
 from cml_iam.facts import known_regions
+from cml_iam.render import render_policy
 from cml_iam.site import (
     Idle,
     Restrictions,
@@ -59,6 +61,46 @@ def test_a_role_takes_the_place_of_the_user() -> None:
 
     assert (read.user, read.role) == (None, "cml-manager")
     assert read.principal_arn == "arn:aws:iam::111122223333:role/cml-manager"
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        (
+            'regions = ["us-east-1"]\n[account]\nid = "111122223333"',
+            "`regions` belongs in [restrict]",
+        ),
+        ('[account]\nid = "111122223333"\nguard_tag = { A = "b" }', "belongs in [restrict]"),
+        ('[account]\nid = "111122223333"\nuser = "a"', "`user` belongs in [principal]"),
+        ('[account]\nid = "111122223333"\n[restrict]\nvirtualization = 3', "[workers.NAME]"),
+        ('account = "111122223333"', 'write [account], and below it id = "111122223333"'),
+        ("account = 111122223333", 'write [account], and below it id = "111122223333"'),
+    ],
+)
+def test_a_key_in_the_wrong_table_is_told_where_it_belongs(text: str, remedy: str) -> None:
+    with pytest.raises(SiteError) as caught:
+        parse_site(text, "s")
+
+    (problem,) = caught.value.problems
+    assert remedy in (problem.remedy or "")
+
+
+def test_the_image_owner_self_is_the_account_of_the_site() -> None:
+    text = '[account]\nid = "111122223333"\n[restrict]\nimage_owners = ["amazon", "self"]'
+    said = text.replace("self", "111122223333")
+
+    assert parse_site(text).restrict.image_owners == ("amazon", "111122223333")
+    assert render_policy(parse_site(text)).text == render_policy(parse_site(said)).text
+
+
+def test_a_list_of_what_is_allowed_is_printed_once(cml_iam: Any, tmp_path: Path) -> None:
+    unknown = "".join(f"x{number} = 1\n" for number in range(5))
+    (tmp_path / "cml-iam.toml").write_text(f'[account]\nid = "111122223333"\n{unknown}')
+
+    ran = cml_iam("policy", "render")
+
+    assert ran.err.count("is not known in `account`") == 5
+    assert ran.err.count("one of: id, partition") == 1
 
 
 def test_all_errors_come_at_once_each_with_its_place() -> None:
@@ -116,7 +158,7 @@ instance_types = ["C5.large"]
         ('[credentials]\nmanager = "ssm:/key"', "s:5:11", 'a credential is "profile:NAME"'),
         ('[credentials]\nadministrator = "env:"', "s:5:17", 'a credential is "profile:NAME"'),
         ('[credentials]\nadmin = "profile:a"', "s:5:1", "is not known in `credentials`"),
-        ('[restrict]\nimage_owners = ["self"]', "s:5:17", "an image owner"),
+        ('[restrict]\nimage_owners = ["me"]', "s:5:17", "an image owner"),
         ('[restrict.images]\nus-east-1 = ["ami-1"]', "s:5:14", "an image id"),
         (
             '[restrict.images]\nus-east-1 = ["ami-12345678"]\nus-west-2 = ["ami-12345678"]',
