@@ -12,6 +12,7 @@ from cml_iam.errors import InputError
 from cml_iam.facts import REFERENCE, Action, Assumption, updated
 from cml_iam.policy import VERSION_2012, Condition, PolicyDocument, Statement, load_policy
 from cml_iam.prove._answers import Verdict, Witness
+from cml_iam.prove._readings import readings
 from cml_iam.space import (
     Budget,
     Class,
@@ -35,14 +36,6 @@ from cml_iam.space import (
 ALWAYS_ALLOWED: Final = "sts:getcalleridentity"
 SHAPE_NAME: Final = "the shape of requests"
 """The name of a policy made from a set of requests, which no file can have."""
-
-NO_VALUE: Final = Assumption(
-    "reading",
-    "NotResource",
-    "a statement, even a Deny, matches nothing if a policy variable in its NotResource has no "
-    "value; AWS does not document this",
-    "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html",
-)
 
 SHAPES_KEPT: Final = 16
 """The maximum number of cached request sets: many policies are asked about the same few."""
@@ -170,10 +163,18 @@ def _never(
 
 
 def _left(side: Side, kind: Side) -> Iterator[tuple[Part, ...]]:
-    """Yield the gates of *side* without statements that match no request of *kind*."""
+    """Yield the gates of *side* without statements that match no request of *kind*.
+
+    A statement with a set operator stays, because that may depend on how it reads an empty value.
+    """
     asked = [part for gate in kind.gates for part in gate]
     for gate in side.gates:
-        yield tuple(part for part in gate if not all(apart(part, each) for each in asked))
+        yield tuple(
+            part
+            for part in gate
+            if any(each.operator.qualifier for each in part.asked)
+            or not all(apart(part, each) for each in asked)
+        )
 
 
 def _always(policies: Policies, shape: Policies, budget: Budget) -> Verdict:
@@ -237,7 +238,7 @@ class Question:
             found = self._in_class(group, goal)
             if found is not None:
                 return self._broken(found, group, goal)
-            self.used |= _readings(goal)
+            self.used |= readings(goal)
         used = tuple(sorted(self.used))
         if self.incomplete:
             reason = "; ".join(dict.fromkeys(self.incomplete))
@@ -378,21 +379,7 @@ class Question:
             reason = f"the engine does not confirm the witness {request}"
             return Verdict("undecided", None, (), reason, self.slices)
         witness = Witness(request, tuple(sides), unlisted=request.action not in group.listed)
-        return Verdict("broken", witness, tuple(_readings(goal, request)), "", self.slices)
-
-
-def _readings(goal: Goal, request: Request | None = None) -> set[Assumption]:
-    """Return the assumption about undocumented behaviour of AWS if the answer depends on it.
-
-    The answer for *request* or, without one, for all requests of *goal*.
-    """
-    for part in goal.parts():
-        if part.statement.not_resource is None:
-            continue
-        for test in part.resolves():
-            if request is None or not test.holds(request.context):
-                return {NO_VALUE}
-    return set()
+        return Verdict("broken", witness, tuple(readings(goal, request)), "", self.slices)
 
 
 def _no_others() -> Assumption:

@@ -59,3 +59,58 @@ def test_a_list_of_nothing_hides_no_list_to_which_conditions_answer_alike():
 
     assert verdict.answer == "broken"
     assert all(verdict.witness.request.context["aws:TagKeys"])
+
+
+DENY_OTHERS = {"ForAllValues:StringNotEquals": {TAG: "cml"}}
+DENY_OWN = {"ForAllValues:StringEquals": {TAG: "cml"}}
+
+
+@pytest.mark.parametrize(
+    ("effect", "conditions", "shape", "answer", "rests"),
+    [
+        # The witness has an empty value.
+        ("Allow", {**DENY_OWN, "Null": {TAG: "false"}}, FOREIGN, "broken", True),
+        ("Allow", {"StringEquals": {TAG: "cml"}}, FOREIGN, "holds", False),
+        # An empty value is not among the texts of either operator; only one reading denies it.
+        ("Deny", DENY_OWN, {"StringEquals": {TAG: ""}}, "holds", True),
+        ("Deny", DENY_OTHERS, {"StringEquals": {TAG: ""}}, "holds", False),
+        (
+            "Deny",
+            {**DENY_OTHERS, "Null": {TAG: "false"}},
+            {"StringEquals": {TAG: ""}},
+            "holds",
+            True,
+        ),
+        (
+            "Allow",
+            {"ForAnyValue:StringLike": {TAG: "*"}},
+            {"StringEquals": {TAG: ""}},
+            "holds",
+            True,
+        ),
+        (
+            "Allow",
+            {"ForAnyValue:StringLike": {TAG: "c*"}},
+            {"StringEquals": {TAG: ""}},
+            "holds",
+            False,
+        ),
+    ],
+)
+def test_a_verdict_that_rests_on_how_an_empty_value_is_read_lists_it(
+    effect, conditions, shape, answer, rests
+):
+    statement = {"Action": "ec2:TerminateInstances", "Resource": WORKERS}
+    said = [{**statement, "Effect": effect, "Condition": conditions}]
+    if effect == "Deny":
+        said.append({**statement, "Effect": "Allow"})
+    policy = load_policy({"Version": "2012-10-17", "Statement": said})
+    asked = shape if isinstance(shape, Shape) else Shape(FOREIGN.actions, (WORKERS,), shape)
+
+    verdict = never(Policies((policy,)), asked)
+
+    assert verdict.answer == answer
+    assert [each.page for each in verdict.assumptions if each.kind == "reading"] == [
+        "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
+        "reference_policies_condition-single-vs-multi-valued-context-keys.html"
+    ] * rests
