@@ -13,51 +13,15 @@ from cml_iam.located import Located, parse_json
 from cml_iam.policy import VERSION_2012, scalar_text
 from cml_iam.sources._functions import function, is_absent, map_key
 from cml_iam.sources._kept import Address, Hint, Kept, Source, within
+from cml_iam.sources._places import is_document, looks_like_policy, places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cml_iam.located import Path
 
-_DOCUMENTS: Final = frozenset(
-    {
-        "AccessPolicies",
-        "AccessPolicy",
-        "AssumeRolePolicyDocument",
-        "FileSystemPolicy",
-        "InlinePolicy",
-        "KeyPolicy",
-        "PermissionsPolicyDocument",
-        "PolicyDocument",
-        "PolicyText",
-        "RepositoryPolicyText",
-        "ResourcePolicy",
-    }
-)
-"""Properties whose value is a policy document."""
-
-_OF_TYPE: Final = {
-    "AWS::EventSchemas::RegistryPolicy": "Policy",
-    "AWS::MediaStore::Container": "Policy",
-    "AWS::S3::AccessPoint": "Policy",
-    "AWS::S3::MultiRegionAccessPointPolicy": "Policy",
-    "AWS::VpcLattice::AuthPolicy": "Policy",
-    "AWS::VpcLattice::ResourcePolicy": "Policy",
-}
-"""A property whose value is a policy document in one type of resource."""
-
 _LONE: Final = 3
 """The number of steps in the path to the properties of a resource."""
-
-_SAID: Final = ("Effect", "Action", "NotAction", "Resource", "NotResource")
-"""Elements of a policy statement; even a faulty one has at least one of them."""
-
-_ENDPOINT: Final = "AWS::EC2::VPCEndpoint"
-_ATTACHED: Final = ("AWS::IAM::", "AWS::IoT::", "AWS::SSO::", "AWS::Serverless::")
-"""Prefixes of resource types whose policies apply to the principals that they are attached to."""
-
-_CONTROL: Final = "AWS::Organizations::Policy"
-_CONTROLS: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 
 
 def is_template(value: Any) -> bool:
@@ -79,12 +43,13 @@ def policies_in_template(located: Located) -> Source:
             message = f"`{logical}` is not expanded: policies in it are not judged"
             unread.append(Problem(message, located.name_place(path)))
         elif _is_resource(resource):
-            names = _documents(resource)
+            kind, where = resource["Type"], places("cloudformation")
+            names, why = where.names(kind, _control(resource)), where.why_unjudged(kind)
             for each in _found(located, (*path, "Properties"), resource.get("Properties"), names):
                 if isinstance(each, Problem):
                     unread.append(each)
-                elif resource["Type"] == _ENDPOINT:
-                    message = f"`{logical}` has the policy of a VPC endpoint: not judged"
+                elif why:
+                    message = f"`{logical}` has {why}: not judged"
                     unread.append(Problem(message, located.place(path)))
                 else:
                     policies.append(replace(_kept(located, each, resource), known=known))
@@ -111,14 +76,6 @@ def _is_resource(value: Any) -> bool:
     return isinstance(kind, str) and "::" in kind
 
 
-def _documents(resource: dict[str, Any]) -> frozenset[str]:
-    """Return the names of the properties of *resource* whose value is a policy document."""
-    kind = resource["Type"]
-    if kind == _CONTROL:
-        return frozenset({"Content"}) if _control(resource) in _CONTROLS else frozenset()
-    return _DOCUMENTS | {_OF_TYPE[kind]} if kind in _OF_TYPE else _DOCUMENTS
-
-
 def _control(resource: dict[str, Any]) -> Any:
     """Return the type of a policy of AWS Organizations."""
     properties = resource.get("Properties")
@@ -130,10 +87,11 @@ def _found(
 ) -> Iterator[Path | Problem | Kept]:
     """Yield the path of each policy under *path*, and a problem for each that cannot be read.
 
-    *names* are those of the properties that are policies, whatever their value.
+    *names* are those of the properties that are policies, whatever their value. Elsewhere a text
+    that looks like a policy is one if it is a document.
     """
     if isinstance(value, dict):
-        if _is_document(value):
+        if is_document(value):
             yield path
             return
         members: Any = value.items()
@@ -143,6 +101,8 @@ def _found(
         return
     for step, member in members:
         inside = (*path, step)
+        if step in places("cloudformation").skipped:
+            continue
         if step in names and isinstance(member, list):
             yield inside  # of statements: no document is a list
             continue
@@ -150,16 +110,20 @@ def _found(
         yield from found
         if not found and step in names:
             yield from _opaque(located, inside, member)
+        elif names and isinstance(member, str) and _is_property(step) and looks_like_policy(member):
+            yield from map(_document_only, _opaque(located, inside, member))
 
 
-def _is_document(value: dict[str, Any]) -> bool:
-    """Return whether *value* is a policy document; rules of AWS WAF also have a `Statement`."""
-    statements = value.get("Statement")
-    if statements is None:
-        return False
-    listed = statements if isinstance(statements, list) else [statements]
-    said = any(isinstance(each, dict) and not each.keys().isdisjoint(_SAID) for each in listed)
-    return said or "Version" in value
+def _is_property(step: str | int) -> bool:
+    return isinstance(step, str) and not step.startswith(("Fn::", "!"))
+
+
+def _document_only(found: Path | Problem | Kept) -> Path | Problem | Kept:
+    """Return a problem for a text in JSON that looks like a policy and is no document."""
+    if not isinstance(found, Kept) or is_document(found.written.value):
+        return found
+    message = f"`{found.label}` looks like a policy and is no document of one: not judged"
+    return Problem(message, found.written.place())
 
 
 def _opaque(located: Located, path: Path, value: Any) -> Iterator[Path | Problem | Kept]:
@@ -210,11 +174,6 @@ def label(path: Path) -> str:
 
 
 def _kind(path: Path, resource: dict[str, Any]) -> Hint | None:
-    kind = str(resource.get("Type", ""))
     if "AssumeRolePolicyDocument" in path:
         return "trust"
-    if kind == _CONTROL:
-        return "scp" if _control(resource) == _CONTROLS[0] else None
-    if kind.startswith(_ATTACHED):
-        return "identity"
-    return "resource"
+    return places("cloudformation").purpose(str(resource.get("Type", "")), _control(resource))

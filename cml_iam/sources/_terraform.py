@@ -10,41 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import DocumentError, Place, Problem
 from cml_iam.located import Located, parse_json
 from cml_iam.sources._kept import Address, Hint, Kept, Source
+from cml_iam.sources._places import is_document, looks_like_policy, places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from cml_iam.located import Path
 
-_NAMED: Final = frozenset(
-    {
-        "access_policies",
-        "access_policy",
-        "assume_role_policy",
-        "inline_policy",
-        "policy",
-        "policy_document",
-        "repository_policy",
-        "resource_policy",
-    }
-)
-"""Attributes that contain a policy document, or a list of blocks with one."""
-
-_OTHER: Final = (
-    "aws_cloudwatch_log_account_policy",
-    "aws_cloudwatch_log_data_protection_policy",
-    "aws_ecr_lifecycle_policy",
-    "aws_iot_policy_attachment",
-    "aws_opensearchserverless_",
-    "aws_sns_topic_data_protection_policy",
-    "aws_verifiedaccess_",
-)
-"""Prefixes of resource types whose attribute of that name is not an IAM policy."""
-
-_CONTROL: Final = "aws_organizations_policy"
-_CONTROLS: Final = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
-
 _DATA: Final = "aws_iam_policy_document"
+_SCP: Final = "SERVICE_CONTROL_POLICY"
+"""The type of a policy of AWS Organizations that names none."""
+
 _SOURCES: Final = frozenset(
     {
         "minified_json",
@@ -123,9 +99,10 @@ def _unknown(value: dict[str, Any], file: str) -> Iterator[Problem]:
     """Yield a problem for each document that is known only after apply."""
     for change in _listed(value, "resource_changes"):
         unknown = _member(_member(change, "change"), "after_unknown")
-        if not str(change.get("type", "")).startswith("aws_"):
+        kind, control = str(change.get("type", "")), _member(_member(change, "change"), "after")
+        if not kind.startswith("aws_"):
             continue
-        for name in sorted({*_NAMED, "content"}):
+        for name in sorted(places("terraform").names(kind, control.get("type", _SCP))):
             if _is_unknown(unknown.get(name)):
                 place = Place(f"{file}: {change.get('address')}", 0, 0)
                 yield Problem(f"`{name}` is known only after apply: not judged", place)
@@ -139,68 +116,48 @@ def _is_unknown(value: Any) -> bool:
 
 
 def _policies(resource: dict[str, Any], file: str) -> Iterator[Kept | Problem]:
-    kind = str(resource.get("type", ""))
-    if not kind.startswith("aws_") or kind.startswith(_OTHER):
+    kind, values = str(resource.get("type", "")), _member(resource, "values")
+    if not kind.startswith("aws_"):
         return
+    where, control = places("terraform"), values.get("type", _SCP)
+    names = frozenset() if kind == _DATA else where.names(kind, control)
     address = str(resource.get("address", kind))
-    if kind.startswith("aws_vpc_endpoint"):
-        if any(_texts(resource, _member(resource, "values"), ())):
-            place = Place(f"{file}: {address}", 0, 0)
-            yield Problem("the policy of a VPC endpoint: not judged", place)
+    texts = list(_texts(values, (), {"json"} if kind == _DATA else names))
+    if texts and (why := where.why_unjudged(kind)):
+        yield Problem(f"{why}: not judged", Place(f"{file}: {address}", 0, 0))
         return
-    texts = list(_texts(resource, _member(resource, "values"), ()))
-    for path, text in texts:
+    purpose = None if kind == _DATA else where.purpose(kind, control)
+    for path, text, named in texts:
         steps = [str(each) for each in path]
         label = ".".join([address, *([] if len(texts) == 1 or steps == ["policy"] else steps)])
-        yield from _kept(text, file, label, _kind(kind, path, resource))
+        trust = path[0] == "assume_role_policy"
+        yield _kept(text, file, label, "trust" if trust else purpose, named=named)
 
 
-def _texts(resource: dict[str, Any], value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each text that is a policy by the name of its attribute, or by its content."""
+def _texts(value: Any, path: Path, names: Collection[str]) -> Iterator[tuple[Path, str, bool]]:
+    """Yield each text that is a policy by its attribute's name, or may be one by its content.
+
+    With whether it is one by its name.
+    """
     if isinstance(value, str):
-        if path[0] not in _SOURCES and (_is_named(resource, path) or _is_document(value)):
-            yield path, value
+        name = next(step for step in reversed(path) if isinstance(step, str))
+        if path[0] not in _SOURCES and (name in names or (names and looks_like_policy(value))):
+            yield path, value, name in names
     elif len(path) < _DEEP and isinstance(value, dict | list):
         members: Any = value.items() if isinstance(value, dict) else enumerate(value)
         for step, member in members:
-            if member != "":
-                yield from _texts(resource, member, (*path, step))
+            if member != "" and step not in places("terraform").skipped:
+                yield from _texts(member, (*path, step), names)
 
 
-def _is_named(resource: dict[str, Any], path: Path) -> bool:
-    """Return whether the attribute at *path* is a policy, whatever its text."""
-    kind = resource.get("type")
-    if kind == _DATA:
-        return path == ("json",)
-    name = next(step for step in reversed(path) if isinstance(step, str))
-    return name in _NAMED or (kind == _CONTROL and path == ("content",) and _controls(resource))
-
-
-def _controls(resource: dict[str, Any]) -> bool:
-    return _member(resource, "values").get("type", _CONTROLS[0]) in _CONTROLS
-
-
-def _is_document(text: str) -> bool:
-    return '"Statement"' in text and text.lstrip()[:1] == "{"
-
-
-def _kept(text: str, file: str, label: str, kind: Hint | None) -> Iterator[Kept | Problem]:
+def _kept(text: str, file: str, label: str, kind: Hint | None, *, named: bool) -> Kept | Problem:
     name = f"{file}: {label}"
     try:
         inner = parse_json(text, name)
     except DocumentError as error:
-        yield Problem(f"not a policy in JSON: {error.problems[0].message}", Place(name, 0, 0))
-        return
+        return Problem(f"not a policy in JSON: {error.problems[0].message}", Place(name, 0, 0))
+    if not named and not is_document(inner.value):
+        message = "looks like a policy and is no document of one: not judged"
+        return Problem(message, Place(name, 0, 0))
     source = Address(name, text)
-    yield Kept(file, label, kind, Located(inner.value, source, inner.values, inner.names))
-
-
-def _kind(kind: str, path: Path, resource: dict[str, Any]) -> Hint | None:
-    if path[0] == "assume_role_policy":
-        return "trust"
-    if kind == _CONTROL:
-        given = _member(resource, "values").get("type", _CONTROLS[0])
-        return "scp" if given == _CONTROLS[0] else None
-    if kind == _DATA:
-        return None
-    return "identity" if kind.startswith(("aws_iam_", "aws_iot_", "aws_ssoadmin_")) else "resource"
+    return Kept(file, label, kind, Located(inner.value, source, inner.values, inner.names))

@@ -295,16 +295,131 @@ def test_an_attribute_without_a_value_is_no_policy(values: dict[str, Any]) -> No
     assert policies(planned(resource("aws_iam_role", **values)), "plan.json") == ()
 
 
-OTHER_POLICIES = {
+MASK = {"Name": "a", "Version": "2021-06-01", "Statement": [{"Operation": {"Audit": {}}}]}
+STACK = {"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "Update:*", "Resource": "*"}]}
+OTHER_POLICIES: dict[str, dict[str, Any]] = {
+    "aws_cloudformation_stack": {"policy_body": json.dumps(STACK)},
+    "aws_cloudwatch_log_index_policy": {"policy_document": '{"Fields": []}'},
     "aws_ecr_lifecycle_policy": {"policy": '{"rules": []}'},
     "aws_iot_policy_attachment": {"policy": "name-of-a-policy"},
+    "aws_networkmanager_core_network_policy_attachment": {"policy_document": '{"segments": []}'},
     "aws_organizations_policy": {"type": "TAG_POLICY", "content": '{"tags": {}}'},
+    "aws_ses_receipt_filter": {"policy": "Block"},
+    "AWS::BedrockAgentCore::Policy": {"Definition": {"Policy": {"Statement": "permit();"}}},
+    "AWS::CleanRooms::ConfiguredTable": {"AnalysisRules": [{"Policy": {"V1": {}}}]},
+    "AWS::CloudFormation::Stack": {"StackPolicyBody": STACK},
+    "AWS::Config::ConfigRule": {"Source": {"CustomPolicyDetails": {"PolicyText": "rule a"}}},
+    "AWS::EC2::VerifiedAccessGroup": {"PolicyDocument": "permit(principal, action, resource);"},
+    "AWS::EKS::AccessEntry": {"AccessPolicies": [{"PolicyArn": "arn:aws:eks::aws:a"}]},
+    "AWS::Logs::LogGroup": {"DataProtectionPolicy": MASK},
+    "AWS::NetworkManager::CoreNetwork": {"PolicyDocument": {"version": "2021.12"}},
+    "AWS::OpenSearchServerless::AccessPolicy": {"Policy": '[{"Rules": []}]'},
+    "AWS::SES::ReceiptFilter": {"Filter": {"IpFilter": {"Policy": "Block"}}},
+    "AWS::SNS::Topic": {"DataProtectionPolicy": MASK},
 }
 
 
 @pytest.mark.parametrize("kind", OTHER_POLICIES)
 def test_a_policy_that_is_not_of_iam_is_left_out(kind: str) -> None:
-    assert policies(planned(resource(kind, **OTHER_POLICIES[kind])), "plan.json") == ()
+    assert policies(holding(kind, **OTHER_POLICIES[kind]), "plan.json") == ()
+
+
+def test_a_policy_that_is_not_of_iam_is_not_awaited_either() -> None:
+    change = {"after": {}, "after_unknown": {"policy": True}}
+    changes = [{"address": "a", "type": "aws_ecr_lifecycle_policy", "change": change}]
+
+    assert policies(planned(resource_changes=changes), "plan.json") == ()
+
+
+LISTED = [
+    # the resource schemas that AWS publishes: type, property, kind
+    ("AWS::ApiGateway::RestApi", "Policy", "resource"),
+    ("AWS::Bedrock::ResourcePolicy", "PolicyDocument", "resource"),
+    ("AWS::Comprehend::EntityRecognizer", "ModelPolicy", "resource"),
+    ("AWS::EKS::PodIdentityAssociation", "Policy", "identity"),
+    ("AWS::Lex::ResourcePolicy", "Policy", "resource"),
+    ("AWS::Logs::Destination", "DestinationPolicy", "resource"),
+    ("AWS::Logs::LogGroup", "ResourcePolicyDocument", "resource"),
+    ("AWS::MSK::ClusterPolicy", "Policy", "resource"),
+    ("AWS::Omics::SequenceStore", "S3AccessPolicy", "resource"),
+    ("AWS::Organizations::ResourcePolicy", "Content", "resource"),
+    ("AWS::Redshift::Cluster", "NamespaceResourcePolicy", "resource"),
+    ("AWS::RolesAnywhere::Profile", "SessionPolicy", "identity"),
+    ("AWS::S3Outposts::AccessPoint", "Policy", "resource"),
+    ("AWS::SageMaker::ModelPackageGroup", "ModelPackageGroupPolicy", "resource"),
+    ("AWS::SSM::ResourcePolicy", "Policy", "resource"),
+    ("AWS::Transfer::User", "Policy", "identity"),
+    # the documentation of the Terraform provider: type, attribute, kind
+    ("aws_cloudwatch_log_delivery_destination_policy", "delivery_destination_policy", "resource"),
+    ("aws_cloudwatch_log_destination_policy", "access_policy", "resource"),
+    ("aws_ecr_repository_creation_template", "repository_policy", "resource"),
+    ("aws_eks_pod_identity_association", "policy", "identity"),
+    ("aws_organizations_resource_policy", "content", "resource"),
+    ("aws_rolesanywhere_profile", "session_policy", "identity"),
+    ("aws_s3tables_table_policy", "resource_policy", "resource"),
+    ("aws_transfer_user", "policy", "identity"),
+]
+
+
+def holding(kind: str, **values: Any) -> str:
+    """Return a template, or else a plan, with one resource of the type *kind*."""
+    return templated(kind, **values) if "::" in kind else planned(resource(kind, **values))
+
+
+@pytest.mark.parametrize(("kind", "name", "purpose"), LISTED)
+def test_a_policy_is_judged_where_aws_and_the_provider_document_one(
+    kind: str, name: str, purpose: str
+) -> None:
+    for value in TEXT, json.dumps(NO_POLICIES["a typo"]):
+        (kept,) = policies(holding(kind, **{name: value}), "file.json")
+        assert kept.kind == purpose
+
+    source = read_source(holding(kind, **{name: "{not json"}), "file.json")
+    assert source is not None
+    assert len(source.unread) == 1
+
+
+BROKEN = [
+    "{Statement: [",
+    TEXT[:-1],
+    json.dumps([STATEMENT]),
+    json.dumps({"Statment": [STATEMENT]}),
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+@pytest.mark.parametrize("kind", ["aws_new_thing", "AWS::New::Thing"])
+def test_text_that_looks_like_a_policy_is_said_wherever_it_stands(kind: str, text: str) -> None:
+    name = "Guard" if "::" in kind else "guard"
+    source = read_source(holding(kind, **{name: text}), "file.json")
+    whole = read_source(holding(kind, **{name: TEXT}), "file.json")
+
+    assert source is not None
+    assert whole is not None
+    assert source.policies == ()
+    assert len(source.unread) == len(whole.policies) == 1
+
+
+def test_a_template_in_a_plan_is_not_taken_for_a_policy_and_is_said() -> None:
+    body = templated("AWS::IAM::ManagedPolicy", PolicyDocument=POLICY)
+
+    source = read_source(
+        planned(resource("aws_cloudformation_stack", template_body=body)), "p.json"
+    )
+
+    assert source is not None
+    assert source.policies == ()
+    assert "not judged" in source.unread[0].message
+
+
+def test_a_policy_in_the_form_of_sam_is_said() -> None:
+    auth = {"ResourcePolicy": {"CustomStatements": [STATEMENT]}}
+
+    source = read_source(templated("AWS::Serverless::Api", Auth=auth), "t.json")
+
+    assert source is not None
+    assert source.policies == ()
+    assert "SAM: not judged" in source.unread[0].message
 
 
 def test_a_module_below_another_is_read() -> None:
