@@ -319,15 +319,15 @@ def complain(text: str) -> None:
     click.secho(fitted(text, sys.stderr), err=True, fg=style, color=_colour(sys.stderr))
 
 
-def fitted(text: str, stream: Any) -> str:
-    """Wrap *text* to the terminal's width, at words only.
+def fitted(text: str, stream: Any, *, hanging: int | None = None) -> str:
+    """Wrap *text* to the terminal's width, at words only; the next lines begin after *hanging*.
 
     A word that fits only without the indent loses it; a longer one is left to the terminal.
     """
     line, width = one_line(text), _columns_of(stream)
     if not 0 < width < len(line):
         return line
-    indent = len(line) - len(line.lstrip()) + HANGING
+    indent = len(line) - len(line.lstrip()) + HANGING if hanging is None else hanging
     lines = wrap(
         line,
         width,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -98,6 +99,10 @@ XDG_STATE_HOME.
 """
 
 
+_ROW: Final = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")
+"""What a row of two columns has before its second one, below which it continues."""
+
+
 def exit_codes() -> str:
     """Return the table of exit codes."""
     return "".join(f"{code.value:>3}  {meaning}\n" for code, meaning in MEANING.items())
@@ -153,7 +158,8 @@ def topics(context: click.Context, words: tuple[str, ...]) -> None:
         click.echo("\nUse `cml-iam help TOPIC`, or name a command: cml-iam help worker create")
     elif len(words) == 1 and words[0] in TOPICS:
         for line in TOPICS[words[0]][1](context.find_root().command).splitlines():
-            click.echo(fitted(line, sys.stdout))
+            row = _ROW.match(line)
+            click.echo(fitted(line, sys.stdout, hanging=row.end() if row else None))
     else:
         click.echo(_help_of(context, words, tuple(TOPICS)))
 

@@ -170,7 +170,8 @@ def wait_until(
 ) -> tuple[Waited, ...]:
     """Wait, reporting each change on stderr, and print the outcome for each worker."""
     started, access = time.monotonic(), cml_access()
-    with progress(f"waiting for {plural(len(workers), 'worker')} to be {goal}"):
+    wanted = _AWAITED.get(goal, f"to be {goal}")
+    with progress(f"waiting for {plural(len(workers), 'worker')} {wanted}"):
         ended = wait_for(
             here.manager,
             workers,
@@ -184,6 +185,9 @@ def wait_until(
     early(say, *(_line(each, goal, time.monotonic() - started) for each in ended))
     complain_remedies(each.cml.remedy for each in ended if each.cml)
     return ended
+
+
+_AWAITED = {Goal.OK: "to pass both status checks", Goal.CML_READY: "to have CML ready"}
 
 
 def wait_code(ended: Sequence[Waited]) -> Exit:

@@ -108,8 +108,8 @@ def _adopt_first(ids: list[str], guard: str) -> str:
     if len(ids) == 1:
         what = "instance looks like a worker but lacks"
     return (
-        f"{len(ids)} {what} the tag `{guard}`, without which the policy does not let the manager "
-        f"operate them: adopt them first, `cml-iam worker adopt {named}` "
+        f"{len(ids)} {what} the tag `{guard}`, so the policy does not let the manager operate "
+        f"them: adopt them first, `cml-iam worker adopt {named}` "
         "(`cml-iam worker orphans` says why)"
     )
 

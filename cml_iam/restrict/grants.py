@@ -33,7 +33,7 @@ def _promises(site: Restricted) -> Iterator[Promise]:
     if role:
         yield Promise(
             "pass-role",
-            f"no role but {site.grant.pass_role} is passed, and only to EC2",
+            f"only the role {site.grant.pass_role} is passed, and only to EC2",
             (Shape(("iam:PassRole",), not_resources=(role,)), rule.fails(site)),
             closing=to_ec2(site).holds,
         )

@@ -78,7 +78,7 @@ def _promises(site: Restricted) -> Iterator[Promise]:
     owner = by_owner(site)
     yield Promise(
         "images",
-        "no image is launched unless the site names it",
+        "instances are launched only from images that the site allows",
         (*_launches_of_unlisted(site), Shape((RUN,), (every(site, "image"),), elsewhere)),
         closing=owner.holds if owner and _elsewhere(site) == (owner,) else {},
     )

@@ -49,7 +49,7 @@ INSTANCE_TYPES = Restriction(
             ' "*.metal"',
         ),
     ),
-    title="no instance is launched but {}",
+    title="instances are launched only as {}",
     rules=_rules,
     usual=lambda site, region: next(iter(_variants(site, region)), {"instance_type": "c5.2xlarge"}),
     variants=_variants,

@@ -31,7 +31,7 @@ SECURITY_GROUPS = Restriction(
             'a security group id is "sg-" and 8 or 17 hexadecimal digits',
         ),
     ),
-    title="no instance is launched with another security group",
+    title="instances are launched only with the listed security groups",
     resources=lambda site: (_only(site),),
     limits=(GROUPS_OF_INTERFACE,),
     usual=lambda site, _: {"security_groups": site.restrict.security_groups},

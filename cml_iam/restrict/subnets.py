@@ -32,7 +32,7 @@ SUBNETS = Restriction(
             'a subnet id is "subnet-" and 8 or 17 hexadecimal digits',
         ),
     ),
-    title="no instance is launched into another subnet",
+    title="instances are launched only into the listed subnets",
     rules=lambda site: (_rule(site),),
     resources=lambda site: (_only(site),),
     usual=lambda site, _: {"subnet": site.restrict.subnets[0]},

@@ -154,3 +154,15 @@ def test_status_and_drift_take_only_the_options_that_change_their_answer() -> No
 )
 def test_the_text_of_a_topic_is_written_for_80_columns(topic: str) -> None:
     assert max(map(len, TOPICS[topic][1](cli).splitlines())) <= 80
+
+
+def test_a_row_of_a_topic_continues_below_its_second_column(
+    cml_iam: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("cml_iam.cli._output._columns_of", lambda _: 60)
+
+    lines = cml_iam("help", "exit-codes").out.splitlines()
+
+    assert max(map(len, lines)) <= 60
+    assert {line[:5] for line in lines if not line[:3].strip()} == {" " * 5}
