@@ -438,7 +438,7 @@ def published(table: str) -> frozenset[str]:
     AWS publishes these on pages alone; `policies/services.toml` has each list with its page.
     """
     found = tomllib.loads(shipped_text("policies", "services.toml"))[table]
-    return frozenset([*found["names"], *found.get("unconfirmed", ())])
+    return frozenset([*found["names"], *found.get("pages", ())])
 
 
 MAX_KEY_AGE: Final = timedelta(days=90)

@@ -208,9 +208,15 @@ def lint_subjects(
         [(each, each.readings[-1]) for each in again], kind, together, processes
     )
     left = {problem.place for each in doubtful for problem in each.open}
-    sure = {_key(finding) for finding, _ in second if finding.place not in left}
-    names = {each.name for each in again}
-    return tuple(finding for finding, name in first if name not in names or _key(finding) in sure)
+    narrow = [finding for finding, _ in second if finding.place not in left]
+    sure, names = set(map(_key, narrow)), {each.name for each in again}
+    kept = [finding for finding, name in first if name not in names or _key(finding) in sure]
+    open_to = {finding.place for finding, name in first if name in names and finding.witness}
+    known = set(map(_key, kept))
+    return (
+        *kept,
+        *(e for e in narrow if e.witness and e.place in open_to and _key(e) not in known),
+    )
 
 
 def _in_their_files(

@@ -174,7 +174,10 @@ class _Fill:
         element = _element(at)
         place = self.kept.written.place(at)
         what = f"`{called}`" if called[0] in "RF" else called
-        problem = Problem(f"{what} leaves `{element or 'Statement'}` open: not judged", place)
+        shown = "".join("…" if each is None else each for each in parts)
+        where = f" in `{shown}`" if shown != "…" else ""
+        message = f"{what} leaves `{element or 'Statement'}` open{where}: not judged"
+        problem = Problem(message, place)
         if element is None:
             raise _StructureError(problem)
         self.open.append(problem)

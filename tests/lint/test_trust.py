@@ -462,12 +462,14 @@ def test_each_list_of_services_has_a_page_and_names_that_stand_once() -> None:
     data = tomllib.loads((POLICIES / "services.toml").read_text("utf-8"))
 
     for name, table in data.items():
-        names = [*table["names"], *table.get("unconfirmed", ())]
-        assert table["page"].startswith("https://docs.aws.amazon.com/"), name
+        pages = table.get("pages", {})
+        names = [*table["names"], *pages]
+        for page in (table["page"], *pages.values()):
+            assert page.startswith("https://docs.aws.amazon.com/"), name
         assert names
         assert len(names) == len(set(names))
     assert set(data["control"]["names"]) | set(data["endpoint"]["names"]) <= services()
-    assert not {*data["principal"]["names"], *data["principal"]["unconfirmed"]} & services()
+    assert not {*data["principal"]["names"], *data["principal"]["pages"]} & services()
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_what_a_function_leaves_open_is_said_and_nothing_is_clean(
 ) -> None:
     (tmp_path / "t.yaml").write_text(TEMPLATE + OPEN.replace("GetObjct", "GetObject"))
     (tmp_path / "cml-iam.toml").write_text(SITE)
-    left = "t.yaml:27:23: `Fn::Sub` leaves `Resource` open: not judged"
+    left = "t.yaml:27:23: `Fn::Sub` leaves `Resource` open in `arn:aws:s3:::…/*`: not judged"
 
     for command in (*JUDGING.values(), ("audit", "FILE"), ("policy", "diff", "FILE", "FILE")):
         ran = cml_iam(*("t.yaml" if word == "FILE" else word for word in command))
@@ -397,3 +397,45 @@ def test_a_parameter_without_a_value_is_refused(tmp_path: Path) -> None:
     path.write_text(FUNCTIONS, "utf-8")
 
     assert run(["policy", "lint", "--parameter", "Bucket", str(path)]) == 2
+
+
+GITHUB = "token.actions.githubusercontent.com"
+ROLE = f"""\
+Parameters:
+  Org: {{Type: String}}
+Resources:
+  R:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Version: "2012-10-17"
+        Statement:
+          Effect: Allow
+          Principal: {{Federated: "arn:aws:iam::111122223333:oidc-provider/{GITHUB}"}}
+          Action: sts:AssumeRoleWithWebIdentity
+          Condition:
+            StringEquals: {{"{GITHUB}:aud": sts.amazonaws.com}}
+            StringLike: {{"{GITHUB}:sub": !Sub "SUBJECT"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("subject", "code", "rule"),
+    [
+        ("repo:${Org}*", 3, "CML522"),
+        ("repo:*/${Org}:*", 3, "CML522"),
+        ("repo:${Org}/*", 3, "CML523"),
+        ("repo:${Org}/app:*", 8, None),
+        ("repo:example-org/app:ref:refs/heads/${Org}", 8, None),
+    ],
+)
+def test_what_is_fixed_in_a_subject_is_judged_and_the_open_part_is_named(
+    cml_iam: Callable[..., Ran], tmp_path: Path, subject: str, code: int, rule: str | None
+) -> None:
+    (tmp_path / "t.yaml").write_text(ROLE.replace("SUBJECT", subject))
+
+    ran = cml_iam("policy", "lint", "t.yaml")
+
+    assert ran.code == code
+    assert (rule or "nothing found") in ran.out
+    assert f"leaves `Condition` open in `{subject.replace('${Org}', '…')}`" in ran.out
