@@ -55,7 +55,7 @@ def sections(command: click.Command, *, besides: Collection[str] = ()) -> dict[H
     found: dict[Heading, list[Row]] = {heading: [] for heading in Heading}
     for parameter in command.get_params(context):
         row = parameter.get_help_record(context)
-        if row is not None and parameter.name not in besides:
+        if row is not None and row[1] and parameter.name not in besides:  # not an argument's
             found[heading_of(parameter)].append(row)
     return {heading: rows for heading, rows in found.items() if rows}
 

@@ -68,6 +68,7 @@ def test_every_option_stands_under_one_heading_the_own_ones_first(name: str, cml
     shown = cml_iam(*name.split(), "--help").out
     headings = list(sections(LEAVES[name]))
 
+    assert all(meaning for rows in sections(LEAVES[name]).values() for _, meaning in rows)
     assert headings[0] is Heading.OWN
     assert headings == [heading for heading in Heading if f"\n{heading}:\n" in shown]
     for parameter in LEAVES[name].params:
