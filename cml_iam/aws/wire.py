@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import cache
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -156,8 +155,3 @@ def _signer(service: str) -> Any:
             return request.context["payload"]
 
     return Signer
-
-
-def payload_hash(body: bytes) -> str:
-    """Return the hash of *body* as used in a signature."""
-    return sha256(body).hexdigest()

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam import facts
 from cml_iam.authorization import tag_request
 from cml_iam.engine import Request
-from cml_iam.facts import service_principal
-from cml_iam.sandbox._asked_ec2 import ec2_asked
+from cml_iam.sandbox._asked_ec2 import ec2_asked, pass_role
 from cml_iam.sandbox._asked_iam import (
     IAM_REGION,
     arn_of,
@@ -24,7 +23,7 @@ from cml_iam.sandbox._asked_iam import (
     s3_keys,
     s3_resources,
 )
-from cml_iam.sandbox._services import resource_types
+from cml_iam.sandbox._services import resource_types, rows
 
 if TYPE_CHECKING:
     from cml_iam.authorization import Caller
@@ -36,28 +35,6 @@ Resources = Callable[["World", "Call"], "Iterable[str] | None"]
 
 _NEEDS_NOTHING: Final = frozenset({"sts:GetSessionToken"})
 """Calls that no policy has to allow; the engine itself knows sts:GetCallerIdentity."""
-
-_TAGS_ON_CREATE: Final = {
-    "cloudtrail:CreateTrail": "cloudtrail:AddTags",
-    "events:PutRule": "events:TagResource",
-    "iam:CreateInstanceProfile": "iam:TagInstanceProfile",
-    "iam:CreatePolicy": "iam:TagPolicy",
-    "iam:CreateRole": "iam:TagRole",
-    "iam:CreateUser": "iam:TagUser",
-    "logs:CreateLogGroup": "logs:TagResource",
-    "secretsmanager:CreateSecret": "secretsmanager:TagResource",
-    "sns:CreateTopic": "sns:TagResource",
-    "ssm:PutParameter": "ssm:AddTagsToResource",
-    "sts:AssumeRole": "sts:TagSession",
-}
-_PASSES: Final = {
-    "cloudtrail:CreateTrail": ("CloudWatchLogsRoleArn", "cloudtrail"),
-    "cloudtrail:UpdateTrail": ("CloudWatchLogsRoleArn", "cloudtrail"),
-    "events:PutRule": ("RoleArn", "events"),
-    "events:PutTargets": ("Targets", "events"),
-    "iam:AddRoleToInstanceProfile": ("RoleName", "ec2"),
-}
-"""By operation: the parameter with the roles passed to a service, and that service."""
 
 _SUFFIX: Final = "-??????"
 """Stands for the six characters that Secrets Manager appends to the name of a new secret."""
@@ -81,8 +58,8 @@ def asked_of(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
     fits = any(each.startswith(kind) for each in kinds)
     arns = tuple(resources(world, call) or ()) if fits and resources else ()
     actions = list(s3_actions(call)) if call.service == "s3" else [call.action]
-    if tags and call.action in _TAGS_ON_CREATE:
-        actions.append(_TAGS_ON_CREATE[call.action])
+    if tags and call.action in rows("tags-on-create"):
+        actions.append(rows("tags-on-create")[call.action])
     asked = [
         Request(action, arn, caller.arn, context | _held(world, call, arn))
         for action in actions
@@ -93,13 +70,12 @@ def asked_of(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
 
 def _passing(world: World, caller: Caller, call: Call, context: Context) -> list[Request]:
     """Return the iam:PassRole authorization of a call that passes a role."""
-    name, service = _PASSES.get(call.action, ("", ""))
+    name, service = rows("passes").get(call.action, ("", ""))
     given = call.params.get(name) or ()
     roles = [given] if isinstance(given, str) else [each.get("RoleArn") for each in given]
     if call.service == "iam":
         roles = [arn_of(world, "role", each) for each in roles]
-    passed: Context = {"iam:PassedToService": service_principal(service, caller.partition)}
-    return [Request("iam:PassRole", role, caller.arn, context | passed) for role in roles if role]
+    return [pass_role(caller, role, service, context) for role in roles if role]
 
 
 def _named_keys(call: Call) -> Context:
@@ -237,33 +213,20 @@ def _both(named: Iterable[Any], local: Callable[[str], str]) -> list[str]:
 
 def _held(world: World, call: Call, arn: str) -> Context:
     """Return the keys that describe a resource, mainly its tags."""
-    match call.service:
-        case "iam" | "sts":
-            return resource_tags_of(world, arn)
-        case "secretsmanager":
-            return _secret_held(world, call, arn)
-        case "ssm" if ":parameter/" in arn:
-            return _parameter_held(world, call, arn)
-    return {}
-
-
-def _secret_held(world: World, call: Call, arn: str) -> Context:
-    secret = _secret(world, call, arn)
-    if secret is None:
-        return {}
-    tags = {each["Key"]: each["Value"] for each in secret.tags or ()}
-    return {"secretsmanager:SecretId": arn, **_held_keys(call, tags)}
-
-
-def _parameter_held(world: World, call: Call, arn: str) -> Context:
-    name = arn.partition(":parameter/")[2]
-    tags = world.moto.backend("ssm", call.region)._resource_tags["Parameter"]  # noqa: SLF001 - moto has no other way
-    return _held_keys(call, tags.get(name) or tags.get(f"/{name}") or {})
-
-
-def _held_keys(call: Call, tags: Mapping[str, str]) -> Context:
-    prefixes = ("aws", call.service)
-    return {f"{p}:ResourceTag/{key}": value for key, value in tags.items() for p in prefixes}
+    more: Context = {}
+    tags: Mapping[str, str] = {}
+    if call.service in ("iam", "sts"):
+        return resource_tags_of(world, arn)
+    if call.service == "ssm" and ":parameter/" in arn:
+        name = arn.partition(":parameter/")[2]
+        held = world.moto.backend("ssm", call.region)._resource_tags["Parameter"]  # noqa: SLF001 - moto has no other way
+        tags = held.get(name) or held.get(f"/{name}") or {}
+    secret = _secret(world, call, arn) if call.service == "secretsmanager" else None
+    if secret is not None:
+        more = {"secretsmanager:SecretId": arn}
+        tags = {each["Key"]: each["Value"] for each in secret.tags or ()}
+    keys = {f"{p}:ResourceTag/{k}": v for k, v in tags.items() for p in ("aws", call.service)}
+    return {**more, **keys}
 
 
 def _secret(world: World, call: Call, named: str) -> Any:

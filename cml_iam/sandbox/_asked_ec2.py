@@ -24,7 +24,7 @@ from cml_iam.sandbox._services import operation_model, resource_types
 from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from cml_iam.authorization import Caller, Tags
     from cml_iam.sandbox._call import Call
@@ -125,8 +125,7 @@ def _launched_by(world: World, caller: Caller, call: Call) -> tuple[Request, ...
         asked += _launching(world, caller, settle(world, launch_call))
     role = call.params.get("SpotFleetRequestConfig", {}).get("IamFleetRole")
     if role:
-        context = caller.context() | {"iam:PassedToService": "spotfleet.amazonaws.com"}
-        asked.append(Request("iam:PassRole", role, caller.arn, context))
+        asked.append(pass_role(caller, role, "spotfleet", caller.context()))
     return tuple(asked)
 
 
@@ -200,7 +199,9 @@ def _others(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
         asked += use(caller, call.action, each, tags.get(each.kind, {}))
         if tags.get(each.kind):
             asked += tag_on_create(caller, call.operation, each, tags[each.kind])
-    asked += _passing(world, caller, call)
+    if "IamInstanceProfile" in call.params:
+        context = {**caller.context(), "aws:RequestedRegion": call.region}
+        asked.append(pass_role(caller, profile_and_role(world, call)[1], "ec2", context))
     return tuple(asked) or describe(caller, call.action, call.region)
 
 
@@ -219,15 +220,12 @@ def _named(world: World, call: Call) -> Iterator[Resource]:
             yield resource(world, call.region, group.id)
 
 
-def _passing(world: World, caller: Caller, call: Call) -> tuple[Request, ...]:
-    """Return the iam:PassRole authorization of a call that gives an instance a role."""
-    if "IamInstanceProfile" not in call.params:
-        return ()
-    _, role = profile_and_role(world, call)
-    context = caller.context() | {"aws:RequestedRegion": call.region}
-    service = service_principal("ec2", caller.partition)
-    passed = {**context, "iam:PassedToService": service}
-    return (Request("iam:PassRole", role, caller.arn, passed),)
+def pass_role(
+    caller: Caller, role: str, service: str, context: Mapping[str, str | list[str]]
+) -> Request:
+    """Return the authorization to pass *role* to *service*, in a call with this *context*."""
+    passed = {"iam:PassedToService": service_principal(service, caller.partition)}
+    return Request("iam:PassRole", role, caller.arn, {**context, **passed})
 
 
 def _ids(value: Any) -> Iterator[str]:

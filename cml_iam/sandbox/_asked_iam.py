@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.sandbox._principals import boundary_arn, tags_of
-from cml_iam.sandbox._services import S3_ACTIONS, is_s3_action, resource_types
+from cml_iam.sandbox._services import is_s3_action, resource_types, rows
 from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
@@ -48,14 +48,17 @@ def iam_resources(world: World, call: Call) -> list[str]:
     for kind in kinds:
         if _ARNS.get(kind) in call.params:
             named.append(call.params[_ARNS[kind]])
-        elif _NAMES.get(kind) in call.params and not _is_inline(call, kind):
+        elif kind == "policy" and call.operation != "CreatePolicy":
+            continue  # PolicyName is the name of an inline policy, which has no ARN.
+        elif _NAMES.get(kind) in call.params:
             named.append(arn_of(world, kind, call.params[_NAMES[kind]], call.params.get("Path")))
     for kind, renamed in (("user", "NewUserName"), ("group", "NewGroupName")):
         if renamed in call.params:
             # Renaming needs the permission on the old name and on the new.
             named.append(arn_of(world, kind, call.params[renamed], call.params.get("NewPath")))
     if call.operation == "GetAccessKeyLastUsed":
-        named += _key_holder(world, call.params["AccessKeyId"])
+        key_id, users = call.params["AccessKeyId"], world.entities("user")
+        named += [u.arn for u in users if any(k.access_key_id == key_id for k in u.access_keys)]
     if named:
         return named
     wanted = [kind for kind, required in kinds.items() if required] or list(kinds)[:1]
@@ -88,16 +91,6 @@ def boundary_keys(world: World, call: Call) -> dict[str, str | list[str]]:
         user = world.entity("user", params.get("UserName"))
         held = boundary_arn(user or world.entity("role", params.get("RoleName")))
     return {"iam:PermissionsBoundary": held} if held else {}
-
-
-def _key_holder(world: World, key_id: str) -> list[str]:
-    users = world.entities("user")
-    return [user.arn for user in users if any(k.access_key_id == key_id for k in user.access_keys)]
-
-
-def _is_inline(call: Call, kind: str) -> bool:
-    """Return whether PolicyName is the name of an inline policy, which has no ARN."""
-    return kind == "policy" and call.operation != "CreatePolicy"
 
 
 def _prefix(world: World, kind: str) -> str:
@@ -167,7 +160,7 @@ def _understood(call: Call) -> bool:
     """Return whether the operation's one authorization is all that its parameters need."""
     operation = call.operation
     plain = is_s3_action(call.action.partition(":")[2]) and not _COMPOSED.search(operation)
-    if not plain and operation not in S3_ACTIONS:
+    if not plain and operation not in rows("s3-actions"):
         return False
     key = call.params.get("Key")
     if key is not None and (not _KEY.fullmatch(key) or {".", ".."} & set(key.split("/"))):

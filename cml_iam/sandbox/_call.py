@@ -14,6 +14,7 @@ import base64
 import json
 import zlib
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.aws import wire
@@ -101,12 +102,7 @@ def read_call(message: Message, scope: str, region: str) -> Call:
 def _read_cbor(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
     service, _, operation = message.path.removeprefix("/service/").partition("/operation/")
     model = _operation(models, operation, _NO_SUCH, lambda each: _target(each) == service)
-    try:
-        body = _inflated(message)
-        given = wire.read_cbor(body) if body else {}
-    except ValueError as error:
-        raise Fault(_UNREADABLE, f"The body is not CBOR: {error}.") from error
-    return model, _read_members(message, model, given)
+    return model, _read_members(message, model, wire.read_cbor)
 
 
 def _read_json(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]]:
@@ -116,11 +112,7 @@ def _read_json(message: Message, models: list[Any]) -> tuple[Any, dict[str, Any]
     model = _operation(
         models, operation, _NO_SUCH, lambda each: _target(each).rpartition(".")[2] == name
     )
-    try:
-        given = json.loads(_inflated(message) or b"{}", object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise Fault(_UNREADABLE, "The body is not JSON.") from error
-    return model, _read_members(message, model, given)
+    return model, _read_members(message, model, partial(json.loads, object_pairs_hook=_once))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -130,17 +122,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return read
 
 
-def _read_members(message: Message, model: Any, given: Any) -> dict[str, Any]:
+def _read_members(message: Message, model: Any, parse: Callable[[bytes], Any]) -> dict[str, Any]:
     if message.fields:
         raise Fault("MalformedQueryString", "Parameters belong in the body.")
-    if model.input_shape is None:
-        return {}
-    if not isinstance(given, dict):
-        raise Fault(_UNREADABLE, "The body has a value of the wrong type.")
     try:
+        given = parse(body) if (body := _inflated(message)) else {}
+        if model.input_shape is None:
+            return {}
+        if not isinstance(given, dict):
+            raise Fault(_UNREADABLE, "The body has a value of the wrong type.")
         params: dict[str, Any] = _value(model.input_shape, given)
-    except RecursionError as error:
-        raise Fault(_UNREADABLE, "The body is nested too deeply.") from error
+    except (ValueError, RecursionError) as error:
+        raise Fault(_UNREADABLE, f"The body cannot be read: {error}.") from error
     return params
 
 

@@ -14,12 +14,15 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError
 from cml_iam.files import regular_text
 from cml_iam.located import located_problems, parse_toml
+from cml_iam.sandbox._answers import fault_answer
+from cml_iam.sandbox._services import rows
 from cml_iam.sandbox._wire import Fault
 from cml_iam.shipped import shipped_text
 
@@ -28,8 +31,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from cml_iam.sandbox._answers import fault_answer
     from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._wire import Answer
+from cml_iam.sandbox._wire import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,53 +150,30 @@ def parse_conditions(text: str, name: str = "faults") -> Conditions:
     if problems:
         raise DocumentError(problems)
     held = located.value
-    buckets = {
-        operation: Buckets(**{kind: Bucket(*pair) for kind, pair in kinds.items()})
-        for operation, kinds in held.get("buckets", {}).items()
-    }
     parts = {
         "seconds": Seconds(**held.get("seconds", {})),
-        "buckets": MappingProxyType(buckets),
+        "buckets": MappingProxyType(_buckets(held.get("buckets", {}))),
         "no_capacity": tuple(Shortage(**each) for each in held.get("no_capacity", ())),
         "refuse": tuple(Refusal(**each) for each in held.get("refuse", ())),
     }
     return Conditions(**{**held, **parts})
 
 
-READS: Final = Buckets(Bucket(100, 20))
-UNNARROWED: Final = Buckets(Bucket(50, 10))
-"""The rate limit of the reads in `_COSTLY_UNNARROWED` when they have neither pages nor filters."""
-
-CHANGES: Final = Buckets(Bucket(50, 5))
-
-EC2: Final[Mapping[str, Buckets]] = {
-    "RunInstances": Buckets(Bucket(5, 2), Bucket(1000, 2)),
-    "StartInstances": Buckets(Bucket(5, 2), Bucket(1000, 2)),
-    "StopInstances": Buckets(Bucket(50, 5), Bucket(1000, 20)),
-    "TerminateInstances": Buckets(Bucket(100, 5), Bucket(1000, 20)),
-    "CreateTags": Buckets(Bucket(100, 10)),
-    "DeleteTags": Buckets(Bucket(100, 10)),
-}
-
-CLOUDWATCH: Final[Mapping[str, Buckets]] = {
-    "GetMetricStatistics": Buckets(Bucket(400, 400)),
-    "GetMetricData": Buckets(Bucket(50, 50)),
-    "ListMetrics": Buckets(Bucket(25, 25)),
-}
-
-_COSTLY_UNNARROWED: Final = frozenset(
-    {
-        "DescribeInstances",
-        "DescribeInstanceStatus",
-        "DescribeNetworkInterfaces",
-        "DescribeSecurityGroups",
-        "DescribeSnapshots",
-        "DescribeSpotInstanceRequests",
-        "DescribeVolumes",
-    }
-)
 _READS: Final = ("Describe", "Get", "List", "Search")
-_PLUMBING: Final = frozenset({"DryRun"})
+_UNNARROWED: Final = "ec2 without pages, filters or ids"
+
+
+@cache
+def _published() -> dict[str, dict[str, Buckets]]:
+    """Return AWS's buckets, by service and operation."""
+    return {service: _buckets(each) for service, each in rows("limits").items()}
+
+
+def _buckets(held: Mapping[str, Any]) -> dict[str, Buckets]:
+    return {
+        operation: Buckets(**{kind: Bucket(*pair) for kind, pair in kinds.items()})
+        for operation, kinds in held.items()
+    }
 
 
 @dataclass(slots=True)
@@ -226,17 +207,14 @@ class Throttle:
     def _of(self, call: Call) -> tuple[str, Buckets | None]:
         """Return the bucket for *call*."""
         name = call.operation
-        if name in self._own:
-            return name, self._own[name]
-        if call.service == "cloudwatch":
-            return name, CLOUDWATCH.get(name)
-        if call.service != "ec2":
-            return name, None
-        if name in EC2:
-            return name, EC2[name]
-        if name in _COSTLY_UNNARROWED and not set(call.params) - _PLUMBING:
-            return f"{name} of everything", UNNARROWED
-        return name, READS if name.startswith(_READS) else CHANGES
+        published = _published().get(call.service, {})
+        if name in self._own or call.service != "ec2":
+            return name, self._own.get(name, published.get(name))
+        whole = _published()[_UNNARROWED].get(name)
+        if whole is not None and call.params.keys() <= {"DryRun"}:
+            return f"{name} of everything", whole
+        others = "other reads" if name.startswith(_READS) else "other changes"
+        return name, published.get(name, published[others])
 
     def _spend(self, key: tuple[str, ...], bucket: Bucket, cost: int, now: datetime) -> bool:
         level = self._levels.setdefault(key, _Level(bucket.size, now))
@@ -268,18 +246,16 @@ class Suffering:
         self._refusals = refusals
         self._earlier: Counter[int] = Counter()
 
-    def answer(
-        self, action: str, do: Callable[[], Answer], failed: Callable[[Fault], Answer]
-    ) -> Answer:
-        """Answer a call of *action* by *do*, or with its failure; *failed* writes a fault."""
-        befalls = self._befalling(action)
+    def answer(self, call: Call, do: Callable[[], Answer]) -> Answer:
+        """Answer *call* by *do*, or with its failure."""
+        befalls = self._befalling(call.action)
         try:
             for each in befalls:
                 if each.code:
                     raise Fault(each.code, each.message, each.status)
             answer = do()
         except Fault as fault:
-            answer = failed(fault)
+            answer = fault_answer(fault, call.protocol, call.service)
         seconds = sum(each.seconds for each in befalls)
         return replace(answer, lost=any(each.lost for each in befalls), seconds=seconds)
 

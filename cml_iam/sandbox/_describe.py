@@ -14,40 +14,22 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.facts import DOMAINS, known_regions, opt_in_regions
-from cml_iam.sandbox._answers import edited, result_answer
 from cml_iam.sandbox._transitions import status_of
 from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from xml.etree import ElementTree as ET
 
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Answer
+    from cml_iam.sandbox._wire import Answer, Values
     from cml_iam.sandbox._world import World
 
 MOST_IDS: Final = 100
 """The maximum number of ids in one DescribeInstanceStatus call."""
 
 _REACHABILITY: Final = {"ok": "passed", "initializing": "initializing"}
-_PUBLIC: Final = frozenset({"ipAddress", "dnsName", "association"})
-_NETWORK: Final = _PUBLIC | {
-    "groupSet",
-    "networkInterfaceSet",
-    "privateDnsName",
-    "privateIpAddress",
-    "subnetId",
-    "vpcId",
-}
-_HIDDEN: Final = {"pending": _PUBLIC, "terminated": _NETWORK}
-"""The members that an instance lacks, by state: nothing public before it runs."""
-
-_EMPTY: Final = frozenset({"groupSet", "networkInterfaceSet"})
-"""The lists that are shown even when they are empty."""
-
 _PUBLIC_NAME: Final = re.compile(rb"<publicDnsName>ip-([0-9-]+)\.[^<]*</publicDnsName>")
-_EMPTY_ASSOCIATION: Final = re.compile(rb"<association\s*/>|<association>\s*</association>")
 
 
 def passes(filters: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> bool:
@@ -61,7 +43,7 @@ def passes(filters: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> b
     return True
 
 
-def describe_regions(world: World, _: Principal, call: Call) -> Answer:
+def describe_regions(world: World, _: Principal, call: Call) -> Values:
     """Answer DescribeRegions: the enabled regions, unless others or all are requested."""
     params = call.params
     regions = [_region(world, name) for name in known_regions(world.partition)]
@@ -81,7 +63,7 @@ def describe_regions(world: World, _: Principal, call: Call) -> Answer:
         wanted = each["RegionName"] in named if named else every
         if wanted and passes(params.get("Filters", ()), values):
             shown.append(each)
-    return result_answer(call, {"Regions": shown})
+    return {"Regions": shown}
 
 
 def _region(world: World, name: str) -> dict[str, str]:
@@ -92,15 +74,7 @@ def _region(world: World, name: str) -> dict[str, str]:
     return {"RegionName": name, "Endpoint": endpoint, "OptInStatus": status}
 
 
-def check_status(call: Call) -> None:
-    """Raise Fault for more ids than one call accepts."""
-    ids = call.params.get("InstanceIds", ())
-    if call.operation == "DescribeInstanceStatus" and len(ids) > MOST_IDS:
-        said = f"Too many instance ids: {len(ids)}. The maximum is {MOST_IDS}."
-        raise Fault("InvalidParameterValue", said)
-
-
-def instance_status(world: World, call: Call) -> Answer:
+def instance_status(world: World, _: Principal, call: Call) -> Values:
     """Answer the status of the requested instances; only running ones unless all are."""
     backend = world.ec2(call.region)
     ids = list(dict.fromkeys(call.params.get("InstanceIds", ())))
@@ -119,7 +93,7 @@ def instance_status(world: World, call: Call) -> Answer:
         }
         if passes(call.params.get("Filters", ()), values):
             statuses.append(_status(each, status))
-    return result_answer(call, {"InstanceStatuses": statuses})
+    return {"InstanceStatuses": statuses}
 
 
 def _status(instance: Any, status: str) -> dict[str, Any]:
@@ -135,38 +109,11 @@ def _status(instance: Any, status: str) -> dict[str, Any]:
     }
 
 
-def with_shown_addresses(answer: Answer) -> Answer:
-    """Return the *answer* about instances with the network details that EC2 shows."""
-    if not answer.ok or not any(b">%s<" % each.encode() in answer.body for each in _HIDDEN):
-        return answer
-
-    def hide(root: ET.Element, prefix: str) -> None:
-        for listed in root.iter(f"{prefix}instancesSet"):
-            for instance in listed:
-                state = instance.findtext(f"{prefix}instanceState/{prefix}name") or ""
-                _hide(instance, {f"{prefix}{each}" for each in _HIDDEN.get(state, ())}, prefix)
-
-    return edited(answer, hide)
-
-
 def with_public_names(answer: Answer, region: str) -> Answer:
-    """Return *answer* with public names of addresses, and no association without one.
+    """Return *answer* with the public names of addresses.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns.html
     """
-    if b"association" not in answer.body:
-        return answer
     zone = "compute-1" if region == "us-east-1" else f"{region}.compute"
     name = rb"<publicDnsName>ec2-\1.%s.amazonaws.com</publicDnsName>" % zone.encode()
-    body = _EMPTY_ASSOCIATION.sub(b"", _PUBLIC_NAME.sub(name, answer.body))
-    return replace(answer, body=body)
-
-
-def _hide(element: ET.Element, names: set[str], prefix: str) -> None:
-    for each in list(element):
-        if each.tag not in names:
-            _hide(each, names, prefix)
-        elif each.tag.removeprefix(prefix) in _EMPTY:
-            each.clear()
-        else:
-            element.remove(each)
+    return replace(answer, body=_PUBLIC_NAME.sub(name, answer.body))

@@ -6,24 +6,25 @@ import re
 import time
 import uuid
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.errors import CmlIamError, InputError
-from cml_iam.sandbox._answers import as_cbor, fault_answer
+from cml_iam.errors import InputError
+from cml_iam.sandbox._answers import as_cbor, fault_answer, result_answer
 from cml_iam.sandbox._call import MOST_BYTES, protocol_of, read_call
 from cml_iam.sandbox._guard import authorize
 from cml_iam.sandbox._iam_reads import note_use
-from cml_iam.sandbox._moto import model_fault, model_faults
+from cml_iam.sandbox._moto import failure
 from cml_iam.sandbox._principals import authenticate
 from cml_iam.sandbox._services import backends_of, prefix_of
 from cml_iam.sandbox._strict import OWN, complete, perform
 from cml_iam.sandbox._sts import answer_unsigned, read_unsigned
 from cml_iam.sandbox._transitions import arrive
 from cml_iam.sandbox._wire import (
-    NOT_DONE,
     Answer,
+    Edit,
     Fault,
     Message,
     Unauthenticated,
@@ -158,15 +159,8 @@ def _answered(world: World, message: Message) -> Answer:
             return _respond(world, message)
     except (Fault, Unauthenticated) as error:
         fault = error
-    except CmlIamError as error:
-        # A policy the engine cannot judge is refused loudly, never let through.
-        fault = Fault("InternalFailure", f"The sandbox cannot judge this: {error}", NOT_DONE)
-    except model_faults() as error:
-        fault = model_fault(error)
     except Exception as error:  # noqa: BLE001 - a thread of the server has nobody to tell
-        fault = Fault(
-            "InternalFailure", f"The sandbox failed: {type(error).__name__}: {error}", NOT_DONE
-        )
+        fault = failure(error)
     service, protocol = _spoken(message)
     if isinstance(fault, Unauthenticated):
         fault = unauthenticated(fault, service)
@@ -189,7 +183,9 @@ def _respond(world: World, message: Message) -> Answer:
         unsigned = read_unsigned(world, message)
         if unsigned is None:
             raise
-        return _answer(world, unsigned, lambda: answer_unsigned(world, unsigned))
+        return _answer(
+            world, unsigned, lambda: result_answer(unsigned, answer_unsigned(world, unsigned))
+        )
     principal = authenticate(world, message, claim)
     if not backends_of(claim.service):
         said = f"The sandbox has no service {claim.service}."
@@ -205,11 +201,7 @@ def _answer(world: World, read: Call, do: Callable[[], Answer]) -> Answer:
     arrive(world)
     if world.throttle is not None:
         world.throttle.take(read, world.now())
-    return world.suffering.answer(
-        read.action,
-        do,
-        lambda fault: fault_answer(fault, read.protocol, read.service),
-    )
+    return world.suffering.answer(read, do)
 
 
 def _done(world: World, principal: Principal, read: Call) -> Answer:
@@ -220,16 +212,16 @@ def _done(world: World, principal: Principal, read: Call) -> Answer:
     if call.service == "ec2" and call.params.get("DryRun"):
         said = "Request would have succeeded, but DryRun flag is set."
         raise Fault("DryRunOperation", said, 412)
-    return perform(world, principal, call, lambda asked: _execute(world, principal, asked))
+    return perform(world, call, partial(_execute, world, principal))
 
 
-def _execute(world: World, principal: Principal, call: Call) -> Answer:
+def _execute(world: World, principal: Principal, call: Call, edit: Edit | None = None) -> Answer:
     """Execute *call*: with our implementation if there is one, otherwise with moto."""
     own = OWN.get(call.action)
-    answer = own(world, principal, call) if own else None
-    if answer is not None:
-        return answer
+    values = own(world, principal, call) if own else None
+    if values is not None:
+        return result_answer(call, edit(values) if edit else values)
     if call.service in ("iam", "sts"):
         call = replace(call, region=world.region)
-    answer = world.moto.execute(call, principal.access_key_id)
+    answer = world.moto.execute(call, principal.access_key_id, edit)
     return as_cbor(call, answer) if call.protocol == "cbor" else answer

@@ -23,7 +23,7 @@ from cml_iam.sandbox._world import Policies
 
 if TYPE_CHECKING:
     from cml_iam.engine import Decision
-    from cml_iam.policy import PolicyDocument, Statement
+    from cml_iam.policy import PolicyDocument
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
     from cml_iam.sandbox._world import Session, World
@@ -112,7 +112,7 @@ def _refusal(world: World, principal: Principal, call: Call, decision: Decision)
     said = denial(principal.arn, decision)
     if call.service != "ec2":
         return Fault("AccessDenied", said, _DENIED)
-    encoded = world.keep_message(json.dumps(_decoded(principal, decision)))
+    encoded = world.keep(json.dumps(_decoded(principal, decision)))
     return Fault(
         "UnauthorizedOperation",
         f"You are not authorized to perform this operation. {said}. "
@@ -227,7 +227,8 @@ def check_trust(text: str) -> None:
             raise _malformed("Missing required field Principal")
         if statement.resource is not None or statement.not_resource is not None:
             raise _malformed("Has prohibited field Resource")
-        if not all(each.lower().startswith("sts:") for each in _actions(statement)):
+        actions = statement.action or statement.not_action or ()
+        if not all(each.lower().startswith("sts:") for each in actions):
             said = "AssumeRole policy may only specify STS AssumeRole actions."
             raise _malformed(said)
     if policy_size(text) > TRUST_CHARACTERS:
@@ -249,10 +250,6 @@ def _checked(text: str) -> PolicyDocument:
             raise _malformed("Statement IDs (SID) in a single policy must be unique.")
         seen.add(sid)
     return document
-
-
-def _actions(statement: Statement) -> tuple[str, ...]:
-    return statement.action or statement.not_action or ()
 
 
 def _malformed(said: str) -> Fault:

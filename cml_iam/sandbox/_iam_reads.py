@@ -20,14 +20,10 @@ from cml_iam.engine import (
 )
 from cml_iam.errors import DocumentError
 from cml_iam.policy import load_policy
-from cml_iam.sandbox._answers import IAM_PAGE, keep_place, place_of, result_answer
 from cml_iam.sandbox._principals import (
     boundary_arn,
     find_role,
-    group_policies,
-    is_aws,
-    role_policies,
-    user_policies,
+    held_policies,
 )
 from cml_iam.sandbox._wire import Fault
 
@@ -37,7 +33,7 @@ if TYPE_CHECKING:
 
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Answer
+    from cml_iam.sandbox._wire import Values
     from cml_iam.sandbox._world import World
 
 
@@ -51,32 +47,7 @@ _REPORT: Final = (
 )
 
 
-def account_details(world: World, _: Principal, call: Call) -> Answer:
-    """Answer GetAccountAuthorizationDetails, page by page."""
-    policies = world.entities("policy")
-    kinds = {
-        "User": ("UserDetailList", world.entities("user")),
-        "Group": ("GroupDetailList", world.entities("group")),
-        "Role": ("RoleDetailList", world.entities("role")),
-        "LocalManagedPolicy": ("Policies", [each for each in policies if not is_aws(each)]),
-        "AWSManagedPolicy": ("Policies", [each for each in policies if is_aws(each)]),
-    }
-    asked = call.params.get("Filter") or kinds
-    everything = [(key, each) for kind in asked for key, held in [kinds[kind]] for each in held]
-    start, size = place_of(world, call, "ValidationError"), call.params.get("MaxItems", IAM_PAGE)
-    result: dict[str, Any] = {key: [] for key, _ in kinds.values()}
-    for key, each in everything[start : start + size]:
-        if key == "Policies":
-            # What moto calls otherwise than its serializer looks for it.
-            each.policy_name, each.policy_id = each.name, each.id
-        result[key].append(each)
-    result["IsTruncated"] = len(everything) > start + size
-    if result["IsTruncated"]:
-        result["Marker"] = keep_place(world, call, start + size)
-    return result_answer(call, result)
-
-
-def list_entities_for_policy(world: World, _: Principal, call: Call) -> Answer:
+def list_entities_for_policy(world: World, _: Principal, call: Call) -> Values:
     """Answer who holds a policy: as permissions policy, as boundary, or either."""
     arn, usage = call.params["PolicyArn"], call.params.get("PolicyUsageFilter")
     path, kind = call.params.get("PathPrefix", "/"), call.params.get("EntityFilter")
@@ -88,16 +59,15 @@ def list_entities_for_policy(world: World, _: Principal, call: Call) -> Answer:
         bounded = boundary_arn(entity) == arn and usage != "PermissionsPolicy"
         return entity.path.startswith(path) and (attached or bounded)
 
-    result = {
+    return {
         f"Policy{name}s": [
             each for each in world.entities(name.lower()) if kind in (None, name) and holds(each)
         ]
         for name in ("User", "Role", "Group")
     }
-    return result_answer(call, result)
 
 
-def credential_report(world: World, _: Principal, call: Call) -> Answer:
+def credential_report(world: World, *_: Any) -> Values:
     """Answer GetCredentialReport: the root and every user, and the last use of their keys."""
     if not world.iam.report_generated():
         said = "No report exists. Call GenerateCredentialReport first."
@@ -112,8 +82,7 @@ def credential_report(world: World, _: Principal, call: Call) -> Answer:
     rows += [_row(user) for user in world.entities("user")]
     text = "\n".join([_REPORT, *(",".join(row) for row in rows)])
     now = world.now().replace(tzinfo=None)
-    answer = {"Content": text.encode(), "ReportFormat": "text/csv", "GeneratedTime": now}
-    return result_answer(call, answer)
+    return {"Content": text.encode(), "ReportFormat": "text/csv", "GeneratedTime": now}
 
 
 _NO_KEY: Final = ("false", "N/A", "N/A", "N/A", "N/A")
@@ -148,7 +117,7 @@ def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S+00:00")
 
 
-def simulate(world: World, _: Principal, call: Call) -> Answer:
+def simulate(world: World, _: Principal, call: Call) -> Values:
     """Answer SimulateCustomPolicy and SimulatePrincipalPolicy."""
     arn = call.params.get("PolicySourceArn")
     try:
@@ -158,10 +127,10 @@ def simulate(world: World, _: Principal, call: Call) -> Answer:
             result = simulate_principal(call.params, find_source(world, arn), shape=world.shape)
     except SimulationError as error:
         raise Fault(error.code, error.message, error.status) from error
-    return result_answer(call, result)
+    return result
 
 
-def list_context_keys(world: World, _: Principal, call: Call) -> Answer:
+def list_context_keys(world: World, _: Principal, call: Call) -> Values:
     """Answer GetContextKeysForCustomPolicy and GetContextKeysForPrincipalPolicy."""
     arn = call.params.get("PolicySourceArn")
     source = find_source(world, arn) if arn is not None else None
@@ -170,22 +139,20 @@ def list_context_keys(world: World, _: Principal, call: Call) -> Answer:
     attached = [each.document for each in source.policies] if source else []
     documents = [*attached, *call.params.get("PolicyInputList", ())]
     try:
-        return result_answer(call, {"ContextKeyNames": context_keys(documents)})
+        return {"ContextKeyNames": context_keys(documents)}
     except DocumentError as error:
         raise Fault("InvalidInput", error.message) from error
 
 
 def find_source(world: World, arn: str) -> PrincipalPolicies | None:
     """Return the user, group or role *arn* with its policies, or None if there is none."""
-    for kind, policies in _POLICIES.items():
+    for kind in ("user", "group", "role"):
         entity = world.entity(kind, arn)
         if entity is not None:
-            held = policies(world, entity.name)
+            held = held_policies(world, entity)
             return PrincipalPolicies(arn, held.identity, held.boundary)
     return None
 
-
-_POLICIES: Final = {"user": user_policies, "group": group_policies, "role": role_policies}
 
 TRACKED: Final = frozenset({"ec2", "iam"})
 """The services whose actions are tracked one by one here; AWS tracks more.
@@ -211,17 +178,17 @@ def note_use(world: World, principal: Principal, call: Call) -> None:
     world.accessed.setdefault(arn, {})[call.action] = (world.now(), call.region)
 
 
-def generate_details(world: World, _: Principal, call: Call) -> Answer:
+def generate_details(world: World, _: Principal, call: Call) -> Values:
     """Answer GenerateServiceLastAccessedDetails; the job is done immediately."""
     arn = call.params["Arn"]
     if find_source(world, arn) is None:
         raise Fault("NoSuchEntity", f"ARN {arn} cannot be found.", 404)
     job = str(uuid.uuid4())
     world.access_jobs[job] = (arn, call.params.get("Granularity", "SERVICE_LEVEL"))
-    return result_answer(call, {"JobId": job})
+    return {"JobId": job}
 
 
-def get_details(world: World, _: Principal, call: Call) -> Answer:
+def get_details(world: World, _: Principal, call: Call) -> Values:
     """Answer GetServiceLastAccessedDetails."""
     job = world.access_jobs.get(call.params["JobId"])
     if job is None:
@@ -232,17 +199,14 @@ def get_details(world: World, _: Principal, call: Call) -> Answer:
         _service(world, arn, name, actions, detailed=granularity == "ACTION_LEVEL")
         for name, actions in sorted(_granted(world, arn).items())
     ]
-    return result_answer(
-        call,
-        {
-            "JobStatus": "COMPLETED",
-            "JobType": granularity,
-            "JobCreationDate": now,
-            "JobCompletionDate": now,
-            "ServicesLastAccessed": services,
-            "IsTruncated": False,
-        },
-    )
+    return {
+        "JobStatus": "COMPLETED",
+        "JobType": granularity,
+        "JobCreationDate": now,
+        "JobCompletionDate": now,
+        "ServicesLastAccessed": services,
+        "IsTruncated": False,
+    }
 
 
 def _service(

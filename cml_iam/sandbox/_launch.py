@@ -67,6 +67,7 @@ def launches(world: World, call: Call) -> tuple[Launch, ...]:
     subnet, network = network_of(world, call)
     profile, role = profile_and_role(world, call)
     template = params.get("LaunchTemplate", {})
+    disks = [each["Ebs"] for each in params.get("BlockDeviceMappings", ()) if "Ebs" in each]
     first = Launch(
         region=call.region,
         account=world.account,
@@ -82,7 +83,7 @@ def launches(world: World, call: Call) -> tuple[Launch, ...]:
         key_name=params.get("KeyName", ""),
         profile=profile,
         profile_role=role,
-        snapshots=_snapshots(params),
+        snapshots=tuple(disk["SnapshotId"] for disk in disks if "SnapshotId" in disk),
         launch_template=template.get("LaunchTemplateId", ""),
         market=params.get("InstanceMarketOptions", {}).get("MarketType", "on-demand"),
         metadata_tokens=params.get("MetadataOptions", {}).get("HttpTokens", ""),
@@ -90,7 +91,6 @@ def launches(world: World, call: Call) -> tuple[Launch, ...]:
         ebs_optimized=bool(params.get("EbsOptimized", False)),
         placement_group=placement.get("GroupName", ""),
     )
-    disks = [each["Ebs"] for each in params.get("BlockDeviceMappings", ()) if "Ebs" in each]
     return tuple(_with_disk(first, disk) for disk in disks) or (first,)
 
 
@@ -118,20 +118,14 @@ def _with_template(world: World, call: Call) -> Call:
 
 
 def _template(world: World, region: str, named: dict[str, str]) -> Any:
+    """Return moto's launch template; raises moto's error if there is none."""
     backend = world.ec2(region)
-    name, template_id = named.get("LaunchTemplateName"), named.get("LaunchTemplateId")
-    if (name is None) == (template_id is None):
+    if len({"LaunchTemplateId", "LaunchTemplateName"} & named.keys()) != 1:
         said = "Name a launch template either by its id or by its name."
         raise Fault("InvalidParameterCombination", said)
-    found = backend.launch_templates.get(
-        template_id or backend.launch_template_name_to_ids.get(name)
-    )
-    if found is None:
-        code = "InvalidLaunchTemplateId.NotFound"
-        if name is not None:
-            code = "InvalidLaunchTemplateName.NotFoundException"
-        raise Fault(code, f"There is no launch template {name or template_id}.")
-    return found
+    if "LaunchTemplateId" in named:
+        return backend.get_launch_template(named["LaunchTemplateId"])
+    return backend.get_launch_template_by_name(named["LaunchTemplateName"])
 
 
 def _subnet(world: World, call: Call) -> Any:
@@ -197,11 +191,6 @@ def specified_tags(call: Call) -> dict[str, dict[str, str]]:
         tags = {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", ())}
         found.setdefault(each.get("ResourceType", ""), {}).update(tags)
     return found
-
-
-def _snapshots(params: dict[str, Any]) -> tuple[str, ...]:
-    disks = (each.get("Ebs", {}) for each in params.get("BlockDeviceMappings", ()))
-    return tuple(disk["SnapshotId"] for disk in disks if "SnapshotId" in disk)
 
 
 def _with_disk(what: Launch, disk: dict[str, Any]) -> Launch:

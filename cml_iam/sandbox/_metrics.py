@@ -13,16 +13,16 @@ from itertools import groupby
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.sandbox._answers import keep_place, place_of, result_answer
+from cml_iam.sandbox._answers import keep_place, place_of
 from cml_iam.sandbox._series import Metric, Sample, metrics_of, number_of, rounded, samples
 from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Answer
+    from cml_iam.sandbox._wire import Values
     from cml_iam.sandbox._world import World
 
 MOST_POINTS: Final = 1440
@@ -60,20 +60,6 @@ def check_cloudwatch(call: Call) -> None:
             _check_statistics(call.params)
         case "GetMetricData":
             _check_data(call.params)
-
-
-def perform_cloudwatch(
-    world: World, _: Principal, call: Call, execute: Callable[[Call], Answer]
-) -> Answer:
-    """Execute the authorized *call*, by *execute* unless it asks for metrics."""
-    match call.operation:
-        case "GetMetricStatistics":
-            return _get_metric_statistics(world, call)
-        case "GetMetricData":
-            return _get_metric_data(world, call)
-        case "ListMetrics":
-            return _list_metrics(world, call)
-    return execute(call)
 
 
 def _check_statistics(params: Mapping[str, Any]) -> None:
@@ -143,7 +129,7 @@ def _seconds(params: Mapping[str, Any], code: str) -> float:
     return seconds
 
 
-def _get_metric_statistics(world: World, call: Call) -> Answer:
+def get_metric_statistics(world: World, _: Principal, call: Call) -> Values:
     """Answer the points without order, as CloudWatch does."""
     params = call.params
     plain = tuple(params.get("Statistics", ()))
@@ -156,10 +142,10 @@ def _get_metric_statistics(world: World, call: Call) -> Answer:
             point["ExtendedStatistics"] = {name: _statistic(found, name) for name in extended}
         points.append(point)
     points.sort(key=lambda point: number_of(str(point["Timestamp"])))
-    return result_answer(call, {"Label": params["MetricName"], "Datapoints": points})
+    return {"Label": params["MetricName"], "Datapoints": points}
 
 
-def _get_metric_data(world: World, call: Call) -> Answer:
+def get_metric_data(world: World, _: Principal, call: Call) -> Values:
     """Answer a page of the queries' values, each query's in order of time."""
     start = place_of(world, call, "InvalidNextToken")
     size = call.params.get("MaxDatapoints", MOST_DATA)
@@ -174,10 +160,10 @@ def _get_metric_data(world: World, call: Call) -> Answer:
         if first < last or (not values and not start):
             results.append(_result(query, values[first:last], whole=last >= len(values)))
         passed += len(values)
-    answer: dict[str, Any] = {"MetricDataResults": results, "Messages": []}
+    answer: Values = {"MetricDataResults": results, "Messages": []}
     if passed > start + size:
         answer["NextToken"] = keep_place(world, call, start + size)
-    return result_answer(call, answer)
+    return answer
 
 
 def _queried(world: World, call: Call, query: Mapping[str, Any]) -> list[tuple[datetime, float]]:
@@ -200,7 +186,7 @@ def _result(
     }
 
 
-def _list_metrics(world: World, call: Call) -> Answer:
+def list_metrics(world: World, _: Principal, call: Call) -> Values:
     """Answer a page of the metrics; a dimension without a value matches every value."""
     wanted = [(each["Name"], each.get("Value")) for each in call.params.get("Dimensions", ())]
     found = []
@@ -213,10 +199,10 @@ def _list_metrics(world: World, call: Call) -> Answer:
         ):
             found.append(_listed(each))
     start = place_of(world, call, "InvalidParameterValue")
-    answer: dict[str, Any] = {"Metrics": found[start : start + LISTED]}
+    answer: Values = {"Metrics": found[start : start + LISTED]}
     if len(found) > start + LISTED:
         answer["NextToken"] = keep_place(world, call, start + LISTED)
-    return result_answer(call, answer)
+    return answer
 
 
 def _listed(metric: Metric) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from cml_iam.aws import wire
-from cml_iam.errors import MissingExtraError
-from cml_iam.sandbox._wire import NOT_DONE, Answer, Fault, environ_of
+from cml_iam.errors import CmlIamError, MissingExtraError
+from cml_iam.sandbox._wire import NOT_DONE, Answer, Edit, Fault, environ_of
 
 if TYPE_CHECKING:
     from cml_iam.sandbox._call import Call
@@ -37,6 +39,7 @@ _CLOSED: Final = ("moto-api", "latest", "favicon.ico")
 """
 
 _UNKNOWN: Final = "UnsupportedOperation"
+_EDIT: Final[ContextVar[Edit | None]] = ContextVar("edit", default=None)
 
 
 def check_installed() -> None:
@@ -94,8 +97,11 @@ class Moto:
         """Return the regions that have *service*."""
         return frozenset(_backends(service)[self.account].regions)
 
-    def execute(self, call: Call, access_key_id: str) -> Answer:
-        """Let moto execute *call*, as a new request from its parameters."""
+    def execute(self, call: Call, access_key_id: str, edit: Edit | None = None) -> Answer:
+        """Let moto execute *call*, as a new request from its parameters.
+
+        *edit* changes the values of the answer before they are written, if moto has them.
+        """
         spoken = "json" if call.protocol == "cbor" else call.protocol
         written = wire.write_request(call.model, spoken, call.params)
         path, _, literal = written["url_path"].partition("?")
@@ -117,27 +123,27 @@ class Moto:
         # Without a query moto would look for a form inside of any body.
         target = f"{path}?{query or f'x-id={call.operation}'}"
         content = body.encode() if isinstance(body, str) else bytes(body)
+        before = _EDIT.set(edit)
         try:
             return self._answer(environ_of(written["method"], target, headers, content))
         except ModuleNotFoundError as error:
             service = call.model.service_model.service_name
             said = f"The sandbox has no {service} without the package {error.name}, not installed"
             raise Fault(_UNKNOWN, f"{said} here: pip install 'moto[{service}]'") from error
+        finally:
+            _EDIT.reset(before)
 
     def _answer(self, environ: dict[str, Any]) -> Answer:
         from werkzeug.test import run_wsgi_app
 
         chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
-        kept = {
-            name.lower(): value
-            for name, value in headers.items()
-            if name.lower() in _KEPT or name.lower().startswith("x-amz-")
-        }
-        if environ["REQUEST_METHOD"] == "HEAD" and "content-length" in headers:
-            # An answer without its body says how long that would be.
-            kept["content-length"] = headers["content-length"]
-        code, kind = int(status.split(maxsplit=1)[0]), headers.get("content-type", "text/xml")
-        return Answer(code, b"".join(chunks), kind, kept)
+        kept = {name.lower(): value for name, value in headers.items()}
+        # An answer without its body says how long that would be.
+        length = kept.get("content-length") if environ["REQUEST_METHOD"] == "HEAD" else None
+        kind = kept.get("content-type", "text/xml")
+        kept = {name: value for name, value in kept.items() if name not in _OURS}
+        kept |= {"content-length": length} if length else {}
+        return Answer(int(status.split(maxsplit=1)[0]), b"".join(chunks), kind, kept)
 
 
 @cache
@@ -146,19 +152,29 @@ def _application() -> Any:
     from moto.core import responses
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    def create(service: Any) -> Any:
-        application = create_backend_app(service)
-        # Registered handlers keep flask from answering with a page of HTML.
-        application.register_error_handler(NotImplementedError, _not_implemented)
-        application.register_error_handler(Exception, _internal)
-        return application
-
-    dispatcher: Any = DomainDispatcherApplication(create)
+    dispatcher: Any = DomainDispatcherApplication(create_backend_app)
     # For every request, it would list the folder of moto's services and the methods of a class.
     dispatcher.get_backend_for_host = cache(dispatcher.get_backend_for_host)
     dispatch: Any = responses
     dispatch.method_names_from_class = cache(dispatch.method_names_from_class)
+    write = dispatch.ActionResult.execute_result
+
+    def edited(result: Any, context: Any) -> Any:
+        name, edit = context.service_model.service_name, _EDIT.get()
+        context.response.RESPONSE_KEY_PATH_TO_TRANSFORMER.update(_SHOWN.get(name, {}))
+        if edit is not None and not isinstance(result.result, Exception):
+            result = dispatch.ActionResult(edit(result.result))
+        return write(result, context)
+
+    dispatch.ActionResult.execute_result = edited
     return dispatcher
+
+
+_SHOWN: Final[Mapping[str, Mapping[str, Edit]]] = {
+    "ec2": {"NetworkInterface.Association": lambda value: value or None},
+    "iam": {"ListUsersResponse.Users.User.PermissionsBoundary": lambda _: None},
+}
+"""By service: what moto shows otherwise than AWS, and the value to show, by the end of its path."""
 
 
 def _close_files(backend: Any) -> None:
@@ -168,35 +184,28 @@ def _close_files(backend: Any) -> None:
             each.reset()
 
 
-_KEPT: Final = frozenset(
-    {
-        "accept-ranges",
-        "allow",
-        "cache-control",
-        "content-disposition",
-        "content-encoding",
-        "content-language",
-        "content-range",
-        "etag",
-        "expires",
-        "last-modified",
-        "location",
-    }
+_OURS: Final = frozenset(
+    ["connection", "content-length", "content-type", "date", "server", "status", "x-amzn-requestid"]
 )
-"""The response headers that describe the content; AWS's own headers are kept too."""
+"""The response headers that our own server writes; moto's others are the service's."""
 
 
-def model_faults() -> tuple[type[Exception], ...]:
-    """Return the errors that moto's models raise with AWS's code and message."""
+def failure(error: Exception) -> Fault:
+    """Return the response for an *error* of moto, of the engine, or of the sandbox itself."""
     from moto.core.exceptions import ServiceException
 
-    return (ServiceException,)
-
-
-def model_fault(error: Any) -> Fault:
-    """Return the response for an error of moto's models."""
-    missing = error.code == "NoSuchEntity"
-    return Fault(error.code, str(error.message), 404 if missing else 400)
+    match error:
+        case ServiceException():
+            missing = error.code == "NoSuchEntity"
+            return Fault(error.code, str(error.message), 404 if missing else 400)
+        case NotImplementedError():
+            return Fault(_UNKNOWN, f"The sandbox does not implement this: {error}")
+        case CmlIamError():
+            # A policy the engine cannot judge is refused loudly, never let through.
+            said = f"The sandbox cannot judge this: {error}"
+        case _:
+            said = f"The sandbox failed: {type(error).__name__}: {error}"
+    return Fault("InternalFailure", said, NOT_DONE)
 
 
 def _backends(service: str) -> Any:
@@ -205,22 +214,6 @@ def _backends(service: str) -> Any:
     # Moto declares one overload for each of its services.
     find: Any = backends.get_backend
     return find(service)
-
-
-def _not_implemented(error: NotImplementedError) -> Any:
-    raise Fault(_UNKNOWN, f"The sandbox does not implement this: {error}") from error
-
-
-def _internal(error: Exception) -> Any:
-    from werkzeug.exceptions import HTTPException
-
-    if isinstance(error, HTTPException):
-        return error
-    if isinstance(error, Fault | ModuleNotFoundError):
-        raise error
-    raise Fault(
-        "InternalFailure", f"The sandbox failed: {type(error).__name__}: {error}", NOT_DONE
-    ) from error
 
 
 def _set_variable(name: str, value: str | None) -> None:

@@ -71,10 +71,8 @@ def policies_of(world: World, principal: Principal) -> Policies:
         found = Policies((AttachedPolicy("root", _EVERYTHING),))
     elif world.conditions.seconds.policy_change:
         found = _policies_then(world, principal)
-    elif principal.role is not None:
-        found = role_policies(world, principal.role)
     else:
-        found = user_policies(world, principal.name or "")
+        found = held_policies(world, holder(world, principal))
     return replace(found, session=principal.session.policies if principal.session else None)
 
 
@@ -82,44 +80,33 @@ def note_policies(world: World) -> None:
     """Record what applies to every user and role from now on, if changes take time."""
     if not world.conditions.seconds.policy_change:
         return
-    applied = {user.arn: user_policies(world, user.name) for user in world.iam.users.values()}
-    applied |= {role.arn: role_policies(world, role.name) for role in world.iam.roles.values()}
-    for arn, policies in applied.items():
-        noted = world.policies_then.setdefault(arn, [])
+    for entity in (*world.entities("user"), *world.entities("role")):
+        policies = held_policies(world, entity)
+        noted = world.policies_then.setdefault(entity.arn, [])
         if not noted or noted[-1][1] != policies:
             noted.append((world.now(), policies))
 
 
 def _policies_then(world: World, principal: Principal) -> Policies:
     """Return what applied to *principal* before the latest changes took effect."""
-    if principal.role is not None:
-        arn = find_role(world, principal.role).arn
-    else:
-        arn = world.iam.get_user(principal.name or "").arn
+    arn = holder(world, principal).arn
     then = world.now() - timedelta(seconds=world.conditions.seconds.policy_change)
     known = [policies for since, policies in world.policies_then.get(arn, ()) if since <= then]
     return known[-1] if known else Policies()
 
 
-def user_policies(world: World, name: str) -> Policies:
-    """Return the policies of the user *name*, with those of its groups."""
-    user = world.iam.get_user(name)
-    groups = [group for group in world.iam.groups.values() if user in group.users]
-    documents = [_own_policies(owner) for owner in (user, *groups)]
-    return Policies(
-        tuple(each for found in documents for each in found), boundary(world, boundary_arn(user))
-    )
+def holder(world: World, principal: Principal) -> Any:
+    """Return moto's user or role whose policies *principal* has."""
+    if principal.role is not None:
+        return find_role(world, principal.role)
+    return world.iam.get_user(principal.name)
 
 
-def group_policies(world: World, name: str) -> Policies:
-    """Return the policies of the group *name*."""
-    return Policies(_own_policies(world.iam.get_group(name)))
-
-
-def role_policies(world: World, name: str) -> Policies:
-    """Return the policies of the role *name*."""
-    role = find_role(world, name)
-    return Policies(_own_policies(role), boundary(world, boundary_arn(role)))
+def held_policies(world: World, entity: Any) -> Policies:
+    """Return the policies of moto's user, group or role *entity*, with those of its groups."""
+    groups = [group for group in world.iam.groups.values() if entity in group.users]
+    own = [each for owner in (entity, *groups) for each in _own_policies(owner)]
+    return Policies(tuple(own), boundary(world, boundary_arn(entity)))
 
 
 def boundary_arn(entity: Any) -> str | None:
@@ -201,39 +188,27 @@ def _root(world: World, key_id: str, source_ip: str) -> Principal:
     return Principal(arn, world.account, key_id, source_ip)
 
 
-def _user(user: Any, key_id: str, source_ip: str, session: Session | None = None) -> Principal:
-    return Principal(user.arn, user.id, key_id, source_ip, user.name, None, session, tags_of(user))
+def _user(user: Any, key_id: str, source_ip: str) -> Principal:
+    return Principal(user.arn, user.id, key_id, source_ip, user.name, tags=tags_of(user))
 
 
 def _session_holder(world: World, claim: Claim, source_ip: str) -> tuple[Principal, Secret]:
     session = world.sessions.get(claim.access_key_id)
     if session is None or claim.token is None or Secret(claim.token) != session.token:
         raise Unauthenticated("token")
-    if session.user_id == world.account:
-        holder = replace(_root(world, claim.access_key_id, source_ip), session=session)
-        return _federated(holder, session), session.key.secret
-    if session.user is not None:
+    if session.role is not None:
+        if not any(session.user_id.startswith(f"{role}:") for role in world.iam.roles):
+            raise Unauthenticated("unknown")
+        key_id, role = claim.access_key_id, session.role
+        who = Principal(session.arn, session.user_id, key_id, source_ip, role=role)
+        who = replace(who, tags=session.tags)
+    elif session.user is None:
+        who = _root(world, claim.access_key_id, source_ip)
+    else:
         user = world.iam.users.get(session.user)
         if user is None or user.id != session.user_id:
             raise Unauthenticated("unknown")
-        holder = _user(user, claim.access_key_id, source_ip, session)
-        return _federated(holder, session), session.key.secret
-    if not any(session.user_id.startswith(f"{role}:") for role in world.iam.roles):
-        raise Unauthenticated("unknown")
-    holder = Principal(
-        session.arn,
-        session.user_id,
-        claim.access_key_id,
-        source_ip,
-        role=session.role,
-        session=session,
-        tags=session.tags,
-    )
-    return holder, session.key.secret
-
-
-def _federated(holder: Principal, session: Session) -> Principal:
-    """Return the federated user of *session*, if it has one, otherwise its *holder*."""
-    if not session.federated:
-        return holder
-    return replace(holder, arn=session.arn, user_id=session.federated, tags=session.tags)
+        who = _user(user, claim.access_key_id, source_ip)
+    if session.federated:
+        who = replace(who, arn=session.arn, user_id=session.federated, tags=session.tags)
+    return replace(who, session=session), session.key.secret

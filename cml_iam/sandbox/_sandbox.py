@@ -174,16 +174,12 @@ def start_sandbox(
 
 def foreign_variable(name: str) -> bool:
     """Return whether the environment variable *name* would direct a command past the sandbox."""
-    return name in _FOREIGN or name.startswith("AWS_ENDPOINT_URL_")
+    return name in _FOREIGN or name.startswith(("AWS_CONTAINER_", "AWS_ENDPOINT_URL_"))
 
 
 _FOREIGN: Final[frozenset[str]] = frozenset(
     {
         "AWS_CONFIG_FILE",
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
         "AWS_DEFAULT_PROFILE",
         "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
         "AWS_PROFILE",

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from math import ceil, sin
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from cml_iam.sandbox._services import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,39 +55,12 @@ class Sample:
     unit: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """The *mean* of a measurement, its amplitude, and the spread between instances."""
-
-    mean: float
-    apart: float
-    swing: float
-    unit: str
-
-
-_MEASURED: Final[Mapping[tuple[str, str], _Measured]] = {
-    ("AWS/EC2", "CPUUtilization"): _Measured(12.0, 10.0, 3.0, "Percent"),
-    ("AWS/EC2", "NetworkIn"): _Measured(4e6, 1e6, 1e6, "Bytes"),
-    ("AWS/EC2", "NetworkOut"): _Measured(9e6, 1e6, 2e6, "Bytes"),
-    ("AWS/EC2", "NetworkPacketsIn"): _Measured(4e3, 1e3, 1e3, "Count"),
-    ("AWS/EC2", "NetworkPacketsOut"): _Measured(8e3, 1e3, 1e3, "Count"),
-    ("AWS/EC2", "EBSReadBytes"): _Measured(5e5, 1e5, 2e5, "Bytes"),
-    ("AWS/EC2", "EBSWriteBytes"): _Measured(7e6, 1e6, 2e6, "Bytes"),
-    ("AWS/EC2", "EBSReadOps"): _Measured(60.0, 10.0, 20.0, "Count"),
-    ("AWS/EC2", "EBSWriteOps"): _Measured(400.0, 50.0, 90.0, "Count"),
-    ("AWS/EC2", "StatusCheckFailed"): _Measured(0.0, 0.0, 0.0, "Count"),
-    ("AWS/EC2", "StatusCheckFailed_Instance"): _Measured(0.0, 0.0, 0.0, "Count"),
-    ("AWS/EC2", "StatusCheckFailed_System"): _Measured(0.0, 0.0, 0.0, "Count"),
-    ("CWAgent", "mem_used_percent"): _Measured(38.0, 10.0, 3.0, "Percent"),
-}
-
-
 def samples(
     world: World, region: str, metric: Metric, start: datetime, end: datetime
 ) -> list[Sample]:
     """Return the samples of *metric* from *start* to before *end*, both naive UTC."""
     found = [each for each in _stored(world, region, metric) if start <= each.at < end]
-    measured = _MEASURED.get((metric.namespace, metric.name))
+    measured = rows("measured").get(metric.namespace, {}).get(metric.name)
     instance = _instance(world, region, metric) if measured else None
     if measured is not None and instance is not None and instance.state == "running":
         every = timedelta(seconds=DETAILED if instance.monitored else BASIC)
@@ -94,7 +69,7 @@ def samples(
         end = min(end, world.now().replace(tzinfo=None))
         for moment in _moments(start, end, every):
             value = _value(measured, metric.name, instance.id, moment)
-            found.append(Sample(moment, value, value, value, 1.0, measured.unit))
+            found.append(Sample(moment, value, value, value, 1.0, measured[3]))
     return found
 
 
@@ -102,10 +77,10 @@ def metrics_of(world: World, region: str) -> Iterator[Metric]:
     """Yield every metric in *region*: those of running instances, and those put there."""
     for instance in world.ec2(region).all_instances():
         if instance.state == "running":
-            for namespace, name in _MEASURED:
-                if not _measures(world, namespace, instance):
-                    continue
-                yield Metric(namespace, name, _own_dimensions(namespace, instance))
+            for namespace, names in rows("measured").items():
+                if _measures(world, namespace, instance):
+                    own = _own_dimensions(namespace, instance)
+                    yield from (Metric(namespace, name, own) for name in names)
     seen = set()
     for each in world.cloudwatch(region).get_all_metrics():
         metric = _metric_of(each)
@@ -178,7 +153,8 @@ def _moments(start: datetime, end: datetime, every: timedelta) -> Sequence[datet
     return [first + every * n for n in range(max(0, ceil((end - first) / every)))]
 
 
-def _value(measured: _Measured, name: str, instance_id: str, moment: datetime) -> float:
-    apart = number_of(instance_id + name) % 1000 / 1000 * measured.apart
-    swing = measured.swing * sin(moment.replace(tzinfo=UTC).timestamp() / 900)
-    return round(measured.mean + apart + swing, 3)
+def _value(measured: Sequence[Any], name: str, instance_id: str, moment: datetime) -> float:
+    mean, spread, amplitude, _ = measured
+    apart = number_of(instance_id + name) % 1000 / 1000 * spread
+    swing = amplitude * sin(moment.replace(tzinfo=UTC).timestamp() / 900)
+    return float(round(mean + apart + swing, 3))

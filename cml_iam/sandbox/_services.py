@@ -6,61 +6,33 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3
 from __future__ import annotations
 
 import re
+import tomllib
 from functools import cache
 from typing import Any, Final, Literal
 
 from cml_iam import facts
+from cml_iam.shipped import shipped_text
 
 Protocol = Literal["ec2", "query", "json", "cbor", "rest-json", "rest-xml"]
 
 _SCOPE: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
-_MODELS: Final = {
-    "apigateway": ("apigatewayv2",),
-    "dynamodb": ("dynamodbstreams",),
-    "es": ("opensearch",),
-    "s3": ("s3control",),
-    "servicecatalog": ("servicecatalog-appregistry",),
-    "ses": ("sesv2",),
-    "sso": ("sso-admin",),
-}
-"""Further models of a service that are missing from moto's own list."""
-
-_PREFIXES: Final = {"email": "ses", "monitoring": "cloudwatch", "tagging": "tag"}
-"""IAM's prefix where it differs from the service name in the credential scope."""
-
 _WIRE: Final[dict[Protocol, str]] = {"cbor": "smithy-rpc-v2-cbor"}
 """botocore's name of a protocol, where it differs."""
 
 QUERY_COMPATIBLE: Final = frozenset({"cloudwatch", "sqs"})
 """JSON services that use the error codes of the query protocol."""
 
-S3_ACTIONS: Final = {
-    "HeadBucket": "ListBucket",
-    "HeadObject": "GetObject",
-    "ListBuckets": "ListAllMyBuckets",
-    "ListMultipartUploads": "ListBucketMultipartUploads",
-    "ListObjectVersions": "ListBucketVersions",
-    "ListObjects": "ListBucket",
-    "ListObjectsV2": "ListBucket",
-}
-_S3_SUBJECTS: Final = {
-    "BucketAccelerateConfiguration": "AccelerateConfiguration",
-    "BucketCors": "BucketCORS",
-    "BucketEncryption": "EncryptionConfiguration",
-    "BucketLifecycle": "LifecycleConfiguration",
-    "BucketLifecycleConfiguration": "LifecycleConfiguration",
-    "BucketNotificationConfiguration": "BucketNotification",
-    "BucketReplication": "ReplicationConfiguration",
-    "ObjectLockConfiguration": "BucketObjectLockConfiguration",
-    "PublicAccessBlock": "BucketPublicAccessBlock",
-}
-"""The subject of an S3 action, where it differs from that of the operation's name."""
+
+@cache
+def rows(name: str) -> Any:
+    """Return the table *name* of `policies/sandbox-services.toml`."""
+    return tomllib.loads(shipped_text("policies", "sandbox-services.toml"))[name]
 
 
 @cache
 def models_of(scope: str) -> tuple[Any, ...]:
     """Return botocore's models of the service with the signature name *scope*."""
-    names = dict.fromkeys((scope, *backends_of(scope), *_MODELS.get(scope, ())))
+    names = dict.fromkeys((scope, *backends_of(scope), *rows("models").get(scope, ())))
     models = (_model(name) for name in names if _SCOPE.fullmatch(scope))
     return tuple(model for model in models if model is not None and model.signing_name == scope)
 
@@ -102,7 +74,7 @@ def speaks(model: Any, protocol: Protocol) -> bool:
 
 def prefix_of(scope: str) -> str:
     """Return IAM's prefix for the service with the signature name *scope*."""
-    return _PREFIXES.get(scope, scope)
+    return str(rows("prefixes").get(scope, scope))
 
 
 def action_of(prefix: str, operation: str) -> str:
@@ -113,9 +85,9 @@ def action_of(prefix: str, operation: str) -> str:
 @cache
 def _s3_action(operation: str) -> str:
     match = re.fullmatch(r"(Delete|Get|Put)(.+)", operation)
-    if match is None or operation in S3_ACTIONS:
-        return S3_ACTIONS.get(operation, operation)
-    verb, subject = match[1], _S3_SUBJECTS.get(match[2], match[2])
+    if match is None or operation in rows("s3-actions"):
+        return str(rows("s3-actions").get(operation, operation))
+    verb, subject = match[1], rows("s3-subjects").get(match[2], match[2])
     # What has no action to delete it is put: in its absence.
     put = verb == "Delete" and is_s3_action(f"Put{subject}") and not is_s3_action(verb + subject)
     return f"Put{subject}" if put else f"{verb}{subject}"

@@ -6,65 +6,28 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.sandbox._answers import check_page, in_pages, result_answer
-from cml_iam.sandbox._asked_ec2 import kind_of
-from cml_iam.sandbox._describe import (
-    check_status,
-    instance_status,
-    passes,
-    with_public_names,
-    with_shown_addresses,
-)
-from cml_iam.sandbox._launch import network_of, profile_and_role, specified_tags
-from cml_iam.sandbox._transitions import CHANGES, arrive, change, launched, only, seen
+from cml_iam.sandbox._answers import check_page, in_pages
+from cml_iam.sandbox._describe import MOST_IDS, passes, with_public_names
+from cml_iam.sandbox._launch import network_of, profile_and_role
+from cml_iam.sandbox._services import rows
+from cml_iam.sandbox._transitions import arrive, hide_public, launched, only, seen
 from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Answer
+    from cml_iam.sandbox._wire import Answer, Execute, Values
     from cml_iam.sandbox._world import World
 
 _ID: Final = re.compile(r"[a-z]+-(?:[0-9a-f]{8}|[0-9a-f]{17})")
-_MALFORMED: Final = {
-    "InstanceIds": ("InvalidInstanceID.Malformed", "i"),
-    "InstanceId": ("InvalidInstanceID.Malformed", "i"),
-    "ImageIds": ("InvalidAMIID.Malformed", "ami"),
-    "ImageId": ("InvalidAMIID.Malformed", "ami"),
-    "SubnetId": ("InvalidSubnetID.Malformed", "subnet"),
-    "SecurityGroupIds": ("InvalidGroupId.Malformed", "sg"),
-}
 _TOKEN_LENGTH: Final = 64
-_THERE: Final[dict[str, tuple[Callable[[Any], Any], str, str]]] = {
-    "i": (
-        lambda ec2: {each.id for each in ec2.all_instances()},
-        "InvalidInstanceID",
-        "instance ID '{}'",
-    ),
-    "ami": (lambda ec2: ec2.amis, "InvalidAMIID", "image id '[{}]'"),
-    "eni": (lambda ec2: ec2.enis, "InvalidNetworkInterfaceID", "networkInterface ID '{}'"),
-    "sg": (
-        lambda ec2: {each for vpc in ec2.groups.values() for each in vpc},
-        "InvalidGroup",
-        "security group '{}'",
-    ),
-    "snap": (lambda ec2: ec2.snapshots, "InvalidSnapshot", "snapshot '{}'"),
-    "subnet": (
-        lambda ec2: {each.id for each in ec2.describe_subnets()},
-        "InvalidSubnetID",
-        "subnet ID '{}'",
-    ),
-    "vol": (lambda ec2: ec2.volumes, "InvalidVolume", "volume '{}'"),
-    "vpc": (lambda ec2: ec2.vpcs, "InvalidVpcID", "vpc ID '{}'"),
-}
-"""By id prefix: the function that lists the ids, the error code for others, and the name."""
-
 _LOOKS: Final = frozenset({"DescribeInstances", "DescribeInstanceStatus"})
 _OURS: Final = frozenset({"client-token", "instance-state-code"})
 """The filters of DescribeInstances that moto lacks."""
@@ -77,8 +40,9 @@ _STOPPED_ONLY: Final = ("InstanceType", "UserData", "EbsOptimized", "Kernel", "R
 def check_ec2(call: Call) -> None:
     """Raise Fault for malformed values, which EC2 refuses before anything else."""
     params = call.params
-    for name, (code, prefix) in _MALFORMED.items():
-        for each in _as_list(params.get(name, ())):
+    for name, (code, prefix) in rows("ids").items():
+        ids = params.get(name, ())
+        for each in [ids] if isinstance(ids, str) else ids:
             if not each.startswith(f"{prefix}-"):
                 raise Fault(code, f'Invalid id: "{each}" (expecting "{prefix}-...")')
             if not _ID.fullmatch(each):
@@ -87,52 +51,47 @@ def check_ec2(call: Call) -> None:
         said = "The parameter instancesSet cannot be used with the parameter maxResults"
         raise Fault("InvalidParameterCombination", said)
     check_page(call)
-    check_status(call)
+    if call.operation == "DescribeInstanceStatus" and len(params.get("InstanceIds", ())) > MOST_IDS:
+        said = f"Too many instance ids: {len(params['InstanceIds'])}. The maximum is {MOST_IDS}."
+        raise Fault("InvalidParameterValue", said)
     _check_tags(params.get("Tags", ()) if call.operation == "CreateTags" else ())
     for specification in params.get("TagSpecifications", ()):
         _check_tags(specification.get("Tags", ()))
-    if call.operation in ("CreateTags", "DeleteTags"):
-        _check_resources(params.get("Resources", ()))
 
 
-def perform_ec2(
-    world: World, _: Principal, call: Call, execute: Callable[[Call], Answer]
-) -> Answer:
+def perform_ec2(world: World, call: Call, execute: Execute) -> Answer:
     """Execute the authorized *call* by *execute*, with what moto omits before and after."""
     if call.operation == "RunInstances":
         return _run(world, call, execute)
     if call.operation in _LOOKS:
         arrive(world, look=True)
     wanted = seen(world, call.region)
-    if wanted is None:
-        return with_public_names(_perform(world, call, execute), call.region)
-    with only(world.ec2(call.region), wanted):
-        return with_public_names(_perform(world, call, execute), call.region)
+    with nullcontext() if wanted is None else only(world.ec2(call.region), wanted):
+        _check(world, call)
+        if call.operation == "DescribeInstances":
+            answer = _described(world, call, execute)
+        else:
+            answer = in_pages(world, call, execute)
+    return with_public_names(answer, call.region)
 
 
-def _perform(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
-    """Execute *call* on the visible instances."""
+def _check(world: World, call: Call) -> None:
+    """Raise Fault for what the state of visible instances does not permit."""
+    backend, ids = world.ec2(call.region), call.params.get("Resources", ())
     match call.operation:
         case "CreateTags" | "DeleteTags":
-            _check_there(world, call, call.params.get("Resources", ()))
-            if call.operation == "DeleteTags" and not call.params.get("Tags"):
-                return _wipe(world, call)
+            backend.get_multi_instances_by_id([each for each in ids if each.startswith("i-")])
+            backend.do_resources_exist(ids)
+            for each in ids:
+                if each.startswith("eni-"):
+                    backend.get_network_interface(each)
         case "StopInstances" if call.params.get("Hibernate"):
             _check_hibernation(world, call)
-        case "DescribeInstanceStatus":
-            return in_pages(world, call, lambda asked: instance_status(world, asked))
-        case "DescribeInstances":
-            return _described(world, call, execute)
         case "ModifyInstanceAttribute":
             _check_attribute(world, call)
-        case "MonitorInstances" | "UnmonitorInstances":
-            return _monitor(world, call)
-    if call.operation in CHANGES:
-        return change(world, call, execute)
-    return in_pages(world, call, execute)
 
 
-def _run(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
+def _run(world: World, call: Call, execute: Execute) -> Answer:
     token = call.params.get("ClientToken", "")
     if len(token) > _TOKEN_LENGTH or not token.isascii():
         raise Fault("InvalidParameterValue", "ClientToken must have at most 64 ASCII characters")
@@ -144,48 +103,40 @@ def _run(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
             raise Fault("IdempotentParameterMismatch", f"{said}previous request(s).")
         return answer
     _check_launch(world, call)
-    backend = world.ec2(call.region)
-    before = {each.id for each in backend.all_instances()}
-    # Moto launches the minimum; EC2, whose capacity here has no end, the maximum. The contents of
-    # the launch template are parameters of the call by now: moto is not to add them once more.
-    asked = call.with_params(MinCount=call.params["MaxCount"], LaunchTemplate=None)
-    answer = with_shown_addresses(execute(_with_template_tags(call, asked)))
-    if answer.ok:
-        made = [each for each in backend.all_instances() if each.id not in before]
+    made: list[Any] = []
+    spot = call.params.get("InstanceMarketOptions", {}).get("SpotOptions", {})
+
+    def complete(reservation: Any) -> Any:
+        made.extend(reservation.instances)
         for each in made:
             each.disable_api_termination = bool(call.params.get("DisableApiTermination"))
             each.hibernation_options = {"Configured": _hibernates(call)}
             each.client_token = token
-            each.persistent_spot = _is_persistent(call)
-        launched(world, call.region, made)
-        if token:
-            world.launches[(call.region, token)] = (call, answer)
+            each.persistent_spot = spot.get("SpotInstanceType") == "persistent"
+            each.add_tags(_template_tags(call))
+            hide_public(each)
+        return reservation
+
+    # Moto launches the minimum; EC2, whose capacity here has no end, the maximum. The contents of
+    # the launch template are parameters of the call by now: moto is not to add them once more.
+    asked = call.with_params(MinCount=call.params["MaxCount"], LaunchTemplate=None)
+    answer = execute(asked, complete)
+    launched(world, call.region, made)
+    if made and token:
+        world.launches[(call.region, token)] = (call, answer)
     return answer
 
 
-def _with_template_tags(call: Call, asked: Call) -> Call:
-    """Return *asked* with the tags that EC2 sets on launches from a launch template.
+def _template_tags(call: Call) -> dict[str, str]:
+    """Return the tags that EC2 sets on instances from a launch template.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html
     """
     template = call.params.get("LaunchTemplate")
     if not template:
-        return asked
+        return {}
     marks = {"id": template["LaunchTemplateId"], "version": template["Version"]}
-    tags = specified_tags(asked)
-    tags.setdefault("instance", {}).update(
-        {f"aws:ec2launchtemplate:{name}": value for name, value in marks.items()}
-    )
-    specified = [
-        {"ResourceType": kind, "Tags": [{"Key": k, "Value": v} for k, v in each.items()]}
-        for kind, each in tags.items()
-    ]
-    return asked.with_params(TagSpecifications=specified)
-
-
-def _is_persistent(call: Call) -> bool:
-    options = call.params.get("InstanceMarketOptions", {}).get("SpotOptions", {})
-    return bool(options.get("SpotInstanceType") == "persistent")
+    return {f"aws:ec2launchtemplate:{name}": value for name, value in marks.items()}
 
 
 def _check_launch(world: World, call: Call) -> None:
@@ -201,8 +152,7 @@ def _check_launch(world: World, call: Call) -> None:
         raise Fault("InvalidKeyPair.NotFound", said)
     profile_and_role(world, call)
     # Moto checks images only if nothing in this process imported it before the sandbox.
-    subnet = [params["SubnetId"]] if "SubnetId" in params else []
-    _check_there(world, call, [params["ImageId"], *subnet, *params.get("SecurityGroupIds", ())])
+    world.ec2(call.region).describe_images(ami_ids=[params["ImageId"]])
     _check_placed(world, call)
     if _hibernates(call):
         _check_hibernates(call)
@@ -257,7 +207,7 @@ def _check_hibernation(world: World, call: Call) -> None:
             raise Fault("UnsupportedHibernationConfiguration", f"{said}hibernation: {each}")
 
 
-def _described(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
+def _described(world: World, call: Call, execute: Execute) -> Answer:
     """Describe the instances: by id in one response, and by filters that moto lacks."""
     backend = world.ec2(call.region)
     ids = frozenset(call.params.get("InstanceIds", ()))
@@ -272,11 +222,10 @@ def _described(world: World, call: Call, execute: Callable[[Call], Answer]) -> A
         values = {"client-token": token, "instance-state-code": code}
         return (not ids or instance.id in ids) and passes(ours, values)
 
+    # Moto would show at most a hundred at once.
+    asked = call.with_params(Filters=theirs, InstanceIds=None)
     with only(backend, wanted):
-        answer = in_pages(
-            world, call, lambda asked: execute(asked.with_params(Filters=theirs, InstanceIds=None))
-        )
-    return with_shown_addresses(answer)
+        return in_pages(world, asked, execute)
 
 
 def _check_attribute(world: World, call: Call) -> None:
@@ -289,7 +238,7 @@ def _check_attribute(world: World, call: Call) -> None:
         raise Fault("IncorrectInstanceState", said)
 
 
-def _monitor(world: World, call: Call) -> Answer:
+def monitor(world: World, _: Principal, call: Call) -> Values:
     """Switch detailed monitoring on or off, which moto cannot."""
     backend = world.ec2(call.region)
     found = backend.get_multi_instances_by_id(call.params.get("InstanceIds", ()))
@@ -301,7 +250,7 @@ def _monitor(world: World, call: Call) -> Answer:
             shown = "pending" if on else "disabling"
         each.monitoring_state = "enabled" if on else "disabled"
         listed.append({"InstanceId": each.id, "Monitoring": {"State": shown}})
-    return result_answer(call, {"InstanceMonitorings": listed})
+    return {"InstanceMonitorings": listed}
 
 
 def offered(instance_type: str, region: str) -> bool:
@@ -312,21 +261,15 @@ def offered(instance_type: str, region: str) -> bool:
     return any(each["InstanceType"] == instance_type for each in offers)
 
 
-def _check_there(world: World, call: Call, ids: Iterable[str]) -> None:
-    """Raise Fault unless the resources with *ids* exist."""
-    for each in ids:
-        known, code, name = _THERE.get(each.split("-")[0], (None, "", ""))
-        if known is not None and each not in known(world.ec2(call.region)):
-            raise Fault(f"{code}.NotFound", f"The {name.format(each)} does not exist")
-
-
-def _wipe(world: World, call: Call) -> Answer:
-    """Delete all tags set by users, as DeleteTags without Tags does."""
+def delete_tags(world: World, _: Principal, call: Call) -> Values | None:
+    """Delete all tags set by users, as DeleteTags without Tags does; moto deletes the named."""
+    if call.params.get("Tags"):
+        return None
     backend = world.ec2(call.region)
     for each in call.params.get("Resources", ()):
         kept = {k: v for k, v in backend.tags.get(each, {}).items() if k.startswith("aws:")}
         backend.tags[each] = kept
-    return result_answer(call, {})
+    return {}
 
 
 def _check_tags(tags: Iterable[dict[str, str]]) -> None:
@@ -337,13 +280,3 @@ def _check_tags(tags: Iterable[dict[str, str]]) -> None:
         if _NOT_IN_XML.search(each.get("Key", "") + each.get("Value", "")):
             said = "Tag keys and values may hold only characters that XML can represent"
             raise Fault("InvalidParameterValue", said)
-
-
-def _check_resources(ids: Iterable[str]) -> None:
-    for each in ids:
-        if kind_of(each) is None:
-            raise Fault("InvalidID", f"The ID '{each}' is not valid")
-
-
-def _as_list(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)

@@ -11,18 +11,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.policy import MANAGED_POLICY_CHARACTERS, policy_size
-from cml_iam.sandbox._answers import in_pages, result_answer
+from cml_iam.sandbox._answers import in_pages
 from cml_iam.sandbox._guard import check_document, check_trust
 from cml_iam.sandbox._principals import boundary_arn, is_aws, note_policies, tags_of
+from cml_iam.sandbox._services import rows
 from cml_iam.sandbox._wire import Fault
 from cml_iam.sandbox._world import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Answer
+    from cml_iam.sandbox._wire import Answer, Execute, Values
     from cml_iam.sandbox._world import World
 
 _PATH: Final = re.compile(r"/|/[!-~]{1,510}/")
@@ -30,25 +29,11 @@ _MOST_ATTACHED: Final = 10
 _MOST_TAGS: Final = 50
 _INLINE_CHARACTERS: Final = {"group": 5120, "role": 10240, "user": 2048}
 _FRACTION: Final = re.compile(rb"(T\d\d:\d\d:\d\d)\.\d+Z")
-_OWN_PAGES: Final = ("GetAccountAuthorizationDetails", "Simulate")
 _READS: Final = ("Get", "List", "Simulate", "Generate")
 _SHOW_POLICIES: Final = frozenset({"GetAccountAuthorizationDetails", "GetPolicy", "ListPolicies"})
-_BOUNDARY_ELEMENT: Final = re.compile(rb"<PermissionsBoundary>.*?</PermissionsBoundary>", re.S)
 _SUBJECT: Final = re.compile(
     r"(Create|Update|Tag|Attach|Put)(Group|InstanceProfile|Policy|Role|User)(Policy)?"
 )
-_KINDS: Final = {
-    "Group": ("group", "AGPA", "Group with name {} already exists."),
-    "InstanceProfile": ("instance-profile", "AIPA", "Instance Profile {} already exists."),
-    "Policy": (
-        "policy",
-        "ANPA",
-        "A policy called {} already exists. Duplicate names are not allowed.",
-    ),
-    "Role": ("role", "AROA", "Role with name {} already exists."),
-    "User": ("user", "AIDA", "User with name {} already exists."),
-}
-"""By kind: the name in operations, the prefix of its ids, and the message if its name is taken."""
 
 
 def complete_iam(principal: Principal, call: Call) -> Call:
@@ -93,32 +78,34 @@ def _check_names(call: Call) -> None:
             raise Fault("ValidationError", said + more)
 
 
-def perform_iam(
-    world: World, _: Principal, call: Call, execute: Callable[[Call], Answer]
-) -> Answer:
+def perform_iam(world: World, call: Call, execute: Execute) -> Answer:
     """Execute the authorized *call* by *execute*, with what moto omits before and after."""
     _check_state(world, call)
     _check_new(world, call)
     if call.operation in _SHOW_POLICIES:
         _identify_policies(world)
-    paged = call.operation.startswith(_OWN_PAGES)
-    answer = execute(call) if paged else in_pages(world, call, execute)
+
+    def complete(values: Any) -> Any:
+        _identify(world, call)
+        if call.operation == "CreateUser" and "PermissionsBoundary" in call.params:
+            _set_boundary(world, call)
+        if call.operation in _SHOW_POLICIES and "Policies" in values:
+            # The account's own come first, and all in the same order on every page.
+            own_first = sorted(values["Policies"], key=lambda each: (is_aws(each), each.arn))
+            return {**values, "Policies": own_first}
+        return values
+
+    if call.operation.startswith("Simulate"):
+        answer = execute(call)
+    else:
+        answer = in_pages(world, call, execute, complete)
     if not answer.ok:
         return answer
-    if call.operation.startswith("Create"):
-        answer = _identified(world, call, answer)
-    if call.operation == "CreateUser" and "PermissionsBoundary" in call.params:
-        user = find_user(world, call.params["UserName"])
-        set_boundary(world, user, call.params["PermissionsBoundary"])
-        answer = result_answer(call, {"User": user})
     if call.operation == "CreateAccessKey":
         _note_keys(world, call.params["UserName"])
     if not call.operation.startswith(_READS):
         note_policies(world)
-    body = _FRACTION.sub(rb"\1Z", answer.body)
-    if call.operation == "ListUsers":
-        body = _BOUNDARY_ELEMENT.sub(b"", body)
-    return replace(answer, body=body)
+    return replace(answer, body=_FRACTION.sub(rb"\1Z", answer.body))
 
 
 def _subject(call: Call) -> tuple[str, str, str]:
@@ -131,21 +118,20 @@ def _subject(call: Call) -> tuple[str, str, str]:
 
 
 def _identify_policies(world: World) -> None:
-    """Give every policy, AWS's included, a policy id."""
+    """Give every policy, AWS's included, a policy id, and the names that a report of all has."""
     for policy in world.entities("policy"):
         if not policy.id.startswith("ANPA"):
             policy.id = new_id("ANPA")
+        policy.policy_name, policy.policy_id = policy.name, policy.id
 
 
-def _identified(world: World, call: Call, answer: Answer) -> Answer:
-    """Give the entity that *call* created an id of IAM's form; return the *answer* with it."""
-    _, name, named = _subject(call)
-    kind, prefix, _ = _KINDS.get(name, ("", "", ""))
-    made = world.entity(kind, named)
-    if made is None or made.id.startswith(prefix):
-        return answer
-    old, made.id = made.id, new_id(prefix)
-    return replace(answer, body=answer.body.replace(old.encode(), made.id.encode()))
+def _identify(world: World, call: Call) -> None:
+    """Give the entity that *call* created an id of IAM's form."""
+    verb, name, named = _subject(call)
+    kind, prefix, _ = rows("entities").get(name, ("", "", ""))
+    made = world.entity(kind, named) if verb == "Create" else None
+    if made is not None and not made.id.startswith(prefix):
+        made.id = new_id(prefix)
 
 
 def _check_new(world: World, call: Call) -> None:
@@ -158,7 +144,7 @@ def _check_new(world: World, call: Call) -> None:
             said = "The specified value for path is invalid. It must begin and end with / and "
             raise Fault("ValidationError", f"{said}contain only printable ASCII characters.")
     verb, name, named = _subject(call)
-    kind, _, said = _KINDS.get(name, ("", "", ""))
+    kind, _, said = rows("entities").get(name, ("", "", ""))
     new = {"Create": named, "Update": call.params.get(f"New{name}Name", "")}.get(verb, "")
     own = named.lower() if verb == "Update" else ""
     names = {each.name.lower() for each in world.entities(kind if new else "") if not is_aws(each)}
@@ -193,8 +179,8 @@ def _check_inline(world: World, call: Call) -> None:
 def _check_state(world: World, call: Call) -> None:
     """Raise Fault for calls that the account's state does not permit."""
     match call.operation:
-        case "CreateUser" if "PermissionsBoundary" in call.params:
-            check_boundary(world, call.params["PermissionsBoundary"])
+        case "CreateUser" | "PutUserPermissionsBoundary" if "PermissionsBoundary" in call.params:
+            _check_boundary(world, call.params["PermissionsBoundary"])
         case "DeleteUser":
             _check_bare(world, find_user(world, call.params["UserName"]))
         case "DeletePolicy":
@@ -232,60 +218,52 @@ def _conflict(message: str) -> Fault:
     return Fault("DeleteConflict", message, 409)
 
 
-def get_user(world: World, principal: Principal, call: Call) -> Answer | None:
+def get_user(world: World, principal: Principal, call: Call) -> Values | None:
     """Answer for the root, which is not a user; moto answers for the others."""
     if principal.is_root and "UserName" not in call.params:
         created = world.started.replace(tzinfo=None)
         root = {"UserId": world.account, "Arn": principal.arn, "CreateDate": created, "Path": "/"}
-        return result_answer(call, {"User": {**root, "UserName": "root"}})
+        return {"User": {**root, "UserName": "root"}}
     return None
 
 
-def put_user_permissions_boundary(world: World, _: Principal, call: Call) -> Answer:
+def put_user_permissions_boundary(world: World, _: Principal, call: Call) -> Values:
     """Set a user's permissions boundary."""
-    user = find_user(world, call.params["UserName"])
-    set_boundary(world, user, call.params["PermissionsBoundary"])
-    return result_answer(call, {})
+    _set_boundary(world, call)
+    return {}
 
 
-def delete_user_permissions_boundary(world: World, _: Principal, call: Call) -> Answer:
+def _set_boundary(world: World, call: Call) -> None:
+    """Store the boundary on moto's user, where its GetUser finds it too."""
+    find_user(world, call.params["UserName"]).permissions_boundary = {
+        "PermissionsBoundaryType": "Policy",
+        "PermissionsBoundaryArn": call.params["PermissionsBoundary"],
+    }
+
+
+def delete_user_permissions_boundary(world: World, _: Principal, call: Call) -> Values:
     """Remove a user's permissions boundary."""
     user = find_user(world, call.params["UserName"])
     if not hasattr(user, "permissions_boundary"):
         said = f"The user with name {user.name} has no permissions boundary."
         raise Fault("NoSuchEntity", said, 404)
     del user.permissions_boundary
-    return result_answer(call, {})
+    return {}
 
 
-def set_boundary(world: World, user: Any, arn: str) -> None:
-    """Store the boundary *arn* on moto's *user*, where its GetUser finds it too."""
-    check_boundary(world, arn)
-    user.permissions_boundary = {
-        "PermissionsBoundaryType": "Policy",
-        "PermissionsBoundaryArn": arn,
-    }
-
-
-def check_boundary(world: World, arn: str) -> None:
-    """Raise Fault unless the managed policy *arn* exists."""
+def _check_boundary(world: World, arn: str) -> None:
     if arn not in world.iam.managed_policies:
         raise Fault("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
 
 
-def list_service_specific_credentials(world: World, _: Principal, call: Call) -> Answer:
-    """Return none: the sandbox creates no credentials of this kind."""
+def service_specific_credentials(world: World, _: Principal, call: Call) -> Values:
+    """List none, and delete none: the sandbox creates no credentials of this kind."""
     if "UserName" in call.params:
         find_user(world, call.params["UserName"])
-    return result_answer(call, {"ServiceSpecificCredentials": []})
-
-
-def delete_service_specific_credential(world: World, _: Principal, call: Call) -> Answer:
-    """Raise Fault: there is none."""
-    if "UserName" in call.params:
-        find_user(world, call.params["UserName"])
-    named = call.params["ServiceSpecificCredentialId"]
-    raise Fault("NoSuchEntity", f"No such credential: {named}", 404)
+    if "ServiceSpecificCredentialId" in call.params:
+        named = call.params["ServiceSpecificCredentialId"]
+        raise Fault("NoSuchEntity", f"No such credential: {named}", 404)
+    return {"ServiceSpecificCredentials": []}
 
 
 def find_user(world: World, name: str) -> Any:

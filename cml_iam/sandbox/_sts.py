@@ -18,7 +18,6 @@ from urllib.parse import parse_qs
 
 from cml_iam.engine import Request
 from cml_iam.policy import Arn
-from cml_iam.sandbox._answers import result_answer
 from cml_iam.sandbox._call import read_call
 from cml_iam.sandbox._guard import check_document, compiled, moment, trust_policy
 from cml_iam.sandbox._principals import default_document, tags_of
@@ -29,7 +28,7 @@ from cml_iam.secret import Secret
 if TYPE_CHECKING:
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Answer, Message
+    from cml_iam.sandbox._wire import Message, Values
     from cml_iam.sandbox._world import World
 
 _SHORTEST: Final = 900
@@ -38,14 +37,13 @@ _LONGEST_CHAINED: Final = 3600
 _LONGEST_TOKEN: Final = 129_600
 
 
-def get_caller_identity(_: World, principal: Principal, call: Call) -> Answer:
+def get_caller_identity(_: World, principal: Principal, *__: Any) -> Values:
     """Return the caller's identity."""
     arn = principal.arn
-    known = {"UserId": principal.user_id, "Account": Arn.parse(arn).account, "Arn": arn}
-    return result_answer(call, known)
+    return {"UserId": principal.user_id, "Account": Arn.parse(arn).account, "Arn": arn}
 
 
-def assume_role(world: World, principal: Principal, call: Call) -> Answer:
+def assume_role(world: World, principal: Principal, call: Call) -> Values:
     """Create temporary credentials of a role.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
@@ -54,7 +52,7 @@ def assume_role(world: World, principal: Principal, call: Call) -> Answer:
         world.home_of(call.params["RoleArn"]), call, chained=principal.role is not None
     )
     assumed = {"AssumedRoleId": session.user_id, "Arn": session.arn}
-    return result_answer(call, {"Credentials": credentials(session), "AssumedRoleUser": assumed})
+    return {"Credentials": credentials(session), "AssumedRoleUser": assumed}
 
 
 def assume(world: World, call: Call, *, chained: bool = False) -> Session:
@@ -76,7 +74,7 @@ def assume(world: World, call: Call, *, chained: bool = False) -> Session:
     )
 
 
-def get_session_token(world: World, principal: Principal, call: Call) -> Answer:
+def get_session_token(world: World, principal: Principal, call: Call) -> Values:
     """Create temporary credentials of the calling user or root; the root's last an hour.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
@@ -90,10 +88,10 @@ def get_session_token(world: World, principal: Principal, call: Call) -> Answer:
         user=principal.name,
         mfa=_by_mfa(world, principal, call),
     )
-    return result_answer(call, {"Credentials": credentials(session)})
+    return {"Credentials": credentials(session)}
 
 
-def get_federation_token(world: World, principal: Principal, call: Call) -> Answer:
+def get_federation_token(world: World, principal: Principal, call: Call) -> Values:
     """Create credentials for a federated user, limited to what caller and policy both allow.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
@@ -110,7 +108,7 @@ def get_federation_token(world: World, principal: Principal, call: Call) -> Answ
         federated=f"{world.account}:{name}",
     )
     user = {"FederatedUserId": session.federated, "Arn": arn}
-    return result_answer(call, {"Credentials": credentials(session), "FederatedUser": user})
+    return {"Credentials": credentials(session), "FederatedUser": user}
 
 
 def _by_mfa(world: World, principal: Principal, call: Call) -> bool:
@@ -126,12 +124,12 @@ def _by_mfa(world: World, principal: Principal, call: Call) -> bool:
     return True
 
 
-def decode_authorization_message(world: World, _: Principal, call: Call) -> Answer:
+def decode_authorization_message(world: World, _: Principal, call: Call) -> Values:
     """Explain why a request was refused."""
-    text = world.messages.get(call.params["EncodedMessage"])
-    if text is None:
+    text = world.kept.get(call.params["EncodedMessage"])
+    if not isinstance(text, str):
         raise Fault("InvalidAuthorizationMessageException", "Message is not valid")
-    return result_answer(call, {"DecodedMessage": text})
+    return {"DecodedMessage": text}
 
 
 def _session(world: World, seconds: int, **held: Any) -> Session:
@@ -219,7 +217,7 @@ def read_unsigned(world: World, message: Message) -> Call | None:
     return read_call(message, "sts", world.region) if named[0] in _UNSIGNED else None
 
 
-def answer_unsigned(world: World, call: Call) -> Answer:
+def answer_unsigned(world: World, call: Call) -> Values:
     """Answer a call that needs no signature; raises Fault."""
     if call.operation == "AssumeRoleWithSAML":
         said = "The sandbox issues and verifies no SAML assertions. Use AssumeRole instead."
@@ -242,16 +240,13 @@ def answer_unsigned(world: World, call: Call) -> Answer:
         said = "Not authorized to perform sts:AssumeRoleWithWebIdentity"
         raise Fault("AccessDenied", said, 403)
     session = assume(home, call)
-    return result_answer(
-        call,
-        {
-            "Credentials": credentials(session),
-            "AssumedRoleUser": {"AssumedRoleId": session.user_id, "Arn": session.arn},
-            "SubjectFromWebIdentityToken": identity.subject,
-            "Provider": provider,
-            "Audience": identity.audience,
-        },
-    )
+    return {
+        "Credentials": credentials(session),
+        "AssumedRoleUser": {"AssumedRoleId": session.user_id, "Arn": session.arn},
+        "SubjectFromWebIdentityToken": identity.subject,
+        "Provider": provider,
+        "Audience": identity.audience,
+    }
 
 
 def _identity(world: World, token: str) -> Identity:

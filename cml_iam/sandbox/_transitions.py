@@ -6,11 +6,11 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from cml_iam.sandbox._answers import result_answer
+from cml_iam.sandbox._services import rows
 from cml_iam.sandbox._wire import Fault
 from cml_iam.sandbox._world import Delay
 
@@ -18,56 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from cml_iam.sandbox._call import Call
-    from cml_iam.sandbox._wire import Answer
+    from cml_iam.sandbox._principals import Principal
+    from cml_iam.sandbox._wire import Values
     from cml_iam.sandbox._world import World
-
-STATES: Final = {
-    "pending": 0,
-    "running": 16,
-    "shutting-down": 32,
-    "terminated": 48,
-    "stopping": 64,
-    "stopped": 80,
-}
-"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html"""
 
 SHOWN_TERMINATED: Final = timedelta(hours=1)
 """How long a terminated instance is still described."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The effect of an operation on an instance in an *allowed* state: via *way* to *final*.
-
-    *members* is the name of the list in the response; None means every state.
-    """
-
-    members: str
-    way: str
-    final: str
-    allowed: frozenset[str] | None
-    verb: str
-
-
-CHANGES: Final = {
-    "StartInstances": Change(
-        "StartingInstances",
-        "pending",
-        "running",
-        frozenset({"stopped", "running", "pending"}),
-        "started",
-    ),
-    "StopInstances": Change(
-        "StoppingInstances",
-        "stopping",
-        "stopped",
-        frozenset({"running", "stopped", "stopping"}),
-        "stopped",
-    ),
-    "TerminateInstances": Change(
-        "TerminatingInstances", "shutting-down", "terminated", None, "terminated"
-    ),
-}
 
 
 def arrive(world: World, *, look: bool = False) -> None:
@@ -95,7 +51,7 @@ def launched(world: World, region: str, instances: Sequence[Any]) -> None:
         _depart(world, each, "pending", "running")
 
 
-def change(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answer:
+def change(world: World, _: Principal, call: Call) -> Values | None:
     """Execute a StartInstances, StopInstances or TerminateInstances *call*, all or nothing.
 
     Only a termination can be partial: if one instance is protected, all in its zone stay.
@@ -103,9 +59,9 @@ def change(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answe
     ids = list(dict.fromkeys(call.params.get("InstanceIds", ())))
     backend = world.ec2(call.region)
     found = [backend.get_instance_by_id(each) for each in ids]
-    if not ids or None in found:
-        return execute(call)
-    what = CHANGES[call.operation]
+    if None in found:
+        return None
+    what = rows("changes")[call.operation]
     _check_states(found, what)
     if call.operation == "StopInstances":
         _check_spot(found)
@@ -113,7 +69,7 @@ def change(world: World, call: Call, execute: Callable[[Call], Answer]) -> Answe
     changes = [_changed(world, call, each, what) for each in wanted]
     if protected:
         raise _protection(call, protected[0])
-    return result_answer(call, {what.members: changes})
+    return {what["members"]: changes}
 
 
 def status_of(world: World, instance: Any) -> str:
@@ -153,20 +109,20 @@ def seen(world: World, region: str) -> Callable[[Any], bool] | None:
     return (lambda instance: instance.id not in hidden) if hidden else None
 
 
-def _changed(world: World, call: Call, instance: Any, what: Change) -> dict[str, Any]:
+def _changed(world: World, call: Call, instance: Any, what: dict[str, Any]) -> dict[str, Any]:
     """Change one instance; return its previous and current state."""
     before = instance.state
     on_its_way = world.delays.get(instance.id)
-    if before != what.final and (on_its_way is None or on_its_way.final != what.final):
-        if what.final == "running":
+    if before != what["final"] and (on_its_way is None or on_its_way.final != what["final"]):
+        if what["final"] == "running":
             instance.launch_time = _naive(world)
         _act(world, call, instance)
-        _depart(world, instance, what.way, what.final)
-    shown = instance.state if before in (what.final, what.way) else what.way
+        _depart(world, instance, what["way"], what["final"])
+    shown = instance.state if before in (what["final"], what["way"]) else what["way"]
     return {
         "InstanceId": instance.id,
-        "PreviousState": {"Name": before, "Code": STATES[before]},
-        "CurrentState": {"Name": shown, "Code": STATES[shown]},
+        "PreviousState": {"Name": before, "Code": rows("states")[before]},
+        "CurrentState": {"Name": shown, "Code": rows("states")[shown]},
     }
 
 
@@ -198,14 +154,21 @@ def _depart(world: World, instance: Any, way: str, final: str) -> None:
     world.delays[instance.id] = delay
     _show(instance, way)
     if way == "pending":
-        # The public address comes with the state `running`.
-        for each in instance.nics.values():
-            each.stop()
+        hide_public(instance)
+
+
+def hide_public(instance: Any) -> None:
+    """Take the public address of *instance* away, until it comes with the state `running`."""
+    for each in instance.nics.values():
+        each.stop()
 
 
 def _arrived(world: World, delay: Delay) -> None:
     instance = delay.instance
     _show(instance, delay.final)
+    if delay.final == "terminated":
+        instance.nics, instance.security_groups = _NoNetwork(), []
+        instance._subnet_id = None  # noqa: SLF001 - no setter
     if delay.final != "running":
         world.healthy.pop(instance.id, None)
         return
@@ -217,15 +180,26 @@ def _arrived(world: World, delay: Delay) -> None:
             each.start()
 
 
+class _NoNetwork(dict[int, Any]):
+    """The network interfaces of a terminated instance: none, and no addresses of the first.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ec2-instance-termination-works.html
+    """
+
+    def __missing__(self, number: int) -> Any:
+        return SimpleNamespace(private_ip_address=None, public_ip=None)
+
+
 def _show(instance: Any, state: str) -> None:
-    instance._state.name, instance._state.code = state, STATES[state]  # noqa: SLF001 - no setter
+    instance._state.name = state  # noqa: SLF001 - no setter
+    instance._state.code = rows("states")[state]  # noqa: SLF001
 
 
-def _check_states(instances: Iterable[Any], what: Change) -> None:
+def _check_states(instances: Iterable[Any], what: dict[str, Any]) -> None:
     for each in instances:
-        if what.allowed is not None and each.state not in what.allowed:
-            said = f"The instance '{each.id}' is not in a state from which it can be {what.verb}."
-            raise Fault("IncorrectInstanceState", said)
+        if each.state not in what.get("allowed", rows("states")):
+            said = f"The instance '{each.id}' is not in a state from which it can be "
+            raise Fault("IncorrectInstanceState", f"{said}{what['verb']}.")
 
 
 def _check_spot(instances: Iterable[Any]) -> None:
@@ -264,7 +238,7 @@ def _by_protection(call: Call, instances: Sequence[Any]) -> tuple[list[Any], lis
 
 
 def _protection(call: Call, instance: Any) -> Fault:
-    verb = CHANGES[call.operation].verb
+    verb = rows("changes")[call.operation]["verb"]
     name = "disableApiStop" if instance.disable_api_stop is True else "disableApiTermination"
     said = f"The instance '{instance.id}' may not be {verb}. Modify its '{name}' instance attribute"
     return Fault("OperationNotPermitted", f"{said} and try again.")

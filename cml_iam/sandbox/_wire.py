@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from cml_iam.aws import wire
+from cml_iam.sandbox._services import rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cml_iam.sandbox._call import Call
     from cml_iam.secret import Secret
 
 
@@ -88,6 +92,20 @@ class Answer:
         return self.status < 300
 
 
+Values = dict[str, Any]
+"""What answers a call, by the names of the service's model."""
+
+Edit = Callable[[Any], Any]
+"""Returns the values of an answer, changed; some are moto's own objects."""
+
+
+class Execute(Protocol):
+    """Executes a call; *edit* changes the values of its answer before they are written."""
+
+    def __call__(self, call: Call, edit: Edit | None = None) -> Answer:
+        """Return the answer to *call*."""
+
+
 Reason = Literal[
     "missing", "incomplete", "unknown", "signature", "token", "region", "expired", "late", "early"
 ]
@@ -119,47 +137,9 @@ class Unauthenticated(Exception):  # noqa: N818 - not an error of the sandbox bu
 
 def unauthenticated(error: Unauthenticated, service: str) -> Fault:
     """Return the response of *service* to an unauthenticated caller."""
-    code, message, status = (_EC2 if service == "ec2" else _QUERY)[error.reason]
+    known = rows("unauthenticated")["ec2" if service == "ec2" else "query"]
+    code, message, status = known.get(error.reason) or known["others"]
     return Fault(code, error.detail or message, status)
-
-
-_UNKNOWN_TOKEN: Final = (
-    "InvalidClientTokenId",
-    "The security token included in the request is invalid.",
-    403,
-)
-_WRONG_SIGNATURE: Final = (
-    "SignatureDoesNotMatch",
-    "The request signature we calculated does not match the signature you provided. Check your "
-    "AWS Secret Access Key and signing method. Consult the service documentation for details.",
-    403,
-)
-_QUERY: Final[Mapping[Reason, tuple[str, str, int]]] = {
-    "missing": ("MissingAuthenticationToken", "Request is missing Authentication Token", 403),
-    "incomplete": ("IncompleteSignature", "The request signature is incomplete.", 400),
-    "unknown": _UNKNOWN_TOKEN,
-    "signature": _WRONG_SIGNATURE,
-    "token": _UNKNOWN_TOKEN,
-    "region": ("SignatureDoesNotMatch", "Credential should be scoped to a valid region.", 403),
-    "expired": ("ExpiredToken", "The security token included in the request is expired", 403),
-    "late": ("SignatureDoesNotMatch", "Signature expired", 403),
-    "early": ("SignatureDoesNotMatch", "Signature not yet current", 403),
-}
-_REFUSED: Final = (
-    "AuthFailure",
-    "AWS was not able to validate the provided access credentials",
-    401,
-)
-_EC2: Final[Mapping[Reason, tuple[str, str, int]]] = {
-    **dict.fromkeys(get_args(Reason), _REFUSED),
-    **dict.fromkeys(("expired", "late", "early"), ("RequestExpired", "Request has expired.", 400)),
-    "missing": (
-        "MissingAuthenticationToken",
-        "The request must contain a valid (registered) AWS access key ID.",
-        403,
-    ),
-    "incomplete": _QUERY["incomplete"],
-}
 
 
 SKEW: Final = timedelta(minutes=5)
@@ -171,9 +151,12 @@ _UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _STAMPED: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _HEADER: Final = re.compile(
-    r"AWS4-HMAC-SHA256\s+Credential=(?P<credential>[^,\s]+),\s*"
-    r"SignedHeaders=(?P<headers>[^,\s]+),\s*Signature=(?P<signature>[0-9a-f]{64})$"
+    r"AWS4-HMAC-SHA256\s+Credential=(?P<Credential>[^,\s]+),\s*"
+    r"SignedHeaders=(?P<SignedHeaders>[^,\s]+),\s*Signature=(?P<Signature>[0-9a-f]{64})$"
 )
+_SENT: Final = {"Date": "x-amz-date", "Security-Token": "x-amz-security-token"}
+"""The headers beside Authorization with parts of the claim."""
+
 _MUST_SIGN: Final = ("x-amz-date", "x-amz-security-token", "x-amz-target", "x-amz-content-sha256")
 
 
@@ -199,17 +182,24 @@ class Claim:
 
 def read_claim(message: Message) -> Claim:
     """Return the claimed sender of *message*; raises Unauthenticated if there is none."""
-    query = _pairs(message.query)
+    query = form_fields(message.query)
     named = dict(query)
-    if len(named) != len(query) and "X-Amz-Signature" in named:
+    presigned = "X-Amz-Signature" in named
+    if len(named) != len(query) and presigned:
         raise Unauthenticated("incomplete", "A parameter of the query is given twice.")
-    if "authorization" in message.headers:
-        if "X-Amz-Signature" in named:
-            raise Unauthenticated("incomplete", "The request is signed in two ways.")
-        return _from_header(message)
-    if "X-Amz-Signature" in named:
-        return _from_query(named)
-    raise Unauthenticated("missing")
+    if "authorization" not in message.headers:
+        if not presigned:
+            raise Unauthenticated("missing")
+        return _claim(
+            {name.removeprefix("X-Amz-"): value for name, value in query}, _lifetime(named)
+        )
+    if presigned:
+        raise Unauthenticated("incomplete", "The request is signed in two ways.")
+    match = _HEADER.match(message.headers["authorization"])
+    if match is None:
+        raise Unauthenticated("incomplete", "Authorization header is not in the form of AWS4.")
+    sent = {name: message.headers[key] for name, key in _SENT.items() if key in message.headers}
+    return _claim({**match.groupdict(), **sent})
 
 
 def verify(message: Message, claim: Claim, secret: Secret, now: datetime) -> None:
@@ -231,43 +221,22 @@ def verify(message: Message, claim: Claim, secret: Secret, now: datetime) -> Non
     _check_time(claim, now)
 
 
-def _from_header(message: Message) -> Claim:
-    match = _HEADER.match(message.headers["authorization"])
-    if match is None:
-        raise Unauthenticated("incomplete", "Authorization header is not in the form of AWS4.")
-    stamp = message.headers.get("x-amz-date", "")
-    names = tuple(match["headers"].split(";"))
-    token = message.headers.get("x-amz-security-token")
-    return _claim(match["credential"], names, match["signature"], stamp, token)
-
-
-def _from_query(named: dict[str, str]) -> Claim:
+def _lifetime(named: Mapping[str, str]) -> timedelta:
     if named.get("X-Amz-Algorithm") != wire.ALGORITHM:
         raise Unauthenticated("incomplete", f"X-Amz-Algorithm must be {wire.ALGORITHM}.")
     lifetime = named.get("X-Amz-Expires", "")
     if not lifetime.isascii() or not lifetime.isdigit() or int(lifetime) > LONGEST_PRESIGNED:
         raise Unauthenticated("incomplete", "X-Amz-Expires must be 0 to 604800 seconds.")
-    return _claim(
-        named.get("X-Amz-Credential", ""),
-        tuple(named.get("X-Amz-SignedHeaders", "").split(";")),
-        named["X-Amz-Signature"],
-        named.get("X-Amz-Date", ""),
-        named.get("X-Amz-Security-Token"),
-        timedelta(seconds=int(lifetime)),
-    )
+    return timedelta(seconds=int(lifetime))
 
 
-def _claim(
-    credential: str,
-    names: tuple[str, ...],
-    signed: str,
-    stamp: str,
-    token: str | None,
-    lifetime: timedelta | None = None,
-) -> Claim:
-    match credential.split("/"):
+def _claim(given: Mapping[str, str], lifetime: timedelta | None = None) -> Claim:
+    """Return the claim of the signature's fields, named as in a query without `X-Amz-`."""
+    stamp, names = given.get("Date", ""), tuple(given.get("SignedHeaders", "").split(";"))
+    match given.get("Credential", "").split("/"):
         case [key, day, region, service, "aws4_request"] if stamp.startswith(day) and day:
-            return Claim(key, day, region, service, names, signed, stamp, token, lifetime)
+            token, proof = given.get("Security-Token"), given["Signature"]
+            return Claim(key, day, region, service, names, proof, stamp, token, lifetime)
     raise Unauthenticated("incomplete", "Credential must be KEY/DATE/REGION/SERVICE/aws4_request.")
 
 
@@ -300,20 +269,14 @@ def _check_time(claim: Claim, now: datetime) -> None:
 
 def _payload(message: Message, claim: Claim) -> str:
     """Return the hash of the body, or S3's substitute for it, after checking it."""
-    payload = wire.payload_hash(message.body)
-    default = payload
-    if claim.service == "s3" and claim.lifetime is not None:
-        default = _UNSIGNED
+    payload = sha256(message.body).hexdigest()
+    presigned = claim.service == "s3" and claim.lifetime is not None
+    default = _UNSIGNED if presigned else payload
     said = message.headers.get("x-amz-content-sha256", default)
     open_body = claim.service == "s3" and (said == _UNSIGNED or said.startswith("STREAMING-"))
     if said != payload and not open_body:
         raise Unauthenticated("signature")
     return said
-
-
-def _pairs(query: str) -> list[tuple[str, str]]:
-    parts = (each.partition("=") for each in query.split("&") if each)
-    return [(unquote(name), unquote(value)) for name, _, value in parts]
 
 
 def _text(moment: datetime) -> str:

@@ -32,7 +32,7 @@ def system_clock() -> datetime:
 
 _ALPHABET: Final = string.ascii_uppercase + "234567"
 _SECRET_ALPHABET: Final = string.ascii_letters + string.digits + "+/"
-_MOST_MESSAGES: Final = 1000
+_MOST_KEPT: Final = 2000
 _ENTITIES: Final = {
     "group": "groups",
     "instance-profile": "instance_profiles",
@@ -136,7 +136,8 @@ class World:
         self.partition = partition_of(region)
         self.sessions: dict[str, Session] = {}
         self.launches: dict[tuple[str, str], tuple[Call, Answer]] = {}
-        self.messages: OrderedDict[str, str] = OrderedDict()
+        self.kept: OrderedDict[str, object] = OrderedDict()
+        """What a token stands for: see `keep`."""
         known = {region, *known_regions(self.partition)} & moto.regions("ec2")
         self.regions = frozenset(known - opt_in_regions() | (known & {region}))
         """The regions that the account has enabled."""
@@ -154,8 +155,6 @@ class World:
         """When a new access key becomes known."""
         self.policies_then: dict[str, list[tuple[datetime, Policies]]] = {}
         """What applied to a user or role and since when, by ARN, if changes are delayed."""
-        self.pages: OrderedDict[str, tuple[object, int]] = OrderedDict()
-        """What each NextToken continues: the call and the position."""
         self.accessed: dict[str, dict[str, tuple[datetime, str]]] = {}
         """When and where each user and role last tried an action, by ARN."""
         self.root_used: tuple[datetime, str, str] | None = None
@@ -192,13 +191,13 @@ class World:
         """Return the world of the account in a role's ARN: this one, the only one."""
         return self
 
-    def keep_message(self, text: str) -> str:
-        """Keep the reason of a refusal; return the opaque text that retrieves it."""
-        name = secrets.token_urlsafe(96)
-        self.messages[name] = text
-        if len(self.messages) > _MOST_MESSAGES:
-            self.messages.popitem(last=False)
-        return name
+    def keep(self, value: object) -> str:
+        """Keep *value*, the reason of a refusal or a place in a list; return its opaque token."""
+        token = secrets.token_urlsafe(96)
+        self.kept[token] = value
+        if len(self.kept) > _MOST_KEPT:
+            self.kept.popitem(last=False)
+        return token
 
 
 OWN_IMAGE: Final = "ami-0a1b2c3d4e5f60001"
