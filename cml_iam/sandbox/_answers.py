@@ -6,13 +6,14 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html#api-p
 from __future__ import annotations
 
 import json
+import typing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape
 
 from cml_iam.aws import wire
 from cml_iam.sandbox._services import QUERY_COMPATIBLE, rows
-from cml_iam.sandbox._wire import Answer, Edit, Execute, Fault
+from cml_iam.sandbox._wire import Answer, Edit, Fault
 
 if TYPE_CHECKING:
     from cml_iam.sandbox._call import Call
@@ -104,6 +105,13 @@ LONGEST: Final = 1000
 
 IAM_PAGE: Final = 100
 """The default page size of IAM (without MaxItems)."""
+
+
+class Execute(typing.Protocol):
+    """Executes a call; *edit* changes the values of its answer before they are written."""
+
+    def __call__(self, call: Call, edit: Edit | None = None) -> Answer:
+        """Return the answer to *call*."""
 
 
 def check_page(call: Call) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from types import MappingProxyType
@@ -21,19 +21,16 @@ from typing import TYPE_CHECKING, Any, Final
 from cml_iam.errors import DocumentError
 from cml_iam.files import regular_text
 from cml_iam.located import located_problems, parse_toml
-from cml_iam.sandbox._answers import fault_answer
 from cml_iam.sandbox._services import rows
 from cml_iam.sandbox._wire import Fault
 from cml_iam.shipped import shipped_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from cml_iam.sandbox._answers import fault_answer
     from cml_iam.sandbox._call import Call
-from cml_iam.sandbox._wire import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,21 +243,8 @@ class Suffering:
         self._refusals = refusals
         self._earlier: Counter[int] = Counter()
 
-    def answer(self, call: Call, do: Callable[[], Answer]) -> Answer:
-        """Answer *call* by *do*, or with its failure."""
-        befalls = self._befalling(call.action)
-        try:
-            for each in befalls:
-                if each.code:
-                    raise Fault(each.code, each.message, each.status)
-            answer = do()
-        except Fault as fault:
-            answer = fault_answer(fault, call.protocol, call.service)
-        seconds = sum(each.seconds for each in befalls)
-        return replace(answer, lost=any(each.lost for each in befalls), seconds=seconds)
-
-    def _befalling(self, action: str) -> list[Refusal]:
-        """Return the refusal that affects this call of *action*, and count the call."""
+    def befalling(self, action: str) -> list[Refusal]:
+        """Return the refusals that affect this call of *action*, and count the call."""
         found = []
         for number, each in enumerate(self._refusals):
             if fnmatchcase(action, each.operation):

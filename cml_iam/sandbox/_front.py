@@ -201,7 +201,16 @@ def _answer(world: World, read: Call, do: Callable[[], Answer]) -> Answer:
     arrive(world)
     if world.throttle is not None:
         world.throttle.take(read, world.now())
-    return world.suffering.answer(read, do)
+    refusals = world.suffering.befalling(read.action)
+    try:
+        for each in refusals:
+            if each.code:
+                raise Fault(each.code, each.message, each.status)
+        answer = do()
+    except Fault as fault:
+        answer = fault_answer(fault, read.protocol, read.service)
+    seconds = sum(each.seconds for each in refusals)
+    return replace(answer, lost=any(each.lost for each in refusals), seconds=seconds)
 
 
 def _done(world: World, principal: Principal, read: Call) -> Answer:

@@ -48,9 +48,10 @@ from cml_iam.sandbox._transitions import change
 from cml_iam.sandbox._wire import Fault
 
 if TYPE_CHECKING:
+    from cml_iam.sandbox._answers import Execute
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Answer, Execute, Values
+    from cml_iam.sandbox._wire import Answer, Values
     from cml_iam.sandbox._world import World
 
 

@@ -21,9 +21,10 @@ from cml_iam.sandbox._wire import Fault
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cml_iam.sandbox._answers import Execute
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Answer, Execute, Values
+    from cml_iam.sandbox._wire import Answer, Values
     from cml_iam.sandbox._world import World
 
 _ID: Final = re.compile(r"[a-z]+-(?:[0-9a-f]{8}|[0-9a-f]{17})")

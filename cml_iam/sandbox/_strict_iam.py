@@ -19,9 +19,10 @@ from cml_iam.sandbox._wire import Fault
 from cml_iam.sandbox._world import new_id
 
 if TYPE_CHECKING:
+    from cml_iam.sandbox._answers import Execute
     from cml_iam.sandbox._call import Call
     from cml_iam.sandbox._principals import Principal
-    from cml_iam.sandbox._wire import Answer, Execute, Values
+    from cml_iam.sandbox._wire import Answer, Values
     from cml_iam.sandbox._world import World
 
 _PATH: Final = re.compile(r"/|/[!-~]{1,510}/")

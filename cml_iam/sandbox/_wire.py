@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qsl, unquote
 
 from cml_iam.aws import wire
@@ -22,7 +22,6 @@ from cml_iam.sandbox._services import rows
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cml_iam.sandbox._call import Call
     from cml_iam.secret import Secret
 
 
@@ -97,13 +96,6 @@ Values = dict[str, Any]
 
 Edit = Callable[[Any], Any]
 """Returns the values of an answer, changed; some are moto's own objects."""
-
-
-class Execute(Protocol):
-    """Executes a call; *edit* changes the values of its answer before they are written."""
-
-    def __call__(self, call: Call, edit: Edit | None = None) -> Answer:
-        """Return the answer to *call*."""
 
 
 Reason = Literal[
