@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cml_iam.errors import InputError
 from cml_iam.located import did_you_mean
@@ -21,8 +20,7 @@ from cml_iam.shipped import shipped_text
 Use = Literal["created", "existing", "optional"]
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceUse:
+class ResourceUse(NamedTuple):
     """A resource type that an action uses: how, and which keys can restrict it."""
 
     type: str
@@ -30,8 +28,7 @@ class ResourceUse:
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(NamedTuple):
     """One IAM action that the manager needs, and why.
 
     *methods* are the manager's methods that call it; *access* is IAM's access level; *dry_run* says
@@ -69,8 +66,7 @@ class Permission:
         return any(each.type == "instance" and each.use == "existing" for each in self.resources)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Permissions that share a statement of the base policy and a documented table."""
 
     sid: str
@@ -78,8 +74,7 @@ class Group:
     permissions: tuple[Permission, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(NamedTuple):
     """Everything the manager may do; *options* are further permissions by their `[grant]` name."""
 
     groups: tuple[Group, ...]
@@ -182,15 +177,14 @@ def _permission(raw: dict[str, Any]) -> Permission:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyVersion:
+class PolicyVersion(NamedTuple):
     """One version: what it always grants, and what a site may grant, by `[grant]` name."""
 
     version: str
     date: date
     changes: str
     actions: tuple[str, ...]
-    optional: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    optional: Mapping[str, str] = MappingProxyType({})
 
     def as_json(self) -> dict[str, Any]:
         """Return the version as JSON values."""
@@ -203,8 +197,7 @@ class PolicyVersion:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
+class Upgrade(NamedTuple):
     """The changes from version *start* to version *end*.
 
     *grant* lists permissions that *end* needs; *revoke* lists those that *end* no longer needs.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 from cml_iam.audit import Check as CheckResult
 from cml_iam.check._answer import Answer, Diagnosis, State, finding
@@ -27,8 +27,7 @@ _T = TypeVar("_T")
 READER: Final = "grant the auditor the permissions in docs/audit.md, or ask as an administrator"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One question.
 
     It is asked *of* files, an account, or a machine and its credential, and asks AWS with the

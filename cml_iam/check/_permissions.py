@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit import Spot
@@ -160,7 +159,7 @@ class _Explained:
         if not self._read or judgement.answer != "refused":
             return judgement
         allowed = _answer(self._all, judgement) == "allowed"
-        return replace(judgement, hint=_SCP) if allowed else judgement
+        return judgement._replace(hint=_SCP) if allowed else judgement
 
 
 def _answer(authorizer: Authorizer, judgement: Judgement) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam.audit import Input, Skipped, Spot
 from cml_iam.check._answer import Answer, add_up, trimmed
@@ -50,8 +51,7 @@ RENDERED: Final = ("boundary", "guard")
 """The documents of a site, besides its policy, that are judged without files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offline:
+class Offline(NamedTuple):
     """The request: the files, the site, and which of its policies is in force.
 
     *together*: judge the identity-based policies as attached to one principal. *processes*: how
@@ -66,7 +66,7 @@ class Offline:
     together: bool = False
     processes: int = 1
     site_file: Path | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = MappingProxyType({})
 
 
 class FilesScene:

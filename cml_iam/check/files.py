@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import LARGEST, decoded, open_regular
@@ -50,8 +50,7 @@ _CARRIED: Final = re.compile(r"aws_iam_|^\s*['\"]?Effect['\"]?\s*=", re.MULTILIN
 """Words that every policy contains, in any format."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """A file: its *name* as given, its *text*, and the *sha256* of its bytes.
 
     *named* is True if the file itself was given, rather than found in a folder. *unread* is why it
@@ -65,8 +64,7 @@ class Given:
     unread: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """A policy in a file: *text* holds it at its place in the file; *role* is its name in the site.
 
     *role* is a name of `render.DOCUMENTS`, `policy` for a file with the name of the site's policy,
@@ -103,8 +101,7 @@ class Policy:
         return replace(spot, file=self.file)
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """The content of a file: its *policies*, or why a possible policy is not judged.
 
     *unread* is what may be a policy and cannot be read.

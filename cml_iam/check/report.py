@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam._version import __version__
 from cml_iam.audit import GROUPS, Report, Spot, Waiver, audit_rules
@@ -109,8 +109,7 @@ _TEXTS: Final = ("finding", "place", "reason", "owner")
 _FIELDS: Final = (*_TEXTS, "expires")
 
 
-@dataclass(frozen=True, slots=True)
-class GivenWaiver:
+class GivenWaiver(NamedTuple):
     """A waiver with its place, or what makes it invalid."""
 
     number: int
@@ -119,8 +118,7 @@ class GivenWaiver:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Waivers:
+class Waivers(NamedTuple):
     """The waivers of the site file *file*."""
 
     file: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cml_iam.check.refusal import why
@@ -97,7 +97,7 @@ def _hinted(authorizer: Authorizer, judgement: Judgement) -> Judgement:
     """Add what would have to change, if a needed call is refused for want of an Allow."""
     if judgement.verdict != "fails" or not judgement.refused or judgement.statements:
         return judgement
-    return replace(judgement, hint=why(authorizer.decide(judgement.refused[0])).said)
+    return judgement._replace(hint=why(authorizer.decide(judgement.refused[0])).said)
 
 
 def verify_live(
@@ -177,7 +177,7 @@ def _doubted(simulator: Simulator, judgement: Judgement) -> Judgement:
     if judgement.verdict != "unchecked" or not keys:
         return judgement
     named = f"the condition key{'s' if keys[1:] else ''} {', '.join(keys)}"
-    return replace(judgement, hint=f"AWS misses {named}, which this expectation does not give")
+    return judgement._replace(hint=f"AWS misses {named}, which this expectation does not give")
 
 
 def _policies_of(aws: Aws, principal_arn: str) -> tuple[PolicyDocument, ...] | None:

@@ -114,19 +114,21 @@ def print_json(value: Any) -> None:
 
 def json_text(value: Any, indent: int | None = None) -> str:
     """Return *value* as JSON, with characters that a terminal obeys escaped."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False, default=_plain)
+    text = json.dumps(_plain(value), indent=indent, ensure_ascii=False)
     return masked(_OBEYED.sub(_as_escape, text))
 
 
 def _plain(value: Any) -> Any:
-    """Return *value* for JSON: the result of its `as_json`, or its fields."""
+    """Return *value* for JSON: the result of its `as_json`, or its fields by name."""
     if hasattr(value, "as_json"):
-        return value.as_json()
+        return _plain(value.as_json())
     if is_dataclass(value):
-        return {each.name: getattr(value, each.name) for each in fields(value)}
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _plain(value._asdict())
     if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+        return {key: _plain(each) for key, each in value.items()}
+    return list(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _as_escape(found: re.Match[str]) -> str:

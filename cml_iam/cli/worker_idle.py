@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +152,8 @@ def hold_tag(here: Scene) -> str:
 def _rules(here: Scene, given: dict[str, Any], left_out: Sequence[str]) -> Idle:
     chosen = {name: value for name, value in given.items() if value is not None}
     chosen |= {IDLE_RULES[rule]: None for rule in left_out}
-    return replace(here.site.idle if here.site else Idle(), **chosen)
+    idle = here.site.idle if here.site else Idle()
+    return idle._replace(**chosen)
 
 
 def _judge(

@@ -6,8 +6,7 @@ Services also refuse some requests by themselves; the notes say which.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.engine._conditions import unknown_operator
 from cml_iam.engine._order import ALWAYS_ALLOWED, applies, needs_resource_policy
@@ -82,8 +81,7 @@ _NO_ORGANIZATION: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ElementReason:
+class ElementReason(NamedTuple):
     """Whether one element of a statement matches the request.
 
     *element* is its name in the policy (`Action`, `NotResource`, `Principal` …), *values* are the
@@ -104,8 +102,7 @@ class ElementReason:
         return f"{self.element} {verb} `{self.found}`"
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionReason:
+class ConditionReason(NamedTuple):
     """Whether one condition matches; *found* is None if the request lacks the *key*.
 
     *problems* names those of the policy's *values* that can never match.
@@ -133,8 +130,7 @@ class ConditionReason:
         return f"`{self.key}` {has}; {self.operator} requires {values}{why}"
 
 
-@dataclass(frozen=True, slots=True)
-class StatementReason:
+class StatementReason(NamedTuple):
     """Why one statement did or did not apply.
 
     *policy* is the document's name, *kind* the type of policy, *level* that of an organization's
@@ -208,8 +204,7 @@ class StatementReason:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class GateReason:
+class GateReason(NamedTuple):
     """Whether the policies of one type allow, apart from Deny; *level* as in StatementReason."""
 
     kind: PolicyType
@@ -217,8 +212,7 @@ class GateReason:
     level: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """A decision with a reason for each statement of each policy, in the policies' order.
 
     *notes* say what else decides the request besides these policies.
@@ -275,8 +269,7 @@ def explain(request: Request, outcome: Outcome, gates: Sequence[Gate]) -> Explan
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     request: Request
     caller: Caller
     bounded: bool

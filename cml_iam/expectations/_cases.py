@@ -31,7 +31,7 @@ def derive_cases(stage: Stage) -> Iterator[Expectation]:
         for case in launch_cases(stage.site, region):
             if case.type == "role":
                 # No restriction is needed to refuse this: iam:PassRole is not in the catalogue.
-                yield replace(_launch(stage, case, ()), expected="refused")
+                yield _launch(stage, case, ())._replace(expected="refused")
             else:
                 yield _launch(stage, case, _SPLIT)
     for region in stage.launch_regions[:1]:
@@ -134,7 +134,7 @@ def _passed_role(stage: Stage, region: str) -> Iterator[Expectation]:
         ),
     ):
         made = expect("iam:PassRole", "other manner", manner, words, (request,))
-        yield replace(made, expected="refused")
+        yield made._replace(expected="refused")
 
 
 def _with(request: Request, key: str, value: str) -> Request:

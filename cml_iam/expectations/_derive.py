@@ -46,7 +46,7 @@ def derive_expectations(site: Site) -> tuple[Expectation, ...]:
     """
     catalogue, stage, active = load_catalogue(), Stage.of(site), site.restrict.active
     return tuple(
-        replace(each, expected="refused") if each.violates & active else each
+        each._replace(expected="refused") if each.violates & active else each
         for each in _all(catalogue, stage)
     )
 
@@ -205,4 +205,4 @@ def _unlisted(catalogue: Catalogue, stage: Stage) -> Iterator[Expectation]:
     for action, purpose in UNLISTED_ACTIONS.items():
         requests = ask.describe(stage.caller, action, stage.regions[0])
         made = expect(action, "unlisted action", action, f"{action}: {purpose}", requests)
-        yield replace(made, expected="refused")
+        yield made._replace(expected="refused")

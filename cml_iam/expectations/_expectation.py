@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 from cml_iam.engine import Request
 from cml_iam.restrict import Situation
@@ -20,8 +19,7 @@ AS_SENT: Final = "-as-sent"
 """The end of the id of a launch with the tags that CML Cloud Manager sends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(NamedTuple):
     """A call, its authorizations, and the required answer.
 
     *violates* names the restrictions of the site that refuse the call; a call that violates none
@@ -66,8 +64,7 @@ def expect(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """The result of an expectation.
 
     *answer* is the call's answer: allowed if each of its authorizations is; None if some
@@ -89,8 +86,7 @@ class Judgement:
         return "holds" if self.answer == self.expectation.expected else "fails"
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(NamedTuple):
     """The decision of one authorization, and the labels of the statements that decided."""
 
     allowed: bool | None

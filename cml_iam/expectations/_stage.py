@@ -7,8 +7,7 @@ them as witnesses.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cml_iam import authorization as ask
 from cml_iam.catalogue import Permission
@@ -27,8 +26,7 @@ _LAUNCH: Final[Mapping[str, Any]] = {
 """A launch that no restriction limits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """The resources with which the expectations of one site are built."""
 
     site: Site

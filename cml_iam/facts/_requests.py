@@ -9,9 +9,8 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policy-structure.html#am
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.facts._arns import PARTITIONS, first_region
 from cml_iam.facts._service import EXACT_SERVICES, Keys, is_unknown_key, service, updated
@@ -26,8 +25,7 @@ _EC2_KEYS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Twins:
+class Twins(NamedTuple):
     """A key with two names; names that end in a slash are followed by a tag key.
 
     Requests to *services* (prefixes of actions) have both names, all others only *plain*.
@@ -139,8 +137,7 @@ RESOURCE_TAG: Final = "aws:resourcetag/"
 REGION: Final = "aws:requestedregion"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Assumption:
+class Assumption(NamedTuple):
     """An assumption about all requests that a verdict rests on; *page* is the source.
 
     *action* is the action whose requests it is about, and is named in the text; empty if it is
@@ -161,11 +158,10 @@ class Assumption:
         """Return the same assumption for the requests for another *action*."""
         if not self.action:
             return self
-        return replace(self, text=self.text.replace(self.action, action), action=action)
+        return self._replace(text=self.text.replace(self.action, action), action=action)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownKey:
+class KnownKey(NamedTuple):
     """What is known of a condition key: *always* present, perhaps only for one resource *type*.
 
     Or present in all *signed* requests; *whole*: an integer; *least*: its minimum; *filled*: never

@@ -13,7 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.facts._arns import ArnPattern, arn_of_format
 from cml_iam.policy import did_you_mean, pattern_matches, pattern_regex
@@ -49,8 +49,7 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-res
 _PLACEHOLDER: Final = re.compile(r"\$\{[^}]*\}|<[^>]*>|(?<=/)tag-key$")
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(NamedTuple):
     """Condition keys by pattern: `aws:RequestTag/${TagKey}` stands for every tag key."""
 
     patterns: frozenset[str]
@@ -67,8 +66,7 @@ def _has(patterns: frozenset[str], plain: str) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A resource type that an action is authorized on, or none (*type* is empty, `*`)."""
 
     type: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from cml_iam.engine import Outcome, Request, StatementReason
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 Answer = Literal["holds", "broken", "undecided"]
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """How one side decides a request, and the *statements* that decide it."""
 
     outcome: Outcome
@@ -74,8 +73,7 @@ class Witness:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer: a claim `holds` for all requests, is `broken` by a *witness*, or `undecided`.
 
     *assumptions* are what the proof relies on besides the engine. *reason* says why the answer is

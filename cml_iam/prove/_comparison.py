@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.engine import ConditionReason, ElementReason, Outcome, Request, StatementReason
 from cml_iam.prove._answers import answered
@@ -34,8 +34,7 @@ WIDER: Final = frozenset({"newly allowed", "no longer denied explicitly"})
 Relation = Literal["same", "wider", "narrower", "wider and narrower", "undecided"]
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """Requests that the two sides decide differently for the same reason.
 
     *witness* is one of the requests, decided by the engine on both sides. *actions* are the
@@ -78,8 +77,7 @@ class Difference:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectationChange:
+class ExpectationChange(NamedTuple):
     """An expectation of the site for which the two sides give different answers."""
 
     expectation: Expectation
@@ -97,8 +95,7 @@ class ExpectationChange:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """What NEW decides differently from OLD.
 
     *same* means that the documents have the same statements, apart from order and spelling.
@@ -109,7 +106,7 @@ class Comparison:
     """
 
     same: bool
-    verdicts: Mapping[Change, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[Change, Verdict] = MappingProxyType({})
     differences: tuple[Difference, ...] = ()
     more: bool = False
     expectations: int = 0
@@ -285,8 +282,7 @@ def _deciders(made: Difference) -> tuple[str, ...]:
 
 
 def _together(one: Difference, other: Difference) -> Difference:
-    return replace(
-        one,
+    return one._replace(
         actions=tuple(dict.fromkeys((*one.actions, *other.actions))),
         alike=one.alike + other.alike,
         others=one.others or other.others,

@@ -9,7 +9,7 @@ a single condition.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import InputError
@@ -103,12 +103,12 @@ def differences(old: Policies, new: Policies, site: Site | None = None) -> Compa
     Raises InputError if one side names principals and the other does not.
     """
     if site is not None:
-        old, new = (replace(each, partition=site.partition) for each in (old, new))
+        old, new = (each._replace(partition=site.partition) for each in (old, new))
     beside = not any(each.effect == "Allow" for side in (old, new) for each in _statements(side))
     if beside and old.resource is None and new.resource is None:
         # A Deny does nothing by itself; beside everything, it takes something away.
         made = _compared(_beside_everything(old), _beside_everything(new), site)
-        return replace(made, beside_everything=True)
+        return made._replace(beside_everything=True)
     return _compared(old, new, site)
 
 
@@ -117,7 +117,7 @@ def _statements(policies: Policies) -> Iterator[Statement]:
 
 
 def _beside_everything(policies: Policies) -> Policies:
-    return replace(policies, identity=(*policies.identity, EVERYTHING))
+    return policies._replace(identity=(*policies.identity, EVERYTHING))
 
 
 def _compared(old: Policies, new: Policies, site: Site | None) -> Comparison:
@@ -213,12 +213,12 @@ class _Search:
     def _in_class(self, group: Class, goal: Goal, *, is_known: bool) -> Iterator[Difference]:
         met = self._met(group, goal, is_known=is_known)
         explained = (
-            replace(each, actions=tuple(met.actions[key]))
+            each._replace(actions=tuple(met.actions[key]))
             for key, request in met.requests.items()
             for each in self._explained(request, unlisted=request.action not in group.listed)
         )
         for each in gathered(explained):
-            yield replace(each, alike=met.alike, others=group.others)
+            yield each._replace(alike=met.alike, others=group.others)
 
     def _met(self, group: Class, goal: Goal, *, is_known: bool) -> _Met:
         """Search for *goal*, and for the ways to reach it, with the actions of *group*."""
@@ -273,7 +273,7 @@ class _Search:
         for number, gate in enumerate(goal.allowed):
             before, after = goal.allowed[:number], goal.allowed[number + 1 :]
             for part in unlike(gate, others) if len(gate) > 1 else ():
-                yield replace(goal, allowed=(*before, (part,), *after))
+                yield goal._replace(allowed=(*before, (part,), *after))
         for part in unlike(goal.or_denied, goal.refused):
             yield Goal((*goal.allowed, (part,)), goal.refused)
         for part in goal.refused if self._explicit else others:
@@ -286,4 +286,4 @@ class _Search:
         if made is None or made.change != self._change:
             self.more = True
         else:
-            yield replace(made, unlisted=unlisted)
+            yield made._replace(unlisted=unlisted)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cml_iam.engine import OperatorName, Request
 from cml_iam.engine.parts import moment
@@ -45,8 +45,7 @@ CREATE, DELETE = TAGGING
 RESOURCE, REQUEST = "aws:ResourceTag/", "aws:RequestTag/"
 
 
-@dataclass(frozen=True, slots=True)
-class TagTest:
+class TagTest(NamedTuple):
     """A test that the tag *key* has one of *values*: the operator *holds*, its negation *fails*."""
 
     key: str
@@ -169,7 +168,7 @@ def tag_patterns(statements: Sequence[Statement], key: str) -> tuple[list[Glob],
         exact = exact and "${" not in "".join(each.values)
         for value in each.values:
             made = glob(value) if "like" in base else Glob(tuple(value))
-            found.append(replace(made, fold="ignorecase" in base))
+            found.append(made._replace(fold="ignorecase" in base))
     return found, exact
 
 
@@ -194,12 +193,12 @@ def instance_arns(
             if each.key.lower() in REGION_KEYS:
                 complete = complete and "${" not in "".join(each.values)
                 fold = "ignorecase" in each.operator.lower()
-                patterns[1] += [replace(glob(value), fold=fold) for value in each.values]
+                patterns[1] += [glob(value)._replace(fold=fold) for value in each.values]
             if each.key.lower() == INSTANCE_ID:
                 complete = complete and "${" not in "".join(each.values)
                 fold = "ignorecase" in each.operator.lower()
                 ids = (glob(f"instance/{value}") for value in each.values)
-                patterns[3] += [replace(each_id, fold=fold) for each_id in ids]
+                patterns[3] += [each_id._replace(fold=fold) for each_id in ids]
     choices = []
     for made, hints, universe in zip(patterns, HINTS, UNIVERSES, strict=True):
         kinds = every if made is every else ()

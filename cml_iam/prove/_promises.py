@@ -86,7 +86,7 @@ def never_done(policies: Policies, shape: Shape) -> Verdict:
         return Verdict("undecided", None, found.assumptions, reason)
     used = (*impossible[0].assumptions, WHOLE)
     others = never(policies, _without_launches(shape))
-    return replace(others, assumptions=tuple(dict.fromkeys((*others.assumptions, *used))))
+    return others._replace(assumptions=tuple(dict.fromkeys((*others.assumptions, *used))))
 
 
 def _is_about_all(shape: Shape) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.engine import compile_policies
 from cml_iam.errors import DocumentError
@@ -26,8 +26,7 @@ MAX_EDITS: Final = 6
 """The maximum number of statements that a correction may change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """A condition to add to a statement, as (operator, key, values)."""
 
     document: PolicyDocument
@@ -51,8 +50,7 @@ class Edit:
         return {operator: {key: list(values)}}
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """The result for a promise. If broken, it has *calls* in order, each allowed by the policies.
 
     A fix is either *edits*, which together make the promise hold and remove no call that the site
@@ -115,7 +113,7 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
     problems = tuple(p for each in documents(policies) for p in attachment_problems(each))
     if problems:
         raise DocumentError(problems)
-    policies = replace(policies, partition=site.partition)
+    policies = policies._replace(partition=site.partition)
     proofs = _limited([prove_promise(each, policies) for each in site_promises(site)])
     return tuple(_closed(each, policies, site) for each in proofs) if remedies else proofs
 
@@ -123,7 +121,7 @@ def prove_site(site: Site, policies: Policies, *, remedies: bool = True) -> tupl
 def _limited(proofs: Sequence[Proof]) -> tuple[Proof, ...]:
     """Mark a proof as limited if it covers only some actions and others may be allowed."""
     others = any(each.promise.id == CATALOGUE and each.answer != "holds" for each in proofs)
-    return tuple(replace(each, limited=others and bool(each.promise.covers)) for each in proofs)
+    return tuple(each._replace(limited=others and bool(each.promise.covers)) for each in proofs)
 
 
 def prove_promise(promise: Promise, policies: Policies) -> Proof:
@@ -159,11 +157,11 @@ def _closed(proof: Proof, policies: Policies, site: Site) -> Proof:
         return proof
     edited, edits = _with_conditions(proof, policies)
     if edits and _needed(policies, site) <= _needed(edited, site):
-        return replace(proof, edits=edits)
+        return proof._replace(edits=edits)
     breaking = enumerate(_breaking(proof.promise))
     denies = tuple(_deny(number, shape, site.partition) for number, shape in breaking)
     if denies and prove_promise(proof.promise, _beside(policies, denies)).answer == "holds":
-        return replace(proof, denies=denies)
+        return proof._replace(denies=denies)
     return proof
 
 
@@ -208,7 +206,7 @@ def _next(proof: Proof, policies: Policies) -> Iterator[Edit]:
 
 
 def _edited(policies: Policies, edits: Sequence[Edit]) -> Policies:
-    return replace(policies, identity=tuple(_document(each, edits) for each in policies.identity))
+    return policies._replace(identity=tuple(_document(each, edits) for each in policies.identity))
 
 
 def _document(document: PolicyDocument, edits: Sequence[Edit]) -> PolicyDocument:
@@ -250,4 +248,4 @@ def _in_partition(arns: tuple[str, ...] | None, partition: str) -> tuple[str, ..
 
 def _beside(policies: Policies, denies: tuple[Statement, ...]) -> Policies:
     document = PolicyDocument(denies, VERSION_2012, name="denies")
-    return replace(policies, identity=(*policies.identity, document))
+    return policies._replace(identity=(*policies.identity, document))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache, partial
 from typing import Final
 
@@ -65,8 +65,7 @@ def equivalent(one: Policies, other: Policies) -> Verdict:
     second = within(other, one)
     both = tuple(dict.fromkeys((*first.assumptions, *second.assumptions)))
     worse = second if second.answer != "holds" or first.answer == "holds" else first
-    return replace(
-        worse,
+    return worse._replace(
         assumptions=both,
         slices=first.slices + second.slices,
         colon=second.colon or first.colon,
@@ -123,7 +122,7 @@ def _both_readings(
     if others[0] is one and others[1] is other:
         return verdict
     second = ask(*others, budget).answer
-    return verdict if second == verdict.answer else replace(verdict, colon=second)
+    return verdict if second == verdict.answer else verdict._replace(colon=second)
 
 
 def _within(candidate: Policies, reference: Policies, budget: Budget) -> Verdict:
@@ -392,7 +391,7 @@ def _but_always_allowed(group: Class) -> Class | None:
     listed = tuple(each for each in group.listed if each.lower() != ALWAYS_ALLOWED)
     if len(listed) == len(group.listed):
         return group
-    return replace(group, listed=listed) if listed or group.named or group.others else None
+    return group._replace(listed=listed) if listed or group.named or group.others else None
 
 
 def _about(goal: Goal, numbers: dict[Part, int], bits: int) -> Goal | None:

@@ -12,9 +12,9 @@ instance is searched, tag by tag; the engine decides each call.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.facts import LATER, PARTITIONS, Assumption
 from cml_iam.policy import Conditions, merged
@@ -53,8 +53,7 @@ State = tuple[str | None, ...]
 """The values of the tags that are tracked; None for an absent tag."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(NamedTuple):
     """The answer about sequences: `holds`, `broken` by *calls* in order, or `undecided`."""
 
     answer: Answer
@@ -83,7 +82,7 @@ def taken_over(policies: Policies, tag: Tag, operate: Shape) -> Reached:
     found = _Search(policies, tag, operate).between(turned.witness, own.witness)
     if found.answer != "holds":
         return found
-    return replace(found, assumptions=tuple(dict.fromkeys((*_used(direct), *found.assumptions))))
+    return found._replace(assumptions=tuple(dict.fromkeys((*_used(direct), *found.assumptions))))
 
 
 def lost(policies: Policies, tag: Tag, instances: Sequence[str]) -> Reached:

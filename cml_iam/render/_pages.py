@@ -35,7 +35,8 @@ def makes_anchor(site: Site, trust: Trust) -> bool:
 def trust_document(site: Site, trust: Trust) -> RenderedPolicy:
     """Return the role's trust document; raises InputError if the site file lacks its values."""
     if makes_anchor(site, trust) and site.roles_anywhere:
-        site = replace(site, roles_anywhere=replace(site.roles_anywhere, trust_anchor=ANCHOR))
+        anchored = site.roles_anywhere._replace(trust_anchor=ANCHOR)
+        site = replace(site, roles_anywhere=anchored)
     return render_document(site, f"trust-{trust}")
 
 

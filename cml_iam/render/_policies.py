@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from cml_iam.catalogue import load_catalogue
 from cml_iam.errors import CmlIamError, DocumentError, InputError, QuotaError
@@ -32,8 +31,7 @@ BUCKET_CHARACTERS: Final = 20480
 https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html"""
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentForm:
+class DocumentForm(NamedTuple):
     """A document that can be rendered: its template, values, purpose and quota."""
 
     name: str
@@ -48,8 +46,7 @@ class DocumentForm:
         return _render(f"{self.template or self.name}.json.j2", self.values(site))
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedPolicy:
+class RenderedPolicy(NamedTuple):
     """A rendered document: its JSON *text*, the parsed document, and its name."""
 
     profile: str

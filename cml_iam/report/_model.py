@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from cml_iam.visible import visible
 
@@ -24,8 +24,7 @@ _SPACES: Final = re.compile(r"[ \t\r\n]+")
 _PAGE: Final = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9./#_-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """A share of a scale that ends at *span*; *mark* is a point on it, *limit* a line across it."""
 
     value: float
@@ -35,8 +34,7 @@ class Bar:
     limit: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trend:
+class Trend(NamedTuple):
     """Values at equal intervals, oldest first, on a scale from 0 to *top*; None is a gap."""
 
     values: tuple[float | None, ...]
@@ -44,8 +42,7 @@ class Trend:
     says: str
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """One cell: *symbol* and *text*; a *level* makes it a badge on a page.
 
     *brief* replaces a long text on a terminal, *under* is printed below it, *more* unfolds from it,
@@ -64,16 +61,14 @@ class Cell:
     trend: Trend | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column by *name*; *joint* precedes its cell when a row is printed as a line."""
 
     name: str
     joint: str = " "
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request behind a statement of the report, and how it was decided.
 
     *context* has a line for each condition key. Without an *action*, *says* is the whole text.
@@ -92,8 +87,7 @@ class Request:
         return f"{self.action} on {self.resource}" + (f" with {context}" if context else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Station:
+class Station(NamedTuple):
     """A step of a path: an action, or the tag that one sets and the next one requires."""
 
     head: str
@@ -111,8 +105,7 @@ class Excerpt:
     marked: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One thing found: what, where, why, and what to do about it.
 
     *word* is its severity, *state* is printed before it (`waived`, or nothing), *tags* after its
@@ -160,8 +153,7 @@ class Item:
             yield f"{number}." if self.is_sequence else "e.g.", request
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One cell of a grid, and the requests behind it; *detail* extends its word."""
 
     symbol: str
@@ -171,8 +163,7 @@ class Place:
     requests: tuple[Request, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(NamedTuple):
     """Rows by columns; cells may be absent. A grid without rows is only its title.
 
     *of* names what a row is, *absent* what an absent cell means. *legend* explains its words: each
@@ -195,8 +186,7 @@ class Grid:
         return tuple(request for place in places for request in place.requests)
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A heading and its content; *lead* and *note* appear only on a page.
 
     *short* is the text of links to it. In text output, rows are printed as lines if *lines* is set,
@@ -228,8 +218,7 @@ class Section:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A report: *product* made it, *verdict* summarizes it, *about* is its subject.
 
     *lines* follow the verdict; *tiles* are key numbers, each with its name and level. *links* are

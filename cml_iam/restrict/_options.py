@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from cml_iam.facts import Partition
 from cml_iam.tag import Tag
@@ -71,8 +71,7 @@ class Restricted(Protocol):
     def grant(self) -> Grants: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """An option of the site file.
 
     *schema* is its JSON Schema, whose description is its help; *read* converts the accepted value
@@ -84,8 +83,7 @@ class Option:
     read: Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Contradiction:
+class Contradiction(NamedTuple):
     """Options that exclude each other: at *path* in the site file, or the *name* there."""
 
     message: str

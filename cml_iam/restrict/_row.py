@@ -8,8 +8,8 @@ about the calls that fail it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 
 from cml_iam.catalogue import Permission, load_catalogue
 from cml_iam.facts import TAGGING, Assumption, service
@@ -52,8 +52,7 @@ Situation = Literal[
 """What is unusual about the call of an expectation."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyTest:
+class KeyTest(NamedTuple):
     """That the condition *key* of a request has one of *values*, by *operator*.
 
     *denied_by* is the operator of a Deny, if it is not the usual negation.
@@ -82,8 +81,7 @@ class KeyTest:
         return {self.denied_by: {self.key: self.values}} if self.denied_by else self.fails
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """Of *actions* on resources of *type*, only calls that pass one of *tests* are permitted.
 
     *sid* names the Deny of all others. *allow* names the Allow statement for the resources of
@@ -124,8 +122,7 @@ class Rule:
         return self.resources or (every(site, self.type) if self.type else "*")
 
 
-@dataclass(frozen=True, slots=True)
-class Only:
+class Only(NamedTuple):
     """Of the resource *type*, a launch may use only those with *ids*; *shared*: of any account."""
 
     type: str
@@ -144,8 +141,7 @@ class Only:
         return Shape((RUN,), not_resources=(*self.arns(site), *others))
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """A call that demonstrates the restriction: it must be refused, or allowed if *allowed*.
 
     It is a launch that differs from the usual one by *changes* and is decided by the authorization
@@ -155,18 +151,17 @@ class Case:
     """
 
     words: str
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = MappingProxyType({})
     type: str = "instance"
     situation: Situation = "other manner"
     name: str = ""
     actions: Sequence[str] = ()
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str] = MappingProxyType({})
     allowed: bool = False
     region: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
+class Promise(NamedTuple):
     """Something that must hold for all requests, or for all sequences of requests.
 
     *manner* says how it is asked: none of *shapes* is `never` allowed; the policies grant nothing
@@ -182,7 +177,7 @@ class Promise:
     title: str
     shapes: tuple[Shape, ...]
     manner: Literal["never", "within", "taken over", "lost"] = "never"
-    closing: Conditions = field(default_factory=dict)
+    closing: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     limits: tuple[Assumption, ...] = ()
     tag: Tag | None = None
     reference: PolicyDocument | None = None
@@ -209,8 +204,7 @@ def _unchanged(*_: Any) -> Mapping[str, Any]:
     return {}
 
 
-@dataclass(frozen=True, slots=True)
-class Restriction:
+class Restriction(NamedTuple):
     """One restriction, by its *name* in the site file: its meaning and consequences.
 
     *main* marks the four that every site should have: without the restriction, calls that violate

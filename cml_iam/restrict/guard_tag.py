@@ -7,8 +7,7 @@ on new resources during a launch, and later any but the guard tag, in any case.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from cml_iam.facts import LATER, TAGGING, Assumption
 from cml_iam.policy import Shape, merged
@@ -31,8 +30,7 @@ TAG_CASE: Final = "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.
 AT_LAUNCH: Final = KeyTest("ec2:CreateAction", "RunInstances")
 
 
-@dataclass(frozen=True, slots=True)
-class TagTests:
+class TagTests(NamedTuple):
     """The tests of a request for the guard tag.
 
     aws:RequestTag ignores the case of the key, as condition key names do; aws:TagKeys has the key
@@ -178,8 +176,7 @@ def _cases(site: Restricted) -> Iterator[Case]:
         yield Case(f"with {words}", changes, situation="guard tag", name=name)
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """A call that would set or remove the guard tag: of a worker, or of an *untagged* instance.
 
     *tags* are those that CreateTags sets, or the keys that DeleteTags removes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from cml_iam.errors import InputError, Problem
 from cml_iam.facts import Partition, first_region
@@ -28,8 +28,7 @@ Trust = Literal["ec2", "ecs", "irsa", "pod-identity", "oidc", "roles-anywhere"]
 TRUSTS: Final[tuple[Trust, ...]] = get_args(Trust)
 
 
-@dataclass(frozen=True, slots=True)
-class Eks:
+class Eks(NamedTuple):
     """Where the manager runs on EKS; *oidc_provider* without `https://`."""
 
     cluster: str
@@ -39,8 +38,7 @@ class Eks:
     service_account: str = "cml-cloud-manager"
 
 
-@dataclass(frozen=True, slots=True)
-class RolesAnywhere:
+class RolesAnywhere(NamedTuple):
     """The manager's certificate outside AWS: common names of its *subject* and *issuer*.
 
     *trust_anchor* is an ARN; without it the Terraform and CloudFormation forms create the anchor.
@@ -51,8 +49,7 @@ class RolesAnywhere:
     trust_anchor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Oidc:
+class Oidc(NamedTuple):
     """Whose tokens identify the manager: *provider* without `https://`, and the token's claims."""
 
     provider: str
@@ -60,8 +57,7 @@ class Oidc:
     audience: str = "sts.amazonaws.com"
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(NamedTuple):
     """The trail and the log group that record the manager's activity."""
 
     region: str
@@ -73,8 +69,7 @@ class Audit:
 Virtualization = Literal["metal", "nested"]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerProfile:
+class WorkerProfile(NamedTuple):
     """The launch settings of a worker: types and subnets (by zone) in order of preference.
 
     *image* is an id or a name with * and ?; *disk* is in GiB; *user_data* is the path of a file,
@@ -86,18 +81,17 @@ class WorkerProfile:
     image: str
     region: str | None = None
     owners: tuple[str, ...] = ()
-    subnets: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    subnets: Mapping[str, str] = MappingProxyType({})
     security_groups: tuple[str, ...] = ()
     key_name: str | None = None
     disk: int | None = None
     instance_profile: str | None = None
     virtualization: Virtualization | None = None
     user_data: str | None = None
-    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    tags: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(NamedTuple):
     """When a running worker counts as idle: if each rule holds over the whole *window*.
 
     *cpu_percent* and *network_kib* (KiB per second, in and out together) limit the average of every
@@ -114,15 +108,13 @@ IDLE_RULES: Final = {"cpu": "cpu_percent", "network": "network_kib", "cml": "cml
 """The rules of `Idle` by their names in the site file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(NamedTuple):
     """The tags with which people control the workers: *hold_tag* keeps a worker as it is."""
 
     hold_tag: str = "cml-iam:hold"
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(NamedTuple):
     """What CML Cloud Manager sends when it launches a worker: *tags* on resources of *tagged*."""
 
     tags: Mapping[str, str]
@@ -139,8 +131,7 @@ _NAME_TAGS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """The credentials of the manager and of the administrator.
 
     Each is `profile:NAME` of the AWS configuration or `env:PATH` of an environment file, relative

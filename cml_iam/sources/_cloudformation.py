@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/AWS_IAM.html
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.errors import DocumentError, Problem
@@ -52,7 +51,7 @@ def policies_in_template(located: Located) -> Source:
                     message = f"`{logical}` has {why}: not judged"
                     unread.append(Problem(message, located.place(path)))
                 else:
-                    policies.append(replace(_kept(located, each, resource), known=known))
+                    policies.append(_kept(located, each, resource)._replace(known=known))
     without = "" if policies or unread else " without a policy"
     return Source(f"a CloudFormation template{without}", tuple(policies), tuple(unread))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cml_iam.errors import Place, Problem
 from cml_iam.located import Located
@@ -18,8 +19,7 @@ Hint = Literal["identity", "resource", "trust", "scp"]
 """The kind of a policy, according to the file that contains it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """A policy in *file*: *label* is its name there, *written* its content.
 
     *template* says that CloudFormation functions may occur in it, and *known* are the values of
@@ -29,9 +29,9 @@ class Kept:
     file: str
     label: str
     kind: Hint | None
-    written: Located = field(repr=False)
+    written: Located
     template: bool = False
-    known: Mapping[str, str] = field(default_factory=dict, repr=False)
+    known: Mapping[str, str] = MappingProxyType({})
 
     @property
     def name(self) -> str:
@@ -39,8 +39,7 @@ class Kept:
         return f"{self.file}: {self.label}" if self.label else self.file
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A file whose *form* is given in words; *unread* is what may be a policy but cannot be read.
 
     If it contains no policy, the words say so.
@@ -51,16 +50,14 @@ class Source:
     unread: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A policy as JSON, with the place in the file for each place in this *text*."""
 
     text: str
-    places: Mapping[tuple[int, int], Place] = field(default_factory=dict, repr=False)
+    places: Mapping[tuple[int, int], Place] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """A policy to judge: its *name*, the *readings* of it, and what none of these decides.
 
     There are two readings if something is *open*: as anything, and as something that nothing else

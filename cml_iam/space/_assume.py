@@ -8,7 +8,6 @@ the assumptions that it needs.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from cml_iam.facts import (
@@ -298,7 +297,7 @@ class Assumptions:
         if key == PRINCIPAL_ARN and self.account_tied:
             accounts = (each.globs({}) for each in self._gathered.conditions[PRINCIPAL_ACCOUNT])
             for each in (ACCOUNT_ID, *(pattern for globs in accounts for pattern in globs)):
-                yield replace(each, symbols=(*_ACCOUNT_START, *_inside(each), ":", Wild.MANY))
+                yield each._replace(symbols=(*_ACCOUNT_START, *_inside(each), ":", Wild.MANY))
         if key == TAG_KEYS and "tags" in kinds:
             for name in self._gathered.conditions:
                 if name.startswith(REQUEST_TAG):

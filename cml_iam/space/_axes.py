@@ -6,9 +6,8 @@ axis, whose choices are the possible combinations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.facts import REGION
 from cml_iam.space._boxes import CHOSEN, MADE, TOO_MUCH, Budget
@@ -33,8 +32,7 @@ MAX_CHOICES: Final = 4_000
 """The maximum number of value combinations of keys that depend on each other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(NamedTuple):
     """The *choices* for some keys, each a mapping from key to value."""
 
     keys: frozenset[str]
@@ -239,7 +237,7 @@ class AxisMaker:
         start = tuple(f"{self.gathered.place.type}/")
         for key in self._id_keys:
             for each in self.gathered.conditions[key]:
-                yield from (replace(g, symbols=(*start, *g.symbols)) for g in each.globs({}))
+                yield from (g._replace(symbols=(*start, *g.symbols)) for g in each.globs({}))
 
     def _field_texts(self, key: str, given: Choice) -> Iterable[str]:
         place, memo = self.gathered.place, self.gathered.memo

@@ -8,7 +8,7 @@ ARN. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.engine.parts import is_arn
 from cml_iam.facts import (
@@ -155,8 +155,7 @@ ARN_REGION: Final = FIELD_KEYS[3]
 REGIONS: Final = frozenset({REGION, ARN_REGION})
 
 
-@dataclass(frozen=True, slots=True)
-class Partitions:
+class Partitions(NamedTuple):
     """The partitions that are considered at a place."""
 
     gathered: Gathered

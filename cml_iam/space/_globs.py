@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from itertools import takewhile
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_STATES: Final = 50_000
 """The maximum number of states visited for the patterns of one condition key; beyond it, undecided.
@@ -52,8 +51,7 @@ Symbol = str | Wild
 """One character, or a wildcard."""
 
 
-@dataclass(frozen=True, slots=True)
-class Glob:
+class Glob(NamedTuple):
     """A pattern; with *fold*, it ignores case."""
 
     symbols: tuple[Symbol, ...]

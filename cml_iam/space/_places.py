@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from cml_iam.engine.parts import ActionPattern
 from cml_iam.facts import (
@@ -72,8 +71,7 @@ MANY: Final = Glob((Wild.MANY,))
 FILLED_INSIDE: Final = Glob((Wild.ONE_INSIDE, Wild.MANY_INSIDE))
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Requests for one action; *fields* are the patterns of the resource ARN's fields.
 
     *fields* is None for the resource `*`. *kinds*, if any, are patterns for resources of several
@@ -98,8 +96,7 @@ class Place:
         return self.action.partition(":")[0].lower()
 
 
-@dataclass(frozen=True)
-class Class:
+class Class(NamedTuple):
     """Actions to which the same statements apply: *bits* are the numbers of these statements.
 
     *listed* are the actions in the service reference; *unlisted* is one that is not there, or that
@@ -218,7 +215,7 @@ def _without_singular(whole: Class) -> Iterator[Class]:
     for each in alone:
         yield Class(whole.bits, (each,), None, open=whole.open and not others)
     if others:
-        yield replace(whole, listed=left)
+        yield whole._replace(listed=left)
 
 
 class _Naming:

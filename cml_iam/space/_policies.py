@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
 from cml_iam.engine import OperatorName
 from cml_iam.facts import FIELDS, arn_pattern, covers
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from cml_iam.policy import Condition, PolicyDocument, Statement
 
 
-@dataclass(frozen=True, slots=True)
-class Policies:
+class Policies(NamedTuple):
     """One side of a question: the policies attached to a principal, or the policy of a resource.
 
     *identity* are all attached policies; the *boundary*, the *session* policies and each level of
@@ -112,8 +111,7 @@ def taking_colons(policies: Policies) -> Policies:
     """Return *policies* in the reading where wildcards match colons; itself if it is the same."""
     if not any(_readings(text)[1:] for text in _arns(policies)):
         return policies
-    made = replace(
-        policies,
+    made = policies._replace(
         identity=tuple(map(_document, policies.identity)),
         boundary=None if policies.boundary is None else tuple(map(_document, policies.boundary)),
         session=None if policies.session is None else tuple(map(_document, policies.session)),

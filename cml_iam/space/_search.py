@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from cml_iam.engine import Request
 from cml_iam.facts import (
@@ -39,8 +38,7 @@ MAX_MEETS = 4_000
 """The maximum number of combinations of statements from several policy types that are examined."""
 
 
-@dataclass(frozen=True)
-class Goal:
+class Goal(NamedTuple):
     """The request to find: a statement of each group in *allowed* matches, and none of *refused*.
 
     In addition, a statement of *or_denied* must match it, or no statement in some group of *or_not*
@@ -58,8 +56,7 @@ class Goal:
         return tuple(dict.fromkeys(part for group in groups for part in group))
 
 
-@dataclass(frozen=True, slots=True)
-class SliceResult:
+class SliceResult(NamedTuple):
     """The result of a slice: a *request* with the choice it was made from, or none.
 
     *incomplete* says why the search was not exhaustive.
@@ -72,8 +69,8 @@ class SliceResult:
     def of_action(self, action: str) -> SliceResult:
         """Return the same for another *action*, whose requests differ in nothing that matters."""
         used = frozenset(each.of_action(action) for each in self.used)
-        return replace(
-            self, request=self.request and self.request._replace(action=action), used=used
+        return self._replace(
+            request=self.request and self.request._replace(action=action), used=used
         )
 
 

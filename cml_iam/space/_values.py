@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cml_iam.engine.parts import address, is_arn, moment, number
 from cml_iam.facts import arn_pattern, covers, key_type, known_key, overlap
@@ -35,8 +35,7 @@ _FAMILY_OF: Final = {"Numeric": "numeric", "Date": "date", "IPAddress": "ip"}
 _MALFORMED: Final = ("something-else", "unlisted")
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(NamedTuple):
     """Values of a key; None means absent. *complete* says that every class has a value."""
 
     values: tuple[Any, ...]
@@ -57,8 +56,7 @@ def takes_list(key: str, *, asked_as_list: bool) -> tuple[bool, bool]:
     return True, asked_as_list
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """A query for values of a key; *names* are its spellings, which all have the same value.
 
     *variables* are the values of policy variables. *several* says that a condition, perhaps of

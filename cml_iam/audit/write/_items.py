@@ -50,7 +50,7 @@ def item_of(group: Sequence[AuditFinding], new: Collection[str] = ()) -> Item:
         remedy=finding.remedy,
         page=finding.page,
     )
-    return replace(item, path=path_of(finding)) if item.is_sequence else item
+    return item._replace(path=path_of(finding)) if item.is_sequence else item
 
 
 def findings_alike(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cml_iam.audit._report import GROUPS
@@ -362,7 +361,7 @@ def _standing_place(cell: MatrixCell, requests: tuple[Request, ...]) -> Place:
     if cell.met:
         detail = f"The site file expects it. {known.detail.capitalize()}."
         return Place(PASSED, known.word, "allowed", detail, requests)
-    return replace(known, detail=f"{known.detail.capitalize()}.", requests=requests)
+    return known._replace(detail=f"{known.detail.capitalize()}.", requests=requests)
 
 
 def _changes(report: Report) -> Iterator[Row]:
