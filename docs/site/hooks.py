@@ -170,7 +170,8 @@ def _cell(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    return f"<code>{_cell(text)}</code>"
+    """Return *text* as code, which a phone may break between the values of an option."""
+    return f"<code>{_cell(text).replace('&#124;', '&#124;<wbr>')}</code>"
 
 
 def _site_file() -> str:

@@ -26,7 +26,7 @@ from cml_iam.cli.groups import leaves
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-COMMON = frozenset(("help", *(parameter.name or "" for parameter in cli.params)))
+COMMON = frozenset(each.name or "" for each in cli.get_params(cli.context_class(cli)))
 """The options that most commands share: listed once, on the page of all commands."""
 
 
