@@ -5,7 +5,7 @@ The proof decides; the service reference supplies the places and the wording.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cml_iam import facts
 from cml_iam.facts import (
@@ -37,6 +37,13 @@ if TYPE_CHECKING:
     from cml_iam.space import KeyCondition
 
 
+_OF_ACCESS_POINTS: Final = ("s3:dataaccesspoint", "s3:accesspointnetworkorigin")
+"""Keys that a bucket's policy sees in requests through an access point.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.html
+"""
+
+
 def foreign_keys(subject: Subject) -> Iterator[Found]:
     """Yield condition keys that an action of the statement never has."""
     for item in subject.items:
@@ -45,6 +52,8 @@ def foreign_keys(subject: Subject) -> Iterator[Found]:
             if key.lower() in GLOBAL_KEYS or not asked.operator.known:
                 continue
             if is_unknown_key(key) or is_provider_key(key):
+                continue
+            if subject.kind == "resource" and key.lower().startswith(_OF_ACCESS_POINTS):
                 continue
             lacking, all_lack = _lacking(item, key)
             if lacking and not asked.test({}):

@@ -40,6 +40,9 @@ ROLE: Final = f"arn:aws:iam::{EXAMPLE_ACCOUNT}:role/this-role"
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
 USER_NAME: Final = "aws:username"
+USER_ID: Final = "aws:userid"
+_ROLE_ID: Final = "AROASTRANGERSTRANGER0"
+_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 _NAME: Final = re.compile(r"[\w+=,.@-]{1,64}")
 _CLOCK: Final = ("aws:currenttime", "aws:epochtime")
@@ -97,7 +100,9 @@ def admitted(
     *about* is the action and resource of the request. *values* returns the values that the stranger
     may send for a key; it is called for the keys in the document and for those *always* sent.
     """
-    asked: dict[str, list[KeyCondition]] = {key.lower(): [] for key in always}
+    asked: dict[str, list[KeyCondition]] = {
+        key.lower(): [] for key in (*always, *sorted(item.variable_keys))
+    }
     for each in item.asked:
         asked.setdefault(each.condition.key.lower(), []).append(each)
     own = {key: tuple(conditions) for key, conditions in asked.items()}
@@ -117,8 +122,14 @@ def admitted(
             if value is not None
         }
         caller = context.get(names.get(PRINCIPAL_ARN, ""), principal)
-        if PRINCIPAL_ARN not in names and (name := context.get(names.get(USER_NAME, ""))):
-            caller = f"{caller.rpartition('/')[0]}/{name}" if caller else None
+        if PRINCIPAL_ARN not in names and caller is not None:
+            name = context.get(names.get(USER_NAME, ""))
+            caller = f"{caller.rpartition('/')[0]}/{name}" if name else caller
+            session = str(context.get(names.get(USER_ID, ""), "")).partition(":")[2]
+            owner = caller.split(":")[4:5]
+            caller = (
+                f"arn:aws:sts::{owner[0]}:assumed-role/stranger/{session}" if session else caller
+            )
         request = Request(*about, caller, context, EXAMPLE_ACCOUNT)
         if engine.decide(request).allowed and _matches(engine, request, item):
             return request
@@ -183,6 +194,24 @@ def values_of_user(subject: Subject) -> Values:
     return next(strangers(subject)).values
 
 
+def values_for_stranger(subject: Subject) -> Values:
+    """Return what an AWS service may send that acts for a stranger's resource."""
+    account = _unnamed(subject, _ACCOUNTS)
+    own = {**_OF_EVERYBODY, "aws:sourceaccount": account, "aws:sourceowner": account}
+    own |= _of_organization("source") | {"aws:principalisawsservice": "true"}
+
+    def values(key: str, conditions: Sequence[KeyCondition]) -> Sequence[Any]:
+        if key == "aws:sourcearn" or key.startswith("kms:encryptioncontext:"):
+            return (*_arns(conditions, account), f"arn:aws:sns:us-east-1:{account}:stranger")
+        if key in own:
+            return (own[key],)
+        if key in _ABSENT or key in _ANONYMOUS or key.startswith("aws:principaltag/"):
+            return (None,)
+        return meeting(key, conditions)
+
+    return values
+
+
 _OF_EVERYBODY: Final[Mapping[str, Any]] = {
     "aws:viaawsservice": "false",
     "aws:resourceaccount": EXAMPLE_ACCOUNT,
@@ -240,6 +269,10 @@ def _sending(own: Mapping[str, Any], caller: str | None, account: str) -> Values
             return (None,)
         if key == PRINCIPAL_ARN and caller is not None:
             return (caller, *_arns(conditions, account))
+        if key == USER_ID and caller is not None:
+            texts = (v for each in conditions for v in each.condition.values)
+            sessions = (text for v in texts for text in filled(v, (_ROLE_ID, "stranger")))
+            return (own[key], *(text for text in sessions if text.startswith(f"{_ROLE_ID}:")))
         if key in own and (key != USER_NAME or caller is None):
             return (own[key],)
         chosen = meeting(key, conditions)
@@ -262,12 +295,16 @@ def _is_after(one: str, other: str) -> bool:
 def _arns(conditions: Iterable[KeyCondition], account: str) -> tuple[str, ...]:
     """Return ARNs of *account* that match the patterns of *conditions*."""
     patterns = (value for asked in conditions for value in asked.condition.values)
-    texts = (text for pattern in patterns for text in filled(pattern, (account, "stranger")))
+    whole = f"arn:aws:iam::{account}"
+    fills = (account, "stranger", whole, f"{whole}:")
+    texts = (text for pattern in patterns for text in filled(pattern, fills))
     return tuple(text for text in texts if text.split(":")[4:5] == [account])
 
 
 def meeting(key: str, conditions: Sequence[KeyCondition]) -> Sequence[Any]:
     """Return a value of *key* for each combination of answers by *conditions*; None is absent."""
+    if all(each.needs() for each in conditions):
+        return ("stranger", None)  # which is the value of every variable
     several = any(each.operator.qualifier for each in conditions)
     return values_of(Query((key,), tuple(conditions), several=several)).values
 
@@ -283,19 +320,15 @@ def filled(pattern: str, fills: Sequence[str] = _FILLS) -> tuple[str, ...]:
 
 def example_of(item: Item) -> tuple[str, str] | None:
     """Return an action and a resource that *item*, a statement of a resource's policy, covers."""
-    resource = next(iter(item.written.resource or ("*",)))
+    resource = _VARIABLE.sub("stranger", next(iter(item.written.resource or ("*",))))
     resource = filled(resource)[0] if resource != "*" else "*"
-    for text in item.written.action or ():
+    for text in item.written.action or ("*",):
         prefix, colon, name = text.partition(":")
-        if not colon:
-            owner = resource.split(":")[2] if resource.count(":") > 4 else "s3"
-            service = facts.service(owner)
-            name = "*"
-        else:
-            service = facts.service(prefix)
-        actions = service.matching(name) if service else ()
-        if actions:
-            names = [each.full for each in actions]
+        owner = prefix if colon else resource.split(":")[2] if resource.count(":") > 4 else "s3"
+        service = facts.service(owner)
+        found = service.matching(name if colon else "*") if service else ()
+        names = [each.full for each in found if item.compiled.matches_action(each.full)]
+        if names:
             return ("s3:GetObject" if "s3:GetObject" in names else names[0]), resource
         if colon and "*" not in text:
             return text, resource

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Final
 from cml_iam.facts import EXAMPLE_ACCOUNT, is_provider_key
 from cml_iam.lint._finding import Found, Step, listed
 from cml_iam.lint._oidc import Token, by_application, host_of, issuer_of
-from cml_iam.lint._strangers import ROLE, admitted, example_of, strangers, values_of_user
+from cml_iam.lint._strangers import (
+    ROLE,
+    Stranger,
+    admitted,
+    example_of,
+    strangers,
+    values_for_stranger,
+    values_of_user,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +66,7 @@ def anyone(subject: Subject) -> Iterator[Found]:
         about = _about(subject, item)
         if about is None:
             continue
-        for stranger in strangers(subject):
+        for stranger in (*strangers(subject), *_acting(subject, item)):
             request = admitted(subject, item, about, stranger.principal, stranger.values)
             if request is None:
                 continue
@@ -79,6 +87,20 @@ def anyone(subject: Subject) -> Iterator[Found]:
                 (_step(request, f"{caller} calls {request.action}"),),
             )
             break
+
+
+def _acting(subject: Subject, item: Item) -> Iterator[Stranger]:
+    """Yield a service that acts for a stranger, if a condition says for whom one may act."""
+    if subject.kind == "resource" and _asks(item, "aws:sourcearn", "aws:sourceaccount"):
+        sources = (
+            value.split(":")[2:3]
+            for condition in item.written.conditions
+            for value in condition.values
+            if condition.key.lower() == "aws:sourcearn"
+        )
+        name = next((part[0] for part in sources if part and part[0].isalnum()), "sns")
+        values = values_for_stranger(subject)
+        yield Stranger("AWS services that act for any account", f"{name}.amazonaws.com", values)
 
 
 def _about(subject: Subject, item: Item) -> tuple[str, str] | None:
@@ -232,14 +254,22 @@ def sourceless(subject: Subject) -> Iterator[Found]:
             for name in item.ids("Service")
             if subject.kind == "resource" or name.partition(".")[0] in _FOR_ROLES
         ]
-        if services and not _asks(item, *_SOURCE_KEYS):
+        about = _about(subject, item)
+        if not services or about is None:
+            continue
+        asked = _asks(item, *_SOURCE_KEYS)
+        values = values_for_stranger(subject)
+        request = admitted(subject, item, about, services[0], values) if asked else None
+        if request is not None or not asked:
+            silent = "the statement does not restrict the source"
+            why = "its condition also matches others" if asked else silent
             yield Found(
-                f"`{services[0]}` may act here for any account, because the statement does not "
-                "restrict the source",
+                f"`{services[0]}` may act here for any account, because {why}",
                 item.place("Principal"),
                 f'add `"StringEquals": {{"aws:SourceAccount": "{EXAMPLE_ACCOUNT}"}}` with your '
                 "account, or `aws:SourceArn` with the resource that the service acts for",
                 item.label,
+                (_step(request, f"{services[0]} calls {request.action}"),) if request else (),
             )
 
 

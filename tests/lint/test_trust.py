@@ -713,3 +713,58 @@ def test_a_variable_with_a_blank_is_none(name: str) -> None:
 )
 def test_a_policy_whose_kind_is_not_recognized_is_never_clean(statement: dict[str, Any]) -> None:
     assert rules(statement) == ["CML214"]
+
+
+QUEUE = "arn:aws:sqs:us-east-1:111122223333:queue"
+TOPICS = {"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:*"}}
+OWN_TOPIC = {"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:111122223333:*"}}
+
+
+@pytest.mark.parametrize(
+    ("principal", "condition", "expected"),
+    [
+        ({"Service": "sns.amazonaws.com"}, TOPICS, ["CML526"]),
+        ({"Service": "sns.amazonaws.com"}, OWN_TOPIC, []),
+        (
+            {"Service": "sns.amazonaws.com"},
+            {"StringNotEquals": {"aws:SourceAccount": "444455556666"}},
+            ["CML526"],
+        ),
+        ("*", TOPICS, ["CML521"]),
+        ("*", OWN_TOPIC, []),
+    ],
+)
+def test_a_service_may_act_for_a_stranger(
+    principal: Any, condition: dict[str, Any], expected: list[str]
+) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html"""
+    about = {"Action": "sqs:SendMessage", "Resource": QUEUE, "Condition": condition}
+
+    assert rules({"Effect": "Allow", "Principal": principal, **about}) == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"NotAction": "s3:DeleteBucket"},
+        {"Resource": "arn:aws:s3:::example/${aws:PrincipalTag/team}/*"},
+        {"Condition": {"StringEquals": {"s3:ExistingObjectTag/owner": "${aws:username}"}}},
+        {"Condition": {"StringLike": {"aws:PrincipalArn": "*:role/admin"}}},
+        {"Condition": {"StringLike": {"aws:userid": "*:admin"}}},
+    ],
+)
+def test_what_a_stranger_can_name_itself_keeps_none_out(change: dict[str, Any]) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html"""
+    statement = {"Principal": "*", "Resource": "arn:aws:s3:::example/*", **READ, **change}
+    if "NotAction" in change:
+        del statement["Action"]
+
+    assert "CML521" in rules(statement)
+
+
+def test_a_bucket_may_leave_access_control_to_its_access_points() -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-policies.html"""
+    own = {"StringEquals": {"s3:DataAccessPointAccount": "111122223333"}}
+    about = {"Resource": "arn:aws:s3:::example/*", "Condition": own}
+
+    assert rules({**READ, "Principal": {"AWS": "*"}, **about}) == []
