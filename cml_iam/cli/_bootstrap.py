@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cml_iam.cli._connect import connect_as
 from cml_iam.cli._delivery import Where, delivery_of, file_options, stores_from, to_option
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._headings import Heading, shared_option
 from cml_iam.cli._output import BAD, INFO, OK, WARN, agreed, answer, complain, note, say, say_lines
 from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.cli._site import document_option, load_site
+from cml_iam.cli._site import connect_as, document_option, load_site
 from cml_iam.errors import InputError
 from cml_iam.site import TRUSTS
 

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam import clock
-from cml_iam.cli._connect import connect_as, place_of, region_of
 from cml_iam.cli._headings import Heading, shared_option
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.cli._site import find_site, load_site
+from cml_iam.cli._site import connect_as, find_site, load_site, place_of, region_of
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from cml_iam.cli._output import INFO, note
-from cml_iam.cli._site import find_site
+from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
 from cml_iam.errors import InputError, UnsupportedError
 from cml_iam.files import decoded, open_regular, regular_text
 from cml_iam.policy import PolicyDocument, parse_policy
@@ -19,6 +19,7 @@ from cml_iam.sources import document_of, may_hold_policy, pseudo_of, read_source
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from cml_iam.render import Profile
     from cml_iam.sources import Kept, Source
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
@@ -65,11 +66,30 @@ def read_policy(path: Path) -> PolicyDocument:
     return _document(several[0])
 
 
+def read_documents(paths: Sequence[Path], document: Profile) -> tuple[PolicyDocument, ...]:
+    """Return the policies in *paths*, or without any the site's policy *document* in its parts.
+
+    Raises as `read_policies` does, and InputError if there is no site file either.
+    """
+    if paths:
+        return tuple(each for path in paths for each in read_policies(path))
+    from cml_iam.render import render_parts
+
+    if not has_site():
+        raise InputError(
+            f"no policy given, and no site file `{DEFAULT_SITE}` to render one from",
+            remedy="name the files of the policies, or write a site file with `cml-iam init`",
+        )
+    return tuple(each.document for each in render_parts(load_site(), document))
+
+
 def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
     """Return the policy documents in *path* attached to principals, or the only one.
 
-    Raises as `read_policy` does.
+    A folder stands for the files in it. Raises as `read_policy` does.
     """
+    if path.is_dir():
+        return tuple(document for each in policy_files(path) for document in read_policies(each))
     read = _read(path)
     if isinstance(read, PolicyDocument):
         return (read,)
@@ -82,12 +102,18 @@ def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
 
 
 def policy_files(folder: Path) -> list[Path]:
-    """Return the files of *folder* that may contain policies: JSON, and some YAML."""
-    return [
+    """Return the files in *folder*, at any depth, that may contain policies: JSON, and some YAML.
+
+    Raises InputError if there is none.
+    """
+    files = [
         each
-        for each in sorted(folder.iterdir())
+        for each in sorted(folder.rglob("*"))
         if each.suffix in FORMS and (each.suffix == ".json" or may_hold_policy(regular_text(each)))
     ]
+    if not files:
+        raise InputError(f"no .json file and no YAML with a policy in `{folder}`")
+    return files
 
 
 def _read(path: Path) -> PolicyDocument | Sequence[Kept]:

@@ -22,7 +22,7 @@ from cml_iam.cli.groups import LazyGroup
 from cml_iam.secret import masked
 
 COMMANDS = {
-    "demo": ("cml_iam.cli.demo:demo", "Run the whole workflow in the sandbox."),
+    "demo": ("cml_iam.cli.sandbox:demo", "Run the whole workflow in the sandbox."),
     "init": ("cml_iam.cli.init:init", "Write a site file."),
     "policy": ("cml_iam.cli.groups:policy", "Render, lint and verify policies."),
     "bootstrap": (

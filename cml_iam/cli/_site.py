@@ -1,24 +1,33 @@
-"""The site file of a command, and which of its policies the command is about.
+"""The site file of a command, and its connection to AWS: which credential, account and region.
 
-The site file is the one named by --site, or `cml-iam.toml` in the current folder.
+The site file is the one named by --site, or `cml-iam.toml` in the current folder. The credential
+comes from the first of: --profile, the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE, a web
+identity), `[credentials]` of the site file for the command's role, and the AWS SDK's own search.
+The region comes from the first of: --region, AWS_REGION or AWS_DEFAULT_REGION if the site allows
+it, the site's first region, and the AWS profile.
 """
 
 from __future__ import annotations
 
+import os
 import tomllib
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from cml_iam.cli._output import WARN, note
+from cml_iam.cli._output import INFO, WARN, note
 from cml_iam.cli._settings import settings
+from cml_iam.errors import CmlIamError, CredentialsError, InputError, RefusedError
 from cml_iam.files import regular_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from cml_iam.aws.port import Aws, Identity
+    from cml_iam.credentials import AccessKey
     from cml_iam.site import Site
 
 
@@ -89,3 +98,193 @@ def refuse_document(beside: str) -> None:
     source = click.get_current_context().get_parameter_source("document")
     if source is click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError(f"--document names a policy of the site: omit it, or {beside}")
+
+
+Role = Literal["manager", "administrator"]
+"""The role a command acts in: the manager, or the administrator who sets up the account."""
+
+ENVIRONMENT: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+"""Environment variables that select a credential and override the site file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What signs requests: *profile*, or *key*, or neither, in which case the SDK searches.
+
+    *origin* says where it was named.
+    """
+
+    profile: str | None = None
+    key: AccessKey | None = None
+    origin: str = ""
+
+
+def connect_as(
+    role: Role,
+    site: Site | None,
+    *,
+    any_account: bool = False,
+    credential: Credential | None = None,
+    told: bool = True,
+    **connection: Any,
+) -> Aws:
+    """Connect to AWS as *role*; if *told*, name the credential on stderr.
+
+    Before the first other call, the account of the credentials is compared with --expect-account
+    and, unless *any_account*, with that of *site*. *connection* is passed on to `aws.connect`.
+    Raises CredentialsError for a missing credential, RefusedError for one that other users may
+    read, and InputError if the site file and --expect-account contradict each other.
+    """
+    from cml_iam.aws import connect
+
+    chosen = settings()
+    expected = expected_account(None if any_account else site)
+    _doubt_region(site)
+    credential = credential or credential_of(role, site)
+    key = credential.key
+    parameters = {"region": region_of(site), "read_only": chosen.read_only, **connection}
+    try:
+        aws = connect(
+            profile=credential.profile,
+            origin=credential.origin,
+            access_key=key.id if key else None,
+            secret_key=key.secret if key else None,
+            endpoint_url=chosen.endpoint_url,
+            expect_account=expected,
+            **parameters,
+        )
+    except CredentialsError as error:
+        if credential.origin:
+            error.message += f" ({credential.origin})"
+        raise
+    if told:
+        _say_credential(aws)
+    return aws
+
+
+def connect_examined(role: Role, site: Site | None) -> Aws:
+    """Connect as `connect_as` does, to any account, and where the site's credential is not there
+    return what answers every call with the reason.
+    """  # noqa: D205 - one sentence
+    try:
+        return connect_as(role, site, any_account=True)
+    except (CredentialsError, RefusedError) as error:
+        if settings().profile:
+            raise
+        return _Unconnected(error, region_of(site))
+
+
+@dataclass(frozen=True, slots=True)
+class _Unconnected:
+    """The port to AWS without a credential: every call raises *reason*."""
+
+    reason: CmlIamError
+    region: str | None
+
+    def call(self, *_: Any, **__: Any) -> dict[str, Any]:
+        raise self.reason
+
+    def pages(self, *_: Any, **__: Any) -> Iterator[Any]:
+        raise self.reason
+
+    def identity(self) -> Identity:
+        raise self.reason
+
+
+def credential_of(role: Role, site: Site | None) -> Credential:
+    """Return the credential for *role*; the module docstring gives the order."""
+    profile = settings().profile
+    if profile:
+        return Credential(profile=profile)
+    if site is None or any(os.environ.get(name) for name in ENVIRONMENT):
+        return Credential()
+    return credential_in(role, site) or Credential()
+
+
+def credential_in(role: Role, site: Site) -> Credential | None:
+    """Return the credential that the site file has for *role*, or None."""
+    text = place_of(role, site)
+    if text is None:
+        return None
+    kind, _, name = text.partition(":")
+    origin = f"`credentials.{role}` in the site file"
+    if kind == "profile":
+        return Credential(profile=name, origin=origin)
+    from cml_iam.credentials import read_env_key
+
+    path = Path(name)
+    try:
+        return Credential(key=read_env_key(path), origin=f"`{path}`, named by {origin}")
+    except CmlIamError as error:
+        error.message += f" ({origin})"
+        raise
+
+
+def place_of(role: Role, site: Site) -> str | None:
+    """Return `profile:NAME` or `env:PATH` from the site file for *role*, with an absolute path."""
+    text = site.credentials.manager if role == "manager" else site.credentials.administrator
+    kind, _, name = (text or "").partition(":")
+    if kind != "env":
+        return text
+    return f"env:{site_path().absolute().parent / Path(name).expanduser()}"
+
+
+def region_of(site: Site | None) -> str | None:
+    """Return the region to use; None leaves it to the AWS configuration."""
+    if settings().region or site is None:
+        return settings().region
+    named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    allowed = site.restrict.regions
+    return named if named and (not allowed or named in allowed) else site.home_region
+
+
+def expected_account(site: Site | None) -> str | None:
+    """Return the account named by --expect-account or the site file, or None.
+
+    Raises InputError if they contradict each other.
+    """
+    typed = settings().expect_account
+    if typed and site and typed != site.account:
+        raise InputError(
+            f"--expect-account says `{typed}`, but the site file is for account `{site.account}`",
+            remedy="use the site file of that account (--site), or omit --expect-account",
+        )
+    return typed or (site.account if site else None)
+
+
+def _doubt_region(site: Site | None) -> None:
+    """Warn that --region names a region not in the service reference; it is used as written."""
+    from cml_iam.facts import all_regions, known_regions, meant_region
+
+    region = settings().region
+    if region is None:
+        return
+    known = known_regions(site.partition) if site else all_regions()
+    if region not in known:
+        hint = meant_region(region, known) or "it is used as written"
+        note(f"{WARN} unknown AWS region `{region}` ({hint})")
+
+
+def _say_credential(aws: Aws) -> None:
+    from cml_iam.aws import source_of
+
+    try:
+        source = source_of(aws)
+    except CmlIamError:  # the first call says it, and what to do about it
+        return
+    if source is not None:
+        kind = "temporary credential" if source.temporary else "access key"
+        note(f"{INFO} credential: {kind} {source.key_id} from {source.said}")
+
+
+def refuse_account_of_others(aws: Aws, site: Site | None) -> None:
+    """Compare the accounts now, for a command that survives a refused first call."""
+    from cml_iam.aws import check_account
+
+    if site is not None:
+        check_account(aws.identity(), site.account)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cml_iam.cli._connect import Credential, connect_as, credential_in, refuse_account_of_others
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import parameter_option, parameters, read_json, read_text
 from cml_iam.cli._output import OK, UNKNOWN, answer, console, note, progress, say_lines
@@ -23,7 +22,17 @@ from cml_iam.cli._settings import (
     settings,
     shared_options,
 )
-from cml_iam.cli._site import DEFAULT_SITE, document_option, has_site, load_site, site_path
+from cml_iam.cli._site import (
+    DEFAULT_SITE,
+    Credential,
+    connect_as,
+    credential_in,
+    document_option,
+    has_site,
+    load_site,
+    refuse_account_of_others,
+    site_path,
+)
 from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:
@@ -412,7 +421,7 @@ def show(report: Report, fail_on: Severity) -> None:
 def answer_rules() -> None:
     """Print every possible finding: lint's rules, then the audit's."""
     from cml_iam.audit import audit_rules
-    from cml_iam.cli.policy_rules import print_rules
+    from cml_iam.cli.policy_render import print_rules
     from cml_iam.lint import lint_rules
 
     rules: tuple[Rule | AuditRule, ...] = (*lint_rules(), *audit_rules().values())

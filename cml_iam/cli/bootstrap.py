@@ -21,7 +21,6 @@ from cml_iam.cli._bootstrap import (
     where_of,
     wishes,
 )
-from cml_iam.cli._connect import connect_as
 from cml_iam.cli._delivery import Where, own_store, stores_from
 from cml_iam.cli._exit import Exit, judged
 from cml_iam.cli._output import (
@@ -38,7 +37,7 @@ from cml_iam.cli._output import (
     typed,
 )
 from cml_iam.cli._settings import shared_options
-from cml_iam.cli._site import load_site
+from cml_iam.cli._site import connect_as, load_site
 from cml_iam.errors import CmlIamError, InputError
 
 if TYPE_CHECKING:

@@ -111,7 +111,7 @@ def leaves(group: click.Command, before: tuple[str, ...] = ()) -> Iterator[Leaf]
 POLICY = {
     "render": ("cml_iam.cli.policy_render:render", "Print the policy of a site as JSON."),
     "lint": ("cml_iam.cli.policy_lint:lint", "Find faults in policy files."),
-    "rules": ("cml_iam.cli.policy_rules:rules", "List and explain the lint rules."),
+    "rules": ("cml_iam.cli.policy_render:rules", "List and explain the lint rules."),
     "verify": (
         "cml_iam.cli.policy_verify:verify",
         "Check that a policy grants and denies what it must.",

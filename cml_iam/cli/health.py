@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.check import DOCTOR, Diagnosis, State, ask, check_named
-from cml_iam.cli._connect import Credential, connect_as, credential_in
 from cml_iam.cli._delivery import own_store
 from cml_iam.cli._exit import Exit, exit_code, judged
 from cml_iam.cli._output import (
@@ -28,6 +27,7 @@ from cml_iam.cli._output import (
     say,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._site import Credential, connect_as, credential_in
 from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.errors import CmlIamError, Problem
 from cml_iam.report import plural

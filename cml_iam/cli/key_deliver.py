@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
-from cml_iam.cli._connect import connect_as, expected_account
 from cml_iam.cli._delivery import delivery_of, key_options, own_store, span, stores_from, user_of
 from cml_iam.cli._output import INFO, OK, WARN, agreed, answer, note, say_lines
 from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.cli._site import find_site, load_site
+from cml_iam.cli._site import connect_as, expected_account, find_site, load_site
 from cml_iam.cli.groups import Command
 from cml_iam.errors import InputError, RefusedError
 

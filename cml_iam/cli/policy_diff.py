@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._files import parameter_option, policy_files, read_policies
+from cml_iam.cli._files import parameter_option, read_policies
 from cml_iam.cli._output import INFO, OK, UNKNOWN, WARN, answer, heading, progress, say
 from cml_iam.cli._proof_text import assumption_lines, key_line
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import find_site
-from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
     from cml_iam.engine import Request, StatementReason
-    from cml_iam.policy import PolicyDocument
     from cml_iam.prove import Answered, Comparison, Difference, ExpectationChange
 
 SIGNS = {
@@ -65,21 +63,12 @@ def diff(old: Path, new: Path) -> None:
     """  # noqa: D301 - click reads the backspace as "do not fill"
     from cml_iam.prove import differences, policies_of
 
-    before, after = policies_of(_documents(old)), policies_of(_documents(new))
+    before, after = policies_of(read_policies(old)), policies_of(read_policies(new))
     with progress("comparing", only_on_terminal=True):
         found = differences(before, after, find_site())
     unsure = found.verdict == "same" and found.other_reading
     code = Exit.UNCHECKED if unsure else EXITS.get(found.verdict, Exit.CHANGES)
     answer(found, lambda: _show(found, old, new), code)
-
-
-def _documents(path: Path) -> tuple[PolicyDocument, ...]:
-    if not path.is_dir():
-        return read_policies(path)
-    files = policy_files(path)
-    if not files:
-        raise InputError(f"no .json file and no YAML with a policy in `{path}`")
-    return tuple(document for each in files for document in read_policies(each))
 
 
 def _show(found: Comparison, old: Path, new: Path) -> None:

@@ -16,7 +16,7 @@ from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.facts import action_problem, key_type, never_sent, principal_arn, sent_context
 from cml_iam.policy import attachment_problems, load_policy
-from cml_iam.render import Profile, render_policy
+from cml_iam.render import Profile, render_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -120,7 +120,7 @@ def explain(
         )
     given = [_checked(each) for path in policies for each in read_policies(path)]
     authorizer = compile_policies(
-        given or ([_own_policy(document)] if attachable else []),
+        given or (_own_policy(document) if attachable else []),
         boundary=_attached(boundary) if boundary else None,
         session=[_attached(path) for path in session] or None,
         resource=read_policy(resource_policy) if resource_policy else None,
@@ -181,8 +181,9 @@ def _one_action(action: str) -> str:
     return action
 
 
-def _own_policy(document: Profile) -> PolicyDocument:
-    return load_policy(render_policy(load_site(), document).text, f"the site's {document} policy")
+def _own_policy(document: Profile) -> list[PolicyDocument]:
+    name = f"the site's {document} policy"
+    return [load_policy(part.text, name) for part in render_parts(load_site(), document)]
 
 
 def _print(explanation: Explanation, authorizer: Authorizer, unsent: Sequence[str]) -> None:

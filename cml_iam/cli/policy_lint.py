@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._exit import judged
-from cml_iam.cli._files import FORMS, parameter_option, parameters
+from cml_iam.cli._files import parameter_option, parameters, policy_files
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, console, say
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import document_option, load_site, refuse_document, site_with
 from cml_iam.errors import DocumentError, InputError
 from cml_iam.files import decoded, open_regular, write_whole
-from cml_iam.sources import may_hold_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -259,12 +258,7 @@ def read(given: str) -> list[tuple[str, str, bool]]:
         return [("<stdin>", decoded(sys.stdin.buffer.read(), "<stdin>"), True)]
     path = Path(given)
     if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if each.suffix in FORMS)
-        read = [(str(each), text_of(each), False) for each in found]
-        read = [each for each in read if each[0].endswith(".json") or may_hold_policy(each[1])]
-        if not read:
-            raise InputError(f"no .json file and no YAML with a policy in `{given}`")
-        return read
+        return [(str(each), text_of(each), False) for each in policy_files(path)]
     return [(given, text_of(path), True)]
 
 

@@ -10,7 +10,7 @@ import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._exit import judged as code_of
-from cml_iam.cli._files import parameter_option, read_policies, read_policy
+from cml_iam.cli._files import parameter_option, read_documents, read_policy
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, note, progress, say, say_lines
 from cml_iam.cli._proof_text import (
     UNDECIDED,
@@ -21,14 +21,7 @@ from cml_iam.cli._proof_text import (
     proof_lines,
 )
 from cml_iam.cli._settings import settings, shared_options
-from cml_iam.cli._site import (
-    DEFAULT_SITE,
-    document_option,
-    find_site,
-    has_site,
-    load_site,
-    refuse_document,
-)
+from cml_iam.cli._site import document_option, find_site, load_site, refuse_document
 from cml_iam.errors import DocumentError, InputError
 
 if TYPE_CHECKING:
@@ -169,7 +162,7 @@ def _policies(judged: Judged) -> Policies:
                 f"no such file: `{each}`",
                 remedy="use --never or --always to ask about requests",
             )
-    documents = tuple(document for each in judged.files for document in read_policies(each))
+    documents = read_documents(judged.files, judged.document)
     beyond = (read_policy(judged.boundary),) if judged.boundary else None
     naming = [each for each in documents if _names_principals(each)]
     if naming and (documents[1:] or beyond):
@@ -181,7 +174,6 @@ def _policies(judged: Judged) -> Policies:
     partition = site.partition if site else ""
     if naming:
         return Policies(resource=naming[0], partition=partition)
-    documents = documents or _rendered(judged.document)
     problems = [p for each in (*documents, *(beyond or ())) for p in attachment_problems(each)]
     if problems:
         raise DocumentError(tuple(problems))
@@ -190,17 +182,6 @@ def _policies(judged: Judged) -> Policies:
 
 def _names_principals(document: PolicyDocument) -> bool:
     return any(each.principal or each.not_principal for each in document.statements)
-
-
-def _rendered(document: Profile) -> tuple[PolicyDocument, ...]:
-    from cml_iam.render import render_parts
-
-    if not has_site():
-        raise InputError(
-            f"no policy given, and no site file `{DEFAULT_SITE}` to render one from",
-            remedy="name the files of the policies, or write a site file with `cml-iam init`",
-        )
-    return tuple(each.document for each in render_parts(load_site(), document))
 
 
 def _one(question: str, value: Path | str, judged: Judged) -> None:

@@ -1,4 +1,4 @@
-"""`cml-iam policy render`, `documents`, `permissions` and `history`: the site's documents."""
+"""`cml-iam policy render`, and the lists: `documents`, `permissions`, `history` and `rules`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cml_iam.catalogue import load_catalogue, permission_tables
 from cml_iam.cli._output import INFO, OK, WARN, answer, heading, note, print_table, say
 from cml_iam.cli._settings import shared_options
 from cml_iam.cli._site import load_site
+from cml_iam.cli.policy_lint import SYMBOL
 from cml_iam.errors import InputError
 from cml_iam.render import (
     DOCUMENTS,
@@ -25,9 +26,11 @@ from cml_iam.render import (
 from cml_iam.site import TRUSTS, Site, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from cml_iam.audit import AuditRule
     from cml_iam.catalogue import Catalogue, PolicyVersion, Upgrade
+    from cml_iam.lint import Example, Explained, Rule
 
 
 @click.option(
@@ -230,3 +233,56 @@ def _verdict(way: Upgrade) -> str:
     if not way.grant and not way.revoke:
         return f"{OK} {step}: nothing to grant, nothing to remove"
     return f"{INFO} {step}: {len(way.grant)} to grant, {len(way.revoke)} may be removed"
+
+
+@click.argument("rule", required=False, metavar="[ID]")
+@shared_options("output")
+def rules(rule: str | None) -> None:
+    """List the rules of `policy lint`, or explain the rule with this ID or name.
+
+    \b
+    Examples:
+      cml-iam policy rules
+      cml-iam policy rules CML501
+    """  # noqa: D301 - click reads the backspace as "do not fill"
+    from cml_iam.lint import explain_rule, lint_rules
+
+    if rule is not None:
+        explained = explain_rule(rule)
+        answer(explained, lambda: print_explained(explained))
+    else:
+        answer(lint_rules(), lambda: print_rules(lint_rules()))
+
+
+def print_rules(rules: Iterable[Rule | AuditRule]) -> None:
+    """Print *rules* as a table."""
+    print_table(
+        ("rule", "severity", "name", "what it finds"),
+        (
+            (each.id, f"{SYMBOL[each.severity.word]} {each.severity.word}", each.name, each.title)
+            for each in rules
+        ),
+    )
+
+
+def print_explained(explained: Explained) -> None:
+    """Print everything about one rule."""
+    rule = explained.rule
+    heading(f"{rule.id} {rule.name} ({rule.severity.word})")
+    say(f"{rule.title[:1].upper()}{rule.title[1:]}.")
+    say("")
+    click.echo(click.wrap_text(explained.description))
+    say("")
+    if explained.aws_checks:
+        checks = ", ".join(explained.aws_checks)
+        click.echo(click.wrap_text(f"Equivalent checks of AWS: {checks}"))
+        say("")
+    say(f"see: {rule.page}")
+    for title, example in (("Fails", explained.failing), ("Passes", explained.passing)):
+        say("")
+        heading(f"{title}{_of_kind(example)}:")
+        click.echo(example.text.rstrip("\n"))
+
+
+def _of_kind(example: Example) -> str:
+    return "" if example.kind == "identity" else f" (--kind {example.kind})"

@@ -11,9 +11,8 @@ import click
 
 from cml_iam.check import ask, check_named
 from cml_iam.check.documents import PoliciesScene
-from cml_iam.cli._connect import connect_as
 from cml_iam.cli._exit import judged
-from cml_iam.cli._files import parameter_option, read_policies, read_policy
+from cml_iam.cli._files import parameter_option, read_documents, read_policy
 from cml_iam.cli._output import (
     BAD,
     OK,
@@ -25,16 +24,15 @@ from cml_iam.cli._output import (
     say,
 )
 from cml_iam.cli._settings import aws_options, refuse_aws_options, shared_options
-from cml_iam.cli._site import document_option, load_site, refuse_document
+from cml_iam.cli._site import connect_as, document_option, load_site, refuse_document
 from cml_iam.errors import InputError
 from cml_iam.expectations import SITUATIONS, Judgement
-from cml_iam.render import Profile, render_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cml_iam.check.verify import Verification
-    from cml_iam.policy import PolicyDocument
+    from cml_iam.render import Profile
     from cml_iam.site import Site
 
 UNLISTED_ROW = "other actions (samples)"
@@ -87,7 +85,8 @@ def verify(
             raise InputError("--live checks the policies attached in AWS; omit the files")
         done = _live(site, principal or site.principal_arn)
     else:
-        scene = PoliciesScene(site, _documents(site, files, document), _read(boundary))
+        limit = read_policy(boundary) if boundary else None
+        scene = PoliciesScene(site, read_documents(files, document), limit)
         (done,) = ask(check_named("expectations"), scene).verified
     code = judged(findings=bool(done.failed), unchecked=bool(done.unchecked))
     remedy = _remedy(done, site)
@@ -114,16 +113,6 @@ def _live(site: Site, principal: str) -> Verification:
         asked = Live(site, datetime.now(UTC), principal=principal)
         (done,) = ask(check_named("simulation"), AccountScene(aws, asked)).verified
     return done
-
-
-def _documents(site: Site, files: Sequence[Path], document: Profile) -> tuple[PolicyDocument, ...]:
-    if not files:
-        return (render_policy(site, document).document,)
-    return tuple(document for each in files for document in read_policies(each))
-
-
-def _read(path: Path | None) -> PolicyDocument | None:
-    return read_policy(path) if path else None
 
 
 def print_verification(done: Verification) -> None:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cml_iam.cli._connect import connect_as, refuse_account_of_others
 from cml_iam.cli._exit import end_on_signal
 from cml_iam.cli._output import note
 from cml_iam.cli._settings import aws_options, shared_options
-from cml_iam.cli._site import site_path
+from cml_iam.cli._site import connect_as, refuse_account_of_others, site_path
 from cml_iam.cli.worker_wait import cml_access, cml_options
 from cml_iam.errors import AwsError, InputError
 from cml_iam.workers.http_service import LOOPBACK, make_server

@@ -1,26 +1,16 @@
-"""`cml-iam worker metrics`."""
+"""`cml-iam worker metrics`, and how measurements are written: amounts, sparklines, reasons."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from math import ceil
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from cml_iam.cli._metric_words import (
-    MEASURES,
-    SIGNS,
-    could_ask,
-    known_values,
-    levels_for,
-    measures_of,
-    reasons,
-    scale,
-    scale_words,
-    short_names,
-    shown_amount,
-    trend,
-)
+from cml_iam.cli._exit import Exit
 from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     PIPED_WIDTH,
@@ -37,13 +27,22 @@ from cml_iam.cli._output import (
 )
 from cml_iam.cli._settings import aws_options, shared_options
 from cml_iam.cli.worker_scene import length, scene
-from cml_iam.cli.worker_show import wanted_workers
+from cml_iam.cli.worker_show import short_names, wanted_workers
 from cml_iam.report import plural
-from cml_iam.workers import EVERY, USAGE, Measure, Metric, Utilization, Worker
+from cml_iam.workers import EVERY, NOT_ASKED, USAGE, Measure, Metric, Unknown, Utilization, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from datetime import timedelta
+
+Values = Sequence[float | None]
+
+BLOCKS: Final = "▁▂▃▄▅▆▇█"
+SIGNS: Final = "_.:-=+*#"
+"""The eight levels of a sparkline in ASCII."""
+
+_PERCENT_TOPS: Final = (10.0, 25.0, 50.0, 100.0)
+
+MEASURES = [*(each.value.replace("_", "-") for each in EVERY), "all"]
 
 _TREND_LEAST, _TREND_MOST = 8, 96
 _COLUMNS = ("worker", "metric", "mean", "latest", "max", "points", "scale", "trend")
@@ -168,3 +167,115 @@ def _row(name: str, metric: Metric, top: float) -> list[str]:
 
 def _pairs(found: Sequence[Worker], used: Mapping[str, Utilization]) -> list[tuple[Worker, Metric]]:
     return [(each, metric) for each in found for metric in used[each.id].metrics.values()]
+
+
+def levels_for(encoding: str | None) -> str:
+    """Return the eight levels of a sparkline: blocks if *encoding* supports them, else ASCII."""
+    try:
+        BLOCKS.encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return SIGNS
+    return BLOCKS
+
+
+def sparkline(values: Values, top: float, levels: str = BLOCKS) -> str:
+    """Draw *values* from 0 to *top* as bars of eight levels; an unknown value is a space."""
+    return "".join(
+        " " if value is None else levels[min(7, max(0, int(value / top * 8)))] for value in values
+    )
+
+
+def squeezed(values: Values, width: int) -> list[float | None]:
+    """Return *values* in at most *width* columns, each the mean of its known values."""
+    if len(values) <= width:
+        return list(values)
+    edges = [number * len(values) // width for number in range(width + 1)]
+    return [_mean(values[a:b]) for a, b in pairwise(edges)]
+
+
+def _mean(values: Values) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def scale(values: Sequence[float], *, rate: bool) -> float:
+    """Return the round number at or above all *values*: the full height of a sparkline."""
+    highest = max(values, default=0.0)
+    if not rate:
+        return next((top for top in _PERCENT_TOPS if highest <= top), ceil(highest))
+    if highest <= 0:
+        return 1024.0
+    return float(1 << (ceil(highest) - 1).bit_length())
+
+
+def amount(value: float, *, rate: bool) -> str:
+    """Return *value* with its unit, as the limits of `worker idle` have: `12.5 %`, `3.4 MiB/s`."""
+    if not rate:
+        return f"{value:.1f} %"
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1023.5:
+            return f"{_short(value)} {unit}/s"
+        value /= 1024
+    return f"{_short(value)} GiB/s"
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}" if 0 < value < 99.95 and value != int(value) else f"{value:.0f}"
+
+
+def scale_words(top: float, *, rate: bool) -> str:
+    """Return a scale from 0 to *top* with its unit: `0-25 %`, `0-2 MiB/s`."""
+    return f"0-{amount(top, rate=True)}" if rate else f"0-{_short(top)} %"
+
+
+def known_values(metric: Metric, used: Utilization) -> list[float]:
+    """Return the averages of *metric* over the window, without its gaps."""
+    return [value for value in metric.slots(used.start, used.end) if value is not None]
+
+
+def trend(metric: Metric, used: Utilization, width: int, top: float, levels: str) -> str:
+    """Draw the points of *metric* as at most *width* bars from 0 to *top*, with gaps."""
+    slots = metric.slots(used.start, used.end)
+    return sparkline(squeezed(slots, width), top, levels).rstrip()
+
+
+def shown_amount(value: float | None, metric: Metric) -> str:
+    """Return *value* of *metric* with its unit, or `-` for none."""
+    return "-" if value is None else amount(value, rate=Measure(metric.name).is_rate)
+
+
+def reasons(pairs: Sequence[tuple[Worker, Metric]]) -> list[str]:
+    """Print each reason for unknown values once, with its workers, metrics and remedy."""
+    concerned: dict[tuple[Unknown, str, str | None], list[tuple[Worker, Metric]]] = {}
+    for worker, metric in pairs:
+        if metric.unknown:
+            # What CloudWatch has is another thing for each metric; why it was not asked is not.
+            own = "" if metric.unknown in _OF_THE_WORKER else metric.name
+            concerned.setdefault((metric.unknown, own, metric.remedy), []).append((worker, metric))
+    named = short_names(list({worker.id: worker for worker, _ in pairs}.values()))
+    lines = []
+    for (unknown, _, _), found in concerned.items():
+        worker, metric = found[0]
+        names = ", ".join(dict.fromkeys(Measure(each.name).words for _, each in found))
+        others = len({each.id for each, _ in found}) - 1
+        more = f" (and {others} more)" if others else ""
+        lines.append(f"{UNKNOWN} {names} {unknown}: {named[worker.id]}: {metric.detail}{more}")
+        lines.append(f"  fix: {metric.remedy}")
+    return lines
+
+
+_OF_THE_WORKER = {Unknown.NOT_RUNNING, Unknown.TOO_YOUNG, Unknown.WINDOW_TOO_SHORT, *NOT_ASKED}
+
+
+def could_ask(used: Mapping[str, Utilization]) -> Exit:
+    """Return 8 if CloudWatch could not be asked about something, else 0."""
+    found = {metric.unknown for each in used.values() for metric in each.metrics.values()}
+    return Exit.UNCHECKED if found & NOT_ASKED else Exit.OK
+
+
+def measures_of(named: Sequence[str], default: Sequence[Measure]) -> tuple[Measure, ...]:
+    """Return the measures *named*; `all` means every one, and none means *default*."""
+    if "all" in named:
+        return EVERY
+    chosen = [each for each in EVERY if each.value.replace("_", "-") in named]
+    return tuple(chosen) or tuple(default)

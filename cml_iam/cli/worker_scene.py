@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam import errors
-from cml_iam.cli._connect import Role, connect_as, connect_examined
 from cml_iam.cli._output import INFO, UNKNOWN, WARN, note
 from cml_iam.cli._settings import settings
-from cml_iam.cli._site import DEFAULT_SITE, find_site, site_path
+from cml_iam.cli._site import DEFAULT_SITE, Role, connect_as, connect_examined, find_site, site_path
 from cml_iam.clock import parse_length
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.workers import NAMESAKES, Listing, Worker, WorkerManager, find_workers, list_fleet

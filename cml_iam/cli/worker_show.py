@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
@@ -11,7 +12,6 @@ from typing import Final
 import click
 
 from cml_iam.cli._exit import Exit, exit_code
-from cml_iam.cli._metric_words import short_names
 from cml_iam.cli._names import complete_worker, keep_names
 from cml_iam.cli._output import (
     BAD,
@@ -235,6 +235,14 @@ def report_failures(listing: Listing) -> Exit:
         complain(f"{BAD} {region}: request failed: {error.message}")
     complain_remedies(error.remedy for error in listing.failures.values())
     return next((exit_code(error) for error in listing.failures.values()), Exit.OK)
+
+
+def short_names(workers: Sequence[Worker]) -> dict[str, str]:
+    """Return a display name per worker id: its name, plus the id if several share it."""
+    times = Counter(worker.name for worker in workers)
+    return {each.id: each.name if times[each.name] == 1 else each.label for each in workers} | {
+        each.id: each.id for each in workers if not each.name
+    }
 
 
 def state(name: str) -> str:

@@ -12,17 +12,6 @@ import click
 
 from cml_iam import clock
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._metric_words import (
-    could_ask,
-    known_values,
-    levels_for,
-    reasons,
-    scale,
-    scale_words,
-    short_names,
-    shown_amount,
-    trend,
-)
 from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     BAD,
@@ -42,8 +31,18 @@ from cml_iam.cli._output import (
     table,
 )
 from cml_iam.cli._settings import aws_options, shared_options
+from cml_iam.cli.worker_metrics import (
+    could_ask,
+    known_values,
+    levels_for,
+    reasons,
+    scale,
+    scale_words,
+    shown_amount,
+    trend,
+)
 from cml_iam.cli.worker_scene import Scene, length, scene
-from cml_iam.cli.worker_show import state, uptime
+from cml_iam.cli.worker_show import short_names, state, uptime
 from cml_iam.report import plural
 from cml_iam.workers import Frame, Listing, Measure, Utilization, Watch, Worker
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from cml_iam import errors
-from cml_iam.cli._metric_words import short_names
+from cml_iam.cli.worker_show import short_names
 from cml_iam.workers import Listing, Utilization, Watch, Worker
 from tests.workers.fake import NOW
 
