@@ -12,13 +12,13 @@ from cml_iam.cli._delivery import Where, delivery_of, file_options, stores_from,
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._headings import Heading, shared_option
 from cml_iam.cli._output import BAD, INFO, OK, WARN, agreed, answer, complain, note, say, say_lines
-from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, options, settings, shared_options
 from cml_iam.cli._site import connect_as, document_option, load_site
 from cml_iam.errors import InputError
 from cml_iam.site import TRUSTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from cml_iam.aws.port import Aws
     from cml_iam.provision import Applied, Piece, Plan, Watch
@@ -94,47 +94,28 @@ _PRINCIPAL_OPTIONS = (
 )
 
 
-def wanted_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add every option that selects what bootstrap creates, and the common AWS options."""
-    return _with((_DOCUMENT_OPTION, *_KEY_OPTIONS, *_PRINCIPAL_OPTIONS), command)
+_COMMON_OPTIONS = (aws_options, shared_options("site", "output"))
 
+wanted_options = options(_DOCUMENT_OPTION, *_KEY_OPTIONS, *_PRINCIPAL_OPTIONS, *_COMMON_OPTIONS)
+"""Every option that selects what bootstrap creates, and the common AWS options."""
+
+status_options = options(_DOCUMENT_OPTION, *_KEY_OPTIONS, *_COMMON_OPTIONS)
+"""The options that name the policy and the stores for `bootstrap status`."""
+
+drift_options = options(_DOCUMENT_OPTION, *_PRINCIPAL_OPTIONS, *_COMMON_OPTIONS)
+"""The options that select what `bootstrap drift` compares: everything but the key."""
+
+watch_options = options(*_WATCH_OPTIONS)
+"""The options that configure the alarms."""
+
+acting_options = options(aws_options, shared_options("site", "output", "yes", "dry_run"))
+"""The options of a command that changes the account with nothing to select."""
 
 shared_policy_option = click.option(
     "--change-shared",
     is_flag=True,
     help="Allow changing a policy that other principals have, too.",
 )
-
-
-def status_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that name the policy and the stores for `bootstrap status`."""
-    return _with((_DOCUMENT_OPTION, *_KEY_OPTIONS), command)
-
-
-def drift_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that select what `bootstrap drift` compares: everything but the key."""
-    return _with((_DOCUMENT_OPTION, *_PRINCIPAL_OPTIONS), command)
-
-
-def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
-    command = aws_options(shared_options("site", "output")(command))
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def watch_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that configure the alarms."""
-    for option in reversed(_WATCH_OPTIONS):
-        command = option(command)
-    return command
-
-
-def acting_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a command that changes the account with nothing to select."""
-    shared = shared_options("site", "output", "yes", "dry_run")
-    decorated: Callable[..., Any] = aws_options(shared(command))
-    return decorated
 
 
 def site_and_documents(document: str) -> tuple[Site, tuple[str, ...]]:

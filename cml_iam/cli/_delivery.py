@@ -14,7 +14,7 @@ import click
 from cml_iam import clock
 from cml_iam.cli._headings import Heading, shared_option
 from cml_iam.cli._output import INFO, note
-from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, options, settings, shared_options
 from cml_iam.cli._site import connect_as, find_site, load_site, place_of, region_of
 from cml_iam.errors import InputError
 
@@ -71,22 +71,22 @@ def own_store(env_file: Path | None = None) -> str:
     return (place_of("manager", site) if site else None) or "env:.env"
 
 
-def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that name the key file."""
-    tracked = shared_option(
-        Heading.STORES,
-        "--allow-tracked",
-        is_flag=True,
-        help="Allow a key file that git does not ignore.",
-    )
-    file = shared_option(
+file_options = options(
+    shared_option(
         Heading.STORES,
         "--env-file",
         type=click.Path(path_type=Path),
         help="File that holds the user's access key.  [default: `credentials.manager` of the "
         "site file, else .env]",
-    )
-    return file(tracked(command))
+    ),
+    shared_option(
+        Heading.STORES,
+        "--allow-tracked",
+        is_flag=True,
+        help="Allow a key file that git does not ignore.",
+    ),
+)
+"""The options that name the key file."""
 
 
 def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -153,27 +153,26 @@ def span(context: click.Context, parameter: click.Parameter, value: str) -> time
         ) from None
 
 
-def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that all key commands share."""
-    shared = shared_options("site", "output")
-    return store_options(aws_options(shared(command)))
+key_options = options(store_options, aws_options, shared_options("site", "output"))
+"""The options that all key commands share."""
 
 
-def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for the duration of each phase."""
-    for flag, default, text in (
-        ("--max-age", "90d", "Maximum age of an active key."),
-        ("--cool-off", "7d", "Time the old key stays inactive before it is deleted."),
-        (
-            "--overlap",
-            "1d",
-            "Time that both keys stay active; the old one must be unused for that long.",
-        ),
-    ):
-        command = click.option(
-            flag, callback=span, default=default, show_default=True, metavar="TIME", help=text
-        )(command)
-    return command
+def _phase_option(flag: str, default: str, text: str) -> Callable[[Any], Any]:
+    return click.option(
+        flag, callback=span, default=default, show_default=True, metavar="TIME", help=text
+    )
+
+
+schedule_options = options(
+    _phase_option(
+        "--overlap",
+        "1d",
+        "Time that both keys stay active; the old one must be unused for that long.",
+    ),
+    _phase_option("--cool-off", "7d", "Time the old key stays inactive before it is deleted."),
+    _phase_option("--max-age", "90d", "Maximum age of an active key."),
+)
+"""The options for the duration of each phase."""
 
 
 def user_of(site: Site) -> str:

@@ -51,25 +51,18 @@ def settings_of(context: click.Context) -> Settings:
     return Settings(**context.meta.get(_KEY, {}))
 
 
-def shared_options(*names: str) -> Callable[[Command], Command]:
-    """Add the shared options *names* to a command; read them with `settings()`."""
+def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Return a decorator that adds the options of *decorators* to a command, in this order."""
 
     def decorate(command: Command) -> Command:
-        return functools.reduce(lambda made, name: _OPTIONS[name](made), reversed(names), command)
+        return functools.reduce(lambda made, add: add(made), reversed(decorators), command)
 
     return decorate
 
 
-def aws_options(command: Command) -> Command:
-    """Add the options of every command that calls AWS."""
-    return shared_options("profile", "region", "endpoint_url", "expect_account", "read_only")(
-        command
-    )
-
-
-def all_options(command: Command) -> Command:
-    """Add every shared option: for the root command."""
-    return shared_options(*_OPTIONS)(command)
+def shared_options(*names: str) -> Callable[[Command], Command]:
+    """Add the shared options *names* to a command; read them with `settings()`."""
+    return options(*(_OPTIONS[name] for name in names))
 
 
 def refuse_ignored(context: click.Context, command: click.Command) -> None:
@@ -212,3 +205,9 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         Heading.OWN, "--dry-run", is_flag=True, help="Show what would be done, without doing it."
     ),
 }
+
+aws_options = shared_options("profile", "region", "endpoint_url", "expect_account", "read_only")
+"""The options of every command that calls AWS."""
+
+all_options = shared_options(*_OPTIONS)
+"""Every shared option: for the root command."""

@@ -8,20 +8,18 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
 from cml_iam.cli._delivery import delivery_of, key_options, own_store, span, stores_from, user_of
 from cml_iam.cli._output import INFO, OK, WARN, agreed, answer, note, say_lines
-from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, options, settings, shared_options
 from cml_iam.cli._site import connect_as, expected_account, find_site, load_site
 from cml_iam.cli.groups import Command
 from cml_iam.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cml_iam.aws.port import Aws
     from cml_iam.cli._delivery import Where
     from cml_iam.credentials import AccessKey, KeyPlan, Store
@@ -106,16 +104,17 @@ def _tell(plan: KeyPlan, key_id: str | None, store: Store) -> None:
     answer(told, lambda: say_lines([line, *(f"{WARN} {word}" for word in words)]))
 
 
-def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    shared = shared_options("site")
-    source = click.option(
+_source_options = options(
+    click.option(
         "--from",
         "source",
         metavar="STORE",
         help="Read the key from this store, written as in `key deliver --to`.  [default: "
         "`credentials.manager` of the site file, else env:.env]",
-    )
-    return source(aws_options(shared(command)))
+    ),
+    aws_options,
+    shared_options("site"),
+)
 
 
 @click.command(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,7 +12,6 @@ from cml_iam.cli._output import BAD, INFO, OK, WARN, agreed, answer, note, say
 from cml_iam.cli._settings import settings, shared_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import timedelta
 
     from cml_iam.cli._delivery import Where
@@ -27,13 +26,12 @@ _EXIT: Final = {
 }
 
 
-def _health_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--health-url",
-        metavar="URL",
-        help="Require a 2xx answer from URL, such as the application's /health, before the new "
-        "key is used.",
-    )(command)
+_health_option = click.option(
+    "--health-url",
+    metavar="URL",
+    help="Require a 2xx answer from URL, such as the application's /health, before the new "
+    "key is used.",
+)
 
 
 @key_options

@@ -18,15 +18,13 @@ import click
 
 from cml_iam.cli._exit import Exit, end_on_signal
 from cml_iam.cli._output import BAD, OK, answer, early, heading, in_form, note, progress, say
-from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._settings import options, settings, shared_options
 from cml_iam.cli.groups import Command, LazyGroup
 from cml_iam.errors import InputError
 from cml_iam.files import regular_text, write_whole
 from cml_iam.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cml_iam.demo import Check
     from cml_iam.sandbox import Conditions, Sandbox
 
@@ -36,29 +34,24 @@ _MARK = "# Written by `cml-iam sandbox start`, removed when it ends."
 _FAULTS = "Inject delays, limits and refusals from a TOML file (see docs/sandbox.md)."
 
 
-def _sandbox_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option(
-            "--account", metavar="ID", help="Account ID of the sandbox.  [default: 111122223333]"
-        ),
-        click.option(
-            "--simulate-shape",
-            type=click.Choice(["new", "old"]),
-            default="new",
-            help="Format of the Simulate* answers: new (since 2026-07-30) or old.  [default: new]",
-        ),
-        click.option("--state-delay", type=click.IntRange(0), metavar="N", help=_DESCRIBE),
-        click.option(
-            "--throttle", is_flag=True, help="Throttle requests as EC2 does, with token buckets."
-        ),
-        click.option(
-            "--strict", is_flag=True, help="Simulate AWS's delays and eventual consistency."
-        ),
-        click.option("--faults", type=click.Path(path_type=Path), metavar="FILE", help=_FAULTS),
-        shared_options("region"),
-    ):
-        command = option(command)
-    return command
+_sandbox_options = options(
+    shared_options("region"),
+    click.option("--faults", type=click.Path(path_type=Path), metavar="FILE", help=_FAULTS),
+    click.option("--strict", is_flag=True, help="Simulate AWS's delays and eventual consistency."),
+    click.option(
+        "--throttle", is_flag=True, help="Throttle requests as EC2 does, with token buckets."
+    ),
+    click.option("--state-delay", type=click.IntRange(0), metavar="N", help=_DESCRIBE),
+    click.option(
+        "--simulate-shape",
+        type=click.Choice(["new", "old"]),
+        default="new",
+        help="Format of the Simulate* answers: new (since 2026-07-30) or old.  [default: new]",
+    ),
+    click.option(
+        "--account", metavar="ID", help="Account ID of the sandbox.  [default: 111122223333]"
+    ),
+)
 
 
 @click.group(

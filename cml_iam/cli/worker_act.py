@@ -25,7 +25,7 @@ from cml_iam.cli._output import (
     say,
     typed,
 )
-from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, options, settings, shared_options
 from cml_iam.cli.worker_scene import Scene, explain, scene, warn_of_namesakes, words
 from cml_iam.cli.worker_wait import cml_wait_option, start_goal, wait_code, wait_options, wait_until
 from cml_iam.errors import InputError, StateError
@@ -50,16 +50,13 @@ if TYPE_CHECKING:
 Make = Callable[[Sequence[str]], Change]
 
 
-def _acting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that all these commands have."""
-    for decorate in (
-        aws_options,
-        shared_options("site", "output", "yes", "dry_run", "no_site"),
-        click.option("--unmanaged", is_flag=True, help="Include instances without the guard tag."),
-        click.argument("workers", nargs=-1, required=True, shell_complete=complete_worker),
-    ):
-        command = decorate(command)
-    return command
+_acting = options(
+    click.argument("workers", nargs=-1, required=True, shell_complete=complete_worker),
+    click.option("--unmanaged", is_flag=True, help="Include instances without the guard tag."),
+    shared_options("site", "output", "yes", "dry_run", "no_site"),
+    aws_options,
+)
+"""What all these commands have."""
 
 
 @_acting

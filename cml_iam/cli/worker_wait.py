@@ -23,14 +23,14 @@ from cml_iam.cli._output import (
     progress,
     say,
 )
-from cml_iam.cli._settings import aws_options, shared_options
+from cml_iam.cli._settings import aws_options, options, shared_options
 from cml_iam.cli.worker_scene import Scene, length, scene
 from cml_iam.errors import InputError
 from cml_iam.report import plural
 from cml_iam.workers import DEFAULT_TIMEOUT, CmlAccess, Goal, Waited, Worker, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import timedelta
 
 timeout_option = click.option(
@@ -53,51 +53,45 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
 _kept: dict[str, Any] = {"callback": _keep, "expose_value": False}
 
 
-def wait_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --wait and --timeout to a command that changes the state of workers."""
-    waiting = click.option(
+wait_options = options(
+    click.option(
         "--wait", is_flag=True, help="Wait until the state is reached, and show progress."
-    )
-    return waiting(timeout_option(command))
+    ),
+    timeout_option,
+)
+"""The options of a command that changes the state of workers."""
 
+cml_options = options(
+    shared_option(
+        Heading.CML,
+        "--cml-ca",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Trust the certificates in FILE (PEM): CML's own or its CA's.",
+        **_kept,
+    ),
+    shared_option(
+        Heading.CML,
+        "--insecure",
+        is_flag=True,
+        help="Do not verify CML's certificate. Insecure: another host could answer in its place.",
+        **_kept,
+    ),
+    shared_option(
+        Heading.CML,
+        "--cml-private",
+        is_flag=True,
+        help="Connect to CML at the private address.",
+        **_kept,
+    ),
+)
+"""The options for access to CML; `cml_access` reads them."""
 
-def cml_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for access to CML; `cml_access` reads them."""
-    for option in (
-        shared_option(
-            Heading.CML,
-            "--cml-private",
-            is_flag=True,
-            help="Connect to CML at the private address.",
-            **_kept,
-        ),
-        shared_option(
-            Heading.CML,
-            "--insecure",
-            is_flag=True,
-            help="Do not verify CML's certificate. Insecure: another host could answer in its "
-            "place.",
-            **_kept,
-        ),
-        shared_option(
-            Heading.CML,
-            "--cml-ca",
-            type=click.Path(path_type=Path, dir_okay=False),
-            metavar="FILE",
-            help="Trust the certificates in FILE (PEM): CML's own or its CA's.",
-            **_kept,
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def cml_wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --cml and its access options to a command that starts workers; see `start_goal`."""
-    wanted = click.option(
-        "--cml", is_flag=True, help="With --wait: also wait until CML is ready.", **_kept
-    )
-    return wanted(cml_options(command))
+cml_wait_option = options(
+    click.option("--cml", is_flag=True, help="With --wait: also wait until CML is ready.", **_kept),
+    cml_options,
+)
+"""`--cml` of a command that starts workers, with its access options; see `start_goal`."""
 
 
 def start_goal(*, waiting: bool) -> Goal:
