@@ -12,7 +12,7 @@ from cml_iam.cli._delivery import Where, delivery_of, file_options, stores_from,
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._headings import Heading, shared_option
 from cml_iam.cli._output import BAD, INFO, OK, WARN, agreed, answer, complain, note, say, say_lines
-from cml_iam.cli._settings import aws_options, options, settings, shared_options
+from cml_iam.cli._settings import aws_options, options, pairs, settings, shared_options
 from cml_iam.cli._site import connect_as, document_option, load_site
 from cml_iam.errors import InputError
 from cml_iam.site import TRUSTS
@@ -140,7 +140,7 @@ def wishes(site: Site, wanted: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "path": wanted["path"],
         "boundary": site.boundary_arn if boundary == SITES_OWN else boundary,
-        "tags": dict(_pair(tag) for tag in wanted["tags"]),
+        "tags": dict(pairs(wanted["tags"])),
         "trust": wanted["trust"],
         "pieces": _pieces(wanted),
         "watch": watch_of(wanted) if "audit" in _pieces(wanted) else None,
@@ -235,10 +235,3 @@ def watch_of(wanted: Mapping[str, Any]) -> Watch:
     if email is not None and _ADDRESS.fullmatch(email) is None:
         raise InputError(f"not an e-mail address: `{email}`", remedy="write NAME@DOMAIN")
     return Watch(datetime.now(UTC).year, hours, email)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise InputError(f"not a tag: `{text}`", remedy="write KEY=VALUE")
-    return key, value

@@ -14,7 +14,7 @@ import click
 from cml_iam import clock
 from cml_iam.cli._headings import Heading, shared_option
 from cml_iam.cli._output import INFO, note
-from cml_iam.cli._settings import aws_options, options, settings, shared_options
+from cml_iam.cli._settings import aws_options, length_or_zero, options, settings, shared_options
 from cml_iam.cli._site import connect_as, find_site, load_site, place_of, region_of
 from cml_iam.errors import InputError
 
@@ -141,25 +141,13 @@ def delivery_of(
     return Delivery(store, sign_in, prove if proved else None)
 
 
-def span(context: click.Context, parameter: click.Parameter, value: str) -> timedelta:
-    """Parse a duration: `90d`, `12h`, `20m`, `90s` or `0`."""
-    if value == "0":
-        return timedelta(0)
-    try:
-        return clock.parse_length(value)
-    except InputError as error:
-        raise click.BadParameter(
-            f"{error.message} ({error.remedy}, or 0)", context, parameter
-        ) from None
-
-
 key_options = options(store_options, aws_options, shared_options("site", "output"))
 """The options that all key commands share."""
 
 
 def _phase_option(flag: str, default: str, text: str) -> Callable[[Any], Any]:
     return click.option(
-        flag, callback=span, default=default, show_default=True, metavar="TIME", help=text
+        flag, type=length_or_zero, default=default, show_default=True, metavar="TIME", help=text
     )
 
 

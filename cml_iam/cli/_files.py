@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from cml_iam.cli._output import INFO, note
+from cml_iam.cli._settings import pairs
 from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
 from cml_iam.errors import InputError, UnsupportedError
 from cml_iam.files import decoded, open_regular, regular_text
@@ -181,10 +182,7 @@ def parameters() -> Mapping[str, str]:
 def _store_parameters(
     context: click.Context, _parameter: click.Parameter, values: Sequence[str]
 ) -> None:
-    pairs = [value.partition("=") for value in values]
-    if any(not name or not equals for name, equals, _ in pairs):
-        raise click.BadParameter("write it as NAME=VALUE")
-    context.meta[_PARAMETERS] = {name: value for name, _, value in pairs}
+    context.meta[_PARAMETERS] = dict(pairs(values, "the value of a parameter", "NAME=VALUE"))
 
 
 def _several(path: Path, kept: Sequence[Kept], message: str = "") -> InputError:

@@ -220,8 +220,23 @@ def _width_of(made: Table, out: Console) -> int:
     return Measurement.get(out, out.options.update(max_width=sys.maxsize), made).maximum
 
 
+def terminal_width() -> int | None:
+    """Return the width of the terminal behind stdout in columns, or None if there is none."""
+    return _columns_of(sys.stdout) or None
+
+
 Columns = Mapping[str, Sequence[str]]
 """The columns of a table by heading, each with its cells."""
+
+
+def print_columns(columns: Columns, headings: Iterable[str] = ()) -> None:
+    """Print *columns* as a table; names those of *headings* on stderr that it leaves out.
+
+    Each row is one line of any length when not on a terminal.
+    """
+    print_table(list(columns), zip(*columns.values(), strict=True), whole=True)
+    if hidden := [heading for heading in headings if heading not in columns]:
+        note(f"{INFO} {left_out(hidden)}; -o json shows everything")
 
 
 def room_beside(columns: Columns, width: int) -> int:
@@ -245,12 +260,6 @@ def columns_within(
         if width is None or room_beside(wider, width) >= -GAP:
             shown = wider
     return shown
-
-
-def note_left_out(headings: Sequence[str]) -> None:
-    """Name on stderr the columns that do not fit on the terminal."""
-    if headings:
-        note(f"{INFO} {left_out(headings)}; -o json shows everything")
 
 
 def left_out(headings: Sequence[str]) -> str:

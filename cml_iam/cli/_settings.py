@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from cml_iam.cli._headings import Heading, shared_option
+from cml_iam.clock import parse_length
+from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 _KEY = "cml_iam.settings"
@@ -65,6 +68,30 @@ def shared_options(*names: str) -> Callable[[Command], Command]:
     return options(*(_OPTIONS[name] for name in names))
 
 
+def length(text: str, *, more: str = "") -> timedelta:
+    """Parse a duration: `90s`, `15m`, `1h`, `7d`; *more* says in an error what else is allowed."""
+    try:
+        return parse_length(text)
+    except InputError as error:
+        raise click.BadParameter(f"{error.message} ({error.remedy}{more})") from None
+
+
+def length_or_zero(text: str) -> timedelta:
+    """Parse a duration as `length` does, or `0`."""
+    return timedelta(0) if text == "0" else length(text, more=", or 0")
+
+
+def pairs(
+    texts: Iterable[str], what: str = "a tag", form: str = "KEY=VALUE"
+) -> list[tuple[str, str]]:
+    """Return *texts*, each *what* in the form *form*, as pairs; raises InputError for others."""
+    split = [text.partition("=") for text in texts]
+    for name, equals, value in split:
+        if not name or not equals:
+            raise InputError(f"not {what}: `{name}{equals}{value}`", remedy=f"write {form}")
+    return [(name, value) for name, _, value in split]
+
+
 def refuse_ignored(context: click.Context, command: click.Command) -> None:
     """Raise UsageError for options before the name of *command* that it would ignore.
 
@@ -89,6 +116,12 @@ def refuse_aws_options(needs: str) -> None:
             f"{', '.join(typed)}: this command calls AWS only with {needs}"
             " (--profile names an AWS profile; --document names a policy of the site)"
         )
+
+
+def on_command_line(name: str) -> bool:
+    """Return whether the parameter *name* was given on the command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def flags(command: click.Command) -> frozenset[str]:

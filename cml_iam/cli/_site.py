@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from cml_iam.cli._output import INFO, WARN, note
-from cml_iam.cli._settings import settings
+from cml_iam.cli._settings import on_command_line, settings
 from cml_iam.errors import CmlIamError, CredentialsError, InputError, RefusedError
 from cml_iam.files import regular_text
 
@@ -95,8 +95,7 @@ def document_option(text: str) -> Callable[[Any], Any]:
 
 def refuse_document(beside: str) -> None:
     """Raise UsageError if --document is given together with *beside*."""
-    source = click.get_current_context().get_parameter_source("document")
-    if source is click.core.ParameterSource.COMMANDLINE:
+    if on_command_line("document"):
         raise click.UsageError(f"--document names a policy of the site: omit it, or {beside}")
 
 

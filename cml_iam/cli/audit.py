@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +13,7 @@ import click
 
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import parameter_option, parameters, read_json, read_text
-from cml_iam.cli._output import OK, UNKNOWN, answer, console, note, progress, say_lines
+from cml_iam.cli._output import OK, UNKNOWN, answer, note, progress, say_lines, terminal_width
 from cml_iam.cli._settings import (
     aws_options,
     output_option,
@@ -399,14 +398,11 @@ def check_outs(paths: Iterable[Path]) -> None:
 
 
 def write_to(path: Path, report: Report, fail_on: Severity) -> None:
-    """Write *report* to *path*, in the format of its name; raises InputError."""
+    """Write *report* to *path*, in the format of its name."""
     from cml_iam.audit.write import form_of, write_report
 
     text = write_report(report, form_of(path), fail_on=fail_on)
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write `{path}`: {error.strerror}") from None
+    path.write_text(text, "utf-8")
     note(f"{OK} {path}")
 
 
@@ -414,8 +410,8 @@ def show(report: Report, fail_on: Severity) -> None:
     """Print *report* as text."""
     from cml_iam.audit.write import write_report
 
-    width = console().width if sys.stdout.isatty() else None
-    say_lines(write_report(report, "text", fail_on=fail_on, width=width).splitlines())
+    text = write_report(report, "text", fail_on=fail_on, width=terminal_width())
+    say_lines(text.splitlines())
 
 
 def answer_rules() -> None:

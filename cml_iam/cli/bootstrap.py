@@ -36,7 +36,7 @@ from cml_iam.cli._output import (
     say_lines,
     typed,
 )
-from cml_iam.cli._settings import shared_options
+from cml_iam.cli._settings import on_command_line, shared_options
 from cml_iam.cli._site import connect_as, load_site
 from cml_iam.errors import CmlIamError, InputError
 
@@ -139,14 +139,8 @@ def _options_of(saved: SavedPlan) -> dict[str, Any]:
 
 
 def _refuse_others(wanted: dict[str, Any]) -> None:
-    context = click.get_current_context()
-    given = [
-        name
-        for name in wanted
-        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
-    ]
-    if given:
-        option = given[0].replace("_", "-")
+    for name in filter(on_command_line, wanted):
+        option = name.replace("_", "-")
         raise InputError(
             f"a saved plan already contains its options: `--{option}`",
             remedy="omit one of them",
@@ -356,7 +350,5 @@ def _say_drift(found: Drift) -> None:
 
 
 def _say_rest(warnings: tuple[str, ...], unchecked: tuple[str, ...]) -> None:
-    for text in warnings:
-        say(f"{WARN} {text}")
-    for text in unchecked:
-        say(f"{UNKNOWN} {text}")
+    say_lines(f"{WARN} {text}" for text in warnings)
+    say_lines(f"{UNKNOWN} {text}" for text in unchecked)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cml_iam.cli._output import INFO, OK, WARN, complain_remedies, fitted, note, say
-from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._settings import pairs, settings, shared_options
 from cml_iam.cli._site import site_path
 from cml_iam.errors import CmlIamError, InputError, RefusedError, SiteError
 from cml_iam.facts import PARTITIONS
@@ -228,17 +228,11 @@ def _words(answer: str) -> tuple[str, ...]:
 
 
 def _tag(text: str | None) -> Tag | None:
-    if not text:
-        return None
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"not a tag: `{text}`", remedy="write KEY=VALUE")
-    return Tag(key, value)
+    return Tag(*pairs([text])[0]) if text else None
 
 
-def _tags(pairs: Iterable[str]) -> dict[str, str]:
-    tags = [tag for text in pairs if (tag := _tag(text.strip()))]
-    return {tag.key: tag.value for tag in tags}
+def _tags(texts: Iterable[str]) -> dict[str, str]:
+    return dict(pairs(text.strip() for text in texts if text.strip()))
 
 
 def _yes(answer: str) -> bool:
@@ -247,12 +241,9 @@ def _yes(answer: str) -> bool:
     return answer.lower() in ("yes", "y")
 
 
-def _images(pairs: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+def _images(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     images: dict[str, tuple[str, ...]] = {}
-    for pair in pairs:
-        region, equals, image = pair.partition("=")
-        if not equals:
-            raise InputError(f"not an image of a region: `{pair}`", remedy="write REGION=AMI")
+    for region, image in pairs(texts, "an image of a region", "REGION=AMI"):
         images[region] = (*images.get(region, ()), image)
     return images
 

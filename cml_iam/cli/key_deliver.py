@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
-from cml_iam.cli._delivery import delivery_of, key_options, own_store, span, stores_from, user_of
+from cml_iam.cli._delivery import delivery_of, key_options, own_store, stores_from, user_of
 from cml_iam.cli._output import INFO, OK, WARN, agreed, answer, note, say_lines
-from cml_iam.cli._settings import aws_options, options, settings, shared_options
+from cml_iam.cli._settings import aws_options, length_or_zero, options, settings, shared_options
 from cml_iam.cli._site import connect_as, expected_account, find_site, load_site
 from cml_iam.cli.groups import Command
 from cml_iam.errors import InputError, RefusedError
@@ -146,7 +146,7 @@ def execute(source: str | None, command: tuple[str, ...]) -> NoReturn:
 @_source_options
 @click.option(
     "--refresh",
-    callback=span,
+    type=length_or_zero,
     default="1h",
     show_default=True,
     metavar="TIME",

@@ -94,22 +94,18 @@ def _say(data: list[dict[str, Any]], most: int) -> None:
 def _data(
     info: KeyInfo, use: KeyUse, schedule: Schedule, stored: dict[str, str | None]
 ) -> dict[str, Any]:
+    from cml_iam.check.standing import KeyStatus
+
     now, due = datetime.now(UTC), schedule.due(info)
     stores = [name for name, key in stored.items() if key == info.id]
     age = now - info.created if info.created else None
     return {
-        "id": info.id,
-        "status": info.status,
-        "created": info.created.isoformat() if info.created else None,
+        **KeyStatus(info, use, bool(stores)).as_json(),
         "age_days": age.days if age is not None else None,
         "over_age": bool(info.active and age is not None and age >= schedule.max_age),
         "due": due.isoformat() if due else None,
         "is_due": due is not None and due <= now,
-        "last_used": use.when.isoformat() if use.when else None,
-        "last_used_service": use.service or None,
-        "last_used_region": use.region or None,
         "use": str(use),
-        "stored": bool(stores),
         "stores": stores,
     }
 

@@ -10,7 +10,7 @@ import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import parameter_option, read_policies
-from cml_iam.cli._output import INFO, OK, UNKNOWN, WARN, answer, heading, progress, say
+from cml_iam.cli._output import INFO, OK, UNKNOWN, WARN, answer, heading, progress, say, say_lines
 from cml_iam.cli._proof_text import assumption_lines, key_line
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import find_site
@@ -82,16 +82,13 @@ def _show(found: Comparison, old: Path, new: Path) -> None:
         if differences:
             heading(f"{SIGNS[change]} ({len(differences)})")
         for each in differences:
-            for line in _lines(each):
-                say(line)
+            say_lines(_lines(each))
     if found.expectation_changes:
         heading(
             f"expectations of the site with a different answer ({len(found.expectation_changes)})"
         )
-        for changed in found.expectation_changes:
-            say(_expectation_line(changed))
-    for line in (*_doubts(found), *_notes(found)):
-        say(line)
+        say_lines(map(_expectation_line, found.expectation_changes))
+    say_lines((*_doubts(found), *_notes(found)))
     say(_verdict(found, old, new))
 
 

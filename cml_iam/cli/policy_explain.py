@@ -9,8 +9,8 @@ import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import parameter_option, read_policies, read_policy
-from cml_iam.cli._output import BAD, INFO, OK, WARN, answer, say
-from cml_iam.cli._settings import settings, shared_options
+from cml_iam.cli._output import BAD, INFO, OK, WARN, answer, say, say_lines
+from cml_iam.cli._settings import pairs, settings, shared_options
 from cml_iam.cli._site import document_option, load_site, refuse_document
 from cml_iam.engine import Request, compile_policies
 from cml_iam.errors import DocumentError, InputError
@@ -54,7 +54,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--principal", metavar="ARN", help="ARN of the caller; needed for a resource policy.")
 @click.option(
     "--context",
-    "pairs",
+    "values",
     multiple=True,
     metavar="KEY=VALUE",
     help="Value of a condition key. Repeat a KEY for several values; KEY[]=VALUE is a list of one.",
@@ -86,7 +86,7 @@ def explain(
     action: str,
     resource: str,
     principal: str | None,
-    pairs: tuple[str, ...],
+    values: tuple[str, ...],
     policies: tuple[Path, ...],
     document: Profile,
     boundary: Path | None,
@@ -126,7 +126,7 @@ def explain(
         resource=read_policy(resource_policy) if resource_policy else None,
         scps=[[_attached(path)] for path in scp],
     )
-    context = sent_context(_one_action(action), resource, read_context(pairs), principal)
+    context = sent_context(_one_action(action), resource, read_context(values), principal)
     caller = None if principal == "*" else principal  # an anonymous one
     explanation = authorizer.explain(Request(action, resource, caller, context))
     unsent = tuple(never_sent(action, resource, context))
@@ -137,17 +137,14 @@ def explain(
     )
 
 
-def read_context(pairs: Iterable[str]) -> dict[str, str | list[str]]:
+def read_context(texts: Iterable[str]) -> dict[str, str | list[str]]:
     """Read `KEY=VALUE` pairs.
 
     A key has a list of values if it is given twice, or as `KEY[]`, or if AWS sends it as a list.
     """
     context: dict[str, str | list[str]] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
+    for name, value in pairs(texts, "the value of a condition key"):
         key = name.removesuffix("[]")
-        if not equals or not key:
-            raise click.UsageError(f"--context takes KEY=VALUE, not `{pair}`")
         before = context.get(key)
         if before is None:
             is_list = name.endswith("[]") or (key_type(key) or "").startswith("ArrayOf")
@@ -192,23 +189,19 @@ def _print(explanation: Explanation, authorizer: Authorizer, unsent: Sequence[st
     say(f"{symbol} {words}: {request.action} on {request.resource}")
     if explanation.outcome == "implicitDeny":
         say(f"  nothing allows it in the {_silent(explanation)}")
-    for why in unsent:
-        say(f"  {WARN} AWS never sends this request: {why}")
-    for note in explanation.notes:
-        say(f"  {INFO} {note}")
+    say_lines(f"  {WARN} AWS never sends this request: {why}" for why in unsent)
+    say_lines(f"  {INFO} {note}" for note in explanation.notes)
     heading = None
     for reason in explanation.statements:
         if heading != (heading := _heading(reason)):
             say("")
             say(heading)
-        for line in _statement(reason):
-            say(line)
+        say_lines(_statement(reason))
     problems = dict.fromkeys(authorizer.problems)
     if problems:
         say("")
         say("can never match:")
-    for problem in problems:
-        say(f"  {WARN} {problem}")
+    say_lines(f"  {WARN} {problem}" for problem in problems)
 
 
 def _silent(explanation: Explanation) -> str:

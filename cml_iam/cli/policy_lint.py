@@ -13,10 +13,10 @@ import click
 
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import parameter_option, parameters, policy_files
-from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, console, say
+from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, say, say_lines, terminal_width
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import document_option, load_site, refuse_document, site_with
-from cml_iam.errors import DocumentError, InputError
+from cml_iam.errors import DocumentError
 from cml_iam.files import decoded, open_regular, write_whole
 
 if TYPE_CHECKING:
@@ -204,22 +204,17 @@ def fixed_as_json(results: Sequence[Fixed]) -> dict[str, Any]:
 
 
 def write(path: Path, text: str) -> None:
-    """Overwrite an existing file, completely or not at all; raises InputError.
+    """Overwrite an existing file, completely or not at all.
 
-    Keeps its mode, and a symbolic link to it.
+    Keeps its mode, and a symbolic link to it. Raises InputError and OSError.
     """
     path = path.resolve()
-    try:
-        mode = path.stat().st_mode & 0o7777
-    except OSError as error:
-        raise InputError(f"cannot write `{path}`: {error.strerror}") from None
-    write_whole(path, text, mode=mode)
+    write_whole(path, text, mode=path.stat().st_mode & 0o7777)
 
 
 def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
     """Print the inputs that are not policies, and what they are."""
-    for name, reason in skipped:
-        say(f"{WARN} {name}: skipped: {reason}")
+    say_lines(f"{WARN} {name}: skipped: {reason}" for name, reason in skipped)
 
 
 def show_fixed(results: Sequence[Fixed]) -> None:
@@ -369,8 +364,7 @@ def show(findings: Sequence[Finding], kinds: Mapping[str, Kind], left: Sequence[
         show_one(finding, () if settings().verbose else folded)
         for each in folded if settings().verbose else ():
             show_one(each)
-    for problem in left:
-        say(f"{UNKNOWN} {problem}")
+    say_lines(f"{UNKNOWN} {problem}" for problem in left)
     files = [each.place.file for each in findings if each.place]
     for name in dict.fromkeys((*kinds, *files)):
         if not is_complete(findings, name):
@@ -435,14 +429,13 @@ def show_one(finding: Finding, folded: Sequence[Finding] = ()) -> None:
         requests=requests,
         remedy=finding.remedy,
     )
-    for line in item_lines(item, console().width if sys.stdout.isatty() else sys.maxsize):
-        say(line)
+    say_lines(item_lines(item, terminal_width() or sys.maxsize))
     if finding.correction:
         guess = finding.correction.claim == "guess"
         note = "check that this is intended" if guess else "`--fix` writes it if it is proved safe"
         say(f"    suggestion ({note}):")
-        for line in json.dumps(finding.correction.as_json(), indent=2).splitlines():
-            say(f"      {line}")
+        text = json.dumps(finding.correction.as_json(), indent=2)
+        say_lines(f"      {line}" for line in text.splitlines())
     say(f"    see: {finding.page}")
     if folded:
         names = ", ".join(f"{each.rule} {each.name} ({each.severity.word})" for each in folded)

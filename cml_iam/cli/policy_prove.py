@@ -303,11 +303,9 @@ def _show(proofs: Sequence[Proof], site: Site, never_matches: Sequence[str]) -> 
     for proof in proofs:
         symbol = _symbol(proof.answer, sure=not proof.limited and not proof.colon)
         lead = f"{symbol} {proof.answer:{width}}"
-        for line in (*promise_line(proof, lead), *proof_lines(proof, verbose=verbose)):
-            say(line)
+        say_lines((*promise_line(proof, lead), *proof_lines(proof, verbose=verbose)))
     used = dict.fromkeys(a for each in proofs for a in each.assumptions)
-    for line in assumption_lines(used, every=verbose):
-        say(line)
+    say_lines(assumption_lines(used, every=verbose))
     if not site.restrict.active:
         say(f"{INFO} the site has no restrictions, so there are no further promises")
     if sum(each.answer == "broken" for each in proofs) > 1:
@@ -329,21 +327,18 @@ def _verdict(proofs: Sequence[Proof]) -> str:
 
 def _show_verdict(title: str, asked: Asked) -> None:
     verdict = asked.verdict
-    for each in _never_matches(*asked.sides):
-        say(f"{WARN} {each}")
+    say_lines(f"{WARN} {each}" for each in _never_matches(*asked.sides))
     say(f"{_symbol(verdict.answer, sure=not verdict.colon)} {verdict.answer}  {title}")
     if verdict.answer == "undecided":
         say(f"    {verdict.reason}")
         say(f"    {UNDECIDED}")
     if verdict.witness:
-        for line in call_lines(verdict.witness, other=asked.other, asked=asked.keys):
-            say(line)
+        say_lines(call_lines(verdict.witness, other=asked.other, asked=asked.keys))
     if verdict.colon:
         say(other_reading(verdict.colon))
     if len(asked.sides) > 1 and not any(map(_allows_anything, asked.sides)):
         say(f"{WARN} {NO_ALLOW}")
-    for line in assumption_lines(verdict.assumptions, every=bool(settings().verbose)):
-        say(line)
+    say_lines(assumption_lines(verdict.assumptions, every=bool(settings().verbose)))
 
 
 def _allows_anything(policies: Policies) -> bool:

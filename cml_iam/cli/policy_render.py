@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.catalogue import load_catalogue, permission_tables
-from cml_iam.cli._output import INFO, OK, WARN, answer, heading, note, print_table, say
-from cml_iam.cli._settings import shared_options
+from cml_iam.cli._output import INFO, OK, WARN, answer, heading, note, print_table, say, say_lines
+from cml_iam.cli._settings import on_command_line, shared_options
 from cml_iam.cli._site import load_site
 from cml_iam.cli.policy_lint import SYMBOL
 from cml_iam.errors import InputError
@@ -78,7 +78,7 @@ def render(document: Any, form: Form, trust: Trust, folder: Path | None) -> None
       cml-iam policy render --all rendered/
     """  # noqa: D301 - click reads the backspace as "do not fill"
     if folder or form == "json":
-        _refuse_trust()
+        _refuse_trust(trust)
     if folder:
         _write_all(folder)
         return
@@ -149,12 +149,9 @@ def _print_permissions(catalogue: Catalogue) -> None:
             say(f"    used in {', '.join(f'{name}()' for name in each.methods)}")
 
 
-def _refuse_trust() -> None:
+def _refuse_trust(trust: Trust) -> None:
     """Refuse a --trust that would change nothing of what is printed."""
-    context = click.get_current_context()
-    source = context.get_parameter_source("trust")
-    if source and source.name == "COMMANDLINE":
-        trust = context.params["trust"]
+    if on_command_line("trust"):
         raise InputError(
             "--trust has no effect on a single JSON document",
             remedy=f"use --document trust-{trust}, or --form terraform",
@@ -219,12 +216,10 @@ def _granted(version: PolicyVersion) -> str:
 
 
 def _say_upgrade(way: Upgrade) -> None:
-    for each in way.grant:
-        say(f"+ grant {each}")
-    for each in way.revoke:
-        say(f"- may be removed: {each}")
-    for name, each in way.optional.items():
-        say(f"{INFO} on request, by `{name}` in [grant]: {each}")
+    say_lines(f"+ grant {each}" for each in way.grant)
+    say_lines(f"- may be removed: {each}" for each in way.revoke)
+    optional = way.optional.items()
+    say_lines(f"{INFO} on request, by `{name}` in [grant]: {each}" for name, each in optional)
     say(_verdict(way))
 
 

@@ -22,6 +22,7 @@ from cml_iam.cli._output import (
     print_matrix,
     progress,
     say,
+    say_lines,
 )
 from cml_iam.cli._settings import aws_options, refuse_aws_options, shared_options
 from cml_iam.cli._site import connect_as, document_option, load_site, refuse_document
@@ -120,8 +121,7 @@ def print_verification(done: Verification) -> None:
     columns = [name for name in SITUATIONS if name in {_situation(j) for j in done.judgements}]
     print_matrix(["permission", *columns], _rows(done.judgements, columns))
     for judgement in (*done.failed, *done.unchecked):
-        for line in _lines(judgement):
-            say(line)
+        say_lines(_lines(judgement))
     say(_verdict(done))
 
 

@@ -13,7 +13,7 @@ import click
 
 from cml_iam.cli._exit import end_on_signal
 from cml_iam.cli._output import note
-from cml_iam.cli._settings import aws_options, shared_options
+from cml_iam.cli._settings import aws_options, on_command_line, shared_options
 from cml_iam.cli._site import connect_as, refuse_account_of_others, site_path
 from cml_iam.cli.worker_wait import cml_access, cml_options
 from cml_iam.errors import AwsError, InputError
@@ -58,10 +58,7 @@ may take, so that the answer gives the reason for a failure."""
 @cml_options
 @shared_options("site")
 @aws_options
-@click.pass_context
-def serve(
-    context: click.Context, host: str, port: int, token: str | None, status_only: bool
-) -> None:
+def serve(host: str, port: int, token: str | None, status_only: bool) -> None:
     """Serve /health (200 or 503, with the reason), /metrics (Prometheus) and a page at /.
 
     Listens only on this machine. To listen elsewhere, set CML_IAM_SERVE_TOKEN: programs send it as
@@ -74,8 +71,7 @@ def serve(
       cml-iam serve
       cml-iam serve --host 0.0.0.0 --port 8030
     """  # noqa: D301 - click reads the backspace as "do not fill"
-    given = context.get_parameter_source("token")
-    if given is click.core.ParameterSource.COMMANDLINE:
+    if on_command_line("token"):
         raise InputError(
             "a token on the command line can be read by every process",
             remedy="set CML_IAM_SERVE_TOKEN",

@@ -26,7 +26,7 @@ from cml_iam.cli._output import (
     typed,
 )
 from cml_iam.cli._settings import aws_options, options, settings, shared_options
-from cml_iam.cli.worker_scene import Scene, explain, scene, warn_of_namesakes, words
+from cml_iam.cli.worker_scene import Scene, explain, scene, tags_of, warn_of_namesakes
 from cml_iam.cli.worker_wait import cml_wait_option, start_goal, wait_code, wait_options, wait_until
 from cml_iam.errors import InputError, StateError
 from cml_iam.workers import (
@@ -159,7 +159,7 @@ def tag(workers: tuple[str, ...], unmanaged: bool, tags: tuple[str, ...]) -> Non
     Examples:
       cml-iam worker tag lab-1 --tag Owner=alice
     """  # noqa: D301 - click reads the backspace as "do not fill"
-    wanted = words(tags)
+    wanted = tags_of(tags)
     here = scene(changes=True)
     make = partial(tag_change, tags=wanted, guard=here.manager.guard)
     found = _found(here, workers, make, unmanaged=unmanaged)

@@ -18,7 +18,7 @@ from cml_iam.cli._names import state_folder
 from cml_iam.cli._output import INFO, OK, answer, early, note, progress, say
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import site_path
-from cml_iam.cli.worker_scene import Scene, explained, scene, warn_of_namesakes, words
+from cml_iam.cli.worker_scene import Scene, explained, scene, tags_of, warn_of_namesakes
 from cml_iam.cli.worker_wait import cml_wait_option, start_goal, wait_code, wait_options, wait_until
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.workers import (
@@ -198,7 +198,7 @@ def _asked(name: str, given: dict[str, Any]) -> tuple[Scene, tuple[Placement, ..
     if profile.region and not settings().region:
         here = replace(here, home=profile.region)
     tries = placements(profile, here.home)
-    user_data, tags = _user_data(profile), words(given["tags"])
+    user_data, tags = _user_data(profile), tags_of(given["tags"])
 
     def of_image(image: Image) -> Launch:
         launch = profile_launch(profile, name, image, user_data)
@@ -294,7 +294,7 @@ def _launch(here: Scene, name: str, given: dict[str, Any]) -> Launch:
         user_data=read_text(given["user_data"]) if given["user_data"] else None,
         nested=given["nested"],
         detailed_monitoring=given["detailed_monitoring"],
-        tags=words(given["tags"]),
+        tags=tags_of(given["tags"]),
         client_token=given["client_token"] or str(uuid4()),
     )
     _check_limits(here, made)

@@ -23,9 +23,9 @@ from cml_iam.cli._output import (
     say,
     say_lines,
 )
-from cml_iam.cli._settings import aws_options, settings, shared_options
+from cml_iam.cli._settings import aws_options, length, settings, shared_options
 from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
-from cml_iam.cli.worker_scene import Scene, explain, length, scene
+from cml_iam.cli.worker_scene import Scene, explain, scene
 from cml_iam.cli.worker_show import wanted_workers
 from cml_iam.cli.worker_wait import cml_access, cml_options
 from cml_iam.clock import short_span
@@ -204,8 +204,7 @@ def _print(judged: Sequence[Judged], rules: Idle) -> None:
         note(f"{INFO} no worker is running")
         return
     for each in judged:
-        for line in _lines(each):
-            say(line)
+        say_lines(_lines(each))
     counts = {use: sum(each.use is use for each in judged) for use in Use}
     say(", ".join(f"{count} {use}" for use, count in counts.items() if count))
     note(f"  over the last {short_span(rules.window)}; --stop stops the idle ones")

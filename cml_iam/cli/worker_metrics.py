@@ -18,15 +18,14 @@ from cml_iam.cli._output import (
     Columns,
     answer,
     columns_within,
-    console,
-    note_left_out,
-    print_table,
+    print_columns,
     progress,
     room_beside,
-    say,
+    say_lines,
+    terminal_width,
 )
-from cml_iam.cli._settings import aws_options, shared_options
-from cml_iam.cli.worker_scene import length, scene
+from cml_iam.cli._settings import aws_options, length, shared_options
+from cml_iam.cli.worker_scene import scene
 from cml_iam.cli.worker_show import short_names, wanted_workers
 from cml_iam.report import plural
 from cml_iam.workers import EVERY, NOT_ASKED, USAGE, Measure, Metric, Unknown, Utilization, Worker
@@ -105,12 +104,8 @@ def metrics(
 
 def _print(found: Sequence[Worker], used: Mapping[str, Utilization], levels: str) -> None:
     pairs = _pairs(found, used)
-    width = console().width if sys.stdout.isatty() else None
-    columns = metric_columns(pairs, used, width, levels)
-    print_table(list(columns), zip(*columns.values(), strict=True), whole=True)
-    note_left_out([heading for heading in _COLUMNS if heading not in columns])
-    for line in reasons(pairs):
-        say(line)
+    print_columns(metric_columns(pairs, used, terminal_width(), levels), _COLUMNS)
+    say_lines(reasons(pairs))
 
 
 def metric_columns(

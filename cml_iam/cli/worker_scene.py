@@ -8,19 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from cml_iam import errors
 from cml_iam.cli._output import INFO, UNKNOWN, WARN, note
-from cml_iam.cli._settings import settings
+from cml_iam.cli._settings import pairs, settings
 from cml_iam.cli._site import DEFAULT_SITE, Role, connect_as, connect_examined, find_site, site_path
-from cml_iam.clock import parse_length
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.workers import NAMESAKES, Listing, Worker, WorkerManager, find_workers, list_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
-    from datetime import timedelta
 
     from cml_iam.aws.port import Aws
     from cml_iam.engine import Request
@@ -126,25 +122,14 @@ def warn_of_namesakes(here: Scene, name: str, besides: Collection[str] = ()) -> 
         )
 
 
-def words(tags: Iterable[str]) -> dict[str, str]:
-    """Return tags written KEY=VALUE as a mapping; raises a usage error for other forms."""
-    made: dict[str, str] = {}
-    for text in tags:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise click.UsageError(f"not a tag: `{text}` (write KEY=VALUE)")
-        if key in made:
-            raise click.UsageError(f"tag `{key}` is given twice")
-        made[key] = value
-    return made
-
-
-def length(text: str) -> timedelta:
-    """Parse a duration: `90s`, `15m`, `1h`, `7d`."""
-    try:
-        return parse_length(text)
-    except InputError as error:
-        raise click.BadParameter(f"{error.message} ({error.remedy})") from None
+def tags_of(texts: Iterable[str]) -> dict[str, str]:
+    """Return tags written KEY=VALUE as a mapping; raises InputError for one that is given twice."""
+    tags: dict[str, str] = {}
+    for key, value in pairs(texts):
+        if key in tags:
+            raise InputError(f"tag `{key}` is given twice", remedy="omit one of them")
+        tags[key] = value
+    return tags
 
 
 _ROLE = re.compile(r"on resource: (arn:\S+:role/\S+)")
@@ -175,11 +160,11 @@ def explain(here: Scene, outcomes: Sequence[Outcome]) -> None:
     """Make the DeniedError of each outcome name the statements that would have to allow it."""
     for outcome in outcomes:
         if here.site and isinstance(outcome.error, errors.DeniedError) and outcome.error.action:
-            reasons = _of_worker(here.site, outcome.error.action, outcome.worker)
+            reasons = refusals(here.site, outcome.error.action, outcome.worker)
             outcome.error.remedy = "; ".join(reasons or [_ELSEWHERE])
 
 
-def _of_worker(site: Site, action: str, worker: Worker) -> list[str]:
+def refusals(site: Site, action: str, worker: Worker) -> list[str]:
     """Return why the hardened policy of *site* refuses *action* on *worker*."""
     from cml_iam.check.manager import supposed
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -25,15 +24,15 @@ from cml_iam.cli._output import (
     columns_within,
     complain,
     complain_remedies,
-    console,
     json_text,
     note,
-    note_left_out,
+    print_columns,
     print_table,
     progress,
+    terminal_width,
 )
 from cml_iam.cli._settings import aws_options, output_option, settings, shared_options
-from cml_iam.cli.worker_scene import Scene, scene, words
+from cml_iam.cli.worker_scene import Scene, scene, tags_of
 from cml_iam.clock import now, short_span
 from cml_iam.errors import InputError
 from cml_iam.visible import visible
@@ -86,7 +85,7 @@ def list_workers(
       cml-iam worker list --state running -o csv
     """  # noqa: D301 - click reads the backspace as "do not fill"
     here = scene()
-    wanted = words(tags)
+    wanted = tags_of(tags)
     with progress(f"asking EC2 in {', '.join(here.regions)}"):
         listing = here.listing(
             managed_only=not everything, states=states, instance_types=types, tags=wanted
@@ -155,7 +154,7 @@ def status(workers: tuple[str, ...]) -> None:
 def _print_statuses(found: Sequence[Worker], by_id: Mapping[str, InstanceStatus]) -> None:
     rows = [_status_row(each, by_id.get(each.id)) for each in found]
     headings = ["state", "system", "instance", "scheduled"]
-    if console().width < _ROOM_FOR_IDS:
+    if (terminal_width() or _ROOM_FOR_IDS) < _ROOM_FOR_IDS:
         named = short_names(found)
         rows = [[named[each.id], *row] for each, row in zip(found, rows, strict=True)]
         print_table(["worker", *headings], rows)
@@ -189,9 +188,7 @@ def _print_list(
                 "instance"
             )
         return
-    columns = list_columns(found, console().width if sys.stdout.isatty() else None)
-    print_table(list(columns), zip(*columns.values(), strict=True), whole=True)
-    note_left_out([heading for heading in _COLUMNS if heading not in columns])
+    print_columns(list_columns(found, terminal_width()), _COLUMNS)
 
 
 def list_columns(workers: Sequence[Worker], width: int | None) -> Columns:

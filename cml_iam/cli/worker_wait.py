@@ -23,8 +23,8 @@ from cml_iam.cli._output import (
     progress,
     say,
 )
-from cml_iam.cli._settings import aws_options, options, shared_options
-from cml_iam.cli.worker_scene import Scene, length, scene
+from cml_iam.cli._settings import aws_options, length, options, shared_options
+from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.errors import InputError
 from cml_iam.report import plural
 from cml_iam.workers import DEFAULT_TIMEOUT, CmlAccess, Goal, Waited, Worker, wait_for

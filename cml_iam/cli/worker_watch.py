@@ -25,12 +25,13 @@ from cml_iam.cli._output import (
     console,
     left_out,
     mark,
-    print_table,
+    print_columns,
     room_beside,
     say,
+    say_lines,
     table,
 )
-from cml_iam.cli._settings import aws_options, shared_options
+from cml_iam.cli._settings import aws_options, length, shared_options
 from cml_iam.cli.worker_metrics import (
     could_ask,
     known_values,
@@ -41,7 +42,7 @@ from cml_iam.cli.worker_metrics import (
     shown_amount,
     trend,
 )
-from cml_iam.cli.worker_scene import Scene, length, scene
+from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.cli.worker_show import short_names, state, uptime
 from cml_iam.report import plural
 from cml_iam.workers import Frame, Listing, Measure, Utilization, Watch, Worker
@@ -182,11 +183,8 @@ def _printed(frames: Iterator[Frame], levels: str) -> Frame:
 
 def _print(frame: Frame, levels: str) -> None:
     say(_heading(frame))
-    columns = frame_columns(frame, None, levels)
-    print_table(list(columns), _rows(columns), whole=True)
-    for line in _notes(frame):
-        say(line)
-    say("")
+    print_columns(frame_columns(frame, None, levels))
+    say_lines((*_notes(frame), ""))
 
 
 def _heading(frame: Frame) -> str:
