@@ -186,9 +186,10 @@ def refused_by(
 def _refused(site: Site, requests: Sequence[Request]) -> list[str]:
     """Return which of *requests* the hardened policy of *site* certainly refuses."""
     from cml_iam.check.refusal import Deciding, why_refused
-    from cml_iam.render import render_policy
+    from cml_iam.render import render_parts
 
-    deciding = Deciding((render_policy(site).document,), live=False)
+    documents = tuple(part.document for part in render_parts(site))
+    deciding = Deciding(documents, live=False)
     return [each.said for each in why_refused(requests, deciding) if each.sure]
 
 

@@ -11,7 +11,7 @@ import pytest
 from cml_iam.cli.policy_verify import _lines
 from cml_iam.expectations import Judgement, derive_expectations
 from cml_iam.render import render_policy
-from cml_iam.site import Site, parse_site
+from cml_iam.site import Site, parse_site, site_text
 from tests.site.test_site import EXAMPLE
 
 SNIPPETS = Path(__file__).parent / "snippets"
@@ -206,3 +206,34 @@ def test_what_could_not_be_checked_comes_with_the_reason() -> None:
 
     assert "could not check" in said
     assert why == f"    {hint}"
+
+
+@pytest.mark.parametrize(
+    "command", [("verify",), ("prove",), ("explain", "ec2:DescribeRegions")], ids=" ".join
+)
+def test_a_site_whose_policy_takes_several_documents_is_judged_by_all_of_them(
+    cml_iam: Any, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    regions = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1"]
+    images = {
+        region: [f"ami-{number:08x}{image:09x}" for image in range(40)]
+        for number, region in enumerate(regions)
+    }
+    text = site_text(account="111122223333", regions=regions, images=images)
+    (tmp_path / "cml-iam.toml").write_text(text)
+
+    ran = cml_iam("policy", *command)
+
+    assert "AWS allows 6144" not in ran.err
+    assert ran.out
+
+
+def test_a_folder_stands_for_the_policies_in_it(
+    cml_iam: Any, site_file: Path, tmp_path: Path, base_file: Path
+) -> None:
+    folder = tmp_path / "attached" / "deeper"
+    folder.mkdir(parents=True)
+    base_file.rename(folder / "base.json")
+
+    assert cml_iam("policy", "diff", "attached", str(folder / "base.json")).code == 0
+    assert "ec2:RunInstances" in cml_iam("policy", "verify", "attached").out
