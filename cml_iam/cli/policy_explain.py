@@ -99,8 +99,8 @@ def explain(
     You need not give what follows from the rest of the request: the region and the instance ID in
     the ARN, the keys of the requested tags, who the principal is, and a condition key's other name.
     Statements about other actions take one line each; -v also shows all their elements. A FILE may
-    be a folder, JSON, YAML, a CloudFormation template or a Terraform plan; FILE#NAME is one policy of
-    several in it.
+    be a folder, JSON, YAML, a CloudFormation template or a Terraform plan; FILE#NAME is one policy
+    of several in it.
 
     Exits with 0 if ACTION is allowed, and with 3 if it is denied.
 

@@ -83,7 +83,8 @@ def prove(
     the calls that disprove it, the policy statements that allow them, and a correction.
 
     FILES may be `-` for stdin, folders, JSON, YAML, CloudFormation templates or Terraform plans;
-    FILE#NAME is one policy of several in a file. -v prints the facts about AWS that a proof rests on.
+    FILE#NAME is one policy of several in a file. -v prints the facts about AWS that a proof rests
+    on.
 
     Exits with 3 when something does not hold, and with 8 when something could not be decided.
 

@@ -64,8 +64,8 @@ def verify(
 
     Without FILES, checks the rendered policy; with FILES, those policies as if attached together to
     one principal. FILES may be folders, JSON, YAML, CloudFormation templates or Terraform plans;
-    FILE#NAME is one policy of several in a file. With --live, asks iam:SimulatePrincipalPolicy about the
-    principal in AWS instead.
+    FILE#NAME is one policy of several in a file. With --live, asks iam:SimulatePrincipalPolicy
+    about the principal in AWS instead.
 
     Exits with 3 when an expectation does not hold, and with 8 when one could not be checked.
 

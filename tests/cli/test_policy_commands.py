@@ -214,9 +214,9 @@ def test_what_could_not_be_checked_comes_with_the_reason() -> None:
 def test_a_site_whose_policy_takes_several_documents_is_judged_by_all_of_them(
     cml_iam: Any, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    regions = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1"]
+    regions = ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1")
     images = {
-        region: [f"ami-{number:08x}{image:09x}" for image in range(40)]
+        region: tuple(f"ami-{number:08x}{image:09x}" for image in range(40))
         for number, region in enumerate(regions)
     }
     text = site_text(account="111122223333", regions=regions, images=images)
