@@ -15,7 +15,7 @@ from cml_iam import clock
 from cml_iam.cli._headings import Heading, shared_option
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._settings import aws_options, length_or_zero, options, settings, shared_options
-from cml_iam.cli._site import connect_as, find_site, load_site, place_of, region_of
+from cml_iam.cli._site import connect_as, connect_with, find_site, load_site, place_of
 from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
@@ -119,18 +119,11 @@ def delivery_of(
     With *proved*, a new key must pass its test before it is used, and the application at
     *health_url* must be healthy.
     """
-    from cml_iam.aws import connect
     from cml_iam.credentials import Delivery, ask_health, prove_key
 
-    given = settings()
-
     def sign_in(key: AccessKey) -> Aws:
-        return connect(
-            profile=given.profile,
-            region=region_of(site),
-            endpoint_url=given.endpoint_url,
-            access_key=key.id,
-            secret_key=key.secret,
+        return connect_with(
+            site, profile=settings().profile, access_key=key.id, secret_key=key.secret
         )
 
     def prove(key: AccessKey) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from cml_iam.cli._output import INFO, WARN, note
+from cml_iam.cli._output import INFO, UNKNOWN, WARN, note
 from cml_iam.cli._settings import on_command_line, settings
 from cml_iam.errors import CmlIamError, CredentialsError, InputError, RefusedError
 from cml_iam.files import regular_text
@@ -193,6 +193,27 @@ class _Unconnected:
 
     def identity(self) -> Identity:
         raise self.reason
+
+
+def connect_beside(role: Role, site: Site | None, profile: str | None) -> Aws | None:
+    """Connect, only to read, in another *role* than the command's own.
+
+    The credential is that of *profile*, or the site file's. Without either, returns None; a
+    credential that cannot be read is named on stderr.
+    """
+    credential = Credential(profile=profile) if profile else None
+    try:
+        credential = credential or (credential_in(role, site) if site else None)
+    except CmlIamError as error:
+        note(f"{UNKNOWN} {error.message}")
+    return connect_as(role, site, credential=credential, read_only=True) if credential else None
+
+
+def connect_with(site: Site, **key: Any) -> Aws:
+    """Connect with the access *key*, given as `aws.connect` takes it."""
+    from cml_iam.aws import connect
+
+    return connect(region=region_of(site), endpoint_url=settings().endpoint_url, **key)
 
 
 def credential_of(role: Role, site: Site | None) -> Credential:

@@ -14,25 +14,19 @@ import click
 from cml_iam.cli._exit import judged
 from cml_iam.cli._files import parameter_option, parameters, read_json, read_text
 from cml_iam.cli._output import OK, UNKNOWN, answer, note, progress, say_lines, terminal_width
-from cml_iam.cli._settings import (
-    aws_options,
-    output_option,
-    refuse_aws_options,
-    settings,
-    shared_options,
-)
+from cml_iam.cli._settings import aws_options, output_option, refuse_aws_options, shared_options
 from cml_iam.cli._site import (
     DEFAULT_SITE,
-    Credential,
     connect_as,
-    credential_in,
+    connect_beside,
+    connect_with,
     document_option,
     has_site,
     load_site,
     refuse_account_of_others,
     site_path,
 )
-from cml_iam.errors import CmlIamError, InputError
+from cml_iam.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -316,38 +310,21 @@ def _many(asked: Live, options: Options) -> list[tuple[Account, Answer]]:
 
 
 def _sign_in(site: Site) -> Callable[[TemporaryKey], Aws]:
-    from cml_iam.aws import connect
-
-    chosen = settings()
-
-    def sign_in(key: TemporaryKey) -> Aws:
-        return connect(
-            region=chosen.region or site.home_region,
-            endpoint_url=chosen.endpoint_url,
-            read_only=True,
-            access_key=key.id,
-            secret_key=key.secret,
-            session_token=key.token,
-        )
-
-    return sign_in
+    return lambda key: connect_with(
+        site,
+        read_only=True,
+        access_key=key.id,
+        secret_key=key.secret,
+        session_token=key.token,
+    )
 
 
 def _live(asked: Live, manager_profile: str | None) -> tuple[Account, Answer]:
     from cml_iam.check.account import audit_account
 
     site, manager = asked.site, None
-    try:
-        credential = (
-            Credential(profile=manager_profile)
-            if manager_profile
-            else credential_in("manager", site)
-        )
-    except CmlIamError as error:
-        note(f"{UNKNOWN} {error.message}")
-        credential = None
-    if credential and "use" not in asked.skip:
-        manager = connect_as("manager", site, credential=credential, read_only=True)
+    if "use" not in asked.skip:
+        manager = connect_beside("manager", site, manager_profile)
     aws = connect_as("administrator", site)
     refuse_account_of_others(aws, site)
     with progress(f"auditing account {site.account}"):

@@ -27,16 +27,14 @@ from cml_iam.cli._output import (
     say,
 )
 from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.cli._site import Credential, connect_as, credential_in
+from cml_iam.cli._site import connect_beside
 from cml_iam.cli.worker_scene import Scene, scene
-from cml_iam.errors import CmlIamError, Problem
+from cml_iam.errors import Problem
 from cml_iam.report import plural
 from cml_iam.workers import Health, Verdict, fleet_lines, health_json, launch_to_try
 
 if TYPE_CHECKING:
-    from cml_iam.aws.port import Aws
     from cml_iam.check.doctor import Scene as Machine
-    from cml_iam.site import Site
 
 _VERDICT_MARK = {Verdict.ALLOWED: OK, Verdict.REFUSED: BAD, Verdict.UNCHECKED: UNKNOWN}
 
@@ -149,7 +147,7 @@ def doctor(areas: tuple[str, ...], env_file: Path | None, admin_profile: str | N
     here = scene(examined=True)
     machine = _machine(  # names its credentials, which a spinner would overwrite
         here,
-        admin=_administrator(here.site, admin_profile),
+        admin=connect_beside("administrator", here.site, admin_profile),
         env_file=env_file or _own_file(),
     )
     with progress("checking the manager"):
@@ -179,19 +177,6 @@ def _machine(here: Scene, **more: Any) -> Machine:
 def _own_file() -> Path:
     kind, _, name = own_store().partition(":")
     return Path(name if kind == "env" else ".env")
-
-
-def _administrator(site: Site | None, profile: str | None) -> Aws | None:
-    """Return AWS as the administrator sees it: by *profile*, or from the site file."""
-    try:
-        named = credential_in("administrator", site) if site else None
-    except CmlIamError as error:
-        note(f"{UNKNOWN} {error.message}")
-        named = None
-    credential = Credential(profile=profile) if profile else named
-    if credential is None:
-        return None
-    return connect_as("administrator", site, credential=credential, read_only=True)
 
 
 def _print(found: Sequence[Diagnosis]) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cml_iam.cli._exit import Exit, exit_code
-from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     BAD,
     OK,
@@ -26,7 +24,14 @@ from cml_iam.cli._output import (
     typed,
 )
 from cml_iam.cli._settings import aws_options, options, settings, shared_options
-from cml_iam.cli.worker_scene import Scene, explain, scene, tags_of, warn_of_namesakes
+from cml_iam.cli.worker_scene import (
+    Scene,
+    complete_worker,
+    explain,
+    scene,
+    tags_of,
+    warn_of_namesakes,
+)
 from cml_iam.cli.worker_wait import cml_wait_option, start_goal, wait_code, wait_options, wait_until
 from cml_iam.errors import InputError, StateError
 from cml_iam.workers import (
@@ -79,8 +84,7 @@ def start(
     goal = start_goal(waiting=wait)
     here = scene(changes=True)
     found = _found(here, workers, start_change, unmanaged=unmanaged)
-    patience = _Patience(goal, timeout) if wait else None
-    _do(here, found, start_change, "start", patience)
+    _do(here, found, start_change, "start", goal if wait else None, timeout)
 
 
 @click.option(
@@ -115,8 +119,7 @@ def stop(
         if risk := risk_of_stopping(each):
             note(f"{WARN} {each.label} is {risk}")
     confirm(here, found, "stop")
-    patience = _Patience(Goal.STOPPED, timeout) if wait else None
-    _do(here, found, make, "stop", patience)
+    _do(here, found, make, "stop", Goal.STOPPED if wait else None, timeout)
 
 
 @_acting
@@ -138,8 +141,7 @@ def terminate(
     here = scene(changes=True)
     found = _found(here, workers, terminate_change, unmanaged=unmanaged)
     confirm(here, found, "terminate", by_name=True)
-    patience = _Patience(Goal.TERMINATED, timeout) if wait else None
-    _do(here, found, terminate_change, "terminate", patience)
+    _do(here, found, terminate_change, "terminate", Goal.TERMINATED if wait else None, timeout)
 
 
 @click.option(
@@ -230,34 +232,33 @@ def _count(workers: Sequence[Worker]) -> str:
     return workers[0].label if len(workers) == 1 else f"{len(workers)} workers"
 
 
-@dataclass(frozen=True, slots=True)
-class _Patience:
-    """What --wait waits for, and how long."""
-
-    goal: Goal
-    timeout: timedelta | None
-
-
 def _do(
     here: Scene,
     workers: Sequence[Worker],
     make: Make,
     verb: str,
-    patience: _Patience | None = None,
+    goal: Goal | None = None,
+    timeout: timedelta | None = None,
 ) -> None:
-    dry = settings().dry_run
-    with progress(f"asking EC2 to {verb} {_count(workers)}"):
-        outcomes = act(here.manager, workers, make, dry_run=dry)
+    """Make the change and print its outcomes; with a *goal*, wait for it up to *timeout*."""
+    outcomes = change(here, workers, make, verb)
     explain(here, outcomes)
+    dry = settings().dry_run
     early(say, *(outcome_line(each, verb, dry=dry) for each in outcomes))
     code = failures(outcomes)
     ended: tuple[Waited, ...] = ()
-    if patience and not dry:
-        changed = [each.worker for each in outcomes if not each.error]
-        ended = wait_until(here, changed, patience.goal, patience.timeout) if changed else ()
+    changed = [each.worker for each in outcomes if not each.error]
+    if goal and changed and not dry:
+        ended = wait_until(here, changed, goal, timeout)
     by_id = {each.worker.id: each for each in ended}
     told = [outcome_json(each, by_id.get(each.worker.id), dry=dry) for each in outcomes]
     answer(told, lambda: None, code or wait_code(ended))  # the text was printed above
+
+
+def change(here: Scene, workers: Sequence[Worker], make: Make, verb: str) -> tuple[Outcome, ...]:
+    """Make the change to *workers*, or with --dry-run only ask whether it is permitted."""
+    with progress(f"asking EC2 to {verb} {_count(workers)}"):
+        return act(here.manager, workers, make, dry_run=settings().dry_run)
 
 
 def failures(outcomes: Sequence[Outcome]) -> Exit:

@@ -14,11 +14,17 @@ import click
 from cml_iam import clock
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._files import read_text
-from cml_iam.cli._names import state_folder
 from cml_iam.cli._output import INFO, OK, answer, early, note, progress, say
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli._site import site_path
-from cml_iam.cli.worker_scene import Scene, explained, scene, tags_of, warn_of_namesakes
+from cml_iam.cli.worker_scene import (
+    Scene,
+    explained,
+    scene,
+    state_folder,
+    tags_of,
+    warn_of_namesakes,
+)
 from cml_iam.cli.worker_wait import cml_wait_option, start_goal, wait_code, wait_options, wait_until
 from cml_iam.errors import InputError, RefusedError
 from cml_iam.workers import (

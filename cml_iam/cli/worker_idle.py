@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     INFO,
     OK,
@@ -24,8 +23,8 @@ from cml_iam.cli._output import (
     say_lines,
 )
 from cml_iam.cli._settings import aws_options, length, settings, shared_options
-from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
-from cml_iam.cli.worker_scene import Scene, explain, scene
+from cml_iam.cli.worker_act import change, confirm, failures, outcome_json, outcome_line
+from cml_iam.cli.worker_scene import Scene, complete_worker, explain, scene
 from cml_iam.cli.worker_show import wanted_workers
 from cml_iam.cli.worker_wait import cml_access, cml_options
 from cml_iam.clock import short_span
@@ -39,7 +38,6 @@ from cml_iam.workers import (
     Outcome,
     Use,
     Worker,
-    act,
     check_rules,
     cml_activity,
     find_idle,
@@ -193,8 +191,7 @@ def _stop(here: Scene, judged: Sequence[Judged]) -> tuple[Outcome, ...]:
     if not settings().yes:
         early(note, *(line for each in judged if each.use is Use.IDLE for line in _lines(each)))
     confirm(here, unused, "stop")
-    with progress(f"asking EC2 to stop {plural(len(unused), 'worker')}"):
-        outcomes = act(here.manager, unused, stop_change, dry_run=settings().dry_run)
+    outcomes = change(here, unused, stop_change, "stop")
     explain(here, outcomes)
     return outcomes
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     PIPED_WIDTH,
     UNKNOWN,
@@ -25,7 +24,7 @@ from cml_iam.cli._output import (
     terminal_width,
 )
 from cml_iam.cli._settings import aws_options, length, shared_options
-from cml_iam.cli.worker_scene import scene
+from cml_iam.cli.worker_scene import complete_worker, scene
 from cml_iam.cli.worker_show import short_names, wanted_workers
 from cml_iam.report import plural
 from cml_iam.workers import EVERY, NOT_ASKED, USAGE, Measure, Metric, Unknown, Utilization, Worker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -10,16 +11,14 @@ from cml_iam import errors
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import INFO, OK, WARN, answer, note, progress, say, say_lines
 from cml_iam.cli._settings import aws_options, settings, shared_options
-from cml_iam.cli.worker_act import confirm, failures, outcome_json, outcome_line
+from cml_iam.cli.worker_act import change, confirm, failures, outcome_json, outcome_line
 from cml_iam.cli.worker_scene import Scene, refusals, scene
 from cml_iam.cli.worker_show import report_failures
-from cml_iam.report import plural
 from cml_iam.workers import (
     Looks,
     Orphan,
     Outcome,
     Worker,
-    act,
     adopt_change,
     check_adoption,
     find_orphans,
@@ -99,31 +98,17 @@ def adopt(ids: tuple[str, ...]) -> None:
         if each not in wanted:
             note(f"{INFO} {each.label} already has the guard tag")
     if not wanted:
-        _say_nothing_to_do()
-        return
+        answer([], lambda: say(f"{OK} nothing to do"), Exit.OK)
     note(f"{INFO} the tag {here.manager.guard}, set by {here.aws.identity().arn}")
     confirm(here, wanted, "adopt")
-    outcomes = [_explained(here, each) for each in _adopt(here, wanted)]
+    make = partial(adopt_change, guard=here.manager.guard)
+    outcomes = [_explained(here, each) for each in change(here, wanted, make, "tag")]
     dry = settings().dry_run
     answer(
         [outcome_json(each, None, dry=dry) for each in outcomes],
         lambda: say_lines(outcome_line(each, "adopt", dry=dry) for each in outcomes),
         failures(outcomes),
     )
-
-
-def _adopt(here: Scene, workers: Sequence[Worker]) -> tuple[Outcome, ...]:
-    with progress(f"asking EC2 to tag {plural(len(workers), 'instance')}"):
-        return act(
-            here.manager,
-            workers,
-            lambda instances: adopt_change(instances, here.manager.guard),
-            dry_run=settings().dry_run,
-        )
-
-
-def _say_nothing_to_do() -> None:
-    answer([], lambda: say(f"{OK} nothing to do"))
 
 
 def _explained(here: Scene, outcome: Outcome) -> Outcome:

@@ -11,7 +11,6 @@ from typing import Final
 import click
 
 from cml_iam.cli._exit import Exit, exit_code
-from cml_iam.cli._names import complete_worker, keep_names
 from cml_iam.cli._output import (
     BAD,
     INFO,
@@ -32,7 +31,7 @@ from cml_iam.cli._output import (
     terminal_width,
 )
 from cml_iam.cli._settings import aws_options, output_option, settings, shared_options
-from cml_iam.cli.worker_scene import Scene, scene, tags_of
+from cml_iam.cli.worker_scene import Scene, complete_worker, keep_names, scene, tags_of
 from cml_iam.clock import now, short_span
 from cml_iam.errors import InputError
 from cml_iam.visible import visible

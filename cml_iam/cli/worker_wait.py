@@ -10,7 +10,6 @@ import click
 
 from cml_iam.cli._exit import Exit
 from cml_iam.cli._headings import Heading, shared_option
-from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     BAD,
     INFO,
@@ -24,7 +23,7 @@ from cml_iam.cli._output import (
     say,
 )
 from cml_iam.cli._settings import aws_options, length, options, shared_options
-from cml_iam.cli.worker_scene import Scene, scene
+from cml_iam.cli.worker_scene import Scene, complete_worker, scene
 from cml_iam.errors import InputError
 from cml_iam.report import plural
 from cml_iam.workers import DEFAULT_TIMEOUT, CmlAccess, Goal, Waited, Worker, wait_for

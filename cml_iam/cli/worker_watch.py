@@ -12,7 +12,6 @@ import click
 
 from cml_iam import clock
 from cml_iam.cli._exit import Exit
-from cml_iam.cli._names import complete_worker
 from cml_iam.cli._output import (
     BAD,
     INFO,
@@ -42,7 +41,7 @@ from cml_iam.cli.worker_metrics import (
     shown_amount,
     trend,
 )
-from cml_iam.cli.worker_scene import Scene, scene
+from cml_iam.cli.worker_scene import Scene, complete_worker, scene
 from cml_iam.cli.worker_show import short_names, state, uptime
 from cml_iam.report import plural
 from cml_iam.workers import Frame, Listing, Measure, Utilization, Watch, Worker
