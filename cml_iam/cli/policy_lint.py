@@ -18,7 +18,6 @@ from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import document_option, load_site, refuse_document, site_with
 from cml_iam.errors import DocumentError
 from cml_iam.files import decoded, open_regular, write_whole
-from cml_iam.report import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -453,12 +452,16 @@ def summary(findings: Sequence[Finding], files: int, left: int = 0) -> str:
     *left* is how many parts are not judged.
     """
     number = counts(findings)
-    what = plural(files, "policy")
+    what = f"{files} {'policy' if files == 1 else 'policies'}"
     if not files:
         return f"{UNKNOWN} no policy found, nothing judged"
-    rest = f"; {plural(left, 'part')} not judged" if left else ""
+    rest = f"; {left} part{'s' if left > 1 else ''} not judged" if left else ""
     if not findings:
         return f"{UNKNOWN if left else OK} {what}: nothing found{rest}"
-    parts = [plural(number[level], level) for level in LEVELS if number[level]]
+    parts = [
+        f"{number[level]} {level}{'s' if number[level] != 1 and level != 'info' else ''}"
+        for level in LEVELS
+        if number[level]
+    ]
     symbol = next(SYMBOL[level] for level in LEVELS if number[level])
     return f"{symbol} {what}: {', '.join(parts)}{rest}"
