@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,7 +14,7 @@ import click
 from cml_iam.cli._output import INFO, note
 from cml_iam.cli._settings import pairs
 from cml_iam.cli._site import DEFAULT_SITE, find_site, has_site, load_site
-from cml_iam.errors import InputError, UnsupportedError
+from cml_iam.errors import DocumentError, InputError, UnsupportedError
 from cml_iam.files import decoded, open_regular, regular_text
 from cml_iam.policy import PolicyDocument, parse_policy
 from cml_iam.sources import document_of, may_hold_policy, pseudo_of, read_source
@@ -20,8 +22,9 @@ from cml_iam.sources import document_of, may_hold_policy, pseudo_of, read_source
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from cml_iam.errors import Problem
     from cml_iam.render import Profile
-    from cml_iam.sources import Kept, Source
+    from cml_iam.sources import Kept, Source, Subject
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 _PARAMETERS: Final = "cml_iam.parameters"
@@ -35,9 +38,7 @@ FORMS = (".json", ".yaml", ".yml")
 
 def read_text(path: Path) -> str:
     """Return the text of *path*, or of standard input for `-`; raises InputError."""
-    if str(path) == "-":
-        return sys.stdin.read()
-    return regular_text(path)
+    return _stdin() if str(path) == "-" else regular_text(path)
 
 
 def read_json(path: Path) -> Any:
@@ -45,7 +46,7 @@ def read_json(path: Path) -> Any:
 
     It may be large: the policies of an account with 10,000 principals take 15 MB.
     """
-    text = sys.stdin.read() if str(path) == "-" else decoded(open_regular(path, MOST), str(path))
+    text = _stdin() if str(path) == "-" else decoded(open_regular(path, MOST), str(path))
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -183,6 +184,81 @@ def _store_parameters(
     context: click.Context, _parameter: click.Parameter, values: Sequence[str]
 ) -> None:
     context.meta[_PARAMETERS] = dict(pairs(values, "the value of a parameter", "NAME=VALUE"))
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The input: *texts* of policies by name, policies *kept* in other files, and the rest.
+
+    *skipped* has what is not a policy, with the reason; *unread* what may be one but cannot be
+    read.
+    """
+
+    texts: list[tuple[str, str]]
+    kept: list[Subject]
+    skipped: list[tuple[str, str]]
+    unread: list[Problem]
+
+    @property
+    def open(self) -> list[Problem]:
+        """Everything that is not judged."""
+        return [*self.unread, *(problem for each in self.kept for problem in each.open)]
+
+
+def read_given(arguments: Sequence[str]) -> Given:
+    """Return what files, folders and `-` hold, each policy with its text as it is written.
+
+    Raises InputError, and DocumentError for YAML that was named and cannot be read; found in a
+    folder, it is unread.
+    """
+    from cml_iam.policy import other_document
+    from cml_iam.sources import subject_of
+
+    given = Given([], [], [], [])
+    for name, text, named in chain.from_iterable(map(_texts, arguments)):
+        try:
+            source = read_source(text, name)
+        except DocumentError as error:
+            if named:
+                raise
+            given.unread.extend(error.problems)
+            continue
+        if source is not None:
+            values = parameters()
+            given.kept.extend(subject_of(each, None, values) for each in source.policies)
+            given.unread.extend(source.unread)
+            if not source.policies and not source.unread:
+                given.skipped.append((name, f"it is {source.form}"))
+            continue
+        try:
+            other = other_document(json.loads(text), named=named)
+        except (ValueError, RecursionError):
+            other = None  # a finding
+        if other is None:
+            given.texts.append((name, text))
+        else:
+            given.skipped.append((name, f"it is {other}"))
+    return given
+
+
+def _texts(given: str) -> list[tuple[str, str, bool]]:
+    """Return the names and texts behind an argument, and whether the file itself was named.
+
+    Line endings are unchanged. Raises InputError.
+    """
+    if given == "-":
+        return [("<stdin>", _stdin(), True)]
+    path = Path(given)
+    if path.is_dir():
+        return [
+            (str(each), decoded(open_regular(each), str(each)), False)
+            for each in policy_files(path)
+        ]
+    return [(given, decoded(open_regular(path), given), True)]
+
+
+def _stdin() -> str:
+    return decoded(sys.stdin.buffer.read(), "<stdin>")
 
 
 def _several(path: Path, kept: Sequence[Kept], message: str = "") -> InputError:

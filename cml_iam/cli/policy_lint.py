@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cml_iam.cli._exit import judged
-from cml_iam.cli._files import parameter_option, parameters, policy_files
+from cml_iam.cli._files import Given, parameter_option, read_given
 from cml_iam.cli._output import BAD, INFO, OK, UNKNOWN, WARN, answer, say, say_lines, terminal_width
 from cml_iam.cli._settings import settings, shared_options
 from cml_iam.cli._site import document_option, load_site, refuse_document, site_with
-from cml_iam.errors import DocumentError
-from cml_iam.files import decoded, open_regular, write_whole
+from cml_iam.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,7 +95,7 @@ def lint(
         refuse_document("the files")
     elif fix:
         raise click.UsageError("--fix writes to files: name them")
-    given = sorted_out([each for path in files for each in read(path)])
+    given = read_given(files)
     texts = given.texts if files else rendered(document)
     results: list[Fixed] = []
     if fix:
@@ -120,25 +118,6 @@ def lint(
         show_all,
         judged(findings=failed, unchecked=bool(given.open) or not kinds),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """The input: *texts* of policies by name, policies *kept* in other files, and the rest.
-
-    *skipped* has what is not a policy, with the reason; *unread* what may be one but cannot be
-    read.
-    """
-
-    texts: list[tuple[str, str]]
-    kept: list[Subject]
-    skipped: list[tuple[str, str]]
-    unread: list[Problem]
-
-    @property
-    def open(self) -> list[Problem]:
-        """Everything that is not judged."""
-        return [*self.unread, *(problem for each in self.kept for problem in each.open)]
 
 
 def judged_all(
@@ -172,6 +151,16 @@ def judged_all(
         return (order.get(at.file, 0), at.line, at.column) if at else (0, 0, 0)
 
     return sorted(found, key=position)
+
+
+def rendered(document: Profile) -> list[tuple[str, str]]:
+    """Return the site's policy *document* in its parts, each with its name."""
+    from cml_iam.render import part_name, render_parts
+
+    return [
+        (f"<{part_name(document, number)}>", part.text)
+        for number, part in enumerate(render_parts(load_site(), document), start=1)
+    ]
 
 
 def fixed(
@@ -234,65 +223,6 @@ def _at(finding: Finding) -> str:
     return f"{finding.place}: " if finding.place else ""
 
 
-def rendered(document: Profile) -> list[tuple[str, str]]:
-    """Return the site's policy *document* in its parts, each with its name."""
-    from cml_iam.render import part_name, render_parts
-
-    return [
-        (f"<{part_name(document, number)}>", part.text)
-        for number, part in enumerate(render_parts(load_site(), document), start=1)
-    ]
-
-
-def read(given: str) -> list[tuple[str, str, bool]]:
-    """Return the names and texts behind an argument, and whether the file itself was named.
-
-    Raises InputError.
-    """
-    if given == "-":
-        return [("<stdin>", decoded(sys.stdin.buffer.read(), "<stdin>"), True)]
-    path = Path(given)
-    if path.is_dir():
-        return [(str(each), text_of(each), False) for each in policy_files(path)]
-    return [(given, text_of(path), True)]
-
-
-def sorted_out(read: Sequence[tuple[str, str, bool]]) -> Given:
-    """Return the policies of what was read: name, text, and whether it was named.
-
-    Raises DocumentError for YAML that was named and cannot be read; found in a folder, it is
-    unread.
-    """
-    from cml_iam.policy import other_document
-    from cml_iam.sources import read_source, subject_of
-
-    given = Given([], [], [], [])
-    for name, text, named in read:
-        try:
-            source = read_source(text, name)
-        except DocumentError as error:
-            if named:
-                raise
-            given.unread.extend(error.problems)
-            continue
-        if source is not None:
-            values = parameters()
-            given.kept.extend(subject_of(each, None, values) for each in source.policies)
-            given.unread.extend(source.unread)
-            if not source.policies and not source.unread:
-                given.skipped.append((name, f"it is {source.form}"))
-            continue
-        try:
-            other = other_document(json.loads(text), named=named)
-        except (ValueError, RecursionError):
-            other = None  # a finding
-        if other is None:
-            given.texts.append((name, text))
-        else:
-            given.skipped.append((name, f"it is {other}"))
-    return given
-
-
 def problem_as_json(problem: Problem) -> dict[str, Any]:
     """Return what is not judged, and its place, as parsed JSON."""
     place = problem.place
@@ -302,11 +232,6 @@ def problem_as_json(problem: Problem) -> dict[str, Any]:
         "line": place.line or None if place else None,
         "column": place.column or None if place else None,
     }
-
-
-def text_of(path: Path) -> str:
-    """Return the text of a file with its line endings unchanged; raises InputError."""
-    return decoded(open_regular(path), str(path))
 
 
 def as_json(findings: Sequence[Finding], kinds: Mapping[str, Kind], given: Given) -> dict[str, Any]:
