@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -73,3 +74,28 @@ def test_a_file_that_is_not_regular_is_refused_at_once(
 
     assert ran.code == 2, ran.out + ran.err
     assert "not a regular file" in ran.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("policy", "lint", "-"),
+        ("policy", "prove", "-", "--never", "ec2:StopInstances"),
+        ("policy", "diff", "good.json", "-"),
+        (*EXPLAIN, "--policy", "-"),
+        ("policy", "who-can", "ec2:StopInstances", "--account", "-"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_piped_in_must_be_utf_8(
+    cml_iam: Callable[..., Ran],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+) -> None:
+    (tmp_path / "good.json").write_text(POLICY)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), "utf-8"))
+
+    ran = cml_iam(*command)
+
+    assert (ran.code, ran.err) == (2, "error: `<stdin>` is not UTF-8 text (byte 0)\n")

@@ -114,7 +114,7 @@ def test_a_mistake_is_refused_with_what_is_wrong_and_what_to_do(
 ) -> None:
     import io
 
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     arguments, wrong, remedy = REFUSED[case]
     ran = cml_iam("policy", "prove", *arguments)
 
