@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,7 @@ from cml_iam.cli._exit import Exit
 from cml_iam.cli._output import INFO, OK, WARN, answer, note, progress, say, say_lines
 from cml_iam.cli._settings import aws_options, settings, shared_options
 from cml_iam.cli.worker_act import change, confirm, failures, outcome_json, outcome_line
-from cml_iam.cli.worker_scene import Scene, refusals, scene
+from cml_iam.cli.worker_scene import Scene, scene
 from cml_iam.cli.worker_show import report_failures
 from cml_iam.workers import (
     Looks,
@@ -125,4 +125,25 @@ def _why(here: Scene, worker: Worker) -> str:
     who = here.aws.identity().arn
     if site is None or who != site.principal_arn:
         return f"`{who}` may not use ec2:CreateTags on {worker.id}"
-    return "by design: " + "; ".join(refusals(site, "ec2:CreateTags", worker))
+    return "by design: " + "; ".join(_statements(here, worker))
+
+
+def _statements(here: Scene, worker: Worker) -> list[str]:
+    """Return the part of each statement of the site's policy for the manager."""
+    from cml_iam import authorization
+    from cml_iam.engine import compile_policies
+    from cml_iam.render import render_policy
+
+    site: Any = here.site
+    caller = authorization.Caller(site.principal_arn)
+    instance = authorization.Instance(
+        worker.id, worker.region, site.account, worker.instance_type, worker.tags, worker.zone
+    )
+    guard = here.manager.guard
+    (asked,) = authorization.retag(caller, "ec2:CreateTags", instance, {guard.key: guard.value})
+    decision = compile_policies([render_policy(site).document]).decide(asked)
+    return [
+        f"statement `{each.label}` does not allow it: {each.reason}"
+        for each in decision.reasons
+        if each.effect == "Allow" and all(element.matched for element in each.elements)
+    ] or ["no statement of the site's policy allows it"]

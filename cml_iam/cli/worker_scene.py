@@ -175,11 +175,11 @@ def explain(here: Scene, outcomes: Sequence[Outcome]) -> None:
     """Make the DeniedError of each outcome name the statements that would have to allow it."""
     for outcome in outcomes:
         if here.site and isinstance(outcome.error, errors.DeniedError) and outcome.error.action:
-            reasons = refusals(here.site, outcome.error.action, outcome.worker)
+            reasons = _of_worker(here.site, outcome.error.action, outcome.worker)
             outcome.error.remedy = "; ".join(reasons or [_ELSEWHERE])
 
 
-def refusals(site: Site, action: str, worker: Worker) -> list[str]:
+def _of_worker(site: Site, action: str, worker: Worker) -> list[str]:
     """Return why the hardened policy of *site* refuses *action* on *worker*."""
     from cml_iam.check.manager import supposed
 
